@@ -1,0 +1,58 @@
+# `make` alone lists the targets. The files in scripts/ do the longer work.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install run test lint format lock clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
+
+# pip's builds take their exact versions from the constraints as well (two names: older and newer pip).
+export PIP_CONSTRAINT := constraints.txt
+export PIP_BUILD_CONSTRAINT := constraints.txt
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+install: $(VENV)/.installed ## Make .venv and install the gate in it
+
+run: $(VENV)/.installed ## Install, then serve in the foreground
+	@exec $(BIN)/tidegate serve
+
+test: $(VENV)/.installed-dev ## Run all tests (installs missing system packages where it may)
+	@scripts/system-packages
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-dev ## Check style, formatting, types, layers and shape
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python scripts/shape.py
+
+format: $(VENV)/.installed-dev ## Format the code and apply the safe fixes
+	@$(BIN)/ruff check --fix-only
+	@$(BIN)/ruff format
+
+lock: ## Renew constraints.txt from the newest versions
+	@scripts/lock constraints.txt
+
+clean: ## Remove the environment, caches and build output
+	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis \
+		.import_linter_cache
+	@find . -name .git -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
+
+# Both stamps follow the two files, and the second waits for the first: pip never runs twice at a time.
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/pip
+	@echo "Installing Tidegate in $(VENV)"
+	@$(PIP) install -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml constraints.txt $(VENV)/.installed
+	@echo "Installing the development tools in $(VENV)"
+	@$(PIP) install -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(BIN)/pip:
+	@python=$$(scripts/find-python) && "$$python" -m venv $(VENV)

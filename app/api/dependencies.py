@@ -1,0 +1,31 @@
+"""What handlers ask for, as annotated types."""
+
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from app.runtime import Runtime
+
+
+def _runtime(request: Request) -> Runtime:
+    return cast("Runtime", request.app.state.runtime)
+
+
+RuntimeDep = Annotated[Runtime, Depends(_runtime)]
+
+
+def _ingest(request: Request, runtime: RuntimeDep) -> None:
+    runtime.access.check_ingest(request.headers.get("authorization"))
+
+
+def _lookup(request: Request, runtime: RuntimeDep) -> None:
+    runtime.access.check_lookup(request.headers.get("authorization"))
+
+
+def _admin(request: Request, runtime: RuntimeDep) -> None:
+    runtime.access.check_admin(request.headers.get("authorization"))
+
+
+IngestToken = Depends(_ingest)
+LookupToken = Depends(_lookup)
+AdminToken = Depends(_admin)

@@ -1,0 +1,81 @@
+"""The outermost layer, plain ASGI: bounds requests in flight, counts and times them, catches what escapes."""
+
+import time
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api.problems import problem, problem_of
+from app.errors import Overloaded
+from app.metrics import Metrics
+
+log = structlog.get_logger()
+
+UNMATCHED = "unmatched"
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+# Probes and scrapes must be answered above all when there is too much to do.
+NEVER_REFUSED = frozenset({"/livez", "/readyz", "/metrics"})
+
+
+class FrontMiddleware:
+    """Around the whole application."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, max_in_flight: int) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._max_in_flight = max_in_flight
+        self._in_flight = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, unless too many are under way."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        watch = _ResponseWatch(send)
+        started = time.perf_counter()
+        self._in_flight += 1
+        self._metrics.http_requests_in_flight.set(self._in_flight)
+        try:
+            await self._serve(scope, receive, watch)
+        finally:
+            self._in_flight -= 1
+            self._metrics.http_requests_in_flight.set(self._in_flight)
+            self._count(scope, watch.status, time.perf_counter() - started)
+
+    async def _serve(self, scope: Scope, receive: Receive, watch: "_ResponseWatch") -> None:
+        if self._in_flight > self._max_in_flight and scope["path"] not in NEVER_REFUSED:
+            refusal = problem_of(Overloaded(f"{self._max_in_flight} requests are under way already"))
+            await refusal(scope, receive, watch.send)
+            return
+        try:
+            await self._app(scope, receive, watch.send)
+        except Exception:
+            log.exception("request failed", method=scope["method"], route=_route(scope))
+            if watch.status == 0:
+                answer = problem(
+                    500, "internal", "The gate failed", "This is a bug; the log has the details."
+                )
+                await answer(scope, receive, watch.send)
+
+    def _count(self, scope: Scope, status: int, seconds: float) -> None:
+        method = scope["method"] if scope["method"] in METHODS else "other"
+        route = _route(scope)
+        self._metrics.http_requests_total.labels(method, route, str(status or 499)).inc()
+        self._metrics.http_request_duration_seconds.labels(method, route).observe(seconds)
+
+
+class _ResponseWatch:
+    """Remembers the status that was sent."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status = 0
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        await self._send(message)
+
+
+def _route(scope: Scope) -> str:
+    return str(getattr(scope.get("route"), "path", UNMATCHED))

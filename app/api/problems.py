@@ -1,0 +1,70 @@
+"""Errors as problem documents (RFC 9457)."""
+
+from collections.abc import Mapping
+
+import msgspec
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from app.errors import HttpError, RetryLater, Unauthorized, UnsupportedMedia
+
+MEDIA_TYPE = "application/problem+json"
+_TITLES = {
+    404: ("not-found", "There is nothing here"),
+    405: ("method-not-allowed", "The method is not allowed here"),
+}
+
+
+def problem(
+    status: int,
+    slug: str,
+    title: str,
+    detail: str,
+    headers: Mapping[str, str] | None = None,
+    **extension: object,
+) -> Response:
+    """A problem document; further members are its extension."""
+    body = {
+        "type": f"urn:tidegate:problem:{slug}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        **extension,
+    }
+    return Response(msgspec.json.encode(body), status, headers, MEDIA_TYPE)
+
+
+def problem_of(error: HttpError, **extension: object) -> Response:
+    """The problem document of one of our errors."""
+    headers = {}
+    if isinstance(error, RetryLater):
+        headers["Retry-After"] = str(error.retry_after_seconds)
+    if isinstance(error, Unauthorized):
+        headers["WWW-Authenticate"] = 'Bearer realm="tidegate"'
+    if isinstance(error, UnsupportedMedia):
+        headers["Accept-Encoding"] = "gzip"
+    return problem(error.status, error.slug, error.title, str(error), headers, **extension)
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of the application a problem document."""
+    app.exception_handler(HttpError)(_our_error)
+    app.exception_handler(RequestValidationError)(_invalid_parameter)
+    app.exception_handler(HTTPException)(_framework_error)
+
+
+async def _our_error(_: Request, error: HttpError) -> Response:
+    return problem_of(error)
+
+
+async def _invalid_parameter(_: Request, error: RequestValidationError) -> Response:
+    details = (f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors())
+    return problem(422, "invalid", "The request is not valid", "; ".join(details))
+
+
+async def _framework_error(request: Request, error: HTTPException) -> Response:
+    slug, title = _TITLES.get(error.status_code, ("error", str(error.detail)))
+    detail = f"{request.method} {request.url.path}: {error.detail}; see /docs"
+    return problem(error.status_code, slug, title, detail, error.headers)

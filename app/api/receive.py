@@ -1,0 +1,91 @@
+"""Reads the body of a request: a JSON document whole, NDJSON line by line, both in bounded memory."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+from fastapi import Request
+from fastapi.responses import Response
+from starlette.requests import ClientDisconnect
+
+from app.api.problems import problem_of
+from app.errors import BodyTooLarge, HttpError, InvalidRequest, MalformedBody
+from app.ingest.body import Inflater, LineSplitter, bounded, inflater_for, pieces
+from app.ingest.coalescer import FLUSH_MAX_BYTES
+from app.ingest.decode import InvalidItem, ItemLimits, Judged, judge_item
+from app.ingest.intake import Summary
+from app.runtime import Runtime
+
+CHUNK_LINES = 1000
+
+
+@asynccontextmanager
+async def read_json(request: Request, runtime: Runtime) -> AsyncIterator[bytes]:
+    """The whole body, inflated; it counts against the budget of bodies until it is answered.
+
+    Raises:
+        BodyTooLarge: by its Content-Length, while it is read, or while it is inflated.
+        Overloaded: the budget is used up.
+    """
+    limit = runtime.settings.max_body_bytes
+    _check_length(request, limit)
+    budget, body = runtime.body_budget, bytearray()
+    try:
+        async for piece in pieces(bounded(_stream(request), limit), _inflater(request, runtime)):
+            budget.take(len(piece))
+            body += piece
+        yield bytes(body)
+    finally:
+        budget.give_back(len(body))
+
+
+async def receive_lines(request: Request, runtime: Runtime, limits: ItemLimits) -> Response:
+    """Process NDJSON as it arrives, chunk by chunk; the client waits while the store is busy."""
+    summary = Summary()
+    try:
+        async for judged in _chunks(request, runtime, limits):
+            await runtime.intake.admit_batch(judged, summary, limits.default_source)
+    except HttpError as error:
+        return problem_of(error, **summary.as_dict())
+    runtime.metrics.ingest_batch_size.observe(summary.items)
+    if summary.items and summary.invalid == summary.items:
+        return problem_of(InvalidRequest("every line is invalid"), **summary.as_dict())
+    return Response(msgspec.json.encode(summary.as_dict()), media_type="application/json")
+
+
+async def _chunks(request: Request, runtime: Runtime, limits: ItemLimits) -> AsyncIterator[list[Judged]]:
+    splitter = LineSplitter(limits.max_item_bytes)
+    chunk: list[Judged] = []
+    size = 0
+    async for piece in pieces(_stream(request), _inflater(request, runtime)):
+        for line in splitter.feed(piece):
+            chunk.append(_judge_line(line, limits))
+            size += len(line) if isinstance(line, bytes) else 0
+            if len(chunk) >= CHUNK_LINES or size >= FLUSH_MAX_BYTES:
+                yield chunk
+                chunk, size = [], 0
+    yield chunk + [_judge_line(line, limits) for line in splitter.flush()]
+
+
+def _judge_line(line: bytes | int, limits: ItemLimits) -> Judged:
+    if isinstance(line, int):
+        return InvalidItem(f"the line has {line} bytes, {limits.max_item_bytes} are allowed")
+    return judge_item(line, limits)
+
+
+def _inflater(request: Request, runtime: Runtime) -> Inflater | None:
+    return inflater_for(request.headers.get("content-encoding", ""), runtime.settings.max_inflated_bytes)
+
+
+def _check_length(request: Request, limit: int) -> None:
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length) > limit:
+        raise BodyTooLarge(f"the body has {length} bytes, {limit} are allowed: split it, or send NDJSON")
+
+
+async def _stream(request: Request) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in request.stream():
+            yield chunk
+    except ClientDisconnect:
+        raise MalformedBody("the client went away before the body was complete") from None

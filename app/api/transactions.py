@@ -1,0 +1,115 @@
+"""`POST /transactions` and `GET /transactions/{signature}`."""
+
+import re
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from app.api import documents
+from app.api.dependencies import IngestToken, LookupToken, RuntimeDep
+from app.api.problems import problem_of
+from app.api.receive import read_json, receive_lines
+from app.errors import InvalidRequest, UnsupportedMedia
+from app.ingest.decode import InvalidItem, ItemLimits, decode_array, decode_item, is_array
+from app.ingest.intake import Summary
+from app.models import DEFAULT_SOURCE, SIGNATURE_PATTERN, SOURCE_PATTERN
+from app.runtime import Runtime
+
+router = APIRouter(tags=["transactions"])
+
+_SOURCE = re.compile(SOURCE_PATTERN)
+_SIGNATURE = re.compile(SIGNATURE_PATTERN)
+
+
+@router.post(
+    "/transactions",
+    dependencies=[IngestToken],
+    response_model=None,
+    openapi_extra=documents.POST_BODY,
+    responses=documents.POST_RESPONSES,
+)
+async def post_transactions(
+    request: Request,
+    runtime: RuntimeDep,
+    source: Annotated[
+        str | None,
+        Query(
+            description="Default source of the items; wins over X-Source.", pattern=r"^[A-Za-z0-9._:-]{1,64}$"
+        ),
+    ] = None,
+) -> Response:
+    """Let each transaction through once: one object, an array, or NDJSON read as it arrives."""
+    limits = _item_limits(request, runtime, source)
+    match _media_type(request):
+        case "application/json":
+            return await _post_json(request, runtime, limits)
+        case "application/x-ndjson":
+            return await receive_lines(request, runtime, limits)
+        case other:
+            raise UnsupportedMedia(f"Content-Type {other!r}: send application/json or application/x-ndjson")
+
+
+@router.get(
+    "/transactions/{signature:path}",
+    dependencies=[LookupToken],
+    response_model=None,
+    responses=documents.LOOKUP_RESPONSES,
+)
+async def get_transaction(
+    runtime: RuntimeDep, signature: Annotated[str, Path(description="As it was posted.")]
+) -> Response:
+    """Look a transaction up, with who delivered it and how long after the first."""
+    if not _SIGNATURE.match(signature):
+        raise InvalidRequest("signature: 1 to 128 visible ASCII characters without space")
+    found = await runtime.lookup.find(signature)
+    if found is None:
+        raise HTTPException(404, "no transaction with this signature is kept")
+    return _json(found)
+
+
+async def _post_json(request: Request, runtime: Runtime, limits: ItemLimits) -> Response:
+    async with read_json(request, runtime) as body:
+        if not is_array(body):
+            return await _post_one(runtime, body, limits)
+        judged = decode_array(body, runtime.settings.max_batch_items, limits)
+        runtime.metrics.ingest_batch_size.observe(len(judged))
+        summary = Summary()
+        await runtime.intake.admit_batch(judged, summary, limits.default_source)
+    if judged and summary.invalid == len(judged):
+        return problem_of(InvalidRequest("every item is invalid"), **summary.as_dict())
+    return _json(summary.as_dict())
+
+
+async def _post_one(runtime: Runtime, body: bytes, limits: ItemLimits) -> Response:
+    runtime.metrics.ingest_batch_size.observe(1)
+    try:
+        item = decode_item(body, limits)
+    except InvalidItem as error:
+        runtime.intake.count_invalid(limits.default_source)
+        raise error.as_http_error() from None
+    [answer] = await runtime.intake.admit([item])
+    return _json(
+        {"status": answer.verdict, "signature": item.signature, "first_seen_ms": answer.first_seen_ms}
+    )
+
+
+def _item_limits(request: Request, runtime: Runtime, source: str | None) -> ItemLimits:
+    source = source or request.headers.get("x-source") or DEFAULT_SOURCE
+    if not _SOURCE.match(source):
+        raise InvalidRequest("X-Source: 1 to 64 of A-Z a-z 0-9 . _ : -")
+    return ItemLimits(runtime.settings.max_payload_bytes, runtime.settings.max_payload_depth, source)
+
+
+def _media_type(request: Request) -> str:
+    media, _, parameters = request.headers.get("content-type", "").lower().partition(";")
+    charset = re.search(r'charset="?([^";\s]+)', parameters)
+    if charset and charset[1] not in ("utf-8", "utf8"):
+        raise UnsupportedMedia(f"charset {charset[1]!r}: JSON is UTF-8 (RFC 8259)")
+    return media.strip()
+
+
+def _json(document: object) -> Response:
+    return Response(msgspec.json.encode(document), media_type="application/json")

@@ -1,0 +1,166 @@
+"""Every error Tidegate raises on purpose, and what it means over HTTP.
+
+TidegateError
+├── ClientError                 4xx: the request is at fault, sending it again will not help
+│   ├── MalformedBody           400  not JSON, not gzip, cut off
+│   ├── Unauthorized            401
+│   ├── BodyTooLarge            413  body, inflated body, batch or line past its limit
+│   ├── UnsupportedMedia        415  media type, charset or content coding
+│   └── InvalidRequest          422  well-formed, but not what the call takes
+├── RetryLater                  503 with Retry-After: nothing of it was acknowledged
+│   ├── Overloaded                   a bounded queue or budget is full
+│   ├── MapFull                      signatures are at their limit
+│   ├── ShuttingDown
+│   └── StoreError                   named by what failed, see `kind`
+└── ConfigError                 refuses to start, with a sentence for the operator
+"""
+
+from typing import ClassVar
+
+
+class TidegateError(Exception):
+    """Base of all; `str()` is a sentence somebody can act on."""
+
+
+class ConfigError(TidegateError):
+    """The service cannot start with these settings."""
+
+
+class HttpError(TidegateError):
+    """An error with a status, a slug for the problem's type, and a title."""
+
+    status: ClassVar[int]
+    slug: ClassVar[str]
+    title: ClassVar[str]
+
+
+class ClientError(HttpError):
+    """The request is at fault."""
+
+
+class MalformedBody(ClientError):
+    """The body cannot be read."""
+
+    status, slug, title = 400, "malformed-body", "The body cannot be read"
+
+
+class Unauthorized(ClientError):
+    """The token is missing or not among those valid now."""
+
+    status, slug, title = 401, "unauthorized", "A valid token is required"
+
+
+class BodyTooLarge(ClientError):
+    """A limit on the size of the request was passed."""
+
+    status, slug, title = 413, "too-large", "The request is too large"
+
+
+class UnsupportedMedia(ClientError):
+    """The body's type or coding is not one the call takes."""
+
+    status, slug, title = 415, "unsupported-media", "The body's media type or coding is not supported"
+
+
+class InvalidRequest(ClientError):
+    """Well-formed, but not what the call takes."""
+
+    status, slug, title = 422, "invalid", "The request is not valid"
+
+
+class RetryLater(HttpError):
+    """Nothing was acknowledged; the same request may be sent again after a while."""
+
+    status: ClassVar[int] = 503
+    retry_after_seconds: ClassVar[int] = 1
+
+
+class Overloaded(RetryLater):
+    """A bounded queue or budget is full."""
+
+    slug, title = "overloaded", "The gate has more to do than it may hold"
+
+
+class MapFull(RetryLater):
+    """Signatures are at their limit; forgetting one would admit a duplicate."""
+
+    slug, title = "signatures-full", "The map of signatures is full"
+
+
+class ShuttingDown(RetryLater):
+    """The service is stopping."""
+
+    slug, title = "shutting-down", "The gate is shutting down"
+
+
+class StoreError(RetryLater):
+    """The store did not do what was asked; whether it took effect may be unknown."""
+
+    slug, title = "store-unavailable", "The store is not available"
+    kind: ClassVar[str] = "rejected"
+    means_down: ClassVar[bool] = False
+
+
+class StoreUnreachable(StoreError):
+    """No connection, or it broke."""
+
+    kind, means_down = "unreachable", True
+
+
+class StoreTimeout(StoreError):
+    """No answer within the deadline."""
+
+    kind, means_down = "timeout", True
+
+
+class StoreDenied(StoreError):
+    """User, password or permissions."""
+
+    kind, means_down = "denied", True
+
+
+class StoreFull(StoreError):
+    """The store is at its memory limit."""
+
+    kind = "full"
+
+
+class StoreBusy(StoreError):
+    """Loading its data, or busy with somebody's script."""
+
+    kind, means_down = "busy", True
+
+
+class StoreReadOnly(StoreError):
+    """A replica, or a server that cannot write."""
+
+    kind, means_down = "read_only", True
+
+
+class StoreClusterDown(StoreError):
+    """The cluster does not serve all slots."""
+
+    kind, means_down = "cluster_down", True
+
+
+class StoreUnsupported(StoreError):
+    """Neither Redis 7.0 nor Valkey 8, or newer."""
+
+    kind, means_down = "unsupported", True
+
+
+class StoreRejected(StoreError):
+    """Any other refusal, a script error among them."""
+
+
+STORE_ERRORS: tuple[type[StoreError], ...] = (
+    StoreUnreachable,
+    StoreTimeout,
+    StoreDenied,
+    StoreFull,
+    StoreBusy,
+    StoreReadOnly,
+    StoreClusterDown,
+    StoreUnsupported,
+    StoreRejected,
+)

@@ -1,0 +1,36 @@
+"""Blocks: the transactions of one flush, joined and compressed once (zstd level 1, RFC 8878)."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+import zstandard
+
+from app.models import Transaction
+
+LEVEL = 1
+
+
+class Record(NamedTuple):
+    """One transaction of a block; the signature is its key in the index."""
+
+    source: str
+    slot: int | None
+    payload: bytes
+
+
+_compressor = zstandard.ZstdCompressor(level=LEVEL)
+_decompressor = zstandard.ZstdDecompressor()
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(list[Record | None])
+
+
+def encode_block(transactions: Sequence[Transaction | None]) -> bytes:
+    """Join and compress; None keeps the place of an item that brings no payload of its own."""
+    records = [t and (t.source, t.slot, memoryview(t.payload)) for t in transactions]
+    return _compressor.compress(_encoder.encode(records))
+
+
+def decode_block(block: bytes) -> list[Record | None]:
+    """The records of a block, by position."""
+    return _decoder.decode(_decompressor.decompress(block))

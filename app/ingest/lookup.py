@@ -1,0 +1,37 @@
+"""Finds one transaction again."""
+
+import msgspec
+
+from app.errors import StoreRejected
+from app.ingest.blocks import decode_block
+from app.models import StoredTransaction
+from app.store.maps import Maps
+from app.store.partitions import signature_hash
+
+
+class Lookup:
+    """Reads a transaction out of its block."""
+
+    def __init__(self, maps: Maps) -> None:
+        self._maps = maps
+
+    async def find(self, signature: str) -> StoredTransaction | None:
+        """The latest acceptance of a signature that is still kept.
+
+        Raises:
+            StoreError: the store cannot say.
+        """
+        found = await self._maps.lookup(signature_hash(signature))
+        if found is None:
+            return None
+        record = decode_block(found.block)[found.position]
+        if record is None:
+            raise StoreRejected("the block holds no record for an accepted transaction")
+        return StoredTransaction(
+            signature=signature,
+            source=record.source,
+            slot=record.slot,
+            first_seen_ms=found.first_seen_ms,
+            payload=msgspec.Raw(record.payload),
+            observations=found.sightings,
+        )

@@ -1,0 +1,126 @@
+"""Every metric the gate keeps itself; figures it only reads are in `collector.py`."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
+
+from app.errors import STORE_ERRORS
+from app.models import Mode, Trigger
+
+NAMESPACE = "tidegate"
+OUTCOMES = ("accepted", "duplicate", "invalid", "refused", "failed")
+OTHER_SOURCE = "other"
+STORE_SCRIPTS = ("observe", "claim", "lookup", "sizes", "cleanup")
+SIZE_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
+SECONDS_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+
+disable_created_metrics()
+
+
+class Metrics:
+    """One application's metrics in one registry, every label set known in advance started at 0."""
+
+    def __init__(self, max_sources: int, version: str) -> None:
+        self.registry = CollectorRegistry()
+        self._max_sources = max_sources
+        self._sources: set[str] = set()
+        self._ingest()
+        self._store()
+        self._cleanup()
+        self._http()
+        self._service(version)
+
+    def count_transactions(self, source: str, outcome: str, amount: int = 1) -> None:
+        """Count under the outcome, and under the source while there are at most `max_sources`."""
+        self.transactions_total.labels(outcome).inc(amount)
+        if source not in self._sources:
+            if len(self._sources) >= self._max_sources:
+                source = OTHER_SOURCE
+            else:
+                self._sources.add(source)
+        self.source_transactions_total.labels(source, outcome).inc(amount)
+
+    def start_route(self, method: str, route: str) -> None:
+        """Start the series of a route at 0."""
+        self.http_requests_total.labels(method, route, "200")
+        self.http_request_duration_seconds.labels(method, route)
+
+    def _ingest(self) -> None:
+        self.transactions_total = self._counter(
+            "transactions", "Transactions by what became of them", "outcome"
+        )
+        self.source_transactions_total = self._counter(
+            "source_transactions", "Transactions by the source that delivered them", "source", "outcome"
+        )
+        self.ingest_batch_size = self._histogram("ingest_batch_size", "Items of one request", SIZE_BUCKETS)
+        self.ingest_flush_size = self._histogram(
+            "ingest_flush_size", "Items of one flush to the store", SIZE_BUCKETS
+        )
+        _start(self.transactions_total, *((outcome,) for outcome in OUTCOMES))
+
+    def _store(self) -> None:
+        self.store_up = self._gauge("store_up", "1 while the store answers")
+        self.store_call_duration_seconds = self._histogram(
+            "store_call_duration_seconds",
+            "Seconds of one script call, as the gate sees it",
+            SECONDS_BUCKETS,
+            "script",
+        )
+        self.store_errors_total = self._counter(
+            "store_errors", "Failed store calls by the way they failed", "kind"
+        )
+        _start(self.store_call_duration_seconds, *((script,) for script in STORE_SCRIPTS))
+        _start(self.store_errors_total, *((error.kind,) for error in STORE_ERRORS))
+
+    def _cleanup(self) -> None:
+        self.cleanup_runs_total = self._counter("cleanup_runs", "Cleanups", "trigger", "mode", "result")
+        self.cleanup_duration_seconds = self._histogram(
+            "cleanup_duration_seconds", "Seconds of one cleanup", SECONDS_BUCKETS, "mode"
+        )
+        self.cleanup_last_success_timestamp_seconds = self._gauge(
+            "cleanup_last_success_timestamp_seconds",
+            "When a cleanup last succeeded, seconds since the epoch",
+            "mode",
+        )
+        _start(
+            self.cleanup_runs_total,
+            *((t, m, r) for t in Trigger for m in Mode for r in ("success", "failure")),
+        )
+        _start(self.cleanup_duration_seconds, *((mode,) for mode in Mode))
+        _start(self.cleanup_last_success_timestamp_seconds, *((mode,) for mode in Mode))
+
+    def _http(self) -> None:
+        self.http_requests_total = self._counter(
+            "http_requests", "Answered requests", "method", "route", "code"
+        )
+        self.http_request_duration_seconds = self._histogram(
+            "http_request_duration_seconds",
+            "Seconds from request to answer",
+            SECONDS_BUCKETS,
+            "method",
+            "route",
+        )
+        self.http_requests_in_flight = self._gauge("http_requests_in_flight", "Requests under way")
+
+    def _service(self, version: str) -> None:
+        self.background_task_up = self._gauge(
+            "background_task_up", "1 while the task's last round succeeded", "task"
+        )
+        self.event_loop_lag_seconds = self._histogram(
+            "event_loop_lag_seconds", "How late the event loop wakes a timer, seconds", SECONDS_BUCKETS
+        )
+        Info("build", "The version that runs", namespace=NAMESPACE, registry=self.registry).info(
+            {"version": version}
+        )
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, labels, namespace=NAMESPACE, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(name, text, labels, namespace=NAMESPACE, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(name, text, labels, namespace=NAMESPACE, registry=self.registry, buckets=buckets)
+
+
+def _start(metric: Counter | Gauge | Histogram, *label_sets: tuple[str, ...]) -> None:
+    for labels in label_sets:
+        metric.labels(*labels)

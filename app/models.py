@@ -1,0 +1,137 @@
+"""Value types shared by all layers. The words are those of the docs, JSON, metrics and logs."""
+
+from enum import StrEnum
+from typing import Annotated, NamedTuple
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class MapName(StrEnum):
+    """The three maps, each with its own retention and limit."""
+
+    SIGNATURES = "signatures"
+    TRANSACTIONS = "transactions"
+    OBSERVATIONS = "observations"
+
+
+class Reason(StrEnum):
+    """Why an entry left its map; every removal is counted under one of these."""
+
+    EXPIRED = "expired"
+    EMERGENCY = "emergency"
+    MANUAL = "manual"
+    CAPACITY = "capacity"
+
+
+class Trigger(StrEnum):
+    """Who asked for a cleanup."""
+
+    PERIODIC = "periodic"
+    EMERGENCY = "emergency"
+    MANUAL = "manual"
+    ALERT = "alert"
+
+
+class Mode(StrEnum):
+    """`normal` removes what is past retention, `emergency` the same with retention cut."""
+
+    NORMAL = "normal"
+    EMERGENCY = "emergency"
+
+
+class Verdict(StrEnum):
+    """What the gate says of one transaction."""
+
+    ACCEPTED = "accepted"
+    DUPLICATE = "duplicate"
+    REFUSED = "refused"
+
+
+SIGNATURE_PATTERN = r"^[!-~]{1,128}\Z"
+SOURCE_PATTERN = r"^[A-Za-z0-9._:-]{1,64}\Z"
+DEFAULT_SOURCE = "default"
+
+Signature = Annotated[str, msgspec.Meta(pattern=SIGNATURE_PATTERN)]
+Source = Annotated[str, msgspec.Meta(pattern=SOURCE_PATTERN)]
+Slot = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+
+class Transaction(msgspec.Struct, forbid_unknown_fields=True):
+    """One item as delivered; `payload` keeps the bytes of the request."""
+
+    signature: Signature
+    source: Source | None = None
+    slot: Slot | None = None
+    payload: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class Answer(NamedTuple):
+    """The verdict on one transaction; `first_seen_ms` is None only when it was refused."""
+
+    verdict: Verdict
+    first_seen_ms: int | None
+
+
+class Sighting(msgspec.Struct, frozen=True):
+    """A source and how long after the first acceptance it delivered, in milliseconds."""
+
+    source: str
+    delay_ms: int
+
+
+class StoredTransaction(msgspec.Struct, frozen=True):
+    """What `GET /transactions/{signature}` answers."""
+
+    signature: str
+    source: str
+    slot: int | None
+    first_seen_ms: int
+    payload: msgspec.Raw
+    observations: list[Sighting]
+
+
+class MapSizes(msgspec.Struct, frozen=True):
+    """One map's figures: entries and bytes held now, totals since the ledger began."""
+
+    entries: int
+    bytes: int
+    added: int
+    removed: dict[Reason, int]
+    oldest_age_seconds: float | None
+    due: int
+    on_time: int
+
+
+class Shape(BaseModel):
+    """Base of the documented JSON shapes."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class MapRemoval(Shape):
+    """What a cleanup did to one map: `before - removed = after`."""
+
+    before: int
+    removed: int
+    after: int
+
+
+class MemoryChange(Shape):
+    """Resident bytes of the service's processes around a cleanup."""
+
+    before_bytes: int
+    after_bytes: int
+    released_bytes: int
+
+
+class Report(Shape):
+    """What one cleanup did, in numbers."""
+
+    trigger: Trigger
+    mode: Mode
+    dry_run: bool
+    started_ms: int = Field(description="Milliseconds since the epoch, by the gate's clock.")
+    duration_seconds: float
+    maps: dict[MapName, MapRemoval]
+    memory: MemoryChange

@@ -1,0 +1,207 @@
+"""Every setting: unit, default, limits and a sentence, read from the environment (`TIDEGATE_…`)."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from app.errors import ConfigError
+
+MIB = 1024 * 1024
+TokenList = Annotated[tuple[str, ...], NoDecode]
+
+
+class Settings(BaseSettings):
+    """The service's settings; `Settings()` reads the environment, arguments win over it."""
+
+    model_config = SettingsConfigDict(env_prefix="TIDEGATE_", frozen=True, extra="forbid")
+
+    host: str = Field(
+        "127.0.0.1", description="Address to listen on; only loopback without both token lists."
+    )
+    port: int = Field(8000, ge=0, le=65535, description="TCP port to listen on; 0 takes a free one.")
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto", description="`auto` is `console` on a terminal and `json` elsewhere."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least level logged."
+    )
+
+    store_url: str | None = Field(
+        None,
+        description="`redis://`, `rediss://` (TLS), `unix://` or the same with `valkey`; "
+        "Cluster is recognised. Unset: an embedded Valkey on a private socket.",
+    )
+    store_prefix: str = Field(
+        "tidegate",
+        pattern=r"^[A-Za-z0-9._:-]{1,32}$",
+        description="First part of every key, for gates that share a store without sharing their maps.",
+    )
+    store_deadline_seconds: float = Field(1.0, ge=0.05, le=60, description="For every store call, seconds.")
+    embedded_store_limit_bytes: int = Field(
+        512 * MIB, ge=16 * MIB, description="Memory limit of the embedded store, bytes."
+    )
+
+    dedup_window_seconds: float = Field(
+        5,
+        ge=0.1,
+        le=3600,
+        description="How long after its acceptance a signature counts as duplicate, seconds.",
+    )
+    transaction_retention_seconds: float = Field(
+        120, ge=1, le=86400, description="How long a transaction is kept, seconds."
+    )
+    observation_retention_seconds: float = Field(
+        120, ge=1, le=86400, description="How long an observation is kept, seconds."
+    )
+    emergency_transaction_retention_seconds: float = Field(
+        60, ge=0, le=86400, description="The same under emergency cleanup, seconds."
+    )
+    emergency_observation_retention_seconds: float = Field(
+        60, ge=0, le=86400, description="The same under emergency cleanup, seconds."
+    )
+    cleanup_interval_seconds: float = Field(
+        30, ge=0.1, le=3600, description="Between normal cleanups of transactions and observations, seconds."
+    )
+    signature_cleanup_interval_seconds: float = Field(
+        5, ge=0.1, le=3600, description="Between normal cleanups of signatures, seconds."
+    )
+
+    signatures_limit: int = Field(
+        1_000_000, ge=1, description="Entries; at the limit new signatures are refused (503)."
+    )
+    transactions_limit: int = Field(
+        1_000_000, ge=1, description="Entries; at the limit the oldest bucket goes."
+    )
+    observations_limit: int = Field(
+        3_000_000, ge=1, description="Entries; at the limit the oldest bucket goes."
+    )
+    transactions_limit_bytes: int = Field(
+        256 * MIB,
+        ge=2 * MIB,
+        description="Bytes of compressed transactions; at the limit the oldest bucket goes.",
+    )
+    signatures_warn_entries: int | None = Field(
+        None, ge=1, description="Entries above which a warning is raised; unset: 80 % of the limit."
+    )
+    transactions_warn_entries: int | None = Field(None, ge=1, description="The same for transactions.")
+    observations_warn_entries: int | None = Field(None, ge=1, description="The same for observations.")
+
+    max_body_bytes: int = Field(
+        8 * MIB,
+        ge=1024,
+        le=1024 * MIB,
+        description="Of one JSON body, bytes; NDJSON has no limit but on its lines.",
+    )
+    max_inflated_bytes: int = Field(
+        32 * MIB, ge=1024, le=4096 * MIB, description="Of one gzip body after inflation, bytes."
+    )
+    max_batch_items: int = Field(10_000, ge=1, le=1_000_000, description="Items of one JSON array.")
+    max_payload_bytes: int = Field(256 * 1024, ge=2, le=1 * MIB, description="Of one payload, bytes.")
+    max_payload_depth: int = Field(128, ge=1, le=512, description="Nested arrays and objects of one payload.")
+    max_sources: int = Field(
+        64,
+        ge=1,
+        le=1024,
+        description="Sources told apart in metrics, and kept for one transaction; further ones are `other`.",
+    )
+    max_queued_items: int = Field(
+        50_000, ge=1, description="Transactions waiting for the store; past it 503."
+    )
+    max_queued_bytes: int = Field(
+        64 * MIB, ge=2 * MIB, description="Payload bytes waiting for the store; past it 503."
+    )
+    max_in_flight_requests: int = Field(1024, ge=1, description="Requests under way at once; past it 503.")
+    max_in_flight_bytes: int = Field(
+        128 * MIB,
+        ge=1 * MIB,
+        description="Bodies being read or answered at once, bytes after inflation; past it 503.",
+    )
+    max_connections: int = Field(2048, ge=1, description="Open connections; past it 503 and closed.")
+    max_header_bytes: int = Field(
+        16 * 1024, ge=512, description="Of one request's line and headers, bytes; past it 431."
+    )
+    receive_deadline_seconds: float = Field(
+        10,
+        ge=0.1,
+        le=600,
+        description="For a request's headers, and between two pieces of its body, seconds; past it 408.",
+    )
+
+    ingest_tokens: TokenList = Field(
+        (), description="Tokens that may POST and look up transactions, comma-separated; unset means open."
+    )
+    ingest_tokens_file: Path | None = Field(
+        None, description="The same, one a line, from a file; read again when it changes."
+    )
+    admin_tokens: TokenList = Field(
+        (), description="Tokens that may call `/cleanup`, comma-separated; unset means open."
+    )
+    admin_tokens_file: Path | None = Field(
+        None, description="The same, one a line, from a file; read again when it changes."
+    )
+
+    memory_limit_bytes: int | None = Field(
+        None, ge=1, description="Of the whole service, bytes; unset: the cgroup's limit if any."
+    )
+    memory_sample_seconds: float = Field(
+        5, ge=0.1, le=300, description="Between readings of memory and store figures, seconds."
+    )
+
+    @field_validator("ingest_tokens", "admin_tokens", mode="before")
+    @classmethod
+    def _split_tokens(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(token.strip() for token in value.split(",") if token.strip())
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for lower, upper in _ORDERED:
+            low, high = getattr(self, lower), getattr(self, upper)
+            if low is not None and low > high:
+                raise ValueError(f"{env_name(lower)}={low} must not be above {env_name(upper)}={high}")
+        for name in ("ingest_tokens", "admin_tokens"):
+            if getattr(self, name) and getattr(self, f"{name}_file"):
+                raise ValueError(f"set {env_name(name)} or {env_name(name)}_FILE, not both")
+        return self
+
+
+_ORDERED = (
+    ("emergency_transaction_retention_seconds", "transaction_retention_seconds"),
+    ("emergency_observation_retention_seconds", "observation_retention_seconds"),
+    ("dedup_window_seconds", "transaction_retention_seconds"),
+    ("max_payload_bytes", "max_body_bytes"),
+    ("max_body_bytes", "max_in_flight_bytes"),
+    ("max_inflated_bytes", "max_in_flight_bytes"),
+    ("max_batch_items", "max_queued_items"),
+    ("signatures_warn_entries", "signatures_limit"),
+    ("transactions_warn_entries", "transactions_limit"),
+    ("observations_warn_entries", "observations_limit"),
+)
+
+
+def env_name(field: str) -> str:
+    """The environment variable of a setting."""
+    return f"TIDEGATE_{field.upper()}"
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the environment.
+
+    Raises:
+        ConfigError: with one sentence for each setting that is wrong.
+    """
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]  # pydantic checks them
+    except ValidationError as error:
+        raise ConfigError("; ".join(_sentence(item) for item in error.errors(include_url=False))) from None
+
+
+def _sentence(item: ErrorDetails) -> str:
+    message = str(item["msg"]).removeprefix("Value error, ")
+    if not item["loc"]:
+        return message
+    return f"{env_name(str(item['loc'][0]))}: {message[0].lower()}{message[1:]}"

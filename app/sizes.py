@@ -1,0 +1,77 @@
+"""The figures of maps and store, refreshed by a tick, so that a scrape never waits for the store."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.models import MapName, MapSizes
+from app.store.maps import Maps
+from app.store.session import StoreSession
+
+HOUR_SECONDS = 3600
+SAMPLE_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class StoreFigures:
+    """Summed over the masters: bytes in use, the limit if any, and the eviction policies."""
+
+    used_bytes: int
+    limit_bytes: int | None
+    policies: frozenset[str]
+
+
+class Sizes:
+    """The latest figures, and an hour of totals for the efficiency ratio."""
+
+    def __init__(
+        self, maps: Maps, session: StoreSession, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._maps = maps
+        self._session = session
+        self._clock = clock
+        self._hour: deque[tuple[float, int, int]] = deque(maxlen=HOUR_SECONDS // SAMPLE_SECONDS + 1)
+        self._refreshing: asyncio.Task[None] | None = None
+        self.maps: dict[MapName, MapSizes] = {}
+        self.store: StoreFigures | None = None
+
+    async def refresh(self) -> None:
+        """Read the maps' figures; callers at the same time share one reading.
+
+        Raises:
+            StoreError: the latest figures stay.
+        """
+        if self._refreshing is None or self._refreshing.done():
+            self._refreshing = asyncio.create_task(self._read_maps())
+        await asyncio.shield(self._refreshing)
+
+    async def refresh_store(self) -> None:
+        """Read the store's memory figures."""
+        nodes = await self._session.info("memory")
+        limits = [int(node.get("maxmemory", 0)) for node in nodes]
+        self.store = StoreFigures(
+            used_bytes=sum(int(node["used_memory"]) for node in nodes),
+            limit_bytes=sum(limits) if limits and all(limits) else None,
+            policies=frozenset(str(node.get("maxmemory_policy", "noeviction")) for node in nodes),
+        )
+
+    def efficiency_ratio(self) -> float | None:
+        """Of the entries that came due in the last hour, the share removed as `expired` in time."""
+        if not self.maps or not self._hour:
+            return None
+        _, due_then, on_time_then = self._hour[0]
+        due, on_time = self._totals()
+        return (on_time - on_time_then) / (due - due_then) if due > due_then else None
+
+    async def _read_maps(self) -> None:
+        self.maps = await self._maps.sizes()
+        due, on_time = self._totals()
+        if self._hour and due < self._hour[-1][1]:
+            self._hour.clear()
+        if not self._hour or self._clock() - self._hour[-1][0] >= SAMPLE_SECONDS:
+            self._hour.append((self._clock(), due, on_time))
+
+    def _totals(self) -> tuple[int, int]:
+        return sum(m.due for m in self.maps.values()), sum(m.on_time for m in self.maps.values())

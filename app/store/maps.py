@@ -1,0 +1,187 @@
+"""The three maps as the rest of Tidegate sees them: observe, claim, look up, measure, clean."""
+
+import asyncio
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import msgspec
+
+from app.errors import StoreUnreachable
+from app.models import MapName, MapSizes, Reason, Sighting
+from app.settings import Settings
+from app.store import partitions
+from app.store.rules import packed_rules
+from app.store.session import StoreSession
+
+REFUSED = 0xFFFFFFFF
+UNSEEN = ACCEPTED = 0
+OTHER_SOURCES_INDEX = 255
+
+
+class Ages(NamedTuple):
+    """The server's clock in milliseconds, and one code an item: 0, REFUSED, or one more than its age."""
+
+    now_ms: int
+    codes: tuple[int, ...]
+
+
+class Found(NamedTuple):
+    """One transaction of the store: where it is in its block, and who delivered it when."""
+
+    first_seen_ms: int
+    position: int
+    block: bytes
+    sightings: list[Sighting]
+
+
+class Order(NamedTuple):
+    """What a cleanup of one map is to remove, and how much of it in one step."""
+
+    map_name: MapName
+    retention_seconds: float
+    reason: Reason
+    most_buckets: int
+    dry_run: bool
+    periodic: bool
+
+
+class Step(NamedTuple):
+    """What one bounded step of a cleanup did, and whether more is due."""
+
+    before: int
+    removed: int
+    after: int
+    more: bool
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The partitions of the store that answers now, and the rules as their scripts take them."""
+
+    prefixes: tuple[str, ...]
+    rules: bytes
+
+
+class Maps:
+    """Script calls on the partitions of one store."""
+
+    def __init__(self, session: StoreSession, settings: Settings) -> None:
+        self._session = session
+        self._layouts = {is_cluster: _layout(settings, is_cluster) for is_cluster in (False, True)}
+
+    @property
+    def layout(self) -> Layout:
+        """The layout for the server that is connected.
+
+        Raises:
+            StoreUnreachable: none was yet.
+        """
+        if self._session.server is None:
+            raise StoreUnreachable("not connected yet")
+        return self._layouts[self._session.server.is_cluster]
+
+    def partition_of(self, digest: bytes) -> str:
+        """The key prefix under which a signature's hash lives."""
+        prefixes = self.layout.prefixes
+        return prefixes[partitions.partition_of(digest, len(prefixes))]
+
+    async def observe(self, prefix: str, hashes: Sequence[bytes], sources: Sequence[str]) -> Ages:
+        """Which of these are inside the window; notes who delivered those."""
+        return await self._ages("observe", prefix, hashes, sources)
+
+    async def claim(self, prefix: str, hashes: Sequence[bytes], sources: Sequence[str], block: bytes) -> Ages:
+        """Accept each signature once a window and store its block, in one atomic step."""
+        return await self._ages("claim", prefix, hashes, sources, block)
+
+    async def lookup(self, digest: bytes) -> Found | None:
+        """Find a transaction by the hash of its signature."""
+        answer = await self._session.run("lookup", self.partition_of(digest), [self.layout.rules, digest])
+        if not answer:
+            return None
+        first_seen_ms, position, block, sightings = answer
+        return Found(first_seen_ms, position, block, _sightings(sightings, first_seen_ms))
+
+    async def sizes(self) -> dict[MapName, MapSizes]:
+        """Every map's figures over all partitions, by O(1) commands; sweeps what is due."""
+        layout = self.layout
+        calls = (self._session.run_unguarded("sizes", prefix, [layout.rules]) for prefix in layout.prefixes)
+        return _combined(await asyncio.gather(*calls))
+
+    async def cleanup_step(self, prefix: str, order: Order) -> Step:
+        """Carry out one bounded step of an order on one partition."""
+        args: list[bytes | str | int] = [
+            self.layout.rules,
+            order.map_name,
+            round(order.retention_seconds * 1000),
+            order.reason,
+            order.most_buckets,
+            int(order.dry_run),
+            int(order.periodic),
+        ]
+        before, removed, after, more = await self._session.run("cleanup", prefix, args)
+        return Step(before, removed, after, bool(more))
+
+    async def _ages(
+        self, script: str, prefix: str, hashes: Sequence[bytes], sources: Sequence[str], *more: bytes
+    ) -> Ages:
+        names = list(dict.fromkeys(sources))[:OTHER_SOURCES_INDEX]
+        index = {name: number for number, name in enumerate(names)}
+        positions = bytes(index.get(source, OTHER_SOURCES_INDEX) for source in sources)
+        names.append("other")
+        args = [self.layout.rules, b"".join(hashes), positions, msgspec.msgpack.encode(names), *more]
+        now_ms, packed = await self._session.run(script, prefix, args)
+        return Ages(now_ms, struct.unpack(f">{len(hashes)}I", packed))
+
+
+def _layout(settings: Settings, is_cluster: bool) -> Layout:
+    prefixes = partitions.partition_prefixes(settings.store_prefix, is_cluster)
+    return Layout(prefixes, packed_rules(settings, len(prefixes)))
+
+
+def _sightings(flat: list[Any], first_seen_ms: int) -> list[Sighting]:
+    """The first sighting of each source since the acceptance, soonest first."""
+    first: dict[str, int] = {}
+    for bucket_id, record in zip(flat[::2], flat[1::2], strict=True):
+        for sighting in record.decode().split(";")[1:]:
+            source, _, offset = sighting.rpartition("=")
+            delay = int(bucket_id) + int(offset) - first_seen_ms
+            if delay >= 0:
+                first[source] = min(delay, first.get(source, delay))
+    return [Sighting(source, delay) for source, delay in sorted(first.items(), key=lambda pair: pair[1])]
+
+
+def _combined(answers: Sequence[list[Any]]) -> dict[MapName, MapSizes]:
+    sizes: dict[MapName, list[MapSizes]] = {name: [] for name in MapName}
+    for now_ms, *rest in answers:
+        for name, oldest_id, ledger in zip(rest[::3], rest[1::3], rest[2::3], strict=True):
+            age = (now_ms - oldest_id) / 1000 if oldest_id else None
+            sizes[MapName(name.decode())].append(_map_sizes(ledger, age))
+    return {name: _sum(parts) for name, parts in sizes.items()}
+
+
+def _map_sizes(flat: list[bytes], oldest_age_seconds: float | None) -> MapSizes:
+    ledger = {key.decode(): int(value) for key, value in zip(flat[::2], flat[1::2], strict=True)}
+    return MapSizes(
+        entries=ledger.get("entries", 0),
+        bytes=ledger.get("bytes", 0),
+        added=ledger.get("added", 0),
+        removed={reason: ledger.get(reason, 0) for reason in Reason},
+        oldest_age_seconds=oldest_age_seconds,
+        due=ledger.get("due", 0),
+        on_time=ledger.get("on_time", 0),
+    )
+
+
+def _sum(parts: Sequence[MapSizes]) -> MapSizes:
+    ages = [part.oldest_age_seconds for part in parts if part.oldest_age_seconds is not None]
+    return MapSizes(
+        entries=sum(p.entries for p in parts),
+        bytes=sum(p.bytes for p in parts),
+        added=sum(p.added for p in parts),
+        removed={reason: sum(p.removed[reason] for p in parts) for reason in Reason},
+        oldest_age_seconds=max(ages, default=None),
+        due=sum(p.due for p in parts),
+        on_time=sum(p.on_time for p in parts),
+    )

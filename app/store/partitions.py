@@ -1,0 +1,38 @@
+"""Where a signature lives: its hash, its partition, and the partition's key prefix.
+
+A standalone store has one partition. A Cluster has six, their hash tags chosen so that their slots lie
+evenly over the 16,384 (two a node with three masters, one with six): every script call stays on one slot,
+and every master takes its part.
+"""
+
+from hashlib import blake2b
+from itertools import count
+
+from redis.crc import key_slot
+
+CLUSTER_PARTITIONS = 6
+SLOTS = 16_384
+HASH_BYTES = 16
+
+
+def signature_hash(signature: str) -> bytes:
+    """16 bytes of BLAKE2b (RFC 7693): nobody can make two signatures meet, by accident or on purpose."""
+    return blake2b(signature.encode(), digest_size=HASH_BYTES).digest()
+
+
+def partition_prefixes(prefix: str, is_cluster: bool) -> tuple[str, ...]:
+    """The key prefix of each partition, its hash tag in braces."""
+    if not is_cluster:
+        return (f"{prefix}:{{0}}",)
+    return tuple(f"{prefix}:{{{_tag(number)}}}" for number in range(CLUSTER_PARTITIONS))
+
+
+def partition_of(digest: bytes, partitions: int) -> int:
+    """The partition of a signature, by the first bytes of its hash."""
+    return int.from_bytes(digest[:4]) % partitions
+
+
+def _tag(number: int) -> str:
+    width = SLOTS // CLUSTER_PARTITIONS
+    tags = (f"{number}.{n}" for n in count())
+    return next(tag for tag in tags if key_slot(tag.encode()) // width == number)

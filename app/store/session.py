@@ -1,0 +1,129 @@
+"""The gate's hold on its store: one connection state, script calls with a deadline, recovery."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import structlog
+from redis.asyncio.cluster import RedisCluster
+
+from app.errors import StoreError, StoreTimeout, StoreUnreachable
+from app.metrics import Metrics
+from app.store.connection import STORE_CONNECTIONS, Client, Server, connect, safe_url
+from app.store.failures import as_store_error
+from app.store.scripts import load_scripts
+
+log = structlog.get_logger()
+
+
+class StoreSession:
+    """Connects, calls, and notices when the store goes and comes back.
+
+    While the store is down, calls fail at once with the error that took it down; `probe` brings it back.
+    """
+
+    def __init__(self, url: str, deadline_seconds: float, metrics: Metrics) -> None:
+        self._url = url
+        self._deadline_seconds = deadline_seconds
+        self._metrics = metrics
+        self._sources = load_scripts()
+        self._slots = asyncio.Semaphore(STORE_CONNECTIONS)
+        self._client: Client | None = None
+        self._scripts: dict[str, Any] = {}
+        self.server: Server | None = None
+        self.down_reason: StoreError | None = StoreUnreachable("not connected yet")
+
+    @property
+    def is_up(self) -> bool:
+        """Whether calls are let through now."""
+        return self.down_reason is None
+
+    async def probe(self, check: Callable[[], Awaitable[object]]) -> None:
+        """Try to bring a store that is down back: reconnect, then `check` that it serves."""
+        try:
+            if self._client is None:
+                await self._connect()
+            await check()
+        except StoreError:
+            await self.close()
+            return
+        self._came_up()
+
+    async def run(self, script: str, prefix: str, args: Sequence[bytes | str | int]) -> Any:
+        """Call a script on the partition named by `prefix`; past the deadline the outcome is unknown."""
+        if self.down_reason is not None:
+            raise type(self.down_reason)(str(self.down_reason))
+        return await self.run_unguarded(script, prefix, args)
+
+    async def run_unguarded(self, script: str, prefix: str, args: Sequence[bytes | str | int]) -> Any:
+        """The same, also while the store counts as down: for the probe itself."""
+        if self._client is None:
+            raise StoreUnreachable("not connected")
+        call = self._scripts[script]
+        with self._metrics.store_call_duration_seconds.labels(script).time():
+            return await self._guard(lambda: call(keys=[prefix], args=args))
+
+    async def info(self, section: str) -> list[dict[str, Any]]:
+        """`INFO section` of every master."""
+        client = self._client
+        if client is None:
+            raise StoreUnreachable("not connected")
+        if isinstance(client, RedisCluster):
+            answer = await self._guard(lambda: client.info(section, target_nodes=client.PRIMARIES))
+            nodes = answer.values() if all(isinstance(v, dict) for v in answer.values()) else [answer]
+            return list(nodes)
+        return [await self._guard(lambda: client.info(section))]
+
+    async def close(self) -> None:
+        """Close every connection."""
+        client, self._client = self._client, None
+        if client is not None:
+            with suppress(Exception):
+                await client.aclose()
+
+    async def _guard(self, call: Callable[[], Awaitable[Any]]) -> Any:
+        try:
+            async with asyncio.timeout(self._deadline_seconds):
+                await self._slots.acquire()
+        except TimeoutError:
+            raise self._failed(StoreTimeout("every connection to the store is busy")) from None
+        try:
+            return await call()
+        except Exception as error:
+            raise self._failed(as_store_error(error)) from error
+        finally:
+            self._slots.release()
+
+    def _failed(self, error: StoreError) -> StoreError:
+        self._metrics.store_errors_total.labels(error.kind).inc()
+        if error.means_down and self.down_reason is None:
+            log.error("store down", kind=error.kind, error=str(error))
+        if error.means_down:
+            self.down_reason = error
+            self._metrics.store_up.set(0)
+        return error
+
+    async def _connect(self) -> None:
+        try:
+            async with asyncio.timeout(2 * self._deadline_seconds):
+                self._client, self.server = await connect(self._url, self._deadline_seconds)
+        except StoreError as error:
+            raise self._failed(error) from None
+        except Exception as error:
+            raise self._failed(as_store_error(error)) from error
+        self._scripts = {name: self._client.register_script(text) for name, text in self._sources.items()}
+
+    def _came_up(self) -> None:
+        self._metrics.store_up.set(1)
+        if self.down_reason is None:
+            return
+        self.down_reason = None
+        server = self.server
+        log.info(
+            "store up",
+            url=safe_url(self._url),
+            server=server and server.name,
+            version=server and server.version,
+            cluster=server and server.is_cluster,
+        )

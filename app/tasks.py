@@ -1,0 +1,61 @@
+"""Background rounds: each named, supervised and counted."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import structlog
+
+from app.errors import StoreError
+from app.metrics import Metrics
+
+log = structlog.get_logger()
+
+LAG_INTERVAL_SECONDS = 0.25
+
+
+class Tasks:
+    """Runs functions over and over, one task each; a round that fails is logged and the next one comes."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def every(self, seconds: float, name: str, work: Callable[[], Awaitable[object]]) -> None:
+        """Run `work` now and then every so many seconds, never two rounds at once."""
+        self._metrics.background_task_up.labels(name).set(1)
+        self._tasks.append(asyncio.create_task(self._repeat(seconds, name, work), name=name))
+
+    def measure_lag(self) -> None:
+        """Watch how late the event loop wakes a timer."""
+        self._tasks.append(asyncio.create_task(self._lag(), name="event-loop-lag"))
+
+    async def stop(self) -> None:
+        """Cancel all and wait for them."""
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _repeat(self, seconds: float, name: str, work: Callable[[], Awaitable[object]]) -> None:
+        up = self._metrics.background_task_up.labels(name)
+        next_at = time.monotonic()
+        while True:
+            try:
+                await work()
+                up.set(1)
+            except StoreError:
+                up.set(0)
+            except Exception:
+                up.set(0)
+                log.exception("background task failed", task=name)
+            next_at = max(next_at + seconds, time.monotonic())
+            await asyncio.sleep(next_at - time.monotonic())
+
+    async def _lag(self) -> None:
+        while True:
+            due = time.monotonic() + LAG_INTERVAL_SECONDS
+            await asyncio.sleep(LAG_INTERVAL_SECONDS)
+            self._metrics.event_loop_lag_seconds.observe(max(0.0, time.monotonic() - due))

@@ -1,0 +1,75 @@
+"""Fixtures every test may use: the stores of the matrix, settings for them, gates in front of them."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import httpx
+import pytest
+
+from app.runtime import Runtime
+from app.settings import Settings
+from tests.support.gate import api_client, running
+from tests.support.keys import keys_without_expiry
+from tests.support.servers import StoreServer, cluster_server, redis_server, valkey_server
+
+STORES: dict[str, Callable[[], StoreServer]] = {
+    "valkey": lambda: valkey_server(unix=True),
+    "redis": redis_server,
+    "cluster": cluster_server,
+}
+
+MakeSettings = Callable[..., Settings]
+
+
+@pytest.fixture(scope="session")
+def valkey_session() -> Iterator[StoreServer]:
+    with STORES["valkey"]() as server:
+        yield server
+
+
+@pytest.fixture(scope="session", params=STORES)
+def matrix_session(request: pytest.FixtureRequest) -> Iterator[StoreServer]:
+    """Each store in turn; one server serves all tests of its turn."""
+    with STORES[request.param]() as server:
+        yield server
+
+
+def _clean(server: StoreServer) -> Iterator[StoreServer]:
+    server.flush()
+    yield server
+    assert keys_without_expiry(server) == [], "a key was left in the store without an expiry"
+
+
+@pytest.fixture
+def store(matrix_session: StoreServer) -> Iterator[StoreServer]:
+    """An empty store, the test run once on each of the matrix; no key may be left without an expiry."""
+    yield from _clean(matrix_session)
+
+
+@pytest.fixture
+def valkey(valkey_session: StoreServer) -> Iterator[StoreServer]:
+    """An empty Valkey, for tests in which the kind of store plays no part; the same rule on expiry."""
+    yield from _clean(valkey_session)
+
+
+@pytest.fixture
+def settings_for() -> MakeSettings:
+    """Settings for a store: `settings_for(store, dedup_window_seconds=0.2)`."""
+
+    def make(server: StoreServer, **changes: object) -> Settings:
+        return Settings(store_url=server.url, **changes)  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture
+async def runtime(valkey: StoreServer, settings_for: MakeSettings) -> AsyncIterator[Runtime]:
+    """A gate with default settings in front of an empty Valkey."""
+    async with running(settings_for(valkey)) as started:
+        yield started
+
+
+@pytest.fixture
+async def client(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of that gate."""
+    async with api_client(runtime) as opened:
+        yield opened

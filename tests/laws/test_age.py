@@ -1,0 +1,68 @@
+"""Law 4: nothing outlives its retention by more than a bucket, whatever else lives in the store."""
+
+import asyncio
+
+from app.models import MapName
+from tests.conftest import MakeSettings
+from tests.support.deliver import connected_gate, transaction
+from tests.support.processes import wait_until
+from tests.support.servers import StoreServer
+from tests.support.truth import Truth, count_entries
+
+FOREIGN_KEYS = 100_000
+SHORT = {
+    "dedup_window_seconds": 0.5,
+    "transaction_retention_seconds": 1,
+    "observation_retention_seconds": 1,
+    "emergency_transaction_retention_seconds": 0.5,
+    "emergency_observation_retention_seconds": 0.5,
+}
+
+
+def _plant_foreign_keys(server: StoreServer) -> None:
+    """Keys of somebody else with a long TTL, among which the store's own expiry would search for ours."""
+    for node in server.nodes():
+        with node:
+            script = (
+                "for i = 1, ARGV[1] do redis.call('SET', 'foreign:' .. KEYS[1] .. i, 'x', 'EX', 3600) end"
+            )
+            node.eval(script, 1, "{0}", FOREIGN_KEYS)
+
+
+async def test_entries_leave_while_traffic_goes_on_beside_many_foreign_keys(
+    valkey: StoreServer, settings_for: MakeSettings
+) -> None:
+    _plant_foreign_keys(valkey)
+    gate = await connected_gate(settings_for(valkey, **SHORT))
+    for number in range(150):
+        await gate.pipeline.flush([transaction(f"{number}-{item}") for item in range(20)])
+        await asyncio.sleep(0.01)
+        resident = count_signatures(valkey)
+        sizes = await gate.maps.sizes()
+        assert (sizes[MapName.SIGNATURES].oldest_age_seconds or 0) <= 0.6
+        assert (sizes[MapName.TRANSACTIONS].oldest_age_seconds or 0) <= 1.05
+        assert resident >= sizes[MapName.SIGNATURES].entries
+    await gate.session.close()
+
+
+def count_signatures(server: StoreServer) -> int:
+    """Entries of the signature buckets the gate's list names, without SCAN among the foreign keys."""
+    [node] = server.nodes()
+    with node:
+        return sum(
+            node.hlen(key) for key in node.scan_iter(match="tidegate:{0}:signatures:1*", count=100_000)
+        )
+
+
+async def test_without_any_gate_the_store_itself_lets_go(
+    store: StoreServer, settings_for: MakeSettings
+) -> None:
+    gate = await connected_gate(settings_for(store, **SHORT))
+    await gate.pipeline.flush([transaction(f"left-{item}") for item in range(500)])
+    await gate.session.close()
+    assert count_entries(store) == Truth(500, 500, 500)
+    assert wait_until(lambda: count_entries(store) == Truth(), 3)
+    back = await connected_gate(settings_for(store, **SHORT))
+    sizes = await back.maps.sizes()
+    assert all(figures.entries == 0 and figures.added == 500 for figures in sizes.values())
+    await back.session.close()

@@ -1,0 +1,169 @@
+"""Every way to reach a store, and a name for every way it can fail."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from app.errors import (
+    ConfigError,
+    StoreDenied,
+    StoreFull,
+    StoreReadOnly,
+    StoreTimeout,
+    StoreUnreachable,
+    StoreUnsupported,
+)
+from app.metrics import Metrics
+from app.settings import Settings
+from app.store import connection
+from app.store.connection import normal_url, safe_url
+from app.store.maps import Maps
+from app.store.session import StoreSession
+from tests.conftest import MakeSettings
+from tests.support.deliver import connected_gate, transaction
+from tests.support.servers import StoreServer, make_tls, redis_server, valkey_server
+
+
+async def _accepts(url: str) -> bool:
+    gate = await connected_gate(Settings(store_url=url))
+    answers = await gate.pipeline.flush([transaction("one")])
+    await gate.session.close()
+    return answers[0].verdict == "accepted"
+
+
+async def _down_reason(url: str) -> Exception | None:
+    settings = Settings(store_url=url, store_deadline_seconds=0.3)
+    session = StoreSession(url, 0.3, Metrics(64, "test"))
+    await session.probe(Maps(session, settings).sizes)
+    await session.close()
+    return session.down_reason
+
+
+async def test_tcp_with_a_password_and_a_unix_socket_are_taken() -> None:
+    with valkey_server(password="s3cret/@:") as tcp, redis_server(unix=True) as unix:
+        assert await _accepts(tcp.url)
+        assert await _accepts(unix.url)
+
+
+async def test_tls_is_taken_with_its_authority_and_refused_without(tmp_path: Path) -> None:
+    with redis_server(tls=make_tls(tmp_path)) as server:
+        assert await _accepts(server.url)
+        assert isinstance(await _down_reason(server.url.partition("?")[0]), StoreUnreachable)
+
+
+async def test_a_named_user_with_only_the_rights_needed_is_enough(valkey: StoreServer) -> None:
+    [node] = valkey.nodes()
+    with node:
+        node.acl_setuser(
+            "gate",
+            enabled=True,
+            passwords=["+pw"],
+            keys=["tidegate:*"],
+            commands=[
+                "+@read",
+                "+@write",
+                "+@scripting",
+                "+@connection",
+                "+info",
+                "+time",
+                "-@dangerous",
+                "+info",
+            ],
+        )
+        try:
+            assert await _accepts(valkey.url.replace("unix://", "unix://gate:pw@"))
+        finally:
+            node.acl_deluser("gate")
+
+
+async def test_a_wrong_password_is_named_denied() -> None:
+    with valkey_server(password="right") as server:
+        assert isinstance(await _down_reason(server.url.replace("right", "wrong")), StoreDenied)
+
+
+async def test_nothing_listening_is_named_unreachable() -> None:
+    assert isinstance(await _down_reason("redis://127.0.0.1:1"), StoreUnreachable)
+
+
+async def test_a_store_that_does_not_answer_is_named_timeout() -> None:
+    with valkey_server() as server:
+        server.pause()
+        reason = await _down_reason(server.url)
+        server.resume()
+    assert isinstance(reason, StoreTimeout)
+
+
+async def test_a_full_store_is_named_full_and_stays_up(settings_for: MakeSettings) -> None:
+    with valkey_server(maxmemory="4mb") as server:
+        gate = await connected_gate(settings_for(server))
+        [node] = server.nodes()
+        with node:
+            node.eval(
+                "for i = 1, 100 do redis.pcall('SET', 'foreign' .. i, string.rep('x', 60000), 'EX', 60) end",
+                0,
+            )
+            with pytest.raises(StoreFull):
+                await gate.pipeline.flush([transaction("one")])
+            assert gate.session.is_up, "looking up and cleaning up still work"
+            node.flushall()
+            assert (await gate.pipeline.flush([transaction("one")]))[0].verdict == "accepted"
+        await gate.session.close()
+
+
+async def test_a_replica_is_named_read_only() -> None:
+    with valkey_server() as server:
+        gate = await connected_gate(Settings(store_url=server.url))
+        [node] = server.nodes()
+        with node:
+            node.replicaof("127.0.0.1", "1")
+            with pytest.raises((StoreReadOnly, StoreUnreachable)) as caught:
+                await gate.pipeline.flush([transaction("one")])
+            assert isinstance(caught.value, StoreReadOnly)
+        await gate.session.close()
+
+
+async def test_a_server_that_is_too_old_is_named_unsupported(
+    monkeypatch: pytest.MonkeyPatch, valkey: StoreServer
+) -> None:
+    monkeypatch.setitem(connection.MIN_MAJOR, "valkey", 99)
+    reason = await _down_reason(valkey.url)
+    assert isinstance(reason, StoreUnsupported)
+    assert "too old" in str(reason)
+
+
+async def test_scripts_are_loaded_again_after_script_flush(
+    store: StoreServer, settings_for: MakeSettings
+) -> None:
+    gate = await connected_gate(settings_for(store))
+    for node in store.nodes():
+        with node:
+            node.script_flush()
+    answers = await gate.pipeline.flush([transaction(f"after-{n}") for n in range(20)])
+    assert {answer.verdict for answer in answers} == {"accepted"}
+    await gate.session.close()
+
+
+async def test_more_calls_at_once_than_connections_are_all_served(
+    store: StoreServer, settings_for: MakeSettings
+) -> None:
+    gate = await connected_gate(settings_for(store))
+    flushes = (gate.pipeline.flush([transaction(f"many-{n}")]) for n in range(200))
+    answers = await asyncio.gather(*flushes)
+    assert [answer[0].verdict for answer in answers] == ["accepted"] * 200
+    for node in store.nodes():
+        with node:
+            clients = [c for c in node.client_list() if c["name"] == "tidegate"]
+            assert len(clients) <= connection.STORE_CONNECTIONS + 2
+    await gate.session.close()
+
+
+@pytest.mark.parametrize("url", ["", "http://x", "127.0.0.1:6379", "redis://", "unix://"])
+def test_a_url_that_names_no_store_is_refused_with_the_setting_named(url: str) -> None:
+    with pytest.raises(ConfigError, match="TIDEGATE_STORE_URL"):
+        normal_url(url)
+
+
+def test_user_and_password_never_show_in_the_url_that_is_logged() -> None:
+    assert safe_url("rediss://user:pass@host:6380/0?x=1") == "rediss://host:6380"
+    assert "pass" not in safe_url("unix://user:pass@/run/store.sock")

@@ -1,0 +1,36 @@
+"""Transactions for tests that speak to the pipeline directly."""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from app.ingest.pipeline import Pipeline
+from app.metrics import Metrics
+from app.models import Transaction
+from app.settings import Settings
+from app.store.maps import Maps
+from app.store.session import StoreSession
+
+
+@dataclass
+class Gate:
+    """The parts of a gate below HTTP."""
+
+    session: StoreSession
+    maps: Maps
+    pipeline: Pipeline
+
+
+async def connected_gate(settings: Settings) -> Gate:
+    """A gate without background tasks: nothing happens but what the test does."""
+    metrics = Metrics(settings.max_sources, "test")
+    session = StoreSession(str(settings.store_url), settings.store_deadline_seconds, metrics)
+    maps = Maps(session, settings)
+    await session.probe(maps.sizes)
+    assert session.is_up, session.down_reason
+    return Gate(session, maps, Pipeline(maps, metrics))
+
+
+def transaction(signature: str, source: str = "helius-a", payload: object = None) -> Transaction:
+    """A transaction as the decoder would make it."""
+    return Transaction(signature, source, None, msgspec.Raw(msgspec.json.encode(payload)))

@@ -1,0 +1,123 @@
+"""Gates for tests: the real command as a process, or a runtime inside the test."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from app.main import create_app
+from app.runtime import Runtime
+from app.settings import Settings
+from tests.support.processes import wait_until
+
+START_SECONDS = 15.0
+STOP_SECONDS = 12.0
+
+
+@dataclass
+class GateProcess:
+    """`tidegate serve` on a free port of 127.0.0.1, its log in a file."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+    url: str = ""
+
+    def client(self, **options: object) -> httpx.Client:
+        """A client without a proxy, for this gate."""
+        return httpx.Client(base_url=self.url, trust_env=False, timeout=30, **options)  # type: ignore[arg-type]
+
+    def events(self) -> list[dict[str, object]]:
+        """The log so far."""
+        lines = self.log.read_text(errors="replace").splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
+    def is_ready(self) -> bool:
+        """Whether it takes traffic now."""
+        try:
+            return httpx.get(f"{self.url}/readyz", trust_env=False, timeout=5).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def kill(self) -> None:
+        """`kill -9`."""
+        self.process.kill()
+        self.process.wait()
+
+    def terminate(self) -> int:
+        """SIGTERM; returns the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(STOP_SECONDS)
+
+
+def tidegate_command() -> str:
+    """The installed command of the interpreter that runs the tests."""
+    beside = Path(sys.executable).with_name("tidegate")
+    return str(beside) if beside.exists() else str(shutil.which("tidegate"))
+
+
+def start_gate(folder: Path, **settings: object) -> GateProcess:
+    """Start a gate with settings by their names (`store_url=…`); returns at once."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("TIDEGATE_")}
+    environment |= {f"TIDEGATE_{name.upper()}": str(value) for name, value in settings.items()}
+    environment |= {"TIDEGATE_LOG_FORMAT": "json", "TIDEGATE_PORT": environment.get("TIDEGATE_PORT", "0")}
+    log = folder / f"gate-{len(list(folder.iterdir()))}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [tidegate_command(), "serve"], stderr=output, stdout=output, env=environment
+        )
+    return GateProcess(process, log)
+
+
+def await_gate(gate: GateProcess) -> None:
+    """Wait until it listens and is ready."""
+    assert wait_until(lambda: _listens(gate) and gate.is_ready(), START_SECONDS), gate.log.read_text()
+
+
+def _listens(gate: GateProcess) -> bool:
+    assert gate.process.poll() is None, gate.log.read_text()
+    ports = [event["port"] for event in gate.events() if event.get("event") == "listening"]
+    if ports:
+        gate.url = f"http://127.0.0.1:{ports[0]}"
+    return bool(ports)
+
+
+@contextmanager
+def gate_process(**settings: object) -> Iterator[GateProcess]:
+    """A gate that is ready; killed in the end if it still runs."""
+    folder = Path(tempfile.mkdtemp(prefix="gate-test-"))
+    gate = start_gate(folder, **settings)
+    try:
+        await_gate(gate)
+        yield gate
+    finally:
+        if gate.process.poll() is None:
+            gate.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Runtime]:
+    """A started runtime inside the test, stopped in the end."""
+    runtime = Runtime(settings)
+    await runtime.start()
+    try:
+        yield runtime
+    finally:
+        await runtime.stop()
+
+
+@asynccontextmanager
+async def api_client(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the application around a runtime, without a socket between."""
+    transport = httpx.ASGITransport(create_app(runtime), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gate", trust_env=False) as client:
+        yield client
