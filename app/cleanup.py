@@ -69,7 +69,8 @@ class Cleanup:
                     report = await self._measured(trigger, mode, maps, dry_run)
             except StoreError as error:
                 self._metrics.cleanup_runs_total.labels(trigger, mode, "failure").inc()
-                log.warning("cleanup failed", trigger=trigger, mode=mode, error=str(error))
+                if trigger is not Trigger.PERIODIC:
+                    log.warning("cleanup failed", trigger=trigger, mode=mode, error=str(error))
                 raise
         self._publish(report)
         return report

@@ -98,7 +98,8 @@ def _check_exposure(settings: Settings, is_open: bool, insecure: bool) -> None:
         return
     raise ConfigError(
         f"{settings.host} can be reached from outside, and anybody could post or clean up: "
-        "set TIDEGATE_INGEST_TOKENS and TIDEGATE_ADMIN_TOKENS (or …_FILE), listen on 127.0.0.1, or pass --insecure"
+        "set TIDEGATE_INGEST_TOKENS and TIDEGATE_ADMIN_TOKENS (or …_FILE), "
+        "listen on 127.0.0.1, or pass --insecure"
     )
 
 

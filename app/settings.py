@@ -115,7 +115,7 @@ class Settings(BaseSettings):
     )
     max_in_flight_requests: int = Field(1024, ge=1, description="Requests under way at once; past it 503.")
     max_in_flight_bytes: int = Field(
-        128 * MIB,
+        64 * MIB,
         ge=1 * MIB,
         description="Bodies being read or answered at once, bytes after inflation; past it 503.",
     )
@@ -172,7 +172,7 @@ class Settings(BaseSettings):
 _ORDERED = (
     ("emergency_transaction_retention_seconds", "transaction_retention_seconds"),
     ("emergency_observation_retention_seconds", "observation_retention_seconds"),
-    ("dedup_window_seconds", "transaction_retention_seconds"),
+    ("dedup_window_seconds", "emergency_transaction_retention_seconds"),
     ("max_payload_bytes", "max_body_bytes"),
     ("max_body_bytes", "max_in_flight_bytes"),
     ("max_inflated_bytes", "max_in_flight_bytes"),

@@ -147,7 +147,8 @@ class StatsBoard:
             if sizes.entries > rule.warn_entries:
                 warnings[f"{name}_size"] = (
                     f"{name} holds {sizes.entries} entries, above its warning size of {rule.warn_entries}; "
-                    f"the limit is {rule.limit}. Check the rate of ingest, or raise TIDEGATE_{name.upper()}_WARN_ENTRIES."
+                    f"the limit is {rule.limit}. Check the rate of ingest, "
+                    f"or raise TIDEGATE_{name.upper()}_WARN_ENTRIES."
                 )
         return warnings | self._store_warnings()
 

@@ -11,12 +11,9 @@ from starlette.requests import ClientDisconnect
 from app.api.problems import problem_of
 from app.errors import BodyTooLarge, HttpError, InvalidRequest, MalformedBody
 from app.ingest.body import Inflater, LineSplitter, bounded, inflater_for, pieces
-from app.ingest.coalescer import FLUSH_MAX_BYTES
 from app.ingest.decode import InvalidItem, ItemLimits, Judged, judge_item
 from app.ingest.intake import Summary
 from app.runtime import Runtime
-
-CHUNK_LINES = 1000
 
 
 @asynccontextmanager
@@ -54,17 +51,16 @@ async def receive_lines(request: Request, runtime: Runtime, limits: ItemLimits) 
 
 
 async def _chunks(request: Request, runtime: Runtime, limits: ItemLimits) -> AsyncIterator[list[Judged]]:
+    """The lines that ended in each piece of the body, judged; never waits for more than has come."""
     splitter = LineSplitter(limits.max_item_bytes)
-    chunk: list[Judged] = []
-    size = 0
     async for piece in pieces(_stream(request), _inflater(request, runtime)):
-        for line in splitter.feed(piece):
-            chunk.append(_judge_line(line, limits))
-            size += len(line) if isinstance(line, bytes) else 0
-            if len(chunk) >= CHUNK_LINES or size >= FLUSH_MAX_BYTES:
-                yield chunk
-                chunk, size = [], 0
-    yield chunk + [_judge_line(line, limits) for line in splitter.flush()]
+        with runtime.body_budget.holding(len(piece) + splitter.pending_bytes):
+            lines = splitter.feed(piece)
+            if lines:
+                yield [_judge_line(line, limits) for line in lines]
+    rest = splitter.flush()
+    if rest:
+        yield [_judge_line(line, limits) for line in rest]
 
 
 def _judge_line(line: bytes | int, limits: ItemLimits) -> Judged:

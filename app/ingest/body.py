@@ -1,7 +1,8 @@
 """Reads request bodies in bounded memory: plain or gzip, whole or line by line."""
 
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 
 from app.errors import BodyTooLarge, MalformedBody, Overloaded, UnsupportedMedia
 
@@ -29,6 +30,15 @@ class ByteBudget:
     def give_back(self, amount: int) -> None:
         """Return bytes to the budget."""
         self.held -= amount
+
+    @contextmanager
+    def holding(self, amount: int) -> Iterator[None]:
+        """Hold bytes for the length of a block."""
+        self.take(amount)
+        try:
+            yield
+        finally:
+            self.give_back(amount)
 
 
 class Inflater:
@@ -121,6 +131,11 @@ class LineSplitter:
         self._limit = max_line_bytes
         self._rest = b""
         self._dropped = 0
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes held of a line that has not ended."""
+        return len(self._rest)
 
     def feed(self, piece: bytes) -> list[bytes | int]:
         """The lines that end in this piece; of one too long, its length in bytes."""

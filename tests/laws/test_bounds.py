@@ -1,13 +1,18 @@
 """Law 5: every map has a limit, and at the limit does what the settings' page says."""
 
+import asyncio
 from random import Random
 
 import pytest
 
-from app.models import MapName, Reason, Verdict
+from app.cleanup import Cleanup
+from app.errors import StoreFull
+from app.metrics import Metrics
+from app.models import MapName, Reason, Trigger, Verdict
+from app.store.rules import map_rules
 from tests.conftest import MakeSettings
 from tests.support.deliver import Gate, connected_gate, transaction
-from tests.support.servers import StoreServer
+from tests.support.servers import StoreServer, valkey_server
 from tests.support.truth import assert_balanced, count_entries
 
 LONG_WINDOW = {"dedup_window_seconds": 60}
@@ -77,3 +82,26 @@ async def test_a_source_past_the_limit_of_one_transaction_is_counted_as_added_an
     assert sizes[MapName.OBSERVATIONS].removed[Reason.CAPACITY] == 2
     assert_balanced(sizes, count_entries(valkey))
     await gate.session.close()
+
+
+async def _fill(gate: Gate) -> None:
+    for number in range(1000):
+        await _deliver(gate, number, 1, Random(number).randbytes(100_000).hex())
+
+
+async def test_a_store_filled_by_us_empties_itself_and_accepts_again(settings_for: MakeSettings) -> None:
+    brief = {f"{kind}_retention_seconds": 1 for kind in ("transaction", "observation")}
+    cut = {f"emergency_{kind}_retention_seconds": 0.5 for kind in ("transaction", "observation")}
+    with valkey_server(maxmemory="8mb") as server:
+        settings = settings_for(server, dedup_window_seconds=0.2, **brief, **cut)
+        gate = await connected_gate(settings)
+        cleanup = Cleanup(gate.maps, map_rules(settings), Metrics(64, "test"), lambda: 0)
+        with pytest.raises(StoreFull):
+            await _fill(gate)
+        await cleanup.run(Trigger.PERIODIC)
+        async with asyncio.timeout(3):
+            while (await gate.maps.sizes())[MapName.TRANSACTIONS].entries:
+                await asyncio.sleep(0.01)
+        assert await _deliver(gate, 5000, 1) == [Verdict.ACCEPTED]
+        assert_balanced(await gate.maps.sizes(), count_entries(server))
+        await gate.session.close()

@@ -20,9 +20,13 @@ if ARGV[6] == '1' then
 end
 
 local removed, more = sweep(map, now, retention, reason, most)
-if ARGV[7] == '1' and redis.call('EXISTS', map.ledger) == 1 then
+if ARGV[7] == '1' then
   local totals = redis.call('HMGET', map.ledger, 'expired', 'reported')
-  removed = (totals[1] or 0) - (totals[2] or 0)
-  redis.call('HSET', map.ledger, 'reported', totals[1] or 0)
+  local unreported = (totals[1] or 0) - (totals[2] or 0)
+  -- A store that is full refuses this write; the next report then carries the difference.
+  if unreported ~= 0 then
+    local noted = redis.pcall('HSET', map.ledger, 'reported', totals[1])
+    if type(noted) ~= 'table' then removed = unreported end
+  end
 end
 return {map.entries + removed, removed, map.entries, more and 1 or 0}

@@ -3,6 +3,8 @@
 -- ARGV: rules. Returns {now_ms, then per map: name, oldest bucket id or 0, its ledger as a flat list}.
 
 local now = server_ms()
+-- Removes nothing, but fails where nothing can be written: a replica must not look healthy.
+redis.call('UNLINK', key('probe'))
 local answer = {now}
 for _, name in ipairs({'signatures', 'transactions', 'observations'}) do
   local map = open_map(name)

@@ -1,0 +1,247 @@
+"""uvicorn's HTTP/1.1 protocol, with bounds on what one client can hold: headers, time and connections.
+
+uvicorn waits for ever for the rest of a request, and httptools takes 64 MiB of headers. Here every connection
+has one timer, which runs only while a request is incomplete. Data that could hold too large a header goes to
+the parser in parts that end where a header ends, so that header bytes can be counted.
+"""
+
+import asyncio
+from functools import partial
+from typing import ClassVar
+
+from uvicorn._types import HTTPScope
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from app.http.flow import TimedFlow
+from app.http.refusals import Limits, Refusal, Refusals
+
+# For a refused client to read the answer: closing with bytes unread would reset the connection, and lose it.
+LINGER_SECONDS = 1.0
+# The loop's clock and its timers have a resolution of one millisecond.
+CLOCK_SECONDS = 0.001
+NO_LENGTH = -1
+
+
+def bounded_protocol(limits: Limits) -> type["BoundedProtocol"]:
+    """The protocol class with these limits, for `uvicorn.Config(http=...)`."""
+
+    class Bounded(BoundedProtocol):
+        bounds = limits
+        refusals = Refusals(limits)
+
+    return Bounded
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection within limits; see `bounded_protocol`."""
+
+    bounds: ClassVar[Limits] = Limits()
+    refusals: ClassVar[Refusals] = Refusals(Limits())
+
+    flow: TimedFlow
+    _timer: asyncio.TimerHandle | None = None
+    _deaf = False  # what still comes in is dropped
+    _whole: HTTPScope | None = None  # of the last request that came in completely
+    _unread = 0  # bytes since the last piece of body, or of the header at hand
+    _body_left = NO_LENGTH  # bytes; NO_LENGTH for a chunked one
+    _since = 0.0  # the loop's time, seconds
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
+        """Start the header deadline, or refuse one connection too many."""
+        if len(self.connections) >= self.bounds.connections:
+            self._deaf = True
+            self.transport = transport
+            transport.write(self.refusals.connections.response(self.server_state.default_headers))
+            transport.close()
+            return
+        super().connection_made(transport)
+        self.flow = TimedFlow(transport, self.loop.time)
+        self._since = self.loop.time()
+        self._watch(self.bounds.shortest_seconds)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the timer."""
+        self._unwatch()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Hand the data to the parser: at once if no header in it can be too large, else in parts."""
+        if (
+            self._unread
+            or self.scope is not self._whole
+            or self._deaf
+            or len(data) > self.bounds.header_bytes
+        ):
+            self._take_parts(data)
+            return
+        self._unread = len(data)
+        HttpToolsProtocol.data_received(self, data)
+        if self._unread or self.scope is not self._whole:
+            self._take_stock(data)
+
+    def on_body(self, body: bytes) -> None:
+        """Note that there was some."""
+        self._unread = 0
+        HttpToolsProtocol.on_body(self, body)
+
+    def on_message_complete(self) -> None:
+        """Note which it was."""
+        self._unread = 0
+        self._whole = self.scope
+        HttpToolsProtocol.on_message_complete(self)
+        if self.cycle is not None and self.cycle.response_complete:
+            self._keep_alive()
+
+    def _keep_alive(self) -> None:
+        """Replace the timeout that uvicorn set with the response, and dropped when more of the body came."""
+        self._unset_keepalive_if_required()
+        handler = self.timeout_keep_alive_handler
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, handler)
+
+    def _take_stock(self, data: bytes) -> None:
+        """Find out how far the incomplete request is that ends the data."""
+        if self._in_body():
+            self._begin_body()
+        elif self._unread == 0:
+            # Others came before it: count what follows the last header, but for the body of that. This is too
+            # little if that body is chunked or has an empty line in it, never too much.
+            header_end = data.rfind(b"\r\n\r\n") + 4
+            self._unread = max(1, len(data) - header_end - len(self.cycle.body))
+        self._await_rest(begins=True)
+
+    def _take_parts(self, data: bytes) -> None:
+        start = 0
+        while start < len(data) and not self._deaf:
+            end = self._part_end(data, start)
+            self._take(data[start:end])
+            start = end
+
+    def _part_end(self, data: bytes, start: int) -> int:
+        """Where the part ends that holds no more than one header or body."""
+        if self._body_left > 0 and self._in_body():
+            return min(len(data), start + self._body_left)
+        # The empty line that ends a header or a chunked body may have begun in the data before.
+        line_end = data.find(b"\n", start, 3)
+        if line_end >= 0:
+            return line_end + 1
+        header_end = data.find(b"\r\n\r\n", start)
+        return header_end + 4 if header_end >= 0 else len(data)
+
+    def _take(self, part: bytes) -> None:
+        was_in_body = self._in_body()
+        if self._unread + (0 if was_in_body else len(part)) > self.bounds.header_bytes:
+            self._refuse(self.refusals.header_bytes)
+            return
+        begins = self._unread == 0 and not was_in_body
+        self._unread += len(part)
+        super().data_received(part)
+        if was_in_body:
+            self._body_left -= len(part)
+        elif self._in_body():
+            self._begin_body()
+        if self._unread or self._in_body():
+            self._await_rest(begins)
+
+    def _in_body(self) -> bool:
+        """Whether the last request is past its header, and incomplete."""
+        return self.scope is not self._whole and self.cycle is not None and self.cycle.scope is self.scope
+
+    def _begin_body(self) -> None:
+        self._unread = 0
+        self._body_left = _content_length(self.headers) - len(self.cycle.body)
+
+    def _await_rest(self, begins: bool) -> None:
+        """Start the deadline anew, if there is a reason to."""
+        # The first request's deadline began with the connection; once a request is answered, one deadline is
+        # for all that is left of its body.
+        if self.cycle is not None and (begins or not (self._unread or self.cycle.response_complete)):
+            self._since = self.loop.time()
+        if self._timer is None:
+            self._watch(self.bounds.shortest_seconds)
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # uvicorn's interface
+        """Refuse what the parser did not understand."""
+        self._refuse(self.refusals.malformed)
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Nothing to warn of, but the parser takes the body of such a request for the next one: close."""
+        if any(name in {b"content-length", b"transfer-encoding"} for name, _ in self.headers):
+            self._deaf = True
+            self.cycle.keep_alive = False
+
+    def handle_websocket_upgrade(self) -> None:
+        """Leave the connection to the WebSocket protocol."""
+        self._deaf = True
+        self._unwatch()
+        super().handle_websocket_upgrade()
+
+    def _watch(self, seconds: float) -> None:
+        self._timer = self.loop.call_later(seconds, self._look)
+
+    def _unwatch(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look(self) -> None:
+        """Refuse a request that is overdue; look again later at one that is not."""
+        self._timer = None
+        in_body = self._in_body()
+        if self._deaf or not (in_body or self._unread or self.cycle is None):
+            return
+        deadline = self.bounds.body_seconds if in_body else self.bounds.header_seconds
+        left = deadline - (self.loop.time() - max(self._since, self.flow.resumed_at))
+        if self._is_held():
+            self._watch(self.bounds.shortest_seconds)
+        elif left >= CLOCK_SECONDS:
+            self._watch(min(left, self.bounds.shortest_seconds))
+        else:
+            self._refuse(self.refusals.body_seconds if in_body else self.refusals.header_seconds)
+
+    def _is_held(self) -> bool:
+        """Whether it is the application that keeps the client from sending."""
+        return self.flow.read_paused or (self._in_body() and self.cycle.waiting_for_100_continue)
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Answer the request under way with a refusal, after those before it, and close."""
+        self._deaf = True
+        if self._in_body():
+            self._refuse_rest(self.cycle, refusal)
+        elif self.cycle is None or self.cycle.response_complete:
+            self._hang_up(refusal)
+        else:
+            self.cycle.on_response = partial(self._answer_last, refusal)
+
+    def _refuse_rest(self, cycle: RequestResponseCycle, refusal: Refusal) -> None:
+        cycle.disconnected = True
+        cycle.message_event.set()
+        if self.pipeline and self.pipeline[0][0] is cycle:
+            self.pipeline[0] = (cycle, partial(self._answer_in_turn, refusal))
+        else:
+            self._hang_up(None if cycle.response_started else refusal)
+
+    def _answer_last(self, refusal: Refusal) -> None:
+        self.on_response_complete()
+        self._hang_up(refusal)
+
+    async def _answer_in_turn(self, refusal: Refusal, *_: object) -> None:
+        self._hang_up(refusal)
+
+    def _hang_up(self, refusal: Refusal | None) -> None:
+        if self.transport.is_closing():
+            return
+        self._unset_keepalive_if_required()
+        self._unwatch()
+        self._timer = self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+        if refusal is not None:
+            self.transport.write(refusal.response(self.server_state.default_headers))
+        if not self.transport.can_write_eof():
+            self.transport.close()
+            return
+        self.flow.resume_reading()
+        self.transport.write_eof()
+
+
+def _content_length(headers: list[tuple[bytes, bytes]]) -> int:
+    """Bytes; the parser has checked that it is a number, and that it is there once at most."""
+    return next((int(value) for name, value in headers if name == b"content-length"), NO_LENGTH)

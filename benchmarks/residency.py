@@ -1,0 +1,137 @@
+"""How many signatures are resident in the store at a constant rate, beside many foreign keys?
+
+Posts new transactions at a constant rate through a real gate, while a second connection counts the entries
+of every signature bucket there ever was. With per-key TTL in place of buckets the same load is shown in the
+second column: `SET key 1 PX window NX`, counted by DBSIZE.
+
+    python -m benchmarks.residency --rate 2000 --seconds 60 --foreign 500000
+"""
+
+import argparse
+import json
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import redis
+
+from tests.support.gate import GateProcess, gate_process
+from tests.support.servers import StoreServer, redis_server, valkey_server
+
+WINDOW_SECONDS = 5
+BATCHES_A_SECOND = 20
+SAMPLE_SECONDS = 0.1
+RESULTS = Path(__file__).parent / "results" / "residency.json"
+STORES: dict[str, Callable[[], StoreServer]] = {"valkey": valkey_server, "redis": redis_server}
+BUCKET_IDS = """
+local ids = {}
+for i, bucket in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do ids[i] = cmsgpack.unpack(bucket)[1] end
+return ids
+"""
+PLANT = "for i = 1, 1000 do redis.call('SET', ARGV[1] .. ':' .. i, 'x', 'EX', 3600) end"
+
+
+def plant(node: redis.Redis, amount: int) -> None:
+    """Somebody else's keys, with a TTL of one hour."""
+    for number in range(amount // 1000):
+        node.eval(PLANT, 0, f"foreign:{number}")
+
+
+def paced(rate: int, seconds: int, send: Callable[[list[str]], None]) -> float:
+    """Send signatures at a constant rate; returns the rate reached."""
+    size, started = rate // BATCHES_A_SECOND, time.monotonic()
+    for number in range(seconds * BATCHES_A_SECOND):
+        send([f"{started}-{number}-{item}" for item in range(size)])
+        time.sleep(max(0.0, started + (number + 1) / BATCHES_A_SECOND - time.monotonic()))
+    return size * seconds * BATCHES_A_SECOND / (time.monotonic() - started)
+
+
+class BucketCounter(threading.Thread):
+    """Counts the entries of all signature buckets seen so far, ten times a second."""
+
+    def __init__(self, node: redis.Redis) -> None:
+        super().__init__(daemon=True)
+        self._node = node
+        self._stop_asked = threading.Event()
+        self._ids: set[int] = set()
+        self.samples: list[int] = []
+
+    def run(self) -> None:
+        """Sample until told to stop."""
+        while not self._stop_asked.wait(SAMPLE_SECONDS):
+            self._ids |= set(self._node.eval(BUCKET_IDS, 1, "tidegate:{0}:signatures:buckets"))
+            self._ids = set(sorted(self._ids)[-40:])
+            self.samples.append(sum(self._node.hlen(f"tidegate:{{0}}:signatures:{i}") for i in self._ids))
+
+    def finish(self) -> list[int]:
+        """Stop; the samples."""
+        self._stop_asked.set()
+        self.join()
+        return self.samples
+
+
+def measure_gate(gate: GateProcess, node: redis.Redis, rate: int, seconds: int) -> dict[str, float]:
+    """Entries resident while the gate takes the load."""
+    counter = BucketCounter(node)
+    counter.start()
+    with gate.client() as client:
+
+        def send(signatures: list[str]) -> None:
+            answer = client.post("/transactions", json=[{"signature": name} for name in signatures])
+            if answer.json().get("accepted") != len(signatures):
+                raise SystemExit(f"not all accepted: {answer.text[:200]}")
+
+        reached = paced(rate, seconds, send)
+    return figures(counter.finish(), rate, reached)
+
+
+def measure_plain(node: redis.Redis, rate: int, seconds: int) -> dict[str, float]:
+    """Keys resident with one key a signature and the store's own expiry, the same load."""
+    before, samples = node.dbsize(), []
+
+    def send(signatures: list[str]) -> None:
+        pipeline = node.pipeline(transaction=False)
+        for name in signatures:
+            pipeline.set(f"dedup:{name}", 1, px=WINDOW_SECONDS * 1000, nx=True)
+        pipeline.execute()
+        samples.append(node.dbsize() - before)
+
+    return figures(samples, rate, paced(rate, seconds, send))
+
+
+def figures(samples: list[int], rate: int, reached: float) -> dict[str, float]:
+    """Peak and median of the second half, and the peak against rate times window."""
+    alive = rate * WINDOW_SECONDS
+    return {
+        "rate_reached": round(reached, 1),
+        "alive": alive,
+        "peak": max(samples),
+        "median": median(samples[len(samples) // 2 :]),
+        "peak_ratio": round(max(samples) / alive, 3),
+    }
+
+
+def main() -> None:
+    """Run both on each store, print a table and write the figures."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rate", type=int, default=2000)
+    parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--foreign", type=int, default=500_000)
+    options = parser.parse_args()
+    results = {}
+    for name, start in STORES.items():
+        with start() as server, server.nodes()[0] as node:
+            plant(node, options.foreign)
+            with gate_process(store_url=server.url) as gate:
+                results[name] = {"tidegate": measure_gate(gate, node, options.rate, options.seconds)}
+            results[name]["key_ttl"] = measure_plain(node, options.rate, options.seconds)
+            print(name, json.dumps(results[name]), flush=True)
+    RESULTS.write_text(json.dumps({"options": vars(options), "results": results}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""Many requests become few flushes; each gets its own answers, whatever happens to the others."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from app.errors import Overloaded, ShuttingDown, StoreTimeout
+from app.ingest.coalescer import CONCURRENT_FLUSHES, FLUSH_MAX_BYTES, Coalescer, Flush
+from app.models import Answer, Transaction, Verdict
+from tests.support.deliver import transaction
+
+
+class Gatekeeper:
+    """A flush that waits until it is let go, and remembers what it was given."""
+
+    def __init__(self) -> None:
+        self.flushes: list[list[str]] = []
+        self.open = asyncio.Event()
+        self.failure: Exception | None = None
+
+    async def flush(self, items: list[Transaction]) -> list[Answer]:
+        self.flushes.append([item.signature for item in items])
+        await self.open.wait()
+        if self.failure:
+            raise self.failure
+        return [Answer(Verdict.ACCEPTED, int(item.signature)) for item in items]
+
+    async def busy(self) -> None:
+        """Wait until every worker is in a flush."""
+        async with asyncio.timeout(5):
+            while len(self.flushes) < CONCURRENT_FLUSHES:
+                await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def _coalescer(
+    flush: Flush, items: int = 1000, size: int = 10**9, most: int = 100
+) -> AsyncIterator[Coalescer]:
+    coalescer = Coalescer(flush, most, items, size)
+    coalescer.start()
+    yield coalescer
+    await coalescer.close()
+
+
+def _items(*numbers: int) -> list[Transaction]:
+    return [transaction(str(number)) for number in numbers]
+
+
+async def _occupy(keeper: Gatekeeper, coalescer: Coalescer) -> list[asyncio.Task[list[Answer]]]:
+    """Keep every worker in a flush of one item."""
+    tasks = []
+    for number in range(CONCURRENT_FLUSHES):
+        tasks.append(asyncio.create_task(coalescer.submit(_items(number))))
+        while len(keeper.flushes) <= number:
+            await asyncio.sleep(0)
+    return tasks
+
+
+async def test_requests_that_come_while_flushes_run_share_the_next_one() -> None:
+    keeper = Gatekeeper()
+    async with _coalescer(keeper.flush) as coalescer:
+        first = await _occupy(keeper, coalescer)
+        later = [asyncio.create_task(coalescer.submit(_items(100 + n))) for n in range(50)]
+        await asyncio.sleep(0)
+        keeper.open.set()
+        answers = await asyncio.gather(*later)
+        await asyncio.gather(*first)
+    assert [answer.first_seen_ms for [answer] in answers] == list(range(100, 150))
+    assert keeper.flushes[CONCURRENT_FLUSHES:] == [[str(100 + n) for n in range(50)]]
+
+
+async def test_a_large_request_is_cut_and_its_answers_come_in_order() -> None:
+    keeper = Gatekeeper()
+    keeper.open.set()
+    async with _coalescer(keeper.flush, most=100) as coalescer:
+        answers = await coalescer.submit(_items(*range(950)))
+    assert [answer.first_seen_ms for answer in answers] == list(range(950))
+    assert max(len(flush) for flush in keeper.flushes) == 100
+
+
+async def test_a_flush_stays_below_its_bytes_unless_one_item_alone_is_larger() -> None:
+    sizes: list[int] = []
+
+    async def flush(items: list[Transaction]) -> list[Answer]:
+        sizes.append(sum(len(item.payload) for item in items))
+        return [Answer(Verdict.ACCEPTED, 0) for _ in items]
+
+    async with _coalescer(flush) as coalescer:
+        big = [transaction("big", payload="x" * (FLUSH_MAX_BYTES + 10))]
+        await coalescer.submit([transaction(str(n), payload="x" * 100_000) for n in range(20)] + big)
+    assert max(sizes[:-1]) <= FLUSH_MAX_BYTES
+    assert sum(size > FLUSH_MAX_BYTES for size in sizes) == 1
+
+
+@pytest.mark.parametrize(
+    ("limits", "make"),
+    [
+        ({"items": 10}, lambda: _items(*range(9))),
+        ({"size": 1000}, lambda: [transaction("x", payload="y" * 1000)]),
+    ],
+)
+async def test_past_the_queues_limit_a_request_is_refused_whole(
+    limits: dict[str, int], make: Callable[[], list[Transaction]]
+) -> None:
+    keeper = Gatekeeper()
+    async with _coalescer(keeper.flush, **limits) as coalescer:
+        waiting = await _occupy(keeper, coalescer)
+        with pytest.raises(Overloaded):
+            await coalescer.submit(make())
+        assert coalescer.items == len(waiting)
+        keeper.open.set()
+        await asyncio.gather(*waiting)
+        assert (coalescer.items, coalescer.bytes) == (0, 0)
+
+
+async def test_a_caller_that_goes_away_disturbs_nobody() -> None:
+    keeper = Gatekeeper()
+    async with _coalescer(keeper.flush) as coalescer:
+        first = await _occupy(keeper, coalescer)
+        gone, stays = (asyncio.create_task(coalescer.submit(_items(n))) for n in (7, 8))
+        await asyncio.sleep(0)
+        gone.cancel()
+        first[0].cancel()
+        await asyncio.sleep(0)
+        keeper.open.set()
+        assert [answer.first_seen_ms for answer in await stays] == [8]
+        assert [answer.first_seen_ms for answer in await first[1]] == [1]
+    assert ["7", "8"] in keeper.flushes, "what was queued is processed all the same"
+    assert (coalescer.items, coalescer.bytes) == (0, 0)
+
+
+async def test_a_failed_flush_fails_its_callers_and_the_next_flush_works() -> None:
+    keeper = Gatekeeper()
+    keeper.open.set()
+    keeper.failure = StoreTimeout("no answer")
+    async with _coalescer(keeper.flush, most=2) as coalescer:
+        with pytest.raises(StoreTimeout, match="no answer"):
+            await coalescer.submit(_items(1, 2, 3, 4, 5))
+        keeper.failure = None
+        assert len(await coalescer.submit(_items(6))) == 1
+        assert (coalescer.items, coalescer.bytes) == (0, 0)
+
+
+async def test_closing_flushes_what_is_queued_and_refuses_what_comes_after() -> None:
+    keeper = Gatekeeper()
+    coalescer = Coalescer(keeper.flush, 100, 1000, 10**9)
+    coalescer.start()
+    tasks = await _occupy(keeper, coalescer)
+    tasks.append(asyncio.create_task(coalescer.submit(_items(42))))
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(coalescer.close())
+    await asyncio.sleep(0)
+    with pytest.raises(ShuttingDown):
+        await coalescer.submit(_items(43))
+    keeper.open.set()
+    await closing
+    assert [answer.first_seen_ms for [answer] in await asyncio.gather(*tasks)] == [0, 1, 42]
