@@ -13,6 +13,8 @@ import structlog
 import uvicorn
 
 from app.errors import ConfigError
+from app.http.protocol import bounded_protocol
+from app.http.refusals import Limits
 from app.logs import configure_logs
 from app.main import create_app
 from app.runtime import Runtime
@@ -53,7 +55,7 @@ def serve(overrides: dict[str, object], insecure: bool) -> int:
             access_log=False,
             lifespan="on",
             loop="uvloop",
-            http="httptools",
+            http=bounded_protocol(_limits(settings)),
             ws="none",
             server_header=False,
             backlog=BACKLOG,
@@ -91,6 +93,15 @@ class _Server(uvicorn.Server):
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        header_bytes=settings.max_header_bytes,
+        header_seconds=settings.receive_deadline_seconds,
+        body_seconds=settings.receive_deadline_seconds,
+        connections=settings.max_connections,
+    )
 
 
 def _check_exposure(settings: Settings, is_open: bool, insecure: bool) -> None:

@@ -9,10 +9,10 @@ from typing import Any, Self, cast
 import msgspec
 import pytest
 import uvicorn
-import uvloop
 
 from app.http.problem import problem_bytes
-from app.http.protocol import Limits, bounded_protocol
+from app.http.protocol import bounded_protocol
+from app.http.refusals import Limits
 
 pytestmark = pytest.mark.asyncio
 
@@ -28,11 +28,6 @@ IMPATIENT_FOR_HEADERS = Limits(header_bytes=HEADER_BYTES, header_seconds=SHORT, 
 IMPATIENT_FOR_BODIES = Limits(header_bytes=HEADER_BYTES, header_seconds=LONG, body_seconds=SHORT)
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
-
-
-@pytest.fixture(scope="module", params=["asyncio", "uvloop"])
-def event_loop_policy(request: pytest.FixtureRequest) -> asyncio.AbstractEventLoopPolicy:
-    return asyncio.DefaultEventLoopPolicy() if request.param == "asyncio" else uvloop.EventLoopPolicy()
 
 
 def post(body: bytes, path: str = "/", headers: bytes = b"") -> bytes:

@@ -2,15 +2,14 @@
 
 from collections.abc import Mapping
 
-import msgspec
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from app.errors import HttpError, RetryLater, Unauthorized, UnsupportedMedia
+from app.http.problem import MEDIA_TYPE, problem_bytes
 
-MEDIA_TYPE = "application/problem+json"
 _TITLES = {
     404: ("not-found", "There is nothing here"),
     405: ("method-not-allowed", "The method is not allowed here"),
@@ -26,14 +25,7 @@ def problem(
     **extension: object,
 ) -> Response:
     """A problem document; further members are its extension."""
-    body = {
-        "type": f"urn:tidegate:problem:{slug}",
-        "title": title,
-        "status": status,
-        "detail": detail,
-        **extension,
-    }
-    return Response(msgspec.json.encode(body), status, headers, MEDIA_TYPE)
+    return Response(problem_bytes(status, slug, title, detail, **extension), status, headers, MEDIA_TYPE)
 
 
 def problem_of(error: HttpError, **extension: object) -> Response:

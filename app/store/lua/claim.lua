@@ -56,5 +56,5 @@ if #accepted > 0 then
   book(signatures, signature_bucket, #accepted, #accepted * (16 + #offset))
   redis.call('HSET', signatures.ledger, 'clock', id_text(now))
 end
-observe(hashes, seen, source_reader(), now)
+observe(hashes, seen, marks_by_item(), now)
 return {now, pack_codes(codes)}

@@ -175,51 +175,59 @@ local function ages_in_window(signatures, hashes, now)
   return ages
 end
 
+-- A function from an item's position to how a sighting by its source begins. ARGV[3] is one byte an item,
+-- the place of its source in the msgpack list ARGV[4].
+local function marks_by_item()
+  local marks = cmsgpack.unpack(ARGV[4])
+  for i = 1, #marks do marks[i] = ';' .. marks[i] .. '=' end
+  return function(at) return marks[string.byte(ARGV[3], at) + 1] end
+end
+
+-- `record` with one more sighting: nil when its source is noted already, false when it is full.
+local function with_sighting(record, mark, offset)
+  if record == '' then return mark .. offset end
+  if string.find(record, mark, 1, true) then return nil end
+  if select(2, string.gsub(record, ';', ';')) >= rules.sources then return false end
+  return record .. mark .. offset
+end
+
 -- Notes who delivered hashes[at], for every `at` in `seen`: a source once a bucket, and at most
 -- rules.sources of them; one more is booked as added and at once removed for capacity.
-local function observe(hashes, seen, source_of, now)
+local function observe(hashes, seen, mark_of, now)
   if #seen == 0 then return end
   local map = open_map('observations')
   sweep_due(map, now)
   make_room(map, #seen, 0, now)
   local bucket = open_bucket(map, now, #seen, 0)
-  local name = key('observations', id_text(bucket.id))
+  local name, offset = key('observations', id_text(bucket.id)), id_text(now - bucket.id)
   local fields = {}
   for i, at in ipairs(seen) do fields[i] = hashes[at] end
   local noted = redis.call('HMGET', name, unpack(fields))
-  local current, added, bytes, over = {}, 0, 0, 0
+  local changed, added, bytes, over = {}, 0, 0, 0
   for i, at in ipairs(seen) do
-    local hash, mark = hashes[at], ';' .. source_of(at) .. '='
-    local record = current[hash] or noted[i] or ''
-    if not string.find(record, mark, 1, true) then
-      if select(2, string.gsub(record, ';', ';')) < rules.sources then
-        local sighting = mark .. id_text(now - bucket.id)
-        current[hash] = record .. sighting
-        added, bytes = added + 1, bytes + #sighting
-      else
-        over = over + 1
-      end
+    local hash = hashes[at]
+    local record = changed[hash] or noted[i] or ''
+    local longer = with_sighting(record, mark_of(at), offset)
+    if longer then
+      changed[hash] = longer
+      added, bytes = added + 1, bytes + #longer - #record
+    elseif longer == false then
+      over = over + 1
     end
   end
-  local pairs_to_set = {}
-  for hash, record in pairs(current) do
-    pairs_to_set[#pairs_to_set + 1] = hash
-    pairs_to_set[#pairs_to_set + 1] = record
-  end
   if added > 0 then
-    redis.call('HSET', name, unpack(pairs_to_set))
+    local records = {}
+    for hash, record in pairs(changed) do
+      records[#records + 1] = hash
+      records[#records + 1] = record
+    end
+    redis.call('HSET', name, unpack(records))
     book(map, bucket, added, bytes)
   end
   if over > 0 then
     redis.call('HINCRBY', map.ledger, 'added', over)
     redis.call('HINCRBY', map.ledger, 'capacity', over)
   end
-end
-
--- ARGV[3] is one byte an item, the position of its source in the msgpack list ARGV[4].
-local function source_reader()
-  local names = cmsgpack.unpack(ARGV[4])
-  return function(at) return names[string.byte(ARGV[3], at) + 1] end
 end
 
 -- One answer an item, packed: 0 stands for "not seen", otherwise one more than the age in milliseconds.
