@@ -10,6 +10,7 @@ import msgspec
 import pytest
 import uvicorn
 
+from app.http import protocol
 from app.http.problem import problem_bytes
 from app.http.protocol import bounded_protocol
 from app.http.refusals import Limits
@@ -28,6 +29,11 @@ IMPATIENT_FOR_HEADERS = Limits(header_bytes=HEADER_BYTES, header_seconds=SHORT, 
 IMPATIENT_FOR_BODIES = Limits(header_bytes=HEADER_BYTES, header_seconds=LONG, body_seconds=SHORT)
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.fixture(autouse=True)
+def _short_linger(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "LINGER_SECONDS", 0.1)
 
 
 def post(body: bytes, path: str = "/", headers: bytes = b"") -> bytes:
@@ -238,7 +244,7 @@ async def test_a_header_may_be_as_large_as_the_limit_and_not_a_byte_larger(befor
 async def test_a_header_without_an_end_is_refused_once_it_is_past_the_limit() -> None:
     async with served(LIMITS) as service:
         client = await service.client()
-        await client.send(header_of(HEADER_BYTES)[:-1], b"x", b"x")
+        await client.send(header_of(HEADER_BYTES)[:-4], *[b"x"] * 5)
         assert await client.refusal() == (431, "header-too-large")
         client = await service.client()
         await client.send(*[b"\r\n"] * HEADER_BYTES)
@@ -249,7 +255,7 @@ async def test_a_header_without_an_end_is_refused_once_it_is_past_the_limit() ->
 async def test_trailers_without_an_end_are_refused_too() -> None:
     async with served(LIMITS) as service:
         client = await (await service.client()).send(chunked(b"abc", end=b"0\r\nX: "))
-        await client.send(*[b"x" * HEADER_BYTES] * 3, pause=0.02)
+        await client.send(*[b"x" * HEADER_BYTES] * 4, pause=0.005)
         assert await client.refusal() == (431, "header-too-large")
 
 
@@ -458,13 +464,14 @@ async def test_a_refusal_waits_for_the_answers_before_it(
         assert await client.refusal() == refusal
 
 
-async def test_an_upgrade_is_ignored_and_closes_only_if_it_has_a_body() -> None:
+async def test_an_upgrade_is_ignored_or_refused_if_it_has_a_body() -> None:
     upgrade = b"Connection: Upgrade\r\nUpgrade: h2c\r\n"
     async with served(LIMITS) as service:
         client = await service.client()
         await client.send(GET[:-2] + upgrade + b"\r\n")
         await client.send(GET)
         assert await client.sizes(2) == [0, 0]
+        await client.send(GET[:-2] + upgrade + b"\r\n" + GET)
+        assert await client.sizes(2) == [0, 0]
         await client.send(post(GET, headers=upgrade))
-        assert (await client.answer()).headers["connection"] == "close"
-        assert await client.rest() == b""
+        assert await client.refusal() == (400, "upgrade-with-body")

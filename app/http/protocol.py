@@ -9,6 +9,7 @@ import asyncio
 from functools import partial
 from typing import ClassVar
 
+import httptools
 from uvicorn._types import HTTPScope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -33,7 +34,7 @@ def bounded_protocol(limits: Limits) -> type["BoundedProtocol"]:
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection within limits; see `bounded_protocol`."""
+    """One connection within limits, without WebSockets; see `bounded_protocol`."""
 
     bounds: ClassVar[Limits] = Limits()
     refusals: ClassVar[Refusals] = Refusals(Limits())
@@ -55,6 +56,7 @@ class BoundedProtocol(HttpToolsProtocol):
             transport.close()
             return
         super().connection_made(transport)
+        self.ws_protocol_class = None
         self.flow = TimedFlow(transport, self.loop.time)
         self._since = self.loop.time()
         self._watch(self.bounds.shortest_seconds)
@@ -75,9 +77,25 @@ class BoundedProtocol(HttpToolsProtocol):
             self._take_parts(data)
             return
         self._unread = len(data)
-        HttpToolsProtocol.data_received(self, data)
+        self._feed(data)
         if self._unread or self.scope is not self._whole:
             self._take_stock(data)
+
+    def _feed(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:
+            self._refuse(self.refusals.malformed)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._ignore_upgrade(data[upgrade.args[0] :])
+
+    def _ignore_upgrade(self, rest: bytes) -> None:
+        # The parser takes the body of such a request for the next request.
+        if any(name in {b"content-length", b"transfer-encoding"} for name, _ in self.headers):
+            self._refuse_rest(self.cycle, self.refusals.upgrade)
+        else:
+            self._take_parts(rest)
 
     def on_body(self, body: bytes) -> None:
         """Note that there was some."""
@@ -134,7 +152,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         begins = self._unread == 0 and not was_in_body
         self._unread += len(part)
-        super().data_received(part)
+        self._feed(part)
         if was_in_body:
             self._body_left -= len(part)
         elif self._in_body():
@@ -158,22 +176,6 @@ class BoundedProtocol(HttpToolsProtocol):
             self._since = self.loop.time()
         if self._timer is None:
             self._watch(self.bounds.shortest_seconds)
-
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # uvicorn's interface
-        """Refuse what the parser did not understand."""
-        self._refuse(self.refusals.malformed)
-
-    def _unsupported_upgrade_warning(self) -> None:
-        """Nothing to warn of, but the parser takes the body of such a request for the next one: close."""
-        if any(name in {b"content-length", b"transfer-encoding"} for name, _ in self.headers):
-            self._deaf = True
-            self.cycle.keep_alive = False
-
-    def handle_websocket_upgrade(self) -> None:
-        """Leave the connection to the WebSocket protocol."""
-        self._deaf = True
-        self._unwatch()
-        super().handle_websocket_upgrade()
 
     def _watch(self, seconds: float) -> None:
         self._timer = self.loop.call_later(seconds, self._look)
@@ -204,16 +206,17 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answer the request under way with a refusal, after those before it, and close."""
-        self._deaf = True
         if self._in_body():
             self._refuse_rest(self.cycle, refusal)
-        elif self.cycle is None or self.cycle.response_complete:
+            return
+        self._deaf = True
+        if self.cycle is None or self.cycle.response_complete:
             self._hang_up(refusal)
         else:
             self.cycle.on_response = partial(self._answer_last, refusal)
 
     def _refuse_rest(self, cycle: RequestResponseCycle, refusal: Refusal) -> None:
-        cycle.disconnected = True
+        self._deaf = cycle.disconnected = True
         cycle.message_event.set()
         if self.pipeline and self.pipeline[0][0] is cycle:
             self.pipeline[0] = (cycle, partial(self._answer_in_turn, refusal))

@@ -83,6 +83,13 @@ class Refusals:
             "What came is not an HTTP/1.1 request (RFC 9112). Check the request line, the headers, and "
             "that the body is as long as Content-Length or the chunks say.",
         )
+        self.upgrade = _refusal(
+            400,
+            "upgrade-with-body",
+            "A request with a body cannot be upgraded",
+            "The request has an Upgrade header and a body. Send it without Upgrade, as HTTP/1.1: clients that "
+            "prefer HTTP/2 have an option for that.",
+        )
 
 
 def _refusal(status: int, slug: str, title: str, detail: str, header: bytes = b"") -> Refusal:
