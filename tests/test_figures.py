@@ -1,0 +1,103 @@
+"""Figures computed from readings: efficiency over an hour, memory limits, background rounds."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from app.errors import StoreTimeout
+from app.memory import Processes, cgroup_limit_bytes, rss_bytes
+from app.metrics import Metrics
+from app.models import MapName, MapSizes, Reason
+from app.sizes import HOUR_SECONDS, Sizes
+from app.tasks import Tasks
+
+
+class Hour:
+    """Totals of due entries and a clock, as a test sets them."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.due = self.on_time = 0
+        self.figures = Sizes(self, None, lambda: self.now)  # type: ignore[arg-type]  # only `sizes()` is called
+
+    async def sizes(self) -> dict[MapName, MapSizes]:
+        totals = MapSizes(0, 0, 0, dict.fromkeys(Reason, 0), None, self.due, self.on_time)
+        return {MapName.TRANSACTIONS: totals}
+
+    async def ratio_after(self, seconds: float, due: int, on_time: int) -> float | None:
+        self.now += seconds
+        self.due, self.on_time = self.due + due, self.on_time + on_time
+        await self.figures.refresh()
+        return self.figures.efficiency_ratio()
+
+
+async def test_efficiency_is_the_share_removed_in_time_of_what_came_due_in_the_last_hour() -> None:
+    hour = Hour()
+    assert await hour.ratio_after(0, 0, 0) is None
+    assert await hour.ratio_after(1, 100, 100) == 1.0
+    assert await hour.ratio_after(60, 100, 50) == 0.75
+    for _ in range(HOUR_SECONDS // 60 + 1):
+        ratio = await hour.ratio_after(60, 10, 10)
+    assert ratio == 1.0, "what came due more than an hour ago no longer counts"
+
+
+async def test_efficiency_begins_anew_when_the_ledger_does() -> None:
+    hour = Hour()
+    await hour.ratio_after(0, 500, 400)
+    await hour.ratio_after(61, 100, 100)
+    hour.due = hour.on_time = 0
+    assert await hour.ratio_after(61, 0, 0) is None
+    assert await hour.ratio_after(1, 10, 10) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("contents", "limit"),
+    [
+        (["268435456\n"], 268435456),
+        (["max\n"], None),
+        ([None, "134217728\n"], 134217728),
+        ([None, "9223372036854771712\n"], None),
+        (["nonsense"], None),
+        ([None, None], None),
+    ],
+)
+def test_the_memory_limit_is_the_cgroups_if_it_has_one(
+    tmp_path: Path, contents: list[str | None], limit: int | None
+) -> None:
+    files = [tmp_path / str(number) for number in range(len(contents))]
+    for file, content in zip(files, contents, strict=True):
+        if content is not None:
+            file.write_text(content)
+    assert cgroup_limit_bytes(tuple(files)) == limit
+
+
+def test_a_process_that_is_gone_has_no_memory_figure() -> None:
+    assert rss_bytes(None) is None
+    assert rss_bytes(2**22 + 1) is None
+    assert set(Processes(lambda: 2**22 + 1).read()) == {"gate"}
+
+
+async def test_a_round_that_fails_is_logged_counted_and_followed_by_the_next() -> None:
+    metrics = Metrics(64, "test")
+    tasks, rounds = Tasks(metrics), 0
+    enough = asyncio.Event()
+
+    async def work() -> None:
+        nonlocal rounds
+        rounds += 1
+        if rounds == 1:
+            raise RuntimeError("first round")
+        if rounds == 2:
+            assert metrics.registry.get_sample_value("tidegate_background_task_up", {"task": "t"}) == 0
+            raise StoreTimeout("second round")
+        if rounds == 4:
+            enough.set()
+
+    with capture_logs() as logs:
+        tasks.every(0.001, "t", work)
+        await asyncio.wait_for(enough.wait(), 5)
+        await tasks.stop()
+    assert metrics.registry.get_sample_value("tidegate_background_task_up", {"task": "t"}) == 1
+    assert [entry["event"] for entry in logs] == ["background task failed"]
