@@ -67,11 +67,6 @@ class Access:
         )
         self.admin = Tokens(settings.admin_tokens, settings.admin_tokens_file, env_name("admin_tokens_file"))
 
-    @property
-    def is_open(self) -> bool:
-        """Whether anything at all can be done without a token."""
-        return self.ingest.is_open or self.admin.is_open
-
     async def reload(self) -> None:
         """Read the token files again where they changed."""
         self.ingest.reload()

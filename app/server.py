@@ -34,10 +34,10 @@ def serve(overrides: dict[str, object], insecure: bool) -> int:
     """Run the gate until SIGINT or SIGTERM; returns the exit code."""
     try:
         settings = load_settings(**overrides)
+        _check_exposure(settings, insecure)
         configure_logs(settings.log_format, settings.log_level)
-        runtime = Runtime(settings)
-        _check_exposure(settings, runtime.access.is_open, insecure)
         listener = _bind(settings)
+        runtime = Runtime(settings)
     except ConfigError as error:
         click.echo(f"tidegate: {error}", err=True)
         return EXIT_USAGE
@@ -104,8 +104,8 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
-def _check_exposure(settings: Settings, is_open: bool, insecure: bool) -> None:
-    if not is_open or insecure or _is_loopback(settings.host):
+def _check_exposure(settings: Settings, insecure: bool) -> None:
+    if not settings.is_open or insecure or _is_loopback(settings.host):
         return
     raise ConfigError(
         f"{settings.host} can be reached from outside, and anybody could post or clean up: "

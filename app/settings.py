@@ -150,6 +150,12 @@ class Settings(BaseSettings):
         5, ge=0.1, le=300, description="Between readings of memory and store figures, seconds."
     )
 
+    @property
+    def is_open(self) -> bool:
+        """Whether anything at all can be done without a token."""
+        ingest = self.ingest_tokens or self.ingest_tokens_file
+        return not (ingest and (self.admin_tokens or self.admin_tokens_file))
+
     @field_validator("ingest_tokens", "admin_tokens", mode="before")
     @classmethod
     def _split_tokens(cls, value: object) -> object:

@@ -70,12 +70,16 @@ def test_a_password_is_really_asked_for(starter: Starter, options: dict[str, Any
             stranger.ping()
 
 
+def _overfill(client: Any) -> None:
+    for number in range(100):
+        client.set(f"filler-{number}", "x" * 100_000)
+
+
 def test_a_full_store_refuses_writes_and_evicts_nothing() -> None:
     with valkey_server(maxmemory="3mb") as server, server.client() as client:
         client.set("first", "kept")
         with pytest.raises(redis.OutOfMemoryError):
-            for number in range(100):
-                client.set(f"filler-{number}", "x" * 100_000)
+            _overfill(client)
         assert client.get("first") == b"kept"
 
 

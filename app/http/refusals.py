@@ -87,7 +87,7 @@ class Refusals:
             400,
             "upgrade-with-body",
             "A request with a body cannot be upgraded",
-            "The request has an Upgrade header and a body. Send it as HTTP/1.1, without Upgrade; clients that "
+            "The request has an Upgrade header and a body. Send it without Upgrade; clients that "
             "prefer HTTP/2 have an option for that.",
         )
 

@@ -59,7 +59,7 @@ class Launch:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                preexec_fn=functools.partial(_die_with, os.getpid()),
+                preexec_fn=functools.partial(_die_with, os.getpid()),  # noqa: PLW1509  from the main thread only
             )
 
 
