@@ -15,7 +15,7 @@ from app.http.refusals import Limits
 
 pytestmark = pytest.mark.asyncio
 
-SHORT, LONG = 0.15, 5.0  # seconds: deadlines that are to pass, and those that are not
+SHORT, LONG = 0.1, 5.0  # seconds: deadlines that are to pass, and those that are not
 SIZE = 512
 PATIENT = Limits(SIZE, header_seconds=LONG, body_seconds=LONG, connections=8)
 IMPATIENT = Limits(SIZE, header_seconds=SHORT, body_seconds=SHORT)
@@ -25,6 +25,7 @@ TOO_LARGE, MALFORMED = (431, "header-too-large"), (400, "malformed-request")
 LATE_HEADER, LATE_BODY = (408, "header-timeout"), (408, "body-timeout")
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+LARGE = GET[:-2] + b"X: %b\r\n\r\n" % (b"x" * SIZE)
 UPGRADE = b"Connection: Upgrade\r\nUpgrade: h2c\r\n"
 
 
@@ -43,23 +44,21 @@ def header_of(size: int) -> bytes:
 
 class Client:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self.writer = reader, writer
+        self._reader, self._writer = reader, writer
+        self.drop = writer.transport.abort
 
     async def send(self, *pieces: bytes, pause: float = 0) -> None:
         for piece in pieces:
-            self.writer.write(piece)
-            await self.writer.drain()
+            self._writer.write(piece)
+            await self._writer.drain()
             await asyncio.sleep(pause)
 
     async def answer(self) -> tuple[int, dict[str, str], bytes]:
         head = (await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), LONG)).decode()
         status, *lines = head.split("\r\n")[:-2]
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
-        return (
-            int(status.split()[1]),
-            headers,
-            await self._reader.readexactly(int(headers.get("content-length", 0))),
-        )
+        body = await self._reader.readexactly(int(headers.get("content-length", 0)))
+        return int(status.split()[1]), headers, body
 
     async def sizes(self, count: int) -> list[int]:
         return [int((await self.answer())[2]) for _ in range(count)]
@@ -80,12 +79,11 @@ class Client:
 
 
 class Service:
-    """A server and its application, which answers with the size of the body; the path says when."""
+    """A server whose application answers with the size of the body; the path says when."""
 
     def __init__(self, limits: Limits, keep_alive: float) -> None:
-        config = uvicorn.Config(
-            self, port=0, lifespan="off", log_config=None, http=protocol.bounded_protocol(limits), ws="none"
-        )
+        http = protocol.bounded_protocol(limits)
+        config = uvicorn.Config(self, port=0, lifespan="off", log_config=None, http=http)
         config.load()
         config.timeout_keep_alive = cast("int", keep_alive)
         self.server = uvicorn.Server(config)
@@ -96,50 +94,36 @@ class Service:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.calls += 1
-        path, size = scope["path"], 0
+        path, size, more = scope["path"], 0, scope["path"] != "/early"
         if path == "/slow":
             await self.go.wait()
         if path == "/streaming":
-            await self._answer(send, 10)
-        if path != "/early":
-            size = await self._size(receive)
-        if path == "/listening":
-            listener = asyncio.ensure_future(receive())
-            await self.go.wait()
-        if path != "/streaming":
-            await self._answer(send, size)
-        if path == "/listening":
-            await listener
-
-    async def _size(self, receive: Any) -> int:
-        size, more = 0, True
+            await self._answer(send, 1, missing=1)
         while more:
             message = await receive()
             self.disconnects += message["type"] == "http.disconnect"
             size, more = size + len(message.get("body", b"")), message.get("more_body", False)
-        return size
+        listener = asyncio.ensure_future(receive() if path == "/listening" else asyncio.sleep(0))
+        if path == "/listening":
+            await self.go.wait()
+        await self._answer(send, size)
+        await listener
 
-    async def _answer(self, send: Any, size: int) -> None:
-        # For /streaming, an answer that never ends: the length says more than comes.
+    async def _answer(self, send: Any, size: int, missing: int = 0) -> None:
         body = b"%d" % size
-        length = b"99" if size == 10 else b"%d" % len(body)
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
-        await send({"type": "http.response.body", "body": body, "more_body": length == b"99"})
+        headers = [(b"content-length", b"%d" % (len(body) + missing))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body, "more_body": bool(missing)})
 
     async def client(self) -> Client:
         port = self.server.servers[0].sockets[0].getsockname()[1]
         self.clients.append(Client(*await asyncio.open_connection("127.0.0.1", port)))
         return self.clients[-1]
 
-    def disconnect(self) -> None:
-        for client in self.clients:
-            client.writer.transport.abort()
-
     async def holds(self, connections: int) -> bool:
-        """By and by the server has so many connections, and no task."""
+        """By and by the server has no more connections than that, and no task."""
         async with asyncio.timeout(LONG):
-            state = self.server.server_state
-            while len(state.connections) > connections or state.tasks:
+            while len(self.server.server_state.connections) > connections or self.server.server_state.tasks:
                 await asyncio.sleep(0.005)
         return True
 
@@ -149,28 +133,23 @@ async def served(limits: Limits, keep_alive: float = LONG) -> AsyncIterator[tupl
     service = Service(limits, keep_alive)
     await service.server.startup()
     await service.server.on_tick(0)
-    client = await service.client()
     try:
-        yield service, client
-        service.disconnect()
-        assert await service.holds(0)
+        yield service, await service.client()
     finally:
-        service.disconnect()
+        for client in service.clients:
+            client.drop()
         service.server.servers[0].close()
-        for connection in list(service.server.server_state.connections):
-            connection.transport.abort()
-        await asyncio.sleep(0)
+        assert await service.holds(0)
 
 
 @pytest.fixture(autouse=True)
 def _short_linger(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "LINGER_SECONDS", SHORT)
+    monkeypatch.setattr(protocol, "LINGER_SECONDS", SHORT / 5)
 
 
-async def test_a_problem_document_has_the_members_of_rfc_9457_and_extensions() -> None:
+async def test_a_problem_document_may_have_extensions() -> None:
     document = msgspec.json.decode(problem_bytes(418, "teapot", "A teapot", "Use a pot.", spouts=1))
-    members = {"title": "A teapot", "status": 418, "detail": "Use a pot.", "spouts": 1}
-    assert document == {"type": "urn:tidegate:problem:teapot", **members}
+    assert (document["type"], document["spouts"]) == ("urn:tidegate:problem:teapot", 1)
 
 
 @pytest.mark.parametrize("before", [b"", GET, post(b"x" * 100), post(b"x" * 600), chunked(b"x" * 600)])
@@ -219,14 +198,6 @@ async def test_a_large_body_comes_through_whole(build: Callable[[bytes], bytes])
         assert await client.sizes(2) == [5 * 1024 * 1024, 0]
 
 
-@pytest.mark.parametrize("sent", [b"", b"G", b"\r\n", GET[:-2]])
-async def test_a_header_that_does_not_come_is_refused(sent: bytes) -> None:
-    async with served(FOR_HEADERS) as (service, client):
-        await client.send(sent)
-        assert await client.refusal() == LATE_HEADER
-        assert await service.holds(0)
-
-
 async def test_a_later_header_has_a_deadline_and_an_idle_connection_has_none() -> None:
     async with served(IMPATIENT) as (_, client):
         for _ in range(2):
@@ -251,26 +222,20 @@ async def test_a_body_that_keeps_coming_may_take_longer_than_the_deadline() -> N
         assert await client.sizes(1) == [20]
 
 
-@pytest.mark.parametrize(("start", "refusal"), [(b"G", LATE_HEADER), (chunked(b"abc", end=b"5;"), LATE_BODY)])
-async def test_trickled_headers_and_chunk_extensions_do_not_move_a_deadline(
-    start: bytes, refusal: tuple[int, str]
-) -> None:
+@pytest.mark.parametrize("start", [GET[:-2] + b"X:", chunked(b"abc", end=b"5;")])
+async def test_trickled_headers_and_chunk_extensions_do_not_move_a_deadline(start: bytes) -> None:
     async with served(IMPATIENT) as (_, client):
-        trickle = asyncio.create_task(client.send(start, *[b"E"] * 400, pause=SHORT / 10))
-        assert await client.refusal() == refusal
+        trickle = asyncio.create_task(client.send(start, *[b"x"] * 400, pause=SHORT / 10))
+        assert await client.refusal() == (LATE_HEADER if start.startswith(b"GET") else LATE_BODY)
         trickle.cancel()
 
 
-@pytest.mark.parametrize(("path", "answer"), [(b"/streaming", b"10"), (b"/early", b"0")])
-async def test_a_body_that_does_not_end_after_the_answer_began_closes_the_connection(
-    path: bytes, answer: bytes
-) -> None:
+@pytest.mark.parametrize("path", [b"/streaming", b"/early"])
+async def test_a_body_that_does_not_end_after_the_answer_began_closes_the_connection(path: bytes) -> None:
     async with served(FOR_BODIES) as (service, client):
-        await client.send(post(b"x" * 400, path)[:-400])
-        trickle = asyncio.create_task(
-            client.send(*[b"x"] * (399 if path == b"/early" else 1), pause=SHORT / 10)
-        )
-        assert (await client.rest()).partition(b"\r\n\r\n")[2] == answer
+        pieces = [b"x"] * (399 if path == b"/early" else 1)
+        trickle = asyncio.create_task(client.send(post(b"x" * 400, path)[:-400], *pieces, pause=SHORT / 10))
+        assert len((await client.rest()).partition(b"\r\n\r\n")[2]) == 1
         assert await service.holds(0)
         trickle.cancel()
 
@@ -279,7 +244,7 @@ async def test_a_body_that_does_not_end_after_the_answer_began_closes_the_connec
 async def test_a_slow_application_is_not_the_clients_fault(size: int) -> None:
     async with served(FOR_BODIES) as (service, client):
         sending = asyncio.create_task(client.send(post(b"x" * size, b"/slow")))
-        await asyncio.sleep(5 * SHORT)
+        await asyncio.sleep(4 * SHORT)
         service.go.set()
         await sending
         assert await client.sizes(1) == [size]
@@ -287,7 +252,7 @@ async def test_a_slow_application_is_not_the_clients_fault(size: int) -> None:
 
 async def test_a_client_that_waits_for_100_continue_is_not_late_before_it_was_told() -> None:
     async with served(FOR_BODIES) as (service, client):
-        await client.send(post(b"x", b"/slow", b"Expect: 100-continue\r\n")[:-1], pause=5 * SHORT)
+        await client.send(post(b"x", b"/slow", b"Expect: 100-continue\r\n")[:-1], pause=4 * SHORT)
         service.go.set()
         assert (await client.answer())[0] == 100
         assert await client.refusal() == LATE_BODY
@@ -307,43 +272,35 @@ async def test_one_connection_too_many_is_told_to_retry_until_another_closes() -
         clients = [client] + [await service.client() for _ in range(PATIENT.connections - 1)]
         for _ in range(2):
             assert await (await service.client()).refusal(retry_after="1") == (503, "too-many-connections")
-        clients.pop().writer.transport.abort()
+        clients.pop().drop()
         assert await service.holds(PATIENT.connections - 1)
         clients.append(await service.client())
         for each in clients:
             await each.send(GET)
             assert await each.sizes(1) == [0]
-            each.writer.transport.abort()
 
 
-BAD_LENGTH = post(b"x", headers=b"Transfer-Encoding: chunked\r\n")
-
-
-@pytest.mark.parametrize("sent", [b"no\r\n\r\n", b"\x16\x03\x01", BAD_LENGTH, chunked(b"a", end=b"zz\r\n")])
-async def test_what_is_not_http_is_refused_and_its_connection_does_not_stay(sent: bytes) -> None:
-    async with served(PATIENT) as (service, client):
+@pytest.mark.parametrize(
+    "sent", [b"", b"G", b"\r\n", GET[:-2], b"no\r\n\r\n", b"\x16\x03\x01", chunked(end=b"z")]
+)
+async def test_what_does_not_become_a_request_is_refused_and_does_not_stay(sent: bytes) -> None:
+    async with served(FOR_HEADERS) as (service, client):
         await client.send(sent)
-        assert await client.refusal() == MALFORMED
+        assert await client.refusal() == (LATE_HEADER if GET.startswith(sent.strip()) else MALFORMED)
         assert await service.holds(0)
 
 
-LATER = [
-    (b"no\r\n\r\n", MALFORMED),
-    (header_of(SIZE + 1), TOO_LARGE),
-    (GET[:-1], LATE_HEADER),
-    (post(b"x")[:-1], LATE_BODY),
-]
+LATE = [(GET[:-1], LATE_HEADER), (post(b"x")[:-1], LATE_BODY)]
 
 
-@pytest.mark.parametrize(("second", "refusal"), LATER)
+@pytest.mark.parametrize(("second", "refusal"), [(b"no\r\n\r\n", MALFORMED), (LARGE, TOO_LARGE), *LATE])
 @pytest.mark.parametrize("between", [b"", GET])
-async def test_a_refusal_waits_for_the_answers_before_it(
-    between: bytes, second: bytes, refusal: tuple[int, str]
-) -> None:
+async def test_a_refusal_waits_for_its_turn(between: bytes, second: bytes, refusal: tuple[int, str]) -> None:
     async with served(IMPATIENT) as (service, client):
-        await client.send(post(b"", b"/listening") + between, second, pause=2 * SHORT)
+        await client.send(post(b"", b"/listening") + between)
+        await client.send(second, pause=2 * SHORT)
         service.go.set()
-        assert await client.sizes(2 if between else 1) == ([0, 0] if between else [0])
+        assert await client.sizes(1 + bool(between)) == [0] * (1 + bool(between))
         assert await client.refusal() == refusal
 
 

@@ -1,0 +1,68 @@
+"""Law 2 under `kill -9`: nothing acknowledged is missing, and no retry is called a duplicate for nothing."""
+
+import asyncio
+import random
+
+from tests.faults.load import Attempt, Feed, assert_balanced
+from tests.support.gate import GateProcess, gate_process
+from tests.support.servers import StoreServer
+
+ROUNDS = 5
+WINDOW_SECONDS = 60
+
+
+def _settings(store: StoreServer) -> dict[str, object]:
+    return {"store_url": store.url, "dedup_window_seconds": WINDOW_SECONDS}
+
+
+async def _kill_under_load(feed: Feed, gate: GateProcess, seconds: float) -> list[Attempt]:
+    """Kill a gate after a while of load; returns the requests it left without an answer."""
+    before = len(feed.attempts)
+    async with feed.running(gate.url):
+        await asyncio.sleep(seconds)
+        gate.kill()
+    return feed.unanswered(since=before)
+
+
+async def _assert_known(feed: Feed, url: str) -> None:
+    """Sent once more, everything acknowledged is a duplicate."""
+    before = len(feed.attempts)
+    await feed.retry(url, feed.processed())
+    again = [given for attempt in feed.attempts[before:] for given, _ in attempt.verdicts()]
+    assert set(again) == {"duplicate"}
+
+
+async def test_after_kill_9_everything_acknowledged_is_stored_and_no_retry_is_falsely_a_duplicate(
+    store: StoreServer,
+) -> None:
+    delays, feed, lost = random.Random(store.name), Feed("killed"), 0
+    unanswered: list[Attempt] = []
+    for _ in range(ROUNDS):
+        with gate_process(**_settings(store)) as gate:
+            await feed.retry(gate.url, unanswered)
+            unanswered = await _kill_under_load(feed, gate, delays.uniform(0.03, 0.3))
+        lost += len(unanswered)
+    assert lost, "no kill met a request under way"
+    with gate_process(**_settings(store)) as gate:
+        await feed.retry(gate.url, unanswered)
+        assert feed.answered("accepted")
+        await feed.assert_honest(gate.url)
+        await _assert_known(feed, gate.url)
+        await assert_balanced(gate.url, store)
+
+
+async def test_what_a_killed_gate_left_unanswered_may_be_sent_to_another_gate_at_once(
+    store: StoreServer,
+) -> None:
+    delays, killed, steady = random.Random(store.name), Feed("killed"), Feed("steady")
+    with gate_process(**_settings(store)) as survivor:
+        for _ in range(ROUNDS):
+            with gate_process(**_settings(store)) as victim:
+                async with steady.running(survivor.url, workers=2):
+                    unanswered = await _kill_under_load(killed, victim, delays.uniform(0.03, 0.2))
+                    await killed.retry(survivor.url, unanswered)
+        assert steady.unanswered() == []
+        assert set(steady.answered("duplicate")) == set()
+        for feed in (killed, steady):
+            await feed.assert_honest(survivor.url)
+        await assert_balanced(survivor.url, store)
