@@ -113,8 +113,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def _keep_alive(self) -> None:
         """Replace the timeout that uvicorn set with the response, and dropped when more of the body came."""
         self._unset_keepalive_if_required()
-        handler = self.timeout_keep_alive_handler
-        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, handler)
+        seconds, handler = self.timeout_keep_alive, self.timeout_keep_alive_handler
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, handler)
 
     def _take_stock(self, data: bytes) -> None:
         """Find out how far the incomplete request is that ends the data."""
@@ -238,11 +238,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self._timer = self.loop.call_later(LINGER_SECONDS, self.transport.abort)
         if refusal is not None:
             self.transport.write(refusal.response(self.server_state.default_headers))
-        if not self.transport.can_write_eof():
-            self.transport.close()
-            return
         self.flow.resume_reading()
-        self.transport.write_eof()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        else:
+            self.transport.close()  # TLS has no half-closed connections
 
 
 def _content_length(headers: list[tuple[bytes, bytes]]) -> int:

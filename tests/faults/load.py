@@ -13,7 +13,7 @@ from tests.faults.wire import NDJSON, Connection, NoAnswerError, Reply, ask_once
 from tests.support.servers import StoreServer
 from tests.support.truth import count_entries
 
-BATCH_ITEMS = 25
+BATCH_ITEMS = 10
 LOOKUPS_AT_ONCE = 8
 # After a refusal, so that an outage does not fill the record with refusals.
 REFUSED_PAUSE_SECONDS = 0.02

@@ -1,0 +1,146 @@
+"""Write docs/settings.md from the fields of `app.settings.Settings`, so that page and code say the same."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, get_args, get_origin
+
+from annotated_types import Ge, Le
+from pydantic.fields import FieldInfo
+
+from app.settings import _ORDERED, Settings, env_name
+
+PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
+COMMAND = ".venv/bin/python scripts/settings_page.py"
+KIB = 1024
+
+HEAD = f"""\
+# Settings
+
+<!-- Made by scripts/settings_page.py from app/settings.py; renew it with `{COMMAND}`. -->
+
+Every setting is an environment variable, read once at the start. A value outside its limits, or one that does not
+fit another (see the end), stops the start with a sentence that names the variable, and exit code 2. `tidegate serve`
+takes `--host`, `--port` and `--log-format` as options too; an option wins over the environment.
+
+Bytes and seconds are plain numbers: `TIDEGATE_MAX_BODY_BYTES=4194304`, `TIDEGATE_DEDUP_WINDOW_SECONDS=2.5`.
+Gates that share a store must have the same retentions and limits: each script call brings its gate's own.
+"""
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "Where it listens, what it logs": ("host", "port", "log_format", "log_level"),
+    "Store": ("store_url", "store_prefix", "store_deadline_seconds", "embedded_store_limit_bytes"),
+    "Window and retention": (
+        "dedup_window_seconds",
+        "transaction_retention_seconds",
+        "observation_retention_seconds",
+        "emergency_transaction_retention_seconds",
+        "emergency_observation_retention_seconds",
+        "cleanup_interval_seconds",
+        "signature_cleanup_interval_seconds",
+    ),
+    "Bounds of the maps": (
+        "signatures_limit",
+        "transactions_limit",
+        "observations_limit",
+        "transactions_limit_bytes",
+        "signatures_warn_entries",
+        "transactions_warn_entries",
+        "observations_warn_entries",
+        "max_sources",
+    ),
+    "Bounds of one request": (
+        "max_body_bytes",
+        "max_inflated_bytes",
+        "max_batch_items",
+        "max_payload_bytes",
+        "max_payload_depth",
+        "max_header_bytes",
+        "receive_deadline_seconds",
+    ),
+    "Bounds of all requests together": (
+        "max_queued_items",
+        "max_queued_bytes",
+        "max_in_flight_requests",
+        "max_in_flight_bytes",
+        "max_connections",
+    ),
+    "Access": ("ingest_tokens", "ingest_tokens_file", "admin_tokens", "admin_tokens_file"),
+    "Memory figures": ("memory_limit_bytes", "memory_sample_seconds"),
+}
+
+
+def page() -> str:
+    """The whole page.
+
+    Raises:
+        ValueError: a setting is in no group, or a group names one that is gone.
+    """
+    grouped = [name for names in GROUPS.values() for name in names]
+    if sorted(grouped) != sorted(Settings.model_fields):
+        odd = sorted(set(grouped) ^ set(Settings.model_fields))
+        raise ValueError(f"give these their place in GROUPS of scripts/settings_page.py, once: {odd}")
+    return "\n".join([HEAD, *_sections(), *_order()])
+
+
+def _sections() -> Iterator[str]:
+    for heading, names in GROUPS.items():
+        yield f"## {heading}\n"
+        yield "| variable | unit | default | limits | what it sets |"
+        yield "|---|---|---|---|---|"
+        for name in names:
+            yield _row(name, Settings.model_fields[name])
+        yield ""
+
+
+def _order() -> Iterator[str]:
+    yield "## What has to fit together\n"
+    yield "| must not be above | |"
+    yield "|---|---|"
+    for lower, upper in _ORDERED:
+        yield f"| `{env_name(lower)}` | `{env_name(upper)}` |"
+    yield "\nA list of tokens is given by its variable or by its `_FILE`, not by both.\n"
+
+
+def _row(name: str, field: FieldInfo) -> str:
+    sentence = str(field.description).replace("|", r"\|")
+    cells = (f"`{env_name(name)}`", _unit(name), _default(name, field), _limits(name, field), sentence)
+    return f"| {' | '.join(cells)} |"
+
+
+def _unit(name: str) -> str:
+    for ending in ("seconds", "bytes", "entries", "items", "requests", "connections", "sources", "depth"):
+        if name.endswith(f"_{ending}"):
+            return "levels" if ending == "depth" else ending
+    return "entries" if name.endswith("_limit") else ""
+
+
+def _default(name: str, field: FieldInfo) -> str:
+    if field.default in (None, ()):
+        return "unset"
+    return f"`{field.default}`{_readable(name, field.default)}"
+
+
+def _limits(name: str, field: FieldInfo) -> str:
+    if get_origin(field.annotation) is Literal:
+        return ", ".join(f"`{choice}`" for choice in get_args(field.annotation))
+    lows = [rule.ge for rule in field.metadata if isinstance(rule, Ge)]
+    highs = [rule.le for rule in field.metadata if isinstance(rule, Le)]
+    words = [f"from {low}{_readable(name, low)}" for low in lows]
+    words += [f"to {high}{_readable(name, high)}" for high in highs]
+    patterns = (getattr(rule, "pattern", None) for rule in field.metadata)
+    words += [f"`{pattern}`" for pattern in patterns if pattern]
+    return " ".join(words)
+
+
+def _readable(name: str, amount: object) -> str:
+    """Bytes in the largest unit that leaves a whole number."""
+    if not name.endswith("_bytes") or not isinstance(amount, int) or amount < KIB:
+        return ""
+    units = [(1024**3, "GiB"), (1024**2, "MiB"), (KIB, "KiB")]
+    size, unit = next(((size, unit) for size, unit in units if amount % size == 0), (1, "B"))
+    return f" ({amount // size} {unit})"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
+    print(f"{PAGE.name} written")

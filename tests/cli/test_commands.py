@@ -1,0 +1,144 @@
+"""The commands against a real gate: what they print, and how they exit."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.gate import GateProcess, gate_process, tidegate_command
+from tests.support.processes import wait_until
+from tests.support.servers import StoreServer, valkey_server
+
+ADMIN, INGEST = "admin-secret", "ingest-secret"
+
+
+@pytest.fixture
+def gate(valkey: StoreServer) -> Iterator[GateProcess]:
+    with gate_process(
+        store_url=valkey.url, dedup_window_seconds=60, admin_tokens=ADMIN, ingest_tokens=f"old,{INGEST}"
+    ) as started:
+        yield started
+
+
+def _run(
+    *arguments: str, gate: GateProcess | None = None, token: str = INGEST, stdin: bytes | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    environment = {"PATH": "/usr/bin:/bin", "TIDEGATE_TOKEN": token}
+    if gate is not None:
+        environment["TIDEGATE_URL"] = gate.url
+    command = [tidegate_command(), *arguments]
+    return subprocess.run(command, env=environment, input=stdin, capture_output=True, timeout=60, check=False)
+
+
+def _lines(count: int, first: int = 0) -> list[bytes]:
+    return [
+        json.dumps({"signature": f"s-{n}", "payload": {"n": n}}).encode() for n in range(first, first + count)
+    ]
+
+
+def test_send_posts_a_file_and_again_finds_only_duplicates(gate: GateProcess, tmp_path: Path) -> None:
+    file = tmp_path / "transactions.ndjson"
+    file.write_bytes(b"\n".join(_lines(5000)))
+    first = _run("send", str(file), "--source", "replay", gate=gate)
+    assert first.returncode == 0, first.stderr
+    assert b"5,000 lines: 5,000 accepted, 0 duplicate, 0 invalid" in first.stdout
+    again = json.loads(_run("send", str(file), "--json", "--gzip", gate=gate).stdout)
+    assert (again["accepted"], again["duplicate"]) == (0, 5000)
+    with gate.client(headers={"Authorization": f"Bearer {INGEST}"}) as client:
+        assert client.get("/transactions/s-4999").json()["source"] == "replay"
+
+
+def test_send_names_the_invalid_lines_by_their_number_in_the_file(gate: GateProcess) -> None:
+    good = _lines(3)
+    stdin = b"\n".join(
+        [good[0], b"", b"{broken", good[1], b"  ", b'{"signature":""}', b"x" * 2_000_000, good[2]]
+    )
+    sent = _run("send", "-", "--batch-lines", "2", gate=gate, stdin=stdin)
+    assert sent.returncode == 1
+    assert b"6 lines: 3 accepted, 0 duplicate, 3 invalid" in sent.stdout
+    errors = sent.stderr.decode().splitlines()
+    assert [line.partition(":")[0] for line in errors] == ["line 3", "line 6", "line 7"]
+
+
+def test_send_of_nothing_is_fine(gate: GateProcess) -> None:
+    assert b"0 lines" in _run("send", "-", gate=gate, stdin=b"").stdout
+
+
+def test_send_reads_a_large_file_in_bounded_memory(gate: GateProcess, tmp_path: Path) -> None:
+    file = tmp_path / "large.ndjson"
+    payload = "x" * 5000
+    with file.open("w") as lines:
+        for number in range(12_000):
+            lines.write(json.dumps({"signature": f"large-{number}", "payload": payload}) + "\n")
+    program = (
+        "from app.cli.main import tidegate; "
+        f"tidegate(['send', {str(file)!r}, '--url', {gate.url!r}], standalone_mode=False); "
+        "print(open('/proc/self/status').read().partition('VmHWM:')[2].split()[0])"
+    )
+    environment = {"PATH": "/usr/bin:/bin", "TIDEGATE_TOKEN": INGEST}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, timeout=60, check=True
+    )
+    peak_kib = int(done.stdout.split()[-1])
+    assert file.stat().st_size > 60_000_000
+    assert peak_kib < 64 * 1024
+
+
+def test_health_is_0_when_ready_and_1_with_the_reason_when_the_store_is_gone() -> None:
+    with valkey_server() as server, gate_process(store_url=server.url) as gate:
+        assert _run("health", gate=gate).stdout == b"ready\n"
+        assert json.loads(_run("health", "--json", gate=gate).stdout)["status"] == "ready"
+        server.kill()
+        assert wait_until(lambda: not gate.is_ready(), 10)
+        unhealthy = _run("health", gate=gate)
+    assert unhealthy.returncode == 1
+    assert b"the store is down (unreachable)" in unhealthy.stderr
+
+
+def test_every_client_command_exits_3_with_a_hint_when_nothing_listens() -> None:
+    for arguments in (["health"], ["stats"], ["cleanup"], ["send", "-"]):
+        done = _run(*arguments, "--url", "http://127.0.0.1:9", stdin=_lines(1)[0])
+        assert done.returncode == 3, done.stderr
+        assert b"tidegate serve" in done.stderr
+        assert b"Traceback" not in done.stderr
+
+
+def test_stats_prints_the_maps_and_json_the_whole_document(gate: GateProcess) -> None:
+    _run("send", "-", gate=gate, stdin=b"\n".join(_lines(10)))
+    page = _run("stats", gate=gate).stdout.decode()
+    row = next(line.split() for line in page.splitlines() if line.startswith("transactions"))
+    assert row[1] == "10"
+    assert set(json.loads(_run("stats", "--json", gate=gate).stdout)["maps"]) == {
+        "signatures",
+        "transactions",
+        "observations",
+    }
+
+
+def test_cleanup_needs_the_admin_token_and_shows_its_report(gate: GateProcess) -> None:
+    refused = _run("cleanup", gate=gate)
+    assert refused.returncode == 1
+    assert b"TIDEGATE_ADMIN_TOKENS" in refused.stderr
+    assert INGEST.encode() not in refused.stderr + refused.stdout
+    done = _run(
+        "cleanup", "--emergency", "--map", "transactions", "--dry-run", "--json", gate=gate, token=ADMIN
+    )
+    report = json.loads(done.stdout)
+    assert (report["mode"], report["dry_run"], list(report["maps"])) == ("emergency", True, ["transactions"])
+    assert b"normal cleanup in" in _run("cleanup", gate=gate, token=ADMIN).stdout
+
+
+def test_a_token_may_come_from_a_file(gate: GateProcess, tmp_path: Path) -> None:
+    secret = tmp_path / "token"
+    secret.write_text(f"{ADMIN}\n")
+    assert _run("cleanup", "--token-file", str(secret), gate=gate, token="").returncode == 0
+
+
+@pytest.mark.parametrize(
+    "arguments", [["frob"], ["cleanup", "--map", "nope"], ["send"], ["serve", "--port", "x"]]
+)
+def test_wrong_usage_exits_2(arguments: list[str]) -> None:
+    assert _run(*arguments).returncode == 2
