@@ -140,7 +140,7 @@ def _send_all(sender: Sender, file: BinaryIO, batch_lines: int, params: dict[str
     with click.progressbar(
         length=length or 1, label="sending", file=sys.stderr, hidden=not sys.stderr.isatty()
     ) as bar:
-        for chunk in chunks(file, batch_lines, 4 * MIB):
+        for chunk in chunks(file, batch_lines, MIB):
             sent.add_too_long(chunk)
             if chunk.lines:
                 sent.add(chunk, sender.post(chunk, params))

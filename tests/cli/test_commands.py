@@ -71,7 +71,7 @@ def test_send_reads_a_large_file_in_bounded_memory(gate: GateProcess, tmp_path: 
     file = tmp_path / "large.ndjson"
     payload = "x" * 5000
     with file.open("w") as lines:
-        for number in range(12_000):
+        for number in range(20_000):
             lines.write(json.dumps({"signature": f"large-{number}", "payload": payload}) + "\n")
     program = (
         "from app.cli.main import tidegate; "
@@ -83,8 +83,8 @@ def test_send_reads_a_large_file_in_bounded_memory(gate: GateProcess, tmp_path: 
         [sys.executable, "-c", program], env=environment, capture_output=True, timeout=60, check=True
     )
     peak_kib = int(done.stdout.split()[-1])
-    assert file.stat().st_size > 60_000_000
-    assert peak_kib < 64 * 1024
+    assert file.stat().st_size > 100_000_000
+    assert peak_kib < 80 * 1024, "the file does not fit"
 
 
 def test_health_is_0_when_ready_and_1_with_the_reason_when_the_store_is_gone() -> None:

@@ -42,7 +42,6 @@ async def test_after_kill_9_everything_acknowledged_is_stored_and_no_retry_is_fa
             await feed.retry(gate.url, unanswered)
             unanswered = await _kill_under_load(feed, gate, delays.uniform(0.02, 0.2))
         lost += len(unanswered)
-    print('DBG', lost, len(feed.attempts), len(feed.answered('duplicate')))
     assert lost, "no kill met a request under way"
     with gate_process(**_settings(store)) as gate:
         await feed.retry(gate.url, unanswered)
@@ -53,12 +52,12 @@ async def test_after_kill_9_everything_acknowledged_is_stored_and_no_retry_is_fa
 
 
 async def test_what_a_killed_gate_left_unanswered_may_be_sent_to_another_gate_at_once(
-    store: StoreServer,
+    valkey: StoreServer,
 ) -> None:
-    delays, killed, steady = random.Random(store.name), Feed("killed"), Feed("steady")
-    with gate_process(**_settings(store)) as survivor:
+    delays, killed, steady = random.Random(2), Feed("killed"), Feed("steady")
+    with gate_process(**_settings(valkey)) as survivor:
         for _ in range(ROUNDS_WITH_ANOTHER):
-            with gate_process(**_settings(store)) as victim:
+            with gate_process(**_settings(valkey)) as victim:
                 async with steady.running(survivor.url, workers=1):
                     unanswered = await _kill_under_load(killed, victim, delays.uniform(0.03, 0.2))
                     await killed.retry(survivor.url, unanswered)
@@ -66,4 +65,4 @@ async def test_what_a_killed_gate_left_unanswered_may_be_sent_to_another_gate_at
         assert set(steady.answered("duplicate")) == set()
         for feed in (killed, steady):
             await feed.assert_honest(survivor.url)
-        await assert_balanced(survivor.url, store)
+        await assert_balanced(survivor.url, valkey)

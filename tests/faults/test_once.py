@@ -20,14 +20,21 @@ MOST_SECONDS = 15.0
 WINDOW_SECONDS = 60
 
 
-@pytest.fixture
-def gates(store: StoreServer) -> Iterator[list[GateProcess]]:
-    """Two gates in front of one store."""
+@pytest.fixture(scope="module")
+def two_gates(matrix_session: StoreServer) -> Iterator[list[GateProcess]]:
     with ExitStack() as stack:
         yield [
-            stack.enter_context(gate_process(store_url=store.url, dedup_window_seconds=WINDOW_SECONDS))
+            stack.enter_context(
+                gate_process(store_url=matrix_session.url, dedup_window_seconds=WINDOW_SECONDS)
+            )
             for _ in range(2)
         ]
+
+
+@pytest.fixture
+def gates(store: StoreServer, two_gates: list[GateProcess]) -> list[GateProcess]:  # noqa: ARG001  emptied
+    """Two gates in front of one store, which is empty."""
+    return two_gates
 
 
 async def _repeat(connection: Connection, document: object, times: int) -> list[Reply]:
