@@ -21,6 +21,7 @@ class Tasks:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = asyncio.Event()
 
     def every(self, seconds: float, name: str, work: Callable[[], Awaitable[object]]) -> None:
         """Run `work` now and then every so many seconds, never two rounds at once."""
@@ -32,17 +33,14 @@ class Tasks:
         self._tasks.append(asyncio.create_task(self._lag(), name="event-loop-lag"))
 
     async def stop(self) -> None:
-        """Cancel all and wait for them."""
-        for task in self._tasks:
-            task.cancel()
-        for task in self._tasks:
-            with suppress(asyncio.CancelledError):
-                await task
+        """Let every round that runs come to its end, then stop; none is cancelled in a store call."""
+        self._stopping.set()
+        await asyncio.gather(*self._tasks)
 
     async def _repeat(self, seconds: float, name: str, work: Callable[[], Awaitable[object]]) -> None:
         up = self._metrics.background_task_up.labels(name)
         next_at = time.monotonic()
-        while True:
+        while not self._stopping.is_set():
             try:
                 await work()
                 up.set(1)
@@ -52,10 +50,15 @@ class Tasks:
                 up.set(0)
                 log.exception("background task failed", task=name)
             next_at = max(next_at + seconds, time.monotonic())
-            await asyncio.sleep(next_at - time.monotonic())
+            await self._pause(next_at - time.monotonic())
 
     async def _lag(self) -> None:
-        while True:
+        while not self._stopping.is_set():
             due = time.monotonic() + LAG_INTERVAL_SECONDS
-            await asyncio.sleep(LAG_INTERVAL_SECONDS)
+            await self._pause(LAG_INTERVAL_SECONDS)
             self._metrics.event_loop_lag_seconds.observe(max(0.0, time.monotonic() - due))
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, seconds)):
+                await self._stopping.wait()

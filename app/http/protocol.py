@@ -68,12 +68,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Hand the data to the parser: at once if no header in it can be too large, else in parts."""
-        if (
-            self._unread
-            or self.scope is not self._whole
-            or self._deaf
-            or len(data) > self.bounds.header_bytes
-        ):
+        is_amid = self._unread or self.scope is not self._whole or self._deaf
+        if is_amid or len(data) > self.bounds.header_bytes:
             self._take_parts(data)
             return
         self._unread = len(data)

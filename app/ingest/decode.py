@@ -27,7 +27,10 @@ _item_decoder = msgspec.json.Decoder(Transaction)
 _array_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 _keys_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _scanner = json.JSONDecoder()
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_LONE_SURROGATE = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F]"
+)
+_CUT_OFF = "Input data was truncated"
 _MAX_NAMED = 10
 
 
@@ -175,13 +178,11 @@ def _explain(error: Exception, raw: bytes) -> str:
         return f"JSON is not UTF-8 (byte {error.start})"
     if isinstance(error, msgspec.ValidationError):
         return _explain_fields(message, raw)
-    if message == "Input data was truncated":
-        surrogate = _SURROGATE.search(raw)
-        return (
-            f"JSON holds a lone surrogate (byte {surrogate.start()})"
-            if surrogate
-            else f"JSON is cut off (byte {len(raw)})"
-        )
+    surrogate = _LONE_SURROGATE.search(raw) if "surrogate" in message or message == _CUT_OFF else None
+    if surrogate:
+        return f"JSON holds a lone surrogate (byte {surrogate.start()})"
+    if message == _CUT_OFF:
+        return f"JSON is cut off (byte {len(raw)})"
     return message
 
 

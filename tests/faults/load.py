@@ -16,7 +16,7 @@ from tests.support.truth import count_entries
 BATCH_ITEMS = 10
 LOOKUPS_AT_ONCE = 8
 # After a refusal, so that an outage does not fill the record with refusals.
-REFUSED_PAUSE_SECONDS = 0.02
+REFUSED_PAUSE_SECONDS = 0.1
 
 Item = dict[str, object]
 

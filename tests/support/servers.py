@@ -196,9 +196,7 @@ def _single(kind: str, binary: str, traits: _Traits) -> StoreServer:
 
 def _limits(traits: _Traits) -> tuple[str, ...]:
     options = {"--maxmemory": traits.maxmemory, "--requirepass": traits.password}
-    return tuple(
-        part for name, value in options.items() if value is not None for part in (name, value)
-    )
+    return tuple(part for name, value in options.items() if value is not None for part in (name, value))
 
 
 def _address(folder: Path, traits: _Traits) -> tuple[str, tuple[str, ...]]:
@@ -222,9 +220,7 @@ def _tls(files: TlsFiles, port: int) -> tuple[str, ...]:
     )
 
 
-def _launch(
-    name: str, plan: Callable[[Path], list[Launch]], *, clustered: bool = False
-) -> StoreServer:
+def _launch(name: str, plan: Callable[[Path], list[Launch]], *, clustered: bool = False) -> StoreServer:
     """Start what `plan` lays out in a new folder; if anything fails, leave nothing behind."""
     folder = Path(tempfile.mkdtemp(prefix="tidegate-"))
     server = StoreServer(name, folder, [], clustered)

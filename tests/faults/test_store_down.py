@@ -1,0 +1,179 @@
+"""Law 8: without its store the gate acknowledges nothing, says why, and is back by itself."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager
+
+import pytest
+
+from tests.faults.gates import has_port, started
+from tests.faults.load import Feed
+from tests.faults.outages import CLUSTER_OUTAGES, OUTAGES, Begin, Outage, killed, paused
+from tests.faults.wire import Connection, ask_once, connected, figure
+from tests.support.gate import START_SECONDS, GateProcess, gate_process
+from tests.support.processes import wait_until
+from tests.support.servers import StoreServer, cluster_server, valkey_server
+
+DEADLINE_SECONDS = 0.5
+MARGIN_SECONDS = 0.75
+PROBE_SECONDS = 0.5
+OUTAGE_SECONDS = 1.5
+BACK_SECONDS = 10.0
+
+
+@pytest.fixture
+def own_valkey() -> Iterator[StoreServer]:
+    with valkey_server(unix=True) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def own_cluster() -> Iterator[StoreServer]:
+    with cluster_server() as server:
+        yield server
+
+
+def _gate_for(store: StoreServer) -> dict[str, object]:
+    return {
+        "store_url": store.url,
+        "store_deadline_seconds": DEADLINE_SECONDS,
+        "dedup_window_seconds": 60,
+    }
+
+
+async def _eventually(condition: Callable[[], bool], seconds: float) -> bool:
+    """Poll beside the event loop, which goes on with the load."""
+    return await asyncio.to_thread(wait_until, condition, seconds)
+
+
+@asynccontextmanager
+async def _probed(gate: GateProcess) -> AsyncIterator[None]:
+    """All the while, liveness and metrics answer at once."""
+    stop, slow = asyncio.Event(), Counter[str]()
+
+    async def look(connection: Connection, path: str) -> None:
+        while not stop.is_set():
+            started = time.monotonic()
+            assert (await connection.get(path)).status == 200
+            slow[path] += time.monotonic() - started > PROBE_SECONDS
+            await asyncio.sleep(0.05)
+
+    async with connected(gate.url, 2) as connections:
+        probes = [
+            asyncio.create_task(look(*pair)) for pair in zip(connections, ("/livez", "/metrics"), strict=True)
+        ]
+        try:
+            yield
+        finally:
+            stop.set()
+            await asyncio.gather(*probes)
+    assert slow.total() == 0, slow
+
+
+async def _assert_says_why(gate: GateProcess, outage: Outage) -> None:
+    reply = await ask_once(gate.url, "GET", "/readyz")
+    assert reply.status == 503
+    assert any(kind in reason for kind in outage.kinds for reason in reply.json()["reasons"]), reply
+    assert await figure(gate.url, "tidegate_store_up") == 0
+
+
+async def _errors(gate: GateProcess, outage: Outage) -> float:
+    return sum([await figure(gate.url, "tidegate_store_errors_total", kind=kind) for kind in outage.kinds])
+
+
+async def _live_through(outage: Outage, store: StoreServer, gate: GateProcess, feed: Feed) -> None:
+    """Go through an outage under load, up to the moment the gate serves again."""
+    errors = await _errors(gate, outage)
+    async with _probed(gate), feed.running(gate.url):
+        await asyncio.sleep(0.2)
+        async with outage.begin(store):
+            first = len(feed.attempts)
+            if not outage.is_everywhere:
+                assert await _eventually(lambda: not gate.is_ready(), DEADLINE_SECONDS + MARGIN_SECONDS)
+                first = len(feed.attempts)
+            await asyncio.sleep(OUTAGE_SECONDS)
+            refused = [attempt for attempt in feed.attempts[first:] if attempt.reply]
+            if outage.is_down:
+                await _assert_says_why(gate, outage)
+        assert await _eventually(gate.is_ready, BACK_SECONDS)
+        await asyncio.sleep(0.2)
+    assert {attempt.kind for attempt in refused} == {"one", "array", "lines"}
+    for attempt in refused:
+        assert attempt.reply
+        attempt.reply.assert_try_again()
+    assert await _errors(gate, outage) > errors
+
+
+async def _assert_recovered(outage: Outage, gate: GateProcess, feed: Feed) -> None:
+    """Every request was answered, and in time; sent again, those refused are stored too."""
+    assert max(attempt.seconds for attempt in feed.attempts) < DEADLINE_SECONDS + MARGIN_SECONDS
+    assert {attempt.reply.status for attempt in feed.attempts if attempt.reply} == {200, 503}
+    assert all(attempt.reply for attempt in feed.attempts)
+    assert feed.attempts[-1].is_processed, "the load itself found the way back"
+    await feed.retry(gate.url, feed.unanswered())
+    if outage.keeps_data:
+        await feed.assert_honest(gate.url)
+
+
+async def _assert_survives(outage: Outage, store: StoreServer) -> None:
+    feed = Feed("outage")
+    with gate_process(**_gate_for(store)) as gate:
+        await _live_through(outage, store, gate, feed)
+        await _assert_recovered(outage, gate, feed)
+        assert await figure(gate.url, "tidegate_store_up") == 1
+
+
+@pytest.mark.parametrize("outage", OUTAGES.values(), ids=OUTAGES)
+async def test_while_the_store_fails_nothing_is_acknowledged_and_afterwards_the_gate_serves_by_itself(
+    outage: Outage, own_valkey: StoreServer
+) -> None:
+    await _assert_survives(outage, own_valkey)
+
+
+@pytest.mark.parametrize("outage", CLUSTER_OUTAGES.values(), ids=CLUSTER_OUTAGES)
+async def test_while_a_cluster_fails_nothing_is_acknowledged_and_afterwards_the_gate_serves_by_itself(
+    outage: Outage, own_cluster: StoreServer
+) -> None:
+    own_cluster.flush()
+    await _assert_survives(outage, own_cluster)
+
+
+async def test_a_gate_whose_store_is_full_says_so_in_its_readiness(own_valkey: StoreServer) -> None:
+    outage = OUTAGES["full"]
+    with gate_process(**_gate_for(own_valkey)) as gate:
+        async with outage.begin(own_valkey):
+            (await ask_once(gate.url, "POST", "/transactions", {"signature": "one"})).assert_try_again()
+            assert await _eventually(lambda: not gate.is_ready(), 3.0)
+            reply = await ask_once(gate.url, "GET", "/readyz")
+            assert "full" in str(reply.json()["reasons"])
+        assert await _eventually(gate.is_ready, BACK_SECONDS)
+
+
+async def test_scripts_flushed_again_and_again_under_load_cost_no_request_its_answer(
+    own_valkey: StoreServer,
+) -> None:
+    feed = Feed("flushed")
+    with gate_process(**_gate_for(own_valkey)) as gate, own_valkey.nodes()[0] as node:
+        async with feed.running(gate.url):
+            for _ in range(100):
+                node.script_flush()
+                await asyncio.sleep(0.005)
+        assert Counter(attempt.reply.status for attempt in feed.attempts if attempt.reply).keys() == {200}
+        await feed.assert_honest(gate.url)
+
+
+@pytest.mark.parametrize("begin", [killed, paused])
+async def test_a_gate_started_without_its_store_serves_once_it_is_there(
+    begin: Begin, own_valkey: StoreServer
+) -> None:
+    with ExitStack() as stack:
+        async with begin(own_valkey):
+            gate = stack.enter_context(started(**_gate_for(own_valkey)))
+            assert await _eventually(lambda: has_port(gate), START_SECONDS)
+            assert (await ask_once(gate.url, "GET", "/livez")).status == 200
+            assert (await ask_once(gate.url, "GET", "/readyz")).status == 503
+            (await ask_once(gate.url, "POST", "/transactions", {"signature": "one"})).assert_try_again()
+        assert await _eventually(gate.is_ready, BACK_SECONDS)
+        assert (await ask_once(gate.url, "POST", "/transactions", {"signature": "one"})).status == 200
