@@ -18,9 +18,9 @@ HEAD = f"""\
 
 <!-- Made by scripts/settings_page.py from app/settings.py; renew it with `{COMMAND}`. -->
 
-Every setting is an environment variable, read once at the start. A value outside its limits, or one that does not
-fit another (see the end), stops the start with a sentence that names the variable, and exit code 2. `tidegate serve`
-takes `--host`, `--port` and `--log-format` as options too; an option wins over the environment.
+Every setting is an environment variable, read once at the start. With a value outside its limits, or one that
+does not fit another (see the end), the gate does not start: it names the variable and exits with 2. For
+`--host`, `--port` and `--log-format`, `tidegate serve` has options as well, which win over the environment.
 
 Bytes and seconds are plain numbers: `TIDEGATE_MAX_BODY_BYTES=4194304`, `TIDEGATE_DEDUP_WINDOW_SECONDS=2.5`.
 Gates that share a store must have the same retentions and limits: each script call brings its gate's own.

@@ -16,8 +16,6 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from app.http.flow import TimedFlow
 from app.http.refusals import Limits, Refusal, Refusals
 
-# For a refused client to read the answer: closing with bytes unread would reset the connection, and lose it.
-LINGER_SECONDS = 1.0
 # The loop's clock and its timers have a resolution of one millisecond.
 CLOCK_SECONDS = 0.001
 NO_LENGTH = -1
@@ -38,6 +36,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     bounds: ClassVar[Limits] = Limits()
     refusals: ClassVar[Refusals] = Refusals(Limits())
+    # For a refused client to read the answer: closing with bytes unread resets the connection, and loses it.
+    linger_seconds: ClassVar[float] = 1
 
     flow: TimedFlow
     _timer: asyncio.TimerHandle | None = None
@@ -231,7 +231,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         self._unset_keepalive_if_required()
         self._unwatch()
-        self._timer = self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+        self._timer = self.loop.call_later(self.linger_seconds, self.transport.abort)
         if refusal is not None:
             self.transport.write(refusal.response(self.server_state.default_headers))
         self.flow.resume_reading()
