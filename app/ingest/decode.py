@@ -15,7 +15,8 @@ from app.errors import BodyTooLarge, ClientError, InvalidRequest, MalformedBody
 from app.models import DEFAULT_SOURCE, Transaction
 
 _KEYS = tuple(b'"%s"' % name.encode() for name in Transaction.__struct_fields__)
-_STRUCTURE = b'"\\[]{}'
+_STRUCTURE = b'"[]{}'
+_ESCAPE = re.compile(rb"\\.")
 _NOT_STRUCTURE = bytes(set(range(256)) - set(_STRUCTURE))
 _STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 _RULES = {
@@ -214,7 +215,7 @@ def _check_payload(payload: bytes, limits: ItemLimits) -> None:
 
 def _depth(payload: bytes) -> int:
     """Nesting of valid JSON, without building it: strings are cut out, the brackets summed up."""
-    structure = payload.translate(None, _NOT_STRUCTURE).replace(b"\\\\", b"").replace(b'\\"', b"")
+    structure = _ESCAPE.sub(b"", payload).translate(None, _NOT_STRUCTURE)
     outside = b"".join(structure.split(b'"')[::2])
     return max(accumulate(_STEP[char] for char in outside if char in _STEP), default=0)
 

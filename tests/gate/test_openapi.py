@@ -32,7 +32,7 @@ def test_a_fuzzer_that_follows_the_document_finds_nothing(tmp_path: Path) -> Non
     fuzzer = Path(sys.executable).with_name("schemathesis")
     with gate_process() as gate:
         done = subprocess.run(
-            [fuzzer, "run", f"{gate.url}/openapi.json", "--checks", CHECKS, "--max-examples", "40", "--no-color"],
+            [fuzzer, "run", f"{gate.url}/openapi.json", f"--checks={CHECKS}", "--max-examples=40"],
             capture_output=True,
             text=True,
             timeout=110,
