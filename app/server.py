@@ -18,7 +18,7 @@ from app.http.refusals import Limits
 from app.logs import configure_logs
 from app.main import create_app
 from app.runtime import Runtime
-from app.settings import Settings, load_settings
+from app.settings import Settings, load_settings, unknown_variables
 from app.store.connection import safe_url
 
 log = structlog.get_logger()
@@ -36,6 +36,8 @@ def serve(overrides: dict[str, object], insecure: bool) -> int:
         settings = load_settings(**overrides)
         _check_exposure(settings, insecure)
         configure_logs(settings.log_format, settings.log_level)
+        for name in unknown_variables():
+            log.warning("unknown setting ignored", name=name)
         listener = _bind(settings)
         runtime = Runtime(settings)
     except ConfigError as error:

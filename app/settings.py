@@ -1,5 +1,6 @@
 """Every setting: unit, default, limits and a sentence, read from the environment (`TIDEGATE_…`)."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -192,6 +193,12 @@ _ORDERED = (
 def env_name(field: str) -> str:
     """The environment variable of a setting."""
     return f"TIDEGATE_{field.upper()}"
+
+
+def unknown_variables() -> list[str]:
+    """`TIDEGATE_…` variables that are no setting, as a misspelt one is; those of clients are left out."""
+    known = {env_name(field) for field in Settings.model_fields} | {"TIDEGATE_URL", "TIDEGATE_TOKEN"}
+    return sorted(name for name in os.environ if name.startswith("TIDEGATE_") and name not in known)
 
 
 def load_settings(**overrides: object) -> Settings:
