@@ -40,6 +40,7 @@ class Cleanup:
         self._one_at_a_time = asyncio.Lock()
         self._running: dict[Key, asyncio.Task[Report]] = {}
         self.reports: deque[Report] = deque(maxlen=REPORTS_KEPT)
+        self.last: Report | None = None
 
     async def run(
         self,
@@ -117,8 +118,10 @@ class Cleanup:
 
     def _publish(self, report: Report) -> None:
         self.reports.appendleft(report)
-        self._metrics.cleanup_runs_total.labels(report.trigger, report.mode, "success").inc()
-        self._metrics.cleanup_last_success_timestamp_seconds.labels(report.mode).set_to_current_time()
+        if not report.dry_run:
+            self.last = report
+            self._metrics.cleanup_runs_total.labels(report.trigger, report.mode, "success").inc()
+            self._metrics.cleanup_last_success_timestamp_seconds.labels(report.mode).set_to_current_time()
         removed = {name: change.removed for name, change in report.maps.items()}
         if report.trigger is not Trigger.PERIODIC or sum(removed.values()) > LOGGED_REMOVAL_ENTRIES:
             log.info(

@@ -94,59 +94,73 @@ class ShuttingDown(RetryLater):
 
 
 class StoreError(RetryLater):
-    """The store did not do what was asked; whether it took effect may be unknown."""
+    """The store did not do what was asked; whether it took effect may be unknown.
+
+    `str()` is the store's own text, for the log. `advice` is for everybody: no address, no script in it.
+    """
 
     slug, title = "store-unavailable", "The store is not available"
     kind: ClassVar[str] = "rejected"
     means_down: ClassVar[bool] = False
+    advice: ClassVar[str] = "the store refused the call; the log of the gate says why"
 
 
 class StoreUnreachable(StoreError):
     """No connection, or it broke."""
 
     kind, means_down = "unreachable", True
+    advice = "there is no connection to the store; check that it runs and that TIDEGATE_STORE_URL names it"
 
 
 class StoreTimeout(StoreError):
     """No answer within the deadline."""
 
     kind, means_down = "timeout", True
+    advice = (
+        "the store did not answer within TIDEGATE_STORE_DEADLINE_SECONDS; check its load and its slow log"
+    )
 
 
 class StoreDenied(StoreError):
     """User, password or permissions."""
 
     kind, means_down = "denied", True
+    advice = "the store denies the gate access; check user, password and ACL"
 
 
 class StoreFull(StoreError):
     """The store is at its memory limit."""
 
     kind = "full"
+    advice = "the store is at its memory limit; run POST /cleanup/emergency, or raise its maxmemory"
 
 
 class StoreBusy(StoreError):
     """Loading its data, or busy with somebody's script."""
 
     kind, means_down = "busy", True
+    advice = "the store is loading its data, or busy with a script of somebody else"
 
 
 class StoreReadOnly(StoreError):
     """A replica, or a server that cannot write."""
 
     kind, means_down = "read_only", True
+    advice = "the store is a read-only replica; TIDEGATE_STORE_URL must name the master"
 
 
 class StoreClusterDown(StoreError):
     """The cluster does not serve all slots."""
 
     kind, means_down = "cluster_down", True
+    advice = "the cluster does not serve all slots; check CLUSTER INFO"
 
 
 class StoreUnsupported(StoreError):
     """Neither Redis 7.0 nor Valkey 8, or newer."""
 
     kind, means_down = "unsupported", True
+    advice = "the store is too old: Redis 7.0 or Valkey 8 is needed"
 
 
 class StoreRejected(StoreError):

@@ -16,7 +16,10 @@ def configure_logs(log_format: str, level: str) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    finish: list[Processor] = [structlog.dev.ConsoleRenderer()]
+    # A plain traceback: the default one prints local variables, tokens among them.
+    finish: list[Processor] = [
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    ]
     if log_format == "json":
         finish = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     structlog.configure(

@@ -97,7 +97,9 @@ class Runtime:
         if self.is_stopping:
             reasons.append("the gate is stopping")
         if self.session.down_reason is not None:
-            reasons.append(f"the store is down ({self.session.down_reason.kind}): {self.session.down_reason}")
+            reasons.append(
+                f"the store is down ({self.session.down_reason.kind}): {self.session.down_reason.advice}"
+            )
         return reasons
 
     async def _tick(self) -> None:

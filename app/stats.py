@@ -108,7 +108,7 @@ class StatsBoard:
             ),
             cleanup=CleanupStats(
                 efficiency_ratio=self.sizes.efficiency_ratio(),
-                last=self.cleanup.reports[0] if self.cleanup.reports else None,
+                last=self.cleanup.last,
             ),
             warnings=list(self._warnings().values()),
         )
@@ -139,8 +139,8 @@ class StatsBoard:
         warnings = {}
         if self.session.down_reason is not None:
             warnings["store_down"] = (
-                f"The store is down ({self.session.down_reason.kind}: {self.session.down_reason}); "
-                "transactions are answered 503 until it is back."
+                f"The store is down ({self.session.down_reason.kind}): {self.session.down_reason.advice}. "
+                "Transactions are answered 503 until it is back."
             )
         for name, sizes in self.sizes.maps.items():
             rule = self.rules[name]

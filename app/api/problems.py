@@ -7,7 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from app.errors import HttpError, RetryLater, Unauthorized, UnsupportedMedia
+from app.errors import HttpError, RetryLater, StoreError, Unauthorized, UnsupportedMedia
 from app.http.problem import MEDIA_TYPE, problem_bytes
 
 _TITLES = {
@@ -37,7 +37,8 @@ def problem_of(error: HttpError, **extension: object) -> Response:
         headers["WWW-Authenticate"] = 'Bearer realm="tidegate"'
     if isinstance(error, UnsupportedMedia):
         headers["Accept-Encoding"] = "gzip"
-    return problem(error.status, error.slug, error.title, str(error), headers, **extension)
+    detail = error.advice if isinstance(error, StoreError) else str(error)
+    return problem(error.status, error.slug, error.title, detail, headers, **extension)
 
 
 def install(app: FastAPI) -> None:

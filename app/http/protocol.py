@@ -138,7 +138,7 @@ class BoundedProtocol(HttpToolsProtocol):
         line_end = data.find(b"\n", start, 3)
         if line_end >= 0:
             return line_end + 1
-        header_end = data.find(b"\r\n\r\n", start)
+        header_end = data.find(b"\r\n\r\n", max(start - 3, 0))
         return header_end + 4 if header_end >= 0 else len(data)
 
     def _take(self, part: bytes) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 from redis.asyncio.cluster import RedisCluster
 
-from app.errors import StoreError, StoreTimeout, StoreUnreachable
+from app.errors import StoreError, StoreRejected, StoreTimeout, StoreUnreachable
 from app.metrics import Metrics
 from app.store.connection import STORE_CONNECTIONS, Client, Server, connect, safe_url
 from app.store.failures import as_store_error
@@ -99,6 +99,8 @@ class StoreSession:
         self._metrics.store_errors_total.labels(error.kind).inc()
         if error.means_down and self.down_reason is None:
             log.error("store down", kind=error.kind, error=str(error))
+        if type(error) is StoreRejected:
+            log.error("store call rejected", error=str(error))
         if error.means_down:
             self.down_reason = error
             self._metrics.store_up.set(0)

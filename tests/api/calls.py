@@ -74,6 +74,10 @@ class Api:
         counted = self.sample("cleanup_runs_total", trigger=trigger, mode=mode, result=result)
         return int(counted or 0)
 
+    async def has_cleaned_up(self) -> bool:
+        """Whether both periodic cleanups had their first turn, even if they failed."""
+        return self.runs("periodic") + self.runs("periodic", result="failure") >= 2
+
 
 def _answer(response: httpx.Response) -> dict[str, Any]:
     assert response.status_code == 200, response.text
@@ -83,9 +87,11 @@ def _answer(response: httpx.Response) -> dict[str, Any]:
 
 @asynccontextmanager
 async def open_api(settings: Settings) -> AsyncIterator[Api]:
-    """A started gate and its client, both closed in the end."""
+    """A gate that is through with its first periodic cleanups, and its client; both closed in the end."""
     async with running(settings) as runtime, api_client(runtime) as http:
-        yield Api(runtime, http)
+        api = Api(runtime, http)
+        await until(api.has_cleaned_up)
+        yield api
 
 
 async def until(holds: Callable[[], Awaitable[bool]], seconds: float = 5) -> None:

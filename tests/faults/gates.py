@@ -12,7 +12,7 @@ import psutil
 
 from tests.support.gate import GateProcess, start_gate, tidegate_command
 
-EXIT_SECONDS = 15.0
+EXIT_SECONDS = 8.0
 
 
 @contextmanager
@@ -75,11 +75,16 @@ def store_processes(gate: GateProcess) -> list[psutil.Process]:
     return [child for child in children if _is_store(child)]
 
 
-def stores_in(folder: Path) -> list[int]:
-    """Process ids of all stores that run in a folder's directories, whoever started them."""
-    running = psutil.process_iter(["pid", "cmdline"])
-    inside = [process for process in running if str(folder) in " ".join(process.info["cmdline"] or ())]
-    return [process.pid for process in inside if _is_store(process)]
+def running_in(folder: Path) -> list[int]:
+    """Process ids of all that was started with this folder for temporary files, children included."""
+    return [process.pid for process in psutil.process_iter() if _temporary_folder(process) == str(folder)]
+
+
+def _temporary_folder(process: psutil.Process) -> str | None:
+    try:
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.environ().get("TMPDIR")
+    except psutil.Error:
+        return None
 
 
 def _is_store(process: psutil.Process) -> bool:

@@ -14,19 +14,13 @@ from tests.faults.outages import CLUSTER_OUTAGES, OUTAGES, Begin, Outage, killed
 from tests.faults.wire import Connection, ask_once, connected, figure
 from tests.support.gate import START_SECONDS, GateProcess, gate_process
 from tests.support.processes import wait_until
-from tests.support.servers import StoreServer, cluster_server, valkey_server
+from tests.support.servers import StoreServer, cluster_server
 
 DEADLINE_SECONDS = 0.5
 MARGIN_SECONDS = 0.75
 PROBE_SECONDS = 0.5
 OUTAGE_SECONDS = 1.5
 BACK_SECONDS = 10.0
-
-
-@pytest.fixture
-def own_valkey() -> Iterator[StoreServer]:
-    with valkey_server(unix=True) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

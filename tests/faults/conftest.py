@@ -1,0 +1,34 @@
+"""Fixtures of the tests that break things."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.gates import running_in
+from tests.support.processes import wait_until
+from tests.support.servers import StoreServer, valkey_server
+
+
+@pytest.fixture
+def own_valkey() -> Iterator[StoreServer]:
+    """A Valkey that a test may break."""
+    with valkey_server(unix=True) as server:
+        yield server
+
+
+@pytest.fixture
+def gate_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder for temporary files of the gates that a test starts; in the end none of them runs.
+
+    Its path is short: a unix socket's may have 107 bytes.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="gates-"))
+    monkeypatch.setenv("TMPDIR", str(folder))
+    yield folder
+    monkeypatch.undo()
+    left = not wait_until(lambda: not running_in(folder), 5.0)
+    shutil.rmtree(folder, ignore_errors=True)
+    assert not left, "a process outlived its test"

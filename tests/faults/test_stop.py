@@ -1,0 +1,115 @@
+"""A gate that is told to stop answers what it took on, or nothing at all; it never invents an answer."""
+
+import asyncio
+import json
+import time
+
+from tests.faults.load import Feed, transaction
+from tests.faults.wire import NDJSON, Connection, NoAnswerError, Reply, connected, request_bytes
+from tests.support.gate import GateProcess, gate_process
+from tests.support.processes import wait_until
+from tests.support.servers import StoreServer
+
+STOP_SECONDS = 10.0
+ROUNDS = 3
+DEADLINE_SECONDS = 1.0
+# Answers that acknowledge nothing and ask for another try.
+HONEST = {200, 503}
+
+
+def _settings(store: StoreServer) -> dict[str, object]:
+    return {
+        "store_url": store.url,
+        "dedup_window_seconds": 60,
+        "store_deadline_seconds": DEADLINE_SECONDS,
+    }
+
+
+async def _stopped(gate: GateProcess) -> int:
+    """SIGTERM; the exit code, which has to come in time."""
+    gate.process.terminate()
+    return await asyncio.to_thread(gate.process.wait, STOP_SECONDS)
+
+
+async def _answer_or_end(connection: Connection) -> Reply | None:
+    try:
+        return await connection.answer()
+    except NoAnswerError:
+        return None
+
+
+async def test_under_load_a_gate_that_stops_answers_honestly_and_exits_0(valkey: StoreServer) -> None:
+    feed = Feed("stopped")
+    for _ in range(ROUNDS):
+        with gate_process(**_settings(valkey)) as gate:
+            await feed.retry(gate.url, feed.unanswered())
+            feed.attempts = feed.processed()
+            async with feed.running(gate.url):
+                await asyncio.sleep(0.15)
+                assert await _stopped(gate) == 0
+            statuses = {attempt.reply.status for attempt in feed.attempts if attempt.reply}
+            assert statuses <= HONEST
+            assert "Traceback" not in gate.log.read_text()
+    with gate_process(**_settings(valkey)) as gate:
+        await feed.retry(gate.url, feed.unanswered())
+        assert feed.answered("accepted")
+        await feed.assert_honest(gate.url)
+
+
+async def test_requests_waiting_for_a_store_that_hangs_are_answered_when_the_gate_stops(
+    own_valkey: StoreServer,
+) -> None:
+    with gate_process(**_settings(own_valkey)) as gate:
+        async with connected(gate.url, 20) as connections:
+            own_valkey.pause()
+            for number, connection in enumerate(connections):
+                body = json.dumps(transaction(f"waiting-{number}")).encode()
+                await connection.send(request_bytes("POST", "/transactions", body))
+            stopping = asyncio.create_task(_stopped(gate))
+            replies = await asyncio.gather(*map(_answer_or_end, connections))
+            assert await stopping == 0
+        own_valkey.resume()
+        for reply in filter(None, replies):
+            reply.assert_try_again()
+
+
+async def test_an_upload_that_goes_on_for_ever_does_not_keep_a_gate_from_stopping(
+    valkey: StoreServer,
+) -> None:
+    with gate_process(**_settings(valkey)) as gate:
+        async with connected(gate.url, 1) as [connection]:
+            head = request_bytes("POST", "/transactions", media=NDJSON, length=1 << 30)
+            await connection.send(head)
+            feeding = asyncio.create_task(_feed_lines(connection))
+            await asyncio.sleep(0.2)
+            started = time.monotonic()
+            assert await _stopped(gate) == 0
+            assert time.monotonic() - started < STOP_SECONDS
+            feeding.cancel()
+            reply = await _answer_or_end(connection)
+        assert reply is None or reply.status in HONEST, reply
+        assert "Traceback" not in gate.log.read_text()
+
+
+async def _feed_lines(connection: Connection) -> None:
+    number = 0
+    while True:
+        number += 1
+        try:
+            await connection.send(json.dumps({"signature": f"endless-{number}"}).encode() + b"\n")
+        except NoAnswerError:
+            return
+        await asyncio.sleep(0.02)
+
+
+async def test_a_body_that_stopped_half_way_does_not_keep_a_gate_from_stopping(valkey: StoreServer) -> None:
+    with gate_process(**_settings(valkey)) as gate:
+        async with connected(gate.url, 2) as [half, idle]:
+            await half.send(request_bytes("POST", "/transactions", b'{"signature":', length=100))
+            assert (await idle.get("/livez")).status == 200
+            assert await _stopped(gate) == 0
+            assert await idle.is_closed_by_peer()
+            reply = await _answer_or_end(half)
+        assert reply is None or reply.status in {400, 408, 503}, reply
+        assert wait_until(lambda: gate.process.poll() is not None, STOP_SECONDS)
+        assert "Traceback" not in gate.log.read_text()
