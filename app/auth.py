@@ -32,7 +32,9 @@ class Tokens:
         if self.is_open:
             return True
         scheme, _, given = (authorization or "").partition(" ")
-        matches = [compare_digest(token, given.strip().encode()) for token in self._tokens]
+        matches = [
+            compare_digest(token, given.strip().encode("latin-1", "replace")) for token in self._tokens
+        ]
         return scheme.lower() == "bearer" and any(matches)
 
     def reload(self) -> None:

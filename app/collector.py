@@ -7,11 +7,9 @@ from prometheus_client.registry import Collector
 
 from app.memory import Processes
 from app.metrics import NAMESPACE
-from app.models import MapName, MapSizes, Reason
+from app.models import MapName
 from app.sizes import Sizes
 from app.store.rules import MapRule
-
-_NO_SIZES = MapSizes(0, 0, 0, dict.fromkeys(Reason, 0), None, 0, 0)
 
 
 class FiguresCollector(Collector):
@@ -43,7 +41,7 @@ class FiguresCollector(Collector):
             "map_oldest_entry_age_seconds", "Age of the oldest entry, 0 when there is none, seconds", "map"
         )
         for name, rule in self._rules.items():
-            sizes = self._sizes.maps.get(name, _NO_SIZES)
+            sizes = self._sizes.of(name)
             entries.add_metric([name], sizes.entries)
             limits.add_metric([name], rule.limit)
             size.add_metric([name], sizes.bytes)
@@ -59,7 +57,7 @@ class FiguresCollector(Collector):
             f"{NAMESPACE}_map_removed", "Entries removed, by all gates of the store", labels=["map", "reason"]
         )
         for name in self._rules:
-            sizes = self._sizes.maps.get(name, _NO_SIZES)
+            sizes = self._sizes.of(name)
             added.add_metric([name], sizes.added)
             for reason, amount in sizes.removed.items():
                 removed.add_metric([name, reason], amount)

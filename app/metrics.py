@@ -55,6 +55,7 @@ class Metrics:
             "ingest_flush_size", "Items of one flush to the store", SIZE_BUCKETS
         )
         _start(self.transactions_total, *((outcome,) for outcome in OUTCOMES))
+        _start(self.source_transactions_total, *((OTHER_SOURCE, outcome) for outcome in OUTCOMES))
 
     def _store(self) -> None:
         self.store_up = self._gauge("store_up", "1 while the store answers")

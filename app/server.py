@@ -17,6 +17,7 @@ from app.http.protocol import bounded_protocol
 from app.http.refusals import Limits
 from app.logs import configure_logs
 from app.main import create_app
+from app.memory import keep_heap_small
 from app.runtime import Runtime
 from app.settings import Settings, load_settings, unknown_variables
 from app.store.connection import safe_url
@@ -39,6 +40,7 @@ def serve(overrides: dict[str, object], insecure: bool) -> int:
         for name in unknown_variables():
             log.warning("unknown setting ignored", name=name)
         listener = _bind(settings)
+        keep_heap_small()
         runtime = Runtime(settings)
     except ConfigError as error:
         click.echo(f"tidegate: {error}", err=True)

@@ -32,6 +32,7 @@ class Settings(BaseSettings):
 
     store_url: str | None = Field(
         None,
+        repr=False,
         description="`redis://`, `rediss://` (TLS), `unix://` or the same with `valkey`; "
         "Cluster is recognised. Unset: an embedded Valkey on a private socket.",
     )
@@ -132,13 +133,15 @@ class Settings(BaseSettings):
     )
 
     ingest_tokens: TokenList = Field(
-        (), description="Tokens that may POST and look up transactions, comma-separated; unset means open."
+        (),
+        repr=False,
+        description="Tokens that may POST and look up transactions, comma-separated; unset means open.",
     )
     ingest_tokens_file: Path | None = Field(
         None, description="The same, one a line, from a file; read again when it changes."
     )
     admin_tokens: TokenList = Field(
-        (), description="Tokens that may call `/cleanup`, comma-separated; unset means open."
+        (), repr=False, description="Tokens that may call `/cleanup`, comma-separated; unset means open."
     )
     admin_tokens_file: Path | None = Field(
         None, description="The same, one a line, from a file; read again when it changes."
@@ -183,6 +186,8 @@ _ORDERED = (
     ("max_payload_bytes", "max_body_bytes"),
     ("max_body_bytes", "max_in_flight_bytes"),
     ("max_inflated_bytes", "max_in_flight_bytes"),
+    ("max_body_bytes", "max_queued_bytes"),
+    ("max_inflated_bytes", "max_queued_bytes"),
     ("max_batch_items", "max_queued_items"),
     ("signatures_warn_entries", "signatures_limit"),
     ("transactions_warn_entries", "transactions_limit"),

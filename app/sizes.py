@@ -6,12 +6,13 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.models import MapName, MapSizes
+from app.models import MapName, MapSizes, Reason
 from app.store.maps import Maps
 from app.store.session import StoreSession
 
 HOUR_SECONDS = 3600
 SAMPLE_SECONDS = 60
+NO_SIZES = MapSizes(0, 0, 0, dict.fromkeys(Reason, 0), None, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,10 @@ class Sizes:
         self._refreshing: asyncio.Task[None] | None = None
         self.maps: dict[MapName, MapSizes] = {}
         self.store: StoreFigures | None = None
+
+    def of(self, name: MapName) -> MapSizes:
+        """The latest figures of a map, all 0 before the store was first reached."""
+        return self.maps.get(name, NO_SIZES)
 
     async def refresh(self) -> None:
         """Read the maps' figures; callers at the same time share one reading.

@@ -97,7 +97,7 @@ class StatsBoard:
         return Stats(
             version=self.version,
             uptime_seconds=time.monotonic() - self._started,
-            maps={name: _map_stats(self.rules[name], sizes) for name, sizes in self.sizes.maps.items()},
+            maps={name: _map_stats(rule, self.sizes.of(name)) for name, rule in self.rules.items()},
             ingest=IngestStats(**{name: totals[name] for name in IngestStats.model_fields}),
             memory=MemoryStats(
                 processes=[
@@ -115,8 +115,8 @@ class StatsBoard:
 
     def log_stats(self) -> None:
         """The same figures as one log line."""
-        maps, totals = self.sizes.maps, self.intake.totals
-        sizes = {f"{name}_entries": figures.entries for name, figures in maps.items()}
+        totals = self.intake.totals
+        sizes = {f"{name}_entries": self.sizes.of(name).entries for name in self.rules}
         log.info(
             "stats",
             dedup_size=sizes.get("signatures_entries", 0),

@@ -7,22 +7,22 @@ from fastapi import Depends, Request
 from app.runtime import Runtime
 
 
-def _runtime(request: Request) -> Runtime:
+async def _runtime(request: Request) -> Runtime:
     return cast("Runtime", request.app.state.runtime)
 
 
 RuntimeDep = Annotated[Runtime, Depends(_runtime)]
 
 
-def _ingest(request: Request, runtime: RuntimeDep) -> None:
+async def _ingest(request: Request, runtime: RuntimeDep) -> None:
     runtime.access.check_ingest(request.headers.get("authorization"))
 
 
-def _lookup(request: Request, runtime: RuntimeDep) -> None:
+async def _lookup(request: Request, runtime: RuntimeDep) -> None:
     runtime.access.check_lookup(request.headers.get("authorization"))
 
 
-def _admin(request: Request, runtime: RuntimeDep) -> None:
+async def _admin(request: Request, runtime: RuntimeDep) -> None:
     runtime.access.check_admin(request.headers.get("authorization"))
 
 

@@ -1,5 +1,6 @@
 """Reads the body of a request: a JSON document whole, NDJSON line by line, both in bounded memory."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -14,6 +15,8 @@ from app.ingest.body import Inflater, LineSplitter, bounded, inflater_for, piece
 from app.ingest.decode import InvalidItem, ItemLimits, Judged, judge_item
 from app.ingest.intake import Summary
 from app.runtime import Runtime
+
+LINES_AT_ONCE = 500
 
 
 @asynccontextmanager
@@ -56,8 +59,9 @@ async def _chunks(request: Request, runtime: Runtime, limits: ItemLimits) -> Asy
     async for piece in pieces(_stream(request), _inflater(request, runtime)):
         with runtime.body_budget.holding(len(piece) + splitter.pending_bytes):
             lines = splitter.feed(piece)
-            if lines:
-                yield [_judge_line(line, limits) for line in lines]
+            for start in range(0, len(lines), LINES_AT_ONCE):
+                await asyncio.sleep(0)  # others are served between
+                yield [_judge_line(line, limits) for line in lines[start : start + LINES_AT_ONCE]]
     rest = splitter.flush()
     if rest:
         yield [_judge_line(line, limits) for line in rest]
@@ -75,7 +79,7 @@ def _inflater(request: Request, runtime: Runtime) -> Inflater | None:
 
 def _check_length(request: Request, limit: int) -> None:
     length = request.headers.get("content-length", "")
-    if length.isdigit() and int(length) > limit:
+    if length.isdecimal() and int(length) > limit:
         raise BodyTooLarge(f"the body has {length} bytes, {limit} are allowed: split it, or send NDJSON")
 
 

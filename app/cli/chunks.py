@@ -5,39 +5,42 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 MAX_LINE_BYTES = 1024 * 1024
+BLANK = b" \t\r\n"
 
 
 @dataclass
 class Chunk:
-    """Lines to post together: `numbers[i]` is where in the file line i stands, counted from 1."""
+    """Lines to post together: `numbers[i]` is where in the file line i of `body` stands, counted from 1."""
 
-    lines: list[bytes] = field(default_factory=list)
+    body: bytearray = field(default_factory=bytearray)
     numbers: list[int] = field(default_factory=list)
     too_long: list[int] = field(default_factory=list)
     read_bytes: int = 0
-    size: int = 0
 
-    @property
-    def body(self) -> bytes:
-        """The lines as a request body."""
-        return b"\n".join(self.lines) + b"\n"
+    def add(self, number: int, line: bytes) -> None:
+        """Add a line, which comes without its end."""
+        self.body += line
+        self.body += b"\n"
+        self.numbers.append(number)
 
 
 def chunks(stream: BinaryIO, max_lines: int, max_bytes: int) -> Iterator[Chunk]:
-    """Chunks of at most so many lines and about so many bytes; blank lines are left out."""
+    """Chunks of at most so many lines and bytes, but of one line at least; blank lines are left out."""
     chunk, number = Chunk(), 0
     while line := stream.readline(MAX_LINE_BYTES + 1):
         number += 1
+        is_too_long = len(line) > MAX_LINE_BYTES and not line.endswith(b"\n")
+        stripped = b"" if is_too_long else line.strip(BLANK)
+        if chunk.numbers and len(chunk.body) + len(stripped) >= max_bytes:
+            yield chunk
+            chunk = Chunk()
         chunk.read_bytes += len(line)
-        if len(line) > MAX_LINE_BYTES and not line.endswith(b"\n"):
+        if is_too_long:
             chunk.read_bytes += _skip_line(stream)
             chunk.too_long.append(number)
-            continue
-        if stripped := line.strip():
-            chunk.lines.append(stripped)
-            chunk.numbers.append(number)
-            chunk.size += len(stripped)
-        if len(chunk.lines) >= max_lines or chunk.size >= max_bytes:
+        elif stripped:
+            chunk.add(number, stripped)
+        if len(chunk.numbers) >= max_lines:
             yield chunk
             chunk = Chunk()
     yield chunk

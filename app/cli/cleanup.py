@@ -6,9 +6,10 @@ from typing import Any
 import click
 
 from app.cli.client import Target, checked, gate_options
-from app.cli.text import count, size, table
+from app.cli.text import count, figure, members, milliseconds, plain, size, table
 
 MAPS = ("signatures", "transactions", "observations")
+COLUMNS = ("before", "removed", "after")
 
 
 @click.command()
@@ -27,13 +28,11 @@ def cleanup(target: Target, emergency: bool, maps: tuple[str, ...], dry_run: boo
 
 def _page(report: dict[str, Any]) -> Iterator[str]:
     rows = (
-        (name, *(count(change[key]) for key in ("before", "removed", "after")))
-        for name, change in report["maps"].items()
+        (plain(name), *(count(figure(change, column)) for column in COLUMNS))
+        for name, change in members(report, "maps").items()
     )
-    yield table([("map", "before", "removed", "after"), *rows])
-    kind = (
-        "dry run, nothing was removed"
-        if report["dry_run"]
-        else f"released {size(report['memory']['released_bytes'])}"
-    )
-    yield f"{report['mode']} cleanup in {report['duration_seconds'] * 1000:.1f} ms; {kind}"
+    yield table([("map", *COLUMNS), *rows])
+    released = f"released {size(figure(report, 'memory', 'released_bytes'))}"
+    outcome = "dry run, nothing was removed" if figure(report, "dry_run") else released
+    mode = plain(figure(report, "mode") or "-")
+    yield f"{mode} cleanup in {milliseconds(figure(report, 'duration_seconds'))}; {outcome}"

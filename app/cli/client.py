@@ -2,18 +2,21 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 import click
+
+from app.cli.text import plain
 
 if TYPE_CHECKING:
     import httpx
 
 EXIT_REFUSED, EXIT_USAGE, EXIT_UNREACHABLE, EXIT_INTERRUPTED = 1, 2, 3, 130
-TIMEOUT_SECONDS = 30.0
+TIMEOUT_SECONDS, CONNECT_SECONDS = 30.0, 5.0
 
 F = TypeVar("F", bound=Callable[..., None])
 
@@ -35,14 +38,15 @@ class Target:
     """A gate's address and the token to show it, if any."""
 
     url: str
-    token: str | None
+    token: str | None = field(repr=False)
 
     def open(self) -> "httpx.Client":
         """A client of this gate, without a proxy; the import is here because `--help` needs none."""
         import httpx  # noqa: PLC0415
 
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=TIMEOUT_SECONDS, trust_env=False)
+        timeout = httpx.Timeout(TIMEOUT_SECONDS, connect=CONNECT_SECONDS)
+        return httpx.Client(base_url=self.url, headers=headers, timeout=timeout, trust_env=False)
 
     def call(self, method: str, path: str, **options: Any) -> "httpx.Response":
         """One request.
@@ -55,13 +59,14 @@ class Target:
         try:
             with self.open() as client:
                 return client.request(method, path, **options)
-        except (httpx.TransportError, httpx.InvalidURL) as error:
+        except httpx.RequestError as error:
             raise self.unreachable(error) from None
 
     def unreachable(self, error: Exception) -> Unreachable:
         """The error for a gate that does not answer, with what to do."""
+        reason = plain(error) or type(error).__name__
         return Unreachable(
-            f"no gate answers at {self.url} ({error}). "
+            f"no gate answers at {_without_password(self.url)} ({reason}). "
             "Start one with `tidegate serve`, or name it with --url."
         )
 
@@ -80,45 +85,81 @@ def gate_options(command: F) -> F:
     )
     @wraps(command)
     def wrapped(url: str | None, token_file: Path | None, **rest: Any) -> None:
-        command(target=Target(url or _default_url(), _token(token_file)), **rest)
+        command(target=Target(_checked_url(url or _default_url()), _token(token_file)), **rest)
 
     return wrapped  # type: ignore[return-value]  # click's decorators change the signature
 
 
-def checked(answer: "httpx.Response") -> Any:
-    """The JSON of a successful answer.
+def checked(answer: "httpx.Response") -> dict[str, Any]:
+    """The JSON object of a successful answer.
 
     Raises:
         Refused: with the problem's title and detail otherwise.
     """
-    if answer.is_success:
-        return answer.json()
+    document = json_object(answer)
+    if answer.is_success and document is not None:
+        return document
     raise Refused(sentence(answer))
+
+
+def json_object(answer: "httpx.Response") -> dict[str, Any] | None:
+    """The answer's JSON object, or None when it is something else."""
+    try:
+        document = answer.json()
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
 
 
 def sentence(answer: "httpx.Response") -> str:
     """A failed answer in words."""
-    try:
-        problem = answer.json()
-        text = f"{problem['title']}: {problem['detail']}"
-    except (ValueError, KeyError, TypeError):
-        text = f"the gate answered {answer.status_code}; is this address a Tidegate?"
+    problem = json_object(answer) or {}
+    parts = [plain(problem[key]) for key in ("title", "detail") if problem.get(key)]
+    unknown = (
+        f"{answer.url.host} answered {answer.status_code} with something else; is this address a Tidegate?"
+    )
+    text = ": ".join(parts) or unknown
     if answer.status_code == 401:  # noqa: PLR2004  RFC 9110
         text += ". Set TIDEGATE_TOKEN, or pass --token-file."
     return text
 
 
 def _default_url() -> str:
-    host = os.environ.get("TIDEGATE_HOST", "127.0.0.1")
+    host = os.environ.get("TIDEGATE_HOST") or "127.0.0.1"
     host = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104  a name for "everywhere" is no address
     host = f"[{host}]" if ":" in host else host
-    return os.environ.get("TIDEGATE_URL") or f"http://{host}:{os.environ.get('TIDEGATE_PORT', '8000')}"
+    port = os.environ.get("TIDEGATE_PORT") or "8000"
+    return os.environ.get("TIDEGATE_URL") or f"http://{host}:{port}"
+
+
+def _checked_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or not url.isprintable():
+        raise click.UsageError(
+            "the gate's address has to look like http://127.0.0.1:8000 (--url, TIDEGATE_URL)"
+        )
+    return url
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def _token(file: Path | None) -> str | None:
+    """The token, checked here because an HTTP library's complaint about a header would print it."""
     if file is None:
-        return os.environ.get("TIDEGATE_TOKEN") or None
-    lines = file.read_text().split()
-    if not lines:
-        raise click.UsageError(f"{file} holds no token")
-    return lines[0]
+        name, words = "TIDEGATE_TOKEN", [os.environ.get("TIDEGATE_TOKEN", "").strip()]
+    else:
+        name, words = str(file), file.read_text(encoding="utf-8", errors="replace").split()
+    if file is not None and not words:
+        raise click.UsageError(f"{name} holds no token")
+    if not all("!" <= sign <= "~" for sign in words[0]):
+        raise click.UsageError(
+            f"{name} holds no token: one consists of visible ASCII characters without space"
+        )
+    return words[0] or None

@@ -1,10 +1,14 @@
 """`tidegate health`: can the gate take traffic? Made for health checks of containers."""
 
-import json
+from typing import TYPE_CHECKING
 
 import click
 
-from app.cli.client import Refused, Target, gate_options
+from app.cli.client import Refused, Target, gate_options, json_object, sentence
+from app.cli.text import elements, plain
+
+if TYPE_CHECKING:
+    import httpx
 
 
 @click.command()
@@ -15,14 +19,13 @@ def health(target: Target, as_json: bool) -> None:
     answer = target.call("GET", "/readyz")
     if as_json:
         click.echo(answer.text)
-    if not answer.is_success:
-        raise Refused(f"not ready: {_reasons(answer.text)}")
+    document = json_object(answer)
+    if not answer.is_success or document is None or document.get("status") == "unready":
+        raise Refused(f"not ready: {_reasons(answer)}")
     if not as_json:
         click.echo("ready")
 
 
-def _reasons(text: str) -> str:
-    try:
-        return "; ".join(json.loads(text)["reasons"])
-    except (ValueError, KeyError, TypeError):
-        return text[:200]
+def _reasons(answer: "httpx.Response") -> str:
+    reasons = elements(json_object(answer), "reasons")
+    return "; ".join(map(plain, reasons)) or sentence(answer)

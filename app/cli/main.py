@@ -8,7 +8,7 @@ import sys
 import click
 
 from app.cli.cleanup import cleanup
-from app.cli.client import EXIT_INTERRUPTED
+from app.cli.client import EXIT_INTERRUPTED, EXIT_REFUSED
 from app.cli.health import health
 from app.cli.send import send
 from app.cli.serve import serve
@@ -34,3 +34,6 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+    except OSError as error:  # a file that cannot be read to its end, a full disk behind stdout
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(EXIT_REFUSED)

@@ -6,21 +6,10 @@ from typing import Any
 import click
 
 from app.cli.client import Target, checked, gate_options
-from app.cli.text import count, seconds, size, table
+from app.cli.text import count, elements, figure, members, plain, seconds, share, size, table
 
-HEADINGS = (
-    "map",
-    "entries",
-    "limit",
-    "bytes",
-    "retention",
-    "oldest",
-    "added",
-    "expired",
-    "emergency",
-    "manual",
-    "capacity",
-)
+REASONS = ("expired", "emergency", "manual", "capacity")
+HEADINGS = ("map", "entries", "limit", "bytes", "retention", "oldest", "added", *REASONS)
 
 
 @click.command()
@@ -34,40 +23,50 @@ def stats(target: Target, as_json: bool) -> None:
 
 
 def _page(document: dict[str, Any]) -> Iterator[str]:
-    yield f"Tidegate {document['version']}, up {seconds(document['uptime_seconds'])}"
+    version, uptime = figure(document, "version") or "-", figure(document, "uptime_seconds")
+    yield f"Tidegate {plain(version)}, up {seconds(uptime)}"
     yield ""
-    yield table([HEADINGS, *(_map_row(name, figures) for name, figures in document["maps"].items())])
+    yield table([HEADINGS, *(_map_row(name, figures) for name, figures in members(document, "maps").items())])
     yield ""
-    yield "ingest   " + ", ".join(f"{name} {count(amount)}" for name, amount in document["ingest"].items())
-    processes = (
-        f"{process['name']} {size(process['rss_bytes'])}" for process in document["memory"]["processes"]
-    )
-    yield f"memory   {', '.join(processes)}; limit {size(document['memory']['limit_bytes'])}"
-    yield f"cleanup  {_cleanup(document['cleanup'])}"
-    for warning in document["warnings"]:
-        yield f"WARNING  {warning}"
+    ingest = (f"{plain(name)} {count(amount)}" for name, amount in members(document, "ingest").items())
+    yield f"ingest   {', '.join(ingest) or '-'}"
+    yield f"memory   {_memory(members(document, 'memory'))}"
+    yield f"cleanup  {_cleanup(members(document, 'cleanup'))}"
+    for warning in elements(document, "warnings"):
+        yield f"WARNING  {plain(warning)}"
 
 
-def _map_row(name: str, figures: dict[str, Any]) -> tuple[str, ...]:
-    removed = figures["removed_total"]
+def _map_row(name: str, figures: Any) -> tuple[str, ...]:
     return (
-        name,
-        count(figures["entries"]),
-        count(figures["limit_entries"]),
-        size(figures["bytes"]),
-        seconds(figures["retention_seconds"]),
-        seconds(figures["oldest_age_seconds"]),
-        count(figures["added_total"]),
-        *(count(removed[reason]) for reason in HEADINGS[-4:]),
+        plain(name),
+        count(figure(figures, "entries")),
+        count(figure(figures, "limit_entries")),
+        size(figure(figures, "bytes")),
+        seconds(figure(figures, "retention_seconds")),
+        seconds(figure(figures, "oldest_age_seconds")),
+        count(figure(figures, "added_total")),
+        *(count(figure(figures, "removed_total", reason)) for reason in REASONS),
     )
+
+
+def _memory(figures: dict[str, Any]) -> str:
+    processes = (
+        f"{plain(figure(process, 'name'))} {size(figure(process, 'rss_bytes'))}"
+        for process in elements(figures, "processes")
+    )
+    parts = [", ".join(processes) or "-", f"limit {size(figure(figures, 'limit_bytes'))}"]
+    if level := figure(figures, "level"):
+        parts.append(f"level {plain(level)}")
+    if state := figure(figures, "leak", "state"):
+        parts.append(f"leak detector: {plain(state)}")
+    return "; ".join(parts)
 
 
 def _cleanup(figures: dict[str, Any]) -> str:
-    last, ratio = figures["last"], figures["efficiency_ratio"]
-    efficiency = "-" if ratio is None else f"{ratio:.1%}"
-    if last is None:
-        return f"efficiency {efficiency}, none has run yet"
-    removed = sum(change["removed"] for change in last["maps"].values())
-    return (
-        f"efficiency {efficiency}, last was {last['trigger']} ({last['mode']}) and removed {count(removed)}"
-    )
+    efficiency = f"efficiency {share(figure(figures, 'efficiency_ratio'))}"
+    last = members(figures, "last")
+    if not last:
+        return f"{efficiency}, none has run yet"
+    kind = f"{plain(figure(last, 'trigger') or '-')} ({plain(figure(last, 'mode') or '-')})"
+    removed = sum(figure(change, "removed") or 0 for change in members(last, "maps").values())
+    return f"{efficiency}, last was {kind} and removed {count(removed)}"

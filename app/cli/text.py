@@ -1,13 +1,40 @@
-"""Figures for people."""
+"""Figures for people, from documents that may lack some."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 KIB = 1024
 
 
-def size(amount: float | None) -> str:
+def figure(document: Any, *path: str) -> Any:
+    """What stands at this path of a JSON document; None where it is missing."""
+    for name in path:
+        if not isinstance(document, dict):
+            return None
+        document = document.get(name)
+    return document
+
+
+def members(document: Any, *path: str) -> dict[str, Any]:
+    """The object at this path, empty where there is none."""
+    found = figure(document, *path)
+    return found if isinstance(found, dict) else {}
+
+
+def elements(document: Any, *path: str) -> list[Any]:
+    """The array at this path, empty where there is none."""
+    found = figure(document, *path)
+    return found if isinstance(found, list) else []
+
+
+def plain(text: object) -> str:
+    """Text on one line that cannot move the terminal's cursor: it may repeat what a feed sent."""
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in str(text))
+
+
+def size(amount: Any) -> str:
     """Bytes in the unit that reads best."""
-    if amount is None:
+    if not _is_number(amount):
         return "-"
     sign, amount = ("-" if amount < 0 else ""), abs(float(amount))
     for unit in ("B", "KiB", "MiB"):
@@ -17,27 +44,37 @@ def size(amount: float | None) -> str:
     return f"{sign}{amount:.1f} GiB"
 
 
-def count(amount: int | None) -> str:
+def count(amount: Any) -> str:
     """A whole number with its thousands marked."""
-    return "-" if amount is None else f"{amount:,}"
+    return f"{amount:,}" if _is_number(amount) else "-"
 
 
-def seconds(amount: float | None) -> str:
+def seconds(amount: Any) -> str:
     """Seconds to a tenth."""
-    return "-" if amount is None else f"{amount:.1f} s"
+    return f"{amount:.1f} s" if _is_number(amount) else "-"
+
+
+def milliseconds(amount: Any) -> str:
+    """Seconds, shown as milliseconds to a tenth."""
+    return f"{amount * 1000:.1f} ms" if _is_number(amount) else "-"
+
+
+def share(ratio: Any) -> str:
+    """A ratio in percent."""
+    return f"{ratio:.1%}" if _is_number(ratio) else "-"
 
 
 def table(rows: Iterable[Sequence[str]]) -> str:
     """Rows in columns, the first to the left and the others to the right."""
     cells = [list(row) for row in rows]
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
-    lines = (
-        "  ".join(
-            [
-                row[0].ljust(widths[0]),
-                *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)),
-            ]
-        )
-        for row in cells
-    )
-    return "\n".join(line.rstrip() for line in lines)
+    return "\n".join(_line(row, widths) for row in cells)
+
+
+def _line(row: Sequence[str], widths: Sequence[int]) -> str:
+    rest = (cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))
+    return "  ".join([row[0].ljust(widths[0]), *rest]).rstrip()
+
+
+def _is_number(amount: Any) -> bool:
+    return isinstance(amount, int | float) and not isinstance(amount, bool)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 
 from app.errors import BodyTooLarge, MalformedBody, Overloaded, UnsupportedMedia
+from app.ingest.split import SPACE
 
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
 _INFLATE_STEP = 64 * 1024
@@ -50,14 +51,13 @@ class Inflater:
         self._member = zlib.decompressobj(_GZIP_WINDOW)
         self._started = False
 
-    def decode(self, chunk: bytes) -> list[bytes]:
-        """Inflate a piece of the body, in steps of 64 KiB.
+    def decode(self, chunk: bytes) -> Iterator[bytes]:
+        """Inflate a part of the body, piece by piece of at most 64 KiB: a bomb is never held whole.
 
         Raises:
             MalformedBody: not gzip.
             BodyTooLarge: more comes out than allowed.
         """
-        pieces = []
         self._started = self._started or bool(chunk)
         while chunk:
             if self._member.eof:
@@ -69,9 +69,8 @@ class Inflater:
             self._inflated += len(piece)
             if self._inflated > self._limit:
                 raise BodyTooLarge(f"the body inflates to more than {self._limit} bytes")
-            pieces.append(piece)
             chunk = self._member.unconsumed_tail or self._member.unused_data
-        return pieces
+            yield piece
 
     def finish(self) -> None:
         """Check that the last member was whole.
@@ -158,6 +157,6 @@ class LineSplitter:
 
     def _end(self, part: bytes) -> bytes | int:
         self._keep(part)
-        line: bytes | int = self._dropped or self._rest.strip()
+        line: bytes | int = self._dropped or self._rest.strip(SPACE)
         self._rest, self._dropped = b"", 0
         return line

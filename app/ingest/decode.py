@@ -5,13 +5,16 @@ Items are decoded from their own slice, so `payload` keeps its bytes and one bad
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, islice
 
 import msgspec
 
 from app.errors import BodyTooLarge, ClientError, InvalidRequest, MalformedBody
+from app.ingest.explain import explain
+from app.ingest.split import SPACE, split_array
 from app.models import DEFAULT_SOURCE, Transaction
 
 _KEYS = tuple(b'"%s"' % name.encode() for name in Transaction.__struct_fields__)
@@ -19,20 +22,12 @@ _STRUCTURE = b'"[]{}'
 _ESCAPE = re.compile(rb"\\.")
 _NOT_STRUCTURE = bytes(set(range(256)) - set(_STRUCTURE))
 _STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
-_RULES = {
-    "signature": "signature: 1 to 128 visible ASCII characters without space",
-    "source": "source: 1 to 64 of A-Z a-z 0-9 . _ : -",
-    "slot": "slot: an integer from 0 to 9223372036854775807, or null",
-}
+# Past either, the items are found one by one instead of all at once: a list of millions would be made
+# before their number is known.
+_MAX_COMMAS = 200_000
+_MIN_BYTES_A_COMMA = 24
 _item_decoder = msgspec.json.Decoder(Transaction)
 _array_decoder = msgspec.json.Decoder(list[msgspec.Raw])
-_keys_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_scanner = json.JSONDecoder()
-_LONE_SURROGATE = re.compile(
-    rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F]"
-)
-_CUT_OFF = "Input data was truncated"
-_MAX_NAMED = 10
 
 
 class InvalidItem(ValueError):
@@ -80,9 +75,8 @@ def decode_item(raw: bytes | memoryview, limits: ItemLimits) -> Transaction:
         raw.decode()
         item = _item_decoder.decode(raw)
     except (ValueError, RecursionError) as error:
-        raise InvalidItem(
-            _explain(error, raw), is_malformed=not isinstance(error, msgspec.ValidationError)
-        ) from None
+        detail, is_malformed = explain(error, raw)
+        raise InvalidItem(detail, is_malformed=is_malformed) from None
     _check_payload(bytes(item.payload), limits)
     _check_keys(raw, bytes(item.payload))
     if item.source is None:
@@ -95,7 +89,8 @@ def judge_item(raw: bytes | memoryview, limits: ItemLimits) -> Judged:
     try:
         return decode_item(raw, limits)
     except InvalidItem as error:
-        return error
+        # A new one: the one raised holds, through its traceback, the item and whoever holds it in turn.
+        return InvalidItem(str(error), is_malformed=error.is_malformed)
 
 
 def decode_array(body: bytes, max_items: int, limits: ItemLimits) -> list[Judged]:
@@ -105,15 +100,20 @@ def decode_array(body: bytes, max_items: int, limits: ItemLimits) -> list[Judged
         MalformedBody: the array itself cannot be read, with the byte at fault.
         BodyTooLarge: more items than allowed.
     """
-    try:
-        raws: list[msgspec.Raw] | list[bytes] = _array_decoder.decode(body)
-    except (ValueError, RecursionError) as error:
-        raws = list(_split_leniently(body, max_items, error))
-    if len(raws) > max_items:
-        raise BodyTooLarge(
-            f"the array has {len(raws)} items, {max_items} are allowed: split it, or send NDJSON"
-        )
-    return [judge_item(memoryview(raw), limits) for raw in raws]
+    items = _items(body, max_items)
+    if len(items) > max_items:
+        raise BodyTooLarge(f"the array has more than {max_items} items: split it, or send NDJSON")
+    return [judge_item(memoryview(item), limits) for item in items]
+
+
+def _items(body: bytes, max_items: int) -> Sequence[msgspec.Raw | bytes]:
+    """The items as they stand, one more than allowed at the most if there are too many."""
+    commas = body.count(b",")
+    may_be_many = commas > max_items and (commas > _MAX_COMMAS or commas * _MIN_BYTES_A_COMMA > len(body))
+    if not may_be_many:
+        with suppress(ValueError, RecursionError):
+            return _array_decoder.decode(body)
+    return list(islice(split_array(body), max_items + 1))
 
 
 def is_array(body: bytes) -> bool:
@@ -123,7 +123,7 @@ def is_array(body: bytes) -> bool:
         MalformedBody: there is none.
         InvalidRequest: it opens neither an array nor an object.
     """
-    first = body[:64].lstrip()[:1] or body.lstrip()[:1]
+    first = body[:64].lstrip(SPACE)[:1] or body.lstrip(SPACE)[:1]
     if not first:
         raise MalformedBody("the body is empty; send one transaction object, or an array of them")
     if first not in b"[{":
@@ -135,73 +135,8 @@ def _refuse_scalar(body: bytes) -> None:
     try:
         msgspec.json.decode(body)
     except (ValueError, RecursionError) as error:
-        raise MalformedBody(_explain(error, body)) from None
+        raise MalformedBody(explain(error, body).detail) from None
     raise InvalidRequest("the body is JSON, but neither one transaction object nor an array of them")
-
-
-def _split_leniently(body: bytes, max_items: int, cause: Exception) -> Iterator[bytes]:
-    """Find the items of an array in which something is not strict JSON (NaN, a lone surrogate, bad UTF-8).
-
-    The standard library's scanner takes those, so the rest of the batch is kept; what it cannot read
-    either makes the whole body malformed.
-    """
-    text = body.decode(errors="surrogateescape")
-    at = _skip_space(text, 0) + 1
-    count = 0
-    while True:
-        try:
-            start = _skip_space(text, at)
-            _, end = _scanner.raw_decode(text, start)
-        except (ValueError, RecursionError):
-            raise MalformedBody(_explain(cause, body)) from None
-        yield text[start:end].encode(errors="surrogateescape")
-        count += 1
-        at = _skip_space(text, end)
-        if text[at : at + 1] == "]" and not text[at + 1 :].strip(" \t\n\r"):
-            return
-        if text[at : at + 1] != "," or count > max_items:
-            raise MalformedBody(_explain(cause, body)) from None
-        at += 1
-
-
-def _skip_space(text: str, at: int) -> int:
-    while text[at : at + 1] in (" ", "\t", "\n", "\r"):
-        at += 1
-    return at
-
-
-def _explain(error: Exception, raw: bytes) -> str:
-    """What is wrong and where, in the words of the docs."""
-    message = str(error)
-    if isinstance(error, RecursionError):
-        return "JSON is nested too deeply"
-    if isinstance(error, UnicodeDecodeError):
-        return f"JSON is not UTF-8 (byte {error.start})"
-    if isinstance(error, msgspec.ValidationError):
-        return _explain_fields(message, raw)
-    surrogate = _LONE_SURROGATE.search(raw) if "surrogate" in message or message == _CUT_OFF else None
-    if surrogate:
-        return f"JSON holds a lone surrogate (byte {surrogate.start()})"
-    if message == _CUT_OFF:
-        return f"JSON is cut off (byte {len(raw)})"
-    return message
-
-
-def _explain_fields(message: str, raw: bytes) -> str:
-    if message.startswith("Object contains unknown field"):
-        unknown = sorted(
-            name[:64] for name in _keys_decoder.decode(raw).keys() - set(Transaction.__struct_fields__)
-        )
-        return (
-            f"unknown fields: {', '.join(unknown[:_MAX_NAMED])}"
-            if len(unknown) > 1
-            else f"unknown field: {unknown[0]}"
-        )
-    what, _, path = message.partition(" - at `$.")
-    field = path.rstrip("`")
-    if field not in _RULES:
-        return what
-    return _RULES[field] if "regex" in what else f"{_RULES[field]}: {what}"
 
 
 def _check_payload(payload: bytes, limits: ItemLimits) -> None:
@@ -226,7 +161,7 @@ def _check_keys(raw: bytes, payload: bytes) -> None:
     Counting is enough for nearly every item; where a key's text is also a value, or is escaped, the
     item is parsed in full.
     """
-    rest = raw.replace(payload, b"", 1)
+    rest = raw.replace(payload, b'""', 1)
     if b"\\" not in rest and all(rest.count(key) <= 1 for key in _KEYS):
         return
     pairs: list[tuple[str, object]] = []
@@ -235,7 +170,7 @@ def _check_keys(raw: bytes, payload: bytes) -> None:
         pairs[:] = found
 
     try:
-        json.loads(raw, object_pairs_hook=keep)
+        json.loads(raw, object_pairs_hook=keep, parse_int=len, parse_float=len)
     except RecursionError:
         raise InvalidItem("JSON is nested too deeply") from None
     names = [name for name, _ in pairs]

@@ -47,7 +47,21 @@ def normal_url(url: str) -> str:
         )
     if not rest.strip("/"):
         raise ConfigError("TIDEGATE_STORE_URL: names no host or socket")
+    if _SCHEMES[scheme] != "unix":
+        _check_place(f"{_SCHEMES[scheme]}://{rest}")
     return f"{_SCHEMES[scheme]}://{rest}"
+
+
+def _check_place(url: str) -> None:
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if port == 0:
+        raise ConfigError("TIDEGATE_STORE_URL: the port must be a number from 1 to 65535")
+    if not parts.path.strip("/").isdecimal() and parts.path.strip("/"):
+        raise ConfigError("TIDEGATE_STORE_URL: after the host comes the number of a database, or nothing")
 
 
 def safe_url(url: str) -> str:

@@ -248,7 +248,7 @@ def test_no_token_reaches_the_log_the_metrics_or_an_answer(valkey: StoreServer, 
         texts = []
         with gate.client() as client:
             for token in (INGEST, ADMIN, wrong, f"{wrong}\xff"):
-                headers = {"Authorization": f"Bearer {token}".encode("latin-1")}
+                headers = {b"Authorization": f"Bearer {token}".encode("latin-1")}
                 for method, path in (POST, LOOKUP, *CLEANUPS, *OPEN):
                     answer = client.request(method, path, headers=headers, json={"signature": "kept"})
                     assert answer.status_code in (200, 401)

@@ -82,7 +82,7 @@ async def test_a_store_that_fails_half_way_is_a_failure_whose_removals_stay_coun
     valkey: StoreServer, settings_for: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.runtime.TICK_SECONDS", 0.1)
-    async with open_api(settings_for(valkey, store_deadline_seconds=0.1, **QUIET)) as api:
+    async with open_api(settings_for(valkey, store_deadline_seconds=0.5, **QUIET)) as api:
         await api.post_many("kept", 10)
         valkey.pause()
         try:
@@ -102,7 +102,7 @@ async def _fill(api: Api, batches: int) -> int:
 
 
 async def _post_until(api: Api, done: asyncio.Event) -> list[float]:
-    waited = []
+    waited: list[float] = []
     while not done.is_set():
         started = time.perf_counter()
         answer = await api.post(f"meanwhile-{len(waited)}")
@@ -113,7 +113,7 @@ async def _post_until(api: Api, done: asyncio.Event) -> list[float]:
 
 async def test_ingest_goes_on_during_a_large_cleanup(valkey: StoreServer, settings_for: MakeSettings) -> None:
     async with open_api(settings_for(valkey, **LARGE, **QUIET)) as api:
-        count = await _fill(api, 30)
+        count = await _fill(api, 20)
         await asyncio.sleep(0.6)
         done = asyncio.Event()
         posting = asyncio.create_task(_post_until(api, done))

@@ -56,7 +56,11 @@ async def test_feeds_that_deliver_at_once_are_all_listed_and_the_first_has_no_de
 
 
 async def test_sources_of_one_batch_are_listed_each_and_the_default_one_too(api: Api) -> None:
-    items = [{"signature": "seen", "source": "a"}, {"signature": "seen"}, {"signature": "seen", "source": "b"}]
+    items = [
+        {"signature": "seen", "source": "a"},
+        {"signature": "seen"},
+        {"signature": "seen", "source": "b"},
+    ]
     summary = (await api.http.post("/transactions", json=items)).json()
     assert summary["duplicates"] == [1, 2]
     assert _delays(await api.find("seen")) == {"a": 0, "default": 0, "b": 0}

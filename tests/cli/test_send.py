@@ -1,11 +1,14 @@
 """Sending again: what a gate that says 503, or goes away, does to `send`."""
 
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
 import httpx
 import pytest
 
 from app.cli.chunks import Chunk
 from app.cli.client import Refused, Target, Unreachable
-from app.cli.send import Sender
+from app.cli.sender import MAX_RETRY_AFTER_SECONDS, Sender, retry_after
 
 SUMMARY = {"accepted": 1, "duplicate": 0, "invalid": 0, "duplicates": [], "errors": []}
 PROBLEM = {"title": "The store is not available", "detail": "gone", "status": 503}
@@ -33,7 +36,7 @@ def _unavailable() -> httpx.Response:
 
 
 def _post(sender: Sender) -> dict[str, object]:
-    return sender.post(Chunk([b'{"signature":"a"}'], [1]), {})
+    return sender.post(Chunk(bytearray(b'{"signature":"a"}\n'), [1]), {})
 
 
 def test_a_503_is_sent_again_no_sooner_than_retry_after() -> None:
@@ -78,3 +81,24 @@ def test_a_422_for_lines_that_are_all_invalid_counts_them() -> None:
     problem = PROBLEM | SUMMARY | {"accepted": 0, "invalid": 1, "errors": [{"index": 0, "detail": "no"}]}
     sender, _ = _sender([httpx.Response(422, json=problem)])
     assert _post(sender)["invalid"] == 1
+
+
+def test_retry_after_is_a_number_or_a_date_and_anything_else_is_no_wait() -> None:
+    def asked(value: str) -> float:
+        return retry_after(httpx.Response(503, headers={"Retry-After": value}))
+
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
+    assert 25 < asked(soon) <= 30
+    assert asked("7") == 7
+    assert asked("86400") == MAX_RETRY_AFTER_SECONDS
+    assert {asked(value) for value in ("", "soon", "-5", "nan", "Wed, 21 Oct 2015 07:28:00 GMT")} == {0.0}
+    assert retry_after(httpx.Response(503)) == 0.0
+
+
+def test_the_waits_grow_but_stay_bounded() -> None:
+    sender, slept = _sender([httpx.Response(503) for _ in range(21)], retries=20)
+    with pytest.raises(Refused, match="gave up after 21 tries"):
+        _post(sender)
+    assert len(slept) == 20
+    assert max(slept) <= 10
+    assert max(slept[:3]) <= 0.4

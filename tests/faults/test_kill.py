@@ -18,7 +18,7 @@ def _settings(store: StoreServer) -> dict[str, object]:
 async def _kill_under_load(feed: Feed, gate: GateProcess, seconds: float) -> list[Attempt]:
     """Kill a gate after a while of load; returns the requests it left without an answer."""
     before = len(feed.attempts)
-    async with feed.running(gate.url):
+    async with feed.running(gate.url, workers=8):
         await asyncio.sleep(seconds)
         gate.kill()
     return feed.unanswered(since=before)

@@ -11,7 +11,7 @@ from tests.support.processes import wait_until
 from tests.support.servers import StoreServer
 
 STOP_SECONDS = 10.0
-ROUNDS = 3
+ROUNDS = 2
 DEADLINE_SECONDS = 1.0
 # Answers that acknowledge nothing and ask for another try.
 HONEST = {200, 503}

@@ -10,7 +10,7 @@ import pytest
 
 from tests.faults.gates import has_port, started
 from tests.faults.load import Feed
-from tests.faults.outages import CLUSTER_OUTAGES, OUTAGES, Begin, Outage, killed, paused
+from tests.faults.outages import CLUSTER_OUTAGES, OUTAGES, Outage
 from tests.faults.wire import Connection, ask_once, connected, figure
 from tests.support.gate import START_SECONDS, GateProcess, gate_process
 from tests.support.processes import wait_until
@@ -19,7 +19,7 @@ from tests.support.servers import StoreServer, cluster_server
 DEADLINE_SECONDS = 0.5
 MARGIN_SECONDS = 0.75
 PROBE_SECONDS = 0.5
-OUTAGE_SECONDS = 1.5
+OUTAGE_SECONDS = 1.2
 BACK_SECONDS = 10.0
 
 
@@ -81,7 +81,7 @@ async def _live_through(outage: Outage, store: StoreServer, gate: GateProcess, f
     """Go through an outage under load, up to the moment the gate serves again."""
     errors = await _errors(gate, outage)
     async with _probed(gate), feed.running(gate.url):
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.1)
         async with outage.begin(store):
             first = len(feed.attempts)
             if not outage.is_everywhere:
@@ -92,7 +92,7 @@ async def _live_through(outage: Outage, store: StoreServer, gate: GateProcess, f
             if outage.is_down:
                 await _assert_says_why(gate, outage)
         assert await _eventually(gate.is_ready, BACK_SECONDS)
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.1)
     assert {attempt.kind for attempt in refused} == {"one", "array", "lines"}
     for attempt in refused:
         assert attempt.reply
@@ -158,16 +158,17 @@ async def test_scripts_flushed_again_and_again_under_load_cost_no_request_its_an
         await feed.assert_honest(gate.url)
 
 
-@pytest.mark.parametrize("begin", [killed, paused])
-async def test_a_gate_started_without_its_store_serves_once_it_is_there(
-    begin: Begin, own_valkey: StoreServer
+@pytest.mark.parametrize("name", ["killed", "paused", "password changed"])
+async def test_a_gate_started_without_its_store_says_why_and_serves_once_it_is_there(
+    name: str, own_valkey: StoreServer
 ) -> None:
+    outage = OUTAGES[name]
     with ExitStack() as stack:
-        async with begin(own_valkey):
+        async with outage.begin(own_valkey):
             gate = stack.enter_context(started(**_gate_for(own_valkey)))
             assert await _eventually(lambda: has_port(gate), START_SECONDS)
             assert (await ask_once(gate.url, "GET", "/livez")).status == 200
-            assert (await ask_once(gate.url, "GET", "/readyz")).status == 503
             (await ask_once(gate.url, "POST", "/transactions", {"signature": "one"})).assert_try_again()
+            await _assert_says_why(gate, outage)
         assert await _eventually(gate.is_ready, BACK_SECONDS)
         assert (await ask_once(gate.url, "POST", "/transactions", {"signature": "one"})).status == 200

@@ -22,10 +22,10 @@ local codes, accepted, seen, claimed = {}, {}, {}, {}
 for i = 1, #hashes do
   local age = ages[i] or claimed[hashes[i]]
   if age then
-    codes[i] = age + 1
+    ages[i], codes[i] = age, age + 1
     seen[#seen + 1] = i
   elseif #accepted < room then
-    codes[i] = 0
+    ages[i], codes[i] = 0, 0
     claimed[hashes[i]] = 0
     accepted[#accepted + 1] = i
     seen[#seen + 1] = i
@@ -56,5 +56,5 @@ if #accepted > 0 then
   book(signatures, signature_bucket, #accepted, #accepted * (16 + #offset))
   redis.call('HSET', signatures.ledger, 'clock', id_text(now))
 end
-observe(hashes, seen, marks_by_item(), now)
+observe(hashes, seen, ages, marks_by_item(), now)
 return {now, pack_codes(codes)}

@@ -11,5 +11,5 @@ for i = 1, #hashes do
   codes[i] = ages[i] and ages[i] + 1 or 0
   if ages[i] then seen[#seen + 1] = i end
 end
-observe(hashes, seen, marks_by_item(), now)
+observe(hashes, seen, ages, marks_by_item(), now)
 return {now, pack_codes(codes)}

@@ -183,17 +183,25 @@ local function marks_by_item()
   return function(at) return marks[string.byte(ARGV[3], at) + 1] end
 end
 
--- `record` with one more sighting: nil when its source is noted already, false when it is full.
-local function with_sighting(record, mark, offset)
-  if record == '' then return mark .. offset end
-  if string.find(record, mark, 1, true) then return nil end
-  if select(2, string.gsub(record, ';', ';')) >= rules.sources then return false end
+-- `record` with one more sighting: nil when its source is noted already, false when it is full. What was
+-- noted before `since` belongs to an earlier acceptance of the signature, and does not count.
+local function with_sighting(record, mark, offset, since)
+  local is_short = #record < 4 * rules.sources
+  if is_short and not string.find(record, mark, 1, true) then return record .. mark .. offset end
+  local sources = 0
+  for noted_mark, noted in string.gmatch(record, '(;[^=]+=)(%-?%d+)') do
+    if tonumber(noted) >= since then
+      if noted_mark == mark then return nil end
+      sources = sources + 1
+    end
+  end
+  if sources >= rules.sources then return false end
   return record .. mark .. offset
 end
 
--- Notes who delivered hashes[at], for every `at` in `seen`: a source once a bucket, and at most
--- rules.sources of them; one more is booked as added and at once removed for capacity.
-local function observe(hashes, seen, mark_of, now)
+-- Notes who delivered hashes[at], accepted ages[at] milliseconds ago, for every `at` in `seen`: a source once
+-- a bucket, and at most rules.sources of them; one more is booked as added and at once removed for capacity.
+local function observe(hashes, seen, ages, mark_of, now)
   if #seen == 0 then return end
   local map = open_map('observations')
   sweep_due(map, now)
@@ -207,7 +215,7 @@ local function observe(hashes, seen, mark_of, now)
   for i, at in ipairs(seen) do
     local hash = hashes[at]
     local record = changed[hash] or noted[i] or ''
-    local longer = with_sighting(record, mark_of(at), offset)
+    local longer = with_sighting(record, mark_of(at), offset, now - ages[at] - bucket.id)
     if longer then
       changed[hash] = longer
       added, bytes = added + 1, bytes + #longer - #record

@@ -1,0 +1,115 @@
+"""Posts chunks of lines to a gate, and posts them again when it was busy or away."""
+
+import gzip
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+from app.cli.chunks import Chunk
+from app.cli.client import Refused, Target, json_object, sentence
+
+if TYPE_CHECKING:
+    import httpx
+
+FIRST_WAIT_SECONDS, MAX_WAIT_SECONDS, MAX_RETRY_AFTER_SECONDS = 0.1, 10.0, 60.0
+PIECE_BYTES = 64 * 1024
+OK, UNPROCESSABLE, UNAVAILABLE = 200, 422, 503
+COUNTS = ("accepted", "duplicate", "invalid")
+
+
+@dataclass
+class Sender:
+    """Posts chunks over one connection, again when the gate says so.
+
+    A request answered 503 may have been processed in part. Sending it again is safe because the gate
+    deduplicates, within its window: what the first try got in then counts as duplicate.
+    """
+
+    client: "httpx.Client"
+    target: Target
+    use_gzip: bool
+    retries: int
+    sleep: Callable[[float], None] = time.sleep
+    reached: bool = False
+    retried: int = 0
+
+    def post(self, chunk: Chunk, params: dict[str, str]) -> dict[str, Any]:
+        """The gate's summary of a chunk.
+
+        Raises:
+            Unreachable: nothing ever answered.
+            Refused: still 503 or gone after all retries, or refused for good.
+        """
+        body = memoryview(gzip.compress(chunk.body, 1) if self.use_gzip else chunk.body)
+        for attempt in range(self.retries + 1):
+            answer = self._try(body, params)
+            if isinstance(answer, str):
+                last, wait = answer, 0.0
+            elif answer.status_code != UNAVAILABLE:
+                return summary(answer)
+            else:
+                last, wait = sentence(answer), retry_after(answer)
+            if attempt < self.retries:
+                self._back_off(attempt, wait)
+        raise Refused(f"gave up after {self.retries + 1} tries: {last}")
+
+    def _try(self, body: memoryview, params: dict[str, str]) -> "httpx.Response | str":
+        import httpx  # noqa: PLC0415  heavy, and `--help` needs none
+
+        headers = {"Content-Type": "application/x-ndjson", "Content-Length": str(len(body))}
+        if self.use_gzip:
+            headers["Content-Encoding"] = "gzip"
+        try:
+            answer = self.client.post("/transactions", content=_pieces(body), params=params, headers=headers)
+        except httpx.RequestError as error:
+            if not self.reached:
+                raise self.target.unreachable(error) from None
+            return f"no answer: {error or type(error).__name__}"
+        self.reached = True
+        return answer
+
+    def _back_off(self, attempt: int, at_least_seconds: float) -> None:
+        """Full jitter over a doubling wait, but no less than Retry-After says."""
+        self.retried += 1
+        longest = min(MAX_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2**attempt)
+        self.sleep(at_least_seconds + random.uniform(0, longest))  # noqa: S311  not a secret
+
+
+def _pieces(body: memoryview) -> Iterator[bytes]:
+    """The body in parts: of one large buffer, httpcore copies the rest after each write to the socket."""
+    for start in range(0, len(body), PIECE_BYTES):
+        yield bytes(body[start : start + PIECE_BYTES])
+
+
+def retry_after(answer: "httpx.Response") -> float:
+    """The seconds Retry-After asks for, by number or date (RFC 9110), at most a minute; 0 without sense."""
+    value = answer.headers.get("retry-after", "")
+    if value.isascii() and value.isdigit():
+        wait = float(value)
+    else:
+        try:
+            wait = (parsedate_to_datetime(value).astimezone(UTC) - datetime.now(UTC)).total_seconds()
+        except (ValueError, OverflowError):
+            return 0.0
+    return min(max(wait, 0.0), MAX_RETRY_AFTER_SECONDS)
+
+
+def summary(answer: "httpx.Response") -> dict[str, Any]:
+    """The counts, which a 422 for lines that are all invalid carries too.
+
+    Raises:
+        Refused: the answer has none.
+    """
+    document = json_object(answer) or {}
+    has_counts = all(isinstance(document.get(name), int) for name in COUNTS)
+    if answer.status_code not in (OK, UNPROCESSABLE) or not has_counts:
+        raise Refused(sentence(answer))
+    errors = document.get("errors") if isinstance(document.get("errors"), list) else []
+    usable = [
+        error for error in errors or [] if isinstance(error, dict) and isinstance(error.get("index"), int)
+    ]
+    return document | {"errors": usable}

@@ -1,0 +1,76 @@
+"""The OpenAPI document is complete, and a fuzzer that follows it finds no 5xx (Schemathesis)."""
+
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import content_type_conformance, status_code_conformance
+
+from tests.support.gate import GateProcess
+
+CALLS = [
+    ("POST", "/transactions"),
+    ("GET", "/transactions/{signature}"),
+    ("GET", "/stats"),
+    ("GET", "/cleanup"),
+    ("POST", "/cleanup"),
+    ("POST", "/cleanup/emergency"),
+    ("GET", "/livez"),
+    ("GET", "/readyz"),
+    ("GET", "/metrics"),
+]
+
+
+CHECKS = [not_a_server_error, content_type_conformance, status_code_conformance]
+
+
+@pytest.mark.parametrize(("method", "path"), CALLS)
+def test_a_fuzzer_finds_no_server_error(gate: GateProcess, method: str, path: str) -> None:
+    # Not `schema.parametrize()`: Schemathesis 4.32 makes test items in a way that pytest 9.2 has not.
+    schema = schemathesis.openapi.from_url(f"{gate.url}/openapi.json")
+
+    @settings(deadline=None, max_examples=40, database=None)
+    @given(schema[path][method].as_strategy() | schema[path][method].as_strategy(GenerationMode.NEGATIVE))
+    def follow_the_document(case: schemathesis.Case[Any]) -> None:
+        case.call_and_validate(checks=CHECKS)
+
+    follow_the_document()
+    assert gate.is_ready()
+
+
+@pytest.fixture
+def document(gate: GateProcess) -> dict[str, Any]:
+    answer = httpx.get(f"{gate.url}/openapi.json", trust_env=False)
+    assert answer.status_code == 200
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+@pytest.mark.parametrize(("method", "path"), CALLS)
+def test_every_call_of_the_contract_is_in_the_document(
+    document: dict[str, Any], method: str, path: str
+) -> None:
+    assert method.lower() in document["paths"][path]
+    assert document["paths"][path][method.lower()]["responses"]
+
+
+def test_the_document_says_which_bodies_a_post_may_have(document: dict[str, Any]) -> None:
+    content = document["paths"]["/transactions"]["post"]["requestBody"]["content"]
+    assert set(content) == {"application/json", "application/x-ndjson"}
+
+
+def test_docs_are_a_page(gate: GateProcess) -> None:
+    answer = httpx.get(f"{gate.url}/docs", trust_env=False)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert "/openapi.json" in answer.text
+
+
+@pytest.mark.parametrize(("method", "path"), CALLS)
+def test_a_method_the_document_does_not_have_is_a_problem(gate: GateProcess, method: str, path: str) -> None:
+    answer = httpx.request("PATCH", f"{gate.url}{path}", trust_env=False)
+    assert (answer.status_code, answer.headers["content-type"]) == (405, "application/problem+json")
+    assert method in answer.headers["allow"]
