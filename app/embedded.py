@@ -35,9 +35,8 @@ class EmbeddedStore:
         self._limit_bytes = limit_bytes
         self._process: asyncio.subprocess.Process | None = None
         _remove_stale_directories()
-        self._directory = Path(tempfile.mkdtemp(prefix=DIR_PREFIX))
+        self._directory, self._lock = _private_directory()
         self._socket = self._directory / "store.sock"
-        self._lock = _lock(self._directory)
 
     @property
     def url(self) -> str:
@@ -139,6 +138,13 @@ def _die_with_parent(parent: int) -> Callable[[], None]:
             os._exit(1)
 
     return arm
+
+
+def _private_directory() -> tuple[Path, int]:
+    """A directory and the lock on it; it gets the name that others look for only once it is locked."""
+    fresh = Path(tempfile.mkdtemp(prefix=f"new-{DIR_PREFIX}"))
+    lock = _lock(fresh)
+    return fresh.rename(fresh.with_name(fresh.name.removeprefix("new-"))), lock
 
 
 def _lock(directory: Path) -> int:

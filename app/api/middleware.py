@@ -1,12 +1,13 @@
 """The outermost layer, plain ASGI: bounds requests in flight, counts and times them, catches what escapes."""
 
+import asyncio
 import time
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.problems import problem, problem_of
-from app.errors import Overloaded
+from app.errors import Overloaded, ShuttingDown
 from app.metrics import Metrics
 
 log = structlog.get_logger()
@@ -49,6 +50,11 @@ class FrontMiddleware:
             return
         try:
             await self._app(scope, receive, watch.send)
+        except asyncio.CancelledError:
+            # The server's patience with a slow request ends some seconds after it was told to stop.
+            if watch.status == 0:
+                refusal = problem_of(ShuttingDown("the gate is stopping; send this again"))
+                await refusal(scope, receive, watch.send)
         except Exception:
             log.exception("request failed", method=scope["method"], route=_route(scope))
             if watch.status == 0:

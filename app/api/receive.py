@@ -41,12 +41,17 @@ async def read_json(request: Request, runtime: Runtime) -> AsyncIterator[bytes]:
 
 async def receive_lines(request: Request, runtime: Runtime, limits: ItemLimits) -> Response:
     """Process NDJSON as it arrives, chunk by chunk; the client waits while the store is busy."""
-    summary = Summary()
+    summary, held = Summary(), 0
     try:
         async for judged in _chunks(request, runtime, limits):
             await runtime.intake.admit_batch(judged, summary, limits.default_source)
+            grown = summary.listed_bytes - held
+            runtime.body_budget.take(grown)
+            held += grown
     except HttpError as error:
         return problem_of(error, **summary.as_dict())
+    finally:
+        runtime.body_budget.give_back(held)
     runtime.metrics.ingest_batch_size.observe(summary.items)
     if summary.items and summary.invalid == summary.items:
         return problem_of(InvalidRequest("every line is invalid"), **summary.as_dict())
@@ -55,16 +60,22 @@ async def receive_lines(request: Request, runtime: Runtime, limits: ItemLimits) 
 
 async def _chunks(request: Request, runtime: Runtime, limits: ItemLimits) -> AsyncIterator[list[Judged]]:
     """The lines that ended in each piece of the body, judged; never waits for more than has come."""
-    splitter = LineSplitter(limits.max_item_bytes)
-    async for piece in pieces(_stream(request), _inflater(request, runtime)):
-        with runtime.body_budget.holding(len(piece) + splitter.pending_bytes):
+    splitter, budget, held = LineSplitter(limits.max_item_bytes), runtime.body_budget, 0
+    try:
+        async for piece in pieces(_stream(request), _inflater(request, runtime)):
+            budget.take(len(piece))
+            held += len(piece)
             lines = splitter.feed(piece)
             for start in range(0, len(lines), LINES_AT_ONCE):
                 await asyncio.sleep(0)  # others are served between
                 yield [_judge_line(line, limits) for line in lines[start : start + LINES_AT_ONCE]]
-    rest = splitter.flush()
-    if rest:
-        yield [_judge_line(line, limits) for line in rest]
+            budget.give_back(held - splitter.pending_bytes)
+            held = splitter.pending_bytes
+        rest = splitter.flush()
+        if rest:
+            yield [_judge_line(line, limits) for line in rest]
+    finally:
+        budget.give_back(held)
 
 
 def _judge_line(line: bytes | int, limits: ItemLimits) -> Judged:

@@ -1,6 +1,8 @@
 """`POST /transactions` and `GET /transactions/{signature}`."""
 
+import asyncio
 import re
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 import msgspec
@@ -13,12 +15,16 @@ from app.api.dependencies import IngestToken, LookupToken, RuntimeDep
 from app.api.problems import problem_of
 from app.api.receive import read_json, receive_lines
 from app.errors import InvalidRequest, UnsupportedMedia
-from app.ingest.decode import InvalidItem, ItemLimits, decode_array, decode_item, is_array
+from app.ingest.decode import InvalidItem, ItemLimits, Judged, array_items, decode_item, is_array, judge_item
 from app.ingest.intake import Summary
 from app.models import DEFAULT_SOURCE, SIGNATURE_PATTERN, SOURCE_PATTERN
 from app.runtime import Runtime
 
 router = APIRouter(tags=["transactions"])
+
+# What one portion of a batch may take of the event loop.
+PORTION_BYTES = 512 * 1024
+LARGE_BODY_BYTES = 256 * 1024
 
 _SOURCE = re.compile(SOURCE_PATTERN)
 _SIGNATURE = re.compile(SIGNATURE_PATTERN)
@@ -74,13 +80,26 @@ async def _post_json(request: Request, runtime: Runtime, limits: ItemLimits) -> 
     async with read_json(request, runtime) as body:
         if not is_array(body):
             return await _post_one(runtime, body, limits)
-        judged = decode_array(body, runtime.settings.max_batch_items, limits)
+        judged = [part async for portion in _judged(body, runtime, limits) for part in portion]
         runtime.metrics.ingest_batch_size.observe(len(judged))
         summary = Summary()
         await runtime.intake.admit_batch(judged, summary, limits.default_source)
     if judged and summary.invalid == len(judged):
         return problem_of(InvalidRequest("every item is invalid"), **summary.as_dict())
     return _json(summary.as_dict())
+
+
+async def _judged(body: bytes, runtime: Runtime, limits: ItemLimits) -> AsyncIterator[list[Judged]]:
+    """The items of an array, judged in portions; others are served between."""
+    most = runtime.settings.max_batch_items
+    if len(body) > LARGE_BODY_BYTES:
+        items = await asyncio.to_thread(array_items, body, most)
+    else:
+        items = array_items(body, most)
+    portion = max(1, PORTION_BYTES * len(items) // max(1, len(body)))
+    for start in range(0, len(items), portion):
+        yield [judge_item(memoryview(item), limits) for item in items[start : start + portion]]
+        await asyncio.sleep(0)
 
 
 async def _post_one(runtime: Runtime, body: bytes, limits: ItemLimits) -> Response:

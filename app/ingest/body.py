@@ -2,7 +2,6 @@
 
 import zlib
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
 
 from app.errors import BodyTooLarge, MalformedBody, Overloaded, UnsupportedMedia
 from app.ingest.split import SPACE
@@ -31,15 +30,6 @@ class ByteBudget:
     def give_back(self, amount: int) -> None:
         """Return bytes to the budget."""
         self.held -= amount
-
-    @contextmanager
-    def holding(self, amount: int) -> Iterator[None]:
-        """Hold bytes for the length of a block."""
-        self.take(amount)
-        try:
-            yield
-        finally:
-            self.give_back(amount)
 
 
 class Inflater:

@@ -8,12 +8,13 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from app.errors import Overloaded, ShuttingDown, TidegateError
+from app.errors import HttpError, Overloaded, ShuttingDown
 from app.models import Answer, Transaction
 
 FLUSH_MAX_BYTES = 512 * 1024
 CONCURRENT_FLUSHES = 2
 
+Outcome = Answer | HttpError
 Flush = Callable[[list[Transaction]], Awaitable[list[Answer]]]
 
 
@@ -44,22 +45,21 @@ class Coalescer:
             asyncio.create_task(self._work(), name=f"flush-{n}") for n in range(CONCURRENT_FLUSHES)
         ]
 
-    async def submit(self, items: Sequence[Transaction]) -> list[Answer]:
-        """Queue transactions and wait for their answers, in order.
+    async def submit(self, items: Sequence[Transaction]) -> list[Outcome]:
+        """Queue transactions and wait for what becomes of each, in order: an answer, or why its flush failed.
 
         Should the caller be cancelled, its transactions are still processed; nobody else is disturbed.
 
         Raises:
             Overloaded: the queue is full; none of these was queued.
             ShuttingDown: the service is stopping.
-            StoreError: the flush failed; some may have been stored.
         """
         size = sum(len(item.payload) for item in items)
         self._admit(len(items), size)
-        parts = [self._enqueue(part) for part in _cut(items, self._flush_max_items)]
+        parts = _cut(items, self._flush_max_items)
+        waiting = [self._enqueue(part) for part in parts]
         self._wake.set()
-        answers = await asyncio.gather(*parts, return_exceptions=True)
-        return _joined(answers)
+        return _joined(parts, await asyncio.gather(*waiting, return_exceptions=True))
 
     async def close(self) -> None:
         """Flush what is queued, then stop."""
@@ -131,11 +131,18 @@ def _resolve(future: asyncio.Future[list[Answer]], outcome: list[Answer] | Excep
         future.set_result(outcome)
 
 
-def _joined(parts: list[list[Answer] | BaseException]) -> list[Answer]:
-    for part in parts:
-        if isinstance(part, BaseException):
-            raise type(part)(str(part)) if isinstance(part, TidegateError) else part
-    return [answer for part in parts if isinstance(part, list) for answer in part]
+def _joined(
+    parts: Sequence[Sequence[Transaction]], results: Sequence[list[Answer] | BaseException]
+) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    for part, result in zip(parts, results, strict=True):
+        if isinstance(result, HttpError):
+            outcomes += [type(result)(str(result))] * len(part)
+        elif isinstance(result, BaseException):
+            raise result
+        else:
+            outcomes += result
+    return outcomes
 
 
 def _cut(items: Sequence[Transaction], max_items: int) -> list[Sequence[Transaction]]:

@@ -93,17 +93,17 @@ def judge_item(raw: bytes | memoryview, limits: ItemLimits) -> Judged:
         return InvalidItem(str(error), is_malformed=error.is_malformed)
 
 
-def decode_array(body: bytes, max_items: int, limits: ItemLimits) -> list[Judged]:
-    """Decode a JSON array of transactions.
+def array_items(body: bytes, max_items: int) -> Sequence[msgspec.Raw | bytes]:
+    """The items of a JSON array, each as it stands.
 
     Raises:
         MalformedBody: the array itself cannot be read, with the byte at fault.
-        BodyTooLarge: more items than allowed.
+        BodyTooLarge: more items than allowed, or too much in them to find out where they end.
     """
     items = _items(body, max_items)
     if len(items) > max_items:
         raise BodyTooLarge(f"the array has more than {max_items} items: split it, or send NDJSON")
-    return [judge_item(memoryview(item), limits) for item in items]
+    return items
 
 
 def _items(body: bytes, max_items: int) -> Sequence[msgspec.Raw | bytes]:

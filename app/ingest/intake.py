@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from app.errors import HttpError, MapFull, StoreError
+from app.errors import HttpError, MapFull
 from app.ingest.coalescer import Coalescer
 from app.ingest.decode import InvalidItem, Judged
 from app.metrics import Metrics
 from app.models import Answer, Transaction, Verdict
 
 MAX_LISTED = 10_000
+ERROR_BYTES, INDEX_BYTES = 400, 40
 
 
 class ItemError(msgspec.Struct, frozen=True):
@@ -32,6 +33,11 @@ class Summary:
     duplicates: list[int] = field(default_factory=list)
     errors: list[ItemError] = field(default_factory=list)
     truncated: bool = False
+
+    @property
+    def listed_bytes(self) -> int:
+        """About what the lists take."""
+        return ERROR_BYTES * len(self.errors) + INDEX_BYTES * len(self.duplicates)
 
     @property
     def items(self) -> int:
@@ -85,13 +91,15 @@ class Intake:
             RetryLater: as `Coalescer.submit`.
         """
         try:
-            answers = await self._coalescer.submit(items)
-        except HttpError as error:
-            outcome = "failed" if isinstance(error, StoreError) else "refused"
-            self._count(Counter((item.source or "", outcome) for item in items))
+            outcomes = await self._coalescer.submit(items)
+        except HttpError:
+            self._count(Counter((item.source or "", "refused") for item in items))
             raise
-        pairs = zip(items, answers, strict=True)
-        self._count(Counter((item.source or "", str(answer.verdict)) for item, answer in pairs))
+        pairs = zip(items, outcomes, strict=True)
+        self._count(Counter((item.source or "", _name(outcome)) for item, outcome in pairs))
+        answers = [outcome for outcome in outcomes if isinstance(outcome, Answer)]
+        if len(answers) < len(outcomes):
+            raise next(outcome for outcome in outcomes if isinstance(outcome, HttpError))
         if any(answer.verdict is Verdict.REFUSED for answer in answers):
             raise MapFull(
                 "signatures are at TIDEGATE_SIGNATURES_LIMIT; those refused fit when the window has passed"
@@ -119,3 +127,7 @@ class Intake:
         for (source, outcome), amount in counts.items():
             self.totals[outcome] += amount
             self._metrics.count_transactions(source, outcome, amount)
+
+
+def _name(outcome: Answer | HttpError) -> str:
+    return str(outcome.verdict) if isinstance(outcome, Answer) else "failed"

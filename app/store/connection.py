@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
@@ -13,6 +13,7 @@ from app.errors import ConfigError, StoreUnsupported
 
 Client = Redis | RedisCluster
 STORE_CONNECTIONS = 8
+DEFAULT_PORT = 6379
 _SCHEMES = {
     "redis": "redis",
     "rediss": "rediss",
@@ -65,10 +66,25 @@ def _check_place(url: str) -> None:
 
 
 def safe_url(url: str) -> str:
-    """The URL without user and password, for logs."""
+    """The URL without user, password and query, for logs."""
     parts = urlsplit(url)
-    place = parts.netloc.rpartition("@")[2] or parts.path
-    return f"{parts.scheme}://{place}"
+    if parts.scheme.endswith("unix"):
+        return f"{parts.scheme}://{parts.path}"
+    return f"{parts.scheme}://{_place(parts.hostname or '', parts.port or DEFAULT_PORT)}"
+
+
+def node_urls(client: Client, url: str) -> list[str]:
+    """The URL of every node a cluster client knows, none for a single server."""
+    if not isinstance(client, RedisCluster):
+        return []
+    parts = urlsplit(url)
+    login, at, _ = parts.netloc.rpartition("@")
+    nodes = (_place(node.host, node.port) for node in client.get_nodes())
+    return [urlunsplit(parts._replace(netloc=f"{login}{at}{place}")) for place in nodes]
+
+
+def _place(host: str, port: int | str) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 async def connect(url: str, deadline_seconds: float) -> tuple[Client, Server]:

@@ -156,7 +156,7 @@ def _combined(answers: Sequence[list[Any]]) -> dict[MapName, MapSizes]:
     sizes: dict[MapName, list[MapSizes]] = {name: [] for name in MapName}
     for now_ms, *rest in answers:
         for name, oldest_id, ledger in zip(rest[::3], rest[1::3], rest[2::3], strict=True):
-            age = (now_ms - oldest_id) / 1000 if oldest_id else None
+            age = max(0, now_ms - oldest_id) / 1000 if oldest_id else None
             sizes[MapName(name.decode())].append(_map_sizes(ledger, age))
     return {name: _sum(parts) for name, parts in sizes.items()}
 

@@ -8,13 +8,16 @@ from typing import Any
 import structlog
 from redis.asyncio.cluster import RedisCluster
 
-from app.errors import StoreError, StoreRejected, StoreTimeout, StoreUnreachable
+from app.errors import Overloaded, StoreError, StoreRejected, StoreUnreachable
 from app.metrics import Metrics
-from app.store.connection import STORE_CONNECTIONS, Client, Server, connect, safe_url
+from app.store.connection import STORE_CONNECTIONS, Client, Server, connect, node_urls, safe_url
 from app.store.failures import as_store_error
 from app.store.scripts import load_scripts
 
 log = structlog.get_logger()
+
+# Of the connections, so that a flood of lookups leaves room for claims.
+LOOKUPS_AT_ONCE = 3
 
 
 class StoreSession:
@@ -28,7 +31,9 @@ class StoreSession:
         self._deadline_seconds = deadline_seconds
         self._metrics = metrics
         self._sources = load_scripts()
-        self._slots = asyncio.Semaphore(STORE_CONNECTIONS)
+        self._slots = asyncio.Semaphore(STORE_CONNECTIONS - LOOKUPS_AT_ONCE)
+        self._lookup_slots = asyncio.Semaphore(LOOKUPS_AT_ONCE)
+        self._places = [url]
         self._client: Client | None = None
         self._scripts: dict[str, Any] = {}
         self.server: Server | None = None
@@ -62,7 +67,8 @@ class StoreSession:
             raise StoreUnreachable("not connected")
         call = self._scripts[script]
         with self._metrics.store_call_duration_seconds.labels(script).time():
-            return await self._guard(lambda: call(keys=[prefix], args=args))
+            slots = self._lookup_slots if script == "lookup" else self._slots
+            return await self._guard(lambda: call(keys=[prefix], args=args), slots)
 
     async def info(self, section: str) -> list[dict[str, Any]]:
         """`INFO section` of every master."""
@@ -70,10 +76,12 @@ class StoreSession:
         if client is None:
             raise StoreUnreachable("not connected")
         if isinstance(client, RedisCluster):
-            answer = await self._guard(lambda: client.info(section, target_nodes=client.PRIMARIES))
+            answer = await self._guard(
+                lambda: client.info(section, target_nodes=client.PRIMARIES), self._slots
+            )
             nodes = answer.values() if all(isinstance(v, dict) for v in answer.values()) else [answer]
             return list(nodes)
-        return [await self._guard(lambda: client.info(section))]
+        return [await self._guard(lambda: client.info(section), self._slots)]
 
     async def close(self) -> None:
         """Close every connection."""
@@ -82,18 +90,18 @@ class StoreSession:
             with suppress(Exception):
                 await client.aclose()
 
-    async def _guard(self, call: Callable[[], Awaitable[Any]]) -> Any:
+    async def _guard(self, call: Callable[[], Awaitable[Any]], slots: asyncio.Semaphore) -> Any:
         try:
             async with asyncio.timeout(self._deadline_seconds):
-                await self._slots.acquire()
+                await slots.acquire()
         except TimeoutError:
-            raise self._failed(StoreTimeout("every connection to the store is busy")) from None
+            raise Overloaded("more calls wait for the store than it answers in time") from None
         try:
             return await call()
         except Exception as error:
             raise self._failed(as_store_error(error)) from error
         finally:
-            self._slots.release()
+            slots.release()
 
     def _failed(self, error: StoreError) -> StoreError:
         self._metrics.store_errors_total.labels(error.kind).inc()
@@ -109,11 +117,17 @@ class StoreSession:
     async def _connect(self) -> None:
         try:
             async with asyncio.timeout(2 * self._deadline_seconds):
-                self._client, self.server = await connect(self._url, self._deadline_seconds)
+                self._client, self.server = await connect(self._places[0], self._deadline_seconds)
         except StoreError as error:
             raise self._failed(error) from None
         except Exception as error:
+            # The nodes of a cluster take turns: the one the URL names may be the one that is gone.
+            self._places.append(self._places.pop(0))
             raise self._failed(as_store_error(error)) from error
+        self._places = [
+            self._url,
+            *(place for place in node_urls(self._client, self._url) if place != self._url),
+        ]
         self._scripts = {name: self._client.register_script(text) for name, text in self._sources.items()}
 
     def _came_up(self) -> None:

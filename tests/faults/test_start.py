@@ -44,7 +44,7 @@ def test_of_two_that_bound_one_port_the_gate_has_it_or_is_refused_with_1_and_a_s
         port = other.getsockname()[1]
         with started(port=port) as gate:
             _listen_while_it_starts(other, gate, gate_folder)
-            wait_until(lambda: gate.process.poll() is not None or has_port(gate), EXIT_SECONDS)
+            assert wait_until(lambda: gate.process.poll() is not None or has_port(gate), EXIT_SECONDS)
             if gate.process.poll() is None:
                 assert wait_until(gate.is_ready, START_SECONDS), gate.log.read_text()
                 return

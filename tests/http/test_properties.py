@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from app.errors import ClientError
 from app.ingest.blocks import decode_block, encode_block
 from app.ingest.body import LineSplitter
-from app.ingest.decode import InvalidItem, ItemLimits, _depth, decode_array, decode_item
+from app.ingest.decode import InvalidItem, ItemLimits, Judged, _depth, array_items, decode_item, judge_item
 from app.models import Transaction
 
 settings.register_profile("tidegate-http", deadline=None, max_examples=150, print_blob=True)
@@ -116,6 +116,10 @@ def is_transaction_or_invalid(decode: Callable[[], object]) -> None:
 
 
 @settings(PROFILE)
+def _judged(body: bytes) -> list[Judged]:
+    return [judge_item(item, LIMITS) for item in array_items(body, 10)]
+
+
 @given(st.binary(max_size=200) | JSONISH | OBJECTS)
 def test_any_bytes_are_a_transaction_or_an_invalid_item(raw: bytes) -> None:
     is_transaction_or_invalid(lambda: decode_item(raw, LIMITS))
@@ -214,7 +218,7 @@ def test_one_broken_item_in_an_array_keeps_the_others(payloads: list[bytes], dat
     bad = data.draw(st.sampled_from(BAD))
     items = [b'{"signature":"s%d","payload":%b}' % pair for pair in enumerate(payloads)]
     items.insert(at, b'{"signature":"bad","payload":%b}' % bad)
-    judged = decode_array(b"[" + b" ,\n".join(items) + b"]", 10, LIMITS)
+    judged = _judged(b"[" + b" ,\n".join(items) + b"]")
     assert isinstance(judged.pop(at), InvalidItem)
     kept = [bytes(item.payload) for item in judged if isinstance(item, Transaction)]
     assert kept == payloads
@@ -224,7 +228,7 @@ def test_one_broken_item_in_an_array_keeps_the_others(payloads: list[bytes], dat
 @given(st.lists(JSONISH | OBJECTS, max_size=4).map(b",".join))
 def test_any_array_is_read_or_refused_by_an_error_of_ours(inside: bytes) -> None:
     try:
-        judged = decode_array(b"[" + inside + b"]", 10, LIMITS)
+        judged = _judged(b"[" + inside + b"]")
     except ClientError:
         return
     assert all(isinstance(item, Transaction | InvalidItem) for item in judged)

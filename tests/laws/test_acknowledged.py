@@ -8,7 +8,7 @@ from app.errors import StoreError, StoreFull
 from app.ingest.blocks import encode_block
 from app.ingest.coalescer import Coalescer
 from app.ingest.lookup import Lookup
-from app.models import Verdict
+from app.models import Answer, Verdict
 from app.store.partitions import signature_hash
 from tests.conftest import MakeSettings
 from tests.support.deliver import Gate, connected_gate, transaction
@@ -53,6 +53,7 @@ async def test_a_cancelled_request_leaves_the_next_callers_answer_alone(
             await asyncio.sleep(0)
         cancelled.cancel()
         [answer] = await coalescer.submit([transaction(f"kept-{number}")])
+        assert isinstance(answer, Answer)
         assert answer.verdict is Verdict.ACCEPTED
     for number in range(300):
         found = await Lookup(gate.maps).find(f"kept-{number}")

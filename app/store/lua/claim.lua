@@ -39,7 +39,8 @@ if #accepted > 0 then
   make_room(transactions, #accepted, bytes, now)
   local bucket = open_bucket(transactions, now, #accepted, bytes)
   local blocks = key('blocks', id_text(bucket.id))
-  local number = redis.call('HLEN', blocks) + 1
+  bucket.blocks = bucket.blocks + 1
+  local number = bucket.blocks
   redis.call('HSET', blocks, number, ARGV[5])
   local index, acceptances = {}, {}
   local signature_bucket = open_bucket(signatures, now, #accepted, 0)

@@ -14,7 +14,7 @@ local before = map.entries
 if ARGV[6] == '1' then
   local due = 0
   for _, bucket in ipairs(live_buckets(map)) do
-    if bucket.ends + retention <= now then due = due + bucket.entries end
+    if is_due(bucket, retention, now) then due = due + bucket.entries end
   end
   return {before, due, before - due, 0}
 end

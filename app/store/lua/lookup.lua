@@ -18,7 +18,8 @@ for _, bucket in ipairs(live_buckets(open_map('transactions'))) do
         sightings[#sightings + 1] = record
       end
     end
-    return {first_seen, position, redis.call('HGET', key('blocks', id), number), sightings}
+    local block = redis.call('HGET', key('blocks', id), number)
+    return block and {first_seen, position, block, sightings} or {}
   end
 end
 return {}

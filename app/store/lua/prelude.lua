@@ -3,7 +3,7 @@
 -- A partition is all that shares one hash tag, so one script call stays on one cluster slot. KEYS[1] is
 -- its prefix P; the other keys are named here, because the server's clock decides which bucket is open.
 --
---   P:<map>:buckets      LIST  one descriptor a live bucket, oldest first: {id, ends, entries, bytes}
+--   P:<map>:buckets      LIST  one descriptor a live bucket, oldest first: {id, ends, entries, bytes, blocks}
 --   P:<map>:ledger       HASH  entries, bytes, added, one total a removal reason, due, on_time, reported
 --   P:signatures:<id>    HASH  16-byte hash of the signature -> milliseconds from <id> to its acceptance
 --   P:transactions:<id>  HASH  16-byte hash -> block number, position in it, milliseconds from <id>
@@ -12,8 +12,8 @@
 --
 -- A bucket's id is the millisecond in which it was opened. It takes entries for one width, or until it
 -- holds its share of the map's limit, and it leaves whole: when its youngest entry is past retention.
--- Every key has an expiry; that of a bucket is one width after it is due, for when no gate is left to
--- sweep, so that a sweep always unlinks (freed in the background) what the store has not yet expired.
+-- Every key has an expiry; that of a bucket is when it is due, for when no gate is left to sweep. It is set
+-- with every write, so that a key somebody deleted does not come back without one.
 
 local P = KEYS[1]
 local rules = cmsgpack.unpack(ARGV[1])
@@ -49,11 +49,11 @@ end
 local function decode_bucket(raw)
   if not raw then return nil end
   local fields = cmsgpack.unpack(raw)
-  return {id = fields[1], ends = fields[2], entries = fields[3], bytes = fields[4]}
+  return {id = fields[1], ends = fields[2], entries = fields[3], bytes = fields[4], blocks = fields[5]}
 end
 
 local function encode_bucket(bucket)
-  return cmsgpack.pack({bucket.id, bucket.ends, bucket.entries, bucket.bytes})
+  return cmsgpack.pack({bucket.id, bucket.ends, bucket.entries, bucket.bytes, bucket.blocks})
 end
 
 local function oldest_bucket(map)
@@ -89,18 +89,24 @@ local function drop_oldest(map, bucket, reason, now)
   end
 end
 
+-- Past retention; or from a future that lasted longer than a window, since the clock has been set back: it
+-- would keep everything behind it from being swept until that future comes.
+local function is_due(bucket, retention, now)
+  return bucket.ends + retention <= now or bucket.id > now + rules.window
+end
+
 -- Drops at most `most` buckets whose youngest entry is older than retention; returns the entries
 -- removed, and whether some are left.
 local function sweep(map, now, retention, reason, most)
   local removed = 0
   for _ = 1, most do
     local bucket = oldest_bucket(map)
-    if not bucket or bucket.ends + retention > now then return removed, false end
+    if not bucket or not is_due(bucket, retention, now) then return removed, false end
     drop_oldest(map, bucket, reason, now)
     removed = removed + bucket.entries
   end
   local next_bucket = oldest_bucket(map)
-  return removed, next_bucket ~= nil and next_bucket.ends + retention <= now
+  return removed, next_bucket ~= nil and is_due(next_bucket, retention, now)
 end
 
 local function sweep_due(map, now)
@@ -125,7 +131,7 @@ local function open_bucket(map, now, entries, bytes)
   end
   local id = now
   if newest and newest.id >= now and newest.id <= now + rules.window then id = newest.id + 1 end
-  return {id = id, ends = now + map.rule.width, entries = 0, bytes = 0, is_new = true}
+  return {id = id, ends = now + map.rule.width, entries = 0, bytes = 0, blocks = 0, is_new = true}
 end
 
 local function book(map, bucket, entries, bytes)
@@ -135,13 +141,13 @@ local function book(map, bucket, entries, bytes)
   map.bytes = map.bytes + bytes
   redis.call('HSET', map.ledger, 'entries', id_text(map.entries), 'bytes', id_text(map.bytes))
   redis.call('HINCRBY', map.ledger, 'added', entries)
+  local expires = id_text(bucket.ends + map.rule.retention)
+  for _, name in ipairs(data_keys(map, bucket)) do redis.call('PEXPIREAT', name, expires) end
   if not bucket.is_new then
     redis.call('LSET', map.buckets, -1, encode_bucket(bucket))
     return
   end
   redis.call('RPUSH', map.buckets, encode_bucket(bucket))
-  local expires = id_text(bucket.ends + map.rule.retention + map.rule.width)
-  for _, name in ipairs(data_keys(map, bucket)) do redis.call('PEXPIREAT', name, expires) end
   redis.call('PEXPIRE', map.ledger, rules.ledger_expiry)
   redis.call('PEXPIRE', map.buckets, rules.ledger_expiry)
 end
