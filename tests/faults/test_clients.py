@@ -152,7 +152,7 @@ async def _assert_probes_answer(connection: Connection) -> None:
 
 async def test_bytes_waiting_for_the_store_are_bounded_too(own_valkey: StoreServer) -> None:
     mib = 1 << 20
-    limits = {"max_queued_bytes": 2 * mib, "max_body_bytes": 2 * mib}
+    limits = {"max_queued_bytes": 2 * mib, "max_body_bytes": 2 * mib, "max_inflated_bytes": 2 * mib}
     items: list[Item] = [{"signature": f"large-{at}", "payload": "x" * 250_000} for at in range(8)]
     with gate_process(store_url=own_valkey.url, **PATIENT, **limits) as gate:
         async with connected(gate.url, 1) as [late]:
