@@ -6,6 +6,7 @@ from app.auth import Access
 from app.cleanup import Cleanup
 from app.collector import FiguresCollector
 from app.embedded import EmbeddedStore
+from app.errors import StoreFull
 from app.ingest.body import ByteBudget
 from app.ingest.coalescer import Coalescer
 from app.ingest.intake import Intake
@@ -49,7 +50,7 @@ class Runtime:
 
     def _build(self, settings: Settings) -> None:
         rules = map_rules(settings)
-        maps = Maps(self.session, settings)
+        self._maps = maps = Maps(self.session, settings)
         embedded = self._embedded
         processes = Processes(lambda: embedded.pid if embedded else None)
         limit_bytes = settings.memory_limit_bytes or cgroup_limit_bytes()
@@ -100,6 +101,8 @@ class Runtime:
             reasons.append(
                 f"the store is down ({self.session.down_reason.kind}): {self.session.down_reason.advice}"
             )
+        elif self._maps.is_full:
+            reasons.append(f"the store is full: {StoreFull.advice}")
         return reasons
 
     async def _tick(self) -> None:

@@ -130,7 +130,8 @@ def _bind(settings: Settings) -> socket.socket:
     listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((settings.host, settings.port))
-    listener.set_inheritable(True)
+    # Two that bind one address find out only here which of them has it.
+    listener.listen(BACKLOG)
     return listener
 
 

@@ -39,7 +39,16 @@ _BY_TEXT: tuple[tuple[str, type[errors.StoreError]], ...] = (
 
 
 def as_store_error(error: BaseException) -> errors.StoreError:
-    """Name the way the store failed."""
+    """Name the way the store failed.
+
+    On a unix socket the library wraps what went wrong into a broken connection: the cause says more.
+    """
+    named = _named(error)
+    cause = as_store_error(error.__cause__) if error.__cause__ is not None else named
+    return named if type(cause) is errors.StoreRejected else cause
+
+
+def _named(error: BaseException) -> errors.StoreError:
     text = str(error) or type(error).__name__
     for library_type, ours in _BY_TYPE:
         if isinstance(error, library_type):

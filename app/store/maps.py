@@ -69,6 +69,7 @@ class Maps:
 
     def __init__(self, session: StoreSession, settings: Settings) -> None:
         self._session = session
+        self.is_full = False  # as the last reading of sizes found it
         self._layouts = {is_cluster: _layout(settings, is_cluster) for is_cluster in (False, True)}
 
     @property
@@ -107,7 +108,9 @@ class Maps:
         """Every map's figures over all partitions, by O(1) commands; sweeps what is due."""
         layout = self.layout
         calls = (self._session.run_unguarded("sizes", prefix, [layout.rules]) for prefix in layout.prefixes)
-        return _combined(await asyncio.gather(*calls))
+        answers = await asyncio.gather(*calls)
+        self.is_full = any(is_full for _, is_full, *_ in answers)
+        return _combined(answers)
 
     async def cleanup_step(self, prefix: str, order: Order) -> Step:
         """Carry out one bounded step of an order on one partition."""
@@ -154,7 +157,7 @@ def _sightings(flat: list[Any], first_seen_ms: int) -> list[Sighting]:
 
 def _combined(answers: Sequence[list[Any]]) -> dict[MapName, MapSizes]:
     sizes: dict[MapName, list[MapSizes]] = {name: [] for name in MapName}
-    for now_ms, *rest in answers:
+    for now_ms, _, *rest in answers:
         for name, oldest_id, ledger in zip(rest[::3], rest[1::3], rest[2::3], strict=True):
             age = max(0, now_ms - oldest_id) / 1000 if oldest_id else None
             sizes[MapName(name.decode())].append(_map_sizes(ledger, age))

@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from hashlib import sha1
 from typing import Any
 
 import structlog
 from redis.asyncio.cluster import RedisCluster
+from redis.exceptions import NoScriptError
 
 from app.errors import Overloaded, StoreError, StoreRejected, StoreUnreachable
 from app.metrics import Metrics
@@ -20,6 +22,21 @@ log = structlog.get_logger()
 LOOKUPS_AT_ONCE = 3
 
 
+class Script:
+    """A script by its digest; where it is not loaded, by its text, which loads it: no flush can come between."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._digest = sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+    async def run(self, client: Client, prefix: str, args: Sequence[bytes | str | int]) -> Any:
+        """Call it on the partition named by `prefix`."""
+        try:
+            return await client.evalsha(self._digest, 1, prefix, *args)
+        except NoScriptError:
+            return await client.eval(self._text, 1, prefix, *args)
+
+
 class StoreSession:
     """Connects, calls, and notices when the store goes and comes back.
 
@@ -30,12 +47,11 @@ class StoreSession:
         self._url = url
         self._deadline_seconds = deadline_seconds
         self._metrics = metrics
-        self._sources = load_scripts()
+        self._scripts = {name: Script(text) for name, text in load_scripts().items()}
         self._slots = asyncio.Semaphore(STORE_CONNECTIONS - LOOKUPS_AT_ONCE)
         self._lookup_slots = asyncio.Semaphore(LOOKUPS_AT_ONCE)
         self._places = [url]
         self._client: Client | None = None
-        self._scripts: dict[str, Any] = {}
         self.server: Server | None = None
         self.down_reason: StoreError | None = StoreUnreachable("not connected yet")
 
@@ -65,10 +81,10 @@ class StoreSession:
         """The same, also while the store counts as down: for the probe itself."""
         if self._client is None:
             raise StoreUnreachable("not connected")
-        call = self._scripts[script]
+        client, called = self._client, self._scripts[script]
         with self._metrics.store_call_duration_seconds.labels(script).time():
             slots = self._lookup_slots if script == "lookup" else self._slots
-            return await self._guard(lambda: call(keys=[prefix], args=args), slots)
+            return await self._guard(lambda: called.run(client, prefix, args), slots)
 
     async def info(self, section: str) -> list[dict[str, Any]]:
         """`INFO section` of every master."""
@@ -128,7 +144,6 @@ class StoreSession:
             self._url,
             *(place for place in node_urls(self._client, self._url) if place != self._url),
         ]
-        self._scripts = {name: self._client.register_script(text) for name, text in self._sources.items()}
 
     def _came_up(self) -> None:
         self._metrics.store_up.set(1)

@@ -1,5 +1,6 @@
 """Who may do what: tokens, their rotation, and that they never show anywhere."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -169,6 +170,7 @@ async def test_a_token_file_is_read_again_by_itself_within_seconds(
         for _ in range(200):
             if await _status(api, POST, NEXT_INGEST) == 200:
                 break
+            await asyncio.sleep(0.01)
         assert [await _status(api, POST, t) for t in SECRETS] == [401, 200, 401]
 
 

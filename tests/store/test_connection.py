@@ -106,7 +106,7 @@ async def test_a_full_store_is_named_full_and_stays_up(settings_for: MakeSetting
             with pytest.raises(StoreFull):
                 await gate.pipeline.flush([transaction("one")])
             assert gate.session.is_up, "looking up and cleaning up still work"
-            node.flushall()
+            node.flushall(asynchronous=False)
             assert (await gate.pipeline.flush([transaction("one")]))[0].verdict == "accepted"
         await gate.session.close()
 

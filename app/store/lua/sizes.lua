@@ -1,11 +1,13 @@
 -- The tick: sweeps what is due and returns each map's figures. No command here grows with entries.
 --
--- ARGV: rules. Returns {now_ms, then per map: name, oldest bucket id or 0, its ledger as a flat list}.
+-- ARGV: rules. Returns {now_ms, 1 when full, then per map: name, oldest bucket id or 0, its ledger as a flat list}.
 
 local now = server_ms()
--- Removes nothing, but fails where nothing can be written: a replica must not look healthy.
-redis.call('UNLINK', key('probe'))
-local answer = {now}
+-- A write that shows whether one is possible: a replica must not look healthy, a full store is told apart.
+local written = redis.pcall('SET', key('probe'), 1, 'PX', 1000)
+local is_full = type(written) == 'table' and written.err and string.find(written.err, 'OOM') and 1 or 0
+if type(written) == 'table' and written.err and is_full == 0 then return redis.error_reply(written.err) end
+local answer = {now, is_full}
 for _, name in ipairs({'signatures', 'transactions', 'observations'}) do
   local map = open_map(name)
   sweep_due(map, now)
