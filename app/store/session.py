@@ -23,7 +23,7 @@ LOOKUPS_AT_ONCE = 3
 
 
 class Script:
-    """A script by its digest; where it is not loaded, by its text, which loads it: no flush can come between."""
+    """Called by its digest; where it is not loaded by its text, which loads it: no flush comes between."""
 
     def __init__(self, text: str) -> None:
         self._text = text
