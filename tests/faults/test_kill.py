@@ -40,7 +40,7 @@ async def test_after_kill_9_everything_acknowledged_is_stored_and_no_retry_is_fa
     for _ in range(ROUNDS):
         with gate_process(**_settings(store)) as gate:
             await feed.retry(gate.url, unanswered)
-            unanswered = await _kill_under_load(feed, gate, delays.uniform(0.02, 0.2))
+            unanswered = await _kill_under_load(feed, gate, delays.uniform(0.02, 0.12))
         lost += len(unanswered)
     assert lost, "no kill met a request under way"
     with gate_process(**_settings(store)) as gate:
@@ -59,7 +59,7 @@ async def test_what_a_killed_gate_left_unanswered_may_be_sent_to_another_gate_at
         for _ in range(ROUNDS_WITH_ANOTHER):
             with gate_process(**_settings(valkey)) as victim:
                 async with steady.running(survivor.url, workers=1):
-                    unanswered = await _kill_under_load(killed, victim, delays.uniform(0.03, 0.2))
+                    unanswered = await _kill_under_load(killed, victim, delays.uniform(0.02, 0.12))
                     await killed.retry(survivor.url, unanswered)
         assert steady.unanswered() == []
         assert set(steady.answered("duplicate")) == set()

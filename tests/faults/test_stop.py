@@ -45,7 +45,7 @@ async def test_under_load_a_gate_that_stops_answers_honestly_and_exits_0(valkey:
             await feed.retry(gate.url, feed.unanswered())
             feed.attempts = feed.processed()
             async with feed.running(gate.url):
-                await asyncio.sleep(0.15)
+                await asyncio.sleep(0.1)
                 assert await _stopped(gate) == 0
             statuses = {attempt.reply.status for attempt in feed.attempts if attempt.reply}
             assert statuses <= HONEST

@@ -20,7 +20,7 @@ from tests.support.servers import StoreServer, cluster_server
 DEADLINE_SECONDS = 0.5
 MARGIN_SECONDS = 0.75
 PROBE_SECONDS = 0.5
-OUTAGE_SECONDS = 1.2
+OUTAGE_SECONDS = 1.0
 BACK_SECONDS = 10.0
 SCRIPT_FLUSHES = 3000
 
