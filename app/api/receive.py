@@ -1,6 +1,7 @@
 """Reads the body of a request: a JSON document whole, NDJSON line by line, both in bounded memory."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -17,6 +18,8 @@ from app.ingest.intake import Summary
 from app.runtime import Runtime
 
 LINES_AT_ONCE = 500
+LARGE_BODY_BYTES = 4 * 1024 * 1024
+COLLECT_AFTER_SECONDS = 0.05
 
 
 @asynccontextmanager
@@ -37,6 +40,9 @@ async def read_json(request: Request, runtime: Runtime) -> AsyncIterator[bytes]:
         yield bytes(body)
     finally:
         budget.give_back(len(body))
+        if len(body) > LARGE_BODY_BYTES:
+            # A refusal's traceback and frames hold each other and the body, until somebody collects.
+            asyncio.get_running_loop().call_later(COLLECT_AFTER_SECONDS, gc.collect)
 
 
 async def receive_lines(request: Request, runtime: Runtime, limits: ItemLimits) -> Response:
