@@ -150,9 +150,44 @@ class Settings(BaseSettings):
     memory_limit_bytes: int | None = Field(
         None, ge=1, description="Of the whole service, bytes; unset: the cgroup's limit if any."
     )
+    memory_soft_ratio: float = Field(
+        0.75, gt=0, le=1, description="Share of the limit from which pressure is `soft`: emergency cleanup."
+    )
+    memory_soft_exit_ratio: float = Field(
+        0.65, gt=0, le=1, description="Share of the limit below which `soft` is left."
+    )
+    memory_hard_ratio: float = Field(
+        0.90, gt=0, le=1, description="Share of the limit from which pressure is `hard`: ingest is refused."
+    )
+    memory_hard_exit_ratio: float = Field(
+        0.80, gt=0, le=1, description="Share of the limit below which `hard` is left."
+    )
     memory_sample_seconds: float = Field(
         5, ge=0.1, le=300, description="Between readings of memory and store figures, seconds."
     )
+
+    leak_window_seconds: float = Field(
+        300, ge=1, le=3600, description="Window of the rule on growth, seconds."
+    )
+    leak_growth_bytes: int = Field(
+        50 * MIB, ge=64 * 1024, description="Growth within the window that counts as a leak, bytes."
+    )
+    leak_warmup_seconds: float = Field(
+        1800, ge=0, le=86400, description="After start, in which growth is no leak, seconds."
+    )
+    slow_leak_bytes_per_hour: int = Field(
+        10 * MIB, ge=64 * 1024, description="A leak of this rate or more is found within hours, bytes an hour."
+    )
+    leak_cooldown_seconds: float = Field(
+        600,
+        ge=1,
+        le=86400,
+        description="After an action before the next one, seconds; doubles while growth goes on.",
+    )
+    diagnosis_dir: Path | None = Field(
+        None, description="Folder for diagnoses; unset: a private one among the temporary files."
+    )
+    diagnoses_kept: int = Field(20, ge=1, le=1000, description="Diagnoses kept in the folder and shown.")
 
     @property
     def is_open(self) -> bool:
@@ -183,6 +218,11 @@ _ORDERED = (
     ("emergency_transaction_retention_seconds", "transaction_retention_seconds"),
     ("emergency_observation_retention_seconds", "observation_retention_seconds"),
     ("dedup_window_seconds", "emergency_transaction_retention_seconds"),
+    ("memory_soft_exit_ratio", "memory_soft_ratio"),
+    ("memory_soft_ratio", "memory_hard_ratio"),
+    ("memory_soft_exit_ratio", "memory_hard_exit_ratio"),
+    ("memory_hard_exit_ratio", "memory_hard_ratio"),
+    ("memory_sample_seconds", "leak_window_seconds"),
     ("max_payload_bytes", "max_body_bytes"),
     ("max_body_bytes", "max_in_flight_bytes"),
     ("max_inflated_bytes", "max_in_flight_bytes"),

@@ -65,7 +65,23 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "max_connections",
     ),
     "Access": ("ingest_tokens", "ingest_tokens_file", "admin_tokens", "admin_tokens_file"),
-    "Memory figures": ("memory_limit_bytes", "memory_sample_seconds"),
+    "Memory: limit and pressure": (
+        "memory_limit_bytes",
+        "memory_soft_ratio",
+        "memory_soft_exit_ratio",
+        "memory_hard_ratio",
+        "memory_hard_exit_ratio",
+        "memory_sample_seconds",
+    ),
+    "Memory: leaks": (
+        "leak_window_seconds",
+        "leak_growth_bytes",
+        "leak_warmup_seconds",
+        "slow_leak_bytes_per_hour",
+        "leak_cooldown_seconds",
+        "diagnosis_dir",
+        "diagnoses_kept",
+    ),
 }
 
 
