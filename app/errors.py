@@ -10,6 +10,7 @@ TidegateError
 ├── RetryLater                  503 with Retry-After: nothing of it was acknowledged
 │   ├── Overloaded                   a bounded queue or budget is full
 │   ├── MapFull                      signatures are at their limit
+│   ├── MemoryPressure               memory is near its limit; see the guard's ceiling
 │   ├── ShuttingDown
 │   └── StoreError                   named by what failed, see `kind`
 └── ConfigError                 refuses to start, with a sentence for the operator
@@ -85,6 +86,13 @@ class MapFull(RetryLater):
     """Signatures are at their limit; forgetting one would admit a duplicate."""
 
     slug, title = "signatures-full", "The map of signatures is full"
+
+
+class MemoryPressure(RetryLater):
+    """Memory is so near its limit that nothing is taken in until some of it is free."""
+
+    slug, title = "memory-pressure", "Memory is near its limit"
+    retry_after_seconds = 5
 
 
 class ShuttingDown(RetryLater):

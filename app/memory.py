@@ -1,9 +1,8 @@
-"""Readers of memory: resident bytes of the service's processes, and the cgroup's limit."""
+"""Resident bytes of the service's processes, and how glibc's heap is kept small."""
 
 import ctypes
 import os
 from collections.abc import Callable
-from pathlib import Path
 
 import psutil
 
@@ -13,12 +12,6 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 MAPPED_BLOCK_BYTES = 128 * 1024
 TRIMMED_TOP_BYTES = 256 * 1024
 ARENAS = 2
-CGROUP_LIMITS = (
-    Path("/sys/fs/cgroup/memory.max"),
-    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-)
-# cgroup v1 writes "no limit" as a number near 2**63.
-_NO_LIMIT_BYTES = 1 << 60
 
 
 def rss_bytes(pid: int | None) -> int | None:
@@ -29,18 +22,6 @@ def rss_bytes(pid: int | None) -> int | None:
         return int(psutil.Process(pid).memory_info().rss)
     except psutil.Error:
         return None
-
-
-def cgroup_limit_bytes(files: tuple[Path, ...] = CGROUP_LIMITS) -> int | None:
-    """The memory limit of our cgroup (v2, else v1), None without one."""
-    for file in files:
-        try:
-            limit = int(file.read_text())
-        except (OSError, ValueError):
-            continue
-        if limit < _NO_LIMIT_BYTES:
-            return limit
-    return None
 
 
 class Processes:
@@ -69,6 +50,13 @@ def keep_heap_small() -> None:
         mallopt(_M_MMAP_THRESHOLD, MAPPED_BLOCK_BYTES)
         mallopt(_M_TRIM_THRESHOLD, TRIMMED_TOP_BYTES)
         mallopt(_M_ARENA_MAX, ARENAS)
+
+
+def trim_heap() -> None:
+    """Give the heap's free pages back to the system (`malloc_trim(3)`); without glibc this does nothing."""
+    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if malloc_trim is not None:
+        malloc_trim(0)
 
 
 def small_heap_environment() -> dict[str, str]:

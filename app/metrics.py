@@ -9,6 +9,10 @@ NAMESPACE = "tidegate"
 OUTCOMES = ("accepted", "duplicate", "invalid", "refused", "failed")
 OTHER_SOURCE = "other"
 STORE_SCRIPTS = ("observe", "claim", "lookup", "sizes", "cleanup")
+PROCESSES = ("gate", "store")
+LEAK_TIERS = ("rule", "fast", "slow", "daily")
+GUARD_ACTIONS = (("gate", "gc"), ("gate", "trim"), ("gate", "shrink"), ("store", "emergency_cleanup"))
+DISCARD_REASONS = ("negative", "huge", "not_a_number", "unreadable")
 SIZE_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
 SECONDS_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 
@@ -25,6 +29,7 @@ class Metrics:
         self._ingest()
         self._store()
         self._cleanup()
+        self._guard()
         self._http()
         self._service(version)
 
@@ -87,6 +92,22 @@ class Metrics:
         )
         _start(self.cleanup_duration_seconds, *((mode,) for mode in Mode))
         _start(self.cleanup_last_success_timestamp_seconds, *((mode,) for mode in Mode))
+
+    def _guard(self) -> None:
+        self.leak_detections_total = self._counter(
+            "leak_detections", "Leaks detected and confirmed", "process", "tier"
+        )
+        self.guard_actions_total = self._counter("guard_actions", "Actions of the guard", "process", "action")
+        self.memory_released_bytes_total = self._counter(
+            "memory_released_bytes", "Resident bytes that came back with an action of the guard", "action"
+        )
+        self.memory_samples_discarded_total = self._counter(
+            "memory_samples_discarded", "Readings of memory that were not used", "reason"
+        )
+        _start(self.leak_detections_total, *((p, t) for p in PROCESSES for t in LEAK_TIERS))
+        _start(self.guard_actions_total, *((p, a) for p, a in GUARD_ACTIONS))
+        _start(self.memory_released_bytes_total, *((action,) for _, action in GUARD_ACTIONS))
+        _start(self.memory_samples_discarded_total, *((reason,) for reason in DISCARD_REASONS))
 
     def _http(self) -> None:
         self.http_requests_total = self._counter(

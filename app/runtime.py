@@ -3,6 +3,7 @@
 from importlib.metadata import version
 
 from app.auth import Access
+from app.cgroup import find_cgroup
 from app.cleanup import Cleanup
 from app.collector import FiguresCollector
 from app.embedded import EmbeddedStore
@@ -12,7 +13,7 @@ from app.ingest.coalescer import Coalescer
 from app.ingest.intake import Intake
 from app.ingest.lookup import Lookup
 from app.ingest.pipeline import Pipeline
-from app.memory import Processes, cgroup_limit_bytes
+from app.memory import Processes
 from app.metrics import Metrics
 from app.models import MapName, Trigger
 from app.settings import Settings
@@ -53,7 +54,8 @@ class Runtime:
         self._maps = maps = Maps(self.session, settings)
         embedded = self._embedded
         processes = Processes(lambda: embedded.pid if embedded else None)
-        limit_bytes = settings.memory_limit_bytes or cgroup_limit_bytes()
+        cgroup = find_cgroup()
+        limit_bytes = settings.memory_limit_bytes or (cgroup.limit_bytes if cgroup else None)
         self.coalescer = Coalescer(
             Pipeline(maps, self.metrics).flush,
             flush_max_items(settings),

@@ -17,11 +17,18 @@ NO_SIZES = MapSizes(0, 0, 0, dict.fromkeys(Reason, 0), None, 0, 0)
 
 @dataclass(frozen=True)
 class StoreFigures:
-    """Summed over the masters: bytes in use, the limit if any, and the eviction policies."""
+    """Summed over the masters: bytes in use and resident, the limit if any, keys evicted, and the policies."""
 
     used_bytes: int
+    rss_bytes: int
     limit_bytes: int | None
+    evicted_keys: int
     policies: frozenset[str]
+
+    @property
+    def fragmentation_ratio(self) -> float:
+        """Resident bytes to bytes in use."""
+        return self.rss_bytes / self.used_bytes if self.used_bytes else 1.0
 
 
 class Sizes:
@@ -54,11 +61,13 @@ class Sizes:
 
     async def refresh_store(self) -> None:
         """Read the store's memory figures."""
-        nodes = await self._session.info("memory")
+        nodes, stats = await asyncio.gather(self._session.info("memory"), self._session.info("stats"))
         limits = [int(node.get("maxmemory", 0)) for node in nodes]
         self.store = StoreFigures(
             used_bytes=sum(int(node["used_memory"]) for node in nodes),
+            rss_bytes=sum(int(node.get("used_memory_rss", 0)) for node in nodes),
             limit_bytes=sum(limits) if limits and all(limits) else None,
+            evicted_keys=sum(int(node.get("evicted_keys", 0)) for node in stats),
             policies=frozenset(str(node.get("maxmemory_policy", "noeviction")) for node in nodes),
         )
 

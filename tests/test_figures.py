@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.errors import StoreTimeout
-from app.memory import Processes, cgroup_limit_bytes, rss_bytes
+from app.memory import Processes, rss_bytes
 from app.metrics import Metrics
 from app.models import MapName, MapSizes, Reason
 from app.sizes import HOUR_SECONDS, Sizes
@@ -50,27 +50,6 @@ async def test_efficiency_begins_anew_when_the_ledger_does() -> None:
     hour.due = hour.on_time = 0
     assert await hour.ratio_after(61, 0, 0) is None
     assert await hour.ratio_after(1, 10, 10) == 1.0
-
-
-@pytest.mark.parametrize(
-    ("contents", "limit"),
-    [
-        (["268435456\n"], 268435456),
-        (["max\n"], None),
-        ([None, "134217728\n"], 134217728),
-        ([None, "9223372036854771712\n"], None),
-        (["nonsense"], None),
-        ([None, None], None),
-    ],
-)
-def test_the_memory_limit_is_the_cgroups_if_it_has_one(
-    tmp_path: Path, contents: list[str | None], limit: int | None
-) -> None:
-    files = [tmp_path / str(number) for number in range(len(contents))]
-    for file, content in zip(files, contents, strict=True):
-        if content is not None:
-            file.write_text(content)
-    assert cgroup_limit_bytes(tuple(files)) == limit
 
 
 def test_a_process_that_is_gone_has_no_memory_figure() -> None:

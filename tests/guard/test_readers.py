@@ -1,0 +1,69 @@
+import math
+from collections.abc import Callable
+
+import pytest
+
+from app.guard.readers import HUGE_BYTES, Discard, Readers, read
+
+MIB = 1024 * 1024
+
+
+def readers(
+    resident: Callable[[], dict[str, tuple[int | None, float]]] = lambda: {"gate": (7, 60.0 * MIB)},
+    usage: Callable[[], float | None] = lambda: None,
+    limit: Callable[[], int | None] = lambda: 200 * MIB,
+) -> Readers:
+    return Readers(
+        resident=resident,
+        explained=lambda: {"gate": {"in_flight": MIB}},
+        limit=limit,
+        usage=usage,
+        store=lambda: None,
+    )
+
+
+def failing() -> float:
+    raise PermissionError("/proc is hidden")
+
+
+def test_a_sample_holds_what_was_read() -> None:
+    sample = read(readers(), 12.0, 1000)
+    assert sample.processes["gate"].rss_bytes == 60 * MIB
+    assert sample.processes["gate"].explained_bytes == {"in_flight": MIB}
+    assert (sample.at_seconds, sample.taken_ms, sample.limit_bytes) == (12.0, 1000, 200 * MIB)
+    assert sample.discarded == []
+
+
+def test_pressure_is_the_groups_usage_or_else_what_the_processes_hold_together() -> None:
+    both = {"gate": (7, 60.0 * MIB), "store": (8, 20.0 * MIB)}
+    assert read(readers(lambda: dict(both)), 0, 0).pressure_bytes == 80 * MIB
+    assert read(readers(usage=lambda: 100.0 * MIB), 0, 0).pressure_bytes == 100 * MIB
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [(-1.0, Discard.NEGATIVE), (HUGE_BYTES * 2.0, Discard.HUGE), (math.nan, Discard.NOT_A_NUMBER)],
+)
+def test_a_reading_that_cannot_be_true_is_discarded_with_the_reason(value: float, why: Discard) -> None:
+    sample = read(readers(lambda: {"gate": (7, value), "store": (8, 5.0 * MIB)}), 0, 0)
+    assert set(sample.processes) == {"store"}
+    assert sample.discarded == [("gate", why)]
+    assert read(readers(usage=lambda: value), 0, 0).discarded == [("usage", why)]
+
+
+def test_an_infinite_reading_is_huge() -> None:
+    assert read(readers(usage=lambda: math.inf), 0, 0).discarded == [("usage", Discard.HUGE)]
+
+
+def test_a_reader_that_fails_costs_only_its_own_figures() -> None:
+    sample = read(readers(usage=failing, limit=lambda: int(failing())), 0, 0)
+    assert sample.processes["gate"].rss_bytes == 60 * MIB
+    assert sample.limit_bytes is None
+    assert sample.discarded == [("limit", Discard.UNREADABLE), ("usage", Discard.UNREADABLE)]
+
+
+def test_when_no_process_can_be_read_there_is_no_pressure_to_judge() -> None:
+    def resident() -> dict[str, tuple[int | None, float]]:
+        raise OSError
+
+    assert read(readers(resident), 0, 0).pressure_bytes is None
