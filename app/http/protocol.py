@@ -66,6 +66,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unwatch()
         super().connection_lost(exc)
 
+    def drop_if_idle(self) -> None:
+        """Close the connection unless a request is under way or coming in."""
+        if not self._unread and (self.cycle is None or self.cycle.response_complete):
+            self.transport.close()
+
     def data_received(self, data: bytes) -> None:
         """Hand the data to the parser: at once if no header in it can be too large, else in parts."""
         is_amid = self._unread or self.scope is not self._whole or self._deaf

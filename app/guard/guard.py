@@ -1,0 +1,163 @@
+"""The memory guard: reads, judges, acts; one `tick()` a sample, everything it needs is an argument."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from app.guard.actions import Actions, Released
+from app.guard.detector import Detector, DetectorRules, Finding
+from app.guard.ladder import Ladder, Level
+from app.guard.readers import Process, Readers, Sample, read
+from app.guard.tiers import Tier
+from app.guard.watch import LeakState, Watch
+from app.metrics import Metrics
+from app.settings import Settings
+
+log = structlog.get_logger()
+
+WATCHED = ("gate", "store")
+SAMPLES_KEPT = 240
+SAMPLE_KEPT_SECONDS = 30.0
+FAILED_READINGS = 3
+
+Examine = Callable[[str, Finding, Released], None]
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Seconds that only go forward, and milliseconds since the epoch."""
+
+    monotonic: Callable[[], float] = time.monotonic
+    wall_ms: Callable[[], int] = lambda: int(time.time() * 1000)
+
+
+class Guard:
+    """Watches each process for leaks and the whole for its ceiling."""
+
+    def __init__(
+        self,
+        settings: Callable[[], Settings],
+        readers: Readers,
+        actions: Actions,
+        examine: Examine,
+        metrics: Metrics,
+        clock: Clock = Clock(),
+    ) -> None:
+        self._settings, self._readers, self._actions = settings, readers, actions
+        self._examine, self._metrics, self._clock = examine, metrics, clock
+        self._rules = settings()
+        self._ladder = Ladder()
+        self._relieved_at = float("-inf")
+        self._failed_readings: dict[str, int] = {}
+        self.watches = {
+            name: Watch(name, Detector(DetectorRules.of(self._rules)), settings) for name in WATCHED
+        }
+        self.latest: Sample | None = None
+        self.samples: deque[Sample] = deque(maxlen=SAMPLES_KEPT)
+        self.refuses_ingest = False
+
+    @property
+    def level(self) -> Level:
+        """How near memory is to its limit."""
+        return self._ladder.level
+
+    @property
+    def blind_spots(self) -> list[str]:
+        """What cannot be read for a while now; the parts of the guard that need it do nothing."""
+        return sorted(name for name, times in self._failed_readings.items() if times >= FAILED_READINGS)
+
+    async def tick(self) -> None:
+        """Take one sample and do what it asks for."""
+        self._follow_settings()
+        sample = read(self._readers, self._clock.monotonic(), self._clock.wall_ms())
+        self._remember(sample)
+        await self._keep_below_ceiling(sample)
+        for name, process in sample.processes.items():
+            if name in self.watches:
+                await self._watch(self.watches[name], process, sample.at_seconds)
+
+    def reset(self) -> None:
+        """An operator has looked: every process starts again from `ok`."""
+        for watch in self.watches.values():
+            watch.reset()
+
+    def _follow_settings(self) -> None:
+        settings = self._settings()
+        if settings is not self._rules:
+            self._rules = settings
+            for watch in self.watches.values():
+                watch.detector.rules = DetectorRules.of(settings)
+
+    def _remember(self, sample: Sample) -> None:
+        self.latest = sample
+        if not self.samples or sample.at_seconds - self.samples[-1].at_seconds >= SAMPLE_KEPT_SECONDS:
+            self.samples.append(sample)
+        failed = {name for name, _ in sample.discarded}
+        self._failed_readings = {name: self._failed_readings.get(name, 0) + 1 for name in failed}
+        for _, reason in sample.discarded:
+            self._metrics.memory_samples_discarded_total.labels(reason).inc()
+
+    async def _keep_below_ceiling(self, sample: Sample) -> None:
+        if sample.pressure_bytes is None:
+            # Blind, it must not go on refusing traffic.
+            if self.blind_spots:
+                self._ladder = Ladder()
+                self.refuses_ingest = False
+            return
+        before = self.level
+        level = self._ladder.tick(sample.pressure_bytes, sample.limit_bytes, self._rules)
+        self.refuses_ingest = level is Level.HARD
+        if level is not before:
+            write = log.warning if level.number > before.number else log.info
+            write(
+                "memory pressure",
+                old=before,
+                new=level,
+                pressure_bytes=sample.pressure_bytes,
+                limit_bytes=sample.limit_bytes,
+            )
+        if level is not Level.NORMAL:
+            await self._relieve(level, is_new=level.number > before.number)
+
+    async def _relieve(self, level: Level, is_new: bool) -> None:
+        now = self._clock.monotonic()
+        due = now - self._relieved_at >= self._rules.cleanup_interval_seconds
+        if is_new:
+            await self._actions.give_back("gate")
+        if is_new or due or level is Level.HARD:
+            self._relieved_at = now
+            await self._actions.act("store")
+
+    async def _watch(self, watch: Watch, process: Process, at_seconds: float) -> None:
+        resident, explained = process.rss_bytes, sum(process.explained_bytes.values())
+        if watch.state is LeakState.SUSPECT:
+            if watch.is_confirmed(at_seconds, resident, explained):
+                await self._confirmed(watch, at_seconds)
+            return
+        finding = watch.tick(at_seconds, resident, explained)
+        if finding is None:
+            return
+        if finding.tier is Tier.DAILY:
+            self._metrics.leak_detections_total.labels(watch.name, finding.tier).inc()
+            log.warning(
+                "slow growth over a day",
+                process=watch.name,
+                bytes_per_hour=round(finding.slope_bytes_per_hour),
+            )
+            return
+        watch.suspect(finding)
+        await self._actions.give_back(watch.name)
+
+    async def _confirmed(self, watch: Watch, at_seconds: float) -> None:
+        finding = watch.finding
+        if finding is None:
+            return
+        self._metrics.leak_detections_total.labels(watch.name, finding.tier).inc()
+        if watch.may_act():
+            await self._actions.act(watch.name)
+            watch.acted(at_seconds)
+        self._examine(watch.name, finding, self._actions.last.get(watch.name, {}))
