@@ -59,11 +59,11 @@ class Launch:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                preexec_fn=functools.partial(_die_with, os.getpid()),  # noqa: PLW1509  from the main thread only
+                preexec_fn=functools.partial(die_with, os.getpid()),  # noqa: PLW1509  from the main thread only
             )
 
 
-def _die_with(parent: int) -> None:
+def die_with(parent: int) -> None:
     """Run in the child before exec: ask Linux to kill it once the starting thread ends."""
     if _LIBC is None:
         return
