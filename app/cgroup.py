@@ -23,9 +23,7 @@ class _Version:
 
 _VERSIONS = (
     _Version("", ("", "unified"), "memory.max", "memory.current", "inactive_file"),
-    _Version(
-        "memory", ("memory",), "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
-    ),
+    _Version("memory", ("memory",), "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 )
 
 
@@ -38,7 +36,7 @@ class Cgroup:
     _version: _Version
 
     def usage_bytes(self) -> int:
-        """What counts against the limit, without file cache that would be given up first (as the kubelet does).
+        """What counts against the limit, less file cache that would be given up first (as the kubelet does).
 
         Raises:
             OSError: it cannot be read.

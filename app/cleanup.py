@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import structlog
 
@@ -11,7 +11,6 @@ from app.errors import StoreError
 from app.metrics import Metrics
 from app.models import MapName, MapRemoval, MemoryChange, Mode, Reason, Report, Trigger
 from app.store.maps import Maps, Order
-from app.store.rules import MapRule
 
 log = structlog.get_logger()
 
@@ -29,12 +28,10 @@ class Cleanup:
     def __init__(
         self,
         maps: Maps,
-        rules: Mapping[MapName, MapRule],
         metrics: Metrics,
         resident_bytes: Callable[[], int],
     ) -> None:
         self._maps = maps
-        self._rules = rules
         self._metrics = metrics
         self._resident_bytes = resident_bytes
         self._one_at_a_time = asyncio.Lock()
@@ -97,11 +94,9 @@ class Cleanup:
         )
 
     async def _clean_map(self, name: MapName, trigger: Trigger, mode: Mode, dry_run: bool) -> MapRemoval:
-        rule, emergency = self._rules[name], mode is Mode.EMERGENCY
-        retention = rule.emergency_retention_seconds if emergency else rule.retention_seconds
         order = Order(
             name,
-            retention,
+            mode is Mode.EMERGENCY,
             _reason(trigger, mode),
             BUCKETS_A_STEP,
             dry_run,

@@ -6,14 +6,16 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from starlette.routing import Route
 
-from app.api import operations, problems, transactions
+from app.api import memory, operations, problems, transactions
 from app.api.middleware import FrontMiddleware
 from app.runtime import Runtime
+
+ROUTERS = (transactions.router, operations.router, memory.router)
 
 
 def routes() -> list[Route]:
     """Every route of the API itself; the application keeps included routers folded up."""
-    every = [*transactions.router.routes, *operations.router.routes]
+    every = (route for router in ROUTERS for route in router.routes)
     return [route for route in every if isinstance(route, Route)]
 
 
@@ -35,7 +37,7 @@ def create_app(runtime: Runtime) -> FastAPI:
     )
     app.state.runtime = runtime
     problems.install(app, routes())
-    for router in (transactions.router, operations.router):
+    for router in ROUTERS:
         app.include_router(router)
     for route in routes():
         for method in route.methods or ():

@@ -8,7 +8,7 @@ from app.models import Mode, Trigger
 NAMESPACE = "tidegate"
 OUTCOMES = ("accepted", "duplicate", "invalid", "refused", "failed")
 OTHER_SOURCE = "other"
-STORE_SCRIPTS = ("observe", "claim", "lookup", "sizes", "cleanup")
+STORE_SCRIPTS = ("observe", "claim", "lookup", "sizes", "cleanup", "settings")
 PROCESSES = ("gate", "store")
 LEAK_TIERS = ("rule", "fast", "slow", "daily")
 GUARD_ACTIONS = (("gate", "gc"), ("gate", "trim"), ("gate", "shrink"), ("store", "emergency_cleanup"))
@@ -129,6 +129,10 @@ class Metrics:
         self.event_loop_lag_seconds = self._histogram(
             "event_loop_lag_seconds", "How late the event loop wakes a timer, seconds", SECONDS_BUCKETS
         )
+        self.start_time_seconds = self._gauge(
+            "start_time_seconds", "When this gate started, seconds since the epoch"
+        )
+        self.start_time_seconds.set_to_current_time()
         Info("build", "The version that runs", namespace=NAMESPACE, registry=self.registry).info(
             {"version": version}
         )

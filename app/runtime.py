@@ -1,13 +1,16 @@
 """The composition root: builds every part once, wires them, starts and stops them in order."""
 
+from contextlib import suppress
 from importlib.metadata import version
 
 from app.auth import Access
-from app.cgroup import find_cgroup
 from app.cleanup import Cleanup
 from app.collector import FiguresCollector
 from app.embedded import EmbeddedStore
-from app.errors import StoreFull
+from app.errors import MemoryPressure, StoreError, StoreFull
+from app.guard.build import Surroundings, build_guard
+from app.guard.collector import GuardCollector
+from app.http.connections import ClientConnections
 from app.ingest.body import ByteBudget
 from app.ingest.coalescer import Coalescer
 from app.ingest.intake import Intake
@@ -20,8 +23,9 @@ from app.settings import Settings
 from app.sizes import Sizes
 from app.stats import StatsBoard
 from app.store.connection import normal_url
+from app.store.current import LiveSettings
 from app.store.maps import Maps
-from app.store.rules import flush_max_items, map_rules
+from app.store.rules import flush_max_items
 from app.store.session import StoreSession
 from app.tasks import Tasks
 
@@ -37,9 +41,10 @@ class Runtime:
     """One gate: its parts, as attributes the API uses."""
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+        self.live = LiveSettings(settings)
         self.version = version("tidegate")
         self.is_stopping = False
+        self.connections = ClientConnections()
         self.access = Access(settings)
         self.metrics = Metrics(settings.max_sources, self.version)
         self.body_budget = ByteBudget(settings.max_in_flight_bytes)
@@ -50,12 +55,9 @@ class Runtime:
         self._build(settings)
 
     def _build(self, settings: Settings) -> None:
-        rules = map_rules(settings)
-        self._maps = maps = Maps(self.session, settings)
+        self._maps = maps = Maps(self.session, self.live)
         embedded = self._embedded
         processes = Processes(lambda: embedded.pid if embedded else None)
-        cgroup = find_cgroup()
-        limit_bytes = settings.memory_limit_bytes or (cgroup.limit_bytes if cgroup else None)
         self.coalescer = Coalescer(
             Pipeline(maps, self.metrics).flush,
             flush_max_items(settings),
@@ -65,22 +67,49 @@ class Runtime:
         self.intake = Intake(self.coalescer, self.metrics)
         self.lookup = Lookup(maps)
         self.sizes = Sizes(maps, self.session)
-        self.cleanup = Cleanup(maps, rules, self.metrics, processes.total_bytes)
-        self.stats = StatsBoard(
-            self.version, rules, self.sizes, self.session, self.intake, self.cleanup, processes, limit_bytes
+        self.cleanup = Cleanup(maps, self.metrics, processes.total_bytes)
+        self.guard = build_guard(
+            Surroundings(
+                settings=lambda: self.settings,
+                processes=processes,
+                sizes=self.sizes,
+                cleanup=self.cleanup,
+                metrics=self.metrics,
+                in_flight=lambda: self.body_budget.held + self.coalescer.bytes,
+                shrink=self.connections.drop_idle,
+                examine=lambda *_: None,
+            )
         )
-        self._processes = processes
-        self.metrics.registry.register(FiguresCollector(self.sizes, rules, processes, limit_bytes))
+        self.stats = StatsBoard(
+            self.version,
+            self.live,
+            self.sizes,
+            self.session,
+            self.intake,
+            self.cleanup,
+            processes,
+            self.guard,
+        )
+        self.metrics.registry.register(FiguresCollector(self.sizes, self.live, processes))
+        self.metrics.registry.register(GuardCollector(self.guard, lambda: self.settings))
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force now; they can change at every tick."""
+        return self.live.settings
 
     async def start(self) -> None:
         """Start the store and the background tasks; the gate is ready when this returns, if the store is."""
         self.coalescer.start()
         await self._tick()
-        s = self.settings
         self._tasks.every(TICK_SECONDS, "tick", self._tick)
-        self._tasks.every(s.memory_sample_seconds, "memory", self._sample_memory)
-        self._tasks.every(s.signature_cleanup_interval_seconds, "cleanup-signatures", self._clean_signatures)
-        self._tasks.every(s.cleanup_interval_seconds, "cleanup", self._clean_others)
+        self._tasks.every(lambda: self.settings.memory_sample_seconds, "memory", self._sample_memory)
+        self._tasks.every(
+            lambda: self.settings.signature_cleanup_interval_seconds,
+            "cleanup-signatures",
+            self._clean_signatures,
+        )
+        self._tasks.every(lambda: self.settings.cleanup_interval_seconds, "cleanup", self._clean_others)
         self._tasks.every(STATS_LOG_SECONDS, "stats-log", self._log_stats)
         self._tasks.every(TOKEN_RELOAD_SECONDS, "token-reload", self.access.reload)
         self._tasks.measure_lag()
@@ -105,7 +134,16 @@ class Runtime:
             )
         elif self._maps.is_full:
             reasons.append(f"the store is full: {StoreFull.advice}")
+        if self.guard.refuses_ingest:
+            reasons.append(f"{MemoryPressure.title}: see GET /memory")
         return reasons
+
+    def check_pressure(self) -> None:
+        """Raise MemoryPressure while nothing may be taken in."""
+        if self.guard.refuses_ingest:
+            raise MemoryPressure(
+                "memory is near its limit (TIDEGATE_MEMORY_HARD_RATIO); cleanup is under way, send this again"
+            )
 
     async def _tick(self) -> None:
         if self._embedded is not None:
@@ -117,8 +155,10 @@ class Runtime:
         self.stats.log_crossings()
 
     async def _sample_memory(self) -> None:
-        self._processes.read()
-        await self.sizes.refresh_store()
+        if self.session.is_up:
+            with suppress(StoreError):
+                await self.sizes.refresh_store()
+        await self.guard.tick()
 
     async def _clean_signatures(self) -> None:
         await self.cleanup.run(Trigger.PERIODIC, maps=SIGNATURES)

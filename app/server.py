@@ -68,6 +68,7 @@ def serve(overrides: dict[str, object], insecure: bool) -> int:
         ),
         settings,
     )
+    runtime.connections.follow(server.server_state.connections)
     server.run([listener])
     return 0 if server.started else EXIT_REFUSED
 

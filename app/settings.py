@@ -36,6 +36,9 @@ class Settings(BaseSettings):
         description="`redis://`, `rediss://` (TLS), `unix://` or the same with `valkey`; "
         "Cluster is recognised. Unset: an embedded Valkey on a private socket.",
     )
+    store_url_file: Path | None = Field(
+        None, description="A file that holds the store's URL, which may hold a password; read at the start."
+    )
     store_prefix: str = Field(
         "tidegate",
         pattern=r"^[A-Za-z0-9._:-]{1,32}$",
@@ -176,7 +179,7 @@ class Settings(BaseSettings):
         1800, ge=0, le=86400, description="After start, in which growth is no leak, seconds."
     )
     slow_leak_bytes_per_hour: int = Field(
-        10 * MIB, ge=64 * 1024, description="A leak of this rate or more is found within hours, bytes an hour."
+        10 * MIB, ge=64 * 1024, description="A leak of this rate is found within hours, bytes an hour."
     )
     leak_cooldown_seconds: float = Field(
         600,
@@ -201,6 +204,19 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(token.strip() for token in value.split(",") if token.strip())
         return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_store_url(cls, values: dict[str, object]) -> dict[str, object]:
+        file = values.get("store_url_file")
+        if not file:
+            return values
+        if values.get("store_url"):
+            raise ValueError("set TIDEGATE_STORE_URL or TIDEGATE_STORE_URL_FILE, not both")
+        try:
+            return values | {"store_url": Path(str(file)).read_text().strip()}
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"TIDEGATE_STORE_URL_FILE: cannot be read: {error}") from None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -17,7 +17,7 @@ NO_SIZES = MapSizes(0, 0, 0, dict.fromkeys(Reason, 0), None, 0, 0)
 
 @dataclass(frozen=True)
 class StoreFigures:
-    """Summed over the masters: bytes in use and resident, the limit if any, keys evicted, and the policies."""
+    """Summed over the masters: bytes in use and resident, the limit if any, keys evicted, policies."""
 
     used_bytes: int
     rss_bytes: int
@@ -29,6 +29,9 @@ class StoreFigures:
     def fragmentation_ratio(self) -> float:
         """Resident bytes to bytes in use."""
         return self.rss_bytes / self.used_bytes if self.used_bytes else 1.0
+
+
+NO_STORE_FIGURES = StoreFigures(0, 0, None, 0, frozenset())
 
 
 class Sizes:

@@ -1,16 +1,21 @@
 """`GET /stats`: its shape, how it is put together, and the warnings in it."""
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import structlog
 
 from app.cleanup import Cleanup
+from app.guard.guard import Guard
+from app.guard.ladder import Level
+from app.guard.view import growth_bytes, state_of
+from app.guard.warnings import guard_warnings
+from app.guard.watch import LeakState
 from app.ingest.intake import Intake
 from app.memory import Processes
 from app.models import MapName, MapSizes, Reason, Report, Shape
 from app.sizes import Sizes
+from app.store.current import LiveSettings
 from app.store.rules import MapRule
 from app.store.session import StoreSession
 
@@ -50,11 +55,21 @@ class ProcessStats(Shape):
     rss_bytes: int
 
 
+class LeakStats(Shape):
+    """The state of the process that needs somebody most."""
+
+    state: LeakState
+
+
 class MemoryStats(Shape):
-    """The service's processes, and the limit they share if there is one."""
+    """The service's processes, the limit they share if there is one, and what the guard makes of them."""
 
     processes: list[ProcessStats]
     limit_bytes: int | None
+    level: Level
+    growth_bytes: int
+    growth_threshold_bytes: int
+    leak: LeakStats
 
 
 class CleanupStats(Shape):
@@ -81,13 +96,13 @@ class StatsBoard:
     """Puts the figures of all parts together, for `/stats` and for the log."""
 
     version: str
-    rules: Mapping[MapName, MapRule]
+    live: LiveSettings
     sizes: Sizes
     session: StoreSession
     intake: Intake
     cleanup: Cleanup
     processes: Processes
-    memory_limit_bytes: int | None
+    guard: Guard
     _started: float = field(default_factory=time.monotonic, init=False)
     _standing: dict[str, str] = field(default_factory=dict, init=False)
 
@@ -97,15 +112,9 @@ class StatsBoard:
         return Stats(
             version=self.version,
             uptime_seconds=time.monotonic() - self._started,
-            maps={name: _map_stats(rule, self.sizes.of(name)) for name, rule in self.rules.items()},
+            maps={name: _map_stats(rule, self.sizes.of(name)) for name, rule in self.live.rules.items()},
             ingest=IngestStats(**{name: totals[name] for name in IngestStats.model_fields}),
-            memory=MemoryStats(
-                processes=[
-                    ProcessStats(name=name, pid=pid, rss_bytes=rss)
-                    for name, (pid, rss) in self.processes.read().items()
-                ],
-                limit_bytes=self.memory_limit_bytes,
-            ),
+            memory=self._memory(),
             cleanup=CleanupStats(
                 efficiency_ratio=self.sizes.efficiency_ratio(),
                 last=self.cleanup.last,
@@ -113,10 +122,24 @@ class StatsBoard:
             warnings=list(self._warnings().values()),
         )
 
+    def _memory(self) -> MemoryStats:
+        latest = self.guard.latest
+        return MemoryStats(
+            processes=[
+                ProcessStats(name=name, pid=pid, rss_bytes=rss)
+                for name, (pid, rss) in self.processes.read().items()
+            ],
+            limit_bytes=latest.limit_bytes if latest else None,
+            level=self.guard.level,
+            growth_bytes=growth_bytes(self.guard),
+            growth_threshold_bytes=self.live.settings.leak_growth_bytes,
+            leak=LeakStats(state=state_of(self.guard)),
+        )
+
     def log_stats(self) -> None:
         """The same figures as one log line."""
         totals = self.intake.totals
-        sizes = {f"{name}_entries": self.sizes.of(name).entries for name in self.rules}
+        sizes = {f"{name}_entries": self.sizes.of(name).entries for name in MapName}
         log.info(
             "stats",
             dedup_size=sizes.get("signatures_entries", 0),
@@ -143,14 +166,16 @@ class StatsBoard:
                 "Transactions are answered 503 until it is back."
             )
         for name, sizes in self.sizes.maps.items():
-            rule = self.rules[name]
+            rule = self.live.rules[name]
             if sizes.entries > rule.warn_entries:
                 warnings[f"{name}_size"] = (
                     f"{name} holds {sizes.entries} entries, above its warning size of {rule.warn_entries}; "
                     f"the limit is {rule.limit}. Check the rate of ingest, "
                     f"or raise TIDEGATE_{name.upper()}_WARN_ENTRIES."
                 )
-        return warnings | self._store_warnings()
+        if self.live.ignored is not None:
+            warnings["settings_ignored"] = self.live.ignored
+        return warnings | self._store_warnings() | guard_warnings(self.guard)
 
     def _store_warnings(self) -> dict[str, str]:
         store, warnings = self.sizes.store, {}

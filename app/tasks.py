@@ -14,6 +14,8 @@ log = structlog.get_logger()
 
 LAG_INTERVAL_SECONDS = 0.25
 
+Seconds = float | Callable[[], float]
+
 
 class Tasks:
     """Runs functions over and over, one task each; a round that fails is logged and the next one comes."""
@@ -22,9 +24,13 @@ class Tasks:
         self._metrics = metrics
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
+        self._woken = asyncio.Event()
 
-    def every(self, seconds: float, name: str, work: Callable[[], Awaitable[object]]) -> None:
-        """Run `work` now and then every so many seconds, never two rounds at once."""
+    def every(self, seconds: Seconds, name: str, work: Callable[[], Awaitable[object]]) -> None:
+        """Run `work` now and then every so many seconds, never two rounds at once.
+
+        A function is asked for them after each round, and again when `reconsider` is called.
+        """
         self._metrics.background_task_up.labels(name).set(1)
         self._tasks.append(asyncio.create_task(self._repeat(seconds, name, work), name=name))
 
@@ -35,11 +41,17 @@ class Tasks:
     async def stop(self) -> None:
         """Let every round that runs come to its end, then stop; none is cancelled in a store call."""
         self._stopping.set()
+        self._woken.set()
         await asyncio.gather(*self._tasks)
 
-    async def _repeat(self, seconds: float, name: str, work: Callable[[], Awaitable[object]]) -> None:
+    def reconsider(self) -> None:
+        """Let every task that waits ask again how long."""
+        self._woken.set()
+        self._woken = asyncio.Event()
+
+    async def _repeat(self, seconds: Seconds, name: str, work: Callable[[], Awaitable[object]]) -> None:
         up = self._metrics.background_task_up.labels(name)
-        next_at = time.monotonic()
+        due = time.monotonic()
         while not self._stopping.is_set():
             try:
                 await work()
@@ -49,8 +61,16 @@ class Tasks:
             except Exception:
                 up.set(0)
                 log.exception("background task failed", task=name)
-            next_at = max(next_at + seconds, time.monotonic())
-            await self._pause(next_at - time.monotonic())
+            due = await self._await_next(due, seconds)
+
+    async def _await_next(self, last: float, seconds: Seconds) -> float:
+        """Wait until the round after the one of `last` is due; when that is, should it be late by then now."""
+        ended = time.monotonic()
+        while True:
+            due = max(ended, last + (seconds() if callable(seconds) else seconds))
+            if self._stopping.is_set() or due <= time.monotonic():
+                return due
+            await self._pause(due - time.monotonic())
 
     async def _lag(self) -> None:
         while not self._stopping.is_set():
@@ -61,4 +81,4 @@ class Tasks:
     async def _pause(self, seconds: float) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, seconds)):
-                await self._stopping.wait()
+                await self._woken.wait()

@@ -50,6 +50,7 @@ async def receive_lines(request: Request, runtime: Runtime, limits: ItemLimits) 
     summary, held = Summary(), 0
     try:
         async for judged in _chunks(request, runtime, limits):
+            runtime.check_pressure()
             await runtime.intake.admit_batch(judged, summary, limits.default_source)
             grown = summary.listed_bytes - held
             runtime.body_budget.take(grown)

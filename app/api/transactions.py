@@ -48,6 +48,7 @@ async def post_transactions(
     ] = None,
 ) -> Response:
     """Let each transaction through once: one object, an array, or NDJSON read as it arrives."""
+    runtime.check_pressure()
     limits = _item_limits(request, runtime, source)
     match _media_type(request):
         case "application/json":

@@ -1,4 +1,4 @@
-"""What is done about memory, by the place that grew; each action is followed by a measurement of what came back."""
+"""What is done about memory, by the place that grew; after each action it is measured what came back."""
 
 import asyncio
 import gc

@@ -30,7 +30,8 @@ class GuardCollector(Collector):
         guard, latest = self._guard, self._guard.latest
         yield _single("guard_up", "0 while a reading the guard needs fails", not guard.blind_spots)
         yield _single(
-            "memory_pressure_level", "0 normal, 1 soft (emergency cleanup), 2 hard (ingest refused)",
+            "memory_pressure_level",
+            "0 normal, 1 soft (emergency cleanup), 2 hard (ingest refused)",
             guard.level.number,
         )
         if latest and latest.pressure_bytes is not None:
@@ -42,7 +43,8 @@ class GuardCollector(Collector):
 
     def _trends(self) -> Iterable[Metric]:
         yield _single(
-            "memory_growth_threshold_bytes", "Growth within the leak window that counts as a leak, bytes",
+            "memory_growth_threshold_bytes",
+            "Growth within the leak window that counts as a leak, bytes",
             self._settings().leak_growth_bytes,
         )
         floor = _family("memory_floor_bytes", "Least resident bytes of the latest block of time", "process")
@@ -50,16 +52,15 @@ class GuardCollector(Collector):
             "memory_growth_bytes", "Growth within the leak window, less what is explained, bytes", "process"
         )
         slope = _family(
-            "memory_slope_bytes_per_hour", "Trend of the floors less what is explained, bytes an hour",
+            "memory_slope_bytes_per_hour",
+            "Trend of the floors less what is explained, bytes an hour",
             "process",
         )
         for name, watch in self._guard.watches.items():
             detector = watch.detector
+            floor.add_metric([name], detector.floor_bytes)
             growth.add_metric([name], detector.growth_bytes)
-            if detector.floor_bytes is not None:
-                floor.add_metric([name], detector.floor_bytes)
-            if detector.slope_bytes_per_hour is not None:
-                slope.add_metric([name], detector.slope_bytes_per_hour)
+            slope.add_metric([name], detector.slope_bytes_per_hour)
         yield from (floor, growth, slope)
 
     def _explained(self) -> Metric:

@@ -1,18 +1,16 @@
 """The memory guard: reads, judges, acts; one `tick()` a sample, everything it needs is an argument."""
 
-import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
 from app.guard.actions import Actions, Released
-from app.guard.detector import Detector, DetectorRules, Finding
+from app.guard.detector import Detector, DetectorRules, Finding, Tier
 from app.guard.ladder import Ladder, Level
 from app.guard.readers import Process, Readers, Sample, read
-from app.guard.tiers import Tier
 from app.guard.watch import LeakState, Watch
 from app.metrics import Metrics
 from app.settings import Settings
@@ -35,30 +33,29 @@ class Clock:
     wall_ms: Callable[[], int] = lambda: int(time.time() * 1000)
 
 
+@dataclass
 class Guard:
     """Watches each process for leaks and the whole for its ceiling."""
 
-    def __init__(
-        self,
-        settings: Callable[[], Settings],
-        readers: Readers,
-        actions: Actions,
-        examine: Examine,
-        metrics: Metrics,
-        clock: Clock = Clock(),
-    ) -> None:
-        self._settings, self._readers, self._actions = settings, readers, actions
-        self._examine, self._metrics, self._clock = examine, metrics, clock
-        self._rules = settings()
+    settings: Callable[[], Settings]
+    readers: Readers
+    actions: Actions
+    examine: Examine
+    metrics: Metrics
+    clock: Clock = field(default_factory=Clock)
+    watches: dict[str, Watch] = field(default_factory=dict, init=False)
+    latest: Sample | None = field(default=None, init=False)
+    samples: deque[Sample] = field(default_factory=lambda: deque(maxlen=SAMPLES_KEPT), init=False)
+    refuses_ingest: bool = field(default=False, init=False)
+    """The one flag the request path reads."""
+
+    def __post_init__(self) -> None:
+        self._rules = self.settings()
         self._ladder = Ladder()
         self._relieved_at = float("-inf")
         self._failed_readings: dict[str, int] = {}
-        self.watches = {
-            name: Watch(name, Detector(DetectorRules.of(self._rules)), settings) for name in WATCHED
-        }
-        self.latest: Sample | None = None
-        self.samples: deque[Sample] = deque(maxlen=SAMPLES_KEPT)
-        self.refuses_ingest = False
+        for name in WATCHED:
+            self.watches[name] = Watch(name, Detector(_detector_rules(self._rules)), self.settings)
 
     @property
     def level(self) -> Level:
@@ -73,7 +70,7 @@ class Guard:
     async def tick(self) -> None:
         """Take one sample and do what it asks for."""
         self._follow_settings()
-        sample = read(self._readers, self._clock.monotonic(), self._clock.wall_ms())
+        sample = read(self.readers, self.clock.monotonic(), self.clock.wall_ms())
         self._remember(sample)
         await self._keep_below_ceiling(sample)
         for name, process in sample.processes.items():
@@ -86,11 +83,11 @@ class Guard:
             watch.reset()
 
     def _follow_settings(self) -> None:
-        settings = self._settings()
+        settings = self.settings()
         if settings is not self._rules:
             self._rules = settings
             for watch in self.watches.values():
-                watch.detector.rules = DetectorRules.of(settings)
+                watch.detector.rules = _detector_rules(settings)
 
     def _remember(self, sample: Sample) -> None:
         self.latest = sample
@@ -99,7 +96,7 @@ class Guard:
         failed = {name for name, _ in sample.discarded}
         self._failed_readings = {name: self._failed_readings.get(name, 0) + 1 for name in failed}
         for _, reason in sample.discarded:
-            self._metrics.memory_samples_discarded_total.labels(reason).inc()
+            self.metrics.memory_samples_discarded_total.labels(reason).inc()
 
     async def _keep_below_ceiling(self, sample: Sample) -> None:
         if sample.pressure_bytes is None:
@@ -124,13 +121,13 @@ class Guard:
             await self._relieve(level, is_new=level.number > before.number)
 
     async def _relieve(self, level: Level, is_new: bool) -> None:
-        now = self._clock.monotonic()
+        now = self.clock.monotonic()
         due = now - self._relieved_at >= self._rules.cleanup_interval_seconds
         if is_new:
-            await self._actions.give_back("gate")
+            await self.actions.give_back("gate")
         if is_new or due or level is Level.HARD:
             self._relieved_at = now
-            await self._actions.act("store")
+            await self.actions.act("store")
 
     async def _watch(self, watch: Watch, process: Process, at_seconds: float) -> None:
         resident, explained = process.rss_bytes, sum(process.explained_bytes.values())
@@ -142,7 +139,7 @@ class Guard:
         if finding is None:
             return
         if finding.tier is Tier.DAILY:
-            self._metrics.leak_detections_total.labels(watch.name, finding.tier).inc()
+            self.metrics.leak_detections_total.labels(watch.name, finding.tier).inc()
             log.warning(
                 "slow growth over a day",
                 process=watch.name,
@@ -150,14 +147,24 @@ class Guard:
             )
             return
         watch.suspect(finding)
-        await self._actions.give_back(watch.name)
+        await self.actions.give_back(watch.name)
 
     async def _confirmed(self, watch: Watch, at_seconds: float) -> None:
         finding = watch.finding
         if finding is None:
             return
-        self._metrics.leak_detections_total.labels(watch.name, finding.tier).inc()
+        self.metrics.leak_detections_total.labels(watch.name, finding.tier).inc()
         if watch.may_act():
-            await self._actions.act(watch.name)
+            await self.actions.act(watch.name)
             watch.acted(at_seconds)
-        self._examine(watch.name, finding, self._actions.last.get(watch.name, {}))
+        self.examine(watch.name, finding, self.actions.last.get(watch.name, {}))
+
+
+def _detector_rules(settings: Settings) -> DetectorRules:
+    return DetectorRules(
+        leak_window_seconds=settings.leak_window_seconds,
+        leak_growth_bytes=settings.leak_growth_bytes,
+        leak_warmup_seconds=settings.leak_warmup_seconds,
+        slow_leak_bytes_per_hour=settings.slow_leak_bytes_per_hour,
+        sample_seconds=settings.memory_sample_seconds,
+    )

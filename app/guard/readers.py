@@ -1,4 +1,4 @@
-"""What the guard reads: functions, so that a test feeds numbers; a reading that cannot be true is discarded."""
+"""What the guard reads: functions, so that a test feeds numbers; readings that cannot be true are dropped."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -43,8 +43,8 @@ class Readers:
     """Of each process, the bytes that maps and requests in flight account for, by part."""
     limit: Callable[[], int | None]
     """Bytes the service may hold."""
-    usage: Callable[[], float | None]
-    """Bytes that count against the limit; None: the processes' resident bytes."""
+    usage: Callable[[], float]
+    """Bytes that count against the limit."""
     store: Callable[[], StoreFigures | None]
     """The store's own figures, as last read."""
 
@@ -68,12 +68,11 @@ def read(readers: Readers, at_seconds: float, taken_ms: int) -> Sample:
     processes = _processes(readers, discarded)
     limit = _attempt("limit", readers.limit, discarded)
     usage = _checked("usage", _attempt("usage", readers.usage, discarded), discarded)
-    resident = sum(process.rss_bytes for process in processes.values()) if processes else None
     return Sample(
         at_seconds,
         taken_ms,
         processes,
-        usage if usage is not None else resident,
+        usage,
         limit,
         _attempt("store", readers.store, discarded),
         discarded,
@@ -82,8 +81,11 @@ def read(readers: Readers, at_seconds: float, taken_ms: int) -> Sample:
 
 def _processes(readers: Readers, discarded: list[tuple[str, Discard]]) -> dict[str, Process]:
     explained = _attempt("explained", readers.explained, discarded) or {}
+    found = _attempt("gate", readers.resident, discarded)
+    if found is not None and "gate" not in found:
+        discarded.append(("gate", Discard.UNREADABLE))
     processes = {}
-    for name, (pid, value) in (_attempt("gate", readers.resident, discarded) or {}).items():
+    for name, (pid, value) in (found or {}).items():
         resident = _checked(name, value, discarded)
         if resident is not None:
             processes[name] = Process(

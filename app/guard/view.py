@@ -2,7 +2,6 @@
 
 from typing import Literal
 
-from app.guard.diagnosis import Diagnosis
 from app.guard.guard import Guard
 from app.guard.ladder import Level
 from app.guard.readers import Process, Sample
@@ -22,15 +21,15 @@ _URGENCY = (
 
 
 class ProcessView(Shape):
-    """One process under watch; growth is that of its floors within the leak window, less what is explained."""
+    """One process under watch; growth is that of its floors in the leak window, less what is explained."""
 
     name: str
     pid: int | None
     rss_bytes: int
     explained_bytes: dict[str, int]
-    floor_bytes: int | None
+    floor_bytes: int
     growth_bytes: int
-    slope_bytes_per_hour: float | None
+    slope_bytes_per_hour: float
     state: LeakState
     actions_in_a_row: int
     cooldown_seconds_left: float | None
@@ -69,7 +68,6 @@ class MemoryView(Shape):
     processes: list[ProcessView]
     store: StoreView | None
     samples: list[SampleView]
-    detections: list[Diagnosis]
 
 
 def state_of(guard: Guard) -> LeakState:
@@ -82,13 +80,13 @@ def growth_bytes(guard: Guard) -> int:
     return max((watch.detector.growth_bytes for watch in guard.watches.values()), default=0)
 
 
-def memory_view(guard: Guard, settings: Settings, detections: list[Diagnosis]) -> MemoryView:
+def memory_view(guard: Guard, settings: Settings) -> MemoryView:
     """Everything, from the latest sample."""
     latest = guard.latest
     return MemoryView(
         level=guard.level,
-        pressure_bytes=latest and latest.pressure_bytes,
-        limit_bytes=latest and latest.limit_bytes,
+        pressure_bytes=latest.pressure_bytes if latest else None,
+        limit_bytes=latest.limit_bytes if latest else None,
         refuses_ingest=guard.refuses_ingest,
         state=state_of(guard),
         guard="blind" if guard.blind_spots else "on",
@@ -101,7 +99,6 @@ def memory_view(guard: Guard, settings: Settings, detections: list[Diagnosis]) -
         ],
         store=_store_view(latest) if latest else None,
         samples=[_sample_view(sample) for sample in guard.samples],
-        detections=detections,
     )
 
 
@@ -139,5 +136,5 @@ def _sample_view(sample: Sample) -> SampleView:
         taken_ms=sample.taken_ms,
         rss_bytes={name: process.rss_bytes for name, process in sample.processes.items()},
         pressure_bytes=sample.pressure_bytes,
-        store_used_bytes=sample.store and sample.store.used_bytes,
+        store_used_bytes=sample.store.used_bytes if sample.store else None,
     )

@@ -5,8 +5,7 @@ from enum import StrEnum
 
 import structlog
 
-from app.guard.detector import Detector, Finding
-from app.guard.tiers import Tier
+from app.guard.detector import Detector, Finding, Tier
 from app.settings import Settings
 
 log = structlog.get_logger()
@@ -57,9 +56,9 @@ class Watch:
     def is_confirmed(self, at_seconds: float, resident_bytes: int, explained_bytes: int) -> bool:
         """Whether the growth is still there after what could be given back was; else back to ok."""
         finding = self.finding
-        if finding and self.detector.still_growing(at_seconds, resident_bytes, explained_bytes, finding):
+        if finding and self.detector.confirm(at_seconds, resident_bytes, explained_bytes, finding):
             return True
-        self.detector.restart()
+        self.finding = None
         self._enter(LeakState.OK, why="the growth was given back")
         return False
 

@@ -1,20 +1,26 @@
 """The open connections of clients: how many, and dropping those that do nothing."""
 
+import asyncio
 from collections.abc import Collection
 
 from app.http.protocol import BoundedProtocol
 
 
 class ClientConnections:
-    """A view of the server's own set of connections."""
+    """A view of the server's own set of connections; without a server there are none."""
 
-    def __init__(self, connections: Collection[BoundedProtocol]) -> None:
-        self._connections = connections
+    def __init__(self) -> None:
+        self._connections: Collection[asyncio.Protocol] = ()
 
     def __len__(self) -> int:
         return len(self._connections)
 
+    def follow(self, connections: Collection[asyncio.Protocol]) -> None:
+        """Look at this set from now on."""
+        self._connections = connections
+
     def drop_idle(self) -> None:
         """Close those between two requests; their clients connect again."""
         for connection in list(self._connections):
-            connection.drop_if_idle()
+            if isinstance(connection, BoundedProtocol):
+                connection.drop_if_idle()

@@ -3,16 +3,14 @@
 import asyncio
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import msgspec
 
 from app.errors import StoreUnreachable
 from app.models import MapName, MapSizes, Reason, Sighting
-from app.settings import Settings
 from app.store import partitions
-from app.store.rules import packed_rules
+from app.store.current import Layout, LiveSettings
 from app.store.session import StoreSession
 
 REFUSED = 0xFFFFFFFF
@@ -40,7 +38,7 @@ class Order(NamedTuple):
     """What a cleanup of one map is to remove, and how much of it in one step."""
 
     map_name: MapName
-    retention_seconds: float
+    is_emergency: bool
     reason: Reason
     most_buckets: int
     dry_run: bool
@@ -56,21 +54,14 @@ class Step(NamedTuple):
     more: bool
 
 
-@dataclass(frozen=True)
-class Layout:
-    """The partitions of the store that answers now, and the rules as their scripts take them."""
-
-    prefixes: tuple[str, ...]
-    rules: bytes
-
-
 class Maps:
     """Script calls on the partitions of one store."""
 
-    def __init__(self, session: StoreSession, settings: Settings) -> None:
+    def __init__(self, session: StoreSession, live: LiveSettings) -> None:
         self._session = session
+        self._live = live
         self.is_full = False  # as the last reading of sizes found it
-        self._layouts = {is_cluster: _layout(settings, is_cluster) for is_cluster in (False, True)}
+        self.stored_settings: bytes | None = None  # the same; b"" when there is something else in their place
 
     @property
     def layout(self) -> Layout:
@@ -81,7 +72,7 @@ class Maps:
         """
         if self._session.server is None:
             raise StoreUnreachable("not connected yet")
-        return self._layouts[self._session.server.is_cluster]
+        return self._live.layout(self._session.server.is_cluster)
 
     def partition_of(self, digest: bytes) -> str:
         """The key prefix under which a signature's hash lives."""
@@ -110,14 +101,28 @@ class Maps:
         calls = (self._session.run_unguarded("sizes", prefix, [layout.rules]) for prefix in layout.prefixes)
         answers = await asyncio.gather(*calls)
         self.is_full = any(is_full for _, is_full, *_ in answers)
+        self.stored_settings = answers[0][2]
         return _combined(answers)
+
+    async def read_settings(self) -> bytes | None:
+        """The settings changed at run time as they are stored now; b"" for what cannot be settings."""
+        layout = self.layout
+        _, stored = await self._session.run("settings", layout.prefixes[0], [layout.rules])
+        return stored  # type: ignore[no-any-return]  # a script's reply
+
+    async def replace_settings(self, read: bytes | None, new: bytes) -> bool:
+        """Store others, unless what is stored is no longer what was read."""
+        layout = self.layout
+        args = [layout.rules, read or b"", new]
+        is_stored, _ = await self._session.run("settings", layout.prefixes[0], args)
+        return bool(is_stored)
 
     async def cleanup_step(self, prefix: str, order: Order) -> Step:
         """Carry out one bounded step of an order on one partition."""
         args: list[bytes | str | int] = [
             self.layout.rules,
             order.map_name,
-            round(order.retention_seconds * 1000),
+            int(order.is_emergency),
             order.reason,
             order.most_buckets,
             int(order.dry_run),
@@ -138,11 +143,6 @@ class Maps:
         return Ages(now_ms, struct.unpack(f">{len(hashes)}I", packed))
 
 
-def _layout(settings: Settings, is_cluster: bool) -> Layout:
-    prefixes = partitions.partition_prefixes(settings.store_prefix, is_cluster)
-    return Layout(prefixes, packed_rules(settings, len(prefixes)))
-
-
 def _sightings(flat: list[Any], first_seen_ms: int) -> list[Sighting]:
     """The first sighting of each source since the acceptance, soonest first."""
     first: dict[str, int] = {}
@@ -157,7 +157,7 @@ def _sightings(flat: list[Any], first_seen_ms: int) -> list[Sighting]:
 
 def _combined(answers: Sequence[list[Any]]) -> dict[MapName, MapSizes]:
     sizes: dict[MapName, list[MapSizes]] = {name: [] for name in MapName}
-    for now_ms, _, *rest in answers:
+    for now_ms, _, _, *rest in answers:
         for name, oldest_id, ledger in zip(rest[::3], rest[1::3], rest[2::3], strict=True):
             age = max(0, now_ms - oldest_id) / 1000 if oldest_id else None
             sizes[MapName(name.decode())].append(_map_sizes(ledger, age))

@@ -10,6 +10,9 @@ from app.store.partitions import CLUSTER_PARTITIONS
 
 UNLIMITED = 2**53
 LEDGER_EXPIRY_SECONDS = 8 * 24 * 3600
+SETTINGS_EXPIRY_SECONDS = 30 * 24 * 3600
+# Gates of several versions may share a store; they follow one another's rules while this is the same.
+RULES_FORMAT = 1
 BUCKETS_A_LIMIT = 16
 FLUSH_MAX_ITEMS = 1000
 
@@ -73,13 +76,16 @@ def flush_max_items(settings: Settings) -> int:
     return max(1, min(FLUSH_MAX_ITEMS, min(limits) // CLUSTER_PARTITIONS))
 
 
-def packed_rules(settings: Settings, partitions: int) -> bytes:
+def packed_rules(settings: Settings, partitions: int, version: int = 0) -> bytes:
     """ARGV[1] of every script, as msgpack: all times in milliseconds."""
     return msgspec.msgpack.encode(
         {
+            "format": RULES_FORMAT,
+            "version": version,
             "window": _milliseconds(settings.dedup_window_seconds),
             "sources": settings.max_sources,
             "ledger_expiry": _milliseconds(LEDGER_EXPIRY_SECONDS),
+            "settings_expiry": _milliseconds(SETTINGS_EXPIRY_SECONDS),
             "maps": {name: _packed(rule, partitions) for name, rule in map_rules(settings).items()},
         }
     )
@@ -91,6 +97,7 @@ def _packed(rule: MapRule, partitions: int) -> dict[str, int]:
     buckets = 1 if rule.refuses_at_limit else BUCKETS_A_LIMIT
     return {
         "retention": _milliseconds(rule.retention_seconds),
+        "emergency": _milliseconds(rule.emergency_retention_seconds),
         "width": max(1, _milliseconds(rule.retention_seconds) // rule.buckets_a_retention),
         "interval": _milliseconds(rule.interval_seconds),
         "limit": limit,

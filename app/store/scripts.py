@@ -1,12 +1,22 @@
-"""Reads the Lua scripts; each gets `prelude.lua` in front."""
+"""Reads the Lua scripts; each gets `prelude.lua` in front, and the other parts it calls."""
 
 from importlib.resources import files
 
 from app.metrics import STORE_SCRIPTS
 
+_PARTS = {
+    "observe": ("sightings",),
+    "claim": ("sightings",),
+    "sizes": ("stored",),
+    "settings": ("stored",),
+}
+
 
 def load_scripts() -> dict[str, str]:
     """The full text of each script by its name."""
     folder = files("app.store") / "lua"
-    prelude = (folder / "prelude.lua").read_text()
-    return {name: prelude + (folder / f"{name}.lua").read_text() for name in STORE_SCRIPTS}
+
+    def text(*names: str) -> str:
+        return "".join((folder / f"{name}.lua").read_text() for name in names)
+
+    return {name: text("prelude", *_PARTS.get(name, ()), name) for name in STORE_SCRIPTS}

@@ -10,7 +10,7 @@ MIB = 1024 * 1024
 
 def readers(
     resident: Callable[[], dict[str, tuple[int | None, float]]] = lambda: {"gate": (7, 60.0 * MIB)},
-    usage: Callable[[], float | None] = lambda: None,
+    usage: Callable[[], float] = lambda: 60.0 * MIB,
     limit: Callable[[], int | None] = lambda: 200 * MIB,
 ) -> Readers:
     return Readers(
@@ -32,12 +32,6 @@ def test_a_sample_holds_what_was_read() -> None:
     assert sample.processes["gate"].explained_bytes == {"in_flight": MIB}
     assert (sample.at_seconds, sample.taken_ms, sample.limit_bytes) == (12.0, 1000, 200 * MIB)
     assert sample.discarded == []
-
-
-def test_pressure_is_the_groups_usage_or_else_what_the_processes_hold_together() -> None:
-    both = {"gate": (7, 60.0 * MIB), "store": (8, 20.0 * MIB)}
-    assert read(readers(lambda: dict(both)), 0, 0).pressure_bytes == 80 * MIB
-    assert read(readers(usage=lambda: 100.0 * MIB), 0, 0).pressure_bytes == 100 * MIB
 
 
 @pytest.mark.parametrize(
@@ -62,8 +56,5 @@ def test_a_reader_that_fails_costs_only_its_own_figures() -> None:
     assert sample.discarded == [("limit", Discard.UNREADABLE), ("usage", Discard.UNREADABLE)]
 
 
-def test_when_no_process_can_be_read_there_is_no_pressure_to_judge() -> None:
-    def resident() -> dict[str, tuple[int | None, float]]:
-        raise OSError
-
-    assert read(readers(resident), 0, 0).pressure_bytes is None
+def test_a_gate_that_cannot_see_itself_says_so() -> None:
+    assert read(readers(lambda: {"store": (8, 5.0)}), 0, 0).discarded == [("gate", Discard.UNREADABLE)]

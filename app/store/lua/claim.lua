@@ -16,7 +16,7 @@ local signatures, transactions = open_map('signatures'), open_map('transactions'
 sweep_due(signatures, now)
 sweep_due(transactions, now)
 
-local ages = ages_in_window(signatures, hashes, now)
+local ages, longest_window = ages_in_window(signatures, hashes, now)
 local room = signatures.rule.limit - signatures.entries
 local codes, accepted, seen, claimed = {}, {}, {}, {}
 for i = 1, #hashes do
@@ -55,7 +55,8 @@ if #accepted > 0 then
   book(transactions, bucket, added, bytes)
   redis.call('HSET', key('signatures', id_text(signature_bucket.id)), unpack(acceptances))
   book(signatures, signature_bucket, #accepted, #accepted * (16 + #offset))
-  redis.call('HSET', signatures.ledger, 'clock', id_text(now))
+  local hold_now = math.max(longest_window, signature_bucket.keep)
+  redis.call('HSET', signatures.ledger, 'clock', id_text(now), 'hold', id_text(hold_now))
 end
 observe(hashes, seen, ages, marks_by_item(), now)
 return {now, pack_codes(codes)}

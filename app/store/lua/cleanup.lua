@@ -3,18 +3,19 @@
 -- A periodic step also reports what sweeps have removed since the last periodic report, so that the sum
 -- of all reports is the ledger's total.
 --
--- ARGV: rules, map, retention in milliseconds, reason, most, "1" for a dry run, "1" for periodic.
+-- ARGV: rules, map, "1" for an emergency, reason, most, "1" for a dry run, "1" for periodic.
 -- Returns {before, removed, after, 1 when more is due}.
 
 local now = server_ms()
 local map = open_map(ARGV[2])
-local retention, reason, most = tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
+local retention = ARGV[3] == '1' and map.rule.emergency or map.rule.retention
+local reason, most = ARGV[4], tonumber(ARGV[5])
 local before = map.entries
 
 if ARGV[6] == '1' then
   local due = 0
   for _, bucket in ipairs(live_buckets(map)) do
-    if is_due(bucket, retention, now) then due = due + bucket.entries end
+    if is_due(map, bucket, retention, now) then due = due + bucket.entries end
   end
   return {before, due, before - due, 0}
 end

@@ -1,0 +1,71 @@
+"""Puts the guard together for a running gate: what it reads, and what it can do."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from app.cgroup import Cgroup, find_cgroup
+from app.cleanup import Cleanup
+from app.guard.actions import Actions
+from app.guard.guard import Examine, Guard
+from app.guard.readers import Readers
+from app.memory import Processes
+from app.metrics import Metrics
+from app.models import Mode, Trigger
+from app.settings import Settings
+from app.sizes import Sizes
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the guard needs of the gate; `in_flight` bytes are those of bodies and of queued transactions."""
+
+    settings: Callable[[], Settings]
+    processes: Processes
+    sizes: Sizes
+    cleanup: Cleanup
+    metrics: Metrics
+    in_flight: Callable[[], int]
+    shrink: Callable[[], None]
+    examine: Examine
+
+
+def build_guard(around: Surroundings) -> Guard:
+    """A guard that reads this machine."""
+    cgroup = find_cgroup()
+    readers = Readers(
+        resident=lambda: _resident(around),
+        explained=lambda: {"gate": {"in_flight": around.in_flight()}, "store": _maps(around.sizes)},
+        limit=lambda: _limit_bytes(around.settings(), cgroup),
+        usage=lambda: _usage_bytes(around, cgroup),
+        store=lambda: around.sizes.store,
+    )
+    actions = Actions(
+        around.metrics,
+        resident_bytes=lambda process: round(_resident(around).get(process, (None, 0))[1]),
+        emergency_cleanup=lambda: around.cleanup.run(Trigger.EMERGENCY, Mode.EMERGENCY),
+        shrink=around.shrink,
+    )
+    return Guard(around.settings, readers, actions, around.examine, around.metrics)
+
+
+def _resident(around: Surroundings) -> Mapping[str, tuple[int | None, float]]:
+    """Of a store that is not ours, what it uses by its own figures: its process may be on another machine."""
+    found: dict[str, tuple[int | None, float]] = dict(around.processes.read())
+    if "store" not in found and around.sizes.store is not None:
+        found["store"] = (None, around.sizes.store.used_bytes)
+    return found
+
+
+def _limit_bytes(settings: Settings, cgroup: Cgroup | None) -> int | None:
+    return settings.memory_limit_bytes or (cgroup.limit_bytes if cgroup else None)
+
+
+def _usage_bytes(around: Surroundings, cgroup: Cgroup | None) -> float:
+    """A limit of the group is compared with what counts against it; one by setting with our processes."""
+    if cgroup is not None and around.settings().memory_limit_bytes is None:
+        return cgroup.usage_bytes()
+    return sum(resident for _, resident in around.processes.rss.values())
+
+
+def _maps(sizes: Sizes) -> dict[str, int]:
+    return {"maps": sum(size.bytes for size in sizes.maps.values())}
