@@ -79,7 +79,7 @@ class GatesAgainstDict(RuleBasedStateMachine):
     @rule(mode=st.sampled_from(Mode), trigger=st.sampled_from(Trigger), dry_run=st.booleans())
     def clean_up(self, mode: Mode, trigger: Trigger, dry_run: bool) -> None:
         maps = self.gates[0].maps
-        cleanup = Cleanup(maps, map_rules(self.settings), Metrics(64, "test"), lambda: 0)
+        cleanup = Cleanup(maps, Metrics(64, "test"), lambda: 0)
         report = self.runner.run(cleanup.run(trigger, mode, dry_run=dry_run))
         assert all(change.before - change.removed == change.after for change in report.maps.values())
         self.cut = self.cut or (mode is Mode.EMERGENCY and not dry_run)

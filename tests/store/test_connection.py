@@ -18,6 +18,7 @@ from app.metrics import Metrics
 from app.settings import Settings
 from app.store import connection
 from app.store.connection import normal_url, safe_url
+from app.store.current import LiveSettings
 from app.store.maps import Maps
 from app.store.session import StoreSession
 from tests.conftest import MakeSettings
@@ -35,7 +36,7 @@ async def _accepts(url: str) -> bool:
 async def _down_reason(url: str) -> Exception | None:
     settings = Settings(store_url=url, store_deadline_seconds=0.3)
     session = StoreSession(url, 0.3, Metrics(64, "test"))
-    await session.probe(Maps(session, settings).sizes)
+    await session.probe(Maps(session, LiveSettings(settings)).sizes)
     await session.close()
     return session.down_reason
 

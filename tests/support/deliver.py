@@ -8,6 +8,7 @@ from app.ingest.pipeline import Pipeline
 from app.metrics import Metrics
 from app.models import Transaction
 from app.settings import Settings
+from app.store.current import LiveSettings
 from app.store.maps import Maps
 from app.store.session import StoreSession
 
@@ -25,7 +26,7 @@ async def connected_gate(settings: Settings) -> Gate:
     """A gate without background tasks: nothing happens but what the test does."""
     metrics = Metrics(settings.max_sources, "test")
     session = StoreSession(str(settings.store_url), settings.store_deadline_seconds, metrics)
-    maps = Maps(session, settings)
+    maps = Maps(session, LiveSettings(settings))
     await session.probe(maps.sizes)
     assert session.is_up, session.down_reason
     return Gate(session, maps, Pipeline(maps, metrics))
