@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from starlette.routing import Route
 
-from app.api import memory, operations, problems, transactions
+from app.api import alerts, memory, operations, problems, transactions
 from app.api.middleware import FrontMiddleware
 from app.runtime import Runtime
 
-ROUTERS = (transactions.router, operations.router, memory.router)
+ROUTERS = (transactions.router, operations.router, memory.router, alerts.router)
 
 
 def routes() -> list[Route]:

@@ -12,6 +12,7 @@ STORE_SCRIPTS = ("observe", "claim", "lookup", "sizes", "cleanup", "settings")
 PROCESSES = ("gate", "store")
 LEAK_TIERS = ("rule", "fast", "slow", "daily")
 GUARD_ACTIONS = (("gate", "gc"), ("gate", "trim"), ("gate", "shrink"), ("store", "emergency_cleanup"))
+FIRING_ACTIONS = ("cleanup", "ignored", "duplicate", "cooldown", "invalid")
 DISCARD_REASONS = ("negative", "huge", "not_a_number", "unreadable")
 SIZE_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
 SECONDS_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
@@ -123,6 +124,11 @@ class Metrics:
         self.http_requests_in_flight = self._gauge("http_requests_in_flight", "Requests under way")
 
     def _service(self, version: str) -> None:
+        self.alerts_received_total = self._counter(
+            "alerts_received", "Alerts received, by what was done about each", "status", "action"
+        )
+        _start(self.alerts_received_total, *(("firing", action) for action in FIRING_ACTIONS))
+        _start(self.alerts_received_total, ("resolved", "resolved"), ("unknown", "invalid"))
         self.background_task_up = self._gauge(
             "background_task_up", "1 while the task's last round succeeded", "task"
         )

@@ -3,6 +3,7 @@
 from contextlib import suppress
 from importlib.metadata import version
 
+from app.alerts.desk import AlertDesk
 from app.auth import Access
 from app.cleanup import Cleanup
 from app.collector import FiguresCollector
@@ -68,6 +69,12 @@ class Runtime:
         self.lookup = Lookup(maps)
         self.sizes = Sizes(maps, self.session)
         self.cleanup = Cleanup(maps, self.metrics, processes.total_bytes)
+        self.alerts = AlertDesk(
+            self.cleanup,
+            self.metrics,
+            lambda: self.session.down_reason,
+            lambda: self.settings.alert_cooldown_seconds,
+        )
         self.guard = build_guard(
             Surroundings(
                 settings=lambda: self.settings,
@@ -119,6 +126,7 @@ class Runtime:
         self.is_stopping = True
         await self.coalescer.close()
         await self._tasks.stop()
+        await self.alerts.close()
         await self.session.close()
         if self._embedded is not None:
             await self._embedded.stop()

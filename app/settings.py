@@ -187,6 +187,12 @@ class Settings(BaseSettings):
         le=86400,
         description="After an action before the next one, seconds; doubles while growth goes on.",
     )
+    alert_cooldown_seconds: float = Field(
+        120,
+        ge=1,
+        le=86400,
+        description="After a cleanup for an alert, before the same is done for another, seconds.",
+    )
     diagnosis_dir: Path | None = Field(
         None, description="Folder for diagnoses; unset: a private one among the temporary files."
     )

@@ -82,6 +82,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "diagnosis_dir",
         "diagnoses_kept",
     ),
+    "Alerts": ("alert_cooldown_seconds",),
 }
 
 

@@ -124,4 +124,43 @@ LOOKUP_RESPONSES: Responses = {
     **problems(s401="No valid token", s404="Not kept", s422="Not a signature"),
     **STORE_DOWN,
 }
+ALERT_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["version", "alerts"],
+                    "properties": {
+                        "version": {"enum": ["4", "1"], "description": "4 of Alertmanager, 1 of Grafana."},
+                        "alerts": {
+                            "type": "array",
+                            "maxItems": 2000,
+                            "items": {
+                                "type": "object",
+                                "required": ["status", "labels", "startsAt", "fingerprint"],
+                                "properties": {
+                                    "status": {"enum": ["firing", "resolved"]},
+                                    "labels": {"type": "object", "additionalProperties": {"type": "string"}},
+                                    "startsAt": {"type": "string", "format": "date-time"},
+                                    "fingerprint": {"type": "string", "pattern": "^[!-~]{1,64}$"},
+                                },
+                            },
+                        },
+                    },
+                }
+            }
+        },
+    }
+}
+ALERT_RESPONSES: Responses = problems(
+    s400="Not JSON, not gzip, or cut off",
+    s401="No valid token",
+    s408="The body did not come in time",
+    s413="The body or the number of alerts is past its limit",
+    s415="Media type or coding not supported",
+    s422="Not a webhook of a version that is understood",
+    s503="A cleanup is asked for and the store is down; nothing was taken in: send it again.",
+)
 ADMIN_RESPONSES: Responses = {**problems(s401="No valid token", s422="Unknown map or flag"), **STORE_DOWN}

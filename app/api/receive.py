@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,7 +12,7 @@ from fastapi.responses import Response
 from starlette.requests import ClientDisconnect
 
 from app.api.problems import problem_of
-from app.errors import BodyTooLarge, HttpError, InvalidRequest, MalformedBody
+from app.errors import BodyTooLarge, HttpError, InvalidRequest, MalformedBody, UnsupportedMedia
 from app.ingest.body import Inflater, LineSplitter, bounded, inflater_for, pieces
 from app.ingest.decode import InvalidItem, ItemLimits, Judged, judge_item
 from app.ingest.intake import Summary
@@ -22,19 +23,37 @@ LARGE_BODY_BYTES = 4 * 1024 * 1024
 COLLECT_AFTER_SECONDS = 0.05
 
 
+def media_type(request: Request) -> str:
+    """The media type of the body, in lower case.
+
+    Raises:
+        UnsupportedMedia: its charset is not UTF-8.
+    """
+    media, _, parameters = request.headers.get("content-type", "").lower().partition(";")
+    charset = re.search(r'charset="?([^";\s]+)', parameters)
+    if charset and charset[1] not in ("utf-8", "utf8"):
+        raise UnsupportedMedia(f"charset {charset[1]!r}: JSON is UTF-8 (RFC 8259)")
+    return media.strip()
+
+
 @asynccontextmanager
-async def read_json(request: Request, runtime: Runtime) -> AsyncIterator[bytes]:
+async def read_json(
+    request: Request, runtime: Runtime, most_bytes: int | None = None
+) -> AsyncIterator[bytes]:
     """The whole body, inflated; it counts against the budget of bodies until it is answered.
+
+    `most_bytes` replaces the limits of transactions, sent and inflated.
 
     Raises:
         BodyTooLarge: by its Content-Length, while it is read, or while it is inflated.
         Overloaded: the budget is used up.
     """
-    limit = runtime.settings.max_body_bytes
+    limit = most_bytes or runtime.settings.max_body_bytes
     _check_length(request, limit)
     budget, body = runtime.body_budget, bytearray()
+    inflater = _inflater(request, most_bytes or runtime.settings.max_inflated_bytes)
     try:
-        async for piece in pieces(bounded(_stream(request), limit), _inflater(request, runtime)):
+        async for piece in pieces(bounded(_stream(request), limit), inflater):
             budget.take(len(piece))
             body += piece
         yield bytes(body)
@@ -69,7 +88,8 @@ async def _chunks(request: Request, runtime: Runtime, limits: ItemLimits) -> Asy
     """The lines that ended in each piece of the body, judged; never waits for more than has come."""
     splitter, budget, held = LineSplitter(limits.max_item_bytes), runtime.body_budget, 0
     try:
-        async for piece in pieces(_stream(request), _inflater(request, runtime)):
+        inflater = _inflater(request, runtime.settings.max_inflated_bytes)
+        async for piece in pieces(_stream(request), inflater):
             budget.take(len(piece))
             held += len(piece)
             lines = splitter.feed(piece)
@@ -91,8 +111,8 @@ def _judge_line(line: bytes | int, limits: ItemLimits) -> Judged:
     return judge_item(line, limits)
 
 
-def _inflater(request: Request, runtime: Runtime) -> Inflater | None:
-    return inflater_for(request.headers.get("content-encoding", ""), runtime.settings.max_inflated_bytes)
+def _inflater(request: Request, limit: int) -> Inflater | None:
+    return inflater_for(request.headers.get("content-encoding", ""), limit)
 
 
 def _check_length(request: Request, limit: int) -> None:

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from app.api import documents
 from app.api.dependencies import IngestToken, LookupToken, RuntimeDep
 from app.api.problems import problem_of
-from app.api.receive import read_json, receive_lines
+from app.api.receive import media_type, read_json, receive_lines
 from app.errors import InvalidRequest, UnsupportedMedia
 from app.ingest.decode import InvalidItem, ItemLimits, Judged, array_items, decode_item, is_array, judge_item
 from app.ingest.intake import Summary
@@ -50,7 +50,7 @@ async def post_transactions(
     """Let each transaction through once: one object, an array, or NDJSON read as it arrives."""
     runtime.check_pressure()
     limits = _item_limits(request, runtime, source)
-    match _media_type(request):
+    match media_type(request):
         case "application/json":
             return await _post_json(request, runtime, limits)
         case "application/x-ndjson":
@@ -121,14 +121,6 @@ def _item_limits(request: Request, runtime: Runtime, source: str | None) -> Item
     if not _SOURCE.match(source):
         raise InvalidRequest("X-Source: 1 to 64 of A-Z a-z 0-9 . _ : -")
     return ItemLimits(runtime.settings.max_payload_bytes, runtime.settings.max_payload_depth, source)
-
-
-def _media_type(request: Request) -> str:
-    media, _, parameters = request.headers.get("content-type", "").lower().partition(";")
-    charset = re.search(r'charset="?([^";\s]+)', parameters)
-    if charset and charset[1] not in ("utf-8", "utf8"):
-        raise UnsupportedMedia(f"charset {charset[1]!r}: JSON is UTF-8 (RFC 8259)")
-    return media.strip()
 
 
 def _json(document: object) -> Response:

@@ -1,4 +1,4 @@
-"""Real Prometheus and Alertmanager for tests, on free loopback ports, data in temporary folders, always stopped.
+"""Real Prometheus and Alertmanager for tests: free loopback ports, temporary folders, always stopped.
 
 Start them from the main thread, as the stores in `servers.py`: Linux kills them when that thread ends.
 """

@@ -1,0 +1,58 @@
+"""What was done on behalf of alerts not long ago, so that it is not done again."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import NamedTuple
+
+from app.alerts.webhook import Identity
+from app.models import MapName, Mode
+
+IDENTITIES_KEPT = 1_000
+
+
+class Order(NamedTuple):
+    """A cleanup that an alert asks for."""
+
+    identity: Identity
+    mode: Mode
+    maps: frozenset[MapName]
+
+
+class Cooldown:
+    """One action a map and mode, and one a firing, until the cooldown has passed."""
+
+    def __init__(self, seconds: Callable[[], float], clock: Callable[[], float]) -> None:
+        self._seconds, self._clock = seconds, clock
+        self._acted_at: dict[tuple[MapName, Mode], float] = {}
+        self._identities: OrderedDict[Identity, float] = OrderedDict()
+
+    def knows(self, identity: Identity) -> bool:
+        """Whether this firing was acted on within the cooldown."""
+        return self._is_recent(self._identities.get(identity))
+
+    def due(self, mode: Mode, maps: frozenset[MapName]) -> frozenset[MapName]:
+        """Those of the maps that may be cleaned up now; an emergency run has done a normal one's work."""
+        covering = {mode, Mode.EMERGENCY}
+        return frozenset(
+            name
+            for name in maps
+            if not any(self._is_recent(self._acted_at.get((name, kind))) for kind in covering)
+        )
+
+    def begin(self, order: Order) -> None:
+        """Note that this is being done."""
+        now = self._clock()
+        self._acted_at |= {(name, order.mode): now for name in order.maps}
+        self._identities[order.identity] = now
+        self._identities.move_to_end(order.identity)
+        if len(self._identities) > IDENTITIES_KEPT:
+            self._identities.popitem(last=False)
+
+    def cancel(self, order: Order) -> None:
+        """It could not be done: the next delivery may try again."""
+        for name in order.maps:
+            self._acted_at.pop((name, order.mode), None)
+        self._identities.pop(order.identity, None)
+
+    def _is_recent(self, at: float | None) -> bool:
+        return at is not None and self._clock() - at < self._seconds()

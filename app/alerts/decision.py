@@ -1,0 +1,52 @@
+"""What one alert gets: a cleanup, or the reason why not. Decides only; nothing is begun here."""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+from app.alerts.cooldown import Cooldown, Order
+from app.alerts.webhook import Alert, InvalidAlert
+from app.models import MapName
+
+
+class Action(StrEnum):
+    """What became of one alert."""
+
+    CLEANUP = "cleanup"
+    IGNORED = "ignored"
+    DUPLICATE = "duplicate"
+    COOLDOWN = "cooldown"
+    RESOLVED = "resolved"
+    INVALID = "invalid"
+
+
+class Decision(NamedTuple):
+    """What becomes of an alert and why; `order` is there when a cleanup is to be run."""
+
+    action: Action
+    detail: str
+    order: Order | None = None
+
+
+def decide(alert: Alert | InvalidAlert, cooldown: Cooldown) -> Decision:
+    """Decide on one alert, as things stand now."""
+    if isinstance(alert, InvalidAlert):
+        return Decision(Action.INVALID, str(alert))
+    if alert.status == "resolved":
+        return Decision(Action.RESOLVED, "noted")
+    if not alert.asks_for_cleanup:
+        return Decision(Action.IGNORED, 'it has no label action="cleanup"')
+    return _decide_on_cleanup(alert, cooldown)
+
+
+def _decide_on_cleanup(alert: Alert, cooldown: Cooldown) -> Decision:
+    try:
+        mode, maps = alert.wanted()
+    except InvalidAlert as error:
+        return Decision(Action.INVALID, str(error))
+    if cooldown.knows(alert.identity):
+        return Decision(Action.DUPLICATE, "this firing was acted on already; again after the cooldown")
+    due = cooldown.due(mode, maps)
+    if not due:
+        return Decision(Action.COOLDOWN, "an alert had this done already; again after the cooldown")
+    names = ", ".join(name for name in MapName if name in due)
+    return Decision(Action.CLEANUP, f"{mode} cleanup of {names}", Order(alert.identity, mode, due))

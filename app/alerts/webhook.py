@@ -1,0 +1,120 @@
+"""From the body of a webhook to alerts, each judged by itself.
+
+Alertmanager's payload is version 4; Grafana sends the same with members of its own, as version 1. What is not
+named here is passed over.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+
+from app.errors import BodyTooLarge, InvalidRequest, MalformedBody
+from app.ingest.decode import array_items
+from app.models import MapName, Mode
+
+MAX_ALERTS = 2_000
+SHOWN_CHARACTERS = 128
+
+Identity = tuple[str, datetime]
+
+
+class Alert(msgspec.Struct, frozen=True):
+    """One alert as delivered, of it what is needed to act."""
+
+    status: Literal["firing", "resolved"]
+    labels: dict[str, str]
+    fingerprint: Annotated[str, msgspec.Meta(pattern=r"^[!-~]{1,64}\Z")]
+    starts_at: Annotated[datetime, msgspec.Meta(tz=True)] = msgspec.field(name="startsAt")
+
+    @property
+    def identity(self) -> Identity:
+        """The same for every delivery of one firing."""
+        return self.fingerprint, self.starts_at
+
+    @property
+    def name(self) -> str:
+        """Its `alertname`, fit to be shown."""
+        return shown(self.labels.get("alertname", ""))
+
+    @property
+    def asks_for_cleanup(self) -> bool:
+        """Whether its labels ask the gate to act."""
+        return self.labels.get("action") == "cleanup"
+
+    def wanted(self) -> tuple[Mode, frozenset[MapName]]:
+        """What the labels `mode` and `map` ask for: without them an emergency cleanup of all maps.
+
+        Raises:
+            InvalidAlert: one of them has a value that is none of ours.
+        """
+        mode = self._label("mode", tuple(Mode)) or Mode.EMERGENCY
+        name = self._label("map", tuple(MapName))
+        return Mode(mode), frozenset({MapName(name)} if name else MapName)
+
+    def _label(self, label: str, allowed: Sequence[str]) -> str:
+        value = self.labels.get(label, "")
+        if value and value not in allowed:
+            raise InvalidAlert(f"label {label}: '{shown(value)}' is not one of {', '.join(allowed)}")
+        return value
+
+
+class InvalidAlert(ValueError):
+    """One alert cannot be acted on; `str()` says what is wrong with it."""
+
+
+class _Webhook(msgspec.Struct):
+    version: Literal["4", "1"]
+    alerts: msgspec.Raw
+
+
+_webhook_decoder = msgspec.json.Decoder(_Webhook)
+_alert_decoder = msgspec.json.Decoder(Alert)
+
+
+def decode_webhook(body: bytes) -> Sequence[msgspec.Raw | bytes]:
+    """The alerts of a webhook, each as it stands.
+
+    Raises:
+        MalformedBody: not JSON.
+        InvalidRequest: JSON, but no webhook of a version that is understood.
+        BodyTooLarge: more than 2,000 alerts.
+    """
+    if not body.strip():
+        raise MalformedBody("the body is empty; send an Alertmanager webhook, version 4")
+    try:
+        body.decode()
+        alerts = bytes(_webhook_decoder.decode(body).alerts)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(f"not an Alertmanager webhook of version 4: {error}") from None
+    except RecursionError:
+        raise MalformedBody("JSON is nested too deeply") from None
+    except ValueError as error:
+        raise MalformedBody(f"the body is not JSON: {error}") from None
+    if not alerts.startswith(b"["):
+        raise InvalidRequest("not an Alertmanager webhook of version 4: `alerts` is not an array")
+    try:
+        return array_items(alerts, MAX_ALERTS)
+    except BodyTooLarge:
+        raise BodyTooLarge(f"more than {MAX_ALERTS} alerts: set max_alerts in Alertmanager") from None
+
+
+def decode_alert(raw: msgspec.Raw | bytes) -> Alert:
+    """Decode one alert.
+
+    Raises:
+        InvalidAlert: it is not one, with the member at fault.
+    """
+    try:
+        return _alert_decoder.decode(raw)
+    except RecursionError:
+        raise InvalidAlert("nested too deeply") from None
+    except ValueError as error:
+        raise InvalidAlert(shown(str(error))) from None
+
+
+def shown(text: str) -> str:
+    """Text of others, cut to 128 characters; what is not printable is escaped, line ends among it."""
+    cut = text[:SHOWN_CHARACTERS]
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in cut)

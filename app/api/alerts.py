@@ -1,0 +1,40 @@
+"""`POST /alerts`, the webhook of Alertmanager and Grafana, and `GET /alerts`."""
+
+from fastapi import APIRouter, Request
+
+from app.alerts.desk import AlertAnswer, ReceivedAlert
+from app.api.dependencies import AdminToken, RuntimeDep
+from app.api.documents import ALERT_BODY, ALERT_RESPONSES, problems
+from app.api.receive import media_type, read_json
+from app.errors import UnsupportedMedia
+from app.models import Shape
+
+router = APIRouter(tags=["operations"])
+
+
+class AlertAnswers(Shape):
+    """What was done about each alert of a webhook, in its order."""
+
+    alerts: list[AlertAnswer]
+
+
+class ReceivedAlerts(Shape):
+    """The last 50 alerts this gate received, newest first."""
+
+    alerts: list[ReceivedAlert]
+
+
+@router.post("/alerts", dependencies=[AdminToken], openapi_extra=ALERT_BODY, responses=ALERT_RESPONSES)
+async def post_alerts(request: Request, runtime: RuntimeDep) -> AlertAnswers:
+    """Take a webhook of Alertmanager; firing alerts labelled `action="cleanup"` start a cleanup behind."""
+    media = media_type(request)
+    if media != "application/json":
+        raise UnsupportedMedia(f"Content-Type {media!r}: send application/json")
+    async with read_json(request, runtime) as body:
+        return AlertAnswers(alerts=runtime.alerts.receive(body))
+
+
+@router.get("/alerts", dependencies=[AdminToken], responses=problems(s401="No valid token"))
+async def get_alerts(runtime: RuntimeDep) -> ReceivedAlerts:
+    """The last 50 alerts this gate received, newest first, with what was done about them."""
+    return ReceivedAlerts(alerts=list(runtime.alerts.received))
