@@ -4,6 +4,8 @@ TidegateError
 ├── ClientError                 4xx: the request is at fault, sending it again will not help
 │   ├── MalformedBody           400  not JSON, not gzip, cut off
 │   ├── Unauthorized            401
+│   ├── Conflict                409  it would undo what this gate cannot read
+│   ├── PreconditionFailed      412  what If-Match names is no longer so
 │   ├── BodyTooLarge            413  body, inflated body, batch or line past its limit
 │   ├── UnsupportedMedia        415  media type, charset or content coding
 │   └── InvalidRequest          422  well-formed, but not what the call takes
@@ -49,6 +51,18 @@ class Unauthorized(ClientError):
     """The token is missing or not among those valid now."""
 
     status, slug, title = 401, "unauthorized", "A valid token is required"
+
+
+class Conflict(ClientError):
+    """It would undo what a newer gate has stored."""
+
+    status, slug, title = 409, "conflict", "A newer gate has stored what this one cannot read"
+
+
+class PreconditionFailed(ClientError):
+    """What `If-Match` names has been changed since."""
+
+    status, slug, title = 412, "precondition-failed", "It has been changed since"
 
 
 class BodyTooLarge(ClientError):

@@ -12,6 +12,9 @@ from app.errors import ConfigError
 
 MIB = 1024 * 1024
 TokenList = Annotated[tuple[str, ...], NoDecode]
+# The store's scripts count in doubles, exact up to 2**53.
+Entries = Annotated[int, Field(ge=1, le=10**12)]
+Bytes = Annotated[int, Field(le=2**50)]
 
 
 class Settings(BaseSettings):
@@ -74,16 +77,16 @@ class Settings(BaseSettings):
         5, ge=0.1, le=3600, description="Between normal cleanups of signatures, seconds."
     )
 
-    signatures_limit: int = Field(
-        1_000_000, ge=1, description="Entries; at the limit new signatures are refused (503)."
+    signatures_limit: Entries = Field(
+        1_000_000, description="Entries; at the limit new signatures are refused (503)."
     )
-    transactions_limit: int = Field(
-        1_000_000, ge=1, description="Entries; at the limit the oldest bucket goes."
+    transactions_limit: Entries = Field(
+        1_000_000, description="Entries; at the limit the oldest bucket goes."
     )
-    observations_limit: int = Field(
-        3_000_000, ge=1, description="Entries; at the limit the oldest bucket goes."
+    observations_limit: Entries = Field(
+        3_000_000, description="Entries; at the limit the oldest bucket goes."
     )
-    transactions_limit_bytes: int = Field(
+    transactions_limit_bytes: Bytes = Field(
         256 * MIB,
         ge=2 * MIB,
         description="Bytes of compressed transactions; at the limit the oldest bucket goes.",
@@ -151,7 +154,7 @@ class Settings(BaseSettings):
     )
 
     memory_limit_bytes: int | None = Field(
-        None, ge=1, description="Of the whole service, bytes; unset: the cgroup's limit if any."
+        None, ge=1, le=2**50, description="Of the whole service, bytes; unset: the cgroup's limit if any."
     )
     memory_soft_ratio: float = Field(
         0.75, gt=0, le=1, description="Share of the limit from which pressure is `soft`: emergency cleanup."
@@ -172,13 +175,13 @@ class Settings(BaseSettings):
     leak_window_seconds: float = Field(
         300, ge=1, le=3600, description="Window of the rule on growth, seconds."
     )
-    leak_growth_bytes: int = Field(
+    leak_growth_bytes: Bytes = Field(
         50 * MIB, ge=64 * 1024, description="Growth within the window that counts as a leak, bytes."
     )
     leak_warmup_seconds: float = Field(
         1800, ge=0, le=86400, description="After start, in which growth is no leak, seconds."
     )
-    slow_leak_bytes_per_hour: int = Field(
+    slow_leak_bytes_per_hour: Bytes = Field(
         10 * MIB, ge=64 * 1024, description="A leak of this rate is found within hours, bytes an hour."
     )
     leak_cooldown_seconds: float = Field(

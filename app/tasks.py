@@ -64,7 +64,7 @@ class Tasks:
             due = await self._await_next(due, seconds)
 
     async def _await_next(self, last: float, seconds: Seconds) -> float:
-        """Wait until the round after the one of `last` is due; when that is, should it be late by then now."""
+        """Wait until the round after that of `last` is due; the moment it was due, at the earliest now."""
         ended = time.monotonic()
         while True:
             due = max(ended, last + (seconds() if callable(seconds) else seconds))

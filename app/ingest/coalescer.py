@@ -30,7 +30,7 @@ class Coalescer:
 
     def __init__(self, flush: Flush, flush_max_items: int, max_items: int, max_bytes: int) -> None:
         self._flush = flush
-        self._flush_max_items = flush_max_items
+        self.flush_max_items = flush_max_items
         self._max_items, self._max_bytes = max_items, max_bytes
         self._queue: deque[_Pending] = deque()
         self._wake = asyncio.Event()
@@ -56,7 +56,7 @@ class Coalescer:
         """
         size = sum(len(item.payload) for item in items)
         self._admit(len(items), size)
-        parts = _cut(items, self._flush_max_items)
+        parts = _cut(items, self.flush_max_items)
         waiting = [self._enqueue(part) for part in parts]
         self._wake.set()
         return _joined(parts, await asyncio.gather(*waiting, return_exceptions=True))
@@ -95,7 +95,7 @@ class Coalescer:
 
     def _take(self) -> list[_Pending]:
         batch: list[_Pending] = []
-        room_items, room_bytes = self._flush_max_items, FLUSH_MAX_BYTES
+        room_items, room_bytes = self.flush_max_items, FLUSH_MAX_BYTES
         while self._queue:
             first = self._queue[0]
             if batch and (len(first.items) > room_items or first.size > room_bytes):

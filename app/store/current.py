@@ -1,4 +1,4 @@
-"""The settings in force now, and what the store's scripts are told of them: one object, replaced as a whole."""
+"""The settings in force now, with what scripts are told of them: one object, replaced as a whole."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,0 +1,69 @@
+"""`GET /settings` and `PATCH /settings`."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Request, Response
+
+from app.api.dependencies import AdminToken, RuntimeDep
+from app.api.documents import problems
+from app.api.receive import media_type, read_json
+from app.errors import UnsupportedMedia
+from app.live.changes import read_changes
+from app.live.document import CHANGEABLE
+from app.live.view import SettingsDocument, settings_document
+from app.runtime import Runtime
+
+router = APIRouter(tags=["settings"])
+
+MAX_BODY_BYTES = 16 * 1024
+MEDIA_TYPES = ("application/json", "application/merge-patch+json")
+
+_CHANGE: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {name: {"anyOf": [{"type": "number"}, {"type": "null"}]} for name in CHANGEABLE},
+}
+_BODY = {"requestBody": {"required": True, "content": {kind: {"schema": _CHANGE} for kind in MEDIA_TYPES}}}
+
+IfMatch = Annotated[
+    str | None, Header(description="Change only what has this entity tag, as GET /settings gave it.")
+]
+
+
+@router.get("/settings", dependencies=[AdminToken], responses=problems(s401="No valid token"))
+async def get_settings(runtime: RuntimeDep, response: Response) -> SettingsDocument:
+    """Every setting of this gate with its value, where it comes from, and whether it can be changed."""
+    return _document(runtime, response)
+
+
+@router.patch(
+    "/settings",
+    dependencies=[AdminToken],
+    openapi_extra=_BODY,
+    responses=problems(
+        s400="Not JSON, or nested too deeply",
+        s401="No valid token",
+        s408="The body did not come in time",
+        s409="The store holds settings of a newer Tidegate",
+        s412="The settings are no longer those of If-Match",
+        s413="More than 16 KiB",
+        s415="Neither application/json nor application/merge-patch+json",
+        s422="An unknown setting, one fixed at the start, or values that do not fit; nothing is changed",
+        s503="The store is down: nothing is changed, unless it fails in that very moment",
+    ),
+)
+async def patch_settings(
+    request: Request, runtime: RuntimeDep, response: Response, if_match: IfMatch = None
+) -> SettingsDocument:
+    """Change settings of all gates that share the store, all or none; null goes back to the start's."""
+    if media_type(request) not in MEDIA_TYPES:
+        raise UnsupportedMedia(f"send {' or '.join(MEDIA_TYPES)}")
+    async with read_json(request, runtime, MAX_BODY_BYTES) as body:
+        changes = read_changes(body)
+    await runtime.keeper.change(changes, if_match)
+    return _document(runtime, response)
+
+
+def _document(runtime: Runtime, response: Response) -> SettingsDocument:
+    response.headers["ETag"] = runtime.keeper.document.etag
+    return settings_document(runtime.live, runtime.keeper.document)
