@@ -1,0 +1,158 @@
+"""Alertmanager's configuration, judged by Alertmanager and its own tool."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from tests.support.monitoring import Alertmanager, alertmanager
+from tests.support.processes import wait_until
+
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "deploy/alertmanager/alertmanager.yml"
+RULES = ROOT / "deploy/prometheus/rules"
+
+Labels = dict[str, str]
+GATE = {"job": "tidegate", "instance": "127.0.0.1:8000"}
+
+
+def amtool(*arguments: str) -> str:
+    """What Alertmanager's tool prints; it has to find nothing wrong."""
+    done = subprocess.run(
+        ["amtool", *arguments], check=False, capture_output=True, text=True, timeout=30, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def receivers(labels: Labels) -> list[str]:
+    """Who is sent an alert with these labels, in the order of the routes."""
+    pairs = [f"{name}={value}" for name, value in labels.items()]
+    return amtool("config", "routes", "test", f"--config.file={CONFIG}", *pairs).strip().split(",")
+
+
+def shipped_alerts() -> dict[str, Labels]:
+    """The labels each shipped rule gives its alert."""
+    files = (yaml.safe_load(file.read_text()) for file in sorted(RULES.glob("*.rules.yml")))
+    rules = (rule for file in files for group in file["groups"] for rule in group["rules"])
+    return {rule["alert"]: rule["labels"] for rule in rules if "alert" in rule}
+
+
+def expected_receivers(name: str, labels: Labels) -> list[str]:
+    """By the labels alone: the gate if a cleanup helps, and one place for humans."""
+    if name == "TidegateWatchdog":
+        return ["watchdog"]
+    humans = {"critical": "pager", "info": "nobody"}.get(labels["severity"], "humans")
+    return ["tidegate", humans] if labels.get("action") == "cleanup" else [humans]
+
+
+def test_the_configuration_is_valid() -> None:
+    assert "SUCCESS" in amtool("check-config", str(CONFIG))
+
+
+@pytest.mark.parametrize(("name", "labels"), shipped_alerts().items(), ids=shipped_alerts().keys())
+def test_each_shipped_alert_goes_to_the_gate_if_a_cleanup_helps_and_to_humans(
+    name: str, labels: Labels
+) -> None:
+    assert receivers({"alertname": name, **labels}) == expected_receivers(name, labels)
+
+
+def test_there_are_shipped_alerts_of_every_way() -> None:
+    ways = {tuple(expected_receivers(*alert)) for alert in shipped_alerts().items()}
+    assert ways >= {("watchdog",), ("pager",), ("humans",), ("tidegate", "humans"), ("tidegate", "pager")}
+
+
+@pytest.mark.parametrize("labels", [{}, {"severity": "unheard-of"}, {"action": "restart"}])
+def test_alerts_of_others_go_to_humans(labels: Labels) -> None:
+    assert receivers({"alertname": "SomethingElse", **labels}) == ["humans"]
+
+
+def test_the_gate_is_called_with_a_token_from_a_file() -> None:
+    every = yaml.safe_load(CONFIG.read_text())["receivers"]
+    [hook] = next(one for one in every if one["name"] == "tidegate")["webhook_configs"]
+    assert hook["url"].endswith("/alerts")
+    assert hook["send_resolved"] is True
+    assert hook["http_config"]["authorization"].keys() == {"type", "credentials_file"}
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Alertmanager]:
+    """An Alertmanager with this configuration; it finds neither gate nor token, only what it mutes counts."""
+    with alertmanager(CONFIG) as started:
+        yield started
+
+
+def post(running: Alertmanager, *alerts: Labels) -> None:
+    body = [{"labels": labels} for labels in alerts]
+    answer = httpx.post(f"{running.url}/api/v2/alerts", json=body, trust_env=False, timeout=10)
+    assert answer.status_code == 200, answer.text
+
+
+def state(running: Alertmanager, labels: Labels) -> str:
+    """`active` or `suppressed`; `unprocessed` until Alertmanager has looked."""
+    every: list[dict[str, Any]] = running.get("/api/v2/alerts")
+    [found] = [alert for alert in every if alert["labels"] == labels]
+    return str(found["status"]["state"])
+
+
+def alert(name: str, number: int, **more: str) -> Labels:
+    """The labels of a shipped alert of one gate; of another job for each number."""
+    labels = shipped_alerts().get(name, {})
+    return {"alertname": name, **labels, **GATE, "job": f"tidegate-{number}"} | more
+
+
+MUTED = [
+    (alert("TidegateStoreDown", 1), alert("TidegateBackgroundTaskDown", 1, task="tick")),
+    (alert("TidegateAbsent", 2), alert("TidegateTargetDown", 2)),
+    (
+        alert("TidegateErrorBudgetBurnFast", 3, sli="requests"),
+        alert("TidegateErrorBudgetBurnSlow", 3, sli="requests"),
+    ),
+    (alert("TidegateMemoryPressureHard", 4), alert("TidegateMemoryNearLimit", 4)),
+    (alert("TidegateMemoryPressureHard", 5), alert("TidegateMemoryLimitPredicted", 5)),
+    (
+        alert("Disk", 6, severity="critical", map="transactions"),
+        alert("Disk", 6, severity="warning", map="transactions"),
+    ),
+]
+HEARD = [
+    # What a cleanup helps still reaches the gate.
+    (alert("TidegateStoreDown", 11), alert("TidegateMemoryNearLimit", 11)),
+    # Another gate is not this gate.
+    (alert("TidegateStoreDown", 12), alert("TidegateBackgroundTaskDown", 12, instance="other", task="tick")),
+    (alert("TidegateMemoryPressureHard", 13), alert("TidegateMemoryNearLimit", 13, instance="other")),
+    (
+        alert("Disk", 14, severity="critical", map="transactions"),
+        alert("Disk", 14, severity="warning", map="observations"),
+    ),
+    # A warning silences nothing.
+    (alert("TidegateTargetDown", 15), alert("TidegateErrorBudgetBurnSlow", 15, sli="requests")),
+]
+
+
+def names(pair: tuple[Labels, Labels]) -> str:
+    return " and ".join(labels["alertname"].removeprefix("Tidegate") for labels in pair)
+
+
+@pytest.mark.parametrize("pair", MUTED, ids=names)
+def test_a_critical_alert_silences_the_warnings_it_explains(
+    running: Alertmanager, pair: tuple[Labels, Labels]
+) -> None:
+    critical, warning = pair
+    post(running, critical)
+    post(running, warning)
+    assert wait_until(lambda: state(running, warning) == "suppressed", 10), state(running, warning)
+    assert state(running, critical) == "active"
+
+
+@pytest.mark.parametrize("pair", HEARD, ids=names)
+def test_no_other_alert_is_silenced(running: Alertmanager, pair: tuple[Labels, Labels]) -> None:
+    first, second = pair
+    post(running, first)
+    post(running, second)
+    assert wait_until(lambda: state(running, second) != "unprocessed", 10)
+    assert state(running, second) == "active"
