@@ -28,7 +28,13 @@ Gates that share a store must have the same retentions and limits: each script c
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "Where it listens, what it logs": ("host", "port", "log_format", "log_level"),
-    "Store": ("store_url", "store_url_file", "store_prefix", "store_deadline_seconds", "embedded_store_limit_bytes"),
+    "Store": (
+        "store_url",
+        "store_url_file",
+        "store_prefix",
+        "store_deadline_seconds",
+        "embedded_store_limit_bytes",
+    ),
     "Window and retention": (
         "dedup_window_seconds",
         "transaction_retention_seconds",

