@@ -52,7 +52,10 @@ def test_the_rights_of_the_gates_user_are_enough_for_all_a_gate_does(
     url_file = folder / "url"
     url_file.write_text(url_of_gate(store, secrets) + "\n")
     try:
-        with gate_process(store_url_file=url_file, cleanup_interval_seconds=0.2) as gate, gate.client() as client:
+        with (
+            gate_process(store_url_file=url_file, cleanup_interval_seconds=0.2) as gate,
+            gate.client() as client,
+        ):
             answer = client.post("/transactions", json={"signature": "a", "payload": {"fee": 1}})
             assert answer.json()["status"] == "accepted"
             assert client.get("/transactions/a").json()["payload"] == {"fee": 1}
@@ -70,7 +73,12 @@ def test_users_may_do_nothing_else(store: StoreServer, secrets: Path) -> None:
     path = store.url.removeprefix("unix://").partition("?")[0]
     exporter = (secrets / "exporter_password").read_text().strip()
     with redis.Redis(unix_socket_path=path, username=user, password=password) as gate:
-        for command in (("FLUSHALL",), ("CONFIG", "SET", "maxmemory", "1"), ("SHUTDOWN",), ("SET", "other", 1)):
+        for command in (
+            ("FLUSHALL",),
+            ("CONFIG", "SET", "maxmemory", "1"),
+            ("SHUTDOWN",),
+            ("SET", "other", 1),
+        ):
             with pytest.raises(redis.exceptions.NoPermissionError):
                 gate.execute_command(*command)
     with redis.Redis(unix_socket_path=path, username="exporter", password=exporter) as reader:
@@ -83,7 +91,9 @@ def test_users_may_do_nothing_else(store: StoreServer, secrets: Path) -> None:
 
 def test_secrets_are_random_private_and_kept(secrets: Path) -> None:
     before = {file.name: file.read_text() for file in secrets.iterdir()}
-    subprocess.run([secrets.parents[1] / "scripts/secrets"], check=True, timeout=30, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [secrets.parents[1] / "scripts/secrets"], check=True, timeout=30, stdout=subprocess.DEVNULL
+    )
     assert {file.name: file.read_text() for file in secrets.iterdir()} == before
     assert stat.S_IMODE(secrets.stat().st_mode) == 0o700
     tokens = (before["ingest_tokens"], *before["admin_tokens"].split(), before["grafana_password"])
