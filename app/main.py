@@ -7,10 +7,11 @@ from fastapi import FastAPI
 from starlette.routing import Route
 
 from app.api import alerts, memory, operations, problems, transactions
+from app.api import settings as settings_api
 from app.api.middleware import FrontMiddleware
 from app.runtime import Runtime
 
-ROUTERS = (transactions.router, operations.router, memory.router, alerts.router)
+ROUTERS = (transactions.router, operations.router, memory.router, alerts.router, settings_api.router)
 
 
 def routes() -> list[Route]:

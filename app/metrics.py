@@ -129,6 +129,10 @@ class Metrics:
         )
         _start(self.alerts_received_total, *(("firing", action) for action in FIRING_ACTIONS))
         _start(self.alerts_received_total, ("resolved", "resolved"), ("unknown", "invalid"))
+        self.settings_changes_total = self._counter(
+            "settings_changes", "Settings changed at run time, by this gate's API or by the store", "source"
+        )
+        _start(self.settings_changes_total, ("api",), ("store",))
         self.background_task_up = self._gauge(
             "background_task_up", "1 while the task's last round succeeded", "task"
         )

@@ -17,6 +17,7 @@ from app.ingest.coalescer import Coalescer
 from app.ingest.intake import Intake
 from app.ingest.lookup import Lookup
 from app.ingest.pipeline import Pipeline
+from app.live.keeper import SettingsKeeper
 from app.memory import Processes
 from app.metrics import Metrics
 from app.models import MapName, Trigger
@@ -68,6 +69,7 @@ class Runtime:
         self.intake = Intake(self.coalescer, self.metrics)
         self.lookup = Lookup(maps)
         self.sizes = Sizes(maps, self.session)
+        self.keeper = SettingsKeeper(self.live, maps, self.metrics, self._apply)
         self.cleanup = Cleanup(maps, self.metrics, processes.total_bytes)
         self.alerts = AlertDesk(
             self.cleanup,
@@ -157,10 +159,19 @@ class Runtime:
         if self._embedded is not None:
             await self._embedded.ensure_running()
         if self.session.is_up:
-            await self.sizes.refresh()
+            await self._refresh()
         else:
-            await self.session.probe(self.sizes.refresh)
+            await self.session.probe(self._refresh)
         self.stats.log_crossings()
+
+    async def _refresh(self) -> None:
+        await self.sizes.refresh()
+        await self.keeper.follow()
+
+    def _apply(self, settings: Settings) -> None:
+        """Pass changed settings to those who do not look them up each time."""
+        self.coalescer.flush_max_items = flush_max_items(settings)
+        self._tasks.reconsider()
 
     async def _sample_memory(self) -> None:
         if self.session.is_up:
