@@ -20,16 +20,18 @@ class Gate:
     session: StoreSession
     maps: Maps
     pipeline: Pipeline
+    live: LiveSettings
 
 
 async def connected_gate(settings: Settings) -> Gate:
     """A gate without background tasks: nothing happens but what the test does."""
     metrics = Metrics(settings.max_sources, "test")
     session = StoreSession(str(settings.store_url), settings.store_deadline_seconds, metrics)
-    maps = Maps(session, LiveSettings(settings))
+    live = LiveSettings(settings)
+    maps = Maps(session, live)
     await session.probe(maps.sizes)
     assert session.is_up, session.down_reason
-    return Gate(session, maps, Pipeline(maps, metrics))
+    return Gate(session, maps, Pipeline(maps, metrics), live)
 
 
 def transaction(signature: str, source: str = "helius-a", payload: object = None) -> Transaction:

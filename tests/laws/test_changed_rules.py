@@ -1,0 +1,201 @@
+"""Laws 1, 3 and 4 while windows, retentions and limits change, and gates change over one after the other."""
+
+import asyncio
+
+from app.models import MapName, MapSizes, Reason, Verdict
+from app.store.maps import ACCEPTED
+from app.store.partitions import signature_hash
+from tests.conftest import MakeSettings
+from tests.support.deliver import Gate, connected_gate, transaction
+from tests.support.processes import wait_until
+from tests.support.servers import StoreServer
+from tests.support.truth import Truth, assert_balanced, count_entries
+
+LONG, SHORT = 0.6, 0.15
+MOST_BUCKETS = 64
+# Of a machine that is busy with other things.
+PATIENCE_MS = 400
+
+
+async def _gates(make: MakeSettings, store: StoreServer, **settings: object) -> tuple[Gate, Gate]:
+    return await connected_gate(make(store, **settings)), await connected_gate(make(store, **settings))
+
+
+async def _change(gate: Gate, **values: object) -> None:
+    """What the keeper of the settings does; other gates have not heard of it."""
+    live = gate.live
+    live.replace(live.settings.model_copy(update=values), live.version + 1)
+    await gate.maps.sizes()
+
+
+async def _accept(gate: Gate, *signatures: str) -> list[int]:
+    answers = await gate.pipeline.flush([transaction(signature) for signature in signatures])
+    assert [answer.verdict for answer in answers] == [Verdict.ACCEPTED] * len(signatures)
+    return [answer.first_seen_ms or 0 for answer in answers]
+
+
+async def _window_ms(gates: tuple[Gate, ...], signature: str, accepted_ms: int) -> int:
+    """Milliseconds from the acceptance until one of the gates, asked in turn, accepts again."""
+    digest = signature_hash(signature)
+    while True:
+        for gate in gates:
+            ages = await gate.maps.claim(gate.maps.partition_of(digest), [digest], ["feed"], b"block")
+            if ages.codes[0] == ACCEPTED:
+                return ages.now_ms - accepted_ms
+            assert ages.codes[0] - 1 == ages.now_ms - accepted_ms, "the age counts from the acceptance"
+
+
+async def _close(*gates: Gate) -> None:
+    for gate in gates:
+        await gate.session.close()
+
+
+def _is_window(measured_ms: int, seconds: float) -> bool:
+    return seconds * 1000 <= measured_ms < seconds * 1000 + PATIENCE_MS
+
+
+async def test_a_signature_keeps_the_window_it_was_accepted_under_when_the_window_is_shortened(
+    store: StoreServer, settings_for: MakeSettings
+) -> None:
+    told, untold = gates = await _gates(settings_for, store, dedup_window_seconds=LONG)
+    [before_ms] = await _accept(told, "before")
+    await _change(told, dedup_window_seconds=SHORT)
+    [after_ms] = await _accept(untold, "after")
+    assert _is_window(await _window_ms(gates, "after", after_ms), SHORT), "by the gate that has not heard of it"
+    assert _is_window(await _window_ms(gates, "before", before_ms), LONG)
+    await _close(*gates)
+
+
+async def test_a_signature_keeps_the_window_it_was_accepted_under_when_the_window_is_lengthened(
+    store: StoreServer, settings_for: MakeSettings
+) -> None:
+    told, untold = gates = await _gates(settings_for, store, dedup_window_seconds=SHORT)
+    [before_ms] = await _accept(told, "before")
+    await _change(told, dedup_window_seconds=LONG)
+    [after_ms] = await _accept(untold, "after")
+    assert _is_window(await _window_ms(gates, "before", before_ms), SHORT)
+    assert _is_window(await _window_ms(gates, "after", after_ms), LONG)
+    await _close(*gates)
+
+
+async def test_signatures_of_a_short_window_do_not_wait_behind_those_of_a_longer_one(
+    store: StoreServer, settings_for: MakeSettings
+) -> None:
+    gate, other = await _gates(settings_for, store, dedup_window_seconds=30)
+    await _accept(gate, *(f"long-{number}" for number in range(50)))
+    await _change(gate, dedup_window_seconds=SHORT)
+    for number in range(20):
+        await _accept(other, *(f"short-{number}-{item}" for item in range(10)))
+    sizes = await _sizes_when(gate, MapName.SIGNATURES, 50)
+    assert_balanced(sizes, count_entries(store))
+    assert sizes[MapName.SIGNATURES].removed[Reason.EXPIRED] == 200
+    await _close(gate, other)
+
+
+async def _sizes_when(gate: Gate, name: MapName, entries: int, seconds: float = 5) -> dict[MapName, MapSizes]:
+    async with asyncio.timeout(seconds):
+        while (sizes := await gate.maps.sizes())[name].entries != entries:
+            await asyncio.sleep(0.005)
+    return sizes
+
+
+async def test_a_shorter_retention_holds_at_once_for_what_is_there_already(
+    store: StoreServer, settings_for: MakeSettings
+) -> None:
+    gate, other = await _gates(settings_for, store, dedup_window_seconds=SHORT)
+    await _accept(gate, *(f"old-{number}" for number in range(60)))
+    await asyncio.sleep(SHORT)
+    await _change(gate, **_retention(SHORT))
+    sizes = await _sizes_when(gate, MapName.TRANSACTIONS, 0)
+    assert sizes[MapName.TRANSACTIONS].removed[Reason.EXPIRED] == 60
+    assert sizes[MapName.TRANSACTIONS].due == sizes[MapName.TRANSACTIONS].on_time, "nothing was late"
+    await _accept(other, *(f"new-{number}" for number in range(60)))
+    sizes = await _sizes_when(other, MapName.TRANSACTIONS, 0)
+    assert_balanced(sizes, count_entries(store))
+    await _close(gate, other)
+
+
+async def test_a_longer_retention_holds_for_what_comes_then_and_what_was_there_leaves_as_promised(
+    store: StoreServer, settings_for: MakeSettings
+) -> None:
+    gate, other = await _gates(settings_for, store, dedup_window_seconds=0.1, **_retention(1))
+    await _accept(gate, *(f"old-{number}" for number in range(60)))
+    await _change(gate, **_retention(20))
+    await _accept(other, *(f"new-{number}" for number in range(30)))
+    sizes = await _sizes_when(other, MapName.TRANSACTIONS, 30)
+    assert_balanced(sizes, count_entries(store))
+    assert (sizes[MapName.TRANSACTIONS].oldest_age_seconds or 0) < 20
+    await _close(gate, other)
+
+
+async def test_without_any_gate_the_store_lets_go_by_the_shorter_retention(
+    store: StoreServer, settings_for: MakeSettings
+) -> None:
+    gate, other = await _gates(settings_for, store, dedup_window_seconds=SHORT)
+    await _accept(gate, *(f"left-{number}" for number in range(60)))
+    await _change(gate, **_retention(1))
+    await _close(gate, other)
+    assert wait_until(lambda: count_entries(store) == Truth(), 4)
+
+
+async def test_a_lowered_limit_takes_the_oldest_transactions_at_the_next_tick_and_no_signature(
+    store: StoreServer, settings_for: MakeSettings
+) -> None:
+    gate, other = await _gates(settings_for, store, dedup_window_seconds=30, transactions_limit=6000)
+    for first in range(0, 600, 60):
+        await _accept(gate, *(f"many-{number}" for number in range(first, first + 60)))
+    await _change(gate, transactions_limit=120, signatures_limit=120)
+    sizes = await gate.maps.sizes()
+    assert sizes[MapName.TRANSACTIONS].entries <= 120
+    assert sizes[MapName.TRANSACTIONS].removed[Reason.CAPACITY] >= 480
+    assert sizes[MapName.SIGNATURES].entries == 600
+    assert_balanced(sizes, count_entries(store))
+    [refused] = await other.pipeline.flush([transaction("one more")])
+    assert refused.verdict is Verdict.REFUSED
+    [known] = await other.pipeline.flush([transaction("many-0")])
+    assert known.verdict is Verdict.DUPLICATE, "nothing is forgotten for a lower limit"
+    await _close(gate, other)
+
+
+async def test_changes_without_end_neither_make_buckets_without_end_nor_admit_a_duplicate(
+    valkey: StoreServer, settings_for: MakeSettings
+) -> None:
+    gate, other = await _gates(settings_for, valkey, dedup_window_seconds=30)
+    for number in range(3 * MOST_BUCKETS):
+        await _accept(gate, f"often-{number}")
+        await _change(gate, dedup_window_seconds=20 + number % 2)
+    with valkey.nodes()[0] as node:
+        assert int(node.llen("tidegate:{0}:signatures:buckets")) <= MOST_BUCKETS + 1
+    everything = [transaction(f"often-{number}") for number in range(3 * MOST_BUCKETS)]
+    answers = await other.pipeline.flush(everything)
+    assert {answer.verdict for answer in answers} == {Verdict.DUPLICATE}
+    assert_balanced(await gate.maps.sizes(), count_entries(valkey))
+    await _close(gate, other)
+
+
+async def test_rules_that_no_gate_brings_any_more_are_forgotten_by_the_store(
+    valkey: StoreServer, settings_for: MakeSettings
+) -> None:
+    gate, other = await _gates(settings_for, valkey, dedup_window_seconds=30)
+    await _change(gate, dedup_window_seconds=SHORT)
+    with valkey.nodes()[0] as node:
+        assert 0 < int(node.pttl("tidegate:{0}:rules")) <= 60_000
+        node.pexpire("tidegate:{0}:rules", 5_000)
+        await other.maps.sizes()
+        assert int(node.pttl("tidegate:{0}:rules")) <= 5_000, "a gate with older rules does not hold them up"
+        await gate.maps.sizes()
+        assert int(node.pttl("tidegate:{0}:rules")) > 5_000
+        node.set("tidegate:{0}:rules", b"\xc1 junk", ex=60)
+        assert await _accept(other, "goes on")
+        node.delete("tidegate:{0}:rules")
+        node.rpush("tidegate:{0}:rules", b"junk")
+        node.expire("tidegate:{0}:rules", 60)
+        assert await _accept(other, "goes on as well")
+    await _close(gate, other)
+
+
+def _retention(seconds: float) -> dict[str, float]:
+    kinds = ("transaction", "observation")
+    return {f"{kind}_retention_seconds": seconds for kind in kinds} | {
+        f"emergency_{kind}_retention_seconds": min(seconds, 0.1) for kind in kinds
+    }
