@@ -48,11 +48,5 @@ class Cooldown:
         if len(self._identities) > IDENTITIES_KEPT:
             self._identities.popitem(last=False)
 
-    def cancel(self, order: Order) -> None:
-        """It could not be done: the next delivery may try again."""
-        for name in order.maps:
-            self._acted_at.pop((name, order.mode), None)
-        self._identities.pop(order.identity, None)
-
     def _is_recent(self, at: float | None) -> bool:
         return at is not None and self._clock() - at < self._seconds()

@@ -106,12 +106,9 @@ class AlertDesk:
             log.info("alerts received", **Counter(str(answer.action) for answer in answers))
 
     async def _clean_up(self, order: Order) -> None:
-        """Try until it is done or the cooldown is over; then the next delivery may have its turn."""
+        """Try until it is done or the cooldown is over: then the next delivery has its turn."""
         give_up_at = self._clock() + self._cooldown_seconds()
-        while not await self._attempt(order):
-            if self._stopping.is_set() or self._clock() >= give_up_at:
-                self._cooldown.cancel(order)
-                return
+        while not await self._attempt(order) and not self._stopping.is_set() and self._clock() < give_up_at:
             with suppress(TimeoutError):
                 async with asyncio.timeout(RETRY_SECONDS):
                     await self._stopping.wait()
