@@ -17,7 +17,7 @@ KINDS = (
     *("unreachable", "timeout", "denied", "full", "busy"),
     *("read_only", "cluster_down", "unsupported", "rejected"),
 )
-SCRIPTS = ("observe", "claim", "lookup", "sizes", "cleanup")
+SCRIPTS = ("observe", "claim", "lookup", "sizes", "cleanup", "settings")
 TASKS = ("tick", "memory", "cleanup-signatures", "cleanup", "stats-log", "token-reload")
 
 
@@ -54,6 +54,7 @@ FAMILIES: dict[str, Family] = {
     "http_requests": Family("counter", {"method": (), "route": (), "code": ()}),
     "http_request_duration_seconds": Family("histogram", {"method": (), "route": ()}),
     "http_requests_in_flight": Family("gauge", {}),
+    "settings_changes": Family("counter", {"source": ("api", "store")}),
     "background_task_up": Family("gauge", {"task": TASKS}),
     "event_loop_lag_seconds": Family("histogram", {}),
     "build_info": Family("gauge", {"version": ()}),

@@ -58,6 +58,22 @@ async def test_a_clock_set_back_by_less_than_the_window_admits_no_duplicate(
     await gate.session.close()
 
 
+async def test_a_clock_set_back_after_the_window_was_shortened_admits_no_duplicate(
+    valkey: StoreServer, settings_for: MakeSettings, clock: redis.Redis
+) -> None:
+    gate = await connected_gate(settings_for(valkey, dedup_window_seconds=5))
+    clock.set(OFFSET, 3, ex=60)
+    await gate.pipeline.flush([transaction("steady")])
+    gate.live.replace(gate.live.settings.model_copy(update={"dedup_window_seconds": 0.2}), 1)
+    await gate.maps.sizes()
+    clock.set(OFFSET, 0, ex=60)
+    for _ in range(2):
+        [answer] = await gate.pipeline.flush([transaction("steady")])
+        assert answer.verdict is Verdict.DUPLICATE
+        await gate.pipeline.flush([transaction("of the short window")])
+    await gate.session.close()
+
+
 async def test_lost_bucket_keys_cost_their_transactions_and_never_show_those_of_others(
     valkey: StoreServer, settings_for: MakeSettings
 ) -> None:

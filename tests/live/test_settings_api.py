@@ -1,0 +1,286 @@
+"""`GET /settings` and `PATCH /settings` of one gate."""
+
+import asyncio
+import gzip
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from app.errors import ConfigError
+from app.live.document import CHANGEABLE, Document
+from app.live.view import settings_document
+from app.settings import Settings, load_settings
+from app.store.current import LiveSettings
+from tests.api.calls import QUIET, Api, events, open_api, until
+from tests.api.families import value
+from tests.conftest import MakeSettings
+from tests.live.calls import patch, patched, refused, shown
+from tests.support.servers import StoreServer
+
+MIB = 1024 * 1024
+
+
+async def test_every_setting_is_shown_with_value_unit_description_and_whether_it_can_change(api: Api) -> None:
+    document = (await api.http.get("/settings")).json()
+    assert document["version"] == 0
+    assert document["ignored"] is None
+    assert set(document["settings"]) == set(Settings.model_fields)
+    assert {name for name, view in document["settings"].items() if view["changeable"]} == set(CHANGEABLE)
+    assert document["settings"]["dedup_window_seconds"] == {
+        "value": 5,
+        "start_value": 5,
+        "source": "default",
+        "unit": "seconds",
+        "description": "How long after its acceptance a signature counts as duplicate, seconds.",
+        "changeable": True,
+    }
+
+
+async def test_a_value_is_shown_with_where_it_comes_from(
+    valkey: StoreServer, settings_for: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIDEGATE_TRANSACTIONS_LIMIT", "5000")
+    async with open_api(settings_for(valkey, observations_limit=700, **QUIET)) as api:
+        await patched(api, signatures_limit=300, transactions_limit=4000)
+        sources = {name: await shown(api, name) for name in Settings.model_fields}
+    assert sources["max_sources"]["source"] == "default"
+    assert sources["observations_limit"]["source"] == "argument"
+    assert sources["signatures_limit"]["source"] == "run time"
+    limit = sources["transactions_limit"]
+    assert (limit["value"], limit["start_value"], limit["source"]) == (4000, 5000, "run time")
+
+
+def test_neither_tokens_nor_passwords_are_shown() -> None:
+    settings = Settings(
+        store_url="redis://somebody:secret-pw@127.0.0.1:7000/0",
+        ingest_tokens="secret-one,secret-two",  # type: ignore[arg-type]  # as the environment has it
+        admin_tokens="secret-three",  # type: ignore[arg-type]
+    )
+    document = settings_document(LiveSettings(settings), Document())
+    assert "secret" not in document.model_dump_json()
+    assert "somebody" not in document.model_dump_json()
+    assert document.settings["store_url"].value == "redis://127.0.0.1:7000"
+    assert document.settings["admin_tokens"].value == "set"
+
+
+async def test_a_change_holds_from_the_answer_on(api: Api) -> None:
+    document = await patched(api, dedup_window_seconds=0.3, signatures_limit=50, max_batch_items=20)
+    assert document["version"] == 1
+    assert document["settings"]["dedup_window_seconds"]["value"] == 0.3
+    first = await api.post("changed")
+    again = await _accepted_again(api, "changed")
+    assert again - first["first_seen_ms"] >= 300
+    stats = await api.stats()
+    assert stats["maps"]["signatures"]["retention_seconds"] == 0.3
+    assert stats["maps"]["signatures"]["limit_entries"] == 50
+    text = await api.metrics()
+    assert value(text, "map_limit_entries", map="signatures") == 50
+    assert value(text, "map_retention_seconds", map="signatures") == 0.3
+    assert (await api.http.post("/transactions", json=[{"signature": "x"}] * 21)).status_code == 413
+
+
+async def _accepted_again(api: Api, signature: str) -> int:
+    async with asyncio.timeout(5):
+        while (answer := await api.post(signature))["status"] != "accepted":
+            pass
+    return int(answer["first_seen_ms"])
+
+
+async def test_changes_add_up_and_null_goes_back_to_the_start(api: Api) -> None:
+    await patched(api, transactions_limit=500, leak_growth_bytes=MIB)
+    document = await patched(api, observations_limit=600, transactions_limit=None)
+    views = document["settings"]
+    assert document["version"] == 2
+    assert (views["leak_growth_bytes"]["value"], views["observations_limit"]["value"]) == (MIB, 600)
+    assert views["transactions_limit"] == await shown(api, "transactions_limit")
+    assert (views["transactions_limit"]["value"], views["transactions_limit"]["source"]) == (10**6, "default")
+    assert api.runtime.settings.leak_growth_bytes == MIB
+    assert api.runtime.settings.transactions_limit == 10**6
+
+
+async def test_a_change_to_what_is_so_already_is_none(api: Api) -> None:
+    assert (await patched(api))["version"] == 0
+    assert (await patched(api, transactions_limit=None))["version"] == 0
+    assert (await patched(api, transactions_limit=500))["version"] == 1
+    assert (await patched(api, transactions_limit=500))["version"] == 1
+    assert (await patched(api))["version"] == 1
+
+
+async def test_each_change_is_logged_with_old_and_new_value_and_counted(api: Api) -> None:
+    with capture_logs() as logs:
+        await patched(api, dedup_window_seconds=7, leak_growth_bytes=2 * MIB)
+    assert [
+        (entry["setting"], entry["old"], entry["new"], entry["source"], entry["version"])
+        for entry in events(logs, "setting changed")
+    ] == [("dedup_window_seconds", 5, 7, "api", 1), ("leak_growth_bytes", 50 * MIB, 2 * MIB, "api", 1)]
+    assert api.sample("settings_changes_total", source="api") == 2
+    assert api.sample("settings_changes_total", source="store") == 0
+
+
+async def test_a_new_warning_size_raises_its_warning(api: Api) -> None:
+    await api.post_many("many", 5)
+    assert not [text for text in (await api.stats())["warnings"] if "transactions holds" in text]
+    await patched(api, transactions_warn_entries=4)
+    assert [text for text in (await api.stats())["warnings"] if "transactions holds 5" in text]
+
+
+async def test_a_shorter_interval_does_not_wait_for_the_end_of_the_longer_one(api: Api) -> None:
+    before = api.runs("periodic")
+    await patched(api, cleanup_interval_seconds=0.1, signature_cleanup_interval_seconds=0.1)
+
+    async def has_run_often() -> bool:
+        return api.runs("periodic") >= before + 6
+
+    await until(has_run_often)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        (
+            {"dedup_window_seconds": 61},
+            ("DEDUP_WINDOW_SECONDS", "EMERGENCY_TRANSACTION_RETENTION_SECONDS"),
+        ),
+        (
+            {"transaction_retention_seconds": 59},
+            ("TRANSACTION_RETENTION_SECONDS", "EMERGENCY_TRANSACTION_RETENTION_SECONDS"),
+        ),
+        ({"memory_soft_ratio": 0.95}, ("MEMORY_SOFT_RATIO", "MEMORY_HARD_RATIO")),
+        ({"memory_hard_exit_ratio": 0.91}, ("MEMORY_HARD_EXIT_RATIO", "MEMORY_HARD_RATIO")),
+        ({"leak_window_seconds": 4}, ("MEMORY_SAMPLE_SECONDS", "LEAK_WINDOW_SECONDS")),
+        ({"max_body_bytes": 1024}, ("MAX_PAYLOAD_BYTES", "MAX_BODY_BYTES")),
+        ({"max_body_bytes": 65 * MIB}, ("MAX_BODY_BYTES", "MAX_IN_FLIGHT_BYTES")),
+        (
+            {"signatures_limit": 10, "signatures_warn_entries": 11},
+            ("SIGNATURES_WARN_ENTRIES", "SIGNATURES_LIMIT"),
+        ),
+    ],
+)
+async def test_what_contradicts_another_setting_is_refused_with_the_sentence_of_the_start(
+    api: Api, changes: dict[str, Any], named: tuple[str, str]
+) -> None:
+    sentence = await refused(api, **changes)
+    for name in named:
+        assert f"TIDEGATE_{name}=" in sentence
+    with pytest.raises(ConfigError) as caught:
+        load_settings(**changes)
+    assert sentence == str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (
+            {"dedup_windw_seconds": 7},
+            'there is no setting "dedup_windw_seconds"; did you mean dedup_window_seconds?',
+        ),
+        (
+            {"TIDEGATE_SIGNATURES_LIMIT": 7},
+            'there is no setting "TIDEGATE_SIGNATURES_LIMIT"; did you mean signatures_limit?',
+        ),
+        ({"qqqq": 7}, 'there is no setting "qqqq"'),
+        ({"x" * 5000: 7}, 'there is no setting "' + "x" * 64 + '"…'),
+        ({"port": 1}, "port cannot be changed at run time: set TIDEGATE_PORT and start the gate again"),
+        ({"store_url": None}, "store_url cannot be changed at run time: set TIDEGATE_STORE_URL and start"),
+        ({"admin_tokens": "mine"}, "admin_tokens cannot be changed at run time: set TIDEGATE_ADMIN_TOKENS"),
+        ({"signatures_limit": 1.5}, "signatures_limit: must be a whole number, not 1.5"),
+        ({"signatures_limit": 0}, "TIDEGATE_SIGNATURES_LIMIT: input should be greater than or equal to 1"),
+        ({"signatures_limit": 10**13}, "TIDEGATE_SIGNATURES_LIMIT: input should be less than or equal to"),
+        ({"memory_soft_ratio": 1.01}, "TIDEGATE_MEMORY_SOFT_RATIO: input should be less than or equal to 1"),
+    ],
+)
+async def test_what_cannot_be_is_refused_by_its_name(
+    api: Api, changes: dict[str, Any], sentence: str
+) -> None:
+    assert (await refused(api, leak_growth_bytes=MIB, **changes)).startswith(sentence)
+
+
+async def test_everything_that_is_wrong_is_named_at_once(api: Api) -> None:
+    detail = await refused(api, port=1, dedup_window_seconds="7", observation_limit=3)
+    for name in ("port cannot", "dedup_window_seconds: must be a number", "observations_limit?"):
+        assert name in detail
+
+
+@pytest.mark.parametrize("value", [True, False, "7", "", [], [7], {}, {"value": 7}])
+@pytest.mark.parametrize("name", ["dedup_window_seconds", "signatures_limit", "memory_limit_bytes"])
+async def test_a_value_of_another_type_is_refused(api: Api, name: str, value: object) -> None:
+    assert (await refused(api, 422, **{name: value})).startswith(f"{name}: must be a number")
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 400),
+        (b"{", 400),
+        (b'{"leak_growth_bytes":NaN}', 400),
+        (b'{"leak_growth_bytes":Infinity}', 400),
+        (b'{"leak_growth_bytes":0x10}', 400),
+        (b'{"leak_growth_bytes":1e400}', 422),
+        (b'{"leak_growth_bytes":-1e400}', 422),
+        (b'{"memory_soft_ratio":1e-400}', 422),
+        (b'{"leak_growth_bytes":' + b"9" * 39 + b"}", 422),
+        (b'{"leak_growth_bytes":' + b"9" * 9000 + b"}", 422),
+        (b'{"dedup_window_seconds":' + b"9" * 39 + b"}", 422),
+        (b"[]", 422),
+        (b'[{"leak_growth_bytes":1}]', 422),
+        (b"null", 422),
+        (b"7", 422),
+        (b'"leak_growth_bytes"', 422),
+        (b"[" * 16_000, 422),
+        (b'{"leak_growth_bytes":' + b"[" * 16_000, 400),
+        (b'{"a":' * 2_500 + b"1" + b"}" * 2_500, 400),
+        (b'{"\xff":1}', 400),
+        (b'{"' + b'":1,"'.join(b"m%d" % n for n in range(1000)) + b'":1}', 422),
+        (b'{"leak_growth_bytes":1' + b" " * 20_000 + b"}", 413),
+    ],
+)
+async def test_a_body_that_cannot_be_is_a_problem_document_and_changes_nothing(
+    api: Api, body: bytes, status: int
+) -> None:
+    response = await api.http.patch("/settings", content=body, headers={"Content-Type": "application/json"})
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    assert len(response.content) < 4096
+    assert (await api.http.get("/settings")).json()["version"] == 0
+
+
+async def test_only_json_is_taken(api: Api) -> None:
+    for kind, status in (
+        ("text/plain", 415),
+        ("application/merge-patch+json", 200),
+        ("application/json", 200),
+    ):
+        response = await api.http.patch("/settings", content=b"{}", headers={"Content-Type": kind})
+        assert response.status_code == status
+    assert (await api.http.post("/settings", json={})).status_code == 405
+
+
+async def test_a_small_body_that_inflates_to_a_large_one_is_refused(api: Api) -> None:
+    body = gzip.compress(b'{"leak_growth_bytes":1' + b" " * 10 * MIB + b"}")
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    assert (await api.http.patch("/settings", content=body, headers=headers)).status_code == 413
+
+
+async def test_a_change_for_an_entity_tag_needs_the_settings_to_be_still_those(api: Api) -> None:
+    seen = (await api.http.get("/settings")).headers["etag"]
+    first = await patch(api, {"If-Match": seen}, signatures_limit=100)
+    assert first.status_code == 200
+    assert first.headers["etag"] != seen
+    late = await patch(api, {"If-Match": seen}, signatures_limit=200)
+    assert late.status_code == 412
+    assert first.headers["etag"] in late.json()["detail"]
+    assert (await shown(api, "signatures_limit"))["value"] == 100
+    for tags in ("*", f'"other", {first.headers["etag"]}'):
+        assert (await patch(api, {"If-Match": tags}, signatures_limit=100)).status_code == 200
+
+
+@pytest.mark.parametrize("call", ["GET", "PATCH"])
+async def test_settings_are_for_admins(valkey: StoreServer, settings_for: MakeSettings, call: str) -> None:
+    tokens = {"ingest_tokens": "of-a-feed", "admin_tokens": "of-an-admin"}
+    async with open_api(settings_for(valkey, **tokens, **QUIET)) as api:
+        for token, status in (("of-a-feed", 401), ("", 401), ("of-an-admin", 200)):
+            headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+            response = await api.http.request(call, "/settings", content=b"{}", headers=headers)
+            assert response.status_code == status
+            assert "of-a" not in response.text
