@@ -3,14 +3,15 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 import structlog
 
 from app.errors import StoreError
 from app.metrics import Metrics
 from app.models import MapName, MapRemoval, MemoryChange, Mode, Reason, Report, Trigger
-from app.store.maps import Maps, Order
+from app.store.maps import Maps, Order, Severity
 
 log = structlog.get_logger()
 
@@ -19,23 +20,50 @@ REPORTS_KEPT = 50
 BUCKETS_A_STEP = 8
 LOGGED_REMOVAL_ENTRIES = 100
 
-Key = tuple[Trigger, Mode, frozenset[MapName], bool]
+
+class Job(NamedTuple):
+    """What one cleanup is asked to do."""
+
+    trigger: Trigger
+    mode: Mode
+    maps: frozenset[MapName]
+    dry_run: bool
+    shed: bool
+
+    @property
+    def severity(self) -> Severity:
+        """How much goes."""
+        if self.mode is Mode.NORMAL:
+            return Severity.NORMAL
+        return Severity.SHED if self.shed else Severity.EMERGENCY
+
+    @property
+    def reason(self) -> Reason:
+        """Under what a removal is counted."""
+        if self.mode is Mode.EMERGENCY:
+            return Reason.EMERGENCY
+        return Reason.MANUAL if self.trigger is Trigger.MANUAL else Reason.EXPIRED
 
 
 class Cleanup:
-    """Removes what is past retention, whole buckets in bounded steps; keeps the last reports."""
+    """Removes what is past retention, whole buckets in bounded steps; keeps the last reports.
+
+    After an emergency cleanup `give_back` makes the store return what was freed, so that the report can tell.
+    """
 
     def __init__(
         self,
         maps: Maps,
         metrics: Metrics,
         resident_bytes: Callable[[], int],
+        give_back: Callable[[], Awaitable[None]],
     ) -> None:
         self._maps = maps
         self._metrics = metrics
         self._resident_bytes = resident_bytes
+        self._give_back = give_back
         self._one_at_a_time = asyncio.Lock()
-        self._running: dict[Key, asyncio.Task[Report]] = {}
+        self._running: dict[Job, asyncio.Task[Report]] = {}
         self.reports: deque[Report] = deque(maxlen=REPORTS_KEPT)
         self.last: Report | None = None
 
@@ -45,46 +73,47 @@ class Cleanup:
         mode: Mode = Mode.NORMAL,
         maps: frozenset[MapName] = ALL_MAPS,
         dry_run: bool = False,
+        *,
+        shed: bool = False,
     ) -> Report:
         """Clean up and report; calls that ask the same at the same time share one run.
+
+        With `shed` an emergency cleanup also lets the oldest quarter of transactions and observations go, by
+        reason `capacity`: memory is at its limit as a map can be at its own.
 
         Raises:
             StoreError: the store failed; what was removed before stays counted.
         """
-        key = (trigger, mode, maps, dry_run)
-        task = self._running.get(key)
+        job = Job(trigger, mode, maps, dry_run, shed)
+        task = self._running.get(job)
         if task is None:
-            task = self._running[key] = asyncio.create_task(self._exclusive(*key))
-            task.add_done_callback(lambda _: self._running.pop(key, None))
+            task = self._running[job] = asyncio.create_task(self._exclusive(job))
+            task.add_done_callback(lambda _: self._running.pop(job, None))
         return await asyncio.shield(task)
 
-    async def _exclusive(
-        self, trigger: Trigger, mode: Mode, maps: frozenset[MapName], dry_run: bool
-    ) -> Report:
+    async def _exclusive(self, job: Job) -> Report:
         async with self._one_at_a_time:
             try:
-                with self._metrics.cleanup_duration_seconds.labels(mode).time():
-                    report = await self._measured(trigger, mode, maps, dry_run)
+                with self._metrics.cleanup_duration_seconds.labels(job.mode).time():
+                    report = await self._measured(job)
             except StoreError as error:
-                self._metrics.cleanup_runs_total.labels(trigger, mode, "failure").inc()
-                if trigger is not Trigger.PERIODIC:
-                    log.warning("cleanup failed", trigger=trigger, mode=mode, error=str(error))
+                self._metrics.cleanup_runs_total.labels(job.trigger, job.mode, "failure").inc()
+                if job.trigger is not Trigger.PERIODIC:
+                    log.warning("cleanup failed", trigger=job.trigger, mode=job.mode, error=str(error))
                 raise
         self._publish(report)
         return report
 
-    async def _measured(
-        self, trigger: Trigger, mode: Mode, maps: frozenset[MapName], dry_run: bool
-    ) -> Report:
+    async def _measured(self, job: Job) -> Report:
         started_ms, started, before_bytes = int(time.time() * 1000), time.monotonic(), self._resident_bytes()
-        removals = {
-            name: await self._clean_map(name, trigger, mode, dry_run) for name in MapName if name in maps
-        }
+        removals = {name: await self._clean_map(name, job) for name in MapName if name in job.maps}
+        if job.mode is Mode.EMERGENCY and not job.dry_run:
+            await self._give_back()
         after_bytes = self._resident_bytes()
         return Report(
-            trigger=trigger,
-            mode=mode,
-            dry_run=dry_run,
+            trigger=job.trigger,
+            mode=job.mode,
+            dry_run=job.dry_run,
             started_ms=started_ms,
             duration_seconds=time.monotonic() - started,
             maps=removals,
@@ -93,15 +122,9 @@ class Cleanup:
             ),
         )
 
-    async def _clean_map(self, name: MapName, trigger: Trigger, mode: Mode, dry_run: bool) -> MapRemoval:
-        order = Order(
-            name,
-            mode is Mode.EMERGENCY,
-            _reason(trigger, mode),
-            BUCKETS_A_STEP,
-            dry_run,
-            periodic=trigger is Trigger.PERIODIC,
-        )
+    async def _clean_map(self, name: MapName, job: Job) -> MapRemoval:
+        is_periodic = job.trigger is Trigger.PERIODIC
+        order = Order(name, job.severity, job.reason, BUCKETS_A_STEP, job.dry_run, is_periodic)
         removed = after = 0
         for prefix in self._maps.layout.prefixes:
             more = True
@@ -128,9 +151,3 @@ class Cleanup:
                 duration_seconds=round(report.duration_seconds, 4),
                 released_bytes=report.memory.released_bytes,
             )
-
-
-def _reason(trigger: Trigger, mode: Mode) -> Reason:
-    if mode is Mode.EMERGENCY:
-        return Reason.EMERGENCY
-    return Reason.MANUAL if trigger is Trigger.MANUAL else Reason.EXPIRED

@@ -11,7 +11,13 @@ OTHER_SOURCE = "other"
 STORE_SCRIPTS = ("observe", "claim", "lookup", "sizes", "cleanup", "settings")
 PROCESSES = ("gate", "store")
 LEAK_TIERS = ("rule", "fast", "slow", "daily")
-GUARD_ACTIONS = (("gate", "gc"), ("gate", "trim"), ("gate", "shrink"), ("store", "emergency_cleanup"))
+GUARD_ACTIONS = (
+    ("gate", "gc"),
+    ("gate", "trim"),
+    ("gate", "shrink"),
+    ("store", "trim"),
+    ("store", "emergency_cleanup"),
+)
 FIRING_ACTIONS = ("cleanup", "ignored", "duplicate", "cooldown", "invalid")
 DISCARD_REASONS = ("negative", "huge", "not_a_number", "unreadable")
 SIZE_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)

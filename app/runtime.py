@@ -70,7 +70,7 @@ class Runtime:
         self.lookup = Lookup(maps)
         self.sizes = Sizes(maps, self.session)
         self.keeper = SettingsKeeper(self.live, maps, self.metrics, self._apply)
-        self.cleanup = Cleanup(maps, self.metrics, processes.total_bytes)
+        self.cleanup = Cleanup(maps, self.metrics, processes.total_bytes, self._give_back)
         self.alerts = AlertDesk(
             self.cleanup,
             self.metrics,
@@ -86,6 +86,7 @@ class Runtime:
                 metrics=self.metrics,
                 in_flight=lambda: self.body_budget.held + self.coalescer.bytes,
                 shrink=self.connections.drop_idle,
+                trim_store=self._give_back,
                 examine=lambda *_: None,
             )
         )
@@ -172,6 +173,10 @@ class Runtime:
         """Pass changed settings to those who do not look them up each time."""
         self.coalescer.flush_max_items = flush_max_items(settings)
         self._tasks.reconsider()
+
+    async def _give_back(self) -> None:
+        if self._embedded is not None:
+            await self.session.give_back()
 
     async def _sample_memory(self) -> None:
         if self.session.is_up:

@@ -1,6 +1,5 @@
 """What is done about memory, by the place that grew; after each action it is measured what came back."""
 
-import asyncio
 import gc
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -14,12 +13,9 @@ from app.metrics import Metrics
 
 log = structlog.get_logger()
 
-# The store frees large keys behind the call that removes them.
-SETTLE_SECONDS = 0.5
-
 
 class Action(StrEnum):
-    """`gc`, `trim` and `shrink` are for the gate's own memory, `emergency_cleanup` for the store's."""
+    """`gc` and `shrink` are for the gate's memory, `emergency_cleanup` for the store's, `trim` for both."""
 
     GC = "gc"
     TRIM = "trim"
@@ -36,11 +32,12 @@ class Actions:
 
     metrics: Metrics
     resident_bytes: Callable[[str], int]
-    emergency_cleanup: Callable[[], Awaitable[object]]
+    emergency_cleanup: Callable[[bool], Awaitable[object]]
+    """With True it also sheds."""
+    trim_store: Callable[[], Awaitable[object]]
     shrink: Callable[[], None]
     collect: Callable[[], object] = gc.collect
     trim: Callable[[], None] = trim_heap
-    settle_seconds: float = SETTLE_SECONDS
     last: dict[str, Released] = field(default_factory=dict)
     """Bytes that came back by action, of the last time each process was acted upon."""
 
@@ -50,15 +47,20 @@ class Actions:
         if process == "gate":
             for action, work in ((Action.GC, self.collect), (Action.TRIM, self.trim)):
                 released[action] = self._measured(process, action, work)
+        else:
+            released[Action.TRIM] = await self._awaited(process, Action.TRIM, self.trim_store())
         self.last[process] = released
         return released
 
-    async def act(self, process: str) -> Released:
+    async def act(self, process: str, *, shed: bool = False) -> Released:
         """What costs somebody something: the gate's idle connections, the store's older transactions."""
         if process == "gate":
             released = {Action.SHRINK: self._measured(process, Action.SHRINK, self.shrink)}
         else:
-            released = {Action.EMERGENCY_CLEANUP: await self._clean(process)}
+            work = self.emergency_cleanup(shed)
+            released = {
+                Action.EMERGENCY_CLEANUP: await self._awaited(process, Action.EMERGENCY_CLEANUP, work)
+            }
         self.last[process] = self.last.get(process, {}) | released
         return released
 
@@ -67,14 +69,13 @@ class Actions:
         work()
         return self._count(process, action, before - self.resident_bytes(process))
 
-    async def _clean(self, process: str) -> int:
+    async def _awaited(self, process: str, action: Action, work: Awaitable[object]) -> int:
         before = self.resident_bytes(process)
         try:
-            await self.emergency_cleanup()
+            await work
         except StoreError as error:
-            log.warning("emergency cleanup failed", error=str(error))
-        await asyncio.sleep(self.settle_seconds)
-        return self._count(process, Action.EMERGENCY_CLEANUP, before - self.resident_bytes(process))
+            log.warning("memory action failed", process=process, action=action, error=str(error))
+        return self._count(process, action, before - self.resident_bytes(process))
 
     def _count(self, process: str, action: Action, released: int) -> int:
         released = max(0, released)

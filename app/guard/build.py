@@ -1,6 +1,6 @@
 """Puts the guard together for a running gate: what it reads, and what it can do."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from app.cgroup import Cgroup, find_cgroup
@@ -26,6 +26,7 @@ class Surroundings:
     metrics: Metrics
     in_flight: Callable[[], int]
     shrink: Callable[[], None]
+    trim_store: Callable[[], Awaitable[None]]
     examine: Examine
 
 
@@ -42,7 +43,8 @@ def build_guard(around: Surroundings) -> Guard:
     actions = Actions(
         around.metrics,
         resident_bytes=lambda process: round(_resident(around).get(process, (None, 0))[1]),
-        emergency_cleanup=lambda: around.cleanup.run(Trigger.EMERGENCY, Mode.EMERGENCY),
+        emergency_cleanup=lambda shed: around.cleanup.run(Trigger.EMERGENCY, Mode.EMERGENCY, shed=shed),
+        trim_store=around.trim_store,
         shrink=around.shrink,
     )
     return Guard(around.settings, readers, actions, around.examine, around.metrics)

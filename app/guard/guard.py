@@ -118,16 +118,24 @@ class Guard:
                 limit_bytes=sample.limit_bytes,
             )
         if level is not Level.NORMAL:
-            await self._relieve(level, is_new=level.number > before.number)
+            await self._relieve(level, sample, is_new=level.number > before.number)
 
-    async def _relieve(self, level: Level, is_new: bool) -> None:
-        now = self.clock.monotonic()
-        due = now - self._relieved_at >= self._rules.cleanup_interval_seconds
+    async def _relieve(self, level: Level, sample: Sample, *, is_new: bool) -> None:
         if is_new:
             await self.actions.give_back("gate")
-        if is_new or due or level is Level.HARD:
-            self._relieved_at = now
-            await self.actions.act("store")
+        is_due = sample.at_seconds - self._relieved_at >= self._rules.cleanup_interval_seconds
+        if is_new or is_due or level is Level.HARD:
+            self._relieved_at = sample.at_seconds
+            shed = level is Level.HARD and not is_new and self._can_shed(sample)
+            await self.actions.act("store", shed=shed)
+
+    def _can_shed(self, sample: Sample) -> bool:
+        """Whether a smaller store would end the pressure: it is our own, and the rest alone is not too much."""
+        store = sample.processes.get("store")
+        if store is None or store.pid is None or not sample.limit_bytes or sample.pressure_bytes is None:
+            return False
+        rest = sample.pressure_bytes - store.rss_bytes
+        return rest < self._rules.memory_hard_exit_ratio * sample.limit_bytes
 
     async def _watch(self, watch: Watch, process: Process, at_seconds: float) -> None:
         resident, explained = process.rss_bytes, sum(process.explained_bytes.values())

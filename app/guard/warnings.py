@@ -26,8 +26,8 @@ _STATES = {
         "GET /memory says what grew and what came back."
     ),
     LeakState.INEFFECTIVE: (
-        "The {name} process leaks memory, and {actions} actions in a row did not stop it, so the guard acts no "
-        "more. Read GET /memory, restart the process or mend the cause, then POST /memory/reset."
+        "The {name} process leaks memory, and {actions} actions in a row did not stop it, so the guard acts "
+        "no more. Read GET /memory, restart the process or mend the cause, then POST /memory/reset."
     ),
 }
 

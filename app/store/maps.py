@@ -3,6 +3,7 @@
 import asyncio
 import struct
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import Any, NamedTuple
 
 import msgspec
@@ -34,11 +35,19 @@ class Found(NamedTuple):
     sightings: list[Sighting]
 
 
+class Severity(StrEnum):
+    """How much a cleanup takes: what is past retention, past the cut one, or also the oldest quarter."""
+
+    NORMAL = "normal"
+    EMERGENCY = "emergency"
+    SHED = "shed"
+
+
 class Order(NamedTuple):
     """What a cleanup of one map is to remove, and how much of it in one step."""
 
     map_name: MapName
-    is_emergency: bool
+    severity: Severity
     reason: Reason
     most_buckets: int
     dry_run: bool
@@ -122,7 +131,7 @@ class Maps:
         args: list[bytes | str | int] = [
             self.layout.rules,
             order.map_name,
-            int(order.is_emergency),
+            order.severity,
             order.reason,
             order.most_buckets,
             int(order.dry_run),

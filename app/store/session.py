@@ -20,6 +20,7 @@ log = structlog.get_logger()
 
 # Of the connections, so that a flood of lookups leaves room for claims.
 LOOKUPS_AT_ONCE = 3
+SETTLE_POLLS, SETTLE_SECONDS = 20, 0.05
 
 
 class Script:
@@ -98,6 +99,24 @@ class StoreSession:
             nodes = answer.values() if all(isinstance(v, dict) for v in answer.values()) else [answer]
             return list(nodes)
         return [await self._guard(lambda: client.info(section), self._slots)]
+
+    async def give_back(self) -> None:
+        """Make a single server return freed memory to the system, as soon as it has freed what was removed.
+
+        glibc keeps what is free between what is not. Valkey and Redis 8 trim the heap when they drop their
+        scripts (`freeLuaScriptsSync` in eval.c), behind what is being freed; the next calls load ours again.
+        With jemalloc `MEMORY PURGE` does it.
+        """
+        client = self._client
+        if client is None or isinstance(client, RedisCluster):
+            return
+        await self._guard(lambda: client.memory_purge(), self._slots)
+        await self._guard(lambda: client.script_flush("ASYNC"), self._slots)
+        for _ in range(SETTLE_POLLS):
+            [figures] = await self.info("memory")
+            if not figures.get("lazyfree_pending_objects"):
+                return
+            await asyncio.sleep(SETTLE_SECONDS)
 
     async def close(self) -> None:
         """Close every connection."""

@@ -34,6 +34,7 @@ class Machine:
     in_flight: int = 0
     freed_by_trim: float = 0.0
     freed_by_cleanup: float = 0.0
+    freed_by_shedding: float = 0.0
     is_store_down: bool = False
     limit: int | None = None
     sensor: Callable[[float], float] = lambda value: value
@@ -53,10 +54,10 @@ class Machine:
             self.metrics,
             resident_bytes=lambda name: round(self.gate if name == "gate" else self.store),
             emergency_cleanup=self._clean,
+            trim_store=self._trim_store,
             shrink=lambda: self.actions.append((self.now, "shrink")),
             collect=lambda: None,
             trim=self._trim,
-            settle_seconds=0,
         )
         clock = Clock(lambda: self.now, lambda: round(self.now * 1000))
         self.guard = Guard(lambda: self.settings, readers, actions, self._examine, self.metrics, clock)
@@ -92,11 +93,14 @@ class Machine:
     def counted(self, name: str, **labels: str) -> float:
         return self.metrics.registry.get_sample_value(f"tidegate_{name}", labels) or 0.0
 
-    async def _clean(self) -> None:
-        self.actions.append((self.now, "emergency_cleanup"))
+    async def _clean(self, shed: bool) -> None:
+        self.actions.append((self.now, "shed" if shed else "emergency_cleanup"))
         if self.is_store_down:
             raise StoreUnreachable("gone")
-        self.store -= self.freed_by_cleanup
+        self.store -= self.freed_by_shedding if shed else self.freed_by_cleanup
+
+    async def _trim_store(self) -> None:
+        self.actions.append((self.now, "trim_store"))
 
     def _trim(self) -> None:
         self.actions.append((self.now, "trim"))

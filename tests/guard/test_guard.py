@@ -42,7 +42,7 @@ async def test_a_leak_of_the_store_is_answered_by_an_emergency_cleanup_that_is_m
     assert machine.state("gate") == "ok"
     assert machine.done("emergency_cleanup") == 1
     assert machine.counted("memory_released_bytes_total", action="emergency_cleanup") == 5 * MIB
-    assert machine.examined[0][2] == {"emergency_cleanup": 5 * MIB}
+    assert machine.examined[0][2] == {"trim": 0, "emergency_cleanup": 5 * MIB}
 
 
 async def test_growth_that_a_trim_gives_back_is_no_leak() -> None:
@@ -115,13 +115,23 @@ async def test_soft_pressure_cleans_up_each_interval_and_hard_pressure_refuses_u
     await machine.run(1)
     assert machine.level() == "hard"
     assert machine.refuses()
-    machine.freed_by_cleanup = 4.0 * MIB
+    assert machine.done("shed") == 0, "first what is past the emergency retention"
+    machine.freed_by_shedding = 4.0 * MIB
     await machine.run(4)
+    assert machine.done("shed") == 3
     assert machine.level() == "soft"
     assert not machine.refuses()
     machine.store = 1.0 * MIB
     await machine.run(1)
     assert machine.level() == "normal"
+
+
+async def test_nothing_is_shed_where_that_would_not_end_the_pressure() -> None:
+    machine = await warm(limit=100 * MIB)
+    machine.gate = 95.0 * MIB
+    await machine.run(10)
+    assert machine.level() == "hard"
+    assert machine.done("shed") == 0
 
 
 async def test_each_change_of_level_is_one_log_line() -> None:
