@@ -130,7 +130,7 @@ class Guard:
             await self.actions.act("store", shed=shed)
 
     def _can_shed(self, sample: Sample) -> bool:
-        """Whether a smaller store would end the pressure: it is our own, and the rest alone is not too much."""
+        """Whether a smaller store would end the pressure: it is ours, and the rest alone is not too much."""
         store = sample.processes.get("store")
         if store is None or store.pid is None or not sample.limit_bytes or sample.pressure_bytes is None:
             return False

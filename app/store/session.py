@@ -110,7 +110,7 @@ class StoreSession:
         client = self._client
         if client is None or isinstance(client, RedisCluster):
             return
-        await self._guard(lambda: client.memory_purge(), self._slots)
+        await self._guard(client.memory_purge, self._slots)
         await self._guard(lambda: client.script_flush("ASYNC"), self._slots)
         for _ in range(SETTLE_POLLS):
             [figures] = await self.info("memory")

@@ -17,6 +17,10 @@ KINDS = (
     *("unreachable", "timeout", "denied", "full", "busy"),
     *("read_only", "cluster_down", "unsupported", "rejected"),
 )
+PROCESSES = ("gate", "store")
+TIERS = ("rule", "fast", "slow", "daily")
+STATES = ("warmup", "ok", "suspect", "leak", "cooldown", "ineffective")
+DISCARDS = ("negative", "huge", "not_a_number", "unreadable")
 SCRIPTS = ("observe", "claim", "lookup", "sizes", "cleanup", "settings")
 TASKS = ("tick", "memory", "cleanup-signatures", "cleanup", "stats-log", "token-reload")
 
@@ -44,11 +48,31 @@ FAMILIES: dict[str, Family] = {
     "cleanup_duration_seconds": Family("histogram", {"mode": MODES}),
     "cleanup_last_success_timestamp_seconds": Family("gauge", {"mode": MODES}),
     "cleanup_efficiency_ratio": Family("gauge", {}),
-    "memory_rss_bytes": Family("gauge", {"process": ("gate", "store")}),
+    "map_warn_entries": Family("gauge", {"map": MAPS}),
+    "map_limit_bytes": Family("gauge", {"map": ("transactions",)}),
+    "memory_rss_bytes": Family("gauge", {"process": PROCESSES}),
     "memory_limit_bytes": Family("gauge", {}),
+    "memory_pressure_bytes": Family("gauge", {}),
+    "memory_pressure_level": Family("gauge", {}),
+    "memory_floor_bytes": Family("gauge", {"process": PROCESSES}),
+    "memory_growth_bytes": Family("gauge", {"process": PROCESSES}),
+    "memory_growth_threshold_bytes": Family("gauge", {}),
+    "memory_slope_bytes_per_hour": Family("gauge", {"process": PROCESSES}),
+    "memory_explained_bytes": Family("gauge", {"process": (), "part": ()}),
+    "memory_released_bytes": Family("counter", {"action": ("gc", "trim", "shrink", "emergency_cleanup")}),
+    "memory_samples_discarded": Family("counter", {"reason": DISCARDS}),
+    "leak_suspected": Family("gauge", {"process": PROCESSES}),
+    "leak_detections": Family("counter", {"process": PROCESSES, "tier": TIERS}),
+    "guard_up": Family("gauge", {}),
+    "guard_state": Family("gauge", {"process": PROCESSES, "state": STATES}),
+    "guard_ineffective": Family("gauge", {"process": PROCESSES}),
+    "guard_actions": Family("counter", {"process": PROCESSES, "action": ("trim",)}),
     "store_up": Family("gauge", {}),
     "store_used_bytes": Family("gauge", {}),
     "store_limit_bytes": Family("gauge", {}),
+    "store_rss_bytes": Family("gauge", {}),
+    "store_fragmentation_ratio": Family("gauge", {}),
+    "store_evicted_keys": Family("counter", {}),
     "store_call_duration_seconds": Family("histogram", {"script": SCRIPTS}),
     "store_errors": Family("counter", {"kind": KINDS}),
     "http_requests": Family("counter", {"method": (), "route": (), "code": ()}),
@@ -57,6 +81,7 @@ FAMILIES: dict[str, Family] = {
     "settings_changes": Family("counter", {"source": ("api", "store")}),
     "background_task_up": Family("gauge", {"task": TASKS}),
     "event_loop_lag_seconds": Family("histogram", {}),
+    "start_time_seconds": Family("gauge", {}),
     "build_info": Family("gauge", {"version": ()}),
 }
 # Of these the value is known from the first scrape on.

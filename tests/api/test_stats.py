@@ -34,7 +34,14 @@ STATS = {
     "uptime_seconds": float,
     "maps": {"signatures": MAP, "transactions": MAP, "observations": MAP},
     "ingest": {"accepted": int, "duplicate": int, "invalid": int, "refused": int, "failed": int},
-    "memory": {"processes": list, "limit_bytes": (int, type(None))},
+    "memory": {
+        "processes": list,
+        "limit_bytes": (int, type(None)),
+        "level": str,
+        "growth_bytes": int,
+        "growth_threshold_bytes": int,
+        "leak": {"state": str},
+    },
     "cleanup": {"efficiency_ratio": (*NUMBER, type(None)), "last": (dict, type(None))},
     "warnings": list,
 }
