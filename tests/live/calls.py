@@ -25,7 +25,7 @@ async def patched(api: Api, headers: dict[str, str] | None = None, **values: obj
 async def refused(api: Api, status: int = 422, **values: object) -> str:
     """The same where it is refused; the detail of the problem, nothing having changed."""
     before = (await api.http.get("/settings")).json()
-    response = await patch(api, **values)
+    response = await patch(api, None, **values)
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
     assert (await api.http.get("/settings")).json() == before

@@ -14,6 +14,7 @@ from app.settings import Settings
 from tests.api.calls import QUIET, Api, events, open_api, until
 from tests.conftest import MakeSettings
 from tests.live.calls import patch, patched, put, refused, server_key, shown, stored
+from tests.support.gate import gate_process
 from tests.support.servers import StoreServer, valkey_server
 
 FAR = 20 * 24 * 3600 * 1000
@@ -76,6 +77,24 @@ async def test_a_gate_started_later_has_them_before_it_takes_traffic(
         assert answer.status_code == 503, "more than the limit that was set before this gate was started"
         assert (await patched(api, signatures_limit=None))["version"] == 2
         assert (await shown(api, "transactions_limit"))["value"] == 700
+
+
+def test_they_outlive_a_gate_that_is_killed(valkey: StoreServer) -> None:
+    with gate_process(store_url=valkey.url, transactions_limit=900) as gate, gate.client() as http:
+        assert http.patch("/settings", json={"transactions_limit": 700}).status_code == 200
+        gate.kill()
+    with gate_process(store_url=valkey.url, transactions_limit=900) as gate, gate.client() as http:
+        view = http.get("/settings").json()["settings"]["transactions_limit"]
+        assert (view["value"], view["start_value"], view["source"]) == (700, 900, "run time")
+        view = http.patch("/settings", json={"transactions_limit": None}).json()["settings"][
+            "transactions_limit"
+        ]
+        assert (view["value"], view["source"]) == (900, "environment")
+        changed = [event for event in gate.events() if event.get("event") == "setting changed"]
+        assert [(event["old"], event["new"], event["source"]) for event in changed] == [
+            (900, 700, "store"),
+            (700, 900, "api"),
+        ]
 
 
 async def test_two_gates_that_change_settings_at_the_same_moment_lose_none(
