@@ -106,13 +106,13 @@ def _answers(launch: Launch, pid: int) -> bool:
             return False
 
 
-def wait_until(done: Callable[[], bool], seconds: float) -> bool:
+def wait_until(done: Callable[[], bool], seconds: float, pause_seconds: float = POLL_SECONDS) -> bool:
     """Poll `done` every few milliseconds; False if it stayed false for `seconds`."""
     deadline = time.monotonic() + seconds
     while not done():
         if time.monotonic() > deadline:
             return False
-        time.sleep(POLL_SECONDS)
+        time.sleep(pause_seconds)
     return True
 
 

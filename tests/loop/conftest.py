@@ -1,0 +1,72 @@
+"""The whole loop, started once for the tests of this folder."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from app.settings import MIB
+from tests.loop.humans import Humans, listening_humans
+from tests.loop.quick import quick_alertmanager, quick_prometheus
+from tests.support.gate import GateProcess, gate_process
+from tests.support.monitoring import Alertmanager, Prometheus, alertmanager, prometheus
+from tests.support.processes import free_port
+
+ADMIN_TOKEN = "admin-Lr91ve"
+TRANSACTIONS_LIMIT = 9_000
+GATE: dict[str, object] = {
+    "admin_tokens": f"operator-8Jw,{ADMIN_TOKEN}",
+    "transactions_limit": TRANSACTIONS_LIMIT,
+    "leak_growth_bytes": 4 * MIB,
+    "memory_sample_seconds": 0.2,
+    "alert_cooldown_seconds": 2,
+    # Buckets of a second: those that have closed are what a cleanup takes.
+    "transaction_retention_seconds": 60,
+    "dedup_window_seconds": 0.2,
+    "emergency_transaction_retention_seconds": 0.5,
+    "emergency_observation_retention_seconds": 0.5,
+}
+
+
+@dataclass
+class Loop:
+    """Gate, Prometheus, Alertmanager and the humans, each knowing the next."""
+
+    gate: GateProcess
+    prometheus: Prometheus
+    alertmanager: Alertmanager
+    humans: Humans
+
+    def figure(self, name: str, **labels: str) -> float:
+        """A value as Prometheus sees it now, 0 without such a series."""
+        matchers = ",".join(f'{label}="{value}"' for label, value in labels.items())
+        return self.prometheus.value(f"sum(tidegate_{name}{{{matchers}}})") or 0.0
+
+    def received(self, name: str) -> list[tuple[str, str]]:
+        """Status and action of what the gate kept of an alert, oldest first."""
+        headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+        with self.gate.client() as client:
+            kept: list[dict[str, Any]] = client.get("/alerts", headers=headers).json()["alerts"]
+        return [(one["status"], one["action"]) for one in reversed(kept) if one["alertname"] == name]
+
+
+@pytest.fixture(scope="package")
+def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
+    """The loop with the shipped configuration, its time running 120 times as fast."""
+    folder = tmp_path_factory.mktemp("loop")
+    ports = {name: free_port() for name in ("prometheus", "alertmanager")}
+    with ExitStack() as stack:
+        gate = stack.enter_context(gate_process(**GATE))
+        humans = stack.enter_context(listening_humans())
+        targets = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
+        targets["tidegate"] = gate.url.removeprefix("http://")
+        routes = quick_alertmanager(folder / "alertmanager", gate.url, humans.url, ADMIN_TOKEN)
+        scrapes = quick_prometheus(folder / "prometheus", targets)
+        yield Loop(
+            gate,
+            stack.enter_context(prometheus(scrapes, port=ports["prometheus"])),
+            stack.enter_context(alertmanager(routes, port=ports["alertmanager"])),
+            humans,
+        )
