@@ -7,6 +7,8 @@ from typing import Literal, get_args, get_origin
 from annotated_types import Ge, Le
 from pydantic.fields import FieldInfo
 
+from app.live.document import CHANGEABLE
+from app.live.view import unit_of
 from app.settings import _ORDERED, Settings, env_name
 
 PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
@@ -21,9 +23,11 @@ HEAD = f"""\
 Every setting is an environment variable, read once at the start. With a value outside its limits, or one that
 does not fit another (see the end), the gate does not start: it names the variable and exits with 2. For
 `--host`, `--port` and `--log-format`, `tidegate serve` has options as well, which win over the environment.
+Those marked so can be [changed at run time](http.md#get-settings-patch-settings).
 
 Bytes and seconds are plain numbers: `TIDEGATE_MAX_BODY_BYTES=4194304`, `TIDEGATE_DEDUP_WINDOW_SECONDS=2.5`.
-Gates that share a store must have the same retentions and limits: each script call brings its gate's own.
+Gates that share a store must be started with the same retentions and limits: each script call brings its
+gate's own, until they are changed at run time.
 """
 
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -108,8 +112,8 @@ def page() -> str:
 def _sections() -> Iterator[str]:
     for heading, names in GROUPS.items():
         yield f"## {heading}\n"
-        yield "| variable | unit | default | limits | what it sets |"
-        yield "|---|---|---|---|---|"
+        yield "| variable | unit | default | limits | at run time | what it sets |"
+        yield "|---|---|---|---|---|---|"
         for name in names:
             yield _row(name, Settings.model_fields[name])
         yield ""
@@ -126,15 +130,10 @@ def _order() -> Iterator[str]:
 
 def _row(name: str, field: FieldInfo) -> str:
     sentence = str(field.description).replace("|", r"\|")
-    cells = (f"`{env_name(name)}`", _unit(name), _default(name, field), _limits(name, field), sentence)
+    changeable = "yes" if name in CHANGEABLE else ""
+    figures = (unit_of(name), _default(name, field), _limits(name, field))
+    cells = (f"`{env_name(name)}`", *figures, changeable, sentence)
     return f"| {' | '.join(cells)} |"
-
-
-def _unit(name: str) -> str:
-    for ending in ("seconds", "bytes", "entries", "items", "requests", "connections", "sources", "depth"):
-        if name.endswith(f"_{ending}"):
-            return "levels" if ending == "depth" else ending
-    return "entries" if name.endswith("_limit") else ""
 
 
 def _default(name: str, field: FieldInfo) -> str:
