@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install run test lint format lock clean
+.PHONY: help install run stack up test lint format lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -19,6 +19,14 @@ install: $(VENV)/.installed ## Make .venv and install the gate in it
 
 run: $(VENV)/.installed ## Install, then serve in the foreground
 	@exec $(BIN)/tidegate serve
+
+stack: $(VENV)/.installed ## The gate with Prometheus and Alertmanager, without containers; Ctrl-C stops it
+	@scripts/system-packages prometheus:prometheus prometheus-alertmanager:prometheus-alertmanager
+	@exec $(BIN)/python scripts/stack.py
+
+up: ## The whole stack in containers, Grafana included (docker compose)
+	@scripts/secrets
+	@docker compose up --detach --build --wait
 
 test: $(VENV)/.installed-dev ## Run all tests (installs missing system packages where it may)
 	@scripts/system-packages
