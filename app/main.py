@@ -6,12 +6,19 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from starlette.routing import Route
 
-from app.api import alerts, memory, operations, problems, transactions
+from app.api import alerts, memory, operations, problems, sources, transactions
 from app.api import settings as settings_api
 from app.api.middleware import FrontMiddleware
 from app.runtime import Runtime
 
-ROUTERS = (transactions.router, operations.router, memory.router, alerts.router, settings_api.router)
+ROUTERS = (
+    transactions.router,
+    operations.router,
+    memory.router,
+    alerts.router,
+    sources.router,
+    settings_api.router,
+)
 
 
 def routes() -> list[Route]:

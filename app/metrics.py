@@ -43,12 +43,15 @@ class Metrics:
     def count_transactions(self, source: str, outcome: str, amount: int = 1) -> None:
         """Count under the outcome, and under the source while there are at most `max_sources`."""
         self.transactions_total.labels(outcome).inc(amount)
+        self.source_transactions_total.labels(self.source_label(source), outcome).inc(amount)
+
+    def source_label(self, source: str) -> str:
+        """The source itself while there are at most `max_sources`, `other` for those that come after."""
         if source not in self._sources:
             if len(self._sources) >= self._max_sources:
-                source = OTHER_SOURCE
-            else:
-                self._sources.add(source)
-        self.source_transactions_total.labels(source, outcome).inc(amount)
+                return OTHER_SOURCE
+            self._sources.add(source)
+        return source
 
     def start_route(self, method: str, route: str) -> None:
         """Start the series of a route at 0."""

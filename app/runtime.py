@@ -23,6 +23,7 @@ from app.metrics import Metrics
 from app.models import MapName, Trigger
 from app.settings import Settings
 from app.sizes import Sizes
+from app.sources import Sources
 from app.stats import StatsBoard
 from app.store.connection import normal_url
 from app.store.current import LiveSettings
@@ -60,8 +61,10 @@ class Runtime:
         self._maps = maps = Maps(self.session, self.live)
         embedded = self._embedded
         processes = Processes(lambda: embedded.pid if embedded else None)
+        self.sources = Sources(self.metrics.source_label)
+        self.metrics.registry.register(self.sources)
         self.coalescer = Coalescer(
-            Pipeline(maps, self.metrics).flush,
+            Pipeline(maps, self.metrics, self.sources).flush,
             flush_max_items(settings),
             settings.max_queued_items,
             settings.max_queued_bytes,

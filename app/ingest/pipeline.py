@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from app.ingest.blocks import encode_block
 from app.metrics import Metrics
 from app.models import Answer, Transaction, Verdict
+from app.sources import Sources
 from app.store.maps import ACCEPTED, REFUSED, UNSEEN, Ages, Maps
 from app.store.partitions import signature_hash
 
@@ -16,9 +17,10 @@ _REFUSED = Answer(Verdict.REFUSED, None)
 class Pipeline:
     """Turns transactions into answers, in their order."""
 
-    def __init__(self, maps: Maps, metrics: Metrics) -> None:
+    def __init__(self, maps: Maps, metrics: Metrics, sources: Sources) -> None:
         self._maps = maps
         self._metrics = metrics
+        self._sources = sources
 
     async def flush(self, items: list[Transaction]) -> list[Answer]:
         """Answer each transaction; `accepted` only once it is stored.
@@ -47,14 +49,16 @@ class Pipeline:
     async def _admit(self, prefix: str, hashes: list[bytes], items: list[Transaction]) -> list[Answer]:
         sources = [item.source or "" for item in items]
         seen = await self._maps.observe(prefix, hashes, sources)
-        answers = _answers(seen)
-        unseen = [at for at, code in enumerate(seen.codes) if code == UNSEEN]
+        codes, now_ms, answers = list(seen.codes), seen.now_ms, _answers(seen)
+        unseen = [at for at, code in enumerate(codes) if code == UNSEEN]
         if unseen:
             fresh = [hashes[at] for at in unseen]
             block = encode_block(_firsts(fresh, [items[at] for at in unseen]))
             claimed = await self._maps.claim(prefix, fresh, [sources[at] for at in unseen], block)
-            for at, answer in zip(unseen, _answers(claimed), strict=True):
-                answers[at] = answer
+            now_ms = claimed.now_ms
+            for at, code, answer in zip(unseen, claimed.codes, _answers(claimed), strict=True):
+                codes[at], answers[at] = code, answer
+        self._sources.note(sources, codes, now_ms)
         return answers
 
 

@@ -22,7 +22,8 @@ TIERS = ("rule", "fast", "slow", "daily")
 STATES = ("warmup", "ok", "suspect", "leak", "cooldown", "ineffective")
 DISCARDS = ("negative", "huge", "not_a_number", "unreadable")
 SCRIPTS = ("observe", "claim", "lookup", "sizes", "cleanup", "settings")
-TASKS = ("tick", "memory", "cleanup-signatures", "cleanup", "stats-log", "token-reload")
+TASKS = ("tick", "memory", "cleanup-signatures", "cleanup", "stats-log", "token-reload", "alerts")
+ALERT_ACTIONS = ("cleanup", "ignored", "duplicate", "cooldown", "invalid")
 
 
 class Family(NamedTuple):
@@ -35,6 +36,7 @@ class Family(NamedTuple):
 FAMILIES: dict[str, Family] = {
     "transactions": Family("counter", {"outcome": OUTCOMES}),
     "source_transactions": Family("counter", {"source": ("other",), "outcome": OUTCOMES}),
+    "source_delay_seconds": Family("histogram", {"source": ("other",)}),
     "ingest_batch_size": Family("histogram", {}),
     "ingest_flush_size": Family("histogram", {}),
     "map_entries": Family("gauge", {"map": MAPS}),
@@ -78,6 +80,7 @@ FAMILIES: dict[str, Family] = {
     "http_requests": Family("counter", {"method": (), "route": (), "code": ()}),
     "http_request_duration_seconds": Family("histogram", {"method": (), "route": ()}),
     "http_requests_in_flight": Family("gauge", {}),
+    "alerts_received": Family("counter", {"status": ("firing",), "action": ALERT_ACTIONS}),
     "settings_changes": Family("counter", {"source": ("api", "store")}),
     "background_task_up": Family("gauge", {"task": TASKS}),
     "event_loop_lag_seconds": Family("histogram", {}),
@@ -88,6 +91,7 @@ FAMILIES: dict[str, Family] = {
 STARTED_AT_ZERO = (
     *("transactions", "source_transactions", "map_added", "map_removed", "cleanup_runs", "store_errors"),
     *("map_entries", "map_bytes", "map_oldest_entry_age_seconds", "ingest_batch_size", "ingest_flush_size"),
+    *("alerts_received", "source_delay_seconds"),
 )
 
 

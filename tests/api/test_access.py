@@ -22,8 +22,15 @@ SECRETS = (INGEST, NEXT_INGEST, ADMIN)
 
 POST = ("POST", "/transactions")
 LOOKUP = ("GET", "/transactions/kept")
-CLEANUPS = (("POST", "/cleanup"), ("POST", "/cleanup/emergency"), ("GET", "/cleanup"))
-OPEN = (("GET", "/stats"), ("GET", "/metrics"), ("GET", "/livez"), ("GET", "/readyz"), ("GET", "/docs"))
+CLEANUPS = (("POST", "/cleanup"), ("POST", "/cleanup/emergency"), ("GET", "/cleanup"), ("GET", "/alerts"))
+OPEN = (
+    ("GET", "/stats"),
+    ("GET", "/sources"),
+    ("GET", "/metrics"),
+    ("GET", "/livez"),
+    ("GET", "/readyz"),
+    ("GET", "/docs"),
+)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The shipped configuration of Prometheus and Alertmanager: its time runs faster, its addresses are a test's."""
+"""The shipped configuration of Prometheus and Alertmanager, with faster time and the addresses of a test."""
 
 import re
 import shutil

@@ -8,6 +8,7 @@ from app.ingest.pipeline import Pipeline
 from app.metrics import Metrics
 from app.models import Transaction
 from app.settings import Settings
+from app.sources import Sources
 from app.store.current import LiveSettings
 from app.store.maps import Maps
 from app.store.session import StoreSession
@@ -31,7 +32,7 @@ async def connected_gate(settings: Settings) -> Gate:
     maps = Maps(session, live)
     await session.probe(maps.sizes)
     assert session.is_up, session.down_reason
-    return Gate(session, maps, Pipeline(maps, metrics), live)
+    return Gate(session, maps, Pipeline(maps, metrics, Sources(metrics.source_label)), live)
 
 
 def transaction(signature: str, source: str = "helius-a", payload: object = None) -> Transaction:
