@@ -29,7 +29,7 @@ class Mutant:
 
 
 def mutants(alert: Rule) -> Iterator[Mutant]:
-    """First the alert as it is, then each comparison turned round, each condition left out, each threshold and the `for` changed."""
+    """The alert as it is, then each comparison turned, condition left out, threshold and `for` changed."""
     yield Mutant(UNSPOILT, alert.written)
     for how, expression in {"never": "vector(0) > 1", "always": "vector(1)", **_spoilt(alert)}.items():
         yield Mutant(how, alert.written | {"expr": expression})
@@ -111,8 +111,9 @@ def _rest(node: BinaryExpr) -> str:
 
 
 def _side(node: Expr, side: str) -> Expr | None:
-    is_set = isinstance(node, BinaryExpr) and str(node.op) in SETS
-    if not is_set or (side == "rhs" and str(node.op) == "unless"):
+    if not isinstance(node, BinaryExpr) or str(node.op) not in SETS:
+        return None
+    if side == "rhs" and str(node.op) == "unless":
         return None
     kept: Expr = getattr(node, side)
     return kept
@@ -133,7 +134,7 @@ def _write(alert: Rule, mutant: Mutant, folder: Path) -> Iterator[Path]:
 
 @cache
 def _tests_of(alert: str) -> dict[str, dict[str, Any]]:
-    """Each test file with what is about this alert, by the file's name; `rule_files` is empty without recordings."""
+    """What each test file has about this alert, by its name; `rule_files` is empty without recordings."""
     found = {}
     for file in TEST_FILES:
         document = read(file)

@@ -1,4 +1,4 @@
-"""The tests of alerts notice when an alert is spoilt: a comparison turned, a condition lost, a threshold moved."""
+"""An alert's tests notice when it is spoilt: a comparison turned, a condition lost, a threshold moved."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The rules: promtool finds nothing wrong, and each alert is complete, tested both ways, and has a runbook."""
+"""The rules: promtool finds nothing wrong; each alert is complete, tested both ways, and has a runbook."""
 
 import re
 from pathlib import Path
@@ -33,8 +33,8 @@ CRITICAL = {
 NEVER_SILENT = {"TidegateWatchdog"}
 HEADINGS = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
 LINK = re.compile(
-    r"\{\{ with \$externalLabels\.runbooks \}\}\{\{ \. \}\}\{\{ else \}\}\{\{ \$externalURL \}\}/user\{\{ end \}\}"
-    r"/(\w+\.md)"
+    re.escape("{{ with $externalLabels.runbooks }}{{ . }}{{ else }}{{ $externalURL }}/user{{ end }}/")
+    + r"(\w+\.md)"
 )
 SERIES = re.compile(r"[a-z]+(?:_[a-z]+)*:[a-z_]+:[a-z0-9_]+")
 INDEX = RUNBOOKS / "README.md"
