@@ -33,6 +33,7 @@ from app.store.session import StoreSession
 from app.tasks import Tasks
 
 TICK_SECONDS = 1.0
+CEILING_SECONDS = 0.25
 STATS_LOG_SECONDS = 30.0
 TOKEN_RELOAD_SECONDS = 5.0
 
@@ -117,6 +118,7 @@ class Runtime:
         await self._tick()
         self._tasks.every(TICK_SECONDS, "tick", self._tick)
         self._tasks.every(lambda: self.settings.memory_sample_seconds, "memory", self._sample_memory)
+        self._tasks.every(CEILING_SECONDS, "ceiling", self.guard.check_ceiling)
         self._tasks.every(
             lambda: self.settings.signature_cleanup_interval_seconds,
             "cleanup-signatures",

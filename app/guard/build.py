@@ -66,7 +66,7 @@ def _usage_bytes(around: Surroundings, cgroup: Cgroup | None) -> float:
     """A limit of the group is compared with what counts against it; one by setting with our processes."""
     if cgroup is not None and around.settings().memory_limit_bytes is None:
         return cgroup.usage_bytes()
-    return sum(resident for _, resident in around.processes.rss.values())
+    return around.processes.total_bytes()
 
 
 def _maps(sizes: Sizes) -> dict[str, int]:

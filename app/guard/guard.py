@@ -1,4 +1,4 @@
-"""The memory guard: reads, judges, acts; one `tick()` a sample, everything it needs is an argument."""
+"""The memory guard: reads, judges, acts; what it needs are arguments, and others call it when it is time."""
 
 import time
 from collections import deque
@@ -10,8 +10,8 @@ import structlog
 from app.guard.actions import Actions, Released
 from app.guard.detector import Detector, DetectorRules, Finding, Tier
 from app.guard.ladder import Ladder, Level
-from app.guard.readers import Process, Readers, Sample, read
-from app.guard.watch import LeakState, Watch
+from app.guard.readers import Pressure, Process, Readers, Sample, read, read_pressure
+from app.guard.watch import Watch
 from app.metrics import Metrics
 from app.settings import Settings
 
@@ -21,6 +21,7 @@ WATCHED = ("gate", "store")
 SAMPLES_KEPT = 240
 SAMPLE_KEPT_SECONDS = 30.0
 FAILED_READINGS = 3
+HARD_AGAIN_SECONDS = 1.0
 
 Examine = Callable[[str, Finding, Released], None]
 
@@ -68,14 +69,31 @@ class Guard:
         return sorted(name for name, times in self._failed_readings.items() if times >= FAILED_READINGS)
 
     async def tick(self) -> None:
-        """Take one sample and do what it asks for."""
+        """Take one sample of everything and look for leaks."""
         self._follow_settings()
         sample = read(self.readers, self.clock.monotonic(), self.clock.wall_ms())
         self._remember(sample)
-        await self._keep_below_ceiling(sample)
+        if sample.limit_bytes is None or (sample.pressure_bytes is None and self.blind_spots):
+            # Without a limit, or blind, it must not go on refusing traffic.
+            self._ladder = Ladder()
+            self.refuses_ingest = False
         for name, process in sample.processes.items():
             if name in self.watches:
                 await self._watch(self.watches[name], process, sample.at_seconds)
+
+    async def check_ceiling(self) -> None:
+        """Compare memory with its limit and relieve it; called often: memory can fill within seconds."""
+        self._follow_settings()
+        before, pressure = self.level, read_pressure(self.readers)
+        if pressure is None:
+            return
+        level = self._climb(pressure)
+        if level is Level.NORMAL:
+            return
+        acted = await self._relieve(level, pressure, is_new=level.number > before.number)
+        relieved = read_pressure(self.readers) if acted else None
+        if relieved is not None:
+            self._climb(relieved)
 
     def reset(self) -> None:
         """An operator has looked: every process starts again from `ok`."""
@@ -98,49 +116,41 @@ class Guard:
         for _, reason in sample.discarded:
             self.metrics.memory_samples_discarded_total.labels(reason).inc()
 
-    async def _keep_below_ceiling(self, sample: Sample) -> None:
-        if sample.pressure_bytes is None:
-            # Blind, it must not go on refusing traffic.
-            if self.blind_spots:
-                self._ladder = Ladder()
-                self.refuses_ingest = False
-            return
+    def _climb(self, pressure: Pressure) -> Level:
         before = self.level
-        level = self._ladder.tick(sample.pressure_bytes, sample.limit_bytes, self._rules)
+        level = self._ladder.tick(pressure.used_bytes, pressure.limit_bytes, self._rules)
         self.refuses_ingest = level is Level.HARD
         if level is not before:
             write = log.warning if level.number > before.number else log.info
-            write(
-                "memory pressure",
-                old=before,
-                new=level,
-                pressure_bytes=sample.pressure_bytes,
-                limit_bytes=sample.limit_bytes,
-            )
-        if level is not Level.NORMAL:
-            await self._relieve(level, sample, is_new=level.number > before.number)
+            figures = {"pressure_bytes": pressure.used_bytes, "limit_bytes": pressure.limit_bytes}
+            write("memory pressure", old=before, new=level, **figures)
+        return level
 
-    async def _relieve(self, level: Level, sample: Sample, *, is_new: bool) -> None:
+    async def _relieve(self, level: Level, pressure: Pressure, *, is_new: bool) -> bool:
+        """Act when a level is new, and then again: while `hard` soon, while `soft` each cleanup interval."""
+        now = self.clock.monotonic()
+        again = HARD_AGAIN_SECONDS if level is Level.HARD else self._rules.cleanup_interval_seconds
+        if not is_new and now - self._relieved_at < again:
+            return False
+        self._relieved_at = now
         if is_new:
             await self.actions.give_back("gate")
-        is_due = sample.at_seconds - self._relieved_at >= self._rules.cleanup_interval_seconds
-        if is_new or is_due or level is Level.HARD:
-            self._relieved_at = sample.at_seconds
-            shed = level is Level.HARD and not is_new and self._can_shed(sample)
-            await self.actions.act("store", shed=shed)
+        shed = level is Level.HARD and not is_new and self._can_shed(pressure)
+        await self.actions.act("store", shed=shed)
+        return True
 
-    def _can_shed(self, sample: Sample) -> bool:
+    def _can_shed(self, pressure: Pressure) -> bool:
         """Whether a smaller store would end the pressure: it is ours, and the rest alone is not too much."""
-        store = sample.processes.get("store")
-        if store is None or store.pid is None or not sample.limit_bytes or sample.pressure_bytes is None:
+        store = self.latest and self.latest.processes.get("store")
+        if not store or store.pid is None:
             return False
-        rest = sample.pressure_bytes - store.rss_bytes
-        return rest < self._rules.memory_hard_exit_ratio * sample.limit_bytes
+        rest = pressure.used_bytes - self.actions.resident_bytes("store")
+        return rest < self._rules.memory_hard_exit_ratio * pressure.limit_bytes
 
     async def _watch(self, watch: Watch, process: Process, at_seconds: float) -> None:
         resident, explained = process.rss_bytes, sum(process.explained_bytes.values())
-        if watch.state is LeakState.SUSPECT:
-            if watch.is_confirmed(at_seconds, resident, explained):
+        if watch.awaits_examination:
+            if watch.examine(at_seconds, resident, explained):
                 await self._confirmed(watch, at_seconds)
             return
         finding = watch.tick(at_seconds, resident, explained)

@@ -19,14 +19,14 @@ class Level(StrEnum):
 
 
 class Ladder:
-    """The level, from one reading to the next; without a limit it stays `normal`."""
+    """The level, from one reading to the next."""
 
     def __init__(self) -> None:
         self.level = Level.NORMAL
 
-    def tick(self, pressure_bytes: int, limit_bytes: int | None, settings: Settings) -> Level:
+    def tick(self, pressure_bytes: int, limit_bytes: int, settings: Settings) -> Level:
         """Take a reading: a level is entered at its ratio of the limit, and left below its exit ratio."""
-        share = pressure_bytes / limit_bytes if limit_bytes else 0.0
+        share = pressure_bytes / limit_bytes
         hard = settings.memory_hard_exit_ratio if self.level is Level.HARD else settings.memory_hard_ratio
         soft = settings.memory_soft_ratio if self.level is Level.NORMAL else settings.memory_soft_exit_ratio
         self.level = Level.HARD if share >= hard else Level.SOFT if share >= soft else Level.NORMAL

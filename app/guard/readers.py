@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from app.models import Shape
 from app.sizes import StoreFigures
@@ -60,6 +60,20 @@ class Sample:
     limit_bytes: int | None
     store: StoreFigures | None
     discarded: list[tuple[str, Discard]] = field(default_factory=list)
+
+
+class Pressure(NamedTuple):
+    """What counts against the limit, and the limit."""
+
+    used_bytes: int
+    limit_bytes: int
+
+
+def read_pressure(readers: Readers) -> Pressure | None:
+    """The two figures of the ceiling; None without a limit, or when one of them cannot be read."""
+    limit = _attempt("limit", readers.limit, [])
+    used = _checked("usage", _attempt("usage", readers.usage, []), []) if limit else None
+    return Pressure(used, limit) if limit and used is not None else None
 
 
 def read(readers: Readers, at_seconds: float, taken_ms: int) -> Sample:

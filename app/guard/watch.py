@@ -34,32 +34,34 @@ class Watch:
         self._settings = settings
         self.state = LeakState.WARMUP
         self.finding: Finding | None = None
+        self.awaits_examination = False
         self.actions_in_a_row = 0
         self.cooldown_ends: float | None = None
         self._forgiven_at = float("inf")
 
     def tick(self, at_seconds: float, resident_bytes: int, explained_bytes: int) -> Finding | None:
-        """Take a reading; a finding is returned once, when it is new."""
+        """Take a reading; a finding asks for collecting and trimming, and `examine` with the next reading."""
         found = self.detector.tick(at_seconds, resident_bytes, explained_bytes)
         if self.state is LeakState.WARMUP and self.detector.is_warm:
             self._enter(LeakState.OK)
         self._cool(at_seconds)
-        if found is None or (found.tier is not Tier.DAILY and self.state is not LeakState.OK):
+        if found is None or (found.tier is not Tier.DAILY and self.state not in _OPEN_TO_SUSPICION):
             return None
         return found
 
     def suspect(self, finding: Finding) -> None:
-        """Note what is to be confirmed by the next reading."""
-        self.finding = finding
+        """Note a finding whose growth is to be compared after a trim with that after the next."""
+        self.finding, self.awaits_examination = finding, True
         self._enter(LeakState.SUSPECT, tier=finding.tier, growth_bytes=finding.growth_bytes)
 
-    def is_confirmed(self, at_seconds: float, resident_bytes: int, explained_bytes: int) -> bool:
-        """Whether the growth is still there after what could be given back was; else back to ok."""
-        finding = self.finding
+    def examine(self, at_seconds: float, resident_bytes: int, explained_bytes: int) -> bool:
+        """Take the first reading after a trim; whether the suspicion is proven. When refuted, back to ok."""
+        self.awaits_examination, finding = False, self.finding
         if finding and self.detector.confirm(at_seconds, resident_bytes, explained_bytes, finding):
             return True
-        self.finding = None
-        self._enter(LeakState.OK, why="the growth was given back")
+        if not self.detector.is_suspicious:
+            self.finding = None
+            self._enter(LeakState.OK, why="the growth was given back, or has ended")
         return False
 
     def may_act(self) -> bool:
@@ -81,10 +83,13 @@ class Watch:
     def reset(self) -> None:
         """An operator has looked: forget the actions and the window."""
         self.actions_in_a_row, self.cooldown_ends, self.finding = 0, None, None
+        self.awaits_examination = False
         self.detector.restart()
         self._enter(LeakState.OK if self.detector.is_warm else LeakState.WARMUP, why="reset by an operator")
 
     def _cool(self, at_seconds: float) -> None:
+        if self.state is LeakState.SUSPECT and not self.detector.is_suspicious:
+            self._enter(LeakState.OK, why="the suspicion was not followed up in time")
         if self.state is LeakState.COOLDOWN and at_seconds >= (self.cooldown_ends or 0):
             self.cooldown_ends, self.finding = None, None
             self._enter(LeakState.OK)
@@ -102,4 +107,5 @@ class Watch:
             self.state = state
 
 
+_OPEN_TO_SUSPICION = frozenset({LeakState.OK, LeakState.SUSPECT})
 _WORTH_A_WARNING = frozenset({LeakState.LEAK, LeakState.INEFFECTIVE})

@@ -22,7 +22,7 @@ TIERS = ("rule", "fast", "slow", "daily")
 STATES = ("warmup", "ok", "suspect", "leak", "cooldown", "ineffective")
 DISCARDS = ("negative", "huge", "not_a_number", "unreadable")
 SCRIPTS = ("observe", "claim", "lookup", "sizes", "cleanup", "settings")
-TASKS = ("tick", "memory", "cleanup-signatures", "cleanup", "stats-log", "token-reload", "alerts")
+TASKS = ("tick", "memory", "ceiling", "cleanup-signatures", "cleanup", "stats-log", "token-reload", "alerts")
 ALERT_ACTIONS = ("cleanup", "ignored", "duplicate", "cooldown", "invalid")
 
 

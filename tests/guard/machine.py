@@ -69,6 +69,7 @@ class Machine:
             self.gate += self.gate_rate
             self.store += self.store_rate
             await self.guard.tick()
+            await self.guard.check_ceiling()
 
     async def run_until(self, state: str, name: str = "gate", most_seconds: float = 2000) -> float:
         """Until a process is in a state; the seconds it took."""

@@ -25,7 +25,9 @@ async def test_a_leak_of_the_gate_is_suspected_confirmed_acted_upon_and_examined
         if machine.state() != "ok" and (not states or states[-1] != machine.state()):
             states.append(machine.state())
     assert states == ["suspect", "cooldown"]
-    assert machine.done("trim") == 1
+    assert machine.done("trim") >= 3, (
+        "what is left after one trim is compared with what is left after the next"
+    )
     assert machine.done("shrink") == 1
     assert machine.done("emergency_cleanup") == 0, "the store did not grow"
     [(process, finding, released)] = machine.examined
@@ -134,6 +136,12 @@ async def test_nothing_is_shed_where_that_would_not_end_the_pressure() -> None:
     assert machine.done("shed") == 0
 
 
+async def test_without_a_limit_there_is_no_pressure() -> None:
+    machine = await warm(store=1e15)
+    assert machine.level() == "normal"
+    assert machine.done("emergency_cleanup") == 0
+
+
 async def test_each_change_of_level_is_one_log_line() -> None:
     machine = await warm(limit=200 * MIB)
     with capture_logs() as logs:
@@ -188,11 +196,11 @@ async def test_a_store_that_is_down_does_not_stop_the_guard() -> None:
 
 async def test_settings_that_change_apply_at_the_next_tick() -> None:
     machine = await warm()
-    machine.gate_rate = 0.2 * MIB
+    machine.gate_rate = 0.1 * MIB
     await machine.run(80)
     assert machine.state() == "ok"
     machine.settings = Settings(**(QUICK | {"leak_growth_bytes": 4 * MIB}))  # type: ignore[arg-type]  # numbers
-    assert await machine.run_until("suspect") < 60
+    assert await machine.run_until("suspect") < 90
     machine.settings = Settings(**QUICK, memory_soft_ratio=0.7)  # type: ignore[arg-type]  # numbers
     machine.limit = round((machine.gate + machine.store) / 0.72)
     await machine.run(1)
