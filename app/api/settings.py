@@ -12,18 +12,27 @@ from app.live.changes import read_changes
 from app.live.document import CHANGEABLE
 from app.live.view import SettingsDocument, settings_document
 from app.runtime import Runtime
+from app.settings import Settings
 
 router = APIRouter(tags=["settings"])
 
 MAX_BODY_BYTES = 16 * 1024
 MEDIA_TYPES = ("application/json", "application/merge-patch+json")
 
-_CHANGE: dict[str, Any] = {
-    "type": "object",
-    "additionalProperties": False,
-    "properties": {name: {"anyOf": [{"type": "number"}, {"type": "null"}]} for name in CHANGEABLE},
-}
-_BODY = {"requestBody": {"required": True, "content": {kind: {"schema": _CHANGE} for kind in MEDIA_TYPES}}}
+
+def _change_schema() -> dict[str, Any]:
+    """The body of a PATCH: any of the settings that can be changed, within its limits, or null."""
+    every, members = Settings.model_json_schema()["properties"], {}
+    for name in CHANGEABLE:
+        schema = {key: value for key, value in every[name].items() if key not in ("title", "default")}
+        description = schema.pop("description")
+        kinds = schema.pop("anyOf", [schema, {"type": "null"}])
+        members[name] = {"anyOf": kinds, "description": description}
+    return {"type": "object", "additionalProperties": False, "properties": members}
+
+
+_CONTENT = {kind: {"schema": _change_schema()} for kind in MEDIA_TYPES}
+_BODY = {"requestBody": {"required": True, "content": _CONTENT}}
 
 IfMatch = Annotated[
     str | None, Header(description="Change only what has this entity tag, as GET /settings gave it.")

@@ -1,0 +1,31 @@
+"""A fuzzer that follows the OpenAPI document changes settings as it likes, on a gate of its own."""
+
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import given, settings
+from schemathesis import GenerationMode
+from schemathesis.specs.openapi.checks import content_type_conformance, status_code_conformance
+
+from tests.support.gate import gate_process
+
+
+@pytest.mark.parametrize("method", ["GET", "PATCH"])
+def test_a_fuzzer_meets_only_documented_answers_and_leaves_a_gate_that_serves(method: str) -> None:
+    with gate_process() as gate, gate.client() as http:
+        schema = schemathesis.openapi.from_url(f"{gate.url}/openapi.json")
+        call = schema["/settings"][method]
+
+        @settings(deadline=None, max_examples=60, database=None)
+        @given(call.as_strategy() | call.as_strategy(GenerationMode.NEGATIVE))
+        def follow_the_document(case: schemathesis.Case[Any]) -> None:
+            response = case.call_and_validate(checks=[content_type_conformance, status_code_conformance])
+            assert response.status_code < 500
+
+        follow_the_document()
+        changed = http.get("/settings").json()["settings"]
+        back = {name: None for name, view in changed.items() if view["changeable"]}
+        assert http.patch("/settings", json=back).status_code == 200
+        answer = http.post("/transactions", json={"signature": "after-all-that"})
+        assert answer.json()["status"] == "accepted"
