@@ -85,7 +85,7 @@ class SettingsKeeper:
             self._followed = stored
 
     async def _change_once(self, changes: Mapping[str, Number | None], if_match: str | None) -> bool:
-        stored = await self._maps.read_settings()
+        stored, in_force = await self._maps.read_settings()
         base = self._base(stored)
         if if_match is not None and not _matches(if_match, base.etag):
             raise PreconditionFailed(f"the settings have been changed: they are now {base.etag}")
@@ -97,7 +97,7 @@ class SettingsKeeper:
         if values == base.values and stored in (None, base.encoded()):
             await self._apply(base, settings, "store")
             return True
-        document = Document(max(base.version, self.document.version) + 1, values)
+        document = Document(max(base.version, in_force) + 1, values)
         if not await self._maps.replace_settings(stored, document.encoded()):
             return False
         await self._apply(document, settings, "api")
@@ -140,7 +140,14 @@ def _matches(if_match: str, etag: str) -> bool:
 
 
 def _ignored(error: Exception) -> str:
+    match error:
+        case FromNewerGate():
+            advice = "Update this gate"
+        case Unusable():
+            advice = "Any PATCH /settings replaces them"
+        case _:
+            advice = "Change one of them by PATCH /settings, or this gate's environment"
     return (
         f"The settings changed at run time are ignored by this gate: {error}. It goes on with those it had. "
-        "Change them by PATCH /settings, or this gate's environment."
+        f"{advice}."
     )

@@ -113,17 +113,17 @@ class Maps:
         self.stored_settings = answers[0][2]
         return _combined(answers)
 
-    async def read_settings(self) -> bytes | None:
-        """The settings changed at run time as they are stored now; b"" for what cannot be settings."""
+    async def read_settings(self) -> tuple[bytes | None, int]:
+        """The settings changed at run time (b"" for what cannot be any), and the version of the rules in force."""
         layout = self.layout
-        _, stored = await self._session.run("settings", layout.prefixes[0], [layout.rules])
-        return stored  # type: ignore[no-any-return]  # a script's reply
+        _, version, stored = await self._session.run("settings", layout.prefixes[0], [layout.rules])
+        return stored, version
 
     async def replace_settings(self, read: bytes | None, new: bytes) -> bool:
         """Store others, unless what is stored is no longer what was read; also while the store comes back."""
         layout = self.layout
         args = [layout.rules, read or b"", new]
-        is_stored, _ = await self._session.run_unguarded("settings", layout.prefixes[0], args)
+        is_stored, *_ = await self._session.run_unguarded("settings", layout.prefixes[0], args)
         return bool(is_stored)
 
     async def cleanup_step(self, prefix: str, order: Order) -> Step:

@@ -214,6 +214,21 @@ async def test_what_cannot_be_read_is_ignored_with_a_warning_and_can_be_written_
         assert b"200" in (stored(valkey) or b"")
 
 
+async def test_a_gate_that_never_read_them_can_write_over_what_is_broken(
+    valkey: StoreServer, settings_for: MakeSettings
+) -> None:
+    async with open_api(settings_for(valkey, **QUIET)) as one:
+        for limit in (100, 200, 300):
+            await patched(one, signatures_limit=limit)
+        put(valkey, b"junk")
+        async with open_api(settings_for(valkey, **QUIET)) as two:
+            await _until_ignored(two)
+            assert (await patched(two, transactions_limit=400))["version"] == 4
+            await _until_version(one, 4)
+            for api in (one, two):
+                assert (await shown(api, "transactions_limit"))["value"] == 400
+
+
 async def test_values_outside_their_limits_are_ignored_with_a_warning(
     valkey: StoreServer, settings_for: MakeSettings
 ) -> None:
