@@ -116,6 +116,7 @@ class Runtime:
         """Start the store and the background tasks; the gate is ready when this returns, if the store is."""
         self.coalescer.start()
         await self._tick()
+        await self._sample_memory()
         self._tasks.every(TICK_SECONDS, "tick", self._tick)
         self._tasks.every(lambda: self.settings.memory_sample_seconds, "memory", self._sample_memory)
         self._tasks.every(CEILING_SECONDS, "ceiling", self.guard.check_ceiling)
