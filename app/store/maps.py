@@ -114,7 +114,7 @@ class Maps:
         return _combined(answers)
 
     async def read_settings(self) -> tuple[bytes | None, int]:
-        """The settings changed at run time (b"" for what cannot be any), and the version of the rules in force."""
+        """The settings changed at run time (b"" for what is none), and the version of the rules in force."""
         layout = self.layout
         _, version, stored = await self._session.run("settings", layout.prefixes[0], [layout.rules])
         return stored, version
