@@ -32,11 +32,11 @@ class Cooldown:
 
     def due(self, mode: Mode, maps: frozenset[MapName]) -> frozenset[MapName]:
         """Those of the maps that may be cleaned up now; an emergency run has done a normal one's work."""
-        covering = {mode, Mode.EMERGENCY}
         return frozenset(
             name
             for name in maps
-            if not any(self._is_recent(self._acted_at.get((name, kind))) for kind in covering)
+            if not self._is_recent(self._acted_at.get((name, mode)))
+            and not self._is_recent(self._acted_at.get((name, Mode.EMERGENCY)))
         )
 
     def begin(self, order: Order) -> None:

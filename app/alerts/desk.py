@@ -97,9 +97,11 @@ class AlertDesk:
 
     def _record(self, answers: Sequence[AlertAnswer]) -> None:
         now_ms = int(time.time() * 1000)
-        for answer in answers:
-            self._metrics.alerts_received_total.labels(answer.status, answer.action).inc()
+        for (status, action), amount in Counter((one.status, one.action) for one in answers).items():
+            self._metrics.alerts_received_total.labels(status, action).inc(amount)
+        for answer in answers[-ALERTS_KEPT:]:
             self.received.appendleft(ReceivedAlert(**dict(answer), received_ms=now_ms))
+        for answer in answers:
             if answer.action is Action.CLEANUP:
                 log.info("alert acted on", **answer.model_dump(mode="json", exclude={"status", "action"}))
         if answers:

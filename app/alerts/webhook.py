@@ -4,7 +4,7 @@ Alertmanager's payload is version 4; Grafana sends the same with members of its 
 named here is passed over.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -18,6 +18,10 @@ MAX_ALERTS = 2_000
 SHOWN_CHARACTERS = 128
 
 Identity = tuple[str, datetime]
+
+# What the labels ask for by their value; "" is what a label that is not there counts as.
+_MODES = {"": Mode.EMERGENCY} | {str(mode): mode for mode in Mode}
+_MAPS = {"": frozenset(MapName)} | {str(name): frozenset({name}) for name in MapName}
 
 
 class Alert(msgspec.Struct, frozen=True):
@@ -49,14 +53,13 @@ class Alert(msgspec.Struct, frozen=True):
         Raises:
             InvalidAlert: one of them has a value that is none of ours.
         """
-        mode = self._label("mode", tuple(Mode)) or Mode.EMERGENCY
-        name = self._label("map", tuple(MapName))
-        return Mode(mode), frozenset({MapName(name)} if name else MapName)
+        return _MODES[self._label("mode", _MODES)], _MAPS[self._label("map", _MAPS)]
 
-    def _label(self, label: str, allowed: Sequence[str]) -> str:
+    def _label(self, label: str, allowed: Collection[str]) -> str:
         value = self.labels.get(label, "")
-        if value and value not in allowed:
-            raise InvalidAlert(f"label {label}: '{shown(value)}' is not one of {', '.join(allowed)}")
+        if value not in allowed:
+            names = ", ".join(filter(None, allowed))
+            raise InvalidAlert(f"label {label}: '{shown(value)}' is not one of {names}")
         return value
 
 
@@ -117,4 +120,6 @@ def decode_alert(raw: msgspec.Raw | bytes) -> Alert:
 def shown(text: str) -> str:
     """Text of others, cut to 128 characters; what is not printable is escaped, line ends among it."""
     cut = text[:SHOWN_CHARACTERS]
+    if cut.isprintable():
+        return cut
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in cut)

@@ -13,6 +13,12 @@ from tests.conftest import MakeSettings
 from tests.http.calls import problem
 from tests.support.servers import StoreServer, valkey_server
 
+# Buckets of half a second, cut by an emergency half a second later.
+CUT: dict[str, float] = {
+    "dedup_window_seconds": 0.2,
+    "transaction_retention_seconds": 12,
+    "emergency_transaction_retention_seconds": 0.5,
+}
 NOT_OURS = alert("not-ours", labels={"alertname": "Disk"})
 
 
@@ -131,3 +137,22 @@ async def test_a_gate_that_stops_ends_the_cleanup_first(
         runs, metrics = desk.api.runs, desk.api
     assert runs("alert", "emergency") == 1
     assert metrics.sample("cleanup_runs_total", trigger="alert", mode="emergency", result="failure") == 0
+
+
+async def test_two_gates_that_get_the_same_webhook_remove_everything_once(
+    valkey: StoreServer, settings_for: MakeSettings
+) -> None:
+    settings = settings_for(valkey, **CUT, **QUIET)
+    async with open_desk(settings) as one, open_desk(settings) as other:
+        await one.api.post_many("shared", 20)
+
+        async def would_go() -> bool:
+            report = await one.api.clean("/emergency", dry_run=True)
+            return bool(report["maps"]["transactions"]["removed"] == 20)
+
+        await until(would_go)
+        done = await asyncio.gather(one.actions(webhook(alert())), other.actions(webhook(alert())))
+        assert list(done) == [["cleanup"], ["cleanup"]]
+        assert (await one.runs(), await other.runs()) == (1, 1)
+        found = (await one.api.stats())["maps"]["transactions"]
+        assert (found["entries"], found["removed_total"]["emergency"]) == (0, 20)
