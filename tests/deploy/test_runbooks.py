@@ -1,0 +1,104 @@
+"""Runbooks are true: their commands run against a real gate and store, and what they name exists."""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import promql_parser
+import pytest
+
+from app.cli.main import tidegate
+from app.main import create_app
+from app.runtime import Runtime
+from app.settings import Settings, env_name
+from tests.deploy.monitoring import RUNBOOKS
+from tests.docs.pages import anchors, links
+from tests.support.gate import gate_process, tidegate_command
+from tests.support.servers import redis_server
+
+PAGES = sorted(RUNBOOKS.glob("*.md"))
+TOKEN = "runbook-token"
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"`([^`\n]+)`")
+# Of the client, not of the gate.
+CLIENT = {"TIDEGATE_URL", "TIDEGATE_TOKEN"}
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return [body for kind, body in FENCE.findall(page.read_text(encoding="utf-8")) if kind == language]
+
+
+def commands() -> list[str]:
+    """Every command of every page, once."""
+    text = "\n".join(block for page in PAGES for block in blocks(page, "sh")).replace("\\\n", " ")
+    lines = (line.strip() for line in text.splitlines())
+    return list(dict.fromkeys(line for line in lines if line and not line.startswith("#")))
+
+
+def inline(page: Path) -> list[str]:
+    return CODE.findall(FENCE.sub("", page.read_text(encoding="utf-8")))
+
+
+@pytest.fixture(scope="module")
+def environment() -> Iterator[dict[str, str]]:
+    """Of somebody at the terminal of a gate, with a store of its own."""
+    with (
+        redis_server() as store,
+        gate_process(
+            store_url=store.url, admin_tokens=TOKEN, ingest_tokens=TOKEN, memory_limit_bytes=2**30
+        ) as gate,
+    ):
+        inherited = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+        yield inherited | {
+            "PATH": f"{Path(tidegate_command()).parent}:{os.environ['PATH']}",
+            "TIDEGATE_URL": gate.url,
+            "TIDEGATE_TOKEN": TOKEN,
+            "TIDEGATE_STORE_URL": store.url,
+        }
+
+
+@pytest.mark.parametrize("command", commands())
+def test_a_command_of_a_runbook_runs(command: str, environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        ["sh", "-euc", command], check=False, capture_output=True, text=True, timeout=30, env=environment
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@each_page
+def test_the_queries_of_a_runbook_are_promql(page: Path) -> None:
+    for query in "".join(blocks(page, "promql")).splitlines():
+        promql_parser.parse(query)
+
+
+@each_page
+def test_the_links_of_a_runbook_lead_somewhere(page: Path) -> None:
+    for target in links(page):
+        place, _, anchor = target.partition("#")
+        file = (RUNBOOKS / place).resolve() if place else page
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file), target
+
+
+@pytest.fixture(scope="module")
+def paths() -> dict[str, dict[str, object]]:
+    """The calls of the gate: by path, by method in lower case."""
+    found: dict[str, dict[str, object]] = create_app(Runtime(Settings())).openapi()["paths"]
+    return found
+
+
+@each_page
+def test_settings_calls_and_commands_named_in_a_runbook_exist(
+    page: Path, paths: dict[str, dict[str, object]]
+) -> None:
+    text, settings = page.read_text(encoding="utf-8"), {env_name(name) for name in Settings.model_fields}
+    assert set(re.findall(r"TIDEGATE_[A-Z_]*[A-Z]\b", text)) <= settings | CLIENT
+    for code in inline(page):
+        call = re.fullmatch(r"(GET|POST|PATCH) (/\S*)", code)
+        assert call is None or call[1].lower() in paths[call[2]], code
+        command = re.match(r"tidegate ([a-z]+)", code)
+        assert command is None or command[1] in tidegate.commands, code
