@@ -10,6 +10,10 @@ import psutil
 # Set, it no longer grows to 32 MiB with the first large body, after which freed bodies would stay with us.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 MAPPED_BLOCK_BYTES = 128 * 1024
+# Compressed blocks have all sizes and leave in another order than what lies between them; mapped by themselves
+# they leave no holes. So many at most: the kernel allows 65,530 mappings a process.
+STORE_MAPPED_BLOCK_BYTES = 16 * 1024
+STORE_MAPPED_BLOCKS = 32 * 1024
 TRIMMED_TOP_BYTES = 256 * 1024
 ARENAS = 2
 
@@ -60,9 +64,10 @@ def trim_heap() -> None:
 
 
 def small_heap_environment() -> dict[str, str]:
-    """The same for a process we start, as variables glibc reads."""
+    """The same for the embedded store, as variables glibc reads."""
     return {
-        "MALLOC_MMAP_THRESHOLD_": str(MAPPED_BLOCK_BYTES),
+        "MALLOC_MMAP_THRESHOLD_": str(STORE_MAPPED_BLOCK_BYTES),
+        "MALLOC_MMAP_MAX_": str(STORE_MAPPED_BLOCKS),
         "MALLOC_TRIM_THRESHOLD_": str(TRIMMED_TOP_BYTES),
         "MALLOC_ARENA_MAX": str(ARENAS),
     }
