@@ -47,6 +47,11 @@ class Settings(BaseSettings):
         pattern=r"^[A-Za-z0-9._:-]{1,32}$",
         description="First part of every key, for gates that share a store without sharing their maps.",
     )
+    gate_name: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9._:-]{1,64}$",
+        description="This gate's name in reports, its own and the same after a restart; unset: host:port.",
+    )
     store_deadline_seconds: float = Field(1.0, ge=0.05, le=60, description="For every store call, seconds.")
     embedded_store_limit_bytes: int = Field(
         512 * MIB, ge=16 * MIB, description="Memory limit of the embedded store, bytes."
@@ -147,7 +152,10 @@ class Settings(BaseSettings):
         None, description="The same, one a line, from a file; read again when it changes."
     )
     admin_tokens: TokenList = Field(
-        (), repr=False, description="Tokens that may call `/cleanup`, comma-separated; unset means open."
+        (),
+        repr=False,
+        description="Tokens that may call `/cleanup`, `/alerts` and `/settings`, comma-separated; "
+        "unset means open.",
     )
     admin_tokens_file: Path | None = Field(
         None, description="The same, one a line, from a file; read again when it changes."
