@@ -155,6 +155,7 @@ def _parts(folder: Path) -> list[Part]:
         "--config.file=prometheus.yml",
         "--storage.tsdb.path=prometheus-data",
         f"--web.listen-address={urls['prometheus'].removeprefix('http://')}",
+        f"--web.external-url={urls['prometheus']}",
         f"--web.user-assets={DEPLOY / 'runbooks'}",
     ]
     alertmanager = [

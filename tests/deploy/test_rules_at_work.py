@@ -1,0 +1,53 @@
+"""A real Prometheus evaluates every rule against a real gate, and serves the runbooks its alerts link to."""
+
+from pathlib import Path
+
+import httpx
+import yaml
+
+from tests.deploy.monitoring import RULE_FILES, RUNBOOKS, rules
+from tests.support.gate import gate_process
+from tests.support.monitoring import Prometheus, prometheus
+from tests.support.processes import free_port, wait_until
+
+PATIENCE_SECONDS = 30.0
+INTERVAL = "500ms"
+
+
+def config(folder: Path, gate_url: str) -> Path:
+    """The shipped rules, evaluated quickly, and one gate."""
+    targets = [{"targets": [gate_url.removeprefix("http://")]}]
+    document = {
+        "global": {"scrape_interval": INTERVAL, "scrape_timeout": INTERVAL, "evaluation_interval": INTERVAL},
+        "rule_files": [str(file) for file in RULE_FILES],
+        "scrape_configs": [{"job_name": "tidegate", "static_configs": targets}],
+    }
+    file = folder / "prometheus.yml"
+    file.write_text(yaml.safe_dump(document))
+    return file
+
+
+def evaluated(server: Prometheus) -> set[str]:
+    """The names of the rules that have been evaluated without an error."""
+    groups = server.get("/api/v1/rules")["data"]["groups"]
+    return {rule["name"] for group in groups for rule in group["rules"] if rule["health"] == "ok"}
+
+
+def test_every_rule_works_against_a_real_gate_and_links_to_a_page_prometheus_serves(tmp_path: Path) -> None:
+    port = free_port()
+    with gate_process(memory_limit_bytes=2**30) as gate:
+        options = (f"--web.user-assets={RUNBOOKS}", f"--web.external-url=http://127.0.0.1:{port}")
+        with prometheus(config(tmp_path, gate.url), *options, port=port) as server:
+            assert wait_until(lambda: evaluated(server) == {rule.name for rule in rules()}, PATIENCE_SECONDS)
+            assert wait_until(lambda: bool(server.alerts("TidegateWatchdog")), PATIENCE_SECONDS)
+            assert server.unhealthy() == []
+            [alert] = server.alerts("TidegateWatchdog")
+            page = httpx.get(alert["annotations"]["runbook_url"], trust_env=False, timeout=10)
+            assert page.status_code == 200
+            assert page.headers["content-type"].startswith("text/")
+            assert page.text.startswith("# TidegateWatchdog\n")
+            assert wait_until(
+                lambda: server.value("job_map:tidegate_map_entries:max") is not None, PATIENCE_SECONDS
+            )
+            firing = server.query('ALERTS{alertname!="TidegateWatchdog"}')
+            assert firing == [], "a gate that has just started and has nothing to do is well"
