@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from starlette.routing import Route
 
-from app.api import alerts, memory, operations, problems, sources, transactions
+from app.api import alerts, memory, operations, problems, reports, sources, transactions
 from app.api import settings as settings_api
 from app.api.middleware import FrontMiddleware
 from app.runtime import Runtime
@@ -17,6 +17,7 @@ ROUTERS = (
     memory.router,
     alerts.router,
     sources.router,
+    reports.router,
     settings_api.router,
 )
 

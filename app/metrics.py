@@ -8,7 +8,7 @@ from app.models import Mode, Trigger
 NAMESPACE = "tidegate"
 OUTCOMES = ("accepted", "duplicate", "invalid", "refused", "failed")
 OTHER_SOURCE = "other"
-STORE_SCRIPTS = ("observe", "claim", "lookup", "sizes", "cleanup", "settings")
+STORE_SCRIPTS = ("observe", "claim", "lookup", "sizes", "cleanup", "settings", "record", "history")
 PROCESSES = ("gate", "store")
 LEAK_TIERS = ("rule", "fast", "slow", "daily")
 GUARD_ACTIONS = (

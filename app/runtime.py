@@ -21,6 +21,9 @@ from app.live.keeper import SettingsKeeper
 from app.memory import Processes
 from app.metrics import Metrics
 from app.models import MapName, Trigger
+from app.reports.daily import Reports
+from app.reports.recorder import SAMPLE_SECONDS, Recorder, gate_name
+from app.reports.wiring import Parts, figures_of
 from app.settings import Settings
 from app.sizes import Sizes
 from app.sources import Sources
@@ -29,6 +32,7 @@ from app.store.connection import normal_url
 from app.store.current import LiveSettings
 from app.store.maps import Maps
 from app.store.rules import flush_max_items
+from app.store.samples import StoredSamples
 from app.store.session import StoreSession
 from app.tasks import Tasks
 
@@ -104,6 +108,12 @@ class Runtime:
             processes,
             self.guard,
         )
+        stored, clock = StoredSamples(self.session, lambda: maps.layout), self.guard.clock
+        figures = figures_of(Parts(processes, self.sizes, self.live, self.guard, self.metrics))
+        self.recorder = Recorder(gate_name(settings), figures, stored, lambda: self.session.is_up, clock)
+        self.reports = Reports(
+            stored, lambda: self.settings.leak_warmup_seconds, clock.wall_ms, self.version
+        )
         self.metrics.registry.register(FiguresCollector(self.sizes, self.live, processes))
         self.metrics.registry.register(GuardCollector(self.guard, lambda: self.settings))
 
@@ -127,6 +137,7 @@ class Runtime:
         )
         self._tasks.every(lambda: self.settings.cleanup_interval_seconds, "cleanup", self._clean_others)
         self._tasks.every(STATS_LOG_SECONDS, "stats-log", self._log_stats)
+        self._tasks.every(SAMPLE_SECONDS, "reports", self.recorder.record)
         self._tasks.every(TOKEN_RELOAD_SECONDS, "token-reload", self.access.reload)
         self._tasks.measure_lag()
 
@@ -174,6 +185,7 @@ class Runtime:
     async def _refresh(self) -> None:
         await self.sizes.refresh()
         await self.keeper.follow()
+        self.recorder.note_peaks()
 
     def _apply(self, settings: Settings) -> None:
         """Pass changed settings to those who do not look them up each time."""

@@ -36,6 +36,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "store_url",
         "store_url_file",
         "store_prefix",
+        "gate_name",
         "store_deadline_seconds",
         "embedded_store_limit_bytes",
     ),

@@ -26,6 +26,8 @@ CLEANUPS = (("POST", "/cleanup"), ("POST", "/cleanup/emergency"), ("GET", "/clea
 OPEN = (
     ("GET", "/stats"),
     ("GET", "/sources"),
+    ("GET", "/reports/daily"),
+    ("GET", "/reports/recent"),
     ("GET", "/metrics"),
     ("GET", "/livez"),
     ("GET", "/readyz"),

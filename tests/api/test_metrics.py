@@ -27,6 +27,8 @@ ENDPOINTS = (
     ("POST", "/cleanup/emergency"),
     ("GET", "/cleanup"),
     ("GET", "/sources"),
+    ("GET", "/reports/daily"),
+    ("GET", "/reports/recent"),
     ("POST", "/alerts"),
     ("GET", "/alerts"),
     ("GET", "/memory"),

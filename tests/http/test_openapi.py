@@ -22,6 +22,8 @@ CALLS = [
     ("POST", "/alerts"),
     ("GET", "/alerts"),
     ("GET", "/sources"),
+    ("GET", "/reports/daily"),
+    ("GET", "/reports/recent"),
     ("GET", "/livez"),
     ("GET", "/readyz"),
     ("GET", "/metrics"),

@@ -11,6 +11,8 @@
 --   P:observations:<id>  HASH  16-byte hash -> ";source=milliseconds from <id>", one a source
 --   P:rules              STR   the rules in force here, from the first change of the settings at run time on
 --   P:settings           STR   the settings changed at run time, in the first partition only
+--   P:history            ZSET  the gates that have a history -> when it last grew, in the first partition only
+--   P:history:<gate>     LIST  that gate's samples, one a minute, oldest first; the same
 --
 -- A bucket's id is the millisecond in which it was opened. It takes entries for one width, or until it
 -- holds its share of the map's limit, and it leaves whole: when its youngest entry is past retention.

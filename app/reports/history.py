@@ -1,0 +1,48 @@
+"""Reads the history of every gate back from the store, page by page."""
+
+import asyncio
+
+from app.reports.fold import Fold
+from app.reports.period import MINUTE_MS, Period
+from app.reports.samples import Unusable, decoded
+from app.store.samples import MOST_SAMPLES, PAGE_SAMPLES, StoredSamples
+
+# Beyond the start of a period: what is needed to know which totals it began with.
+BASELINE_MS = 10 * MINUTE_MS
+
+
+async def read_history(stored: StoredSamples, period: Period, warmup_seconds: float) -> Fold:
+    """What all gates did in a period; one gate's samples are in memory at a time.
+
+    Raises:
+        StoreError: it could not be read.
+    """
+    since_ms = period.from_ms - round(warmup_seconds * 1000) - BASELINE_MS
+    fold = Fold(period, since_ms)
+    for gate in reversed(await stored.gates()):
+        samples = await _samples_since(stored, gate, since_ms)
+        await asyncio.to_thread(fold.add_gate, gate, samples)
+    return fold
+
+
+async def _samples_since(stored: StoredSamples, gate: str, since_ms: int) -> list[bytes]:
+    """All pages back to the first one that is older altogether, or the whole history."""
+    pages: list[list[bytes]] = []
+    for number in range(MOST_SAMPLES // PAGE_SAMPLES + 1):
+        page = await stored.page(gate, number)
+        if not page or _latest_ms(page) < since_ms:
+            break
+        pages.append(page)
+    return [raw for page in reversed(pages) for raw in page]
+
+
+def _latest_ms(page: list[bytes]) -> float:
+    """The latest moment of a page; a page without a usable sample says nothing."""
+    latest = float("inf")
+    for raw in page:
+        try:
+            taken_ms = decoded(raw).taken_ms
+        except Unusable:
+            continue
+        latest = taken_ms if latest == float("inf") else max(latest, taken_ms)
+    return latest

@@ -1,0 +1,85 @@
+"""One sample: what a gate was like at one minute, small enough to keep 11,520 of them."""
+
+from typing import Annotated
+
+import msgspec
+
+from app.models import MapName, Reason
+
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Name = Annotated[str, msgspec.Meta(max_length=64)]
+
+
+class ProcessSample(msgspec.Struct, frozen=True, array_like=True):
+    """A process; without a process id it is the figures of a store that other gates may share."""
+
+    name: Name
+    pid: int | None
+    rss_bytes: Count
+
+
+class MapSample(msgspec.Struct, frozen=True, array_like=True):
+    """A map: entries now and at most since the last sample, its warning size, totals of its ledger.
+
+    `removed` has one total a reason, in the order of `Reason`.
+    """
+
+    entries: Count
+    peak_entries: Count
+    warn_entries: Count
+    bytes: Count
+    added: Count
+    removed: tuple[Count, Count, Count, Count]
+    due: Count
+    on_time: Count
+
+
+class Sample(msgspec.Struct, frozen=True, array_like=True):
+    """A gate at one minute; totals count from its start, those of maps from the beginning of the ledger.
+
+    `started_ms` tells one run of a gate from the next. `maps` is None while the store was out of reach. A
+    member added later goes to the end and has a default, so that gates of several versions read one another.
+    """
+
+    taken_ms: int
+    started_ms: int
+    uptime_seconds: Annotated[float, msgspec.Meta(ge=0, le=10**9)]
+    processes: Annotated[list[ProcessSample], msgspec.Meta(max_length=8)]
+    store_used_bytes: Count | None
+    maps: tuple[MapSample, MapSample, MapSample] | None
+    normal_runs: Count
+    emergency_runs: Count
+    leak_detections: dict[Name, Count]
+    level: Name
+    leak_state: Name
+
+    def map(self, name: MapName) -> MapSample | None:
+        """One map's figures."""
+        return self.maps[_MAPS.index(name)] if self.maps else None
+
+
+class Unusable(Exception):
+    """What was stored is no sample."""
+
+
+_MAPS = tuple(MapName)
+REASONS = tuple(Reason)
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Sample)
+
+
+def encoded(sample: Sample) -> bytes:
+    """A sample as it is stored, about 160 bytes."""
+    return _encoder.encode(sample)
+
+
+def decoded(stored: bytes) -> Sample:
+    """The sample that was stored.
+
+    Raises:
+        Unusable: it is none.
+    """
+    try:
+        return _decoder.decode(stored)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Unusable(str(error)) from None
