@@ -75,11 +75,11 @@ def test_the_queries_of_a_runbook_are_promql(page: Path) -> None:
         promql_parser.parse(query)
 
 
-@each_page
-def test_the_links_of_a_runbook_lead_somewhere(page: Path) -> None:
+@pytest.mark.parametrize("page", [*PAGES, RUNBOOKS.parent / "README.md"], ids=lambda page: page.stem)
+def test_the_links_of_a_page_lead_somewhere(page: Path) -> None:
     for target in links(page):
         place, _, anchor = target.partition("#")
-        file = (RUNBOOKS / place).resolve() if place else page
+        file = (page.parent / place).resolve() if place else page
         assert file.exists(), target
         assert not anchor or anchor in anchors(file), target
 
