@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 TOKEN = "admin-Lr91ve"
 NOBODY = "http://127.0.0.1:9/"
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 40.0
 PAUSE_SECONDS = 0.05
 
 
