@@ -1,0 +1,115 @@
+"""The trend of resident memory, with an interval that holds for it.
+
+Resident bytes rise and fall with what is in flight, so the least of each block of time is taken, the floor.
+Floors of one process resemble those before them: an allocator takes pages in steps, and keeps them. The usual
+interval of the Theil-Sen slope supposes that they do not, and is then too narrow by far. Its variance is
+therefore multiplied by what autocorrelation adds to that of the Mann-Kendall score (Hamed and Rao 1998), and
+the block length that gives the widest interval is the one reported.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from math import sqrt
+from statistics import fmean, median
+
+from app.trend import Slope
+
+BLOCK_SECONDS = (60.0, 120.0, 300.0)
+LEAST_FLOORS = 8
+NORMAL_97_5 = 1.959964
+SECONDS_AN_HOUR = 3600.0
+MB = 1e6
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Trend:
+    """A slope in MB/h with the bounds of its 95 % interval, and how it was found."""
+
+    mb_per_hour: float
+    low: float
+    high: float
+    block_seconds: float
+    floors: int
+    variance_factor: float
+
+
+def trend(samples: Sequence[Point]) -> Trend:
+    """The trend of (seconds, bytes); that of the block length with the widest interval.
+
+    Raises ValueError for fewer than two floors.
+    """
+    found = [_trend(samples, seconds) for seconds in _block_lengths(samples)]
+    return max(found, key=lambda one: one.high - one.low)
+
+
+def floors(samples: Iterable[Point], block_seconds: float) -> list[Point]:
+    """The least sample of each block, at its own time."""
+    least: dict[int, Point] = {}
+    for at, value in samples:
+        block = int(at // block_seconds)
+        least[block] = min(least.get(block, (at, value)), (at, value), key=lambda point: point[1])
+    return [least[block] for block in sorted(least)]
+
+
+def theil_sen(points: Sequence[Point], variance_factor: float) -> Slope:
+    """The median of the slopes of all pairs, and Sen's interval with the score's variance multiplied."""
+    slopes = sorted((y2 - y1) / (x2 - x1) for (x1, y1), (x2, y2) in combinations(points, 2) if x1 != x2)
+    if not slopes:
+        raise ValueError("a slope needs two points with different x")
+    n = len(points)
+    half = NORMAL_97_5 * sqrt(n * (n - 1) * (2 * n + 5) / 18 * variance_factor) / 2
+    low = max(0, round(len(slopes) / 2 - half) - 1)
+    high = min(len(slopes) - 1, round(len(slopes) / 2 + half))
+    return Slope(median(slopes), slopes[low], slopes[high])
+
+
+def variance_factor(points: Sequence[Point]) -> float:
+    """What autocorrelation of the detrended ranks adds to the variance of the score; at least 1."""
+    n = len(points)
+    if n < LEAST_FLOORS:
+        return 1.0
+    slope = theil_sen(points, 1.0).value
+    ranks = _ranks([y - slope * x for x, y in points])
+    bound = NORMAL_97_5 / sqrt(n)
+    total = 0.0
+    for lag in range(1, n // 2):
+        correlation = _autocorrelation(ranks, lag)
+        if abs(correlation) <= bound:
+            break
+        total += (n - lag) * (n - lag - 1) * (n - lag - 2) * correlation
+    return max(1.0, 1 + 2 * total / (n * (n - 1) * (n - 2)))
+
+
+def _block_lengths(samples: Sequence[Point]) -> list[float]:
+    """Those that leave enough floors; the shortest in any case."""
+    seconds = samples[-1][0] - samples[0][0] if samples else 0.0
+    return [length for length in BLOCK_SECONDS if seconds / length >= LEAST_FLOORS] or [BLOCK_SECONDS[0]]
+
+
+def _trend(samples: Sequence[Point], block_seconds: float) -> Trend:
+    points = floors(samples, block_seconds)
+    factor = variance_factor(points)
+    slope = theil_sen(points, factor)
+    value, low, high = (
+        bytes_per_second * SECONDS_AN_HOUR / MB for bytes_per_second in (slope.value, slope.low, slope.high)
+    )
+    return Trend(value, low, high, block_seconds, len(points), factor)
+
+
+def _ranks(values: Sequence[float]) -> list[float]:
+    """Ranks, equal values sharing theirs."""
+    order = sorted(values)
+    first = {value: at for at, value in reversed(list(enumerate(order)))}
+    last = {value: at for at, value in enumerate(order)}
+    return [(first[value] + last[value]) / 2 for value in values]
+
+
+def _autocorrelation(values: Sequence[float], lag: int) -> float:
+    mean = fmean(values)
+    spread = sum((value - mean) ** 2 for value in values)
+    if spread == 0:
+        return 0.0
+    return sum((a - mean) * (b - mean) for a, b in zip(values, values[lag:], strict=False)) / spread

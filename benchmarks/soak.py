@@ -1,0 +1,147 @@
+"""Does memory stay flat under a constant load of real payloads? Fails when it does not.
+
+Runs the gate with its embedded store under three feeds that deliver the same transactions, and judges the
+trend of each process's resident memory after the warm-up (see benchmarks/slope.py for the method).
+
+    make soak MINUTES=60
+    make soak MINUTES=60 LEAK_MB_PER_HOUR=20    # a leak is planted; this run has to fail
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import time
+from contextlib import AbstractContextManager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks.load import Tally, load
+from benchmarks.plot import plot_memory
+from benchmarks.sampling import Recorder
+from benchmarks.services import Service, module, service, tidegate
+from benchmarks.slope import Trend, trend
+
+RESULTS = Path(__file__).parent / "results"
+WARM_UP_SECONDS, WARM_UP_SHARE = 900.0, 0.25
+# Of the 95 % interval of each process's slope; what a process holds for the load is the same all the time.
+MOST_MB_PER_HOUR = {"gate": 5.0, "store": 5.0}
+LEAST_RATE_SHARE = 0.95
+
+
+def service_to_soak(leak_mb_per_hour: float) -> AbstractContextManager[Service]:
+    """The gate, as it is shipped or with the leak planted."""
+    if not leak_mb_per_hour:
+        return tidegate()
+    os.environ["LEAK_MB_PER_HOUR"] = str(leak_mb_per_hour)
+    return service(*module("benchmarks.leaky_gate"))
+
+
+async def soak(gate: Service, options: argparse.Namespace) -> tuple[Recorder, Tally, float]:
+    """Load and samples; returns them with the seconds it took."""
+    lines = options.out.with_suffix(".jsonl")
+    lines.unlink(missing_ok=True)
+    recorder, started = Recorder(gate, lines), time.monotonic()
+    async with load(gate.url, options.rate) as tally, recorder.running():
+        await asyncio.sleep(options.minutes * 60)
+    return recorder, tally, time.monotonic() - started
+
+
+def judge(
+    recorder: Recorder, tally: Tally, seconds: float, options: argparse.Namespace
+) -> tuple[dict[str, Any], list[str]]:
+    """The figures of the run, and a sentence for each way in which it failed."""
+    warm_up = warm_up_seconds(options.minutes)
+    trends = {name: trend(recorder.series(f"{name}_rss_bytes", warm_up)) for name in MOST_MB_PER_HOUR}
+    rate = tally.items["accepted"] / seconds
+    failures = [*_too_steep(trends), *_too_little(rate, tally, options.rate)]
+    figures = {
+        "minutes": options.minutes,
+        "warm_up_seconds": warm_up,
+        "leak_mb_per_hour": options.leak,
+        "accepted_per_second": round(rate, 1),
+        "answers": dict(tally.items),
+        "statuses": dict(tally.statuses),
+        "trends": {name: {k: round(v, 3) for k, v in asdict(one).items()} for name, one in trends.items()},
+        "most_mb_per_hour": MOST_MB_PER_HOUR,
+        "failures": failures,
+    }
+    return figures, failures
+
+
+def warm_up_seconds(minutes: float) -> float:
+    """What comes before is not judged: 15 minutes, or a quarter of a shorter run."""
+    return min(WARM_UP_SECONDS, WARM_UP_SHARE * minutes * 60)
+
+
+def _too_steep(trends: dict[str, Trend]) -> list[str]:
+    return [
+        f"the {name}'s memory may grow by {one.high:.1f} MB/h; less than {MOST_MB_PER_HOUR[name]:g} is wanted"
+        for name, one in trends.items()
+        if one.high >= MOST_MB_PER_HOUR[name]
+    ]
+
+
+def _too_little(rate: float, tally: Tally, wanted: float) -> list[str]:
+    """A load that was not taken shows nothing."""
+    failures = []
+    if rate < LEAST_RATE_SHARE * wanted:
+        failures.append(f"{rate:.0f} of {wanted:g} transactions a second were accepted")
+    if set(tally.statuses) != {200}:
+        failures.append(f"requests were answered {dict(tally.statuses)}")
+    return failures
+
+
+def report(figures: dict[str, Any]) -> str:
+    """The verdict for the terminal."""
+    lines = [f"{figures['accepted_per_second']:g} accepted a second, answers {figures['answers']}"]
+    for name, one in figures["trends"].items():
+        lines.append(
+            f"{name:5}  {one['mb_per_hour']:+7.2f} MB/h  95 % interval {one['low']:+.2f} to {one['high']:+.2f}"
+            f"  ({one['floors']} floors of {one['block_seconds']:g} s, variance x {one['variance_factor']:g})"
+        )
+    return "\n".join([*lines, *(f"FAIL: {line}" for line in figures["failures"] or ())] or ["PASS"])
+
+
+def draw(recorder: Recorder, figures: dict[str, Any], file: Path) -> None:
+    """The picture of the run."""
+    leak = figures["leak_mb_per_hour"]
+    title = f"{figures['accepted_per_second']:,.0f} transactions a second, three feeds"
+    lines = [(name, name, recorder.series(f"{name}_rss_bytes")) for name in MOST_MB_PER_HOUR]
+    plot_memory(
+        file,
+        title + (f", with a planted leak of {leak:g} MB/h" if leak else ""),
+        [(f"{label}: {_slope(figures, label)}", colour, points) for label, colour, points in lines],
+        warm_up_seconds=figures["warm_up_seconds"],
+    )
+
+
+def _slope(figures: dict[str, Any], name: str) -> str:
+    one = figures["trends"][name]
+    return f"{one['mb_per_hour']:+.1f} MB/h ({one['low']:+.1f} to {one['high']:+.1f})"
+
+
+def main() -> int:
+    """Run it; 0 when memory stayed flat."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--rate", type=float, default=1000.0, help="transactions accepted a second")
+    parser.add_argument("--leak", type=float, default=0.0, help="planted leak, MB/h")
+    parser.add_argument("--out", type=Path, help="results without suffix; .json, .png and .jsonl are written")
+    options = parser.parse_args()
+    options.out = options.out or RESULTS / ("soak-leak" if options.leak else "soak")
+    with service_to_soak(options.leak) as gate:
+        recorder, tally, seconds = asyncio.run(soak(gate, options))
+    figures, failures = judge(recorder, tally, seconds, options)
+    options.out.with_suffix(".json").write_text(json.dumps(figures, indent=2) + "\n")
+    draw(recorder, figures, options.out.with_suffix(".png"))
+    print(report(figures))
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
