@@ -33,8 +33,11 @@ def mutants(alert: Rule) -> Iterator[Mutant]:
     yield Mutant(UNSPOILT, alert.written)
     for how, expression in {"never": "vector(0) > 1", "always": "vector(1)", **_spoilt(alert)}.items():
         yield Mutant(how, alert.written | {"expr": expression})
+    for duration, how in (("for", "at once"), ("keep_firing_for", "letting go at once")):
+        if duration in alert.written:
+            kept = {name: value for name, value in alert.written.items() if name != duration}
+            yield Mutant(how, kept)
     if "for" in alert.written:
-        yield Mutant("at once", {name: value for name, value in alert.written.items() if name != "for"})
         seconds = int(alert.written["for"][:-1]) * SECONDS[alert.written["for"][-1]]
         yield Mutant("twice as late", alert.written | {"for": f"{2 * seconds}s"})
 

@@ -1,4 +1,4 @@
-"""A real Prometheus evaluates every rule against a real gate, and serves the runbooks its alerts link to."""
+"""A real Prometheus evaluates every rule and every query of the runbooks, and serves the runbooks themselves."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import httpx
 import yaml
 
 from tests.deploy.monitoring import RULE_FILES, RUNBOOKS, rules
+from tests.deploy.test_runbooks import PAGES, blocks
 from tests.support.gate import gate_process
 from tests.support.monitoring import Prometheus, prometheus
 from tests.support.processes import free_port, wait_until
@@ -42,12 +43,15 @@ def test_every_rule_works_against_a_real_gate_and_links_to_a_page_prometheus_ser
             assert wait_until(lambda: bool(server.alerts("TidegateWatchdog")), PATIENCE_SECONDS)
             assert server.unhealthy() == []
             [alert] = server.alerts("TidegateWatchdog")
-            page = httpx.get(alert["annotations"]["runbook_url"], trust_env=False, timeout=10)
-            assert page.status_code == 200
-            assert page.headers["content-type"].startswith("text/")
-            assert page.text.startswith("# TidegateWatchdog\n")
+            runbook = httpx.get(alert["annotations"]["runbook_url"], trust_env=False, timeout=10)
+            assert runbook.status_code == 200
+            assert runbook.headers["content-type"].startswith("text/")
+            assert runbook.text.startswith("# TidegateWatchdog\n")
             assert wait_until(
                 lambda: server.value("job_map:tidegate_map_entries:max") is not None, PATIENCE_SECONDS
             )
+            for page in PAGES:
+                for query in "".join(blocks(page, "promql")).splitlines():
+                    server.query(query)
             firing = server.query('ALERTS{alertname!="TidegateWatchdog"}')
             assert firing == [], "a gate that has just started and has nothing to do is well"
