@@ -87,6 +87,22 @@ async def _accepted_again(api: Api, signature: str) -> int:
     return int(answer["first_seen_ms"])
 
 
+async def test_a_batch_larger_than_a_lowered_limit_does_not_pass_it(api: Api) -> None:
+    await patched(api, transactions_limit=60)
+    assert (await api.post_many("large", 200))["accepted"] == 200
+    transactions = (await api.stats())["maps"]["transactions"]
+    assert 0 < transactions["entries"] <= 60
+    assert transactions["removed_total"]["capacity"] == 200 - transactions["entries"]
+
+
+async def test_many_changes_at_once_are_all_carried_out(api: Api) -> None:
+    answers = await asyncio.gather(*(patch(api, signatures_limit=1000 + n) for n in range(20)))
+    assert [answer.status_code for answer in answers] == [200] * 20
+    assert {answer.json()["version"] for answer in answers} == set(range(1, 21))
+    last = max(answers, key=lambda answer: int(answer.json()["version"])).json()
+    assert (await api.http.get("/settings")).json() == last
+
+
 async def test_changes_add_up_and_null_goes_back_to_the_start(api: Api) -> None:
     await patched(api, transactions_limit=500, leak_growth_bytes=MIB)
     document = await patched(api, observations_limit=600, transactions_limit=None)
