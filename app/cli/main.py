@@ -7,9 +7,11 @@ import sys
 
 import click
 
+from app.cli.check import check
 from app.cli.cleanup import cleanup
 from app.cli.client import EXIT_INTERRUPTED, EXIT_REFUSED
 from app.cli.health import health
+from app.cli.report import report
 from app.cli.send import send
 from app.cli.serve import serve
 from app.cli.stats import stats
@@ -21,7 +23,7 @@ def tidegate() -> None:
     """Let each transaction through once."""
 
 
-for command in (serve, health, stats, cleanup, send):
+for command in (serve, health, stats, cleanup, send, report, check):
     tidegate.add_command(command)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from app.models import MapName
 from app.reports.document import Outcome, Target
 from app.reports.fold import Fold
-from app.reports.trends import LEAST_SECONDS, Trend
+from app.reports.trends import LEAST_SECONDS, Trend, signed
 
 GROWTH_LIMIT = 10.0  # MB an hour
 PLATEAU_LEAST_LIMIT = 8.0  # MB
@@ -55,7 +55,7 @@ def _growth(processes: Sequence[Judged]) -> Target:
         _, value, title, trend = min(found, key=lambda one: (_WORST_FIRST.index(one[0]), -one[1]))
         slope = trend.slope
         sentence = (
-            f"Fastest: {title} with {slope.value:+.2f} MB/h (95 %: {slope.low:+.2f} to {slope.high:+.2f}), "
+            f"Fastest: {title} with {signed(slope.value)} MB/h (95 %: {signed(slope.low)} to {signed(slope.high)}), "
             f"over {trend.hours:.1f} h after warm-up."
         )
         if _grows(trend) is Outcome.UNKNOWN:
@@ -90,7 +90,7 @@ def _plateau(processes: Sequence[Judged]) -> Target:
         _, title, trend = max(found, key=lambda one: one[0])
         value, limit = trend.growth, _plateau_limit(trend)
         sentence = (
-            f"{title} went from {trend.first_quarter:.1f} MB in the first quarter after warm-up "
+            f"{title[0].upper()}{title[1:]} went from {trend.first_quarter:.1f} MB in the first quarter after warm-up "
             f"to {trend.last_quarter:.1f} MB in the last one."
         )
     return Target(

@@ -51,6 +51,11 @@ def trend_of(track: Track, warmup_seconds: float) -> Trend | None:
     )
 
 
+def signed(amount: float) -> str:
+    """To two decimals, with its sign; what rounds to nothing has none but plus."""
+    return f"{round(amount, 2) + 0.0:+.2f}"
+
+
 def lines(track: Track, period: Period) -> list[tuple[int, int, int]]:
     """Moment, least and most resident bytes of each block of the period that has a reading."""
     blocks: dict[int, tuple[int, int, int]] = {}

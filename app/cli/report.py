@@ -1,0 +1,80 @@
+"""`tidegate report`: what happened over a day or the last hours, as text, JSON or a page."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from app.cli.client import Refused, Target, checked, gate_options
+
+if TYPE_CHECKING:
+    import httpx
+
+    from app.reports.document import ReportDocument
+
+
+@click.command()
+@gate_options
+@click.option("--day", metavar="YYYY-MM-DD", help="A day in UTC; today if neither it nor --hours is given.")
+@click.option("--hours", type=click.IntRange(1, 192), help="The last hours instead of a day.")
+@click.option("--json", "as_json", is_flag=True, help="Print the document as it is.")
+@click.option(
+    "--html",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    help="Write a page with plots to this file, - is stdout.",
+)
+def report(target: Target, day: str | None, hours: int | None, as_json: bool, html: Path | None) -> None:
+    """Show memory, maps, cleanup and events of a day, judged by the success targets."""
+    if day is not None and hours is not None:
+        raise click.UsageError("give --day or --hours, not both")
+    if as_json and html is not None:
+        raise click.UsageError("give --json or --html, not both")
+    answer = ask(target, day, hours)
+    if as_json:
+        click.echo(answer.text)
+    elif html is not None:
+        _write_page(_document(answer), html)
+    else:
+        from app.cli.report_text import text  # noqa: PLC0415  heavy, and only this command needs it
+
+        click.echo("\n".join(text(_document(answer))))
+
+
+def ask(target: Target, day: str | None, hours: int | None) -> "httpx.Response":
+    """The gate's report.
+
+    Raises:
+        Refused: the gate says why.
+        Unreachable: nothing answered.
+    """
+    if hours is not None:
+        answer = target.call("GET", "/reports/recent", params={"hours": hours})
+    else:
+        answer = target.call("GET", "/reports/daily", params={"day": day} if day else {})
+    checked(answer)
+    return answer
+
+
+def _document(answer: "httpx.Response") -> "ReportDocument":
+    from pydantic import ValidationError  # noqa: PLC0415  the same
+
+    from app.reports.document import ReportDocument  # noqa: PLC0415
+
+    try:
+        return ReportDocument.model_validate_json(answer.content)
+    except ValidationError:
+        raise Refused(
+            f"{answer.url.host} answered with something else than this version's report; "
+            "is this address a Tidegate, and of the same version? --json shows the answer."
+        ) from None
+
+
+def _write_page(document: "ReportDocument", file: Path) -> None:
+    from app.reports.page import page  # noqa: PLC0415  the same
+
+    text = page(document)
+    if str(file) == "-":
+        click.echo(text, nl=False)
+        return
+    file.write_text(text, encoding="utf-8")
+    click.echo(f"{file} written: {document.status}")

@@ -1,0 +1,118 @@
+"""A report as text for a terminal."""
+
+from collections.abc import Iterator, Sequence
+from textwrap import indent
+
+from app.cli.text import count, plain, share, table
+from app.reports.document import MapReport, ReportDocument
+from app.reports.figures import (
+    amount_text,
+    interval_text,
+    megabytes,
+    moment,
+    owner,
+    period_text,
+    slope_text,
+)
+
+BARS = "▁▂▃▄▅▆▇█"
+SPARK_WIDTH = 32
+MOST_EVENTS = 20
+
+
+def text(document: ReportDocument) -> Iterator[str]:
+    """The lines of the report."""
+    yield f"Tidegate report, {period_text(document)}: {document.status.upper()}"
+    yield ""
+    yield from target_lines(document)
+    yield ""
+    yield from _memory(document)
+    yield ""
+    yield from _maps(document)
+    yield ""
+    yield from _gates(document)
+    for event in document.events[-MOST_EVENTS:]:
+        yield f"event    {moment(event.at_ms)}  {plain(event.gate)}: {plain(event.text)}"
+    if document.unusable_samples:
+        yield f"WARNING  {document.unusable_samples:,} stored samples could not be read"
+
+
+def target_lines(document: ReportDocument) -> Iterator[str]:
+    """Each target with its outcome, and the sentence on it below."""
+    for target in document.targets:
+        measured, limit = amount_text(target, target.value), amount_text(target, target.limit)
+        yield f"{target.status:<8} {plain(target.title)}: {measured} (limit {limit})"
+        yield indent(plain(target.sentence), " " * 9)
+
+
+def sparkline(points: Sequence[tuple[float, float]], from_ms: float, to_ms: float) -> str:
+    """The most of each part of the period, from 0 up; a space where nothing is known."""
+    parts: dict[int, float] = {}
+    for at_ms, amount in points:
+        at = int((at_ms - from_ms) / max(1.0, to_ms - from_ms) * SPARK_WIDTH)
+        at = min(SPARK_WIDTH - 1, max(0, at))
+        parts[at] = max(amount, parts.get(at, 0.0))
+    most = max(parts.values(), default=0.0)
+    return "".join(_bar(parts.get(at), most) for at in range(SPARK_WIDTH)).rstrip()
+
+
+def _bar(amount: float | None, most: float) -> str:
+    if amount is None:
+        return " "
+    return BARS[round(amount / most * (len(BARS) - 1))] if most > 0 else BARS[0]
+
+
+def _memory(document: ReportDocument) -> Iterator[str]:
+    heads = ("process", "first", "last", "min", "max", "MB/h", "95 % interval", "runs", "")
+    rows = [
+        (
+            f"{plain(process.process)} {plain(owner(process))}",
+            megabytes(process.first_bytes),
+            megabytes(process.last_bytes),
+            megabytes(process.min_bytes),
+            megabytes(process.max_bytes),
+            slope_text(process.slope_mb_per_hour),
+            interval_text(process.slope_mb_per_hour),
+            count(process.runs_total),
+            _spark(document, [(at, most) for at, _, most in process.points]),
+        )
+        for process in document.processes
+    ]
+    yield table([heads, *rows])
+
+
+def _maps(document: ReportDocument) -> Iterator[str]:
+    heads = ("map", "last", "most", "warning", "most bytes", "added", "expired", "other removals", "")
+    yield table([heads, *(_map_row(document, name, one) for name, one in document.maps.items())])
+
+
+def _map_row(document: ReportDocument, name: str, one: MapReport) -> tuple[str, ...]:
+    expired = one.removed.get("expired", 0)  # type: ignore[call-overload]  # the key is one of StrEnum
+    return (
+        name,
+        count(one.last_entries),
+        count(one.max_entries),
+        count(one.warn_entries),
+        megabytes(one.max_bytes),
+        count(one.added),
+        count(expired),
+        count(sum(one.removed.values()) - expired),
+        _spark(document, [(at, most) for at, _, most, _ in one.points]),
+    )
+
+
+def _gates(document: ReportDocument) -> Iterator[str]:
+    runs = document.cleanup.runs
+    yield (
+        f"cleanup  efficiency {share(document.cleanup.efficiency_ratio)}, "
+        f"{count(runs.get('normal'))} normal and {count(runs.get('emergency'))} emergency runs"
+    )
+    for gate in document.gates:
+        yield (
+            f"gate     {plain(gate.name)}: {gate.samples:,} samples, {gate.restarts:,} restarts, "
+            f"{gate.missing_minutes:,} minutes missing, {sum(gate.leak_detections.values()):,} leaks detected"
+        )
+
+
+def _spark(document: ReportDocument, points: Sequence[tuple[float, float]]) -> str:
+    return sparkline(points, document.from_ms, document.to_ms).ljust(SPARK_WIDTH)

@@ -1,0 +1,129 @@
+"""The plots of a report, and the words for its figures, for page and terminal alike."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from statistics import median
+
+from app.models import MapName
+from app.reports.document import EventView, MapReport, ProcessReport, ReportDocument, SlopeView, Target
+from app.reports.plot import Line, Mark, Plot
+from app.reports.trends import signed
+
+MEGABYTE = 1_000_000
+HOUR_MS = 3_600_000
+COLOURS = 4
+NOTHING = "-"
+
+
+def megabytes(amount: float) -> str:
+    """Bytes as MB of 1,000,000."""
+    return f"{amount / MEGABYTE:,.1f} MB"
+
+
+def slope_text(slope: SlopeView | None) -> str:
+    """MB an hour, signed."""
+    return signed(slope.value) if slope else NOTHING
+
+
+def interval_text(slope: SlopeView | None) -> str:
+    """The bounds of the interval."""
+    return f"{signed(slope.low)} … {signed(slope.high)}" if slope else NOTHING
+
+
+def moment(at_ms: float) -> str:
+    """A moment to the minute, UTC."""
+    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M}"
+
+
+def period_text(document: ReportDocument) -> str:
+    """From when to when."""
+    return f"{moment(document.from_ms)} to {moment(document.to_ms)} UTC"
+
+
+def amount_text(target: Target, amount: float | None) -> str:
+    """A target's value or limit in its unit."""
+    if amount is None:
+        return NOTHING
+    if target.unit == "ratio":
+        return f"{100 * amount:.1f} %"
+    if target.unit in ("MB/h", "MB"):
+        return f"{round(amount, 2) + 0.0:.2f} {target.unit}"
+    return f"{amount:,.0f}"
+
+
+def owner(process: ProcessReport) -> str:
+    """The gate a process belongs to."""
+    return process.gate or "shared"
+
+
+def memory_plots(document: ReportDocument) -> Iterator[Plot]:
+    """One plot a gate, with the processes of its own; one of a shared store."""
+    owners = list(dict.fromkeys(process.gate for process in document.processes))
+    for gate in owners:
+        own = [process for process in document.processes if process.gate == gate]
+        yield Plot(
+            title=f"Resident memory of {gate}" if gate else "Resident memory of the shared store",
+            unit="MB",
+            from_ms=document.from_ms,
+            to_ms=document.to_ms,
+            block_ms=document.block_seconds * 1000,
+            lines=[_memory_line(process, f"c{at % COLOURS}") for at, process in enumerate(own)],
+            marks=_marks(document.events, gate),
+        )
+
+
+def map_plots(document: ReportDocument, name: MapName, one: MapReport) -> tuple[Plot, Plot]:
+    """Entries and bytes of a map."""
+    colour = f"c{list(MapName).index(name)}"
+    entries = [(float(at), float(least), float(most)) for at, least, most, _ in one.points]
+    sizes = [(float(at), size / MEGABYTE, size / MEGABYTE) for at, _, _, size in one.points]
+    warning = (float(one.warn_entries), f"warning size {one.warn_entries:,}")
+    return (
+        _map_plot(document, f"{name}, entries", "", Line(name, colour, entries), warning),
+        _map_plot(document, f"{name}, MB", "MB", Line(name, colour, sizes), None),
+    )
+
+
+def _map_plot(
+    document: ReportDocument, title: str, unit: str, line: Line, limit: tuple[float, str] | None
+) -> Plot:
+    return Plot(
+        title=title,
+        unit=unit,
+        from_ms=document.from_ms,
+        to_ms=document.to_ms,
+        block_ms=document.block_seconds * 1000,
+        lines=[line],
+        limit=limit,
+        width=460,
+        height=190,
+    )
+
+
+def _memory_line(process: ProcessReport, colour: str) -> Line:
+    points = [(float(at), least / MEGABYTE, most / MEGABYTE) for at, least, most in process.points]
+    return Line(process.process, colour, points, _trend_line(process, points))
+
+
+def _trend_line(
+    process: ProcessReport, points: Sequence[tuple[float, float, float]]
+) -> tuple[tuple[float, float], tuple[float, float]] | None:
+    """The slope of the latest run that has one, through the middle of its readings after warm-up."""
+    runs = [run for run in process.runs if run.slope_mb_per_hour and run.slope_hours]
+    if not runs or not runs[-1].slope_mb_per_hour or not runs[-1].slope_hours:
+        return None
+    slope, to_ms = runs[-1].slope_mb_per_hour.value, runs[-1].last_ms
+    from_ms = to_ms - runs[-1].slope_hours * HOUR_MS
+    offsets = [least - slope * (at - from_ms) / HOUR_MS for at, least, _ in points if from_ms <= at <= to_ms]
+    if not offsets:
+        return None
+    start = median(offsets)
+    return (from_ms, max(0.0, start)), (to_ms, max(0.0, start + slope * runs[-1].slope_hours))
+
+
+def _marks(events: Sequence[EventView], gate: str | None) -> list[Mark]:
+    return [
+        Mark(event.at_ms, event.kind, f"{moment(event.at_ms)} UTC: {event.text}")
+        for event in events
+        if gate in (None, event.gate) and event.kind.isidentifier()
+    ]
