@@ -55,8 +55,8 @@ def _growth(processes: Sequence[Judged]) -> Target:
         _, value, title, trend = min(found, key=lambda one: (_WORST_FIRST.index(one[0]), -one[1]))
         slope = trend.slope
         sentence = (
-            f"Fastest: {title} with {signed(slope.value)} MB/h (95 %: {signed(slope.low)} to {signed(slope.high)}), "
-            f"over {trend.hours:.1f} h after warm-up."
+            f"Fastest: {title} with {signed(slope.value)} MB/h "
+            f"(95 %: {signed(slope.low)} to {signed(slope.high)}), over {trend.hours:.1f} h after warm-up."
         )
         if _grows(trend) is Outcome.UNKNOWN:
             sentence += " The interval is too wide to tell."
@@ -90,8 +90,8 @@ def _plateau(processes: Sequence[Judged]) -> Target:
         _, title, trend = max(found, key=lambda one: one[0])
         value, limit = trend.growth, _plateau_limit(trend)
         sentence = (
-            f"{title[0].upper()}{title[1:]} went from {trend.first_quarter:.1f} MB in the first quarter after warm-up "
-            f"to {trend.last_quarter:.1f} MB in the last one."
+            f"{title[0].upper()}{title[1:]} went from {trend.first_quarter:.1f} MB "
+            f"in the first quarter after warm-up to {trend.last_quarter:.1f} MB in the last one."
         )
     return Target(
         name="plateau",
