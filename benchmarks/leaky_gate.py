@@ -1,6 +1,6 @@
 """The gate with a planted leak: for trying out what is to find leaks.
 
-    LEAK_MB_PER_HOUR=20 TIDEGATE_PORT=8000 python -m benchmarks.leaky_gate
+LEAK_MB_PER_HOUR=20 TIDEGATE_PORT=8000 python -m benchmarks.leaky_gate
 """
 
 import os

@@ -1,8 +1,8 @@
 """Transactions for load: real payloads, each copy with its own signature, slot, accounts and amounts.
 
 A payload repeated as it is would flatter compression, so a copy gets fresh values where real transactions
-differ: an account or a long number is replaced by the same fresh one wherever it stands in that copy. Accounts
-that several of the real ones name (programs, tokens) stay, and fresh ones come from a pool, since many return.
+differ: an account or a long number is replaced by the same fresh one wherever it stands in the copy. What
+several of the real ones name (programs, tokens) stays, and fresh accounts come from a pool: many return.
 """
 
 import json
@@ -48,7 +48,7 @@ class Template:
 
     def fill(self, values: list[str]) -> str:
         """A copy as JSON, with one value for each of `kinds`."""
-        parts = []
+        parts: list[str] = []
         for piece, value in zip(self._pieces, self._values, strict=True):
             parts += piece, values[value]
         return "".join(parts) + self._end

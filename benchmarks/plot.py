@@ -7,7 +7,7 @@ import matplotlib as mpl
 
 mpl.use("Agg")
 
-from matplotlib import pyplot as plt  # noqa: E402  the backend has to be chosen first
+from matplotlib import pyplot as plt
 
 MB = 1e6
 COLOURS = {"gate": "#1f77b4", "store": "#d9730d", "replaced": "#c0392b", "tidegate": "#1a7f5a"}
@@ -16,7 +16,12 @@ Line = tuple[str, str, Sequence[tuple[float, float]]]
 
 
 def plot_memory(
-    file: Path, title: str, lines: Sequence[Line], *, warm_up_seconds: float = 0.0, trends: Sequence[Line] = ()
+    file: Path,
+    title: str,
+    lines: Sequence[Line],
+    *,
+    warm_up_seconds: float = 0.0,
+    trends: Sequence[Line] = (),
 ) -> None:
     """Write a PNG of (label, colour name, [(seconds, bytes)]) in MB over minutes; trends are dashed."""
     figure, axes = plt.subplots(figsize=(9, 4.5), dpi=120, facecolor="white")

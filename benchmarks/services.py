@@ -28,17 +28,20 @@ class Service:
     process: subprocess.Popen[bytes]
     log: Path
 
-    def resident(self) -> dict[str, int]:
-        """Resident bytes of each process: `gate` for the service itself, `store` for the one it started."""
+    def processes(self) -> dict[str, psutil.Process]:
+        """`gate`, the service itself, and `store`, if it started one."""
         gate = psutil.Process(self.process.pid)
         stores = [child for child in gate.children() if "valkey" in child.name()]
-        return {"gate": gate.memory_info().rss} | {"store": store.memory_info().rss for store in stores}
+        return {"gate": gate} | dict(zip(["store"], stores, strict=False))
+
+    def resident(self) -> dict[str, int]:
+        """Resident bytes of each process."""
+        return {name: process.memory_info().rss for name, process in self.processes().items()}
 
     def cpu_seconds(self) -> dict[str, float]:
         """CPU each process has used so far."""
-        gate = psutil.Process(self.process.pid)
-        stores = [child for child in gate.children() if "valkey" in child.name()]
-        return {"gate": _cpu_seconds(gate)} | {"store": _cpu_seconds(store) for store in stores}
+        times = {name: process.cpu_times() for name, process in self.processes().items()}
+        return {name: time.user + time.system for name, time in times.items()}
 
     def get(self, path: str) -> dict[str, object]:
         """A JSON document of the service."""
@@ -95,8 +98,3 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-def _cpu_seconds(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)

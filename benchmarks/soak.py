@@ -99,7 +99,8 @@ def report(figures: dict[str, Any]) -> str:
     lines = [f"{figures['accepted_per_second']:g} accepted a second, answers {figures['answers']}"]
     for name, one in figures["trends"].items():
         lines.append(
-            f"{name:5}  {one['mb_per_hour']:+7.2f} MB/h  95 % interval {one['low']:+.2f} to {one['high']:+.2f}"
+            f"{name:5}  {one['mb_per_hour']:+7.2f} MB/h"
+            f"  95 % interval {one['low']:+.2f} to {one['high']:+.2f}"
             f"  ({one['floors']} floors of {one['block_seconds']:g} s, variance x {one['variance_factor']:g})"
         )
     return "\n".join([*lines, *(f"FAIL: {line}" for line in figures["failures"] or ())] or ["PASS"])
