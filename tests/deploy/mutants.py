@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -43,12 +42,18 @@ def mutants(alert: Rule) -> Iterator[Mutant]:
 
 
 def survivors(alert: Rule, folder: Path) -> list[str]:
-    """How the alert can be spoilt without any of its tests noticing."""
+    """How the alert can be spoilt without any of its tests noticing.
+
+    All mutants go into one rules file under names of their own, and every test is about each of them.
+    """
     spoilt = list(mutants(alert))
-    files = [file for at, one in enumerate(spoilt) for file in _write(alert, one, folder / str(at))]
-    output = promtool("test", "rules", *files).stdout
-    failed = {int(name) for name in re.findall(rf"{folder}/(\d+)/[\w.]+\s+FAILED", output)}
-    return [one.how for at, one in enumerate(spoilt) if at not in failed]
+    _write_rules(folder / "spoilt", [one.written | {"alert": f"Spoilt{at}"} for at, one in enumerate(spoilt)])
+    _write_rules(folder / "recording", [rule.written for rule in _needed(alert.expression)])
+    for file in TEST_FILES:
+        _write_tests(alert, file, folder, len(spoilt))
+    output = promtool("test", "rules", *folder.glob("*.test.yml")).stdout
+    noticed = {int(number) for number in re.findall(r"alertname: Spoilt(\d+),", output)}
+    return [one.how for at, one in enumerate(spoilt) if at not in noticed]
 
 
 def _spoilt(alert: Rule) -> dict[str, str]:
@@ -122,36 +127,19 @@ def _side(node: Expr, side: str) -> Expr | None:
     return kept
 
 
-def _write(alert: Rule, mutant: Mutant, folder: Path) -> Iterator[Path]:
-    """The spoilt alert with what it needs, and each of its test files cut down to what is about it."""
-    folder.mkdir()
-    _write_rules(folder / "spoilt", [mutant.written])
-    _write_rules(folder / "recording", [rule.written for rule in _needed(mutant.written["expr"])])
-    for name, document in _tests_of(alert.name).items():
-        groups = ["recording", "spoilt"] if document["rule_files"] else ["spoilt"]
-        (folder / name).write_text(
-            yaml.dump(document | {"rule_files": groups, "group_eval_order": groups}, Dumper=yaml.CSafeDumper)
-        )
-        yield folder / name
-
-
-@cache
-def _tests_of(alert: str) -> dict[str, dict[str, Any]]:
-    """What each test file has about this alert, by its name; `rule_files` is empty without recordings."""
-    found = {}
-    for file in TEST_FILES:
-        document = read(file)
-        tests = [
-            test
-            | {"alert_rule_test": [case for case in test["alert_rule_test"] if case["alertname"] == alert]}
-            for test in document["tests"]
-            if "alert_rule_test" in test
-        ]
-        recordings = [name for name in document["rule_files"] if "recording" in name]
-        document = document | {"rule_files": recordings, "tests": [t for t in tests if t["alert_rule_test"]]}
-        if document["tests"]:
-            found[file.name] = document
-    return found
+def _write_tests(alert: Rule, file: Path, folder: Path, count: int) -> None:
+    """What a test file has about the alert, asked of each mutant."""
+    document = read(file)
+    tests = []
+    for test in document["tests"]:
+        about = [case for case in test.get("alert_rule_test", ()) if case["alertname"] == alert.name]
+        spoilt = [case | {"alertname": f"Spoilt{number}"} for case in about for number in range(count)]
+        tests += [test | {"alert_rule_test": spoilt}] if spoilt else []
+    if tests:
+        is_recorded = any("recording" in name for name in document["rule_files"])
+        groups = ["recording", "spoilt"] if is_recorded else ["spoilt"]
+        document = document | {"rule_files": groups, "group_eval_order": groups, "tests": tests}
+        (folder / file.name).write_text(yaml.dump(document, Dumper=yaml.CSafeDumper))
 
 
 def _write_rules(file: Path, written: list[dict[str, Any]]) -> None:

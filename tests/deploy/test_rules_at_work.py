@@ -1,4 +1,4 @@
-"""A real Prometheus evaluates every rule and every query of the runbooks, and serves the runbooks themselves."""
+"""A real Prometheus evaluates every rule and every query of the runbooks, and serves the runbooks."""
 
 from pathlib import Path
 
