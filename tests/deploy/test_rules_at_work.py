@@ -12,7 +12,7 @@ from tests.support.monitoring import Prometheus, prometheus
 from tests.support.processes import free_port, wait_until
 
 PATIENCE_SECONDS = 30.0
-INTERVAL = "500ms"
+INTERVAL = "1s"
 
 
 def config(folder: Path, gate_url: str) -> Path:
