@@ -88,7 +88,7 @@ class Fold:
 
     def add_gate(self, name: str, stored: Iterable[bytes]) -> None:
         """Take a gate's samples, oldest first."""
-        gate, runs, seen = GateFold(name), dict[int, _Run](), set[tuple[int, int]]()
+        gate, runs, seen = GateFold(name), dict[int, _Run](), set[tuple[int, int, float]]()
         self.maps.begin_gate()
         for raw in stored:
             try:
@@ -96,7 +96,7 @@ class Fold:
             except Unusable:
                 self.unusable += 1
                 continue
-            key = (sample.started_ms, sample.taken_ms)
+            key = (sample.started_ms, sample.taken_ms, sample.uptime_seconds)
             if key not in seen:
                 seen.add(key)
                 self._add(gate, runs.setdefault(sample.started_ms, _Run(is_restart=bool(runs))), sample)

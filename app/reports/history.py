@@ -30,7 +30,7 @@ async def _samples_since(stored: StoredSamples, gate: str, since_ms: int) -> lis
     pages: list[list[bytes]] = []
     for number in range(MOST_SAMPLES // PAGE_SAMPLES + 1):
         page = await stored.page(gate, number)
-        if not page or _latest_ms(page) < since_ms:
+        if not page or await asyncio.to_thread(_latest_ms, page) < since_ms:
             break
         pages.append(page)
     return [raw for page in reversed(pages) for raw in page]

@@ -129,8 +129,7 @@ def _map_sample(sizes: MapSizes, peak: int, rule: MapRule) -> MapSample:
         peak_entries=peak,
         warn_entries=rule.warn_entries,
         bytes=sizes.bytes,
-        added=sizes.added,
         removed=(expired, emergency, manual, capacity),
         due=sizes.due,
-        on_time=sizes.on_time,
+        late=max(0, sizes.due - sizes.on_time),
     )

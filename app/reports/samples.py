@@ -21,17 +21,26 @@ class ProcessSample(msgspec.Struct, frozen=True, array_like=True):
 class MapSample(msgspec.Struct, frozen=True, array_like=True):
     """A map: entries now and at most since the last sample, its warning size, totals of its ledger.
 
-    `removed` has one total a reason, in the order of `Reason`.
+    `removed` has one total a reason, in the order of `Reason`; `late` is how many did not go in time.
     """
 
     entries: Count
     peak_entries: Count
     warn_entries: Count
     bytes: Count
-    added: Count
     removed: tuple[Count, Count, Count, Count]
     due: Count
-    on_time: Count
+    late: Count
+
+    @property
+    def added(self) -> int:
+        """Entries ever added: added - removed = entries."""
+        return self.entries + sum(self.removed)
+
+    @property
+    def on_time(self) -> int:
+        """Of those that came due, entries removed as `expired` in time."""
+        return max(0, self.due - self.late)
 
 
 class Sample(msgspec.Struct, frozen=True, array_like=True):
@@ -69,7 +78,7 @@ _decoder = msgspec.msgpack.Decoder(Sample)
 
 
 def encoded(sample: Sample) -> bytes:
-    """A sample as it is stored, about 160 bytes."""
+    """A sample as it is stored, about 200 bytes."""
     return _encoder.encode(sample)
 
 
