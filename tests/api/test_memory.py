@@ -80,6 +80,7 @@ async def pressed(valkey: StoreServer, settings_for: MakeSettings) -> AsyncItera
             {"Content-Type": "application/json", "Content-Encoding": "gzip"},
         ),
     ],
+    ids=("object", "array", "ndjson", "gzip"),
 )
 async def test_hard_pressure_refuses_ingest_and_says_when_to_come_back(
     pressed: httpx.AsyncClient, content: bytes, headers: dict[str, str]
