@@ -80,7 +80,8 @@ def _without_variables(expression: str) -> str:
 @cache
 def in_queries() -> dict[str, set[str]]:
     """Of each place, the names of the series its PromQL reads."""
-    found = {str(rule): series_names(rule.expression) for rule in rules()}
+    # Several rules may record the same series.
+    found = {f"{rule}, rule {at}": series_names(rule.expression) for at, rule in enumerate(rules())}
     for page in sorted(RUNBOOKS.glob("*.md")):
         queries = "".join(blocks(page, "promql")).splitlines()
         found[page.name] = {name for query in queries for name in series_names(query)}

@@ -11,7 +11,7 @@ from tests.support.gate import gate_process
 from tests.support.monitoring import Prometheus, prometheus
 from tests.support.processes import free_port, wait_until
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0
 INTERVAL = "1s"
 
 
@@ -41,7 +41,7 @@ def test_every_rule_works_against_a_real_gate_and_links_to_a_page_prometheus_ser
         with prometheus(config(tmp_path, gate.url), *options, port=port) as server:
             assert wait_until(lambda: evaluated(server) == {rule.name for rule in rules()}, PATIENCE_SECONDS)
             assert wait_until(lambda: bool(server.alerts("TidegateWatchdog")), PATIENCE_SECONDS)
-            assert server.unhealthy() == []
+            assert wait_until(lambda: server.unhealthy() == [], PATIENCE_SECONDS), server.unhealthy()
             [alert] = server.alerts("TidegateWatchdog")
             runbook = httpx.get(alert["annotations"]["runbook_url"], trust_env=False, timeout=10)
             assert runbook.status_code == 200
