@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from html import escape
 from math import ceil, floor, log10
 
-LEFT, RIGHT, TOP, BOTTOM = 62, 14, 12, 28
+LEFT, RIGHT, TOP, BOTTOM = 62, 24, 12, 28
 MOST_TICKS = 5
 MINUTES = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880)
 MINUTE_MS, DAY_MS = 60_000, 86_400_000
