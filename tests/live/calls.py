@@ -1,11 +1,14 @@
 """What the tests of settings at run time share."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 
+from app.settings import Settings
 from app.store.partitions import partition_prefixes
-from tests.api.calls import Api
+from tests.api.calls import Api, open_api, until
 from tests.support.servers import StoreServer
 
 
@@ -54,3 +57,19 @@ def put(server: StoreServer, document: bytes) -> None:
 def server_key(server: StoreServer) -> str:
     """The key of the settings, in the first partition."""
     return f"{partition_prefixes('tidegate', server.clustered)[0]}:settings"
+
+
+@asynccontextmanager
+async def two_gates(settings: Settings, other: Settings | None = None) -> AsyncIterator[tuple[Api, Api]]:
+    """Two gates of one store."""
+    async with open_api(settings) as one, open_api(other or settings) as two:
+        yield one, two
+
+
+async def until_version(api: Api, version: int) -> None:
+    """Wait until a gate follows this change."""
+
+    async def has_it() -> bool:
+        return api.runtime.live.version == version
+
+    await until(has_it)

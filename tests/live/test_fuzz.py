@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import pytest
 import schemathesis
 from hypothesis import given, settings
 from schemathesis import GenerationMode
@@ -12,11 +11,10 @@ from tests.support.gate import gate_process
 from tests.support.processes import wait_until
 
 
-@pytest.mark.parametrize("method", ["GET", "PATCH"])
-def test_a_fuzzer_meets_only_documented_answers_and_leaves_a_gate_that_serves(method: str) -> None:
+def test_a_fuzzer_meets_only_documented_answers_and_leaves_a_gate_that_serves() -> None:
     with gate_process() as gate, gate.client() as http:
         schema = schemathesis.openapi.from_url(f"{gate.url}/openapi.json")
-        call = schema["/settings"][method]
+        call = schema["/settings"]["PATCH"]
 
         @settings(deadline=None, max_examples=60, database=None)
         @given(call.as_strategy() | call.as_strategy(GenerationMode.NEGATIVE))

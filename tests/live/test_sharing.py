@@ -1,19 +1,14 @@
 """Settings changed by one gate and followed by all that share its store, now and later."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
-import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from app.live.document import Document
 from app.models import MapName
-from app.settings import Settings
-from tests.api.calls import QUIET, Api, events, open_api, until
+from tests.api.calls import QUIET, events, open_api, until
 from tests.conftest import MakeSettings
-from tests.live.calls import patch, patched, put, refused, server_key, shown, stored
+from tests.live.calls import patch, patched, put, server_key, shown, stored, two_gates, until_version
 from tests.support.gate import gate_process
 from tests.support.servers import StoreServer, valkey_server
 
@@ -22,37 +17,13 @@ FAR = 20 * 24 * 3600 * 1000
 pytestmark = pytest.mark.usefixtures("quick_ticks")
 
 
-@asynccontextmanager
-async def two_gates(settings: Settings, other: Settings | None = None) -> AsyncIterator[tuple[Api, Api]]:
-    async with open_api(settings) as one, open_api(other or settings) as two:
-        yield one, two
-
-
-async def _until_version(api: Api, version: int) -> None:
-    async def has_it() -> bool:
-        return api.runtime.live.version == version
-
-    await until(has_it)
-
-
-async def _until_ignored(api: Api, *words: str) -> str:
-    async def is_ignored() -> bool:
-        sentence = api.runtime.live.ignored
-        return sentence is not None and all(word in sentence for word in words)
-
-    await until(is_ignored)
-    [warning] = [text for text in (await api.stats())["warnings"] if "changed at run time" in text]
-    assert warning == (await api.http.get("/settings")).json()["ignored"]
-    return str(warning)
-
-
 async def test_what_one_gate_changes_every_gate_of_the_store_follows_at_its_next_tick(
     store: StoreServer, settings_for: MakeSettings
 ) -> None:
     async with two_gates(settings_for(store, **QUIET)) as (one, two):
         with capture_logs() as logs:
             await patched(one, dedup_window_seconds=0.4, observations_limit=1234)
-            await _until_version(two, 1)
+            await until_version(two, 1)
         assert (await shown(two, "observations_limit"))["source"] == "run time"
         assert (await two.stats())["maps"]["observations"]["limit_entries"] == 1234
         followed = [entry for entry in events(logs, "setting changed") if entry["source"] == "store"]
@@ -109,7 +80,7 @@ async def test_two_gates_that_change_settings_at_the_same_moment_lose_none(
         assert [answer.status_code for answer in answers] == [200] * len(names)
         assert max(answer.json()["version"] for answer in answers) == len(names)
         for api in gates:
-            await _until_version(api, len(names))
+            await until_version(api, len(names))
             for _, name, value in changes:
                 assert (await shown(api, name))["value"] == value
 
@@ -125,7 +96,7 @@ async def test_of_changes_for_the_same_entity_tag_one_is_carried_out(
         assert sorted(answer.status_code for answer in answers) == [200] + [412] * 7
         [winner] = [n for n, answer in enumerate(answers) if answer.status_code == 200]
         for api in gates:
-            await _until_version(api, 1)
+            await until_version(api, 1)
             assert api.runtime.settings.signatures_limit == 100 + winner
 
 
@@ -135,7 +106,7 @@ async def test_a_store_that_lost_them_is_given_them_back(
     async with two_gates(settings_for(store, **QUIET)) as (one, two):
         await patched(one, signatures_limit=100)
         await patched(one, transactions_limit=200)
-        await _until_version(two, 2)
+        await until_version(two, 2)
         store.flush()
 
         async def is_back() -> bool:
@@ -145,7 +116,7 @@ async def test_a_store_that_lost_them_is_given_them_back(
         with store.client() as client:
             assert client.pttl(server_key(store)) > FAR
         assert (await patched(two, observations_limit=300))["version"] == 3
-        await _until_version(one, 3)
+        await until_version(one, 3)
         assert one.runtime.settings.signatures_limit == 100
 
 
@@ -176,116 +147,6 @@ async def test_every_tick_puts_their_expiry_off(valkey: StoreServer, settings_fo
                 return int(node.pttl(server_key(valkey))) > FAR
 
             await until(is_put_off)
-
-
-@pytest.mark.parametrize(
-    "junk",
-    [
-        b"",
-        b"junk",
-        b"\xff\xfe",
-        b"[]",
-        b"{}",
-        b"[" * 5000,
-        b'{"format":1}',
-        b'{"format":1,"version":0,"values":{}}',
-        b'{"format":1,"version":-3,"values":{}}',
-        b'{"format":1,"version":99999999999999999999,"values":{}}',
-        b'{"format":1,"version":5,"values":{"signatures_limit":"7"}}',
-        b'{"format":1,"version":5,"values":{"signatures_limit":true}}',
-        b'{"format":1,"version":5,"values":{"signatures_limit":1e999}}',
-        b'{"format":1,"version":5,"values":{},"more":1}',
-        b" " * 70_000,
-    ],
-)
-async def test_what_cannot_be_read_is_ignored_with_a_warning_and_can_be_written_over(
-    valkey: StoreServer, settings_for: MakeSettings, junk: bytes
-) -> None:
-    async with open_api(settings_for(valkey, **QUIET)) as api:
-        await patched(api, signatures_limit=100)
-        with capture_logs() as logs:
-            put(valkey, junk)
-            await _until_ignored(api)
-            await api.runtime.sizes.refresh()
-        assert len([entry for entry in logs if entry.get("warning") == "settings_ignored"]) == 1
-        assert api.runtime.settings.signatures_limit == 100
-        assert (await patched(api, transactions_limit=200))["ignored"] is None
-        assert (await shown(api, "signatures_limit"))["value"] == 100
-        assert b"200" in (stored(valkey) or b"")
-
-
-async def test_a_gate_that_never_read_them_can_write_over_what_is_broken(
-    valkey: StoreServer, settings_for: MakeSettings
-) -> None:
-    async with open_api(settings_for(valkey, **QUIET)) as one:
-        for limit in (100, 200, 300):
-            await patched(one, signatures_limit=limit)
-        put(valkey, b"junk")
-        async with open_api(settings_for(valkey, **QUIET)) as two:
-            await _until_ignored(two)
-            assert (await patched(two, transactions_limit=400))["version"] == 4
-            await _until_version(one, 4)
-            for api in (one, two):
-                assert (await shown(api, "transactions_limit"))["value"] == 400
-
-
-async def test_values_outside_their_limits_are_ignored_with_a_warning(
-    valkey: StoreServer, settings_for: MakeSettings
-) -> None:
-    async with open_api(settings_for(valkey, **QUIET)) as api:
-        put(valkey, Document(5, {"signatures_limit": -7}).encoded())
-        await _until_ignored(api, "TIDEGATE_SIGNATURES_LIMIT: input should be greater than or equal to 1")
-        assert api.runtime.settings.signatures_limit == 10**6
-
-
-async def test_another_type_of_key_in_their_place_is_ignored_and_replaced(
-    valkey: StoreServer, settings_for: MakeSettings
-) -> None:
-    with valkey.nodes()[0] as node:
-        node.rpush(server_key(valkey), "a list")
-        node.expire(server_key(valkey), 60)
-    async with open_api(settings_for(valkey, **QUIET)) as api:
-        await _until_ignored(api)
-        assert (await patched(api, signatures_limit=100))["version"] == 1
-
-
-@pytest.mark.parametrize(
-    "document",
-    [
-        {"format": 2, "version": 9, "settings": {"anything": "at all"}},
-        {"format": 1, "version": 9, "values": {"signatures_limit": 7, "limit_of_the_future": 5}},
-    ],
-)
-async def test_those_of_a_newer_tidegate_are_ignored_and_not_written_over(
-    valkey: StoreServer, settings_for: MakeSettings, document: dict[str, object]
-) -> None:
-    raw = msgspec.json.encode(document)
-    async with open_api(settings_for(valkey, **QUIET)) as api:
-        put(valkey, raw)
-        await _until_ignored(api, "newer Tidegate")
-        assert "newer Tidegate" in await refused(api, status=409, transactions_limit=200)
-        assert api.runtime.settings.signatures_limit == 10**6
-    assert stored(valkey) == raw
-
-
-async def test_what_contradicts_a_gates_own_start_it_alone_ignores_until_the_two_fit(
-    valkey: StoreServer, settings_for: MakeSettings
-) -> None:
-    own = settings_for(valkey, signatures_warn_entries=500, **QUIET)
-    async with two_gates(settings_for(valkey, **QUIET), own) as (one, two):
-        await patched(one, signatures_limit=100, transactions_limit=200)
-        warning = await _until_ignored(
-            two, "TIDEGATE_SIGNATURES_WARN_ENTRIES=500 must not be above TIDEGATE_SIGNATURES_LIMIT=100"
-        )
-        assert "goes on with those it had" in warning
-        assert two.runtime.settings.transactions_limit == 10**6
-        assert one.runtime.live.ignored is None
-        assert "TIDEGATE_SIGNATURES_WARN_ENTRIES=500" in await refused(two, observations_limit=300)
-        document = await patched(two, signatures_warn_entries=50)
-        assert document["version"] == 2
-        assert document["ignored"] is None
-        assert two.runtime.settings.transactions_limit == 200
-        await _until_version(one, 2)
 
 
 async def test_while_the_store_is_down_nothing_is_changed(settings_for: MakeSettings) -> None:
