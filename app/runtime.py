@@ -1,6 +1,5 @@
 """The composition root: builds every part once, wires them, starts and stops them in order."""
 
-from contextlib import suppress
 from importlib.metadata import version
 
 from app.alerts.desk import AlertDesk
@@ -8,8 +7,8 @@ from app.auth import Access
 from app.cleanup import Cleanup
 from app.collector import FiguresCollector
 from app.embedded import EmbeddedStore
-from app.errors import MemoryPressure, StoreError, StoreFull
-from app.guard.build import Surroundings, build_guard
+from app.errors import MemoryPressure, StoreFull
+from app.guard.build import Surroundings, build_examiner, build_guard
 from app.guard.collector import GuardCollector
 from app.http.connections import ClientConnections
 from app.ingest.body import ByteBudget
@@ -20,10 +19,10 @@ from app.ingest.pipeline import Pipeline
 from app.live.keeper import SettingsKeeper
 from app.memory import Processes
 from app.metrics import Metrics
-from app.models import MapName, Trigger
 from app.reports.daily import Reports
-from app.reports.recorder import SAMPLE_SECONDS, Recorder, gate_name
+from app.reports.recorder import Recorder, gate_name
 from app.reports.wiring import Parts, figures_of
+from app.rounds import Rounds
 from app.settings import Settings
 from app.sizes import Sizes
 from app.sources import Sources
@@ -35,14 +34,6 @@ from app.store.rules import flush_max_items
 from app.store.samples import StoredSamples
 from app.store.session import StoreSession
 from app.tasks import Tasks
-
-TICK_SECONDS = 1.0
-CEILING_SECONDS = 0.25
-STATS_LOG_SECONDS = 30.0
-TOKEN_RELOAD_SECONDS = 5.0
-
-SIGNATURES = frozenset({MapName.SIGNATURES})
-OTHER_MAPS = frozenset(MapName) - SIGNATURES
 
 
 class Runtime:
@@ -85,19 +76,19 @@ class Runtime:
             lambda: self.session.down_reason,
             lambda: self.settings.alert_cooldown_seconds,
         )
-        self.guard = build_guard(
-            Surroundings(
-                settings=lambda: self.settings,
-                processes=processes,
-                sizes=self.sizes,
-                cleanup=self.cleanup,
-                metrics=self.metrics,
-                in_flight=lambda: self.body_budget.held + self.coalescer.bytes,
-                shrink=self.connections.drop_idle,
-                trim_store=self._give_back,
-                examine=lambda *_: None,
-            )
+        around = Surroundings(
+            settings=lambda: self.settings,
+            processes=processes,
+            session=self.session,
+            sizes=self.sizes,
+            cleanup=self.cleanup,
+            metrics=self.metrics,
+            connections=self.connections,
+            in_flight=lambda: self.body_budget.held + self.coalescer.bytes,
+            trim_store=self._give_back,
         )
+        self.examiner = build_examiner(around)
+        self.guard = build_guard(around, self.examiner)
         self.stats = StatsBoard(
             self.version,
             self.live,
@@ -111,11 +102,23 @@ class Runtime:
         stored, clock = StoredSamples(self.session, lambda: maps.layout), self.guard.clock
         figures = figures_of(Parts(processes, self.sizes, self.live, self.guard, self.metrics))
         self.recorder = Recorder(gate_name(settings), figures, stored, lambda: self.session.is_up, clock)
-        self.reports = Reports(
-            stored, lambda: self.settings.leak_warmup_seconds, clock.wall_ms, self.version
+        self.reports = Reports(stored, lambda: self.settings.leak_warmup_seconds, clock.wall_ms, self.version)
+        self._rounds = Rounds(
+            tasks=self._tasks,
+            embedded=embedded,
+            session=self.session,
+            live=self.live,
+            sizes=self.sizes,
+            keeper=self.keeper,
+            cleanup=self.cleanup,
+            guard=self.guard,
+            examiner=self.examiner,
+            recorder=self.recorder,
+            stats=self.stats,
+            access=self.access,
         )
         self.metrics.registry.register(FiguresCollector(self.sizes, self.live, processes))
-        self.metrics.registry.register(GuardCollector(self.guard, lambda: self.settings))
+        self.metrics.registry.register(GuardCollector(self.guard, self.examiner, lambda: self.settings))
 
     @property
     def settings(self) -> Settings:
@@ -125,28 +128,15 @@ class Runtime:
     async def start(self) -> None:
         """Start the store and the background tasks; the gate is ready when this returns, if the store is."""
         self.coalescer.start()
-        await self._tick()
-        await self._sample_memory()
-        self._tasks.every(TICK_SECONDS, "tick", self._tick)
-        self._tasks.every(lambda: self.settings.memory_sample_seconds, "memory", self._sample_memory)
-        self._tasks.every(CEILING_SECONDS, "ceiling", self.guard.check_ceiling)
-        self._tasks.every(
-            lambda: self.settings.signature_cleanup_interval_seconds,
-            "cleanup-signatures",
-            self._clean_signatures,
-        )
-        self._tasks.every(lambda: self.settings.cleanup_interval_seconds, "cleanup", self._clean_others)
-        self._tasks.every(STATS_LOG_SECONDS, "stats-log", self._log_stats)
-        self._tasks.every(SAMPLE_SECONDS, "reports", self.recorder.record)
-        self._tasks.every(TOKEN_RELOAD_SECONDS, "token-reload", self.access.reload)
-        self._tasks.measure_lag()
+        await self._rounds.start()
 
     async def stop(self) -> None:
         """Finish what was accepted, then stop everything; the embedded store last."""
         self.is_stopping = True
         await self.coalescer.close()
-        await self._tasks.stop()
+        await self._rounds.stop()
         await self.alerts.close()
+        await self.examiner.close()
         await self.session.close()
         if self._embedded is not None:
             await self._embedded.stop()
@@ -173,20 +163,6 @@ class Runtime:
                 "memory is near its limit (TIDEGATE_MEMORY_HARD_RATIO); cleanup is under way, send this again"
             )
 
-    async def _tick(self) -> None:
-        if self._embedded is not None:
-            await self._embedded.ensure_running()
-        if self.session.is_up:
-            await self._refresh()
-        else:
-            await self.session.probe(self._refresh)
-        self.stats.log_crossings()
-
-    async def _refresh(self) -> None:
-        await self.sizes.refresh()
-        await self.keeper.follow()
-        self.recorder.note_peaks()
-
     def _apply(self, settings: Settings) -> None:
         """Pass changed settings to those who do not look them up each time."""
         self.coalescer.flush_max_items = flush_max_items(settings)
@@ -195,18 +171,3 @@ class Runtime:
     async def _give_back(self) -> None:
         if self._embedded is not None:
             await self.session.give_back()
-
-    async def _sample_memory(self) -> None:
-        if self.session.is_up:
-            with suppress(StoreError):
-                await self.sizes.refresh_store()
-        await self.guard.tick()
-
-    async def _clean_signatures(self) -> None:
-        await self.cleanup.run(Trigger.PERIODIC, maps=SIGNATURES)
-
-    async def _clean_others(self) -> None:
-        await self.cleanup.run(Trigger.PERIODIC, maps=OTHER_MAPS)
-
-    async def _log_stats(self) -> None:
-        self.stats.log_stats()

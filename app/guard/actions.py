@@ -23,7 +23,8 @@ class Action(StrEnum):
     EMERGENCY_CLEANUP = "emergency_cleanup"
 
 
-Released = dict[Action, int]
+Released = dict[str, int]
+"""Bytes that came back, by action."""
 
 
 @dataclass
@@ -39,7 +40,7 @@ class Actions:
     collect: Callable[[], object] = gc.collect
     trim: Callable[[], None] = trim_heap
     last: dict[str, Released] = field(default_factory=dict)
-    """Bytes that came back by action, of the last time each process was acted upon."""
+    """Of the last time each process was acted upon."""
 
     async def give_back(self, process: str) -> Released:
         """What costs nobody anything: garbage, and memory that is free but was kept. Nothing of the store."""
@@ -55,7 +56,7 @@ class Actions:
     async def act(self, process: str, *, shed: bool = False) -> Released:
         """What costs somebody something: the gate's idle connections, the store's older transactions."""
         if process == "gate":
-            released = {Action.SHRINK: self._measured(process, Action.SHRINK, self.shrink)}
+            released: Released = {Action.SHRINK: self._measured(process, Action.SHRINK, self.shrink)}
         else:
             work = self.emergency_cleanup(shed)
             released = {

@@ -6,13 +6,20 @@ from dataclasses import dataclass
 from app.cgroup import Cgroup, find_cgroup
 from app.cleanup import Cleanup
 from app.guard.actions import Actions
-from app.guard.guard import Examine, Guard
+from app.guard.diagnosis.examiner import Examiner
+from app.guard.diagnosis.examiner import Readers as ExaminerReaders
+from app.guard.diagnosis.figures import GateReader
+from app.guard.diagnosis.reading import StoreReader
+from app.guard.diagnosis.store import store_explained_bytes
+from app.guard.guard import Clock, Guard
 from app.guard.readers import Readers
+from app.http.connections import ClientConnections
 from app.memory import Processes
 from app.metrics import Metrics
 from app.models import Mode, Trigger
 from app.settings import Settings
 from app.sizes import Sizes
+from app.store.session import StoreSession
 
 
 @dataclass(frozen=True)
@@ -21,33 +28,40 @@ class Surroundings:
 
     settings: Callable[[], Settings]
     processes: Processes
+    session: StoreSession
     sizes: Sizes
     cleanup: Cleanup
     metrics: Metrics
+    connections: ClientConnections
     in_flight: Callable[[], int]
-    shrink: Callable[[], None]
     trim_store: Callable[[], Awaitable[None]]
-    examine: Examine
 
 
-def build_guard(around: Surroundings) -> Guard:
+def build_examiner(around: Surroundings) -> Examiner:
+    """An examiner of this process and its store."""
+    gate = GateReader(lambda: _bytes_of("gate", around), around.in_flight, lambda: len(around.connections))
+    store = StoreReader(around.session, around.sizes, lambda: _bytes_of("store", around))
+    return Examiner(around.settings, ExaminerReaders(gate, store.read, Clock().wall_ms))
+
+
+def build_guard(around: Surroundings, examiner: Examiner) -> Guard:
     """A guard that reads this machine."""
     cgroup = find_cgroup()
     readers = Readers(
         resident=lambda: _resident(around),
-        explained=lambda: {"gate": {"in_flight": around.in_flight()}, "store": _maps(around.sizes)},
+        explained=lambda: _explained(around),
         limit=lambda: _limit_bytes(around.settings(), cgroup),
         usage=lambda: _usage_bytes(around, cgroup),
         store=lambda: around.sizes.store,
     )
     actions = Actions(
         around.metrics,
-        resident_bytes=lambda process: round(_resident(around).get(process, (None, 0))[1]),
+        resident_bytes=lambda process: _bytes_of(process, around),
         emergency_cleanup=lambda shed: around.cleanup.run(Trigger.EMERGENCY, Mode.EMERGENCY, shed=shed),
         trim_store=around.trim_store,
-        shrink=around.shrink,
+        shrink=around.connections.drop_idle,
     )
-    return Guard(around.settings, readers, actions, around.examine, around.metrics)
+    return Guard(around.settings, readers, actions, examiner.examine, around.metrics)
 
 
 def _resident(around: Surroundings) -> Mapping[str, tuple[int | None, float]]:
@@ -56,6 +70,16 @@ def _resident(around: Surroundings) -> Mapping[str, tuple[int | None, float]]:
     if "store" not in found and around.sizes.store is not None:
         found["store"] = (None, around.sizes.store.used_bytes)
     return found
+
+
+def _bytes_of(process: str, around: Surroundings) -> int:
+    return round(_resident(around).get(process, (None, 0))[1])
+
+
+def _explained(around: Surroundings) -> dict[str, dict[str, int]]:
+    server = around.session.server
+    maps = store_explained_bytes(around.sizes.maps, server.name if server else "valkey")
+    return {"gate": {"in_flight": around.in_flight()}, "store": {"maps": maps}}
 
 
 def _limit_bytes(settings: Settings, cgroup: Cgroup | None) -> int | None:
@@ -67,7 +91,3 @@ def _usage_bytes(around: Surroundings, cgroup: Cgroup | None) -> float:
     if cgroup is not None and around.settings().memory_limit_bytes is None:
         return cgroup.usage_bytes()
     return around.processes.total_bytes()
-
-
-def _maps(sizes: Sizes) -> dict[str, int]:
-    return {"maps": sum(size.bytes for size in sizes.maps.values())}

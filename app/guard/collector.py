@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from app.guard.diagnosis.examiner import Examiner
 from app.guard.guard import Guard
 from app.guard.watch import LeakState
 from app.metrics import NAMESPACE
@@ -16,14 +17,15 @@ _SUSPECTED = frozenset({LeakState.SUSPECT, LeakState.LEAK, LeakState.COOLDOWN, L
 class GuardCollector(Collector):
     """Reads the guard's latest judgement; a scrape costs no reading of memory."""
 
-    def __init__(self, guard: Guard, settings: Callable[[], Settings]) -> None:
-        self._guard, self._settings = guard, settings
+    def __init__(self, guard: Guard, examiner: Examiner, settings: Callable[[], Settings]) -> None:
+        self._guard, self._examiner, self._settings = guard, examiner, settings
 
     def collect(self) -> Iterable[Metric]:
         """All families, each with every label set."""
         yield from self._ceiling()
         yield from self._trends()
         yield self._explained()
+        yield from self._figures()
         yield from self._states()
 
     def _ceiling(self) -> Iterable[Metric]:
@@ -70,6 +72,21 @@ class GuardCollector(Collector):
             for part, amount in process.explained_bytes.items():
                 family.add_metric([process.name, part], amount)
         return family
+
+    def _figures(self) -> Iterable[Metric]:
+        figures = self._examiner.latest
+        if figures is None:
+            return
+        yield _single("connections", "Open connections of clients", figures.connections)
+        yield _single("asyncio_tasks", "Tasks of the event loop", figures.tasks)
+        if figures.descriptors is not None:
+            yield _single("open_fds", "Open files and sockets of the gate", figures.descriptors)
+        if figures.heap is not None:
+            held = _family(
+                "memory_allocator_held_bytes", "Freed by the program, kept by its allocator, bytes", "process"
+            )
+            held.add_metric(["gate"], figures.heap.free_bytes)
+            yield held
 
     def _states(self) -> Iterable[Metric]:
         suspected = _family("leak_suspected", "1 from suspicion until the growth is over", "process")

@@ -2,12 +2,12 @@
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import structlog
 
-from app.guard.actions import Actions, Released
+from app.guard.actions import Actions
 from app.guard.detector import Detector, DetectorRules, Finding, Tier
 from app.guard.ladder import Ladder, Level
 from app.guard.readers import Pressure, Process, Readers, Sample, read, read_pressure
@@ -23,7 +23,7 @@ SAMPLE_KEPT_SECONDS = 30.0
 FAILED_READINGS = 3
 HARD_AGAIN_SECONDS = 1.0
 
-Examine = Callable[[str, Finding, Released], None]
+Examine = Callable[[str, Finding, Mapping[str, int]], None]
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from app.guard.diagnosis.document import Diagnosis
 from app.guard.guard import Guard
 from app.guard.ladder import Level
 from app.guard.readers import Process, Sample
@@ -68,6 +69,7 @@ class MemoryView(Shape):
     processes: list[ProcessView]
     store: StoreView | None
     samples: list[SampleView]
+    detections: list[Diagnosis]
 
 
 def state_of(guard: Guard) -> LeakState:
@@ -80,7 +82,7 @@ def growth_bytes(guard: Guard) -> int:
     return max((watch.detector.growth_bytes for watch in guard.watches.values()), default=0)
 
 
-def memory_view(guard: Guard, settings: Settings) -> MemoryView:
+def memory_view(guard: Guard, settings: Settings, detections: list[Diagnosis]) -> MemoryView:
     """Everything, from the latest sample."""
     latest = guard.latest
     return MemoryView(
@@ -99,6 +101,7 @@ def memory_view(guard: Guard, settings: Settings) -> MemoryView:
         ],
         store=_store_view(latest) if latest else None,
         samples=[_sample_view(sample) for sample in guard.samples],
+        detections=detections,
     )
 
 

@@ -1,10 +1,10 @@
 """A machine made of numbers: its clock, its memory, and what the guard's actions do to it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from app.errors import StoreUnreachable
-from app.guard.actions import Actions, Released
+from app.guard.actions import Actions
 from app.guard.detector import Finding
 from app.guard.guard import Clock, Guard
 from app.guard.readers import Readers
@@ -39,7 +39,7 @@ class Machine:
     limit: int | None = None
     sensor: Callable[[float], float] = lambda value: value
     actions: list[tuple[float, str]] = field(default_factory=list)
-    examined: list[tuple[str, Finding, Released]] = field(default_factory=list)
+    examined: list[tuple[str, Finding, Mapping[str, int]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.metrics = Metrics(64, "test")
@@ -108,5 +108,5 @@ class Machine:
         self.gate -= self.freed_by_trim
         self.freed_by_trim = 0
 
-    def _examine(self, process: str, finding: Finding, released: Released) -> None:
+    def _examine(self, process: str, finding: Finding, released: Mapping[str, int]) -> None:
         self.examined.append((process, finding, released))

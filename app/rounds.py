@@ -1,0 +1,99 @@
+"""What a gate does over and over, and how often."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+
+from app.auth import Access
+from app.cleanup import Cleanup
+from app.embedded import EmbeddedStore
+from app.errors import StoreError
+from app.guard.diagnosis.examiner import Examiner
+from app.guard.guard import Guard
+from app.live.keeper import SettingsKeeper
+from app.models import MapName, Trigger
+from app.reports.recorder import SAMPLE_SECONDS, Recorder
+from app.sizes import Sizes
+from app.stats import StatsBoard
+from app.store.current import LiveSettings
+from app.store.session import StoreSession
+from app.tasks import Tasks
+
+TICK_SECONDS = 1.0
+CEILING_SECONDS = 0.25
+STATS_LOG_SECONDS = 30.0
+TOKEN_RELOAD_SECONDS = 5.0
+
+SIGNATURES = frozenset({MapName.SIGNATURES})
+OTHER_MAPS = frozenset(MapName) - SIGNATURES
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """The background rounds, each with the parts it calls."""
+
+    tasks: Tasks
+    embedded: EmbeddedStore | None
+    session: StoreSession
+    live: LiveSettings
+    sizes: Sizes
+    keeper: SettingsKeeper
+    cleanup: Cleanup
+    guard: Guard
+    examiner: Examiner
+    recorder: Recorder
+    stats: StatsBoard
+    access: Access
+
+    async def start(self) -> None:
+        """One round of what has to be known before traffic is taken, then all of them by the clock."""
+        await self._tick()
+        await self._sample_memory()
+        every = self.tasks.every
+        every(TICK_SECONDS, "tick", self._tick)
+        every(lambda: self.live.settings.memory_sample_seconds, "memory", self._sample_memory)
+        every(CEILING_SECONDS, "ceiling", self.guard.check_ceiling)
+        every(
+            lambda: self.live.settings.signature_cleanup_interval_seconds,
+            "cleanup-signatures",
+            self._clean_signatures,
+        )
+        every(lambda: self.live.settings.cleanup_interval_seconds, "cleanup", self._clean_others)
+        every(STATS_LOG_SECONDS, "stats-log", self._log_stats)
+        every(SAMPLE_SECONDS, "reports", self.recorder.record)
+        every(TOKEN_RELOAD_SECONDS, "token-reload", self.access.reload)
+        self.tasks.measure_lag()
+
+    async def stop(self) -> None:
+        """Let what runs come to its end."""
+        await self.tasks.stop()
+
+    async def _tick(self) -> None:
+        if self.embedded is not None:
+            await self.embedded.ensure_running()
+        if self.session.is_up:
+            await self._refresh()
+        else:
+            await self.session.probe(self._refresh)
+        self.stats.log_crossings()
+
+    async def _refresh(self) -> None:
+        await self.sizes.refresh()
+        await self.keeper.follow()
+        self.recorder.note_peaks()
+
+    async def _sample_memory(self) -> None:
+        if self.session.is_up:
+            with suppress(StoreError):
+                await self.sizes.refresh_store()
+        is_warm = self.guard.watches["gate"].detector.is_warm
+        await self.examiner.follow(self.guard.clock.monotonic(), is_warm=is_warm)
+        await self.guard.tick()
+
+    async def _clean_signatures(self) -> None:
+        await self.cleanup.run(Trigger.PERIODIC, maps=SIGNATURES)
+
+    async def _clean_others(self) -> None:
+        await self.cleanup.run(Trigger.PERIODIC, maps=OTHER_MAPS)
+
+    async def _log_stats(self) -> None:
+        self.stats.log_stats()
