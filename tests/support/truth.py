@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import redis
+
 from app.models import MapName, MapSizes
 from tests.support.servers import StoreServer
 
@@ -17,8 +19,13 @@ class Truth:
 
 def count_entries(server: StoreServer) -> Truth:
     """Count the entries of all live buckets of all partitions, on every master."""
+    return count_entries_of(*server.nodes())
+
+
+def count_entries_of(*nodes: redis.Redis) -> Truth:
+    """The same on these nodes."""
     truth = Truth()
-    for node in server.nodes():
+    for node in nodes:
         with node:
             for key in node.scan_iter(match="tidegate:*", count=1000):
                 kind, bucket = key.decode().split(":")[-2:]

@@ -1,0 +1,121 @@
+"""A gate with a memory limit under more load than it has room for: refused, alive, and back at once.
+
+The limit is the setting, or with `--cgroup` that of a control group around gate and store, where the kernel
+would kill them (needs root and a memory controller below /sys/fs/cgroup).
+
+    python -m benchmarks.ceiling --seconds 120 [--cgroup]
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks.services import Service, service, tidegate
+from benchmarks.slope import MB
+from tests.faults.storm import Storm
+from tests.faults.wire import ask_once
+from tests.support.gate import tidegate_command
+
+RESULTS = Path(__file__).parent / "results"
+CGROUPS = Path("/sys/fs/cgroup")
+MIB = 1024 * 1024
+RECOVERS_SECONDS = 30.0
+POLL_SECONDS = 0.1
+JOIN = 'echo $$ > "$0/cgroup.procs" && exec "$1" serve'
+
+
+@contextmanager
+def control_group(limit_bytes: int) -> Iterator[Path]:
+    """A control group with a memory limit, version 2 or 1; removed in the end."""
+    is_v2 = (CGROUPS / "cgroup.controllers").exists()
+    group = (CGROUPS if is_v2 else CGROUPS / "memory") / f"tidegate-{os.getpid()}"
+    group.mkdir()
+    try:
+        (group / ("memory.max" if is_v2 else "memory.limit_in_bytes")).write_text(str(limit_bytes))
+        yield group
+    finally:
+        group.rmdir()
+
+
+@contextmanager
+def gate_in(group: Path) -> Iterator[Service]:
+    """A gate that reads its limit from the group it runs in."""
+    with service("/bin/sh", "-c", JOIN, str(group), tidegate_command()) as gate:
+        yield gate
+
+
+def kills(group: Path) -> int:
+    """How many processes of the group the kernel killed."""
+    files = [file for file in (group / "memory.events", group / "memory.oom_control") if file.exists()]
+    counts = [line.split() for file in files for line in file.read_text().splitlines()]
+    return sum(int(value) for name, value in counts if name == "oom_kill")
+
+
+async def measure(gate: Service, options: argparse.Namespace) -> dict[str, Any]:
+    """The storm, and how long the gate takes to accept again; of gate and store the pids have to stay."""
+    storm, pids = Storm(gate.url, options.memo_bytes), _pids(gate)
+    async with storm.raging(options.workers):
+        await asyncio.sleep(options.seconds)
+    ended, number = time.monotonic(), 0
+    async with asyncio.timeout(RECOVERS_SECONDS):
+        while not await _accepts(gate, number):
+            number += 1
+            await asyncio.sleep(POLL_SECONDS)
+    refused = [one["seconds"] for one in storm.readings if one["refused"]]
+    levels = [one["level"] for one in storm.readings]
+    return {
+        "seconds": options.seconds,
+        "answers": dict(storm.answers),
+        "first_refused_after_seconds": min(refused, default=None),
+        "most_resident_mb": round(storm.most_resident_bytes / MB, 1),
+        "limit_mb": round(options.limit_mib * MIB / MB, 1),
+        "readings_by_level": {level: levels.count(level) for level in sorted(set(levels))},
+        "accepts_again_after_seconds": round(time.monotonic() - ended, 2),
+        "same_processes": _pids(gate) == pids,
+    }
+
+
+async def _accepts(gate: Service, number: int) -> bool:
+    document = {"signature": f"after-{number}"}
+    return (await ask_once(gate.url, "POST", "/transactions", document)).status == 200  # noqa: PLR2004  OK
+
+
+def _pids(gate: Service) -> dict[str, int]:
+    return {name: process.pid for name, process in gate.processes().items()}
+
+
+def _measure(gate: AbstractContextManager[Service], options: argparse.Namespace) -> dict[str, Any]:
+    with gate as running:
+        return asyncio.run(measure(running, options))
+
+
+def main() -> None:
+    """Run it, print the figures and write them."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seconds", type=float, default=120.0)
+    parser.add_argument("--limit-mib", type=int, default=160)
+    parser.add_argument("--workers", type=int, default=3)
+    parser.add_argument("--memo-bytes", type=int, default=0, help="added to each transaction, incompressible")
+    parser.add_argument("--cgroup", action="store_true")
+    options = parser.parse_args()
+    limit_bytes = options.limit_mib * MIB
+    if options.cgroup:
+        with control_group(limit_bytes) as group:
+            figures = _measure(gate_in(group), options) | {"killed": kills(group)}
+    else:
+        figures = _measure(tidegate(memory_limit_bytes=limit_bytes), options)
+    file = RESULTS / ("ceiling-cgroup.json" if options.cgroup else "ceiling.json")
+    file.write_text(json.dumps(figures, indent=2) + "\n")
+    print(json.dumps(figures, indent=2))
+
+
+if __name__ == "__main__":
+    main()
