@@ -101,5 +101,6 @@ def _templates() -> list[Template]:
     transactions = json.loads((DATA / "helius_enhanced_25.json").read_text())
     texts = [json.dumps(transaction, separators=(",", ":")) for transaction in transactions]
     named = Counter(value for text in texts for value in {found.group() for found in _OWN.finditer(text)})
-    shared = {value for value, times in named.items() if times > 1}
+    payers = {transaction["feePayer"] for transaction in transactions}
+    shared = {value for value, times in named.items() if times > 1} - payers
     return [Template(text, shared) for text in texts]

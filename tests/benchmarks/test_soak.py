@@ -1,0 +1,90 @@
+"""The soak in small: its load is what it says, and its verdict follows from the figures."""
+
+import argparse
+import asyncio
+
+import pytest
+
+from benchmarks.load import BATCH_ITEMS, FEEDS, Tally, load
+from benchmarks.sampling import Recorder
+from benchmarks.services import Service, module, service, tidegate
+from benchmarks.slope import MB, SECONDS_AN_HOUR
+from benchmarks.soak import judge, warm_up_seconds
+from tests.support.processes import wait_until
+
+RATE = 400.0
+
+
+def _until(gate: Service, batches: int) -> bool:
+    delivered = batches * BATCH_ITEMS * len(FEEDS)
+    ingest = gate.get("/stats")["ingest"]
+    return ingest["accepted"] + ingest["duplicate"] >= delivered  # type: ignore[index,no-any-return]
+
+
+async def test_three_feeds_deliver_the_same_and_memory_of_both_processes_is_sampled() -> None:
+    with tidegate() as gate:
+        recorder = Recorder(gate)
+        async with load(gate.url, RATE) as tally:
+            assert await asyncio.to_thread(wait_until, lambda: _until(gate, 4), 30.0, 0.1)
+            await recorder.sample()
+    assert tally.statuses.keys() == {200}
+    assert tally.items["accepted"] >= 4 * BATCH_ITEMS
+    assert tally.items["duplicate"] >= 1.5 * tally.items["accepted"]
+    [sample] = recorder.samples
+    assert min(sample["gate_rss_bytes"], sample["store_rss_bytes"]) > MB
+    assert sample["transactions_entries"] >= 4 * BATCH_ITEMS
+    assert sample["observations_entries"] >= sample["transactions_entries"]
+    assert sample["store_info_used_bytes"] > MB / 2
+
+
+def test_the_leaky_gate_grows_as_fast_as_it_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEAK_MB_PER_HOUR", str(SECONDS_AN_HOUR * 10))
+    with service(*module("benchmarks.leaky_gate")) as gate:
+        before = gate.resident()["gate"]
+        assert wait_until(lambda: gate.resident()["gate"] > before + 20 * MB, 30.0, 0.1)
+        assert gate.get("/stats")["ingest"]
+
+
+class _Recorded(Recorder):
+    """A recorder with made-up samples of an hour."""
+
+    def __init__(self, gate_mb_per_hour: float, store_mb_per_hour: float) -> None:
+        self.samples = [
+            {
+                "seconds": float(second),
+                "gate_rss_bytes": 80 * MB + gate_mb_per_hour * MB * second / SECONDS_AN_HOUR,
+                "store_rss_bytes": 60 * MB + store_mb_per_hour * MB * second / SECONDS_AN_HOUR,
+            }
+            for second in range(0, 3600, 5)
+        ]
+
+
+def _failures(recorder: Recorder, accepted: int = 3_600_000, status: int = 200) -> list[str]:
+    tally = Tally()
+    tally.items["accepted"], tally.statuses[status] = accepted, 1
+    options = argparse.Namespace(minutes=60.0, rate=1000.0, leak=0.0)
+    return judge(recorder, tally, 3600.0, options)[1]
+
+
+@pytest.mark.parametrize(
+    ("recorder", "named"),
+    [
+        (_Recorded(0, 0), ""),
+        (_Recorded(4, 0), ""),
+        (_Recorded(20, 0), "gate"),
+        (_Recorded(0, 20), "store"),
+    ],
+)
+def test_the_verdict_names_the_process_that_grows(recorder: Recorder, named: str) -> None:
+    failures = _failures(recorder)
+    assert len(failures) == (1 if named else 0)
+    assert not named or f"the {named}'s memory" in failures[0]
+
+
+def test_a_load_that_was_not_taken_is_no_proof() -> None:
+    assert "900 of 1000" in _failures(_Recorded(0, 0), accepted=900 * 3600)[0]
+    assert "503" in _failures(_Recorded(0, 0), status=503)[0]
+
+
+def test_the_warm_up_is_fifteen_minutes_or_a_quarter() -> None:
+    assert (warm_up_seconds(60), warm_up_seconds(120), warm_up_seconds(4)) == (900, 900, 60)
