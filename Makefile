@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install run stack up test lint format lock clean
+.PHONY: help install run stack up test lint format dashboards lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,7 +13,7 @@ export PIP_CONSTRAINT := constraints.txt
 export PIP_BUILD_CONSTRAINT := constraints.txt
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 install: $(VENV)/.installed ## Make .venv and install the gate in it
 
@@ -42,6 +42,9 @@ lint: $(VENV)/.installed-dev ## Check style, formatting, types, layers and shape
 format: $(VENV)/.installed-dev ## Format the code and apply the safe fixes
 	@$(BIN)/ruff check --fix-only
 	@$(BIN)/ruff format
+
+dashboards: $(VENV)/.installed-dev ## Write grafana/dashboards/*.json from the Python sources
+	@$(BIN)/python -m grafana.build
 
 lock: ## Renew constraints.txt from the newest versions
 	@scripts/lock constraints.txt

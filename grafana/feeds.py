@@ -1,0 +1,146 @@
+"""Feeds: which source delivers, which is first, which is late, which sends what is wrong."""
+
+from collections.abc import Iterator
+
+from grafana_foundation_sdk.builders import dashboard
+
+from grafana.frame import frame
+from grafana.panels import About, Builder, Query, figure, lines
+from grafana.promql import SCOPE, quantile, rate, share, total
+from grafana.style import QUANTILES, Alarm
+
+NAME = "source_transactions_total"
+OF = 'source=~"$source"'
+FIRST = 'outcome="accepted"'
+VALID = 'outcome=~"accepted|duplicate"'
+
+
+def feeds() -> dashboard.Dashboard:
+    """The dashboard of the sources."""
+    board = frame(
+        "tidegate-feeds",
+        "Tidegate / Feeds",
+        "Which source delivers, which is first, which is late. Past TIDEGATE_MAX_SOURCES they count as `other`.",
+        f"source=label_values(tidegate_{NAME}{{{SCOPE}}}, source)",
+    )
+    for panel in _summary():
+        board.with_panel(panel)
+    for title, panels in (("Who delivers", _delivered), ("Who is late", _late), ("How they send", _sent)):
+        board.with_row(dashboard.Row(title))
+        for panel in panels():
+            board.with_panel(panel)
+    return board
+
+
+def _summary() -> Iterator[Builder]:
+    each = total(rate(NAME, OF), "source")
+    yield figure(
+        About("Sources", "Sources that delivered anything lately.", "none"),
+        Query(f"count({each} > 0) or vector(0)", "sources"),
+        width=6,
+        colour="text",
+    )
+    yield figure(
+        About("Delivered a second", "Transactions of all chosen sources, whatever became of them.", "cps"),
+        Query(total(rate(NAME, OF)), "delivered"),
+        width=6,
+        colour="text",
+    )
+    yield figure(
+        About(
+            "Duplicate share",
+            "Of what was accepted or known, over the chosen sources.",
+            "percentunit",
+            (Alarm("TidegateDuplicateRatioUnusual"),),
+        ),
+        Query(
+            share(total(rate(NAME, OF, 'outcome="duplicate"')), total(rate(NAME, OF, VALID))), "duplicates"
+        ),
+        width=6,
+        colour="text",
+        empty="no traffic",
+    )
+    yield figure(
+        About("Invalid a second", "Items the feeds sent that are no transactions.", "cps"),
+        Query(total(rate("transactions_total", 'outcome="invalid"')), "invalid"),
+        width=6,
+        colour="text",
+    )
+
+
+def _delivered() -> Iterator[Builder]:
+    yield lines(
+        About(
+            "Delivered a second, by source",
+            "Whatever became of it. A feed that stops falls to 0 here.",
+            "cps",
+        ),
+        Query(total(rate(NAME, OF), "source"), "{{source}}"),
+        width=12,
+    )
+    yield lines(
+        About("First a second, by source", "Transactions the source delivered before all others.", "cps"),
+        Query(total(rate(NAME, OF, FIRST), "source"), "{{source}}"),
+        width=12,
+        stacked=True,
+    )
+    by_source, of_all = total(rate(NAME, OF, FIRST), "source"), total(rate(NAME, FIRST))
+    yield lines(
+        About(
+            "Share of firsts",
+            "Of all accepted transactions, the share the source delivered first.",
+            "percentunit",
+        ),
+        Query(f"{by_source} / scalar({of_all} > 0)", "{{source}}"),
+        high=1,
+    )
+    duplicates = total(rate(NAME, OF, 'outcome="duplicate"'), "source")
+    yield lines(
+        About(
+            "Duplicates of a source",
+            "The share of what it delivered that was known before. Near 100 %: it adds nothing.",
+            "percentunit",
+        ),
+        Query(share(duplicates, total(rate(NAME, OF, VALID), "source")), "{{source}}"),
+        high=1,
+    )
+    yield lines(
+        About(
+            "Not taken a second",
+            "Items of the source that were invalid, refused (503, a limit) or failed (the store).",
+            "cps",
+        ),
+        Query(
+            total(rate(NAME, OF, 'outcome=~"invalid|refused|failed"'), "source", "outcome") + " > 0",
+            "{{source}}: {{outcome}}",
+        ),
+    )
+
+
+def _late() -> Iterator[Builder]:
+    for name, text in (("p50", "Half"), ("p95", "95 %"), ("p99", "99 %")):
+        yield lines(
+            About(
+                f"Behind the first, {name}",
+                f"{text} of the source's duplicates came no later than this after the first. "
+                "Later than the window, they would be accepted again.",
+                "s",
+            ),
+            Query(
+                quantile(int(name[1:]) / 100, "source_delay_seconds", OF, by=("source",)),
+                "{{source}}",
+            ),
+        )
+
+
+def _sent() -> Iterator[Builder]:
+    for metric, title, text in (
+        ("ingest_batch_size", "Items of a request", "How much the feeds put in one request."),
+        ("ingest_flush_size", "Items of a flush", "How much the gate puts in one call of the store."),
+    ):
+        yield lines(
+            About(title, f"{text} Half, 95 % and 99 % are no larger."),
+            *(Query(quantile(int(p[1:]) / 100, metric), p) for p in QUANTILES),
+            width=12,
+            colours=QUANTILES,
+        )

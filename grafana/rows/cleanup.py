@@ -1,0 +1,64 @@
+"""Do cleanups run, in time, and who asks for them."""
+
+from collections.abc import Iterator
+
+from grafana.panels import About, Builder, Query, figure, lines
+from grafana.promql import gauge, increase, largest, quantile, rate, smallest, total
+from grafana.style import TRIGGERS, Alarm
+
+BY_ITSELF = ('trigger=~"emergency|alert"', 'mode="emergency"', 'result="success"')
+
+
+def panels() -> Iterator[Builder]:
+    """How many, how well, how long."""
+    yield lines(
+        About(
+            "Cleanups a minute, by trigger",
+            "Periodic ones run every few seconds for signatures. `failed`: those of any trigger that failed.",
+            "cpm",
+            (Alarm("TidegateCleanupFailing"),),
+        ),
+        Query("60 * " + total(rate("cleanup_runs_total", 'result="success"'), "trigger"), "{{trigger}}"),
+        Query("60 * " + total(rate("cleanup_runs_total", 'result="failure"')), "failed"),
+        colours={**TRIGGERS, "failed": "red"},
+    )
+    yield lines(
+        About(
+            "Removed in time",
+            "Of the entries due in the last hour, the share that left within retention plus one interval.",
+            "percentunit",
+            (Alarm("TidegateCleanupInefficient", 0.9, below=True),),
+        ),
+        Query(smallest(gauge("cleanup_efficiency_ratio")), "in time"),
+        width=6,
+        colours={"in time": "green"},
+        high=1,
+    )
+    yield lines(
+        About("Duration, p99", "The slowest 1 % of the cleanups take this long or longer.", "s"),
+        Query(quantile(0.99, "cleanup_duration_seconds", by=("mode",)), "{{mode}}"),
+        width=4,
+        colours={"normal": "green", "emergency": "orange"},
+    )
+    normal = gauge("cleanup_last_success_timestamp_seconds", 'mode="normal"')
+    yield figure(
+        About(
+            "Since the last",
+            "Since a normal cleanup last succeeded, on the gate where that is longest ago.",
+            "s",
+            (Alarm("TidegateCleanupStale", 600),),
+        ),
+        Query(largest(f"time() - ({normal} > 0)"), "since"),
+        height=8,
+        low=0,
+    )
+    yield figure(
+        About(
+            "Emergencies, 1 h",
+            "Emergency cleanups in the last hour that the guard or an alert asked for.",
+            alarms=(Alarm("TidegateEmergencyCleanupsRepeating", 4),),
+        ),
+        Query(total(increase("cleanup_runs_total", *BY_ITSELF, within="1h")), "cleanups"),
+        height=8,
+        low=0,
+    )

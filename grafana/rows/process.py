@@ -1,0 +1,98 @@
+"""The gate's own process, what was asked of it, and the alerts over time."""
+
+from collections.abc import Iterator
+
+from grafana.panels import About, Builder, Query, figure, lines, states, words
+from grafana.promql import gauge, largest, quantile, rate, smallest, total
+from grafana.rows.health import firing
+from grafana.style import Alarm
+
+ACTIONS = {
+    "cleanup": "orange",
+    "ignored": "text",
+    "duplicate": "blue",
+    "cooldown": "purple",
+    "invalid": "red",
+    "resolved": "green",
+}
+
+
+def panels() -> Iterator[Builder]:
+    """Busy, working, restarted, asked; then the alerts."""
+    yield from _work()
+    yield from _asked()
+    yield states(
+        About("Alerts", "Each alert of Tidegate while it fires; red: it is critical.", "none"),
+        Query(largest(firing("warning"), "alertname"), "{{alertname}}"),
+        Query("2 * " + largest(firing("critical"), "alertname"), "{{alertname}}"),
+        words=words(_1=("firing", "orange"), _2=("critical", "red")),
+        width=24,
+        height=8,
+    )
+
+
+def _work() -> Iterator[Builder]:
+    yield lines(
+        About(
+            "Event loop lag, p99",
+            "How late timers are: everything the gate does waits that long.",
+            "s",
+            (Alarm("TidegateEventLoopLag", 0.25),),
+        ),
+        Query(quantile(0.99, "event_loop_lag_seconds", by=("instance",)), "{{instance}}"),
+    )
+    yield states(
+        About(
+            "Background tasks",
+            "Whether the last round of each task succeeded, on every gate.",
+            "none",
+            (Alarm("TidegateBackgroundTaskDown"),),
+        ),
+        Query(smallest(gauge("background_task_up"), "task"), "{{task}}"),
+        words=words(_0=("failed", "red"), _1=("works", "green")),
+        width=10,
+        height=8,
+    )
+    yield figure(
+        About("Up for", "Since the gate that started last has started.", "dtdurations"),
+        Query(smallest(f"time() - {gauge('start_time_seconds')}"), "up for"),
+        height=8,
+        graph=False,
+        colour="text",
+    )
+    yield figure(
+        About(
+            "Starts, 30 m",
+            "How often the gate that restarted most has started again.",
+            alarms=(Alarm("TidegateRestarting", 2),),
+        ),
+        Query(largest(f"changes({gauge('start_time_seconds')}[30m])"), "starts"),
+        height=8,
+        graph=False,
+        low=0,
+    )
+
+
+def _asked() -> Iterator[Builder]:
+    yield lines(
+        About(
+            "Alerts received a minute, by what was done",
+            "Calls of POST /alerts; `cleanup` had a cleanup run, the others did not.",
+            "cpm",
+        ),
+        Query("60 * " + total(rate("alerts_received_total"), "action"), "{{action}}"),
+        width=12,
+        colours=ACTIONS,
+        bars=True,
+    )
+    yield lines(
+        About(
+            "Settings changed a minute",
+            "`api`: by a request to this gate. `store`: another gate's change, taken over.",
+            "cpm",
+        ),
+        Query("60 * " + total(rate("settings_changes_total"), "source"), "{{source}}"),
+        width=12,
+        colours={"api": "blue", "store": "green"},
+        bars=True,
+    )

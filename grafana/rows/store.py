@@ -1,0 +1,60 @@
+"""The store: memory, how fast it answers, how it fails."""
+
+from collections.abc import Iterator
+
+from grafana.panels import About, Builder, Query, at_least, figure, lines, words
+from grafana.promql import gauge, increase, largest, quantile, rate, smallest, total
+from grafana.style import LIMIT, Alarm
+
+
+def panels() -> Iterator[Builder]:
+    """Bytes and their share of the limit, then calls."""
+    yield lines(
+        About(
+            "Store memory", "What the store uses for data, what it holds resident, and its limit.", "bytes"
+        ),
+        Query(largest(gauge("store_used_bytes")), "used"),
+        Query(largest(gauge("store_rss_bytes")), "resident"),
+        Query(smallest(gauge("store_limit_bytes")), "limit"),
+        colours={"used": "blue", "resident": "orange"},
+        limits=("limit",),
+    )
+    yield lines(
+        About(
+            "Used, of the limit",
+            "When the store is full, transactions are answered 503.",
+            "percentunit",
+            (Alarm("TidegateStoreNearLimit", 0.9),),
+        ),
+        Query(largest(f"{gauge('store_used_bytes')} / {gauge('store_limit_bytes')}"), "used"),
+        width=4,
+        colours={"used": "blue"},
+        high=1,
+    )
+    yield lines(
+        About("Calls, p99", "The slowest 1 % of the calls of each script, as the gates see it.", "s"),
+        Query(quantile(0.99, "store_call_duration_seconds", by=("script",)), "{{script}}"),
+        width=6,
+    )
+    yield lines(
+        About(
+            "Errors a second",
+            "Failed calls, by the way they failed.",
+            "cps",
+            (Alarm("TidegateStoreDown"),),
+        ),
+        Query(f"{total(rate('store_errors_total'), 'kind')} > 0", "{{kind}}"),
+        width=4,
+    )
+    yield figure(
+        About(
+            "Evicted, 15 m",
+            "Keys the store threw away because it was full. Any means that transactions are lost.",
+            alarms=(Alarm("TidegateStoreEvicting"),),
+        ),
+        Query(largest(increase("store_evicted_keys_total", within="15m")), "keys"),
+        width=2,
+        height=8,
+        words=[*words(_0=("none", "green")), at_least(1, None, LIMIT)],
+        graph=False,
+    )
