@@ -50,7 +50,7 @@ def ask(target: Target, day: str | None, hours: int | None) -> "httpx.Response":
     if hours is not None:
         answer = target.call("GET", "/reports/recent", params={"hours": hours})
     else:
-        answer = target.call("GET", "/reports/daily", params={"day": day} if day else {})
+        answer = target.call("GET", "/reports/daily", params={} if day is None else {"day": day})
     checked(answer)
     return answer
 

@@ -6,7 +6,8 @@ import msgspec
 
 from app.models import MapName, Reason
 
-Count = Annotated[int, msgspec.Meta(ge=0)]
+# The store's scripts count in doubles, exact up to 2**53.
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Name = Annotated[str, msgspec.Meta(max_length=64)]
 
 
@@ -58,7 +59,7 @@ class Sample(msgspec.Struct, frozen=True, array_like=True):
     maps: tuple[MapSample, MapSample, MapSample] | None
     normal_runs: Count
     emergency_runs: Count
-    leak_detections: dict[Name, Count]
+    leak_detections: Annotated[dict[Name, Count], msgspec.Meta(max_length=8)]
     level: Name
     leak_state: Name
 

@@ -44,10 +44,12 @@ svg .limit { stroke:var(--fail); stroke-dasharray:6 4; } svg text.limit { stroke
 .c0 { color:var(--c0); } .c1 { color:var(--c1); } .c2 { color:var(--c2); } .c3 { color:var(--c3); }
 .mark { stroke:var(--soft); stroke-dasharray:2 3; } .mark.leak, .mark.emergency { stroke:var(--fail); }
 .mark.pressure { stroke:var(--unknown); }
-@media (max-width:720px) { .tiles { grid-template-columns:1fr 1fr; } .grid2 { grid-template-columns:1fr; } }
+@media screen and (max-width:720px) { .tiles { grid-template-columns:1fr 1fr; }
+  .grid2 { grid-template-columns:1fr; } }
 @page { margin:14mm; }
 @media print { body { background:#fff; font-size:12px; print-color-adjust:exact; }
   main { max-width:none; padding:0; } section { break-inside:auto; padding:12px 14px; }
-  h2 { break-after:avoid; }
+  h2 { break-after:avoid; } .small, .status { font-size:10px; } .tile b { font-size:17px; }
+  table { font-size:11px; } th { font-size:10px; } th, td { padding:4px 6px 4px 0; }
   tr { break-inside:avoid; } .wide { overflow:visible; } }
 """

@@ -95,10 +95,11 @@ async def test_a_gate_too_many_is_left_out_until_another_has_been_silent_for_an_
         msgspec.msgpack.encode(["now", 1, 2.0, [], None, None, 0, 0, {}, "normal", "ok"]),
         msgspec.msgpack.encode([NOON_MS, 1, float("nan"), [], None, None, 0, 0, {}, "normal", "ok"]),
         msgspec.msgpack.encode([NOON_MS, 1, 2.0, [["gate", 1, -5]], None, None, 0, 0, {}, "normal", "ok"]),
+        msgspec.msgpack.encode([NOON_MS, 1, 2.0, [["gate", 1, 2**63]], None, None, 0, 0, {}, "normal", "ok"]),
         msgspec.msgpack.encode([NOON_MS, 1, 2.0, [], None, [[1]], 0, 0, {}, "normal", "ok"]),
         busy_sample(1)[:-5],
     ],
-    ids=["empty", "no msgpack", "ones", "object", "text", "nan", "negative", "half a map", "cut off"],
+    ids=["empty", "no msgpack", "ones", "object", "text", "nan", "negative", "huge", "half a map", "cut off"],
 )
 async def test_what_is_no_sample_is_skipped_and_counted(on_valkey: Bench, broken: bytes) -> None:
     recorder = on_valkey.recorder(Machine())
