@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 
 from app.guard.detector import Finding
 from app.guard.diagnosis.census import Census, take_census, top_growth
-from app.guard.diagnosis.document import Allocation, Diagnosis, TypeGrowth
+from app.guard.diagnosis.document import Allocation, Cause, Diagnosis, TypeGrowth
 from app.guard.diagnosis.figures import GateFigures, StoreReading
 from app.guard.diagnosis.gate import GateEvidence, judge_gate
 from app.guard.diagnosis.heap import Heap
-from app.guard.diagnosis.sentence import sentence
+from app.guard.diagnosis.sentence import relief, sentence
 from app.guard.diagnosis.split import Judgement
 from app.guard.diagnosis.store import judge_store
 from app.guard.diagnosis.tracing import seconds_for, trace
@@ -68,7 +68,7 @@ async def examine_gate(
         NO_HEAP: heap is None,
         NO_DESCRIPTORS: after.descriptors is None,
         NO_BASELINE: baseline is None,
-        TOO_LITTLE_TRACED: heap is not None and traced.python_share_of_heap is None,
+        TOO_LITTLE_TRACED: judgement.cause is Cause.UNKNOWN and traced.python_share_of_heap is None,
     }
     applying = [note for note, applies in notes.items() if applies]
     look = CloseLook(types, traced.places, traced.seconds, applying)
@@ -81,6 +81,7 @@ def examine_store(case: Case, before: StoreReading, after: StoreReading) -> Diag
 
 
 def _diagnosis(case: Case, seconds: float, judgement: Judgement, look: CloseLook) -> Diagnosis:
+    what = sentence(case.process, seconds, judgement, look.types, look.places)
     return Diagnosis(
         process=case.process,
         tier=case.finding.tier,
@@ -89,7 +90,7 @@ def _diagnosis(case: Case, seconds: float, judgement: Judgement, look: CloseLook
         window_seconds=seconds,
         slope_bytes_per_hour=case.finding.slope_bytes_per_hour,
         cause=judgement.cause,
-        summary=sentence(case.process, seconds, judgement, look.types, look.places),
+        summary=f"{what} {relief(case.released)}",
         released_bytes=case.released,
         parts=judgement.parts,
         top_types=look.types,

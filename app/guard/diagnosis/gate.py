@@ -11,7 +11,7 @@ from app.guard.diagnosis.tracing import USUAL_SMALL_BYTES, Traced
 
 # The least that one of them holds, without what it refers to; measured.
 CONNECTION_BYTES = 8 * 1024
-TASK_BYTES = 1024
+TASK_BYTES = 768
 SERIES_BYTES = 800
 
 TASK_TYPES = ("_asyncio.Task", "asyncio.tasks.Task")

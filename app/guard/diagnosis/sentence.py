@@ -1,5 +1,7 @@
 """The one sentence of a diagnosis, for somebody who was just woken by it."""
 
+from collections.abc import Mapping
+
 from app.guard.diagnosis.document import Allocation, Cause, PartName, TypeGrowth
 from app.guard.diagnosis.split import Judgement
 
@@ -52,6 +54,11 @@ def sentence(
     if places and cause in _LOOK_AT_PLACES:
         text += f"; most was allocated at {places[0].place}"
     return f"{text}."
+
+
+def relief(released: Mapping[str, int]) -> str:
+    """What the guard's actions gave back, together."""
+    return f"What the guard did gave back {_mib(sum(released.values()))}."
 
 
 def _mib(size: int) -> str:

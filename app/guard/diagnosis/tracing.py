@@ -8,9 +8,9 @@ import asyncio
 import sys
 import time
 import tracemalloc
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import PurePath
 from typing import NamedTuple
 
@@ -31,7 +31,20 @@ LEAST_HEAP_BYTES = 64 * 1024
 TOP_PLACES = 10
 SHOWN_PATH_PARTS = 3
 
+# The first after a third of the time, when what comes and goes has been traced once.
+SNAPSHOTS = 3
+
 Place = tuple[str, int]
+
+
+class Held(NamedTuple):
+    """What one place holds."""
+
+    bytes: int
+    objects: int
+
+
+NOTHING = Held(0, 0)
 
 
 class Reading(NamedTuple):
@@ -74,16 +87,17 @@ async def trace(seconds: float, heap: Callable[[], Heap] | None) -> Traced:
     if tracemalloc.is_tracing():
         return NOT_TRACED
     began = time.monotonic()
+    readings: list[Reading] = []
+    snapshots: list[tracemalloc.Snapshot] = []
     tracemalloc.start(1)
     try:
-        readings = await _watch(seconds / 2, heap, TABLE_BYTES // 2)
-        settled = tracemalloc.take_snapshot()
-        readings += await _watch(seconds / 2, heap, TABLE_BYTES)
-        last = tracemalloc.take_snapshot()
+        for number in range(1, SNAPSHOTS + 1):
+            readings += await _watch(seconds / SNAPSHOTS, heap, number * TABLE_BYTES // SNAPSHOTS)
+            snapshots.append(tracemalloc.take_snapshot())
     finally:
         tracemalloc.stop()
     took = time.monotonic() - began
-    return await asyncio.to_thread(_evaluate, took, readings, settled, last)
+    return await asyncio.to_thread(_evaluate, took, readings, snapshots)
 
 
 async def _watch(seconds: float, heap: Callable[[], Heap] | None, table_bytes: int) -> list[Reading]:
@@ -101,20 +115,26 @@ def _read(heap: Callable[[], Heap] | None) -> Reading:
 
 
 def _evaluate(
-    seconds: float,
-    readings: Sequence[Reading],
-    settled: tracemalloc.Snapshot,
-    last: tracemalloc.Snapshot,
+    seconds: float, readings: Sequence[Reading], snapshots: Sequence[tracemalloc.Snapshot]
 ) -> Traced:
-    (before, counts_before, _), (after, counts_after, small) = _by_place(settled), _by_place(last)
-    after.subtract(before)
-    counts_after.subtract(counts_before)
-    places = [
-        Allocation(place=_shown(place), bytes=grown, count=counts_after[place])
-        for place, grown in after.most_common(TOP_PLACES)
-        if grown > 0
-    ]
-    return Traced(seconds, _growth(readings), small, places)
+    held = [_by_place(snapshot) for snapshot in snapshots]
+    return Traced(seconds, _growth(readings), _mean_small_bytes(snapshots[-1]), _growing(held))
+
+
+def _growing(held: Sequence[dict[Place, Held]]) -> list[Allocation]:
+    """The places that hold more at each look; what was in flight at one of them does not."""
+    steps = {place: min(_steps(place, held)) for place in held[-1]}
+    most = sorted((place for place, least in steps.items() if least > 0), key=lambda place: -steps[place])
+    return [_allocation(place, held[0].get(place, NOTHING), held[-1][place]) for place in most[:TOP_PLACES]]
+
+
+def _steps(place: Place, held: Sequence[dict[Place, Held]]) -> list[int]:
+    sizes = [one.get(place, NOTHING).bytes for one in held]
+    return [later - now for now, later in pairwise(sizes)]
+
+
+def _allocation(place: Place, before: Held, now: Held) -> Allocation:
+    return Allocation(place=_shown(place), bytes=now.bytes - before.bytes, count=now.objects - before.objects)
 
 
 def _growth(readings: Sequence[Reading]) -> Reading:
@@ -134,19 +154,19 @@ def _floor(readings: Sequence[Reading]) -> Reading:
     )
 
 
-def _by_place(snapshot: tracemalloc.Snapshot) -> tuple[Counter[Place], Counter[Place], float]:
-    sizes: Counter[Place] = Counter()
-    counts: Counter[Place] = Counter()
-    small = [0, 0]
+def _by_place(snapshot: tracemalloc.Snapshot) -> dict[Place, Held]:
+    held: dict[Place, Held] = {}
     for one in snapshot.traces:
         frame = one.traceback[0]
         place = (frame.filename, frame.lineno)
-        sizes[place] += one.size
-        counts[place] += 1
-        if one.size <= SMALL_BYTES:
-            small[0] += one.size
-            small[1] += 1
-    return sizes, counts, small[0] / small[1] if small[1] else USUAL_SMALL_BYTES
+        size, count = held.get(place, NOTHING)
+        held[place] = Held(size + one.size, count + 1)
+    return held
+
+
+def _mean_small_bytes(snapshot: tracemalloc.Snapshot) -> float:
+    small = [one.size for one in snapshot.traces if one.size <= SMALL_BYTES]
+    return sum(small) / len(small) if small else USUAL_SMALL_BYTES
 
 
 def _shown(place: Place) -> str:

@@ -1,0 +1,119 @@
+"""The leaks that can be planted. Each keeps what it should let go of; `add` leaks one more."""
+
+import asyncio
+import itertools
+import random
+from abc import ABC, abstractmethod
+from functools import cached_property
+from typing import ClassVar
+
+import psutil
+import zstandard
+from prometheus_client import Counter
+
+from app.runtime import Runtime
+
+# Too large for CPython's own allocator: such bytes lie in the same heap as the memory of C libraries.
+PAYLOAD_BYTES = 5500
+
+
+class Leak(ABC):
+    """`each_bytes` is roughly what one takes, measured."""
+
+    each_bytes: ClassVar[int]
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.numbers = itertools.count()
+        self.kept: list[object] = []
+
+    @abstractmethod
+    async def add(self) -> None: ...
+
+    def signature(self) -> str:
+        return f"signature-{next(self.numbers):040}"
+
+
+class Objects(Leak):
+    """A map nobody purges: by signature, who delivered it and when."""
+
+    each_bytes = 550
+
+    async def add(self) -> None:
+        self.kept.append({self.signature(): [(source, random.random()) for source in ("helius-a", "grpc-c")]})
+
+
+class Payloads(Leak):
+    """Large bytes objects in a list."""
+
+    each_bytes = PAYLOAD_BYTES
+
+    async def add(self) -> None:
+        self.kept.append(random.randbytes(PAYLOAD_BYTES))
+
+
+class Library(Leak):
+    """Contexts of a C library, which takes its memory from `malloc`; Python has a small handle of each."""
+
+    each_bytes = 115_000
+
+    async def add(self) -> None:
+        compressor = zstandard.ZstdCompressor(level=1)
+        compressor.compress(random.randbytes(PAYLOAD_BYTES))
+        self.kept.append(compressor)
+
+
+class Connections(Leak):
+    """Connections to the gate itself, which nobody closes: each is two sockets and what the server keeps."""
+
+    each_bytes = 10_000
+
+    async def add(self) -> None:
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_connection(asyncio.Protocol, "127.0.0.1", self._port)
+        transport.write(b"GET /livez HTTP/1.1\r\nHost: gate\r\n\r\n")
+        self.kept.append(transport)
+
+    @cached_property
+    def _port(self) -> int:
+        listening = (
+            one for one in psutil.Process().net_connections("tcp") if one.status == psutil.CONN_LISTEN
+        )
+        return int(next(listening).laddr.port)
+
+
+class Tasks(Leak):
+    """Tasks that wait for what never comes."""
+
+    each_bytes = 770
+
+    async def add(self) -> None:
+        self.kept.append(asyncio.create_task(_wait_for_ever(asyncio.get_running_loop().create_future())))
+
+
+class Labels(Leak):
+    """A metric with the signature as a label."""
+
+    each_bytes = 900
+
+    def __init__(self, runtime: Runtime) -> None:
+        super().__init__(runtime)
+        registry = runtime.metrics.registry
+        self.metric = Counter("planted", "A series a signature", ["signature"], registry=registry)
+
+    async def add(self) -> None:
+        self.metric.labels(self.signature()).inc()
+
+
+async def _wait_for_ever(future: asyncio.Future[None]) -> None:
+    await future
+
+
+LEAKS: dict[str, type[Leak]] = {
+    "objects": Objects,
+    "payloads": Payloads,
+    "library": Library,
+    "connections": Connections,
+    "tasks": Tasks,
+    "labels": Labels,
+}

@@ -1,0 +1,53 @@
+"""The real gate with a planted leak: `python -m tests.leaks.leaky_gate KIND BYTES_PER_SECOND`."""
+
+import os
+import resource
+import sys
+
+import app.server
+from app.runtime import Runtime
+from app.settings import Settings
+from tests.leaks.kinds import LEAKS, Leak
+
+ROUND_SECONDS = 0.1
+
+
+class LeakingRuntime(Runtime):
+    """A runtime that leaks from the moment it takes traffic."""
+
+    def __init__(self, settings: Settings, kind: str, bytes_per_second: float) -> None:
+        super().__init__(settings)
+        self._leak: Leak = LEAKS[kind](self)
+        self._each_round = bytes_per_second * ROUND_SECONDS / self._leak.each_bytes
+        self._due = 0.0
+
+    async def start(self) -> None:
+        """Start it, and the leak."""
+        await super().start()
+        self._tasks.every(ROUND_SECONDS, "planted-leak", self._leak_some)
+
+    async def _leak_some(self) -> None:
+        self._due += self._each_round
+        while self._due >= 1:
+            self._due -= 1
+            await self._leak.add()
+
+
+def main() -> int:
+    """Serve, leaking."""
+    kind, bytes_per_second = sys.argv[1], float(sys.argv[2])
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+    def leaking(settings: Settings) -> Runtime:
+        return LeakingRuntime(settings, kind, bytes_per_second)
+
+    app.server.Runtime = leaking  # type: ignore[attr-defined,assignment]  # where `serve` looks it up
+    return app.server.serve({}, insecure=False)
+
+
+if __name__ == "__main__":
+    # A leak of a hundred thousand tasks ends with the process; nobody wants to hear of each.
+    code = main()
+    sys.stderr.flush()
+    os._exit(code)
