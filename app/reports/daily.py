@@ -100,7 +100,7 @@ def make_report(fold: Fold, warmup_seconds: float, made_ms: int, version: str) -
         cleanup=_cleanup(fold),
         events=[
             EventView(at_ms=event.at_ms, gate=event.gate, kind=event.kind, text=event.text)
-            for event in sorted(fold.events, key=lambda event: event.at_ms)
+            for event in fold.latest_events()
         ],
     )
 

@@ -1,6 +1,7 @@
 """Folds the samples of all gates into what a report needs, one gate after the other, in bounded memory."""
 
 from array import array
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -61,6 +62,7 @@ class GateFold:
     leak_minutes: int = 0
     pressure_minutes: dict[str, int] = field(default_factory=lambda: {"soft": 0, "hard": 0})
     minutes: set[int] = field(default_factory=set)
+    events: deque[Event] = field(default_factory=lambda: deque(maxlen=MOST_EVENTS))
 
 
 @dataclass
@@ -82,7 +84,6 @@ class Fold:
         self.gates: list[GateFold] = []
         self.tracks: list[Track] = []
         self.maps = MapsFold(period)
-        self.events: list[Event] = []
         self.unusable = 0
         self._shared_store: dict[int, tuple[int, int]] = {}
 
@@ -103,6 +104,11 @@ class Fold:
         self.maps.end_gate()
         if gate.samples:
             self.gates.append(gate)
+
+    def latest_events(self) -> list[Event]:
+        """The latest 200 of all gates, oldest first."""
+        events = (event for gate in self.gates for event in gate.events)
+        return sorted(events, key=lambda event: event.at_ms)[-MOST_EVENTS:]
 
     def finished_tracks(self) -> list[Track]:
         """Every process's readings, those of a shared store included, which begin anew with its ledger."""
@@ -181,9 +187,9 @@ class Fold:
                 sample, gate, "pressure", f"memory pressure went from {level_before} to {sample.level}"
             )
 
-    def _note(self, sample: Sample, gate: GateFold, kind: str, text: str) -> None:
-        if len(self.events) < MOST_EVENTS:
-            self.events.append(Event(sample.taken_ms, gate.name, kind, text))
+    @staticmethod
+    def _note(sample: Sample, gate: GateFold, kind: str, text: str) -> None:
+        gate.events.append(Event(sample.taken_ms, gate.name, kind, text))
 
 
 def _times(what: str, count: int) -> str:

@@ -293,6 +293,7 @@ async def test_a_gate_that_keeps_crashing_stays_within_bounds(on_valkey: Bench) 
     [process] = document.processes
     assert (process.runs_total, len(process.runs), document.gates[0].restarts) == (220, 20, 219)
     assert len(document.events) == 200
+    assert document.events[-1].at_ms == document.gates[0].last_ms, "the latest are shown"
     assert _target(document, "rss_growth").status is Outcome.UNKNOWN
 
 
