@@ -9,7 +9,7 @@ import psutil
 import pytest
 from structlog.testing import capture_logs
 
-from app import runtime as wiring
+from app import rounds as wiring
 from app.settings import Settings
 from tests.api.calls import BRIEF, QUIET, Api, events, open_api, until
 from tests.conftest import MakeSettings
