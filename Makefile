@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install run stack up test lint format dashboards lock clean
+.PHONY: help install run stack up test soak lint format dashboards lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -31,6 +31,10 @@ up: ## The whole stack in containers, Grafana included (docker compose)
 test: $(VENV)/.installed-dev ## Run all tests (installs missing system packages where it may)
 	@scripts/system-packages
 	@$(BIN)/python -m pytest
+
+MINUTES := 60
+soak: $(VENV)/.installed-dev ## Does memory stay flat? MINUTES=60, LEAK_MB_PER_HOUR=0: plants a leak, which has to fail
+	@$(BIN)/python -m benchmarks.soak --minutes $(MINUTES) --leak $(or $(LEAK_MB_PER_HOUR),0)
 
 lint: $(VENV)/.installed-dev ## Check style, formatting, types, layers and shape
 	@$(BIN)/ruff check

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -26,6 +27,7 @@ class Recorder:
     has_stats: bool = True
     samples: list[Figures] = field(default_factory=list)
     _started: float = field(default_factory=time.monotonic)
+    _draw: random.Random = field(default_factory=lambda: random.Random(1))
 
     def series(self, name: str, after_seconds: float = 0.0) -> list[tuple[float, float]]:
         """Seconds since the start and one figure, where it was read."""
@@ -47,11 +49,10 @@ class Recorder:
                 await task
 
     async def _run(self) -> None:
-        number = 0
+        """At uneven times: in step with the buckets, all samples would show one end of their sawtooth."""
         while True:
             await self.sample()
-            number += 1
-            await asyncio.sleep(max(0.0, self._started + number * SAMPLE_SECONDS - time.monotonic()))
+            await asyncio.sleep(SAMPLE_SECONDS * self._draw.uniform(0.8, 1.2))
 
     async def sample(self) -> None:
         """Take one sample."""
@@ -69,8 +70,10 @@ class Recorder:
 async def _figures(url: str) -> Figures:
     stats: dict[str, Any] = (await ask_once(url, "GET", "/stats")).json()
     memory: dict[str, Any] = (await ask_once(url, "GET", "/memory")).json()
-    figures: Figures = {f"{name}_entries": one["entries"] for name, one in stats["maps"].items()}
-    figures |= {f"{name}_bytes": one["bytes"] for name, one in stats["maps"].items() if "bytes" in one}
     store = memory["store"] or {}
-    names = ("used_bytes", "rss_bytes", "fragmentation_ratio")
-    return figures | {f"store_info_{name}": store[name] for name in names if name in store}
+    return {
+        **{f"{name}_entries": one["entries"] for name, one in stats["maps"].items()},
+        **{f"{name}_bytes": one["bytes"] for name, one in stats["maps"].items()},
+        "accepted": stats["ingest"]["accepted"],
+        **{f"store_info_{name}": store[name] for name in ("used_bytes", "rss_bytes") if name in store},
+    }
