@@ -37,10 +37,16 @@ async def compare(
 
 def total(recorder: Recorder) -> list[tuple[float, float]]:
     """Seconds and resident bytes of all processes."""
-    return [
-        (sample["seconds"], sum(value for name, value in sample.items() if name.endswith("_rss_bytes")))
-        for sample in recorder.samples
-    ]
+    names = ("gate_rss_bytes", "store_rss_bytes")
+    return [(one["seconds"], sum(one.get(name, 0) for name in names)) for one in recorder.samples]
+
+
+def by_minute(points: list[tuple[float, float]]) -> list[float]:
+    """MB at the first sample of each minute."""
+    first: dict[int, float] = {}
+    for seconds, amount in points:
+        first.setdefault(int(seconds // 60), round(amount / MB, 1))
+    return list(first.values())
 
 
 def main() -> None:
@@ -62,7 +68,7 @@ def main() -> None:
             "first_mb": round(points[0][1] / MB, 1),
             "last_mb": round(points[-1][1] / MB, 1),
             "most_mb": round(max(value for _, value in points) / MB, 1),
-            "mb_by_minute": [round(value / MB, 1) for _, value in points[::12]],
+            "mb_by_minute": by_minute(points),
         }
         for name, points in lines.items()
     }
