@@ -10,8 +10,8 @@ import psutil
 # Set, it no longer grows to 32 MiB with the first large body, after which freed bodies would stay with us.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 MAPPED_BLOCK_BYTES = 128 * 1024
-# Compressed blocks have all sizes and leave in another order than what lies between them; mapped by themselves
-# they leave no holes. So many at most: the kernel allows 65,530 mappings a process.
+# Compressed blocks have all sizes and leave in another order than what lies between them; mapped by
+# themselves they leave no holes. So many at most: the kernel allows 65,530 mappings a process.
 STORE_MAPPED_BLOCK_BYTES = 16 * 1024
 STORE_MAPPED_BLOCKS = 32 * 1024
 TRIMMED_TOP_BYTES = 256 * 1024

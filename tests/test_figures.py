@@ -1,9 +1,7 @@
 """Figures computed from readings: efficiency over an hour, memory limits, background rounds."""
 
 import asyncio
-from pathlib import Path
 
-import pytest
 from structlog.testing import capture_logs
 
 from app.errors import StoreTimeout
