@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,14 +66,17 @@ def tidegate_command() -> str:
 
 def start_gate(folder: Path, **settings: object) -> GateProcess:
     """Start a gate with settings by their names (`store_url=…`); returns at once."""
+    return start_command((tidegate_command(), "serve"), folder, settings)
+
+
+def start_command(command: Sequence[str], folder: Path, settings: Mapping[str, object]) -> GateProcess:
+    """The same for a gate that is started otherwise."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("TIDEGATE_")}
     environment |= {f"TIDEGATE_{name.upper()}": str(value) for name, value in settings.items()}
     environment |= {"TIDEGATE_LOG_FORMAT": "json", "TIDEGATE_PORT": environment.get("TIDEGATE_PORT", "0")}
     log = folder / f"gate-{len(list(folder.iterdir()))}.log"
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            [tidegate_command(), "serve"], stderr=output, stdout=output, env=environment
-        )
+        process = subprocess.Popen(command, stderr=output, stdout=output, env=environment)
     return GateProcess(process, log)
 
 
