@@ -20,7 +20,7 @@ def feeds() -> dashboard.Dashboard:
     board = frame(
         "tidegate-feeds",
         "Tidegate / Feeds",
-        "Which source delivers, which is first, which is late. Past TIDEGATE_MAX_SOURCES they count as `other`.",
+        "Which source delivers, which is first, which is late. Past the limit they count as `other`.",
         f"source=label_values(tidegate_{NAME}{{{SCOPE}}}, source)",
     )
     for panel in _summary():

@@ -158,7 +158,7 @@ def _growth() -> Iterator[Builder]:
     yield lines(
         About(
             "Slope, bytes an hour",
-            "The trend of the floors, less what is explained. The alert asks for 8 MiB an hour, two hours in a row, "
+            "The trend of the floors, less what is explained. The alert asks for 8 MiB in each of two hours, "
             "while the maps are flat.",
             "bytes",
             (Alarm("TidegateSlowLeak", 8 * 1024 * 1024),),

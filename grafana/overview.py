@@ -20,7 +20,7 @@ def overview() -> dashboard.Dashboard:
     board = frame(
         "tidegate-overview",
         "Tidegate / Overview",
-        "Is the gate healthy, is traffic flowing, is memory flat: the first row says it, those below say why.",
+        "Is the gate healthy, is traffic flowing, is memory flat: the first row says it, the others why.",
     )
     for panel in health.panels():
         board.with_panel(panel)

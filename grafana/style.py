@@ -55,4 +55,4 @@ class Alarm:
         if self.at is None:
             return f"See alert {self.alert}."
         side = "below" if self.below else "from"
-        return f"{self.colour.capitalize()} {side} {self.at:g}: alert {self.alert}."
+        return f"{self.colour.capitalize()} {side} {self.at:.10g}: alert {self.alert}."

@@ -27,7 +27,7 @@ def burn_alarms() -> tuple[Alarm, ...]:
     """The error budget's thresholds."""
     return (
         Alarm("TidegateErrorBudgetBurnSlow", 0.001),
-        Alarm("TidegateErrorBudgetBurnFast", 14.4 * 0.001, "critical"),
+        Alarm("TidegateErrorBudgetBurnFast", 0.0144, "critical"),
     )
 
 

@@ -34,7 +34,7 @@ def panels() -> Iterator[Builder]:
     yield lines(
         About("Calls, p99", "The slowest 1 % of the calls of each script, as the gates see it.", "s"),
         Query(quantile(0.99, "store_call_duration_seconds", by=("script",)), "{{script}}"),
-        width=6,
+        width=5,
     )
     yield lines(
         About(
@@ -53,7 +53,7 @@ def panels() -> Iterator[Builder]:
             alarms=(Alarm("TidegateStoreEvicting"),),
         ),
         Query(largest(increase("store_evicted_keys_total", within="15m")), "keys"),
-        width=2,
+        width=3,
         height=8,
         words=[*words(_0=("none", "green")), at_least(1, None, LIMIT)],
         graph=False,
