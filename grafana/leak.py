@@ -10,6 +10,7 @@ from grafana.panels import About, Builder, Query, figure, lines, states, words
 from grafana.promql import SCOPE, gauge, increase, largest, smallest, total
 from grafana.rows.maps import held_bytes
 from grafana.rows.memory import LEVELS, STATE_WORDS, state_number
+from grafana.rows.traffic import requests_under_way
 from grafana.style import MAPS, PROCESSES, Alarm
 
 OF = 'process=~"$process"'
@@ -192,6 +193,18 @@ def _explained() -> Iterator[Builder]:
         Query(largest(gauge("map_entries"), "map"), "{{map}}"),
         colours=MAPS,
     )
+    yield lines(
+        About("Held by the allocator", "Freed by the program, not given back to the system.", "bytes"),
+        Query(gauge("memory_allocator_held_bytes", OF), EACH),
+    )
+    yield lines(
+        About("Connections, tasks and files", "Of all gates. What only ever rises is what leaks."),
+        Query(total(gauge("connections")), "connections"),
+        Query(total(gauge("asyncio_tasks")), "tasks"),
+        Query(total(gauge("open_fds")), "open files"),
+        colours={"connections": "blue", "tasks": "green", "open files": "purple"},
+    )
+    yield requests_under_way(width=8)
     yield lines(
         About(
             "Store: used and resident", "What lies between them is fragmentation and the program.", "bytes"

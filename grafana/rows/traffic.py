@@ -85,9 +85,14 @@ def _answers() -> Iterator[Builder]:
         width=6,
         colours=ANSWERS,
     )
-    yield lines(
+    yield requests_under_way(width=6)
+
+
+def requests_under_way(width: int) -> Builder:
+    """A graph that two dashboards have."""
+    return lines(
         About("Requests under way", "Of all gates, those not answered yet."),
         Query(total(gauge("http_requests_in_flight")), "requests"),
-        width=6,
+        width=width,
         colours={"requests": "blue"},
     )

@@ -89,5 +89,5 @@ def _of_annotation(annotation: dict[str, Any]) -> Query:
 
 
 def filled(expression: str, values: dict[str, str]) -> str:
-    """The expression with its variables replaced, as Grafana does it; a variable without a value is an error."""
+    """The expression with its variables replaced, as Grafana does it; one without a value is an error."""
     return re.sub(r"\$([a-z_]\w*)|\$\{([a-z_]\w*)\}", lambda found: values[found[1] or found[2]], expression)
