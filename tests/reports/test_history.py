@@ -141,6 +141,33 @@ async def test_samples_wait_while_the_store_is_down_and_the_oldest_of_more_than_
             )
 
 
+async def test_a_sample_that_was_stored_although_no_answer_came_counts_once(on_valkey: Bench) -> None:
+    on_valkey.hands.go(600)
+    again = [busy_sample(1), busy_sample(2)]
+    for batch in (again, [*again, busy_sample(3)]):
+        await on_valkey.stored.add("busy", batch)
+    document = await on_valkey.reports.recent(1)
+    assert (document.gates[0].samples, document.maps[MapName.SIGNATURES].added) == (3, 1_200_000)
+
+
+async def test_a_sample_is_stored_once(on_valkey: Bench) -> None:
+    await on_valkey.minutes(3, on_valkey.recorder(Machine()))
+    assert len(await on_valkey.stored.page("host-a:8000", 0)) == 3
+
+
+async def test_a_history_that_begins_in_the_middle_of_a_run_counts_from_there(on_valkey: Bench) -> None:
+    machine = Machine()
+    recorder = on_valkey.recorder(machine)
+    on_valkey.hands.go(5 * 3600)
+    for runs in (100, 103):
+        machine.runs = {Mode.NORMAL: runs, Mode.EMERGENCY: runs}
+        machine.guard = GuardFigures("soft", "ok", {"gate": runs})
+        await on_valkey.minutes(1, recorder)
+    document = await on_valkey.reports.recent(1)
+    assert document.gates[0].cleanup_runs == {"normal": 3, "emergency": 3}
+    assert document.gates[0].leak_detections == {"gate": 3}
+
+
 async def test_a_sample_holds_peaks_between_the_minutes(on_valkey: Bench) -> None:
     machine = Machine()
     recorder = on_valkey.recorder(machine)
