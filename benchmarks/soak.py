@@ -12,7 +12,6 @@ that even. The trend of the store as it is is shown beside it.
 import argparse
 import asyncio
 import json
-import os
 import sys
 from contextlib import AbstractContextManager
 from dataclasses import asdict
@@ -23,7 +22,7 @@ from benchmarks.load import Tally, load
 from benchmarks.plot import plot_memory
 from benchmarks.sampling import Recorder
 from benchmarks.services import Service, module, service, tidegate
-from benchmarks.slope import Trend, trend
+from benchmarks.slope import MB, SECONDS_AN_HOUR, Trend, trend
 
 RESULTS = Path(__file__).parent / "results"
 WARM_UP_SECONDS, WARM_UP_SHARE = 900.0, 0.25
@@ -34,11 +33,11 @@ MAPS = ("signatures", "transactions", "observations")
 
 
 def service_to_soak(leak_mb_per_hour: float) -> AbstractContextManager[Service]:
-    """The gate, as it is shipped or with the leak planted."""
+    """The gate as it is shipped, or one that keeps Python objects it should let go of."""
     if not leak_mb_per_hour:
         return tidegate()
-    os.environ["LEAK_MB_PER_HOUR"] = str(leak_mb_per_hour)
-    return service(*module("benchmarks.leaky_gate"))
+    bytes_per_second = leak_mb_per_hour * MB / SECONDS_AN_HOUR
+    return service(*module("tests.leaks.leaky_gate"), "objects", str(bytes_per_second))
 
 
 async def soak(gate: Service, options: argparse.Namespace) -> tuple[Recorder, Tally]:

@@ -7,9 +7,9 @@ import pytest
 
 from benchmarks.load import BATCH_ITEMS, FEEDS, Tally, load
 from benchmarks.sampling import Recorder
-from benchmarks.services import Service, module, service, tidegate
+from benchmarks.services import Service, tidegate
 from benchmarks.slope import MB, SECONDS_AN_HOUR
-from benchmarks.soak import judge, warm_up_seconds
+from benchmarks.soak import judge, service_to_soak, warm_up_seconds
 from tests.support.processes import wait_until
 
 RATE = 400.0
@@ -37,12 +37,12 @@ async def test_three_feeds_deliver_the_same_and_memory_of_both_processes_is_samp
     assert sample["store_info_used_bytes"] > MB / 2
 
 
-def test_the_leaky_gate_grows_as_fast_as_it_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LEAK_MB_PER_HOUR", str(SECONDS_AN_HOUR * 10))
-    with service(*module("benchmarks.leaky_gate")) as gate:
-        before = gate.resident()["gate"]
-        assert wait_until(lambda: gate.resident()["gate"] > before + 20 * MB, 30.0, 0.1)
-        assert gate.get("/stats")["ingest"]
+def test_a_planted_leak_is_in_the_gate_and_in_no_other() -> None:
+    ten_mb_a_second = 10 * SECONDS_AN_HOUR
+    with service_to_soak(ten_mb_a_second) as leaking, service_to_soak(0) as clean:
+        before, before_clean = leaking.resident()["gate"], clean.resident()["gate"]
+        assert wait_until(lambda: leaking.resident()["gate"] > before + 20 * MB, 30.0, 0.1)
+        assert clean.resident()["gate"] < before_clean + 5 * MB
 
 
 class _Recorded(Recorder):
