@@ -1,0 +1,98 @@
+"""What the maps account for, against what a real store says it uses; the store's figures as they are read."""
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+
+from app.guard.diagnosis.reading import StoreReader
+from app.guard.diagnosis.store import store_explained_bytes
+from app.metrics import Metrics
+from app.models import Transaction
+from app.settings import Settings
+from app.sizes import Sizes
+from app.store.current import LiveSettings
+from app.store.maps import Maps
+from app.store.session import StoreSession
+from tests.conftest import MakeSettings
+from tests.support.deliver import Gate, connected_gate, transaction
+from tests.support.payloads import Payloads
+from tests.support.servers import StoreServer, valkey_server
+
+FLUSH, FLUSHES = 500, 6
+
+
+def delivered(items: Sequence[tuple[str, bytes]], source: str) -> list[Transaction]:
+    return [transaction(signature, source, json.loads(data)["payload"]) for signature, data in items]
+
+
+@asynccontextmanager
+async def gate_of(settings: Settings) -> AsyncIterator[Gate]:
+    gate = await connected_gate(settings)
+    try:
+        yield gate
+    finally:
+        await gate.session.close()
+
+
+def server_name(gate: Gate) -> str:
+    assert gate.session.server is not None
+    return gate.session.server.name
+
+
+async def used_bytes(gate: Gate) -> int:
+    return sum(int(node["used_memory"]) for node in await gate.session.info("memory"))
+
+
+async def test_the_maps_account_for_what_the_store_uses(
+    store: StoreServer, settings_for: MakeSettings
+) -> None:
+    items = Payloads(seed=1).items((FLUSHES + 1) * FLUSH)
+    explained, used = [], []
+    async with gate_of(settings_for(store, dedup_window_seconds=60)) as gate:
+
+        async def deliver(start: int, end: int, *sources: str) -> None:
+            for source in sources:
+                for at in range(start, end, FLUSH):
+                    await gate.pipeline.flush(delivered(items[at : at + FLUSH], source))
+            explained.append(store_explained_bytes(await gate.maps.sizes(), server_name(gate)))
+            used.append(await used_bytes(gate))
+
+        # The first flushes load scripts and open buffers, which are no part of the maps.
+        await deliver(0, FLUSH, "helius-a", "quicknode-b")
+        await deliver(FLUSH, len(items), "helius-a")
+        await deliver(FLUSH, len(items), "quicknode-b", "grpc-c")
+    for number, what in ((1, "transactions"), (2, "and their duplicates")):
+        assert explained[number] - explained[0] == pytest.approx(used[number] - used[0], rel=0.2), what
+
+
+def test_an_empty_store_explains_nothing() -> None:
+    assert store_explained_bytes({}) == 0
+
+
+async def test_keys_of_others_are_counted_apart_from_those_with_an_expiry() -> None:
+    with valkey_server(unix=True) as server, server.nodes()[0] as node, server.nodes(db=3)[0] as other:
+        async with gate_of(Settings(store_url=server.url)) as gate:
+            await gate.pipeline.flush([transaction(f"signature-{number}") for number in range(10)])
+            sizes = Sizes(gate.maps, gate.session)
+            await sizes.refresh()
+            reader = StoreReader(gate.session, sizes, lambda: 7)
+            before = await reader.read(1.0)
+            node.mset({f"session:{number}": "x" for number in range(200)})
+            node.set("cache", "x", ex=60)
+            other.set("elsewhere", "x")
+            after = await reader.read(2.0)
+    assert before is not None
+    assert after is not None
+    assert before.keys_without_expiry == 0, "ours all have one"
+    assert (after.keys - before.keys, after.keys_without_expiry) == (202, 201)
+    assert after.used_bytes > before.used_bytes > before.maps_bytes > 0
+    assert (after.at_seconds, after.resident_bytes) == (2.0, 7)
+
+
+async def test_a_store_that_is_not_there_has_no_figures() -> None:
+    metrics, live = Metrics(64, "test"), LiveSettings(Settings())
+    session = StoreSession("redis://127.0.0.1:1", 0.2, metrics)
+    reader = StoreReader(session, Sizes(Maps(session, live), session), lambda: 7)
+    assert await reader.read(1.0) is None
