@@ -91,6 +91,7 @@ async def test_tracing_ends_early_when_there_is_much_to_read() -> None:
     async with leaking(lambda: [random.random()], 2000) as kept:
         found = await trace(60, heap_reader())
     assert found.seconds < 30
+    assert found.places[0].place.startswith("tests/guard/test_diagnosis_evidence.py:")
     assert len(kept) * 2 * 60 > tracing.TABLE_BYTES
     assert not tracemalloc.is_tracing()
 

@@ -103,10 +103,11 @@ async def trace(seconds: float, heap: Callable[[], Heap] | None) -> Traced:
 async def _watch(seconds: float, heap: Callable[[], Heap] | None, table_bytes: int) -> list[Reading]:
     readings = [_read(heap)]
     ends = time.monotonic() + seconds
-    while time.monotonic() < ends and tracemalloc.get_tracemalloc_memory() < table_bytes:
+    while True:
         await asyncio.sleep(READ_SECONDS)
         readings.append(_read(heap))
-    return readings
+        if time.monotonic() >= ends or tracemalloc.get_tracemalloc_memory() >= table_bytes:
+            return readings
 
 
 def _read(heap: Callable[[], Heap] | None) -> Reading:
@@ -159,6 +160,8 @@ def _by_place(snapshot: tracemalloc.Snapshot) -> dict[Place, Held]:
     for one in snapshot.traces:
         frame = one.traceback[0]
         place = (frame.filename, frame.lineno)
+        if frame.filename == tracemalloc.__file__:
+            continue
         size, count = held.get(place, NOTHING)
         held[place] = Held(size + one.size, count + 1)
     return held
