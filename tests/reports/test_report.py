@@ -8,7 +8,6 @@ from app.errors import InvalidRequest
 from app.models import MapName, Mode, Reason
 from app.reports.document import Outcome, ReportDocument, Target
 from app.reports.recorder import GuardFigures
-from app.sizes import StoreFigures
 from tests.reports.machine import HOUR, MB, MINUTE, Bench, Machine, busy_sample, sizes_of
 
 NOW = "2026-11-23"
@@ -17,10 +16,6 @@ NOW = "2026-11-23"
 def _target(document: ReportDocument, name: str) -> Target:
     (found,) = (target for target in document.targets if target.name == name)
     return found
-
-
-def _store(rss_bytes: int) -> StoreFigures:
-    return StoreFigures(rss_bytes // 2, rss_bytes, None, 0, frozenset({"noeviction"}))
 
 
 async def _grow(
@@ -209,47 +204,6 @@ async def test_totals_from_before_the_period_do_not_count(on_valkey: Bench) -> N
     assert document.gates[0].leak_detections == {}
     assert (document.cleanup.due, document.cleanup.on_time) == (30, 27)
     assert document.maps[MapName.TRANSACTIONS].removed[Reason.EXPIRED] == 10
-
-
-async def test_a_new_ledger_counts_from_its_beginning(on_valkey: Bench) -> None:
-    machine = Machine()
-    recorder = on_valkey.recorder(machine)
-    for added in (1000, 2000, 300, 400):
-        machine.sizes = dict.fromkeys(MapName, sizes_of(0, added, expired=added, due=added, on_time=added))
-        await on_valkey.minutes(1, recorder)
-    document = await on_valkey.reports.recent(1)
-    assert document.maps[MapName.SIGNATURES].added == 1000 + 300 + 100
-    assert document.cleanup.efficiency_ratio == 1
-
-
-async def test_what_two_gates_of_a_store_both_see_counts_once(on_valkey: Bench) -> None:
-    first, second = (Machine(rss={"gate": (pid, 60 * MB)}) for pid in (1, 2))
-    recorders = [on_valkey.recorder(first, "host-a:8000"), on_valkey.recorder(second, "host-b:8000")]
-    for minute in range(1, 61):
-        for number, machine in enumerate((first, second)):
-            added = 100 * minute + number
-            machine.sizes = dict.fromkeys(
-                MapName, sizes_of(0, added, expired=added, due=added, on_time=added)
-            )
-            machine.shared_store = _store(80 * MB + minute * MB)
-        on_valkey.hands.go(MINUTE)
-        if minute <= 40:
-            await recorders[0].record()
-        if minute >= 20:
-            await recorders[1].record()
-    document = await on_valkey.reports.recent(2)
-    added = document.maps[MapName.SIGNATURES].added
-    assert 5800 <= added <= 6000
-    assert [(p.gate, p.process) for p in document.processes] == [
-        ("host-a:8000", "gate"),
-        ("host-b:8000", "gate"),
-        (None, "store"),
-    ]
-    store = document.processes[-1]
-    assert (store.first_bytes, store.last_bytes, len(store.points)) == (81 * MB, 140 * MB, 60)
-    assert store.slope_mb_per_hour is not None
-    assert store.slope_mb_per_hour.value == pytest.approx(60, abs=0.1)
-    assert "the shared store" in _target(document, "rss_growth").sentence.casefold()
 
 
 @pytest.mark.parametrize(("state", "status"), [("suspect", Outcome.PASS), ("cooldown", Outcome.FAIL)])
