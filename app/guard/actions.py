@@ -1,5 +1,6 @@
 """What is done about memory, by the place that grew; after each action it is measured what came back."""
 
+import asyncio
 import gc
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -12,6 +13,9 @@ from app.memory import trim_heap
 from app.metrics import Metrics
 
 log = structlog.get_logger()
+
+# The event loop closes connections in its next rounds; what they held is free after that.
+CLOSE_SECONDS = 0.2
 
 
 class Action(StrEnum):
@@ -56,7 +60,7 @@ class Actions:
     async def act(self, process: str, *, shed: bool = False) -> Released:
         """What costs somebody something: the gate's idle connections, the store's older transactions."""
         if process == "gate":
-            released: Released = {Action.SHRINK: self._measured(process, Action.SHRINK, self.shrink)}
+            released: Released = {Action.SHRINK: await self._awaited(process, Action.SHRINK, self._shrink())}
         else:
             work = self.emergency_cleanup(shed)
             released = {
@@ -64,6 +68,12 @@ class Actions:
             }
         self.last[process] = self.last.get(process, {}) | released
         return released
+
+    async def _shrink(self) -> None:
+        self.shrink()
+        await asyncio.sleep(CLOSE_SECONDS)
+        self.collect()
+        self.trim()
 
     def _measured(self, process: str, action: Action, work: Callable[[], object]) -> int:
         before = self.resident_bytes(process)

@@ -55,6 +55,12 @@ def test_a_leak_of_the_gate_is_found_and_called_by_its_name(patients: dict[str, 
     assert written == found
 
 
+def test_closing_idle_connections_gives_back_what_they_held(patients: dict[str, Patient]) -> None:
+    [found] = patients["connections"].files()
+    assert found["released_bytes"]["shrink"] > MIB / 2
+    assert "gave back" in found["summary"]
+
+
 def test_the_line_that_allocates_what_leaks_is_named(patients: dict[str, Patient]) -> None:
     [found] = patients["objects"].files()
     assert found["top_allocations"][0]["place"].startswith("tests/leaks/kinds.py:")

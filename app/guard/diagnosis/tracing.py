@@ -8,7 +8,7 @@ import asyncio
 import sys
 import time
 import tracemalloc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import PurePath
@@ -119,7 +119,7 @@ def _evaluate(
     seconds: float, readings: Sequence[Reading], snapshots: Sequence[tracemalloc.Snapshot]
 ) -> Traced:
     held = [_by_place(snapshot) for snapshot in snapshots]
-    return Traced(seconds, _growth(readings), _mean_small_bytes(snapshots[-1]), _growing(held))
+    return Traced(seconds, _growth(readings), _mean_small_bytes(held[-1]), _growing(held))
 
 
 def _growing(held: Sequence[dict[Place, Held]]) -> list[Allocation]:
@@ -167,9 +167,9 @@ def _by_place(snapshot: tracemalloc.Snapshot) -> dict[Place, Held]:
     return held
 
 
-def _mean_small_bytes(snapshot: tracemalloc.Snapshot) -> float:
-    small = [one.size for one in snapshot.traces if one.size <= SMALL_BYTES]
-    return sum(small) / len(small) if small else USUAL_SMALL_BYTES
+def _mean_small_bytes(held: Mapping[Place, Held]) -> float:
+    small = [one for one in held.values() if one.bytes <= SMALL_BYTES * one.objects]
+    return sum(one.bytes for one in small) / sum(one.objects for one in small) if small else USUAL_SMALL_BYTES
 
 
 def _shown(place: Place) -> str:
