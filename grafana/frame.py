@@ -6,7 +6,7 @@ from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.models import dashboard as models
 
 from grafana.panels import SOURCE
-from grafana.promql import RATE, gauge, increase, total
+from grafana.promql import gauge, increase, total
 
 TAG = "tidegate"
 ALL = models.VariableOption(text="All", value="$__all", selected=True)
@@ -88,11 +88,18 @@ def _others() -> dashboard.DashboardLink:
 
 
 def _annotations() -> tuple[Annotation, ...]:
-    restarts = f"changes({gauge('start_time_seconds')}[{RATE}]) > 0"
+    # Longer than a step, whatever the time range is, so that no start falls between two points.
+    restarts = f"time() - {gauge('start_time_seconds')} < bool 15 + $__range_s / 100"
     cleanups = total(increase("cleanup_runs_total", 'trigger!="periodic"'), "instance", "trigger", "mode")
     detections = increase("leak_detections_total")
     return (
-        Annotation("Restarts", "purple", restarts, "Restart", "{{instance}} started"),
-        Annotation("Cleanups", "orange", f"{cleanups} > 0", "Cleanup", "{{mode}}, asked for by {{trigger}}"),
+        Annotation("Restarts", "purple", f"({restarts}) == 1", "Restart", "{{instance}} started"),
+        Annotation(
+            "Cleanups",
+            "orange",
+            f"{cleanups} > 0",
+            "Cleanup",
+            "{{mode}}, asked for by {{trigger}}",
+        ),
         Annotation("Detections", "red", f"{detections} > 0", "Leak", "{{process}}, found by {{tier}}"),
     )

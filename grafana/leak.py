@@ -257,7 +257,7 @@ def _done() -> Iterator[Builder]:
         bars=True,
     )
     yield lines(
-        About("Actions", "What the guard did, and how often.", "none"),
+        About("Actions, by kind", "What the guard did, and how often.", "none"),
         Query(total(increase("guard_actions_total", OF), "process", "action"), "{{process}}: {{action}}"),
         width=6,
         bars=True,

@@ -4,10 +4,9 @@ from collections.abc import Iterator
 
 from grafana.panels import About, Builder, Query, lines
 from grafana.promql import gauge, quantile, rate, share, total
-from grafana.rows.health import INGEST, burn_alarms, failing_transactions
+from grafana.rows.health import INGEST, burn_alarms, failing_requests, failing_transactions
 from grafana.style import OUTCOMES, QUANTILES, Alarm
 
-ON_TRANSACTIONS = 'route=~"/transactions.*"'
 ANSWERS = {"2xx": "green", "4xx": "yellow", "5xx": "red"}
 
 
@@ -29,10 +28,6 @@ def _amounts() -> Iterator[Builder]:
         width=12,
         colours=OUTCOMES,
     )
-    failing_requests = share(
-        total(rate("http_requests_total", ON_TRANSACTIONS, 'code=~"5.."')),
-        total(rate("http_requests_total", ON_TRANSACTIONS)),
-    )
     yield lines(
         About(
             "Failing share",
@@ -41,7 +36,7 @@ def _amounts() -> Iterator[Builder]:
             burn_alarms(),
         ),
         Query(failing_transactions(), "transactions"),
-        Query(failing_requests, "requests"),
+        Query(failing_requests(), "requests"),
         width=6,
         colours={"transactions": "blue", "requests": "purple"},
     )

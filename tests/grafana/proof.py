@@ -1,4 +1,4 @@
-"""What the panel proof needs: a Prometheus with the test's own intervals, load, and the answers to queries."""
+"""What the panel proof needs: a Prometheus with its own intervals, load, and the answers to queries."""
 
 import math
 import threading
@@ -13,7 +13,7 @@ import yaml
 from tests.grafana.boards import Query, filled
 from tests.loop.quick import quick_prometheus
 from tests.support.gate import GateProcess
-from tests.support.monitoring import Prometheus
+from tests.support.monitoring import Prometheus, prometheus
 
 SCRAPE_SECONDS = 1
 FEEDS = ("helius-a", "quicknode-b", "grpc-c")
@@ -21,8 +21,14 @@ PAYLOAD = {"memo": "x" * 200}
 Points = list[tuple[dict[str, str], float, float]]
 
 
-def config(folder: Path, gate_url: str, *, rules: bool) -> Path:
-    """The shipped configuration, a scrape a second; the rules in short time, or none."""
+@contextmanager
+def monitored(folder: Path, gate: GateProcess, *, rules: bool) -> Iterator[Prometheus]:
+    """A Prometheus that scrapes the gate every second; with the shipped rules in short time, or none."""
+    with prometheus(_config(folder / "prometheus", gate.url, rules=rules)) as server:
+        yield server
+
+
+def _config(folder: Path, gate_url: str, *, rules: bool) -> Path:
     file = quick_prometheus(folder, {"tidegate": gate_url.removeprefix("http://")})
     document = yaml.safe_load(file.read_text())
     names = ("scrape_interval", "scrape_timeout", "evaluation_interval")
@@ -51,7 +57,9 @@ def _feed(gate: GateProcess, ended: threading.Event) -> None:
         number = 0
         while not ended.wait(0.1):
             number += 1
-            items = [{"signature": f"load-{number}-{at}", "payload": PAYLOAD} for at in range(50)]
+            items: list[dict[str, object]] = [
+                {"signature": f"load-{number}-{at}", "payload": PAYLOAD} for at in range(50)
+            ]
             for place in range(len(FEEDS)):
                 _deliver(client, FEEDS[(number + place) % len(FEEDS)], items)
 
@@ -76,7 +84,8 @@ def answers(server: Prometheus, query: Query, since: float) -> Points:
 
 
 def variables(seconds: float) -> dict[str, str]:
-    """As Grafana fills them in: everything chosen, and a rate over four scrapes."""
+    """As Grafana fills them in for a range of so long: everything chosen, a rate over four scrapes."""
     every = dict.fromkeys(("job", "instance", "process", "source"), ".+")
-    spans = {"__rate_interval": f"{4 * SCRAPE_SECONDS}s", "__range": f"{max(1, round(seconds))}s", "ago": "5s"}
-    return every | spans
+    whole = str(round(seconds))
+    spans = {"__rate_interval": f"{4 * SCRAPE_SECONDS}s", "__range": f"{whole}s", "__range_s": whole}
+    return every | spans | {"ago": "5s"}

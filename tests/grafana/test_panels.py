@@ -1,19 +1,24 @@
 """Panel proof: with a real gate and a real Prometheus, every query of every dashboard returns data."""
 
+import contextlib
+import math
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from tests.grafana.boards import Query, queries
-from tests.grafana.proof import answers, config, load
+from tests.grafana.proof import answers, load, monitored
+from tests.grafana.trouble import Trouble
 from tests.support.gate import gate_process
-from tests.support.monitoring import Prometheus, prometheus
+from tests.support.monitoring import Prometheus
 from tests.support.processes import wait_until
 
 pytestmark = pytest.mark.slow
 
 PATIENCE_SECONDS = 60.0
+STORE_DOWN = 'ALERTS{alertname="TidegateStoreDown", alertstate="firing"}'
 # Queries that have no data while all is well, and why. The second run fills them.
 ONLY_IN_TROUBLE = {
     "annotation: Restarts: Restart": "a gate has to start again",
@@ -21,7 +26,7 @@ ONLY_IN_TROUBLE = {
     "annotation: Detections: Leak": "something has to leak",
     "overview: Failing share: requests": "a status is counted from the first answer with it on",
     "overview: Errors a second: {{kind}}": "only the kinds that occur are drawn",
-    "overview: Alerts: {{alertname}}": "an alert has to fire, a warning in one query, a critical one in the other",
+    "overview: Alerts: {{alertname}}": "a warning has to fire for one query, a critical alert for the other",
     "feeds: Not taken a second: {{source}}: {{outcome}}": "only what occurs is drawn",
 }
 
@@ -35,16 +40,99 @@ def test_every_query_returns_data_from_a_gate_under_load(tmp_path: Path) -> None
     wanted = [query for query in queries() if str(query) not in ONLY_IN_TROUBLE]
     quick = {"memory_sample_seconds": 0.2, "dedup_window_seconds": 1, "memory_limit_bytes": 2**30}
     since = time.time()
-    with gate_process(**quick) as gate, load(gate):
-        with prometheus(config(tmp_path / "prometheus", gate.url, rules=False)) as server:
-            missing = list(wanted)
+    with gate_process(**quick) as gate, load(gate), monitored(tmp_path, gate, rules=False) as server:
+        missing = list(wanted)
 
-            def is_complete() -> bool:
-                missing[:] = without_data(server, since, missing)
-                return not missing
+        def is_complete() -> bool:
+            missing[:] = without_data(server, since, missing)
+            return not missing
 
-            assert wait_until(is_complete, PATIENCE_SECONDS, 1.0), list(map(str, missing))
+        assert wait_until(is_complete, PATIENCE_SECONDS, 1.0), list(map(str, missing))
 
 
 def test_what_only_fills_in_trouble_is_on_a_dashboard() -> None:
     assert set(ONLY_IN_TROUBLE) <= set(map(str, queries()))
+
+
+@dataclass(frozen=True)
+class Sign:
+    """What a panel has to show of the trouble: a value of at least, or of at most, so much."""
+
+    board: str
+    panel: str
+    labels: dict[str, str] = field(default_factory=dict)
+    at_least: float = -math.inf
+    at_most: float = math.inf
+
+    def is_seen(self, server: Prometheus, since: float) -> bool:
+        """Whether any point of any query of the panel is such a value."""
+        return any(
+            self.labels.items() <= labels.items() and self.at_least <= value <= self.at_most
+            for query in queries()
+            if (query.board, query.panel) == (self.board, self.panel)
+            for labels, _, value in answers(server, query, since)
+        )
+
+
+SOME = 1e-9
+SIGNS = (
+    Sign("overview", "Store", at_most=0),
+    Sign("overview", "Gates", at_most=0),
+    Sign("overview", "Leak", at_least=1),
+    Sign("overview", "Alerts firing", at_least=1),
+    Sign("overview", "Failing", at_least=0.0144),
+    *(
+        Sign("overview", "Transactions a second, by outcome", {"outcome": outcome}, SOME)
+        for outcome in ("accepted", "duplicate", "invalid", "refused", "failed")
+    ),
+    Sign("overview", "Failing share", at_least=0.0144),
+    Sign("overview", "Answers a second", {"class": "5xx"}, SOME),
+    Sign("overview", "Memory of limit", at_least=0.8),
+    Sign("overview", "Pressure level", at_least=2),
+    Sign("overview", "Guard, by process", {"process": "store"}, 2),
+    Sign("overview", "Filled, of the limit", {"map": "transactions"}, 0.9),
+    Sign("overview", "Removed a second, by reason", {"reason": "capacity"}, SOME),
+    Sign("overview", "Removed a second, by reason", {"reason": "emergency"}, SOME),
+    Sign("overview", "Cleanups a minute, by trigger", {"trigger": "manual"}, SOME),
+    Sign("overview", "Cleanups a minute, by trigger", {"trigger": "emergency"}, SOME),
+    Sign("overview", "Errors a second", {"kind": "timeout"}, SOME),
+    Sign("overview", "Background tasks", {"task": "tick"}, at_most=0),
+    Sign("overview", "Alerts", {"alertname": "TidegateStoreDown"}, 2),
+    Sign("overview", "Settings changed a minute", {"source": "api"}, SOME),
+    Sign("overview", "Starts, 30 m", at_least=1),
+    Sign("leak", "Suspected", at_least=1),
+    Sign("leak", "Detections", at_least=SOME),
+    Sign("leak", "Detections, by tier", {"tier": "rule"}, SOME),
+    Sign("leak", "Actions, by kind", {"process": "store", "action": "emergency_cleanup"}, SOME),
+    Sign("leak", "Growth of the floors", {"process": "store"}, 2**18),
+    Sign("feeds", "Not taken a second", {"source": "broken", "outcome": "invalid"}, SOME),
+)
+
+
+def test_trouble_of_every_kind_is_seen_and_fills_the_rest(tmp_path: Path) -> None:
+    since = time.time()
+    with contextlib.closing(Trouble(tmp_path / "gate")) as trouble, load(trouble.gate):  # noqa: SIM117  too long
+        with monitored(tmp_path, trouble.gate, rules=True) as server:
+            get_into_trouble(trouble, server)
+            rest = [query for query in queries() if str(query) in ONLY_IN_TROUBLE]
+            unseen = list(SIGNS)
+
+            def is_complete() -> bool:
+                rest[:] = without_data(server, since, rest)
+                unseen[:] = [sign for sign in unseen if not sign.is_seen(server, since)]
+                return not rest and not unseen
+
+            assert wait_until(is_complete, PATIENCE_SECONDS, 1.0), (list(map(str, rest)), unseen)
+
+
+def get_into_trouble(trouble: Trouble, server: Prometheus) -> None:
+    """Everything that can go wrong, each seen by Prometheus before the next."""
+    assert wait_until(lambda: server.value("tidegate_store_up") == 1, PATIENCE_SECONDS)
+    trouble.send_nonsense()
+    trouble.clean_up()
+    trouble.leak()
+    trouble.send_nonsense()
+    trouble.fill_signatures()
+    trouble.fill_memory(lambda: server.value("tidegate_memory_pressure_level") == 2)
+    trouble.freeze_store(lambda: bool(server.query(STORE_DOWN)))
+    trouble.restart()

@@ -1,0 +1,126 @@
+"""A gate that gets into every kind of trouble the dashboards have to show, one after the other."""
+
+import os
+import re
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import redis
+from prometheus_client.parser import text_string_to_metric_families
+
+from app.settings import MIB
+from tests.support.gate import GateProcess, await_gate, start_gate
+from tests.support.processes import free_port, wait_until
+
+PATIENCE_SECONDS = 40.0
+SETTINGS: dict[str, object] = {
+    "memory_limit_bytes": 1024 * MIB,
+    "memory_sample_seconds": 0.1,
+    "leak_window_seconds": 2,
+    "leak_warmup_seconds": 0,
+    "leak_growth_bytes": MIB,
+    "leak_cooldown_seconds": 2,
+    "transactions_limit": 1_000,
+    "dedup_window_seconds": 0.5,
+    "emergency_transaction_retention_seconds": 1,
+    "emergency_observation_retention_seconds": 1,
+}
+
+
+class Trouble:
+    """One gate on one port, which can be started again; `close` it in the end."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self._folder, self._port = folder, free_port()
+        self.gate = self._start()
+
+    def _start(self) -> GateProcess:
+        gate = start_gate(self._folder, port=self._port, **SETTINGS)
+        await_gate(gate)
+        return gate
+
+    def close(self) -> None:
+        """By force if need be."""
+        if self.gate.process.poll() is None:
+            self.gate.kill()
+
+    def send_nonsense(self) -> None:
+        """Items that are no transactions, of a source that sends nothing else."""
+        self._post("broken", [{"signature": ""} for _ in range(5)])
+
+    def clean_up(self) -> None:
+        """An operator's emergency cleanup, when there is something old enough."""
+        assert self._wait(lambda: self._figure("map_oldest_entry_age_seconds", map="observations") > 2)
+        with self.gate.client() as client:
+            assert client.post("/cleanup/emergency").status_code == 200
+
+    def leak(self) -> None:
+        """Somebody else writes to the store, until the guard has acted and some of it came back."""
+        line = psutil.Process(self._store()).cmdline()[0]
+        [socket] = re.findall(r"unixsocket:(\S+)", line)
+        with redis.Redis(unix_socket_path=socket) as store:
+            number = 0
+
+            def acted() -> bool:
+                nonlocal number
+                number += 1
+                store.set(f"noise-{number}", os.urandom(MIB // 4), ex=15)
+                return self._figure("guard_actions_total", process="store", action="emergency_cleanup") > 0
+
+            assert self._wait(acted)
+
+    def fill_signatures(self) -> None:
+        """A limit so low that the window's signatures do not fit."""
+        self._change(signatures_limit=20, signatures_warn_entries=10)
+        assert self._wait(lambda: self._figure("transactions_total", outcome="refused") > 0)
+        self._change(signatures_limit=100_000, signatures_warn_entries=80_000)
+
+    def fill_memory(self, is_noticed: Callable[[], bool]) -> None:
+        """A limit below what is held already, until that is noticed."""
+        self._change(memory_limit_bytes=40 * MIB)
+        assert self._wait(is_noticed)
+        self._change(memory_limit_bytes=SETTINGS["memory_limit_bytes"])
+
+    def freeze_store(self, is_noticed: Callable[[], bool]) -> None:
+        """The store does not answer until that is noticed, then it is killed; the gate starts another."""
+        pid = self._store()
+        os.kill(pid, signal.SIGSTOP)
+        assert self._wait(is_noticed)
+        os.kill(pid, signal.SIGKILL)
+        assert self._wait(self.gate.is_ready)
+
+    def restart(self) -> None:
+        """The gate ends and starts again at the same address."""
+        self.gate.terminate()
+        self.gate = self._start()
+
+    def _store(self) -> int:
+        with self.gate.client() as client:
+            processes = client.get("/memory").json()["processes"]
+        return next(int(one["pid"]) for one in processes if one["name"] == "store")
+
+    def _post(self, source: str, items: list[dict[str, object]]) -> None:
+        with self.gate.client() as client:
+            client.post("/transactions", params={"source": source}, json=items)
+
+    def _change(self, **values: object) -> None:
+        with self.gate.client() as client:
+            answer = client.patch("/settings", json=values)
+            assert answer.status_code == 200, answer.text
+
+    def _figure(self, name: str, **labels: str) -> float:
+        with self.gate.client() as client:
+            families = text_string_to_metric_families(client.get("/metrics").text)
+        return sum(
+            sample.value
+            for family in families
+            for sample in family.samples
+            if sample.name == f"tidegate_{name}" and labels.items() <= sample.labels.items()
+        )
+
+    @staticmethod
+    def _wait(done: Callable[[], bool]) -> bool:
+        return wait_until(done, PATIENCE_SECONDS, 0.1)
