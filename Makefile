@@ -30,7 +30,7 @@ up: ## The whole stack in containers, Grafana included (docker compose)
 
 test: $(VENV)/.installed-dev ## Run all tests (installs missing system packages where it may)
 	@scripts/system-packages
-	@$(BIN)/python -m pytest -n 3 --dist loadfile
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 MINUTES := 60
 soak: $(VENV)/.installed-dev ## Does memory stay flat? MINUTES=60, LEAK_MB_PER_HOUR=0: plants a leak, which has to fail
