@@ -71,9 +71,9 @@ def _deliver(client: httpx.Client, source: str, items: list[dict[str, object]]) 
         return
 
 
-def answers(server: Prometheus, query: Query, since: float) -> Points:
-    """The points of a panel's query from a time on: labels, time, value; without those that are no number."""
-    now = time.time()
+def answers(server: Prometheus, query: Query, since: float, until: float | None = None) -> Points:
+    """The points of a query, to now or an earlier end: labels, time, value; not those that are no number."""
+    now = until or time.time()
     text = filled(query.expression, variables(now - since))
     return [
         (series["metric"], float(at), float(value))

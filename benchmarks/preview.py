@@ -1,0 +1,143 @@
+"""Draw what the Overview shows before, during and after an emergency cleanup.
+
+A real gate under a constant load of three feeds, and a real Prometheus; then a burst takes memory past the
+soft limit, upon which the gate cleans up by itself. The pictures are drawn from Prometheus' answers to the
+panels' queries; they are previews of the data, not of Grafana.
+"""
+
+import argparse
+import asyncio
+import dataclasses
+import math
+import tempfile
+import time
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from benchmarks.contact_sheet import Series, Sheet, draw
+from benchmarks.load import load
+from tests.grafana.boards import FOLDER, Query, read
+from tests.grafana.proof import answers, monitored
+from tests.support.gate import gate_process
+from tests.support.monitoring import Prometheus
+
+MIB = 2**20
+IMAGES = Path(__file__).parents[1] / "docs" / "images"
+WHOLE = "overview-data-preview-whole.png"
+TOP = "overview-data-preview.png"
+TITLE = (
+    "Tidegate, Overview: what its panels show before, during and after an emergency cleanup\n"
+    "A preview of the data, drawn from a live Prometheus; not a picture of Grafana.   "
+    "Grey: a burst.   Dotted: emergency cleanups."
+)
+# Annotations closer than this are of one cleanup.
+SAME_SECONDS = 5
+# The rows that the picture of the README ends before.
+TOP_ENDS = "Cleanup"
+SETTINGS = {
+    "memory_sample_seconds": 1,
+    "leak_warmup_seconds": 60,
+    "transaction_retention_seconds": 60,
+    "observation_retention_seconds": 60,
+    "emergency_transaction_retention_seconds": 15,
+    "emergency_observation_retention_seconds": 15,
+    "cleanup_interval_seconds": 10,
+}
+
+
+@dataclass(frozen=True)
+class Times:
+    """When the picture begins, the burst, the quiet after it, and when the picture ends; since the epoch."""
+
+    begins: float
+    burst: float
+    calm: float
+    ends: float
+
+
+async def _play(url: str, arguments: argparse.Namespace) -> Times:
+    """Load, burst, load."""
+    async with load(url, arguments.rate):
+        await asyncio.sleep(arguments.fill)
+        begins = time.time()
+        await asyncio.sleep(arguments.before)
+        burst = time.time()
+        async with load(url, arguments.burst_rate, seed=2):
+            await asyncio.sleep(arguments.burst)
+        calm = time.time()
+        await asyncio.sleep(arguments.after)
+        return Times(begins, burst, calm, time.time())
+
+
+def _legend(template: str, labels: dict[str, str]) -> str:
+    for name, value in labels.items():
+        template = template.replace(f"{{{{{name}}}}}", value)
+    return template
+
+
+def _series(server: Prometheus, target: dict[str, Any], times: Times) -> list[Series]:
+    found: dict[str, Series] = {}
+    query = Query("overview", "", target["expr"], target["legendFormat"])
+    for labels, at, value in answers(server, query, times.begins, times.ends):
+        name = _legend(query.legend, labels)
+        found.setdefault(name, Series(name, [])).points.append((at - times.begins, value))
+    return list(found.values())
+
+
+def _cleanups(server: Prometheus, board: dict[str, Any], times: Times) -> list[float]:
+    """When emergency cleanups began, by the dashboard's own annotation; seconds from the picture's begin."""
+    [annotation] = [one for one in board["annotations"]["list"] if one["name"] == "Cleanups"]
+    query = Query("annotation", "Cleanups", annotation["expr"], "")
+    seen = sorted({at - times.begins for _, at, _ in answers(server, query, times.begins, times.ends)})
+    return [at for before, at in pairwise([-math.inf, *seen]) if at - before > SAME_SECONDS]
+
+
+def _sheet(server: Prometheus, times: Times) -> Sheet:
+    board = read(FOLDER / "overview.json")
+    panels = [
+        (panel, [one for target in panel.get("targets", []) for one in _series(server, target, times)])
+        for panel in board["panels"]
+    ]
+    marks = _cleanups(server, board, times)
+    if not marks:
+        raise SystemExit("The burst did not lead to an emergency cleanup: lower --limit-mib.")
+    burst, calm, ends = (at - times.begins for at in (times.burst, times.calm, times.ends))
+    moments = {"before": burst - 2, "during": marks[0], "after": ends - 1}
+    return Sheet(TITLE, panels, moments, (burst, calm), marks)
+
+
+def _top(sheet: Sheet) -> Sheet:
+    """The first rows alone."""
+    ends = next(p["gridPos"]["y"] for p, _ in sheet.panels if p["title"] == TOP_ENDS and p["type"] == "row")
+    panels = [(panel, series) for panel, series in sheet.panels if panel["gridPos"]["y"] < ends]
+    return dataclasses.replace(sheet, panels=panels)
+
+
+def main() -> None:
+    """Run, and write the two pictures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rate", type=float, default=150, help="transactions a second, from each of 3 feeds")
+    parser.add_argument("--burst-rate", type=float, default=450, help="in addition, during the burst")
+    parser.add_argument("--fill", type=float, default=75, help="seconds until the maps are full")
+    parser.add_argument("--before", type=float, default=45)
+    parser.add_argument("--burst", type=float, default=20)
+    parser.add_argument("--after", type=float, default=75)
+    parser.add_argument("--limit-mib", type=int, default=170)
+    parser.add_argument("--folder", type=Path, default=IMAGES)
+    arguments = parser.parse_args()
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        gate_process(memory_limit_bytes=arguments.limit_mib * MIB, **SETTINGS) as gate,
+        monitored(Path(folder), gate, rules=False) as server,
+    ):
+        times = asyncio.run(_play(gate.url, arguments))
+        sheet = _sheet(server, times)
+        draw(sheet, arguments.folder / WHOLE)
+        draw(_top(sheet), arguments.folder / TOP)
+
+
+if __name__ == "__main__":
+    main()
