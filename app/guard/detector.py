@@ -18,16 +18,17 @@ from enum import StrEnum
 
 from app.guard.floors import Floor, Floors
 from app.guard.rises import SECONDS_AN_HOUR, Demand, rises_steadily, slope_bytes_per_second
+from app.guard.suspicion import Suspicion
 
 RULE_BLOCKS = 10
 FAST_BLOCKS = 30
 SLOW_POINT_BLOCKS, SLOW_POINTS = 4, 60
 DAILY_POINT_BLOCKS, DAILY_POINTS = 30, 96
-FAST_SHARE, SLOW_SHARE, DAILY_SHARE = 0.3, 0.6, 0.1
-# A slow window may be judged before it is full, so that a leak is not unseen for two hours after a restart.
-SLOW_LEAST_POINTS = 45
-# Of the growth found, the share that has to be left after collecting and trimming.
-CONFIRMED_SHARE = 0.5
+FAST_SHARE, SLOW_SHARE, DAILY_SHARE = 0.2, 0.5, 0.1
+# What is left after trims has to grow faster than the least slope that makes it suspicious.
+PROOF_SHARE = 1.2
+# A window that found a rise is asked again after this share of its length.
+QUIET_SHARE = 0.25
 
 
 class Tier(StrEnum):
@@ -74,8 +75,10 @@ class Detector:
         self._started: float | None = None
         self._last = 0.0
         self.is_warm = False
-        self._slope = 0.0
-        self._trimmed: Floor | None = None
+        self._slope: float | None = None
+        self._suspected: Finding | None = None
+        self._suspicion: Suspicion | None = None
+        self._refuted: dict[Tier, int] = {}
         self._quiet_until: dict[Tier, float] = {}
         self._build()
 
@@ -99,6 +102,11 @@ class Detector:
             self._build()
 
     @property
+    def is_suspicious(self) -> bool:
+        """Whether a finding is under examination, neither proven nor refuted yet."""
+        return self._suspicion is not None
+
+    @property
     def floor_bytes(self) -> int:
         """Resident bytes of the latest floor; 0 before the first reading."""
         return self._short.latest.resident_bytes if self._short.latest else 0
@@ -112,52 +120,53 @@ class Detector:
     @property
     def slope_bytes_per_hour(self) -> float:
         """Unexplained growth over the slow window, or what there is of it; 0 until something is known."""
+        if self._slope is None:
+            self._slope = SECONDS_AN_HOUR * slope_bytes_per_second(self._slow.last(SLOW_POINTS))
         return self._slope
 
     def tick(self, at_seconds: float, resident_bytes: int, explained_bytes: int) -> Finding | None:
-        """Take a reading; what the windows that it completed have found, the shortest window first."""
-        self._warm_up(at_seconds)
+        """Take a reading; what the windows have found, the shortest first, or a finding to be examined again.
+
+        Each finding but a daily one asks for collecting and trimming, then for `confirm` with a new reading.
+        """
+        self._follow_clock(at_seconds)
         short = self._short.add(at_seconds, resident_bytes, explained_bytes)
         slow = self._slow.add(at_seconds, resident_bytes, explained_bytes)
         daily = self._daily.add(at_seconds, resident_bytes, explained_bytes)
         if slow:
-            self._slope = SECONDS_AN_HOUR * slope_bytes_per_second(self._slow.last(SLOW_POINTS))
+            self._slope = None
         if not self.is_warm:
             return None
-        return (
-            (self._rule(at_seconds) or self._fast(at_seconds) if short else None)
-            or (self._slowly(at_seconds) if slow else None)
-            or (self._over_a_day(at_seconds) if daily else None)
-        )
+        if short:
+            self._rule(at_seconds)
+            self._fast(at_seconds)
+        if slow:
+            self._slowly(at_seconds)
+        return self._due(at_seconds, explained_bytes) or (self._over_a_day(at_seconds) if daily else None)
 
     def restart(self) -> None:
         """Forget all windows, without a new warm-up: after an action, or when an operator says so."""
-        self._slope = 0.0
-        self._trimmed = None
+        self._slope = None
+        self._suspected = self._suspicion = None
         self._quiet_until.clear()
         self._build()
 
     def confirm(self, at_seconds: float, resident_bytes: int, explained_bytes: int, finding: Finding) -> bool:
-        """Is it still growth now that memory was collected and trimmed? Takes the reading after that.
+        """Whether a finding is proven by this reading, the first after collecting and trimming.
 
-        What the trim gave back is taken off the windows: it lay there before the growth, too. Growth is then
-        measured from the last trim to this one, where there was one; like is compared with like.
+        It takes three: while `is_suspicious`, `tick` returns the finding again when the next one is due.
         """
-        before = self._short.latest
-        value = resident_bytes - explained_bytes
-        start = before.unexplained_bytes - finding.growth_bytes if before else value
-        confirmed = value - start >= CONFIRMED_SHARE * finding.growth_bytes
-        if not confirmed and self._trimmed is not None:
-            seconds = min(at_seconds - self._trimmed.at_seconds, finding.window_seconds)
-            expected = finding.slope_bytes_per_hour / SECONDS_AN_HOUR * seconds
-            confirmed = value - self._trimmed.unexplained_bytes >= CONFIRMED_SHARE * expected > 0
-        if before is not None and value < before.unexplained_bytes:
-            for window in (self._short, self._slow, self._daily):
-                window.lower(before.unexplained_bytes - value)
-        self._trimmed = Floor(at_seconds, resident_bytes, explained_bytes)
-        return confirmed
+        if self._suspicion is None or self._suspected != finding:
+            return False
+        self._suspicion.add(at_seconds, resident_bytes, explained_bytes)
+        proven = self._suspicion.is_proven
+        if proven or self._suspicion.is_refuted:
+            self._suspicion = self._suspected = None
+            self._refuted[finding.tier] = self._refuted.get(finding.tier, 0) + 1
+            self._quiet_until[finding.tier] = at_seconds + QUIET_SHARE * finding.window_seconds
+        return proven
 
-    def _warm_up(self, at_seconds: float) -> None:
+    def _follow_clock(self, at_seconds: float) -> None:
         if self._started is None:
             self._started = at_seconds
         if at_seconds < self._last:
@@ -183,7 +192,7 @@ class Detector:
         return self._judge(Tier.FAST, at_seconds, self._short.last(FAST_BLOCKS + 1), Demand(rate, 6, 4))
 
     def _slowly(self, at_seconds: float) -> Finding | None:
-        if len(self._slow) < SLOW_LEAST_POINTS:
+        if not self._slow.is_full:
             return None
         rate = SLOW_SHARE * self._rules.slow_leak_bytes_per_hour / SECONDS_AN_HOUR
         return self._judge(Tier.SLOW, at_seconds, self._slow.last(SLOW_POINTS), Demand(rate, 6, 4))
@@ -194,15 +203,40 @@ class Detector:
         rate = DAILY_SHARE * self._rules.slow_leak_bytes_per_hour / SECONDS_AN_HOUR
         return self._judge(Tier.DAILY, at_seconds, self._daily.last(DAILY_POINTS), Demand(rate, 6, 4))
 
+    def _due(self, at_seconds: float, explained_bytes: int) -> Finding | None:
+        """The finding under examination when a trim is due, which may wait for requests in flight to end."""
+        suspicion = self._suspicion
+        if suspicion is None or at_seconds < suspicion.due_at_seconds:
+            return None
+        if suspicion.is_forgotten(at_seconds):
+            self._suspicion = self._suspected = None
+            return None
+        floors = self._short.last(RULE_BLOCKS)
+        at_rest = min((floor.explained_bytes for floor in floors), default=explained_bytes)
+        return self._suspected if suspicion.may_trim(at_seconds, explained_bytes - at_rest) else None
+
     def _judge(self, tier: Tier, at_seconds: float, floors: list[Floor], demand: Demand) -> Finding | None:
-        if at_seconds < self._quiet_until.get(tier, at_seconds) or not rises_steadily(floors, demand):
+        if at_seconds < self._quiet_until.get(tier, at_seconds) or self._suspects_sooner(tier):
+            return None
+        if not rises_steadily(floors, demand):
             return None
         seconds = floors[-1].at_seconds - floors[0].at_seconds
-        self._quiet_until[tier] = at_seconds + seconds / 4
-        return Finding(
+        self._quiet_until[tier] = at_seconds + QUIET_SHARE * seconds
+        finding = Finding(
             tier,
             growth_bytes=floors[-1].unexplained_bytes - floors[0].unexplained_bytes,
             window_seconds=seconds,
             slope_bytes_per_hour=SECONDS_AN_HOUR * slope_bytes_per_second(floors),
             since_seconds=floors[0].at_seconds,
         )
+        if tier is not Tier.DAILY:
+            self._suspected = finding
+            self._suspicion = Suspicion(
+                at_seconds, seconds, PROOF_SHARE * demand.bytes_per_second, self._refuted.get(tier, 0)
+            )
+        return finding
+
+    def _suspects_sooner(self, tier: Tier) -> bool:
+        """Whether a window as short or shorter is under examination; that goes first."""
+        order = list(Tier)
+        return self._suspected is not None and order.index(self._suspected.tier) <= order.index(tier)

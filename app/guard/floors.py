@@ -1,7 +1,7 @@
 """Floors: the least memory seen in each block of time, which short bursts do not touch."""
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 
 # A window is forgotten when nothing was read for longer than this many of its blocks.
@@ -70,12 +70,4 @@ class Floors:
     def clear(self) -> None:
         """Forget all floors and the open block."""
         self._floors.clear()
-        self._open = None
-
-    def lower(self, given_back_bytes: int) -> None:
-        """Lower all floors by what was given back at our request, so that the step down is no trend."""
-        lowered = [
-            replace(floor, resident_bytes=floor.resident_bytes - given_back_bytes) for floor in self._floors
-        ]
-        self._floors.extend(lowered)
         self._open = None

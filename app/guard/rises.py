@@ -23,7 +23,7 @@ class Demand:
     bytes_per_second: float
     parts: int
     rises: int
-    rise_share: float = 0.25
+    rise_share: float = 0.5
     resident_share: float = 0.5
     p_value: float = 0.001
 
@@ -50,8 +50,7 @@ def _parts_rise(floors: Sequence[Floor], demand: Demand) -> bool:
     levels = [median(part) for part in _parts([floor.unexplained_bytes for floor in floors], demand.parts)]
     part_seconds = (floors[-1].at_seconds - floors[0].at_seconds) / demand.parts
     least = demand.rise_share * demand.bytes_per_second * part_seconds
-    rising = [later - earlier >= least for earlier, later in pairwise(levels)]
-    return rising[-1] and sum(rising) >= demand.rises
+    return sum(later - earlier >= least for earlier, later in pairwise(levels)) >= demand.rises
 
 
 def _resident_rises(floors: Sequence[Floor], demand: Demand) -> bool:

@@ -1,0 +1,77 @@
+"""A finding under examination: does what is left after collecting and trimming go on growing?
+
+Trimming gives back more than what grew, since free memory lay in the heap before, too. So what is left after
+one trim is compared with what is left after the next: three trims at least, and growth in both intervals
+between them. Garbage is collected by then, and a step up lies in one interval only.
+"""
+
+from itertools import pairwise
+
+LEAST_INTERVALS = 2
+# Asked for in addition, after suspicions that were refuted; and added while an examination stays open.
+MORE_INTERVALS_AFTER_REFUTED, MORE_INTERVALS_WHEN_UNDECIDED = 2, 2
+# An interval's length as a share of the window.
+INTERVAL_SHARE = 0.1
+# Without the interval that grew most, the others have to reach this share of the least rate.
+REST_SHARE = 0.75
+# An interval with more than this many times the least growth is a step, unless the others keep up with it.
+STEP, KEEPING_UP_SHARE = 8, 0.25
+# What was explained and is now kept by the allocator is no growth: resident bytes have to grow by this share.
+RESIDENT_SHARE = 0.5
+# Below this share of the least rate the examination ends early.
+HOPELESS_SHARE = 0.25
+
+
+class Suspicion:
+    """Fed with a reading just after each trim, until it is proven or refuted."""
+
+    def __init__(
+        self, at_seconds: float, window_seconds: float, bytes_per_second: float, refuted: int
+    ) -> None:
+        self._interval_seconds = INTERVAL_SHARE * window_seconds
+        self._bytes_per_second = bytes_per_second
+        self._needed = LEAST_INTERVALS + min(refuted, MORE_INTERVALS_AFTER_REFUTED)
+        self._started = at_seconds
+        self._resident: list[int] = []
+        self._unexplained: list[int] = []
+        self.due_at_seconds = at_seconds
+        self.is_proven = self.is_refuted = False
+
+    def add(self, at_seconds: float, resident_bytes: int, explained_bytes: int) -> None:
+        """Take what is left after a trim."""
+        if not self._resident:
+            self._started = at_seconds
+        self._resident.append(resident_bytes)
+        self._unexplained.append(resident_bytes - explained_bytes)
+        self.due_at_seconds = at_seconds + self._interval_seconds
+        intervals = len(self._resident) - 1
+        if intervals < LEAST_INTERVALS:
+            return
+        least = self._bytes_per_second * (at_seconds - self._started) / intervals
+        self.is_proven = intervals >= self._needed and self._grew(least)
+        self.is_refuted = not self.is_proven and (
+            self._unexplained[-1] - self._unexplained[0] < HOPELESS_SHARE * least * intervals
+            or intervals >= self._needed + MORE_INTERVALS_WHEN_UNDECIDED
+        )
+
+    def may_trim(self, at_seconds: float, in_flight_bytes: int) -> bool:
+        """Whether what is in flight is too little to blur an interval's growth, or stays for too long."""
+        blur = self._bytes_per_second * self._interval_seconds / 2
+        return in_flight_bytes <= blur or at_seconds >= self.due_at_seconds + self._interval_seconds / 2
+
+    def is_forgotten(self, at_seconds: float) -> bool:
+        """Whether nobody trimmed for more than an interval after it was due."""
+        return at_seconds > self.due_at_seconds + self._interval_seconds
+
+    def _grew(self, least_bytes: float) -> bool:
+        """Whether it grew by as much in each interval, more or less, and enough in all."""
+        growths = sorted(later - earlier for earlier, later in pairwise(self._unexplained))
+        *others, largest = growths
+        rest = sum(others) / len(others)
+        resident = self._resident[-1] - min(self._resident[:2])
+        return (
+            sum(growths) >= least_bytes * len(growths)
+            and rest >= REST_SHARE * least_bytes
+            and (largest <= STEP * least_bytes or rest >= KEEPING_UP_SHARE * largest)
+            and resident >= RESIDENT_SHARE * least_bytes * len(growths)
+        )
