@@ -46,7 +46,7 @@ class Runtime:
         self.connections = ClientConnections()
         self.access = Access(settings)
         self.metrics = Metrics(settings.max_sources, self.version)
-        self.body_budget = ByteBudget(settings.max_in_flight_bytes)
+        self.body_budget = ByteBudget(settings.max_in_flight_bytes, lambda: self.guard.room_bytes)
         self._embedded = None if settings.store_url else EmbeddedStore(settings.embedded_store_limit_bytes)
         url = self._embedded.url if self._embedded else normal_url(settings.store_url or "")
         self.session = StoreSession(url, settings.store_deadline_seconds, self.metrics)

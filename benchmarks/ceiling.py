@@ -3,7 +3,7 @@
 The limit is the setting, or with `--cgroup` that of a control group around gate and store, where the kernel
 would kill them (needs root and a memory controller below /sys/fs/cgroup).
 
-    python -m benchmarks.ceiling --seconds 120 [--cgroup]
+    python -m benchmarks.ceiling --seconds 90 [--cgroup]
 """
 
 import argparse
@@ -100,10 +100,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seconds", type=float, default=120.0)
+    parser.add_argument("--seconds", type=float, default=90.0)
     parser.add_argument("--limit-mib", type=int, default=160)
     parser.add_argument("--workers", type=int, default=3)
-    parser.add_argument("--memo-bytes", type=int, default=0, help="added to each transaction, incompressible")
+    parser.add_argument("--memo-bytes", type=int, default=5000, help="incompressible, added to each")
     parser.add_argument("--cgroup", action="store_true")
     options = parser.parse_args()
     limit_bytes = options.limit_mib * MIB

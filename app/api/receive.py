@@ -49,8 +49,9 @@ async def read_json(
         Overloaded: the budget is used up.
     """
     limit = most_bytes or runtime.settings.max_body_bytes
-    _check_length(request, limit)
     budget, body = runtime.body_budget, bytearray()
+    # Known to be too much, it is refused before it takes room from those that could be finished.
+    budget.check(_checked_length(request, limit))
     inflater = _inflater(request, most_bytes or runtime.settings.max_inflated_bytes)
     try:
         async for piece in pieces(bounded(_stream(request), limit), inflater):
@@ -115,10 +116,14 @@ def _inflater(request: Request, limit: int) -> Inflater | None:
     return inflater_for(request.headers.get("content-encoding", ""), limit)
 
 
-def _check_length(request: Request, limit: int) -> None:
+def _checked_length(request: Request, limit: int) -> int:
+    """The declared length, 0 when none is."""
     length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length) > limit:
+    if not length.isdecimal():
+        return 0
+    if int(length) > limit:
         raise BodyTooLarge(f"the body has {length} bytes, {limit} are allowed: split it, or send NDJSON")
+    return int(length)
 
 
 async def _stream(request: Request) -> AsyncIterator[bytes]:

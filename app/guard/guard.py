@@ -49,6 +49,8 @@ class Guard:
     samples: deque[Sample] = field(default_factory=lambda: deque(maxlen=SAMPLES_KEPT), init=False)
     refuses_ingest: bool = field(default=False, init=False)
     """The one flag the request path reads."""
+    room_bytes: int | None = field(default=None, init=False)
+    """Bytes below the limit at the last look, None without one; what bodies under way take has to fit."""
 
     def __post_init__(self) -> None:
         self._rules = self.settings()
@@ -85,6 +87,7 @@ class Guard:
         """Compare memory with its limit and relieve it; called often: memory can fill within seconds."""
         self._follow_settings()
         before, pressure = self.level, read_pressure(self.readers)
+        self.room_bytes = pressure and max(0, pressure.limit_bytes - pressure.used_bytes)
         if pressure is None:
             return
         level = self._climb(pressure)

@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import psutil
+
 from tests.faults.gates import store_processes
 from tests.faults.wire import Connection, Reply, connected, request_bytes
 from tests.support.gate import GateProcess
@@ -114,6 +116,12 @@ class Storm:
 def store_pids(gate: GateProcess) -> list[int]:
     """The stores of a gate."""
     return [process.pid for process in store_processes(gate)]
+
+
+def resident_bytes(gate: GateProcess) -> int:
+    """Of gate and store together."""
+    processes = [psutil.Process(gate.process.pid), *store_processes(gate)]
+    return sum(int(process.memory_info().rss) for process in processes)
 
 
 def _assert_once(first: Reply, again: Reply) -> None:

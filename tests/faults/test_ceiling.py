@@ -1,33 +1,29 @@
 """The ceiling: more load than memory has room for is refused for a while, and nothing else breaks."""
 
 import asyncio
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import redis
 
-from tests.faults.storm import Storm, store_pids
-from tests.faults.wire import ask_once
+from tests.faults.storm import Storm, resident_bytes, store_pids
+from tests.faults.wire import ask_once, connected, request_bytes
 from tests.support.gate import GateProcess, gate_process
+from tests.support.payloads import Payloads, body_of
 from tests.support.processes import wait_until
 from tests.support.truth import count_entries_of
 
 MIB = 1024 * 1024
 LIMIT_BYTES = 160 * MIB
+LARGE_BODIES = 32
 MOST_SECONDS, RAGES_ON_SECONDS, RECOVERS_SECONDS = 70.0, 3.0, 30.0
 
 
-async def _accepts(gate: GateProcess, number: int) -> bool:
-    reply = await ask_once(gate.url, "POST", "/transactions", {"signature": f"after-{number}"})
-    return reply.status == 200
-
-
-async def _until_it_accepts(gate: GateProcess) -> None:
-    """Within the time a feed is promised; a refused signature is not used again, to tell them apart."""
-    async with asyncio.timeout(RECOVERS_SECONDS):
-        number = 0
-        while not await _accepts(gate, number):
-            number += 1
+async def _until_it_accepts(gate: GateProcess, body: bytes) -> None:
+    """Within the time a feed is promised."""
+    async with asyncio.timeout(RECOVERS_SECONDS), connected(gate.url, 1) as [connection]:
+        while (await connection.ask(request_bytes("POST", "/transactions", body))).status != 200:
             await asyncio.sleep(0.2)
 
 
@@ -43,6 +39,35 @@ async def _assert_balanced(gate: GateProcess, socket: Path, accepted: int) -> No
         assert left == figures["entries"] == getattr(truth, name), name
 
 
+async def _post_until(stop: asyncio.Event, url: str, body: bytes, statuses: Counter[int]) -> None:
+    async with connected(url, 1) as [connection]:
+        while not stop.is_set():
+            reply = await connection.ask(request_bytes("POST", "/transactions", body))
+            statuses[reply.status] += 1
+            if reply.status != 200:
+                reply.assert_try_again()
+                await asyncio.sleep(0.05)
+
+
+async def test_large_bodies_at_once_are_taken_as_far_as_memory_has_room() -> None:
+    """Without a bound that follows the limit they would take more than 160 MiB, and be killed for it."""
+    statuses, stop, most = Counter[int](), asyncio.Event(), 0
+    bodies = [body_of(Payloads(seed).items(400)) for seed in range(3)]
+    with gate_process(memory_limit_bytes=LIMIT_BYTES) as gate:
+        posts = [_post_until(stop, gate.url, bodies[at % 3], statuses) for at in range(LARGE_BODIES)]
+        tasks = [asyncio.create_task(post) for post in posts]
+        async with asyncio.timeout(MOST_SECONDS):
+            while statuses[503] < 3 * LARGE_BODIES:
+                most = max(most, resident_bytes(gate))
+                await asyncio.sleep(0.05)
+        stop.set()
+        await asyncio.gather(*tasks)
+        await _until_it_accepts(gate, body_of(Payloads(9).items(400)))
+        assert gate.process.poll() is None
+    assert statuses.keys() <= {200, 503}
+    assert 80 * MIB < most < LIMIT_BYTES
+
+
 @pytest.mark.slow
 async def test_load_past_the_memory_limit_gets_503_and_the_rest_is_served_and_no_law_is_broken(
     gate_folder: Path,
@@ -54,7 +79,7 @@ async def test_load_past_the_memory_limit_gets_503_and_the_rest_is_served_and_no
             while not storm.answers["refused"]:
                 await asyncio.sleep(0.1)
             await asyncio.sleep(RAGES_ON_SECONDS)
-        await _until_it_accepts(gate)
+        await _until_it_accepts(gate, b'{"signature":"after"}')
         assert gate.process.poll() is None
         assert store_pids(gate) == stores, "the store was not started again"
         assert storm.most_resident_bytes < LIMIT_BYTES

@@ -1,0 +1,34 @@
+"""The budget of bodies: what is set, and where memory has a limit, what has room below it."""
+
+import pytest
+
+from app.errors import Overloaded
+from app.ingest.body import BODY_COST, LEAST_BYTES, ByteBudget
+
+MIB = 1024 * 1024
+
+
+def test_without_a_memory_limit_the_setting_holds() -> None:
+    budget = ByteBudget(64 * MIB, lambda: None)
+    budget.take(64 * MIB)
+    with pytest.raises(Overloaded, match="already hold 67108864 of 67108864"):
+        budget.take(1)
+    budget.give_back(MIB)
+    budget.take(MIB)
+
+
+def test_with_one_bodies_may_take_what_their_processing_has_room_for() -> None:
+    room = 40 * MIB
+    budget = ByteBudget(64 * MIB, lambda: room)
+    budget.take(room // BODY_COST)
+    with pytest.raises(Overloaded):
+        budget.take(1)
+    room = 400 * MIB
+    budget.take(MIB)
+
+
+def test_little_bodies_are_read_however_little_room_there_is() -> None:
+    budget = ByteBudget(64 * MIB, lambda: 0)
+    budget.take(LEAST_BYTES)
+    with pytest.raises(Overloaded):
+        budget.check(1)
