@@ -12,7 +12,7 @@ from app.guard.diagnosis.heap import Heap
 from app.guard.diagnosis.sentence import relief, sentence
 from app.guard.diagnosis.split import Judgement
 from app.guard.diagnosis.store import judge_store
-from app.guard.diagnosis.tracing import NOT_TRACED, Reading, Traced
+from app.guard.diagnosis.tracing import NOT_TRACED, Traced
 
 MIB = 1024 * 1024
 GATE = GateFigures(0, 60 * MIB, 0, 10, 20, 40, Heap(20 * MIB, 4 * MIB), 200_000)
@@ -20,7 +20,7 @@ STORE = StoreReading(0, 30 * MIB, 25 * MIB, 20 * MIB, 100, 0, MIB)
 
 
 def traced(python_share: float) -> Traced:
-    return Traced(10, Reading(round(python_share * MIB), MIB, 0), 80.0)
+    return Traced(10, heap_bytes=MIB, large_python_bytes=round(python_share * MIB))
 
 
 def grown(growth_mib: float, **changes: Any) -> GateFigures:

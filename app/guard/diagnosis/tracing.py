@@ -5,10 +5,9 @@ times slower. It ends early when there are so many traces that reading them woul
 """
 
 import asyncio
-import sys
 import time
 import tracemalloc
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import PurePath
@@ -16,23 +15,24 @@ from typing import NamedTuple
 
 from app.guard.diagnosis.document import Allocation
 from app.guard.diagnosis.heap import Heap
+from app.trend import theil_sen
 
 LEAST_SECONDS, MOST_SECONDS = 6.0, 60.0
 # Traced for as long as it takes so much to leak.
-ENOUGH_BYTES = 256 * 1024
+ENOUGH_BYTES = 1024 * 1024
 READ_SECONDS = 0.1
-# Of tracemalloc's own tables: 60 bytes a trace, and reading one takes a microsecond or two.
+# Of tracemalloc's own tables: 60 bytes a trace, and looking at one takes a microsecond or two.
 TABLE_BYTES = 1024 * 1024
+# The first when what comes and goes has been traced once.
+LOOKS = 5
 # CPython's allocator serves up to this size, `malloc` what is larger.
 SMALL_BYTES = 512
 USUAL_SMALL_BYTES = 80.0
-# Less than this within the trace is noise.
-LEAST_HEAP_BYTES = 64 * 1024
+# Less than this while tracing is noise.
+LEAST_HEAP_BYTES = 128 * 1024
+FLOORS = 40
 TOP_PLACES = 10
 SHOWN_PATH_PARTS = 3
-
-# The first after a third of the time, when what comes and goes has been traced once.
-SNAPSHOTS = 3
 
 Place = tuple[str, int]
 
@@ -43,37 +43,43 @@ class Held(NamedTuple):
     bytes: int
     objects: int
 
+    @property
+    def is_large(self) -> bool:
+        """Whether its objects lie in the heap of `malloc`."""
+        return self.bytes > SMALL_BYTES * max(1, self.objects)
+
 
 NOTHING = Held(0, 0)
 
+Look = dict[Place, Held]
 
-class Reading(NamedTuple):
-    """Bytes held by traced objects, bytes of `malloc` in use without the tables, small blocks in use."""
 
-    python_bytes: int
-    heap_bytes: int
-    blocks: int
+class HeapReading(NamedTuple):
+    """Bytes of `malloc` in use at a moment, without tracemalloc's tables."""
+
+    at_seconds: float
+    used_bytes: int
 
 
 @dataclass(frozen=True)
 class Traced:
-    """What grew while tracing, from its middle to its end, and where the growth was allocated."""
+    """What grew from the first look to the last: the heap, the large Python objects in it, and all places."""
 
-    seconds: float
-    growth: Reading
-    mean_small_bytes: float
+    seconds: float = 0.0
+    heap_bytes: int = 0
+    large_python_bytes: int = 0
+    mean_small_bytes: float = USUAL_SMALL_BYTES
     places: list[Allocation] = field(default_factory=list)
 
     @property
     def python_share_of_heap(self) -> float | None:
-        """How much of what grew in `malloc` belongs to large Python objects; None when too little grew."""
-        if self.growth.heap_bytes < LEAST_HEAP_BYTES:
+        """How much of what grew in `malloc` belongs to Python objects; None when too little grew."""
+        if self.heap_bytes < LEAST_HEAP_BYTES:
             return None
-        large = self.growth.python_bytes - self.growth.blocks * self.mean_small_bytes
-        return min(1.0, max(0.0, large / self.growth.heap_bytes))
+        return min(1.0, self.large_python_bytes / self.heap_bytes)
 
 
-NOT_TRACED = Traced(0.0, Reading(0, 0, 0), USUAL_SMALL_BYTES)
+NOT_TRACED = Traced()
 
 
 def seconds_for(slope_bytes_per_hour: float) -> float:
@@ -87,76 +93,87 @@ async def trace(seconds: float, heap: Callable[[], Heap] | None) -> Traced:
     if tracemalloc.is_tracing():
         return NOT_TRACED
     began = time.monotonic()
-    readings: list[Reading] = []
     snapshots: list[tracemalloc.Snapshot] = []
+    readings: list[HeapReading] = []
+    spent = 0
     tracemalloc.start(1)
     try:
-        for number in range(1, SNAPSHOTS + 1):
-            readings += await _watch(seconds / SNAPSHOTS, heap, number * TABLE_BYTES // SNAPSHOTS)
+        await _watch(seconds / LOOKS, heap, TABLE_BYTES // LOOKS, spent)
+        snapshots.append(tracemalloc.take_snapshot())
+        for number in range(2, LOOKS + 1):
+            readings += await _watch(seconds / LOOKS, heap, number * TABLE_BYTES // LOOKS, spent)
+            before = _used_bytes(heap)
             snapshots.append(tracemalloc.take_snapshot())
+            spent += _used_bytes(heap) - before
     finally:
         tracemalloc.stop()
     took = time.monotonic() - began
-    return await asyncio.to_thread(_evaluate, took, readings, snapshots)
+    return await asyncio.to_thread(_traced, took, snapshots, readings)
 
 
-async def _watch(seconds: float, heap: Callable[[], Heap] | None, table_bytes: int) -> list[Reading]:
-    readings = [_read(heap)]
+async def _watch(
+    seconds: float, heap: Callable[[], Heap] | None, table_bytes: int, spent_bytes: int
+) -> list[HeapReading]:
+    """Read the heap for so long, without what the snapshots take of it."""
+    readings: list[HeapReading] = []
     ends = time.monotonic() + seconds
     while True:
         await asyncio.sleep(READ_SECONDS)
-        readings.append(_read(heap))
-        if time.monotonic() >= ends or tracemalloc.get_tracemalloc_memory() >= table_bytes:
+        now = time.monotonic()
+        readings.append(HeapReading(now, _used_bytes(heap) - spent_bytes))
+        if now >= ends or tracemalloc.get_tracemalloc_memory() >= table_bytes:
             return readings
 
 
-def _read(heap: Callable[[], Heap] | None) -> Reading:
-    used = heap().used_bytes - tracemalloc.get_tracemalloc_memory() if heap else 0
-    return Reading(tracemalloc.get_traced_memory()[0], used, sys.getallocatedblocks())
+def _used_bytes(heap: Callable[[], Heap] | None) -> int:
+    return heap().used_bytes - tracemalloc.get_tracemalloc_memory() if heap else 0
 
 
-def _evaluate(
-    seconds: float, readings: Sequence[Reading], snapshots: Sequence[tracemalloc.Snapshot]
+def _traced(
+    seconds: float, snapshots: Sequence[tracemalloc.Snapshot], readings: Sequence[HeapReading]
 ) -> Traced:
-    held = [_by_place(snapshot) for snapshot in snapshots]
-    return Traced(seconds, _growth(readings), _mean_small_bytes(held[-1]), _growing(held))
-
-
-def _growing(held: Sequence[dict[Place, Held]]) -> list[Allocation]:
-    """The places that hold more at each look; what was in flight at one of them does not."""
-    steps = {place: min(_steps(place, held)) for place in held[-1]}
-    most = sorted((place for place, least in steps.items() if least > 0), key=lambda place: -steps[place])
-    return [_allocation(place, held[0].get(place, NOTHING), held[-1][place]) for place in most[:TOP_PLACES]]
-
-
-def _steps(place: Place, held: Sequence[dict[Place, Held]]) -> list[int]:
-    sizes = [one.get(place, NOTHING).bytes for one in held]
-    return [later - now for now, later in pairwise(sizes)]
-
-
-def _allocation(place: Place, before: Held, now: Held) -> Allocation:
-    return Allocation(place=_shown(place), bytes=now.bytes - before.bytes, count=now.objects - before.objects)
-
-
-def _growth(readings: Sequence[Reading]) -> Reading:
-    """From the floor of the middle third to that of the last: what comes and goes is in neither."""
-    third = max(1, len(readings) // 3)
-    middle, end = _floor(readings[-2 * third : -third] or readings[:1]), _floor(readings[-third:])
-    return Reading(
-        end.python_bytes - middle.python_bytes, end.heap_bytes - middle.heap_bytes, end.blocks - middle.blocks
+    looks = [_by_place(snapshot) for snapshot in snapshots]
+    grown = {place: _growth(place, looks) for place in looks[-1] if _grows(place, looks)}
+    most = sorted(grown, key=lambda place: -grown[place].bytes)[:TOP_PLACES]
+    return Traced(
+        seconds,
+        _heap_growth(readings),
+        sum(one.bytes for one in grown.values() if one.is_large),
+        _mean_small_bytes(looks[-1]),
+        [_allocation(place, grown[place]) for place in most],
     )
 
 
-def _floor(readings: Sequence[Reading]) -> Reading:
-    return Reading(
-        min(reading.python_bytes for reading in readings),
-        min(reading.heap_bytes for reading in readings),
-        min(reading.blocks for reading in readings),
-    )
+def _allocation(place: Place, held: Held) -> Allocation:
+    return Allocation(place=_shown(place), bytes=held.bytes, count=held.objects)
 
 
-def _by_place(snapshot: tracemalloc.Snapshot) -> dict[Place, Held]:
-    held: dict[Place, Held] = {}
+def _grows(place: Place, looks: Sequence[Look]) -> bool:
+    """Never less than at the look before, and more at least twice: what was in flight at a look is not so."""
+    sizes = [look.get(place, NOTHING).bytes for look in looks]
+    steps = [later - now for now, later in pairwise(sizes)]
+    return min(steps) >= 0 and sum(step > 0 for step in steps) > 1
+
+
+def _growth(place: Place, looks: Sequence[Look]) -> Held:
+    before, now = looks[0].get(place, NOTHING), looks[-1][place]
+    return Held(now.bytes - before.bytes, now.objects - before.objects)
+
+
+def _heap_growth(readings: Sequence[HeapReading]) -> int:
+    """By the trend of its floors, which requests that come and go do not touch."""
+    size = max(1, len(readings) // FLOORS)
+    floors = [
+        min(readings[at : at + size], key=lambda reading: reading.used_bytes)
+        for at in range(0, len(readings), size)
+    ]
+    if len(floors) < 2:  # noqa: PLR2004 - one floor has no trend
+        return 0
+    return round(theil_sen(floors).value * (readings[-1].at_seconds - readings[0].at_seconds))
+
+
+def _by_place(snapshot: tracemalloc.Snapshot) -> Look:
+    held: Look = {}
     for one in snapshot.traces:
         frame = one.traceback[0]
         place = (frame.filename, frame.lineno)
@@ -167,8 +184,8 @@ def _by_place(snapshot: tracemalloc.Snapshot) -> dict[Place, Held]:
     return held
 
 
-def _mean_small_bytes(held: Mapping[Place, Held]) -> float:
-    small = [one for one in held.values() if one.bytes <= SMALL_BYTES * one.objects]
+def _mean_small_bytes(held: Look) -> float:
+    small = [one for one in held.values() if not one.is_large]
     return sum(one.bytes for one in small) / sum(one.objects for one in small) if small else USUAL_SMALL_BYTES
 
 
