@@ -10,11 +10,12 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
-from types import FrameType
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
@@ -23,6 +24,7 @@ DEPLOY = ROOT / "deploy"
 START_SECONDS = 30
 STOP_SECONDS = 15
 TAIL_LINES = 15
+MAX_PORT = 65535
 NO_PROXY = build_opener(ProxyHandler({}))
 
 
@@ -60,7 +62,7 @@ class Part:
         try:
             with NO_PROXY.open(f"{self.url}{self.ready}", timeout=2) as answer:
                 return bool(answer.status == 200)  # noqa: PLR2004  OK
-        except (URLError, OSError):
+        except (URLError, OSError, HTTPException):
             return False
 
     def has_ended(self) -> bool:
@@ -79,57 +81,65 @@ class Part:
             self.process.wait()
 
 
-class Stopped(Exception):
-    """Somebody asked the stack to stop."""
+class Stack:
+    """The parts, started and stopped together; a signal is only noted: nothing is left half started."""
+
+    def __init__(self) -> None:
+        self._asked_to_stop = threading.Event()
+        self._parts: list[Part] = []
+
+    def run(self, folder: Path) -> int:
+        """Start everything, say where it is, wait; 1 when a part does not come up or ends by itself."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda *_: self._asked_to_stop.set())
+        try:
+            self._parts = _parts(folder)
+            return self._start() or self._wait()
+        except ValueError as error:
+            print(f"tidegate: {error}", file=sys.stderr)
+            return 1
+        finally:
+            for part in reversed(self._parts):
+                part.stop()
+
+    def _start(self) -> int:
+        for part in self._parts:
+            # Before it starts: afterwards nobody could tell whose answer it is.
+            if part.is_ready():
+                print(f"{part.url} is taken already; set STACK_{part.name.upper()}_PORT.", file=sys.stderr)
+                return 1
+            if not self._asked_to_stop.is_set():
+                part.start()
+        for part in self._parts:
+            if not self._is_up(part) and not self._asked_to_stop.is_set():
+                return _failed(part, "did not come up")
+        if not self._asked_to_stop.is_set():
+            places = (f"  {part.name:<13} {part.url}" for part in self._parts)
+            print("\n".join(["The stack is up:", *places, _HINT]), flush=True)
+        return 0
+
+    def _is_up(self, part: Part) -> bool:
+        ends = time.monotonic() + START_SECONDS
+        while time.monotonic() < ends and not part.has_ended() and not self._asked_to_stop.is_set():
+            if part.is_ready():
+                # The answer may be another's, who had the port first.
+                return not part.has_ended()
+            time.sleep(0.1)
+        return False
+
+    def _wait(self) -> int:
+        while not self._asked_to_stop.wait(1):
+            for part in self._parts:
+                if part.has_ended():
+                    return _failed(part, "has ended")
+        print("\nStopping.", flush=True)
+        return 0
 
 
 def main() -> int:
-    """Start everything, say where it is, wait; 1 when a part does not come up or ends by itself."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)
-    folder = Path(tempfile.mkdtemp(prefix="tidegate-stack-"))
-    parts = _parts(folder)
-    try:
-        return _run(parts)
-    except Stopped:
-        print("\nStopping.", flush=True)
-        return 0
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
-        for part in reversed(parts):
-            part.stop()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _run(parts: Sequence[Part]) -> int:
-    for part in parts:
-        # Before it starts: afterwards nobody could tell whose answer it is.
-        if part.is_ready():
-            print(f"{part.url} is taken already; set STACK_{part.name.upper()}_PORT.", file=sys.stderr)
-            return 1
-        part.start()
-    for part in parts:
-        if not _await(part):
-            return _failed(part, "did not come up")
-    print(
-        "\n".join(["The stack is up:", *(f"  {part.name:<13} {part.url}" for part in parts), _HINT]),
-        flush=True,
-    )
-    while True:
-        for part in parts:
-            if part.has_ended():
-                return _failed(part, "has ended")
-        time.sleep(1)
-
-
-def _await(part: Part) -> bool:
-    ends = time.monotonic() + START_SECONDS
-    while time.monotonic() < ends and not part.has_ended():
-        if part.is_ready():
-            return True
-        time.sleep(0.1)
-    return False
+    """Run the stack in a temporary folder."""
+    with tempfile.TemporaryDirectory(prefix="tidegate-stack-", ignore_cleanup_errors=True) as folder:
+        return Stack().run(Path(folder))
 
 
 def _failed(part: Part, how: str) -> int:
@@ -139,10 +149,8 @@ def _failed(part: Part, how: str) -> int:
 
 
 def _parts(folder: Path) -> list[Part]:
-    urls = {
-        name: f"http://127.0.0.1:{os.environ.get(f'STACK_{name.upper()}_PORT', port)}"
-        for name, port in (("gate", 8000), ("prometheus", 9090), ("alertmanager", 9093))
-    }
+    ports = (("gate", 8000), ("prometheus", 9090), ("alertmanager", 9093))
+    urls = {name: f"http://127.0.0.1:{_port(f'STACK_{name.upper()}_PORT', port)}" for name, port in ports}
     _write_prometheus(folder, urls)
     _write_alertmanager(folder, urls["gate"])
     gate = [
@@ -173,6 +181,13 @@ def _parts(folder: Path) -> list[Part]:
     ]
 
 
+def _port(variable: str, default: int) -> int:
+    given = os.environ.get(variable, str(default))
+    if not given.isdecimal() or not 0 < int(given) <= MAX_PORT:
+        raise ValueError(f"{variable}={given}: must be a port from 1 to {MAX_PORT}")
+    return int(given)
+
+
 def _write_prometheus(folder: Path, urls: dict[str, str]) -> None:
     shutil.copy(DEPLOY / "prometheus" / "prometheus.yml", folder)
     shutil.copytree(DEPLOY / "prometheus" / "rules", folder / "rules")
@@ -186,8 +201,18 @@ def _write_alertmanager(folder: Path, gate_url: str) -> None:
     text = (DEPLOY / "alertmanager" / "alertmanager.yml").read_text()
     (folder / "alertmanager.yml").write_text(text.replace("http://gate:8000", gate_url))
     (folder / "secrets").mkdir(mode=0o700)
-    tokens = os.environ.get("TIDEGATE_ADMIN_TOKENS") or "none is needed"
-    (folder / "secrets" / "tidegate_token").write_text(tokens.split(",")[0].strip())
+    (folder / "secrets" / "tidegate_token").write_text(_admin_token())
+
+
+def _admin_token() -> str:
+    """The first one the gate takes; without any it takes whatever Alertmanager sends."""
+    file = os.environ.get("TIDEGATE_ADMIN_TOKENS_FILE")
+    if not file:
+        return os.environ.get("TIDEGATE_ADMIN_TOKENS", "").split(",")[0].strip() or "none is needed"
+    try:
+        return Path(file).read_text().split()[0]
+    except (OSError, IndexError) as error:
+        raise ValueError(f"TIDEGATE_ADMIN_TOKENS_FILE: no token can be read from {file}: {error}") from None
 
 
 def _program(*names: str) -> str:
@@ -196,11 +221,7 @@ def _program(*names: str) -> str:
         found = shutil.which(name, path=path)
         if found:
             return found
-    raise SystemExit(f"{names[0]} is not installed; run scripts/system-packages as root, or see its list")
-
-
-def _stop(_: int, __: FrameType | None) -> None:
-    raise Stopped
+    raise ValueError(f"{names[0]} is not installed; run scripts/system-packages as root, or see its list")
 
 
 _HINT = (

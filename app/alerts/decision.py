@@ -19,6 +19,10 @@ class Action(StrEnum):
     INVALID = "invalid"
 
 
+# What Grafana makes of a rule it could not evaluate; all labels of the rule are on it.
+WITHOUT_DATA = frozenset({"DatasourceNoData", "DatasourceError"})
+
+
 class Decision(NamedTuple):
     """What becomes of an alert and why; `order` is there when a cleanup is to be run."""
 
@@ -33,6 +37,8 @@ def decide(alert: Alert | InvalidAlert, cooldown: Cooldown) -> Decision:
         return Decision(Action.INVALID, str(alert))
     if alert.status == "resolved":
         return Decision(Action.RESOLVED, "noted")
+    if alert.name in WITHOUT_DATA:
+        return Decision(Action.IGNORED, "that a rule had no data is no reason for a cleanup")
     if not alert.asks_for_cleanup:
         return Decision(Action.IGNORED, 'it has no label action="cleanup"')
     return _decide_on_cleanup(alert, cooldown)

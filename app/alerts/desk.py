@@ -114,6 +114,8 @@ class AlertDesk:
             with suppress(TimeoutError):
                 async with asyncio.timeout(RETRY_SECONDS):
                     await self._stopping.wait()
+        # Whether it was done or given up, nothing is tried any more.
+        self._up.set(1)
 
     async def _attempt(self, order: Order) -> bool:
         try:

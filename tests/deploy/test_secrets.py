@@ -1,3 +1,4 @@
+import json
 import shutil
 import stat
 import subprocess
@@ -71,7 +72,9 @@ def test_users_may_do_nothing_else(store: StoreServer, secrets: Path) -> None:
     login, _, _ = url_of_gate(store, secrets).removeprefix("unix://").rpartition("@")
     user, _, password = login.partition(":")
     path = store.url.removeprefix("unix://").partition("?")[0]
-    exporter = (secrets / "exporter_password").read_text().strip()
+    # The form redis_exporter reads: a map of addresses, users included, to passwords.
+    [(address, exporter)] = json.loads((secrets / "exporter_password").read_text()).items()
+    assert address == "redis://exporter@store:6379"
     with redis.Redis(unix_socket_path=path, username=user, password=password) as gate:
         for command in (
             ("FLUSHALL",),
@@ -85,6 +88,9 @@ def test_users_may_do_nothing_else(store: StoreServer, secrets: Path) -> None:
         assert reader.info("memory")["used_memory"] > 0
         with pytest.raises(redis.exceptions.NoPermissionError):
             reader.execute_command("GET", "tidegate:x")
+    operator = (secrets / "operator_password").read_text().strip()
+    with redis.Redis(unix_socket_path=path, username="operator", password=operator) as human:
+        assert human.config_get("maxmemory") == {"maxmemory": "0"}
     with redis.Redis(unix_socket_path=path) as nobody, pytest.raises(redis.exceptions.AuthenticationError):
         nobody.ping()
 
