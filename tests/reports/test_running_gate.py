@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
-from app.runtime import Runtime
 from app.settings import Settings
 from tests.api.calls import open_api, until
 from tests.conftest import MakeSettings
+from tests.reports.conftest import PATIENT_SECONDS
 from tests.support.gate import GateProcess, api_client, gate_process, running, tidegate_command
 from tests.support.servers import StoreServer, valkey_server
 
@@ -111,8 +111,11 @@ async def test_while_the_store_is_down_a_report_is_503_and_comes_back_with_it() 
             await until(is_back, 10)
 
 
-async def test_more_reports_at_once_than_can_wait_are_503(runtime: Runtime) -> None:
-    async with api_client(runtime) as client:
+async def test_more_reports_at_once_than_can_wait_are_503(
+    valkey: StoreServer, settings_for: MakeSettings
+) -> None:
+    settings = settings_for(valkey, store_deadline_seconds=PATIENT_SECONDS)
+    async with running(settings) as runtime, api_client(runtime) as client:
         answers = await asyncio.gather(*(client.get("/reports/daily") for _ in range(40)))
     assert {answer.status_code for answer in answers} == {200, 503}
 
