@@ -127,7 +127,7 @@ def _graph(axes: Axes, panel: dict[str, Any], series: list[Series], sheet: Sheet
         axes.plot(times, [value * factor for value in values], style, color=colour, lw=1.2, label=one.name)
     _decorate(axes, panel, sheet, factor, suffix)
     if shown:
-        columns = 4 if axes.get_position().width > WIDE else 2
+        columns = 5 if axes.get_position().width > WIDE else 2
         axes.legend(
             loc="upper left",
             bbox_to_anchor=(-0.02, -0.12),
@@ -193,13 +193,14 @@ def _figure(axes: Axes, panel: dict[str, Any], series: list[Series], sheet: Shee
     points = series[0].points if series else []
     for place, (name, at) in enumerate(sheet.moments.items()):
         known = [value for when, value in points if when <= at]
-        text, colour = _said(panel, known[-1] if known else None)
+        text, colour = said(panel, known[-1] if known else None)
         across = (place + 0.5) / len(sheet.moments)
-        axes.text(across, 0.62, text, ha="center", va="center", fontsize=8.5, weight="bold", color=colour)
+        axes.text(across, 0.62, text, ha="center", va="center", fontsize=7, weight="bold", color=colour)
         axes.text(across, 0.18, name, ha="center", va="center", fontsize=7, color="#666666")
 
 
-def _said(panel: dict[str, Any], value: float | None) -> tuple[str, str]:
+def said(panel: dict[str, Any], value: float | None) -> tuple[str, str]:
+    """What the dashboard writes for a value, and the colour it gives it."""
     defaults = panel["fieldConfig"]["defaults"]
     if value is None:
         return defaults.get("noValue", "-"), COLOURS["text"]

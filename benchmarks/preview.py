@@ -1,20 +1,25 @@
 """Draw what the Overview shows before, during and after an emergency cleanup.
 
-A real gate under a constant load of three feeds, and a real Prometheus; then a burst takes memory past the
-soft limit, upon which the gate cleans up by itself. The pictures are drawn from Prometheus' answers to the
-panels' queries; they are previews of the data, not of Grafana.
+A real gate under a constant load of three feeds, and a real Prometheus; then a burst of large transactions
+takes memory past the soft limit, upon which the gate cleans up by itself. The pictures are drawn from
+Prometheus' answers to the panels' queries; they are previews of the data, not of Grafana.
 """
 
 import argparse
 import asyncio
+import base64
 import dataclasses
 import math
+import os
 import tempfile
 import time
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
+
+import httpx
 
 from benchmarks.contact_sheet import Series, Sheet, draw
 from benchmarks.load import load
@@ -32,6 +37,7 @@ TITLE = (
     "A preview of the data, drawn from a live Prometheus; not a picture of Grafana.   "
     "Grey: a burst.   Dotted: emergency cleanups."
 )
+LARGE_BYTES, LARGE_RATE, BATCH_ITEMS = 12_000, 220, 20
 # Annotations closer than this are of one cleanup.
 SAME_SECONDS = 5
 # The rows that the picture of the README ends before.
@@ -41,8 +47,8 @@ SETTINGS = {
     "leak_warmup_seconds": 60,
     "transaction_retention_seconds": 60,
     "observation_retention_seconds": 60,
-    "emergency_transaction_retention_seconds": 15,
-    "emergency_observation_retention_seconds": 15,
+    "emergency_transaction_retention_seconds": 8,
+    "emergency_observation_retention_seconds": 8,
     "cleanup_interval_seconds": 10,
 }
 
@@ -64,11 +70,20 @@ async def _play(url: str, arguments: argparse.Namespace) -> Times:
         begins = time.time()
         await asyncio.sleep(arguments.before)
         burst = time.time()
-        async with load(url, arguments.burst_rate, seed=2):
-            await asyncio.sleep(arguments.burst)
+        await _burst(url, burst + arguments.burst)
         calm = time.time()
         await asyncio.sleep(arguments.after)
         return Times(begins, burst, calm, time.time())
+
+
+async def _burst(url: str, until: float) -> None:
+    """Transactions that hardly compress, some two hundred a second."""
+    async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as client:
+        while time.time() < until:
+            payloads = (base64.b64encode(os.urandom(LARGE_BYTES)).decode() for _ in range(BATCH_ITEMS))
+            items = [{"signature": uuid4().hex, "payload": payload} for payload in payloads]
+            await client.post("/transactions", params={"source": "backfill"}, json=items)
+            await asyncio.sleep(BATCH_ITEMS / LARGE_RATE)
 
 
 def _legend(template: str, labels: dict[str, str]) -> str:
@@ -118,13 +133,12 @@ def _top(sheet: Sheet) -> Sheet:
 def main() -> None:
     """Run, and write the two pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rate", type=float, default=150, help="transactions a second, from each of 3 feeds")
-    parser.add_argument("--burst-rate", type=float, default=450, help="in addition, during the burst")
+    parser.add_argument("--rate", type=float, default=200, help="transactions a second, from each of 3 feeds")
     parser.add_argument("--fill", type=float, default=75, help="seconds until the maps are full")
     parser.add_argument("--before", type=float, default=45)
-    parser.add_argument("--burst", type=float, default=20)
+    parser.add_argument("--burst", type=float, default=16)
     parser.add_argument("--after", type=float, default=75)
-    parser.add_argument("--limit-mib", type=int, default=170)
+    parser.add_argument("--limit-mib", type=int, default=150)
     parser.add_argument("--folder", type=Path, default=IMAGES)
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)

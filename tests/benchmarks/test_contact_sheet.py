@@ -1,0 +1,59 @@
+"""The picture of a dashboard's data: values read as in the dashboard, every panel drawn."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.contact_sheet import COLOURS, Series, Sheet, draw, said
+from benchmarks.units import in_unit
+from tests.grafana.boards import FOLDER, panels, read
+
+OVERVIEW = read(FOLDER / "overview.json")
+PNG = b"\x89PNG\r\n"
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (0.9, "percentunit", "90 %"),
+        (0.25, "s", "250 ms"),
+        (2.5, "s", "2.5 s"),
+        (3 * 2**20, "bytes", "3 MiB"),
+        (1500, "cps", "1.5 k/s"),
+        (0, "none", "0"),
+    ],
+)
+def test_values_are_written_in_the_unit_of_the_panel(value: float, unit: str, text: str) -> None:
+    assert in_unit(value, unit) == text
+
+
+@pytest.mark.parametrize(
+    ("title", "value", "text", "colour"),
+    [
+        ("Store", 0, "DOWN", "red"),
+        ("Store", 1, "up", "green"),
+        ("Alerts firing", 2, "2", "orange"),
+        ("Failing", 0.0005, "0.05 %", "green"),
+        ("Failing", 0.002, "0.2 %", "orange"),
+        ("Failing", 0.5, "50 %", "red"),
+        ("Failing", None, "no traffic", "text"),
+    ],
+)
+def test_single_values_have_the_words_and_colours_of_the_dashboard(
+    title: str, value: float | None, text: str, colour: str
+) -> None:
+    panel = next(one for one in panels(OVERVIEW) if one["title"] == title)
+    assert said(panel, value) == (text, COLOURS[colour])
+
+
+def test_every_panel_is_drawn_with_and_without_data(tmp_path: Path) -> None:
+    course = [(float(at), at % 3 / 2) for at in range(20)]
+    filled = [
+        [Series(target["legendFormat"], course) for target in panel.get("targets", [])]
+        for panel in OVERVIEW["panels"]
+    ]
+    for name, series in (("filled.png", filled), ("empty.png", [[] for _ in filled])):
+        both = list(zip(OVERVIEW["panels"], series, strict=True))
+        draw(Sheet("title", both, {"before": 5, "after": 19}, (6, 9), [8]), tmp_path / name)
+        assert (tmp_path / name).read_bytes().startswith(PNG)
+    assert (tmp_path / "filled.png").stat().st_size > (tmp_path / "empty.png").stat().st_size
