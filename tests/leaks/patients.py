@@ -47,10 +47,11 @@ class Patient:
         return self.gate.process.poll() is None
 
     def detections(self) -> list[Detection]:
-        """What `GET /memory` shows, newest first."""
-        with self.gate.client() as client:
+        """What `GET /memory` shows, newest first; none if the gate just dropped this connection."""
+        with self.gate.client() as client, suppress(httpx.TransportError):
             self.metrics = client.get("/metrics").text
             return list(client.get("/memory").json()["detections"])
+        return []
 
     def await_detection(self) -> Detection:
         """The first one; the gate is ended then."""
