@@ -130,7 +130,8 @@ class Settings(BaseSettings):
     max_in_flight_bytes: int = Field(
         64 * MIB,
         ge=1 * MIB,
-        description="Bodies being read or answered at once, bytes after inflation; past it 503.",
+        description="Bodies being read or answered at once, bytes after inflation; past it 503. "
+        "With a memory limit no more than a quarter of the room below it.",
     )
     max_connections: int = Field(2048, ge=1, description="Open connections; past it 503 and closed.")
     max_header_bytes: int = Field(
