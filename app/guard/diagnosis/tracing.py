@@ -34,6 +34,8 @@ FLOORS = 40
 TOP_PLACES = 10
 SHOWN_PATH_PARTS = 3
 
+_OUR_OWN = frozenset({tracemalloc.__file__, __file__})
+
 Place = tuple[str, int]
 
 
@@ -177,7 +179,7 @@ def _by_place(snapshot: tracemalloc.Snapshot) -> Look:
     for one in snapshot.traces:
         frame = one.traceback[0]
         place = (frame.filename, frame.lineno)
-        if frame.filename == tracemalloc.__file__:
+        if frame.filename in _OUR_OWN:
             continue
         size, count = held.get(place, NOTHING)
         held[place] = Held(size + one.size, count + 1)
