@@ -3,12 +3,14 @@
 It compares floors, what is left when the process is at rest, less what maps, connections and requests in
 flight explain. All lengths follow from the leak window W (300 s by default):
 
-| window | block | reaches back | finds |
+| window | block | reaches back | suspects |
 |---|---|---|---|
 | rule | W/10 (30 s) | W (5 min) | the growth in W that counts as a leak (50 MiB) |
-| fast | W/10 (30 s) | 3 W (15 min) | 0.3 of that rate (180 MiB/h) |
-| slow | 2 W/5 (2 min) | 24 W (2 h) | 0.6 of the slow leak's rate (6 MiB/h) |
+| fast | W/10 (30 s) | 3 W (15 min) | 0.2 of that rate (120 MiB/h) |
+| slow | 2 W/5 (2 min) | 24 W (2 h) | 0.5 of the slow leak's rate (5 MiB/h) |
 | daily | 3 W (15 min) | 288 W (24 h) | 0.1 of the slow leak's rate (1 MiB/h); for reports only |
+
+What a window suspects is examined by trims a tenth of the window apart (`suspicion`) before it is proven.
 
 A block has at least two samples: with a short W and a long sample interval all windows stretch.
 """
@@ -24,9 +26,10 @@ RULE_BLOCKS = 10
 FAST_BLOCKS = 30
 SLOW_POINT_BLOCKS, SLOW_POINTS = 4, 60
 DAILY_POINT_BLOCKS, DAILY_POINTS = 30, 96
-FAST_SHARE, SLOW_SHARE, DAILY_SHARE = 0.2, 0.5, 0.1
+# The least slopes: shares of the rule's rate, and of the slow leak's.
+RULE_SHARE, FAST_SHARE, SLOW_SHARE, DAILY_SHARE = 0.5, 0.2, 0.5, 0.1
 # What is left after trims has to grow faster than the least slope that makes it suspicious.
-PROOF_SHARE = 1.2
+PROOF_SHARE = 1.4
 # A window that found a rise is asked again after this share of its length.
 QUIET_SHARE = 0.25
 
@@ -99,7 +102,7 @@ class Detector:
         rebuild = rules.block_seconds != self._rules.block_seconds
         self._rules = rules
         if rebuild:
-            self._build()
+            self.restart()
 
     @property
     def is_suspicious(self) -> bool:
@@ -154,15 +157,15 @@ class Detector:
     def confirm(self, at_seconds: float, resident_bytes: int, explained_bytes: int, finding: Finding) -> bool:
         """Whether a finding is proven by this reading, the first after collecting and trimming.
 
-        It takes three: while `is_suspicious`, `tick` returns the finding again when the next one is due.
+        It takes three at least: while `is_suspicious`, `tick` returns the finding when the next one is due.
         """
         if self._suspicion is None or self._suspected != finding:
             return False
         self._suspicion.add(at_seconds, resident_bytes, explained_bytes)
-        proven = self._suspicion.is_proven
-        if proven or self._suspicion.is_refuted:
+        proven, refuted = self._suspicion.is_proven, self._suspicion.is_refuted
+        if proven or refuted:
             self._suspicion = self._suspected = None
-            self._refuted[finding.tier] = self._refuted.get(finding.tier, 0) + 1
+            self._refuted[finding.tier] = self._refuted.get(finding.tier, 0) + 1 if refuted else 0
             self._quiet_until[finding.tier] = at_seconds + QUIET_SHARE * finding.window_seconds
         return proven
 
@@ -177,31 +180,35 @@ class Detector:
             self.is_warm = True
             self.restart()
 
-    def _rule(self, at_seconds: float) -> Finding | None:
+    def _rule(self, at_seconds: float) -> None:
         floors = self._short.last(RULE_BLOCKS + 1)
-        rules = self._rules
-        if len(floors) <= RULE_BLOCKS or self.growth_bytes < rules.leak_growth_bytes:
-            return None
-        rate = rules.leak_growth_bytes / rules.leak_window_seconds
-        return self._judge(Tier.RULE, at_seconds, floors, Demand(0.5 * rate, parts=5, rises=4))
+        if len(floors) > RULE_BLOCKS and self.growth_bytes >= self._rules.leak_growth_bytes:
+            demand = Demand(RULE_SHARE * self._rule_rate, parts=5, rises=4)
+            self._judge(Tier.RULE, at_seconds, floors, demand)
 
-    def _fast(self, at_seconds: float) -> Finding | None:
-        if not self._short.is_full:
-            return None
-        rate = FAST_SHARE * self._rules.leak_growth_bytes / self._rules.leak_window_seconds
-        return self._judge(Tier.FAST, at_seconds, self._short.last(FAST_BLOCKS + 1), Demand(rate, 6, 4))
+    def _fast(self, at_seconds: float) -> None:
+        if self._short.is_full:
+            demand = Demand(FAST_SHARE * self._rule_rate, parts=6, rises=4)
+            self._judge(Tier.FAST, at_seconds, self._short.last(FAST_BLOCKS + 1), demand)
 
-    def _slowly(self, at_seconds: float) -> Finding | None:
-        if not self._slow.is_full:
-            return None
-        rate = SLOW_SHARE * self._rules.slow_leak_bytes_per_hour / SECONDS_AN_HOUR
-        return self._judge(Tier.SLOW, at_seconds, self._slow.last(SLOW_POINTS), Demand(rate, 6, 4))
+    def _slowly(self, at_seconds: float) -> None:
+        if self._slow.is_full:
+            demand = Demand(SLOW_SHARE * self._slow_rate, parts=6, rises=4)
+            self._judge(Tier.SLOW, at_seconds, self._slow.last(SLOW_POINTS), demand)
 
     def _over_a_day(self, at_seconds: float) -> Finding | None:
         if not self._daily.is_full:
             return None
-        rate = DAILY_SHARE * self._rules.slow_leak_bytes_per_hour / SECONDS_AN_HOUR
-        return self._judge(Tier.DAILY, at_seconds, self._daily.last(DAILY_POINTS), Demand(rate, 6, 4))
+        demand = Demand(DAILY_SHARE * self._slow_rate, parts=6, rises=4)
+        return self._judge(Tier.DAILY, at_seconds, self._daily.last(DAILY_POINTS), demand)
+
+    @property
+    def _rule_rate(self) -> float:
+        return self._rules.leak_growth_bytes / self._rules.leak_window_seconds
+
+    @property
+    def _slow_rate(self) -> float:
+        return self._rules.slow_leak_bytes_per_hour / SECONDS_AN_HOUR
 
     def _due(self, at_seconds: float, explained_bytes: int) -> Finding | None:
         """The finding under examination when a trim is due, which may wait for requests in flight to end."""

@@ -15,9 +15,9 @@ SECONDS_AN_HOUR = 3600
 class Demand:
     """What a window's floors have to show.
 
-    `bytes_per_second`: the least slope. `parts`: into how many parts the window is cut; from part to part,
-    `rises` of the `parts - 1` rises have to reach `rise_share` of what the slope would bring, the last one
-    included. `p_value`: at most this by Mann-Kendall.
+    `bytes_per_second`: the least slope. The window is cut into `parts`, and from part to part at least
+    `rises` of the `parts - 1` rises have to reach `rise_share` of what that slope would bring. Resident bytes
+    have to rise by `resident_share` of it. `p_value`: at most this by Mann-Kendall.
     """
 
     bytes_per_second: float
@@ -39,6 +39,7 @@ def rises_steadily(floors: Sequence[Floor], demand: Demand) -> bool:
     """Whether the floors meet the demand; cheap questions come first, so most calls cost microseconds."""
     return (
         len(floors) >= demand.parts
+        and floors[-1].unexplained_bytes > floors[0].unexplained_bytes
         and _parts_rise(floors, demand)
         and _resident_rises(floors, demand)
         and slope_bytes_per_second(floors) >= demand.bytes_per_second
@@ -50,7 +51,8 @@ def _parts_rise(floors: Sequence[Floor], demand: Demand) -> bool:
     levels = [median(part) for part in _parts([floor.unexplained_bytes for floor in floors], demand.parts)]
     part_seconds = (floors[-1].at_seconds - floors[0].at_seconds) / demand.parts
     least = demand.rise_share * demand.bytes_per_second * part_seconds
-    return sum(later - earlier >= least for earlier, later in pairwise(levels)) >= demand.rises
+    rising = sum(later - earlier >= least for earlier, later in pairwise(levels))
+    return rising >= demand.rises and levels[-1] - levels[0] >= least * (demand.parts - 1)
 
 
 def _resident_rises(floors: Sequence[Floor], demand: Demand) -> bool:

@@ -13,7 +13,7 @@ MORE_INTERVALS_AFTER_REFUTED, MORE_INTERVALS_WHEN_UNDECIDED = 2, 2
 # An interval's length as a share of the window.
 INTERVAL_SHARE = 0.1
 # Without the interval that grew most, the others have to reach this share of the least rate.
-REST_SHARE = 0.75
+REST_SHARE = 0.65
 # An interval with more than this many times the least growth is a step, unless the others keep up with it.
 STEP, KEEPING_UP_SHARE = 8, 0.25
 # What was explained and is now kept by the allocator is no growth: resident bytes have to grow by this share.

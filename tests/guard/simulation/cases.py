@@ -18,6 +18,7 @@ from tests.guard.simulation.memory import (
     wave,
 )
 
+LEAST_ACTED_UPON = 10.0
 Change = Callable[[Memory, Random], None]
 
 
@@ -30,6 +31,11 @@ class Case:
     leak: float = 0.0
     within: float = 0.0
     hours: float = 24.0
+
+    @property
+    def is_for_report(self) -> bool:
+        """Whether the leak is too slow to be acted upon."""
+        return 0 < self.leak < LEAST_ACTED_UPON
 
     def memory(self, seed: int) -> Memory:
         """The process of one run."""

@@ -40,6 +40,8 @@ def replay(case: Case, seed: int, step_seconds: float = BLOCK_SECONDS) -> Outcom
             continue
         if finding.tier is Tier.DAILY:
             daily_at = now if daily_at is None else daily_at
+            if case.is_for_report:
+                break
         else:
             suspicion, suspicions = finding, suspicions + 1
             memory.trim(now)
