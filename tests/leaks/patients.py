@@ -41,6 +41,11 @@ class Patient:
         self._diagnoses = folder / "diagnoses"
         self.gate = start_command(command, folder, QUICK | {"diagnosis_dir": self._diagnoses})
         self.metrics = ""
+        try:
+            await_gate(self.gate)
+        except BaseException:
+            self.gate.kill()
+            raise
 
     @property
     def is_alive(self) -> bool:
@@ -87,8 +92,6 @@ def under_load(patients: Sequence[Patient]) -> Iterator[None]:
     """Batches of real transactions for each, fresh ones and duplicates, as long as it lives."""
     payloads = Payloads(seed=1)
     bodies = [body_of(payloads.items(BATCH_ITEMS)) for _ in range(BATCHES)]
-    for patient in patients:
-        await_gate(patient.gate)
     clients = [patient.gate.client(headers={"Content-Type": "application/json"}) for patient in patients]
 
     def deliver(number: int) -> None:

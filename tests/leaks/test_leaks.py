@@ -8,7 +8,8 @@ import pytest
 from tests.leaks.kinds import LEAKS
 from tests.leaks.patients import MIB, Detection, Patient, foreign_keys, leaking, under_load
 
-pytestmark = pytest.mark.slow
+# On a busy machine the gates alone take most of a minute to start.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 CAUSES = {
     "objects": "python_objects",
@@ -24,9 +25,13 @@ CAUSES = {
 def patients(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Patient]]:
     """One for each leak, one whose store leaks, and a healthy one; all at once, each takes half a minute."""
     folder = tmp_path_factory.mktemp("leaks")
-    ward = {kind: leaking(folder, kind) for kind in LEAKS}
-    ward |= {name: Patient(folder / name) for name in ("store", "healthy")}
+    ward: dict[str, Patient] = {}
     try:
+        # One after another, since starting is what takes a processor.
+        for kind in LEAKS:
+            ward[kind] = leaking(folder, kind)
+        for name in ("store", "healthy"):
+            ward[name] = Patient(folder / name)
         with ExitStack() as stack:
             stack.enter_context(under_load(list(ward.values())))
             stack.enter_context(foreign_keys(ward["store"]))
