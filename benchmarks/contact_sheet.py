@@ -32,8 +32,8 @@ UNIT_INCHES = 0.27
 WIDTH_INCHES = 12.5
 DPI = 136
 LINES_IN_LEGEND = 8
-# A panel that takes more than this share of the width has its legend in one line.
-WIDE = 0.35
+# Entries in a line of the legend, by the panel's width in columns of the grid.
+LEGEND_COLUMNS = {24: 8, 12: 5, 8: 3}
 
 Points = list[tuple[float, float]]
 
@@ -127,7 +127,7 @@ def _graph(axes: Axes, panel: dict[str, Any], series: list[Series], sheet: Sheet
         axes.plot(times, [value * factor for value in values], style, color=colour, lw=1.2, label=one.name)
     _decorate(axes, panel, sheet, factor, suffix)
     if shown:
-        columns = 5 if axes.get_position().width > WIDE else 2
+        columns = LEGEND_COLUMNS.get(panel["gridPos"]["w"], 2)
         axes.legend(
             loc="upper left",
             bbox_to_anchor=(-0.02, -0.12),

@@ -119,7 +119,7 @@ def _sheet(server: Prometheus, times: Times) -> Sheet:
     if not marks:
         raise SystemExit("The burst did not lead to an emergency cleanup: lower --limit-mib.")
     burst, calm, ends = (at - times.begins for at in (times.burst, times.calm, times.ends))
-    moments = {"before": burst - 2, "during": marks[0], "after": ends - 1}
+    moments = {"before": burst - 2, "during": marks[0] - 1, "after": ends - 1}
     return Sheet(TITLE, panels, moments, (burst, calm), marks)
 
 

@@ -59,6 +59,7 @@ def lines(  # noqa: PLR0913  what can differ between two graphs, each with a def
         _begin(timeseries.Panel(), about, queries, width, HEIGHT)
         .legend(_legend(width))
         .tooltip(_tooltip())
+        .color_scheme(_by(models.FieldColorModeId.PALETTE_CLASSIC))
         .draw_style(style)
         .line_width(1)
         .fill_opacity(60 if bars else 25 if stacked else 8)
@@ -93,6 +94,7 @@ def figure(  # noqa: PLR0913  as above
     tint = options.BigValueColorMode.BACKGROUND if words else options.BigValueColorMode.VALUE
     panel = (
         _begin(stat.Panel(), about, (query,), width, height)
+        .color_scheme(_by(models.FieldColorModeId.THRESHOLDS))
         .graph_mode(mode)
         .color_mode(tint)
         .text_mode(options.BigValueTextMode.VALUE)
@@ -113,6 +115,7 @@ def states(
         _begin(statetimeline.Panel(), about, queries, width, height)
         .legend(common.VizLegendOptions().show_legend(False).display_mode(options.LegendDisplayMode.LIST))
         .tooltip(_tooltip())
+        .color_scheme(_by(models.FieldColorModeId.THRESHOLDS))
         .mappings(list(words))
         .show_value(options.VisibilityMode.NEVER)
         .row_height(0.8)
@@ -191,6 +194,10 @@ def _thresholds(alarms: Sequence[Alarm], base: str = GOOD) -> dashboard.Threshol
 def _threshold_lines(alarms: Sequence[Alarm]) -> options.GraphThresholdsStyleMode:
     drawn = any(alarm.at is not None for alarm in alarms)
     return options.GraphThresholdsStyleMode.DASHED if drawn else options.GraphThresholdsStyleMode.OFF
+
+
+def _by(mode: models.FieldColorModeId) -> dashboard.FieldColor:
+    return dashboard.FieldColor().mode(mode)
 
 
 def _fixed(colour: str) -> Property:
