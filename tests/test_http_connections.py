@@ -24,8 +24,10 @@ async def test_only_connections_between_two_requests_are_dropped() -> None:
         async with asyncio.timeout(5):
             while len(connections) < 4 or service.calls < 2:
                 await asyncio.sleep(0.005)
+        connections.drop_idle(seconds=60)
         await asyncio.sleep(0.05)
-        connections.drop_idle()
+        assert len(connections) == 4, "none has been idle for so long"
+        connections.drop_idle(seconds=0.05)
         assert await idle.rest() == b""
         assert await fresh.rest() == b""
         await half_sent.send(GET[20:])

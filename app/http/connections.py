@@ -5,6 +5,9 @@ from collections.abc import Collection
 
 from app.http.protocol import BoundedProtocol
 
+# A request may be on its way on one that has just been opened or answered.
+IDLE_SECONDS = 1.0
+
 
 class ClientConnections:
     """A view of the server's own set of connections; without a server there are none."""
@@ -19,8 +22,8 @@ class ClientConnections:
         """Look at this set from now on."""
         self._connections = connections
 
-    def drop_idle(self) -> None:
-        """Close those between two requests; their clients connect again."""
+    def drop_idle(self, seconds: float = IDLE_SECONDS) -> None:
+        """Close those between two requests for so long; their clients connect again."""
         for connection in list(self._connections):
             if isinstance(connection, BoundedProtocol):
-                connection.drop_if_idle()
+                connection.drop_if_idle(seconds)

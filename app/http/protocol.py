@@ -66,9 +66,13 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unwatch()
         super().connection_lost(exc)
 
-    def drop_if_idle(self) -> None:
-        """Close the connection unless a request is under way or coming in."""
-        if not self._unread and (self.cycle is None or self.cycle.response_complete):
+    def drop_if_idle(self, seconds: float) -> None:
+        """Close the connection if for so long no request was under way or coming in."""
+        if self._unread or (self.cycle is not None and not self.cycle.response_complete):
+            return
+        timer = self.timeout_keep_alive_task
+        since = timer.when() - self.timeout_keep_alive if timer is not None else self._since
+        if self.loop.time() - since >= seconds:
             self.transport.close()
 
     def data_received(self, data: bytes) -> None:
