@@ -152,6 +152,11 @@ def from_the_start(memory: Memory, random: Random) -> None:
     memory.leak = replace(memory.leak, onset=random.uniform(0, 0.5) * HOUR)
 
 
+def for_an_hour(memory: Memory, _: Random) -> None:
+    """The leak stops after an hour."""
+    memory.leak = replace(memory.leak, end=memory.leak.onset + HOUR)
+
+
 def together(*changes: Change) -> Change:
     """One after the other."""
 
@@ -187,5 +192,6 @@ HARDER_LEAKS = [
     Case("10 MB/h and bursts", leaking(10, bursty), 10, 6 * HOUR, 12),
     Case("10 MB/h and a daily wave", leaking(10, daily_wave), 10, 24 * HOUR, 28),
     Case("10 MB/h while load falls", leaking(10, evening), 10, 24 * HOUR, 28),
+    Case("300 MB/h for one hour", together(leaking(300), for_an_hour), 300, 20 * 60, 6),
     Case("300 MB/h, bursts and a sawtooth", leaking(300, bursty, sawtooth), 300, 30 * 60, 6),
 ]

@@ -44,7 +44,7 @@ def test_a_leak_is_found_in_time_and_not_before_it_starts(case: Case) -> None:
 
 @pytest.mark.parametrize("case", REPORTED, ids=lambda case: case.name)
 def test_a_leak_too_slow_to_act_upon_is_reported_within_a_day_and_a_half(case: Case) -> None:
-    # A reading for each block of the slow window: the shorter windows stay empty, the daily one sees the same.
+    # A reading for each block of the slow window: shorter windows stay empty, the daily one sees the same.
     reported = {seed: replay(case, seed, 4 * BLOCK_SECONDS).daily_at for seed in range(RUNS)}
     delays = {seed: (at or float("inf")) - onset(case, seed) for seed, at in reported.items()}
     late = {seed: delay / HOUR for seed, delay in delays.items() if not 0 <= delay <= case.within}

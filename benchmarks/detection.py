@@ -1,0 +1,179 @@
+"""Which leaks are found, how soon, and how often is something else taken for one?
+
+Runs the simulation of tests/guard/simulation with more runs and cases than the test, and beside Tidegate's
+detector, on the same traces: the raw rule (resident +50 MiB within 5 minutes) and least-squares slopes as
+PromQL's deriv() computes them, over one and two hours, with the threshold of the slow tier's proof.
+
+    python -m benchmarks.detection --runs 300
+"""
+
+import argparse
+import json
+import time
+from collections import deque
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+from statistics import median
+
+from app.guard.detector import PROOF_SHARE, SLOW_SHARE, Detector, DetectorRules
+from tests.guard.simulation.cases import HARDER_LEAKS, LEAK_FREE, LEAKS, Case
+from tests.guard.simulation.memory import HOUR
+from tests.guard.simulation.replay import BLOCK_SECONDS, onset, replay
+
+RESULTS = Path(__file__).parent / "results" / "detection.json"
+RULES = DetectorRules()
+CASES = {case.name: case for case in (*LEAK_FREE, *LEAKS, *HARDER_LEAKS)}
+SLOPE_BYTES_PER_HOUR = SLOW_SHARE * PROOF_SHARE * RULES.slow_leak_bytes_per_hour
+
+
+class RawRule:
+    """Fires when resident bytes are 50 MiB above those of 5 minutes ago."""
+
+    def __init__(self) -> None:
+        self._readings: deque[int] = deque(maxlen=int(RULES.leak_window_seconds / BLOCK_SECONDS) + 1)
+
+    def fires(self, _: float, resident_bytes: int) -> bool:
+        """Take a reading."""
+        self._readings.append(resident_bytes)
+        return resident_bytes - self._readings[0] >= RULES.leak_growth_bytes
+
+
+class Derivative:
+    """Fires when the least-squares slope of a range reaches the threshold, as `deriv(rss[range]) > x` does.
+
+    Sums are kept relative to the first reading, as Prometheus does, and updated with each reading.
+    """
+
+    def __init__(self, range_seconds: float) -> None:
+        self._size = int(range_seconds / BLOCK_SECONDS)
+        self._readings: deque[tuple[float, float]] = deque()
+        self._origin: tuple[float, float] | None = None
+        self._x = self._y = self._xy = self._xx = 0.0
+
+    def fires(self, at_seconds: float, resident_bytes: int) -> bool:
+        """Take a reading; it judges once half of the range is there."""
+        if self._origin is None:
+            self._origin = (at_seconds, resident_bytes)
+        self._add((at_seconds - self._origin[0], resident_bytes - self._origin[1]), 1)
+        if len(self._readings) > self._size:
+            self._add(self._readings.popleft(), -1)
+        n = len(self._readings)
+        if n < self._size / 2:
+            return False
+        slope = (self._xy - self._x * self._y / n) / (self._xx - self._x * self._x / n)
+        return slope * HOUR >= SLOPE_BYTES_PER_HOUR
+
+    def _add(self, point: tuple[float, float], sign: int) -> None:
+        if sign > 0:
+            self._readings.append(point)
+        x, y = point
+        self._x, self._y = self._x + sign * x, self._y + sign * y
+        self._xy, self._xx = self._xy + sign * x * y, self._xx + sign * x * x
+
+
+@dataclass(frozen=True)
+class Fired:
+    """When each detector fired first in a run, in seconds, and when the run's leak started."""
+
+    onset: float
+    at: dict[str, float | None]
+
+
+def others(case: Case, seed: int) -> dict[str, float | None]:
+    """When the other rules fire first after the warm-up; nobody trims for them."""
+    memory = case.memory(seed)
+    rules: dict[str, RawRule | Derivative] = {
+        "raw rule": RawRule(),
+        "deriv 1h": Derivative(HOUR),
+        "deriv 2h": Derivative(2 * HOUR),
+    }
+    fired: dict[str, float | None] = dict.fromkeys(rules)
+    for number in range(int(case.hours * HOUR / BLOCK_SECONDS)):
+        now = number * BLOCK_SECONDS
+        resident, _ = memory.read(now)
+        if now < RULES.leak_warmup_seconds:
+            continue
+        for name, rule in rules.items():
+            if rule.fires(now, resident) and fired[name] is None:
+                fired[name] = now
+        if None not in fired.values():
+            break
+    return fired
+
+
+def run(job: tuple[str, float, int]) -> Fired:
+    """One run of a case, by its name, for so many hours at most, under each detector."""
+    name, hours, seed = job
+    case = replace(CASES[name], hours=hours)
+    outcome = replay(case, seed)
+    at = outcome.daily_at if case.is_for_report else outcome.action_at
+    return Fired(onset(case, seed), {"tidegate": at, **others(case, seed)})
+
+
+def summary(case: Case, runs: list[Fired]) -> dict[str, dict[str, float | None]]:
+    """By detector: percent of runs that fired (leak-free), or found in time, and minutes to it."""
+    table: dict[str, dict[str, float | None]] = {}
+    for name in runs[0].at:
+        at = [(one.at[name], one.onset) for one in runs]
+        if not case.leak:
+            table[name] = {"fired_percent": _percent([when is not None for when, _ in at])}
+            continue
+        delays = [(when - start) / 60 for when, start in at if when is not None]
+        found = [delay for delay in delays if delay >= 0]
+        table[name] = {
+            "found_percent": _percent([delay <= case.within / 60 for delay in found], len(at)),
+            "fired_before_percent": _percent([delay < 0 for delay in delays], len(at)),
+            "median_minutes": round(median(found), 1) if found else None,
+            "longest_minutes": round(max(found), 1) if found else None,
+        }
+    return table
+
+
+def tick_microseconds(hours: float = 24) -> dict[str, float]:
+    """What a tick costs on average over a day, quiet and with a leak that is examined again and again."""
+    costs = {}
+    for name, rate in (("steady", 0.0), ("leaking 10 MiB/h", 10 * 2**20 / HOUR)):
+        random, detector = Random(1), Detector(RULES)
+        readings = [
+            int(2**27 + 5.0 * n * rate + random.expovariate(1 / 2**20)) for n in range(int(hours * 720))
+        ]
+        started = time.perf_counter()
+        for number, resident in enumerate(readings):
+            detector.tick(5.0 * number, resident, 0)
+        costs[name] = round((time.perf_counter() - started) / len(readings) * 1e6, 2)
+    return costs
+
+
+def main() -> None:
+    """Run all cases and write the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--runs", type=int, default=300, help="runs of each case")
+    parser.add_argument("--hours", type=float, default=24, help="hours of a run without a leak")
+    options = parser.parse_args()
+    costs = tick_microseconds()
+    table: dict[str, object] = {}
+    with ProcessPoolExecutor() as pool:
+        for case in CASES.values():
+            hours = case.hours if case.leak else options.hours
+            jobs = [(case.name, hours, seed) for seed in range(options.runs)]
+            runs = list(pool.map(run, jobs, chunksize=5))
+            table[case.name] = {
+                "within_minutes": case.within / 60 or None,
+                "hours": hours,
+                **summary(case, runs),
+            }
+            print(case.name, json.dumps(table[case.name]), flush=True)
+    results = {"runs": options.runs, "tick_microseconds": costs, "cases": table}
+    RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+
+
+def _percent(hits: list[bool], of: int | None = None) -> float:
+    return round(100 * sum(hits) / (of or len(hits)), 1)
+
+
+if __name__ == "__main__":
+    main()
