@@ -22,8 +22,7 @@ _STATES = {
     ),
     LeakState.LEAK: "The {name} process leaks memory; GET /memory says what grew.",
     LeakState.COOLDOWN: (
-        "The {name} process leaked memory and was acted upon; "
-        "GET /memory says what grew and what came back."
+        "The {name} process leaked memory and was acted upon; GET /memory says what grew and what came back."
     ),
     LeakState.INEFFECTIVE: (
         "The {name} process leaks memory, and {actions} actions in a row did not stop it, so the guard acts "
