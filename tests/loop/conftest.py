@@ -13,6 +13,7 @@ from tests.loop.quick import quick_alertmanager, quick_prometheus
 from tests.support.gate import GateProcess, gate_process
 from tests.support.monitoring import Alertmanager, Prometheus, alertmanager, prometheus
 from tests.support.processes import free_port
+from tests.support.servers import StoreServer, valkey_server
 
 ADMIN_TOKEN = "admin-Lr91ve"
 TRANSACTIONS_LIMIT = 9_000
@@ -32,8 +33,9 @@ GATE: dict[str, object] = {
 
 @dataclass
 class Loop:
-    """Gate, Prometheus, Alertmanager and the humans, each knowing the next."""
+    """Store, gate, Prometheus, Alertmanager and the humans, each knowing the next."""
 
+    store: StoreServer
     gate: GateProcess
     prometheus: Prometheus
     alertmanager: Alertmanager
@@ -58,13 +60,15 @@ def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
     folder = tmp_path_factory.mktemp("loop")
     ports = {name: free_port() for name in ("prometheus", "alertmanager")}
     with ExitStack() as stack:
-        gate = stack.enter_context(gate_process(**GATE))
+        store = stack.enter_context(valkey_server(unix=True))
+        gate = stack.enter_context(gate_process(store_url=store.url, **GATE))
         humans = stack.enter_context(listening_humans())
         targets = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
         targets["tidegate"] = gate.url.removeprefix("http://")
         routes = quick_alertmanager(folder / "alertmanager", gate.url, humans.url, ADMIN_TOKEN)
         scrapes = quick_prometheus(folder / "prometheus", targets)
         yield Loop(
+            store,
             gate,
             stack.enter_context(prometheus(scrapes, port=ports["prometheus"])),
             stack.enter_context(alertmanager(routes, port=ports["alertmanager"])),
