@@ -237,13 +237,18 @@ class Detector:
             since_seconds=floors[0].at_seconds,
         )
         if tier is not Tier.DAILY:
+            doubts = self._refuted.get(tier, 0) + _has_bursts(floors, demand.bytes_per_second * seconds)
             self._suspected = finding
-            self._suspicion = Suspicion(
-                at_seconds, seconds, PROOF_SHARE * demand.bytes_per_second, self._refuted.get(tier, 0)
-            )
+            self._suspicion = Suspicion(at_seconds, seconds, PROOF_SHARE * demand.bytes_per_second, doubts)
         return finding
 
     def _suspects_sooner(self, tier: Tier) -> bool:
         """Whether a window as short or shorter is under examination; that goes first."""
         order = list(Tier)
         return self._suspected is not None and order.index(self._suspected.tier) <= order.index(tier)
+
+
+def _has_bursts(floors: list[Floor], least_bytes: float) -> bool:
+    """Whether load came and went by as much as was to be found: such bursts may leave steps behind."""
+    most = max(floor.most_explained_bytes for floor in floors)
+    return most - min(floor.explained_bytes for floor in floors) >= least_bytes

@@ -10,16 +10,30 @@ GAP_BLOCKS = 2
 
 @dataclass(frozen=True, slots=True)
 class Floor:
-    """Of one block: the middle of its time, its least resident bytes, its least explained bytes."""
+    """Of one block: the middle of its time, its least resident bytes, its least and most explained bytes."""
 
     at_seconds: float
     resident_bytes: int
     explained_bytes: int
+    most_explained_bytes: int
 
     @property
     def unexplained_bytes(self) -> int:
         """What is resident without a reason. The two minima lie at different moments, both at rest."""
         return self.resident_bytes - self.explained_bytes
+
+    def with_reading(self, resident_bytes: int, explained_bytes: int) -> "Floor":
+        """With another reading of the block; itself when that changes nothing."""
+        if resident_bytes >= self.resident_bytes and (
+            self.explained_bytes <= explained_bytes <= self.most_explained_bytes
+        ):
+            return self
+        return Floor(
+            self.at_seconds,
+            min(resident_bytes, self.resident_bytes),
+            min(explained_bytes, self.explained_bytes),
+            max(explained_bytes, self.most_explained_bytes),
+        )
 
 
 class Floors:
@@ -60,11 +74,10 @@ class Floors:
         if self._open is None:
             blocks = (at_seconds - self._start) // self.block_seconds if closed else 0
             self._start = self._start + blocks * self.block_seconds if closed else at_seconds
-            self._open = Floor(self._start + self.block_seconds / 2, resident_bytes, explained_bytes)
-        elif resident_bytes < self._open.resident_bytes or explained_bytes < self._open.explained_bytes:
-            resident_bytes = min(resident_bytes, self._open.resident_bytes)
-            explained_bytes = min(explained_bytes, self._open.explained_bytes)
-            self._open = Floor(self._open.at_seconds, resident_bytes, explained_bytes)
+            middle = self._start + self.block_seconds / 2
+            self._open = Floor(middle, resident_bytes, explained_bytes, explained_bytes)
+        else:
+            self._open = self._open.with_reading(resident_bytes, explained_bytes)
         return closed
 
     def clear(self) -> None:
