@@ -3,19 +3,14 @@
 from importlib.metadata import version
 
 from app.alerts.desk import AlertDesk
-from app.auth import Access
 from app.cleanup import Cleanup
 from app.collector import FiguresCollector
+from app.dataplane import DataPlane
 from app.embedded import EmbeddedStore
 from app.errors import MemoryPressure, StoreFull
 from app.guard.build import Surroundings, build_examiner, build_guard
 from app.guard.collector import GuardCollector
 from app.http.connections import ClientConnections
-from app.ingest.body import ByteBudget
-from app.ingest.coalescer import Coalescer
-from app.ingest.intake import Intake
-from app.ingest.lookup import Lookup
-from app.ingest.pipeline import Pipeline
 from app.live.keeper import SettingsKeeper
 from app.memory import Processes
 from app.metrics import Metrics
@@ -25,12 +20,9 @@ from app.reports.wiring import Parts, figures_of
 from app.rounds import Rounds
 from app.settings import Settings
 from app.sizes import Sizes
-from app.sources import Sources
 from app.stats import StatsBoard
 from app.store.connection import normal_url
 from app.store.current import LiveSettings
-from app.store.maps import Maps
-from app.store.rules import flush_max_items
 from app.store.samples import StoredSamples
 from app.store.session import StoreSession
 from app.tasks import Tasks
@@ -44,29 +36,23 @@ class Runtime:
         self.version = version("tidegate")
         self.is_stopping = False
         self.connections = ClientConnections()
-        self.access = Access(settings)
         self.metrics = Metrics(settings.max_sources, self.version)
-        self.body_budget = ByteBudget(settings.max_in_flight_bytes, lambda: self.guard.room_bytes)
         self._embedded = None if settings.store_url else EmbeddedStore(settings.embedded_store_limit_bytes)
         url = self._embedded.url if self._embedded else normal_url(settings.store_url or "")
         self.session = StoreSession(url, settings.store_deadline_seconds, self.metrics)
+        self.plane = DataPlane(
+            self.live,
+            self.session,
+            self.metrics,
+            lambda: self.guard.room_bytes,
+            lambda: self.guard.refuses_ingest,
+        )
         self._tasks = Tasks(self.metrics)
         self._build(settings)
 
     def _build(self, settings: Settings) -> None:
-        self._maps = maps = Maps(self.session, self.live)
-        embedded = self._embedded
+        maps, embedded = self.plane.maps, self._embedded
         processes = Processes(lambda: embedded.pid if embedded else None)
-        self.sources = Sources(self.metrics.source_label)
-        self.metrics.registry.register(self.sources)
-        self.coalescer = Coalescer(
-            Pipeline(maps, self.metrics, self.sources).flush,
-            flush_max_items(settings),
-            settings.max_queued_items,
-            settings.max_queued_bytes,
-        )
-        self.intake = Intake(self.coalescer, self.metrics)
-        self.lookup = Lookup(maps)
         self.sizes = Sizes(maps, self.session)
         self.keeper = SettingsKeeper(self.live, maps, self.metrics, self._apply)
         self.cleanup = Cleanup(maps, self.metrics, processes.total_bytes, self._give_back)
@@ -84,7 +70,7 @@ class Runtime:
             cleanup=self.cleanup,
             metrics=self.metrics,
             connections=self.connections,
-            in_flight=lambda: self.body_budget.held + self.coalescer.bytes,
+            in_flight=lambda: self.plane.in_flight_bytes,
             trim_store=self._give_back,
         )
         self.examiner = build_examiner(around)
@@ -94,7 +80,7 @@ class Runtime:
             self.live,
             self.sizes,
             self.session,
-            self.intake,
+            self.plane.intake,
             self.cleanup,
             processes,
             self.guard,
@@ -115,7 +101,7 @@ class Runtime:
             examiner=self.examiner,
             recorder=self.recorder,
             stats=self.stats,
-            access=self.access,
+            access=self.plane.access,
         )
         self.metrics.registry.register(FiguresCollector(self.sizes, self.live, processes))
         self.metrics.registry.register(GuardCollector(self.guard, self.examiner, lambda: self.settings))
@@ -127,13 +113,13 @@ class Runtime:
 
     async def start(self) -> None:
         """Start the store and the background tasks; the gate is ready when this returns, if the store is."""
-        self.coalescer.start()
+        self.plane.coalescer.start()
         await self._rounds.start()
 
     async def stop(self) -> None:
         """Finish what was accepted, then stop everything; the embedded store last."""
         self.is_stopping = True
-        await self.coalescer.close()
+        await self.plane.coalescer.close()
         await self._rounds.stop()
         await self.alerts.close()
         await self.examiner.close()
@@ -150,22 +136,15 @@ class Runtime:
             reasons.append(
                 f"the store is down ({self.session.down_reason.kind}): {self.session.down_reason.advice}"
             )
-        elif self._maps.is_full:
+        elif self.plane.maps.is_full:
             reasons.append(f"the store is full: {StoreFull.advice}")
         if self.guard.refuses_ingest:
             reasons.append(f"{MemoryPressure.title}: see GET /memory")
         return reasons
 
-    def check_pressure(self) -> None:
-        """Raise MemoryPressure while nothing may be taken in."""
-        if self.guard.refuses_ingest:
-            raise MemoryPressure(
-                "memory is near its limit (TIDEGATE_MEMORY_HARD_RATIO); cleanup is under way, send this again"
-            )
-
     def _apply(self, settings: Settings) -> None:
         """Pass changed settings to those who do not look them up each time."""
-        self.coalescer.flush_max_items = flush_max_items(settings)
+        self.plane.apply(settings)
         self._tasks.reconsider()
 
     async def _give_back(self) -> None:

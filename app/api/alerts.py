@@ -30,7 +30,7 @@ async def post_alerts(request: Request, runtime: RuntimeDep) -> AlertAnswers:
     media = media_type(request)
     if media != "application/json":
         raise UnsupportedMedia(f"Content-Type {media!r}: send application/json")
-    async with read_json(request, runtime) as body:
+    async with read_json(request, runtime.plane) as body:
         return AlertAnswers(alerts=runtime.alerts.receive(body))
 
 

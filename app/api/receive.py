@@ -12,11 +12,11 @@ from fastapi.responses import Response
 from starlette.requests import ClientDisconnect
 
 from app.api.problems import problem_of
+from app.dataplane import DataPlane
 from app.errors import BodyTooLarge, HttpError, InvalidRequest, MalformedBody, UnsupportedMedia
 from app.ingest.body import Inflater, LineSplitter, bounded, inflater_for, pieces
 from app.ingest.decode import InvalidItem, ItemLimits, Judged, judge_item
 from app.ingest.intake import Summary
-from app.runtime import Runtime
 
 LINES_AT_ONCE = 500
 LARGE_BODY_BYTES = 4 * 1024 * 1024
@@ -38,7 +38,7 @@ def media_type(request: Request) -> str:
 
 @asynccontextmanager
 async def read_json(
-    request: Request, runtime: Runtime, most_bytes: int | None = None
+    request: Request, plane: DataPlane, most_bytes: int | None = None
 ) -> AsyncIterator[bytes]:
     """The whole body, inflated; it counts against the budget of bodies until it is answered.
 
@@ -48,11 +48,11 @@ async def read_json(
         BodyTooLarge: by its Content-Length, while it is read, or while it is inflated.
         Overloaded: the budget is used up.
     """
-    limit = most_bytes or runtime.settings.max_body_bytes
-    budget, body = runtime.body_budget, bytearray()
+    limit = most_bytes or plane.settings.max_body_bytes
+    budget, body = plane.body_budget, bytearray()
     # Known to be too much, it is refused before it takes room from those that could be finished.
     budget.check(_checked_length(request, limit))
-    inflater = _inflater(request, most_bytes or runtime.settings.max_inflated_bytes)
+    inflater = _inflater(request, most_bytes or plane.settings.max_inflated_bytes)
     try:
         async for piece in pieces(bounded(_stream(request), limit), inflater):
             budget.take(len(piece))
@@ -65,31 +65,31 @@ async def read_json(
             asyncio.get_running_loop().call_later(COLLECT_AFTER_SECONDS, gc.collect)
 
 
-async def receive_lines(request: Request, runtime: Runtime, limits: ItemLimits) -> Response:
+async def receive_lines(request: Request, plane: DataPlane, limits: ItemLimits) -> Response:
     """Process NDJSON as it arrives, chunk by chunk; the client waits while the store is busy."""
     summary, held = Summary(), 0
     try:
-        async for judged in _chunks(request, runtime, limits):
-            runtime.check_pressure()
-            await runtime.intake.admit_batch(judged, summary, limits.default_source)
+        async for judged in _chunks(request, plane, limits):
+            plane.check_pressure()
+            await plane.intake.admit_batch(judged, summary, limits.default_source)
             grown = summary.listed_bytes - held
-            runtime.body_budget.take(grown)
+            plane.body_budget.take(grown)
             held += grown
     except HttpError as error:
         return problem_of(error, **summary.as_dict())
     finally:
-        runtime.body_budget.give_back(held)
-    runtime.metrics.ingest_batch_size.observe(summary.items)
+        plane.body_budget.give_back(held)
+    plane.metrics.ingest_batch_size.observe(summary.items)
     if summary.items and summary.invalid == summary.items:
         return problem_of(InvalidRequest("every line is invalid"), **summary.as_dict())
     return Response(msgspec.json.encode(summary.as_dict()), media_type="application/json")
 
 
-async def _chunks(request: Request, runtime: Runtime, limits: ItemLimits) -> AsyncIterator[list[Judged]]:
+async def _chunks(request: Request, plane: DataPlane, limits: ItemLimits) -> AsyncIterator[list[Judged]]:
     """The lines that ended in each piece of the body, judged; never waits for more than has come."""
-    splitter, budget, held = LineSplitter(limits.max_item_bytes), runtime.body_budget, 0
+    splitter, budget, held = LineSplitter(limits.max_item_bytes), plane.body_budget, 0
     try:
-        inflater = _inflater(request, runtime.settings.max_inflated_bytes)
+        inflater = _inflater(request, plane.settings.max_inflated_bytes)
         async for piece in pieces(_stream(request), inflater):
             budget.take(len(piece))
             held += len(piece)

@@ -67,7 +67,7 @@ async def patch_settings(
     """Change settings of all gates that share the store, all or none; null goes back to the start's."""
     if media_type(request) not in MEDIA_TYPES:
         raise UnsupportedMedia(f"send {' or '.join(MEDIA_TYPES)}")
-    async with read_json(request, runtime, MAX_BODY_BYTES) as body:
+    async with read_json(request, runtime.plane, MAX_BODY_BYTES) as body:
         changes = read_changes(body)
     await runtime.keeper.change(changes, if_match)
     return _document(runtime, response)

@@ -11,14 +11,14 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from app.api import documents
-from app.api.dependencies import IngestToken, LookupToken, RuntimeDep
+from app.api.dependencies import IngestToken, LookupToken, PlaneDep
 from app.api.problems import problem_of
 from app.api.receive import media_type, read_json, receive_lines
+from app.dataplane import DataPlane
 from app.errors import InvalidRequest, UnsupportedMedia
 from app.ingest.decode import InvalidItem, ItemLimits, Judged, array_items, decode_item, is_array, judge_item
 from app.ingest.intake import Summary
 from app.models import DEFAULT_SOURCE, SIGNATURE_PATTERN, SOURCE_PATTERN
-from app.runtime import Runtime
 
 router = APIRouter(tags=["transactions"])
 
@@ -39,7 +39,7 @@ _SIGNATURE = re.compile(SIGNATURE_PATTERN)
 )
 async def post_transactions(
     request: Request,
-    runtime: RuntimeDep,
+    plane: PlaneDep,
     source: Annotated[
         str | None,
         Query(
@@ -48,13 +48,13 @@ async def post_transactions(
     ] = None,
 ) -> Response:
     """Let each transaction through once: one object, an array, or NDJSON read as it arrives."""
-    runtime.check_pressure()
-    limits = _item_limits(request, runtime, source)
+    plane.check_pressure()
+    limits = _item_limits(request, plane, source)
     match media_type(request):
         case "application/json":
-            return await _post_json(request, runtime, limits)
+            return await _post_json(request, plane, limits)
         case "application/x-ndjson":
-            return await receive_lines(request, runtime, limits)
+            return await receive_lines(request, plane, limits)
         case other:
             raise UnsupportedMedia(f"Content-Type {other!r}: send application/json or application/x-ndjson")
 
@@ -66,33 +66,33 @@ async def post_transactions(
     responses=documents.LOOKUP_RESPONSES,
 )
 async def get_transaction(
-    runtime: RuntimeDep, signature: Annotated[str, Path(description="As it was posted.")]
+    plane: PlaneDep, signature: Annotated[str, Path(description="As it was posted.")]
 ) -> Response:
     """Look a transaction up, with who delivered it and how long after the first."""
     if not _SIGNATURE.match(signature):
         raise InvalidRequest("signature: 1 to 128 visible ASCII characters without space")
-    found = await runtime.lookup.find(signature)
+    found = await plane.lookup.find(signature)
     if found is None:
         raise HTTPException(404, "no transaction with this signature is kept")
     return _json(found)
 
 
-async def _post_json(request: Request, runtime: Runtime, limits: ItemLimits) -> Response:
-    async with read_json(request, runtime) as body:
+async def _post_json(request: Request, plane: DataPlane, limits: ItemLimits) -> Response:
+    async with read_json(request, plane) as body:
         if not is_array(body):
-            return await _post_one(runtime, body, limits)
-        judged = [part async for portion in _judged(body, runtime, limits) for part in portion]
-        runtime.metrics.ingest_batch_size.observe(len(judged))
+            return await _post_one(plane, body, limits)
+        judged = [part async for portion in _judged(body, plane, limits) for part in portion]
+        plane.metrics.ingest_batch_size.observe(len(judged))
         summary = Summary()
-        await runtime.intake.admit_batch(judged, summary, limits.default_source)
+        await plane.intake.admit_batch(judged, summary, limits.default_source)
     if judged and summary.invalid == len(judged):
         return problem_of(InvalidRequest("every item is invalid"), **summary.as_dict())
     return _json(summary.as_dict())
 
 
-async def _judged(body: bytes, runtime: Runtime, limits: ItemLimits) -> AsyncIterator[list[Judged]]:
+async def _judged(body: bytes, plane: DataPlane, limits: ItemLimits) -> AsyncIterator[list[Judged]]:
     """The items of an array, judged in portions; others are served between."""
-    most = runtime.settings.max_batch_items
+    most = plane.settings.max_batch_items
     if len(body) > LARGE_BODY_BYTES:
         items = await asyncio.to_thread(array_items, body, most)
     else:
@@ -103,24 +103,24 @@ async def _judged(body: bytes, runtime: Runtime, limits: ItemLimits) -> AsyncIte
         await asyncio.sleep(0)
 
 
-async def _post_one(runtime: Runtime, body: bytes, limits: ItemLimits) -> Response:
-    runtime.metrics.ingest_batch_size.observe(1)
+async def _post_one(plane: DataPlane, body: bytes, limits: ItemLimits) -> Response:
+    plane.metrics.ingest_batch_size.observe(1)
     try:
         item = decode_item(body, limits)
     except InvalidItem as error:
-        runtime.intake.count_invalid(limits.default_source)
+        plane.intake.count_invalid(limits.default_source)
         raise error.as_http_error() from None
-    [answer] = await runtime.intake.admit([item])
+    [answer] = await plane.intake.admit([item])
     return _json(
         {"status": answer.verdict, "signature": item.signature, "first_seen_ms": answer.first_seen_ms}
     )
 
 
-def _item_limits(request: Request, runtime: Runtime, source: str | None) -> ItemLimits:
+def _item_limits(request: Request, plane: DataPlane, source: str | None) -> ItemLimits:
     source = source or request.headers.get("x-source") or DEFAULT_SOURCE
     if not _SOURCE.match(source):
         raise InvalidRequest("X-Source: 1 to 64 of A-Z a-z 0-9 . _ : -")
-    return ItemLimits(runtime.settings.max_payload_bytes, runtime.settings.max_payload_depth, source)
+    return ItemLimits(plane.settings.max_payload_bytes, plane.settings.max_payload_depth, source)
 
 
 def _json(document: object) -> Response:

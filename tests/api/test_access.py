@@ -161,10 +161,10 @@ async def test_a_token_file_that_changes_is_valid_without_a_restart(
         assert await _status(api, CLEANUPS[0], ADMIN) == 200
         _write(ingest, f"{INGEST}\n{NEXT_INGEST}\n", 8)
         assert await _status(api, POST, NEXT_INGEST) == 401, "not before it is read"
-        await api.runtime.access.reload()
+        await api.runtime.plane.access.reload()
         assert [await _status(api, POST, t) for t in SECRETS] == [200, 200, 401]
         _write(ingest, NEXT_INGEST, 7)
-        await api.runtime.access.reload()
+        await api.runtime.plane.access.reload()
         assert [await _status(api, POST, t) for t in SECRETS] == [401, 200, 401]
 
 
@@ -195,7 +195,7 @@ async def test_a_token_file_that_breaks_leaves_the_tokens_read_before_valid_and_
         else:
             _write(file, broken, 8)
         with capture_logs() as logs:
-            await api.runtime.access.reload()
+            await api.runtime.plane.access.reload()
         assert [entry["log_level"] for entry in logs] == ["warning"]
         assert [await _status(api, POST, t) for t in SECRETS] == [200, 401, 401]
         assert (await _call(api, POST)).status_code == 401, "never open because a file broke"
@@ -225,7 +225,7 @@ async def test_a_token_beyond_ascii_is_either_refused_at_start_or_admitted(
         assert "TIDEGATE_INGEST_TOKENS_FILE" in str(error)  # noqa: PT017  either outcome is right
         return
     sent = "Bearer schlüssel".encode().decode("latin-1")  # as a server hands a header's bytes on
-    runtime.access.check_ingest(sent)
+    runtime.plane.access.check_ingest(sent)
 
 
 def test_no_token_and_no_password_stands_in_the_repr_of_settings_or_access() -> None:
@@ -235,7 +235,13 @@ def test_no_token_and_no_password_stands_in_the_repr_of_settings_or_access() -> 
         admin_tokens=(ADMIN,),
     )
     runtime = Runtime(settings)
-    for text in (repr(settings), str(settings), repr(runtime.access), repr(vars(runtime)), repr(runtime)):
+    for text in (
+        repr(settings),
+        str(settings),
+        repr(runtime.plane.access),
+        repr(vars(runtime)),
+        repr(runtime),
+    ):
         for secret in (*SECRETS, "store-pw-55"):
             assert secret not in text
 

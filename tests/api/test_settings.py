@@ -222,6 +222,6 @@ def test_the_warning_size_is_80_percent_of_the_limit_unless_set(monkeypatch: pyt
 def test_a_token_file_is_one_token_a_line(tmp_path: Path) -> None:
     file = tmp_path / "tokens"
     file.write_text("one\n\n  two  \r\nthree")
-    access = Runtime(load_settings(store_url="redis://127.0.0.1:1", ingest_tokens_file=file)).access
+    access = Runtime(load_settings(store_url="redis://127.0.0.1:1", ingest_tokens_file=file)).plane.access
     for token in ("one", "two", "three"):
         access.check_ingest(f"Bearer {token}")

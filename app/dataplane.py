@@ -1,0 +1,68 @@
+"""The data plane: what a transaction passes from its request to the store; control is in `runtime.py`."""
+
+from collections.abc import Callable
+
+from app.auth import Access
+from app.errors import MemoryPressure
+from app.ingest.body import ByteBudget
+from app.ingest.coalescer import Coalescer
+from app.ingest.intake import Intake
+from app.ingest.lookup import Lookup
+from app.ingest.pipeline import Pipeline
+from app.metrics import Metrics
+from app.settings import Settings
+from app.sources import Sources
+from app.store.current import LiveSettings
+from app.store.maps import Maps
+from app.store.rules import flush_max_items
+from app.store.session import StoreSession
+
+
+class DataPlane:
+    """Built around a store session; told of memory: bytes left (None: no limit), whether to refuse."""
+
+    def __init__(
+        self,
+        live: LiveSettings,
+        session: StoreSession,
+        metrics: Metrics,
+        room: Callable[[], int | None],
+        refuses: Callable[[], bool],
+    ) -> None:
+        settings = live.settings
+        self._live, self._refuses = live, refuses
+        self.metrics = metrics
+        self.access = Access(settings)
+        self.body_budget = ByteBudget(settings.max_in_flight_bytes, room)
+        self.maps = Maps(session, live)
+        self.sources = Sources(metrics.source_label)
+        metrics.registry.register(self.sources)
+        self.coalescer = Coalescer(
+            Pipeline(self.maps, metrics, self.sources).flush,
+            flush_max_items(settings),
+            settings.max_queued_items,
+            settings.max_queued_bytes,
+        )
+        self.intake = Intake(self.coalescer, metrics)
+        self.lookup = Lookup(self.maps)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force now; they can change at every tick."""
+        return self._live.settings
+
+    @property
+    def in_flight_bytes(self) -> int:
+        """Bytes of bodies and of queued payloads held now."""
+        return self.body_budget.held + self.coalescer.bytes
+
+    def check_pressure(self) -> None:
+        """Raise MemoryPressure while nothing may be taken in."""
+        if self._refuses():
+            raise MemoryPressure(
+                "memory is near its limit (TIDEGATE_MEMORY_HARD_RATIO); cleanup is under way, send this again"
+            )
+
+    def apply(self, settings: Settings) -> None:
+        """Pass changed settings to those who do not look them up each time."""
+        self.coalescer.flush_max_items = flush_max_items(settings)
