@@ -1,0 +1,52 @@
+"""Runs contestants in turn, and makes rows of the table of it."""
+
+import sys
+from collections.abc import Callable, Sequence
+
+from benchmarks.bench.plan import Measure, Plan
+from benchmarks.bench.result import Result
+from benchmarks.bench.sides import Side
+
+Rounds = dict[str, list[Measure]]
+
+
+def rounds(sides: Sequence[Side], plans: Sequence[Plan], pairs: int) -> Rounds:
+    """Each side once a round, under its plan; who goes first changes from round to round."""
+    taken: Rounds = {side.name: [] for side in sides}
+    for number in range(pairs):
+        turn = number % len(sides)
+        order = list(zip(sides, plans, strict=True))
+        for side, plan in order[turn:] + order[:turn]:
+            measure = side.measure(plan)
+            taken[side.name].append(measure)
+            print(
+                f"  round {number + 1} of {pairs}, {side.name:12} {told(measure)}",
+                file=sys.stderr,
+                flush=True,
+            )
+    return taken
+
+
+def told(measure: Measure) -> str:
+    """A measure in a line."""
+    cores = "  ".join(f"{part} {spent / measure.seconds:.2f}" for part, spent in measure.cpu_seconds.items())
+    return f"{measure.rate:10,.0f} tx/s   p50 {measure.p50_ms:.2f} ms  p99 {measure.p99_ms:.2f} ms   cores: {cores}"
+
+
+def row(taken: Rounds, rival: str, work: str, against: str, bound: float, remark: str = "") -> Result:
+    """Tidegate beside one rival: the ratio of their rates, round by round."""
+    ours, theirs = taken["tidegate"], taken[rival]
+    ratio: Callable[[Measure, Measure], float] = lambda one, other: one.rate / other.rate  # noqa: E731
+    return Result(
+        work=work,
+        against=against,
+        wanted="at least",
+        bound=bound,
+        unit="×",
+        measured=[ratio(*pair) for pair in zip(ours, theirs, strict=True)],
+        details={
+            "tidegate": [measure.figures() for measure in ours],
+            rival: [measure.figures() for measure in theirs],
+        },
+        remark=remark,
+    )

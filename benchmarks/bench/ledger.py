@@ -1,0 +1,79 @@
+"""Checks the answers of a gate: each transaction accepted exactly once, everything else a duplicate."""
+
+import json
+import re
+from typing import Any
+
+FEEDS = 3
+_COUNTS = re.compile(rb'"accepted":(\d+),"duplicate":(\d+),"invalid":(\d+)')
+_LISTED = 200
+
+
+class WrongAnswerError(Exception):
+    """A service answered something that is not true, or not an answer at all."""
+
+
+class Ledger:
+    """What was answered about each batch, as a mask with a bit for each item that was accepted."""
+
+    def __init__(self, batch_items: int) -> None:
+        self._items = batch_items
+        self._every = (1 << batch_items) - 1
+        self._masks: dict[int, int] = {}
+        self._answers: dict[int, int] = {}
+        self.complete = 0
+
+    def note(self, batch: int, status: int, answer: bytes) -> None:
+        """Take an answer about a batch.
+
+        Raises:
+            WrongAnswerError: it is no success, does not add up, or accepts again what was accepted.
+        """
+        if status != _LISTED:
+            raise WrongAnswerError(f"status {status}: {answer[:300]!r}")
+        accepted = self._single(answer) if self._items == 1 else self._summary(answer)
+        before = self._masks.get(batch, 0)
+        if accepted & before:
+            raise WrongAnswerError(f"batch {batch}: {(accepted & before).bit_count()} accepted a second time")
+        self._masks[batch] = before | accepted
+        self._answers[batch] = self._answers.get(batch, 0) + 1
+        if self._answers[batch] == FEEDS:
+            self._finish(batch)
+
+    def close(self) -> None:
+        """Nothing is to come.
+
+        Raises:
+            WrongAnswerError: a batch was not answered to every feed.
+        """
+        if self._answers:
+            raise WrongAnswerError(f"{len(self._answers)} batches were not answered to every feed")
+
+    def _finish(self, batch: int) -> None:
+        del self._answers[batch]
+        missing = self._every & ~self._masks.pop(batch)
+        if missing:
+            raise WrongAnswerError(f"batch {batch}: {missing.bit_count()} called duplicates, never accepted")
+        self.complete += 1
+
+    def _single(self, answer: bytes) -> int:
+        if b'"status":"accepted"' in answer:
+            return 1
+        if b'"status":"duplicate"' in answer:
+            return 0
+        raise WrongAnswerError(f"neither accepted nor duplicate: {answer[:300]!r}")
+
+    def _summary(self, answer: bytes) -> int:
+        counts = _COUNTS.search(answer)
+        accepted, duplicate, invalid = map(int, counts.groups()) if counts else (0, 0, 0)
+        if accepted + duplicate != self._items or invalid:
+            raise WrongAnswerError(f"does not add up to {self._items}: {answer[:300]!r}")
+        if accepted == self._items:
+            return self._every
+        return 0 if not accepted else self._listed(json.loads(answer), duplicate)
+
+    def _listed(self, summary: dict[str, Any], duplicate: int) -> int:
+        places = set(summary["duplicates"])
+        if len(places) != duplicate or not places <= set(range(self._items)):
+            raise WrongAnswerError(f"{duplicate} duplicates, {len(places)} listed")
+        return self._every & ~sum(1 << place for place in places)

@@ -1,0 +1,45 @@
+"""A FastAPI route with a pydantic body that does nothing: what the framework alone costs.
+
+It does not look at what it is given. Listens on `TIDEGATE_PORT`.
+"""
+
+import os
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from pydantic import BaseModel
+
+
+class Item(BaseModel):
+    """One delivered transaction."""
+
+    signature: str
+    slot: int | None = None
+    payload: Any = None
+
+
+app = FastAPI()
+
+
+@app.get("/livez")
+async def alive() -> dict[str, str]:
+    """Whether it serves."""
+    return {"status": "alive"}
+
+
+@app.post("/transactions")
+async def transactions(item: Item) -> dict[str, str]:
+    """Do nothing."""
+    return {"status": "accepted", "signature": item.signature}
+
+
+if __name__ == "__main__":
+    uvicorn.run(
+        app,
+        port=int(os.environ["TIDEGATE_PORT"]),
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_level="warning",
+    )

@@ -1,0 +1,42 @@
+"""The rows about transactions a second."""
+
+from dataclasses import replace
+
+from benchmarks.bench.contest import row, rounds
+from benchmarks.bench.plan import Plan
+from benchmarks.bench.result import Result
+from benchmarks.bench.sides import gate, rival
+
+# The second and the third feed are some 30 and 120 ms behind the first, at the rates measured.
+SMALL = Plan(kind="small", batch_items=500, connections=3, behind=(1500, 6000))
+ENHANCED = Plan(kind="enhanced", batch_items=50, connections=3, behind=(250, 1000))
+SINGLE = Plan(kind="small", batch_items=1, connections=64, behind=(150, 600))
+
+
+def batches_small(pairs: int, seconds: float) -> list[Result]:
+    """Batches of small transactions."""
+    plan = replace(SMALL, seconds=seconds)
+    taken = rounds([gate(), rival("handwritten")], [plan, plan], pairs)
+    work = "batches of 500 × 0.65 KB, three feeds (2/3 duplicates)"
+    return [row(taken, "handwritten", work, "hand-written", 10.0)]
+
+
+def batches_enhanced(pairs: int, seconds: float) -> list[Result]:
+    """Batches of real enhanced transactions."""
+    plan = replace(ENHANCED, seconds=seconds)
+    taken = rounds([gate(), rival("handwritten")], [plan, plan], pairs)
+    work = "batches of 50 real enhanced transactions (5.5 KB), three feeds"
+    return [row(taken, "handwritten", work, "hand-written", 4.0)]
+
+
+def singles(pairs: int, seconds: float) -> list[Result]:
+    """Single posts, beside three rivals in the same rounds."""
+    plan = replace(SINGLE, seconds=seconds)
+    blind = replace(plan, is_verified=False)
+    sides = [gate(), rival("handwritten"), rival("bare"), rival("nothing")]
+    taken = rounds(sides, [plan, plan, blind, blind], pairs)
+    return [
+        row(taken, "handwritten", "single posts, 64 connections, three feeds", "hand-written", 6.0),
+        row(taken, "bare", "single posts", "bare ASGI function under the same uvicorn", 0.5),
+        row(taken, "nothing", "single posts", "FastAPI route that does nothing", 0.0),
+    ]
