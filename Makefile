@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install run stack up test soak lint format dashboards lock clean
+.PHONY: help install run stack up test soak bench lint format dashboards lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -35,6 +35,9 @@ test: $(VENV)/.installed-dev ## Run all tests (installs missing system packages 
 MINUTES := 60
 soak: $(VENV)/.installed-dev ## Does memory stay flat? MINUTES=60, LEAK_MB_PER_HOUR=0: plants a leak, which has to fail
 	@$(BIN)/python -m benchmarks.soak --minutes $(MINUTES) --leak $(or $(LEAK_MB_PER_HOUR),0)
+
+bench: $(VENV)/.installed-dev ## Tidegate beside its rivals, every row of the README's table (some 20 minutes)
+	@$(BIN)/python -m benchmarks.bench $(BENCH)
 
 lint: $(VENV)/.installed-dev ## Check style, formatting, types, layers and shape
 	@$(BIN)/ruff check

@@ -1,39 +1,76 @@
-"""The benchmark: every case, one after the other, its rows as a table, JSON and a plot.
+"""The benchmark: every case, one after the other; its rows as a table, JSON and a plot.
 
-python -m benchmarks.bench --only batches-small --pairs 1 --seconds 3
+    python -m benchmarks.bench                                          # all, written to benchmarks/results
+    python -m benchmarks.bench --only batches-small --pairs 1 --seconds 3    # a look, written nowhere
+
+Exits with 1 when a row is missed or a case failed.
 """
 
 import argparse
+import json
 import sys
-from collections.abc import Callable
+import time
+import traceback
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from benchmarks.bench import throughput
+from benchmarks.bench.chart import draw
+from benchmarks.bench.report import Report, table
 from benchmarks.bench.result import Result
+
+RESULTS = Path(__file__).parents[1] / "results" / "bench"
 
 Case = Callable[[int, float], list[Result]]
 
-CASES: dict[str, Case] = {
+CASES: Mapping[str, Case] = {
     "batches-small": throughput.batches_small,
     "batches-enhanced": throughput.batches_enhanced,
     "singles": throughput.singles,
 }
 
 
-def main() -> int:
-    """Run the cases asked for."""
+def run(cases: Mapping[str, Case], pairs: int, seconds: float) -> Report:
+    """Run the cases one after the other; one that fails does not keep the others from running."""
+    report = Report(pairs, seconds)
+    for name, case in cases.items():
+        started = time.monotonic()
+        print(f"{name} …", file=sys.stderr, flush=True)
+        try:
+            report.results += case(pairs, seconds)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  whatever it is, it is one case's
+            traceback.print_exc()
+            report.failed[name] = f"{type(error).__name__}: {error}"
+        print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+    return report
+
+
+def write(report: Report, out: Path) -> None:
+    """Write the JSON and the plot."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.with_suffix(".json").write_text(json.dumps(report.as_dict(), indent=1) + "\n")
+    draw(report.results, out.with_suffix(".png"))
+
+
+def main(cases: Mapping[str, Case] = CASES) -> int:
+    """Run the cases asked for; the exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--only", action="append", choices=CASES, help="this case; repeatable")
+    parser.add_argument("--only", action="append", choices=cases, help="this case; may be given again")
     parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=4.0, help="measured of each run")
+    parser.add_argument("--seconds", type=float, default=4.0, help="measured in each run, after the warm-up")
+    parser.add_argument("--out", type=Path, help="where to write .json and .png")
     options = parser.parse_args()
-    for name in options.only or CASES:
-        print(name, file=sys.stderr)
-        for result in CASES[name](options.pairs, options.seconds):
-            print(f"{result.work} ÷ {result.against}: {result.median:.2f} {result.unit}")
-    return 0
+    chosen = {name: case for name, case in cases.items() if not options.only or name in options.only}
+    report = run(chosen, options.pairs, options.seconds)
+    out = options.out or (None if options.only else RESULTS)
+    if out:
+        write(report, out)
+    print(table(report.results))
+    for complaint in report.complaints:
+        print(complaint, file=sys.stderr)
+    return 1 if report.complaints else 0
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Request bodies made before the clock starts, and made fresh in place while it runs.
 
-A pool of bodies is used over and over. What is patched is a few characters of every signature, the same in the whole
-body: its signatures differ in the others. Writing them costs 0.05 µs a transaction; making a signature costs 10.
+A pool of bodies is used over and over. Patched are a few characters of every signature, the same ones in the
+whole body, whose signatures differ in the others: 0.2 µs a transaction, once for all three feeds.
 """
 
 import json

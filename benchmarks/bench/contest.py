@@ -1,7 +1,8 @@
 """Runs contestants in turn, and makes rows of the table of it."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from statistics import median
 
 from benchmarks.bench.plan import Measure, Plan
 from benchmarks.bench.result import Result
@@ -30,23 +31,31 @@ def rounds(sides: Sequence[Side], plans: Sequence[Plan], pairs: int) -> Rounds:
 def told(measure: Measure) -> str:
     """A measure in a line."""
     cores = "  ".join(f"{part} {spent / measure.seconds:.2f}" for part, spent in measure.cpu_seconds.items())
-    return f"{measure.rate:10,.0f} tx/s   p50 {measure.p50_ms:.2f} ms  p99 {measure.p99_ms:.2f} ms   cores: {cores}"
+    times = f"p50 {measure.p50_ms:.2f} ms  p99 {measure.p99_ms:.2f} ms"
+    return f"{measure.rate:10,.0f} tx/s   {times}   cores: {cores}"
 
 
-def row(taken: Rounds, rival: str, work: str, against: str, bound: float, remark: str = "") -> Result:
+def row(taken: Rounds, rival: str, work: str, against: str, bound: float | None) -> Result:
     """Tidegate beside one rival: the ratio of their rates, round by round."""
     ours, theirs = taken["tidegate"], taken[rival]
-    ratio: Callable[[Measure, Measure], float] = lambda one, other: one.rate / other.rate  # noqa: E731
     return Result(
         work=work,
         against=against,
         wanted="at least",
         bound=bound,
         unit="×",
-        measured=[ratio(*pair) for pair in zip(ours, theirs, strict=True)],
+        measured=[one.rate / other.rate for one, other in zip(ours, theirs, strict=True)],
         details={
             "tidegate": [measure.figures() for measure in ours],
             rival: [measure.figures() for measure in theirs],
         },
-        remark=remark,
+        remark=f"{_figures(ours)}; against: {_figures(theirs)}",
     )
+
+
+def _figures(measures: Sequence[Measure]) -> str:
+    """The median rate, and the CPU of each part for a transaction."""
+    rate = median(measure.rate for measure in measures)
+    parts = measures[0].cpu_seconds
+    spent = (f"{part} {median(one.cpu_us(part) for one in measures):.3g}" for part in parts)
+    return f"{rate:,.0f}/s, CPU µs each: {' + '.join(spent)}"

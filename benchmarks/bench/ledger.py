@@ -76,4 +76,4 @@ class Ledger:
         places = set(summary["duplicates"])
         if len(places) != duplicate or not places <= set(range(self._items)):
             raise WrongAnswerError(f"{duplicate} duplicates, {len(places)} listed")
-        return self._every & ~sum(1 << place for place in places)
+        return self._every & ~sum(1 << int(place) for place in places)

@@ -1,8 +1,8 @@
 """The load of the throughput rows: prepared requests over raw sockets, in a process of its own.
 
-Three feeds deliver the same batches over connections of their own, the second and the third somewhat later than the
-first. A connection sends its next request when the last one is answered. Reads an order on its standard input,
-prints a measure as JSON.
+Three feeds deliver the same batches over connections of their own, the second and the third somewhat later
+than the first. A connection sends its next request when the last one is answered. Reads an order on its
+standard input, prints a measure as JSON.
 """
 
 import gc
@@ -147,13 +147,13 @@ class Load:
             self._ledger.close()
         if not took:
             raise WrongAnswerError("nothing was answered in the time measured")
-        cuts = quantiles(took, n=100) if len(took) > 1 else took * 99
+        p50, p99 = percentiles_ms(took)
         return Measure(
             seconds=seconds,
             transactions=len(took) * self._plan.batch_items,
             requests=len(took),
-            p50_ms=cuts[49] * 1000,
-            p99_ms=cuts[98] * 1000,
+            p50_ms=p50,
+            p99_ms=p99,
             cpu_seconds={part: after[part] - before[part] for part in after},
             checked_transactions=self._ledger.complete * self._plan.batch_items,
         )
@@ -197,6 +197,12 @@ class Load:
 
     def _cpu(self) -> dict[str, float]:
         return cpu_of(self._target) | {"loader": time.process_time()}
+
+
+def percentiles_ms(took: list[float]) -> tuple[float, float]:
+    """The median and the 99th percentile of seconds, in milliseconds."""
+    cuts = quantiles(took, n=100) if len(took) > 1 else took * 99
+    return cuts[49] * 1000, cuts[98] * 1000
 
 
 def cpu_of(target: Target) -> dict[str, float]:

@@ -80,8 +80,8 @@ class Order:
 
     plan: Plan
     target: Target
-    extra: dict[str, int] = field(default_factory=dict)
-    """Tuning of a loader that has some."""
+    tuning: dict[str, int] = field(default_factory=dict)
+    """For a loader that has something to tune."""
 
     def encode(self) -> str:
         """As JSON."""
@@ -91,4 +91,4 @@ class Order:
     def read(cls) -> Self:
         """The one on the standard input."""
         raw = json.load(sys.stdin)
-        return cls(Plan(**raw["plan"]), Target(**raw["target"]), raw["extra"])
+        return cls(Plan(**raw["plan"]), Target(**raw["target"]), raw["tuning"])

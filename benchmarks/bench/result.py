@@ -19,7 +19,8 @@ class Result:
     against: str
     """The rival or the reference; `—` for none."""
     wanted: Literal["at least", "at most"]
-    bound: float
+    bound: float | None
+    """None for a row that is there for comparison only."""
     unit: str
     """`×` for a ratio."""
     measured: Sequence[float]
@@ -36,7 +37,9 @@ class Result:
 
     @property
     def is_met(self) -> bool:
-        """Whether the median is within the bound."""
+        """Whether the median is within the bound, if there is one."""
+        if self.bound is None:
+            return True
         return self.median >= self.bound if self.wanted == "at least" else self.median <= self.bound
 
     def as_dict(self) -> dict[str, object]:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import psutil
 
 from benchmarks.bench.plan import Measure, Order, Plan, Target
+from benchmarks.bench.rivals.jetstream import server
 from benchmarks.services import Service, module, service, tidegate
 
 SPARE_SECONDS = 60.0
@@ -45,6 +46,17 @@ def gate(**settings: object) -> Side:
 def rival(name: str) -> Side:
     """A service of `benchmarks/bench/rivals`."""
     return http_side(name, lambda: service(*module(f"benchmarks.bench.rivals.{name}")))
+
+
+def jetstream(processes: int) -> Side:
+    """NATS JetStream, its publishers in so many processes."""
+
+    def measure(plan: Plan) -> Measure:
+        with server() as target:
+            order = Order(plan, target, {"processes": processes})
+            return run_loader("benchmarks.bench.rivals.jetstream", order)
+
+    return Side(f"jetstream-{processes}", measure)
 
 
 def target_of(running: Service) -> Target:

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from benchmarks.bench.contest import row, rounds
+from benchmarks.bench.contest import rounds, row
 from benchmarks.bench.plan import Plan
 from benchmarks.bench.result import Result
-from benchmarks.bench.sides import gate, rival
+from benchmarks.bench.sides import gate, jetstream, rival
 
 # The second and the third feed are some 30 and 120 ms behind the first, at the rates measured.
 SMALL = Plan(kind="small", batch_items=500, connections=3, behind=(1500, 6000))
@@ -16,9 +16,15 @@ SINGLE = Plan(kind="small", batch_items=1, connections=64, behind=(150, 600))
 def batches_small(pairs: int, seconds: float) -> list[Result]:
     """Batches of small transactions."""
     plan = replace(SMALL, seconds=seconds)
-    taken = rounds([gate(), rival("handwritten")], [plan, plan], pairs)
+    sides = [gate(), rival("handwritten"), jetstream(processes=1), jetstream(processes=3)]
+    taken = rounds(sides, [plan] * len(sides), pairs)
     work = "batches of 500 × 0.65 KB, three feeds (2/3 duplicates)"
-    return [row(taken, "handwritten", work, "hand-written", 10.0)]
+    nats = "NATS JetStream with deduplication, its Python client publishing asynchronously"
+    return [
+        row(taken, "handwritten", work, "hand-written", 10.0),
+        row(taken, "jetstream-1", work, nats, 5.0),
+        row(taken, "jetstream-3", work, f"{nats}, in three processes", None),
+    ]
 
 
 def batches_enhanced(pairs: int, seconds: float) -> list[Result]:
@@ -38,5 +44,5 @@ def singles(pairs: int, seconds: float) -> list[Result]:
     return [
         row(taken, "handwritten", "single posts, 64 connections, three feeds", "hand-written", 6.0),
         row(taken, "bare", "single posts", "bare ASGI function under the same uvicorn", 0.5),
-        row(taken, "nothing", "single posts", "FastAPI route that does nothing", 0.0),
+        row(taken, "nothing", "single posts", "FastAPI route that does nothing", None),
     ]

@@ -1,6 +1,7 @@
 """A bare ASGI function under the same uvicorn: the most that a Python service can answer.
 
-It reads the body, which is the least a service has to do, and does not look at it. Listens on `TIDEGATE_PORT`.
+It reads the body, which is the least a service has to do, and does not look at it.
+Listens on `TIDEGATE_PORT`.
 """
 
 import os

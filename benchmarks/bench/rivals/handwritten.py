@@ -1,9 +1,9 @@
-"""What one would write by hand: FastAPI, `redis.asyncio`, `SET NX EX` for each transaction, a pipeline for a batch.
+"""What one would write by hand: FastAPI, `redis.asyncio`, `SET NX EX` a transaction, a pipeline a batch.
 
-It does not have: claim and payload in one atomic step (a crash between the two loses a transaction that its retry is
-told is a duplicate), limits of any kind, who saw what when, metrics, signatures that leave the store on time, or a
-payload kept as it came. Its store is started with the options of Tidegate's embedded one, on a unix socket too.
-Listens on `TIDEGATE_PORT`.
+It does not have: claim and payload in one atomic step (a crash between the two loses a transaction, and its
+retry is told it is a duplicate), limits of any kind, who saw what when, metrics, signatures that leave the
+store on time, or a payload kept as it came. Its store is started with the options of Tidegate's embedded one,
+on a unix socket too. Listens on `TIDEGATE_PORT`.
 """
 
 import json

@@ -1,0 +1,228 @@
+"""NATS JetStream with `duplicate_window` in memory, loaded by its Python client publishing asynchronously.
+
+There is no HTTP here and nobody else in between: the publisher is the loader. Three feeds publish the same
+transactions, each over a connection of its own, with a `Nats-Msg-Id` as long as a signature and as many
+publishes outstanding as served it best (of 100 to 20,000, with little difference). The server could do more
+than one Python process gives it, so the feeds are run in one process, and again in a process each.
+
+It does not have: limits with a stated end, who saw what when, compressed blocks, lookup by signature.
+Run as a module it is a loader like `benchmarks.bench.loader`.
+"""
+
+import asyncio
+import ctypes
+import gc
+import json
+import multiprocessing
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from multiprocessing.sharedctypes import RawArray
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+import nats
+import uvloop
+from nats.aio.client import Client
+from nats.errors import Error
+from nats.js.api import PubAck, StorageType, StreamConfig
+
+from benchmarks.bench.bodies import pool_of
+from benchmarks.bench.ledger import FEEDS, WrongAnswerError
+from benchmarks.bench.loader import cpu_of, percentiles_ms
+from benchmarks.bench.plan import Measure, Order, Target
+from tests.support.processes import free_port, wait_until
+
+STREAM, SUBJECT = "transactions", "transactions.new"
+WINDOW_SECONDS, RETENTION_SECONDS = 5, 120
+OUTSTANDING = 2000
+# A feed is never further ahead of the slowest, so that every copy comes within the window.
+AHEAD = 8000
+BODIES = 4096
+STEP, TIMED_EVERY = 100, 64
+PATIENCE_SECONDS = 20
+
+Acknowledgement = asyncio.Future[PubAck]
+
+
+@contextmanager
+def server() -> Iterator[Target]:
+    """A NATS server with JetStream and the stream in it."""
+    port, program = free_port(), Path(sys.executable).with_name("nats-server")
+    with tempfile.TemporaryDirectory(prefix="bench-nats-") as folder:
+        command = program, "-a", "127.0.0.1", "-p", str(port), "-js", "-sd", folder, "-l", f"{folder}/log"
+        process = subprocess.Popen(command)
+        try:
+            if not wait_until(partial(_listens, port), PATIENCE_SECONDS):
+                raise OSError(f"nats-server does not listen:\n{Path(folder, 'log').read_text()[-1500:]}")
+            asyncio.run(_make_stream(port))
+            yield Target(port, {"gate": [process.pid]})
+        finally:
+            process.terminate()
+            process.wait(PATIENCE_SECONDS)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+async def _make_stream(port: int) -> None:
+    client = await _connected(port)
+    stream = StreamConfig(
+        name=STREAM,
+        subjects=[SUBJECT],
+        storage=StorageType.MEMORY,
+        duplicate_window=WINDOW_SECONDS,
+        max_age=RETENTION_SECONDS,
+    )
+    await client.jetstream().add_stream(stream)
+    await client.close()
+
+
+async def _connected(port: int) -> Client:
+    return await nats.connect(f"nats://127.0.0.1:{port}", allow_reconnect=False)
+
+
+@dataclass
+class Part:
+    """What one process did."""
+
+    seconds: float = 0.0
+    transactions: int = 0
+    cpu_seconds: dict[str, float] = field(default_factory=dict)
+    took: list[float] = field(default_factory=list)
+    published: int = 0
+    accepted: list[int] = field(default_factory=list)
+    """The numbers of the transactions that were no duplicates."""
+
+
+class Publisher:
+    """Some of the feeds, in one process."""
+
+    def __init__(self, order: Order, feeds: list[int], positions: "ctypes.Array[ctypes.c_int64]") -> None:
+        self._plan, self._target, self._feeds, self._positions = order.plan, order.target, feeds, positions
+        pool = pool_of(order.plan.kind, 1, BODIES, 1)
+        self._bodies = [bytes(body.data) for body in pool]
+        self._acknowledged, self._is_over = 0, False
+        self._part = Part()
+
+    async def run(self, barrier: Barrier) -> Part:
+        """Warm up, measure, wait for what is outstanding."""
+        clients = [await _connected(self._target.port) for _ in self._feeds]
+        gc.freeze()
+        gc.disable()
+        barrier.wait(PATIENCE_SECONDS)
+        feeds = (self._publish(client, feed) for client, feed in zip(clients, self._feeds, strict=True))
+        await asyncio.gather(self._measure(), *feeds)
+        for client in clients:
+            await client.close()
+        return self._part
+
+    async def _measure(self) -> None:
+        part = self._part
+        await asyncio.sleep(self._plan.warm_up_seconds)
+        before, since, done = self._cpu(), time.perf_counter(), self._acknowledged
+        part.took.clear()
+        await asyncio.sleep(self._plan.seconds)
+        part.seconds, after = time.perf_counter() - since, self._cpu()
+        part.transactions, self._is_over = self._acknowledged - done, True
+        part.cpu_seconds = {name: after[name] - before[name] for name in after}
+
+    async def _publish(self, client: Client, feed: int) -> None:
+        stream = client.jetstream(publish_async_max_pending=OUTSTANDING)
+        waiting: deque[tuple[int, Acknowledgement]] = deque()
+        number, positions, bodies = 0, self._positions, self._bodies
+        while not self._is_over:
+            for _ in range(STEP):
+                header = {"Nats-Msg-Id": f"{number:088d}"}  # as long as a signature
+                future = await stream.publish_async(SUBJECT, bodies[number % BODIES], headers=header)
+                waiting.append((number, future))
+                if number % TIMED_EVERY == 0:
+                    future.add_done_callback(self._timer())
+                number += 1
+            positions[feed] = number
+            while waiting and waiting[0][1].done():
+                self._note(*waiting.popleft())
+            while number > min(positions) + AHEAD and not self._is_over:  # noqa: ASYNC110  others' feeds
+                await asyncio.sleep(0.001)
+        for late, future in waiting:
+            await future
+            self._note(late, future)
+        self._part.published = max(self._part.published, number)
+
+    def _timer(self) -> Callable[[Acknowledgement], None]:
+        since = time.perf_counter()
+        return lambda _: self._part.took.append(time.perf_counter() - since)
+
+    def _note(self, number: int, future: Acknowledgement) -> None:
+        self._acknowledged += 1
+        if not future.result().duplicate:
+            self._part.accepted.append(number)
+
+    def _cpu(self) -> dict[str, float]:
+        return cpu_of(self._target) | {"loader": time.process_time()}
+
+
+def publish(order: Order) -> Measure:
+    """Run all feeds, in as many processes as the order says.
+
+    Raises:
+        WrongAnswerError: a transaction was not accepted exactly once.
+    """
+    processes = order.tuning["processes"]
+    shares = [list(range(first, FEEDS, processes)) for first in range(processes)]
+    context, positions = multiprocessing.get_context("fork"), RawArray(ctypes.c_int64, FEEDS)
+    barrier, results = context.Barrier(processes), context.Queue()
+
+    def work(feeds: list[int]) -> None:
+        results.put(uvloop.run(Publisher(order, feeds, positions).run(barrier)))
+
+    children = [context.Process(target=partial(work, share), daemon=True) for share in shares]
+    for child in children:
+        child.start()
+    allowed = order.plan.warm_up_seconds + order.plan.seconds + PATIENCE_SECONDS
+    parts = [results.get(timeout=allowed) for _ in children]
+    for child in children:
+        child.join(PATIENCE_SECONDS)
+    return _together(parts)
+
+
+def _together(parts: list[Part]) -> Measure:
+    published, seconds = max(part.published for part in parts), max(part.seconds for part in parts)
+    accepted = [number for part in parts for number in part.accepted]
+    if len(accepted) != published or len(set(accepted)) != published:
+        raise WrongAnswerError(f"{len(accepted)} accepted of {published}, {len(set(accepted))} different")
+    p50, p99 = percentiles_ms([took for part in parts for took in part.took])
+    loader = sum(part.cpu_seconds["loader"] for part in parts)
+    transactions = sum(part.transactions for part in parts)
+    return Measure(
+        seconds=seconds,
+        transactions=transactions,
+        requests=transactions,
+        p50_ms=p50,
+        p99_ms=p99,
+        cpu_seconds={"gate": parts[0].cpu_seconds["gate"], "loader": loader},
+        checked_transactions=published,
+    )
+
+
+def main() -> int:
+    """Run the order on the standard input."""
+    try:
+        print(json.dumps(asdict(publish(Order.read()))))
+    except (WrongAnswerError, OSError, Error) as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
