@@ -18,6 +18,7 @@ log = structlog.get_logger()
 ALL_MAPS = frozenset(MapName)
 REPORTS_KEPT = 50
 BUCKETS_A_STEP = 8
+EMERGENCY_BUCKETS_A_STEP = 1
 LOGGED_REMOVAL_ENTRIES = 100
 
 
@@ -38,6 +39,11 @@ class Job(NamedTuple):
         return Severity.SHED if self.shed else Severity.EMERGENCY
 
     @property
+    def gives_back(self) -> bool:
+        """Whether it is for the memory's sake."""
+        return self.mode is Mode.EMERGENCY and not self.dry_run
+
+    @property
     def reason(self) -> Reason:
         """Under what a removal is counted."""
         if self.mode is Mode.EMERGENCY:
@@ -48,7 +54,8 @@ class Job(NamedTuple):
 class Cleanup:
     """Removes what is past retention, whole buckets in bounded steps; keeps the last reports.
 
-    After an emergency cleanup `give_back` makes the store return what was freed, so that the report can tell.
+    An emergency cleanup takes one bucket a step, and `give_back` makes the store return what was freed before the
+    next: a trim of the heap stops the store, for as long as there is much to return.
     """
 
     def __init__(
@@ -107,8 +114,6 @@ class Cleanup:
     async def _measured(self, job: Job) -> Report:
         started_ms, started, before_bytes = int(time.time() * 1000), time.monotonic(), self._resident_bytes()
         removals = {name: await self._clean_map(name, job) for name in MapName if name in job.maps}
-        if job.mode is Mode.EMERGENCY and not job.dry_run:
-            await self._give_back()
         after_bytes = self._resident_bytes()
         return Report(
             trigger=job.trigger,
@@ -124,13 +129,16 @@ class Cleanup:
 
     async def _clean_map(self, name: MapName, job: Job) -> MapRemoval:
         is_periodic = job.trigger is Trigger.PERIODIC
-        order = Order(name, job.severity, job.reason, BUCKETS_A_STEP, job.dry_run, is_periodic)
+        most = EMERGENCY_BUCKETS_A_STEP if job.gives_back else BUCKETS_A_STEP
+        order = Order(name, job.severity, job.reason, most, job.dry_run, is_periodic)
         removed = after = 0
         for prefix in self._maps.layout.prefixes:
             more = True
             while more:
                 step = await self._maps.cleanup_step(prefix, order)
                 removed, more = removed + step.removed, step.more
+                if job.gives_back:
+                    await self._give_back()
             after += step.after
         return MapRemoval(before=removed + after, removed=removed, after=after)
 

@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 # Of the connections, so that a flood of lookups leaves room for claims.
 LOOKUPS_AT_ONCE = 3
-SETTLE_POLLS, SETTLE_SECONDS = 20, 0.05
+SETTLE_POLLS, SETTLE_SECONDS = 50, 0.02
 
 
 class Script:
@@ -101,22 +101,20 @@ class StoreSession:
         return [await self._guard(lambda: client.info(section), self._slots)]
 
     async def give_back(self) -> None:
-        """Make a single server return freed memory to the system, as soon as it has freed what was removed.
+        """Make our own server return freed memory to the system, once it has freed what was removed.
 
-        glibc keeps what is free between what is not. Valkey and Redis 8 trim the heap when they drop their
-        scripts (`freeLuaScriptsSync` in eval.c), behind what is being freed; the next calls load ours again.
-        With jemalloc `MEMORY PURGE` does it.
+        glibc keeps what is free between what is not, and `MEMORY PURGE` is for jemalloc. Valkey trims the heap
+        when it drops functions (`FUNCTION FLUSH`, 9.1), of which ours has none; scripts stay loaded.
         """
         client = self._client
         if client is None or isinstance(client, RedisCluster):
             return
-        await self._guard(client.memory_purge, self._slots)
-        await self._guard(lambda: client.script_flush("ASYNC"), self._slots)
         for _ in range(SETTLE_POLLS):
             [figures] = await self.info("memory")
             if not figures.get("lazyfree_pending_objects"):
-                return
+                break
             await asyncio.sleep(SETTLE_SECONDS)
+        await self._guard(lambda: client.function_flush("ASYNC"), self._slots)
 
     async def close(self) -> None:
         """Close every connection."""

@@ -126,7 +126,6 @@ async def test_ingest_goes_on_during_a_large_cleanup(valkey: StoreServer, settin
 async def test_between_two_steps_of_one_cleanup_transactions_are_taken(
     valkey: StoreServer, settings_for: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.cleanup.BUCKETS_A_STEP", 1)
     answers: list[str] = []
     async with open_api(settings_for(valkey, **LARGE, **QUIET)) as api:
         for number in range(5):
