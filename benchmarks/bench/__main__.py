@@ -67,7 +67,7 @@ def main(cases: Mapping[str, Case] = CASES) -> int:
     out = options.out or (None if options.only else RESULTS)
     if out:
         write(report, out)
-    print(table(report.results))
+    print(table(report.results, remarks=True, aligned=True))
     for complaint in report.complaints:
         print(complaint, file=sys.stderr)
     return 1 if report.complaints else 0

@@ -35,9 +35,9 @@ def told(measure: Measure) -> str:
     return f"{measure.rate:10,.0f} tx/s   {times}   cores: {cores}"
 
 
-def row(taken: Rounds, rival: str, work: str, against: str, bound: float | None) -> Result:
-    """Tidegate beside one rival: the ratio of their rates, round by round."""
-    ours, theirs = taken["tidegate"], taken[rival]
+def row(taken: Rounds, sides: tuple[str, str], work: str, against: str, bound: float | None) -> Result:
+    """One side beside another, as they are named: the ratio of their rates, round by round."""
+    ours, theirs = (taken[name] for name in sides)
     return Result(
         work=work,
         against=against,
@@ -45,17 +45,13 @@ def row(taken: Rounds, rival: str, work: str, against: str, bound: float | None)
         bound=bound,
         unit="×",
         measured=[one.rate / other.rate for one, other in zip(ours, theirs, strict=True)],
-        details={
-            "tidegate": [measure.figures() for measure in ours],
-            rival: [measure.figures() for measure in theirs],
-        },
-        remark=f"{_figures(ours)}; against: {_figures(theirs)}",
+        details={name: [measure.figures() for measure in taken[name]] for name in sides},
+        remark=f"{figures(ours)}; against: {figures(theirs)}",
     )
 
 
-def _figures(measures: Sequence[Measure]) -> str:
+def figures(measures: Sequence[Measure]) -> str:
     """The median rate, and the CPU of each part for a transaction."""
     rate = median(measure.rate for measure in measures)
-    parts = measures[0].cpu_seconds
-    spent = (f"{part} {median(one.cpu_us(part) for one in measures):.3g}" for part in parts)
+    spent = (f"{part} {median(one.cpu_us(part) for one in measures):.3g}" for part in measures[0].cpu_seconds)
     return f"{rate:,.0f}/s, CPU µs each: {' + '.join(spent)}"

