@@ -54,8 +54,8 @@ class Job(NamedTuple):
 class Cleanup:
     """Removes what is past retention, whole buckets in bounded steps; keeps the last reports.
 
-    An emergency cleanup takes one bucket a step, and `give_back` makes the store return what was freed before the
-    next: a trim of the heap stops the store, for as long as there is much to return.
+    An emergency cleanup takes one bucket a step, and `give_back` makes the store return what was freed before
+    the next: a trim of the heap stops the store, for as long as there is much to return.
     """
 
     def __init__(

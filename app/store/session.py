@@ -103,8 +103,8 @@ class StoreSession:
     async def give_back(self) -> None:
         """Make our own server return freed memory to the system, once it has freed what was removed.
 
-        glibc keeps what is free between what is not, and `MEMORY PURGE` is for jemalloc. Valkey trims the heap
-        when it drops functions (`FUNCTION FLUSH`, 9.1), of which ours has none; scripts stay loaded.
+        glibc keeps what is free between what is not, and `MEMORY PURGE` is for jemalloc. Valkey trims the
+        heap when it drops functions (`FUNCTION FLUSH`, 9.1), of which ours has none; scripts stay loaded.
         """
         client = self._client
         if client is None or isinstance(client, RedisCluster):
