@@ -6,7 +6,6 @@ from typing import Any
 
 FEEDS = 3
 _COUNTS = re.compile(rb'"accepted":(\d+),"duplicate":(\d+),"invalid":(\d+)')
-_LISTED = 200
 
 
 class WrongAnswerError(Exception):
@@ -23,14 +22,12 @@ class Ledger:
         self._answers: dict[int, int] = {}
         self.complete = 0
 
-    def note(self, batch: int, status: int, answer: bytes) -> None:
+    def note(self, batch: int, answer: bytes) -> None:
         """Take an answer about a batch.
 
         Raises:
-            WrongAnswerError: it is no success, does not add up, or accepts again what was accepted.
+            WrongAnswerError: it does not add up, or accepts again what was accepted.
         """
-        if status != _LISTED:
-            raise WrongAnswerError(f"status {status}: {answer[:300]!r}")
         accepted = self._single(answer) if self._items == 1 else self._summary(answer)
         before = self._masks.get(batch, 0)
         if accepted & before:

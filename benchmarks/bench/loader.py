@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from http import HTTPStatus
 from statistics import quantiles
 
 import psutil
@@ -172,13 +173,16 @@ class Load:
                     self._take_answer(channel)
 
     def _take_answer(self, channel: Channel) -> None:
-        answer = channel.receive()
-        if answer is None:
+        received = channel.receive()
+        if received is None:
             return
+        status, answer = received
+        if status != HTTPStatus.OK:
+            raise WrongAnswerError(f"status {status}: {answer[:300]!r}")
         self._took.append(time.perf_counter() - channel.since)
         self._deliveries.answered(channel.batch)
         if self._plan.is_verified:
-            self._ledger.note(channel.batch, *answer)
+            self._ledger.note(channel.batch, answer)
         if not self._start(channel):
             self._parked.append(channel)
 

@@ -59,6 +59,11 @@ def test_a_service_that_accepts_everything_is_found_out() -> None:
         rival("bare").measure(SINGLES)
 
 
+def test_a_service_that_refuses_is_found_out_even_when_nobody_asks_for_true_answers() -> None:
+    with pytest.raises(MeasurementError, match="status 422"):
+        rival("nothing").measure(dataclasses.replace(TINY, is_verified=False))
+
+
 def test_a_service_that_does_nothing_is_measured_when_nobody_asks_for_true_answers() -> None:
     measure = rival("nothing").measure(dataclasses.replace(SINGLES, is_verified=False))
     assert measure.transactions > 0
