@@ -32,7 +32,7 @@ def told(measure: Measure) -> str:
     """A measure in a line."""
     cores = "  ".join(f"{part} {spent / measure.seconds:.2f}" for part, spent in measure.cpu_seconds.items())
     times = f"p50 {measure.p50_ms:.2f} ms  p99 {measure.p99_ms:.2f} ms"
-    return f"{measure.rate:10,.0f} tx/s   {times}   cores: {cores}"
+    return f"{measure.rate:10,.0f} tx/s   {times}   cores: {cores}  others {measure.other_cores:.2f}"
 
 
 def row(taken: Rounds, sides: tuple[str, str], work: str, against: str, bound: float | None) -> Result:

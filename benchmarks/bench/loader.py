@@ -139,9 +139,10 @@ class Load:
         started = time.perf_counter()
         self._go_on(lambda: time.perf_counter() >= started + self._plan.warm_up_seconds)
         self._took.clear()
-        before, since = self._cpu(), time.perf_counter()
+        before, since = cpu_of(self._target), time.perf_counter()
         self._go_on(lambda: time.perf_counter() >= since + self._plan.seconds)
-        seconds, after, took = time.perf_counter() - since, self._cpu(), list(self._took)
+        seconds, took = time.perf_counter() - since, list(self._took)
+        spent = spent_since(before, self._target)
         self._deliveries.finish()
         self._go_on(lambda: self._deliveries.is_over)
         if self._plan.is_verified:
@@ -155,7 +156,8 @@ class Load:
             requests=len(took),
             p50_ms=p50,
             p99_ms=p99,
-            cpu_seconds={part: after[part] - before[part] for part in after},
+            machine_seconds=spent.pop("machine"),
+            cpu_seconds=spent,
             checked_transactions=self._ledger.complete * self._plan.batch_items,
         )
 
@@ -199,9 +201,6 @@ class Load:
             self._poll.modify(channel.socket.fileno(), select.EPOLLIN | select.EPOLLOUT)
         return True
 
-    def _cpu(self) -> dict[str, float]:
-        return cpu_of(self._target) | {"loader": time.process_time()}
-
 
 def percentiles_ms(took: list[float]) -> tuple[float, float]:
     """The median and the 99th percentile of seconds, in milliseconds."""
@@ -210,8 +209,16 @@ def percentiles_ms(took: list[float]) -> tuple[float, float]:
 
 
 def cpu_of(target: Target) -> dict[str, float]:
-    """CPU seconds each part has used so far."""
-    return {part: sum(map(_spent, pids)) for part, pids in target.processes.items()}
+    """CPU seconds each part has used so far, this process as `loader`, and the whole `machine`."""
+    parts = {part: sum(map(_spent, pids)) for part, pids in target.processes.items()}
+    times = psutil.cpu_times()
+    idle = times.idle + times.iowait + times.guest + times.guest_nice  # user time has the guests in it
+    return parts | {"loader": time.process_time(), "machine": sum(times) - idle}
+
+
+def spent_since(before: dict[str, float], target: Target) -> dict[str, float]:
+    """What each has used since `cpu_of` answered `before`."""
+    return {part: after - before[part] for part, after in cpu_of(target).items()}
 
 
 def _spent(pid: int) -> float:

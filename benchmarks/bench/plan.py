@@ -48,6 +48,8 @@ class Measure:
     p99_ms: float
     cpu_seconds: dict[str, float]
     """Of the gate, the store and the loader."""
+    machine_seconds: float
+    """CPU of everything on the machine, others' and what the host took away included."""
     checked_transactions: int
     """How many were found accepted exactly once, of the whole run; 0 when it was not verified."""
 
@@ -55,6 +57,11 @@ class Measure:
     def rate(self) -> float:
         """Transactions a second, duplicates counted."""
         return self.transactions / self.seconds
+
+    @property
+    def other_cores(self) -> float:
+        """What those who have no part in it took: near 0 on a quiet machine."""
+        return (self.machine_seconds - sum(self.cpu_seconds.values())) / self.seconds
 
     def cpu_us(self, part: str) -> float:
         """CPU microseconds of a part for each transaction."""
@@ -68,7 +75,7 @@ class Measure:
             "transactions_per_second": round(self.rate),
             "p50_ms": round(self.p50_ms, 2),
             "p99_ms": round(self.p99_ms, 2),
-            "cores": shares,
+            "cores": shares | {"others": round(self.other_cores, 3)},
             "cpu_us_per_transaction": each,
             "checked_transactions": self.checked_transactions,
         }

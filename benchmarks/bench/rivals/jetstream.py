@@ -36,7 +36,7 @@ from nats.js.api import PubAck, StorageType, StreamConfig
 
 from benchmarks.bench.bodies import pool_of
 from benchmarks.bench.ledger import FEEDS, WrongAnswerError
-from benchmarks.bench.loader import cpu_of, percentiles_ms
+from benchmarks.bench.loader import cpu_of, percentiles_ms, spent_since
 from benchmarks.bench.plan import Measure, Order, Target
 from tests.support.processes import free_port, wait_until
 
@@ -97,7 +97,7 @@ class Part:
 
     seconds: float = 0.0
     transactions: int = 0
-    cpu_seconds: dict[str, float] = field(default_factory=dict)
+    spent: dict[str, float] = field(default_factory=dict)
     took: list[float] = field(default_factory=list)
     published: int = 0
     accepted: list[int] = field(default_factory=list)
@@ -129,12 +129,11 @@ class Publisher:
     async def _measure(self) -> None:
         part = self._part
         await asyncio.sleep(self._plan.warm_up_seconds)
-        before, since, done = self._cpu(), time.perf_counter(), self._acknowledged
+        before, since, done = cpu_of(self._target), time.perf_counter(), self._acknowledged
         part.took.clear()
         await asyncio.sleep(self._plan.seconds)
-        part.seconds, after = time.perf_counter() - since, self._cpu()
+        part.seconds, part.spent = time.perf_counter() - since, spent_since(before, self._target)
         part.transactions, self._is_over = self._acknowledged - done, True
-        part.cpu_seconds = {name: after[name] - before[name] for name in after}
 
     async def _publish(self, client: Client, feed: int) -> None:
         stream = client.jetstream(publish_async_max_pending=OUTSTANDING)
@@ -167,9 +166,6 @@ class Publisher:
         if not future.result().duplicate:
             self._part.accepted.append(number)
 
-    def _cpu(self) -> dict[str, float]:
-        return cpu_of(self._target) | {"loader": time.process_time()}
-
 
 def publish(order: Order) -> Measure:
     """Run all feeds, in as many processes as the order says.
@@ -201,7 +197,7 @@ def _together(parts: list[Part]) -> Measure:
     if len(accepted) != published or len(set(accepted)) != published:
         raise WrongAnswerError(f"{len(accepted)} accepted of {published}, {len(set(accepted))} different")
     p50, p99 = percentiles_ms([took for part in parts for took in part.took])
-    loader = sum(part.cpu_seconds["loader"] for part in parts)
+    loader = sum(part.spent["loader"] for part in parts)
     transactions = sum(part.transactions for part in parts)
     return Measure(
         seconds=seconds,
@@ -209,7 +205,8 @@ def _together(parts: list[Part]) -> Measure:
         requests=transactions,
         p50_ms=p50,
         p99_ms=p99,
-        cpu_seconds={"gate": parts[0].cpu_seconds["gate"], "loader": loader},
+        machine_seconds=parts[0].spent["machine"],
+        cpu_seconds={"gate": parts[0].spent["gate"], "loader": loader},
         checked_transactions=published,
     )
 
