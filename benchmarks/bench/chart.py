@@ -2,17 +2,21 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 
 import matplotlib as mpl
 
 mpl.use("Agg")
 
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 
 from benchmarks.bench.report import quantity, wanted
 from benchmarks.bench.result import Result
 
-MET, MISSED = "#1a7f5a", "#c0392b"
+MET, MISSED, INK = "#1a7f5a", "#c0392b", "#333333"
+TICKS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
+LABEL_CHARACTERS = 70
 
 
 def margins(result: Result) -> list[float]:
@@ -26,25 +30,33 @@ def margins(result: Result) -> list[float]:
 def draw(results: Sequence[Result], file: Path) -> None:
     """Write a PNG: a bar from 1 to the median of each row that has a bound, and its range."""
     rows = [one for one in results if one.bound][::-1]
-    figure, axes = plt.subplots(figsize=(10, 1.2 + 0.55 * len(rows)), dpi=120, facecolor="white")
+    figure, axes = plt.subplots(figsize=(11, 1.3 + 0.5 * len(rows)), dpi=120, facecolor="white")
     for at, one in enumerate(rows):
-        every = margins(one)
-        middle = sorted(every)[len(every) // 2]
-        axes.barh(at, middle - 1, left=1, height=0.5, color=MET if one.is_met else MISSED)
-        axes.plot([min(every), max(every)], [at, at], color="#333333", linewidth=1.4)
-        axes.annotate(
-            f"{quantity(one.median, one.unit)}, wanted {wanted(one)}",
-            (max(*every, 1.0), at),
-            xytext=(6, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8,
-        )
-    axes.set_yticks(range(len(rows)), [f"{one.work}\nagainst {one.against}" for one in rows], fontsize=7)
-    axes.set(xscale="log", xlabel="times better than wanted (log scale); line: least to most")
-    axes.axvline(1, color="#333333", linewidth=1)
-    axes.margins(x=0.35)
-    axes.grid(visible=True, axis="x", which="both", alpha=0.25)
+        _draw_row(axes, at, one)
+    every = [1.0, *(margin for one in rows for margin in margins(one))]
+    least, most = min(every) / 1.3, max(every) * 1.3
+    ticks = [tick for tick in TICKS if least <= tick <= most]
+    axes.set(xscale="log", xlim=(least, most), title="make bench: times better than wanted")
+    axes.set_xticks(ticks, [f"{tick:g} ×" for tick in ticks], fontsize=8)
+    axes.set_xticks([], minor=True)
+    axes.set_yticks(range(len(rows)), [_label(one) for one in rows], fontsize=7)
+    axes.axvline(1, color=INK, linewidth=1.2)
+    axes.grid(visible=True, axis="x", alpha=0.3)
     figure.tight_layout()
     figure.savefig(file)
     plt.close(figure)
+
+
+def _draw_row(axes: Axes, at: int, one: Result) -> None:
+    every = margins(one)
+    axes.barh(at, median(every) - 1, left=1, height=0.55, color=MET if one.is_met else MISSED)
+    axes.plot([min(every), max(every)], [at, at], color=INK, linewidth=1.6, marker="|")
+    told = f"{quantity(one.median, one.unit)}, wanted {wanted(one)}"
+    axes.text(1.01, at, told, transform=axes.get_yaxis_transform(), va="center", fontsize=8)
+
+
+def _label(one: Result) -> str:
+    lines = [one.work] if one.against == "—" else [one.work, f"against {one.against}"]
+    return "\n".join(
+        line if len(line) <= LABEL_CHARACTERS else f"{line[: LABEL_CHARACTERS - 1]}…" for line in lines
+    )
