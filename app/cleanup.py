@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
@@ -43,6 +43,12 @@ class Job(NamedTuple):
         """Whether it is for the memory's sake."""
         return self.mode is Mode.EMERGENCY and not self.dry_run
 
+    def order(self, name: MapName) -> Order:
+        """One step on one map."""
+        most = EMERGENCY_BUCKETS_A_STEP if self.gives_back else BUCKETS_A_STEP
+        is_periodic = self.trigger is Trigger.PERIODIC
+        return Order(name, self.severity, self.reason, most, self.dry_run, is_periodic)
+
     @property
     def reason(self) -> Reason:
         """Under what a removal is counted."""
@@ -54,8 +60,8 @@ class Job(NamedTuple):
 class Cleanup:
     """Removes what is past retention, whole buckets in bounded steps; keeps the last reports.
 
-    An emergency cleanup takes one bucket a step, and `give_back` makes the store return what was freed before
-    the next: a trim of the heap stops the store, for as long as there is much to return.
+    An emergency cleanup takes one bucket of each map a step, and `give_back` makes the store return what was
+    freed before the next: a trim of the heap stops the store, for as long as there is much to return.
     """
 
     def __init__(
@@ -113,7 +119,7 @@ class Cleanup:
 
     async def _measured(self, job: Job) -> Report:
         started_ms, started, before_bytes = int(time.time() * 1000), time.monotonic(), self._resident_bytes()
-        removals = {name: await self._clean_map(name, job) for name in MapName if name in job.maps}
+        removals = await self._clean(job)
         after_bytes = self._resident_bytes()
         return Report(
             trigger=job.trigger,
@@ -127,20 +133,27 @@ class Cleanup:
             ),
         )
 
-    async def _clean_map(self, name: MapName, job: Job) -> MapRemoval:
-        is_periodic = job.trigger is Trigger.PERIODIC
-        most = EMERGENCY_BUCKETS_A_STEP if job.gives_back else BUCKETS_A_STEP
-        order = Order(name, job.severity, job.reason, most, job.dry_run, is_periodic)
-        removed = after = 0
-        for prefix in self._maps.layout.prefixes:
-            more = True
-            while more:
-                step = await self._maps.cleanup_step(prefix, order)
-                removed, more = removed + step.removed, step.more
-                if job.gives_back:
-                    await self._give_back()
-            after += step.after
-        return MapRemoval(before=removed + after, removed=removed, after=after)
+    async def _clean(self, job: Job) -> dict[MapName, MapRemoval]:
+        """A step of every map in turn, until none has more: what came together lies and leaves together."""
+        removed: Counter[MapName] = Counter()
+        after: dict[tuple[MapName, str], int] = {}
+        prefixes = self._maps.layout.prefixes
+        unfinished = [(name, prefix) for name in MapName if name in job.maps for prefix in prefixes]
+        while unfinished:
+            due, unfinished = unfinished, []
+            for name, prefix in due:
+                step = await self._maps.cleanup_step(prefix, job.order(name))
+                removed[name] += step.removed
+                after[name, prefix] = step.after
+                if step.more:
+                    unfinished.append((name, prefix))
+            if job.gives_back:
+                await self._give_back()
+        left = {name: sum(after[name, prefix] for prefix in prefixes) for name in MapName if name in job.maps}
+        return {
+            name: MapRemoval(before=removed[name] + rest, removed=removed[name], after=rest)
+            for name, rest in left.items()
+        }
 
     def _publish(self, report: Report) -> None:
         self.reports.appendleft(report)
