@@ -9,7 +9,8 @@ import psutil
 # mallopt(3): past the threshold a block is mapped by itself and goes back to the system when it is freed.
 # Set, it no longer grows to 32 MiB with the first large body, after which freed bodies would stay with us.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
-MAPPED_BLOCK_BYTES = 128 * 1024
+MAPPED_BLOCK_BYTES = 1024 * 1024
+GATE_TRIMMED_TOP_BYTES = 4 * 1024 * 1024
 # Compressed blocks have all sizes and leave in another order than what lies between them; mapped by
 # themselves they leave no holes. So many at most: the kernel allows 65,530 mappings a process.
 STORE_MAPPED_BLOCK_BYTES = 16 * 1024
@@ -55,7 +56,7 @@ def keep_heap_small() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, MAPPED_BLOCK_BYTES)
-        mallopt(_M_TRIM_THRESHOLD, TRIMMED_TOP_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, GATE_TRIMMED_TOP_BYTES)
         mallopt(_M_ARENA_MAX, ARENAS)
 
 

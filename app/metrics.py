@@ -1,12 +1,16 @@
 """Every metric the gate keeps itself; figures it only reads are in `collector.py`."""
 
+from collections import Counter as Tally
+from collections.abc import Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
 
 from app.errors import STORE_ERRORS
-from app.models import Mode, Trigger
+from app.models import ACCEPTED, REFUSED, Mode, Trigger
 
 NAMESPACE = "tidegate"
 OUTCOMES = ("accepted", "duplicate", "invalid", "refused", "failed")
+_OUTCOME_OF = {ACCEPTED: "accepted", REFUSED: "refused"}
 OTHER_SOURCE = "other"
 STORE_SCRIPTS = ("observe", "claim", "lookup", "sizes", "cleanup", "settings", "record", "history")
 PROCESSES = ("gate", "store")
@@ -31,6 +35,7 @@ class Metrics:
 
     def __init__(self, max_sources: int, version: str) -> None:
         self.registry = CollectorRegistry()
+        self.outcomes: Tally[str] = Tally()
         self._max_sources = max_sources
         self._sources: set[str] = set()
         self._ingest()
@@ -42,8 +47,17 @@ class Metrics:
 
     def count_transactions(self, source: str, outcome: str, amount: int = 1) -> None:
         """Count under the outcome, and under the source while there are at most `max_sources`."""
+        self.outcomes[outcome] += amount
         self.transactions_total.labels(outcome).inc(amount)
         self.source_transactions_total.labels(self.source_label(source), outcome).inc(amount)
+
+    def count_answers(self, tally: Mapping[tuple[str, int], int]) -> None:
+        """Count what became of the transactions of a flush: how often each source got each code."""
+        outcomes: Tally[tuple[str, str]] = Tally()
+        for (source, code), times in tally.items():
+            outcomes[source, _OUTCOME_OF.get(code, "duplicate")] += times
+        for (source, outcome), times in outcomes.items():
+            self.count_transactions(source, outcome, times)
 
     def source_label(self, source: str) -> str:
         """The source itself while there are at most `max_sources`, `other` for those that come after."""

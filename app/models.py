@@ -1,5 +1,7 @@
 """Value types shared by all layers. The words are those of the docs, JSON, metrics and logs."""
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, NamedTuple
 
@@ -48,6 +50,7 @@ class Verdict(StrEnum):
     REFUSED = "refused"
 
 
+SIGNATURE_MAX_CHARS = 128
 SIGNATURE_PATTERN = r"^[!-~]{1,128}\Z"
 SOURCE_PATTERN = r"^[A-Za-z0-9._:-]{1,64}\Z"
 DEFAULT_SOURCE = "default"
@@ -71,6 +74,37 @@ class Answer(NamedTuple):
 
     verdict: Verdict
     first_seen_ms: int | None
+
+
+ACCEPTED, REFUSED = 0, 0xFFFFFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The answers to transactions in their order, in columns: an object each would cost too much."""
+
+    clocks: Sequence[int]
+    """The store's clock when it decided, milliseconds since the epoch."""
+    codes: Sequence[int]
+    """ACCEPTED, REFUSED, or one more than the milliseconds since the acceptance of what is a duplicate."""
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __iter__(self) -> Iterator[Answer]:
+        return map(_answer, self.clocks, self.codes)
+
+    def part(self, start: int, end: int) -> "Answers":
+        """Those of a part of the transactions."""
+        return Answers(self.clocks[start:end], self.codes[start:end])
+
+
+def _answer(clock: int, code: int) -> Answer:
+    if code == ACCEPTED:
+        return Answer(Verdict.ACCEPTED, clock)
+    if code == REFUSED:
+        return Answer(Verdict.REFUSED, None)
+    return Answer(Verdict.DUPLICATE, clock - (code - 1))
 
 
 class Sighting(msgspec.Struct, frozen=True):

@@ -80,7 +80,7 @@ class Runtime:
             self.live,
             self.sizes,
             self.session,
-            self.plane.intake,
+            self.metrics,
             self.cleanup,
             processes,
             self.guard,

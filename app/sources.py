@@ -6,16 +6,14 @@ Counted by this gate since its start, in constant memory: a source's delays go i
 import time
 from array import array
 from bisect import bisect_left
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 from pydantic import Field
 
 from app.metrics import NAMESPACE, OTHER_SOURCE
-from app.models import Shape
-from app.store.maps import ACCEPTED, REFUSED
+from app.models import ACCEPTED, REFUSED, Shape
 
 _STEPS = (10, 11, 12, 13, 15, 17, 20, 22, 25, 28, 30, 35, 40, 45, 50, 60, 70, 80, 90)
 _DECADES = 6
@@ -100,9 +98,9 @@ class Sources(Collector):
         self._sources: dict[str, _Source] = {OTHER_SOURCE: _Source()}
         self._since_ms = int(time.time() * 1000)
 
-    def note(self, sources: Sequence[str], codes: Sequence[int], now_ms: int) -> None:
-        """Count the outcome of one flush: for each item its source, and its code as `Ages` has them."""
-        for (name, code), times in Counter(zip(sources, codes, strict=True)).items():
+    def note(self, tally: Mapping[tuple[str, int], int], now_ms: int) -> None:
+        """Count the outcome of one flush: how often each source got each code (see `Answers`)."""
+        for (name, code), times in tally.items():
             if code == REFUSED:
                 continue
             source = self._source(name)

@@ -11,8 +11,8 @@ from app.guard.ladder import Level
 from app.guard.view import growth_bytes, state_of
 from app.guard.warnings import guard_warnings
 from app.guard.watch import LeakState
-from app.ingest.intake import Intake
 from app.memory import Processes
+from app.metrics import Metrics
 from app.models import MapName, MapSizes, Reason, Report, Shape
 from app.sizes import Sizes
 from app.store.current import LiveSettings
@@ -99,7 +99,7 @@ class StatsBoard:
     live: LiveSettings
     sizes: Sizes
     session: StoreSession
-    intake: Intake
+    metrics: Metrics
     cleanup: Cleanup
     processes: Processes
     guard: Guard
@@ -108,7 +108,7 @@ class StatsBoard:
 
     def stats(self) -> Stats:
         """Everything, from the latest figures of the maps."""
-        totals = self.intake.totals
+        totals = self.metrics.outcomes
         return Stats(
             version=self.version,
             uptime_seconds=time.monotonic() - self._started,
@@ -138,7 +138,7 @@ class StatsBoard:
 
     def log_stats(self) -> None:
         """The same figures as one log line."""
-        totals = self.intake.totals
+        totals = self.metrics.outcomes
         sizes = {f"{name}_entries": self.sizes.of(name).entries for name in MapName}
         log.info(
             "stats",

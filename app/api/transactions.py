@@ -1,8 +1,6 @@
 """`POST /transactions` and `GET /transactions/{signature}`."""
 
-import asyncio
 import re
-from collections.abc import AsyncIterator
 from typing import Annotated
 
 import msgspec
@@ -16,15 +14,12 @@ from app.api.problems import problem_of
 from app.api.receive import media_type, read_json, receive_lines
 from app.dataplane import DataPlane
 from app.errors import InvalidRequest, UnsupportedMedia
-from app.ingest.decode import InvalidItem, ItemLimits, Judged, array_items, decode_item, is_array, judge_item
+from app.ingest.arrays import judge_array
+from app.ingest.decode import InvalidItem, ItemLimits, decode_item, is_array
 from app.ingest.intake import Summary
 from app.models import DEFAULT_SOURCE, SIGNATURE_PATTERN, SOURCE_PATTERN
 
 router = APIRouter(tags=["transactions"])
-
-# What one portion of a batch may take of the event loop.
-PORTION_BYTES = 512 * 1024
-LARGE_BODY_BYTES = 256 * 1024
 
 _SOURCE = re.compile(SOURCE_PATTERN)
 _SIGNATURE = re.compile(SIGNATURE_PATTERN)
@@ -81,26 +76,13 @@ async def _post_json(request: Request, plane: DataPlane, limits: ItemLimits) -> 
     async with read_json(request, plane) as body:
         if not is_array(body):
             return await _post_one(plane, body, limits)
-        judged = [part async for portion in _judged(body, plane, limits) for part in portion]
+        judged = await judge_array(body, limits, plane.settings.max_batch_items)
         plane.metrics.ingest_batch_size.observe(len(judged))
         summary = Summary()
         await plane.intake.admit_batch(judged, summary, limits.default_source)
     if judged and summary.invalid == len(judged):
         return problem_of(InvalidRequest("every item is invalid"), **summary.as_dict())
     return _json(summary.as_dict())
-
-
-async def _judged(body: bytes, plane: DataPlane, limits: ItemLimits) -> AsyncIterator[list[Judged]]:
-    """The items of an array, judged in portions; others are served between."""
-    most = plane.settings.max_batch_items
-    if len(body) > LARGE_BODY_BYTES:
-        items = await asyncio.to_thread(array_items, body, most)
-    else:
-        items = array_items(body, most)
-    portion = max(1, PORTION_BYTES * len(items) // max(1, len(body)))
-    for start in range(0, len(items), portion):
-        yield [judge_item(memoryview(item), limits) for item in items[start : start + portion]]
-        await asyncio.sleep(0)
 
 
 async def _post_one(plane: DataPlane, body: bytes, limits: ItemLimits) -> Response:

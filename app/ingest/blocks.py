@@ -22,15 +22,15 @@ class Record(NamedTuple):
 _compressor = zstandard.ZstdCompressor(level=LEVEL)
 _decompressor = zstandard.ZstdDecompressor()
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(list[Record | None])
+_decoder = msgspec.msgpack.Decoder(list[Record])
 
 
-def encode_block(transactions: Sequence[Transaction | None]) -> bytes:
-    """Join and compress; None keeps the place of an item that brings no payload of its own."""
-    records = [t and (t.source, t.slot, memoryview(t.payload)) for t in transactions]
+def encode_block(transactions: Sequence[Transaction]) -> bytes:
+    """Join and compress."""
+    records = [(t.source, t.slot, memoryview(t.payload)) for t in transactions]
     return _compressor.compress(_encoder.encode(records))
 
 
-def decode_block(block: bytes) -> list[Record | None]:
+def decode_block(block: bytes) -> list[Record]:
     """The records of a block, by position."""
     return _decoder.decode(_decompressor.decompress(block))

@@ -7,22 +7,40 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from app.errors import HttpError, Overloaded, ShuttingDown
-from app.models import Answer, Transaction
+from app.models import Answers, Transaction
 
-FLUSH_MAX_BYTES = 512 * 1024
+FLUSH_MAX_BYTES = 1024 * 1024
 CONCURRENT_FLUSHES = 2
 
-Outcome = Answer | HttpError
-Flush = Callable[[list[Transaction]], Awaitable[list[Answer]]]
+Flush = Callable[[Sequence[Transaction]], Awaitable[Answers]]
+
+
+class Part(NamedTuple):
+    """Transactions of one request that went into one flush, and what it answered, or why it failed."""
+
+    items: Sequence[Transaction]
+    outcome: Answers | HttpError
+
+
+def joined(parts: Sequence[Part]) -> Answers:
+    """The answers of all parts, none of which failed."""
+    answers = [part.outcome for part in parts if isinstance(part.outcome, Answers)]
+    if len(answers) == 1:
+        return answers[0]
+    return Answers(
+        [clock for part in answers for clock in part.clocks],
+        [code for part in answers for code in part.codes],
+    )
 
 
 @dataclass(slots=True)
 class _Pending:
     items: Sequence[Transaction]
     size: int
-    answers: asyncio.Future[list[Answer]]
+    answers: asyncio.Future[Answers]
 
 
 class Coalescer:
@@ -45,8 +63,8 @@ class Coalescer:
             asyncio.create_task(self._work(), name=f"flush-{n}") for n in range(CONCURRENT_FLUSHES)
         ]
 
-    async def submit(self, items: Sequence[Transaction]) -> list[Outcome]:
-        """Queue transactions and wait for what becomes of each, in order: an answer, or why its flush failed.
+    async def submit(self, items: Sequence[Transaction]) -> list[Part]:
+        """Queue transactions and wait for what becomes of them, in order.
 
         Should the caller be cancelled, its transactions are still processed; nobody else is disturbed.
 
@@ -54,12 +72,13 @@ class Coalescer:
             Overloaded: the queue is full; none of these was queued.
             ShuttingDown: the service is stopping.
         """
-        size = sum(len(item.payload) for item in items)
-        self._admit(len(items), size)
-        parts = _cut(items, self.flush_max_items)
-        waiting = [self._enqueue(part) for part in parts]
+        sizes = [len(item.payload) for item in items]
+        self._admit(len(items), sum(sizes))
+        waiting = [self._enqueue(items[part], sum(sizes[part])) for part in _cut(sizes, self.flush_max_items)]
         self._wake.set()
-        return _joined(parts, await asyncio.gather(*waiting, return_exceptions=True))
+        if len(waiting) > 1:
+            await asyncio.gather(*(pending.answers for pending in waiting), return_exceptions=True)
+        return [Part(pending.items, await _outcome(pending.answers)) for pending in waiting]
 
     async def close(self) -> None:
         """Flush what is queued, then stop."""
@@ -77,10 +96,10 @@ class Coalescer:
         self.items += count
         self.bytes += size
 
-    def _enqueue(self, items: Sequence[Transaction]) -> asyncio.Future[list[Answer]]:
-        answers = asyncio.get_running_loop().create_future()
-        self._queue.append(_Pending(items, sum(len(item.payload) for item in items), answers))
-        return answers
+    def _enqueue(self, items: Sequence[Transaction], size: int) -> _Pending:
+        pending = _Pending(items, size, asyncio.get_running_loop().create_future())
+        self._queue.append(pending)
+        return pending
 
     async def _work(self) -> None:
         while True:
@@ -106,7 +125,7 @@ class Coalescer:
         return batch
 
     async def _run(self, batch: list[_Pending]) -> None:
-        items = [item for pending in batch for item in pending.items]
+        items = batch[0].items if len(batch) == 1 else [item for part in batch for item in part.items]
         try:
             answers = await self._flush(items)
         except Exception as error:  # noqa: BLE001  every waiter must hear of it, whatever it is
@@ -115,14 +134,21 @@ class Coalescer:
         else:
             at = 0
             for pending in batch:
-                _resolve(pending.answers, answers[at : at + len(pending.items)])
+                _resolve(pending.answers, answers.part(at, at + len(pending.items)))
                 at += len(pending.items)
         finally:
             self.items -= len(items)
             self.bytes -= sum(pending.size for pending in batch)
 
 
-def _resolve(future: asyncio.Future[list[Answer]], outcome: list[Answer] | Exception) -> None:
+async def _outcome(answers: asyncio.Future[Answers]) -> Answers | HttpError:
+    try:
+        return await answers
+    except HttpError as error:
+        return error
+
+
+def _resolve(future: asyncio.Future[Answers], outcome: Answers | Exception) -> None:
     if future.done():
         return
     if isinstance(outcome, Exception):
@@ -131,27 +157,15 @@ def _resolve(future: asyncio.Future[list[Answer]], outcome: list[Answer] | Excep
         future.set_result(outcome)
 
 
-def _joined(
-    parts: Sequence[Sequence[Transaction]], results: Sequence[list[Answer] | BaseException]
-) -> list[Outcome]:
-    outcomes: list[Outcome] = []
-    for part, result in zip(parts, results, strict=True):
-        if isinstance(result, HttpError):
-            outcomes += [type(result)(str(result))] * len(part)
-        elif isinstance(result, BaseException):
-            raise result
-        else:
-            outcomes += result
-    return outcomes
-
-
-def _cut(items: Sequence[Transaction], max_items: int) -> list[Sequence[Transaction]]:
+def _cut(sizes: Sequence[int], max_items: int) -> list[slice]:
     """Pieces of at most so many items, and of so many bytes unless a single one is larger."""
-    parts, start, size = [], 0, 0
-    for at, item in enumerate(items):
-        size += len(item.payload)
-        if at > start and (at - start >= max_items or size > FLUSH_MAX_BYTES):
-            parts.append(items[start:at])
-            start, size = at, len(item.payload)
-    parts.append(items[start:])
-    return [part for part in parts if part]
+    if len(sizes) <= max_items and sum(sizes) <= FLUSH_MAX_BYTES:
+        return [slice(0, len(sizes))]
+    parts, start, total = [], 0, 0
+    for at, size in enumerate(sizes):
+        total += size
+        if at > start and (at - start >= max_items or total > FLUSH_MAX_BYTES):
+            parts.append(slice(start, at))
+            start, total = at, size
+    parts.append(slice(start, len(sizes)))
+    return parts

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import accumulate, islice
+from itertools import islice
 
 import msgspec
 
@@ -21,9 +21,7 @@ _KEYS = tuple(b'"%s"' % name.encode() for name in Transaction.__struct_fields__)
 _STRUCTURE = b'"[]{}'
 _ESCAPE = re.compile(rb"\\.")
 _NOT_STRUCTURE = bytes(set(range(256)) - set(_STRUCTURE))
-_STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
-# Past either, the items are found one by one instead of all at once: a list of millions would be made
-# before their number is known.
+_AS_BRACKETS = bytes.maketrans(b"{}", b"[]")
 _MAX_COMMAS = 200_000
 _MIN_BYTES_A_COMMA = 24
 _item_decoder = msgspec.json.Decoder(Transaction)
@@ -77,8 +75,9 @@ def decode_item(raw: bytes | memoryview, limits: ItemLimits) -> Transaction:
     except (ValueError, RecursionError) as error:
         detail, is_malformed = explain(error, raw)
         raise InvalidItem(detail, is_malformed=is_malformed) from None
-    _check_payload(bytes(item.payload), limits)
-    _check_keys(raw, bytes(item.payload))
+    payload = bytes(item.payload)
+    _check_payload(payload, limits)
+    _check_keys(raw, payload)
     if item.source is None:
         item.source = limits.default_source
     return item
@@ -91,6 +90,15 @@ def judge_item(raw: bytes | memoryview, limits: ItemLimits) -> Judged:
     except InvalidItem as error:
         # A new one: the one raised holds, through its traceback, the item and whoever holds it in turn.
         return InvalidItem(str(error), is_malformed=error.is_malformed)
+
+
+def may_hold_many(body: bytes, max_items: int) -> bool:
+    """Whether so much more than allowed may be in it that its items are better found one by one.
+
+    A list of millions would be made before their number is known.
+    """
+    commas = body.count(b",")
+    return commas > max_items and (commas > _MAX_COMMAS or commas * _MIN_BYTES_A_COMMA > len(body))
 
 
 def array_items(body: bytes, max_items: int) -> Sequence[msgspec.Raw | bytes]:
@@ -108,9 +116,7 @@ def array_items(body: bytes, max_items: int) -> Sequence[msgspec.Raw | bytes]:
 
 def _items(body: bytes, max_items: int) -> Sequence[msgspec.Raw | bytes]:
     """The items as they stand, one more than allowed at the most if there are too many."""
-    commas = body.count(b",")
-    may_be_many = commas > max_items and (commas > _MAX_COMMAS or commas * _MIN_BYTES_A_COMMA > len(body))
-    if not may_be_many:
+    if not may_hold_many(body, max_items):
         with suppress(ValueError, RecursionError):
             return _array_decoder.decode(body)
     return list(islice(split_array(body), max_items + 1))
@@ -143,16 +149,24 @@ def _check_payload(payload: bytes, limits: ItemLimits) -> None:
     if len(payload) > limits.max_payload_bytes:
         raise InvalidItem(f"payload has {len(payload)} bytes, {limits.max_payload_bytes} are allowed")
     if payload.count(b"{") + payload.count(b"[") > limits.max_payload_depth:
-        depth = _depth(payload)
-        if depth > limits.max_payload_depth:
-            raise InvalidItem(f"payload is nested {depth} deep, {limits.max_payload_depth} are allowed")
+        nested = depth(payload)
+        if nested > limits.max_payload_depth:
+            raise InvalidItem(f"payload is nested {nested} deep, {limits.max_payload_depth} are allowed")
 
 
-def _depth(payload: bytes) -> int:
-    """Nesting of valid JSON, without building it: strings are cut out, the brackets summed up."""
-    structure = _ESCAPE.sub(b"", payload).translate(None, _NOT_STRUCTURE)
-    outside = b"".join(structure.split(b'"')[::2])
-    return max(accumulate(_STEP[char] for char in outside if char in _STEP), default=0)
+def depth(payload: bytes) -> int:
+    """Nesting of valid JSON, without building it: only its brackets stay, and go level by level."""
+    if b"\\" in payload:
+        payload = _ESCAPE.sub(b"", payload)
+    structure = payload.translate(_AS_BRACKETS, _NOT_STRUCTURE)
+    levels = structure.replace(b'""', b"")
+    if b'"' in levels:  # there are brackets in strings
+        levels = b"".join(structure.split(b'"')[::2])
+    count = 0
+    while levels:
+        levels = levels.replace(b"[]", b"")
+        count += 1
+    return count
 
 
 def _check_keys(raw: bytes, payload: bytes) -> None:
@@ -161,7 +175,9 @@ def _check_keys(raw: bytes, payload: bytes) -> None:
     Counting is enough for nearly every item; where a key's text is also a value, or is escaped, the
     item is parsed in full.
     """
-    rest = raw.replace(payload, b'""', 1)
+    length = len(raw) - len(payload) - 1
+    is_last = raw.endswith(payload + b"}")
+    rest = raw[:length] if is_last else raw.replace(payload, b'""', 1)
     if b"\\" not in rest and all(rest.count(key) <= 1 for key in _KEYS):
         return
     pairs: list[tuple[str, object]] = []

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 import msgspec
 
 from app.errors import HttpError, MapFull
-from app.ingest.coalescer import Coalescer
+from app.ingest.coalescer import Coalescer, joined
 from app.ingest.decode import InvalidItem, Judged
 from app.metrics import Metrics
-from app.models import Answer, Transaction, Verdict
+from app.models import ACCEPTED, REFUSED, Answers, Transaction
 
 MAX_LISTED = 10_000
 ERROR_BYTES, INDEX_BYTES = 400, 40
@@ -52,16 +52,17 @@ class Summary:
         else:
             self.truncated = True
 
-    def note(self, index: int, answer: Answer) -> None:
-        """Count an answered item."""
-        if answer.verdict is Verdict.ACCEPTED:
-            self.accepted += 1
+    def note(self, indices: Sequence[int], codes: Sequence[int]) -> None:
+        """Count answered items, none of them refused, by their indices in the request."""
+        accepted = codes.count(ACCEPTED)
+        self.accepted += accepted
+        if accepted == len(codes):
             return
-        self.duplicate += 1
-        if len(self.duplicates) < MAX_LISTED:
-            self.duplicates.append(index)
-        else:
-            self.truncated = True
+        duplicates = [index for index, code in zip(indices, codes, strict=True) if code != ACCEPTED]
+        self.duplicate += len(duplicates)
+        room = MAX_LISTED - len(self.duplicates)
+        self.duplicates += duplicates[:room]
+        self.truncated |= len(duplicates) > room
 
     def as_dict(self) -> dict[str, object]:
         """The members of the JSON answer."""
@@ -76,31 +77,32 @@ class Summary:
 
 
 class Intake:
-    """Sends the valid items of a request to the gate and keeps the ingest counters."""
+    """Sends the valid items of a request to the gate, and counts those that get no answer."""
 
     def __init__(self, coalescer: Coalescer, metrics: Metrics) -> None:
         self._coalescer = coalescer
         self._metrics = metrics
-        self.totals: Counter[str] = Counter()
 
-    async def admit(self, items: Sequence[Transaction]) -> list[Answer]:
+    async def admit(self, items: Sequence[Transaction]) -> Answers:
         """Answer valid transactions.
 
         Raises:
             MapFull: some were refused because signatures are at their limit; the others are stored.
-            RetryLater: as `Coalescer.submit`.
+            RetryLater: as `Coalescer.submit`, or the flush of some failed; others may be stored.
         """
         try:
-            outcomes = await self._coalescer.submit(items)
+            parts = await self._coalescer.submit(items)
         except HttpError:
-            self._count(Counter((item.source or "", "refused") for item in items))
+            self._count(items, "refused")
             raise
-        pairs = zip(items, outcomes, strict=True)
-        self._count(Counter((item.source or "", _name(outcome)) for item, outcome in pairs))
-        answers = [outcome for outcome in outcomes if isinstance(outcome, Answer)]
-        if len(answers) < len(outcomes):
-            raise next(outcome for outcome in outcomes if isinstance(outcome, HttpError))
-        if any(answer.verdict is Verdict.REFUSED for answer in answers):
+        failures = [(part.items, part.outcome) for part in parts if isinstance(part.outcome, HttpError)]
+        for unanswered, _ in failures:
+            self._count(unanswered, "failed")
+        for _, error in failures:
+            # A new one: an error that was raised holds, through its traceback, the items of a whole flush.
+            raise type(error)(str(error))
+        answers = joined(parts)
+        if REFUSED in answers.codes:
             raise MapFull(
                 "signatures are at TIDEGATE_SIGNATURES_LIMIT; those refused fit when the window has passed"
             )
@@ -109,25 +111,23 @@ class Intake:
     async def admit_batch(self, judged: Sequence[Judged], summary: Summary, default_source: str) -> None:
         """Answer the valid items of a batch and add everything to the summary; indices go on from it."""
         first = summary.items
-        valid = [(at, item) for at, item in enumerate(judged, first) if isinstance(item, Transaction)]
-        answers = await self.admit([item for _, item in valid]) if valid else []
-        for (at, _), answer in zip(valid, answers, strict=True):
-            summary.note(at, answer)
-        for at, item in enumerate(judged, first):
-            if isinstance(item, InvalidItem):
-                summary.note_invalid(at, str(item))
-        self.count_invalid(default_source, len(judged) - len(valid))
+        indices: Sequence[int] = range(first, first + len(judged))
+        valid = [item for item in judged if isinstance(item, Transaction)]
+        if len(valid) < len(judged):
+            indices = [at for at, item in zip(indices, judged, strict=True) if isinstance(item, Transaction)]
+        if valid:
+            answers = await self.admit(valid)
+            summary.note(indices, answers.codes)
+        if len(valid) < len(judged):
+            for at, item in enumerate(judged, first):
+                if isinstance(item, InvalidItem):
+                    summary.note_invalid(at, str(item))
+            self.count_invalid(default_source, len(judged) - len(valid))
 
     def count_invalid(self, source: str, amount: int = 1) -> None:
         """Count invalid items under the request's default source: their own cannot be trusted."""
-        if amount:
-            self._count(Counter({(source, "invalid"): amount}))
+        self._metrics.count_transactions(source, "invalid", amount)
 
-    def _count(self, counts: Counter[tuple[str, str]]) -> None:
-        for (source, outcome), amount in counts.items():
-            self.totals[outcome] += amount
+    def _count(self, items: Sequence[Transaction], outcome: str) -> None:
+        for source, amount in Counter(item.source or "" for item in items).items():
             self._metrics.count_transactions(source, outcome, amount)
-
-
-def _name(outcome: Answer | HttpError) -> str:
-    return str(outcome.verdict) if isinstance(outcome, Answer) else "failed"

@@ -2,7 +2,6 @@
 
 import msgspec
 
-from app.errors import StoreRejected
 from app.ingest.blocks import decode_block
 from app.models import StoredTransaction
 from app.store.maps import Maps
@@ -25,8 +24,6 @@ class Lookup:
         if found is None:
             return None
         record = decode_block(found.block)[found.position]
-        if record is None:
-            raise StoreRejected("the block holds no record for an accepted transaction")
         return StoredTransaction(
             signature=signature,
             source=record.source,

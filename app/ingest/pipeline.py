@@ -1,17 +1,16 @@
 """One flush: hash, check, compress, claim. The only way into the store for a transaction."""
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from app.ingest.blocks import encode_block
+from app.ingest.doubles import Doubles
 from app.metrics import Metrics
-from app.models import Answer, Transaction, Verdict
+from app.models import REFUSED, Answers, Transaction
 from app.sources import Sources
-from app.store.maps import ACCEPTED, REFUSED, UNSEEN, Ages, Maps
-from app.store.partitions import signature_hash
-
-_REFUSED = Answer(Verdict.REFUSED, None)
+from app.store.maps import UNSEEN, Deliveries, Maps
+from app.store.partitions import signature_hashes
 
 
 class Pipeline:
@@ -22,62 +21,66 @@ class Pipeline:
         self._metrics = metrics
         self._sources = sources
 
-    async def flush(self, items: list[Transaction]) -> list[Answer]:
+    async def flush(self, items: Sequence[Transaction]) -> Answers:
         """Answer each transaction; `accepted` only once it is stored.
 
         Raises:
             StoreError: some of them may have been stored; sent again, those are duplicates.
         """
         self._metrics.ingest_flush_size.observe(len(items))
-        hashes = [signature_hash(item.signature) for item in items]
+        hashes = signature_hashes([item.signature for item in items])
+        prefixes = self._maps.layout.prefixes
+        if len(prefixes) == 1:
+            answers = await self._admit(prefixes[0], hashes, items)
+        else:
+            answers = await self._admit_parted(hashes, items)
+        self._count([item.source or "" for item in items], answers)
+        return answers
+
+    async def _admit_parted(self, hashes: Sequence[bytes], items: Sequence[Transaction]) -> Answers:
+        """The same on every partition at once."""
         groups: dict[str, list[int]] = defaultdict(list)
         for at, digest in enumerate(hashes):
             groups[self._maps.partition_of(digest)].append(at)
-        answers: list[Answer] = [_REFUSED] * len(items)
+        clocks, codes = [0] * len(items), [REFUSED] * len(items)
 
         async def admit(prefix: str, group: list[int]) -> None:
             found = await self._admit(prefix, [hashes[at] for at in group], [items[at] for at in group])
-            for at, answer in zip(group, found, strict=True):
-                answers[at] = answer
+            for at, clock, code in zip(group, found.clocks, found.codes, strict=True):
+                clocks[at], codes[at] = clock, code
 
         outcomes = await asyncio.gather(*(admit(*pair) for pair in groups.items()), return_exceptions=True)
         for outcome in outcomes:
             if outcome is not None:
                 raise outcome
-        return answers
+        return Answers(clocks, codes)
 
-    async def _admit(self, prefix: str, hashes: list[bytes], items: list[Transaction]) -> list[Answer]:
+    async def _admit(self, prefix: str, hashes: Sequence[bytes], items: Sequence[Transaction]) -> Answers:
+        """Each signature goes to the store once a flush, whoever delivered it again with it."""
         sources = [item.source or "" for item in items]
-        seen = await self._maps.observe(prefix, hashes, sources)
-        codes, now_ms, answers = list(seen.codes), seen.now_ms, _answers(seen)
+        if len(set(hashes)) == len(hashes):
+            return await self._decide(prefix, Deliveries(hashes, sources), items)
+        doubles = Doubles(hashes)
+        deliveries = Deliveries(
+            [hashes[at] for at in doubles.firsts],
+            [sources[at] for at in doubles.firsts],
+            [(place, sources[at]) for at, place in doubles.later],
+        )
+        return doubles.spread(await self._decide(prefix, deliveries, [items[at] for at in doubles.firsts]))
+
+    async def _decide(self, prefix: str, deliveries: Deliveries, items: Sequence[Transaction]) -> Answers:
+        checked = await self._maps.observe(prefix, deliveries)
+        clocks, codes = [checked.now_ms] * len(items), list(checked.codes)
         unseen = [at for at, code in enumerate(codes) if code == UNSEEN]
-        if unseen:
-            fresh = [hashes[at] for at in unseen]
-            block = encode_block(_firsts(fresh, [items[at] for at in unseen]))
-            claimed = await self._maps.claim(prefix, fresh, [sources[at] for at in unseen], block)
-            now_ms = claimed.now_ms
-            for at, code, answer in zip(unseen, claimed.codes, _answers(claimed), strict=True):
-                codes[at], answers[at] = code, answer
-        self._sources.note(sources, codes, now_ms)
-        return answers
+        if not unseen:
+            return Answers(clocks, codes)
+        block = encode_block([items[at] for at in unseen])
+        claimed = await self._maps.claim(prefix, deliveries.only(unseen), block, checked)
+        for at, code in zip(unseen, claimed.codes, strict=True):
+            clocks[at], codes[at] = claimed.now_ms, code
+        return Answers(clocks, codes)
 
-
-def _firsts(hashes: Sequence[bytes], items: Sequence[Transaction]) -> list[Transaction | None]:
-    """Only the first of equal signatures brings its payload into the block."""
-    first = {digest: at for at, digest in reversed(list(enumerate(hashes)))}
-    return [
-        item if first[digest] == at else None
-        for at, (digest, item) in enumerate(zip(hashes, items, strict=True))
-    ]
-
-
-def _answers(ages: Ages) -> list[Answer]:
-    return [_answer(code, ages.now_ms) for code in ages.codes]
-
-
-def _answer(code: int, now_ms: int) -> Answer:
-    if code == ACCEPTED:
-        return Answer(Verdict.ACCEPTED, now_ms)
-    if code == REFUSED:
-        return _REFUSED
-    return Answer(Verdict.DUPLICATE, now_ms - (code - 1))
+    def _count(self, sources: Sequence[str], answers: Answers) -> None:
+        tally = Counter(zip(sources, answers.codes, strict=True))
+        self._sources.note(tally, max(answers.clocks))
+        self._metrics.count_answers(tally)

@@ -14,16 +14,49 @@ from app.store import partitions
 from app.store.current import Layout, LiveSettings
 from app.store.session import StoreSession
 
-REFUSED = 0xFFFFFFFF
-UNSEEN = ACCEPTED = 0
+UNSEEN = 0
 OTHER_SOURCES_INDEX = 255
+_LATER = struct.Struct(">HB")
+
+
+class Deliveries(NamedTuple):
+    """What a flush brings to a partition: hashes of signatures, all different, and who delivered each."""
+
+    hashes: Sequence[bytes]
+    sources: Sequence[str]
+    later: Sequence[tuple[int, str]] = ()
+    """What was delivered once more in the same flush: its place among the hashes, and the source."""
+
+    def only(self, places: Sequence[int]) -> "Deliveries":
+        """Those at these places."""
+        if len(places) == len(self.hashes):
+            return self
+        new_place = {place: new for new, place in enumerate(places)}
+        later = [(new_place[place], source) for place, source in self.later if place in new_place]
+        return Deliveries([self.hashes[at] for at in places], [self.sources[at] for at in places], later)
+
+    def packed(self) -> list[bytes]:
+        """As the scripts take them, see sightings.lua."""
+        names = list(dict.fromkeys(self.sources))
+        names += {source for _, source in self.later}.difference(names)
+        index = dict.fromkeys(names, OTHER_SOURCES_INDEX)
+        index.update(zip(names[:OTHER_SOURCES_INDEX], range(OTHER_SOURCES_INDEX), strict=False))
+        return [
+            b"".join(self.hashes),
+            bytes(map(index.__getitem__, self.sources)),
+            b"".join(_LATER.pack(place, index[source]) for place, source in self.later),
+            msgspec.msgpack.encode([*names[:OTHER_SOURCES_INDEX], "other"]),
+        ]
 
 
 class Ages(NamedTuple):
-    """The server's clock in milliseconds, and one code an item: 0, REFUSED, or one more than its age."""
+    """What a script says of hashes, one code each: UNSEEN or ACCEPTED, REFUSED, or one more than its age."""
 
     now_ms: int
+    """By the server's clock, since the epoch."""
     codes: tuple[int, ...]
+    added: int
+    """Signatures accepted up to then: a claim after a check looks only at those that came between."""
 
 
 class Found(NamedTuple):
@@ -88,13 +121,19 @@ class Maps:
         prefixes = self.layout.prefixes
         return prefixes[partitions.partition_of(digest, len(prefixes))]
 
-    async def observe(self, prefix: str, hashes: Sequence[bytes], sources: Sequence[str]) -> Ages:
+    async def observe(self, prefix: str, deliveries: Deliveries) -> Ages:
         """Which of these are inside the window; notes who delivered those."""
-        return await self._ages("observe", prefix, hashes, sources)
+        return await self._ages("observe", prefix, deliveries)
 
-    async def claim(self, prefix: str, hashes: Sequence[bytes], sources: Sequence[str], block: bytes) -> Ages:
-        """Accept each signature once a window and store its block, in one atomic step."""
-        return await self._ages("claim", prefix, hashes, sources, block)
+    async def claim(
+        self, prefix: str, deliveries: Deliveries, block: bytes, checked: Ages | None = None
+    ) -> Ages:
+        """Accept each signature once a window and store its block, in one atomic step.
+
+        `checked` is what `observe` said on the same partition, if it called all of these unseen.
+        """
+        since = (checked.now_ms, checked.added) if checked else (0, -1)
+        return await self._ages("claim", prefix, deliveries, block, *since)
 
     async def lookup(self, digest: bytes) -> Found | None:
         """Find a transaction by the hash of its signature."""
@@ -140,16 +179,10 @@ class Maps:
         before, removed, after, more = await self._session.run("cleanup", prefix, args)
         return Step(before, removed, after, bool(more))
 
-    async def _ages(
-        self, script: str, prefix: str, hashes: Sequence[bytes], sources: Sequence[str], *more: bytes
-    ) -> Ages:
-        names = list(dict.fromkeys(sources))[:OTHER_SOURCES_INDEX]
-        index = {name: number for number, name in enumerate(names)}
-        positions = bytes(index.get(source, OTHER_SOURCES_INDEX) for source in sources)
-        names.append("other")
-        args = [self.layout.rules, b"".join(hashes), positions, msgspec.msgpack.encode(names), *more]
-        now_ms, packed = await self._session.run(script, prefix, args)
-        return Ages(now_ms, struct.unpack(f">{len(hashes)}I", packed))
+    async def _ages(self, script: str, prefix: str, deliveries: Deliveries, *more: bytes | int) -> Ages:
+        args = [self.layout.rules, *deliveries.packed(), *more]
+        now_ms, packed, added = await self._session.run(script, prefix, args)
+        return Ages(now_ms, struct.unpack(f">{len(deliveries.hashes)}I", packed), added)
 
 
 def _sightings(flat: list[Any], first_seen_ms: int) -> list[Sighting]:

@@ -5,6 +5,7 @@ evenly over the 16,384 (two a node with three masters, one with six): every scri
 and every master takes its part.
 """
 
+from collections.abc import Iterable
 from hashlib import blake2b
 from itertools import count
 
@@ -18,6 +19,11 @@ HASH_BYTES = 16
 def signature_hash(signature: str) -> bytes:
     """16 bytes of BLAKE2b (RFC 7693): nobody can make two signatures meet, by accident or on purpose."""
     return blake2b(signature.encode(), digest_size=HASH_BYTES).digest()
+
+
+def signature_hashes(signatures: Iterable[str]) -> list[bytes]:
+    """The same of each."""
+    return [blake2b(text, digest_size=HASH_BYTES).digest() for text in map(str.encode, signatures)]
 
 
 def partition_prefixes(prefix: str, is_cluster: bool) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from app.errors import ClientError
 from app.ingest.blocks import decode_block, encode_block
 from app.ingest.body import LineSplitter
-from app.ingest.decode import InvalidItem, ItemLimits, Judged, _depth, array_items, decode_item, judge_item
+from app.ingest.decode import InvalidItem, ItemLimits, Judged, array_items, decode_item, depth, judge_item
 from app.models import Transaction
 
 settings.register_profile("tidegate-http", deadline=None, max_examples=150, print_blob=True)
@@ -131,8 +131,7 @@ def test_any_payload_keeps_its_bytes(payload: bytes, space: str) -> None:
     raw = b'{"signature":"s","payload":%b%b%b}' % (space.encode(), payload, space.encode())
     item = decode_item(raw, LIMITS)
     assert bytes(item.payload) == payload
-    [record] = decode_block(encode_block([item])) or [None]
-    assert record is not None
+    [record] = decode_block(encode_block([item]))
     assert (record.source, record.slot, bytes(record.payload)) == ("default", None, payload)
 
 
@@ -195,7 +194,7 @@ def naive_depth(value: object) -> int:
 @settings(PROFILE, max_examples=300)
 @given(PAYLOADS)
 def test_depth_is_that_of_the_parsed_payload(payload: bytes) -> None:
-    assert _depth(payload) == naive_depth(json.loads(payload))
+    assert depth(payload) == naive_depth(json.loads(payload))
 
 
 BAD = [

@@ -1,15 +1,19 @@
 """Many requests become few flushes; each gets its own answers, whatever happens to the others."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
 
 from app.errors import Overloaded, ShuttingDown, StoreTimeout
-from app.ingest.coalescer import CONCURRENT_FLUSHES, FLUSH_MAX_BYTES, Coalescer, Flush, Outcome
-from app.models import Answer, Transaction, Verdict
+from app.ingest.coalescer import CONCURRENT_FLUSHES, FLUSH_MAX_BYTES, Coalescer, Flush, Part, joined
+from app.models import ACCEPTED, Answers, Transaction
 from tests.support.deliver import transaction
+
+
+def _accepted(clocks: list[int]) -> Answers:
+    return Answers(clocks, [ACCEPTED] * len(clocks))
 
 
 class Gatekeeper:
@@ -20,12 +24,12 @@ class Gatekeeper:
         self.open = asyncio.Event()
         self.failure: Exception | None = None
 
-    async def flush(self, items: list[Transaction]) -> list[Answer]:
+    async def flush(self, items: Sequence[Transaction]) -> Answers:
         self.flushes.append([item.signature for item in items])
         await self.open.wait()
         if self.failure:
             raise self.failure
-        return [Answer(Verdict.ACCEPTED, int(item.signature)) for item in items]
+        return _accepted([int(item.signature) for item in items])
 
     async def busy(self) -> None:
         """Wait until every worker is in a flush."""
@@ -48,7 +52,7 @@ def _items(*numbers: int) -> list[Transaction]:
     return [transaction(str(number)) for number in numbers]
 
 
-async def _occupy(keeper: Gatekeeper, coalescer: Coalescer) -> list[asyncio.Task[list[Outcome]]]:
+async def _occupy(keeper: Gatekeeper, coalescer: Coalescer) -> list[asyncio.Task[list[Part]]]:
     """Keep every worker in a flush of one item."""
     tasks = []
     for number in range(CONCURRENT_FLUSHES):
@@ -58,8 +62,8 @@ async def _occupy(keeper: Gatekeeper, coalescer: Coalescer) -> list[asyncio.Task
     return tasks
 
 
-def _times(outcomes: list[Outcome]) -> list[int | None]:
-    return [outcome.first_seen_ms if isinstance(outcome, Answer) else None for outcome in outcomes]
+def _times(parts: list[Part]) -> list[int | None]:
+    return [answer.first_seen_ms for answer in joined(parts)]
 
 
 async def test_requests_that_come_while_flushes_run_share_the_next_one() -> None:
@@ -87,9 +91,9 @@ async def test_a_large_request_is_cut_and_its_answers_come_in_order() -> None:
 async def test_a_flush_stays_below_its_bytes_unless_one_item_alone_is_larger() -> None:
     sizes: list[int] = []
 
-    async def flush(items: list[Transaction]) -> list[Answer]:
+    async def flush(items: Sequence[Transaction]) -> Answers:
         sizes.append(sum(len(item.payload) for item in items))
-        return [Answer(Verdict.ACCEPTED, 0) for _ in items]
+        return _accepted([0] * len(items))
 
     async with _coalescer(flush) as coalescer:
         big = [transaction("big", payload="x" * (FLUSH_MAX_BYTES + 10))]
@@ -136,20 +140,17 @@ async def test_a_caller_that_goes_away_disturbs_nobody() -> None:
 
 
 async def test_a_failed_flush_fails_its_own_items_and_the_others_are_answered() -> None:
-    async def flush(items: list[Transaction]) -> list[Answer]:
+    async def flush(items: Sequence[Transaction]) -> Answers:
         if items[0].signature == "2":
             raise StoreTimeout("no answer")
-        return [Answer(Verdict.ACCEPTED, int(item.signature)) for item in items]
+        return _accepted([int(item.signature) for item in items])
 
     async with _coalescer(flush, most=2) as coalescer:
-        outcomes = await coalescer.submit(_items(0, 1, 2, 3, 4))
-        assert [isinstance(outcome, StoreTimeout) for outcome in outcomes] == [
-            False,
-            False,
-            True,
-            True,
-            False,
-        ]
+        parts = await coalescer.submit(_items(0, 1, 2, 3, 4))
+        failed = {
+            item.signature: isinstance(part.outcome, StoreTimeout) for part in parts for item in part.items
+        }
+        assert failed == {"0": False, "1": False, "2": True, "3": True, "4": False}
         assert len(await coalescer.submit(_items(6))) == 1
         assert (coalescer.items, coalescer.bytes) == (0, 0)
 

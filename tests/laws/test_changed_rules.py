@@ -2,8 +2,8 @@
 
 import asyncio
 
-from app.models import MapName, MapSizes, Reason, Verdict
-from app.store.maps import ACCEPTED
+from app.models import ACCEPTED, MapName, MapSizes, Reason, Verdict
+from app.store.maps import Deliveries
 from app.store.partitions import signature_hash
 from tests.conftest import MakeSettings
 from tests.support.deliver import Gate, connected_gate, transaction
@@ -39,7 +39,9 @@ async def _window_ms(gates: tuple[Gate, ...], signature: str, accepted_ms: int) 
     digest = signature_hash(signature)
     while True:
         for gate in gates:
-            ages = await gate.maps.claim(gate.maps.partition_of(digest), [digest], ["feed"], b"block")
+            ages = await gate.maps.claim(
+                gate.maps.partition_of(digest), Deliveries([digest], ["feed"]), b"block"
+            )
             if ages.codes[0] == ACCEPTED:
                 return ages.now_ms - accepted_ms
             assert ages.codes[0] - 1 == ages.now_ms - accepted_ms, "the age counts from the acceptance"

@@ -3,8 +3,9 @@
 import asyncio
 import itertools
 
+from app.models import ACCEPTED
 from app.settings import Settings
-from app.store.maps import ACCEPTED, Maps
+from app.store.maps import Deliveries, Maps
 from app.store.partitions import signature_hash
 from tests.conftest import MakeSettings
 from tests.support.deliver import connected_gate
@@ -18,7 +19,7 @@ async def _claim_until_accepted_again(maps: Maps, digest: bytes) -> list[tuple[i
     """Claim without a pause from one acceptance to the next; the server's time and code of every answer."""
     answers: list[tuple[int, int]] = []
     while sum(code == ACCEPTED for _, code in answers) < 2:
-        ages = await maps.claim(maps.partition_of(digest), [digest], ["feed"], b"block")
+        ages = await maps.claim(maps.partition_of(digest), Deliveries([digest], ["feed"]), b"block")
         answers.append((ages.now_ms, ages.codes[0]))
     return answers
 

@@ -28,9 +28,9 @@ from tests.support.servers import StoreServer, make_tls, redis_server, valkey_se
 
 async def _accepts(url: str) -> bool:
     gate = await connected_gate(Settings(store_url=url))
-    answers = await gate.pipeline.flush([transaction("one")])
+    [answer] = await gate.pipeline.flush([transaction("one")])
     await gate.session.close()
-    return answers[0].verdict == "accepted"
+    return answer.verdict == "accepted"
 
 
 async def _down_reason(url: str) -> Exception | None:
@@ -108,7 +108,8 @@ async def test_a_full_store_is_named_full_and_stays_up(settings_for: MakeSetting
                 await gate.pipeline.flush([transaction("one")])
             assert gate.session.is_up, "looking up and cleaning up still work"
             node.flushall(asynchronous=False)
-            assert (await gate.pipeline.flush([transaction("one")]))[0].verdict == "accepted"
+            [answer] = await gate.pipeline.flush([transaction("one")])
+            assert answer.verdict == "accepted"
         await gate.session.close()
 
 
@@ -151,7 +152,7 @@ async def test_more_calls_at_once_than_connections_are_all_served(
     gate = await connected_gate(settings_for(store))
     flushes = (gate.pipeline.flush([transaction(f"many-{n}")]) for n in range(200))
     answers = await asyncio.gather(*flushes)
-    assert [answer[0].verdict for answer in answers] == ["accepted"] * 200
+    assert [answer.verdict for [answer] in answers] == ["accepted"] * 200
     for node in store.nodes():
         with node:
             clients = [c for c in node.client_list() if c["name"] == "tidegate"]

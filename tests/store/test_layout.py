@@ -12,7 +12,7 @@ from app.models import MapName
 from app.settings import Settings
 from app.store.failures import as_store_error
 from app.store.partitions import CLUSTER_PARTITIONS, SLOTS, partition_of, partition_prefixes, signature_hash
-from app.store.rules import flush_max_items, map_rules, packed_rules
+from app.store.rules import FLUSH_MAX_ITEMS, flush_max_items, map_rules, packed_rules
 
 
 def test_the_partitions_of_a_cluster_lie_evenly_over_the_slots() -> None:
@@ -31,7 +31,7 @@ def test_a_partition_never_gets_more_in_one_flush_than_its_maps_hold() -> None:
     small = Settings(signatures_limit=100, transactions_limit=60, observations_limit=600)
     assert flush_max_items(small) == 10
     assert flush_max_items(Settings(transactions_limit=1)) == 1
-    assert flush_max_items(Settings()) == 1000
+    assert flush_max_items(Settings()) == FLUSH_MAX_ITEMS
 
 
 def test_limits_are_shared_out_over_the_partitions() -> None:

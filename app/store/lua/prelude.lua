@@ -63,10 +63,10 @@ end
 
 local function open_map(name)
   local ledger = key(name, 'ledger')
-  local sizes = redis.call('HMGET', ledger, 'entries', 'bytes')
+  local sizes = redis.call('HMGET', ledger, 'entries', 'bytes', 'added')
   return {
     name = name, rule = rules.maps[name], ledger = ledger, buckets = key(name, 'buckets'),
-    entries = tonumber(sizes[1] or 0), bytes = tonumber(sizes[2] or 0),
+    entries = tonumber(sizes[1] or 0), bytes = tonumber(sizes[2] or 0), added = tonumber(sizes[3] or 0),
   }
 end
 
@@ -190,8 +190,10 @@ local function book(map, bucket, entries, bytes)
   bucket.bytes = bucket.bytes + bytes
   map.entries = map.entries + entries
   map.bytes = map.bytes + bytes
-  redis.call('HSET', map.ledger, 'entries', id_text(map.entries), 'bytes', id_text(map.bytes))
-  redis.call('HINCRBY', map.ledger, 'added', entries)
+  map.added = map.added + entries
+  redis.call(
+    'HSET', map.ledger, 'entries', id_text(map.entries), 'bytes', id_text(map.bytes), 'added', id_text(map.added)
+  )
   set_expiry(map, bucket)
   if not bucket.is_new then
     redis.call('LSET', map.buckets, -1, encode_bucket(bucket))
@@ -203,43 +205,77 @@ local function book(map, bucket, entries, bytes)
 end
 
 local function split_hashes(packed)
-  local hashes = {}
-  for at = 1, #packed, 16 do hashes[#hashes + 1] = string.sub(packed, at, at + 15) end
+  local hashes = {struct.unpack(string.rep('c16', #packed / 16), packed)}
+  hashes[#hashes] = nil -- where the next would begin
   return hashes
 end
 
--- Age in milliseconds, by position in `hashes`, of each signature that is inside its window; and the longest
--- window of any signature.
-local function ages_in_window(signatures, hashes, now)
-  local ages, pending, longest, buckets = {}, {}, rules.window, {}
-  for i = 1, #hashes do pending[i] = i end
+-- The buckets in which a signature may be that is inside its window, newest first; and the longest window of any.
+local function buckets_in_window(signatures, now)
+  local buckets, longest = {}, rules.window
   for _, bucket in ipairs(live_buckets(signatures)) do
     if bucket.ends + bucket.keep > now then
       buckets[#buckets + 1] = bucket
       longest = math.max(longest, bucket.keep)
     end
   end
+  return buckets, longest
+end
+
+-- What `offsets` found none of: the fields, their places, and how many.
+local function without(offsets, fields, places, count)
+  local left, left_places, n = {}, {}, 0
+  for i = 1, count do
+    if not offsets[i] then
+      n = n + 1
+      left[n], left_places[n] = fields[i], places and places[i] or i
+    end
+  end
+  return left, left_places, n
+end
+
+-- Age in milliseconds, by position in `hashes`, of each signature that is inside its window; how many there are; and
+-- the longest window of any signature. Of the buckets only those are looked at that hold the latest `most`
+-- acceptances, or took some at `since` or later: after a failover alone neither says enough.
+local function ages_in_window(signatures, hashes, now, since, most)
+  local ages, found, fields, places, left = {}, 0, hashes, nil, #hashes
+  local buckets, longest = buckets_in_window(signatures, now)
   for _, bucket in ipairs(buckets) do
-    if #pending == 0 then break end
-    local fields = {}
-    for i, at in ipairs(pending) do fields[i] = hashes[at] end
-    local offsets = redis.call('HMGET', key('signatures', id_text(bucket.id)), unpack(fields))
-    local missing = {}
-    for i, at in ipairs(pending) do
-      if offsets[i] then
-        local age = now - bucket.id - offsets[i]
-        if age < bucket.keep then ages[at] = math.max(age, 0) end
-      else
-        missing[#missing + 1] = at
+    if left == 0 or (most <= 0 and bucket.ends <= since) then break end
+    most = most - bucket.entries
+    local offsets = redis.call('HMGET', key('signatures', id_text(bucket.id)), unpack(fields, 1, left))
+    local age_of, hits, keep = {}, 0, bucket.keep
+    for i = 1, left do
+      local offset = offsets[i]
+      if offset then
+        local age = age_of[offset]
+        if not age then
+          age = math.max(now - bucket.id - offset, 0)
+          age_of[offset] = age
+        end
+        hits = hits + 1
+        if age < keep then
+          ages[places and places[i] or i] = age
+          found = found + 1
+        end
       end
     end
-    pending = missing
+    if hits > 0 then fields, places, left = without(offsets, fields, places, left) end
   end
-  return ages, longest
+  return ages, found, longest
 end
 
 -- One answer an item, packed: 0 stands for "not seen", otherwise one more than the age in milliseconds.
 local function pack_codes(codes)
-  for i = 1, #codes do codes[i] = struct.pack('>I4', codes[i]) end
-  return table.concat(codes)
+  local text_of, texts = {}, {}
+  for i = 1, #codes do
+    local code = codes[i]
+    local text = text_of[code]
+    if not text then
+      text = struct.pack('>I4', code)
+      text_of[code] = text
+    end
+    texts[i] = text
+  end
+  return table.concat(texts)
 end

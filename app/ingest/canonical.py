@@ -1,0 +1,111 @@
+"""The short way for batches as nearly every client sends them: an array of items without white space.
+
+Such an array is decoded at once, and of its items only the payloads are looked at one by one. It is known by
+its length: nothing shorter says the same, so an array of just this length has no key twice. Everything else
+goes the long way (`decode.py`), which finds out what is wrong and says so.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from app.ingest.decode import ItemLimits, depth
+from app.ingest.split import SPACE
+from app.models import SIGNATURE_MAX_CHARS, SOURCE_PATTERN, Slot, Transaction
+
+_VISIBLE = bytes(range(0x21, 0x7F))
+_SOURCE = re.compile(SOURCE_PATTERN)
+_ITEM_BYTES = len('{"signature":""}')
+_SOURCE_BYTES, _SLOT_BYTES, _PAYLOAD_BYTES = (len(f',"{name}":') for name in ("source", "slot", "payload"))
+_QUOTES_BYTES, _NULL_BYTES = len('""'), len("null")
+_NULL = msgspec.Raw(b"null")
+
+
+class _Item(Transaction, forbid_unknown_fields=True, gc=False):
+    """A transaction that tells a field that is null from one that is missing; patterns are checked after."""
+
+    signature: str
+    source: str | UnsetType | None = UNSET  # type: ignore[assignment]  # replaced before anybody sees it
+    slot: Slot | UnsetType | None = UNSET  # type: ignore[assignment]  # the same
+    payload: msgspec.Raw = msgspec.Raw()
+
+
+_decoder = msgspec.json.Decoder(list[_Item])
+
+
+def decode_canonical(body: bytes, limits: ItemLimits, max_items: int) -> Sequence[Transaction] | None:
+    """The transactions of an array, all of them valid; None for any other body."""
+    try:
+        items = _decoder.decode(body)
+        if not body.isascii():
+            body.decode()
+    except (ValueError, RecursionError):
+        return None
+    payloads = [bytes(item.payload) for item in items]
+    sources = Counter([item.source for item in items])
+    slots = [item.slot for item in items]
+    is_canonical = (
+        0 < len(items) <= max_items
+        and _are_within(payloads, limits)
+        and _are_signatures([item.signature for item in items])
+        and all(source is None or source is UNSET or _SOURCE.match(source) for source in sources)
+        and _least_bytes(items, sources, slots, payloads) == len(body.strip(SPACE))
+    )
+    if not is_canonical:
+        return None
+    _fill(items, limits.default_source)
+    return items
+
+
+def _are_within(payloads: Sequence[bytes], limits: ItemLimits) -> bool:
+    """Whether no payload is too long, or nested too deeply."""
+    most = limits.max_payload_depth
+    many = [payload for payload in payloads if payload.count(b"{") + payload.count(b"[") > most]
+    return max(map(len, payloads)) <= limits.max_payload_bytes and all(depth(p) <= most for p in many)
+
+
+def _are_signatures(texts: Sequence[str]) -> bool:
+    """Whether each is 1 to 128 visible ASCII characters."""
+    joined = "".join(texts).encode(errors="surrogatepass")
+    return all(texts) and max(map(len, texts)) <= SIGNATURE_MAX_CHARS and not joined.translate(None, _VISIBLE)
+
+
+def _least_bytes(
+    items: Sequence[_Item], sources: Mapping[Any, int], slots: Sequence[object], payloads: Sequence[bytes]
+) -> int:
+    """How many bytes an array takes at least that says just this."""
+    count, no_slot, no_payload = len(items), slots.count(UNSET), payloads.count(b"")
+    return (
+        len("[]")
+        + count * len(",")
+        - len(",")
+        + count * _ITEM_BYTES
+        + sum([len(item.signature) for item in items])
+        + sum(_source_bytes(source) * times for source, times in sources.items())
+        + (count - no_slot) * _SLOT_BYTES
+        + sum(map(len, map(str, slots)))  # None takes as much as null
+        - no_slot * len(str(UNSET))
+        + (count - no_payload) * _PAYLOAD_BYTES
+        + sum(map(len, payloads))
+    )
+
+
+def _source_bytes(source: object) -> int:
+    if source is UNSET:
+        return 0
+    return _SOURCE_BYTES + (len(source) + _QUOTES_BYTES if isinstance(source, str) else _NULL_BYTES)
+
+
+def _fill(items: Sequence[_Item], default_source: str) -> None:
+    """Put the defaults where a field is not there."""
+    for item in items:
+        if not item.source:
+            item.source = default_source
+        if item.slot is UNSET:
+            item.slot = None
+        if not item.payload:
+            item.payload = _NULL
