@@ -1,6 +1,7 @@
 """One `run(trigger, mode, maps, dry_run)` for the timer, the operator and all else that cleans up."""
 
 import asyncio
+import itertools
 import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
@@ -18,7 +19,9 @@ log = structlog.get_logger()
 ALL_MAPS = frozenset(MapName)
 REPORTS_KEPT = 50
 BUCKETS_A_STEP = 8
-EMERGENCY_BUCKETS_A_STEP = 1
+# A trim visits all free memory, so many small ones cost more than one; one alone stops the store for 25 ms.
+EMERGENCY_BUCKETS_A_STEP, STEPS_A_TRIM = 1, 4
+EMERGENCY_PAUSE_SECONDS = 0.1
 LOGGED_REMOVAL_ENTRIES = 100
 
 
@@ -43,6 +46,11 @@ class Job(NamedTuple):
         """Whether it is for the memory's sake."""
         return self.mode is Mode.EMERGENCY and not self.dry_run
 
+    @property
+    def pause_seconds(self) -> float:
+        """Between two steps, for ingest to have the store to itself; none while ingest is refused."""
+        return EMERGENCY_PAUSE_SECONDS if self.gives_back and not self.shed else 0
+
     def order(self, name: MapName) -> Order:
         """One step on one map."""
         most = EMERGENCY_BUCKETS_A_STEP if self.gives_back else BUCKETS_A_STEP
@@ -60,8 +68,8 @@ class Job(NamedTuple):
 class Cleanup:
     """Removes what is past retention, whole buckets in bounded steps; keeps the last reports.
 
-    An emergency cleanup takes one bucket of each map a step, and `give_back` makes the store return what was
-    freed before the next: a trim of the heap stops the store, for as long as there is much to return.
+    An emergency cleanup takes one bucket of each map a step and pauses for ingest; every few steps `give_back`
+    makes the store return what was freed, which stops it for as long as there is much to return.
     """
 
     def __init__(
@@ -139,7 +147,7 @@ class Cleanup:
         after: dict[tuple[MapName, str], int] = {}
         prefixes = self._maps.layout.prefixes
         unfinished = [(name, prefix) for name in MapName if name in job.maps for prefix in prefixes]
-        while unfinished:
+        for number in itertools.count(1):
             due, unfinished = unfinished, []
             for name, prefix in due:
                 step = await self._maps.cleanup_step(prefix, job.order(name))
@@ -147,8 +155,11 @@ class Cleanup:
                 after[name, prefix] = step.after
                 if step.more:
                     unfinished.append((name, prefix))
-            if job.gives_back:
+            if job.gives_back and (not unfinished or number % STEPS_A_TRIM == 0):
                 await self._give_back()
+            if not unfinished:
+                break
+            await asyncio.sleep(job.pause_seconds)
         left = {name: sum(after[name, prefix] for prefix in prefixes) for name in MapName if name in job.maps}
         return {
             name: MapRemoval(before=removed[name] + rest, removed=removed[name], after=rest)

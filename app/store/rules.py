@@ -13,7 +13,7 @@ LEDGER_EXPIRY_SECONDS = 8 * 24 * 3600
 SETTINGS_EXPIRY_SECONDS = 30 * 24 * 3600
 # Gates of several versions may share a store; they follow one another's rules while this is the same.
 RULES_FORMAT = 1
-BUCKETS_A_LIMIT = 16
+BUCKETS_A_LIMIT = 64
 FLUSH_MAX_ITEMS = 1500
 
 

@@ -1,0 +1,59 @@
+"""How long from starting `tidegate serve`, with its embedded store, until `GET /readyz` answers 200?
+
+A socket tries to connect every two milliseconds, asks, and waits for the answer, so what it measures is what
+a client would see. The files are cached and compiled: the first start after an installation is longer.
+"""
+
+import socket
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.bench.result import Result
+from tests.support.gate import start_gate
+from tests.support.processes import free_port
+
+BOUND_SECONDS = 1.5
+PATIENCE_SECONDS = 30.0
+POLL_SECONDS = 0.002
+QUESTION = b"GET /readyz HTTP/1.1\r\nHost: gate\r\nConnection: close\r\n\r\n"
+
+
+def run(pairs: int) -> list[Result]:
+    """So many starts, one after the other, behind one that warms the page cache."""
+    _start_seconds()
+    measured = [_start_seconds() for _ in range(pairs)]
+    details: dict[str, object] = {"starts": measured}
+    return [
+        Result(
+            "`tidegate serve` to ready, embedded store", "—", "at most", BOUND_SECONDS, "s", measured, details
+        )
+    ]
+
+
+def _start_seconds() -> float:
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        started = time.monotonic()
+        gate = start_gate(Path(folder), port=port)
+        try:
+            while not _is_ready(port):
+                if time.monotonic() > started + PATIENCE_SECONDS:
+                    raise SystemExit(f"the gate is not ready:\n{gate.log.read_text()[-3000:]}")
+                time.sleep(POLL_SECONDS)
+            return round(time.monotonic() - started, 3)
+        finally:
+            gate.terminate()
+
+
+def _is_ready(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), PATIENCE_SECONDS) as connection:
+            connection.sendall(QUESTION)
+            return connection.recv(64).startswith(b"HTTP/1.1 200")
+    except OSError:
+        return False
+
+
+if __name__ == "__main__":
+    print(run(5)[0])

@@ -1,0 +1,167 @@
+"""How many bytes of the store does a transaction take, and how many a signature inside its window?
+
+Three feeds deliver the same real enhanced transactions through the gate's own ingest. What counts is all that
+the store uses more than before (`INFO`: blocks, index, observations, signatures, ledgers, rounding), while
+every signature is still inside its window; and, key by key (`MEMORY USAGE`), what each map takes of it.
+"""
+
+import asyncio
+import itertools
+import json
+import time
+from collections import Counter
+from collections.abc import Sequence
+from http import HTTPStatus
+from secrets import token_hex
+
+import msgspec
+import redis
+
+from app.ingest.blocks import encode_block
+from app.models import Transaction
+from benchmarks.bench.filling import store_client
+from benchmarks.bench.result import Result
+from benchmarks.load import FEEDS
+from benchmarks.services import Service, tidegate
+from tests.faults.wire import Connection, connected, request_bytes
+from tests.support.payloads import DATA, Item, Payloads, body_of
+from tests.support.servers import valkey_server
+
+Figures = dict[str, float]
+
+TRANSACTIONS, BATCH_ITEMS, BATCHES_AT_ONCE = 10_000, 50, 4
+SIGNATURES, SIGNATURES_A_BATCH = 25_000, 500
+TRANSACTION_BOUND, SIGNATURE_BOUND = 0.20, 90.0
+# Long enough that nothing leaves while it is measured.
+SETTINGS = {"dedup_window_seconds": 60, "signature_cleanup_interval_seconds": 60}
+SETTLE_SECONDS = 3.0  # for the buffers of the connections that brought it
+MAPS = ("signatures", "transactions", "blocks", "observations")
+
+
+def run(pairs: int) -> list[Result]:
+    """Each figure so many times, on a fresh gate with other payloads."""
+    seeds = range(1, pairs + 1)
+    transactions = [asyncio.run(_transactions(Payloads(seed).items(TRANSACTIONS))) for seed in seeds]
+    signatures = [asyncio.run(_signatures()) for _ in seeds]
+    return [_transactions_row(transactions), _signatures_row(signatures)]
+
+
+def _transactions_row(runs: list[Figures]) -> Result:
+    originals, first = asyncio.run(_transactions(_originals())), runs[0]
+    return Result(
+        "store bytes a transaction, real enhanced",
+        "raw JSON",
+        "at most",
+        TRANSACTION_BOUND,
+        "×",
+        [run["used_share"] for run in runs],
+        {"runs": runs, "originals_once": originals, "block_share": _block_shares()},
+        f"{first['used_bytes_each']:,.0f} bytes used of {first['raw_bytes_each']:,.0f} of JSON, three feeds, "
+        f"batches of {BATCH_ITEMS}; the 25 originals, once each in one batch: {originals['used_share']:.3f}",
+    )
+
+
+def _signatures_row(runs: list[Figures]) -> Result:
+    plain = _one_key_each()
+    return Result(
+        "store bytes a live signature",
+        "one key each",
+        "at most",
+        SIGNATURE_BOUND,
+        "bytes",
+        [run["signatures_bytes_each"] for run in runs],
+        {"runs": runs, "one_key_each_bytes": plain},
+        f"one key each: {plain:.0f}",
+    )
+
+
+async def _transactions(items: list[Item]) -> Figures:
+    """Deliver them by three feeds; bytes each, in all and by map."""
+    bodies = [body_of(items[at : at + BATCH_ITEMS]) for at in range(0, len(items), BATCH_ITEMS)]
+    raw = sum(len(msgspec.json.decode(data, type=Transaction).payload) for _, data in items) / len(items)
+    with tidegate(**SETTINGS) as gate, store_client(gate) as store:
+        before = await _settled(store)
+        await _deliver(gate, bodies, FEEDS)
+        used = (await _settled(store) - before) / len(items)
+        figures = _by_map(store, len(items))
+    return {"raw_bytes_each": raw, "used_bytes_each": used, "used_share": round(used / raw, 4)} | figures
+
+
+async def _signatures() -> Figures:
+    """Deliver transactions of one byte by one feed; bytes each by map."""
+    names = [f'{{"signature":"{token_hex(32)}","payload":0}}'.encode() for _ in range(SIGNATURES)]
+    bodies = [
+        b"[" + b",".join(names[at : at + SIGNATURES_A_BATCH]) + b"]"
+        for at in range(0, SIGNATURES, SIGNATURES_A_BATCH)
+    ]
+    with tidegate(**SETTINGS) as gate, store_client(gate) as store:
+        await _deliver(gate, bodies, FEEDS[:1])
+        return _by_map(store, SIGNATURES)
+
+
+async def _deliver(gate: Service, bodies: list[bytes], feeds: Sequence[str]) -> None:
+    async def post(connection: Connection, feed: str, body: bytes) -> None:
+        reply = await connection.ask(request_bytes("POST", f"/transactions?source={feed}", body))
+        if reply.status != HTTPStatus.OK or reply.json()["invalid"]:
+            raise SystemExit(f"not taken: {reply.body[:300]!r}")
+
+    async with connected(gate.url, BATCHES_AT_ONCE * len(feeds)) as connections:
+        for at in range(0, len(bodies), BATCHES_AT_ONCE):
+            together = itertools.product(bodies[at : at + BATCHES_AT_ONCE], feeds)
+            await asyncio.gather(
+                *(post(one, feed, body) for one, (body, feed) in zip(connections, together, strict=False))
+            )
+
+
+async def _settled(store: redis.Redis) -> int:
+    """Bytes the store uses once the buffers of busy connections are gone."""
+    await asyncio.sleep(SETTLE_SECONDS)
+    return int(store.info("memory")["used_memory"])
+
+
+def _by_map(store: redis.Redis, count: int) -> Figures:
+    """Bytes of each map's keys, its ledger and list of buckets included, for each of so many."""
+    sizes: Counter[str] = Counter()
+    for key in store.scan_iter(count=1000):
+        owner = next((name for name in MAPS if f":{name}:".encode() in key), "others")
+        sizes[owner] += store.memory_usage(key, samples=0) or 0
+    return {f"{name}_bytes_each": round(sizes[name] / count, 2) for name in (*MAPS, "others")}
+
+
+def _one_key_each() -> float:
+    """The same by hand: a key for each signature, which has 88 characters."""
+    with valkey_server(unix=True) as server, server.nodes()[0] as store:
+        before = int(store.info("memory")["used_memory"])
+        pipeline = store.pipeline(transaction=False)
+        for signature, _ in Payloads(1).items(SIGNATURES):
+            pipeline.set(f"dedup:{signature}", 1, px=3_600_000, nx=True)
+        pipeline.execute()
+        time.sleep(SETTLE_SECONDS)
+        return (int(store.info("memory")["used_memory"]) - before) / SIGNATURES
+
+
+def _originals() -> list[Item]:
+    """The 25 transactions the payloads are copies of, as they are."""
+    documents = json.loads((DATA / "helius_enhanced_25.json").read_bytes())
+    return [
+        (one["signature"], msgspec.json.encode({"signature": one["signature"], "payload": one}))
+        for one in documents
+    ]
+
+
+def _block_shares() -> Figures:
+    """How well originals and copies compress in a block of 25: of their JSON, what is left."""
+    groups = {"originals": _originals(), "copies": Payloads(1).items(25)}
+    return {name: _block_share([data for _, data in items]) for name, items in groups.items()}
+
+
+def _block_share(items: list[bytes]) -> float:
+    records = [msgspec.json.decode(data, type=Transaction) for data in items]
+    for record in records:
+        record.source = FEEDS[0]
+    return round(len(encode_block(records)) / sum(len(record.payload) for record in records), 4)
+
+
+if __name__ == "__main__":
+    for row in run(2):
+        print(row)
