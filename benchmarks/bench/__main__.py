@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks.bench import throughput
+from benchmarks.bench import startup, store_cleanup, store_density, store_residency, store_scrape, throughput
 from benchmarks.bench.chart import draw
 from benchmarks.bench.report import Report, table
 from benchmarks.bench.result import Result
@@ -23,10 +23,21 @@ RESULTS = Path(__file__).parents[1] / "results" / "bench"
 
 Case = Callable[[int, float], list[Result]]
 
+
+def timed_by_itself(case: Callable[[int], list[Result]]) -> Case:
+    """A case that knows how long it measures, whatever `--seconds` says."""
+    return lambda pairs, _: case(pairs)
+
+
 CASES: Mapping[str, Case] = {
     "batches-small": throughput.batches_small,
     "batches-enhanced": throughput.batches_enhanced,
     "singles": throughput.singles,
+    "density": timed_by_itself(store_density.run),
+    "residency": timed_by_itself(store_residency.run),
+    "cleanup": timed_by_itself(store_cleanup.run),
+    "scrape": timed_by_itself(store_scrape.run),
+    "startup": timed_by_itself(startup.run),
 }
 
 
