@@ -68,8 +68,8 @@ class Job(NamedTuple):
 class Cleanup:
     """Removes what is past retention, whole buckets in bounded steps; keeps the last reports.
 
-    An emergency cleanup takes one bucket of each map a step and pauses for ingest; every few steps `give_back`
-    makes the store return what was freed, which stops it for as long as there is much to return.
+    An emergency cleanup takes one bucket of each map a step and pauses for ingest. Every few steps
+    `give_back` makes the store return what was freed, which stops it for as long as there is much to return.
     """
 
     def __init__(

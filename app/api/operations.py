@@ -5,12 +5,13 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from app.api.dependencies import AdminToken, RuntimeDep
 from app.api.documents import ADMIN_RESPONSES
 from app.cleanup import ALL_MAPS
 from app.errors import StoreError
+from app.exposition import exposition
 from app.models import MapName, Mode, Report, Shape, Trigger
 from app.stats import Stats
 
@@ -74,4 +75,4 @@ async def get_readyz(runtime: RuntimeDep) -> Response:
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
 async def get_metrics(runtime: RuntimeDep) -> Response:
     """Prometheus text format; from memory, so it answers while the store is down."""
-    return Response(generate_latest(runtime.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+    return Response(exposition(runtime.metrics.registry), media_type=CONTENT_TYPE_LATEST)

@@ -1,8 +1,8 @@
 """Does an emergency cleanup of a million transactions disturb ingest, or stop the store?
 
 Three feeds deliver real transactions at a constant rate, each request timed from when it was due. The p99
-while `POST /cleanup/emergency` runs is divided by the p99 before. How long the store stands still is seen by a
-client that asks `PING` every half millisecond, and by the store's own SLOWLOG.
+while `POST /cleanup/emergency` runs is divided by the p99 before. How long the store stands still is seen by
+a client that asks `PING` every half millisecond, and by the store's own SLOWLOG.
 """
 
 import asyncio
