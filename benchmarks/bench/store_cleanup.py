@@ -1,8 +1,8 @@
 """Does an emergency cleanup of a million transactions disturb ingest, or stop the store?
 
 Three feeds deliver real transactions at a constant rate, each request timed from when it was due. The p99
-while `POST /cleanup/emergency` runs is divided by the p99 before. How long the store stands still is seen by
-a client that asks `PING` every half millisecond, and by the store's own SLOWLOG.
+while `POST /cleanup/emergency` runs is divided by the p99 before. The longest call is the longest of a client
+that asks `PING` every half millisecond, or of any command in the store's own SLOWLOG.
 """
 
 import asyncio
@@ -94,7 +94,7 @@ def run(pairs: int) -> list[Result]:
             "at most",
             CALL_BOUND_MS,
             "ms",
-            [one["calls_during"]["most_ms"] for one in rounds],
+            [max(one["calls_during"]["most_ms"], one["slowlog_ms"][0][0]) for one in rounds],
             details,
             f"longest before: {first['calls_before']['most_ms']:.1f} ms; resident bytes of the store "
             f"{first['resident_before']:,} → {first['resident_after']:,}",

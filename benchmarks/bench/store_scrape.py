@@ -22,7 +22,7 @@ from benchmarks.services import Service, tidegate
 from tests.faults.wire import connected, request_bytes
 
 TRANSACTIONS = 1_000_000
-SCRAPES, PAUSE_SECONDS = 400, 0.02
+SCRAPES, PAUSE_SECONDS = 400, 0.01
 P99_BOUND_MS, COMMANDS_BOUND = 10.0, 0.05
 SETTINGS: dict[str, Any] = {
     "transaction_retention_seconds": 3600,
