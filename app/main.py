@@ -1,18 +1,19 @@
 """The FastAPI application."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from app.api import alerts, memory, operations, problems, reports, sources, transactions
 from app.api import settings as settings_api
-from app.api.middleware import FrontMiddleware
+from app.api.data_plane_document import document_data_plane
+from app.api.front import Front
 from app.runtime import Runtime
 
 ROUTERS = (
-    transactions.router,
     operations.router,
     memory.router,
     alerts.router,
@@ -22,14 +23,16 @@ ROUTERS = (
 )
 
 
-def routes() -> list[Route]:
-    """Every route of the API itself; the application keeps included routers folded up."""
-    every = (route for router in ROUTERS for route in router.routes)
-    return [route for route in every if isinstance(route, Route)]
-
-
-def create_app(runtime: Runtime) -> FastAPI:
+def create_app(runtime: Runtime) -> ASGIApp:
     """The application around a runtime, which it starts and stops."""
+    data_plane = transactions.routes(runtime.plane)
+    direct = {("POST", transactions.PATH): data_plane[0]}
+    most = runtime.settings.max_in_flight_requests
+    return Front(create_api(runtime, data_plane), direct, runtime.metrics, most)
+
+
+def create_api(runtime: Runtime, data_plane: Sequence[Route]) -> FastAPI:
+    """The API without what stands around it."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -37,21 +40,23 @@ def create_app(runtime: Runtime) -> FastAPI:
         yield
         await runtime.stop()
 
-    app = FastAPI(
+    api = FastAPI(
         title="Tidegate",
         summary="Lets each transaction through once; its memory stays flat.",
         version=runtime.version,
         lifespan=lifespan,
         redoc_url=None,
     )
-    app.state.runtime = runtime
-    problems.install(app, routes())
+    api.state.runtime = runtime
+    # The application keeps included routers folded up.
+    included = (route for router in ROUTERS for route in router.routes)
+    routes = [*data_plane, *(route for route in included if isinstance(route, Route))]
+    problems.install(api, routes)
+    api.router.routes += data_plane
     for router in ROUTERS:
-        app.include_router(router)
-    for route in routes():
-        for method in route.methods or ():
+        api.include_router(router)
+    for route in routes:
+        for method in (route.methods or set()) - {"HEAD"}:
             runtime.metrics.start_route(method, route.path)
-    app.add_middleware(
-        FrontMiddleware, metrics=runtime.metrics, max_in_flight=runtime.settings.max_in_flight_requests
-    )
-    return app
+    document_data_plane(api)
+    return api

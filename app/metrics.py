@@ -3,10 +3,11 @@
 from collections import Counter as Tally
 from collections.abc import Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
+from prometheus_client import CollectorRegistry, Gauge, Info, disable_created_metrics
 
 from app.errors import STORE_ERRORS
 from app.models import ACCEPTED, REFUSED, Mode, Trigger
+from app.tallies import Count, Counts, Distribution, Distributions
 
 NAMESPACE = "tidegate"
 OUTCOMES = ("accepted", "duplicate", "invalid", "refused", "failed")
@@ -36,6 +37,7 @@ class Metrics:
     def __init__(self, max_sources: int, version: str) -> None:
         self.registry = CollectorRegistry()
         self.outcomes: Tally[str] = Tally()
+        self._requests: dict[tuple[str, str, str], tuple[Count, Distribution]] = {}
         self._max_sources = max_sources
         self._sources: set[str] = set()
         self._ingest()
@@ -67,6 +69,18 @@ class Metrics:
             self._sources.add(source)
         return source
 
+    def count_request(self, method: str, route: str, code: str, seconds: float) -> None:
+        """Count an answered request, and how long it took."""
+        child = self._requests.get((method, route, code))
+        if child is None:
+            child = self._requests[method, route, code] = (
+                self.http_requests_total.labels(method, route, code),
+                self.http_request_duration_seconds.labels(method, route),
+            )
+        total, duration = child
+        total.inc()
+        duration.observe(seconds)
+
     def start_route(self, method: str, route: str) -> None:
         """Start the series of a route at 0."""
         self.http_requests_total.labels(method, route, "200")
@@ -79,10 +93,12 @@ class Metrics:
         self.source_transactions_total = self._counter(
             "source_transactions", "Transactions by the source that delivered them", "source", "outcome"
         )
-        self.ingest_batch_size = self._histogram("ingest_batch_size", "Items of one request", SIZE_BUCKETS)
+        self.ingest_batch_size = self._histogram(
+            "ingest_batch_size", "Items of one request", SIZE_BUCKETS
+        ).labels()
         self.ingest_flush_size = self._histogram(
             "ingest_flush_size", "Items of one flush to the store", SIZE_BUCKETS
-        )
+        ).labels()
         _start(self.transactions_total, *((outcome,) for outcome in OUTCOMES))
         _start(self.source_transactions_total, *((OTHER_SOURCE, outcome) for outcome in OUTCOMES))
 
@@ -161,7 +177,7 @@ class Metrics:
         )
         self.event_loop_lag_seconds = self._histogram(
             "event_loop_lag_seconds", "How late the event loop wakes a timer, seconds", SECONDS_BUCKETS
-        )
+        ).labels()
         self.start_time_seconds = self._gauge(
             "start_time_seconds", "When this gate started, seconds since the epoch"
         )
@@ -170,16 +186,20 @@ class Metrics:
             {"version": version}
         )
 
-    def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(name, text, labels, namespace=NAMESPACE, registry=self.registry)
+    def _counter(self, name: str, text: str, *labels: str) -> Counts:
+        counts = Counts(f"{NAMESPACE}_{name}", text, labels)
+        self.registry.register(counts)
+        return counts
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(name, text, labels, namespace=NAMESPACE, registry=self.registry)
 
-    def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-        return Histogram(name, text, labels, namespace=NAMESPACE, registry=self.registry, buckets=buckets)
+    def _histogram(self, name: str, text: str, bounds: tuple[float, ...], *labels: str) -> Distributions:
+        distributions = Distributions(f"{NAMESPACE}_{name}", text, labels, bounds)
+        self.registry.register(distributions)
+        return distributions
 
 
-def _start(metric: Counter | Gauge | Histogram, *label_sets: tuple[str, ...]) -> None:
+def _start(metric: Counts | Distributions | Gauge, *label_sets: tuple[str, ...]) -> None:
     for labels in label_sets:
         metric.labels(*labels)

@@ -79,7 +79,7 @@ class Answer(NamedTuple):
 ACCEPTED, REFUSED = 0, 0xFFFFFFFF
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answers:
     """The answers to transactions in their order, in columns: an object each would cost too much."""
 

@@ -62,6 +62,7 @@ def serve(overrides: dict[str, object], insecure: bool) -> int:
             http=bounded_protocol(_limits(settings)),
             ws="none",
             server_header=False,
+            proxy_headers=False,
             backlog=BACKLOG,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=GRACEFUL_SECONDS,

@@ -5,7 +5,7 @@ from fastapi import APIRouter, Request
 from app.alerts.desk import AlertAnswer, ReceivedAlert
 from app.api.dependencies import AdminToken, RuntimeDep
 from app.api.documents import ALERT_BODY, ALERT_RESPONSES, problems
-from app.api.receive import media_type, read_json
+from app.api.receive import Incoming, WholeBody
 from app.errors import UnsupportedMedia
 from app.models import Shape
 
@@ -27,10 +27,11 @@ class ReceivedAlerts(Shape):
 @router.post("/alerts", dependencies=[AdminToken], openapi_extra=ALERT_BODY, responses=ALERT_RESPONSES)
 async def post_alerts(request: Request, runtime: RuntimeDep) -> AlertAnswers:
     """Take a webhook of Alertmanager; firing alerts labelled `action="cleanup"` start a cleanup behind."""
-    media = media_type(request)
+    incoming = Incoming.of(request)
+    media = incoming.media_type
     if media != "application/json":
         raise UnsupportedMedia(f"Content-Type {media!r}: send application/json")
-    async with read_json(request, runtime.plane) as body:
+    async with WholeBody(incoming, runtime.plane) as body:
         return AlertAnswers(alerts=runtime.alerts.receive(body))
 
 

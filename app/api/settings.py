@@ -6,7 +6,7 @@ from fastapi import APIRouter, Header, Request, Response
 
 from app.api.dependencies import AdminToken, RuntimeDep
 from app.api.documents import problems
-from app.api.receive import media_type, read_json
+from app.api.receive import Incoming, WholeBody
 from app.errors import UnsupportedMedia
 from app.live.changes import read_changes
 from app.live.document import CHANGEABLE
@@ -65,9 +65,10 @@ async def patch_settings(
     request: Request, runtime: RuntimeDep, response: Response, if_match: IfMatch = None
 ) -> SettingsDocument:
     """Change settings of all gates that share the store, all or none; null goes back to the start's."""
-    if media_type(request) not in MEDIA_TYPES:
+    incoming = Incoming.of(request)
+    if incoming.media_type not in MEDIA_TYPES:
         raise UnsupportedMedia(f"send {' or '.join(MEDIA_TYPES)}")
-    async with read_json(request, runtime.plane, MAX_BODY_BYTES) as body:
+    async with WholeBody(incoming, runtime.plane, MAX_BODY_BYTES) as body:
         changes = read_changes(body)
     await runtime.keeper.change(changes, if_match)
     return _document(runtime, response)

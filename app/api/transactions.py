@@ -1,109 +1,163 @@
-"""`POST /transactions` and `GET /transactions/{signature}`."""
+"""`POST /transactions` and `GET /transactions/{signature}`: the data plane, plain ASGI.
+
+A framework's route costs more than all the rest of a single post (benchmarks/README.md), so posts are
+dispatched ahead of it (`front.py`). The routes' part of the OpenAPI document is in `data_plane_document.py`.
+"""
 
 import re
-from typing import Annotated
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+from urllib.parse import parse_qsl
 
-import msgspec
-from fastapi import APIRouter, Path, Query, Request
-from fastapi.responses import Response
-from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
+from starlette.types import Receive, Scope, Send
 
-from app.api import documents
-from app.api.dependencies import IngestToken, LookupToken, PlaneDep
-from app.api.problems import problem_of
-from app.api.receive import media_type, read_json, receive_lines
+from app.api.answer import send_json
+from app.api.problems import problem, problem_of
+from app.api.receive import Incoming, WholeBody, judged_lines
 from app.dataplane import DataPlane
-from app.errors import InvalidRequest, UnsupportedMedia
+from app.errors import HttpError, InvalidRequest, UnsupportedMedia
 from app.ingest.arrays import judge_array
 from app.ingest.decode import InvalidItem, ItemLimits, decode_item, is_array
 from app.ingest.intake import Summary
 from app.models import DEFAULT_SOURCE, SIGNATURE_PATTERN, SOURCE_PATTERN
 
-router = APIRouter(tags=["transactions"])
+PATH = "/transactions"
 
 _SOURCE = re.compile(SOURCE_PATTERN)
 _SIGNATURE = re.compile(SIGNATURE_PATTERN)
 
 
-@router.post(
-    "/transactions",
-    dependencies=[IngestToken],
-    response_model=None,
-    openapi_extra=documents.POST_BODY,
-    responses=documents.POST_RESPONSES,
-)
-async def post_transactions(
-    request: Request,
-    plane: PlaneDep,
-    source: Annotated[
-        str | None,
-        Query(
-            description="Default source of the items; wins over X-Source.", pattern=r"^[A-Za-z0-9._:-]{1,64}$"
-        ),
-    ] = None,
-) -> Response:
-    """Let each transaction through once: one object, an array, or NDJSON read as it arrives."""
-    plane.check_pressure()
-    limits = _item_limits(request, plane, source)
-    match media_type(request):
-        case "application/json":
-            return await _post_json(request, plane, limits)
-        case "application/x-ndjson":
-            return await receive_lines(request, plane, limits)
-        case other:
-            raise UnsupportedMedia(f"Content-Type {other!r}: send application/json or application/x-ndjson")
+class DataRoute(Route):
+    """A route that says which one it is, as those of the framework do; metrics go by it."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Whether it is for this request, and what that adds to its scope."""
+        match, child_scope = super().matches(scope)
+        return match, {**child_scope, "route": self}
 
 
-@router.get(
-    "/transactions/{signature:path}",
-    dependencies=[LookupToken],
-    response_model=None,
-    responses=documents.LOOKUP_RESPONSES,
-)
-async def get_transaction(
-    plane: PlaneDep, signature: Annotated[str, Path(description="As it was posted.")]
-) -> Response:
-    """Look a transaction up, with who delivered it and how long after the first."""
-    if not _SIGNATURE.match(signature):
-        raise InvalidRequest("signature: 1 to 128 visible ASCII characters without space")
-    found = await plane.lookup.find(signature)
-    if found is None:
-        raise HTTPException(404, "no transaction with this signature is kept")
-    return _json(found)
+def routes(plane: DataPlane) -> list[Route]:
+    """The routes of the data plane."""
+    return [
+        DataRoute(PATH, PostTransactions(plane), methods=["POST"]),
+        DataRoute(f"{PATH}/{{signature:path}}", GetTransaction(plane), methods=["GET"]),
+    ]
 
 
-async def _post_json(request: Request, plane: DataPlane, limits: ItemLimits) -> Response:
-    async with read_json(request, plane) as body:
-        if not is_array(body):
-            return await _post_one(plane, body, limits)
-        judged = await judge_array(body, limits, plane.settings.max_batch_items)
-        plane.metrics.ingest_batch_size.observe(len(judged))
+class PostTransactions:
+    """Lets each transaction through once: one object, an array, or NDJSON read as it arrives."""
+
+    def __init__(self, plane: DataPlane) -> None:
+        self._plane = plane
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request (ASGI)."""
         summary = Summary()
-        await plane.intake.admit_batch(judged, summary, limits.default_source)
-    if judged and summary.invalid == len(judged):
-        return problem_of(InvalidRequest("every item is invalid"), **summary.as_dict())
-    return _json(summary.as_dict())
+        try:
+            document = await self._answer(scope, receive, summary)
+        except HttpError as error:
+            await problem_of(error, **(summary.as_dict() if summary.is_shown else {}))(scope, receive, send)
+        else:
+            await send_json(send, document)
+
+    async def _answer(self, scope: Scope, receive: Receive, summary: Summary) -> dict[str, Any]:
+        incoming = Incoming(dict(scope["headers"]), receive)
+        self._plane.access.check_ingest(_authorization(incoming.headers))
+        self._plane.check_pressure()
+        limits = self._item_limits(scope["query_string"], incoming.headers.get(b"x-source", b""))
+        match incoming.media_type:
+            case "application/json":
+                items = "item"
+                async with WholeBody(incoming, self._plane) as body:
+                    if not is_array(body):
+                        return await self._post_one(body, limits)
+                    await self._post_array(body, limits, summary)
+            case "application/x-ndjson":
+                items, summary.is_shown = "line", True
+                await self._post_lines(incoming, limits, summary)
+            case other:
+                raise UnsupportedMedia(
+                    f"Content-Type {other!r}: send application/json or application/x-ndjson"
+                )
+        if summary.items and summary.invalid == summary.items:
+            summary.is_shown = True
+            raise InvalidRequest(f"every {items} is invalid")
+        return summary.as_dict()
+
+    async def _post_one(self, body: bytes, limits: ItemLimits) -> dict[str, Any]:
+        self._plane.metrics.ingest_batch_size.observe(1)
+        try:
+            item = decode_item(body, limits)
+        except InvalidItem as error:
+            self._plane.intake.count_invalid(limits.default_source)
+            raise error.as_http_error() from None
+        [answer] = await self._plane.intake.admit([item])
+        return {
+            "status": answer.verdict,
+            "signature": item.signature,
+            "first_seen_ms": answer.first_seen_ms,
+        }
+
+    async def _post_array(self, body: bytes, limits: ItemLimits, summary: Summary) -> None:
+        judged = await judge_array(body, limits, self._plane.settings.max_batch_items)
+        self._plane.metrics.ingest_batch_size.observe(len(judged))
+        await self._plane.intake.admit_batch(judged, summary, limits.default_source)
+
+    async def _post_lines(self, incoming: Incoming, limits: ItemLimits, summary: Summary) -> None:
+        """Process NDJSON as it arrives, chunk by chunk; the client waits while the store is busy."""
+        plane, held = self._plane, 0
+        try:
+            async for judged in judged_lines(incoming, plane, limits):
+                plane.check_pressure()
+                await plane.intake.admit_batch(judged, summary, limits.default_source)
+                grown = summary.listed_bytes - held
+                plane.body_budget.take(grown)
+                held += grown
+        finally:
+            plane.body_budget.give_back(held)
+        plane.metrics.ingest_batch_size.observe(summary.items)
+
+    def _item_limits(self, query: bytes, header: bytes) -> ItemLimits:
+        settings = self._plane.settings
+        return _item_limits(settings.max_payload_bytes, settings.max_payload_depth, query, header)
 
 
-async def _post_one(plane: DataPlane, body: bytes, limits: ItemLimits) -> Response:
-    plane.metrics.ingest_batch_size.observe(1)
-    try:
-        item = decode_item(body, limits)
-    except InvalidItem as error:
-        plane.intake.count_invalid(limits.default_source)
-        raise error.as_http_error() from None
-    [answer] = await plane.intake.admit([item])
-    return _json(
-        {"status": answer.verdict, "signature": item.signature, "first_seen_ms": answer.first_seen_ms}
-    )
+class GetTransaction:
+    """Looks a transaction up, with who delivered it and how long after the first."""
+
+    def __init__(self, plane: DataPlane) -> None:
+        self._plane = plane
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request (ASGI)."""
+        signature: str = scope["path_params"]["signature"]
+        try:
+            self._plane.access.check_lookup(_authorization(dict(scope["headers"])))
+            if not _SIGNATURE.match(signature):
+                raise InvalidRequest("signature: 1 to 128 visible ASCII characters without space")
+            found = await self._plane.lookup.find(signature)
+        except HttpError as error:
+            await problem_of(error)(scope, receive, send)
+            return
+        if found is None:
+            detail = "no transaction with this signature is kept"
+            await problem(404, "not-found", "There is nothing here", detail)(scope, receive, send)
+            return
+        await send_json(send, found)
 
 
-def _item_limits(request: Request, plane: DataPlane, source: str | None) -> ItemLimits:
-    source = source or request.headers.get("x-source") or DEFAULT_SOURCE
+def _authorization(headers: Mapping[bytes, bytes]) -> str | None:
+    value = headers.get(b"authorization")
+    return value if value is None else value.decode("latin-1")
+
+
+@lru_cache(256)
+def _item_limits(max_payload_bytes: int, max_payload_depth: int, query: bytes, header: bytes) -> ItemLimits:
+    named = [value for name, value in parse_qsl(query.decode("latin-1"), True) if name == "source"]
+    source = named[-1] if named else header.decode("latin-1") or DEFAULT_SOURCE
     if not _SOURCE.match(source):
-        raise InvalidRequest("X-Source: 1 to 64 of A-Z a-z 0-9 . _ : -")
-    return ItemLimits(plane.settings.max_payload_bytes, plane.settings.max_payload_depth, source)
-
-
-def _json(document: object) -> Response:
-    return Response(msgspec.json.encode(document), media_type="application/json")
+        where = "source" if named else "X-Source"
+        raise InvalidRequest(f"{where}: 1 to 64 of A-Z a-z 0-9 . _ : -")
+    return ItemLimits(max_payload_bytes, max_payload_depth, source)

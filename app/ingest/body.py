@@ -117,20 +117,6 @@ async def pieces(stream: AsyncIterator[bytes], inflater: Inflater | None) -> Asy
         inflater.finish()
 
 
-async def bounded(stream: AsyncIterator[bytes], limit: int) -> AsyncIterator[bytes]:
-    """Pass the bytes sent on, up to a limit.
-
-    Raises:
-        BodyTooLarge: there are more.
-    """
-    total = 0
-    async for chunk in stream:
-        total += len(chunk)
-        if total > limit:
-            raise BodyTooLarge(f"the body has more than {limit} bytes: split it, or send NDJSON")
-        yield chunk
-
-
 class LineSplitter:
     """Cuts a stream into lines; a line past the limit is dropped but for its length."""
 

@@ -13,7 +13,7 @@ from app.errors import HttpError, Overloaded, ShuttingDown
 from app.models import Answers, Transaction
 
 FLUSH_MAX_BYTES = 1024 * 1024
-CONCURRENT_FLUSHES = 2
+CONCURRENT_FLUSHES = 3
 
 Flush = Callable[[Sequence[Transaction]], Awaitable[Answers]]
 
@@ -73,12 +73,17 @@ class Coalescer:
             ShuttingDown: the service is stopping.
         """
         sizes = [len(item.payload) for item in items]
-        self._admit(len(items), sum(sizes))
-        waiting = [self._enqueue(items[part], sum(sizes[part])) for part in _cut(sizes, self.flush_max_items)]
+        size = sum(sizes)
+        self._admit(len(items), size)
+        if len(items) <= self.flush_max_items and size <= FLUSH_MAX_BYTES:
+            waiting = [self._enqueue(items, size)]
+        else:
+            cuts = _cut(sizes, self.flush_max_items)
+            waiting = [self._enqueue(items[cut], sum(sizes[cut])) for cut in cuts]
         self._wake.set()
         if len(waiting) > 1:
             await asyncio.gather(*(pending.answers for pending in waiting), return_exceptions=True)
-        return [Part(pending.items, await _outcome(pending.answers)) for pending in waiting]
+        return [await _part(pending) for pending in waiting]
 
     async def close(self) -> None:
         """Flush what is queued, then stop."""
@@ -141,11 +146,11 @@ class Coalescer:
             self.bytes -= sum(pending.size for pending in batch)
 
 
-async def _outcome(answers: asyncio.Future[Answers]) -> Answers | HttpError:
+async def _part(pending: _Pending) -> Part:
     try:
-        return await answers
+        return Part(pending.items, await pending.answers)
     except HttpError as error:
-        return error
+        return Part(pending.items, error)
 
 
 def _resolve(future: asyncio.Future[Answers], outcome: Answers | Exception) -> None:
@@ -159,8 +164,6 @@ def _resolve(future: asyncio.Future[Answers], outcome: Answers | Exception) -> N
 
 def _cut(sizes: Sequence[int], max_items: int) -> list[slice]:
     """Pieces of at most so many items, and of so many bytes unless a single one is larger."""
-    if len(sizes) <= max_items and sum(sizes) <= FLUSH_MAX_BYTES:
-        return [slice(0, len(sizes))]
     parts, start, total = [], 0, 0
     for at, size in enumerate(sizes):
         total += size

@@ -178,7 +178,7 @@ def _check_keys(raw: bytes, payload: bytes) -> None:
     length = len(raw) - len(payload) - 1
     is_last = raw.endswith(payload + b"}")
     rest = raw[:length] if is_last else raw.replace(payload, b'""', 1)
-    if b"\\" not in rest and all(rest.count(key) <= 1 for key in _KEYS):
+    if b"\\" not in rest and max(map(rest.count, _KEYS)) <= 1:
         return
     pairs: list[tuple[str, object]] = []
 

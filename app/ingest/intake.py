@@ -33,6 +33,8 @@ class Summary:
     duplicates: list[int] = field(default_factory=list)
     errors: list[ItemError] = field(default_factory=list)
     truncated: bool = False
+    is_shown: bool = False
+    """Whether an error shows it too."""
 
     @property
     def listed_bytes(self) -> int:

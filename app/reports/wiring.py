@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from prometheus_client import Counter
-
 from app.guard.guard import Guard
 from app.guard.view import state_of
 from app.memory import Processes
@@ -13,6 +11,7 @@ from app.models import Mode
 from app.reports.recorder import Figures, GuardFigures
 from app.sizes import Sizes
 from app.store.current import LiveSettings
+from app.tallies import Counts
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ def _detections(metrics: Metrics) -> Mapping[str, int]:
     return {process: _total(metrics.leak_detections_total, process=process) for process in PROCESSES}
 
 
-def _total(counter: Counter, **labels: str) -> int:
+def _total(counter: Counts, **labels: str) -> int:
     """The sum of a counter's series that have these labels."""
     samples = (sample for metric in counter.collect() for sample in metric.samples)
     return round(sum(sample.value for sample in samples if labels.items() <= sample.labels.items()))

@@ -83,8 +83,8 @@ class StoreSession:
         if self._client is None:
             raise StoreUnreachable("not connected")
         client, called = self._client, self._scripts[script]
+        slots = self._lookup_slots if script == "lookup" else self._slots
         with self._metrics.store_call_duration_seconds.labels(script).time():
-            slots = self._lookup_slots if script == "lookup" else self._slots
             return await self._guard(lambda: called.run(client, prefix, args), slots)
 
     async def info(self, section: str) -> list[dict[str, Any]]:

@@ -2,8 +2,10 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 
 import structlog
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.problems import problem, problem_of
@@ -17,15 +19,20 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 # Probes and scrapes must be answered above all when there is too much to do.
 NEVER_REFUSED = frozenset({"/livez", "/readyz", "/metrics"})
 
+Direct = Mapping[tuple[str, str], Route]
+"""Routes by method and path that are found here: they skip what the application does for the others."""
 
-class FrontMiddleware:
+
+class Front:
     """Around the whole application."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, max_in_flight: int) -> None:
+    def __init__(self, app: ASGIApp, direct: Direct, metrics: Metrics, max_in_flight: int) -> None:
         self._app = app
+        self._direct = direct
         self._metrics = metrics
         self._max_in_flight = max_in_flight
         self._in_flight = 0
+        metrics.http_requests_in_flight.set_function(lambda: self._in_flight)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, unless too many are under way."""
@@ -35,12 +42,10 @@ class FrontMiddleware:
         watch = _ResponseWatch(send)
         started = time.perf_counter()
         self._in_flight += 1
-        self._metrics.http_requests_in_flight.set(self._in_flight)
         try:
             await self._serve(scope, receive, watch)
         finally:
             self._in_flight -= 1
-            self._metrics.http_requests_in_flight.set(self._in_flight)
             self._count(scope, watch.status, time.perf_counter() - started)
 
     async def _serve(self, scope: Scope, receive: Receive, watch: "_ResponseWatch") -> None:
@@ -49,7 +54,7 @@ class FrontMiddleware:
             await refusal(scope, receive, watch.send)
             return
         try:
-            await self._app(scope, receive, watch.send)
+            await self._app_for(scope)(scope, receive, watch.send)
         except asyncio.CancelledError:
             # The server's patience with a slow request ends some seconds after it was told to stop.
             if watch.status == 0:
@@ -63,15 +68,22 @@ class FrontMiddleware:
                 )
                 await answer(scope, receive, watch.send)
 
+    def _app_for(self, scope: Scope) -> ASGIApp:
+        route = self._direct.get((scope["method"], scope["path"]))
+        if route is None:
+            return self._app
+        scope["route"] = route
+        return route.app
+
     def _count(self, scope: Scope, status: int, seconds: float) -> None:
         method = scope["method"] if scope["method"] in METHODS else "other"
-        route = _route(scope)
-        self._metrics.http_requests_total.labels(method, route, str(status or 499)).inc()
-        self._metrics.http_request_duration_seconds.labels(method, route).observe(seconds)
+        self._metrics.count_request(method, _route(scope), str(status or 499), seconds)
 
 
 class _ResponseWatch:
     """Remembers the status that was sent."""
+
+    __slots__ = ("_send", "status")
 
     def __init__(self, send: Send) -> None:
         self._send = send
