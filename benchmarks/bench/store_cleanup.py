@@ -2,7 +2,7 @@
 
 Three feeds deliver real transactions at a constant rate, each request timed from when it was due. The p99
 while `POST /cleanup/emergency` runs is divided by the p99 before. The longest call is the longest of a client
-that asks `PING` every half millisecond, or of any command in the store's own SLOWLOG.
+that asks `PING` every half millisecond, the machine's own pauses included, or of any command in the SLOWLOG.
 """
 
 import asyncio
@@ -94,10 +94,10 @@ def run(pairs: int) -> list[Result]:
             "at most",
             CALL_BOUND_MS,
             "ms",
-            [max(one["calls_during"]["most_ms"], one["slowlog_ms"][0][0]) for one in rounds],
+            [max(one["calls_during"]["most_ms"], one["slowest_command_ms"]) for one in rounds],
             details,
-            f"longest before: {first['calls_before']['most_ms']:.1f} ms; resident bytes of the store "
-            f"{first['resident_before']:,} → {first['resident_after']:,}",
+            f"the slowest command by the store's log {first['slowest_command_ms']:.1f} ms; "
+            f"the longest PING before it {first['calls_before']['most_ms']:.1f} ms",
         ),
     ]
 
@@ -147,6 +147,7 @@ async def _cleanup(gate: Service) -> dict[str, Any]:
         "report": reply.json(),
         "resident_before": before,
         "resident_after": gate.resident()["store"],
+        "slowest_command_ms": max((took / 1000 for took, _ in slow), default=0.0),
         "slowlog_ms": [(took / 1000, command[:40].decode(errors="replace")) for took, command in slow[:5]],
     }
 
