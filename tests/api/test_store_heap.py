@@ -88,4 +88,4 @@ async def test_what_an_emergency_removes_is_given_back_a_few_buckets_at_a_time(
     assert sum(between) + done.count("given back") == len(done)
     assert done[-1] == "given back"
     assert max(between) == STEPS_A_TRIM, between
-    assert len(between) >= 4, "a batch nearly fills a bucket: its share of the limit"
+    assert len(between) >= 2, "a bucket takes two batches at most: its share of the limit is 3,125"
