@@ -22,8 +22,8 @@ def section(document: dict[str, Any], *, remarks: bool) -> str:
     """What stands between the marks."""
     where = document["machine"]
     told = (
-        f"Medians of {document['pairs']} pairs, {document['taken'][:10]}, {where['cores']} cores of a "
-        f"{where['processor']}, loader included, Python {where['python']}."
+        f"Medians of {document['pairs']} pairs, {document['taken'][:10]}; {where['cores']} cores "
+        f"({where['processor']}) for gate, store and loader together; Python {where['python']}."
     )
     return f"\n{table(results_of(document), remarks=remarks)}\n\n{told}\n"
 
