@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from starlette.requests import Request
-from starlette.types import Receive
+from starlette.types import Message, Receive
 
 from app.dataplane import DataPlane
 from app.errors import BodyTooLarge, MalformedBody, UnsupportedMedia
@@ -58,23 +58,19 @@ class Incoming(NamedTuple):
             )
         return int(length)
 
-    async def chunk(self) -> tuple[bytes, bool]:
-        """The next bytes of the body, and whether there are more.
-
-        Raises:
-            MalformedBody: the client went away.
-        """
-        message = await self.receive()
-        if message["type"] == "http.disconnect":
-            raise MalformedBody("the client went away before the body was complete")
-        return message.get("body", b""), message.get("more_body", False)
-
     async def stream(self) -> AsyncIterator[bytes]:
-        """All of them as they arrive."""
+        """The body's bytes as they arrive."""
         more = True
         while more:
-            chunk, more = await self.chunk()
+            chunk, more = _chunk_of(await self.receive())
             yield chunk
+
+
+def _chunk_of(message: Message) -> tuple[bytes, bool]:
+    """The next bytes of a body, and whether there are more."""
+    if message["type"] == "http.disconnect":
+        raise MalformedBody("the client went away before the body was complete")
+    return message.get("body", b""), message.get("more_body", False)
 
 
 @lru_cache(256)
@@ -123,7 +119,7 @@ class WholeBody:
         chunks: list[bytes] = []
         sent, more = 0, True
         while more:
-            chunk, more = await incoming.chunk()
+            chunk, more = _chunk_of(await incoming.receive())
             sent += len(chunk)
             if sent > self._most:
                 raise BodyTooLarge(f"the body has more than {self._most} bytes: split it, or send NDJSON")

@@ -142,7 +142,7 @@ class GetTransaction:
             await problem_of(error)(scope, receive, send)
             return
         if found is None:
-            detail = "no transaction with this signature is kept"
+            detail = f"GET {PATH}/{signature}: no transaction with this signature is kept; see /docs"
             await problem(404, "not-found", "There is nothing here", detail)(scope, receive, send)
             return
         await send_json(send, found)

@@ -124,17 +124,23 @@ class StoreSession:
                 await client.aclose()
 
     async def _guard(self, call: Callable[[], Awaitable[Any]], slots: asyncio.Semaphore) -> Any:
-        try:
-            async with asyncio.timeout(self._deadline_seconds):
-                await slots.acquire()
-        except TimeoutError:
-            raise Overloaded("more calls wait for the store than it answers in time") from None
+        if slots.locked():
+            await self._await_slot(slots)
+        else:
+            await slots.acquire()
         try:
             return await call()
         except Exception as error:
             raise self._failed(as_store_error(error)) from error
         finally:
             slots.release()
+
+    async def _await_slot(self, slots: asyncio.Semaphore) -> None:
+        try:
+            async with asyncio.timeout(self._deadline_seconds):
+                await slots.acquire()
+        except TimeoutError:
+            raise Overloaded("more calls wait for the store than it answers in time") from None
 
     def _failed(self, error: StoreError) -> StoreError:
         self._metrics.store_errors_total.labels(error.kind).inc()
