@@ -18,7 +18,7 @@ STORE_MAPPED_BLOCKS = 32 * 1024
 TRIMMED_TOP_BYTES = 256 * 1024
 ARENAS = 2
 # Small blocks that the store's background thread frees would wait in lists until a command needs a large one
-# and has to join them all: 140 ms after a million transactions. Without the lists the thread joins them itself.
+# and has to join them all: 140 ms after a million transactions. Without the lists the thread does it itself.
 _NO_UNJOINED_BLOCKS = "glibc.malloc.mxfast=0"
 
 
