@@ -29,8 +29,8 @@ BACKLOG = 2048
 # Two of these, the drain and the stop of the store, fit into the ten seconds a SIGTERM may take.
 GRACEFUL_SECONDS = 4
 KEEP_ALIVE_SECONDS = 75
-# Before the collector looks at them. Requests leave no cycles, and looking in vain at every 700, as Python does,
-# takes a fourteenth of the time of a single post.
+# Before the collector looks at them. Requests leave no cycles, and looking in vain at every 700 (Python's
+# default) takes a fourteenth of the time of a single post.
 YOUNG_OBJECTS = 10_000
 
 
