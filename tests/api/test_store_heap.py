@@ -9,7 +9,7 @@ import pytest
 
 from app.cleanup import STEPS_A_TRIM
 from app.models import MapName
-from app.settings import Settings
+from app.settings import load_settings
 from app.store.maps import Maps, Order, Step
 from tests.api.calls import QUIET, Api, open_api
 
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.usefixtures("no_ticks")
 async def embedded(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Api]:
     """A gate with a store of its own, which does not pause for ingest."""
     monkeypatch.setattr("app.cleanup.EMERGENCY_PAUSE_SECONDS", 0)
-    async with open_api(Settings(**QUIET, **SETTINGS)) as api:
+    async with open_api(load_settings(**QUIET, **SETTINGS)) as api:
         yield api
 
 
