@@ -13,7 +13,7 @@ from app.errors import HttpError, Overloaded, ShuttingDown
 from app.models import Answers, Transaction
 
 FLUSH_MAX_BYTES = 1024 * 1024
-CONCURRENT_FLUSHES = 2
+CONCURRENT_FLUSHES = 4
 
 Flush = Callable[[Sequence[Transaction]], Awaitable[Answers]]
 

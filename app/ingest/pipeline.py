@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from app.ingest.blocks import encode_block
 from app.ingest.doubles import Doubles
+from app.ingest.under_way import UnderWay
 from app.metrics import Metrics
 from app.models import REFUSED, Answers, Transaction
 from app.sources import Sources
@@ -20,6 +21,7 @@ class Pipeline:
         self._maps = maps
         self._metrics = metrics
         self._sources = sources
+        self._under_way = UnderWay()
 
     async def flush(self, items: Sequence[Transaction]) -> Answers:
         """Answer each transaction; `accepted` only once it is stored.
@@ -69,6 +71,31 @@ class Pipeline:
         return doubles.spread(await self._decide(prefix, deliveries, [items[at] for at in doubles.firsts]))
 
     async def _decide(self, prefix: str, deliveries: Deliveries, items: Sequence[Transaction]) -> Answers:
+        """What another flush of this gate has in hand is decided after it: a second block would be waste."""
+        free, held = self._under_way.split(deliveries.hashes)
+        if not held:
+            return await self._decide_free(prefix, deliveries, items)
+        clocks, codes = [0] * len(items), [REFUSED] * len(items)
+        for places, decide in ((free, self._decide_free), (held, self._decide_held)):
+            if places:
+                found = await decide(prefix, deliveries.only(places), [items[at] for at in places])
+                for at, clock, code in zip(places, found.clocks, found.codes, strict=True):
+                    clocks[at], codes[at] = clock, code
+        return Answers(clocks, codes)
+
+    async def _decide_held(
+        self, prefix: str, deliveries: Deliveries, items: Sequence[Transaction]
+    ) -> Answers:
+        await self._under_way.ended(deliveries.hashes)
+        return await self._decide(prefix, deliveries, items)
+
+    async def _decide_free(
+        self, prefix: str, deliveries: Deliveries, items: Sequence[Transaction]
+    ) -> Answers:
+        with self._under_way.noted(deliveries.hashes):
+            return await self._ask(prefix, deliveries, items)
+
+    async def _ask(self, prefix: str, deliveries: Deliveries, items: Sequence[Transaction]) -> Answers:
         checked = await self._maps.observe(prefix, deliveries)
         clocks, codes = [checked.now_ms] * len(items), list(checked.codes)
         unseen = [at for at, code in enumerate(codes) if code == UNSEEN]
