@@ -26,13 +26,14 @@ class DataPlane:
         live: LiveSettings,
         session: StoreSession,
         metrics: Metrics,
+        access: Access,
         room: Callable[[], int | None],
         refuses: Callable[[], bool],
     ) -> None:
         settings = live.settings
         self._live, self._refuses = live, refuses
         self.metrics = metrics
-        self.access = Access(settings)
+        self.access = access
         self.body_budget = ByteBudget(settings.max_in_flight_bytes, room)
         self.maps = Maps(session, live)
         self.sources = Sources(metrics.source_label)

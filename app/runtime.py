@@ -3,6 +3,7 @@
 from importlib.metadata import version
 
 from app.alerts.desk import AlertDesk
+from app.auth import Access
 from app.cleanup import Cleanup
 from app.collector import FiguresCollector
 from app.dataplane import DataPlane
@@ -37,6 +38,7 @@ class Runtime:
         self.is_stopping = False
         self.connections = ClientConnections()
         self.metrics = Metrics(settings.max_sources, self.version)
+        access = Access(settings)  # first: what is wrong with it is found before anything is started
         self._embedded = None if settings.store_url else EmbeddedStore(settings.embedded_store_limit_bytes)
         url = self._embedded.url if self._embedded else normal_url(settings.store_url or "")
         self.session = StoreSession(url, settings.store_deadline_seconds, self.metrics)
@@ -44,6 +46,7 @@ class Runtime:
             self.live,
             self.session,
             self.metrics,
+            access,
             lambda: self.guard.room_bytes,
             lambda: self.guard.refuses_ingest,
         )
