@@ -1,6 +1,7 @@
 """The data plane: what a transaction passes from its request to the store; control is in `runtime.py`."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from app.auth import Access
 from app.errors import MemoryPressure
@@ -18,8 +19,18 @@ from app.store.rules import flush_max_items
 from app.store.session import StoreSession
 
 
+@dataclass(frozen=True)
+class Pressure:
+    """What the data plane is told of memory."""
+
+    room: Callable[[], int | None]
+    """Bytes left below the limit, None without one."""
+    refuses: Callable[[], bool]
+    """Whether nothing may be taken in."""
+
+
 class DataPlane:
-    """Built around a store session; told of memory: bytes left (None: no limit), whether to refuse."""
+    """The parts, built around a store session."""
 
     def __init__(
         self,
@@ -27,14 +38,13 @@ class DataPlane:
         session: StoreSession,
         metrics: Metrics,
         access: Access,
-        room: Callable[[], int | None],
-        refuses: Callable[[], bool],
+        pressure: Pressure,
     ) -> None:
         settings = live.settings
-        self._live, self._refuses = live, refuses
+        self._live, self._pressure = live, pressure
         self.metrics = metrics
         self.access = access
-        self.body_budget = ByteBudget(settings.max_in_flight_bytes, room)
+        self.body_budget = ByteBudget(settings.max_in_flight_bytes, pressure.room)
         self.maps = Maps(session, live)
         self.sources = Sources(metrics.source_label)
         metrics.registry.register(self.sources)
@@ -59,7 +69,7 @@ class DataPlane:
 
     def check_pressure(self) -> None:
         """Raise MemoryPressure while nothing may be taken in."""
-        if self._refuses():
+        if self._pressure.refuses():
             raise MemoryPressure(
                 "memory is near its limit (TIDEGATE_MEMORY_HARD_RATIO); cleanup is under way, send this again"
             )
