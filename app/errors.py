@@ -115,6 +115,16 @@ class ShuttingDown(RetryLater):
     slug, title = "shutting-down", "The gate is shutting down"
 
 
+class ControlUnavailable(RetryLater):
+    """A worker got no answer from the process that has the control plane."""
+
+    slug, title = "control-unavailable", "The control plane does not answer"
+
+
+class WorkerFailed(TidegateError):
+    """A worker could not be started."""
+
+
 class StoreError(RetryLater):
     """The store did not do what was asked; whether it took effect may be unknown.
 

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from app.api import alerts, memory, operations, problems, reports, sources, transactions
+from app.api import alerts, handlers, memory, operations, reports, sources, transactions
 from app.api import settings as settings_api
 from app.api.data_plane_document import document_data_plane
 from app.api.front import Front
@@ -51,7 +51,7 @@ def create_api(runtime: Runtime, data_plane: Sequence[Route]) -> FastAPI:
     # The application keeps included routers folded up.
     included = (route for router in ROUTERS for route in router.routes)
     routes = [*data_plane, *(route for route in included if isinstance(route, Route))]
-    problems.install(api, routes)
+    handlers.install(api, routes)
     api.router.routes += data_plane
     for router in ROUTERS:
         api.include_router(router)

@@ -2,7 +2,7 @@
 
 import ctypes
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import psutil
 
@@ -33,15 +33,19 @@ def rss_bytes(pid: int | None) -> int | None:
 
 
 class Processes:
-    """The service's processes by name: this one, and the store when it is ours."""
+    """The service's processes by name: this one, its workers, and the store when it is ours."""
 
-    def __init__(self, store_pid: Callable[[], int | None]) -> None:
-        self._store_pid = store_pid
+    def __init__(
+        self,
+        store_pid: Callable[[], int | None],
+        worker_pids: Callable[[], Mapping[str, int]] = dict,
+    ) -> None:
+        self._store_pid, self._worker_pids = store_pid, worker_pids
         self.rss: dict[str, tuple[int, int]] = {}
 
     def read(self) -> dict[str, tuple[int, int]]:
         """Process id and resident bytes of each process that runs, by its name."""
-        pids = {"gate": os.getpid(), "store": self._store_pid()}
+        pids = {"gate": os.getpid(), **self._worker_pids(), "store": self._store_pid()}
         readings = {name: (pid, rss_bytes(pid)) for name, pid in pids.items() if pid is not None}
         self.rss = {name: (pid, rss) for name, (pid, rss) in readings.items() if rss is not None}
         return self.rss

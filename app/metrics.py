@@ -1,7 +1,7 @@
 """Every metric the gate keeps itself; figures it only reads are in `collector.py`."""
 
 from collections import Counter as Tally
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Gauge, Info, disable_created_metrics
 
@@ -23,6 +23,7 @@ GUARD_ACTIONS = (
     ("store", "trim"),
     ("store", "emergency_cleanup"),
 )
+WORKER_ACTIONS = ("gc", "trim", "shrink")
 FIRING_ACTIONS = ("cleanup", "ignored", "duplicate", "cooldown", "invalid")
 DISCARD_REASONS = ("negative", "huge", "not_a_number", "unreadable")
 SIZE_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
@@ -37,6 +38,8 @@ class Metrics:
     def __init__(self, max_sources: int, version: str) -> None:
         self.registry = CollectorRegistry()
         self.outcomes: Tally[str] = Tally()
+        self.in_flight_elsewhere: Callable[[], int] = lambda: 0
+        self._tallies: dict[str, Counts | Distributions] = {}
         self._requests: dict[tuple[str, str, str], tuple[Count, Distribution]] = {}
         self._max_sources = max_sources
         self._sources: set[str] = set()
@@ -80,6 +83,23 @@ class Metrics:
         total, duration = child
         total.inc()
         duration.observe(seconds)
+
+    def totals(self) -> dict[str, list[tuple[tuple[str, ...], list[float]]]]:
+        """What all counters and histograms have counted, for `grow` of another."""
+        return {name: tally.totals() for name, tally in self._tallies.items()}
+
+    def grow(self, name: str, labels: tuple[str, ...], numbers: Sequence[float]) -> None:
+        """Add what another process has counted."""
+        if name == "source_transactions":
+            labels = (self.source_label(labels[0]), *labels[1:])
+        if name == "transactions":
+            self.outcomes[labels[0]] += int(numbers[0])
+        self._tallies[name].labels(*labels).grow(numbers)
+
+    def start_process(self, process: str) -> None:
+        """Start the series of a worker under watch at 0."""
+        _start(self.leak_detections_total, *((process, tier) for tier in LEAK_TIERS))
+        _start(self.guard_actions_total, *((process, action) for action in WORKER_ACTIONS))
 
     def start_route(self, method: str, route: str) -> None:
         """Start the series of a route at 0."""
@@ -189,6 +209,7 @@ class Metrics:
     def _counter(self, name: str, text: str, *labels: str) -> Counts:
         counts = Counts(f"{NAMESPACE}_{name}", text, labels)
         self.registry.register(counts)
+        self._tallies[name] = counts
         return counts
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
@@ -197,6 +218,7 @@ class Metrics:
     def _histogram(self, name: str, text: str, bounds: tuple[float, ...], *labels: str) -> Distributions:
         distributions = Distributions(f"{NAMESPACE}_{name}", text, labels, bounds)
         self.registry.register(distributions)
+        self._tallies[name] = distributions
         return distributions
 
 

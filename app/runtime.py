@@ -1,6 +1,7 @@
 """The composition root: builds every part once, wires them, starts and stops them in order."""
 
 from importlib.metadata import version
+from socket import socket
 
 from app.alerts.desk import AlertDesk
 from app.auth import Access
@@ -27,12 +28,14 @@ from app.store.current import LiveSettings
 from app.store.samples import StoredSamples
 from app.store.session import StoreSession
 from app.tasks import Tasks
+from app.workers.pool import ASK_SECONDS, Workers
 
 
 class Runtime:
-    """One gate: its parts, as attributes the API uses."""
+    """One gate: its parts, as attributes the API uses; with workers, these take transactions in."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, workers: Workers | None = None) -> None:
+        self._workers = workers
         self.live = LiveSettings(settings)
         self.version = version("tidegate")
         self.is_stopping = False
@@ -54,7 +57,10 @@ class Runtime:
 
     def _build(self, settings: Settings) -> None:
         maps, embedded = self.plane.maps, self._embedded
-        processes = Processes(lambda: embedded.pid if embedded else None)
+        workers = self._workers
+        self._processes = processes = Processes(
+            lambda: embedded.pid if embedded else None, workers.pids if workers else dict
+        )
         self.sizes = Sizes(maps, self.session)
         self.keeper = SettingsKeeper(self.live, maps, self.metrics, self._apply)
         self.cleanup = Cleanup(maps, self.metrics, processes.total_bytes, self._give_back)
@@ -74,6 +80,7 @@ class Runtime:
             connections=self.connections,
             in_flight=lambda: self.plane.in_flight_bytes,
             trim_store=self._give_back,
+            workers=workers,
         )
         self.examiner = build_examiner(around)
         self.guard = build_guard(around, self.examiner)
@@ -106,7 +113,9 @@ class Runtime:
             access=self.plane.access,
         )
         self.metrics.registry.register(FiguresCollector(self.sizes, self.live, processes))
-        self.metrics.registry.register(GuardCollector(self.guard, self.examiner, lambda: self.settings))
+        self.metrics.registry.register(
+            GuardCollector(self.guard, self.examiner, lambda: self.settings, self._client_connections)
+        )
 
     @property
     def settings(self) -> Settings:
@@ -118,6 +127,28 @@ class Runtime:
         self.plane.coalescer.start()
         await self._rounds.start()
 
+    async def start_workers(self, listener: socket) -> None:
+        """Let the workers take transactions in; for a gate that has any.
+
+        Raises:
+            WorkerFailed: one could not be started.
+        """
+        if self._workers is not None:
+            sources = self.plane.sources
+            await self._workers.start(listener, self.session.url, self.metrics, sources, self._follow_workers)
+            self._tasks.every(ASK_SECONDS, "workers", self._workers.ask)
+
+    async def stop_workers(self) -> None:
+        """Let the workers finish what they have taken in."""
+        self.is_stopping = True
+        if self._workers is not None:
+            await self._workers.stop()
+
+    async def ask_workers(self) -> None:
+        """Bring the figures up to date with what workers count; waits a tenth of a second at most."""
+        if self._workers is not None:
+            await self._workers.ask()
+
     async def stop(self) -> None:
         """Finish what was accepted, then stop everything; the embedded store last."""
         self.is_stopping = True
@@ -128,6 +159,8 @@ class Runtime:
         await self.session.close()
         if self._embedded is not None:
             await self._embedded.stop()
+        if self._workers is not None:
+            self._workers.remove()
 
     def unready_reasons(self) -> list[str]:
         """Why this gate cannot take traffic now; empty when it can."""
@@ -142,12 +175,21 @@ class Runtime:
             reasons.append(f"the store is full: {StoreFull.advice}")
         if self.guard.refuses_ingest:
             reasons.append(f"{MemoryPressure.title}: see GET /memory")
-        return reasons
+        return reasons + (self._workers.unready_reasons() if self._workers else [])
 
     def _apply(self, settings: Settings) -> None:
         """Pass changed settings to those who do not look them up each time."""
         self.plane.apply(settings)
         self._tasks.reconsider()
+
+    def _follow_workers(self) -> None:
+        """One came up or ended: its memory comes under watch, or is that of nobody."""
+        if self._workers is not None:
+            self.guard.watch_only(self._workers.pids())
+        self._processes.read()
+
+    def _client_connections(self) -> int:
+        return len(self.connections) if self._workers is None else self._workers.connections
 
     async def _give_back(self) -> None:
         if self._embedded is not None:

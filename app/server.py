@@ -1,37 +1,26 @@
 """Serves the application with uvicorn: checks who may reach it, binds, runs until told to stop."""
 
-import gc
 import ipaddress
-import signal
 import socket
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import click
 import structlog
 import uvicorn
 
-from app.errors import ConfigError
-from app.http.protocol import bounded_protocol
-from app.http.refusals import Limits
+from app.errors import ConfigError, WorkerFailed
+from app.http.serving import BACKLOG, QuietServer, private_socket, server_config
 from app.logs import configure_logs
 from app.main import create_app
 from app.memory import keep_heap_small
 from app.runtime import Runtime
 from app.settings import Settings, load_settings, unknown_variables
 from app.store.connection import safe_url
+from app.workers.pool import Workers
 
 log = structlog.get_logger()
 
 EXIT_REFUSED, EXIT_USAGE = 1, 2
-BACKLOG = 2048
-# Two of these, the drain and the stop of the store, fit into the ten seconds a SIGTERM may take.
-GRACEFUL_SECONDS = 4
-KEEP_ALIVE_SECONDS = 75
-# Before the collector looks at them. Requests leave no cycles, and looking in vain at every 700 (Python's
-# default) takes a fourteenth of the time of a single post.
-YOUNG_OBJECTS = 10_000
 
 
 def serve(overrides: dict[str, object], insecure: bool) -> int:
@@ -44,7 +33,8 @@ def serve(overrides: dict[str, object], insecure: bool) -> int:
             log.warning("unknown setting ignored", name=name)
         listener = _bind(settings)
         keep_heap_small()
-        runtime = Runtime(settings)
+        workers = Workers(settings) if settings.workers > 1 else None
+        runtime = Runtime(settings, workers)
     except ConfigError as error:
         click.echo(f"tidegate: {error}", err=True)
         return EXIT_USAGE
@@ -55,63 +45,42 @@ def serve(overrides: dict[str, object], insecure: bool) -> int:
             err=True,
         )
         return EXIT_REFUSED
-    server = _Server(
-        uvicorn.Config(
-            create_app(runtime),
-            log_config=None,
-            access_log=False,
-            lifespan="on",
-            loop="uvloop",
-            http=bounded_protocol(_limits(settings)),
-            ws="none",
-            server_header=False,
-            proxy_headers=False,
-            backlog=BACKLOG,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=GRACEFUL_SECONDS,
-        ),
-        settings,
-    )
+    config = server_config(create_app(runtime), settings, settings.max_connections, lifespan=True)
+    server = _Server(config, runtime, listener)
     runtime.connections.follow(server.server_state.connections)
-    server.run([listener])
-    return 0 if server.started else EXIT_REFUSED
+    server.run([private_socket(str(workers.control)) if workers else listener])
+    return 0 if server.served else EXIT_REFUSED
 
 
-class _Server(uvicorn.Server):
-    """uvicorn's server, which says where it listens, and exits 0 when it was told to stop."""
+class _Server(QuietServer):
+    """Says where the gate listens; with workers, these have the listener."""
 
-    def __init__(self, config: uvicorn.Config, settings: Settings) -> None:
+    def __init__(self, config: uvicorn.Config, runtime: Runtime, listener: socket.socket) -> None:
         super().__init__(config)
-        self._settings = settings
+        self._runtime, self._listener = runtime, listener
+        self.served = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, freeze what start-up left on the heap, and greet."""
+        """Start, workers included, and greet."""
         await super().startup(sockets)
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(YOUNG_OBJECTS)
-        if sockets and self.started:
-            _greet(self._settings, sockets[0].getsockname()[1])
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Unlike uvicorn, do not raise the signal again: a stop that was asked for is a success."""
-        handled = (signal.SIGINT, signal.SIGTERM)
-        before = {number: signal.signal(number, self.handle_exit) for number in handled}
+        if not self.started:
+            return
         try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            await self._runtime.start_workers(self._listener)
+        except (WorkerFailed, ConfigError, OSError) as error:
+            click.echo(f"tidegate: the workers cannot be started: {error}", err=True)
+            self.should_exit = True
+            await self.shutdown(sockets)
+            return
+        self.served = True
+        _greet(self._runtime.settings, self._listener.getsockname()[1])
 
-
-def _limits(settings: Settings) -> Limits:
-    return Limits(
-        header_bytes=settings.max_header_bytes,
-        header_seconds=settings.receive_deadline_seconds,
-        body_seconds=settings.receive_deadline_seconds,
-        connections=settings.max_connections,
-    )
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let the workers finish, who need the control plane, then stop that."""
+        if sockets != [self._listener]:
+            self._listener.close()
+        await self._runtime.stop_workers()
+        await super().shutdown(sockets)
 
 
 def _check_exposure(settings: Settings, insecure: bool) -> None:
@@ -144,7 +113,7 @@ def _bind(settings: Settings) -> socket.socket:
 def _greet(settings: Settings, port: int) -> None:
     place = f"[{settings.host}]" if ":" in settings.host else settings.host
     store = safe_url(settings.store_url) if settings.store_url else "embedded Valkey"
-    log.info("listening", host=settings.host, port=port, store=store)
+    log.info("listening", host=settings.host, port=port, store=store, workers=settings.workers)
     if sys.stdout.isatty() or settings.log_format != "json":
         click.echo(
             f"Tidegate listens on http://{place}:{port} (store: {store}). Try:\n"

@@ -26,6 +26,7 @@ class Settings(BaseSettings):
         "127.0.0.1", description="Address to listen on; only loopback without both token lists."
     )
     port: int = Field(8000, ge=0, le=65535, description="TCP port to listen on; 0 takes a free one.")
+    workers: int = Field(1, ge=1, le=64, description="Processes that take transactions in.")
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="`auto` is `console` on a terminal and `json` elsewhere."
     )

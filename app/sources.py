@@ -6,7 +6,7 @@ Counted by this gate since its start, in constant memory: a source's delays go i
 import time
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -61,6 +61,18 @@ class DelayHistogram:
         self._counts[bisect_left(BOUNDS_MS, delay_ms)] += times
         self.count += times
         self.sum_ms += delay_ms * times
+
+    @property
+    def numbers(self) -> list[float]:
+        """All it has counted, the sum last."""
+        return [*self._counts, self.sum_ms]
+
+    def grow(self, numbers: Sequence[float]) -> None:
+        """Add what another has counted."""
+        for at, amount in enumerate(numbers[:-1]):
+            self._counts[at] += int(amount)
+            self.count += int(amount)
+        self.sum_ms += int(numbers[-1])
 
     def up_to(self, bound_ms: int) -> int:
         """How many were no longer than this, one of `BOUNDS_MS`."""
@@ -131,6 +143,21 @@ class Sources(Collector):
             buckets = [(str(bound / 1000), float(delays.up_to(bound))) for bound in METRIC_BOUNDS_MS]
             family.add_metric([name], [*buckets, ("+Inf", delays.count)], delays.sum_ms / 1000)
         yield family
+
+    def totals(self) -> dict[str, tuple[int, list[float]]]:
+        """Of each source seen, when it was last, and its numbers for `grow` of another."""
+        return {
+            name: (source.last_seen_ms, [source.accepted, *source.delays.numbers])
+            for name, source in self._sources.items()
+            if source.last_seen_ms
+        }
+
+    def grow(self, name: str, last_seen_ms: int, numbers: Sequence[float]) -> None:
+        """Add what another has counted of a source."""
+        source = self._source(name)
+        source.last_seen_ms = max(source.last_seen_ms, last_seen_ms)
+        source.accepted += int(numbers[0])
+        source.delays.grow(numbers[1:])
 
     def _source(self, name: str) -> _Source:
         name = self._name_of(name)

@@ -6,7 +6,7 @@ metrics.py). Here only the event loop counts, so there is nobody to lock out.
 
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
@@ -27,6 +27,15 @@ class Count:
         """Add to it."""
         self.value += amount
 
+    @property
+    def numbers(self) -> list[float]:
+        """All it has counted; `grow` of another takes as much, or a part of it."""
+        return [self.value]
+
+    def grow(self, numbers: Sequence[float]) -> None:
+        """Add what another has counted."""
+        self.value += numbers[0]
+
 
 class Distribution:
     """How many samples up to each bound, and their sum."""
@@ -42,6 +51,17 @@ class Distribution:
         """Count a sample."""
         self._counts[bisect_left(self._bounds, sample)] += 1
         self.sum += sample
+
+    @property
+    def numbers(self) -> list[float]:
+        """All it has counted, the sum last; `grow` of another takes as much, or a part of it."""
+        return [*self._counts, self.sum]
+
+    def grow(self, numbers: Sequence[float]) -> None:
+        """Add what another with the same bounds has counted."""
+        *counts, total = numbers
+        self._counts = [mine + int(theirs) for mine, theirs in zip(self._counts, counts, strict=True)]
+        self.sum += total
 
     @contextmanager
     def time(self) -> Iterator[None]:
@@ -61,14 +81,15 @@ class Distribution:
         return found
 
 
-Child = TypeVar("Child")
+Child = TypeVar("Child", Count, Distribution)
 
 
 class _Family(Collector, Generic[Child]):
     """A metric with one child a set of label values."""
 
     def __init__(self, name: str, text: str, labels: tuple[str, ...], make: Callable[[], Child]) -> None:
-        self._name, self._text, self._labels, self._make = name, text, labels, make
+        self._name, self._text, self._labels = name, text, labels
+        self._make: Callable[[], Child] = make
         self._children: dict[tuple[str, ...], Child] = {}
 
     def labels(self, *values: str) -> Child:
@@ -77,6 +98,10 @@ class _Family(Collector, Generic[Child]):
         if child is None:
             child = self._children[values] = self._make()
         return child
+
+    def totals(self) -> list[tuple[tuple[str, ...], list[float]]]:
+        """The numbers of every child, with its label values."""
+        return [(values, child.numbers) for values, child in self._children.items()]
 
 
 class Counts(_Family[Count]):

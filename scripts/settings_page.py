@@ -22,7 +22,7 @@ HEAD = f"""\
 
 Every setting is an environment variable, read once at the start. With a value outside its limits, or one that
 does not fit another (see the end), the gate does not start: it names the variable and exits with 2. For
-`--host`, `--port` and `--log-format`, `tidegate serve` has options as well, which win over the environment.
+`--host`, `--port`, `--workers` and `--log-format`, `tidegate serve` has options as well, which win over the environment.
 Those marked so can be [changed at run time](http.md#get-settings-patch-settings).
 
 Bytes and seconds are plain numbers: `TIDEGATE_MAX_BODY_BYTES=4194304`, `TIDEGATE_DEDUP_WINDOW_SECONDS=2.5`.
@@ -31,7 +31,7 @@ gate's own, until they are changed at run time.
 """
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "Where it listens, what it logs": ("host", "port", "log_format", "log_level"),
+    "Where it listens, what it logs": ("host", "port", "workers", "log_format", "log_level"),
     "Store": (
         "store_url",
         "store_url_file",

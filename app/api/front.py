@@ -31,8 +31,8 @@ class Front:
         self._direct = direct
         self._metrics = metrics
         self._max_in_flight = max_in_flight
-        self._in_flight = 0
-        metrics.http_requests_in_flight.set_function(lambda: self._in_flight)
+        self.in_flight = 0
+        metrics.http_requests_in_flight.set_function(lambda: self.in_flight + metrics.in_flight_elsewhere())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, unless too many are under way."""
@@ -41,15 +41,15 @@ class Front:
             return
         watch = _ResponseWatch(send)
         started = time.perf_counter()
-        self._in_flight += 1
+        self.in_flight += 1
         try:
             await self._serve(scope, receive, watch)
         finally:
-            self._in_flight -= 1
+            self.in_flight -= 1
             self._count(scope, watch.status, time.perf_counter() - started)
 
     async def _serve(self, scope: Scope, receive: Receive, watch: "_ResponseWatch") -> None:
-        if self._in_flight > self._max_in_flight and scope["path"] not in NEVER_REFUSED:
+        if self.in_flight > self._max_in_flight and scope["path"] not in NEVER_REFUSED:
             refusal = problem_of(Overloaded(f"{self._max_in_flight} requests are under way already"))
             await refusal(scope, receive, watch.send)
             return

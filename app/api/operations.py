@@ -31,6 +31,7 @@ class Readiness(Shape):
 @router.get("/stats")
 async def get_stats(runtime: RuntimeDep) -> Stats:
     """Figures of maps, ingest, memory and cleanup; the latest known while the store is down."""
+    await runtime.ask_workers()
     if runtime.session.is_up:
         with suppress(StoreError):
             await runtime.sizes.refresh()
@@ -75,4 +76,5 @@ async def get_readyz(runtime: RuntimeDep) -> Response:
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
 async def get_metrics(runtime: RuntimeDep) -> Response:
     """Prometheus text format; from memory, so it answers while the store is down."""
+    await runtime.ask_workers()
     return Response(exposition(runtime.metrics.registry), media_type=CONTENT_TYPE_LATEST)

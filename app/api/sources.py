@@ -11,4 +11,5 @@ router = APIRouter(tags=["operations"])
 @router.get("/sources")
 async def get_sources(runtime: RuntimeDep) -> SourcesView:
     """Per source, as this gate saw it since its start: how often it was first, how late, when last."""
+    await runtime.ask_workers()
     return runtime.plane.sources.view()

@@ -11,6 +11,9 @@ import click
     "--port", type=int, help="Port to listen on, 0 for a free one. [env TIDEGATE_PORT; default 8000]"
 )
 @click.option(
+    "--workers", type=int, help="Processes that take transactions in. [env TIDEGATE_WORKERS; default 1]"
+)
+@click.option(
     "--log-format", type=click.Choice(["auto", "json", "console"]), help="[env TIDEGATE_LOG_FORMAT]"
 )
 @click.option(

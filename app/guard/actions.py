@@ -19,7 +19,7 @@ CLOSE_SECONDS = 0.2
 
 
 class Action(StrEnum):
-    """`gc` and `shrink` are for the gate's memory, `emergency_cleanup` for the store's, `trim` for both."""
+    """`gc` and `shrink` are for gate and workers, `emergency_cleanup` is for the store, `trim` for all."""
 
     GC = "gc"
     TRIM = "trim"
@@ -29,6 +29,10 @@ class Action(StrEnum):
 
 Released = dict[str, int]
 """Bytes that came back, by action."""
+
+
+async def nobody(worker: str, action: Action) -> None:
+    """Of a gate without workers."""
 
 
 @dataclass
@@ -41,6 +45,8 @@ class Actions:
     """With True it also sheds."""
     trim_store: Callable[[], Awaitable[object]]
     shrink: Callable[[], None]
+    in_worker: Callable[[str, Action], Awaitable[object]] = nobody
+    """Does the same for the memory of the worker of this name."""
     collect: Callable[[], object] = gc.collect
     trim: Callable[[], None] = trim_heap
     last: dict[str, Released] = field(default_factory=dict)
@@ -50,17 +56,25 @@ class Actions:
         """What costs nobody anything: garbage, and memory that is free but was kept. Nothing of the store."""
         released: Released = {}
         if process == "gate":
-            for action, work in ((Action.GC, self.collect), (Action.TRIM, self.trim)):
-                released[action] = self._measured(process, action, work)
+            for action, step in ((Action.GC, self.collect), (Action.TRIM, self.trim)):
+                released[action] = self._measured(process, action, step)
+        elif process != "store":
+            for action in (Action.GC, Action.TRIM):
+                work = self.in_worker(process, action)
+                released[action] = await self._awaited(process, action, work)
         else:
             released[Action.TRIM] = await self._awaited(process, Action.TRIM, self.trim_store())
         self.last[process] = released
         return released
 
     async def act(self, process: str, *, shed: bool = False) -> Released:
-        """What costs somebody something: the gate's idle connections, the store's older transactions."""
+        """What costs somebody something: idle connections of clients, the store's older transactions."""
         if process == "gate":
             released: Released = {Action.SHRINK: await self._awaited(process, Action.SHRINK, self._shrink())}
+        elif process != "store":
+            released = {
+                Action.SHRINK: await self._awaited(process, Action.SHRINK, self._shrink_worker(process))
+            }
         else:
             work = self.emergency_cleanup(shed)
             released = {
@@ -74,6 +88,12 @@ class Actions:
         await asyncio.sleep(CLOSE_SECONDS)
         self.collect()
         self.trim()
+
+    async def _shrink_worker(self, worker: str) -> None:
+        await self.in_worker(worker, Action.SHRINK)
+        await asyncio.sleep(CLOSE_SECONDS)
+        await self.in_worker(worker, Action.GC)
+        await self.in_worker(worker, Action.TRIM)
 
     def _measured(self, process: str, action: Action, work: Callable[[], object]) -> int:
         before = self.resident_bytes(process)

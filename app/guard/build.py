@@ -20,6 +20,7 @@ from app.models import Mode, Trigger
 from app.settings import Settings
 from app.sizes import Sizes
 from app.store.session import StoreSession
+from app.workers.pool import Workers
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Surroundings:
     connections: ClientConnections
     in_flight: Callable[[], int]
     trim_store: Callable[[], Awaitable[None]]
+    workers: Workers | None = None
 
 
 def build_examiner(around: Surroundings) -> Examiner:
@@ -61,7 +63,10 @@ def build_guard(around: Surroundings, examiner: Examiner) -> Guard:
         trim_store=around.trim_store,
         shrink=around.connections.drop_idle,
     )
-    return Guard(around.settings, readers, actions, examiner.examine, around.metrics)
+    guard = Guard(around.settings, readers, actions, examiner.examine, around.metrics)
+    if around.workers is not None:
+        guard.publish, actions.in_worker = around.workers.publish, around.workers.give_back
+    return guard
 
 
 def _resident(around: Surroundings) -> Mapping[str, tuple[int | None, float]]:
@@ -79,7 +84,9 @@ def _bytes_of(process: str, around: Surroundings) -> int:
 def _explained(around: Surroundings) -> dict[str, dict[str, int]]:
     server = around.session.server
     maps = store_explained_bytes(around.sizes.maps, server.name if server else "valkey")
-    return {"gate": {"in_flight": around.in_flight()}, "store": {"maps": maps}}
+    workers = around.workers.in_flight_bytes() if around.workers else {}
+    in_flight = {"gate": around.in_flight(), **workers}
+    return {**{name: {"in_flight": held} for name, held in in_flight.items()}, "store": {"maps": maps}}
 
 
 def _limit_bytes(settings: Settings, cgroup: Cgroup | None) -> int | None:

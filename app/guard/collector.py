@@ -17,8 +17,15 @@ _SUSPECTED = frozenset({LeakState.SUSPECT, LeakState.LEAK, LeakState.COOLDOWN, L
 class GuardCollector(Collector):
     """Reads the guard's latest judgement; a scrape costs no reading of memory."""
 
-    def __init__(self, guard: Guard, examiner: Examiner, settings: Callable[[], Settings]) -> None:
+    def __init__(
+        self,
+        guard: Guard,
+        examiner: Examiner,
+        settings: Callable[[], Settings],
+        connections: Callable[[], int],
+    ) -> None:
         self._guard, self._examiner, self._settings = guard, examiner, settings
+        self._connections = connections
 
     def collect(self) -> Iterable[Metric]:
         """All families, each with every label set."""
@@ -68,7 +75,8 @@ class GuardCollector(Collector):
     def _explained(self) -> Metric:
         family = _family("memory_explained_bytes", "Bytes accounted for", "process", "part")
         latest = self._guard.latest
-        for process in latest.processes.values() if latest else ():
+        watched = self._guard.watches
+        for process in [one for one in latest.processes.values() if one.name in watched] if latest else ():
             for part, amount in process.explained_bytes.items():
                 family.add_metric([process.name, part], amount)
         return family
@@ -77,7 +85,7 @@ class GuardCollector(Collector):
         figures = self._examiner.latest
         if figures is None:
             return
-        yield _single("connections", "Open connections of clients", figures.connections)
+        yield _single("connections", "Open connections of clients", self._connections())
         yield _single("asyncio_tasks", "Tasks of the event loop", figures.tasks)
         if figures.descriptors is not None:
             yield _single("open_fds", "Open files and sockets of the gate", figures.descriptors)

@@ -1,9 +1,11 @@
 """The memory guard: reads, judges, acts; what it needs are arguments, and others call it when it is time."""
 
+import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import structlog
 
@@ -18,12 +20,20 @@ from app.settings import Settings
 log = structlog.get_logger()
 
 WATCHED = ("gate", "store")
+"""Always; a worker while it is up."""
 SAMPLES_KEPT = 240
 SAMPLE_KEPT_SECONDS = 30.0
 FAILED_READINGS = 3
 HARD_AGAIN_SECONDS = 1.0
 
 Examine = Callable[[str, Finding, Mapping[str, int]], None]
+
+
+class Publish(Protocol):
+    """Passes on whether ingest is refused, and the bytes below the limit, None without one."""
+
+    def __call__(self, *, refuses: bool, room_bytes: int | None) -> None:
+        """Pass it on, at once."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +54,8 @@ class Guard:
     examine: Examine
     metrics: Metrics
     clock: Clock = field(default_factory=Clock)
+    publish: Publish = lambda **_: None
+    """Told of every look at the ceiling: whether to refuse ingest, and the room there is."""
     watches: dict[str, Watch] = field(default_factory=dict, init=False)
     latest: Sample | None = field(default=None, init=False)
     samples: deque[Sample] = field(default_factory=lambda: deque(maxlen=SAMPLES_KEPT), init=False)
@@ -58,7 +70,7 @@ class Guard:
         self._relieved_at = float("-inf")
         self._failed_readings: dict[str, int] = {}
         for name in WATCHED:
-            self.watches[name] = Watch(name, Detector(_detector_rules(self._rules)), self.settings)
+            self._watch_new(name)
 
     @property
     def level(self) -> Level:
@@ -79,6 +91,7 @@ class Guard:
             # Without a limit, or blind, it must not go on refusing traffic.
             self._ladder = Ladder()
             self.refuses_ingest = False
+            self.publish(refuses=False, room_bytes=self.room_bytes)
         for name, process in sample.processes.items():
             if name in self.watches:
                 await self._watch(self.watches[name], process, sample.at_seconds)
@@ -89,6 +102,7 @@ class Guard:
         before, pressure = self.level, read_pressure(self.readers)
         self.room_bytes = pressure and max(0, pressure.limit_bytes - pressure.used_bytes)
         if pressure is None:
+            self.publish(refuses=self.refuses_ingest, room_bytes=None)
             return
         level = self._climb(pressure)
         if level is Level.NORMAL:
@@ -98,10 +112,21 @@ class Guard:
         if relieved is not None:
             self._climb(relieved)
 
+    def watch_only(self, workers: Iterable[str]) -> None:
+        """Watch these workers, and no others; one that ended and came up again is a new one."""
+        names = (*WATCHED, *workers)
+        self.watches = {name: watch for name, watch in self.watches.items() if name in names}
+        for name in names:
+            if name not in self.watches:
+                self._watch_new(name)
+
     def reset(self) -> None:
         """An operator has looked: every process starts again from `ok`."""
         for watch in self.watches.values():
             watch.reset()
+
+    def _watch_new(self, name: str) -> None:
+        self.watches[name] = Watch(name, Detector(_detector_rules(self._rules)), self.settings)
 
     def _follow_settings(self) -> None:
         settings = self.settings()
@@ -123,6 +148,7 @@ class Guard:
         before = self.level
         level = self._ladder.tick(pressure.used_bytes, pressure.limit_bytes, self._rules)
         self.refuses_ingest = level is Level.HARD
+        self.publish(refuses=self.refuses_ingest, room_bytes=self.room_bytes)
         if level is not before:
             write = log.warning if level.number > before.number else log.info
             figures = {"pressure_bytes": pressure.used_bytes, "limit_bytes": pressure.limit_bytes}
@@ -137,7 +163,7 @@ class Guard:
             return False
         self._relieved_at = now
         if is_new:
-            await self.actions.give_back("gate")
+            await asyncio.gather(*(self.actions.give_back(name) for name in self.watches if name != "store"))
         shed = level is Level.HARD and not is_new and self._can_shed(pressure)
         await self.actions.act("store", shed=shed)
         return True

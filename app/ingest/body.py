@@ -17,14 +17,14 @@ class ByteBudget:
     """Bytes of bodies held at once by all requests together; fewer where memory has less room."""
 
     def __init__(self, most: int, room: Callable[[], int | None]) -> None:
-        self._most, self._room = most, room
+        self.most, self._room = most, room
         self.held = 0
 
     @property
     def limit(self) -> int:
         """Bytes that may be held now; little things are read however little room there is."""
         room = self._room()
-        return self._most if room is None else min(self._most, max(LEAST_BYTES, room // BODY_COST))
+        return self.most if room is None else min(self.most, max(LEAST_BYTES, room // BODY_COST))
 
     def take(self, amount: int) -> None:
         """Take bytes from the budget.

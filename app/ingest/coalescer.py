@@ -85,6 +85,10 @@ class Coalescer:
             await asyncio.gather(*(pending.answers for pending in waiting), return_exceptions=True)
         return [await _part(pending) for pending in waiting]
 
+    def resize(self, max_items: int, max_bytes: int) -> None:
+        """Change how much may be queued; what is queued stays."""
+        self._max_items, self._max_bytes = max_items, max_bytes
+
     async def close(self) -> None:
         """Flush what is queued, then stop."""
         self._closing = True

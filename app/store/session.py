@@ -57,6 +57,11 @@ class StoreSession:
         self.down_reason: StoreError | None = StoreUnreachable("not connected yet")
 
     @property
+    def url(self) -> str:
+        """Where the store is; may hold a password."""
+        return self._url
+
+    @property
     def is_up(self) -> bool:
         """Whether calls are let through now."""
         return self.down_reason is None

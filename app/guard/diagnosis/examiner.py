@@ -71,6 +71,11 @@ class Examiner:
 
     def examine(self, process: str, finding: Finding, released: Mapping[str, int]) -> None:
         """Begin an examination, unless one of that process is under way; growth is that before any action."""
+        if process not in ("gate", "store"):
+            log.warning(
+                "a worker is not examined from outside", process=process, growth_bytes=finding.growth_bytes
+            )
+            return
         running = self._under_way.get(process)
         if running is None or running.done():
             case = Case(process, finding, self._readers.wall_ms(), dict(released))

@@ -1,0 +1,28 @@
+"""The bounds of all requests together, divided over the processes that take requests in."""
+
+from typing import NamedTuple
+
+from app.settings import Settings
+
+
+class Share(NamedTuple):
+    """What one of them may hold; together no more than the settings say, or one largest request."""
+
+    requests: int
+    connections: int
+    body_bytes: int
+    queued_items: int
+    queued_bytes: int
+
+
+def share_of(settings: Settings) -> Share:
+    """That of one worker: the largest request that is allowed always fits."""
+    workers = settings.workers
+    largest = max(settings.max_body_bytes, settings.max_inflated_bytes)
+    return Share(
+        requests=max(1, settings.max_in_flight_requests // workers),
+        connections=max(1, settings.max_connections // workers),
+        body_bytes=max(largest, settings.max_in_flight_bytes // workers),
+        queued_items=max(settings.max_batch_items, settings.max_queued_items // workers),
+        queued_bytes=max(largest, settings.max_queued_bytes // workers),
+    )

@@ -1,0 +1,70 @@
+"""A worker's process: takes transactions in from a listener it was given, beside others like it.
+
+Started by the control plane (`app/workers/`), which tells it what to do on its standard input.
+"""
+
+import asyncio
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+import structlog
+import uvicorn
+import uvloop
+
+from app.http.serving import QuietServer, private_socket, server_config
+from app.logs import configure_logs
+from app.memory import keep_heap_small
+from app.settings import load_settings
+from app.worker.apps import client_app, control_app
+from app.worker.parts import WorkerParts
+from app.workers.assignment import Assignment
+
+EXIT_REFUSED = 1
+CONTROL_CONNECTIONS = 16
+
+
+class _PrivateServer(uvicorn.Server):
+    """Runs beside the server of clients, whose signals are its own affair."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave them alone."""
+        yield
+
+
+def main() -> int:
+    """Run until SIGTERM; returns the exit code."""
+    assignment = msgspec.json.decode(sys.stdin.buffer.read(), type=Assignment)
+    settings = load_settings(**assignment.settings)
+    configure_logs(settings.log_format, settings.log_level)
+    structlog.contextvars.bind_contextvars(worker=assignment.name)
+    keep_heap_small()
+    parts = WorkerParts(assignment, settings)
+    clients = QuietServer(
+        server_config(client_app(parts, assignment), settings, parts.share.connections, lifespan=True)
+    )
+    parts.connections.follow(clients.server_state.connections)
+    control = _PrivateServer(server_config(control_app(parts), settings, CONTROL_CONNECTIONS, lifespan=False))
+    uvloop.run(_serve(clients, control, assignment))
+    return 0 if clients.started else EXIT_REFUSED
+
+
+async def _serve(clients: QuietServer, control: uvicorn.Server, assignment: Assignment) -> None:
+    async def answer_control() -> None:
+        while not clients.started:  # noqa: ASYNC110  uvicorn has no other way to tell
+            await asyncio.sleep(0.005)
+        await control.serve([private_socket(str(assignment.socket))])
+
+    private = asyncio.create_task(answer_control())
+    await clients.serve([socket.socket(fileno=assignment.listener)])
+    control.should_exit = True
+    if clients.started:
+        await private
+    private.cancel()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""What a worker is made of: a data plane with a store session of its own, and what keeps both up to date."""
+
+import asyncio
+from collections.abc import Callable
+from importlib.metadata import version
+
+from app.auth import Access
+from app.dataplane import DataPlane, Pressure
+from app.guard.diagnosis.figures import open_descriptors
+from app.guard.diagnosis.heap import heap_reader
+from app.http.connections import ClientConnections
+from app.live.keeper import SettingsKeeper
+from app.metrics import Metrics
+from app.settings import Settings
+from app.shares import share_of
+from app.store.current import LiveSettings
+from app.store.session import StoreSession
+from app.tasks import Tasks
+from app.workers.assignment import Assignment
+from app.workers.pressure import PressurePage, pressure_file
+from app.workers.report import Report
+
+TICK_SECONDS = 1.0
+TOKEN_RELOAD_SECONDS = 5.0
+
+
+class WorkerParts:
+    """Follows settings as every gate of the store does, and memory pressure as the control plane says."""
+
+    def __init__(self, assignment: Assignment, settings: Settings) -> None:
+        self.live = LiveSettings(settings)
+        self.metrics = Metrics(settings.max_sources, version("tidegate"))
+        self.session = StoreSession(assignment.store_url, settings.store_deadline_seconds, self.metrics)
+        self.connections = ClientConnections()
+        page, workers = PressurePage.follow(pressure_file(assignment.directory)), settings.workers
+
+        def room() -> int | None:
+            all_of_it = page.room_bytes
+            return None if all_of_it is None else all_of_it // workers
+
+        self.plane = DataPlane(
+            self.live, self.session, self.metrics, Access(settings), Pressure(room, lambda: page.refuses)
+        )
+        self._keeper = SettingsKeeper(self.live, self.plane.maps, self.metrics, self.plane.apply)
+        self._tasks = Tasks(self.metrics)
+        self._read_heap = heap_reader()
+        self.requests: Callable[[], int] = lambda: 0
+        self.share = share_of(settings)
+
+    async def start(self) -> None:
+        """Connect to the store, and begin to take transactions in."""
+        self.plane.coalescer.start()
+        await self._tick()
+        self._tasks.every(TICK_SECONDS, "tick", self._tick)
+        self._tasks.every(TOKEN_RELOAD_SECONDS, "token-reload", self.plane.access.reload)
+        self._tasks.measure_lag()
+
+    async def stop(self) -> None:
+        """Finish what was taken in."""
+        await self.plane.coalescer.close()
+        await self._tasks.stop()
+        await self.session.close()
+
+    def report(self) -> Report:
+        """For the control plane."""
+        down = self.session.down_reason
+        return Report(
+            tallies=self.metrics.totals(),
+            sources=self.plane.sources.totals(),
+            in_flight_bytes=self.plane.in_flight_bytes,
+            requests=self.requests(),
+            connections=len(self.connections),
+            tasks=len(asyncio.all_tasks()),
+            descriptors=open_descriptors(),
+            allocator_held_bytes=self._read_heap().free_bytes if self._read_heap else None,
+            store_down=down.kind if down else None,
+        )
+
+    async def _tick(self) -> None:
+        if self.session.is_up:
+            await self._refresh()
+        else:
+            await self.session.probe(self._refresh)
+
+    async def _refresh(self) -> None:
+        await self.plane.maps.sizes()
+        await self._keeper.follow()

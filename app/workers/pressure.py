@@ -1,0 +1,58 @@
+"""One page of memory that the control plane writes and its workers read: whether to refuse, and what fits.
+
+A worker sees a change with its next request, also while the control plane is busy, and pays no call for it.
+"""
+
+import mmap
+import struct
+from pathlib import Path
+from typing import Self
+
+# Each is written and read as one machine word.
+_FIGURE = struct.Struct("q")
+_REFUSES, _ROOM = 0, 8
+BYTES = 16
+NO_LIMIT = -1
+
+
+class PressurePage:
+    """Maps the file; `create` is for the control plane, `follow` for workers."""
+
+    def __init__(self, memory: mmap.mmap) -> None:
+        self._memory = memory
+
+    @classmethod
+    def create(cls, file: Path) -> Self:
+        """A new page, without pressure or limit."""
+        file.write_bytes(bytes(BYTES))
+        with file.open("r+b") as opened:
+            page = cls(mmap.mmap(opened.fileno(), BYTES))
+        page.publish(refuses=False, room_bytes=None)
+        return page
+
+    @classmethod
+    def follow(cls, file: Path) -> Self:
+        """The page of the control plane, to read."""
+        with file.open("rb") as opened:
+            return cls(mmap.mmap(opened.fileno(), BYTES, access=mmap.ACCESS_READ))
+
+    def publish(self, *, refuses: bool, room_bytes: int | None) -> None:
+        """Tell all workers."""
+        _FIGURE.pack_into(self._memory, _REFUSES, refuses)
+        _FIGURE.pack_into(self._memory, _ROOM, NO_LIMIT if room_bytes is None else room_bytes)
+
+    @property
+    def refuses(self) -> bool:
+        """Whether ingest is refused."""
+        return bool(_FIGURE.unpack_from(self._memory, _REFUSES)[0])
+
+    @property
+    def room_bytes(self) -> int | None:
+        """Bytes below the memory limit of the service, None without one."""
+        room: int = _FIGURE.unpack_from(self._memory, _ROOM)[0]
+        return None if room == NO_LIMIT else room
+
+
+def pressure_file(directory: str | Path) -> Path:
+    """Where it lies."""
+    return Path(directory) / "pressure"
