@@ -22,7 +22,8 @@ HEAD = f"""\
 
 Every setting is an environment variable, read once at the start. With a value outside its limits, or one that
 does not fit another (see the end), the gate does not start: it names the variable and exits with 2. For
-`--host`, `--port`, `--workers` and `--log-format`, `tidegate serve` has options as well, which win over the environment.
+`--host`, `--port`, `--workers` and `--log-format`, `tidegate serve` has options as well, which win over the
+environment.
 Those marked so can be [changed at run time](http.md#get-settings-patch-settings).
 
 Bytes and seconds are plain numbers: `TIDEGATE_MAX_BODY_BYTES=4194304`, `TIDEGATE_DEDUP_WINDOW_SECONDS=2.5`.

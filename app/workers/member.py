@@ -70,10 +70,11 @@ class Member:
         )
         stdin = self._process.stdin
         if stdin is not None:
-            stdin.write(msgspec.json.encode(self._assignment))
-            with suppress(OSError):
+            # The process may have ended already; uvloop then says so with a RuntimeError.
+            with suppress(OSError, RuntimeError):
+                stdin.write(msgspec.json.encode(self._assignment))
                 await stdin.drain()
-            stdin.close()
+                stdin.close()
         transport = httpx.AsyncHTTPTransport(uds=str(self._assignment.socket))
         self._client = httpx.AsyncClient(
             transport=transport, base_url="http://worker", trust_env=False, timeout=GIVE_BACK_SECONDS

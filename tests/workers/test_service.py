@@ -33,7 +33,7 @@ def test_each_signature_is_accepted_once_among_both_workers(gate: GateProcess) -
         await asyncio.gather(*(feed() for _ in range(16)))
 
     asyncio.run(feeds())
-    assert accepted == {number: 50 for number in range(10)}
+    assert accepted == dict.fromkeys(range(10), 50)
 
 
 def test_what_one_worker_accepted_the_other_answers_as_duplicate_and_finds(gate: GateProcess) -> None:
@@ -62,7 +62,7 @@ def test_memory_is_shown_for_every_process_and_maps_once(gate: GateProcess) -> N
     shown = figures(gate)
     names = {dict(labels)["process"] for name, labels in shown if name == "tidegate_memory_rss_bytes"}
     assert names == {"gate", "store", *NAMES}
-    assert len({pid for pid in pids(gate).values()}) == 4
+    assert len(set(pids(gate).values())) == 4
     assert sum(name == "tidegate_map_entries" for name, _ in shown) == 3
     assert shown["tidegate_workers", ()] == shown["tidegate_workers_up", ()] == 2
 
