@@ -14,7 +14,15 @@ import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks.bench import startup, store_cleanup, store_density, store_residency, store_scrape, throughput
+from benchmarks.bench import (
+    startup,
+    store_cleanup,
+    store_density,
+    store_residency,
+    store_scrape,
+    throughput,
+    workers,
+)
 from benchmarks.bench.chart import draw
 from benchmarks.bench.report import Report, table
 from benchmarks.bench.result import Result
@@ -33,6 +41,7 @@ CASES: Mapping[str, Case] = {
     "batches-small": throughput.batches_small,
     "batches-enhanced": throughput.batches_enhanced,
     "singles": throughput.singles,
+    "workers": workers.run,
     "density": timed_by_itself(store_density.run),
     "residency": timed_by_itself(store_residency.run),
     "cleanup": timed_by_itself(store_cleanup.run),
