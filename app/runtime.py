@@ -1,6 +1,7 @@
 """The composition root: builds every part once, wires them, starts and stops them in order."""
 
 from importlib.metadata import version
+from pathlib import Path
 from socket import socket
 
 from app.alerts.desk import AlertDesk
@@ -34,8 +35,7 @@ from app.workers.pool import ASK_SECONDS, Workers
 class Runtime:
     """One gate: its parts, as attributes the API uses; with workers, these take transactions in."""
 
-    def __init__(self, settings: Settings, workers: Workers | None = None) -> None:
-        self._workers = workers
+    def __init__(self, settings: Settings) -> None:
         self.live = LiveSettings(settings)
         self.version = version("tidegate")
         self.is_stopping = False
@@ -43,6 +43,7 @@ class Runtime:
         self.metrics = Metrics(settings.max_sources, self.version)
         access = Access(settings)  # first: what is wrong with it is found before anything is started
         self._embedded = None if settings.store_url else EmbeddedStore(settings.embedded_store_limit_bytes)
+        self._workers = Workers(settings) if settings.workers > 1 else None
         url = self._embedded.url if self._embedded else normal_url(settings.store_url or "")
         self.session = StoreSession(url, settings.store_deadline_seconds, self.metrics)
         self.plane = DataPlane(
@@ -121,6 +122,11 @@ class Runtime:
     def settings(self) -> Settings:
         """The settings in force now; they can change at every tick."""
         return self.live.settings
+
+    @property
+    def private_socket(self) -> Path | None:
+        """Where workers look for this process; None without workers."""
+        return self._workers.control if self._workers else None
 
     async def start(self) -> None:
         """Start the store and the background tasks; the gate is ready when this returns, if the store is."""

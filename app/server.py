@@ -16,7 +16,6 @@ from app.memory import keep_heap_small
 from app.runtime import Runtime
 from app.settings import Settings, load_settings, unknown_variables
 from app.store.connection import safe_url
-from app.workers.pool import Workers
 
 log = structlog.get_logger()
 
@@ -33,8 +32,7 @@ def serve(overrides: dict[str, object], insecure: bool) -> int:
             log.warning("unknown setting ignored", name=name)
         listener = _bind(settings)
         keep_heap_small()
-        workers = Workers(settings) if settings.workers > 1 else None
-        runtime = Runtime(settings, workers)
+        runtime = Runtime(settings)
     except ConfigError as error:
         click.echo(f"tidegate: {error}", err=True)
         return EXIT_USAGE
@@ -48,7 +46,8 @@ def serve(overrides: dict[str, object], insecure: bool) -> int:
     config = server_config(create_app(runtime), settings, settings.max_connections, lifespan=True)
     server = _Server(config, runtime, listener)
     runtime.connections.follow(server.server_state.connections)
-    server.run([private_socket(str(workers.control)) if workers else listener])
+    private = runtime.private_socket
+    server.run([private_socket(str(private)) if private else listener])
     return 0 if server.served else EXIT_REFUSED
 
 

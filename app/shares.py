@@ -6,7 +6,10 @@ from app.settings import Settings
 
 
 class Share(NamedTuple):
-    """What one of them may hold; together no more than the settings say, or one largest request."""
+    """What one of them may hold: of bytes and items together what the settings say, or one largest request.
+
+    Of requests and connections twice an even share: the kernel gives a connection to whoever takes it first.
+    """
 
     requests: int
     connections: int
@@ -20,9 +23,13 @@ def share_of(settings: Settings) -> Share:
     workers = settings.workers
     largest = max(settings.max_body_bytes, settings.max_inflated_bytes)
     return Share(
-        requests=max(1, settings.max_in_flight_requests // workers),
-        connections=max(1, settings.max_connections // workers),
+        requests=_uneven(settings.max_in_flight_requests, workers),
+        connections=_uneven(settings.max_connections, workers),
         body_bytes=max(largest, settings.max_in_flight_bytes // workers),
         queued_items=max(settings.max_batch_items, settings.max_queued_items // workers),
         queued_bytes=max(largest, settings.max_queued_bytes // workers),
     )
+
+
+def _uneven(most: int, workers: int) -> int:
+    return min(most, -(-2 * most // workers))

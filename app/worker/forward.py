@@ -1,6 +1,7 @@
 """Passes a request on to the control plane, and its answer back, both as they come."""
 
 from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -36,13 +37,14 @@ class Forward:
         limits = httpx.Limits(
             max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE, keepalive_expiry=KEPT_SECONDS
         )
-        self._control = httpx.AsyncHTTPTransport(uds=str(control), limits=limits)
+        self._control = httpx.AsyncHTTPTransport(uds=str(control), limits=limits, verify=False)
         self._most_body_bytes, self._count = most_body_bytes, count
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request (ASGI)."""
         try:
             response = await self._control.handle_async_request(self._request(scope, receive))
+            body = await _whole(response)
         except HttpError as error:
             answer = problem_of(error)
         except (httpx.LocalProtocolError, httpx.InvalidURL) as error:
@@ -52,7 +54,9 @@ class Forward:
             detail = "transactions are taken in all the same; send this again in a moment"
             answer = problem_of(ControlUnavailable(detail))
         else:
-            await _pass_on(response, send)
+            # The server does not notice that a client with several requests under way has gone.
+            with suppress(RuntimeError):
+                await _pass_on(response, body, send)
             return
         self._count(scope["method"], answer.status_code)
         await answer(scope, receive, send)
@@ -102,21 +106,25 @@ async def _stream(receive: Receive, most: int) -> AsyncIterator[bytes]:
         yield chunk
 
 
-async def _pass_on(response: httpx.Response, send: Send) -> None:
-    headers = [header for header in _of_message(response.headers.raw) if header[0] != b"date"]
-    started = {"type": "http.response.start", "status": response.status_code, "headers": headers}
+async def _whole(response: httpx.Response) -> bytes | None:
+    """The body of an answer that is not too large to be taken over at once."""
     length = response.headers.get("content-length", "")
+    if not length.isdigit() or int(length) > WHOLE_BYTES:
+        return None
     try:
-        if length.isdigit() and int(length) <= WHOLE_BYTES:
-            body = b"".join([chunk async for chunk in _chunks(response)])
-            await response.aclose()
-            await send(started)
-            await send({"type": "http.response.body", "body": body})
-            return
-        await send(started)
-        async for chunk in _chunks(response):
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+        return b"".join([chunk async for chunk in _chunks(response)])
+    finally:
+        await response.aclose()
+
+
+async def _pass_on(response: httpx.Response, body: bytes | None, send: Send) -> None:
+    headers = [header for header in _of_message(response.headers.raw) if header[0] != b"date"]
+    try:
+        await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+        if body is None:
+            async for chunk in _chunks(response):
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": body or b""})
     finally:
         await response.aclose()
 

@@ -1,6 +1,8 @@
 """One gate, whichever worker is asked."""
 
 import asyncio
+import shutil
+import subprocess
 from collections import Counter
 from collections.abc import Iterator
 
@@ -65,6 +67,15 @@ def test_memory_is_shown_for_every_process_and_maps_once(gate: GateProcess) -> N
     assert len(set(pids(gate).values())) == 4
     assert sum(name == "tidegate_map_entries" for name, _ in shown) == 3
     assert shown["tidegate_workers", ()] == shown["tidegate_workers_up", ()] == 2
+
+
+def test_promtool_finds_nothing_to_complain_about(gate: GateProcess) -> None:
+    promtool = shutil.which("promtool")
+    assert promtool, "promtool is missing; run: apt-get install prometheus"
+    with gate.client() as client:
+        scrape = client.get("/metrics").content
+    checked = subprocess.run((promtool, "check", "metrics"), input=scrape, capture_output=True, check=False)
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
 
 
 @pytest.mark.parametrize("name", NAMES)
