@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install run stack up test soak bench lint format dashboards lock clean
+.PHONY: help install run stack up test soak bench curves lint format dashboards lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -38,6 +38,9 @@ soak: $(VENV)/.installed-dev ## Does memory stay flat? MINUTES=60, LEAK_MB_PER_H
 
 bench: $(VENV)/.installed-dev ## Tidegate beside its rivals, every row of the README's table (some 20 minutes)
 	@$(BIN)/python -m benchmarks.bench $(BENCH)
+
+curves: $(VENV)/.installed-dev ## How cost grows with batches, connections, entries, payload, duplicates (some 10 minutes)
+	@$(BIN)/python -m benchmarks.curves $(CURVES)
 
 lint: $(VENV)/.installed-dev ## Check style, formatting, types, layers and shape
 	@$(BIN)/ruff check

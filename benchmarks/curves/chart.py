@@ -1,0 +1,116 @@
+"""The curves as small multiples: a row a curve, a column a kind of figure."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+from benchmarks.curves.report import spread
+
+
+class Line(NamedTuple):
+    """A figure, what it is called, and its colour."""
+
+    name: str
+    label: str
+    colour: str
+
+
+class Panel(NamedTuple):
+    """What one column shows."""
+
+    title: str
+    lines: Sequence[Line]
+    is_log: bool
+
+
+GATE, STORE, LOADER, DARK = "#1f77b4", "#d9730d", "#999999", "#333333"
+PANELS = (
+    Panel("transactions a second", [Line("transactions_per_second", "", "#1a7f5a")], is_log=True),
+    Panel(
+        "latency, ms",
+        [
+            Line("p50_ms", "p50", "#9db8d9"),
+            Line("p99_ms", "p99", "#4a78b5"),
+            Line("p999_ms", "p99.9", "#1b3a66"),
+            Line("lookup_p99_ms", "lookup p99", "#c0392b"),
+            Line("scrape_p99_ms", "/metrics p99", "#8e44ad"),
+        ],
+        is_log=True,
+    ),
+    Panel(
+        "CPU a transaction, µs",
+        [Line("gate_us", "gate", GATE), Line("store_us", "store", STORE)],
+        is_log=True,
+    ),
+    Panel(
+        "cores",
+        [
+            Line("gate_cores", "gate", GATE),
+            Line("store_cores", "store", STORE),
+            Line("loader_cores", "loader", LOADER),
+        ],
+        is_log=False,
+    ),
+    Panel("resident, MB", [Line("gate_mb", "gate", GATE), Line("store_mb", "store", STORE)], is_log=True),
+    Panel("store bytes a transaction", [Line("store_bytes_each", "", STORE)], is_log=True),
+)
+
+
+def draw(curves: dict[str, Any], file: Path) -> None:
+    """Write a PNG: medians as lines, least to most as bars."""
+    figure, grid = plt.subplots(
+        len(curves),
+        len(PANELS),
+        figsize=(3.1 * len(PANELS), 2.7 * len(curves)),
+        dpi=110,
+        facecolor="white",
+        squeeze=False,
+    )
+    for row, (name, document) in zip(grid, curves.items(), strict=True):
+        for axes, panel in zip(row, PANELS, strict=True):
+            _draw_panel(axes, panel, document, is_log_axis=name != "duplicates")
+    for axes, panel in zip(grid[0], PANELS, strict=True):
+        axes.set_title(panel.title, fontsize=10, color=DARK)
+    figure.tight_layout()
+    figure.savefig(file)
+    plt.close(figure)
+
+
+def _draw_panel(axes: Axes, panel: Panel, document: dict[str, Any], *, is_log_axis: bool) -> None:
+    for line in panel.lines:
+        drawn = [(point["at"], found) for point in document["points"] if (found := spread(point, line.name))]
+        if drawn:
+            middles = [found.median for _, found in drawn]
+            ranges = [
+                [found.median - found.least for _, found in drawn],
+                [found.most - found.median for _, found in drawn],
+            ]
+            axes.errorbar(
+                [at for at, _ in drawn],
+                middles,
+                yerr=ranges,
+                label=line.label,
+                color=line.colour,
+                marker="o",
+                markersize=3,
+                linewidth=1.3,
+                elinewidth=0.8,
+            )
+    if is_log_axis:
+        axes.set_xscale("log")
+    if panel.is_log:
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(bottom=0)
+    axes.set_xlabel(document["axis"], fontsize=8)
+    axes.tick_params(labelsize=7)
+    axes.grid(visible=True, alpha=0.3)
+    if any(line.label for line in panel.lines):
+        axes.legend(fontsize=6, framealpha=0.8)
