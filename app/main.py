@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from starlette.routing import Route
-from starlette.types import ASGIApp
 
 from app.api import alerts, handlers, memory, operations, reports, sources, transactions
 from app.api import settings as settings_api
@@ -23,7 +22,7 @@ ROUTERS = (
 )
 
 
-def create_app(runtime: Runtime) -> ASGIApp:
+def create_app(runtime: Runtime) -> Front:
     """The application around a runtime, which it starts and stops."""
     data_plane = transactions.routes(runtime.plane)
     direct = {("POST", transactions.PATH): data_plane[0]}

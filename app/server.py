@@ -8,6 +8,7 @@ import click
 import structlog
 import uvicorn
 
+from app.api.fast_posts import FastPosts
 from app.errors import ConfigError, WorkerFailed
 from app.http.serving import BACKLOG, QuietServer, private_socket, server_config
 from app.logs import configure_logs
@@ -43,7 +44,9 @@ def serve(overrides: dict[str, object], insecure: bool) -> int:
             err=True,
         )
         return EXIT_REFUSED
-    config = server_config(create_app(runtime), settings, settings.max_connections, lifespan=True)
+    app = create_app(runtime)
+    fast = FastPosts(runtime.plane, app)
+    config = server_config(app, settings, settings.max_connections, lifespan=True, fast_path=fast)
     server = _Server(config, runtime, listener)
     runtime.connections.follow(server.server_state.connections)
     private = runtime.private_socket

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 import uvicorn
 
+from app.http.fast_path import Reply, Send, WholeRequest
 from app.http.problem import problem_bytes
 from app.http.protocol import bounded_protocol
 from app.http.refusals import Limits
@@ -79,8 +80,11 @@ class Client:
 class Service:
     """A server whose application answers with the size of the body; the path says when."""
 
+    is_fast = False
+
     def __init__(self, limits: Limits, keep_alive: float) -> None:
-        http = bounded_protocol(limits)
+        self.fast = FastSizes() if self.is_fast else None
+        http = bounded_protocol(limits, self.fast)
         http.linger_seconds = SHORT / 5
         config = uvicorn.Config(self, port=0, lifespan="off", log_config=None, http=http)
         config.load()
@@ -122,6 +126,31 @@ class Service:
         async with asyncio.timeout(LONG):
             while len(self.server.server_state.connections) > connections or self.server.server_state.tasks:
                 await asyncio.sleep(0.005)
+
+
+class FastSizes:
+    """The same for what comes in one read; odd sizes it leaves to the application."""
+
+    path = b"/"
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def take(self, request: WholeRequest, send: Send) -> bool:
+        size = len(request.body)
+        if size % 2:
+            return False
+        self.calls += 1
+        asyncio.get_running_loop().call_soon(send, Reply(200, [], b"%d" % size))
+        return True
+
+
+@pytest.fixture(autouse=True, params=["asgi", "fast"])
+def fast(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether there is a fast path; there must be no difference to a client."""
+    is_fast: bool = request.param == "fast"
+    monkeypatch.setattr(Service, "is_fast", is_fast)
+    return is_fast
 
 
 @asynccontextmanager
@@ -298,3 +327,35 @@ async def test_an_upgrade_is_ignored_or_refused_if_there_is_a_body() -> None:
         await client.send(GET[:-2] + UPGRADE + b"\r\n" + GET + post(GET, headers=UPGRADE))
         assert await client.sizes(2) == [0, 0]
         assert await client.refusal() == (400, "upgrade-with-body")
+
+
+async def test_a_post_that_comes_in_one_read_takes_the_fast_path_and_no_other_does(fast: bool) -> None:
+    async with served(PATIENT) as (service, client):
+        await client.send(post(b"ab"))
+        assert await client.sizes(1) == [2]
+        assert (service.calls, service.fast.calls if service.fast else 0) == (int(not fast), int(fast))
+        before = service.calls
+        for request in (post(b"abc"), post(b"ab", path=b"/other"), post(b"ab", path=b"//"), GET):
+            await client.send(request)
+            await client.answer()
+        assert service.calls == before + 4
+        await client.send(post(b"ab")[:-1], b"b", pause=0.02)
+        assert await client.sizes(1) == [2]
+        assert service.calls == before + 5, "it came in two"
+
+
+async def test_answers_of_the_fast_path_keep_their_place_among_pipelined_ones() -> None:
+    async with served(PATIENT) as (_, client):
+        await client.send(post(b"ab") + post(b"abc") + post(b"abcd") + GET)
+        assert await client.sizes(4) == [2, 3, 4, 0]
+        await client.send(post(b"ab") + NONSENSE)
+        assert await client.sizes(1) == [2]
+        assert await client.refusal() == MALFORMED
+
+
+async def test_a_client_that_closes_after_its_post_is_told_that_the_connection_ends() -> None:
+    async with served(PATIENT) as (_, client):
+        await client.send(post(b"ab", headers=b"Connection: close\r\n"))
+        status, headers, body = await client.answer()
+        assert (status, headers["connection"], body) == (200, "close", b"2")
+        assert await client.rest() == b""

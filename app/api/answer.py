@@ -5,12 +5,23 @@ from functools import lru_cache
 import msgspec
 from starlette.types import Message, Send
 
-_encode = msgspec.json.Encoder().encode
+from app.models import Answer, Transaction
+
+encode = msgspec.json.Encoder().encode
+
+
+def single_answer(item: Transaction, answer: Answer) -> dict[str, object]:
+    """The document that answers a single transaction."""
+    return {
+        "status": answer.verdict,
+        "signature": item.signature,
+        "first_seen_ms": answer.first_seen_ms,
+    }
 
 
 async def send_json(send: Send, document: object) -> None:
     """Answer 200 with a JSON document."""
-    body = _encode(document)
+    body = encode(document)
     await send(_start(len(body)))
     await send({"type": "http.response.body", "body": body})
 

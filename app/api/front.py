@@ -8,7 +8,7 @@ import structlog
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.problems import problem, problem_of
+from app.api.problems import internal_problem, problem_of
 from app.errors import Overloaded, ShuttingDown
 from app.metrics import Metrics
 
@@ -46,7 +46,17 @@ class Front:
             await self._serve(scope, receive, watch)
         finally:
             self.in_flight -= 1
-            self._count(scope, watch.status, time.perf_counter() - started)
+            method = scope["method"] if scope["method"] in METHODS else "other"
+            self.count(method, _route(scope), watch.status, time.perf_counter() - started)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more request may be under way."""
+        return self.in_flight < self._max_in_flight
+
+    def count(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count a request that was answered; status 0 stands for a client that went away before."""
+        self._metrics.count_request(method, route, str(status or 499), seconds)
 
     async def _serve(self, scope: Scope, receive: Receive, watch: "_ResponseWatch") -> None:
         if self.in_flight > self._max_in_flight and scope["path"] not in NEVER_REFUSED:
@@ -63,10 +73,7 @@ class Front:
         except Exception:
             log.exception("request failed", method=scope["method"], route=_route(scope))
             if watch.status == 0:
-                answer = problem(
-                    500, "internal", "The gate failed", "This is a bug; the log has the details."
-                )
-                await answer(scope, receive, watch.send)
+                await internal_problem()(scope, receive, watch.send)
 
     def _app_for(self, scope: Scope) -> ASGIApp:
         route = self._direct.get((scope["method"], scope["path"]))
@@ -74,10 +81,6 @@ class Front:
             return self._app
         scope["route"] = route
         return route.app
-
-    def _count(self, scope: Scope, status: int, seconds: float) -> None:
-        method = scope["method"] if scope["method"] in METHODS else "other"
-        self._metrics.count_request(method, _route(scope), str(status or 499), seconds)
 
 
 class _ResponseWatch:

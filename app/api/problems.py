@@ -31,3 +31,8 @@ def problem_of(error: HttpError, **extension: object) -> Response:
         headers["Accept-Encoding"] = "gzip"
     detail = error.advice if isinstance(error, StoreError) else str(error)
     return problem(error.status, error.slug, error.title, detail, headers, **extension)
+
+
+def internal_problem() -> Response:
+    """The one for what should not have happened."""
+    return problem(500, "internal", "The gate failed", "This is a bug; the log has the details.")

@@ -40,7 +40,7 @@ class Incoming(NamedTuple):
         Raises:
             UnsupportedMedia: its charset is not UTF-8.
         """
-        return _media_type(self.headers.get(b"content-type", b""))
+        return media_type_of(self.headers)
 
     def inflater(self, limit: int) -> Inflater | None:
         """The decoder of the body, None when it is sent as it is."""
@@ -71,6 +71,11 @@ def _chunk_of(message: Message) -> tuple[bytes, bool]:
     if message["type"] == "http.disconnect":
         raise MalformedBody("the client went away before the body was complete")
     return message.get("body", b""), message.get("more_body", False)
+
+
+def media_type_of(headers: Mapping[bytes, bytes]) -> str:
+    """The media type of a body with these headers, as `Incoming.media_type`."""
+    return _media_type(headers.get(b"content-type", b""))
 
 
 @lru_cache(256)

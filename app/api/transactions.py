@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
-from app.api.answer import send_json
+from app.api.answer import send_json, single_answer
 from app.api.problems import problem, problem_of
 from app.api.receive import Incoming, WholeBody, judged_lines
 from app.dataplane import DataPlane
@@ -22,6 +22,7 @@ from app.ingest.arrays import judge_array
 from app.ingest.decode import InvalidItem, ItemLimits, decode_item, is_array
 from app.ingest.intake import Summary
 from app.models import DEFAULT_SOURCE, SIGNATURE_PATTERN, SOURCE_PATTERN
+from app.settings import Settings
 
 PATH = "/transactions"
 
@@ -64,9 +65,9 @@ class PostTransactions:
 
     async def _answer(self, scope: Scope, receive: Receive, summary: Summary) -> dict[str, Any]:
         incoming = Incoming(dict(scope["headers"]), receive)
-        self._plane.access.check_ingest(_authorization(incoming.headers))
+        self._plane.access.check_ingest(authorization(incoming.headers))
         self._plane.check_pressure()
-        limits = self._item_limits(scope["query_string"], incoming.headers.get(b"x-source", b""))
+        limits = item_limits(self._plane.settings, scope["query_string"], incoming.headers)
         match incoming.media_type:
             case "application/json":
                 items = "item"
@@ -94,11 +95,7 @@ class PostTransactions:
             self._plane.intake.count_invalid(limits.default_source)
             raise error.as_http_error() from None
         [answer] = await self._plane.intake.admit([item])
-        return {
-            "status": answer.verdict,
-            "signature": item.signature,
-            "first_seen_ms": answer.first_seen_ms,
-        }
+        return single_answer(item, answer)
 
     async def _post_array(self, body: bytes, limits: ItemLimits, summary: Summary) -> None:
         judged = await judge_array(body, limits, self._plane.settings.max_batch_items)
@@ -119,10 +116,6 @@ class PostTransactions:
             plane.body_budget.give_back(held)
         plane.metrics.ingest_batch_size.observe(summary.items)
 
-    def _item_limits(self, query: bytes, header: bytes) -> ItemLimits:
-        settings = self._plane.settings
-        return _item_limits(settings.max_payload_bytes, settings.max_payload_depth, query, header)
-
 
 class GetTransaction:
     """Looks a transaction up, with who delivered it and how long after the first."""
@@ -134,7 +127,7 @@ class GetTransaction:
         """Answer a request (ASGI)."""
         signature: str = scope["path_params"]["signature"]
         try:
-            self._plane.access.check_lookup(_authorization(dict(scope["headers"])))
+            self._plane.access.check_lookup(authorization(dict(scope["headers"])))
             if not _SIGNATURE.match(signature):
                 raise InvalidRequest("signature: 1 to 128 visible ASCII characters without space")
             found = await self._plane.lookup.find(signature)
@@ -148,9 +141,20 @@ class GetTransaction:
         await send_json(send, found)
 
 
-def _authorization(headers: Mapping[bytes, bytes]) -> str | None:
+def authorization(headers: Mapping[bytes, bytes]) -> str | None:
+    """The header of that name."""
     value = headers.get(b"authorization")
     return value if value is None else value.decode("latin-1")
+
+
+def item_limits(settings: Settings, query: bytes, headers: Mapping[bytes, bytes]) -> ItemLimits:
+    """What a request's items may be, and the source of those that name none.
+
+    Raises:
+        InvalidRequest: it names a source that cannot be one.
+    """
+    source = headers.get(b"x-source", b"")
+    return _item_limits(settings.max_payload_bytes, settings.max_payload_depth, query, source)
 
 
 @lru_cache(256)

@@ -11,8 +11,10 @@ from typing import ClassVar
 
 import httptools
 from uvicorn._types import HTTPScope
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from app.http.fast_path import FastPath
+from app.http.fast_protocol import FastProtocol
 from app.http.flow import TimedFlow
 from app.http.refusals import Limits, Refusal, Refusals
 
@@ -21,17 +23,18 @@ CLOCK_SECONDS = 0.001
 NO_LENGTH = -1
 
 
-def bounded_protocol(limits: Limits) -> type["BoundedProtocol"]:
+def bounded_protocol(limits: Limits, fast_path: FastPath | None = None) -> type["BoundedProtocol"]:
     """The protocol class with these limits, for `uvicorn.Config(http=...)`."""
 
     class Bounded(BoundedProtocol):
         bounds = limits
         refusals = Refusals(limits)
+        fast = fast_path
 
     return Bounded
 
 
-class BoundedProtocol(HttpToolsProtocol):
+class BoundedProtocol(FastProtocol):
     """One connection within limits, without WebSockets; see `bounded_protocol`."""
 
     bounds: ClassVar[Limits] = Limits()
@@ -82,7 +85,11 @@ class BoundedProtocol(HttpToolsProtocol):
             self._take_parts(data)
             return
         self._unread = len(data)
+        self.is_at_once = True
         self._feed(data)
+        self.is_at_once = False
+        if not self._deaf:
+            self.leave_to_asgi()
         if self._unread or self.scope is not self._whole:
             self._take_stock(data)
 
@@ -105,13 +112,13 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Note that there was some."""
         self._unread = 0
-        HttpToolsProtocol.on_body(self, body)
+        FastProtocol.on_body(self, body)
 
     def on_message_complete(self) -> None:
         """Note which it was."""
         self._unread = 0
         self._whole = self.scope
-        HttpToolsProtocol.on_message_complete(self)
+        FastProtocol.on_message_complete(self)
         if self.cycle is not None and self.cycle.response_complete:
             self._keep_alive()
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
+from app.http.fast_path import FastPath
 from app.http.protocol import bounded_protocol
 from app.http.refusals import Limits
 from app.settings import Settings
@@ -22,7 +23,14 @@ KEEP_ALIVE_SECONDS = 75
 YOUNG_OBJECTS = 10_000
 
 
-def server_config(app: ASGIApp, settings: Settings, connections: int, *, lifespan: bool) -> uvicorn.Config:
+def server_config(
+    app: ASGIApp,
+    settings: Settings,
+    connections: int,
+    *,
+    lifespan: bool,
+    fast_path: FastPath | None = None,
+) -> uvicorn.Config:
     """The configuration of a server with at most so many connections."""
     limits = Limits(
         header_bytes=settings.max_header_bytes,
@@ -36,7 +44,7 @@ def server_config(app: ASGIApp, settings: Settings, connections: int, *, lifespa
         access_log=False,
         lifespan="on" if lifespan else "off",
         loop="uvloop",
-        http=bounded_protocol(limits),
+        http=bounded_protocol(limits, fast_path),
         ws="none",
         server_header=False,
         proxy_headers=False,

@@ -7,15 +7,21 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
+
+import structlog
 
 from app.errors import HttpError, Overloaded, ShuttingDown
 from app.models import Answers, Transaction
+
+log = structlog.get_logger()
 
 FLUSH_MAX_BYTES = 1024 * 1024
 CONCURRENT_FLUSHES = 4
 
 Flush = Callable[[Sequence[Transaction]], Awaitable[Answers]]
+Settle = Callable[[Answers | Exception], None]
 
 
 class Part(NamedTuple):
@@ -40,7 +46,7 @@ def joined(parts: Sequence[Part]) -> Answers:
 class _Pending:
     items: Sequence[Transaction]
     size: int
-    answers: asyncio.Future[Answers]
+    settle: Settle
 
 
 class Coalescer:
@@ -76,14 +82,25 @@ class Coalescer:
         size = sum(sizes)
         self._admit(len(items), size)
         if len(items) <= self.flush_max_items and size <= FLUSH_MAX_BYTES:
-            waiting = [self._enqueue(items, size)]
+            waiting = [(items, self._enqueue(items, size))]
         else:
             cuts = _cut(sizes, self.flush_max_items)
-            waiting = [self._enqueue(items[cut], sum(sizes[cut])) for cut in cuts]
+            waiting = [(items[cut], self._enqueue(items[cut], sum(sizes[cut]))) for cut in cuts]
         self._wake.set()
         if len(waiting) > 1:
-            await asyncio.gather(*(pending.answers for pending in waiting), return_exceptions=True)
-        return [await _part(pending) for pending in waiting]
+            await asyncio.gather(*(answers for _, answers in waiting), return_exceptions=True)
+        return [await _part(items, answers) for items, answers in waiting]
+
+    def submit_one(self, item: Transaction, settle: Settle) -> None:
+        """The same for a caller that does not wait: `settle` is called later, and must not raise.
+
+        Raises:
+            Overloaded, ShuttingDown: as `submit`; `settle` is not called.
+        """
+        size = len(item.payload)
+        self._admit(1, size)
+        self._queue.append(_Pending((item,), size, settle))
+        self._wake.set()
 
     def resize(self, max_items: int, max_bytes: int) -> None:
         """Change how much may be queued; what is queued stays."""
@@ -105,10 +122,10 @@ class Coalescer:
         self.items += count
         self.bytes += size
 
-    def _enqueue(self, items: Sequence[Transaction], size: int) -> _Pending:
-        pending = _Pending(items, size, asyncio.get_running_loop().create_future())
-        self._queue.append(pending)
-        return pending
+    def _enqueue(self, items: Sequence[Transaction], size: int) -> asyncio.Future[Answers]:
+        answers: asyncio.Future[Answers] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Pending(items, size, partial(_resolve, answers)))
+        return answers
 
     async def _work(self) -> None:
         while True:
@@ -139,22 +156,29 @@ class Coalescer:
             answers = await self._flush(items)
         except Exception as error:  # noqa: BLE001  every waiter must hear of it, whatever it is
             for pending in batch:
-                _resolve(pending.answers, error)
+                _settle(pending, error)
         else:
             at = 0
             for pending in batch:
-                _resolve(pending.answers, answers.part(at, at + len(pending.items)))
+                _settle(pending, answers.part(at, at + len(pending.items)))
                 at += len(pending.items)
         finally:
             self.items -= len(items)
             self.bytes -= sum(pending.size for pending in batch)
 
 
-async def _part(pending: _Pending) -> Part:
+def _settle(pending: _Pending, outcome: Answers | Exception) -> None:
     try:
-        return Part(pending.items, await pending.answers)
+        pending.settle(outcome)
+    except Exception:
+        log.exception("answer not passed on", transactions=len(pending.items))
+
+
+async def _part(items: Sequence[Transaction], answers: asyncio.Future[Answers]) -> Part:
+    try:
+        return Part(items, await answers)
     except HttpError as error:
-        return Part(pending.items, error)
+        return Part(items, error)
 
 
 def _resolve(future: asyncio.Future[Answers], outcome: Answers | Exception) -> None:

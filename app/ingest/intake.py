@@ -1,8 +1,9 @@
 """What a request's items become: answers, counts, and a summary with bounded lists."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -10,7 +11,7 @@ from app.errors import HttpError, MapFull
 from app.ingest.coalescer import Coalescer, joined
 from app.ingest.decode import InvalidItem, Judged
 from app.metrics import Metrics
-from app.models import ACCEPTED, REFUSED, Answers, Transaction
+from app.models import ACCEPTED, REFUSED, Answer, Answers, Transaction, Verdict
 
 MAX_LISTED = 10_000
 ERROR_BYTES, INDEX_BYTES = 400, 40
@@ -105,17 +106,34 @@ class Intake:
             raise type(error)(str(error))
         answers = joined(parts)
         if REFUSED in answers.codes:
-            raise MapFull(
-                "signatures are at TIDEGATE_SIGNATURES_LIMIT; those refused fit when the window has passed"
-            )
+            raise _map_full()
         return answers
+
+    def begin(self, item: Transaction, settle: Callable[[Answer | Exception], None]) -> None:
+        """The same of one transaction, for a caller that does not wait: `settle` is called later.
+
+        Raises:
+            RetryLater: as `Coalescer.submit`; nothing was counted.
+        """
+
+        def judge(outcome: Answers | Exception) -> None:
+            if isinstance(outcome, Answers):
+                [answer] = outcome
+                settle(_map_full() if answer.verdict is Verdict.REFUSED else answer)
+                return
+            self._count([item], "failed")
+            # A new one, as above.
+            settle(type(outcome)(str(outcome)) if isinstance(outcome, HttpError) else outcome)
+
+        self._coalescer.submit_one(item, judge)
 
     async def admit_batch(self, judged: Sequence[Judged], summary: Summary, default_source: str) -> None:
         """Answer the valid items of a batch and add everything to the summary; indices go on from it."""
         first = summary.items
         indices: Sequence[int] = range(first, first + len(judged))
-        valid = [item for item in judged if isinstance(item, Transaction)]
-        if len(valid) < len(judged):
+        valid: Sequence[Any] = judged
+        if InvalidItem in set(map(type, judged)):
+            valid = [item for item in judged if isinstance(item, Transaction)]
             indices = [at for at, item in zip(indices, judged, strict=True) if isinstance(item, Transaction)]
         if valid:
             answers = await self.admit(valid)
@@ -133,3 +151,9 @@ class Intake:
     def _count(self, items: Sequence[Transaction], outcome: str) -> None:
         for source, amount in Counter(item.source or "" for item in items).items():
             self._metrics.count_transactions(source, outcome, amount)
+
+
+def _map_full() -> MapFull:
+    return MapFull(
+        "signatures are at TIDEGATE_SIGNATURES_LIMIT; those refused fit when the window has passed"
+    )

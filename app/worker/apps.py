@@ -25,15 +25,15 @@ _BELOW = f"{transactions.PATH}/"
 class Door:
     """Ahead of everything: what the data plane answers is answered here, the rest by the control plane."""
 
-    def __init__(self, here: ASGIApp, forward: ASGIApp) -> None:
-        self._here, self._forward = here, forward
+    def __init__(self, here: Front, forward: ASGIApp) -> None:
+        self.here, self._forward = here, forward
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on (ASGI)."""
         if scope["type"] == "http" and not _is_here(scope["method"], scope["path"]):
             await self._forward(scope, receive, send)
         else:
-            await self._here(scope, receive, send)
+            await self.here(scope, receive, send)
 
 
 def _is_here(method: str, path: str) -> bool:
@@ -42,7 +42,7 @@ def _is_here(method: str, path: str) -> bool:
     return method in ("GET", "HEAD") and (path.startswith(_BELOW) or path == LIVEZ)
 
 
-def client_app(parts: WorkerParts, assignment: Assignment) -> ASGIApp:
+def client_app(parts: WorkerParts, assignment: Assignment) -> Door:
     """The application of clients, which starts and stops the worker's parts."""
     forward = Forward(
         assignment.control,

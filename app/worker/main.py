@@ -14,6 +14,7 @@ import structlog
 import uvicorn
 import uvloop
 
+from app.api.fast_posts import FastPosts
 from app.http.serving import QuietServer, private_socket, server_config
 from app.logs import configure_logs
 from app.memory import keep_heap_small
@@ -43,9 +44,9 @@ def main() -> int:
     structlog.contextvars.bind_contextvars(worker=assignment.name)
     keep_heap_small()
     parts = WorkerParts(assignment, settings)
-    clients = QuietServer(
-        server_config(client_app(parts, assignment), settings, parts.share.connections, lifespan=True)
-    )
+    app, limit = client_app(parts, assignment), parts.share.connections
+    fast = FastPosts(parts.plane, app.here)
+    clients = QuietServer(server_config(app, settings, limit, lifespan=True, fast_path=fast))
     parts.connections.follow(clients.server_state.connections)
     control = _PrivateServer(server_config(control_app(parts), settings, CONTROL_CONNECTIONS, lifespan=False))
     uvloop.run(_serve(clients, control, assignment))

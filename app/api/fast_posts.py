@@ -1,0 +1,92 @@
+"""Single transactions ahead of ASGI: those that are plain and valid. All others go the ordinary way.
+
+What such a post costs beside its part of a flush is mostly the task, the scope and the messages of ASGI.
+"""
+
+import time
+
+import structlog
+from starlette.responses import Response
+
+from app.api.answer import encode, single_answer
+from app.api.front import Front
+from app.api.problems import internal_problem, problem_of
+from app.api.receive import media_type_of
+from app.api.transactions import PATH, authorization, item_limits
+from app.dataplane import DataPlane
+from app.errors import HttpError
+from app.http.fast_path import Reply, Send, WholeRequest
+from app.ingest.decode import InvalidItem, decode_item
+from app.models import Answer, Transaction
+
+log = structlog.get_logger()
+
+_JSON = [(b"content-type", b"application/json")]
+
+
+class FastPosts:
+    """`POST /transactions` of one object (`FastPath`)."""
+
+    path = PATH.encode()
+
+    def __init__(self, plane: DataPlane, front: Front) -> None:
+        self.plane, self.front = plane, front
+
+    def take(self, request: WholeRequest, send: Send) -> bool:
+        """Queue the transaction; False, before anything was counted, for what is not plain and valid."""
+        plane, body = self.plane, request.body
+        headers = dict(request.headers)
+        if not self.front.has_room or not body.startswith(b"{") or b"content-encoding" in headers:
+            return False
+        try:
+            if media_type_of(headers) != "application/json":
+                return False
+            plane.access.check_ingest(authorization(headers))
+            plane.check_pressure()
+            limits = item_limits(plane.settings, request.query, headers)
+            plane.body_budget.check(len(body))
+            post = _Post(self, decode_item(body, limits), len(body), send)
+            plane.intake.begin(post.item, post.settle)
+        except (HttpError, InvalidItem):
+            return False
+        post.begin()
+        return True
+
+
+class _Post:
+    """One transaction on its way."""
+
+    __slots__ = ("_paths", "_send", "_since", "_size", "item")
+
+    def __init__(self, paths: FastPosts, item: Transaction, size: int, send: Send) -> None:
+        self._paths, self.item, self._size, self._send = paths, item, size, send
+        self._since = time.perf_counter()
+
+    def begin(self) -> None:
+        """Count it as a request under way."""
+        plane = self._paths.plane
+        self._paths.front.in_flight += 1
+        plane.body_budget.take(self._size)
+        plane.metrics.ingest_batch_size.observe(1)
+
+    def settle(self, outcome: Answer | Exception) -> None:
+        """Answer it."""
+        reply = _reply(self.item, outcome)
+        self._paths.front.in_flight -= 1
+        self._paths.plane.body_budget.give_back(self._size)
+        self._paths.front.count("POST", PATH, reply.status, time.perf_counter() - self._since)
+        self._send(reply)
+
+
+def _reply(item: Transaction, outcome: Answer | Exception) -> Reply:
+    if not isinstance(outcome, Exception):
+        return Reply(200, _JSON, encode(single_answer(item, outcome)))
+    if isinstance(outcome, HttpError):
+        return _of(problem_of(outcome))
+    log.error("request failed", method="POST", route=PATH, exc_info=outcome)
+    return _of(internal_problem())
+
+
+def _of(response: Response) -> Reply:
+    headers = [header for header in response.raw_headers if header[0] != b"content-length"]
+    return Reply(response.status_code, headers, bytes(response.body))
