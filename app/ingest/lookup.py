@@ -3,7 +3,7 @@
 import msgspec
 
 from app.ingest.blocks import decode_block
-from app.models import StoredTransaction
+from app.models import Sighting, StoredTransaction
 from app.store.maps import Maps
 from app.store.partitions import signature_hash
 
@@ -24,11 +24,12 @@ class Lookup:
         if found is None:
             return None
         record = decode_block(found.block)[found.position]
+        first = Sighting(record.source, 0)
         return StoredTransaction(
             signature=signature,
             source=record.source,
             slot=record.slot,
             first_seen_ms=found.first_seen_ms,
             payload=msgspec.Raw(record.payload),
-            observations=found.sightings,
+            observations=[first, *(seen for seen in found.sightings if seen.source != first.source)],
         )

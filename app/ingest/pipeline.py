@@ -1,4 +1,4 @@
-"""One flush: hash, check, compress, claim. The only way into the store for a transaction."""
+"""One flush: hash, compress, claim. The only way into the store for a transaction."""
 
 import asyncio
 from collections import Counter, defaultdict
@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 from app.ingest.blocks import encode_block
 from app.ingest.doubles import Doubles
-from app.ingest.under_way import UnderWay
+from app.ingest.recent import Recent
 from app.metrics import Metrics
 from app.models import REFUSED, Answers, Transaction
 from app.sources import Sources
-from app.store.maps import UNSEEN, Deliveries, Maps
-from app.store.partitions import signature_hashes
+from app.store.maps import UNSEEN, Ages, Deliveries, Maps
 
 
 class Pipeline:
@@ -21,7 +20,7 @@ class Pipeline:
         self._maps = maps
         self._metrics = metrics
         self._sources = sources
-        self._under_way = UnderWay()
+        self._recent = Recent()
 
     async def flush(self, items: Sequence[Transaction]) -> Answers:
         """Answer each transaction; `accepted` only once it is stored.
@@ -30,24 +29,26 @@ class Pipeline:
             StoreError: some of them may have been stored; sent again, those are duplicates.
         """
         self._metrics.ingest_flush_size.observe(len(items))
-        hashes = signature_hashes([item.signature for item in items])
+        hashes, known = self._recent.hashes([item.signature for item in items])
+        sources = [item.source or "" for item in items]
+        deliveries = Deliveries(hashes, sources, known=known)
         prefixes = self._maps.layout.prefixes
         if len(prefixes) == 1:
-            answers = await self._admit(prefixes[0], hashes, items)
+            answers = await self._admit(prefixes[0], deliveries, items)
         else:
-            answers = await self._admit_parted(hashes, items)
-        self._count([item.source or "" for item in items], answers)
+            answers = await self._admit_parted(deliveries, items)
+        self._count(sources, answers)
         return answers
 
-    async def _admit_parted(self, hashes: Sequence[bytes], items: Sequence[Transaction]) -> Answers:
+    async def _admit_parted(self, deliveries: Deliveries, items: Sequence[Transaction]) -> Answers:
         """The same on every partition at once."""
         groups: dict[str, list[int]] = defaultdict(list)
-        for at, digest in enumerate(hashes):
+        for at, digest in enumerate(deliveries.hashes):
             groups[self._maps.partition_of(digest)].append(at)
         clocks, codes = [0] * len(items), [REFUSED] * len(items)
 
         async def admit(prefix: str, group: list[int]) -> None:
-            found = await self._admit(prefix, [hashes[at] for at in group], [items[at] for at in group])
+            found = await self._admit(prefix, deliveries.only(group), [items[at] for at in group])
             for at, clock, code in zip(group, found.clocks, found.codes, strict=True):
                 clocks[at], codes[at] = clock, code
 
@@ -57,57 +58,65 @@ class Pipeline:
                 raise outcome
         return Answers(clocks, codes)
 
-    async def _admit(self, prefix: str, hashes: Sequence[bytes], items: Sequence[Transaction]) -> Answers:
+    async def _admit(self, prefix: str, deliveries: Deliveries, items: Sequence[Transaction]) -> Answers:
         """Each signature goes to the store once a flush, whoever delivered it again with it."""
-        sources = [item.source or "" for item in items]
+        hashes, sources = deliveries.hashes, deliveries.sources
         if len(set(hashes)) == len(hashes):
-            return await self._decide(prefix, Deliveries(hashes, sources), items)
+            return await self._decide(prefix, deliveries, items)
         doubles = Doubles(hashes)
-        deliveries = Deliveries(
+        different = Deliveries(
             [hashes[at] for at in doubles.firsts],
             [sources[at] for at in doubles.firsts],
             [(place, sources[at]) for at, place in doubles.later],
+            bytes([deliveries.known[at] for at in doubles.firsts]),
         )
-        return doubles.spread(await self._decide(prefix, deliveries, [items[at] for at in doubles.firsts]))
+        return doubles.spread(await self._decide(prefix, different, [items[at] for at in doubles.firsts]))
 
     async def _decide(self, prefix: str, deliveries: Deliveries, items: Sequence[Transaction]) -> Answers:
-        """What another flush of this gate has in hand is decided after it: a second block would be waste."""
-        free, held = self._under_way.split(deliveries.hashes)
-        if not held:
-            return await self._decide_free(prefix, deliveries, items)
-        clocks, codes = [0] * len(items), [REFUSED] * len(items)
-        for places, decide in ((free, self._decide_free), (held, self._decide_held)):
-            if places:
-                found = await decide(prefix, deliveries.only(places), [items[at] for at in places])
-                for at, clock, code in zip(places, found.clocks, found.codes, strict=True):
-                    clocks[at], codes[at] = clock, code
+        """With one call, unless something that was taken for a duplicate is none: that needs a second one."""
+        unknown = _zeros(deliveries.known)
+        new = unknown if self._recent.is_reliable else ()
+        order = _first(new, len(items))
+        asked = deliveries if isinstance(order, range) else deliveries.only(order)
+        first = await self._claim(prefix, asked, [items[at] for at in new])
+        codes = list(first.codes)
+        if asked is not deliveries:
+            for at, code in zip(order, first.codes, strict=True):
+                codes[at] = code
+        if unknown:
+            self._recent.learn([codes[at] for at in unknown])
+        clocks = [first.now_ms] * len(items)
+        if UNSEEN in codes:
+            unseen = [at for at, code in enumerate(codes) if code == UNSEEN]
+            left = [items[at] for at in unseen]
+            second = await self._claim(prefix, deliveries.only(unseen), left, first)
+            for at, code in zip(unseen, second.codes, strict=True):
+                clocks[at], codes[at] = second.now_ms, code
         return Answers(clocks, codes)
 
-    async def _decide_held(
-        self, prefix: str, deliveries: Deliveries, items: Sequence[Transaction]
-    ) -> Answers:
-        await self._under_way.ended(deliveries.hashes)
-        return await self._decide(prefix, deliveries, items)
-
-    async def _decide_free(
-        self, prefix: str, deliveries: Deliveries, items: Sequence[Transaction]
-    ) -> Answers:
-        with self._under_way.noted(deliveries.hashes):
-            return await self._ask(prefix, deliveries, items)
-
-    async def _ask(self, prefix: str, deliveries: Deliveries, items: Sequence[Transaction]) -> Answers:
-        checked = await self._maps.observe(prefix, deliveries)
-        clocks, codes = [checked.now_ms] * len(items), list(checked.codes)
-        unseen = [at for at, code in enumerate(codes) if code == UNSEEN]
-        if not unseen:
-            return Answers(clocks, codes)
-        block = encode_block([items[at] for at in unseen])
-        claimed = await self._maps.claim(prefix, deliveries.only(unseen), block, checked)
-        for at, code in zip(unseen, claimed.codes, strict=True):
-            clocks[at], codes[at] = claimed.now_ms, code
-        return Answers(clocks, codes)
+    async def _claim(
+        self, prefix: str, deliveries: Deliveries, new: Sequence[Transaction], checked: Ages | None = None
+    ) -> Ages:
+        """Ask the store about all of these; with the first ones go their transactions, the `new`."""
+        block = encode_block(new) if new else b""
+        return await self._maps.claim(prefix, deliveries, block, len(new), checked)
 
     def _count(self, sources: Sequence[str], answers: Answers) -> None:
         tally = Counter(zip(sources, answers.codes, strict=True))
         self._sources.note(tally, max(answers.clocks))
         self._metrics.count_answers(tally)
+
+
+def _zeros(flags: bytes) -> Sequence[int]:
+    """The places of those that are 0."""
+    if 1 not in flags:
+        return range(len(flags))
+    return [at for at, flag in enumerate(flags) if not flag] if 0 in flags else ()
+
+
+def _first(places: Sequence[int], count: int) -> Sequence[int]:
+    """All places below `count`, these first; a range if that changes nothing."""
+    if len(places) in (0, count):
+        return range(count)
+    rest = set(places)
+    return [*places, *(at for at in range(count) if at not in rest)]

@@ -1,4 +1,4 @@
-"""The three maps as the rest of Tidegate sees them: observe, claim, look up, measure, clean."""
+"""The three maps as the rest of Tidegate sees them: claim, look up, measure, clean."""
 
 import asyncio
 import struct
@@ -14,7 +14,7 @@ from app.store import partitions
 from app.store.current import Layout, LiveSettings
 from app.store.session import StoreSession
 
-UNSEEN = 0
+UNSEEN = 0xFFFFFFFE
 OTHER_SOURCES_INDEX = 255
 _LATER = struct.Struct(">HB")
 
@@ -26,14 +26,19 @@ class Deliveries(NamedTuple):
     sources: Sequence[str]
     later: Sequence[tuple[int, str]] = ()
     """What was delivered once more in the same flush: its place among the hashes, and the source."""
+    known: bytes = b""
+    """1 for each that is most likely a duplicate, 0 for what is most likely new."""
 
     def only(self, places: Sequence[int]) -> "Deliveries":
-        """Those at these places."""
-        if len(places) == len(self.hashes):
-            return self
+        """Those at these places, in this order."""
         new_place = {place: new for new, place in enumerate(places)}
         later = [(new_place[place], source) for place, source in self.later if place in new_place]
-        return Deliveries([self.hashes[at] for at in places], [self.sources[at] for at in places], later)
+        return Deliveries(
+            [self.hashes[at] for at in places],
+            [self.sources[at] for at in places],
+            later,
+            bytes([self.known[at] for at in places]),
+        )
 
     def packed(self) -> list[bytes]:
         """As the scripts take them, see sightings.lua."""
@@ -50,13 +55,13 @@ class Deliveries(NamedTuple):
 
 
 class Ages(NamedTuple):
-    """What a script says of hashes, one code each: UNSEEN or ACCEPTED, REFUSED, or one more than its age."""
+    """What the script says of hashes, one code each: ACCEPTED, UNSEEN, REFUSED, or one more than its age."""
 
     now_ms: int
     """By the server's clock, since the epoch."""
     codes: tuple[int, ...]
     added: int
-    """Signatures accepted up to then: a claim after a check looks only at those that came between."""
+    """Signatures accepted up to then: a second call looks only at those that came between."""
 
 
 class Found(NamedTuple):
@@ -121,19 +126,18 @@ class Maps:
         prefixes = self.layout.prefixes
         return prefixes[partitions.partition_of(digest, len(prefixes))]
 
-    async def observe(self, prefix: str, deliveries: Deliveries) -> Ages:
-        """Which of these are inside the window; notes who delivered those."""
-        return await self._ages("observe", prefix, deliveries)
-
     async def claim(
-        self, prefix: str, deliveries: Deliveries, block: bytes, checked: Ages | None = None
+        self, prefix: str, deliveries: Deliveries, block: bytes, in_block: int, checked: Ages | None = None
     ) -> Ages:
-        """Accept each signature once a window and store its block, in one atomic step.
+        """Accept each signature once a window and store its block, in one atomic step; note who delivered it.
 
-        `checked` is what `observe` said on the same partition, if it called all of these unseen.
+        The block is of the first `in_block` of them; the others are UNSEEN unless they are inside the window.
+        `checked` is what an earlier call said on the same partition, if it called all of these UNSEEN.
         """
         since = (checked.now_ms, checked.added) if checked else (0, -1)
-        return await self._ages("claim", prefix, deliveries, block, *since)
+        args: list[bytes | int] = [self.layout.rules, *deliveries.packed(), block, in_block, *since]
+        now_ms, packed, added = await self._session.run("claim", prefix, args)
+        return Ages(now_ms, struct.unpack(f">{len(deliveries.hashes)}I", packed), added)
 
     async def lookup(self, digest: bytes) -> Found | None:
         """Find a transaction by the hash of its signature."""
@@ -178,11 +182,6 @@ class Maps:
         ]
         before, removed, after, more = await self._session.run("cleanup", prefix, args)
         return Step(before, removed, after, bool(more))
-
-    async def _ages(self, script: str, prefix: str, deliveries: Deliveries, *more: bytes | int) -> Ages:
-        args = [self.layout.rules, *deliveries.packed(), *more]
-        now_ms, packed, added = await self._session.run(script, prefix, args)
-        return Ages(now_ms, struct.unpack(f">{len(deliveries.hashes)}I", packed), added)
 
 
 def _sightings(flat: list[Any], first_seen_ms: int) -> list[Sighting]:

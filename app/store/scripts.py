@@ -5,7 +5,6 @@ from importlib.resources import files
 from app.metrics import STORE_SCRIPTS
 
 _PARTS = {
-    "observe": ("sightings",),
     "claim": ("sightings",),
     "sizes": ("stored",),
     "settings": ("stored",),

@@ -65,9 +65,9 @@ async def fill(url: str, settings: Settings, transactions: int) -> int:
     while filled < transactions:
         count, _, block = blocks[number % len(blocks)]
         hashes = [os.urandom(HASH_BYTES) for _ in range(count)]
-        await maps.claim(prefix, Deliveries(hashes, [FEEDS[0]] * count), block)
+        await maps.claim(prefix, Deliveries(hashes, [FEEDS[0]] * count), block, count)
         for feed in FEEDS[1:]:
-            await maps.observe(prefix, Deliveries(hashes, [feed] * count))
+            await maps.claim(prefix, Deliveries(hashes, [feed] * count), b"", 0)
         filled, number = filled + count, number + 1
     await session.close()
     return filled

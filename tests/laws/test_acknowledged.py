@@ -9,7 +9,7 @@ from app.ingest.blocks import encode_block
 from app.ingest.coalescer import Coalescer, joined
 from app.ingest.lookup import Lookup
 from app.models import Verdict
-from app.store.maps import Deliveries
+from app.store.maps import UNSEEN, Deliveries
 from app.store.partitions import signature_hash
 from tests.conftest import MakeSettings
 from tests.support.deliver import Gate, connected_gate, transaction
@@ -90,12 +90,12 @@ async def test_of_two_gates_that_check_at_the_same_moment_one_claim_wins_and_its
     gates = [await connected_gate(settings_for(store, dedup_window_seconds=60)) for _ in range(2)]
     digest = signature_hash("raced")
     prefix = gates[0].maps.partition_of(digest)
-    seen = [await gate.maps.observe(prefix, Deliveries([digest], ["feed"])) for gate in gates]
-    assert [ages.codes for ages in seen] == [(0,), (0,)], "both think it is new"
+    seen = [await gate.maps.claim(prefix, Deliveries([digest], ["feed"]), b"", 0) for gate in gates]
+    assert [ages.codes for ages in seen] == [(UNSEEN,), (UNSEEN,)], "both think it is new"
     blocks = [encode_block([transaction("raced", payload=number)]) for number in range(2)]
     claims = await asyncio.gather(
         *(
-            gate.maps.claim(prefix, Deliveries([digest], ["feed"]), block)
+            gate.maps.claim(prefix, Deliveries([digest], ["feed"]), block, 1)
             for gate, block in zip(gates, blocks, strict=True)
         )
     )

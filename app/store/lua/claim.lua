@@ -1,44 +1,47 @@
--- Claims each signature once a window, and stores what it accepted, in one atomic step.
+-- Decides on the signatures of a flush: claims each once a window, and stores what it accepted, in one atomic step.
 --
--- The block holds a transaction for every item, in their order; of those not accepted here it is the
--- price of two gates claiming one signature at the same moment. The transactions are written before the
--- signatures: should the store fail between, a retry is accepted again instead of called a duplicate.
+-- The block holds a transaction for each of the first signatures, in their order: those the gate takes for new. Of
+-- the others it is only said whether they are inside the window; what is not is called UNSEEN, and claimed with a
+-- second call. A transaction that is in the block and not accepted is the price of two gates claiming one
+-- signature at the same moment. The transactions are written before the signatures: should the store fail between,
+-- a retry is accepted again instead of called a duplicate.
 --
--- ARGV: rules, packed hashes (all different), what sightings.lua says, block, and when a check called all of these
--- unseen: now_ms and the signatures added up to then; 0 and -1 without a check.
--- Returns {now_ms, packed codes, signatures added so far}: 0 accepted, REFUSED over the limit, else age + 1.
+-- ARGV: rules, packed hashes (all different), what sightings.lua says, block, how many are in it, and when an
+-- earlier call called all of these UNSEEN: now_ms and the signatures added up to then; 0 and -1 without one.
+-- Returns {now_ms, packed codes, signatures added so far}: 0 accepted, UNSEEN, REFUSED over the limit, else age + 1.
 
-local REFUSED = 4294967295
+local REFUSED, UNSEEN = 4294967295, 4294967294
 local INDEX_BYTES = 26
 
 local now = server_ms()
-local hashes = split_hashes(ARGV[2])
-local signatures, transactions = open_map('signatures'), open_map('transactions')
-local checked_ms, added_before = tonumber(ARGV[7]), tonumber(ARGV[8])
+local hashes, in_block = split_hashes(ARGV[2]), tonumber(ARGV[7])
+local signatures = open_map('signatures')
+local checked_ms, added_before = tonumber(ARGV[8]), tonumber(ARGV[9])
 local unchecked = signatures.added - added_before
 if added_before < 0 or unchecked < 0 then checked_ms, unchecked = 0, signatures.added end
 sweep_due(signatures, now)
-sweep_due(transactions, now)
 
-local ages, _, longest_window = ages_in_window(signatures, hashes, now, checked_ms, unchecked)
+local ages, accepted_from, found, longest_window = ages_in_window(signatures, hashes, now, checked_ms, unchecked)
 local room = signatures.rule.limit - signatures.entries
-local codes, accepted, seen, taken, n = {}, {}, {}, 0, 0
+local codes, accepted, taken = {}, {}, 0
 for i = 1, #hashes do
   local age = ages[i]
-  if age or taken < room then
-    n = n + 1
-    seen[n] = i
-    codes[i] = age and age + 1 or 0
-    if not age then
-      taken = taken + 1
-      ages[i], accepted[taken] = 0, i
-    end
+  if age then
+    codes[i] = age + 1
+  elseif i > in_block then
+    codes[i] = UNSEEN
+  elseif taken < room then
+    taken = taken + 1
+    codes[i], accepted[taken] = 0, i
+    accepted_from[i] = names[string.byte(ARGV[3], i) + 1]
   else
     codes[i] = REFUSED
   end
 end
 
 if taken > 0 then
+  local transactions = open_map('transactions')
+  sweep_due(transactions, now)
   local bytes = #ARGV[6] + taken * INDEX_BYTES
   make_room(transactions, taken, bytes, now)
   local bucket = open_bucket(transactions, now, taken, bytes)
@@ -48,18 +51,20 @@ if taken > 0 then
   redis.call('HSET', blocks, number, ARGV[6])
   local index, acceptances = {}, {}
   local signature_bucket = open_bucket(signatures, now, taken, 0)
-  local offset = id_text(now - signature_bucket.id)
+  local offset, signature_bytes = id_text(now - signature_bucket.id) .. ';', 16 * taken
   for n = 1, taken do
     local i = accepted[n]
+    local acceptance = offset .. accepted_from[i]
     index[2 * n - 1], index[2 * n] = hashes[i], struct.pack('>I4I2i4', number, i - 1, now - bucket.id)
-    acceptances[2 * n - 1], acceptances[2 * n] = hashes[i], offset
+    acceptances[2 * n - 1], acceptances[2 * n] = hashes[i], acceptance
+    signature_bytes = signature_bytes + #acceptance
   end
   local added = redis.call('HSET', key('transactions', id_text(bucket.id)), unpack(index))
   book(transactions, bucket, added, bytes)
   redis.call('HSET', key('signatures', id_text(signature_bucket.id)), unpack(acceptances))
-  book(signatures, signature_bucket, taken, taken * (16 + #offset))
+  book(signatures, signature_bucket, taken, signature_bytes)
   local hold_now = math.max(longest_window, signature_bucket.keep)
   redis.call('HSET', signatures.ledger, 'clock', id_text(now), 'hold', id_text(hold_now))
 end
-observe(hashes, seen, ages, now)
+if found + taken > 0 then note_sightings(hashes, codes, ages, accepted_from, taken, now) end
 return {now, pack_codes(codes), signatures.added}

@@ -3,9 +3,10 @@
 -- A partition is all that shares one hash tag, so one script call stays on one cluster slot. KEYS[1] is
 -- its prefix P; the other keys are named here, because the server's clock decides which bucket is open.
 --
---   P:<map>:buckets      LIST  one descriptor a live bucket, oldest first: {id, ends, entries, bytes, blocks, keep}
+--   P:<map>:buckets      LIST  one descriptor a live bucket, oldest first: {id, ends, entries, bytes, blocks, keep};
+--                              of observations, `blocks` are the entries that are not written (sightings.lua)
 --   P:<map>:ledger       HASH  entries, bytes, added, one total a removal reason, due, on_time, reported
---   P:signatures:<id>    HASH  16-byte hash of the signature -> milliseconds from <id> to its acceptance
+--   P:signatures:<id>    HASH  16-byte hash -> "milliseconds from <id> to its acceptance;source of that delivery"
 --   P:transactions:<id>  HASH  16-byte hash -> block number, position in it, milliseconds from <id>
 --   P:blocks:<id>        HASH  block number -> compressed transactions of one flush
 --   P:observations:<id>  HASH  16-byte hash -> ";source=milliseconds from <id>", one a source
@@ -129,9 +130,9 @@ local function is_due(map, bucket, retention, now)
 end
 
 -- Drops at most `most` buckets whose youngest entry is older than retention; returns the entries
--- removed, and whether some are left. The oldest is due first, unless signatures have an older, longer window.
+-- removed, and whether some are left. The oldest is due first, but of signatures: older ones may have a longer window.
 local function sweep(map, now, retention, reason, most)
-  local is_ordered = map.name ~= 'signatures' or hold <= rules.window
+  local is_ordered = map.name ~= 'signatures'
   local removed, dropped = 0, 0
   for _, raw in ipairs(redis.call('LRANGE', map.buckets, 0, is_ordered and most or -1)) do
     local bucket = decode_bucket(map, raw)
@@ -222,11 +223,11 @@ local function buckets_in_window(signatures, now)
   return buckets, longest
 end
 
--- What `offsets` found none of: the fields, their places, and how many.
-local function without(offsets, fields, places, count)
+-- What is not in `found`: the fields, their places, and how many.
+local function without(found, fields, places, count)
   local left, left_places, n = {}, {}, 0
   for i = 1, count do
-    if not offsets[i] then
+    if not found[i] then
       n = n + 1
       left[n], left_places[n] = fields[i], places and places[i] or i
     end
@@ -234,38 +235,40 @@ local function without(offsets, fields, places, count)
   return left, left_places, n
 end
 
--- Age in milliseconds, by position in `hashes`, of each signature that is inside its window; how many there are; and
--- the longest window of any signature. Of the buckets only those are looked at that hold the latest `most`
+-- Age in milliseconds, by position in `hashes`, of each signature that is inside its window; likewise the source whose
+-- delivery was accepted; how many there are; and the longest window of any signature. Of the buckets only those are looked at that hold the latest `most`
 -- acceptances, or took some at `since` or later: after a failover alone neither says enough.
 local function ages_in_window(signatures, hashes, now, since, most)
-  local ages, found, fields, places, left = {}, 0, hashes, nil, #hashes
+  local ages, sources, found, fields, places, left = {}, {}, 0, hashes, nil, #hashes
   local buckets, longest = buckets_in_window(signatures, now)
   for _, bucket in ipairs(buckets) do
     if left == 0 or (most <= 0 and bucket.ends <= since) then break end
     most = most - bucket.entries
-    local offsets = redis.call('HMGET', key('signatures', id_text(bucket.id)), unpack(fields, 1, left))
-    local age_of, hits, keep = {}, 0, bucket.keep
+    local acceptances = redis.call('HMGET', key('signatures', id_text(bucket.id)), unpack(fields, 1, left))
+    local age_of, source_of, hits, keep = {}, {}, 0, bucket.keep
     for i = 1, left do
-      local offset = offsets[i]
-      if offset then
-        local age = age_of[offset]
+      local acceptance = acceptances[i]
+      if acceptance then
+        local age = age_of[acceptance]
         if not age then
+          local offset, source = string.match(acceptance, '^(%-?%d+);?(.*)$')
           age = math.max(now - bucket.id - offset, 0)
-          age_of[offset] = age
+          age_of[acceptance], source_of[acceptance] = age, source
         end
         hits = hits + 1
         if age < keep then
-          ages[places and places[i] or i] = age
+          local place = places and places[i] or i
+          ages[place], sources[place] = age, source_of[acceptance]
           found = found + 1
         end
       end
     end
-    if hits > 0 then fields, places, left = without(offsets, fields, places, left) end
+    if hits > 0 then fields, places, left = without(acceptances, fields, places, left) end
   end
-  return ages, found, longest
+  return ages, sources, found, longest
 end
 
--- One answer an item, packed: 0 stands for "not seen", otherwise one more than the age in milliseconds.
+-- One answer an item, packed.
 local function pack_codes(codes)
   local text_of, texts = {}, {}
   for i = 1, #codes do
