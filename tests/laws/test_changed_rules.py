@@ -40,7 +40,7 @@ async def _window_ms(gates: tuple[Gate, ...], signature: str, accepted_ms: int) 
     while True:
         for gate in gates:
             ages = await gate.maps.claim(
-                gate.maps.partition_of(digest), Deliveries([digest], ["feed"]), b"block"
+                gate.maps.partition_of(digest), Deliveries([digest], ["feed"]), b"block", 1
             )
             if ages.codes[0] == ACCEPTED:
                 return ages.now_ms - accepted_ms
@@ -80,6 +80,23 @@ async def test_a_signature_keeps_the_window_it_was_accepted_under_when_the_windo
     assert _is_window(await _window_ms(gates, "before", before_ms), SHORT)
     assert _is_window(await _window_ms(gates, "after", after_ms), LONG)
     await _close(*gates)
+
+
+async def test_a_short_window_between_long_ones_ends_with_its_entries_counted_as_expired(
+    valkey: StoreServer, settings_for: MakeSettings
+) -> None:
+    gate, other = await _gates(settings_for, valkey, dedup_window_seconds=30)
+    await _accept(gate, "long")
+    await _change(gate, dedup_window_seconds=SHORT)
+    [short_ms] = await _accept(gate, "short")
+    await _change(gate, dedup_window_seconds=30)
+    with valkey.nodes()[0] as node:
+        name = f"tidegate:{{0}}:signatures:{short_ms}"
+        assert wait_until(lambda: not node.exists(name), 5), "it is past its window"
+    sizes = await gate.maps.sizes()
+    assert_balanced(sizes, count_entries(valkey))
+    assert sizes[MapName.SIGNATURES].removed[Reason.EXPIRED] == 1
+    await _close(gate, other)
 
 
 async def test_of_two_gates_started_with_different_windows_neither_shortens_that_of_the_other(
