@@ -87,5 +87,9 @@ def control_app(parts: WorkerParts) -> ASGIApp:
         return Response()
 
     return Starlette(
-        routes=[Route("/report", report), Route("/give-back/{how}", give_back, methods=["POST"])]
+        routes=[
+            Route(LIVEZ, _get_livez),
+            Route("/report", report),
+            Route("/give-back/{how}", give_back, methods=["POST"]),
+        ]
     )

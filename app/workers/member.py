@@ -15,6 +15,7 @@ from app.children import die_with_parent
 from app.metrics import Metrics
 from app.sources import Sources
 from app.workers.assignment import Assignment
+from app.workers.beat import PATIENCE_SECONDS
 from app.workers.report import Growth, Report
 
 log = structlog.get_logger()
@@ -41,6 +42,8 @@ class Member:
         self._growth = Growth(metrics, sources)
         self._is_up = False
         self.started_at = 0.0
+        self.start_time_seconds = 0.0
+        """When its process was started, seconds since the epoch."""
         self.answers = False
         """Whether it answered when it was last asked."""
         self.report: Report | None = None
@@ -60,7 +63,7 @@ class Member:
         """Start a process; it is not up yet."""
         self._assignment.socket.unlink(missing_ok=True)
         self._growth = Growth(self._metrics, self._sources)
-        self.started_at = time.monotonic()
+        self.started_at, self.start_time_seconds = time.monotonic(), time.time()
         self._process = await asyncio.create_subprocess_exec(
             *COMMAND,
             stdin=asyncio.subprocess.PIPE,
@@ -123,6 +126,25 @@ class Member:
         if answer is not None:
             self.report = _read_report(answer)
             self._growth.add(self.report)
+
+    async def lives(self) -> bool:
+        """Whether it answers anything within a few seconds; one that is not up is not asked."""
+        client = self._client
+        if not self._is_up or client is None:
+            return True
+        with suppress(TimeoutError, httpx.HTTPError, RuntimeError, OSError):
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await client.get("/livez")
+                return True
+        return False
+
+    def kill(self) -> None:
+        """End the process at once, also one that is stopped."""
+        process = self._process
+        if process is not None and process.returncode is None:
+            log.error("worker does not answer, killing it", worker=self.name, pid=process.pid)
+            with suppress(ProcessLookupError):
+                process.kill()
 
     async def give_back(self, how: str) -> None:
         """`gc`, `trim` or `shrink`: make it return memory to the system."""
