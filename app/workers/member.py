@@ -26,6 +26,8 @@ STOP_SECONDS = 6.0
 POLL_SECONDS = 0.02
 ANSWER_SECONDS = 1.0
 GIVE_BACK_SECONDS = 5.0
+# Allocations are traced for a minute at most.
+EXAMINE_SECONDS = 120.0
 
 _read_report = msgspec.msgpack.Decoder(Report).decode
 
@@ -154,6 +156,16 @@ class Member:
                 answer = await self._answered(client.post(f"/give-back/{how}") if client else None)
         if answer is None:
             log.warning("worker did not answer", worker=self.name, asked=how)
+
+    async def examine(self, case: bytes) -> bytes | None:
+        """Make it examine itself; what it found, None when it found nothing or did not answer."""
+        client, answer = self._client, None
+        if client is not None:
+            call = client.post("/examine", content=case, timeout=EXAMINE_SECONDS)
+            answer = await self._answered(call)
+        if answer is None:
+            log.warning("worker did not answer", worker=self.name, asked="examine")
+        return answer
 
     async def stop(self) -> None:
         """Let it finish what it has taken in, by force if that takes too long."""

@@ -123,6 +123,12 @@ class Workers(Collector):
             if member.name == worker and member.pid is not None:
                 await member.give_back(how)
 
+    async def examine(self, worker: str, case: bytes) -> bytes | None:
+        """Have a worker examine what grew in it, for up to two minutes; None when it cannot say."""
+        up = (member for member in self._members if member.name == worker and member.pid is not None)
+        member = next(up, None)
+        return await member.examine(case) if member is not None else None
+
     async def stop(self) -> None:
         """Stop all, each after it has finished what it had taken in."""
         self._stopping.set()
