@@ -11,6 +11,7 @@ import pytest
 from tests.support.gate import STOP_SECONDS, start_command
 from tests.support.processes import wait_until
 from tests.workers.gates import (
+    NAMES,
     SECONDS,
     all_end,
     client_at,
@@ -33,7 +34,7 @@ SERVE_WITH_WORKERS_THAT_FAIL = (
 
 def test_a_killed_worker_is_replaced_and_counted_and_no_counter_falls() -> None:
     with two_workers() as gate:
-        for name in ("worker-1", "worker-2"):
+        for name in NAMES:
             with client_at(gate, name) as client:
                 client.post("/transactions", json=[item(f"{name}-{n}") for n in range(5)])
         before = figures(gate)
@@ -45,6 +46,8 @@ def test_a_killed_worker_is_replaced_and_counted_and_no_counter_falls() -> None:
         assert after["tidegate_transactions_total", (("outcome", "accepted"),)] == 10
         fallen = [key for key, value in before.items() if key[0].endswith("_total") and after[key] < value]
         assert fallen == []
+        began = [("tidegate_worker_start_time_seconds", (("process", name),)) for name in NAMES]
+        assert [after[key] > before[key] for key in began] == [False, True]
         with client_at(gate, "worker-2") as client:
             assert client.post("/transactions", json=item("afterwards")).json()["status"] == "accepted"
             assert client.post("/transactions", json=item("worker-2-1")).json()["status"] == "duplicate"
