@@ -33,7 +33,7 @@ SERVE_WITH_WORKERS_THAT_FAIL = (
 
 
 def test_a_killed_worker_is_replaced_and_counted_and_no_counter_falls() -> None:
-    with two_workers() as gate:
+    with two_workers(dedup_window_seconds=60) as gate:
         for name in NAMES:
             with client_at(gate, name) as client:
                 client.post("/transactions", json=[item(f"{name}-{n}") for n in range(5)])
