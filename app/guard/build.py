@@ -3,9 +3,13 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from app.cgroup import Cgroup, find_cgroup
 from app.cleanup import Cleanup
 from app.guard.actions import Actions
+from app.guard.diagnosis.document import Diagnosis
+from app.guard.diagnosis.examination import Case
 from app.guard.diagnosis.examiner import Examiner
 from app.guard.diagnosis.examiner import Readers as ExaminerReaders
 from app.guard.diagnosis.figures import GateReader
@@ -40,10 +44,18 @@ class Surroundings:
 
 
 def build_examiner(around: Surroundings) -> Examiner:
-    """An examiner of this process and its store."""
+    """An examiner of this process and its store, and of workers with their help."""
     gate = GateReader(lambda: _bytes_of("gate", around), around.in_flight, lambda: len(around.connections))
     store = StoreReader(around.session, around.sizes, lambda: _bytes_of("store", around))
-    return Examiner(around.settings, ExaminerReaders(gate, store.read, Clock().wall_ms))
+    readers = ExaminerReaders(gate, store.read, Clock().wall_ms, lambda case: _examined_worker(case, around))
+    return Examiner(around.settings, readers)
+
+
+async def _examined_worker(case: Case, around: Surroundings) -> Diagnosis | None:
+    if around.workers is None:
+        return None
+    answer = await around.workers.examine(case.process, msgspec.json.encode(case))
+    return Diagnosis.model_validate_json(answer) if answer else None
 
 
 def build_guard(around: Surroundings, examiner: Examiner) -> Guard:

@@ -93,7 +93,7 @@ class GateReport(Shape):
 
 
 class EventView(Shape):
-    """Something that stands out: restart, store_restart, emergency, leak or pressure."""
+    """Something that stands out: restart, store_restart, worker_restart, emergency, leak or pressure."""
 
     at_ms: int
     gate: str

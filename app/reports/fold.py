@@ -39,7 +39,7 @@ class Track:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that stands out; `kind` is restart, store_restart, emergency, leak or pressure."""
+    """Something that stands out; `kind` is (store_ or worker_)restart, emergency, leak or pressure."""
 
     at_ms: int
     gate: str
@@ -145,7 +145,8 @@ class Fold:
         if track is None or track.pid != process.pid:
             began = 0.0 if track is None else sample.uptime_seconds
             if track is not None and is_inside:
-                self._note(sample, gate, "store_restart", f"the {process.name} process was started again")
+                kind = "store_restart" if process.name == "store" else "worker_restart"
+                self._note(sample, gate, kind, f"the {process.name} process was started again")
             track = run.tracks[process.name] = Track(gate.name, process.name, process.pid, began)
             self.tracks.append(track)
         if is_inside:

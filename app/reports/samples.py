@@ -9,6 +9,8 @@ from app.models import MapName, Reason
 # The store's scripts count in doubles, exact up to 2**53.
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Name = Annotated[str, msgspec.Meta(max_length=64)]
+# Control plane, store, and as many workers as the settings allow.
+MOST_PROCESSES = 2 + 64
 
 
 class ProcessSample(msgspec.Struct, frozen=True, array_like=True):
@@ -54,12 +56,12 @@ class Sample(msgspec.Struct, frozen=True, array_like=True):
     taken_ms: int
     started_ms: int
     uptime_seconds: Annotated[float, msgspec.Meta(ge=0, le=10**9)]
-    processes: Annotated[list[ProcessSample], msgspec.Meta(max_length=8)]
+    processes: Annotated[list[ProcessSample], msgspec.Meta(max_length=MOST_PROCESSES)]
     store_used_bytes: Count | None
     maps: tuple[MapSample, MapSample, MapSample] | None
     normal_runs: Count
     emergency_runs: Count
-    leak_detections: Annotated[dict[Name, Count], msgspec.Meta(max_length=8)]
+    leak_detections: Annotated[dict[Name, Count], msgspec.Meta(max_length=MOST_PROCESSES)]
     level: Name
     leak_state: Name
 
@@ -79,7 +81,7 @@ _decoder = msgspec.msgpack.Decoder(Sample)
 
 
 def encoded(sample: Sample) -> bytes:
-    """A sample as it is stored, about 200 bytes."""
+    """A sample as it is stored, about 200 bytes and 20 a worker."""
     return _encoder.encode(sample)
 
 

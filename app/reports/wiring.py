@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from app.guard.guard import Guard
 from app.guard.view import state_of
 from app.memory import Processes
-from app.metrics import PROCESSES, Metrics
+from app.metrics import Metrics
 from app.models import Mode
 from app.reports.recorder import Figures, GuardFigures
 from app.sizes import Sizes
@@ -42,7 +42,10 @@ def figures_of(parts: Parts) -> Figures:
 
 
 def _detections(metrics: Metrics) -> Mapping[str, int]:
-    return {process: _total(metrics.leak_detections_total, process=process) for process in PROCESSES}
+    counter = metrics.leak_detections_total
+    series = (sample.labels for metric in counter.collect() for sample in metric.samples)
+    processes = dict.fromkeys(labels["process"] for labels in series)
+    return {process: _total(counter, process=process) for process in processes}
 
 
 def _total(counter: Counts, **labels: str) -> int:

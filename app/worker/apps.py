@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api import transactions
 from app.api.front import UNMATCHED, Front
+from app.guard.diagnosis.examination import Case
 from app.memory import trim_heap
 from app.worker.forward import Forward
 from app.worker.parts import WorkerParts
@@ -71,7 +72,7 @@ async def _get_livez(_: Request) -> Response:
 
 
 def control_app(parts: WorkerParts) -> ASGIApp:
-    """The application of the control plane: how this worker is, and what it shall give back."""
+    """The application of the control plane: how this worker is, what it shall give back, what grew in it."""
     encode = msgspec.msgpack.Encoder().encode
     ways: dict[str, Callable[[], object]] = {
         "gc": gc.collect,
@@ -86,6 +87,15 @@ def control_app(parts: WorkerParts) -> ASGIApp:
         ways[request.path_params["how"]]()
         return Response()
 
+    async def examine(request: Request) -> Response:
+        found = await parts.checkup.examine(msgspec.json.decode(await request.body(), type=Case))
+        return Response(found.model_dump_json() if found else b"", media_type="application/json")
+
     return Starlette(
-        routes=[Route("/report", report), Route("/give-back/{how}", give_back, methods=["POST"])]
+        routes=[
+            Route(LIVEZ, _get_livez),
+            Route("/report", report),
+            Route("/give-back/{how}", give_back, methods=["POST"]),
+            Route("/examine", examine, methods=["POST"]),
+        ]
     )

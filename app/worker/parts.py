@@ -16,6 +16,7 @@ from app.shares import share_of
 from app.store.current import LiveSettings
 from app.store.session import StoreSession
 from app.tasks import Tasks
+from app.worker.checkup import Checkup
 from app.workers.assignment import Assignment
 from app.workers.pressure import PressurePage, pressure_file
 from app.workers.report import Report
@@ -43,6 +44,7 @@ class WorkerParts:
         )
         self._keeper = SettingsKeeper(self.live, self.plane.maps, self.metrics, self.plane.apply)
         self._tasks = Tasks(self.metrics)
+        self.checkup = Checkup(self.live, lambda: self.plane.in_flight_bytes, lambda: len(self.connections))
         self._read_heap = heap_reader()
         self.requests: Callable[[], int] = lambda: 0
         self.share = share_of(settings)
@@ -53,10 +55,12 @@ class WorkerParts:
         await self._tick()
         self._tasks.every(TICK_SECONDS, "tick", self._tick)
         self._tasks.every(TOKEN_RELOAD_SECONDS, "token-reload", self.plane.access.reload)
+        self._tasks.every(lambda: self.live.settings.memory_sample_seconds, "checkup", self.checkup.follow)
         self._tasks.measure_lag()
 
     async def stop(self) -> None:
         """Finish what was taken in."""
+        self.checkup.break_off()
         await self.plane.coalescer.close()
         await self._tasks.stop()
         await self.session.close()

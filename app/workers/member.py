@@ -15,6 +15,7 @@ from app.children import die_with_parent
 from app.metrics import Metrics
 from app.sources import Sources
 from app.workers.assignment import Assignment
+from app.workers.beat import PATIENCE_SECONDS
 from app.workers.report import Growth, Report
 
 log = structlog.get_logger()
@@ -25,6 +26,8 @@ STOP_SECONDS = 6.0
 POLL_SECONDS = 0.02
 ANSWER_SECONDS = 1.0
 GIVE_BACK_SECONDS = 5.0
+# Allocations are traced for a minute at most.
+EXAMINE_SECONDS = 120.0
 
 _read_report = msgspec.msgpack.Decoder(Report).decode
 
@@ -41,6 +44,8 @@ class Member:
         self._growth = Growth(metrics, sources)
         self._is_up = False
         self.started_at = 0.0
+        self.start_time_seconds = 0.0
+        """When its process was started, seconds since the epoch."""
         self.answers = False
         """Whether it answered when it was last asked."""
         self.report: Report | None = None
@@ -60,7 +65,7 @@ class Member:
         """Start a process; it is not up yet."""
         self._assignment.socket.unlink(missing_ok=True)
         self._growth = Growth(self._metrics, self._sources)
-        self.started_at = time.monotonic()
+        self.started_at, self.start_time_seconds = time.monotonic(), time.time()
         self._process = await asyncio.create_subprocess_exec(
             *COMMAND,
             stdin=asyncio.subprocess.PIPE,
@@ -124,6 +129,25 @@ class Member:
             self.report = _read_report(answer)
             self._growth.add(self.report)
 
+    async def lives(self) -> bool:
+        """Whether it answers anything within a few seconds; one that is not up is not asked."""
+        client = self._client
+        if not self._is_up or client is None:
+            return True
+        with suppress(TimeoutError, httpx.HTTPError, RuntimeError, OSError):
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await client.get("/livez")
+                return True
+        return False
+
+    def kill(self) -> None:
+        """End the process at once, also one that is stopped."""
+        process = self._process
+        if process is not None and process.returncode is None:
+            log.error("worker does not answer, killing it", worker=self.name, pid=process.pid)
+            with suppress(ProcessLookupError):
+                process.kill()
+
     async def give_back(self, how: str) -> None:
         """`gc`, `trim` or `shrink`: make it return memory to the system."""
         client, answer = self._client, None
@@ -132,6 +156,16 @@ class Member:
                 answer = await self._answered(client.post(f"/give-back/{how}") if client else None)
         if answer is None:
             log.warning("worker did not answer", worker=self.name, asked=how)
+
+    async def examine(self, case: bytes) -> bytes | None:
+        """Make it examine itself; what it found, None when it found nothing or did not answer."""
+        client, answer = self._client, None
+        if client is not None:
+            call = client.post("/examine", content=case, timeout=EXAMINE_SECONDS)
+            answer = await self._answered(call)
+        if answer is None:
+            log.warning("worker did not answer", worker=self.name, asked="examine")
+        return answer
 
     async def stop(self) -> None:
         """Let it finish what it has taken in, by force if that takes too long."""

@@ -16,6 +16,7 @@ from app.metrics import NAMESPACE, Metrics
 from app.settings import Settings
 from app.sources import Sources
 from app.workers.assignment import Assignment, control_socket
+from app.workers.beat import BEAT_SECONDS, hangs
 from app.workers.member import Member
 from app.workers.pressure import PressurePage, pressure_file
 
@@ -104,7 +105,8 @@ class Workers(Collector):
         if failures:
             await self.stop()
             raise WorkerFailed(failures[0])
-        self._supervisors = [asyncio.create_task(self._keep(member)) for member in self._members]
+        supervisors = ((self._keep(member), self._watch(member)) for member in self._members)
+        self._supervisors = [asyncio.create_task(work) for pair in supervisors for work in pair]
 
     async def ask(self) -> None:
         """Ask all for their figures, for a tenth of a second; who is late is counted the next time."""
@@ -120,6 +122,12 @@ class Workers(Collector):
         for member in self._members:
             if member.name == worker and member.pid is not None:
                 await member.give_back(how)
+
+    async def examine(self, worker: str, case: bytes) -> bytes | None:
+        """Have a worker examine what grew in it, for up to two minutes; None when it cannot say."""
+        up = (member for member in self._members if member.name == worker and member.pid is not None)
+        member = next(up, None)
+        return await member.examine(case) if member is not None else None
 
     async def stop(self) -> None:
         """Stop all, each after it has finished what it had taken in."""
@@ -138,10 +146,18 @@ class Workers(Collector):
         restarts = CounterMetricFamily(
             f"{NAMESPACE}_worker_restarts", "Workers started again because they had ended"
         )
+        started = GaugeMetricFamily(
+            f"{NAMESPACE}_worker_start_time_seconds",
+            "When a worker that runs was started, seconds since the epoch",
+            labels=["process"],
+        )
         wanted.add_metric([], self._settings.workers)
         up.add_metric([], len(self.pids()))
         restarts.add_metric([], self.restarts)
-        return wanted, up, restarts
+        for member in self._members:
+            if member.pid is not None:
+                started.add_metric([member.name], member.start_time_seconds)
+        return wanted, up, restarts, started
 
     async def _begin(self, member: Member) -> None:
         await member.begin()
@@ -168,6 +184,11 @@ class Workers(Collector):
             pause = min(LONGEST_PAUSE_SECONDS, max(FIRST_PAUSE_SECONDS, 2 * pause))
             self.restarts += 1
             await self._again(member)
+
+    async def _watch(self, member: Member) -> None:
+        """End a worker whenever it hangs, so that it is started again, until all are stopped."""
+        while await hangs(member.lives, lambda: self._stops_within(BEAT_SECONDS)):
+            member.kill()
 
     async def _again(self, member: Member) -> None:
         try:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from grafana.panels import About, Builder, Query, figure, lines, states, words
-from grafana.promql import gauge, largest, quantile, rate, smallest, total
+from grafana.promql import gauge, increase, largest, quantile, rate, smallest, total
 from grafana.rows.health import firing
 from grafana.style import Alarm
 
@@ -18,8 +18,9 @@ ACTIONS = {
 
 
 def panels() -> Iterator[Builder]:
-    """Busy, working, restarted, asked; then the alerts."""
+    """Busy, working, restarted, its workers, asked; then the alerts."""
     yield from _work()
+    yield from _workers()
     yield from _asked()
     yield states(
         About("Alerts", "Each alert of Tidegate while it fires; red: it is critical.", "none"),
@@ -70,6 +71,27 @@ def _work() -> Iterator[Builder]:
         height=8,
         graph=False,
         low=0,
+    )
+
+
+def _workers() -> Iterator[Builder]:
+    yield lines(
+        About(
+            "Workers missing",
+            "Of each gate with several workers, those that should be up and are not.",
+            alarms=(Alarm("TidegateWorkersDown"),),
+        ),
+        Query(f"{gauge('workers')} - {gauge('workers_up')}"),
+        width=12,
+    )
+    yield lines(
+        About(
+            "Workers started again, 15 m",
+            "By each gate: workers that had ended, or been ended because they did not answer.",
+            alarms=(Alarm("TidegateWorkersRestarting", 3),),
+        ),
+        Query(f"round({increase('worker_restarts_total', within='15m')})"),
+        width=12,
     )
 
 

@@ -10,6 +10,7 @@ from tests.deploy.mutants import UNSPOILT, survivors
 # Spoilt in these ways an alert is the same as before.
 SAME = {
     "TidegateRestarting": {"times 1.25"},  # more than 2 or more than 2.5 of what is counted in whole numbers
+    "TidegateWorkersRestarting": {"times 1.25"},  # the same, of more than 3
     "TidegateWatchdog": {"always"},  # which is what it does
 }
 

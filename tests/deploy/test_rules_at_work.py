@@ -15,9 +15,9 @@ PATIENCE_SECONDS = 60.0
 INTERVAL = "1s"
 
 
-def config(folder: Path, gate_url: str) -> Path:
-    """The shipped rules, evaluated quickly, and one gate."""
-    targets = [{"targets": [gate_url.removeprefix("http://")]}]
+def config(folder: Path, *gate_urls: str) -> Path:
+    """The shipped rules, evaluated quickly, and the gates."""
+    targets = [{"targets": [url.removeprefix("http://") for url in gate_urls]}]
     document = {
         "global": {"scrape_interval": INTERVAL, "scrape_timeout": INTERVAL, "evaluation_interval": INTERVAL},
         "rule_files": [str(file) for file in RULE_FILES],
@@ -34,11 +34,11 @@ def evaluated(server: Prometheus) -> set[str]:
     return {rule["name"] for group in groups for rule in group["rules"] if rule["health"] == "ok"}
 
 
-def test_every_rule_works_against_a_real_gate_and_links_to_a_page_prometheus_serves(tmp_path: Path) -> None:
+def test_every_rule_works_against_real_gates_and_links_to_a_page_prometheus_serves(tmp_path: Path) -> None:
     port = free_port()
-    with gate_process(memory_limit_bytes=2**30) as gate:
+    with gate_process(memory_limit_bytes=2**30) as gate, gate_process(workers=2) as of_workers:
         options = (f"--web.user-assets={RUNBOOKS}", f"--web.external-url=http://127.0.0.1:{port}")
-        with prometheus(config(tmp_path, gate.url), *options, port=port) as server:
+        with prometheus(config(tmp_path, gate.url, of_workers.url), *options, port=port) as server:
             assert wait_until(lambda: evaluated(server) == {rule.name for rule in rules()}, PATIENCE_SECONDS)
             assert wait_until(lambda: bool(server.alerts("TidegateWatchdog")), PATIENCE_SECONDS)
             assert wait_until(lambda: server.unhealthy() == [], PATIENCE_SECONDS), server.unhealthy()
@@ -50,8 +50,9 @@ def test_every_rule_works_against_a_real_gate_and_links_to_a_page_prometheus_ser
             assert wait_until(
                 lambda: server.value("job_map:tidegate_map_entries:max") is not None, PATIENCE_SECONDS
             )
+            assert wait_until(lambda: server.value("tidegate_workers_up") == 2, PATIENCE_SECONDS)
             for page in PAGES:
                 for query in "".join(blocks(page, "promql")).splitlines():
                     server.query(query)
             firing = server.query('ALERTS{alertname!="TidegateWatchdog"}')
-            assert firing == [], "a gate that has just started and has nothing to do is well"
+            assert firing == [], "gates that have just started and have nothing to do are well"

@@ -12,6 +12,7 @@ from app.guard.diagnosis import tracing
 from app.guard.diagnosis.document import Cause, Diagnosis, PartName
 from app.guard.diagnosis.examiner import Examiner, Readers
 from app.guard.diagnosis.figures import GateReader, StoreReading
+from app.guard.diagnosis.own import OwnProcess
 from app.settings import Settings
 
 MIB = 1024 * 1024
@@ -35,7 +36,8 @@ class Surgery:
         self.is_store_gone = False
         self.store_reads = 0
         gate = GateReader(lambda: self.resident, lambda: 0, lambda: self.connections)
-        readers = Readers(gate, self._read_store, lambda: 1_700_000_000_000)
+        self.worker = OwnProcess(gate)
+        readers = Readers(gate, self._read_store, lambda: 1_700_000_000_000, self.worker.examine)
         self.examiner = Examiner(lambda: self.settings, readers)
 
     async def follow(self, seconds: float, *, is_warm: bool = True) -> None:
@@ -97,6 +99,29 @@ async def test_growth_is_that_of_the_window_before_anything_was_done_about_it(su
     assert [part.count for part in found.parts if part.part is PartName.CONNECTIONS] == [3000]
     assert found.released_bytes == {"gc": 0, "trim": 5, "shrink": 24 * MIB}
     assert found.summary.endswith("gave back 24.0 MiB.")
+
+
+async def test_a_worker_examines_itself_and_leaves_out_what_the_guard_has_done_since(
+    surgery: Surgery,
+) -> None:
+    await surgery.follow(100)
+    for second in range(900, 1200):
+        surgery.resident += MIB // 4
+        surgery.connections += 30
+        await surgery.worker.follow(float(second), 10.0, is_warm=True)
+    surgery.resident = 60 * MIB
+    surgery.examine("worker-1", shrink=25 * MIB)
+    [found] = await surgery.report()
+    assert (found.process, found.cause) == ("worker-1", Cause.CONNECTIONS)
+    assert (found.growth_bytes, found.window_seconds) == (25 * MIB, 100)
+    assert found.summary.startswith("Worker-1 grew 25.0 MiB in 100 s, with +3,000 open connections")
+
+
+async def test_a_worker_that_cannot_say_what_grew_leaves_no_diagnosis(surgery: Surgery) -> None:
+    await surgery.follow(100)
+    surgery.examine("worker-1")
+    await until_idle()
+    assert surgery.examiner.diagnoses == []
 
 
 async def test_one_process_is_examined_once_at_a_time(surgery: Surgery) -> None:

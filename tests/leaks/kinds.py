@@ -5,16 +5,24 @@ import itertools
 import random
 from abc import ABC, abstractmethod
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import psutil
 import zstandard
 from prometheus_client import Counter
 
-from app.runtime import Runtime
+from app.metrics import Metrics
+from app.tasks import Tasks as Rounds
 
 # Too large for CPython's own allocator: such bytes lie in the same heap as the memory of C libraries.
 PAYLOAD_BYTES = 5500
+ROUND_SECONDS = 0.1
+
+
+class Host(Protocol):
+    """What leaks: a runtime, or the parts of a worker."""
+
+    metrics: Metrics
 
 
 class Leak(ABC):
@@ -22,8 +30,8 @@ class Leak(ABC):
 
     each_bytes: ClassVar[int]
 
-    def __init__(self, runtime: Runtime) -> None:
-        self.runtime = runtime
+    def __init__(self, host: Host) -> None:
+        self.host = host
         self.numbers = itertools.count()
         self.kept: list[object] = []
 
@@ -96,9 +104,9 @@ class Labels(Leak):
 
     each_bytes = 900
 
-    def __init__(self, runtime: Runtime) -> None:
-        super().__init__(runtime)
-        registry = runtime.metrics.registry
+    def __init__(self, host: Host) -> None:
+        super().__init__(host)
+        registry = self.host.metrics.registry
         self.metric = Counter("planted", "A series a signature", ["signature"], registry=registry)
 
     async def add(self) -> None:
@@ -117,3 +125,22 @@ LEAKS: dict[str, type[Leak]] = {
     "tasks": Tasks,
     "labels": Labels,
 }
+
+
+class Planted:
+    """A leak at a rate, in the rounds of whoever leaks."""
+
+    def __init__(self, leak: Leak, bytes_per_second: float) -> None:
+        self._leak = leak
+        self._each_round = bytes_per_second * ROUND_SECONDS / leak.each_bytes
+        self._due = 0.0
+
+    def start(self, rounds: Rounds) -> None:
+        """Leak from now on."""
+        rounds.every(ROUND_SECONDS, "planted-leak", self._leak_some)
+
+    async def _leak_some(self) -> None:
+        self._due += self._each_round
+        while self._due >= 1:
+            self._due -= 1
+            await self._leak.add()

@@ -7,9 +7,7 @@ import sys
 import app.server
 from app.runtime import Runtime
 from app.settings import Settings
-from tests.leaks.kinds import LEAKS, Leak
-
-ROUND_SECONDS = 0.1
+from tests.leaks.kinds import LEAKS, Planted
 
 
 class LeakingRuntime(Runtime):
@@ -17,20 +15,12 @@ class LeakingRuntime(Runtime):
 
     def __init__(self, settings: Settings, kind: str, bytes_per_second: float) -> None:
         super().__init__(settings)
-        self._leak: Leak = LEAKS[kind](self)
-        self._each_round = bytes_per_second * ROUND_SECONDS / self._leak.each_bytes
-        self._due = 0.0
+        self._planted = Planted(LEAKS[kind](self), bytes_per_second)
 
     async def start(self) -> None:
         """Start it, and the leak."""
         await super().start()
-        self._tasks.every(ROUND_SECONDS, "planted-leak", self._leak_some)
-
-    async def _leak_some(self) -> None:
-        self._due += self._each_round
-        while self._due >= 1:
-            self._due -= 1
-            await self._leak.add()
+        self._planted.start(self._tasks)
 
 
 def main() -> int:

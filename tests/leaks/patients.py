@@ -81,10 +81,10 @@ class Patient:
         return redis.Redis.from_url(urls[0])
 
 
-def leaking(folder: Path, kind: str) -> Patient:
+def leaking(folder: Path, kind: str, module: str = "leaky_gate") -> Patient:
     """A gate that leaks one MiB a second."""
-    command = (sys.executable, "-m", "tests.leaks.leaky_gate", kind, str(BYTES_PER_SECOND))
-    return Patient(folder / kind, command)
+    command = (sys.executable, "-m", f"tests.leaks.{module}", kind, str(BYTES_PER_SECOND))
+    return Patient(folder / f"{kind}-{module}", command)
 
 
 @contextmanager

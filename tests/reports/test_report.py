@@ -170,6 +170,35 @@ async def test_a_store_process_that_was_started_again_warms_up_again(on_valkey: 
     assert _target(document, "rss_growth").status is Outcome.PASS
 
 
+async def test_a_worker_that_was_started_again_is_an_event_and_its_growth_is_judged_by_run(
+    on_valkey: Bench,
+) -> None:
+    machine = Machine()
+    machine.rss["worker-1"] = (102, 40 * MB)
+    recorder = on_valkey.recorder(machine)
+    await on_valkey.minutes(100, recorder)
+    machine.rss["worker-1"] = (202, 70 * MB)
+    await on_valkey.minutes(100, recorder)
+    document = await on_valkey.reports.recent(24)
+    assert [(event.kind, event.text) for event in document.events] == [
+        ("worker_restart", "the worker-1 process was started again")
+    ]
+    worker = next(process for process in document.processes if process.process == "worker-1")
+    assert [run.pid for run in worker.runs] == [102, 202]
+    assert _target(document, "rss_growth").status is Outcome.PASS
+
+
+async def test_a_gate_with_as_many_workers_as_there_may_be_is_reported(on_valkey: Bench) -> None:
+    workers = {f"worker-{number}": (200 + number, 40 * MB) for number in range(1, 65)}
+    machine = Machine(rss={"gate": (100, 60 * MB), **workers, "store": (101, 20 * MB)})
+    machine.guard = GuardFigures("normal", "leak", dict.fromkeys(machine.rss, 1))
+    await on_valkey.minutes(2, on_valkey.recorder(machine))
+    document = await on_valkey.reports.recent(1)
+    assert (document.unusable_samples, document.gates[0].samples) == (0, 2)
+    assert {process.process for process in document.processes} == set(machine.rss)
+    assert document.gates[0].leak_detections == dict.fromkeys(machine.rss, 1)
+
+
 @pytest.mark.parametrize("jump", [-2 * HOUR, 2 * HOUR])
 async def test_a_clock_that_is_set_does_not_bend_the_slope(on_valkey: Bench, jump: float) -> None:
     machine = Machine()

@@ -6,10 +6,12 @@ import tempfile
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.support.gate import STOP_SECONDS, start_command
 from tests.support.processes import wait_until
 from tests.workers.gates import (
+    NAMES,
     SECONDS,
     all_end,
     client_at,
@@ -22,6 +24,7 @@ from tests.workers.gates import (
     two_workers,
 )
 
+HUNG = "worker does not answer, killing it"
 FAILING = "import sys; sys.exit(7)"
 SERVE_WITH_WORKERS_THAT_FAIL = (
     f"import sys, app.workers.member as m; m.COMMAND = (sys.executable, '-c', {FAILING!r}); "
@@ -30,8 +33,8 @@ SERVE_WITH_WORKERS_THAT_FAIL = (
 
 
 def test_a_killed_worker_is_replaced_and_counted_and_no_counter_falls() -> None:
-    with two_workers() as gate:
-        for name in ("worker-1", "worker-2"):
+    with two_workers(dedup_window_seconds=60) as gate:
+        for name in NAMES:
             with client_at(gate, name) as client:
                 client.post("/transactions", json=[item(f"{name}-{n}") for n in range(5)])
         before = figures(gate)
@@ -43,6 +46,8 @@ def test_a_killed_worker_is_replaced_and_counted_and_no_counter_falls() -> None:
         assert after["tidegate_transactions_total", (("outcome", "accepted"),)] == 10
         fallen = [key for key, value in before.items() if key[0].endswith("_total") and after[key] < value]
         assert fallen == []
+        began = [("tidegate_worker_start_time_seconds", (("process", name),)) for name in NAMES]
+        assert [after[key] > before[key] for key in began] == [False, True]
         with client_at(gate, "worker-2") as client:
             assert client.post("/transactions", json=item("afterwards")).json()["status"] == "accepted"
             assert client.post("/transactions", json=item("worker-2-1")).json()["status"] == "duplicate"
@@ -106,17 +111,23 @@ def test_a_control_plane_that_does_not_answer_is_said_so_while_ingest_goes_on() 
         assert client.get("/stats").status_code == 200
 
 
-def test_a_frozen_worker_does_not_hold_a_scrape_and_makes_the_gate_unready() -> None:
-    with two_workers() as gate, client_at(gate, "worker-1") as client:
+@pytest.mark.slow
+def test_a_worker_that_hangs_makes_the_gate_unready_holds_no_scrape_and_is_replaced_and_counted() -> None:
+    with two_workers(dedup_window_seconds=60) as gate, client_at(gate, "worker-1") as client:
         frozen = psutil.Process(pids(gate)["worker-2"])
         frozen.suspend()
-        try:
-            assert wait_until(lambda: client.get("/readyz").status_code == 503, SECONDS)
-            assert client.get("/readyz").json()["reasons"] == ["worker-2 does not answer"]
-            assert client.get("/metrics").status_code == 200
-        finally:
-            frozen.resume()
-        assert wait_until(lambda: client.get("/readyz").status_code == 200, SECONDS)
+        reasons = ["worker-2 does not answer"]
+        assert wait_until(lambda: client.get("/readyz").json().get("reasons") == reasons, SECONDS)
+        assert client.post("/transactions", json=item("meanwhile")).json()["status"] == "accepted"
+        assert wait_until(lambda: figure(gate, "worker_restarts_total") == 1, SECONDS)
+        assert wait_until(lambda: figure(gate, "workers_up") == 2, SECONDS)
+        assert client.get("/readyz").status_code == 200
+        assert not frozen.is_running()
+        assert pids(gate)["worker-2"] != frozen.pid
+        said = (event for event in gate.events() if event.get("event") == HUNG)
+        assert [(event["worker"], event["pid"]) for event in said] == [("worker-2", frozen.pid)]
+        with client_at(gate, "worker-2") as other:
+            assert other.post("/transactions", json=item("meanwhile")).json()["status"] == "duplicate"
 
 
 def test_workers_that_cannot_start_are_reported_and_nothing_is_left() -> None:

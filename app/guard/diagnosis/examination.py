@@ -33,10 +33,14 @@ class Baseline:
 
 @dataclass(frozen=True)
 class Case:
-    """What was found, when (milliseconds since the epoch), and what the guard's actions gave back."""
+    """What was found, when (milliseconds since the epoch), and what the guard's actions gave back.
+
+    `until_seconds` is before these actions, on the clock of the finding.
+    """
 
     process: str
     finding: Finding
+    until_seconds: float
     detected_ms: int
     released: dict[str, int]
 

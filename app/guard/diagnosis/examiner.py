@@ -11,10 +11,10 @@ import structlog
 from app.errors import StoreError
 from app.guard.detector import Finding
 from app.guard.diagnosis.archive import write
-from app.guard.diagnosis.census import take_census
 from app.guard.diagnosis.document import Diagnosis
-from app.guard.diagnosis.examination import Baseline, Case, examine_gate, examine_store
+from app.guard.diagnosis.examination import Baseline, Case, examine_store
 from app.guard.diagnosis.figures import GateFigures, GateReader, Notes, StoreReading
+from app.guard.diagnosis.own import OwnProcess
 from app.settings import Settings
 
 log = structlog.get_logger()
@@ -23,13 +23,21 @@ log = structlog.get_logger()
 NOTES_A_WINDOW = 10
 
 
+async def nobody(case: Case) -> Diagnosis | None:
+    """Of a gate without workers."""
+
+
 @dataclass(frozen=True)
 class Readers:
-    """What the examiner reads; the store's figures are None while there are none."""
+    """What the examiner reads; the store's figures are None while there are none.
+
+    `worker` has the worker of the case examine itself, and is None when it does not.
+    """
 
     gate: GateReader
     store: Callable[[float], Awaitable[StoreReading | None]]
     wall_ms: Callable[[], int]
+    worker: Callable[[Case], Awaitable[Diagnosis | None]] = nobody
 
 
 class Examiner:
@@ -38,17 +46,21 @@ class Examiner:
     def __init__(self, settings: Callable[[], Settings], readers: Readers) -> None:
         self._settings = settings
         self._readers = readers
-        self._gate = Notes[GateFigures]()
+        self._gate = OwnProcess(readers.gate)
         self._store = Notes[StoreReading]()
-        self._latest: GateFigures | None = None
+        self._followed_at = 0.0
         self._under_way: dict[str, asyncio.Task[None]] = {}
-        self.baseline: Baseline | None = None
         self._diagnoses: deque[Diagnosis] = deque(maxlen=settings().diagnoses_kept)
 
     @property
     def latest(self) -> GateFigures | None:
         """The gate's figures of the last sample."""
-        return self._latest
+        return self._gate.latest
+
+    @property
+    def baseline(self) -> Baseline | None:
+        """The gate's objects, counted once."""
+        return self._gate.baseline
 
     @property
     def diagnoses(self) -> list[Diagnosis]:
@@ -58,28 +70,21 @@ class Examiner:
     async def follow(self, at_seconds: float, *, is_warm: bool) -> None:
         """Note the figures of this moment; once the gate is warm, count its objects."""
         spacing_seconds = self._settings().leak_window_seconds / NOTES_A_WINDOW
-        self._latest = self._readers.gate.read(at_seconds)
-        if self._gate.is_due(at_seconds, spacing_seconds):
-            self._gate.append(self._latest)
+        self._followed_at = at_seconds
         if self._store.is_due(at_seconds, spacing_seconds):
             with suppress(StoreError):
                 reading = await self._readers.store(at_seconds)
                 if reading is not None:
                     self._store.append(reading)
-        if is_warm and self.baseline is None:
-            self.baseline = Baseline(at_seconds, await take_census())
+        await self._gate.follow(at_seconds, spacing_seconds, is_warm=is_warm)
 
     def examine(self, process: str, finding: Finding, released: Mapping[str, int]) -> None:
         """Begin an examination, unless one of that process is under way; growth is that before any action."""
-        if process not in ("gate", "store"):
-            log.warning(
-                "a worker is not examined from outside", process=process, growth_bytes=finding.growth_bytes
-            )
-            return
         running = self._under_way.get(process)
         if running is None or running.done():
-            case = Case(process, finding, self._readers.wall_ms(), dict(released))
-            work = self._examine_gate(case) if process == "gate" else self._examine_store(case)
+            case = Case(process, finding, self._followed_at, self._readers.wall_ms(), dict(released))
+            ways = {"gate": self._gate.examine, "store": self._examine_store}
+            work = ways.get(process, self._readers.worker)(case)
             self._under_way[process] = asyncio.create_task(self._report(case, work), name="examination")
 
     async def close(self) -> None:
@@ -87,12 +92,6 @@ class Examiner:
         for task in self._under_way.values():
             task.cancel()
         await asyncio.gather(*self._under_way.values(), return_exceptions=True)
-
-    async def _examine_gate(self, case: Case) -> Diagnosis | None:
-        before, after = self._gate.at(case.finding.since_seconds), self._latest
-        if before is None or after is None:
-            return None
-        return await examine_gate(case, before, after, self.baseline, self._readers.gate.heap)
 
     async def _examine_store(self, case: Case) -> Diagnosis | None:
         before = self._store.at(case.finding.since_seconds)

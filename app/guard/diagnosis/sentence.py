@@ -48,7 +48,8 @@ def sentence(
     cause = judgement.cause
     part = _PARTS.get(cause, PartName.UNEXPLAINED)
     what = _WORDS[cause].format(size=_mib(judgement.bytes_of(part)), count=judgement.count_of(part))
-    text = f"The {process} grew {_mib(judgement.growth_bytes)} in {_duration(seconds)}, {what}"
+    who = f"The {process}" if process in ("gate", "store") else process.capitalize()
+    text = f"{who} grew {_mib(judgement.growth_bytes)} in {_duration(seconds)}, {what}"
     if types and cause in _LOOK_AT_TYPES:
         text += f"; most of all {types[0].count:+,} `{types[0].type}`"
     if places and cause in _LOOK_AT_PLACES:

@@ -1,0 +1,24 @@
+"""A worker that examines itself."""
+
+import asyncio
+import time
+
+from app.guard.detector import Finding, Tier
+from app.guard.diagnosis.examination import Case
+from app.settings import Settings
+from app.store.current import LiveSettings
+from app.worker.checkup import Checkup
+
+
+async def test_a_worker_that_stops_breaks_off_its_examination() -> None:
+    checkup = Checkup(LiveSettings(Settings()), lambda: 0, lambda: 0)
+    await checkup.follow()
+    now = time.monotonic()
+    case = Case("worker-1", Finding(Tier.RULE, 1, 300.0, 1.0, now - 300), now, 0, {})
+    examined = asyncio.create_task(checkup.examine(case))
+    # It counts objects, then traces for a minute.
+    async with asyncio.timeout(20):
+        for _ in range(3):
+            await asyncio.sleep(0)
+        checkup.break_off()
+        assert await examined is None
