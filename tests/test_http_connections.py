@@ -3,7 +3,8 @@
 import asyncio
 
 from app.http.connections import ClientConnections
-from tests.test_http_protocol import GET, PATIENT, post, served
+from tests.support.http_service import served
+from tests.test_http_protocol import GET, PATIENT, post
 
 
 async def test_without_a_server_there_is_nothing_to_drop() -> None:

@@ -18,7 +18,7 @@ from app.models import Answers, Transaction
 log = structlog.get_logger()
 
 FLUSH_MAX_BYTES = 1024 * 1024
-CONCURRENT_FLUSHES = 4
+CONCURRENT_FLUSHES = 2
 
 Flush = Callable[[Sequence[Transaction]], Awaitable[Answers]]
 Settle = Callable[[Answers | Exception], None]

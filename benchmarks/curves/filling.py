@@ -55,7 +55,7 @@ async def fill(url: str, transactions: int) -> list[str]:
             count = min(FLUSH_MAX_ITEMS, transactions - at)
             known.append(signature := f"known-{at}")
             stored = block if count == len(records) else encode_block(records[:count])
-            await maps.claim(prefix, _deliveries(count, signature), stored)
+            await maps.claim(prefix, _deliveries(count, signature), stored, count)
 
     await asyncio.gather(*(work() for _ in range(FLUSHES_AT_ONCE)))
     await session.close()

@@ -1,0 +1,132 @@
+"""A server with the protocol under test, and a client that sends bytes as they are."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import msgspec
+import uvicorn
+
+from app.http.fast_path import Reply, Send, WholeRequest
+from app.http.protocol import bounded_protocol
+from app.http.refusals import Limits
+
+SHORT, LONG = 0.1, 5.0  # seconds: deadlines that are to pass, and those that are not
+
+
+class Client:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+        self.drop = writer.transport.abort
+
+    async def send(self, *pieces: bytes, pause: float = 0) -> None:
+        for piece in pieces:
+            self._writer.write(piece)
+            await self._writer.drain()
+            await asyncio.sleep(pause)
+
+    async def answer(self) -> tuple[int, dict[str, str], bytes]:
+        head = await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), LONG)
+        status, *lines = head.decode().split("\r\n")[:-2]
+        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+        body = await self._reader.readexactly(int(headers.get("content-length", 0)))
+        return int(status.split()[1]), headers, body
+
+    async def sizes(self, count: int) -> list[int]:
+        return [int((await self.answer())[2]) for _ in range(count)]
+
+    async def refusal(self, retry_after: str | None = None) -> tuple[int, str]:
+        """Status and slug of the next answer, after which the server closes."""
+        status, headers, body = await self.answer()
+        assert await self.rest() == b""
+        assert (headers["connection"], headers.get("retry-after")) == ("close", retry_after)
+        assert headers["content-type"] == "application/problem+json"
+        document = msgspec.json.decode(body)
+        assert (document.keys(), document["status"]) == ({"type", "title", "status", "detail"}, status)
+        return status, document["type"].removeprefix("urn:tidegate:problem:")
+
+    async def rest(self) -> bytes:
+        return await asyncio.wait_for(self._reader.read(), LONG)
+
+
+class Service:
+    """A server whose application answers with the size of the body; the path says when."""
+
+    is_fast = False
+
+    def __init__(self, limits: Limits, keep_alive: float) -> None:
+        self.fast = FastSizes() if self.is_fast else None
+        http = bounded_protocol(limits, self.fast)
+        http.linger_seconds = SHORT / 5
+        config = uvicorn.Config(self, port=0, lifespan="off", log_config=None, http=http)
+        config.load()
+        config.timeout_keep_alive = cast("int", keep_alive)
+        self.server = uvicorn.Server(config)
+        self.server.lifespan = config.lifespan_class(config)
+        self.clients: list[Client] = []
+        self.go = asyncio.Event()
+        self.calls = self.disconnects = 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.calls += 1
+        path, size, more = scope["path"], 0, scope["path"] != "/early"
+        if path == "/slow":
+            await self.go.wait()
+        if path == "/streaming":
+            await self._answer(send, 1, missing=1)
+        while more:
+            message = await receive()
+            self.disconnects += message["type"] == "http.disconnect"
+            size, more = size + len(message.get("body", b"")), message.get("more_body", False)
+        if path == "/listening":
+            self.listener = asyncio.ensure_future(receive())
+            await self.go.wait()
+        await self._answer(send, size)
+
+    async def _answer(self, send: Any, size: int, missing: int = 0) -> None:
+        body = b"%d" % size
+        headers = [(b"content-length", b"%d" % (len(body) + missing))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body, "more_body": bool(missing)})
+
+    async def client(self) -> Client:
+        port = self.server.servers[0].sockets[0].getsockname()[1]
+        self.clients.append(Client(*await asyncio.open_connection("127.0.0.1", port)))
+        return self.clients[-1]
+
+    async def holds(self, connections: int) -> None:
+        async with asyncio.timeout(LONG):
+            while len(self.server.server_state.connections) > connections or self.server.server_state.tasks:
+                await asyncio.sleep(0.005)
+
+
+class FastSizes:
+    """The same for what comes in one read; odd sizes it leaves to the application."""
+
+    path = b"/"
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def take(self, request: WholeRequest, send: Send) -> bool:
+        size = len(request.body)
+        if size % 2:
+            return False
+        self.calls += 1
+        asyncio.get_running_loop().call_soon(send, Reply(200, [], b"%d" % size))
+        return True
+
+
+@asynccontextmanager
+async def served(limits: Limits, keep_alive: float = LONG) -> AsyncIterator[tuple[Service, Client]]:
+    service = Service(limits, keep_alive)
+    await service.server.startup()
+    await service.server.on_tick(0)
+    try:
+        yield service, await service.client()
+    finally:
+        for client in service.clients:
+            client.drop()
+        service.server.servers[0].close()
+        await service.holds(0)
