@@ -20,7 +20,8 @@ log = structlog.get_logger()
 FLUSH_MAX_BYTES = 1024 * 1024
 CONCURRENT_FLUSHES = 2
 
-Flush = Callable[[Sequence[Transaction]], Awaitable[Answers]]
+# Transactions, and of how many each request consists.
+Flush = Callable[[Sequence[Transaction], Sequence[int]], Awaitable[Answers]]
 Settle = Callable[[Answers | Exception], None]
 
 
@@ -153,7 +154,7 @@ class Coalescer:
     async def _run(self, batch: list[_Pending]) -> None:
         items = batch[0].items if len(batch) == 1 else [item for part in batch for item in part.items]
         try:
-            answers = await self._flush(items)
+            answers = await self._flush(items, [len(part.items) for part in batch])
         except Exception as error:  # noqa: BLE001  every waiter must hear of it, whatever it is
             for pending in batch:
                 _settle(pending, error)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from app.ingest.blocks import encode_block
 from app.ingest.doubles import Doubles
+from app.ingest.order import moved_back, new_first, runs_of, these_first, zeros
 from app.ingest.recent import Recent
 from app.metrics import Metrics
 from app.models import REFUSED, Answers, Transaction
@@ -22,14 +23,25 @@ class Pipeline:
         self._sources = sources
         self._recent = Recent()
 
-    async def flush(self, items: Sequence[Transaction]) -> Answers:
-        """Answer each transaction; `accepted` only once it is stored.
+    async def flush(self, items: Sequence[Transaction], sizes: Sequence[int] = ()) -> Answers:
+        """Answer each transaction, `accepted` only once it is stored; `sizes` are those of their requests.
 
         Raises:
             StoreError: some of them may have been stored; sent again, those are duplicates.
         """
         self._metrics.ingest_flush_size.observe(len(items))
-        hashes, known = self._recent.hashes([item.signature for item in items])
+        runs = runs_of(sizes or (len(items),))
+        looked_up = [self._recent.hashes([item.signature for item in items[run]]) for run in runs]
+        order = new_first([known for _, known in looked_up])
+        hashes = [one for at in order for one in looked_up[at][0]]
+        known = b"".join([looked_up[at][1] for at in order])
+        if len(runs) == 1:
+            return await self._answer(items, hashes, known)
+        places = [runs[at] for at in order]
+        moved = [item for place in places for item in items[place]]
+        return moved_back(await self._answer(moved, hashes, known), places)
+
+    async def _answer(self, items: Sequence[Transaction], hashes: Sequence[bytes], known: bytes) -> Answers:
         sources = [item.source or "" for item in items]
         deliveries = Deliveries(hashes, sources, known=known)
         prefixes = self._maps.layout.prefixes
@@ -74,9 +86,9 @@ class Pipeline:
 
     async def _decide(self, prefix: str, deliveries: Deliveries, items: Sequence[Transaction]) -> Answers:
         """With one call, unless something that was taken for a duplicate is none: that needs a second one."""
-        unknown = _zeros(deliveries.known)
+        unknown = zeros(deliveries.known)
         new = unknown if self._recent.is_reliable else ()
-        order = _first(new, len(items))
+        order = these_first(new, len(items))
         asked = deliveries if isinstance(order, range) else deliveries.only(order)
         first = await self._claim(prefix, asked, [items[at] for at in new])
         codes = list(first.codes)
@@ -84,7 +96,8 @@ class Pipeline:
             for at, code in zip(order, first.codes, strict=True):
                 codes[at] = code
         if unknown:
-            self._recent.learn([codes[at] for at in unknown])
+            is_first = isinstance(unknown, range)
+            self._recent.learn(codes[: len(unknown)] if is_first else [codes[at] for at in unknown])
         clocks = [first.now_ms] * len(items)
         if UNSEEN in codes:
             unseen = [at for at, code in enumerate(codes) if code == UNSEEN]
@@ -105,18 +118,3 @@ class Pipeline:
         tally = Counter(zip(sources, answers.codes, strict=True))
         self._sources.note(tally, max(answers.clocks))
         self._metrics.count_answers(tally)
-
-
-def _zeros(flags: bytes) -> Sequence[int]:
-    """The places of those that are 0."""
-    if 1 not in flags:
-        return range(len(flags))
-    return [at for at, flag in enumerate(flags) if not flag] if 0 in flags else ()
-
-
-def _first(places: Sequence[int], count: int) -> Sequence[int]:
-    """All places below `count`, these first; a range if that changes nothing."""
-    if len(places) in (0, count):
-        return range(count)
-    rest = set(places)
-    return [*places, *(at for at in range(count) if at not in rest)]

@@ -208,7 +208,7 @@ async def test_when_signatures_are_at_their_limit_it_is_503(
 
 
 async def test_a_bug_is_500_and_in_the_log(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def broken(_: object) -> None:
+    async def broken(*_: object) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(runtime.plane.coalescer, "_flush", broken)
