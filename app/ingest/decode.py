@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate, islice
 
 import msgspec
 
@@ -22,6 +22,8 @@ _STRUCTURE = b'"[]{}'
 _ESCAPE = re.compile(rb"\\.")
 _NOT_STRUCTURE = bytes(set(range(256)) - set(_STRUCTURE))
 _AS_BRACKETS = bytes.maketrans(b"{}", b"[]")
+_STEP = {ord("["): 1, ord("]"): -1}.__getitem__
+_INNER_LEVELS = 8
 _MAX_COMMAS = 200_000
 _MIN_BYTES_A_COMMA = 24
 _item_decoder = msgspec.json.Decoder(Transaction)
@@ -155,18 +157,22 @@ def _check_payload(payload: bytes, limits: ItemLimits) -> None:
 
 
 def depth(payload: bytes) -> int:
-    """Nesting of valid JSON, without building it: only its brackets stay, and go level by level."""
+    """Nesting of valid JSON, without building it: only its brackets stay.
+
+    The innermost go level by level, which is all there is of usual payloads. What is deeper is counted
+    bracket by bracket, so that the cost grows with the bytes and not with the levels.
+    """
     if b"\\" in payload:
         payload = _ESCAPE.sub(b"", payload)
     structure = payload.translate(_AS_BRACKETS, _NOT_STRUCTURE)
     levels = structure.replace(b'""', b"")
     if b'"' in levels:  # there are brackets in strings
         levels = b"".join(structure.split(b'"')[::2])
-    count = 0
-    while levels:
+    inner = 0
+    while levels and inner < _INNER_LEVELS:
         levels = levels.replace(b"[]", b"")
-        count += 1
-    return count
+        inner += 1
+    return inner + max(accumulate(map(_STEP, levels)), default=0)
 
 
 def _check_keys(raw: bytes, payload: bytes) -> None:

@@ -192,8 +192,9 @@ def naive_depth(value: object) -> int:
 
 
 @settings(PROFILE, max_examples=300)
-@given(PAYLOADS)
-def test_depth_is_that_of_the_parsed_payload(payload: bytes) -> None:
+@given(PAYLOADS, st.integers(0, 40), st.integers(0, 40))
+def test_depth_is_that_of_the_parsed_payload(payload: bytes, around: int, beside: int) -> None:
+    payload = b"[" * around + b"[%b,%b]" % (payload, b"[" * beside + b"]" * beside or b"0") + b"]" * around
     assert depth(payload) == naive_depth(json.loads(payload))
 
 
