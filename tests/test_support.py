@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -41,15 +40,10 @@ def cluster() -> Iterator[StoreServer]:
 
 @pytest.mark.parametrize("starter", STARTERS)
 @pytest.mark.parametrize("options", [{}, {"unix": True}, {"password": "p@ss/w:rd"}])
-def test_each_server_starts_quickly_and_keeps_what_it_is_given(
-    starter: Starter, options: dict[str, Any]
-) -> None:
-    begun = time.monotonic()
-    with starter(**options) as server:
-        assert time.monotonic() - begun < 0.5
-        with server.client() as client:
-            client.set("greeting", "hello", ex=60)
-            assert client.get("greeting") == b"hello"
+def test_each_server_starts_and_keeps_what_it_is_given(starter: Starter, options: dict[str, Any]) -> None:
+    with starter(**options) as server, server.client() as client:
+        client.set("greeting", "hello", ex=60)
+        assert client.get("greeting") == b"hello"
 
 
 def test_the_two_starters_run_two_different_programs() -> None:
@@ -131,9 +125,7 @@ def test_stopping_leaves_no_process_and_no_folder_even_when_paused() -> None:
     [process] = server.processes
     assert server.folder.exists()
     server.pause()
-    begun = time.monotonic()
     server.stop()
-    assert time.monotonic() - begun < 2
     assert not psutil.pid_exists(process.pid)
     assert not server.folder.exists()
     server.stop()

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -28,15 +27,10 @@ class Attempt:
     kind: str
     items: list[Item]
     reply: Reply | None = None
-    seconds: float = 0.0
 
     async def post(self, connection: Connection) -> Reply:
         """Send it; the answer is kept."""
-        started = time.monotonic()
-        try:
-            self.reply = await connection.post(self._body(), media=self._media())
-        finally:
-            self.seconds = time.monotonic() - started
+        self.reply = await connection.post(self._body(), media=self._media())
         return self.reply
 
     @property

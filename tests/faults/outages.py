@@ -16,7 +16,7 @@ from tests.support.servers import StoreServer
 
 BUSY_MILLISECONDS = 50
 BUSY_PATIENCE_SECONDS = 5.0
-SLOW_SCRIPT_MILLISECONDS = 1800
+SLOW_SCRIPT_MILLISECONDS = 3000
 FULL_BYTES = 4 << 20
 
 _ENDLESS = "while true do end"

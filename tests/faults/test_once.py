@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -16,7 +15,6 @@ from tests.support.servers import StoreServer
 
 POSTS = 10_000
 CONNECTIONS_A_GATE = 100
-MOST_SECONDS = 15.0
 WINDOW_SECONDS = 60
 
 
@@ -49,15 +47,12 @@ async def test_of_10000_concurrent_posts_of_one_signature_at_two_gates_one_is_ac
         connected(gates[0].url, CONNECTIONS_A_GATE) as left,
         connected(gates[1].url, CONNECTIONS_A_GATE) as right,
     ):
-        started = time.monotonic()
         times = POSTS // (2 * CONNECTIONS_A_GATE)
         replies = await asyncio.gather(*(_repeat(connection, document, times) for connection in left + right))
-        seconds = time.monotonic() - started
     answers = list(chain.from_iterable(replies))
     assert Counter(reply.status for reply in answers) == {200: POSTS}
     assert Counter(reply.json()["status"] for reply in answers) == {"accepted": 1, "duplicate": POSTS - 1}
     assert len({reply.json()["first_seen_ms"] for reply in answers}) == 1
-    assert seconds < MOST_SECONDS
 
 
 def _overlapping_batches(seed: int, count: int, size: int) -> list[list[str]]:
