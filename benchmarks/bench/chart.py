@@ -17,14 +17,16 @@ from benchmarks.bench.result import Result
 MET, MISSED, INK = "#1a7f5a", "#c0392b", "#333333"
 TICKS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 LABEL_CHARACTERS = 70
+# As far as the picture goes.
+BEST = 100.0
 
 
 def margins(result: Result) -> list[float]:
-    """Each measurement as a multiple of what is wanted, above 1 where it is better."""
+    """Each measurement as a multiple of what is wanted, above 1 where it is better, `BEST` at the most."""
     bound = result.bound or 0.0
     if result.wanted == "at least":
-        return [value / bound for value in result.measured]
-    return [bound / value for value in result.measured]
+        return [min(BEST, value / bound) for value in result.measured]
+    return [bound / max(value, bound / BEST) for value in result.measured]
 
 
 def draw(results: Sequence[Result], file: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.bench.chart import margins
+from benchmarks.bench.chart import BEST, draw, margins
 from benchmarks.bench.report import Report, quantity, results_of, table
 from benchmarks.bench.result import Result
 from benchmarks.bench.table import BEGIN, END, PAGES, RESULTS, rewritten, section
@@ -50,6 +50,13 @@ def test_figures_have_three_digits(value: float, text: str) -> None:
 def test_a_bar_is_longer_the_better_the_row() -> None:
     assert margins(ROWS[0]) == [1.2, 0.9, 1.1]
     assert margins(ROWS[1]) == [0.8]
+
+
+def test_a_row_of_which_there_should_be_little_and_is_nothing_has_a_bar(tmp_path: Path) -> None:
+    none_at_all = Result("store commands a scrape", "—", "at most", 0.05, "commands", [0.0, 0.01], {})
+    assert margins(none_at_all) == [BEST, 5]
+    draw([*ROWS, none_at_all], tmp_path / "rows.png")
+    assert (tmp_path / "rows.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_rewriting_a_page_changes_what_is_between_its_marks_only() -> None:
