@@ -18,7 +18,6 @@ from app.ingest.decode import ItemLimits, depth
 from app.ingest.split import SPACE
 from app.models import SIGNATURE_MAX_CHARS, SOURCE_PATTERN, Slot, Transaction
 
-_VISIBLE = bytes(range(0x21, 0x7F))
 _SOURCE = re.compile(SOURCE_PATTERN)
 _ITEM_BYTES = len('{"signature":""}')
 _SOURCE_BYTES, _SLOT_BYTES, _PAYLOAD_BYTES = (len(f',"{name}":') for name in ("source", "slot", "payload"))
@@ -51,17 +50,19 @@ def decode_canonical(body: bytes, limits: ItemLimits, max_items: int) -> Sequenc
     lengths = [len(item.payload) for item in items]
     sources = Counter([item.source for item in items])
     slots = [item.slot for item in items]
+    signatures = [item.signature for item in items]
     is_canonical = (
         0 < len(items) <= max_items
         and max(lengths) <= limits.max_payload_bytes
-        and _are_signatures([item.signature for item in items])
+        and _are_signatures(signatures)
         and all(source is None or source is UNSET or _SOURCE.match(source) for source in sources)
-        and _least_bytes(items, sources, slots, lengths) == len(body.strip(SPACE))
+        and _least_bytes(signatures, sources, slots, lengths) == len(body.strip(SPACE))
         and (_is_flat(body, max(lengths), limits) or _are_nested_within(items, limits))
     )
     if not is_canonical:
         return None
-    _fill(items, limits.default_source)
+    if not (all(sources) and all(lengths) and UNSET not in slots):
+        _fill(items, limits.default_source)
     return items
 
 
@@ -87,22 +88,26 @@ def _are_nested_within(items: Sequence[_Item], limits: ItemLimits) -> bool:
 
 
 def _are_signatures(texts: Sequence[str]) -> bool:
-    """Whether each is 1 to 128 visible ASCII characters."""
-    joined = "".join(texts).encode(errors="surrogatepass")
-    return all(texts) and max(map(len, texts)) <= SIGNATURE_MAX_CHARS and not joined.translate(None, _VISIBLE)
+    """Whether each is 1 to 128 visible ASCII characters.
+
+    Control characters are not looked for: JSON has them escaped, which takes more than the least bytes.
+    """
+    joined = "".join(texts)
+    is_visible = joined.isascii() and " " not in joined and "\x7f" not in joined
+    return is_visible and all(texts) and max(map(len, texts)) <= SIGNATURE_MAX_CHARS
 
 
 def _least_bytes(
-    items: Sequence[_Item], sources: Mapping[Any, int], slots: Sequence[object], payloads: Sequence[int]
+    signatures: Sequence[str], sources: Mapping[Any, int], slots: Sequence[object], payloads: Sequence[int]
 ) -> int:
     """How many bytes an array takes at least that says just this; payloads by their lengths."""
-    count, no_slot, no_payload = len(items), slots.count(UNSET), payloads.count(0)
+    count, no_slot, no_payload = len(signatures), slots.count(UNSET), payloads.count(0)
     return (
         len("[]")
         + count * len(",")
         - len(",")
         + count * _ITEM_BYTES
-        + sum([len(item.signature) for item in items])
+        + sum(map(len, signatures))
         + sum(_source_bytes(source) * times for source, times in sources.items())
         + (count - no_slot) * _SLOT_BYTES
         + _slot_digits(slots)

@@ -15,7 +15,7 @@ LIMITS = ItemLimits(max_payload_bytes=400, max_payload_depth=3, default_source="
 MOST = 5
 FIELDS = {
     "signature": st.sampled_from(
-        ["s", "5BNb", "~!", 'a"b', "a\\b", "", "a b", "é", "\x7f", "x" * 128, "x" * 129]
+        ["s", "5BNb", "~!", 'a"b', "a\\b", "a\nb", "\x00", "", "a b", "é", "\x7f", "x" * 128, "x" * 129]
     ),
     "source": st.sampled_from(["helius-a", "a", "", "a b", "é", "x" * 64, "x" * 65, None]),
     "slot": st.sampled_from([0, 1, 10**18, 2**63 - 1, 2**63, -1, 1.0, 1e5, True, None, "1"]),
