@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from app.http.problem import problem_bytes
+from app.http.protocol import MOST_PIPELINED
 from app.http.refusals import Limits
 from tests.support.http_service import LONG, SHORT, Service, served
 
@@ -214,13 +215,14 @@ async def test_a_post_that_comes_in_one_read_takes_the_fast_path_and_no_other_do
         assert await client.sizes(1) == [2]
         assert (service.calls, service.fast.calls if service.fast else 0) == (int(not fast), int(fast))
         before = service.calls
-        for request in (post(b"abc"), post(b"ab", path=b"/other"), post(b"ab", path=b"//"), GET):
+        others = (post(b"ab", path=path) for path in (b"/other", b"//", b"/?a#b"))
+        for request in (post(b"abc"), *others, GET):
             await client.send(request)
             await client.answer()
-        assert service.calls == before + 4
+        assert service.calls == before + 5
         await client.send(post(b"ab")[:-1], b"b", pause=0.02)
         assert await client.sizes(1) == [2]
-        assert service.calls == before + 5, "it came in two"
+        assert service.calls == before + 6, "it came in two"
 
 
 async def test_answers_of_the_fast_path_keep_their_place_among_pipelined_ones() -> None:
@@ -230,6 +232,34 @@ async def test_answers_of_the_fast_path_keep_their_place_among_pipelined_ones() 
         await client.send(post(b"ab") + NONSENSE)
         assert await client.sizes(1) == [2]
         assert await client.refusal() == MALFORMED
+
+
+@pytest.mark.parametrize("rest", [b"1\r\na\r\nZZ\r\n", b"1\r\n{XX\r\n", b"0\r\nContent-Length: 3\r\n\r\n"])
+async def test_a_body_that_cannot_be_read_is_refused_though_its_header_could(rest: bytes) -> None:
+    async with served(PATIENT) as (service, client):
+        await client.send(chunked(end=rest))
+        assert await client.refusal() == MALFORMED
+        await service.holds(0)
+        assert service.calls == 1
+
+
+@pytest.mark.parametrize("request_", [GET, post(b"ab"), chunked(b"abc")], ids=["GET", "POST", "chunked"])
+async def test_of_pipelined_requests_few_are_parsed_before_it_is_their_turn(request_: bytes) -> None:
+    async with served(PATIENT) as (service, client):
+        [protocol] = await service.protocols(1)
+        flood = asyncio.create_task(client.send(post(b"", b"/slow"), request_ * 50_000, pause=0.01))
+        async with asyncio.timeout(LONG):
+            while not protocol.flow.read_paused:
+                await asyncio.sleep(0.005)
+        await asyncio.sleep(SHORT)
+        assert service.calls == 1
+        most = len(protocol.pipeline)
+        service.go.set()
+        for _ in range(1000):
+            assert (await client.answer())[0] == 200
+            most = max(most, len(protocol.pipeline))
+        assert 1 < most <= MOST_PIPELINED
+        flood.cancel()
 
 
 async def test_a_client_that_closes_after_its_post_is_told_that_the_connection_ends() -> None:

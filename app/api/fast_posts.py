@@ -15,7 +15,7 @@ from app.api.receive import media_type_of
 from app.api.transactions import PATH, authorization, item_limits
 from app.dataplane import DataPlane
 from app.errors import HttpError
-from app.http.fast_path import Reply, Send, WholeRequest
+from app.http.fast_path import Reply, SendReply, WholeRequest
 from app.ingest.decode import InvalidItem, decode_item
 from app.models import Answer, Transaction
 
@@ -32,14 +32,14 @@ class FastPosts:
     def __init__(self, plane: DataPlane, front: Front) -> None:
         self.plane, self.front = plane, front
 
-    def take(self, request: WholeRequest, send: Send) -> bool:
+    def take(self, request: WholeRequest, send: SendReply) -> bool:
         """Queue the transaction; False, before anything was counted, for what is not plain and valid."""
         plane, body = self.plane, request.body
         headers = dict(request.headers)
-        if not self.front.has_room or not body.startswith(b"{") or b"content-encoding" in headers:
+        if not (body.startswith(b"{") and self.front.has_room):
             return False
         try:
-            if media_type_of(headers) != "application/json":
+            if not _is_plain(headers) or len(body) > plane.settings.max_body_bytes:
                 return False
             plane.access.check_ingest(authorization(headers))
             plane.check_pressure()
@@ -58,7 +58,7 @@ class _Post:
 
     __slots__ = ("_paths", "_send", "_since", "_size", "item")
 
-    def __init__(self, paths: FastPosts, item: Transaction, size: int, send: Send) -> None:
+    def __init__(self, paths: FastPosts, item: Transaction, size: int, send: SendReply) -> None:
         self._paths, self.item, self._size, self._send = paths, item, size, send
         self._since = time.perf_counter()
 
@@ -76,6 +76,10 @@ class _Post:
         self._paths.plane.body_budget.give_back(self._size)
         self._paths.front.count("POST", PATH, reply.status, time.perf_counter() - self._since)
         self._send(reply)
+
+
+def _is_plain(headers: dict[bytes, bytes]) -> bool:
+    return media_type_of(headers) == "application/json" and b"content-encoding" not in headers
 
 
 def _reply(item: Transaction, outcome: Answer | Exception) -> Reply:

@@ -33,7 +33,7 @@ class Reply(NamedTuple):
     body: bytes
 
 
-Send = Callable[[Reply], None]
+SendReply = Callable[[Reply], None]
 
 
 class FastPath(Protocol):
@@ -43,7 +43,7 @@ class FastPath(Protocol):
     def path(self) -> bytes:
         """As it stands in the request line."""
 
-    def take(self, request: WholeRequest, send: Send) -> bool:
+    def take(self, request: WholeRequest, send: SendReply) -> bool:
         """Call `send` once, later; or leave the request, which nothing has come of, to ASGI: False."""
 
 

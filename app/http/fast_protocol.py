@@ -19,6 +19,7 @@ class FastProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Start the application, unless the request may take the fast path."""
+        self.headers = []  # trailers, which are not headers (RFC 9110 section 6.5.1), are forgotten
         if self.is_at_once and self.fast is not None and self._may_take(self.fast):
             self._held = b""
         else:
@@ -69,6 +70,7 @@ class FastProtocol(HttpToolsProtocol):
         cycle, parser = self.cycle, self.parser
         return (
             self.url.partition(b"?")[0] == fast.path
+            and b"#" not in self.url
             and (cycle is None or cycle.response_complete)
             and parser.get_method() == b"POST"
             and parser.get_http_version() == "1.1"
@@ -80,7 +82,7 @@ class FastProtocol(HttpToolsProtocol):
 
     def _is_taken(self, fast: FastPath, body: bytes) -> bool:
         cycle = FastCycle(self.scope, body, self.transport, self.server_state, self.on_response_complete)
-        request = WholeRequest(self.url.partition(b"?")[2], self.headers, body)
+        request = WholeRequest(self.url.partition(b"?")[2], [*self.scope["headers"]], body)
         if not fast.take(request, cycle.send):
             return False
         self.cycle = cycle  # type: ignore[assignment]  # it has what is looked at

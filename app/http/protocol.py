@@ -2,10 +2,12 @@
 
 uvicorn waits for ever for the rest of a request, and httptools takes 64 MiB of headers. Here every connection
 has one timer, which runs only while a request is incomplete. Data that could hold too large a header goes to
-the parser in parts that end where a header ends, so that header bytes can be counted.
+the parser in parts that end where a header ends, so that header bytes can be counted. Of pipelined requests a
+few are parsed, which take more memory than their bytes; others wait unparsed, and what is behind them unread.
 """
 
 import asyncio
+from collections.abc import Iterable
 from functools import partial
 from typing import ClassVar
 
@@ -21,6 +23,7 @@ from app.http.refusals import Limits, Refusal, Refusals
 # The loop's clock and its timers have a resolution of one millisecond.
 CLOCK_SECONDS = 0.001
 NO_LENGTH = -1
+MOST_PIPELINED = 16
 
 
 def bounded_protocol(limits: Limits, fast_path: FastPath | None = None) -> type["BoundedProtocol"]:
@@ -49,6 +52,7 @@ class BoundedProtocol(FastProtocol):
     _unread = 0  # bytes since the last piece of body, or of the header at hand
     _body_left = NO_LENGTH  # bytes; NO_LENGTH for a chunked one
     _since = 0.0  # the loop's time, seconds
+    _later = b""  # what came behind pipelined requests
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
         """Start the header deadline, or refuse one connection too many."""
@@ -60,7 +64,7 @@ class BoundedProtocol(FastProtocol):
             return
         super().connection_made(transport)
         self.ws_protocol_class = None
-        self.flow = TimedFlow(transport, self.loop.time)
+        self.flow = TimedFlow(transport, self.loop.time, self._is_behind)
         self._since = self.loop.time()
         self._watch(self.bounds.shortest_seconds)
 
@@ -80,6 +84,9 @@ class BoundedProtocol(FastProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Hand the data to the parser: at once if no header in it can be too large, else in parts."""
+        if self._is_behind():  # some transports deliver what they had read already
+            self._later += data
+            return
         is_amid = self._unread or self.scope is not self._whole or self._deaf
         if is_amid or len(data) > self.bounds.header_bytes:
             self._take_parts(data)
@@ -98,13 +105,14 @@ class BoundedProtocol(FastProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserError:
+            self.leave_to_asgi()
             self._refuse(self.refusals.malformed)
         except httptools.HttpParserUpgrade as upgrade:
             self._ignore_upgrade(data[upgrade.args[0] :])
 
     def _ignore_upgrade(self, rest: bytes) -> None:
         # The parser takes the body of such a request for the next request.
-        if any(name in {b"content-length", b"transfer-encoding"} for name, _ in self.headers):
+        if any(name in {b"content-length", b"transfer-encoding"} for name, _ in self.scope["headers"]):
             self._refuse_rest(self.cycle, self.refusals.upgrade)
         else:
             self._take_parts(rest)
@@ -121,6 +129,22 @@ class BoundedProtocol(FastProtocol):
         FastProtocol.on_message_complete(self)
         if self.cycle is not None and self.cycle.response_complete:
             self._keep_alive()
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request; with what came behind it, if none waits any more."""
+        super().on_response_complete()
+        if self._later and not self.pipeline:
+            self.loop.call_soon(self._go_on)
+
+    def _is_behind(self) -> bool:
+        """Whether requests, or bytes that may be some, wait until others are answered."""
+        return bool(self.pipeline or self._later)
+
+    def _go_on(self) -> None:
+        data, self._later = self._later, b""
+        if not self.transport.is_closing():
+            self._take_parts(data)
+            self.flow.resume_reading()
 
     def _keep_alive(self) -> None:
         """Replace the timeout that uvicorn set with the response, and dropped when more of the body came."""
@@ -142,6 +166,9 @@ class BoundedProtocol(FastProtocol):
     def _take_parts(self, data: bytes) -> None:
         start = 0
         while start < len(data) and not self._deaf:
+            if len(self.pipeline) >= MOST_PIPELINED:
+                self._later = data[start:]
+                return
             end = self._part_end(data, start)
             self._take(data[start:end])
             start = end
@@ -178,7 +205,7 @@ class BoundedProtocol(FastProtocol):
 
     def _begin_body(self) -> None:
         self._unread = 0
-        self._body_left = _content_length(self.headers) - len(self.cycle.body)
+        self._body_left = _content_length(self.scope["headers"]) - len(self.cycle.body)
 
     def _await_rest(self, begins: bool) -> None:
         """Start the deadline anew, if there is a reason to."""
@@ -257,6 +284,6 @@ class BoundedProtocol(FastProtocol):
             self.transport.close()  # TLS has no half-closed connections
 
 
-def _content_length(headers: list[tuple[bytes, bytes]]) -> int:
+def _content_length(headers: Iterable[tuple[bytes, bytes]]) -> int:
     """Bytes; the parser has checked that it is a number, and that it is there once at most."""
     return next((int(value) for name, value in headers if name == b"content-length"), NO_LENGTH)

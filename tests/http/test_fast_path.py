@@ -100,6 +100,15 @@ def test_whole_or_in_pieces_a_post_gets_the_same_answer(gate: GateProcess, name:
         assert _head_and_body(fast) == _head_and_body(slow), delivery
 
 
+@pytest.mark.parametrize("cut", [1, 0])
+def test_trailers_are_not_headers(gate: GateProcess, cut: int) -> None:
+    body = item("trailed")
+    head = b"POST /transactions HTTP/1.1\r\nHost: gate\r\nTransfer-Encoding: chunked\r\n\r\n"
+    request = head + b"%x\r\n%b\r\n0\r\n%b\r\n" % (len(body), body, PLAIN)
+    pieces = (request[:-cut], request[-cut:]) if cut else (request,)
+    assert b" 415 " in _answer(gate, pieces).partition(b"\r\n")[0]
+
+
 def _fast(runtime: Runtime) -> FastPosts:
     return FastPosts(runtime.plane, create_app(runtime))
 
@@ -158,6 +167,19 @@ async def test_a_token_is_asked_for(valkey: StoreServer, settings_for: MakeSetti
             assert not fast.take(WholeRequest(b"", headers, item("s")), _never)
         reply = await _reply(fast, item("s"), [*JSON_HEADERS, (b"authorization", b"Bearer secret")])
         assert reply.status == 200
+
+
+async def test_a_body_over_the_limit_is_left_to_be_refused(
+    valkey: StoreServer, settings_for: MakeSettings
+) -> None:
+    body = with_payload(b'"%b"' % (b"x" * 1000), "s")
+    for most, is_taken in ((len(body), True), (len(body) - 1, False)):
+        async with running(settings_for(valkey, max_payload_bytes=1002, max_body_bytes=most)) as runtime:
+            fast, answered = _fast(runtime), list[Reply]()
+            assert fast.take(WholeRequest(b"", JSON_HEADERS, body), answered.append) == is_taken
+            async with asyncio.timeout(10):
+                while is_taken and not answered:
+                    await asyncio.sleep(0.001)
 
 
 Limit = Callable[[Runtime, FastPosts], None]

@@ -8,8 +8,8 @@ from typing import Any, cast
 import msgspec
 import uvicorn
 
-from app.http.fast_path import Reply, Send, WholeRequest
-from app.http.protocol import bounded_protocol
+from app.http.fast_path import Reply, SendReply, WholeRequest
+from app.http.protocol import BoundedProtocol, bounded_protocol
 from app.http.refusals import Limits
 
 SHORT, LONG = 0.1, 5.0  # seconds: deadlines that are to pass, and those that are not
@@ -95,6 +95,13 @@ class Service:
         self.clients.append(Client(*await asyncio.open_connection("127.0.0.1", port)))
         return self.clients[-1]
 
+    async def protocols(self, connections: int) -> list[BoundedProtocol]:
+        """Those of the connections, once there are so many."""
+        async with asyncio.timeout(LONG):
+            while len(self.server.server_state.connections) < connections:
+                await asyncio.sleep(0.005)
+        return cast("list[BoundedProtocol]", list(self.server.server_state.connections))
+
     async def holds(self, connections: int) -> None:
         async with asyncio.timeout(LONG):
             while len(self.server.server_state.connections) > connections or self.server.server_state.tasks:
@@ -109,7 +116,7 @@ class FastSizes:
     def __init__(self) -> None:
         self.calls = 0
 
-    def take(self, request: WholeRequest, send: Send) -> bool:
+    def take(self, request: WholeRequest, send: SendReply) -> bool:
         size = len(request.body)
         if size % 2:
             return False

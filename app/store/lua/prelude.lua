@@ -235,9 +235,10 @@ local function without(found, fields, places, count)
   return left, left_places, n
 end
 
--- Age in milliseconds, by position in `hashes`, of each signature that is inside its window; likewise the source whose
--- delivery was accepted; how many there are; and the longest window of any signature. Of the buckets only those are looked at that hold the latest `most`
--- acceptances, or took some at `since` or later: after a failover alone neither says enough.
+-- Age in milliseconds, by position in `hashes`, of each signature that is inside its window; likewise the source
+-- whose delivery was accepted; how many there are; and the longest window of any signature. Of the buckets only those
+-- are looked at that hold the latest `most` acceptances, or took some at `since` or later: after a failover alone
+-- neither says enough.
 local function ages_in_window(signatures, hashes, now, since, most)
   local ages, sources, found, fields, places, left = {}, {}, 0, hashes, nil, #hashes
   local buckets, longest = buckets_in_window(signatures, now)
