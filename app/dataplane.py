@@ -7,6 +7,7 @@ from app.auth import Access
 from app.errors import MemoryPressure
 from app.ingest.body import ByteBudget
 from app.ingest.coalescer import Coalescer
+from app.ingest.fingerprints import Fingerprints
 from app.ingest.intake import Intake
 from app.ingest.lookup import Lookup
 from app.ingest.pipeline import Pipeline
@@ -21,13 +22,15 @@ from app.store.session import StoreSession
 
 
 @dataclass(frozen=True)
-class Pressure:
-    """What the data plane is told of memory."""
+class Service:
+    """What the data plane is told by the service around it."""
 
     room: Callable[[], int | None]
     """Bytes left below the limit, None without one."""
     refuses: Callable[[], bool]
-    """Whether nothing may be taken in."""
+    """Whether nothing may be taken in, for want of memory."""
+    fingerprints: Fingerprints | None = None
+    """Where there are workers: what any of them had lately."""
 
 
 class DataPlane:
@@ -39,19 +42,19 @@ class DataPlane:
         session: StoreSession,
         metrics: Metrics,
         access: Access,
-        pressure: Pressure,
+        service: Service,
     ) -> None:
         settings = live.settings
         share = share_of(settings)
-        self._live, self._pressure = live, pressure
+        self._live, self._service = live, service
         self.metrics = metrics
         self.access = access
-        self.body_budget = ByteBudget(share.body_bytes, pressure.room)
+        self.body_budget = ByteBudget(share.body_bytes, service.room)
         self.maps = Maps(session, live)
         self.sources = Sources(metrics.source_label)
         metrics.registry.register(self.sources)
         self.coalescer = Coalescer(
-            Pipeline(self.maps, metrics, self.sources).flush,
+            Pipeline(self.maps, metrics, self.sources, service.fingerprints).flush,
             flush_max_items(settings),
             share.queued_items,
             share.queued_bytes,
@@ -71,7 +74,7 @@ class DataPlane:
 
     def check_pressure(self) -> None:
         """Raise MemoryPressure while nothing may be taken in."""
-        if self._pressure.refuses():
+        if self._service.refuses():
             raise MemoryPressure(
                 "memory is near its limit (TIDEGATE_MEMORY_HARD_RATIO); cleanup is under way, send this again"
             )

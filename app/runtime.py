@@ -8,7 +8,7 @@ from app.alerts.desk import AlertDesk
 from app.auth import Access
 from app.cleanup import Cleanup
 from app.collector import FiguresCollector
-from app.dataplane import DataPlane, Pressure
+from app.dataplane import DataPlane, Service
 from app.embedded import EmbeddedStore
 from app.errors import MemoryPressure, StoreFull
 from app.guard.build import Surroundings, build_examiner, build_guard
@@ -51,7 +51,7 @@ class Runtime:
             self.session,
             self.metrics,
             access,
-            Pressure(lambda: self.guard.room_bytes, lambda: self.guard.refuses_ingest),
+            Service(lambda: self.guard.room_bytes, lambda: self.guard.refuses_ingest),
         )
         self._tasks = Tasks(self.metrics)
         self._build(settings)

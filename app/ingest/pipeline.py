@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from app.ingest.blocks import encode_block
 from app.ingest.doubles import Doubles
+from app.ingest.fingerprints import Fingerprints
 from app.ingest.order import moved_back, new_first, runs_of, these_first, zeros
 from app.ingest.recent import Recent
 from app.metrics import Metrics
@@ -17,11 +18,13 @@ from app.store.maps import UNSEEN, Ages, Deliveries, Maps
 class Pipeline:
     """Turns transactions into answers, in their order."""
 
-    def __init__(self, maps: Maps, metrics: Metrics, sources: Sources) -> None:
+    def __init__(
+        self, maps: Maps, metrics: Metrics, sources: Sources, shared: Fingerprints | None = None
+    ) -> None:
         self._maps = maps
         self._metrics = metrics
         self._sources = sources
-        self._recent = Recent()
+        self._recent = Recent(shared=shared)
 
     async def flush(self, items: Sequence[Transaction], sizes: Sequence[int] = ()) -> Answers:
         """Answer each transaction, `accepted` only once it is stored; `sizes` are those of their requests.

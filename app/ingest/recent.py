@@ -1,4 +1,4 @@
-"""The signatures this gate had lately, with their hashes: most likely duplicates, while all others are new.
+"""The signatures a gate had lately, with their hashes: most likely duplicates, while all others are new.
 
 It is only a guess, which saves a call to the store; the store decides. That it also saves hashing again what
 several feeds deliver is worth as much.
@@ -6,6 +6,7 @@ several feeds deliver is worth as much.
 
 from collections.abc import Sequence
 
+from app.ingest.fingerprints import Fingerprints
 from app.models import ACCEPTED, REFUSED
 from app.store.maps import UNSEEN
 from app.store.partitions import signature_hashes
@@ -16,10 +17,14 @@ MOST_WRONG = 0.2
 
 
 class Recent:
-    """Two generations: when the younger is full, the older goes. 10 MB at the most."""
+    """Two generations: when the younger is full, the older goes. 10 MB at the most.
 
-    def __init__(self, generation: int = GENERATION) -> None:
+    Of what it did not have itself it asks `shared`, if there is any.
+    """
+
+    def __init__(self, generation: int = GENERATION, shared: Fingerprints | None = None) -> None:
         self._generation = generation
+        self._shared = shared
         self._young: dict[str, bytes] = {}
         self._old: dict[str, bytes] = {}
         self._wrong = 0.0
@@ -31,7 +36,7 @@ class Recent:
         if missing == 0:
             return found, b"\1" * len(found)  # type: ignore[return-value]  # none of them is None
         if missing == len(found) and self._old.keys().isdisjoint(signatures):
-            hashes, known = signature_hashes(signatures), bytes(missing)
+            hashes, known = self._new(signatures)
         else:
             hashes, known = self._mixed(signatures, found)
         self._young.update(zip(signatures, hashes, strict=True))
@@ -42,10 +47,13 @@ class Recent:
     def _mixed(self, signatures: Sequence[str], found: Sequence[bytes | None]) -> tuple[list[bytes], bytes]:
         old = self._old.get
         both = [one or old(signature) for one, signature in zip(found, signatures, strict=True)]
-        new = iter(
-            signature_hashes([text for text, one in zip(signatures, both, strict=True) if one is None])
-        )
-        return [one or next(new) for one in both], bytes(one is not None for one in both)
+        hashes, known = self._new([text for text, one in zip(signatures, both, strict=True) if one is None])
+        more, flags = iter(hashes), iter(known)
+        return [one or next(more) for one in both], bytes([1 if one else next(flags) for one in both])
+
+    def _new(self, signatures: Sequence[str]) -> tuple[list[bytes], bytes]:
+        hashes = signature_hashes(signatures)
+        return hashes, self._shared.note(hashes) if self._shared else bytes(len(hashes))
 
     @property
     def is_reliable(self) -> bool:

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from importlib.metadata import version
 
 from app.auth import Access
-from app.dataplane import DataPlane, Pressure
+from app.dataplane import DataPlane, Service
 from app.guard.diagnosis.figures import open_descriptors
 from app.guard.diagnosis.heap import heap_reader
 from app.http.connections import ClientConnections
+from app.ingest.fingerprints import Fingerprints, fingerprints_file
 from app.live.keeper import SettingsKeeper
 from app.metrics import Metrics
 from app.settings import Settings
@@ -39,9 +40,9 @@ class WorkerParts:
             all_of_it = page.room_bytes
             return None if all_of_it is None else all_of_it // workers
 
-        self.plane = DataPlane(
-            self.live, self.session, self.metrics, Access(settings), Pressure(room, lambda: page.refuses)
-        )
+        fingerprints = Fingerprints.follow(fingerprints_file(assignment.directory))
+        service = Service(room, lambda: page.refuses, fingerprints)
+        self.plane = DataPlane(self.live, self.session, self.metrics, Access(settings), service)
         self._keeper = SettingsKeeper(self.live, self.plane.maps, self.metrics, self.plane.apply)
         self._tasks = Tasks(self.metrics)
         self.checkup = Checkup(self.live, lambda: self.plane.in_flight_bytes, lambda: len(self.connections))

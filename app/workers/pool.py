@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 
 from app.children import PrivateDirectory
 from app.errors import WorkerFailed
+from app.ingest.fingerprints import Fingerprints, fingerprints_file
 from app.metrics import NAMESPACE, Metrics
 from app.settings import Settings
 from app.sources import Sources
@@ -37,6 +38,7 @@ class Workers(Collector):
         self._settings = settings
         self._private = PrivateDirectory()
         self._page = PressurePage.create(pressure_file(self._private.path))
+        Fingerprints.create(fingerprints_file(self._private.path))
         self._members: list[Member] = []
         self._supervisors: list[asyncio.Task[None]] = []
         self._asking: set[asyncio.Task[None]] = set()

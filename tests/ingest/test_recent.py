@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import StoreTimeout
+from app.ingest.fingerprints import SLOT_BYTES, Fingerprints
 from app.ingest.lookup import Lookup
 from app.ingest.recent import Recent
 from app.models import ACCEPTED, Verdict
@@ -60,6 +62,44 @@ def test_no_more_than_two_generations_are_kept() -> None:
         recent.hashes([f"{number}-{at}" for at in range(5)])
     known = [recent.hashes([f"{number}-0"])[1] for number in range(99, -1, -1)]
     assert sum(one == b"\1" for one in known) <= 5, "20 signatures, and a flush on top of each generation"
+
+
+def test_what_another_worker_had_is_known_too(tmp_path: Path) -> None:
+    file = tmp_path / "fingerprints"
+    Fingerprints.create(file)
+    one, other = (Recent(shared=Fingerprints.follow(file)) for _ in range(2))
+    assert one.hashes(SIGNATURES[:20])[1] == bytes(20)
+    hashes, known = other.hashes(SIGNATURES)
+    assert (hashes, known) == (signature_hashes(SIGNATURES), b"\1" * 20 + bytes(10))
+    mixed = [SIGNATURES[at] if at % 2 else f"new-{at}" for at in range(30)]
+    hashes, known = one.hashes(mixed)
+    assert hashes == signature_hashes(mixed)
+    assert known == bytes(at % 2 for at in range(30)), "its own, and of the last ten the other one's"
+
+
+@given(st.lists(st.lists(st.sampled_from(signature_hashes(SIGNATURES)), unique=True)))
+def test_a_slot_that_another_took_is_forgotten_and_none_is_known_that_was_not_had(
+    flushes: list[list[bytes]],
+) -> None:
+    fingerprints, had = Fingerprints(bytearray(4 * SLOT_BYTES)), set[bytes]()
+    for hashes in flushes:
+        known = fingerprints.note(hashes)
+        assert {digest for digest, one in zip(hashes, known, strict=True) if one} <= had
+        had |= set(hashes)
+        assert sum(fingerprints.note(hashes[-1:])) == len(hashes[-1:]), "the last one always is"
+
+
+async def test_feeds_at_different_workers_cost_a_call_each_and_one_block(
+    valkey: StoreServer, settings_for: MakeSettings, claims: list[tuple[int, int]], tmp_path: Path
+) -> None:
+    Fingerprints.create(tmp_path / "fingerprints")
+    settings = settings_for(valkey, dedup_window_seconds=60)
+    gates = [await connected_gate(settings, Fingerprints.follow(tmp_path / "fingerprints")) for _ in FEEDS]
+    for feed, gate in zip(FEEDS, gates, strict=True):
+        await gate.pipeline.flush([transaction(signature, feed) for signature in SIGNATURES])
+    assert claims == [(30, 30), (30, 0), (30, 0)]
+    for gate in gates:
+        await gate.session.close()
 
 
 async def test_batches_of_several_feeds_cost_a_call_each_and_one_block(

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from app.cleanup import Cleanup
+from app.ingest.fingerprints import SLOT_BYTES, Fingerprints
 from app.ingest.lookup import Lookup
 from app.metrics import Metrics
 from app.models import MapName, MapSizes, Mode, Trigger, Verdict
@@ -43,7 +44,9 @@ class GatesAgainstDict(RuleBasedStateMachine):
             emergency_transaction_retention_seconds=EMERGENCY_MS / 1000,
             emergency_observation_retention_seconds=EMERGENCY_MS / 1000,
         )
-        self.gates = [self.runner.run(connected_gate(self.settings)) for _ in range(2)]
+        # As workers do; with so few slots that what they know of one another changes all the time.
+        shared = Fingerprints(bytearray(4 * SLOT_BYTES))
+        self.gates = [self.runner.run(connected_gate(self.settings, shared)) for _ in range(2)]
         self.accepted_ms: dict[str, int] = {}
         self.payloads: dict[str, int] = {}
         self.deliveries = 0

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from app.ingest.fingerprints import Fingerprints
 from app.ingest.pipeline import Pipeline
 from app.metrics import Metrics
 from app.models import Transaction
@@ -24,7 +25,7 @@ class Gate:
     live: LiveSettings
 
 
-async def connected_gate(settings: Settings) -> Gate:
+async def connected_gate(settings: Settings, fingerprints: Fingerprints | None = None) -> Gate:
     """A gate without background tasks: nothing happens but what the test does."""
     metrics = Metrics(settings.max_sources, "test")
     session = StoreSession(str(settings.store_url), settings.store_deadline_seconds, metrics)
@@ -32,7 +33,8 @@ async def connected_gate(settings: Settings) -> Gate:
     maps = Maps(session, live)
     await session.probe(maps.sizes)
     assert session.is_up, session.down_reason
-    return Gate(session, maps, Pipeline(maps, metrics, Sources(metrics.source_label)), live)
+    pipeline = Pipeline(maps, metrics, Sources(metrics.source_label), fingerprints)
+    return Gate(session, maps, pipeline, live)
 
 
 def transaction(signature: str, source: str = "helius-a", payload: object = None) -> Transaction:
