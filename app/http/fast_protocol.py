@@ -82,7 +82,7 @@ class FastProtocol(HttpToolsProtocol):
 
     def _is_taken(self, fast: FastPath, body: bytes) -> bool:
         cycle = FastCycle(self.scope, body, self.transport, self.server_state, self.on_response_complete)
-        request = WholeRequest(self.url.partition(b"?")[2], [*self.scope["headers"]], body)
+        request = WholeRequest(self.url.partition(b"?")[2], self.scope["headers"], body)
         if not fast.take(request, cycle.send):
             return False
         self.cycle = cycle  # type: ignore[assignment]  # it has what is looked at

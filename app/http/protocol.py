@@ -95,8 +95,7 @@ class BoundedProtocol(FastProtocol):
         self.is_at_once = True
         self._feed(data)
         self.is_at_once = False
-        if not self._deaf:
-            self.leave_to_asgi()
+        self.leave_to_asgi()
         if self._unread or self.scope is not self._whole:
             self._take_stock(data)
 

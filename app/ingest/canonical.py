@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from app.ingest.decode import ItemLimits, depth
+from app.ingest.decode import ItemLimits, depth_above
 from app.ingest.split import SPACE
 from app.models import SIGNATURE_MAX_CHARS, SOURCE_PATTERN, Slot, Transaction
 
@@ -61,8 +61,7 @@ def decode_canonical(body: bytes, limits: ItemLimits, max_items: int) -> Sequenc
     )
     if not is_canonical:
         return None
-    if not (all(sources) and all(lengths) and UNSET not in slots):
-        _fill(items, limits.default_source)
+    _fill(items, limits.default_source)
     return items
 
 
@@ -81,10 +80,7 @@ def _opened(text: bytes) -> int:
 
 def _are_nested_within(items: Sequence[_Item], limits: ItemLimits) -> bool:
     """Whether no payload is nested too deeply."""
-    most = limits.max_payload_depth
-    payloads = [bytes(item.payload) for item in items]
-    many = [payload for payload in payloads if payload.count(b"{") + payload.count(b"[") > most]
-    return all(depth(payload) <= most for payload in many)
+    return not any(depth_above(bytes(item.payload), limits.max_payload_depth) for item in items)
 
 
 def _are_signatures(texts: Sequence[str]) -> bool:

@@ -150,10 +150,16 @@ def _refuse_scalar(body: bytes) -> None:
 def _check_payload(payload: bytes, limits: ItemLimits) -> None:
     if len(payload) > limits.max_payload_bytes:
         raise InvalidItem(f"payload has {len(payload)} bytes, {limits.max_payload_bytes} are allowed")
-    if payload.count(b"{") + payload.count(b"[") > limits.max_payload_depth:
-        nested = depth(payload)
-        if nested > limits.max_payload_depth:
-            raise InvalidItem(f"payload is nested {nested} deep, {limits.max_payload_depth} are allowed")
+    if nested := depth_above(payload, limits.max_payload_depth):
+        raise InvalidItem(f"payload is nested {nested} deep, {limits.max_payload_depth} are allowed")
+
+
+def depth_above(payload: bytes, most: int) -> int:
+    """Nesting of valid JSON if it is above `most`, else 0; for nearly all it is enough to count brackets."""
+    if payload.count(b"{") + payload.count(b"[") <= most:
+        return 0
+    nested = depth(payload)
+    return nested if nested > most else 0
 
 
 def depth(payload: bytes) -> int:

@@ -99,8 +99,7 @@ class Pipeline:
             for at, code in zip(order, first.codes, strict=True):
                 codes[at] = code
         if unknown:
-            is_first = isinstance(unknown, range)
-            self._recent.learn(codes[: len(unknown)] if is_first else [codes[at] for at in unknown])
+            self._recent.learn([codes[at] for at in unknown])
         clocks = [first.now_ms] * len(items)
         if UNSEEN in codes:
             unseen = [at for at, code in enumerate(codes) if code == UNSEEN]

@@ -7,7 +7,7 @@ from benchmarks.bench.plan import Plan
 from benchmarks.bench.result import Result
 from benchmarks.bench.sides import gate, jetstream, rival
 
-# Four connections a feed for small batches, two for large ones: a feed sends on while it waits for answers.
+# Four connections a feed for small transactions, two for real ones: it sends on while it waits for answers.
 # The second and the third feed are some 30 and 120 ms behind the first, at the rates measured.
 SMALL = Plan(kind="small", batch_items=500, connections=12, behind=(1500, 6000))
 ENHANCED = Plan(kind="enhanced", batch_items=50, connections=6, behind=(250, 1000))
