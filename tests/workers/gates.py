@@ -52,7 +52,10 @@ def kill_worker(gate: GateProcess, name: str) -> int:
 
 
 def _runs(process: psutil.Process) -> bool:
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # it went between the two
+        return False
 
 
 def all_end(processes: Sequence[psutil.Process]) -> bool:
