@@ -61,7 +61,9 @@ class Summary:
         self.accepted += accepted
         if accepted == len(codes):
             return
-        duplicates = [index for index, code in zip(indices, codes, strict=True) if code != ACCEPTED]
+        duplicates = indices
+        if accepted:
+            duplicates = [index for index, code in zip(indices, codes, strict=True) if code != ACCEPTED]
         self.duplicate += len(duplicates)
         room = MAX_LISTED - len(self.duplicates)
         self.duplicates += duplicates[:room]

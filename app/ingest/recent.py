@@ -31,11 +31,11 @@ class Recent:
 
     def hashes(self, signatures: Sequence[str]) -> tuple[list[bytes], bytes]:
         """The hash of each, and one byte each: 1 if it was known. From now on all of them are."""
-        found = list(map(self._young.get, signatures))
+        found = self._found(signatures)
         missing = found.count(None)
         if missing == 0:
             return found, b"\1" * len(found)  # type: ignore[return-value]  # none of them is None
-        if missing == len(found) and self._old.keys().isdisjoint(signatures):
+        if missing == len(found):
             hashes, known = self._new(signatures)
         else:
             hashes, known = self._mixed(signatures, found)
@@ -44,12 +44,21 @@ class Recent:
             self._young, self._old = {}, self._young
         return hashes, known
 
-    def _mixed(self, signatures: Sequence[str], found: Sequence[bytes | None]) -> tuple[list[bytes], bytes]:
+    def _found(self, signatures: Sequence[str]) -> list[bytes | None]:
+        """The hash of each that is in a generation: requests are mostly in one of them, or in none."""
+        found = list(map(self._young.get, signatures))
+        missing = found.count(None)
         old = self._old.get
-        both = [one or old(signature) for one, signature in zip(found, signatures, strict=True)]
-        hashes, known = self._new([text for text, one in zip(signatures, both, strict=True) if one is None])
+        if missing == len(found):
+            return list(map(old, signatures))
+        if missing:
+            return [one or old(signature) for one, signature in zip(found, signatures, strict=True)]
+        return found
+
+    def _mixed(self, signatures: Sequence[str], found: Sequence[bytes | None]) -> tuple[list[bytes], bytes]:
+        hashes, known = self._new([text for text, one in zip(signatures, found, strict=True) if one is None])
         more, flags = iter(hashes), iter(known)
-        return [one or next(more) for one in both], bytes([1 if one else next(flags) for one in both])
+        return [one or next(more) for one in found], bytes([1 if one else next(flags) for one in found])
 
     def _new(self, signatures: Sequence[str]) -> tuple[list[bytes], bytes]:
         hashes = signature_hashes(signatures)

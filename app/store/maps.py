@@ -48,7 +48,7 @@ class Deliveries(NamedTuple):
         index.update(zip(names[:OTHER_SOURCES_INDEX], range(OTHER_SOURCES_INDEX), strict=False))
         return [
             b"".join(self.hashes),
-            bytes(map(index.__getitem__, self.sources)),
+            bytes(map(index.__getitem__, self.sources)) if len(names) > 1 else bytes(len(self.sources)),
             b"".join(_LATER.pack(place, index[source]) for place, source in self.later),
             msgspec.msgpack.encode([*names[:OTHER_SOURCES_INDEX], "other"]),
         ]
