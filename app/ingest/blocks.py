@@ -6,6 +6,7 @@ from typing import NamedTuple
 import msgspec
 import zstandard
 
+from app.ingest.batch import Batch
 from app.models import Transaction
 
 LEVEL = 1
@@ -27,7 +28,9 @@ _decoder = msgspec.msgpack.Decoder(list[Record])
 
 def encode_block(transactions: Sequence[Transaction]) -> bytes:
     """Join and compress."""
-    records = [(t.source, t.slot, memoryview(t.payload)) for t in transactions]
+    batch = Batch.of(transactions)
+    payloads = [memoryview(payload) for payload in batch.payloads]
+    records = list(zip(batch.sources, batch.slots, payloads, strict=True))
     return _compressor.compress(_encoder.encode(records))
 
 

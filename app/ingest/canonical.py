@@ -6,7 +6,6 @@ goes the long way (`decode.py`), which finds out what is wrong and says so.
 """
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from operator import add
 from typing import Any
@@ -14,9 +13,10 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from app.ingest.batch import Batch, tally
 from app.ingest.decode import ItemLimits, depth_above
 from app.ingest.split import SPACE
-from app.models import SIGNATURE_MAX_CHARS, SOURCE_PATTERN, Slot, Transaction
+from app.models import SIGNATURE_MAX_CHARS, SOURCE_PATTERN, Slot
 
 _SOURCE = re.compile(SOURCE_PATTERN)
 _ITEM_BYTES = len('{"signature":""}')
@@ -27,19 +27,19 @@ NEAR_BYTES = 4096
 _NULL = msgspec.Raw(b"null")
 
 
-class _Item(Transaction, forbid_unknown_fields=True, gc=False):
+class _Item(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """A transaction that tells a field that is null from one that is missing; patterns are checked after."""
 
     signature: str
-    source: str | UnsetType | None = UNSET  # type: ignore[assignment]  # replaced before anybody sees it
-    slot: Slot | UnsetType | None = UNSET  # type: ignore[assignment]  # the same
+    source: str | UnsetType | None = UNSET
+    slot: Slot | UnsetType | None = UNSET
     payload: msgspec.Raw = msgspec.Raw()
 
 
 _decoder = msgspec.json.Decoder(list[_Item])
 
 
-def decode_canonical(body: bytes, limits: ItemLimits, max_items: int) -> Sequence[Transaction] | None:
+def decode_canonical(body: bytes, limits: ItemLimits, max_items: int) -> Batch | None:
     """The transactions of an array, all of them valid; None for any other body."""
     try:
         items = _decoder.decode(body)
@@ -47,22 +47,28 @@ def decode_canonical(body: bytes, limits: ItemLimits, max_items: int) -> Sequenc
             body.decode()
     except (ValueError, RecursionError):
         return None
-    lengths = [len(item.payload) for item in items]
-    sources = Counter([item.source for item in items])
-    slots = [item.slot for item in items]
+    if not 0 < len(items) <= max_items:
+        return None
     signatures = [item.signature for item in items]
+    sources = [item.source for item in items]
+    slots = [item.slot for item in items]
+    payloads = [item.payload for item in items]
+    lengths, names = list(map(len, payloads)), tally(sources)
     is_canonical = (
-        0 < len(items) <= max_items
-        and max(lengths) <= limits.max_payload_bytes
+        max(lengths) <= limits.max_payload_bytes
         and _are_signatures(signatures)
-        and all(source is None or source is UNSET or _SOURCE.match(source) for source in sources)
-        and _least_bytes(signatures, sources, slots, lengths) == len(body.strip(SPACE))
-        and (_is_flat(body, max(lengths), limits) or _are_nested_within(items, limits))
+        and all(source is None or source is UNSET or _SOURCE.match(source) for source in names)
+        and _least_bytes(signatures, names, slots, lengths) == len(body.strip(SPACE))
+        and (_is_flat(body, max(lengths), limits) or _are_nested_within(payloads, limits))
     )
     if not is_canonical:
         return None
-    _fill(items, limits.default_source)
-    return items
+    return Batch(
+        signatures,
+        [source or limits.default_source for source in sources],
+        [None if slot is UNSET else slot for slot in slots],
+        [payload or _NULL for payload in payloads] if 0 in lengths else payloads,
+    )
 
 
 def _is_flat(body: bytes, longest: int, limits: ItemLimits) -> bool:
@@ -78,9 +84,9 @@ def _opened(text: bytes) -> int:
     return 2 * len(text) - len(text.replace(b"{", b"")) - len(text.replace(b"[", b""))
 
 
-def _are_nested_within(items: Sequence[_Item], limits: ItemLimits) -> bool:
+def _are_nested_within(payloads: Sequence[msgspec.Raw], limits: ItemLimits) -> bool:
     """Whether no payload is nested too deeply."""
-    return not any(depth_above(bytes(item.payload), limits.max_payload_depth) for item in items)
+    return not any(depth_above(bytes(payload), limits.max_payload_depth) for payload in payloads)
 
 
 def _are_signatures(texts: Sequence[str]) -> bool:
@@ -97,7 +103,7 @@ def _least_bytes(
     signatures: Sequence[str], sources: Mapping[Any, int], slots: Sequence[object], payloads: Sequence[int]
 ) -> int:
     """How many bytes an array takes at least that says just this; payloads by their lengths."""
-    count, no_slot, no_payload = len(signatures), slots.count(UNSET), payloads.count(0)
+    count = len(signatures)
     return (
         len("[]")
         + count * len(",")
@@ -105,21 +111,10 @@ def _least_bytes(
         + count * _ITEM_BYTES
         + sum(map(len, signatures))
         + sum(_source_bytes(source) * times for source, times in sources.items())
-        + (count - no_slot) * _SLOT_BYTES
-        + _slot_digits(slots)
-        - no_slot * len(str(UNSET))
-        + (count - no_payload) * _PAYLOAD_BYTES
+        + _slot_bytes(slots)
+        + (count - payloads.count(0)) * _PAYLOAD_BYTES
         + sum(payloads)
     )
-
-
-def _slot_digits(slots: Sequence[Any]) -> int:
-    """Characters of all; None takes as much as null."""
-    try:
-        least, most = len(str(min(slots))), len(str(max(slots)))
-    except TypeError:  # not all of them are numbers
-        least, most = 0, 1
-    return least * len(slots) if least == most else sum(map(len, map(str, slots)))
 
 
 def _source_bytes(source: object) -> int:
@@ -128,12 +123,10 @@ def _source_bytes(source: object) -> int:
     return _SOURCE_BYTES + (len(source) + _QUOTES_BYTES if isinstance(source, str) else _NULL_BYTES)
 
 
-def _fill(items: Sequence[_Item], default_source: str) -> None:
-    """Put the defaults where a field is not there."""
-    for item in items:
-        if not item.source:
-            item.source = default_source
-        if item.slot is UNSET:
-            item.slot = None
-        if not item.payload:
-            item.payload = _NULL
+def _slot_bytes(slots: Sequence[Any]) -> int:
+    if set(map(type, slots)) == {int}:
+        least, most = len(str(min(slots))), len(str(max(slots)))
+        if least == most:
+            return len(slots) * (_SLOT_BYTES + least)
+    given = [slot for slot in slots if slot is not UNSET]
+    return len(given) * _SLOT_BYTES + sum(map(len, map(str, given)))  # None takes as much as null

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import structlog
 
 from app.errors import HttpError, Overloaded, ShuttingDown
+from app.ingest.batch import Batch
 from app.models import Answers, Transaction
 
 log = structlog.get_logger()
@@ -79,7 +80,8 @@ class Coalescer:
             Overloaded: the queue is full; none of these was queued.
             ShuttingDown: the service is stopping.
         """
-        sizes = [len(item.payload) for item in items]
+        items = Batch.of(items)
+        sizes = list(map(len, items.payloads))
         size = sum(sizes)
         self._admit(len(items), size)
         if len(items) <= self.flush_max_items and size <= FLUSH_MAX_BYTES:
@@ -152,7 +154,7 @@ class Coalescer:
         return batch
 
     async def _run(self, batch: list[_Pending]) -> None:
-        items = batch[0].items if len(batch) == 1 else [item for part in batch for item in part.items]
+        items = Batch.joined(part.items for part in batch)
         try:
             answers = await self._flush(items, [len(part.items) for part in batch])
         except Exception as error:  # noqa: BLE001  every waiter must hear of it, whatever it is

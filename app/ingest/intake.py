@@ -1,6 +1,5 @@
 """What a request's items become: answers, counts, and a summary with bounded lists."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import msgspec
 
 from app.errors import HttpError, MapFull
+from app.ingest.batch import Batch, tally
 from app.ingest.coalescer import Coalescer, joined
 from app.ingest.decode import InvalidItem, Judged
 from app.metrics import Metrics
@@ -134,7 +134,7 @@ class Intake:
         first = summary.items
         indices: Sequence[int] = range(first, first + len(judged))
         valid: Sequence[Any] = judged
-        if InvalidItem in set(map(type, judged)):
+        if not isinstance(judged, Batch) and InvalidItem in set(map(type, judged)):
             valid = [item for item in judged if isinstance(item, Transaction)]
             indices = [at for at, item in zip(indices, judged, strict=True) if isinstance(item, Transaction)]
         if valid:
@@ -151,7 +151,7 @@ class Intake:
         self._metrics.count_transactions(source, "invalid", amount)
 
     def _count(self, items: Sequence[Transaction], outcome: str) -> None:
-        for source, amount in Counter(item.source or "" for item in items).items():
+        for source, amount in tally(Batch.of(items).sources).items():
             self._metrics.count_transactions(source, outcome, amount)
 
 

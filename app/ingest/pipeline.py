@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from app.ingest.batch import Batch, tally
 from app.ingest.blocks import encode_block
 from app.ingest.doubles import Doubles
 from app.ingest.fingerprints import Fingerprints
@@ -33,37 +34,36 @@ class Pipeline:
             StoreError: some of them may have been stored; sent again, those are duplicates.
         """
         self._metrics.ingest_flush_size.observe(len(items))
-        runs = runs_of(sizes or (len(items),))
-        looked_up = [self._recent.hashes([item.signature for item in items[run]]) for run in runs]
+        batch, runs = Batch.of(items), runs_of(sizes or (len(items),))
+        looked_up = [self._recent.hashes(batch.signatures[run]) for run in runs]
         order = new_first([known for _, known in looked_up])
         hashes = [one for at in order for one in looked_up[at][0]]
         known = b"".join([looked_up[at][1] for at in order])
-        if len(runs) == 1:
-            return await self._answer(items, hashes, known)
         places = [runs[at] for at in order]
-        moved = [item for place in places for item in items[place]]
-        return moved_back(await self._answer(moved, hashes, known), places)
-
-    async def _answer(self, items: Sequence[Transaction], hashes: Sequence[bytes], known: bytes) -> Answers:
-        sources = [item.source or "" for item in items]
-        deliveries = Deliveries(hashes, sources, known=known)
-        prefixes = self._maps.layout.prefixes
-        if len(prefixes) == 1:
-            answers = await self._admit(prefixes[0], deliveries, items)
+        if places == runs:
+            answers = await self._answer(batch, hashes, known)
         else:
-            answers = await self._admit_parted(deliveries, items)
-        self._count(sources, answers)
+            moved = Batch.joined(batch[place] for place in places)
+            answers = moved_back(await self._answer(moved, hashes, known), places)
+        self._count(batch.sources, answers, runs)
         return answers
 
-    async def _admit_parted(self, deliveries: Deliveries, items: Sequence[Transaction]) -> Answers:
+    async def _answer(self, batch: Batch, hashes: Sequence[bytes], known: bytes) -> Answers:
+        deliveries = Deliveries(hashes, batch.sources, known=known)
+        prefixes = self._maps.layout.prefixes
+        if len(prefixes) == 1:
+            return await self._admit(prefixes[0], deliveries, batch)
+        return await self._admit_parted(deliveries, batch)
+
+    async def _admit_parted(self, deliveries: Deliveries, batch: Batch) -> Answers:
         """The same on every partition at once."""
         groups: dict[str, list[int]] = defaultdict(list)
         for at, digest in enumerate(deliveries.hashes):
             groups[self._maps.partition_of(digest)].append(at)
-        clocks, codes = [0] * len(items), [REFUSED] * len(items)
+        clocks, codes = [0] * len(batch), [REFUSED] * len(batch)
 
         async def admit(prefix: str, group: list[int]) -> None:
-            found = await self._admit(prefix, deliveries.only(group), [items[at] for at in group])
+            found = await self._admit(prefix, deliveries.only(group), batch.only(group))
             for at, clock, code in zip(group, found.clocks, found.codes, strict=True):
                 clocks[at], codes[at] = clock, code
 
@@ -73,11 +73,11 @@ class Pipeline:
                 raise outcome
         return Answers(clocks, codes)
 
-    async def _admit(self, prefix: str, deliveries: Deliveries, items: Sequence[Transaction]) -> Answers:
+    async def _admit(self, prefix: str, deliveries: Deliveries, batch: Batch) -> Answers:
         """Each signature goes to the store once a flush, whoever delivered it again with it."""
         hashes, sources = deliveries.hashes, deliveries.sources
         if len(set(hashes)) == len(hashes):
-            return await self._decide(prefix, deliveries, items)
+            return await self._decide(prefix, deliveries, batch)
         doubles = Doubles(hashes)
         different = Deliveries(
             [hashes[at] for at in doubles.firsts],
@@ -85,38 +85,49 @@ class Pipeline:
             [(place, sources[at]) for at, place in doubles.later],
             bytes([deliveries.known[at] for at in doubles.firsts]),
         )
-        return doubles.spread(await self._decide(prefix, different, [items[at] for at in doubles.firsts]))
+        return doubles.spread(await self._decide(prefix, different, batch.only(doubles.firsts)))
 
-    async def _decide(self, prefix: str, deliveries: Deliveries, items: Sequence[Transaction]) -> Answers:
+    async def _decide(self, prefix: str, deliveries: Deliveries, batch: Batch) -> Answers:
         """With one call, unless something that was taken for a duplicate is none: that needs a second one."""
         unknown = zeros(deliveries.known)
         new = unknown if self._recent.is_reliable else ()
-        order = these_first(new, len(items))
+        order = these_first(new, len(batch))
         asked = deliveries if isinstance(order, range) else deliveries.only(order)
-        first = await self._claim(prefix, asked, [items[at] for at in new])
+        first = await self._claim(prefix, asked, batch.only(new))
         codes = list(first.codes)
         if asked is not deliveries:
             for at, code in zip(order, first.codes, strict=True):
                 codes[at] = code
         if unknown:
             self._recent.learn([codes[at] for at in unknown])
-        clocks = [first.now_ms] * len(items)
+        clocks = [first.now_ms] * len(batch)
         if UNSEEN in codes:
             unseen = [at for at, code in enumerate(codes) if code == UNSEEN]
-            left = [items[at] for at in unseen]
+            left = batch.only(unseen)
             second = await self._claim(prefix, deliveries.only(unseen), left, first)
             for at, code in zip(unseen, second.codes, strict=True):
                 clocks[at], codes[at] = second.now_ms, code
         return Answers(clocks, codes)
 
     async def _claim(
-        self, prefix: str, deliveries: Deliveries, new: Sequence[Transaction], checked: Ages | None = None
+        self, prefix: str, deliveries: Deliveries, new: Batch, checked: Ages | None = None
     ) -> Ages:
         """Ask the store about all of these; with the first ones go their transactions, the `new`."""
         block = encode_block(new) if new else b""
         return await self._maps.claim(prefix, deliveries, block, len(new), checked)
 
-    def _count(self, sources: Sequence[str], answers: Answers) -> None:
-        tally = Counter(zip(sources, answers.codes, strict=True))
-        self._sources.note(tally, max(answers.clocks))
-        self._metrics.count_answers(tally)
+    def _count(self, sources: Sequence[str], answers: Answers, runs: Sequence[slice]) -> None:
+        total: Counter[tuple[str, int]] = Counter()
+        for run in runs:
+            total.update(_tally(sources[run], answers.codes[run]))
+        self._sources.note(total, max(answers.clocks))
+        self._metrics.count_answers(total)
+
+
+def _tally(sources: Sequence[str], codes: Sequence[int]) -> Mapping[tuple[str, int], int]:
+    """How often each source got each code; requests are mostly of one source."""
+    names = tally(sources)
+    if len(names) > 1:
+        return Counter(zip(sources, codes, strict=True))
+    [name] = names
+    return {(name, code): times for code, times in tally(codes).items()}

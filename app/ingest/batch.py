@@ -1,0 +1,89 @@
+"""Transactions in columns: each step on their way needs a field or two of them, and of all at once."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from typing import Self, TypeVar, overload
+
+import msgspec
+
+from app.models import Transaction
+
+T = TypeVar("T")
+
+
+class Batch(Sequence[Transaction]):
+    """A sequence of transactions that is held as a column for each field."""
+
+    __slots__ = ("payloads", "signatures", "slots", "sources")
+
+    def __init__(
+        self,
+        signatures: Sequence[str],
+        sources: Sequence[str],
+        slots: Sequence[int | None],
+        payloads: Sequence[msgspec.Raw],
+    ) -> None:
+        self.signatures = signatures
+        self.sources = sources
+        self.slots = slots
+        self.payloads = payloads
+
+    @classmethod
+    def of(cls, items: Sequence[Transaction]) -> Self:
+        """The same transactions; what is a batch already stays as it is."""
+        if isinstance(items, cls):
+            return items
+        return cls(
+            [item.signature for item in items],
+            [item.source or "" for item in items],
+            [item.slot for item in items],
+            [item.payload for item in items],
+        )
+
+    @classmethod
+    def joined(cls, parts: Iterable[Sequence[Transaction]]) -> Self:
+        """Those of all parts, in order; parts that are no batches become one together."""
+        batches: list[Self] = []
+        for kind, group in groupby(parts, type):
+            if issubclass(kind, cls):
+                batches += group  # type: ignore[arg-type]  # mypy does not know that the key is the type
+            else:
+                batches.append(cls.of([item for part in group for item in part]))
+        if len(batches) == 1:
+            return batches[0]
+        return cls(
+            [one for batch in batches for one in batch.signatures],
+            [one for batch in batches for one in batch.sources],
+            [one for batch in batches for one in batch.slots],
+            [one for batch in batches for one in batch.payloads],
+        )
+
+    def __len__(self) -> int:
+        return len(self.signatures)
+
+    @overload
+    def __getitem__(self, at: int) -> Transaction: ...
+    @overload
+    def __getitem__(self, at: slice) -> "Batch": ...
+    def __getitem__(self, at: int | slice) -> "Transaction | Batch":
+        if isinstance(at, slice):
+            return Batch(self.signatures[at], self.sources[at], self.slots[at], self.payloads[at])
+        return Transaction(self.signatures[at], self.sources[at], self.slots[at], self.payloads[at])
+
+    def only(self, places: Sequence[int]) -> "Batch":
+        """Those at these places, in this order; a range is one without steps."""
+        if isinstance(places, range):
+            return self[places.start : places.stop]
+        return Batch(
+            [self.signatures[at] for at in places],
+            [self.sources[at] for at in places],
+            [self.slots[at] for at in places],
+            [self.payloads[at] for at in places],
+        )
+
+
+def tally(values: Sequence[T]) -> Mapping[T, int]:
+    """How often each of them is there; quick where all are the same, as sources and codes mostly are."""
+    first = values[0]
+    return {first: len(values)} if values.count(first) == len(values) else Counter(values)
