@@ -1,6 +1,7 @@
 """Every metric the gate keeps itself; figures it only reads are in `collector.py`."""
 
 from collections import Counter as Tally
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Gauge, Info, disable_created_metrics
@@ -58,7 +59,7 @@ class Metrics:
 
     def count_answers(self, tally: Mapping[tuple[str, int], int]) -> None:
         """Count what became of the transactions of a flush: how often each source got each code."""
-        outcomes: Tally[tuple[str, str]] = Tally()
+        outcomes: dict[tuple[str, str], int] = defaultdict(int)
         for (source, code), times in tally.items():
             outcomes[source, _OUTCOME_OF.get(code, "duplicate")] += times
         for (source, outcome), times in outcomes.items():

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Self, TypeVar, overload
 
 import msgspec
@@ -46,17 +46,17 @@ class Batch(Sequence[Transaction]):
         """Those of all parts, in order; parts that are no batches become one together."""
         batches: list[Self] = []
         for kind, group in groupby(parts, type):
-            if issubclass(kind, cls):
+            if kind is cls:
                 batches += group  # type: ignore[arg-type]  # mypy does not know that the key is the type
             else:
                 batches.append(cls.of([item for part in group for item in part]))
         if len(batches) == 1:
             return batches[0]
         return cls(
-            [one for batch in batches for one in batch.signatures],
-            [one for batch in batches for one in batch.sources],
-            [one for batch in batches for one in batch.slots],
-            [one for batch in batches for one in batch.payloads],
+            list(chain.from_iterable([batch.signatures for batch in batches])),
+            list(chain.from_iterable([batch.sources for batch in batches])),
+            list(chain.from_iterable([batch.slots for batch in batches])),
+            list(chain.from_iterable([batch.payloads for batch in batches])),
         )
 
     def __len__(self) -> int:

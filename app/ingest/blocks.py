@@ -29,8 +29,8 @@ _decoder = msgspec.msgpack.Decoder(list[Record])
 def encode_block(transactions: Sequence[Transaction]) -> bytes:
     """Join and compress."""
     batch = Batch.of(transactions)
-    payloads = [memoryview(payload) for payload in batch.payloads]
-    records = list(zip(batch.sources, batch.slots, payloads, strict=True))
+    columns = zip(batch.sources, batch.slots, batch.payloads, strict=True)
+    records = [(source, slot, memoryview(payload)) for source, slot, payload in columns]
     return _compressor.compress(_encoder.encode(records))
 
 

@@ -7,6 +7,7 @@ goes the long way (`decode.py`), which finds out what is wrong and says so.
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from operator import add
 from typing import Any
 
@@ -65,10 +66,17 @@ def decode_canonical(body: bytes, limits: ItemLimits, max_items: int) -> Batch |
         return None
     return Batch(
         signatures,
-        [source or limits.default_source for source in sources],
+        _filled(sources, names, limits.default_source),
         [None if slot is UNSET else slot for slot in slots],
         [payload or _NULL for payload in payloads] if 0 in lengths else payloads,
     )
+
+
+def _filled(sources: Sequence[Any], names: Mapping[Any, int], default: str) -> Sequence[str]:
+    """The sources, with the default for what is missing or null: mostly all of them, or none."""
+    if all(names):
+        return sources
+    return [default] * len(sources) if len(names) == 1 else [source or default for source in sources]
 
 
 def _is_flat(body: bytes, longest: int, limits: ItemLimits) -> bool:
@@ -124,8 +132,8 @@ def _source_bytes(source: object) -> int:
 
 
 def _slot_bytes(slots: Sequence[Any]) -> int:
-    if set(map(type, slots)) == {int}:
-        least, most = len(str(min(slots))), len(str(max(slots)))
+    with suppress(TypeError):  # not all of them are numbers
+        least, most = len(f"{min(slots):d}"), len(f"{max(slots):d}")
         if least == most:
             return len(slots) * (_SLOT_BYTES + least)
     given = [slot for slot in slots if slot is not UNSET]

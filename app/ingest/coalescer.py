@@ -154,7 +154,7 @@ class Coalescer:
         return batch
 
     async def _run(self, batch: list[_Pending]) -> None:
-        items = Batch.joined(part.items for part in batch)
+        items = Batch.joined([part.items for part in batch])
         try:
             answers = await self._flush(items, [len(part.items) for part in batch])
         except Exception as error:  # noqa: BLE001  every waiter must hear of it, whatever it is

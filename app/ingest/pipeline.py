@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
 from app.ingest.batch import Batch, tally
 from app.ingest.blocks import encode_block
@@ -35,18 +36,24 @@ class Pipeline:
         """
         self._metrics.ingest_flush_size.observe(len(items))
         batch, runs = Batch.of(items), runs_of(sizes or (len(items),))
-        looked_up = [self._recent.hashes(batch.signatures[run]) for run in runs]
-        order = new_first([known for _, known in looked_up])
-        hashes = [one for at in order for one in looked_up[at][0]]
-        known = b"".join([looked_up[at][1] for at in order])
-        places = [runs[at] for at in order]
-        if places == runs:
-            answers = await self._answer(batch, hashes, known)
+        if len(runs) == 1:
+            answers = await self._answer(batch, *self._recent.hashes(batch.signatures))
         else:
-            moved = Batch.joined(batch[place] for place in places)
-            answers = moved_back(await self._answer(moved, hashes, known), places)
+            answers = await self._answer_runs(batch, runs)
         self._count(batch.sources, answers, runs)
         return answers
+
+    async def _answer_runs(self, batch: Batch, runs: Sequence[slice]) -> Answers:
+        """The same of several, those that are all new first."""
+        looked_up = [self._recent.hashes(batch.signatures[run]) for run in runs]
+        order = new_first([known for _, known in looked_up])
+        hashes = list(chain.from_iterable([looked_up[at][0] for at in order]))
+        known = b"".join([looked_up[at][1] for at in order])
+        if order == sorted(order):
+            return await self._answer(batch, hashes, known)
+        places = [runs[at] for at in order]
+        moved = Batch.joined([batch[place] for place in places])
+        return moved_back(await self._answer(moved, hashes, known), places)
 
     async def _answer(self, batch: Batch, hashes: Sequence[bytes], known: bytes) -> Answers:
         deliveries = Deliveries(hashes, batch.sources, known=known)
@@ -117,17 +124,16 @@ class Pipeline:
         return await self._maps.claim(prefix, deliveries, block, len(new), checked)
 
     def _count(self, sources: Sequence[str], answers: Answers, runs: Sequence[slice]) -> None:
-        total: Counter[tuple[str, int]] = Counter()
+        now_ms = max(answers.clocks)
         for run in runs:
-            total.update(_tally(sources[run], answers.codes[run]))
-        self._sources.note(total, max(answers.clocks))
-        self._metrics.count_answers(total)
+            counted = _tally(sources[run], answers.codes[run])
+            self._sources.note(counted, now_ms)
+            self._metrics.count_answers(counted)
 
 
 def _tally(sources: Sequence[str], codes: Sequence[int]) -> Mapping[tuple[str, int], int]:
     """How often each source got each code; requests are mostly of one source."""
-    names = tally(sources)
-    if len(names) > 1:
+    first = sources[0]
+    if sources.count(first) < len(sources):
         return Counter(zip(sources, codes, strict=True))
-    [name] = names
-    return {(name, code): times for code, times in tally(codes).items()}
+    return {(first, code): times for code, times in tally(codes).items()}

@@ -56,9 +56,12 @@ class Recent:
         return found
 
     def _mixed(self, signatures: Sequence[str], found: Sequence[bytes | None]) -> tuple[list[bytes], bytes]:
-        hashes, known = self._new([text for text, one in zip(signatures, found, strict=True) if one is None])
-        more, flags = iter(hashes), iter(known)
-        return [one or next(more) for one in found], bytes([1 if one else next(flags) for one in found])
+        places = [at for at, one in enumerate(found) if one is None]
+        hashes, known = self._new([signatures[at] for at in places])
+        both, flags = list(found), bytearray(b"\1") * len(found)
+        for at, digest, flag in zip(places, hashes, known, strict=True):
+            both[at], flags[at] = digest, flag
+        return both, bytes(flags)  # type: ignore[return-value]  # none of them is None any more
 
     def _new(self, signatures: Sequence[str]) -> tuple[list[bytes], bytes]:
         hashes = signature_hashes(signatures)

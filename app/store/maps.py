@@ -31,8 +31,10 @@ class Deliveries(NamedTuple):
 
     def only(self, places: Sequence[int]) -> "Deliveries":
         """Those at these places, in this order."""
-        new_place = {place: new for new, place in enumerate(places)}
-        later = [(new_place[place], source) for place, source in self.later if place in new_place]
+        later = []
+        if self.later:
+            new_place = {place: new for new, place in enumerate(places)}
+            later = [(new_place[place], source) for place, source in self.later if place in new_place]
         return Deliveries(
             [self.hashes[at] for at in places],
             [self.sources[at] for at in places],
@@ -43,13 +45,13 @@ class Deliveries(NamedTuple):
     def packed(self) -> list[bytes]:
         """As the scripts take them, see sightings.lua."""
         names = list(dict.fromkeys(self.sources))
-        names += {source for _, source in self.later}.difference(names)
-        index = dict.fromkeys(names, OTHER_SOURCES_INDEX)
-        index.update(zip(names[:OTHER_SOURCES_INDEX], range(OTHER_SOURCES_INDEX), strict=False))
+        if self.later:
+            names += {source for _, source in self.later}.difference(names)
+        index = {name: min(at, OTHER_SOURCES_INDEX) for at, name in enumerate(names)}
         return [
             b"".join(self.hashes),
             bytes(map(index.__getitem__, self.sources)) if len(names) > 1 else bytes(len(self.sources)),
-            b"".join(_LATER.pack(place, index[source]) for place, source in self.later),
+            b"".join([_LATER.pack(place, index[source]) for place, source in self.later]),
             msgspec.msgpack.encode([*names[:OTHER_SOURCES_INDEX], "other"]),
         ]
 
