@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
@@ -69,7 +69,7 @@ class Transaction(msgspec.Struct, forbid_unknown_fields=True):
     payload: msgspec.Raw = msgspec.Raw(b"null")
 
 
-class Answer(NamedTuple):
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """The verdict on one transaction; `first_seen_ms` is None only when it was refused."""
 
     verdict: Verdict
@@ -93,6 +93,9 @@ class Answers:
 
     def __iter__(self) -> Iterator[Answer]:
         return map(_answer, self.clocks, self.codes)
+
+    def __getitem__(self, at: int) -> Answer:
+        return _answer(self.clocks[at], self.codes[at])
 
     def part(self, start: int, end: int) -> "Answers":
         """Those of a part of the transactions."""

@@ -15,9 +15,9 @@ from app.api.receive import media_type_of
 from app.api.transactions import PATH, authorization, item_limits
 from app.dataplane import DataPlane
 from app.errors import HttpError
-from app.http.fast_path import Reply, SendReply, WholeRequest
+from app.http.fast_path import Headers, Reply, SendReply, WholeRequest
 from app.ingest.decode import InvalidItem, decode_item
-from app.models import Answer, Transaction
+from app.models import Answer, Answers, Transaction
 
 log = structlog.get_logger()
 
@@ -34,51 +34,46 @@ class FastPosts:
 
     def take(self, request: WholeRequest, send: SendReply) -> bool:
         """Queue the transaction; False, before anything was counted, for what is not plain and valid."""
-        plane, body = self.plane, request.body
-        headers = dict(request.headers)
+        plane, (query, headers, body) = self.plane, request
         if not (body.startswith(b"{") and self.front.has_room):
             return False
+        settings = plane.settings
         try:
-            if not _is_plain(headers) or len(body) > plane.settings.max_body_bytes:
+            if not _is_plain(headers) or len(body) > settings.max_body_bytes:
                 return False
             plane.access.check_ingest(authorization(headers))
             plane.check_pressure()
-            limits = item_limits(plane.settings, request.query, headers)
             plane.body_budget.check(len(body))
-            post = _Post(self, decode_item(body, limits), len(body), send)
-            plane.intake.begin(post.item, post.settle)
+            item = decode_item(body, item_limits(settings, query, headers))
+            plane.intake.begin(item, _Post(self, item, len(body), send).settle)
         except (HttpError, InvalidItem):
             return False
-        post.begin()
+        self.front.in_flight += 1
+        plane.body_budget.hold(len(body))
+        plane.metrics.ingest_batch_size.observe(1)
         return True
 
 
 class _Post:
     """One transaction on its way."""
 
-    __slots__ = ("_paths", "_send", "_since", "_size", "item")
+    __slots__ = ("_item", "_paths", "_send", "_since", "_size")
 
     def __init__(self, paths: FastPosts, item: Transaction, size: int, send: SendReply) -> None:
-        self._paths, self.item, self._size, self._send = paths, item, size, send
+        self._paths, self._item, self._size, self._send = paths, item, size, send
         self._since = time.perf_counter()
 
-    def begin(self) -> None:
-        """Count it as a request under way."""
-        plane = self._paths.plane
-        self._paths.front.in_flight += 1
-        plane.body_budget.take(self._size)
-        plane.metrics.ingest_batch_size.observe(1)
-
-    def settle(self, outcome: Answer | Exception) -> None:
+    def settle(self, outcome: Answers | Exception, at: int) -> None:
         """Answer it."""
-        reply = _reply(self.item, outcome)
-        self._paths.front.in_flight -= 1
-        self._paths.plane.body_budget.give_back(self._size)
-        self._paths.front.count("POST", PATH, reply.status, time.perf_counter() - self._since)
+        plane, front = self._paths.plane, self._paths.front
+        reply = _reply(self._item, plane.intake.judge(self._item, outcome, at))
+        front.in_flight -= 1
+        plane.body_budget.give_back(self._size)
+        front.count("POST", PATH, reply.status, time.perf_counter() - self._since)
         self._send(reply)
 
 
-def _is_plain(headers: dict[bytes, bytes]) -> bool:
+def _is_plain(headers: Headers) -> bool:
     return media_type_of(headers) == "application/json" and b"content-encoding" not in headers
 
 

@@ -94,8 +94,8 @@ class PostTransactions:
         except InvalidItem as error:
             self._plane.intake.count_invalid(limits.default_source)
             raise error.as_http_error() from None
-        [answer] = await self._plane.intake.admit([item])
-        return single_answer(item, answer)
+        answers = await self._plane.intake.admit([item])
+        return single_answer(item, answers[0])
 
     async def _post_array(self, body: bytes, limits: ItemLimits, summary: Summary) -> None:
         judged = await judge_array(body, limits, self._plane.settings.max_batch_items)

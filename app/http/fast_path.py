@@ -5,7 +5,7 @@ path leaves everything to ASGI that is not plain.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
@@ -13,7 +13,8 @@ from uvicorn._types import HTTPScope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from uvicorn.server import ServerState
 
-Headers = Iterable[tuple[bytes, bytes]]
+Headers = Mapping[bytes, bytes]
+"""By their names in lower case."""
 
 
 class WholeRequest(NamedTuple):
@@ -21,7 +22,6 @@ class WholeRequest(NamedTuple):
 
     query: bytes
     headers: Headers
-    """Names in lower case."""
     body: bytes
 
 
@@ -29,7 +29,7 @@ class Reply(NamedTuple):
     """What is answered."""
 
     status: int
-    headers: Headers
+    headers: Iterable[tuple[bytes, bytes]]
     body: bytes
 
 

@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from app.http.fast_path import FastPath
 from app.http.fast_protocol import FastProtocol
 from app.http.flow import TimedFlow
+from app.http.heads import Heads
 from app.http.refusals import Limits, Refusal, Refusals
 
 # The loop's clock and its timers have a resolution of one millisecond.
@@ -33,6 +34,7 @@ def bounded_protocol(limits: Limits, fast_path: FastPath | None = None) -> type[
         bounds = limits
         refusals = Refusals(limits)
         fast = fast_path
+        heads = Heads()
 
     return Bounded
 
@@ -91,10 +93,12 @@ class BoundedProtocol(FastProtocol):
         if is_amid or len(data) > self.bounds.header_bytes:
             self._take_parts(data)
             return
+        if self.is_known(data):
+            return
         self._unread = len(data)
-        self.is_at_once = True
+        self.at_once = data
         self._feed(data)
-        self.is_at_once = False
+        self.at_once = None
         self.leave_to_asgi()
         if self._unread or self.scope is not self._whole:
             self._take_stock(data)

@@ -33,6 +33,10 @@ class ByteBudget:
             Overloaded: too many are held.
         """
         self.check(amount)
+        self.hold(amount)
+
+    def hold(self, amount: int) -> None:
+        """Take bytes that were checked."""
         self.held += amount
 
     def check(self, amount: int) -> None:

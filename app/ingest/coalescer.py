@@ -23,7 +23,8 @@ CONCURRENT_FLUSHES = 2
 
 # Transactions, and of how many each request consists.
 Flush = Callable[[Sequence[Transaction], Sequence[int]], Awaitable[Answers]]
-Settle = Callable[[Answers | Exception], None]
+# What a flush answered, or why it failed, and where in it the transactions of a request begin.
+Settle = Callable[[Answers | Exception, int], None]
 
 
 class Part(NamedTuple):
@@ -127,7 +128,7 @@ class Coalescer:
 
     def _enqueue(self, items: Sequence[Transaction], size: int) -> asyncio.Future[Answers]:
         answers: asyncio.Future[Answers] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Pending(items, size, partial(_resolve, answers)))
+        self._queue.append(_Pending(items, size, partial(_resolve, answers, len(items))))
         return answers
 
     async def _work(self) -> None:
@@ -158,23 +159,22 @@ class Coalescer:
         try:
             answers = await self._flush(items, [len(part.items) for part in batch])
         except Exception as error:  # noqa: BLE001  every waiter must hear of it, whatever it is
-            for pending in batch:
-                _settle(pending, error)
+            _settle(batch, error)
         else:
-            at = 0
-            for pending in batch:
-                _settle(pending, answers.part(at, at + len(pending.items)))
-                at += len(pending.items)
+            _settle(batch, answers)
         finally:
             self.items -= len(items)
             self.bytes -= sum(pending.size for pending in batch)
 
 
-def _settle(pending: _Pending, outcome: Answers | Exception) -> None:
-    try:
-        pending.settle(outcome)
-    except Exception:
-        log.exception("answer not passed on", transactions=len(pending.items))
+def _settle(batch: Sequence[_Pending], outcome: Answers | Exception) -> None:
+    at = 0
+    for pending in batch:
+        try:
+            pending.settle(outcome, at)
+        except Exception:
+            log.exception("answer not passed on", transactions=len(pending.items))
+        at += len(pending.items)
 
 
 async def _part(items: Sequence[Transaction], answers: asyncio.Future[Answers]) -> Part:
@@ -184,13 +184,13 @@ async def _part(items: Sequence[Transaction], answers: asyncio.Future[Answers]) 
         return Part(items, error)
 
 
-def _resolve(future: asyncio.Future[Answers], outcome: Answers | Exception) -> None:
+def _resolve(future: asyncio.Future[Answers], count: int, outcome: Answers | Exception, at: int) -> None:
     if future.done():
         return
     if isinstance(outcome, Exception):
         future.set_exception(outcome)
     else:
-        future.set_result(outcome)
+        future.set_result(outcome.part(at, at + count))
 
 
 def _cut(sizes: Sequence[int], max_items: int) -> list[slice]:

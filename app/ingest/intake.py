@@ -1,6 +1,6 @@
 """What a request's items become: answers, counts, and a summary with bounded lists."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,7 +8,7 @@ import msgspec
 
 from app.errors import HttpError, MapFull
 from app.ingest.batch import Batch, tally
-from app.ingest.coalescer import Coalescer, joined
+from app.ingest.coalescer import Coalescer, Settle, joined
 from app.ingest.decode import InvalidItem, Judged
 from app.metrics import Metrics
 from app.models import ACCEPTED, REFUSED, Answer, Answers, Transaction, Verdict
@@ -111,23 +111,22 @@ class Intake:
             raise _map_full()
         return answers
 
-    def begin(self, item: Transaction, settle: Callable[[Answer | Exception], None]) -> None:
+    def begin(self, item: Transaction, settle: Settle) -> None:
         """The same of one transaction, for a caller that does not wait: `settle` is called later.
 
         Raises:
             RetryLater: as `Coalescer.submit`; nothing was counted.
         """
+        self._coalescer.submit_one(item, settle)
 
-        def judge(outcome: Answers | Exception) -> None:
-            if isinstance(outcome, Answers):
-                [answer] = outcome
-                settle(_map_full() if answer.verdict is Verdict.REFUSED else answer)
-                return
-            self._count([item], "failed")
-            # A new one, as above.
-            settle(type(outcome)(str(outcome)) if isinstance(outcome, HttpError) else outcome)
-
-        self._coalescer.submit_one(item, judge)
+    def judge(self, item: Transaction, outcome: Answers | Exception, at: int) -> Answer | Exception:
+        """What became of it, by what it was settled with."""
+        if not isinstance(outcome, Exception):
+            answer = outcome[at]
+            return _map_full() if answer.verdict is Verdict.REFUSED else answer
+        self._count([item], "failed")
+        # A new one, as above.
+        return type(outcome)(str(outcome)) if isinstance(outcome, HttpError) else outcome
 
     async def admit_batch(self, judged: Sequence[Judged], summary: Summary, default_source: str) -> None:
         """Answer the valid items of a batch and add everything to the summary; indices go on from it."""

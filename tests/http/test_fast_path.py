@@ -26,9 +26,9 @@ def _never(_: Reply) -> None:
     pytest.fail("it was taken")
 
 
-JSON_HEADERS = [(b"content-type", b"application/json")]
+JSON_HEADERS = {b"content-type": b"application/json"}
 PLAIN = b"Content-Type: application/json\r\n"
-Headers = list[tuple[bytes, bytes]]
+Headers = dict[bytes, bytes]
 # Each with a signature of its own in the place of %d.
 REQUESTS: dict[str, tuple[bytes, bytes, bytes]] = {
     "valid": (b"", PLAIN, item("s%d", payload={"a": [1, "é"]}, slot=7)),
@@ -145,8 +145,8 @@ async def test_it_is_under_way_until_it_is_answered_and_counted_as_any_request(r
     [
         (b"[]", JSON_HEADERS),
         (b"{}", JSON_HEADERS),
-        (item("s"), [(b"content-type", b"application/x-ndjson")]),
-        (item("s"), [*JSON_HEADERS, (b"content-encoding", b"gzip")]),
+        (item("s"), {b"content-type": b"application/x-ndjson"}),
+        (item("s"), JSON_HEADERS | {b"content-encoding": b"gzip"}),
         (item("s", source="a b"), JSON_HEADERS),
     ],
 )
@@ -163,9 +163,9 @@ async def test_a_token_is_asked_for(valkey: StoreServer, settings_for: MakeSetti
     async with running(settings_for(valkey, ingest_tokens=("secret",))) as runtime:
         fast = _fast(runtime)
         for given in (b"", b"Bearer wrong", b"Basic secret"):
-            headers = [*JSON_HEADERS, (b"authorization", given)]
+            headers = JSON_HEADERS | {b"authorization": given}
             assert not fast.take(WholeRequest(b"", headers, item("s")), _never)
-        reply = await _reply(fast, item("s"), [*JSON_HEADERS, (b"authorization", b"Bearer secret")])
+        reply = await _reply(fast, item("s"), JSON_HEADERS | {b"authorization": b"Bearer secret"})
         assert reply.status == 200
 
 

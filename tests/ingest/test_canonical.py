@@ -68,6 +68,19 @@ def test_what_goes_the_short_way_is_what_the_long_way_makes_of_it(
         assert _fields(item) == _fields(judge_item(text.encode(), LIMITS)), text
 
 
+@settings(deadline=None, max_examples=600, print_blob=True)
+@given(item_texts())
+def test_no_item_is_taken_that_has_a_key_twice(text: str) -> None:
+    names: list[str] = []
+
+    def note(pairs: list[tuple[str, object]]) -> None:
+        names[:] = [name for name, _ in pairs]  # the item's own come last
+
+    json.loads(text, object_pairs_hook=note)
+    if isinstance(judge_item(text.encode(), LIMITS), Transaction):
+        assert len(set(names)) == len(names)
+
+
 def _fields(item: object) -> tuple[object, ...]:
     assert isinstance(item, Transaction), item
     return item.signature, item.source, item.slot, bytes(item.payload)
