@@ -72,7 +72,7 @@ class StoreSession:
             if self._client is None:
                 await self._connect()
             await check()
-        except StoreError:
+        except (StoreError, Overloaded):  # the calls of an earlier attempt may still hold every slot
             await self.close()
             return
         self._came_up()

@@ -7,6 +7,7 @@ import pytest
 
 from app.errors import (
     ConfigError,
+    Overloaded,
     StoreDenied,
     StoreFull,
     StoreReadOnly,
@@ -144,6 +145,23 @@ async def test_scripts_are_loaded_again_after_script_flush(
     answers = await gate.pipeline.flush([transaction(f"after-{n}") for n in range(20)])
     assert {answer.verdict for answer in answers} == {"accepted"}
     await gate.session.close()
+
+
+async def test_an_attempt_that_finds_every_connection_taken_leaves_it_to_the_next(
+    valkey: StoreServer, settings_for: MakeSettings
+) -> None:
+    """The calls of the attempt before may still wait for a store that hung."""
+    settings = settings_for(valkey)
+    session = StoreSession(str(settings.store_url), 1.0, Metrics(64, "test"))
+
+    async def crowded() -> None:
+        raise Overloaded("more calls wait for the store than it answers in time")
+
+    await session.probe(crowded)
+    assert session.down_reason is not None
+    await session.probe(Maps(session, LiveSettings(settings)).sizes)
+    assert session.is_up
+    await session.close()
 
 
 async def test_more_calls_at_once_than_connections_are_all_served(
