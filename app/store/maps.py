@@ -46,7 +46,7 @@ class Deliveries(NamedTuple):
         """As the scripts take them, see sightings.lua."""
         names = list(dict.fromkeys(self.sources))
         if self.later:
-            names += {source for _, source in self.later}.difference(names)
+            names = list(dict.fromkeys([*names, *(source for _, source in self.later)]))
         index = {name: min(at, OTHER_SOURCES_INDEX) for at, name in enumerate(names)}
         return [
             b"".join(self.hashes),
@@ -146,8 +146,8 @@ class Maps:
         answer = await self._session.run("lookup", self.partition_of(digest), [self.layout.rules, digest])
         if not answer:
             return None
-        first_seen_ms, position, block, sightings = answer
-        return Found(first_seen_ms, position, block, _sightings(sightings, first_seen_ms))
+        first_seen_ms, position, in_stretch, block, sightings = answer
+        return Found(first_seen_ms, position, block, _sightings(sightings, first_seen_ms, in_stretch))
 
     async def sizes(self) -> dict[MapName, MapSizes]:
         """Every map's figures over all partitions, by O(1) commands; sweeps what is due."""
@@ -186,14 +186,15 @@ class Maps:
         return Step(before, removed, after, bool(more))
 
 
-def _sightings(flat: list[Any], first_seen_ms: int) -> list[Sighting]:
+def _sightings(flat: list[Any], first_seen_ms: int, in_stretch: int) -> list[Sighting]:
     """The first sighting of each source since the acceptance, soonest first."""
     first: dict[str, int] = {}
     for bucket_id, record in zip(flat[::2], flat[1::2], strict=True):
         for sighting in record.decode().split(";")[1:]:
-            source, _, offset = sighting.rpartition("=")
+            source, _, noted = sighting.rpartition("=")
+            offset, _, places = noted.partition(",")
             delay = int(bucket_id) + int(offset) - first_seen_ms
-            if delay >= 0:
+            if delay >= 0 and int(places) >> in_stretch & 1:
                 first[source] = min(delay, first.get(source, delay))
     return [Sighting(source, delay) for source, delay in sorted(first.items(), key=lambda pair: pair[1])]
 

@@ -20,7 +20,7 @@ from tests.support.deliver import Gate, connected_gate, transaction
 from tests.support.payloads import Payloads
 from tests.support.servers import StoreServer, valkey_server
 
-FLUSH, FLUSHES = 500, 6
+FLUSH, FLUSHES, WARM_UP = 500, 6, 3 * 500
 
 
 def delivered(items: Sequence[tuple[str, bytes]], source: str) -> list[Transaction]:
@@ -42,13 +42,15 @@ def server_name(gate: Gate) -> str:
 
 
 async def used_bytes(gate: Gate) -> int:
-    return sum(int(node["used_memory"]) for node in await gate.session.info("memory"))
+    """Without the buffers of connections, which hold the last block for a while."""
+    nodes = await gate.session.info("memory")
+    return sum(int(node["used_memory"]) - int(node["mem_clients_normal"]) for node in nodes)
 
 
 async def test_the_maps_account_for_what_the_store_uses(
     store: StoreServer, settings_for: MakeSettings
 ) -> None:
-    items = Payloads(seed=1).items((FLUSHES + 1) * FLUSH)
+    items = Payloads(seed=1).items(WARM_UP + FLUSHES * FLUSH)
     explained, used = [], []
     async with gate_of(settings_for(store, dedup_window_seconds=60)) as gate:
 
@@ -60,11 +62,11 @@ async def test_the_maps_account_for_what_the_store_uses(
             used.append(await used_bytes(gate))
 
         # The first flushes load scripts and open buffers, which are no part of the maps.
-        await deliver(0, FLUSH, "helius-a", "quicknode-b")
-        await deliver(FLUSH, len(items), "helius-a")
-        await deliver(FLUSH, len(items), "quicknode-b", "grpc-c")
+        await deliver(0, WARM_UP, "helius-a", "quicknode-b")
+        await deliver(WARM_UP, len(items), "helius-a")
+        await deliver(WARM_UP, len(items), "quicknode-b", "grpc-c")
     for number, what in ((1, "transactions"), (2, "and their duplicates")):
-        assert explained[number] - explained[0] == pytest.approx(used[number] - used[0], rel=0.2), what
+        assert explained[number] - explained[0] == pytest.approx(used[number] - used[0], rel=0.15), what
 
 
 def test_an_empty_store_explains_nothing() -> None:

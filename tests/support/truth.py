@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import msgspec
 import redis
 
 from app.models import MapName, MapSizes
@@ -30,25 +29,20 @@ def count_entries_of(*nodes: redis.Redis) -> Truth:
         with node:
             for key in node.scan_iter(match="tidegate:*", count=1000):
                 kind, bucket = key.decode().split(":")[-2:]
-                if (kind, bucket) == ("observations", "buckets"):
-                    truth.observations += _counted_only(node, key)
                 if not bucket.isdigit():
                     continue
                 if kind == "observations":
                     records: list[bytes] = node.hvals(key)  # type: ignore[assignment]
-                    truth.observations += sum(record.count(b";") for record in records)
+                    truth.observations += sum(map(_noted, records))
                 elif kind in ("signatures", "transactions"):
                     setattr(truth, kind, getattr(truth, kind) + node.hlen(key))
     return truth
 
 
-def _counted_only(node: redis.Redis, buckets: bytes) -> int:
-    """Sightings that are counted in their buckets and not written; buckets expire by themselves."""
-    seconds, microseconds = node.time()
-    listed: list[bytes] = node.lrange(buckets, 0, -1)  # type: ignore[assignment]
-    descriptors = map(msgspec.msgpack.decode, listed)
-    now_ms = seconds * 1000 + microseconds // 1000
-    return sum(counted for _, ends, _, _, counted, keep in descriptors if ends + keep > now_ms)
+def _noted(record: bytes) -> int:
+    """Sightings in a record of 32 places of a block."""
+    places = (int(sighting.rpartition(b",")[2]) for sighting in record.split(b";")[1:])
+    return sum((bits & 0xFFFFFFFF).bit_count() for bits in places)
 
 
 def assert_balanced(sizes: dict[MapName, MapSizes], truth: Truth) -> None:

@@ -15,16 +15,15 @@ FOREIGN_KEYS_LEAST, OWN_KEYS_MOST = 100, 2000
 class EntryBytes(NamedTuple):
     """What an entry costs beyond its bytes in the ledger: structures of the hash, rounding of the allocator.
 
-    An observation is the first of its signature, with a field of its own, or one more in that field.
+    An observation costs nothing that counts: up to 32 transactions share a field.
     """
 
     signature: int
     transaction: int
-    first_observation: int
 
 
 # Measured with flushes of 500; of single transactions some 60 to 100 bytes each are left unexplained.
-_ENTRY_BYTES = {"valkey": EntryBytes(36, 30, 48), "redis": EntryBytes(57, 67, 76)}
+_ENTRY_BYTES = {"valkey": EntryBytes(31, 31), "redis": EntryBytes(63, 63)}
 
 _NAMED = {PartName.FOREIGN_KEYS: Cause.STORE_FOREIGN_KEYS}
 _GENERAL = {
@@ -40,13 +39,8 @@ def store_explained_bytes(maps: Mapping[MapName, MapSizes], server: str = "valke
     """Bytes of the store's memory that the entries of the maps account for, on `valkey` or `redis`."""
     cost = _ENTRY_BYTES.get(server, _ENTRY_BYTES["valkey"])
     entries = {name: sizes.entries for name, sizes in maps.items()}
-    transactions = entries.get(MapName.TRANSACTIONS, 0)
-    first = min(transactions, entries.get(MapName.OBSERVATIONS, 0))
-    overhead = (
-        cost.signature * entries.get(MapName.SIGNATURES, 0)
-        + cost.transaction * transactions
-        + cost.first_observation * first
-    )
+    overhead = cost.signature * entries.get(MapName.SIGNATURES, 0)
+    overhead += cost.transaction * entries.get(MapName.TRANSACTIONS, 0)
     mapped = maps[MapName.TRANSACTIONS].bytes if MapName.TRANSACTIONS in maps else 0
     return overhead + sum(sizes.bytes for sizes in maps.values()) + round(mapped * LAST_PAGE_SHARE)
 

@@ -3,13 +3,12 @@
 -- A partition is all that shares one hash tag, so one script call stays on one cluster slot. KEYS[1] is
 -- its prefix P; the other keys are named here, because the server's clock decides which bucket is open.
 --
---   P:<map>:buckets      LIST  one descriptor a live bucket, oldest first: {id, ends, entries, bytes, blocks, keep};
---                              of observations, `blocks` are the entries that are not written (sightings.lua)
+--   P:<map>:buckets      LIST  one descriptor a live bucket, oldest first: {id, ends, entries, bytes, blocks, keep}
 --   P:<map>:ledger       HASH  entries, bytes, added, one total a removal reason, due, on_time, reported
---   P:signatures:<id>    HASH  16-byte hash -> "milliseconds from <id> to its acceptance;source of that delivery"
---   P:transactions:<id>  HASH  16-byte hash -> block number, position in it, milliseconds from <id>
+--   P:signatures:<id>    HASH  16-byte hash -> ENTRY
+--   P:transactions:<id>  HASH  16-byte hash -> ENTRY
 --   P:blocks:<id>        HASH  block number -> compressed transactions of one flush
---   P:observations:<id>  HASH  16-byte hash -> ";source=milliseconds from <id>", one a source
+--   P:observations:<id>  HASH  block number, stretch of it -> who saw what of it when (sightings.lua)
 --   P:rules              STR   the rules in force here, from the first change of the settings at run time on
 --   P:settings           STR   the settings changed at run time, in the first partition only
 --   P:history            ZSET  the gates that have a history -> when it last grew, in the first partition only
@@ -27,6 +26,9 @@
 local P = KEYS[1]
 local SWEEP_BUCKETS = 4
 local MOST_BUCKETS = 64
+local MOST_BLOCKS = 2 ^ 32
+local STRETCH = 32
+local ENTRY = '>I4I4I2' -- of signatures and transactions: when accepted, block number, place in that block
 
 local function key(...)
   return P .. ':' .. table.concat({...}, ':')
@@ -180,8 +182,11 @@ local function open_bucket(map, now, entries, bytes)
   end
   local id = now
   if newest and newest.id >= now and newest.id <= now + hold then id = newest.id + 1 end
+  -- Blocks are numbered on from bucket to bucket, and else from the clock: sightings outlive what they tell of.
+  local blocks = 0
+  if map.name == 'transactions' then blocks = newest and newest.blocks or 4 * id % MOST_BLOCKS end
   return {
-    id = id, ends = now + map.rule.width, entries = 0, bytes = 0, blocks = 0, keep = map.rule.retention,
+    id = id, ends = now + map.rule.width, entries = 0, bytes = 0, blocks = blocks, keep = map.rule.retention,
     is_new = true,
   }
 end
@@ -235,38 +240,40 @@ local function without(found, fields, places, count)
   return left, left_places, n
 end
 
--- Age in milliseconds, by position in `hashes`, of each signature that is inside its window; likewise the source
--- whose delivery was accepted; how many there are; and the longest window of any signature. Of the buckets only those
+-- Of the millisecond of an acceptance 32 bits are kept: enough to tell 24 days to either side of now.
+local function when_accepted(low, now)
+  local age = (now - low) % 2 ^ 32
+  return now - (age < 2 ^ 31 and age or age - 2 ^ 32)
+end
+
+-- Of each signature that is inside its window, by position in `hashes`: its age in milliseconds, the number of its
+-- block, and its place there; how many there are; and the longest window of any signature. Of the buckets only those
 -- are looked at that hold the latest `most` acceptances, or took some at `since` or later: after a failover alone
 -- neither says enough.
-local function ages_in_window(signatures, hashes, now, since, most)
-  local ages, sources, found, fields, places, left = {}, {}, 0, hashes, nil, #hashes
+local function acceptances_in_window(signatures, hashes, now, since, most)
+  local ages, blocks, in_block, found, fields, at, left = {}, {}, {}, 0, hashes, nil, #hashes
   local buckets, longest = buckets_in_window(signatures, now)
   for _, bucket in ipairs(buckets) do
     if left == 0 or (most <= 0 and bucket.ends <= since) then break end
     most = most - bucket.entries
-    local acceptances = redis.call('HMGET', key('signatures', id_text(bucket.id)), unpack(fields, 1, left))
-    local age_of, source_of, hits, keep = {}, {}, 0, bucket.keep
+    local values = redis.call('HMGET', key('signatures', id_text(bucket.id)), unpack(fields, 1, left))
+    local hits, keep, last, age = 0, bucket.keep, nil, nil
     for i = 1, left do
-      local acceptance = acceptances[i]
-      if acceptance then
-        local age = age_of[acceptance]
-        if not age then
-          local offset, source = string.match(acceptance, '^(%-?%d+);?(.*)$')
-          age = math.max(now - bucket.id - offset, 0)
-          age_of[acceptance], source_of[acceptance] = age, source
-        end
+      local value = values[i]
+      if value then
         hits = hits + 1
+        local low, block, place = struct.unpack(ENTRY, value)
+        if low ~= last then last, age = low, math.max(now - when_accepted(low, now), 0) end
         if age < keep then
-          local place = places and places[i] or i
-          ages[place], sources[place] = age, source_of[acceptance]
+          local position = at and at[i] or i
+          ages[position], blocks[position], in_block[position] = age, block, place
           found = found + 1
         end
       end
     end
-    if hits > 0 then fields, places, left = without(acceptances, fields, places, left) end
+    if hits > 0 then fields, at, left = without(values, fields, at, left) end
   end
-  return ages, sources, found, longest
+  return ages, blocks, in_block, found, longest
 end
 
 -- One answer an item, packed.
