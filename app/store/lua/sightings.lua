@@ -4,8 +4,8 @@
 -- hash that was delivered again in the same flush: its place among the hashes, and that of the source.
 --
 -- Feeds deliver together what belongs together, so sightings are noted a stretch of a block at a time: of 32
--- neighbours, for each source, ";source=milliseconds from <id>,a bit a place". Noted for each signature by itself they
--- took two thirds of the time of a duplicate.
+-- neighbours, for each source, ";source=milliseconds from <id>,a bit a place", behind the number of sources. Noted for
+-- each signature by itself they took two thirds of the time of a duplicate.
 
 local names = cmsgpack.unpack(ARGV[5])
 local marks = {}
@@ -62,49 +62,56 @@ local function delivered_stretches(ages, blocks, in_block, count, now)
   return stretches, fields, since, most
 end
 
--- What `record` says since `since`: by mark of a source its places, and a list of all of them. What was noted before
--- belongs to a block that had the same number, and does not count.
-local function noted_places(record, since)
-  local noted, all = {}, {}
-  if record == '' then return noted, all end
-  for mark, offset, bits in string.gmatch(record, '(;[^=]+=)(%-?%d+),(%-?%d+)') do
-    if tonumber(offset) >= since then
-      noted[mark] = bor(noted[mark] or 0, bits)
-      all[#all + 1] = bits
-    end
+-- The places of which `record` says since `since` that the source of `mark` saw them. What was noted before belongs to
+-- a block that had the same number, and does not count.
+local function noted_places(record, mark, since)
+  local noted, _, at = 0, string.find(record, mark, 1, true)
+  while at do
+    local offset, bits, after = string.match(record, '^(%-?%d+),(%-?%d+)()', at + 1)
+    if tonumber(offset) >= since then noted = bor(noted, bits) end
+    _, at = string.find(record, mark, after, true)
   end
-  return noted, all
+  return noted
 end
 
--- The places that `most` sources have seen.
-local function full_places(all, most)
-  local full = 0
-  if #all < most then return full end
+-- Of `places` those that rules.sources have seen.
+local function full_places(record, places, since)
+  local seen, full = {}, 0
+  for offset, bits in string.gmatch(record, '=(%-?%d+),(%-?%d+)') do
+    if tonumber(offset) >= since then seen[#seen + 1] = bits end
+  end
   for place = 0, STRETCH - 1 do
     local sources = 0
-    for i = 1, #all do sources = sources + band(1, rshift(all[i], place)) end
-    if sources >= most then full = bor(full, lshift(1, place)) end
+    for i = 1, band(1, rshift(places, place)) * #seen do sources = sources + band(1, rshift(seen[i], place)) end
+    if sources >= rules.sources then full = bor(full, lshift(1, place)) end
   end
   return full
 end
 
 -- `record` with what was delivered now; how many sightings that is, and how many more it would be if no place were full.
+-- It begins with the number of its sources, since only many make a place full. Each source's own places are found by its
+-- mark alone: a record has up to 32 entries a source, when neighbours come one by one.
 local function with_sightings(record, stretch, since, offset)
-  local noted, all = noted_places(record, since)
-  local added, over = 0, 0
+  local sources, added, over = 0, 0, 0
+  if record ~= '' then
+    sources, record = string.match(record, '^(%d+)(.*)$')
+    sources = tonumber(sources)
+  end
   for at = 1, #marks do
     local bits, mark = stretch[at], marks[at]
-    local new = bits and band(bits, bnot(noted[mark] or 0)) or 0
-    if new ~= 0 then
-      local full = full_places(all, rules.sources)
+    local noted = bits and record ~= '' and noted_places(record, mark, since) or 0
+    local new = bits and band(bits, bnot(noted)) or 0
+    if new ~= 0 and sources >= rules.sources then
+      local full = full_places(record, new, since)
       over, new = over + count_bits(band(new, full)), band(new, bnot(full))
     end
     if new ~= 0 then
-      added, noted[mark], all[#all + 1] = added + count_bits(new), bor(noted[mark] or 0, new), new
+      if noted == 0 then sources = sources + 1 end
+      added = added + count_bits(new)
       record = record .. mark .. offset .. ',' .. new
     end
   end
-  return record, added, over
+  return sources .. record, added, over
 end
 
 -- Notes who delivered what is inside the window: a source once a bucket, and at most rules.sources of them; one
