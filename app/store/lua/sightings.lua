@@ -88,8 +88,8 @@ local function full_places(record, places, since)
   return full
 end
 
--- `record` with what was delivered now; how many sightings that is, and how many more it would be if no place were full.
--- It begins with the number of its sources, since only many make a place full. Each source's own places are found by its
+-- `record` with what was delivered now; how many sightings that is, and how many more if no place were full. It
+-- begins with the number of its sources, since only many make a place full. Each source's own places are found by its
 -- mark alone: a record has up to 32 entries a source, when neighbours come one by one.
 local function with_sightings(record, stretch, since, offset)
   local sources, added, over = 0, 0, 0
