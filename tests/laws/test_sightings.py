@@ -41,28 +41,32 @@ async def _observations(gate: Gate, store: StoreServer) -> tuple[int, int]:
     return sizes[MapName.OBSERVATIONS].entries, sizes[MapName.OBSERVATIONS].removed[Reason.CAPACITY]
 
 
-@pytest.mark.parametrize("seed", range(4))
-async def test_whatever_is_delivered_in_whatever_order_each_source_is_noted_once(
-    store: StoreServer, settings_for: MakeSettings, seed: int
+@pytest.mark.parametrize("most", [2, 64])
+@pytest.mark.parametrize("seed", range(3))
+async def test_whatever_is_delivered_in_whatever_order_each_source_is_noted_once_up_to_the_limit(
+    store: StoreServer, settings_for: MakeSettings, seed: int, most: int
 ) -> None:
     chance = random.Random(seed)
-    gate = await connected_gate(settings_for(store, dedup_window_seconds=60))
-    first: dict[str, str] = {}
-    seen: dict[str, set[str]] = defaultdict(set)
+    gate = await connected_gate(settings_for(store, dedup_window_seconds=60, max_sources=most))
+    noted: dict[str, list[str]] = defaultdict(list)
+    over = 0
     for _ in range(40):
         source, start = chance.choice(FEEDS), chance.randrange(len(SIGNATURES))
         some = SIGNATURES[start : start + chance.choice([1, 5, 32, 33, 64, 150])]
         if chance.random() < 0.4:
             some = chance.sample(some, chance.randint(1, len(some)))
-        for signature in await _deliver(gate, some, source):
-            first[signature] = source
+        accepted = await _deliver(gate, some, source)
+        assert sorted(accepted) == sorted(set(some) - noted.keys())
         for signature in some:
-            seen[signature].add(source)
-    for signature, sources in seen.items():
-        [accepted_from, *others] = await _sources(gate, signature)
-        assert accepted_from == first[signature]
-        assert sorted([accepted_from, *others]) == sorted(sources)
-    assert await _observations(gate, store) == (sum(map(len, seen.values())), 0)
+            sources = noted[signature]
+            if source not in sources and len(sources) < most:
+                sources.append(source)
+            elif source not in sources:
+                over += 1
+    for signature, sources in noted.items():
+        found = await _sources(gate, signature)
+        assert (found[0], sorted(found)) == (sources[0], sorted(sources))
+    assert await _observations(gate, store) == (sum(map(len, noted.values())), over)
     await gate.session.close()
 
 
