@@ -1,6 +1,7 @@
 """Brings concurrent requests together into few flushes; knows of timing, not of the store.
 
-While one flush runs the next one gathers, so the flush grows with the load and nobody waits for a timer.
+While one flush runs the next one gathers, so the flush grows with the load and nobody waits for a timer. A
+call of the store costs as much as dozens of transactions: a small flush does not start beside a larger one.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ log = structlog.get_logger()
 
 FLUSH_MAX_BYTES = 1024 * 1024
 CONCURRENT_FLUSHES = 2
+SMALL_FLUSH = 16
 
 # Transactions, and of how many each request consists.
 Flush = Callable[[Sequence[Transaction], Sequence[int]], Awaitable[Answers]]
@@ -63,6 +65,7 @@ class Coalescer:
         self._wake = asyncio.Event()
         self._workers: list[asyncio.Task[None]] = []
         self._closing = False
+        self._in_flight = 0  # transactions
         self.items = 0
         self.bytes = 0
 
@@ -144,6 +147,8 @@ class Coalescer:
 
     def _take(self) -> list[_Pending]:
         batch: list[_Pending] = []
+        if self._in_flight >= SMALL_FLUSH > self.items - self._in_flight:
+            return batch
         room_items, room_bytes = self.flush_max_items, FLUSH_MAX_BYTES
         while self._queue:
             first = self._queue[0]
@@ -156,6 +161,7 @@ class Coalescer:
 
     async def _run(self, batch: list[_Pending]) -> None:
         items = Batch.joined([part.items for part in batch])
+        self._in_flight += len(items)
         try:
             answers = await self._flush(items, [len(part.items) for part in batch])
         except Exception as error:  # noqa: BLE001  every waiter must hear of it, whatever it is
@@ -163,6 +169,7 @@ class Coalescer:
         else:
             _settle(batch, answers)
         finally:
+            self._in_flight -= len(items)
             self.items -= len(items)
             self.bytes -= sum(pending.size for pending in batch)
 

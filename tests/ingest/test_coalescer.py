@@ -7,7 +7,15 @@ from contextlib import asynccontextmanager
 import pytest
 
 from app.errors import Overloaded, ShuttingDown, StoreTimeout
-from app.ingest.coalescer import CONCURRENT_FLUSHES, FLUSH_MAX_BYTES, Coalescer, Flush, Part, joined
+from app.ingest.coalescer import (
+    CONCURRENT_FLUSHES,
+    FLUSH_MAX_BYTES,
+    SMALL_FLUSH,
+    Coalescer,
+    Flush,
+    Part,
+    joined,
+)
 from app.models import ACCEPTED, Answers, Transaction
 from tests.support.deliver import transaction
 
@@ -31,10 +39,10 @@ class Gatekeeper:
             raise self.failure
         return _accepted([int(item.signature) for item in items])
 
-    async def busy(self) -> None:
-        """Wait until every worker is in a flush."""
+    async def busy(self, workers: int = CONCURRENT_FLUSHES) -> None:
+        """Wait until so many workers are in a flush, or have been."""
         async with asyncio.timeout(5):
-            while len(self.flushes) < CONCURRENT_FLUSHES:
+            while len(self.flushes) < workers:
                 await asyncio.sleep(0)
 
 
@@ -57,8 +65,7 @@ async def _occupy(keeper: Gatekeeper, coalescer: Coalescer) -> list[asyncio.Task
     tasks = []
     for number in range(CONCURRENT_FLUSHES):
         tasks.append(asyncio.create_task(coalescer.submit(_items(number))))
-        while len(keeper.flushes) <= number:
-            await asyncio.sleep(0)
+        await keeper.busy(number + 1)
     return tasks
 
 
@@ -77,6 +84,51 @@ async def test_requests_that_come_while_flushes_run_share_the_next_one() -> None
         await asyncio.gather(*first)
     assert [time for outcomes in answers for time in _times(outcomes)] == list(range(100, 150))
     assert keeper.flushes[CONCURRENT_FLUSHES:] == [[str(100 + n) for n in range(50)]]
+
+
+async def test_few_wait_beside_a_flush_of_many_until_they_are_more_or_it_ends() -> None:
+    keeper = Gatekeeper()
+    async with _coalescer(keeper.flush) as coalescer:
+        many = asyncio.create_task(coalescer.submit(_items(*range(SMALL_FLUSH))))
+        await keeper.busy(1)
+        few = [asyncio.create_task(coalescer.submit(_items(100 + n))) for n in range(SMALL_FLUSH - 1)]
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert len(keeper.flushes) == 1
+        few.append(asyncio.create_task(coalescer.submit(_items(99 + SMALL_FLUSH))))
+        await keeper.busy()
+        last = asyncio.create_task(coalescer.submit(_items(999)))
+        await asyncio.sleep(0)
+        keeper.open.set()
+        await asyncio.gather(many, last, *few)
+    assert [len(flush) for flush in keeper.flushes] == [SMALL_FLUSH, SMALL_FLUSH, 1]
+
+
+async def test_one_starts_beside_a_flush_of_few() -> None:
+    keeper = Gatekeeper()
+    async with _coalescer(keeper.flush) as coalescer:
+        few = asyncio.create_task(coalescer.submit(_items(*range(SMALL_FLUSH - 1))))
+        await keeper.busy(1)
+        one = asyncio.create_task(coalescer.submit(_items(100)))
+        await keeper.busy()
+        keeper.open.set()
+        await asyncio.gather(few, one)
+    assert [len(flush) for flush in keeper.flushes] == [SMALL_FLUSH - 1, 1]
+
+
+async def test_what_waits_beside_a_flush_of_many_is_flushed_before_the_coalescer_closes() -> None:
+    keeper = Gatekeeper()
+    async with _coalescer(keeper.flush) as coalescer:
+        many = asyncio.create_task(coalescer.submit(_items(*range(SMALL_FLUSH))))
+        await keeper.busy(1)
+        few = asyncio.create_task(coalescer.submit(_items(100)))
+        await asyncio.sleep(0)
+        closing = asyncio.create_task(coalescer.close())
+        await asyncio.sleep(0)
+        keeper.open.set()
+        await asyncio.wait_for(closing, 5)
+        assert _times(await few) == [100]
+        await many
 
 
 async def test_a_large_request_is_cut_and_its_answers_come_in_order() -> None:
