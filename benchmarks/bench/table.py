@@ -22,8 +22,9 @@ def section(document: dict[str, Any], *, remarks: bool) -> str:
     """What stands between the marks."""
     where = document["machine"]
     told = (
-        f"Medians of {document['pairs']} pairs, {document['taken'][:10]}; {where['cores']} cores "
-        f"({where['processor']}) for gate, store and loader together; Python {where['python']}."
+        f"Medians of {document['pairs']} pairs, or rounds where there is no rival (no range: of one). "
+        f"{document['taken'][:10]}; {where['cores']} cores ({where['processor']}) for gate, store and loader "
+        f"together; Python {where['python']}."
     )
     return f"\n{table(results_of(document), remarks=remarks)}\n\n{told}\n"
 

@@ -1,6 +1,6 @@
 """How cost grows: with batch size, connections, entries, payload and duplicates.
 
-    python -m benchmarks.curves                                            # all, some ten minutes
+    python -m benchmarks.curves                                            # all, some fifteen minutes
     python -m benchmarks.curves --only maps                                # the others stay as they are
     python -m benchmarks.curves --only batch --rounds 1 --out /tmp/look    # written there
 
@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks.curves import table
 from benchmarks.curves.chart import draw
-from benchmarks.curves.plan import CURVES, Curve, Load
+from benchmarks.curves.plan import CURVES, Curve
 from benchmarks.curves.report import curve_document
 from benchmarks.curves.rounds import run_points
 
@@ -31,7 +31,7 @@ def main(curves: Mapping[str, Curve] = CURVES) -> int:
     for name in options.only or curves:
         started = time.monotonic()
         print(f"{name} …", file=sys.stderr, flush=True)
-        curve = timed(curves[name], options.seconds)
+        curve = timed(curves[name], options.seconds) if options.seconds else curves[name]
         done[name] = curve_document(curve, run_points(curve.points, options.rounds))
         print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
         _write({known: done[known] for known in curves if known in done}, out)
@@ -60,9 +60,7 @@ def _options(curves: Mapping[str, Curve]) -> argparse.Namespace:
     )
     parser.add_argument("--only", action="append", choices=curves, help="this curve; may be given again")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument(
-        "--seconds", type=float, default=Load.seconds, help="measured at each point, each time"
-    )
+    parser.add_argument("--seconds", type=float, help="measured at each point, each time; else the plan's")
     parser.add_argument("--out", type=Path, help="where to write .json and .png")
     return parser.parse_args()
 

@@ -59,9 +59,11 @@ def table(name: str, document: dict[str, Any]) -> str:
 
 def section(name: str, document: dict[str, Any]) -> str:
     """What stands between the marks."""
-    rounds, load = len(document["points"][0]["rounds"]), document["points"][0]["load"]
+    rounds = len(document["points"][0]["rounds"])
+    lengths = sorted({point["load"]["seconds"] for point in document["points"]})
+    seconds = " to ".join(f"{length:g}" for length in dict.fromkeys((lengths[0], lengths[-1])))
     told = (
-        f"Medians of {rounds} rounds of {load['seconds']:g} s, {document['taken'][:10]}; "
+        f"Medians of {rounds} rounds of {seconds} s, {document['taken'][:10]}; "
         f"{document['machine']['cores']} cores ({document['machine']['processor']})."
     )
     return f"\n{table(name, document)}\n\n{told}\n"

@@ -132,6 +132,18 @@ async def test_a_block_that_takes_the_number_of_an_earlier_one_takes_none_of_its
     await gate.session.close()
 
 
+async def test_a_map_that_holds_a_single_transaction_numbers_its_blocks_on(
+    valkey: StoreServer, settings_for: MakeSettings
+) -> None:
+    """Each takes the room of the one before, most of them within its millisecond."""
+    gate = await connected_gate(settings_for(valkey, dedup_window_seconds=60, transactions_limit=1))
+    for first, second in zip(SIGNATURES[::2], SIGNATURES[1::2], strict=True):
+        await _deliver(gate, [first], "helius-a")
+        await _deliver(gate, [second], "quicknode")
+        assert await _sources(gate, second) == ["quicknode"]
+    await gate.session.close()
+
+
 def _number_the_next_block_as_the_last(node: redis.Redis) -> None:
     buckets = "tidegate:{0}:transactions:buckets"
     listed: list[bytes] = node.lrange(buckets, 0, -1)  # type: ignore[assignment]

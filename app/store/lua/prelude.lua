@@ -114,6 +114,7 @@ local function drop(map, bucket, reason, now)
   redis.call('UNLINK', unpack(data_keys(map, bucket)))
   map.entries = map.entries - bucket.entries
   map.bytes = map.bytes - bucket.bytes
+  map.blocks = bucket.blocks
   redis.call('HSET', map.ledger, 'entries', id_text(map.entries), 'bytes', id_text(map.bytes))
   redis.call('HINCRBY', map.ledger, reason, bucket.entries)
   local due_ms = bucket.ends + bucket.keep
@@ -182,9 +183,10 @@ local function open_bucket(map, now, entries, bytes)
   end
   local id = now
   if newest and newest.id >= now and newest.id <= now + hold then id = newest.id + 1 end
-  -- Blocks are numbered on from bucket to bucket, and else from the clock: sightings outlive what they tell of.
+  -- Blocks are numbered on from bucket to bucket, also from one dropped in this call, and else from the clock:
+  -- sightings outlive what they tell of.
   local blocks = 0
-  if map.name == 'transactions' then blocks = newest and newest.blocks or 4 * id % MOST_BLOCKS end
+  if map.name == 'transactions' then blocks = newest and newest.blocks or map.blocks or 4 * id % MOST_BLOCKS end
   return {
     id = id, ends = now + map.rule.width, entries = 0, bytes = 0, blocks = blocks, keep = map.rule.retention,
     is_new = true,
