@@ -148,6 +148,7 @@ def test_the_page_shows_the_last_run_of_every_curve() -> None:
     assert rewritten(text, document) == text
     for name, curve in CURVES.items():
         assert [point["at"] for point in document[name]["points"]] == [point.at for point in curve.points]
+        assert all(spread(point, "p999_ms") for point in document[name]["points"])
 
 
 def test_a_point_is_measured_with_filled_maps_and_without(
