@@ -1,63 +1,104 @@
 """Bearer tokens (RFC 6750): several valid at once, compared in constant time, never logged."""
 
+from collections.abc import Collection, Iterator
 from hmac import compare_digest
 from pathlib import Path
 
 import structlog
 
 from app.errors import ConfigError, Unauthorized
+from app.secret_files import secret_lines
 from app.settings import Settings, env_name
 
 log = structlog.get_logger()
 
 
 class Tokens:
-    """The tokens of one kind of access; none at all means open."""
+    """The tokens of one kind of access; without a list and without a file it is open.
+
+    A file that is emptied shuts: nobody is admitted until it holds a token again.
+    """
 
     def __init__(self, listed: tuple[str, ...], file: Path | None, setting: str) -> None:
-        self._tokens = tuple(token.encode() for token in listed)
-        self._file = file
-        self._setting = setting
-        self._read_at = 0.0
+        self._file, self._setting = file, setting
+        self._is_listed = bool(listed)
+        self._seen: tuple[int, ...] = ()
+        self._trouble = ""
+        self._accept([token.encode() for token in listed])
         if file is not None:
             self._read(file)
+            if self.is_shut:
+                raise ConfigError(f"{setting}: {file} holds no token")
 
     @property
     def is_open(self) -> bool:
         """Whether anybody may pass."""
-        return not self._tokens and self._file is None
+        return not self._is_listed and self._file is None
+
+    @property
+    def is_shut(self) -> bool:
+        """Whether nobody may pass, as there is a file of tokens without one."""
+        return not self.is_open and not self._tokens
 
     def admits(self, authorization: str | None) -> bool:
         """Whether the header carries one of the tokens; all are compared, so time tells nothing."""
         if self.is_open:
             return True
-        scheme, _, given = (authorization or "").partition(" ")
-        matches = [
-            compare_digest(token, given.strip().encode("latin-1", "replace")) for token in self._tokens
-        ]
+        scheme, _, rest = (authorization or "").partition(" ")
+        given = rest.encode("latin-1", "replace").strip()
+        matches = [compare_digest(token, given) for token in self._tokens]
         return scheme.lower() == "bearer" and any(matches)
 
     def reload(self) -> None:
-        """Read the file again if it changed; should that fail, the tokens read before stay valid."""
-        if self._file is None:
+        """Read the file again if it changed; while it cannot be read, the tokens read before stay valid."""
+        if self._file is None or not (self._trouble or _mark(self._file) != self._seen):
             return
         try:
-            if self._file.stat().st_mtime != self._read_at:
-                self._read(self._file)
-                log.info("tokens read again", setting=self._setting, tokens=len(self._tokens))
-        except (OSError, ConfigError) as error:
-            log.warning("tokens not read again", setting=self._setting, error=str(error))
+            self._read(self._file)
+        except ConfigError as error:
+            self._tell(str(error))
+        else:
+            self._tell(f"{self._file} holds no token, so nobody is admitted" if self.is_shut else "")
+
+    def _tell(self, trouble: str) -> None:
+        """Log a trouble once, and its end."""
+        if not trouble:
+            log.info("tokens read again", setting=self._setting, tokens=self._count)
+        elif trouble != self._trouble:
+            event = "token file shuts" if self.is_shut else "tokens not read again"
+            log.warning(event, setting=self._setting, error=trouble)
+        self._trouble = trouble
 
     def _read(self, file: Path) -> None:
+        seen = _mark(file)
         try:
-            self._read_at = file.stat().st_mtime
-            lines = file.read_text().splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{self._setting}: cannot be read: {error}") from None
-        tokens = tuple(line.strip().encode() for line in lines if line.strip())
-        if not tokens:
-            raise ConfigError(f"{self._setting}: {file} holds no token")
-        self._tokens = tokens
+            tokens = secret_lines(file)
+        except ConfigError as error:
+            raise ConfigError(f"{self._setting}: {error}") from None
+        self._accept(tokens)
+        self._seen = seen
+
+    def _accept(self, tokens: Collection[bytes]) -> None:
+        # A client sends `voilà` in UTF-8, as files have it, or in Latin-1, as older HTTP says.
+        self._tokens = tuple(form for token in tokens for form in _forms(token))
+        self._count = len(tokens)
+
+
+def _forms(token: bytes) -> tuple[bytes, ...]:
+    """The bytes a client may send for a token: UTF-8, and Latin-1 where that has its letters."""
+    try:
+        return tuple({token, token.decode().encode("latin-1")})
+    except UnicodeEncodeError:
+        return (token,)
+
+
+def _mark(file: Path) -> tuple[int, ...]:
+    """What changes with a file: a rewrite in one tick of the clock changes the size, a rename the inode."""
+    try:
+        status = file.stat()
+    except OSError:
+        return ()
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 class Access:
@@ -73,6 +114,11 @@ class Access:
         """Read the token files again where they changed."""
         self.ingest.reload()
         self.admin.reload()
+
+    def shut(self) -> Iterator[str]:
+        """The names of the settings whose file holds no token any more, so that nobody is admitted."""
+        kinds = (("ingest_tokens_file", self.ingest), ("admin_tokens_file", self.admin))
+        return (name for name, tokens in kinds if tokens.is_shut)
 
     def check_ingest(self, authorization: str | None) -> None:
         """Raise Unauthorized unless the header carries an ingest token."""

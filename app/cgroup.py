@@ -42,11 +42,11 @@ class Cgroup:
             OSError: it cannot be read.
             ValueError: what was read is not a number.
         """
-        usage = int((self.folder / self._version.usage).read_text())
+        usage = int((self.folder / self._version.usage).read_text(encoding="utf-8"))
         return max(0, usage - self._inactive_file_bytes())
 
     def _inactive_file_bytes(self) -> int:
-        for line in (self.folder / "memory.stat").read_text().splitlines():
+        for line in (self.folder / "memory.stat").read_text(encoding="utf-8").splitlines():
             name, _, value = line.partition(" ")
             if name == self._version.inactive_file:
                 return int(value)
@@ -62,7 +62,7 @@ def find_cgroup(root: Path = ROOT, membership: Path = MEMBERSHIP) -> Cgroup | No
 def _limited(version: _Version, root: Path, membership: Path) -> Iterator[Cgroup]:
     for folder in _folders(version, root, membership):
         try:
-            limit = int((folder / version.limit).read_text())
+            limit = int((folder / version.limit).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
         if 0 < limit < _NO_LIMIT_BYTES:
@@ -82,7 +82,7 @@ def _folders(version: _Version, root: Path, membership: Path) -> Iterator[Path]:
 def _path(controller: str, membership: Path) -> str | None:
     """The third field of our line, `hierarchy:controllers:path`."""
     try:
-        lines = membership.read_text().splitlines()
+        lines = membership.read_text(encoding="utf-8").splitlines()
     except OSError:
         return None
     for line in lines:

@@ -94,6 +94,7 @@ class Runtime:
             self.cleanup,
             processes,
             self.guard,
+            self.plane.access,
         )
         stored, clock = StoredSamples(self.session, lambda: maps.layout), self.guard.clock
         figures = figures_of(Parts(processes, self.sizes, self.live, self.guard, self.metrics))
@@ -179,6 +180,8 @@ class Runtime:
             )
         elif self.plane.maps.is_full:
             reasons.append(f"the store is full: {StoreFull.advice}")
+        if self.plane.access.ingest.is_shut:
+            reasons.append("the file of TIDEGATE_INGEST_TOKENS_FILE holds no token: nobody is admitted")
         if self.guard.refuses_ingest:
             reasons.append(f"{MemoryPressure.title}: see GET /memory")
         return reasons + (self._workers.unready_reasons() if self._workers else [])

@@ -9,13 +9,14 @@ import structlog
 import uvicorn
 
 from app.api.fast_posts import FastPosts
+from app.environment import service_links
 from app.errors import ConfigError, WorkerFailed
 from app.http.serving import BACKLOG, QuietServer, private_socket, server_config
 from app.logs import configure_logs
 from app.main import create_app
 from app.memory import keep_heap_small
 from app.runtime import Runtime
-from app.settings import Settings, load_settings, unknown_variables
+from app.settings import Settings, load_settings
 from app.store.connection import safe_url
 
 log = structlog.get_logger()
@@ -29,8 +30,8 @@ def serve(overrides: dict[str, object], insecure: bool) -> int:
         settings = load_settings(**overrides)
         _check_exposure(settings, insecure)
         configure_logs(settings.log_format, settings.log_level)
-        for name in unknown_variables():
-            log.warning("unknown setting ignored", name=name)
+        if links := service_links():
+            log.info("addresses of services ignored", names=links)
         listener = _bind(settings)
         keep_heap_small()
         runtime = Runtime(settings)

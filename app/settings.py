@@ -1,14 +1,19 @@
 """Every setting: unit, default, limits and a sentence, read from the environment (`TIDEGATE_…`)."""
 
-import os
+import string
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode
 
+from app.environment import env_name as env_name  # noqa: PLC0414  who reads settings names their variables
+from app.environment import wrong_variables
 from app.errors import ConfigError
+from app.secret_files import secret_lines
+from app.settings_base import EnvironmentSettings
+from app.settings_rules import contradictions
 
 MIB = 1024 * 1024
 TokenList = Annotated[tuple[str, ...], NoDecode]
@@ -17,10 +22,8 @@ Entries = Annotated[int, Field(ge=1, le=10**12)]
 Bytes = Annotated[int, Field(le=2**50)]
 
 
-class Settings(BaseSettings):
+class Settings(EnvironmentSettings):
     """The service's settings; `Settings()` reads the environment, arguments win over it."""
-
-    model_config = SettingsConfigDict(env_prefix="TIDEGATE_", frozen=True, extra="forbid")
 
     host: str = Field(
         "127.0.0.1", description="Address to listen on; only loopback without both token lists."
@@ -220,9 +223,13 @@ class Settings(BaseSettings):
     @field_validator("ingest_tokens", "admin_tokens", mode="before")
     @classmethod
     def _split_tokens(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(token.strip() for token in value.split(",") if token.strip())
-        return value
+        if not isinstance(value, str):
+            return value
+        tokens = (token.strip(string.whitespace) for token in value.split(","))
+        found = tuple(token for token in tokens if token)
+        if value and not found:
+            raise ValueError("holds no token; leave it unset for access without one")
+        return found
 
     @model_validator(mode="before")
     @classmethod
@@ -233,64 +240,36 @@ class Settings(BaseSettings):
         if values.get("store_url"):
             raise ValueError("set TIDEGATE_STORE_URL or TIDEGATE_STORE_URL_FILE, not both")
         try:
-            return values | {"store_url": Path(str(file)).read_text().strip()}
-        except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"TIDEGATE_STORE_URL_FILE: cannot be read: {error}") from None
+            lines = secret_lines(Path(str(file)))
+        except ConfigError as error:
+            raise ValueError(f"TIDEGATE_STORE_URL_FILE: {error}") from None
+        if len(lines) != 1:
+            raise ValueError(
+                f"TIDEGATE_STORE_URL_FILE: {file} has to hold one line, the URL; it holds {len(lines)}"
+            )
+        return values | {"store_url": lines[0].decode()}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        for lower, upper in _ORDERED:
-            low, high = getattr(self, lower), getattr(self, upper)
-            if low is not None and low > high:
-                raise ValueError(f"{env_name(lower)}={low} must not be above {env_name(upper)}={high}")
-        for name in ("ingest_tokens", "admin_tokens"):
-            if getattr(self, name) and getattr(self, f"{name}_file"):
-                raise ValueError(f"set {env_name(name)} or {env_name(name)}_FILE, not both")
+        if found := list(contradictions(self)):
+            raise ValueError("; ".join(found))
         return self
-
-
-_ORDERED = (
-    ("emergency_transaction_retention_seconds", "transaction_retention_seconds"),
-    ("emergency_observation_retention_seconds", "observation_retention_seconds"),
-    ("dedup_window_seconds", "emergency_transaction_retention_seconds"),
-    ("memory_soft_exit_ratio", "memory_soft_ratio"),
-    ("memory_soft_ratio", "memory_hard_ratio"),
-    ("memory_soft_exit_ratio", "memory_hard_exit_ratio"),
-    ("memory_hard_exit_ratio", "memory_hard_ratio"),
-    ("memory_sample_seconds", "leak_window_seconds"),
-    ("max_payload_bytes", "max_body_bytes"),
-    ("max_body_bytes", "max_in_flight_bytes"),
-    ("max_inflated_bytes", "max_in_flight_bytes"),
-    ("max_body_bytes", "max_queued_bytes"),
-    ("max_inflated_bytes", "max_queued_bytes"),
-    ("max_batch_items", "max_queued_items"),
-    ("signatures_warn_entries", "signatures_limit"),
-    ("transactions_warn_entries", "transactions_limit"),
-    ("observations_warn_entries", "observations_limit"),
-)
-
-
-def env_name(field: str) -> str:
-    """The environment variable of a setting."""
-    return f"TIDEGATE_{field.upper()}"
-
-
-def unknown_variables() -> list[str]:
-    """`TIDEGATE_…` variables that are no setting, as a misspelt one is; those of clients are left out."""
-    known = {env_name(field) for field in Settings.model_fields} | {"TIDEGATE_URL", "TIDEGATE_TOKEN"}
-    return sorted(name for name in os.environ if name.startswith("TIDEGATE_") and name not in known)
 
 
 def load_settings(**overrides: object) -> Settings:
     """Read the environment.
 
     Raises:
-        ConfigError: with one sentence for each setting that is wrong.
+        ConfigError: with one sentence for each setting that is wrong or unknown.
     """
+    wrong = wrong_variables(map(env_name, Settings.model_fields))
     try:
-        return Settings(**overrides)  # type: ignore[arg-type]  # pydantic checks them
+        settings = Settings(**overrides)  # type: ignore[arg-type]  # pydantic checks them
     except ValidationError as error:
-        raise ConfigError("; ".join(_sentence(item) for item in error.errors(include_url=False))) from None
+        wrong = [_sentence(item) for item in error.errors(include_url=False)] + wrong
+    if wrong:
+        raise ConfigError("; ".join(wrong))
+    return settings
 
 
 def _sentence(item: ErrorDetails) -> str:

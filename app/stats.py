@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from app.auth import Access
 from app.cleanup import Cleanup
 from app.guard.guard import Guard
 from app.guard.ladder import Level
@@ -14,6 +15,7 @@ from app.guard.watch import LeakState
 from app.memory import Processes
 from app.metrics import Metrics
 from app.models import MapName, MapSizes, Reason, Report, Shape
+from app.settings import env_name
 from app.sizes import Sizes
 from app.store.current import LiveSettings
 from app.store.rules import MapRule
@@ -103,6 +105,7 @@ class StatsBoard:
     cleanup: Cleanup
     processes: Processes
     guard: Guard
+    access: Access
     _started: float = field(default_factory=time.monotonic, init=False)
     _standing: dict[str, str] = field(default_factory=dict, init=False)
 
@@ -173,6 +176,11 @@ class StatsBoard:
                     f"the limit is {rule.limit}. Check the rate of ingest, "
                     f"or raise TIDEGATE_{name.upper()}_WARN_ENTRIES."
                 )
+        for setting in self.access.shut():
+            warnings[f"{setting}_empty"] = (
+                f"The file of {env_name(setting)} holds no token, so nobody is admitted. Write one into it; "
+                "it is read again within seconds."
+            )
         if self.live.ignored is not None:
             warnings["settings_ignored"] = self.live.ignored
         return warnings | self._store_warnings() | guard_warnings(self.guard)

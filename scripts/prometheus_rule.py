@@ -16,7 +16,7 @@ def resource() -> str:
     groups = [
         group
         for file in sorted(RULES.glob("*.rules.yml"))
-        for group in yaml.safe_load(file.read_text())["groups"]
+        for group in yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]
     ]
     document = {
         "apiVersion": "monitoring.coreos.com/v1",
@@ -28,5 +28,5 @@ def resource() -> str:
 
 
 if __name__ == "__main__":
-    RESOURCE.write_text(resource())
+    RESOURCE.write_text(resource(), encoding="utf-8")
     print(f"{RESOURCE.name} written")

@@ -9,7 +9,8 @@ from pydantic.fields import FieldInfo
 
 from app.live.document import CHANGEABLE
 from app.live.view import unit_of
-from app.settings import _ORDERED, Settings, env_name
+from app.settings import Settings, env_name
+from app.settings_rules import ORDERED
 
 PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 COMMAND = ".venv/bin/python scripts/settings_page.py"
@@ -21,7 +22,11 @@ HEAD = f"""\
 <!-- Made by scripts/settings_page.py from app/settings.py; renew it with `{COMMAND}`. -->
 
 Every setting is an environment variable, read once at the start. With a value outside its limits, or one that
-does not fit another (see the end), the gate does not start: it names the variable and exits with 2. For
+does not fit another (see the end), the gate does not start: it names the variable and exits with 2. It does
+the same for a `TIDEGATE_…` variable that is no setting, and says which one may have been meant. An empty
+value means unset. Addresses that Kubernetes puts there for a Service, such as
+`TIDEGATE_PORT=tcp://10.1.2.3:8000`, are no settings and are left out. Values and files are read as UTF-8
+whatever the locale. For
 `--host`, `--port`, `--workers` and `--log-format`, `tidegate serve` has options as well, which win over the
 environment.
 Those marked so can be [changed at run time](http.md#get-settings-patch-settings).
@@ -125,7 +130,7 @@ def _order() -> Iterator[str]:
     yield "## What has to fit together\n"
     yield "| must not be above | |"
     yield "|---|---|"
-    for lower, upper in _ORDERED:
+    for lower, upper in ORDERED:
         yield f"| `{env_name(lower)}` | `{env_name(upper)}` |"
     yield "\nA list of tokens is given by its variable or by its `_FILE`, not by both.\n"
 

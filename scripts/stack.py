@@ -194,14 +194,14 @@ def _write_prometheus(folder: Path, urls: dict[str, str]) -> None:
     shutil.copytree(DEPLOY / "prometheus" / "targets", folder / "targets")
     for name, file in (("gate", "tidegate"), ("prometheus", "prometheus"), ("alertmanager", "alertmanager")):
         address = urls[name].removeprefix("http://")
-        (folder / "targets" / f"{file}.yml").write_text(f'- targets: ["{address}"]\n')
+        (folder / "targets" / f"{file}.yml").write_text(f'- targets: ["{address}"]\n', encoding="utf-8")
 
 
 def _write_alertmanager(folder: Path, gate_url: str) -> None:
-    text = (DEPLOY / "alertmanager" / "alertmanager.yml").read_text()
-    (folder / "alertmanager.yml").write_text(text.replace("http://gate:8000", gate_url))
+    text = (DEPLOY / "alertmanager" / "alertmanager.yml").read_text(encoding="utf-8")
+    (folder / "alertmanager.yml").write_text(text.replace("http://gate:8000", gate_url), encoding="utf-8")
     (folder / "secrets").mkdir(mode=0o700)
-    (folder / "secrets" / "tidegate_token").write_text(_admin_token())
+    (folder / "secrets" / "tidegate_token").write_text(_admin_token(), encoding="utf-8")
 
 
 def _admin_token() -> str:
@@ -210,7 +210,7 @@ def _admin_token() -> str:
     if not file:
         return os.environ.get("TIDEGATE_ADMIN_TOKENS", "").split(",")[0].strip() or "none is needed"
     try:
-        return Path(file).read_text().split()[0]
+        return Path(file).read_text(encoding="utf-8").split()[0]
     except (OSError, IndexError) as error:
         raise ValueError(f"TIDEGATE_ADMIN_TOKENS_FILE: no token can be read from {file}: {error}") from None
 

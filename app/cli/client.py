@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import click
 
 from app.cli.text import plain
+from app.environment import given_variables
 
 if TYPE_CHECKING:
     import httpx
@@ -125,11 +126,12 @@ def sentence(answer: "httpx.Response") -> str:
 
 
 def _default_url() -> str:
-    host = os.environ.get("TIDEGATE_HOST") or "127.0.0.1"
+    given = given_variables()
+    host = given.get("TIDEGATE_HOST", "127.0.0.1")
     host = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104  a name for "everywhere" is no address
     host = f"[{host}]" if ":" in host else host
-    port = os.environ.get("TIDEGATE_PORT") or "8000"
-    return os.environ.get("TIDEGATE_URL") or f"http://{host}:{port}"
+    port = given.get("TIDEGATE_PORT", "8000")
+    return given.get("TIDEGATE_URL") or f"http://{host}:{port}"
 
 
 def _checked_url(url: str) -> str:
@@ -155,7 +157,7 @@ def _token(file: Path | None) -> str | None:
     if file is None:
         name, words = "TIDEGATE_TOKEN", [os.environ.get("TIDEGATE_TOKEN", "").strip()]
     else:
-        name, words = str(file), file.read_text(encoding="utf-8", errors="replace").split()
+        name, words = str(file), file.read_text(encoding="utf-8-sig", errors="replace").split()
     if file is not None and not words:
         raise click.UsageError(f"{name} holds no token")
     if not all("!" <= sign <= "~" for sign in words[0]):

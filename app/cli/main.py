@@ -3,6 +3,7 @@
 It exits with 0 when all is fine, 1 unhealthy or refused, 2 usage, 3 unreachable.
 """
 
+import os
 import sys
 
 import click
@@ -29,6 +30,7 @@ for command in (serve, health, stats, cleanup, send, report, check):
 
 def main() -> None:
     """Run the command line; Ctrl-C ends a client quietly."""
+    _speak_utf8()
     try:
         tidegate(standalone_mode=False)
     except click.exceptions.Abort:
@@ -39,3 +41,15 @@ def main() -> None:
     except OSError as error:  # a file that cannot be read to its end, a full disk behind stdout
         click.echo(f"Error: {error}", err=True)
         sys.exit(EXIT_REFUSED)
+
+
+def _speak_utf8() -> None:
+    """Start over in Python's UTF-8 mode where the locale has another encoding, as cron's `LC_ALL=C` may.
+
+    Tokens, paths, arguments and output are UTF-8 then, in the processes of workers as well. A running
+    interpreter cannot change its encodings (PEP 540), hence a new one, which is the same process for the system.
+    """
+    if sys.flags.utf8_mode or sys.getfilesystemencoding() == "utf-8" or not sys.executable:
+        return
+    command = [sys.executable, "-X", "utf8", *sys.orig_argv[1:]]
+    os.execve(sys.executable, command, os.environ | {"PYTHONUTF8": "1"})  # noqa: S606  the command that runs already

@@ -1,10 +1,10 @@
 """`GET /settings`: every setting with its value, where that comes from, and whether it can be changed."""
 
-import os
 from typing import Literal
 
 from pydantic import Field
 
+from app.environment import given_variables
 from app.live.document import CHANGEABLE, Document
 from app.models import Shape
 from app.settings import Settings, env_name
@@ -76,6 +76,6 @@ def _shown(name: str, settings: Settings) -> Value:
 def _start_source(name: str, start: Settings) -> Source:
     if name not in start.model_fields_set:
         return "default"
-    given = {variable.upper() for variable in os.environ}
+    given = given_variables()
     is_variable = env_name(name) in given or env_name(f"{name}_file") in given
     return "environment" if is_variable else "argument"

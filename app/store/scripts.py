@@ -16,6 +16,6 @@ def load_scripts() -> dict[str, str]:
     folder = files("app.store") / "lua"
 
     def text(*names: str) -> str:
-        return "".join((folder / f"{name}.lua").read_text() for name in names)
+        return "".join((folder / f"{name}.lua").read_text(encoding="utf-8") for name in names)
 
     return {name: text("prelude", *_PARTS.get(name, ()), name) for name in STORE_SCRIPTS}

@@ -183,22 +183,72 @@ async def test_a_token_file_is_read_again_by_itself_within_seconds(
         assert [await _status(api, POST, t) for t in SECRETS] == [401, 200, 401]
 
 
-@pytest.mark.parametrize("broken", ["", "\n \n", None])
-async def test_a_token_file_that_breaks_leaves_the_tokens_read_before_valid_and_warns(
-    valkey: StoreServer, settings_for: MakeSettings, tmp_path: Path, broken: str | None
+def _break(file: Path, how: str) -> None:
+    file.unlink()
+    if how == "folder":
+        file.mkdir()
+    elif how == "utf-16":
+        file.write_bytes(f"{NEXT_INGEST}\n".encode("utf-16"))
+
+
+@pytest.mark.parametrize("how", ["gone", "folder", "utf-16"])
+async def test_a_token_file_that_cannot_be_read_leaves_the_tokens_read_before_valid_and_warns_once(
+    valkey: StoreServer, settings_for: MakeSettings, tmp_path: Path, how: str
 ) -> None:
     file = tmp_path / "ingest"
     _write(file, INGEST, 9)
     async with open_api(settings_for(valkey, ingest_tokens_file=file, **QUIET)) as api:
-        if broken is None:
-            file.unlink()
-        else:
-            _write(file, broken, 8)
+        _break(file, how)
         with capture_logs() as logs:
-            await api.runtime.plane.access.reload()
-        assert [entry["log_level"] for entry in logs] == ["warning"]
+            for _ in range(3):
+                await api.runtime.plane.access.reload()
+        assert [(entry["log_level"], entry["event"]) for entry in logs] == [
+            ("warning", "tokens not read again")
+        ]
         assert [await _status(api, POST, t) for t in SECRETS] == [200, 401, 401]
         assert (await _call(api, POST)).status_code == 401, "never open because a file broke"
+
+
+@pytest.mark.parametrize("empty", ["", "\n \n", "\ufeff\r\n"])
+async def test_a_token_file_that_is_emptied_shuts_says_so_and_opens_with_its_next_token(
+    valkey: StoreServer, settings_for: MakeSettings, tmp_path: Path, empty: str
+) -> None:
+    ingest, admin = tmp_path / "ingest", tmp_path / "admin"
+    _write(ingest, INGEST, 9)
+    _write(admin, ADMIN, 9)
+    async with open_api(
+        settings_for(valkey, ingest_tokens_file=ingest, admin_tokens_file=admin, **QUIET)
+    ) as api:
+        _write(ingest, empty, 8)
+        with capture_logs() as logs:
+            for _ in range(3):
+                await api.runtime.plane.access.reload()
+        assert [(entry["log_level"], entry["event"]) for entry in logs] == [("warning", "token file shuts")]
+        assert [await _status(api, POST, t) for t in (*SECRETS, "")] == [401] * 4
+        assert (await _call(api, POST)).status_code == 401
+        [warning] = (await api.http.get("/stats")).json()["warnings"]
+        assert "TIDEGATE_INGEST_TOKENS_FILE" in warning
+        unready = await api.http.get("/readyz")
+        assert unready.status_code == 503
+        assert "TIDEGATE_INGEST_TOKENS_FILE" in unready.text
+        assert await _status(api, CLEANUPS[0], ADMIN) == 200, "the other kind of access stays as it was"
+        _write(ingest, NEXT_INGEST, 7)
+        await api.runtime.plane.access.reload()
+        assert [await _status(api, POST, t) for t in SECRETS] == [401, 200, 401]
+        assert (await api.http.get("/readyz")).status_code == 200
+
+
+async def test_a_token_file_rewritten_within_one_tick_of_the_clock_is_read_again(
+    valkey: StoreServer, settings_for: MakeSettings, tmp_path: Path
+) -> None:
+    file = tmp_path / "ingest"
+    _write(file, INGEST, 9)
+    async with open_api(settings_for(valkey, ingest_tokens_file=file, **QUIET)) as api:
+        _write(file, "", 8)
+        await api.runtime.plane.access.reload()
+        _write(file, NEXT_INGEST, 8)
+        await api.runtime.plane.access.reload()
+        assert [await _status(api, POST, t) for t in SECRETS] == [401, 200, 401]
 
 
 @pytest.mark.parametrize("name", ["ingest_tokens_file", "admin_tokens_file"])
@@ -214,18 +264,21 @@ def test_a_token_file_without_tokens_is_refused_at_start_by_the_name_of_its_sett
         Runtime(settings)
 
 
-async def test_a_token_beyond_ascii_is_either_refused_at_start_or_admitted(
-    valkey: StoreServer, settings_for: MakeSettings, tmp_path: Path
+@pytest.mark.parametrize("token", ["voilà", "schlüssel", "\N{NO-BREAK SPACE}x\N{NO-BREAK SPACE}", "名前"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+async def test_a_token_beyond_ascii_is_taken_from_file_and_list_in_each_encoding_clients_use(
+    valkey: StoreServer, settings_for: MakeSettings, tmp_path: Path, token: str, mark: str
 ) -> None:
     file = tmp_path / "ingest"
-    file.write_text("schlüssel\n", encoding="utf-8")
-    try:
-        runtime = Runtime(settings_for(valkey, ingest_tokens_file=file))
-    except ConfigError as error:
-        assert "TIDEGATE_INGEST_TOKENS_FILE" in str(error)  # noqa: PT017  either outcome is right
-        return
-    sent = "Bearer schlüssel".encode().decode("latin-1")  # as a server hands a header's bytes on
-    runtime.plane.access.check_ingest(sent)
+    file.write_text(f"{mark}{token}\n", encoding="utf-8")
+    forms = {token.encode(), token.encode("latin-1", "ignore") or token.encode()}
+    settings = settings_for(valkey, ingest_tokens_file=file, admin_tokens=f" {token},", **QUIET)
+    async with open_api(settings) as api:
+        for form in forms:
+            assert (await _call(api, POST, b"Bearer " + form)).status_code == 200
+            assert (await _call(api, CLEANUPS[0], b"Bearer  " + form + b" ")).status_code == 200
+            for wrong in (form[:-1], form + b"\xa0", form + b"x"):
+                assert (await _call(api, POST, b"Bearer " + wrong)).status_code == 401
 
 
 def test_no_token_and_no_password_stands_in_the_repr_of_settings_or_access() -> None:
