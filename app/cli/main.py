@@ -47,7 +47,7 @@ def _speak_utf8() -> None:
     """Start over in Python's UTF-8 mode where the locale has another encoding, as cron's `LC_ALL=C` may.
 
     Tokens, paths, arguments and output are UTF-8 then, in the processes of workers as well. A running
-    interpreter cannot change its encodings (PEP 540), hence a new one, which is the same process for the system.
+    interpreter cannot change its encodings (PEP 540), hence a new one in the same process.
     """
     if sys.flags.utf8_mode or sys.getfilesystemencoding() == "utf-8" or not sys.executable:
         return
