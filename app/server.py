@@ -9,6 +9,7 @@ import structlog
 import uvicorn
 
 from app.api.fast_posts import FastPosts
+from app.descriptors import client_connections, raise_limit
 from app.environment import service_links
 from app.errors import ConfigError, WorkerFailed
 from app.http.serving import BACKLOG, QuietServer, private_socket, server_config
@@ -17,6 +18,7 @@ from app.main import create_app
 from app.memory import keep_heap_small
 from app.runtime import Runtime
 from app.settings import Settings, load_settings
+from app.shares import share_of
 from app.store.connection import safe_url
 
 log = structlog.get_logger()
@@ -32,6 +34,8 @@ def serve(overrides: dict[str, object], insecure: bool) -> int:
         configure_logs(settings.log_format, settings.log_level)
         if links := service_links():
             log.info("addresses of services ignored", names=links)
+        raise_limit()
+        connections = client_connections(share_of(settings).connections, has_peers=settings.workers > 1)
         listener = _bind(settings)
         keep_heap_small()
         runtime = Runtime(settings)
@@ -47,20 +51,27 @@ def serve(overrides: dict[str, object], insecure: bool) -> int:
         return EXIT_REFUSED
     app = create_app(runtime)
     fast = FastPosts(runtime.plane, app)
-    config = server_config(app, settings, settings.max_connections, lifespan=True, fast_path=fast)
-    server = _Server(config, runtime, listener)
+    config = server_config(app, settings, _connections(settings, connections), lifespan=True, fast_path=fast)
+    server = _Server(config, runtime, listener, connections)
     runtime.connections.follow(server.server_state.connections)
     private = runtime.private_socket
     server.run([private_socket(str(private)) if private else listener])
     return 0 if server.served else EXIT_REFUSED
 
 
+def _connections(settings: Settings, of_clients: int) -> int:
+    """How many this process takes: of clients, or of its workers, which have those of clients."""
+    return of_clients if settings.workers == 1 else settings.max_connections
+
+
 class _Server(QuietServer):
     """Says where the gate listens; with workers, these have the listener."""
 
-    def __init__(self, config: uvicorn.Config, runtime: Runtime, listener: socket.socket) -> None:
+    def __init__(
+        self, config: uvicorn.Config, runtime: Runtime, listener: socket.socket, connections: int
+    ) -> None:
         super().__init__(config)
-        self._runtime, self._listener = runtime, listener
+        self._runtime, self._listener, self._connections = runtime, listener, connections
         self.served = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -76,7 +87,7 @@ class _Server(QuietServer):
             await self.shutdown(sockets)
             return
         self.served = True
-        _greet(self._runtime.settings, self._listener.getsockname()[1])
+        _greet(self._runtime.settings, self._listener.getsockname()[1], self._connections)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let the workers finish, who need the control plane, then stop that."""
@@ -113,10 +124,17 @@ def _bind(settings: Settings) -> socket.socket:
     return listener
 
 
-def _greet(settings: Settings, port: int) -> None:
+def _greet(settings: Settings, port: int, connections: int) -> None:
     place = f"[{settings.host}]" if ":" in settings.host else settings.host
     store = safe_url(settings.store_url) if settings.store_url else "embedded Valkey"
-    log.info("listening", host=settings.host, port=port, store=store, workers=settings.workers)
+    log.info(
+        "listening",
+        host=settings.host,
+        port=port,
+        store=store,
+        workers=settings.workers,
+        connections=connections,
+    )
     if sys.stdout.isatty() or settings.log_format != "json":
         click.echo(
             f"Tidegate listens on http://{place}:{port} (store: {store}). Try:\n"

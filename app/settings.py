@@ -137,7 +137,12 @@ class Settings(EnvironmentSettings):
         description="Bodies being read or answered at once, bytes after inflation; past it 503. "
         "With a memory limit no more than a quarter of the room below it.",
     )
-    max_connections: int = Field(2048, ge=1, description="Open connections; past it 503 and closed.")
+    max_connections: int = Field(
+        2048,
+        ge=1,
+        description="Open connections; past it 503 and closed. Fewer where the limit on descriptors "
+        "(`ulimit -Hn`) leaves no room for them; the log says so.",
+    )
     max_header_bytes: int = Field(
         16 * 1024, ge=512, description="Of one request's line and headers, bytes; past it 431."
     )

@@ -15,6 +15,7 @@ import uvicorn
 import uvloop
 
 from app.api.fast_posts import FastPosts
+from app.descriptors import client_connections
 from app.http.serving import QuietServer, private_socket, server_config
 from app.logs import configure_logs
 from app.memory import keep_heap_small
@@ -44,7 +45,8 @@ def main() -> int:
     structlog.contextvars.bind_contextvars(worker=assignment.name)
     keep_heap_small()
     parts = WorkerParts(assignment, settings)
-    app, limit = client_app(parts, assignment), parts.share.connections
+    app = client_app(parts, assignment)
+    limit = client_connections(parts.share.connections, has_peers=True)
     fast = FastPosts(parts.plane, app.here)
     clients = QuietServer(server_config(app, settings, limit, lifespan=True, fast_path=fast))
     parts.connections.follow(clients.server_state.connections)
