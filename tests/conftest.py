@@ -10,6 +10,7 @@ from app.settings import Settings
 from tests.support.gate import api_client, running
 from tests.support.keys import keys_without_expiry
 from tests.support.servers import StoreServer, cluster_server, redis_server, valkey_server
+from tests.support.surroundings import stop_inheriting
 
 STORES: dict[str, Callable[[], StoreServer]] = {
     "valkey": lambda: valkey_server(unix=True),
@@ -18,6 +19,11 @@ STORES: dict[str, Callable[[], StoreServer]] = {
 }
 
 MakeSettings = Callable[..., Settings]
+
+
+def pytest_configure() -> None:
+    """Before anything is started, in every process that runs tests."""
+    stop_inheriting()
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ async def test_only_connections_between_two_requests_are_dropped() -> None:
         fresh, at_work, half_sent = [await service.client() for _ in range(3)]
         await at_work.send(post(b"x", b"/slow"))
         await half_sent.send(GET[:20])
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(connections) < 4 or service.calls < 2:
                 await asyncio.sleep(0.005)
         connections.drop_idle(seconds=60)

@@ -52,7 +52,7 @@ async def test_while_the_store_is_down_a_cleanup_is_to_be_asked_for_again(
         async def is_up() -> bool:
             return session.is_up
 
-        await until(is_up, 10)
+        await until(is_up)
         assert await desk.actions(webhook(NOT_OURS, alert())) == ["ignored", "cleanup"]
         assert await desk.runs() == 1
 
@@ -76,7 +76,7 @@ async def test_a_cleanup_the_store_fails_is_tried_again_behind(
         async def has_succeeded() -> bool:
             return desk.api.runs("alert", "emergency") == 1
 
-        await until(has_succeeded, 10)
+        await until(has_succeeded)
         assert desk.api.sample("background_task_up", task="alerts") == 1
 
 

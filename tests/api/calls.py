@@ -94,7 +94,7 @@ async def open_api(settings: Settings) -> AsyncIterator[Api]:
         yield api
 
 
-async def until(holds: Callable[[], Awaitable[bool]], seconds: float = 5) -> None:
+async def until(holds: Callable[[], Awaitable[bool]], seconds: float = 30) -> None:
     """Ask again and again until the answer is yes."""
     deadline = time.monotonic() + seconds
     while not await holds():

@@ -12,17 +12,18 @@ from tests.api.calls import BRIEF, QUIET, Api, open_api, until
 from tests.conftest import MakeSettings
 from tests.support.servers import StoreServer
 
+A_MORNING_MS = 1_700_000_000_000  # in November 2023
 MAPS = {"signatures", "transactions", "observations"}
 REPORT = {"trigger", "mode", "dry_run", "started_ms", "duration_seconds", "maps", "memory"}
-# Buckets of 83 ms, cut by an emergency after 0.3 s.
+# Buckets of 250 ms, cut by an emergency after a second, in which a busy machine gets the next step done.
 CUT: dict[str, float] = {
     "dedup_window_seconds": 0.2,
-    "transaction_retention_seconds": 2,
-    "observation_retention_seconds": 2,
-    "emergency_transaction_retention_seconds": 0.3,
-    "emergency_observation_retention_seconds": 0.3,
+    "transaction_retention_seconds": 6,
+    "observation_retention_seconds": 6,
+    "emergency_transaction_retention_seconds": 1,
+    "emergency_observation_retention_seconds": 1,
 }
-PAST_EMERGENCY_SECONDS = 0.5
+PAST_EMERGENCY_SECONDS = 1.4
 PAST_RETENTION_SECONDS = 1.2
 
 pytestmark = pytest.mark.usefixtures("no_ticks")
@@ -46,6 +47,10 @@ def _removed(report: dict[str, Any]) -> dict[str, int]:
     return {name: change["removed"] for name, change in report["maps"].items()}
 
 
+async def _are_under_way(api: Api, requests: int) -> bool:
+    return api.sample("http_requests_in_flight") == requests
+
+
 def _totals(metrics: str) -> list[str]:
     return [line for line in metrics.splitlines() if line.startswith("tidegate_map_removed_total")]
 
@@ -58,7 +63,7 @@ def _assert_report(report: dict[str, Any]) -> None:
     assert set(report) == REPORT
     assert type(report["dry_run"]) is bool
     assert type(report["duration_seconds"]) is float
-    assert abs(report["started_ms"] - time.time() * 1000) < 60_000
+    assert A_MORNING_MS < report["started_ms"] <= time.time() * 1000
     for change in report["maps"].values():
         assert set(change) == {"before", "removed", "after"}
         assert all(_is_count(value) for value in change.values())
@@ -196,7 +201,7 @@ async def test_concurrent_calls_that_ask_the_same_share_one_run(api: Api, valkey
     valkey.pause()
     try:
         calls = [asyncio.create_task(api.clean()) for _ in range(60)]
-        await asyncio.sleep(0.3)
+        await until(lambda: _are_under_way(api, len(calls)))
     finally:
         valkey.resume()
     answers = await asyncio.gather(*calls)
@@ -221,9 +226,9 @@ async def test_a_caller_that_goes_away_does_not_end_the_run_for_the_others(
     valkey.pause()
     try:
         leaving, staying = asyncio.create_task(api.clean()), asyncio.create_task(api.clean())
-        await asyncio.sleep(0.1)
+        await until(lambda: _are_under_way(api, 2))
         leaving.cancel()
-        await asyncio.sleep(0.1)
+        await asyncio.wait([leaving])
     finally:
         valkey.resume()
     _assert_report(await staying)

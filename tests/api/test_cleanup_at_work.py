@@ -73,7 +73,7 @@ async def test_with_the_store_down_it_is_503_and_a_failure_is_counted(
                 assert api.runs("manual", mode, "failure") == 1
             assert len(await api.reports()) == 3, "the two at the start and the one by hand"
             server.restart()
-            await until(lambda: _answers_again(api), 10)
+            await until(lambda: _answers_again(api))
             assert api.runs("manual") == 2
 
 
@@ -89,7 +89,7 @@ async def test_a_store_that_fails_half_way_is_a_failure_whose_removals_stay_coun
         finally:
             valkey.resume()
         assert (response.status_code, api.runs("manual", "normal", "failure")) == (503, 1)
-        await until(lambda: _answers_again(api), 10)
+        await until(lambda: _answers_again(api))
         figures = (await api.stats())["maps"]["signatures"]
         assert figures["added_total"] - sum(figures["removed_total"].values()) == figures["entries"]
 

@@ -221,9 +221,10 @@ async def test_requests_are_counted_by_route_and_code(api: Api) -> None:
 
 async def test_cleanups_are_timed_and_their_last_success_is_a_timestamp(api: Api) -> None:
     assert api.sample("cleanup_last_success_timestamp_seconds", mode="emergency") == 0
+    started = time.time()
     await api.clean("/emergency")
-    at = api.sample("cleanup_last_success_timestamp_seconds", mode="emergency")
-    assert abs((at or 0) - time.time()) < 5
+    at = api.sample("cleanup_last_success_timestamp_seconds", mode="emergency") or 0
+    assert started <= at <= time.time()
     assert api.sample("cleanup_duration_seconds_count", mode="emergency") == 1
 
 
@@ -244,7 +245,7 @@ async def test_map_gauges_equal_what_is_really_in_the_store(
             assert value(text, "map_limit_entries", map=name) == stats[name]["limit_entries"]
             assert value(text, "map_retention_seconds", map=name) == stats[name]["retention_seconds"]
             age = value(text, "map_oldest_entry_age_seconds", map=name) or 0
-            assert 0 < age <= stats[name]["oldest_age_seconds"] < age + 3
+            assert 0 < age <= stats[name]["oldest_age_seconds"]
 
 
 async def until_ticked(api: Api, signatures: int) -> str:

@@ -7,7 +7,8 @@ from tests.api.calls import BRIEF, QUIET, Api, open_api
 from tests.conftest import MakeSettings
 from tests.support.servers import StoreServer
 
-WINDOW_SECONDS = 0.2
+# Long enough for a few posts on a busy machine, and waited for.
+WINDOW_SECONDS = 1.5
 PAUSE_SECONDS = 0.03
 
 
@@ -107,7 +108,7 @@ async def test_sources_of_an_earlier_acceptance_are_not_shown_with_the_later_one
         later = await api.post("seen", "late-a")
         await api.post("seen", "late-b")
         assert later["status"] == "accepted"
-        assert later["first_seen_ms"] >= earlier["first_seen_ms"] + 200
+        assert later["first_seen_ms"] >= earlier["first_seen_ms"] + 1000 * WINDOW_SECONDS
         found = await api.find("seen")
         assert (found["first_seen_ms"], found["source"]) == (later["first_seen_ms"], "late-a")
         assert _sources(found) == ["late-a", "late-b"]
@@ -123,7 +124,7 @@ async def test_a_source_of_both_acceptances_is_shown_with_the_later_one_too(
         delays = _delays(await api.find("seen"))
         assert list(delays) == ["helius-a", "quicknode"]
         assert delays["helius-a"] == 0
-        assert 25 <= delays["quicknode"] < 200
+        assert 1000 * PAUSE_SECONDS <= delays["quicknode"] < 1000 * WINDOW_SECONDS
 
 
 async def test_the_limit_on_sources_holds_for_each_acceptance_by_itself(

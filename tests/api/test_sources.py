@@ -46,7 +46,7 @@ async def test_each_source_has_its_firsts_and_its_duplicates(wide: Api) -> None:
     assert [one["first_share"] for one in found.values()] == [0.75, 0.25]
     assert found["helius-a"]["delay_ms"] is None
     delays = found["quicknode-a"]["delay_ms"]
-    assert 0 <= delays["p50"] <= delays["p95"] <= delays["p99"] < 10_000
+    assert 0 <= delays["p50"] <= delays["p95"] <= delays["p99"]
 
 
 async def test_the_delay_is_what_a_lookup_tells(wide: Api) -> None:

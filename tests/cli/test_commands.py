@@ -30,7 +30,7 @@ def _run(
     if gate is not None:
         environment["TIDEGATE_URL"] = gate.url
     command = [tidegate_command(), *arguments]
-    return subprocess.run(command, env=environment, input=stdin, capture_output=True, timeout=60, check=False)
+    return subprocess.run(command, env=environment, input=stdin or b"", capture_output=True, timeout=60, check=False)
 
 
 def _lines(count: int, first: int = 0) -> list[bytes]:
@@ -80,7 +80,7 @@ def test_send_reads_a_large_file_in_bounded_memory(gate: GateProcess, tmp_path: 
     )
     environment = {"PATH": "/usr/bin:/bin", "TIDEGATE_TOKEN": INGEST}
     done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, timeout=60, check=True
+        [sys.executable, "-c", program], stdin=subprocess.DEVNULL, env=environment, capture_output=True, timeout=60, check=True
     )
     peak_kib = int(done.stdout.split()[-1])
     assert file.stat().st_size > 100_000_000
@@ -92,7 +92,7 @@ def test_health_is_0_when_ready_and_1_with_the_reason_when_the_store_is_gone() -
         assert _run("health", gate=gate).stdout == b"ready\n"
         assert json.loads(_run("health", "--json", gate=gate).stdout)["status"] == "ready"
         server.kill()
-        assert wait_until(lambda: not gate.is_ready(), 10)
+        assert wait_until(lambda: not gate.is_ready(), 30)
         unhealthy = _run("health", gate=gate)
     assert unhealthy.returncode == 1
     assert b"the store is down (unreachable)" in unhealthy.stderr

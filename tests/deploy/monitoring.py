@@ -101,7 +101,7 @@ def promtool(*arguments: str | Path, given: str | None = None) -> subprocess.Com
         stderr=subprocess.STDOUT,
         text=True,
         timeout=100,
-        input=given,
+        input=given or "",
     )
 
 

@@ -23,7 +23,7 @@ GATE = {"job": "tidegate", "instance": "127.0.0.1:8000"}
 def amtool(*arguments: str) -> str:
     """What Alertmanager's tool prints; it has to find nothing wrong."""
     done = subprocess.run(
-        ["amtool", *arguments], check=False, capture_output=True, text=True, timeout=30, cwd=ROOT
+        ["amtool", *arguments], stdin=subprocess.DEVNULL, check=False, capture_output=True, text=True, timeout=30, cwd=ROOT
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -145,7 +145,7 @@ def test_a_critical_alert_silences_the_warnings_it_explains(
     critical, warning = pair
     post(running, critical)
     post(running, warning)
-    assert wait_until(lambda: state(running, warning) == "suppressed", 10), state(running, warning)
+    assert wait_until(lambda: state(running, warning) == "suppressed", 60), state(running, warning)
     assert state(running, critical) == "active"
 
 
@@ -154,5 +154,5 @@ def test_no_other_alert_is_silenced(running: Alertmanager, pair: tuple[Labels, L
     first, second = pair
     post(running, first)
     post(running, second)
-    assert wait_until(lambda: state(running, second) != "unprocessed", 10)
+    assert wait_until(lambda: state(running, second) != "unprocessed", 60)
     assert state(running, second) == "active"

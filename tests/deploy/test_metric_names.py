@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -13,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.deploy.monitoring import ROOT, RUNBOOKS, promtool, rules, series_names
 from tests.deploy.test_runbooks import blocks
 from tests.support.gate import GateProcess, gate_process
+from tests.support.processes import wait_until
 
 PREFIX = "tidegate_"
 SUFFIXES = ("_bucket", "_count", "_sum", "_info", "_total")
@@ -65,10 +65,9 @@ def _use(gate: GateProcess) -> None:
             assert client.post("/transactions", json=items).status_code == 200
         client.get("/transactions/signature-1")
         client.post("/cleanup/emergency")
-        ends = time.monotonic() + 30
-        while "tidegate_cleanup_efficiency_ratio" not in client.get("/metrics").text:
-            assert time.monotonic() < ends
-            time.sleep(0.1)
+        assert wait_until(
+            lambda: "tidegate_cleanup_efficiency_ratio" in client.get("/metrics").text, 60, pause_seconds=0.1
+        )
 
 
 def _expressions(value: object) -> Iterator[str]:

@@ -25,7 +25,7 @@ class Stack:
         self.output = folder / "output"
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, SCRIPT], stdout=output, stderr=output, env=os.environ | ports
+                [sys.executable, SCRIPT], stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=os.environ | ports
             )
 
     def is_up(self) -> bool:
@@ -72,7 +72,7 @@ def test_one_command_starts_gate_prometheus_and_alertmanager_and_ctrl_c_stops_al
     assert wait_until(lambda: knows_alertmanager(stack), 40)
     assert stack.stop() == 0
     assert "Traceback" not in stack.output.read_text()
-    _, alive = psutil.wait_procs(children, timeout=5)
+    _, alive = psutil.wait_procs(children, timeout=30)
     assert len(children) == 4, "the three, and the gate's own Valkey"
     assert alive == []
 
@@ -86,6 +86,7 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
         }
         done = subprocess.run(
             [sys.executable, SCRIPT],
+            stdin=subprocess.DEVNULL,
             env=os.environ | ports | {"TMPDIR": str(tmp_path)},
             capture_output=True,
             text=True,

@@ -41,6 +41,7 @@ def _run(example: Example, gate: GateProcess) -> str:
         check=False,
         cwd=ROOT,
         env=environment,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=60,

@@ -29,6 +29,6 @@ def gate_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("TMPDIR", str(folder))
     yield folder
     monkeypatch.undo()
-    left = not wait_until(lambda: not running_in(folder), 5.0)
+    left = not wait_until(lambda: not running_in(folder), 30.0)
     shutil.rmtree(folder, ignore_errors=True)
     assert not left, "a process outlived its test"

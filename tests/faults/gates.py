@@ -12,7 +12,7 @@ import psutil
 
 from tests.support.gate import GateProcess, start_gate, tidegate_command
 
-EXIT_SECONDS = 8.0
+EXIT_SECONDS = 60.0
 
 
 @contextmanager
@@ -35,7 +35,7 @@ def started_with(*arguments: str, **settings: object) -> Iterator[GateProcess]:
         log = Path(folder) / "gate.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                _command(arguments), stdout=output, stderr=output, env=_environment(settings)
+                _command(arguments), stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=_environment(settings)
             )
         gate = GateProcess(process, log)
         try:
@@ -49,6 +49,7 @@ def refused(*arguments: str, **settings: object) -> subprocess.CompletedProcess[
     """Run a gate that is expected to end by itself."""
     return subprocess.run(
         _command(arguments),
+        stdin=subprocess.DEVNULL,
         env=_environment(settings),
         capture_output=True,
         text=True,

@@ -15,8 +15,8 @@ from tests.support.processes import pause_all, resume_all, wait_until
 from tests.support.servers import StoreServer
 
 BUSY_MILLISECONDS = 50
-BUSY_PATIENCE_SECONDS = 5.0
-SLOW_SCRIPT_MILLISECONDS = 3000
+BUSY_PATIENCE_SECONDS = 30.0
+SLOW_SCRIPT_MILLISECONDS = 6000
 FULL_BYTES = 4 << 20
 
 _ENDLESS = "while true do end"

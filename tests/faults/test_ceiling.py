@@ -83,6 +83,6 @@ async def test_load_past_the_memory_limit_gets_503_and_the_rest_is_served_and_no
         assert gate.process.poll() is None
         assert store_pids(gate) == stores, "the store was not started again"
         assert storm.most_resident_bytes < LIMIT_BYTES
-        assert wait_until(gate.is_ready, 5.0)
+        assert wait_until(gate.is_ready, 30.0)
         [socket] = await asyncio.to_thread(lambda: list(gate_folder.glob("tidegate-*/store.sock")))
         await _assert_balanced(gate, socket, storm.answers["accepted"] + 1)

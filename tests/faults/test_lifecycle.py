@@ -18,9 +18,9 @@ from tests.faults.wire import ask_once
 from tests.support.gate import GateProcess, await_gate, gate_process
 from tests.support.processes import wait_until
 
-SOON_SECONDS = 5.0
-STOP_SECONDS = 10.0
-BACK_SECONDS = 10.0
+SOON_SECONDS = 30.0
+STOP_SECONDS = 60.0
+BACK_SECONDS = 30.0
 START_UP_SECONDS = 0.8
 EARLY_KILLS = 5
 TOGETHER = 4

@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from tests.faults.gates import has_port, started
-from tests.faults.load import Feed
+from tests.faults.load import Attempt, Feed
 from tests.faults.outages import CLUSTER_OUTAGES, OUTAGES, Outage
 from tests.faults.wire import Connection, ask_once, connected, figure
 from tests.support.gate import START_SECONDS, GateProcess, gate_process
@@ -17,10 +17,11 @@ from tests.support.processes import wait_until
 from tests.support.servers import StoreServer, cluster_server
 
 DEADLINE_SECONDS = 0.5
-NOTICED_SECONDS = 5.0
-OUTAGE_SECONDS = 1.0
-BACK_SECONDS = 10.0
+NOTICED_SECONDS = 30.0
+BACK_SECONDS = 30.0
+WORKERS = 4
 PROBES = ("/livez", "/metrics")
+KINDS = {"one", "array", "lines"}
 SCRIPT_FLUSHES = 3000
 
 
@@ -70,6 +71,14 @@ async def _assert_says_why(gate: GateProcess, outage: Outage) -> None:
     assert await figure(gate.url, "tidegate_store_up") == 0
 
 
+def _replied(feed: Feed, first: int) -> list[Attempt]:
+    return [attempt for attempt in feed.attempts[first:] if attempt.reply]
+
+
+def _kinds(attempts: list[Attempt]) -> set[str]:
+    return {attempt.kind for attempt in attempts}
+
+
 async def _errors(gate: GateProcess, outage: Outage) -> float:
     return sum([await figure(gate.url, "tidegate_store_errors_total", kind=kind) for kind in outage.kinds])
 
@@ -77,22 +86,26 @@ async def _errors(gate: GateProcess, outage: Outage) -> float:
 async def _live_through(outage: Outage, store: StoreServer, gate: GateProcess, feed: Feed) -> None:
     """Go through an outage under load, up to the moment the gate serves again."""
     errors = await _errors(gate, outage)
-    async with _probed(gate) as answers, feed.running(gate.url):
-        await asyncio.sleep(0.1)
+    async with _probed(gate) as answers, feed.running(gate.url, WORKERS):
+        assert await _eventually(lambda: bool(feed.processed()), NOTICED_SECONDS)
         async with outage.begin(store):
             first, answered = len(feed.attempts), answers.copy()
             if not outage.is_everywhere:
                 assert await _eventually(lambda: not gate.is_ready(), NOTICED_SECONDS)
                 first = len(feed.attempts)
-            await asyncio.sleep(OUTAGE_SECONDS)
-            refused = [attempt for attempt in feed.attempts[first:] if attempt.reply]
             # The second answer was asked for in the outage.
-            assert all(answers[path] - answered[path] >= 2 for path in PROBES), answers - answered
+            assert await _eventually(
+                lambda: all(answers[path] - answered[path] >= 2 for path in PROBES), NOTICED_SECONDS
+            ), answers - answered
+            assert await _eventually(lambda: _kinds(_replied(feed, first)) == KINDS, NOTICED_SECONDS)
+            refused = _replied(feed, first)
             if outage.is_down:
                 await _assert_says_why(gate, outage)
         assert await _eventually(gate.is_ready, BACK_SECONDS)
-        await asyncio.sleep(0.1)
-    assert {attempt.kind for attempt in refused} == {"one", "array", "lines"}
+        served = len(feed.attempts)
+        assert await _eventually(
+            lambda: sum(attempt.is_processed for attempt in feed.attempts[served:]) >= WORKERS, BACK_SECONDS
+        ), "the load itself found the way back"
     for attempt in refused:
         assert attempt.reply
         attempt.reply.assert_try_again()
@@ -103,7 +116,6 @@ async def _assert_recovered(outage: Outage, gate: GateProcess, feed: Feed) -> No
     """Every request was answered; sent again, those refused are stored too."""
     assert {attempt.reply.status for attempt in feed.attempts if attempt.reply} == {200, 503}
     assert all(attempt.reply for attempt in feed.attempts)
-    assert feed.attempts[-1].is_processed, "the load itself found the way back"
     await feed.retry(gate.url, feed.unanswered())
     if outage.keeps_data:
         await feed.assert_honest(gate.url)
@@ -137,7 +149,7 @@ async def test_a_gate_whose_store_is_full_says_so_in_its_readiness(own_valkey: S
     with gate_process(**_gate_for(own_valkey)) as gate:
         async with outage.begin(own_valkey):
             (await ask_once(gate.url, "POST", "/transactions", {"signature": "one"})).assert_try_again()
-            assert await _eventually(lambda: not gate.is_ready(), 3.0)
+            assert await _eventually(lambda: not gate.is_ready(), NOTICED_SECONDS)
             reply = await ask_once(gate.url, "GET", "/readyz")
             assert "full" in str(reply.json()["reasons"])
         assert await _eventually(gate.is_ready, BACK_SECONDS)

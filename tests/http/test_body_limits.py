@@ -199,7 +199,7 @@ def test_what_is_wrong_with_a_request_itself_gets_a_problem_too(
     gate: GateProcess, request_bytes: bytes, status: int | None
 ) -> None:
     host, _, port = gate.url.removeprefix("http://").partition(":")
-    with socket.create_connection((host, int(port)), timeout=5) as connection:
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
         connection.sendall(request_bytes)
         answer = connection.recv(64 * KIB)
     head, _, _ = answer.partition(b"\r\n\r\n")

@@ -15,6 +15,8 @@ from tests.support.gate import GateProcess, gate_process
 GROWTH_BYTES = 24 * MIB
 # Bodies may hold TIDEGATE_MAX_IN_FLIGHT_BYTES = 64 MiB together, and each is copied once.
 PEAK_BYTES = 160 * MIB
+# A gate that processed all of it in one go would let one through, asked before, and perhaps another.
+ANSWERS_BESIDE_A_BOMB = 5
 
 
 @pytest.fixture
@@ -117,8 +119,8 @@ def test_others_are_answered_while_a_bomb_of_lines_is_processed(warm_gate: GateP
     bomb = gzip.compress(b"1\n" * (MIB // 8))
     with warm_gate.client() as client, warm_gate.client() as other, ThreadPoolExecutor(1) as pool:
         sending = pool.submit(send, client, bomb, NDJSON, "gzip")
-        waits = []
+        answers = 0
         while not sending.done():
-            waits.append(other.get("/livez").elapsed.total_seconds())
+            answers += other.get("/livez").status_code == 200
         assert sending.result() == 422
-    assert max(waits) < 0.25
+    assert answers >= ANSWERS_BESIDE_A_BOMB

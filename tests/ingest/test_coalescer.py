@@ -41,7 +41,7 @@ class Gatekeeper:
 
     async def busy(self, workers: int = CONCURRENT_FLUSHES) -> None:
         """Wait until so many workers are in a flush, or have been."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(self.flushes) < workers:
                 await asyncio.sleep(0)
 

@@ -61,7 +61,7 @@ async def test_without_any_gate_the_store_itself_lets_go(
     await gate.pipeline.flush([transaction(f"left-{item}") for item in range(500)])
     await gate.session.close()
     assert count_entries(store) == Truth(500, 500, 500)
-    assert wait_until(lambda: count_entries(store) == Truth(), 3)
+    assert wait_until(lambda: count_entries(store) == Truth(), 30)
     back = await connected_gate(settings_for(store, **SHORT))
     sizes = await back.maps.sizes()
     assert all(figures.entries == 0 and figures.added == 500 for figures in sizes.values())

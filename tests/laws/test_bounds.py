@@ -98,7 +98,7 @@ async def test_a_store_filled_by_us_empties_itself_and_accepts_again(settings_fo
         with pytest.raises(StoreFull):
             await _fill(gate)
         await cleanup.run(Trigger.PERIODIC)
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(30):
             while (await gate.maps.sizes())[MapName.TRANSACTIONS].entries:
                 await asyncio.sleep(0.01)
         assert await _deliver(gate, 5000, 1) == [Verdict.ACCEPTED]

@@ -28,6 +28,6 @@ def test_a_fuzzer_meets_only_documented_answers_and_leaves_a_gate_that_serves() 
         back = {name: None for name, view in changed.items() if view["changeable"]}
         assert http.patch("/settings", json=back).status_code == 200
         # A memory limit of a few bytes is in force until the guard looks again.
-        assert wait_until(gate.is_ready, 10), gate.log.read_text()
+        assert wait_until(gate.is_ready, 30), gate.log.read_text()
         answer = http.post("/transactions", json={"signature": "after-all-that"})
         assert answer.json()["status"] == "accepted"

@@ -78,7 +78,7 @@ async def test_a_change_holds_from_the_answer_on(api: Api) -> None:
 
 
 async def _accepted_again(api: Api, signature: str) -> int:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while (answer := await api.post(signature))["status"] != "accepted":
             pass
     return int(answer["first_seen_ms"])

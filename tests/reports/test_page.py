@@ -71,6 +71,7 @@ def _run(folder: Path, text: str, *flags: str) -> str:
     command = [_chromium(), *FLAGS, f"--user-data-dir={folder / 'profile'}", *flags, file.as_uri()]
     done = subprocess.run(
         command,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=90,

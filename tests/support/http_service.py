@@ -12,7 +12,7 @@ from app.http.fast_path import Reply, SendReply, WholeRequest
 from app.http.protocol import BoundedProtocol, bounded_protocol
 from app.http.refusals import Limits
 
-SHORT, LONG = 0.1, 5.0  # seconds: deadlines that are to pass, and those that are not
+SHORT, LONG = 0.1, 30.0  # seconds: deadlines that are to pass, and those that are not
 
 
 class Client:

@@ -18,7 +18,7 @@ import httpx
 
 from tests.support.processes import die_with, free_port, stop_all, wait_until
 
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 
 
 class MonitorStartError(RuntimeError):
@@ -47,7 +47,7 @@ class Monitor:
     def is_ready(self) -> bool:
         """Whether it serves."""
         try:
-            return httpx.get(f"{self.url}/-/ready", trust_env=False, timeout=5).status_code == 200
+            return httpx.get(f"{self.url}/-/ready", trust_env=False, timeout=10).status_code == 200
         except httpx.HTTPError:
             return False
 

@@ -19,7 +19,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 POLL_SECONDS = 0.005
-START_SECONDS = 10.0
+START_SECONDS = 60.0
 STOP_SECONDS = 5.0
 
 _handed_out: set[int] = set()
