@@ -74,7 +74,7 @@ async def test_a_round_that_fails_is_logged_counted_and_followed_by_the_next() -
 
     with capture_logs() as logs:
         tasks.every(0.001, "t", work)
-        await asyncio.wait_for(enough.wait(), 5)
+        await asyncio.wait_for(enough.wait(), 30)
         await tasks.stop()
     assert metrics.registry.get_sample_value("tidegate_background_task_up", {"task": "t"}) == 1
     assert [entry["event"] for entry in logs] == ["background task failed"]

@@ -160,7 +160,9 @@ def test_servers_die_with_a_killed_test_process(tmp_path: Path) -> None:
     )
     command = [sys.executable, "-c", script]
     here = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, env=here, stdout=subprocess.PIPE, text=True) as owner:
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, env=here, stdout=subprocess.PIPE, text=True
+    ) as owner:
         assert owner.stdout is not None
         pid = int(owner.stdout.readline())
         assert psutil.pid_exists(pid)

@@ -49,7 +49,12 @@ class Api:
         return _answer(await self.http.get(f"/transactions/{signature}"))
 
     async def stats(self) -> dict[str, Any]:
-        """The document of `/stats`."""
+        """The document of `/stats`, read from the store after this call began.
+
+        The first request may be given the reading of a tick that was under way already; the second
+        begins when that one is over.
+        """
+        await self.http.get("/stats")
         return _answer(await self.http.get("/stats"))
 
     async def clean(self, mode: str = "", **query: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping, Sized
+from functools import partial
 from typing import Any
 
 import psutil
@@ -65,6 +66,10 @@ def _entries(stats: dict[str, Any]) -> dict[str, int]:
 async def _is_drained(api: Api, *names: str) -> bool:
     entries = _entries(await api.stats())
     return all(entries[name] == 0 for name in names)
+
+
+async def _is_logged(logs: list[Any], count: int) -> bool:
+    return len(_size_logs(logs)) == count
 
 
 async def _has(entries: Sized, count: int) -> bool:
@@ -190,10 +195,10 @@ async def test_a_map_above_its_warning_size_is_a_warning_while_it_lasts_and_once
                 [sentence] = _size_warnings(await api.stats())
                 assert "signatures holds 11 entries" in sentence
                 assert "TIDEGATE_SIGNATURES_WARN_ENTRIES" in sentence
-                await until(lambda expected=2 * round_ + 1: _has(_size_logs(logs), expected))
+                await until(partial(_is_logged, logs, 2 * round_ + 1))
                 await until(lambda: _is_drained(api, "signatures"))
                 assert _size_warnings(await api.stats()) == []
-                await until(lambda expected=2 * round_ + 2: _has(_size_logs(logs), expected))
+                await until(partial(_is_logged, logs, 2 * round_ + 2))
     assert [entry["log_level"] for entry in _size_logs(logs)] == ["warning", "info", "warning", "info"]
 
 

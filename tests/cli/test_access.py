@@ -85,7 +85,9 @@ def test_help_loads_nothing_heavy() -> None:
         "import sys; from app.cli.main import tidegate; tidegate(['--help'], standalone_mode=False); "
         "print(sorted({'httpx', 'fastapi', 'uvicorn', 'redis', 'msgspec'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", program], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True
+    )
     assert "health" in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
 
@@ -100,7 +102,12 @@ def test_ctrl_c_ends_a_client_with_130_and_no_traceback(serve: Serve) -> None:
     gate = serve(hang)
     environment = dict(os.environ, TIDEGATE_URL=gate.url)
     with subprocess.Popen(
-        [*PROGRAM, "stats"], stdin=subprocess.DEVNULL, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*PROGRAM, "stats"],
+        stdin=subprocess.DEVNULL,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as client:
         assert wait_until(lambda: bool(gate.requests), 30)
         client.send_signal(signal.SIGINT)
@@ -113,7 +120,12 @@ def test_ctrl_c_ends_a_client_with_130_and_no_traceback(serve: Serve) -> None:
 def test_a_file_that_cannot_be_read_to_its_end_is_an_error_of_one_line(serve: Serve) -> None:
     environment = dict(os.environ, TIDEGATE_URL=serve(lambda _: Answer(200, {})).url)
     done = subprocess.run(
-        [*PROGRAM, "send", "/proc/self/mem"], stdin=subprocess.DEVNULL, env=environment, capture_output=True, text=True, check=False
+        [*PROGRAM, "send", "/proc/self/mem"],
+        stdin=subprocess.DEVNULL,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 1
     assert done.stderr.startswith("Error: ")

@@ -30,7 +30,9 @@ def _run(
     if gate is not None:
         environment["TIDEGATE_URL"] = gate.url
     command = [tidegate_command(), *arguments]
-    return subprocess.run(command, env=environment, input=stdin or b"", capture_output=True, timeout=60, check=False)
+    return subprocess.run(
+        command, env=environment, input=stdin or b"", capture_output=True, timeout=60, check=False
+    )
 
 
 def _lines(count: int, first: int = 0) -> list[bytes]:
@@ -80,7 +82,12 @@ def test_send_reads_a_large_file_in_bounded_memory(gate: GateProcess, tmp_path: 
     )
     environment = {"PATH": "/usr/bin:/bin", "TIDEGATE_TOKEN": INGEST}
     done = subprocess.run(
-        [sys.executable, "-c", program], stdin=subprocess.DEVNULL, env=environment, capture_output=True, timeout=60, check=True
+        [sys.executable, "-c", program],
+        stdin=subprocess.DEVNULL,
+        env=environment,
+        capture_output=True,
+        timeout=60,
+        check=True,
     )
     peak_kib = int(done.stdout.split()[-1])
     assert file.stat().st_size > 100_000_000

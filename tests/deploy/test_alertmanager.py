@@ -23,7 +23,13 @@ GATE = {"job": "tidegate", "instance": "127.0.0.1:8000"}
 def amtool(*arguments: str) -> str:
     """What Alertmanager's tool prints; it has to find nothing wrong."""
     done = subprocess.run(
-        ["amtool", *arguments], stdin=subprocess.DEVNULL, check=False, capture_output=True, text=True, timeout=30, cwd=ROOT
+        ["amtool", *arguments],
+        stdin=subprocess.DEVNULL,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        cwd=ROOT,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

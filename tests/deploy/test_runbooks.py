@@ -65,7 +65,13 @@ def environment() -> Iterator[dict[str, str]]:
 @pytest.mark.parametrize("command", commands())
 def test_a_command_of_a_runbook_runs(command: str, environment: dict[str, str]) -> None:
     done = subprocess.run(
-        ["sh", "-euc", command], stdin=subprocess.DEVNULL, check=False, capture_output=True, text=True, timeout=30, env=environment
+        ["sh", "-euc", command],
+        stdin=subprocess.DEVNULL,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env=environment,
     )
     assert (done.returncode, done.stderr) == (0, "")
 

@@ -21,7 +21,13 @@ def secrets(tmp_path: Path) -> Path:
     for name in ("scripts/secrets", "deploy/compose/store.acl.template"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
-    subprocess.run([tmp_path / "scripts/secrets"], check=True, timeout=30, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [tmp_path / "scripts/secrets"],
+        check=True,
+        timeout=30,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
     return tmp_path / "deploy/secrets"
 
 
@@ -98,7 +104,11 @@ def test_users_may_do_nothing_else(store: StoreServer, secrets: Path) -> None:
 def test_secrets_are_random_private_and_kept(secrets: Path) -> None:
     before = {file.name: file.read_text() for file in secrets.iterdir()}
     subprocess.run(
-        [secrets.parents[1] / "scripts/secrets"], check=True, timeout=30, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        [secrets.parents[1] / "scripts/secrets"],
+        check=True,
+        timeout=30,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
     )
     assert {file.name: file.read_text() for file in secrets.iterdir()} == before
     assert stat.S_IMODE(secrets.stat().st_mode) == 0o700

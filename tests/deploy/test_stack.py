@@ -25,7 +25,11 @@ class Stack:
         self.output = folder / "output"
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, SCRIPT], stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=os.environ | ports
+                [sys.executable, SCRIPT],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=os.environ | ports,
             )
 
     def is_up(self) -> bool:

@@ -35,7 +35,11 @@ def started_with(*arguments: str, **settings: object) -> Iterator[GateProcess]:
         log = Path(folder) / "gate.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                _command(arguments), stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=_environment(settings)
+                _command(arguments),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=_environment(settings),
             )
         gate = GateProcess(process, log)
         try:

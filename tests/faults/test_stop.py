@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Callable
 
 from tests.faults.load import Feed, transaction
 from tests.faults.wire import NDJSON, Connection, NoAnswerError, Reply, connected, request_bytes
@@ -31,9 +30,9 @@ async def _stopped(gate: GateProcess) -> int:
     return await asyncio.to_thread(gate.process.wait, STOP_SECONDS)
 
 
-async def _until(holds: Callable[[], object]) -> None:
+async def _until_answered(feed: Feed, requests: int) -> None:
     async with asyncio.timeout(STOP_SECONDS):
-        while not holds():
+        while len(feed.processed()) < requests:
             await asyncio.sleep(0.01)
 
 
@@ -56,9 +55,8 @@ async def test_under_load_a_gate_that_stops_answers_honestly_and_exits_0(valkey:
         with gate_process(**_settings(valkey)) as gate:
             await feed.retry(gate.url, feed.unanswered())
             feed.attempts = feed.processed()
-            before = len(feed.attempts)
             async with feed.running(gate.url):
-                await _until(lambda: len(feed.processed()) > before)
+                await _until_answered(feed, len(feed.attempts) + 1)
                 assert await _stopped(gate) == 0
             statuses = {attempt.reply.status for attempt in feed.attempts if attempt.reply}
             assert statuses <= HONEST

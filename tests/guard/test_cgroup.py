@@ -83,7 +83,13 @@ def test_a_real_group_is_found_and_read() -> None:
     )
     try:
         (folder / "memory.limit_in_bytes").write_text(str(200 * MIB))
-        output = subprocess.run([sys.executable, "-c", script], stdin=subprocess.DEVNULL, check=True, capture_output=True, timeout=60)
+        output = subprocess.run(
+            [sys.executable, "-c", script],
+            stdin=subprocess.DEVNULL,
+            check=True,
+            capture_output=True,
+            timeout=60,
+        )
     finally:
         folder.rmdir()
     limit, usage = map(int, output.stdout.split())

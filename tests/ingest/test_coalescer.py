@@ -126,7 +126,7 @@ async def test_what_waits_beside_a_flush_of_many_is_flushed_before_the_coalescer
         closing = asyncio.create_task(coalescer.close())
         await asyncio.sleep(0)
         keeper.open.set()
-        await asyncio.wait_for(closing, 5)
+        await asyncio.wait_for(closing, 30)
         assert _times(await few) == [100]
         await many
 

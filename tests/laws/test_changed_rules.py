@@ -124,7 +124,9 @@ async def test_signatures_of_a_short_window_do_not_wait_behind_those_of_a_longer
     await _close(gate, other)
 
 
-async def _sizes_when(gate: Gate, name: MapName, entries: int, seconds: float = 30) -> dict[MapName, MapSizes]:
+async def _sizes_when(
+    gate: Gate, name: MapName, entries: int, seconds: float = 30
+) -> dict[MapName, MapSizes]:
     async with asyncio.timeout(seconds):
         while (sizes := await gate.maps.sizes())[name].entries != entries:
             await asyncio.sleep(0.005)

@@ -67,7 +67,7 @@ class Patient:
             return bool(found)
 
         assert wait_until(is_found, FOUND_SECONDS, pause_seconds=0.3), self.gate.log.read_text()[-5000:]
-        wait_until(lambda: bool(self.files()), 5)
+        wait_until(lambda: bool(self.files()), 10)
         self.gate.kill()
         return found[-1]
 
