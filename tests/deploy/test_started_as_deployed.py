@@ -136,6 +136,7 @@ def test_the_commands_inside_the_pod_find_the_gate_beside_those_services() -> No
     done = subprocess.run(
         [tidegate_command(), "health"],
         env=environment,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=60,
