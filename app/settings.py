@@ -159,7 +159,8 @@ class Settings(EnvironmentSettings):
         description="Tokens that may POST and look up transactions, comma-separated; unset means open.",
     )
     ingest_tokens_file: Path | None = Field(
-        None, description="The same, one a line, from a file; read again when it changes."
+        None,
+        description="The same, one a line, from a file; read again when it changes; emptied, it shuts.",
     )
     admin_tokens: TokenList = Field(
         (),
@@ -168,7 +169,8 @@ class Settings(EnvironmentSettings):
         "unset means open.",
     )
     admin_tokens_file: Path | None = Field(
-        None, description="The same, one a line, from a file; read again when it changes."
+        None,
+        description="The same, one a line, from a file; read again when it changes; emptied, it shuts.",
     )
 
     memory_limit_bytes: int | None = Field(
