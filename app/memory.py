@@ -32,6 +32,11 @@ def rss_bytes(pid: int | None) -> int | None:
         return None
 
 
+def own_resident_bytes() -> int:
+    """Resident bytes of this process."""
+    return int(psutil.Process().memory_info().rss)
+
+
 class Processes:
     """The service's processes by name: this one, its workers, and the store when it is ours."""
 

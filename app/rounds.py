@@ -9,6 +9,7 @@ from app.embedded import EmbeddedStore
 from app.errors import StoreError
 from app.guard.diagnosis.examiner import Examiner
 from app.guard.guard import Guard
+from app.guard.reclaim import LOOK_SECONDS, Reclaimer
 from app.live.keeper import SettingsKeeper
 from app.models import MapName, Trigger
 from app.reports.recorder import SAMPLE_SECONDS, Recorder
@@ -52,6 +53,7 @@ class Rounds:
         every(TICK_SECONDS, "tick", self._tick)
         every(lambda: self.live.settings.memory_sample_seconds, "memory", self._sample_memory)
         every(CEILING_SECONDS, "ceiling", self.guard.check_ceiling)
+        every(LOOK_SECONDS, "reclaim", Reclaimer().look)
         every(
             lambda: self.live.settings.signature_cleanup_interval_seconds,
             "cleanup-signatures",

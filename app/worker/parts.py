@@ -8,6 +8,7 @@ from app.auth import Access
 from app.dataplane import DataPlane, Service
 from app.guard.diagnosis.figures import open_descriptors
 from app.guard.diagnosis.heap import heap_reader
+from app.guard.reclaim import LOOK_SECONDS, Reclaimer
 from app.http.connections import ClientConnections
 from app.ingest.fingerprints import Fingerprints, fingerprints_file
 from app.live.keeper import SettingsKeeper
@@ -57,6 +58,7 @@ class WorkerParts:
         self._tasks.every(TICK_SECONDS, "tick", self._tick)
         self._tasks.every(TOKEN_RELOAD_SECONDS, "token-reload", self.plane.access.reload)
         self._tasks.every(lambda: self.live.settings.memory_sample_seconds, "checkup", self.checkup.follow)
+        self._tasks.every(LOOK_SECONDS, "reclaim", Reclaimer().look)
         self._tasks.measure_lag()
 
     async def stop(self) -> None:

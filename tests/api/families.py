@@ -24,7 +24,7 @@ DISCARDS = ("negative", "huge", "not_a_number", "unreadable")
 SCRIPTS = ("claim", "lookup", "sizes", "cleanup", "settings", "record", "history")
 TASKS = (
     *("tick", "memory", "ceiling", "cleanup-signatures", "cleanup"),
-    *("stats-log", "token-reload", "reports", "alerts"),
+    *("stats-log", "token-reload", "reports", "alerts", "reclaim"),
 )
 ALERT_ACTIONS = ("cleanup", "ignored", "duplicate", "cooldown", "invalid")
 

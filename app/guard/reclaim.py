@@ -1,0 +1,87 @@
+"""Gives memory back to the system that this process has freed but still holds, soon after a burst has ended.
+
+CPython collects cycles only while it allocates, and glibc keeps free pages that lie between pages in use. A
+process that held 300 MiB during a burst and is idle afterwards would therefore go on holding most of it.
+"""
+
+import gc
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.memory import own_resident_bytes, trim_heap
+
+LOOK_SECONDS = 0.5
+# Below this it is not worth the page faults of those who need the pages again.
+LEAST_EXCESS_BYTES = 6 * 1024 * 1024
+# A process that uses more of a processor than this has work to do, which is about to use its free memory again.
+BUSY_SHARE = 0.5
+LONGEST_BUSY_SECONDS = 10.0
+# A round that gave little back is repeated after a pause that doubles up to this: memory may be freed at any
+# time without a change of what is resident, as when clients close connections that were open for an hour.
+LONGEST_PAUSE_SECONDS = 10.0
+LITTLE_BYTES = 1024 * 1024
+# A round that took 10 ms is followed by a pause of 1 s at least.
+PAUSE_PER_SECOND_TAKEN = 100
+
+
+@dataclass(frozen=True)
+class Means:
+    """What a reclaimer reads and does, as functions, so that a test feeds numbers."""
+
+    resident_bytes: Callable[[], int] = own_resident_bytes
+    collect: Callable[[], object] = gc.collect
+    trim: Callable[[], object] = trim_heap
+    monotonic: Callable[[], float] = time.monotonic
+    cpu_seconds: Callable[[], float] = time.thread_time
+
+
+class Reclaimer:
+    """Collects garbage and trims the heap while resident memory is well above the least that was seen.
+
+    Each process has its own, and calls `look` from its event loop every half second. While the process is
+    busy, a round waits for up to ten seconds.
+    """
+
+    def __init__(self, means: Means | None = None) -> None:
+        self._means = means or Means()
+        self._least: int | None = None
+        self._left = 0
+        self._pause = 0.0
+        self._rested_at = self._again_at = float("-inf")
+        self._looked_at, self._cpu_at_look = self._means.monotonic(), self._means.cpu_seconds()
+        self._calm_at = self._looked_at
+
+    async def look(self) -> None:
+        """Take a reading, and run a round if one is due."""
+        now, resident = self._means.monotonic(), self._means.resident_bytes()
+        if self._least is None:
+            self._left = resident
+        self._least = min(resident, self._least or resident)
+        has_time = self._has_time(now)
+        if resident - self._least >= LEAST_EXCESS_BYTES and self._is_due(now, resident) and has_time:
+            self._run(resident)
+
+    def _is_due(self, now: float, resident: int) -> bool:
+        """Whether the pause is over, or memory has changed so much that the last round says nothing of it."""
+        has_changed = abs(resident - self._left) >= LEAST_EXCESS_BYTES
+        return now >= self._rested_at and (has_changed or now >= self._again_at)
+
+    def _run(self, before: int) -> None:
+        began = self._means.monotonic()
+        self._means.collect()
+        self._means.trim()
+        ended = self._calm_at = self._means.monotonic()
+        self._left = self._means.resident_bytes()
+        is_little = before - self._left < LITTLE_BYTES
+        self._pause = min(LONGEST_PAUSE_SECONDS, max(LOOK_SECONDS, 2 * self._pause)) if is_little else 0.0
+        self._again_at = ended + self._pause
+        self._rested_at = ended + PAUSE_PER_SECOND_TAKEN * (ended - began)
+
+    def _has_time(self, now: float) -> bool:
+        """Whether the event loop's thread was idle half of the time lately, or has not been for too long."""
+        cpu, elapsed = self._means.cpu_seconds(), now - self._looked_at
+        if cpu - self._cpu_at_look <= BUSY_SHARE * elapsed:
+            self._calm_at = now
+        self._looked_at, self._cpu_at_look = now, cpu
+        return self._calm_at == now or now - self._calm_at >= LONGEST_BUSY_SECONDS

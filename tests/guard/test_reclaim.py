@@ -1,0 +1,101 @@
+"""When a process collects and trims by itself, with a made-up clock and made-up memory."""
+
+from app.guard.reclaim import LONGEST_BUSY_SECONDS, LONGEST_PAUSE_SECONDS, LOOK_SECONDS, Means, Reclaimer
+
+MIB = 1024 * 1024
+
+
+class Made:
+    """A process made of numbers: what is in use, what is free but held, and what a round costs."""
+
+    def __init__(self) -> None:
+        self.now, self.cpu, self.in_use, self.held = 1000.0, 0.0, 70 * MIB, 0
+        self.load, self.round_seconds = 0.0, 0.0
+        self.collected, self.trimmed = 0, 0
+        self.reclaimer = Reclaimer(
+            Means(
+                resident_bytes=lambda: self.in_use + self.held,
+                collect=self._collect,
+                trim=self._trim,
+                monotonic=lambda: self.now,
+                cpu_seconds=lambda: self.cpu,
+            )
+        )
+
+    async def pass_by(self, seconds: float) -> None:
+        """Let time pass, a look each half second."""
+        for _ in range(round(seconds / LOOK_SECONDS)):
+            self.now += LOOK_SECONDS
+            self.cpu += LOOK_SECONDS * self.load
+            await self.reclaimer.look()
+
+    def _collect(self) -> None:
+        self.collected += 1
+        self.now += self.round_seconds
+
+    def _trim(self) -> None:
+        self.trimmed += 1
+        self.held = 0
+
+
+async def test_what_a_burst_left_behind_is_given_back_at_the_next_look() -> None:
+    made = Made()
+    await made.pass_by(5)
+    assert made.trimmed == 0, "nothing was above the least"
+    made.held = 200 * MIB
+    await made.pass_by(LOOK_SECONDS)
+    assert (made.collected, made.trimmed, made.held) == (1, 1, 0)
+    await made.pass_by(60)
+    assert made.trimmed == 1
+
+
+async def test_what_becomes_free_without_a_change_of_resident_bytes_is_given_back_too() -> None:
+    """Connections that were held open for long: closed, they leave free pages, and no figure changes."""
+    made = Made()
+    await made.pass_by(1)
+    made.in_use += 80 * MIB
+    await made.pass_by(300)
+    made.in_use, made.held = made.in_use - 80 * MIB, 80 * MIB
+    await made.pass_by(LONGEST_PAUSE_SECONDS + LOOK_SECONDS)
+    assert made.held == 0
+
+
+async def test_memory_that_is_in_use_is_asked_for_less_and_less_often() -> None:
+    made = Made()
+    await made.pass_by(1)
+    made.in_use += 80 * MIB
+    await made.pass_by(30)
+    first = made.trimmed
+    await made.pass_by(600)
+    assert made.trimmed - first <= 600 / LONGEST_PAUSE_SECONDS + 1
+
+
+async def test_a_new_burst_does_not_wait_for_the_pause_of_the_last_round() -> None:
+    made = Made()
+    await made.pass_by(1)
+    made.in_use += 80 * MIB
+    await made.pass_by(120)
+    made.held = 50 * MIB
+    await made.pass_by(LOOK_SECONDS)
+    assert made.held == 0
+
+
+async def test_a_busy_process_is_left_alone_but_not_for_ever() -> None:
+    made = Made()
+    await made.pass_by(1)
+    made.held, made.load = 50 * MIB, 0.9
+    await made.pass_by(LONGEST_BUSY_SECONDS - LOOK_SECONDS)
+    assert made.trimmed == 0
+    await made.pass_by(2 * LOOK_SECONDS)
+    assert made.trimmed == 1
+
+
+async def test_rounds_that_take_long_take_no_more_than_a_hundredth_of_the_time() -> None:
+    made = Made()
+    await made.pass_by(1)
+    made.round_seconds = 0.5
+    began, rounds = made.now, made.trimmed
+    for _ in range(400):
+        made.held = 50 * MIB
+        await made.pass_by(LOOK_SECONDS)
+    assert 2 <= made.trimmed - rounds <= (made.now - began) / 50 + 1
