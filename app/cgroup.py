@@ -18,12 +18,21 @@ class _Version:
     mounts: tuple[str, ...]
     limit: str
     usage: str
-    inactive_file: str
+    file_cache: frozenset[str]
+    """Lines of `memory.stat`, in bytes, that count cached pages of files."""
 
 
+# The kernel gives up either before it kills. Pages of a tmpfs are in neither: they cannot be given up.
+_FILE_CACHE = frozenset({"active_file", "inactive_file"})
 _VERSIONS = (
-    _Version("", ("", "unified"), "memory.max", "memory.current", "inactive_file"),
-    _Version("memory", ("memory",), "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    _Version("", ("", "unified"), "memory.max", "memory.current", _FILE_CACHE),
+    _Version(
+        "memory",
+        ("memory",),
+        "memory.limit_in_bytes",
+        "memory.usage_in_bytes",
+        frozenset(f"total_{name}" for name in _FILE_CACHE),
+    ),
 )
 
 
@@ -36,21 +45,20 @@ class Cgroup:
     _version: _Version
 
     def usage_bytes(self) -> int:
-        """What counts against the limit, less file cache that would be given up first (as the kubelet does).
+        """What counts against the limit, less the file cache, which the kernel gives up when memory is short.
+
+        A gate that has read a large file (its own log, say) is not near its limit for it.
 
         Raises:
             OSError: it cannot be read.
             ValueError: what was read is not a number.
         """
         usage = int((self.folder / self._version.usage).read_text(encoding="utf-8"))
-        return max(0, usage - self._inactive_file_bytes())
+        return max(0, usage - self._file_cache_bytes())
 
-    def _inactive_file_bytes(self) -> int:
-        for line in (self.folder / "memory.stat").read_text(encoding="utf-8").splitlines():
-            name, _, value = line.partition(" ")
-            if name == self._version.inactive_file:
-                return int(value)
-        return 0
+    def _file_cache_bytes(self) -> int:
+        figures = (line.split() for line in (self.folder / "memory.stat").read_text(encoding="utf-8").splitlines())
+        return sum(int(value) for name, value in figures if name in self._version.file_cache)
 
 
 def find_cgroup(root: Path = ROOT, membership: Path = MEMBERSHIP) -> Cgroup | None:

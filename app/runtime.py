@@ -26,6 +26,7 @@ from app.sizes import Sizes
 from app.stats import StatsBoard
 from app.store.connection import normal_url
 from app.store.current import LiveSettings
+from app.store.lease import StoreLease
 from app.store.samples import StoredSamples
 from app.store.session import StoreSession
 from app.tasks import Tasks
@@ -81,6 +82,7 @@ class Runtime:
             connections=self.connections,
             in_flight=lambda: self.plane.in_flight_bytes,
             trim_store=self._give_back,
+            lease=StoreLease(self.session, lambda: maps.layout, "emergency-cleanup"),
             workers=workers,
         )
         self.examiner = build_examiner(around)

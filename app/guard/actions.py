@@ -16,6 +16,8 @@ log = structlog.get_logger()
 
 # The event loop closes connections in its next rounds; what they held is free after that.
 CLOSE_SECONDS = 0.2
+# While pressure lasts actions are repeated each second; those that gave nothing back are not worth a line.
+LOGGED_BYTES = 1024 * 1024
 
 
 class Action(StrEnum):
@@ -112,5 +114,6 @@ class Actions:
         released = max(0, released)
         self.metrics.guard_actions_total.labels(process, action).inc()
         self.metrics.memory_released_bytes_total.labels(action).inc(released)
-        log.info("memory action", process=process, action=action, released_bytes=released)
+        write = log.info if released >= LOGGED_BYTES else log.debug
+        write("memory action", process=process, action=action, released_bytes=released)
         return released

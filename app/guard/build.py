@@ -23,6 +23,7 @@ from app.metrics import Metrics
 from app.models import Mode, Trigger
 from app.settings import Settings
 from app.sizes import Sizes
+from app.store.lease import StoreLease
 from app.store.session import StoreSession
 from app.workers.pool import Workers
 
@@ -40,6 +41,7 @@ class Surroundings:
     connections: ClientConnections
     in_flight: Callable[[], int]
     trim_store: Callable[[], Awaitable[None]]
+    lease: StoreLease
     workers: Workers | None = None
 
 
@@ -75,7 +77,8 @@ def build_guard(around: Surroundings, examiner: Examiner) -> Guard:
         trim_store=around.trim_store,
         shrink=around.connections.drop_idle,
     )
-    guard = Guard(around.settings, readers, actions, examiner.examine, around.metrics)
+    lease = around.lease.take
+    guard = Guard(around.settings, readers, actions, examiner.examine, around.metrics, lease=lease)
     if around.workers is not None:
         guard.publish, actions.in_worker = around.workers.publish, around.workers.give_back
     return guard

@@ -1,6 +1,5 @@
 """The memory guard: reads, judges, acts; what it needs are arguments, and others call it when it is time."""
 
-import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -13,6 +12,7 @@ from app.guard.actions import Actions
 from app.guard.detector import Detector, DetectorRules, Finding, Tier
 from app.guard.ladder import Ladder, Level
 from app.guard.readers import Pressure, Process, Readers, Sample, read, read_pressure
+from app.guard.relief import Lease, ProcessRelief, StoreRelief, granted
 from app.guard.watch import Watch
 from app.metrics import Metrics
 from app.settings import Settings
@@ -24,7 +24,6 @@ WATCHED = ("gate", "store")
 SAMPLES_KEPT = 240
 SAMPLE_KEPT_SECONDS = 30.0
 FAILED_READINGS = 3
-HARD_AGAIN_SECONDS = 1.0
 
 Examine = Callable[[str, Finding, Mapping[str, int]], None]
 
@@ -54,6 +53,8 @@ class Guard:
     examine: Examine
     metrics: Metrics
     clock: Clock = field(default_factory=Clock)
+    lease: Lease = granted
+    """Asked before a store that other gates may live on is cleaned."""
     publish: Publish = lambda **_: None
     """Told of every look at the ceiling: whether to refuse ingest, and the room there is."""
     watches: dict[str, Watch] = field(default_factory=dict, init=False)
@@ -67,7 +68,8 @@ class Guard:
     def __post_init__(self) -> None:
         self._rules = self.settings()
         self._ladder = Ladder()
-        self._relieved_at = float("-inf")
+        self._processes = ProcessRelief(self.actions, self.clock.monotonic)
+        self._store = StoreRelief(self.actions, self.clock.monotonic, self.lease)
         self._failed_readings: dict[str, int] = {}
         for name in WATCHED:
             self._watch_new(name)
@@ -95,6 +97,7 @@ class Guard:
         for name, process in sample.processes.items():
             if name in self.watches:
                 await self._watch(self.watches[name], process, sample.at_seconds)
+        await self._store.relieve_store(sample.store, self._rules)
 
     async def check_ceiling(self) -> None:
         """Compare memory with its limit and relieve it; called often: memory can fill within seconds."""
@@ -104,13 +107,13 @@ class Guard:
         if pressure is None:
             self.publish(refuses=self.refuses_ingest, room_bytes=None)
             return
-        level = self._climb(pressure)
-        if level is Level.NORMAL:
-            return
-        acted = await self._relieve(level, pressure, is_new=level.number > before.number)
-        relieved = read_pressure(self.readers) if acted else None
-        if relieved is not None:
-            self._climb(relieved)
+        is_new = self._climb(pressure).number > before.number
+        own = [name for name in self.watches if name != "store"]
+        if await self._processes.relieve(self.level, own, is_new=is_new):
+            pressure = self._look_again(pressure)
+        store = self.latest.processes.get("store") if self.latest else None
+        if await self._store.relieve_service(pressure, store, self.level, self._rules, is_new=is_new):
+            self._look_again(pressure)
 
     def watch_only(self, workers: Iterable[str]) -> None:
         """Watch these workers, and no others; one that ended and came up again is a new one."""
@@ -155,32 +158,17 @@ class Guard:
             write("memory pressure", old=before, new=level, **figures)
         return level
 
-    async def _relieve(self, level: Level, pressure: Pressure, *, is_new: bool) -> bool:
-        """Act when a level is new, and then again: while `hard` soon, while `soft` each cleanup interval."""
-        now = self.clock.monotonic()
-        again = HARD_AGAIN_SECONDS if level is Level.HARD else self._rules.cleanup_interval_seconds
-        if not is_new and now - self._relieved_at < again:
-            return False
-        self._relieved_at = now
-        if is_new:
-            await asyncio.gather(*(self.actions.give_back(name) for name in self.watches if name != "store"))
-        shed = level is Level.HARD and not is_new and self._can_shed(pressure)
-        await self.actions.act("store", shed=shed)
-        return True
-
-    def _can_shed(self, pressure: Pressure) -> bool:
-        """Whether a smaller store would end the pressure: it is ours, and the rest alone is not too much."""
-        store = self.latest and self.latest.processes.get("store")
-        if not store or store.pid is None:
-            return False
-        rest = pressure.used_bytes - self.actions.resident_bytes("store")
-        return rest < self._rules.memory_hard_exit_ratio * pressure.limit_bytes
+    def _look_again(self, pressure: Pressure) -> Pressure:
+        """Pressure after an action, by which the level is set anew; as it was if it cannot be read."""
+        pressure = read_pressure(self.readers) or pressure
+        self._climb(pressure)
+        return pressure
 
     async def _watch(self, watch: Watch, process: Process, at_seconds: float) -> None:
         resident, explained = process.rss_bytes, sum(process.explained_bytes.values())
         if watch.awaits_examination:
             if watch.examine(at_seconds, resident, explained):
-                await self._confirmed(watch, at_seconds)
+                await self._confirmed(watch, process, at_seconds)
             return
         finding = watch.tick(at_seconds, resident, explained)
         if finding is None:
@@ -196,13 +184,19 @@ class Guard:
         watch.suspect(finding)
         await self.actions.give_back(watch.name)
 
-    async def _confirmed(self, watch: Watch, at_seconds: float) -> None:
+    async def _confirmed(self, watch: Watch, process: Process, at_seconds: float) -> None:
+        """Act on a leak that is proven, and have it examined.
+
+        A store that is not ours is not cleaned for it: what grew there is by its nature no entry of the maps,
+        and each gate of the store would cut what all of them can look up.
+        """
         finding = watch.finding
         if finding is None:
             return
         self.metrics.leak_detections_total.labels(watch.name, finding.tier).inc()
         if watch.may_act():
-            await self.actions.act(watch.name)
+            if process.name != "store" or process.pid is not None:
+                await self.actions.act(watch.name)
             watch.acted(at_seconds)
         self.examine(watch.name, finding, self.actions.last.get(watch.name, {}))
 

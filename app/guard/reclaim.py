@@ -14,7 +14,7 @@ from app.memory import own_resident_bytes, trim_heap
 LOOK_SECONDS = 0.5
 # Below this it is not worth the page faults of those who need the pages again.
 LEAST_EXCESS_BYTES = 6 * 1024 * 1024
-# A process that uses more of a processor than this has work to do, which is about to use its free memory again.
+# A process that uses more of a processor than this has work, which is about to use its free memory again.
 BUSY_SHARE = 0.5
 LONGEST_BUSY_SECONDS = 10.0
 # A round that gave little back is repeated after a pause that doubles up to this: memory may be freed at any

@@ -8,8 +8,9 @@ MIB = 1024 * 1024
 
 _PRESSURE = {
     Level.SOFT: (
-        "Memory is at {used} MiB of {limit} MiB: transactions and observations are kept for the emergency "
-        "retention only. See GET /memory, lower the rate of ingest, or raise TIDEGATE_MEMORY_LIMIT_BYTES."
+        "Memory is at {used} MiB of {limit} MiB: the gate gives back what it can, and an embedded store "
+        "keeps transactions and observations for the emergency retention only. "
+        "See GET /memory, lower the rate of ingest, or raise TIDEGATE_MEMORY_LIMIT_BYTES."
     ),
     Level.HARD: (
         "Memory is at {used} MiB of {limit} MiB: ingest is answered 503 until it has fallen. "
@@ -22,11 +23,12 @@ _STATES = {
     ),
     LeakState.LEAK: "The {name} process leaks memory; GET /memory says what grew.",
     LeakState.COOLDOWN: (
-        "The {name} process leaked memory and was acted upon; GET /memory says what grew and what came back."
+        "The {name} process leaked memory; GET /memory says what grew, what was done and what came back."
     ),
     LeakState.INEFFECTIVE: (
-        "The {name} process leaks memory, and {actions} actions in a row did not stop it, so the guard acts "
-        "no more. Read GET /memory, restart the process or mend the cause, then POST /memory/reset."
+        "The {name} process leaks memory: it was found {actions} times in a row, whatever was done about "
+        "it, so the guard acts no more. "
+        "Read GET /memory, restart the process or mend the cause, then POST /memory/reset."
     ),
 }
 

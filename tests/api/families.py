@@ -21,7 +21,7 @@ PROCESSES = ("gate", "store")
 TIERS = ("rule", "fast", "slow", "daily")
 STATES = ("warmup", "ok", "suspect", "leak", "cooldown", "ineffective")
 DISCARDS = ("negative", "huge", "not_a_number", "unreadable")
-SCRIPTS = ("claim", "lookup", "sizes", "cleanup", "settings", "record", "history")
+SCRIPTS = ("claim", "lookup", "sizes", "cleanup", "settings", "record", "history", "lease")
 TASKS = (
     *("tick", "memory", "ceiling", "cleanup-signatures", "cleanup"),
     *("stats-log", "token-reload", "reports", "alerts", "reclaim"),

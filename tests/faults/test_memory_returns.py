@@ -25,9 +25,7 @@ CONNECTIONS, HEADERS = 900, 90
 def _residents(gate: GateProcess) -> dict[int, int]:
     """Resident bytes of the gate's own processes: the store is left out, it has its data."""
     gate_and_workers = [psutil.Process(gate.process.pid), *psutil.Process(gate.process.pid).children()]
-    return {
-        one.pid: int(one.memory_info().rss) for one in gate_and_workers if "valkey" not in one.name()
-    }
+    return {one.pid: int(one.memory_info().rss) for one in gate_and_workers if "valkey" not in one.name()}
 
 
 async def _large_bodies(gate: GateProcess) -> None:

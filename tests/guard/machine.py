@@ -10,6 +10,7 @@ from app.guard.guard import Clock, Guard
 from app.guard.readers import Readers
 from app.metrics import Metrics
 from app.settings import Settings
+from app.sizes import StoreFigures
 
 MIB = 1024 * 1024
 QUICK = {
@@ -36,6 +37,12 @@ class Machine:
     freed_by_cleanup: float = 0.0
     freed_by_shedding: float = 0.0
     is_store_down: bool = False
+    is_store_ours: bool = True
+    """Else it may be on another machine: it has no process here and counts against no limit of ours."""
+    store_limit: int | None = None
+    """The store's own `maxmemory`."""
+    leases: list[bool] = field(default_factory=list)
+    """What the next requests for the lease on the store get; True when there are no more."""
     limit: int | None = None
     sensor: Callable[[float], float] = lambda value: value
     actions: list[tuple[float, str]] = field(default_factory=list)
@@ -44,11 +51,16 @@ class Machine:
     def __post_init__(self) -> None:
         self.metrics = Metrics(64, "test")
         readers = Readers(
-            resident=lambda: {"gate": (7, self.sensor(self.gate)), "store": (8, self.store)},
+            resident=lambda: {
+                "gate": (7, self.sensor(self.gate)),
+                "store": (8 if self.is_store_ours else None, self.store),
+            },
             explained=lambda: {"gate": {"in_flight": self.in_flight}},
             limit=lambda: self.limit,
-            usage=lambda: self.sensor(self.gate + self.store),
-            store=lambda: None,
+            usage=lambda: self.sensor(self.gate + (self.store if self.is_store_ours else 0)),
+            store=lambda: StoreFigures(
+                round(self.store), round(self.store), self.store_limit, 0, frozenset()
+            ),
         )
         actions = Actions(
             self.metrics,
@@ -60,7 +72,9 @@ class Machine:
             trim=self._trim,
         )
         clock = Clock(lambda: self.now, lambda: round(self.now * 1000))
-        self.guard = Guard(lambda: self.settings, readers, actions, self._examine, self.metrics, clock)
+        self.guard = Guard(
+            lambda: self.settings, readers, actions, self._examine, self.metrics, clock, self._lease
+        )
 
     async def run(self, seconds: float) -> None:
         """Let time pass, a sample each second."""
@@ -99,6 +113,9 @@ class Machine:
         if self.is_store_down:
             raise StoreUnreachable("gone")
         self.store -= self.freed_by_shedding if shed else self.freed_by_cleanup
+
+    async def _lease(self, _: float) -> bool:
+        return self.leases.pop(0) if self.leases else True
 
     async def _trim_store(self) -> None:
         self.actions.append((self.now, "trim_store"))

@@ -52,22 +52,26 @@ def test_without_cgroups_there_is_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("prefix", "names"),
     [
-        ("", ("memory.max", "memory.current", "inactive_file")),
-        ("memory/", ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")),
+        ("", ("memory.max", "memory.current", "")),
+        ("memory/", ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_")),
     ],
 )
-def test_usage_leaves_out_what_the_kernel_would_give_up_first(
+def test_usage_leaves_out_cached_pages_of_files_active_ones_too(
     tmp_path: Path, prefix: str, names: tuple[str, str, str]
 ) -> None:
-    limit, usage, inactive = names
+    """`active_file` are pages read more than once; `shmem` lies in memory only and stays counted."""
+    limit, usage, total = names
     files = {
         prefix + limit: str(100 * MIB),
         prefix + usage: str(50 * MIB),
-        prefix + "memory.stat": f"anon 1\n{inactive} {20 * MIB}\n",
+        prefix + "memory.stat": (
+            f"anon 1\n{total}shmem {3 * MIB}\n"
+            f"{total}inactive_file {20 * MIB}\n{total}active_file {12 * MIB}\n"
+        ),
     }
     group = find_cgroup(*hierarchy(tmp_path, files, "4:memory:/\n0::/\n"))
     assert group is not None
-    assert group.usage_bytes() == 30 * MIB
+    assert group.usage_bytes() == 18 * MIB
 
 
 @pytest.mark.skipif(

@@ -13,6 +13,7 @@
 --   P:settings           STR   the settings changed at run time, in the first partition only
 --   P:history            ZSET  the gates that have a history -> when it last grew, in the first partition only
 --   P:history:<gate>     LIST  that gate's samples, one a minute, oldest first; the same
+--   P:lease:<name>       STR   held by the gate that does something on behalf of all, in the first partition only
 --
 -- A bucket's id is the millisecond in which it was opened. It takes entries for one width, or until it
 -- holds its share of the map's limit, and it leaves whole: when its youngest entry is past retention.

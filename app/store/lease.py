@@ -1,0 +1,27 @@
+"""A lease in the store: of all its gates, one at a time does what each of them sees to be necessary."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.store.current import Layout
+from app.store.session import StoreSession
+
+
+@dataclass(frozen=True)
+class StoreLease:
+    """A key with an expiry in the first partition, under the name of what is to be done."""
+
+    session: StoreSession
+    layout: Callable[[], Layout]
+    name: str
+
+    async def take(self, seconds: float) -> bool:
+        """Take the lease for so many seconds; False while it is held, by this gate or another one.
+
+        Raises:
+            StoreFull: the store has no room for the key.
+            StoreError: whether it was taken is unknown.
+        """
+        layout = self.layout()
+        args: list[bytes | str | int] = [layout.rules, self.name, max(1, round(seconds * 1000))]
+        return bool(await self.session.run("lease", layout.prefixes[0], args))

@@ -1,0 +1,6 @@
+-- Lets one gate at a time do what every gate of the store sees to be necessary.
+--
+-- ARGV: rules, what the lease is for, milliseconds it is held.
+-- Returns 1, or 0 while a lease for the same holds.
+
+return redis.call('SET', key('lease', ARGV[2]), '1', 'NX', 'PX', ARGV[3]) and 1 or 0
