@@ -118,7 +118,13 @@ class Runtime:
         )
         self.metrics.registry.register(FiguresCollector(self.sizes, self.live, processes))
         self.metrics.registry.register(
-            GuardCollector(self.guard, self.examiner, lambda: self.settings, self._client_connections)
+            GuardCollector(
+                self.guard,
+                self.examiner,
+                lambda: self.settings,
+                self._client_connections,
+                workers.reports if workers else dict,
+            )
         )
 
     @property

@@ -5,6 +5,9 @@ trend of resident memory after the warm-up (see benchmarks/slope.py for the meth
 of the store less the bytes its maps hold, since those follow the load to the last percent and no load is
 that even. The trend of the store as it is is shown beside it.
 
+Of the gate a second figure is judged, more strictly: the bytes its program holds by its allocators' own
+count. Resident bytes move in steps of pages, so their interval takes longer to become narrow.
+
     make soak MINUTES=60
     make soak MINUTES=60 LEAK_MB_PER_HOUR=20    # a leak is planted; this run has to fail
 """
@@ -27,7 +30,7 @@ from benchmarks.slope import MB, SECONDS_AN_HOUR, Trend, trend
 RESULTS = Path(__file__).parent / "results"
 WARM_UP_SECONDS, WARM_UP_SHARE = 900.0, 0.25
 # What the upper bound of the 95 % interval has to stay below, by the series that is judged.
-MOST_MB_PER_HOUR = {"gate": 5.0, "store_less_maps": 5.0}
+MOST_MB_PER_HOUR = {"gate": 5.0, "gate_live": 2.0, "store_less_maps": 5.0}
 LEAST_RATE_SHARE = 0.95
 MAPS = ("signatures", "transactions", "observations")
 
@@ -51,11 +54,16 @@ async def soak(gate: Service, options: argparse.Namespace) -> tuple[Recorder, Ta
 
 
 def series(recorder: Recorder, after_seconds: float) -> dict[str, list[tuple[float, float]]]:
-    """Resident bytes over seconds: of the gate, of the store, and of the store less what its maps hold."""
-    samples = [one for one in recorder.samples if one["seconds"] >= after_seconds and "accepted" in one]
+    """Bytes over seconds: resident ones of the gate, of the store, and of the store less what its maps hold.
+
+    Of the gate also the live ones. What could not be read with all the rest is left out.
+    """
+    needed = {"accepted", "gate_live_bytes"}
+    samples = [one for one in recorder.samples if one["seconds"] >= after_seconds and needed <= one.keys()]
     held = [sum(one[f"{name}_bytes"] for name in MAPS) for one in samples]
     return {
         "gate": [(one["seconds"], one["gate_rss_bytes"]) for one in samples],
+        "gate_live": [(one["seconds"], one["gate_live_bytes"]) for one in samples],
         "store": [(one["seconds"], one["store_rss_bytes"]) for one in samples],
         "store_less_maps": [
             (one["seconds"], one["store_rss_bytes"] - maps) for one, maps in zip(samples, held, strict=True)

@@ -1,6 +1,6 @@
 """The guard's gauges, as its last sample left them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -10,6 +10,7 @@ from app.guard.guard import Guard
 from app.guard.watch import LeakState
 from app.metrics import NAMESPACE
 from app.settings import Settings
+from app.workers.report import Report as WorkerReport
 
 _SUSPECTED = frozenset({LeakState.SUSPECT, LeakState.LEAK, LeakState.COOLDOWN, LeakState.INEFFECTIVE})
 
@@ -23,9 +24,10 @@ class GuardCollector(Collector):
         examiner: Examiner,
         settings: Callable[[], Settings],
         connections: Callable[[], int],
+        workers: Callable[[], Mapping[str, WorkerReport]],
     ) -> None:
         self._guard, self._examiner, self._settings = guard, examiner, settings
-        self._connections = connections
+        self._connections, self._workers = connections, workers
 
     def collect(self) -> Iterable[Metric]:
         """All families, each with every label set."""
@@ -33,6 +35,7 @@ class GuardCollector(Collector):
         yield from self._trends()
         yield self._explained()
         yield from self._figures()
+        yield from self._allocators()
         yield from self._states()
 
     def _ceiling(self) -> Iterable[Metric]:
@@ -89,12 +92,34 @@ class GuardCollector(Collector):
         yield _single("asyncio_tasks", "Tasks of the event loop", figures.tasks)
         if figures.descriptors is not None:
             yield _single("open_fds", "Open files and sockets of the gate", figures.descriptors)
-        if figures.heap is not None:
-            held = _family(
-                "memory_allocator_held_bytes", "Freed by the program, kept by its allocator, bytes", "process"
-            )
-            held.add_metric(["gate"], figures.heap.free_bytes)
-            yield held
+
+    def _allocators(self) -> Iterable[Metric]:
+        """What each program itself holds, which does not move when an allocator takes or returns pages."""
+        held = _family(
+            "memory_allocator_held_bytes", "Freed by the program, kept by its allocator, bytes", "process"
+        )
+        live = _family(
+            "memory_allocator_live_bytes",
+            "Bytes the program holds of malloc, mapped blocks included",
+            "process",
+        )
+        blocks = _family(
+            "python_allocated_blocks", "Blocks CPython's own allocator has handed out", "process"
+        )
+        for name, heap, python_blocks in self._heaps():
+            if heap is not None:
+                live.add_metric([name], heap[0])
+                held.add_metric([name], heap[1])
+            if python_blocks is not None:
+                blocks.add_metric([name], python_blocks)
+        return live, held, blocks
+
+    def _heaps(self) -> Iterable[tuple[str, tuple[int, int] | None, int | None]]:
+        figures = self._examiner.latest
+        if figures is not None:
+            yield "gate", figures.heap, figures.python_blocks
+        for name, report in self._workers().items():
+            yield name, report.heap, report.python_blocks
 
     def _states(self) -> Iterable[Metric]:
         suspected = _family("leak_suspected", "1 from suspicion until the growth is over", "process")

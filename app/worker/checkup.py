@@ -9,7 +9,7 @@ from contextlib import suppress
 from app.guard.diagnosis.document import Diagnosis
 from app.guard.diagnosis.examination import Case
 from app.guard.diagnosis.examiner import NOTES_A_WINDOW
-from app.guard.diagnosis.figures import GateReader
+from app.guard.diagnosis.figures import GateFigures, GateReader
 from app.guard.diagnosis.own import OwnProcess
 from app.memory import rss_bytes
 from app.store.current import LiveSettings
@@ -25,6 +25,11 @@ class Checkup:
         self._own = OwnProcess(GateReader(lambda: rss_bytes(os.getpid()) or 0, in_flight_bytes, connections))
         self._began = time.monotonic()
         self._examination: asyncio.Task[Diagnosis | None] | None = None
+
+    @property
+    def latest(self) -> GateFigures | None:
+        """The figures last noted, a few seconds old; None before the first."""
+        return self._own.latest
 
     async def follow(self) -> None:
         """Note the figures of this moment."""

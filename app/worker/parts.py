@@ -7,7 +7,6 @@ from importlib.metadata import version
 from app.auth import Access
 from app.dataplane import DataPlane, Service
 from app.guard.diagnosis.figures import open_descriptors
-from app.guard.diagnosis.heap import heap_reader
 from app.guard.reclaim import LOOK_SECONDS, Reclaimer
 from app.http.connections import ClientConnections
 from app.ingest.fingerprints import Fingerprints, fingerprints_file
@@ -47,7 +46,6 @@ class WorkerParts:
         self._keeper = SettingsKeeper(self.live, self.plane.maps, self.metrics, self.plane.apply)
         self._tasks = Tasks(self.metrics)
         self.checkup = Checkup(self.live, lambda: self.plane.in_flight_bytes, lambda: len(self.connections))
-        self._read_heap = heap_reader()
         self.requests: Callable[[], int] = lambda: 0
         self.share = share_of(settings)
 
@@ -70,7 +68,7 @@ class WorkerParts:
 
     def report(self) -> Report:
         """For the control plane."""
-        down = self.session.down_reason
+        down, figures = self.session.down_reason, self.checkup.latest
         return Report(
             tallies=self.metrics.totals(),
             sources=self.plane.sources.totals(),
@@ -79,7 +77,8 @@ class WorkerParts:
             connections=len(self.connections),
             tasks=len(asyncio.all_tasks()),
             descriptors=open_descriptors(),
-            allocator_held_bytes=self._read_heap().free_bytes if self._read_heap else None,
+            heap=figures.heap if figures else None,
+            python_blocks=figures.python_blocks if figures else None,
             store_down=down.kind if down else None,
         )
 

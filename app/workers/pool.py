@@ -20,6 +20,7 @@ from app.workers.assignment import Assignment, control_socket
 from app.workers.beat import BEAT_SECONDS, hangs
 from app.workers.member import Member
 from app.workers.pressure import PressurePage, pressure_file
+from app.workers.report import Report
 
 log = structlog.get_logger()
 
@@ -54,6 +55,10 @@ class Workers(Collector):
     def in_flight_bytes(self) -> Mapping[str, int]:
         """Bytes of bodies and of queued payloads, of those that are up."""
         return {member.name: member.report.in_flight_bytes for member in self._members if member.report}
+
+    def reports(self) -> Mapping[str, Report]:
+        """The last report of each worker that is up, by its name."""
+        return {member.name: member.report for member in self._members if member.report}
 
     @property
     def connections(self) -> int:

@@ -22,7 +22,10 @@ class Report(msgspec.Struct, frozen=True):
     connections: int
     tasks: int
     descriptors: int | None
-    allocator_held_bytes: int | None
+    heap: tuple[int, int] | None
+    """Bytes of `malloc` in use, and free but held; None where the C library does not say."""
+    python_blocks: int | None
+    """Small Python objects and parts of such; None before they were first counted."""
     store_down: str | None
     """Why it does not reach the store."""
 

@@ -69,6 +69,8 @@ FAMILIES: dict[str, Family] = {
     "leak_suspected": Family("gauge", {"process": PROCESSES}),
     "leak_detections": Family("counter", {"process": PROCESSES, "tier": TIERS}),
     "memory_allocator_held_bytes": Family("gauge", {"process": ("gate",)}),
+    "memory_allocator_live_bytes": Family("gauge", {"process": ("gate",)}),
+    "python_allocated_blocks": Family("gauge", {"process": ("gate",)}),
     "connections": Family("gauge", {}),
     "open_fds": Family("gauge", {}),
     "asyncio_tasks": Family("gauge", {}),

@@ -35,6 +35,7 @@ async def test_three_feeds_deliver_the_same_and_memory_of_both_processes_is_samp
     assert sample["transactions_entries"] >= 4 * BATCH_ITEMS
     assert sample["observations_entries"] >= sample["transactions_entries"]
     assert sample["store_info_used_bytes"] > MB / 2
+    assert 20 * MB < sample["gate_live_bytes"] < sample["gate_rss_bytes"]
 
 
 def test_a_planted_leak_is_in_the_gate_and_in_no_other() -> None:
@@ -49,7 +50,11 @@ class _Recorded(Recorder):
     """A recorder with made-up samples of an hour."""
 
     def __init__(
-        self, gate_mb_per_hour: float, store_mb_per_hour: float, accepted_per_second: int = 1000
+        self,
+        gate_mb_per_hour: float,
+        store_mb_per_hour: float,
+        accepted_per_second: int = 1000,
+        live_mb_per_hour: float = 0.0,
     ) -> None:
         def held(second: int) -> float:
             """What the maps hold follows a load that is never even, here one that rises."""
@@ -59,6 +64,7 @@ class _Recorded(Recorder):
             {
                 "seconds": float(second),
                 "gate_rss_bytes": 80 * MB + gate_mb_per_hour * MB * second / SECONDS_AN_HOUR,
+                "gate_live_bytes": 55 * MB + live_mb_per_hour * MB * second / SECONDS_AN_HOUR,
                 "store_rss_bytes": 60 * MB + store_mb_per_hour * MB * second / SECONDS_AN_HOUR + held(second),
                 "accepted": float(second * accepted_per_second),
                 "signatures_bytes": 0.0,
@@ -82,6 +88,8 @@ def _failures(recorder: Recorder, status: int = 200) -> list[str]:
         (_Recorded(4, 0), ""),
         (_Recorded(20, 0), "gate"),
         (_Recorded(0, 20), "store"),
+        (_Recorded(0, 0, live_mb_per_hour=1), ""),
+        (_Recorded(0, 0, live_mb_per_hour=4), "gate live"),
     ],
 )
 def test_the_verdict_names_the_process_that_grows(recorder: Recorder, named: str) -> None:
