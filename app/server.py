@@ -24,6 +24,8 @@ from app.store.connection import safe_url
 log = structlog.get_logger()
 
 EXIT_REFUSED, EXIT_USAGE = 1, 2
+# "Everywhere" is no address to ask.
+REACHED_AT = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
 def serve(overrides: dict[str, object], insecure: bool) -> int:
@@ -125,7 +127,6 @@ def _bind(settings: Settings) -> socket.socket:
 
 
 def _greet(settings: Settings, port: int, connections: int) -> None:
-    place = f"[{settings.host}]" if ":" in settings.host else settings.host
     store = safe_url(settings.store_url) if settings.store_url else "embedded Valkey"
     log.info(
         "listening",
@@ -136,8 +137,24 @@ def _greet(settings: Settings, port: int, connections: int) -> None:
         connections=connections,
     )
     if sys.stdout.isatty() or settings.log_format != "json":
-        click.echo(
-            f"Tidegate listens on http://{place}:{port} (store: {store}). Try:\n"
-            f"  curl -s http://{place}:{port}/transactions -H 'Content-Type: application/json' "
-            '-d \'{"signature":"5BNbFfw7","source":"helius-a","payload":{"fee":25000}}\'',
-        )
+        click.echo(greeting(settings, port, store))
+
+
+def greeting(settings: Settings, port: int, store: str) -> str:
+    """What to try first, as a line that any shell takes; it names a token's variable and shows no token."""
+    needs_token = settings.ingest_tokens or settings.ingest_tokens_file
+    first = " First: export TIDEGATE_TOKEN=<an ingest token>" if needs_token else ""
+    token = '-H "Authorization: Bearer $TIDEGATE_TOKEN" ' if needs_token else ""
+    to_ask = _url(REACHED_AT.get(settings.host, settings.host), port)
+    return (
+        f"Tidegate listens on {_url(settings.host, port)} (store: {store}). Try:{first}\n"
+        f"  curl -s -w '\\n' '{to_ask}/transactions' {token}"
+        "-H 'Content-Type: application/json' "
+        '-d \'{"signature":"5BNbFfw7","source":"helius-a","payload":{"fee":25000}}\''
+    )
+
+
+def _url(host: str, port: int) -> str:
+    """An IPv6 address stands in brackets, the `%` before its zone escaped (RFC 6874)."""
+    host = f"[{host.replace('%', '%25')}]" if ":" in host else host
+    return f"http://{host}:{port}"

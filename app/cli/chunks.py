@@ -1,5 +1,6 @@
 """Cuts an NDJSON stream into chunks to post, in bounded memory, and remembers which line is which."""
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
@@ -22,6 +23,10 @@ class Chunk:
         self.body += line
         self.body += b"\n"
         self.numbers.append(number)
+
+    def place(self, number: int) -> int:
+        """How many lines of the chunk, too long ones included, come before this line of the file."""
+        return bisect_left(self.numbers, number) + bisect_left(self.too_long, number)
 
 
 def chunks(stream: BinaryIO, max_lines: int, max_bytes: int) -> Iterator[Chunk]:

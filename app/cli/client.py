@@ -67,7 +67,7 @@ class Target:
         """The error for a gate that does not answer, with what to do."""
         reason = plain(error) or type(error).__name__
         return Unreachable(
-            f"no gate answers at {_without_password(self.url)} ({reason}). "
+            f"no gate answers at {without_password(self.url)} ({reason}). "
             "Start one with `tidegate serve`, or name it with --url."
         )
 
@@ -131,6 +131,7 @@ def _default_url() -> str:
     host = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104  a name for "everywhere" is no address
     host = f"[{host}]" if ":" in host else host
     port = given.get("TIDEGATE_PORT", "8000")
+    port = "8000" if port == "0" else port  # any free one, which is none to ask
     return given.get("TIDEGATE_URL") or f"http://{host}:{port}"
 
 
@@ -140,14 +141,21 @@ def _checked_url(url: str) -> str:
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         usable = False
-    if not usable or not url.isprintable():
-        raise click.UsageError(
-            "the gate's address has to look like http://127.0.0.1:8000 (--url, TIDEGATE_URL)"
-        )
-    return url
+    if usable and url.isprintable():
+        return url
+    meant = f"; perhaps http://{plain(url)}" if _lacks_scheme(url) else ""
+    raise click.UsageError(
+        f"the gate's address has to look like http://127.0.0.1:8000{meant} (--url, TIDEGATE_URL)"
+    )
 
 
-def _without_password(url: str) -> str:
+def _lacks_scheme(url: str) -> bool:
+    """Whether it is `localhost:8000` or the like, and holds nothing that must not be printed."""
+    return "//" not in url and "@" not in url and bool(url)
+
+
+def without_password(url: str) -> str:
+    """An address as it may be printed."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 

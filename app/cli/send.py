@@ -1,7 +1,6 @@
 """`tidegate send`: post an NDJSON file of any size, or stdin."""
 
 import json
-import shlex
 import sys
 import time
 from typing import Any, BinaryIO
@@ -11,7 +10,9 @@ import click
 from app.cli.byte_size import ByteSize
 from app.cli.chunks import chunks
 from app.cli.client import EXIT_REFUSED, Refused, Target, gate_options
+from app.cli.lines import Lines
 from app.cli.progress import progress
+from app.cli.rest import rest
 from app.cli.sender import Sender
 from app.cli.tally import Tally
 
@@ -19,7 +20,7 @@ MIB = 1024 * 1024
 
 
 @click.command()
-@click.argument("file", type=click.File("rb"))
+@click.argument("file", type=Lines("rb"))
 @gate_options
 @click.option("--source", help="Source of the lines that name none.")
 @click.option(
@@ -42,6 +43,9 @@ def send(target: Target, file: BinaryIO, source: str | None, as_json: bool, **op
 
     A request answered 503 may have been processed in part, and is sent again. That is safe, the gate
     deduplicates; what the first try got in then counts as duplicate.
+
+    An invalid line is named by its number in FILE, from 1, and by its index, as the gate's answers count:
+    from 0, blank lines left out.
     """
     tally, started = Tally(), time.monotonic()
     limits = (options["batch_lines"], options["batch_bytes"])
@@ -68,27 +72,19 @@ def _send_all(
                 except Refused as error:
                     first = chunk.numbers[0]
                     tally.stopped = (
-                        f"stopped at line {first}: {error.message.rstrip('.')}. {_rest(file, first)}"
+                        f"stopped at line {first}: {error.message.rstrip('.')}. {rest(file, first)}"
                     )
                     break
             advance(chunk)
     tally.retries = sender.retried
 
 
-def _rest(file: BinaryIO, first: int) -> str:
-    """How to go on; sending all of it again would let the older lines in twice, their window being over."""
-    name = getattr(file, "name", "-")
-    if not isinstance(name, str) or name in ("-", "<stdin>"):
-        return f"Send the rest again, from line {first} on."
-    return f"Then send the rest: tail -n +{first} {shlex.quote(name)} | tidegate send -"
-
-
 def _print_summary(tally: Tally, seconds: float, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(tally.document(seconds)))
         return
-    for line, detail in tally.errors:
-        click.echo(f"line {line}: {detail}", err=True)
+    for line, index, detail in tally.errors:
+        click.echo(f"line {line} (index {index}): {detail}", err=True)
     if tally.invalid > len(tally.errors):
         click.echo(f"… and {tally.invalid - len(tally.errors):,} more invalid lines", err=True)
     click.echo(tally.sentence(seconds))

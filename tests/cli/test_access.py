@@ -80,6 +80,26 @@ def test_the_address_follows_the_variables_of_the_gate(run: Run, monkeypatch: py
     assert "http://127.0.0.2:9 " in run("health").stderr
 
 
+def test_an_address_without_scheme_is_answered_with_the_one_it_lacks(run: Run) -> None:
+    assert "perhaps http://localhost:8000 " in run("health", "--url", "localhost:8000").stderr
+    assert "hunter2" not in run("health", "--url", "user:hunter2@localhost:8000").output
+
+
+@pytest.mark.parametrize("port", ["tcp://10.1.2.3:8000", "0", ""])
+def test_a_port_variable_that_names_no_port_leaves_the_default(
+    run: Run, monkeypatch: pytest.MonkeyPatch, port: str
+) -> None:
+    monkeypatch.setenv("TIDEGATE_HOST", "127.0.0.3")
+    monkeypatch.setenv("TIDEGATE_PORT", port)
+    assert "http://127.0.0.3:8000 " in run("health").stderr
+
+
+def test_a_slash_at_the_end_of_the_address_does_no_harm(run: Run, serve: Serve) -> None:
+    gate = serve(lambda _: Answer(200, {}))
+    assert run("stats", "--url", f"{gate.url}/").exit_code == 0
+    assert [request.path for request in gate.requests] == ["/stats"]
+
+
 def test_help_loads_nothing_heavy() -> None:
     program = (
         "import sys; from app.cli.main import tidegate; tidegate(['--help'], standalone_mode=False); "

@@ -62,7 +62,8 @@ def test_send_names_the_invalid_lines_by_their_number_in_the_file(gate: GateProc
     assert sent.returncode == 1
     assert b"6 lines: 3 accepted, 0 duplicate, 3 invalid" in sent.stdout
     errors = sent.stderr.decode().splitlines()
-    assert [line.partition(":")[0] for line in errors] == ["line 3", "line 6", "line 7"]
+    named = ["line 3 (index 1)", "line 6 (index 3)", "line 7 (index 4)"]
+    assert [line.partition(":")[0] for line in errors] == named
 
 
 def test_send_of_nothing_is_fine(gate: GateProcess) -> None:
@@ -149,3 +150,30 @@ def test_a_token_may_come_from_a_file(gate: GateProcess, tmp_path: Path) -> None
 )
 def test_wrong_usage_exits_2(arguments: list[str]) -> None:
     assert _run(*arguments).returncode == 2
+
+
+def test_a_mistyped_command_is_answered_with_the_one_meant_and_none_with_the_list() -> None:
+    assert b"Did you mean 'stats'?" in _run("stat").stderr
+    alone = _run()
+    assert alone.returncode == 2
+    assert b"Commands:" in alone.stderr
+    assert _run("--version").stdout.startswith(b"tidegate ")
+
+
+def test_stats_of_a_gate_that_wants_a_token_only_for_ingest_needs_none(gate: GateProcess) -> None:
+    assert _run("stats", gate=gate, token="").returncode == 0
+
+
+def test_a_refused_token_says_where_to_put_the_right_one(gate: GateProcess) -> None:
+    refused = _run("send", "-", gate=gate, token="wrong", stdin=_lines(1)[0])
+    assert refused.returncode == 1
+    assert b"Set TIDEGATE_TOKEN, or pass --token-file" in refused.stderr
+
+
+def test_lines_that_are_not_utf_8_are_invalid_each_by_itself(gate: GateProcess, tmp_path: Path) -> None:
+    file = tmp_path / "latin-1.ndjson"
+    file.write_bytes('{"signature":"ä"}\n'.encode("latin-1") + _lines(1)[0])
+    done = _run("send", str(file), gate=gate)
+    assert done.returncode == 1
+    assert b"2 lines: 1 accepted, 0 duplicate, 1 invalid" in done.stdout
+    assert b"line 1 (index 0): JSON is not UTF-8" in done.stderr

@@ -2,6 +2,7 @@
 
 import io
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from app.cli.chunks import MAX_LINE_BYTES, chunks
 from app.cli.send import MIB
 from tests.cli.conftest import Run, Serve
 from tests.cli.stand_in import Answer, Request, in_turn, ingest, problem
+from tests.support.gate import tidegate_command
 
 GOOD = b'{"signature":"a"}'
 BUSY = problem(503, "Under memory pressure", "come back later")
@@ -66,6 +68,7 @@ def test_errors_carry_the_line_of_the_file_across_blank_and_overlong_lines(run: 
         assert done.exit_code == 1
         summary = json.loads(done.stdout)
         assert [error["line"] for error in summary["errors"]] == [3, 4, 7, 10]
+        assert [error["index"] for error in summary["errors"]] == [1, 2, 4, 6]
         assert (summary["lines"], summary["accepted"], summary["invalid"]) == (7, 3, 4)
         assert summary["stopped"] is None
     assert max(len(request.body) for request in gate.requests) < MAX_LINE_BYTES
@@ -91,7 +94,7 @@ def test_a_file_of_invalid_lines_is_answered_422_and_still_counted(run: Run, ser
     done = run("send", "-", gate=serve(ingest), stdin=b"bad\n" * 25)
     assert done.exit_code == 1
     assert done.stdout.startswith("25 lines: 0 accepted, 0 duplicate, 25 invalid")
-    assert done.stderr.splitlines()[0] == "line 1: not an item"
+    assert done.stderr.splitlines()[0] == "line 1 (index 0): not an item"
     assert done.stderr.splitlines()[-1] == "… and 15 more invalid lines"
 
 
@@ -99,7 +102,10 @@ def test_what_a_feed_wrote_cannot_steer_the_terminal(run: Run, serve: Serve) -> 
     counts = {"accepted": 0, "duplicate": 0, "invalid": 1, "duplicates": []}
     answer = Answer(200, counts | {"errors": [{"index": 0, "detail": "unknown field \x1b[2J\n"}]})
     done = run("send", "-", gate=serve(lambda _: answer), stdin=GOOD)
-    assert done.stderr == "line 1: unknown field \N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}\n"
+    assert (
+        done.stderr
+        == "line 1 (index 0): unknown field \N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}\n"
+    )
 
 
 def test_a_503_is_tried_again_by_the_command(run: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,7 +129,73 @@ def test_a_gate_that_stays_busy_ends_it_with_the_line_to_go_on_from(
     assert done.exit_code == 1
     assert done.stdout.startswith("2 lines: 2 accepted")
     assert "stopped at line 3: gave up after 2 tries: Under memory pressure: come back later" in done.stderr
-    assert f"tail -n +3 {file} | tidegate send -" in done.stderr
+    kept = f"--url {gate.url} --batch-lines 2 --retries 1 -"
+    assert f"Then send the rest: tail -n +3 {file} | tidegate send {kept}" in done.stderr
+
+
+def test_the_command_for_the_rest_can_be_pasted_and_keeps_every_option(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, token = tmp_path / "a feed.ndjson", tmp_path / "token"
+    file.write_bytes(b"".join(b'{"signature":"s-%d"}\n' % n for n in range(6)))
+    token.write_text("secret")
+    first = ingest(Request("POST", "/", {}, GOOD + b"\n" + GOOD))
+    gate = serve(in_turn(first, problem(413, "Too large", "split it")))
+    options = ["--source", "helius-a", "--gzip", "--batch-lines", "2", "--token-file", str(token), "--json"]
+    stopped = _program("send", *options, "--url", gate.url, str(file))
+    assert stopped.returncode == 1
+    pasted = json.loads(stopped.stdout)["stopped"].partition("Then send the rest: ")[2]
+    monkeypatch.setenv("PATH", f"{Path(tidegate_command()).parent}:/usr/bin:/bin")
+    done = subprocess.run(
+        ["sh", "-c", pasted], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert json.loads(done.stdout)["accepted"] == 4
+    for request in gate.requests:
+        assert request.path == "/transactions?source=helius-a"
+        assert request.headers["Authorization"] == "Bearer secret"
+        assert request.headers["Content-Encoding"] == "gzip"
+    lines = [line for request in gate.requests[2:] for line in request.body.splitlines()]
+    assert lines == file.read_bytes().splitlines()[2:]
+
+
+def test_the_command_for_the_rest_of_stdin_keeps_the_options_and_shows_no_password(
+    run: Run, serve: Serve
+) -> None:
+    gate = serve(lambda _: problem(413, "Too large", "split it"))
+    address = gate.url.replace("//", "//user:hunter2@")
+    done = run("send", "--source", "a", "--no-gzip", "--url", address, "-", stdin=GOOD)
+    assert f"… | tail -n +1 | tidegate send --url {gate.url} --source a --no-gzip -" in done.stderr
+    assert "hunter2" not in done.output
+
+
+def _program(*arguments: str, stdin: int | None = subprocess.DEVNULL) -> subprocess.CompletedProcess[str]:
+    command = [tidegate_command(), *arguments]
+    return subprocess.run(command, stdin=stdin, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_what_cannot_be_read_is_wrong_usage_with_what_to_do(run: Run, tmp_path: Path) -> None:
+    for name, hint in (
+        (str(tmp_path / "nowhere"), "No such file"),
+        (str(tmp_path), f"cat {tmp_path}/* | tidegate send -"),
+    ):
+        done = run("send", name)
+        assert done.exit_code == 2
+        assert hint in done.stderr
+
+
+def test_a_stdin_that_is_closed_is_wrong_usage_with_what_to_do() -> None:
+    command = f"{tidegate_command()} send - <&-"
+    done = subprocess.run(
+        ["sh", "-c", command],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "stdin is closed. Name a file, or pipe the lines in." in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_gate_that_hangs_up_in_between_is_tried_again(

@@ -8,6 +8,8 @@ from urllib.parse import unquote
 
 import pytest
 
+from app.server import greeting
+from app.settings import Settings
 from tests.docs.pages import (
     PAGES,
     ROOT,
@@ -26,8 +28,9 @@ ADDRESS = "http://127.0.0.1:8000"
 WINDOW_SECONDS = 60
 
 
-def _run(example: Example, gate: GateProcess) -> str:
-    commands = example.commands
+def _run(example: Example, gate: GateProcess, before: str = "", token: str = "") -> str:
+    """What the commands print, run after others that set variables for them."""
+    commands = before + example.commands
     for written, meant in (
         (ADDRESS, gate.url),
         (".venv/bin/tidegate", tidegate_command()),
@@ -35,7 +38,7 @@ def _run(example: Example, gate: GateProcess) -> str:
     ):
         commands = commands.replace(written, meant)
     environment = {key: value for key, value in os.environ.items() if "proxy" not in key.lower()}
-    environment |= {"TIDEGATE_URL": gate.url}
+    environment |= {"TIDEGATE_TOKEN": token}
     done = subprocess.run(
         ["sh", "-euc", commands],
         check=False,
@@ -58,14 +61,32 @@ def _check(example: Example, output: str) -> None:
     assert figureless(rest) == figureless(example.text), str(example)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/http.md"])
-def test_the_examples_of_a_page_print_what_it_says(page: str) -> None:
-    found = list(examples(ROOT / page))
+def test_the_examples_of_the_http_page_print_what_it_says() -> None:
+    found = list(examples(ROOT / "docs/http.md"))
     assert found
     with gate_process(dedup_window_seconds=WINDOW_SECONDS) as gate:
         for example in found:
             assert example.documents or example.text, f"{example}: no output is shown"
             _check(example, _run(example, gate))
+
+
+@pytest.mark.parametrize("token", ["", "one-that-may-all"])
+def test_the_tour_prints_what_it_says_on_any_port_and_with_tokens(token: str) -> None:
+    """The gate is on a port of its own; all the tour is told of it is the one address in its first block."""
+    top, *tour = examples(ROOT / "README.md")
+    assert ADDRESS in top.commands
+    assert not any(ADDRESS in example.commands for example in tour)
+    tokens = {"ingest_tokens": token, "admin_tokens": token} if token else {}
+    with gate_process(dedup_window_seconds=WINDOW_SECONDS, **tokens) as gate:
+        for example in tour:
+            assert example.documents or example.text, f"{example}: no output is shown"
+            output = _run(example, gate, before=top.commands, token=token)
+            assert output.endswith("\n"), f"{example}: the prompt would follow the answer on its line"
+            _check(example, output)
+
+
+def test_the_readme_shows_thegreeting_as_it_is() -> None:
+    assert greeting(Settings(), 8000, "embedded Valkey") in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
