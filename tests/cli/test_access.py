@@ -133,7 +133,7 @@ def test_ctrl_c_ends_a_client_with_130_and_no_traceback(serve: Serve) -> None:
         client.send_signal(signal.SIGINT)
         output, errors = client.communicate(timeout=30)
     release.set()
-    assert client.returncode == 130
+    assert client.returncode == 130, errors
     assert (output + errors).strip() == ""
 
 
