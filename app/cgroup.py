@@ -57,7 +57,9 @@ class Cgroup:
         return max(0, usage - self._file_cache_bytes())
 
     def _file_cache_bytes(self) -> int:
-        figures = (line.split() for line in (self.folder / "memory.stat").read_text(encoding="utf-8").splitlines())
+        figures = (
+            line.split() for line in (self.folder / "memory.stat").read_text(encoding="utf-8").splitlines()
+        )
         return sum(int(value) for name, value in figures if name in self._version.file_cache)
 
 
