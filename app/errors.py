@@ -134,14 +134,24 @@ class StoreError(RetryLater):
     slug, title = "store-unavailable", "The store is not available"
     kind: ClassVar[str] = "rejected"
     means_down: ClassVar[bool] = False
-    advice: ClassVar[str] = "the store refused the call; the log of the gate says why"
+    advice: str = "the store refused the call; the log of the gate says why"
 
 
 class StoreUnreachable(StoreError):
-    """No connection, or it broke."""
+    """No connection can be opened."""
 
     kind, means_down = "unreachable", True
     advice = "there is no connection to the store; check that it runs and that TIDEGATE_STORE_URL names it"
+
+
+class StoreInterrupted(StoreError):
+    """The connection broke before the answer came, which does not say that the store is down."""
+
+    kind = "interrupted"
+    advice = (
+        "the connection to the store broke before its answer came, so what was sent may be stored; "
+        "sent again it is safe"
+    )
 
 
 class StoreTimeout(StoreError):
@@ -158,6 +168,11 @@ class StoreDenied(StoreError):
 
     kind, means_down = "denied", True
     advice = "the store denies the gate access; check user, password and ACL"
+
+    def __init__(self, text: str, command: str | None = None) -> None:
+        super().__init__(text)
+        if command is not None:
+            self.advice = f"the store denies the gate's user the command {command}; check its ACL"
 
 
 class StoreFull(StoreError):
@@ -189,10 +204,10 @@ class StoreClusterDown(StoreError):
 
 
 class StoreUnsupported(StoreError):
-    """Neither Redis 7.0 nor Valkey 8, or newer."""
+    """Neither Redis 7.0 nor Valkey 8, or newer, or no store at all."""
 
     kind, means_down = "unsupported", True
-    advice = "the store is too old: Redis 7.0 or Valkey 8 is needed"
+    advice = "what answers for the store is too old or no store: Redis 7.0 or Valkey 8 is needed"
 
 
 class StoreRejected(StoreError):
@@ -201,6 +216,7 @@ class StoreRejected(StoreError):
 
 STORE_ERRORS: tuple[type[StoreError], ...] = (
     StoreUnreachable,
+    StoreInterrupted,
     StoreTimeout,
     StoreDenied,
     StoreFull,

@@ -19,6 +19,7 @@ from app.store.current import LiveSettings
 from app.store.session import StoreSession
 from app.tasks import Tasks
 
+STORE_SECONDS = 0.1
 TICK_SECONDS = 1.0
 CEILING_SECONDS = 0.25
 STATS_LOG_SECONDS = 30.0
@@ -46,10 +47,17 @@ class Rounds:
     access: Access
 
     async def start(self) -> None:
-        """One round of what has to be known before traffic is taken, then all of them by the clock."""
-        await self._tick()
-        await self._sample_memory()
+        """One round of what has to be known before traffic is taken, then all of them by the clock.
+
+        Raises:
+            OSError, ConfigError: the embedded store cannot be started.
+        """
+        if self.embedded is not None:
+            await self.embedded.ensure_running()
+        await self.tasks.once("store", self._keep_store)
+        await self.tasks.once("memory", self._sample_memory)
         every = self.tasks.every
+        every(STORE_SECONDS, "store", self._keep_store)
         every(TICK_SECONDS, "tick", self._tick)
         every(lambda: self.live.settings.memory_sample_seconds, "memory", self._sample_memory)
         every(CEILING_SECONDS, "ceiling", self.guard.check_ceiling)
@@ -69,13 +77,16 @@ class Rounds:
         """Let what runs come to its end."""
         await self.tasks.stop()
 
-    async def _tick(self) -> None:
+    async def _keep_store(self) -> None:
+        """Bring the store back soon after it went, or after it returned; costs nothing while it is there."""
         if self.embedded is not None:
             await self.embedded.ensure_running()
+        if self.session.is_probe_due:
+            await self.session.probe(self._refresh)
+
+    async def _tick(self) -> None:
         if self.session.is_up:
             await self._refresh()
-        else:
-            await self.session.probe(self._refresh)
         self.stats.log_crossings()
 
     async def _refresh(self) -> None:

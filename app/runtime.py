@@ -24,7 +24,7 @@ from app.rounds import Rounds
 from app.settings import Settings
 from app.sizes import Sizes
 from app.stats import StatsBoard
-from app.store.connection import normal_url
+from app.store.address import normal_url
 from app.store.current import LiveSettings
 from app.store.lease import StoreLease
 from app.store.samples import StoredSamples

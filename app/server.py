@@ -19,7 +19,7 @@ from app.memory import keep_heap_small
 from app.runtime import Runtime
 from app.settings import Settings, load_settings
 from app.shares import share_of
-from app.store.connection import safe_url
+from app.store.address import safe_url
 
 log = structlog.get_logger()
 

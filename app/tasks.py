@@ -13,6 +13,8 @@ from app.metrics import Metrics
 log = structlog.get_logger()
 
 LAG_INTERVAL_SECONDS = 0.25
+# So that a round that fails each time, and is due each tenth of a second, does not fill the log.
+FAILED_PAUSE_SECONDS = 1.0
 
 Seconds = float | Callable[[], float]
 
@@ -34,6 +36,25 @@ class Tasks:
         self._metrics.background_task_up.labels(name).set(1)
         self._tasks.append(asyncio.create_task(self._repeat(seconds, name, work), name=name))
 
+    async def once(self, name: str, work: Callable[[], Awaitable[object]]) -> bool:
+        """Run a round of `work` now, as those of `every` are run; whether it did what it should."""
+        up = self._metrics.background_task_up.labels(name)
+        try:
+            await work()
+        except StoreError:
+            up.set(0)
+            return True
+        except asyncio.CancelledError as error:
+            if _is_cancelled():
+                raise
+            self._log_failure(name, error)  # of something it waited for, which somebody else has cancelled
+            return False
+        except Exception as error:  # noqa: BLE001  whatever a round raises, the next one comes
+            self._log_failure(name, error)
+            return False
+        up.set(1)
+        return True
+
     def measure_lag(self) -> None:
         """Watch how late the event loop wakes a timer."""
         self._tasks.append(asyncio.create_task(self._lag(), name="event-loop-lag"))
@@ -50,22 +71,18 @@ class Tasks:
         self._woken = asyncio.Event()
 
     async def _repeat(self, seconds: Seconds, name: str, work: Callable[[], Awaitable[object]]) -> None:
-        up = self._metrics.background_task_up.labels(name)
         due = time.monotonic()
         while not self._stopping.is_set():
-            try:
-                await work()
-                up.set(1)
-            except StoreError:
-                up.set(0)
-            except Exception:
-                up.set(0)
-                log.exception("background task failed", task=name)
-            due = await self._await_next(due, seconds)
+            pause = 0.0 if await self.once(name, work) else FAILED_PAUSE_SECONDS
+            due = await self._await_next(due, seconds, pause)
 
-    async def _await_next(self, last: float, seconds: Seconds) -> float:
-        """Wait until the round after that of `last` is due; the moment it was due, at the earliest now."""
-        ended = time.monotonic()
+    def _log_failure(self, name: str, error: BaseException) -> None:
+        self._metrics.background_task_up.labels(name).set(0)
+        log.error("background task failed", task=name, exc_info=error)
+
+    async def _await_next(self, last: float, seconds: Seconds, pause: float) -> float:
+        """Wait until the round after that of `last` is due; the moment it was due, after a pause at least."""
+        ended = time.monotonic() + pause
         while True:
             due = max(ended, last + (seconds() if callable(seconds) else seconds))
             if self._stopping.is_set() or due <= time.monotonic():
@@ -82,3 +99,8 @@ class Tasks:
         with suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, seconds)):
                 await self._woken.wait()
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

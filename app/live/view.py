@@ -8,7 +8,7 @@ from app.environment import given_variables
 from app.live.document import CHANGEABLE, Document
 from app.models import Shape
 from app.settings import Settings, env_name
-from app.store.connection import normal_url, safe_url
+from app.store.address import normal_url, safe_url
 from app.store.current import LiveSettings
 
 Source = Literal["default", "environment", "argument", "run time"]

@@ -1,59 +1,78 @@
-"""Library errors become ours in this one place."""
+"""What goes wrong with the store gets its name in this one place."""
 
-import asyncio
+import re
 
-from redis import exceptions as redis_errors
+import hiredis
 
 from app import errors
+from app.store.link import AnswerLost
+from app.store.node import NotConnected
 
 _BY_TYPE: tuple[tuple[type[BaseException], type[errors.StoreError]], ...] = (
-    (redis_errors.AuthenticationError, errors.StoreDenied),
-    (redis_errors.AuthorizationError, errors.StoreDenied),
-    (redis_errors.NoPermissionError, errors.StoreDenied),
-    (redis_errors.OutOfMemoryError, errors.StoreFull),
-    (redis_errors.BusyLoadingError, errors.StoreBusy),
-    (redis_errors.TryAgainError, errors.StoreBusy),
-    (redis_errors.ReadOnlyError, errors.StoreReadOnly),
-    (redis_errors.ClusterDownError, errors.StoreClusterDown),
-    (redis_errors.SlotNotCoveredError, errors.StoreClusterDown),
-    (redis_errors.TimeoutError, errors.StoreTimeout),
     (TimeoutError, errors.StoreTimeout),
-    (asyncio.IncompleteReadError, errors.StoreUnreachable),
-    (redis_errors.ConnectionError, errors.StoreUnreachable),
     (OSError, errors.StoreUnreachable),
-    (redis_errors.RedisClusterException, errors.StoreUnreachable),
+    (hiredis.ProtocolError, errors.StoreUnsupported),
 )
 
-# An error raised inside a script reaches us as text only.
+# Servers tell what went wrong by the first word; an error raised inside a script has it further behind.
 _BY_TEXT: tuple[tuple[str, type[errors.StoreError]], ...] = (
     ("OOM", errors.StoreFull),
     ("CLUSTERDOWN", errors.StoreClusterDown),
+    ("MOVED", errors.StoreClusterDown),
+    ("ASK", errors.StoreClusterDown),
     ("READONLY", errors.StoreReadOnly),
     ("MASTERDOWN", errors.StoreReadOnly),
     ("LOADING", errors.StoreBusy),
+    ("TRYAGAIN", errors.StoreBusy),
     ("BUSY", errors.StoreBusy),
     ("NOAUTH", errors.StoreDenied),
     ("WRONGPASS", errors.StoreDenied),
     ("NOPERM", errors.StoreDenied),
+    ("DENIED", errors.StoreDenied),
 )
+# Redis 7.0 has no word for it inside a script.
+_DENIED_TEXTS = (
+    "ACL failure in script",
+    "can't run this command or subcommand",
+    "AUTH ",
+    "invalid password",
+    "invalid username",
+)
+_REFUSED_COMMAND = re.compile(r"run the '([a-z|]{1,40})' command")
 
 
 def as_store_error(error: BaseException) -> errors.StoreError:
-    """Name the way the store failed.
-
-    On a unix socket the library wraps what went wrong into a broken connection: the cause says more.
-    """
-    named = _named(error)
-    cause = as_store_error(error.__cause__) if error.__cause__ is not None else named
-    return named if type(cause) is errors.StoreRejected else cause
-
-
-def _named(error: BaseException) -> errors.StoreError:
+    """Name the way the store failed."""
+    if isinstance(error, errors.StoreError):
+        return error
     text = str(error) or type(error).__name__
-    for library_type, ours in _BY_TYPE:
-        if isinstance(error, library_type):
+    if isinstance(error, NotConnected):
+        return _unconnected(text, error.__cause__)
+    if isinstance(error, AnswerLost) and not error.is_first:
+        return errors.StoreInterrupted(text)
+    for kind, ours in _BY_TYPE:
+        if isinstance(error, kind):
             return ours(text)
-    for prefix, ours in _BY_TEXT:
-        if text.startswith(prefix) or f" {prefix} " in text:
-            return ours(text)
+    return _by_text(text)
+
+
+def _unconnected(text: str, cause: BaseException | None) -> errors.StoreError:
+    """Nothing was sent; a connection that broke during its login is one that could not be opened."""
+    named = None if cause is None else as_store_error(cause)
+    return errors.StoreUnreachable(text) if named is None or type(named) is errors.StoreInterrupted else named
+
+
+def _by_text(text: str) -> errors.StoreError:
+    for word, ours in _BY_TEXT:
+        if text.startswith(word) or f" {word} " in text:
+            return _denied(text) if ours is errors.StoreDenied else ours(text)
+    if any(part in text for part in _DENIED_TEXTS):
+        return _denied(text)
+    if "max number of clients" in text:
+        return errors.StoreUnreachable(text)
     return errors.StoreRejected(text)
+
+
+def _denied(text: str) -> errors.StoreDenied:
+    found = _REFUSED_COMMAND.search(text)
+    return errors.StoreDenied(text, found[1].replace("|", " ").upper() if found else None)

@@ -5,11 +5,10 @@ evenly over the 16,384 (two a node with three masters, one with six): every scri
 and every master takes its part.
 """
 
+from binascii import crc_hqx
 from collections.abc import Iterable
 from hashlib import blake2b
 from itertools import count
-
-from redis.crc import key_slot
 
 CLUSTER_PARTITIONS = 6
 SLOTS = 16_384
@@ -37,6 +36,13 @@ def partition_prefixes(prefix: str, is_cluster: bool) -> tuple[str, ...]:
     if not is_cluster:
         return (f"{prefix}:{{0}}",)
     return tuple(f"{prefix}:{{{_tag(number)}}}" for number in range(CLUSTER_PARTITIONS))
+
+
+def key_slot(key: bytes) -> int:
+    """The slot of a key in a Cluster: CRC-16/XMODEM of what stands in its first braces, else of all of it."""
+    _, opened, rest = key.partition(b"{")
+    tag, closed, _ = rest.partition(b"}")
+    return crc_hqx(tag if opened and closed and tag else key, 0) % SLOTS
 
 
 def partition_of(digest: bytes, partitions: int) -> int:

@@ -1,26 +1,36 @@
 """The gate's hold on its store: one connection state, script calls with a deadline, recovery."""
 
 import asyncio
+import re
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from copy import copy
 from hashlib import sha1
 from typing import Any
 
 import structlog
-from redis.asyncio.cluster import RedisCluster
-from redis.exceptions import NoScriptError
 
-from app.errors import Overloaded, StoreError, StoreRejected, StoreUnreachable
+from app.errors import Overloaded, StoreDenied, StoreError, StoreRejected, StoreUnreachable, StoreUnsupported
 from app.metrics import Metrics
-from app.store.connection import STORE_CONNECTIONS, Client, Server, connect, node_urls, safe_url
+from app.store.address import parse_address, safe_url
+from app.store.cluster import Cluster, Servers
+from app.store.connection import STORE_CONNECTIONS, connect
 from app.store.failures import as_store_error
+from app.store.link import AnswerLost, ReplyError
 from app.store.scripts import load_scripts
+from app.store.server import Server, parse_info
 
 log = structlog.get_logger()
 
 # Of the connections, so that a flood of lookups leaves room for claims.
 LOOKUPS_AT_ONCE = 3
 SETTLE_POLLS, SETTLE_SECONDS = 50, 0.02
+PROBE_SECONDS, MOST_PROBE_SECONDS = 0.1, 0.5
+# What may be done twice: these read, or do what another round would do anyway.
+REPEATABLE = frozenset({"lookup", "sizes", "history"})
+_LINE = re.compile(r"user_script:(\d+)")
+_COMMAND = re.compile(r"redis\.p?call\('([A-Z]+)'")
 
 
 class Script:
@@ -30,18 +40,30 @@ class Script:
         self._text = text
         self._digest = sha1(text.encode(), usedforsecurity=False).hexdigest()
 
-    async def run(self, client: Client, prefix: str, args: Sequence[bytes | str | int]) -> Any:
+    async def run(self, servers: Servers, prefix: str, args: Sequence[bytes | str | int]) -> Any:
         """Call it on the partition named by `prefix`."""
         try:
-            return await client.evalsha(self._digest, 1, prefix, *args)
-        except NoScriptError:
-            return await client.eval(self._text, 1, prefix, *args)
+            return await servers.call(prefix, "EVALSHA", self._digest, 1, prefix, *args)
+        except ReplyError as error:
+            if not str(error).startswith("NOSCRIPT"):
+                raise
+            return await servers.call(prefix, "EVAL", self._text, 1, prefix, *args)
+
+    def command_at(self, error: str) -> str | None:
+        """The command on the line that an error names: Redis 7.0 does not say which one it refuses."""
+        line = _LINE.search(error)
+        lines = self._text.splitlines()[int(line[1]) - 1 :] if line else []
+        found = _COMMAND.search(lines[0]) if lines else None
+        return found[1] if found else None
 
 
 class StoreSession:
     """Connects, calls, and notices when the store goes and comes back.
 
-    While the store is down, calls fail at once with the error that took it down; `probe` brings it back.
+    A connection that breaks says little: the store may have been restarted, or closes what is idle. The
+    next call opens a new one, and what may be done twice is done again. The store counts as down when no
+    connection can be opened, when a new one breaks at its first call, when a deadline passes, or when the
+    store says so. Then calls fail at once with the error that took it down, and `probe` brings it back.
     """
 
     def __init__(self, url: str, deadline_seconds: float, metrics: Metrics) -> None:
@@ -51,8 +73,11 @@ class StoreSession:
         self._scripts = {name: Script(text) for name, text in load_scripts().items()}
         self._slots = asyncio.Semaphore(STORE_CONNECTIONS - LOOKUPS_AT_ONCE)
         self._lookup_slots = asyncio.Semaphore(LOOKUPS_AT_ONCE)
-        self._places = [url]
-        self._client: Client | None = None
+        self._places = [parse_address(url)]
+        self._servers: Servers | None = None
+        self._failed_probes = 0
+        self._next_probe = 0.0
+        self._is_told_of_figures = False
         self.server: Server | None = None
         self.down_reason: StoreError | None = StoreUnreachable("not connected yet")
 
@@ -66,44 +91,55 @@ class StoreSession:
         """Whether calls are let through now."""
         return self.down_reason is None
 
+    @property
+    def is_probe_due(self) -> bool:
+        """Whether the store is down and it is time to look again: after 0.1 s, then 0.2, 0.4, and 0.5 s."""
+        return not self.is_up and time.monotonic() >= self._next_probe
+
     async def probe(self, check: Callable[[], Awaitable[object]]) -> None:
         """Try to bring a store that is down back: reconnect, then `check` that it serves."""
         try:
-            if self._client is None:
+            if self._servers is None:
                 await self._connect()
             await check()
-        except (StoreError, Overloaded):  # the calls of an earlier attempt may still hold every slot
-            await self.close()
+        except Exception as error:  # noqa: BLE001  whatever it answers, it is no store that serves
+            await self._stay_down(error)
             return
         self._came_up()
 
     async def run(self, script: str, prefix: str, args: Sequence[bytes | str | int]) -> Any:
-        """Call a script on the partition named by `prefix`; past the deadline the outcome is unknown."""
+        """Call a script on the partition named by `prefix`; when it fails the outcome may be unknown."""
         if self.down_reason is not None:
-            raise type(self.down_reason)(str(self.down_reason))
+            raise copy(self.down_reason)
         return await self.run_unguarded(script, prefix, args)
 
     async def run_unguarded(self, script: str, prefix: str, args: Sequence[bytes | str | int]) -> Any:
-        """The same, also while the store counts as down: for the probe itself."""
-        if self._client is None:
-            raise StoreUnreachable("not connected")
-        client, called = self._client, self._scripts[script]
+        """Call a script also while the store counts as down: for the probe itself."""
+        servers, called = self._connected(), self._scripts[script]
         slots = self._lookup_slots if script == "lookup" else self._slots
         with self._metrics.store_call_duration_seconds.labels(script).time():
-            return await self._guard(lambda: called.run(client, prefix, args), slots)
+            try:
+                return await self._guard(
+                    lambda: called.run(servers, prefix, args), slots, is_repeatable=script in REPEATABLE
+                )
+            except StoreDenied as denied:
+                command = called.command_at(str(denied))
+                raise self._named(denied, command) from denied
 
     async def info(self, section: str) -> list[dict[str, Any]]:
-        """`INFO section` of every master."""
-        client = self._client
-        if client is None:
-            raise StoreUnreachable("not connected")
-        if isinstance(client, RedisCluster):
-            answer = await self._guard(
-                lambda: client.info(section, target_nodes=client.PRIMARIES), self._slots
-            )
-            nodes = answer.values() if all(isinstance(v, dict) for v in answer.values()) else [answer]
-            return list(nodes)
-        return [await self._guard(lambda: client.info(section), self._slots)]
+        """`INFO section` of every master; a store that refuses it is not down for that.
+
+        Raises:
+            StoreError: it was refused, or the store failed.
+        """
+        servers = self._connected()
+        replies = await self._guard(
+            lambda: servers.call_each("INFO", section), self._slots, is_repeatable=True, is_needed=False
+        )
+        try:
+            return [parse_info(section, reply) for reply in replies]
+        except StoreUnsupported as error:
+            raise self._failed(error, is_needed=False) from None
 
     async def give_back(self) -> None:
         """Make our own server return freed memory to the system, once it has freed what was removed.
@@ -111,32 +147,46 @@ class StoreSession:
         glibc keeps what is free between what is not, and `MEMORY PURGE` is for jemalloc. Valkey trims the
         heap when it drops functions (`FUNCTION FLUSH`, 9.1), of which ours has none; scripts stay loaded.
         """
-        client = self._client
-        if client is None or isinstance(client, RedisCluster):
+        servers = self._servers
+        if servers is None or isinstance(servers, Cluster):
             return
         for _ in range(SETTLE_POLLS):
             [figures] = await self.info("memory")
             if not figures.get("lazyfree_pending_objects"):
                 break
             await asyncio.sleep(SETTLE_SECONDS)
-        await self._guard(lambda: client.function_flush("ASYNC"), self._slots)
+        await self._guard(
+            lambda: servers.call_each("FUNCTION", "FLUSH", "ASYNC"), self._slots, is_repeatable=True
+        )
 
     async def close(self) -> None:
         """Close every connection."""
-        client, self._client = self._client, None
-        if client is not None:
+        servers, self._servers = self._servers, None
+        if servers is not None:
             with suppress(Exception):
-                await client.aclose()
+                await servers.close()
 
-    async def _guard(self, call: Callable[[], Awaitable[Any]], slots: asyncio.Semaphore) -> Any:
+    def _connected(self) -> Servers:
+        if self._servers is None:
+            raise StoreUnreachable("not connected")
+        return self._servers
+
+    async def _guard(
+        self,
+        call: Callable[[], Awaitable[Any]],
+        slots: asyncio.Semaphore,
+        *,
+        is_repeatable: bool,
+        is_needed: bool = True,
+    ) -> Any:
         if slots.locked():
             await self._await_slot(slots)
         else:
             await slots.acquire()
         try:
-            return await call()
+            return await (_twice(call) if is_repeatable else call())
         except Exception as error:
-            raise self._failed(as_store_error(error)) from error
+            raise self._failed(as_store_error(error), is_needed=is_needed) from error
         finally:
             slots.release()
 
@@ -147,34 +197,62 @@ class StoreSession:
         except TimeoutError:
             raise Overloaded("more calls wait for the store than it answers in time") from None
 
-    def _failed(self, error: StoreError) -> StoreError:
+    def _failed(self, error: StoreError, *, is_needed: bool = True) -> StoreError:
         self._metrics.store_errors_total.labels(error.kind).inc()
-        if error.means_down and self.down_reason is None:
-            log.error("store down", kind=error.kind, error=str(error))
+        if not is_needed and isinstance(error, StoreDenied | StoreUnsupported):
+            self._tell_of_figures(error)
+            return error
         if type(error) is StoreRejected:
             log.error("store call rejected", error=str(error))
         if error.means_down:
-            self.down_reason = error
-            self._metrics.store_up.set(0)
+            self._went_down(error)
         return error
+
+    def _went_down(self, reason: StoreError) -> None:
+        if self.down_reason is None:
+            log.error("store down", kind=reason.kind, error=str(reason))
+            self._failed_probes, self._next_probe = 0, time.monotonic() + PROBE_SECONDS
+        self.down_reason = reason
+        self._metrics.store_up.set(0)
+
+    def _named(self, denied: StoreDenied, command: str | None) -> StoreDenied:
+        """Say which command is refused, where the store's own words do not."""
+        if command is None or denied.advice != StoreDenied.advice:
+            return denied
+        named = StoreDenied(str(denied), command)
+        if self.down_reason is denied:
+            self.down_reason = named
+        return named
+
+    def _tell_of_figures(self, error: StoreError) -> None:
+        if not self._is_told_of_figures:
+            self._is_told_of_figures = True
+            log.warning("store figures are missing", kind=error.kind, error=str(error), advice=error.advice)
+
+    async def _stay_down(self, error: Exception) -> None:
+        """Note why a probe failed, and when the next one is due."""
+        waited = PROBE_SECONDS * 2**self._failed_probes
+        self._failed_probes += 1 if waited < MOST_PROBE_SECONDS else 0
+        self._next_probe = time.monotonic() + min(waited, MOST_PROBE_SECONDS)
+        if not isinstance(error, Overloaded):  # the calls of an earlier attempt may still hold every slot
+            strange = StoreUnsupported(f"it answers as no store does: {error!r}")
+            self._went_down(error if isinstance(error, StoreError) else strange)
+        await self.close()
 
     async def _connect(self) -> None:
         try:
             async with asyncio.timeout(2 * self._deadline_seconds):
-                self._client, self.server = await connect(self._places[0], self._deadline_seconds)
-        except StoreError as error:
-            raise self._failed(error) from None
+                self._servers, self.server = await connect(self._places[0], self._deadline_seconds)
         except Exception as error:
             # The nodes of a cluster take turns: the one the URL names may be the one that is gone.
             self._places.append(self._places.pop(0))
             raise self._failed(as_store_error(error)) from error
-        self._places = [
-            self._url,
-            *(place for place in node_urls(self._client, self._url) if place != self._url),
-        ]
+        first = parse_address(self._url)
+        self._places = [first, *(place for place in self._servers.places() if place != first)]
 
     def _came_up(self) -> None:
         self._metrics.store_up.set(1)
+        self._failed_probes = 0
         if self.down_reason is None:
             return
         self.down_reason = None
@@ -186,3 +264,13 @@ class StoreSession:
             version=server and server.version,
             cluster=server and server.is_cluster,
         )
+
+
+async def _twice(call: Callable[[], Awaitable[Any]]) -> Any:
+    """Call again should the connection break that stood before; a new one is opened then, or none can be."""
+    try:
+        return await call()
+    except AnswerLost as lost:
+        if lost.is_first:
+            raise
+    return await call()

@@ -22,6 +22,7 @@ from app.workers.assignment import Assignment
 from app.workers.pressure import PressurePage, pressure_file
 from app.workers.report import Report
 
+STORE_SECONDS = 0.1
 TICK_SECONDS = 1.0
 TOKEN_RELOAD_SECONDS = 5.0
 
@@ -52,7 +53,8 @@ class WorkerParts:
     async def start(self) -> None:
         """Connect to the store, and begin to take transactions in."""
         self.plane.coalescer.start()
-        await self._tick()
+        await self._tasks.once("store", self._keep_store)
+        self._tasks.every(STORE_SECONDS, "store", self._keep_store)
         self._tasks.every(TICK_SECONDS, "tick", self._tick)
         self._tasks.every(TOKEN_RELOAD_SECONDS, "token-reload", self.plane.access.reload)
         self._tasks.every(lambda: self.live.settings.memory_sample_seconds, "checkup", self.checkup.follow)
@@ -82,11 +84,13 @@ class WorkerParts:
             store_down=down.kind if down else None,
         )
 
+    async def _keep_store(self) -> None:
+        if self.session.is_probe_due:
+            await self.session.probe(self._refresh)
+
     async def _tick(self) -> None:
         if self.session.is_up:
             await self._refresh()
-        else:
-            await self.session.probe(self._refresh)
 
     async def _refresh(self) -> None:
         await self.plane.maps.sizes()

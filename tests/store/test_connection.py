@@ -17,8 +17,8 @@ from app.errors import (
 )
 from app.metrics import Metrics
 from app.settings import Settings
-from app.store import connection
-from app.store.connection import normal_url, safe_url
+from app.store import connection, server
+from app.store.address import normal_url, safe_url
 from app.store.current import LiveSettings
 from app.store.maps import Maps
 from app.store.session import StoreSession
@@ -130,7 +130,7 @@ async def test_a_replica_is_named_read_only() -> None:
 async def test_a_server_that_is_too_old_is_named_unsupported(
     monkeypatch: pytest.MonkeyPatch, valkey: StoreServer
 ) -> None:
-    monkeypatch.setitem(connection.MIN_MAJOR, "valkey", 99)
+    monkeypatch.setitem(server.MIN_MAJOR, "valkey", 99)
     reason = await _down_reason(valkey.url)
     assert isinstance(reason, StoreUnsupported)
     assert "too old" in str(reason)

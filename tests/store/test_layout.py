@@ -1,17 +1,24 @@
 """Where things lie in the store, and what the scripts are told."""
 
-import asyncio
-
 import msgspec
 import pytest
-from redis import exceptions as redis_errors
-from redis.crc import key_slot
+from hiredis import ProtocolError
+from redis.crc import key_slot as reference_slot
 
 from app import errors
 from app.models import MapName
 from app.settings import Settings
 from app.store.failures import as_store_error
-from app.store.partitions import CLUSTER_PARTITIONS, SLOTS, partition_of, partition_prefixes, signature_hash
+from app.store.link import AnswerLost, ReplyError
+from app.store.node import NotConnected
+from app.store.partitions import (
+    CLUSTER_PARTITIONS,
+    SLOTS,
+    key_slot,
+    partition_of,
+    partition_prefixes,
+    signature_hash,
+)
 from app.store.rules import FLUSH_MAX_ITEMS, flush_max_items, map_rules, packed_rules
 
 
@@ -49,33 +56,48 @@ def test_an_emergency_never_cuts_the_retention_of_signatures() -> None:
 
 
 @pytest.mark.parametrize(
-    ("library_error", "kind"),
+    ("error", "kind"),
     [
-        (redis_errors.ConnectionError("gone"), "unreachable"),
-        (ConnectionResetError("reset"), "unreachable"),
-        (asyncio.IncompleteReadError(b"", 5), "unreachable"),
-        (redis_errors.TimeoutError("late"), "timeout"),
+        (ConnectionRefusedError("refused"), "unreachable"),
+        (AnswerLost("gone", is_first=True), "unreachable"),
+        (AnswerLost("gone", is_first=False), "interrupted"),
         (TimeoutError(), "timeout"),
-        (redis_errors.AuthenticationError("WRONGPASS"), "denied"),
-        (redis_errors.NoPermissionError("no"), "denied"),
-        (redis_errors.OutOfMemoryError("OOM"), "full"),
-        (
-            redis_errors.ResponseError("OOM command not allowed when used memory > 'maxmemory'. script: x"),
-            "full",
-        ),
-        (redis_errors.BusyLoadingError("loading"), "busy"),
-        (redis_errors.ResponseError("BUSY Redis is busy running a script"), "busy"),
-        (redis_errors.ReadOnlyError("replica"), "read_only"),
-        (
-            redis_errors.ResponseError("user_script:1: READONLY You can't write against a replica"),
-            "read_only",
-        ),
-        (redis_errors.ClusterDownError("CLUSTERDOWN"), "cluster_down"),
-        (redis_errors.ResponseError("WRONGTYPE Operation against a key"), "rejected"),
+        (ProtocolError("unexpected first byte"), "unsupported"),
+        (ReplyError("ERR max number of clients reached"), "unreachable"),
+        (ReplyError("WRONGPASS invalid username-password pair"), "denied"),
+        (ReplyError("NOAUTH Authentication required."), "denied"),
+        (ReplyError("DENIED Redis is running in protected mode"), "denied"),
+        (ReplyError("NOPERM this user has no permissions to run the 'info' command"), "denied"),
+        (ReplyError("ERR ACL failure in script: No permissions to access a key script: on x"), "denied"),
+        (ReplyError("OOM command not allowed when used memory > 'maxmemory'. script: x"), "full"),
+        (ReplyError("LOADING Redis is loading the dataset in memory"), "busy"),
+        (ReplyError("BUSY Redis is busy running a script"), "busy"),
+        (ReplyError("READONLY You can't write against a read only replica."), "read_only"),
+        (ReplyError("ERR user_script:1: READONLY You can't write against a replica"), "read_only"),
+        (ReplyError("CLUSTERDOWN The cluster is down"), "cluster_down"),
+        (ReplyError("WRONGTYPE Operation against a key"), "rejected"),
     ],
 )
-def test_every_way_the_store_fails_has_a_name(library_error: Exception, kind: str) -> None:
-    assert as_store_error(library_error).kind == kind
+def test_every_way_the_store_fails_has_a_name(error: Exception, kind: str) -> None:
+    assert as_store_error(error).kind == kind
+
+
+def test_what_kept_a_connection_from_opening_names_the_failure() -> None:
+    for cause, kind in [
+        (ConnectionRefusedError("refused"), "unreachable"),
+        (AnswerLost("closed at once", is_first=False), "unreachable"),
+        (TimeoutError(), "timeout"),
+        (ReplyError("WRONGPASS invalid username-password pair"), "denied"),
+        (ReplyError("ERR DB index is out of range"), "rejected"),
+    ]:
+        error = NotConnected(str(cause))
+        error.__cause__ = cause
+        assert as_store_error(error).kind == kind
+
+
+@pytest.mark.parametrize("key", ["tidegate:{0}", "plain", "{}empty", "a{b}c{d}", "open{brace", "{{x}}"])
+def test_the_slot_of_a_key_is_that_of_the_cluster(key: str) -> None:
+    assert key_slot(key.encode()) == reference_slot(key.encode())
 
 
 def test_every_store_error_is_a_503_that_says_when_to_retry() -> None:

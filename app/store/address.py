@@ -1,0 +1,171 @@
+"""Where a store is, how one logs in there, and what of a URL may say so."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NoReturn
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+
+from app.errors import ConfigError
+
+DEFAULT_PORT = 6379
+MOST_PORT = 65_535
+_SCHEMES = {
+    "redis": "redis",
+    "rediss": "rediss",
+    "unix": "unix",
+    "valkey": "redis",
+    "valkeys": "rediss",
+    "valkey+unix": "unix",
+    "redis+unix": "unix",
+}
+_TLS_OPTIONS = ("ssl_ca_certs", "ssl_cert_reqs", "ssl_certfile", "ssl_check_hostname", "ssl_keyfile")
+_OPTIONS = ("db", *_TLS_OPTIONS)
+_CERT_REQS = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
+_BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+# A peer that vanished without a word is noticed after 45 s, as redis-py does it; calls have their deadline.
+_KEEPALIVE = (
+    (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
+    (socket.IPPROTO_TCP, "TCP_KEEPIDLE", 30),
+    (socket.IPPROTO_TCP, "TCP_KEEPINTVL", 5),
+    (socket.IPPROTO_TCP, "TCP_KEEPCNT", 3),
+)
+
+
+@dataclass(frozen=True)
+class Address:
+    """A server's place (a socket's path, or a host and port), the login, the database, and TLS if any."""
+
+    host: str = ""
+    port: int = DEFAULT_PORT
+    path: str = ""
+    user: str = ""
+    password: str = ""
+    database: int = 0
+    tls: tuple[tuple[str, str], ...] | None = None
+    """The URL's options for TLS; None without TLS."""
+
+    def at(self, host: str, port: int) -> "Address":
+        """The address of another node of the same cluster; the login is the same there."""
+        return replace(self, host=host, port=port, path="")
+
+    async def connect(self, protocol: Callable[[], asyncio.Protocol]) -> None:
+        """Open a connection; the protocol is told of it.
+
+        Raises:
+            OSError: there is none; of it, `ssl.SSLError` and `FileNotFoundError` of a certificate's file.
+        """
+        loop = asyncio.get_running_loop()
+        if self.path:
+            await loop.create_unix_connection(protocol, self.path)
+            return
+        transport, _ = await loop.create_connection(protocol, self.host, self.port, ssl=self._tls_context)
+        opened = transport.get_extra_info("socket")
+        for level, name, value in _KEEPALIVE:
+            if hasattr(socket, name):
+                opened.setsockopt(level, getattr(socket, name), value)
+
+    @cached_property
+    def _tls_context(self) -> ssl.SSLContext | None:
+        if self.tls is None:
+            return None
+        options = dict(self.tls)
+        context = ssl.create_default_context(cafile=options.get("ssl_ca_certs"))
+        verify = _CERT_REQS[options.get("ssl_cert_reqs", "required")]
+        context.check_hostname = (
+            verify is not ssl.CERT_NONE and _BOOLEANS[options.get("ssl_check_hostname", "true").lower()]
+        )
+        context.verify_mode = verify
+        if "ssl_certfile" in options:
+            context.load_cert_chain(options["ssl_certfile"], options.get("ssl_keyfile"))
+        return context
+
+
+def parse_address(url: str) -> Address:
+    """Read a store's URL; the schemes are those of Redis and of Valkey.
+
+    Raises:
+        ConfigError: the scheme is unknown, no place is named, or an option is not one of ours.
+    """
+    name, separator, rest = url.partition("://")
+    if not separator or name not in _SCHEMES:
+        raise _refused(f"must start with one of {', '.join(s + '://' for s in _SCHEMES)}")
+    if not rest.strip("/"):
+        raise _refused("names no host or socket")
+    scheme, parts = _SCHEMES[name], urlsplit(f"{_SCHEMES[name]}://{rest}")
+    options = _options(parts, scheme)
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    if scheme == "unix":
+        path = unquote(parts.path) or _refuse("names no socket")
+        return Address(path=path, user=user, password=password, database=_database(options.get("db", "")))
+    return Address(
+        host=unquote(parts.hostname or "") or _refuse("names no host"),
+        port=_port(parts),
+        user=user,
+        password=password,
+        database=_database(options.get("db", parts.path.strip("/"))),
+        tls=tuple((key, options[key]) for key in options if key != "db") if scheme == "rediss" else None,
+    )
+
+
+def normal_url(url: str) -> str:
+    """The URL with the scheme of its kind (`redis`, `rediss`, `unix`), once it is known to be sound.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    parse_address(url)
+    scheme, _, rest = url.partition("://")
+    return f"{_SCHEMES[scheme]}://{rest}"
+
+
+def safe_url(url: str) -> str:
+    """The URL without user, password and query, for logs."""
+    parts = urlsplit(url)
+    if parts.scheme.endswith("unix"):
+        return f"{parts.scheme}://{parts.path}"
+    host = parts.hostname or ""
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}:{parts.port or DEFAULT_PORT}"
+
+
+def _options(parts: SplitResult, scheme: str) -> dict[str, str]:
+    options = {key: values[-1] for key, values in parse_qs(parts.query, keep_blank_values=True).items()}
+    for key, value in options.items():
+        if key not in _OPTIONS:
+            raise _refused(
+                f"has no option {key!r}; those it has are {', '.join(_OPTIONS)}. "
+                "Deadlines are TIDEGATE_STORE_DEADLINE_SECONDS, the rest is the gate's own affair"
+            )
+        if key in _TLS_OPTIONS and scheme != "rediss":
+            raise _refused(f"the option {key!r} needs rediss:// or valkeys://")
+        if key == "ssl_cert_reqs" and value not in _CERT_REQS:
+            raise _refused(f"{key} must be one of {', '.join(_CERT_REQS)}")
+        if key == "ssl_check_hostname" and value.lower() not in _BOOLEANS:
+            raise _refused(f"{key} must be true or false")
+    return options
+
+
+def _port(parts: SplitResult) -> int:
+    try:
+        port = DEFAULT_PORT if parts.port is None else parts.port
+    except ValueError:
+        port = 0
+    return port or _refuse(f"the port must be a number from 1 to {MOST_PORT}")
+
+
+def _database(text: str) -> int:
+    if text and not (text.isascii() and text.isdecimal()):
+        raise _refused("after the host comes the number of a database, or nothing")
+    return int(text or 0)
+
+
+def _refuse(why: str) -> NoReturn:
+    raise _refused(why)
+
+
+def _refused(why: str) -> ConfigError:
+    return ConfigError(f"TIDEGATE_STORE_URL: {why}")

@@ -1,0 +1,233 @@
+"""Which server a call goes to: the only one there is, or the master of a slot in a Cluster."""
+
+import asyncio
+from bisect import bisect_right
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import cache
+from typing import Any, NamedTuple, Protocol
+
+from app.errors import StoreClusterDown, StoreUnsupported
+from app.store.address import Address
+from app.store.link import Argument, ReplyError
+from app.store.node import Node, NotConnected
+from app.store.partitions import key_slot
+
+# A slot that moves about while it is followed is answered with an error; a failover takes one or two.
+MOST_REDIRECTS = 8
+TRY_AGAIN_SECONDS = 0.02
+_UNKNOWN_HOSTS = (None, b"", b"?")
+
+
+class Servers(Protocol):
+    """What the session calls: a single server, or a Cluster."""
+
+    async def call(self, key: str, *command: Argument) -> Any:
+        """Send a command to the server that holds the key; errors are those of `Node.call`."""
+
+    async def call_each(self, *command: Argument) -> list[Any]:
+        """Send a command to every master."""
+
+    def places(self) -> list[Address]:
+        """Every server that is known."""
+
+    async def close(self) -> None:
+        """Close every connection; calls under way fail."""
+
+
+class Single:
+    """One server holds every key."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    async def call(self, _key: str, *command: Argument) -> Any:
+        """Send a command to it."""
+        return await self._node.call(*command)
+
+    async def call_each(self, *command: Argument) -> list[Any]:
+        """Send a command to it."""
+        return [await self._node.call(*command)]
+
+    def places(self) -> list[Address]:
+        """Where it is."""
+        return [self._node.address]
+
+    async def close(self) -> None:
+        """Close every connection, and let the event loop carry it out."""
+        self._node.close()
+        await asyncio.sleep(0)
+
+
+class _Range(NamedTuple):
+    first: int
+    last: int
+    masters_then_replicas: tuple[Address, ...]
+
+    @property
+    def master(self) -> Address:
+        return self.masters_then_replicas[0]
+
+
+class Cluster:
+    """Knows the master of each slot, and follows it where it goes.
+
+    `MOVED` is followed at once, since a server that answers it has carried nothing out, and the map of the
+    slots is read anew behind it: a failover moves all slots of a master. A master that cannot be reached may
+    have been replaced: the map is read from the others, and the call goes to the new master, if there is one.
+    """
+
+    def __init__(self, seed: Address, deadline_seconds: float) -> None:
+        self._seed = seed
+        self._deadline_seconds = deadline_seconds
+        self._nodes: dict[Address, Node] = {}
+        self._ranges: list[_Range] = []
+        self._moved: dict[int, Address] = {}
+        self._reading: asyncio.Task[None] | None = None
+
+    async def call(self, key: str, *command: Argument) -> Any:
+        """Send a command to the master of the key's slot."""
+        slot = _slot_of(key)
+        address, is_asking, is_replaced = self._master(slot), False, False
+        for attempt in range(MOST_REDIRECTS):
+            try:
+                return await self._node(address).call(*command, is_asking=is_asking)
+            except NotConnected:
+                if is_replaced or not await self._is_replaced(address, slot):
+                    raise
+                address, is_asking, is_replaced = self._master(slot), False, True
+            except ReplyError as error:
+                kind, _, place = str(error).partition(" ")
+                if attempt == MOST_REDIRECTS - 1 or kind not in ("MOVED", "ASK", "TRYAGAIN"):
+                    raise
+                if kind == "TRYAGAIN":  # half of the slot's keys are here, half are there
+                    await asyncio.sleep(TRY_AGAIN_SECONDS)
+                    continue
+                address, is_asking = _redirected(place, address), kind == "ASK"
+                if kind == "MOVED":
+                    self._moved[slot] = address
+                    self._read_behind()
+        raise AssertionError("the last attempt raises")
+
+    async def call_each(self, *command: Argument) -> list[Any]:
+        """Send a command to every master, as the map of the slots has them."""
+        masters = list(dict.fromkeys(found.master for found in self._ranges))
+        return list(await asyncio.gather(*(self._node(address).call(*command) for address in masters)))
+
+    def places(self) -> list[Address]:
+        """Every node that is known, masters first."""
+        replicas = (place for found in self._ranges for place in found.masters_then_replicas[1:])
+        return list(dict.fromkeys([*(found.master for found in self._ranges), *replicas]))
+
+    async def close(self) -> None:
+        """Close every connection, and let the event loop carry it out."""
+        if self._reading is not None:
+            self._reading.cancel()
+        for node in self._nodes.values():
+            node.close()
+        await asyncio.sleep(0)
+
+    async def read_slots(self) -> None:
+        """Read the map of the slots from the first node that gives it; callers at a time share one reading.
+
+        Raises:
+            NotConnected, AnswerLost, TimeoutError, ReplyError: no node gave it; what the last one did.
+            StoreUnsupported: it is none.
+        """
+        await asyncio.shield(self._read_behind())
+
+    def _read_behind(self) -> "asyncio.Task[None]":
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._read())
+            self._reading.add_done_callback(_taken_note_of)
+        return self._reading
+
+    async def _read(self, but: Address | None = None) -> None:
+        problem: Exception = StoreClusterDown("the cluster has no node that could be asked")
+        for place in dict.fromkeys([*self.places(), self._seed]):
+            if place == but:
+                continue
+            try:
+                ranges = _ranges(await self._node(place).call("CLUSTER", "SLOTS"), place)
+            except Exception as error:  # noqa: BLE001  whatever this node does, the next one is asked
+                problem = error
+                continue
+            self._ranges, self._moved = ranges, {}
+            self._forget_others()
+            return
+        raise problem
+
+    def _forget_others(self) -> None:
+        """Close the connections to nodes that are gone."""
+        known = {*self.places(), self._seed}
+        for address in [address for address in self._nodes if address not in known]:
+            self._nodes.pop(address).close()
+
+    async def _is_replaced(self, address: Address, slot: int) -> bool:
+        """Ask the other nodes; they notice what happened later than the one whose connection broke."""
+        with suppress(Exception):
+            await self._read(but=address)
+        return self._master(slot) != address
+
+    def _master(self, slot: int) -> Address:
+        if slot in self._moved:
+            return self._moved[slot]
+        at = bisect_right(self._ranges, slot, key=lambda found: found.first) - 1
+        if at < 0 or self._ranges[at].last < slot:
+            raise StoreClusterDown(f"no master serves slot {slot}")
+        return self._ranges[at].master
+
+    def _node(self, address: Address) -> Node:
+        if address not in self._nodes:
+            self._nodes[address] = Node(address, self._deadline_seconds)
+        return self._nodes[address]
+
+
+@cache
+def _slot_of(prefix: str) -> int:
+    """The slot of a partition; a gate has six, by their prefixes."""
+    return key_slot(prefix.encode())
+
+
+def _taken_note_of(reading: "asyncio.Task[None]") -> None:
+    """A reading that nobody waits for may fail: the map stays as it is, and `MOVED` is followed anyway."""
+    if not reading.cancelled():
+        reading.exception()
+
+
+def _redirected(place: str, asked: Address) -> Address:
+    """Where `3999 10.0.0.2:6379` points to; without a host it is that of the node which says so."""
+    host, _, port = place.partition(" ")[2].rpartition(":")
+    return asked.at(host.strip("[]") if host not in ("", "?") else asked.host, int(port))
+
+
+def _ranges(reply: Any, asked: Address) -> list[_Range]:
+    """The answer to CLUSTER SLOTS: `[[0, 5460, [b"10.0.0.2", 6379, b"id", []], …], …]`, master first.
+
+    Raises:
+        StoreUnsupported: it is something else.
+    """
+    try:
+        ranges = [
+            _Range(int(first), int(last), tuple(_places(nodes, asked))) for first, last, *nodes in reply
+        ]
+        return sorted(found for found in ranges if found.masters_then_replicas)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise StoreUnsupported("it answers CLUSTER SLOTS as no Cluster does") from error
+
+
+def _places(nodes: list[Any], asked: Address) -> Iterator[Address]:
+    for host, port, *rest in nodes:
+        if host not in _UNKNOWN_HOSTS:
+            yield asked.at(host.decode(), int(port))
+        elif host == b"?" and (ip := _metadata(rest).get(b"ip")):
+            # The cluster prefers host names, and this node was given none.
+            yield asked.at(ip.decode(), int(port))
+        else:
+            # A Cluster of one does not know its own address, and one behind a proxy does not tell it.
+            yield asked.at(asked.host or "127.0.0.1", int(port))
+
+
+def _metadata(rest: list[Any]) -> dict[bytes, bytes]:
+    flat = rest[1] if len(rest) > 1 else []
+    return dict(zip(flat[::2], flat[1::2], strict=False))

@@ -1,0 +1,101 @@
+"""One server of the store, and the connections that are open to it."""
+
+import asyncio
+from typing import Any
+
+import hiredis
+
+from app.store.address import Address
+from app.store.link import Argument, Link, ReplyError, packed
+
+CLIENT_NAME = "tidegate"
+_ASKING = packed(("ASKING",))
+# CLIENT SETNAME only names the gate in the server's list of clients; a server may refuse it.
+_HARMLESS = ("NOPERM", "ERR unknown")
+
+
+class NotConnected(Exception):
+    """No connection could be opened, so that nothing was sent; the cause says why."""
+
+
+class Node:
+    """Opens as many connections as there are calls at once; the session bounds these."""
+
+    def __init__(self, address: Address, deadline_seconds: float) -> None:
+        self.address = address
+        self._deadline_seconds = deadline_seconds
+        self._links: set[Link] = set()
+        self._idle: list[Link] = []
+        self._is_closed = False
+
+    async def call(self, *command: Argument, is_asking: bool = False) -> Any:
+        """Send a command, over a connection that stands or over a new one; it is never sent twice.
+
+        `is_asking` sends `ASKING` in front, which lets a node of a cluster serve a slot it is about to get.
+
+        Raises:
+            NotConnected: nothing was sent.
+            AnswerLost, TimeoutError: it may have been carried out.
+            ReplyError: the server refused it.
+            hiredis.ProtocolError: what answers does not speak RESP.
+        """
+        sent = packed(command)
+        link = self._standing() or await self._open()
+        try:
+            answer = await (link.ask(_ASKING + sent, 2) if is_asking else link.ask(sent))
+        except BaseException:
+            self._links.discard(link)
+            raise
+        self._idle.append(link)
+        if isinstance(answer[-1], ReplyError):
+            raise answer[-1]
+        return answer[-1]
+
+    def close(self) -> None:
+        """Close every connection; calls under way fail."""
+        self._is_closed = True
+        for link in list(self._links):
+            link.close()
+        self._links.clear()
+        self._idle.clear()
+
+    def _standing(self) -> Link | None:
+        """The connection used last of those that are still open."""
+        while self._idle:
+            link = self._idle.pop()
+            if link.is_open:
+                return link
+            self._links.discard(link)
+        return None
+
+    async def _open(self) -> Link:
+        if self._is_closed:
+            raise NotConnected("the connections to this server were closed")
+        link = Link(self._deadline_seconds)
+        try:
+            async with asyncio.timeout(self._deadline_seconds):
+                await self.address.connect(lambda: link)
+                await self._greet(link)
+        except (OSError, ReplyError, hiredis.HiredisError) as error:  # TimeoutError, AnswerLost are OSErrors
+            link.close()
+            raise NotConnected(str(error) or type(error).__name__) from error
+        except BaseException:
+            link.close()
+            raise
+        self._links.add(link)
+        return link
+
+    async def _greet(self, link: Link) -> None:
+        commands: list[tuple[Argument, ...]] = [("CLIENT", "SETNAME", CLIENT_NAME)]
+        address = self.address
+        if address.database:
+            commands.insert(0, ("SELECT", address.database))
+        if address.password:
+            login = (address.user, address.password) if address.user else (address.password,)
+            commands.insert(0, ("AUTH", *login))
+        replies = await link.ask(b"".join(map(packed, commands)), len(commands))
+        link.is_fresh = True
+        for command, reply in zip(commands, replies, strict=True):
+            is_name = command[0] == "CLIENT"
+            if isinstance(reply, ReplyError) and not (is_name and str(reply).startswith(_HARMLESS)):
+                raise reply

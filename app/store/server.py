@@ -1,0 +1,84 @@
+"""What answers at a store's address: its name, its version, and what `INFO` says."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from app.errors import StoreUnsupported
+from app.store.link import ReplyError
+from app.store.node import Node
+
+MIN_MAJOR = {"redis": 7, "valkey": 8}
+
+
+@dataclass(frozen=True)
+class Server:
+    """What answered: `valkey` or `redis`, its version, and whether it is a cluster."""
+
+    name: str
+    version: str
+    is_cluster: bool
+
+
+async def identify(node: Node) -> Server:
+    """Find out what the server is, by `INFO`, or by `HELLO` where that is refused.
+
+    Raises:
+        StoreUnsupported: older than Redis 7.0 or Valkey 8, or no store at all.
+        NotConnected, AnswerLost, TimeoutError, ReplyError, hiredis.ProtocolError: see `Node.call`.
+    """
+    try:
+        server = _by_info(parse_info("server", await node.call("INFO", "server")))
+    except ReplyError as refusal:
+        try:
+            server = _by_hello(await node.call("HELLO"))
+        except ReplyError:
+            raise refusal from None
+    major = server.version.partition(".")[0]
+    if not major.isdecimal():
+        raise StoreUnsupported(f"it says its version is {server.version[:40]!r}")
+    if int(major) < MIN_MAJOR.get(server.name, 0):
+        raise StoreUnsupported(f"{server.name} {server.version} is too old: Redis 7.0 or Valkey 8 is needed")
+    return server
+
+
+def parse_info(section: str, reply: Any) -> dict[str, Any]:
+    """The lines of `INFO` by their names: whole numbers as such, `keys=1,expires=0` as a dictionary.
+
+    Raises:
+        StoreUnsupported: the section is not what it has to be.
+    """
+    if not isinstance(reply, bytes):
+        raise StoreUnsupported(f"it answers INFO {section} with {type(reply).__name__}")
+    lines = (line.partition(":") for line in reply.decode(errors="replace").splitlines())
+    figures = {name: _value(text) for name, colon, text in lines if colon}
+    if section == "memory" and not isinstance(figures.get("used_memory"), int):
+        raise StoreUnsupported("its INFO memory has no used_memory")
+    return figures
+
+
+def _value(text: str) -> Any:
+    if text.isascii() and text.isdecimal():
+        return int(text)
+    if "=" in text:
+        pairs = (pair.partition("=") for pair in text.split(","))
+        return {name: _value(value) for name, _, value in pairs}
+    return text
+
+
+def _by_info(info: dict[str, Any]) -> Server:
+    name = str(info.get("server_name", "redis"))
+    return Server(
+        name=name,
+        version=str(info.get("valkey_version" if name == "valkey" else "redis_version", "")),
+        is_cluster=info.get("redis_mode", info.get("server_mode")) == "cluster",
+    )
+
+
+def _by_hello(reply: Any) -> Server:
+    """From `[b"server", b"redis", b"version", b"7.0.15", …, b"mode", b"cluster", …]`."""
+    try:
+        told = dict(zip(reply[::2], reply[1::2], strict=True))
+        name, version = told[b"server"].decode(), told[b"version"].decode()
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise StoreUnsupported("it answers HELLO as no store does") from error
+    return Server(name, version, is_cluster=told.get(b"mode") == b"cluster")
