@@ -171,6 +171,7 @@ class StoreDenied(StoreError):
 
     def __init__(self, text: str, command: str | None = None) -> None:
         super().__init__(text)
+        self.command = command
         if command is not None:
             self.advice = f"the store denies the gate's user the command {command}; check its ACL"
 

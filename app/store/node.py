@@ -61,9 +61,10 @@ class Node:
 
     def _standing(self) -> Link | None:
         """The connection used last of those that are still open."""
+        now = asyncio.get_running_loop().time()
         while self._idle:
             link = self._idle.pop()
-            if link.is_open:
+            if link.is_open(now):
                 return link
             self._links.discard(link)
         return None

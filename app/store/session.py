@@ -26,10 +26,10 @@ log = structlog.get_logger()
 # Of the connections, so that a flood of lookups leaves room for claims.
 LOOKUPS_AT_ONCE = 3
 SETTLE_POLLS, SETTLE_SECONDS = 50, 0.02
-PROBE_SECONDS, MOST_PROBE_SECONDS = 0.1, 0.5
+PROBE_SECONDS, MOST_PROBE_SECONDS, REFUSED_PROBE_SECONDS = 0.1, 0.5, 5.0
 # What may be done twice: these read, or do what another round would do anyway.
 REPEATABLE = frozenset({"lookup", "sizes", "history"})
-_LINE = re.compile(r"user_script:(\d+)")
+_REFUSED_LINE = re.compile(r"can't run this command or subcommand script: .*user_script:(\d+)")
 _COMMAND = re.compile(r"redis\.p?call\('([A-Z]+)'")
 
 
@@ -41,20 +41,24 @@ class Script:
         self._digest = sha1(text.encode(), usedforsecurity=False).hexdigest()
 
     async def run(self, servers: Servers, prefix: str, args: Sequence[bytes | str | int]) -> Any:
-        """Call it on the partition named by `prefix`."""
+        """Call it on the partition named by `prefix`; errors are those of `Node.call`, and StoreDenied."""
         try:
             return await servers.call(prefix, "EVALSHA", self._digest, 1, prefix, *args)
         except ReplyError as error:
             if not str(error).startswith("NOSCRIPT"):
-                raise
+                raise self._named(error) from error
+        try:
             return await servers.call(prefix, "EVAL", self._text, 1, prefix, *args)
+        except ReplyError as error:
+            raise self._named(error) from error
 
-    def command_at(self, error: str) -> str | None:
-        """The command on the line that an error names: Redis 7.0 does not say which one it refuses."""
-        line = _LINE.search(error)
-        lines = self._text.splitlines()[int(line[1]) - 1 :] if line else []
-        found = _COMMAND.search(lines[0]) if lines else None
-        return found[1] if found else None
+    def _named(self, error: ReplyError) -> Exception:
+        """Redis 7.0 refuses a command inside a script without naming it, but for the line it is on."""
+        line = _REFUSED_LINE.search(str(error))
+        if line is None:
+            return error
+        found = _COMMAND.search(self._text.splitlines()[int(line[1]) - 1])
+        return StoreDenied(str(error), found[1] if found else None)
 
 
 class StoreSession:
@@ -93,7 +97,7 @@ class StoreSession:
 
     @property
     def is_probe_due(self) -> bool:
-        """Whether the store is down and it is time to look again: after 0.1 s, then 0.2, 0.4, and 0.5 s."""
+        """Whether the store is down and it is time to look again: 0.1 s after it went, then less often."""
         return not self.is_up and time.monotonic() >= self._next_probe
 
     async def probe(self, check: Callable[[], Awaitable[object]]) -> None:
@@ -118,13 +122,9 @@ class StoreSession:
         servers, called = self._connected(), self._scripts[script]
         slots = self._lookup_slots if script == "lookup" else self._slots
         with self._metrics.store_call_duration_seconds.labels(script).time():
-            try:
-                return await self._guard(
-                    lambda: called.run(servers, prefix, args), slots, is_repeatable=script in REPEATABLE
-                )
-            except StoreDenied as denied:
-                command = called.command_at(str(denied))
-                raise self._named(denied, command) from denied
+            return await self._guard(
+                lambda: called.run(servers, prefix, args), slots, is_repeatable=script in REPEATABLE
+            )
 
     async def info(self, section: str) -> list[dict[str, Any]]:
         """`INFO section` of every master; a store that refuses it is not down for that.
@@ -211,18 +211,15 @@ class StoreSession:
     def _went_down(self, reason: StoreError) -> None:
         if self.down_reason is None:
             log.error("store down", kind=reason.kind, error=str(reason))
-            self._failed_probes, self._next_probe = 0, time.monotonic() + PROBE_SECONDS
+            self._failed_probes = 0
+            # What a claim may not do, the probe's script may: the gate would be ready and unready in turns.
+            is_refused = isinstance(reason, StoreDenied) and reason.command is not None
+            self._put_off_probe(REFUSED_PROBE_SECONDS if is_refused else PROBE_SECONDS)
         self.down_reason = reason
         self._metrics.store_up.set(0)
 
-    def _named(self, denied: StoreDenied, command: str | None) -> StoreDenied:
-        """Say which command is refused, where the store's own words do not."""
-        if command is None or denied.advice != StoreDenied.advice:
-            return denied
-        named = StoreDenied(str(denied), command)
-        if self.down_reason is denied:
-            self.down_reason = named
-        return named
+    def _put_off_probe(self, seconds: float) -> None:
+        self._next_probe = time.monotonic() + seconds
 
     def _tell_of_figures(self, error: StoreError) -> None:
         if not self._is_told_of_figures:
@@ -233,7 +230,7 @@ class StoreSession:
         """Note why a probe failed, and when the next one is due."""
         waited = PROBE_SECONDS * 2**self._failed_probes
         self._failed_probes += 1 if waited < MOST_PROBE_SECONDS else 0
-        self._next_probe = time.monotonic() + min(waited, MOST_PROBE_SECONDS)
+        self._put_off_probe(min(waited, MOST_PROBE_SECONDS))
         if not isinstance(error, Overloaded):  # the calls of an earlier attempt may still hold every slot
             strange = StoreUnsupported(f"it answers as no store does: {error!r}")
             self._went_down(error if isinstance(error, StoreError) else strange)

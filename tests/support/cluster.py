@@ -11,16 +11,24 @@ CLUSTER_SECONDS = 60.0
 SLOTS = 16_384
 
 
-def form_cluster(nodes: Sequence[redis.Redis]) -> None:
-    """Share the slots out evenly, introduce the nodes to each other, wait until all agree."""
+def form_cluster(nodes: Sequence[redis.Redis], masters: int) -> None:
+    """Share the slots out evenly over the first nodes, introduce all to each other, wait until they agree.
+
+    The others become replicas, of the first master, the second, and so on.
+    """
     for number, node in enumerate(nodes):
-        first, end = (SLOTS * edge // len(nodes) for edge in (number, number + 1))
         node.cluster("set-config-epoch", number + 1)
-        node.cluster("addslotsrange", first, end - 1)
+        if number < masters:
+            first, end = (SLOTS * edge // masters for edge in (number, number + 1))
+            node.cluster("addslotsrange", first, end - 1)
         for other in nodes[:number]:
             ports = [other.config_get(name)[name] for name in ("port", "cluster-port")]
             node.cluster("meet", "127.0.0.1", *ports)
     await_cluster(nodes)
+    for number, node in enumerate(nodes[masters:]):
+        node.cluster("replicate", nodes[number % masters].cluster("myid"))
+    if not wait_until(lambda: all(map(_follows, nodes[masters:])), CLUSTER_SECONDS):
+        raise StoreStartError(f"a replica does not follow its master within {CLUSTER_SECONDS:.0f} s")
 
 
 def await_cluster(nodes: Sequence[redis.Redis]) -> None:
@@ -37,3 +45,8 @@ def await_cluster(nodes: Sequence[redis.Redis]) -> None:
 def _sees_all(node: redis.Redis, count: int) -> bool:
     info = node.cluster("info")
     return bool(info["cluster_state"] == "ok" and info["cluster_known_nodes"] == str(count))
+
+
+def _follows(node: redis.Redis) -> bool:
+    with node:
+        return bool(node.info("replication").get("master_link_status") == "up")

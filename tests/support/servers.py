@@ -53,7 +53,7 @@ _COMMON = (
 
 @dataclass
 class StoreServer:
-    """One running store: a single process, or the masters of a cluster.
+    """One running store: a single process, or the nodes of a cluster, all masters unless replicas were asked for.
 
     Nothing is ever saved to disk, so `restart` brings the store back empty.
     """
@@ -110,7 +110,7 @@ class StoreServer:
         return self.launches[0].connect(**options)
 
     def nodes(self, **options: Any) -> list[redis.Redis]:
-        """Open one plain client for each master; the caller closes them."""
+        """Open one plain client for each node; the caller closes them."""
         return [launch.connect(**options) for launch in self.launches]
 
     def __enter__(self) -> Self:
@@ -163,11 +163,22 @@ def redis_server(
     return _single("redis", _redis_binary(), _Traits(unix, password, tls, maxmemory))
 
 
-def cluster_server() -> StoreServer:
-    """Start three Valkey masters that share all slots; forming the cluster takes about 2 s."""
-    server = _launch("cluster", _cluster_launches, clustered=True)
+def cluster_server(
+    *, kind: str = "valkey", masters: int = MASTERS, replicas: int = 0, options: tuple[str, ...] = ()
+) -> StoreServer:
+    """Start masters that share all slots, each with so many replicas; forming the cluster takes about 2 s.
+
+    The masters come first among the nodes; `kind` is `valkey` or `redis`; `options` go to each server.
+    """
+    binary = _valkey_binary() if kind == "valkey" else _redis_binary()
+
+    def plan(folder: Path) -> list[Launch]:
+        numbers = range(masters * (1 + replicas))
+        return [_cluster_launch(binary, folder / f"node-{number}", options) for number in numbers]
+
+    server = _launch("cluster", plan, clustered=True)
     try:
-        form_cluster(server.nodes())
+        form_cluster(server.nodes(), masters)
     except BaseException:
         server.stop()
         raise
@@ -233,15 +244,10 @@ def _launch(name: str, plan: Callable[[Path], list[Launch]], *, clustered: bool 
     return server
 
 
-def _cluster_launches(folder: Path) -> list[Launch]:
-    binary = _valkey_binary()
-    return [_cluster_launch(binary, folder / f"master-{number}") for number in range(MASTERS)]
-
-
-def _cluster_launch(binary: str, folder: Path) -> Launch:
+def _cluster_launch(binary: str, folder: Path, options: tuple[str, ...]) -> Launch:
     url, listen = _address(folder, _Traits())
     cluster = (
         *("--cluster-enabled", "yes", "--cluster-port", str(free_port())),
         *("--cluster-node-timeout", "2000", "--cluster-announce-ip", "127.0.0.1"),
     )
-    return Launch(url, (binary, *_COMMON, *listen, *cluster), folder)
+    return Launch(url, (binary, *_COMMON, *listen, *cluster, *options), folder)

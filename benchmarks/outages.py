@@ -1,0 +1,166 @@
+"""What a store that is restarted, closes connections or fails over costs a gate: failed posts, unready spells.
+
+    .venv/bin/python -m benchmarks.outages                    # all rows
+    .venv/bin/python -m benchmarks.outages valkey failovers   # those whose name has all the words
+
+A gate with default settings gets 200 posts a second, of one new transaction each. `failed` are posts not answered
+200; `beside` those of them of which no part fell into the time the store was away (up to the first /readyz
+of 200 after its return); `longest` the longest time in which every post failed.
+"""
+
+import argparse
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from itertools import groupby
+
+import redis
+
+from tests.faults.steady import Steady
+from tests.support.cluster import await_cluster
+from tests.support.gate import GateProcess, gate_process
+from tests.support.processes import wait_until
+from tests.support.servers import StoreServer, cluster_server, redis_server, valkey_server
+
+POSTS_A_SECOND = 200
+CALM_SECONDS = 2.0
+IDLE_TIMEOUT_SECONDS = 3
+BURSTS, BURST_POSTS, BURST_PAUSE_SECONDS = 5, 60, 4.5
+KILLS = 3
+FAILOVERS = 15
+PATIENCE_SECONDS = 60.0
+
+STORES: dict[str, Callable[[], AbstractContextManager[StoreServer]]] = {
+    "valkey": valkey_server,
+    "redis": redis_server,
+    "valkey-cluster": cluster_server,
+    "redis-cluster": lambda: cluster_server(kind="redis"),
+    "valkey-replicated": lambda: cluster_server(replicas=1),
+    "redis-replicated": lambda: cluster_server(kind="redis", replicas=1),
+}
+
+Case = Callable[[StoreServer, GateProcess, Steady], AsyncIterator[None]]
+
+
+@contextmanager
+def _each(server: StoreServer) -> Iterator[list[redis.Redis]]:
+    nodes = server.nodes()
+    try:
+        yield nodes
+    finally:
+        for node in nodes:
+            node.close()
+
+
+async def _restarted(server: StoreServer, gate: GateProcess, steady: Steady, seconds: float) -> None:
+    with steady.store_away():
+        await asyncio.to_thread(server.kill)
+        await asyncio.sleep(seconds)
+        server.start()
+        if server.clustered:
+            await asyncio.to_thread(await_cluster, server.nodes())
+        returned = time.monotonic()
+        await asyncio.to_thread(wait_until, gate.is_ready, PATIENCE_SECONDS)
+    print(f"    ready {time.monotonic() - returned:.2f} s after the store's return")
+
+
+async def restart_at_once(server: StoreServer, gate: GateProcess, steady: Steady) -> None:
+    """Killed, and started 60 ms later."""
+    await _restarted(server, gate, steady, 0.06)
+    await asyncio.sleep(10)
+
+
+async def restart_after_2_s(server: StoreServer, gate: GateProcess, steady: Steady) -> None:
+    """Killed, and started 2 s later."""
+    await _restarted(server, gate, steady, 2.0)
+    await asyncio.sleep(10)
+
+
+async def idle_timeout(server: StoreServer, gate: GateProcess, steady: Steady) -> None:
+    """The store closes what was idle for 3 s; bursts open connections that die until the next one."""
+    with _each(server) as nodes:
+        for node in nodes:
+            node.config_set("timeout", IDLE_TIMEOUT_SECONDS)
+    for _ in range(BURSTS):
+        await asyncio.gather(*(steady.post(gate.url) for _ in range(BURST_POSTS)))
+        await asyncio.sleep(BURST_PAUSE_SECONDS)
+
+
+async def clients_killed(server: StoreServer, _gate: GateProcess, steady: Steady) -> None:
+    """CLIENT KILL TYPE normal, three times; posts under way at that moment count as sent while it was away."""
+    for _ in range(KILLS):
+        with _each(server) as nodes, steady.store_away():
+            for node in nodes:
+                node.client_kill_filter(_type="normal", skipme=True)
+        await asyncio.sleep(4)
+
+
+async def failovers(server: StoreServer, _gate: GateProcess, _steady: Steady) -> None:
+    """Graceful failovers one after the other, each master in turn."""
+    with _each(server) as nodes:
+        for number in range(FAILOVERS):
+            shard = [nodes[number % 3], nodes[3 + number % 3]]
+            replica = next(node for node in shard if node.info("replication")["role"] == "slave")
+            replica.cluster("failover")
+            done = lambda node=replica: node.info("replication")["role"] == "master"  # noqa: E731
+            await asyncio.to_thread(wait_until, done, PATIENCE_SECONDS)
+            synced = lambda node=replica: node.info("replication")["connected_slaves"] == 1  # noqa: E731
+            await asyncio.to_thread(wait_until, synced, PATIENCE_SECONDS)
+
+
+ORDINARY = (restart_at_once, restart_after_2_s, idle_timeout, clients_killed)
+ROWS = [(store, case) for store in list(STORES)[:4] for case in ORDINARY]
+ROWS += [(store, failovers) for store in list(STORES)[4:]]
+
+
+def longest_failing(steady: Steady) -> float:
+    """The longest time from the first to the last of posts that failed one after the other, in seconds."""
+    ordered = sorted(steady.posts, key=lambda post: post.sent)
+    longest = 0.0
+    for failed, group in groupby(ordered, key=lambda post: post.status != 200):
+        posts = list(group)
+        if failed:
+            longest = max(longest, max(post.answered for post in posts) - posts[0].sent)
+    return longest
+
+
+@asynccontextmanager
+async def _loaded(gate: GateProcess, steady: Steady) -> AsyncIterator[None]:
+    async with steady.running(gate.url, POSTS_A_SECOND):
+        await asyncio.sleep(CALM_SECONDS)
+        yield
+        await asyncio.sleep(CALM_SECONDS)
+
+
+async def measure(store: str, case: Callable[[StoreServer, GateProcess, Steady], object]) -> None:
+    """Run one row and print it."""
+    steady = Steady(store)
+    with STORES[store]() as server, gate_process(store_url=server.url) as gate:
+        async with _loaded(gate, steady):
+            await case(server, gate, steady)  # type: ignore[misc]
+    unready = steady.unready()
+    slowest = max(post.answered - post.sent for post in steady.posts if post.status == 200)
+    print(
+        f"{store:18} {case.__name__:18} posts {len(steady.posts):5}  failed {len(steady.failed()):5}"
+        f"  beside {len(steady.failed_while_there()):5}  longest {longest_failing(steady):6.2f} s"
+        f"  unready {len(unready)} times, {sum(s.ended - s.began for s in unready):6.2f} s"
+        f"  slowest answer {slowest * 1000:5.0f} ms",
+        flush=True,
+    )
+    for detail in sorted({post.detail for post in steady.failed_while_there()}):
+        print(f"    {detail}")
+
+
+def main() -> None:
+    """Run the rows whose names have all the words given."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("words", nargs="*")
+    words = parser.parse_args().words
+    for store, case in ROWS:
+        if all(word in f"{store} {case.__name__}" for word in words):
+            asyncio.run(measure(store, case))
+
+
+if __name__ == "__main__":
+    main()
