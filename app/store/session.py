@@ -29,8 +29,9 @@ SETTLE_POLLS, SETTLE_SECONDS = 50, 0.02
 PROBE_SECONDS, MOST_PROBE_SECONDS, REFUSED_PROBE_SECONDS = 0.1, 0.5, 5.0
 # What may be done twice: these read, or do what another round would do anyway.
 REPEATABLE = frozenset({"lookup", "sizes", "history"})
-_REFUSED_LINE = re.compile(r"can't run this command or subcommand script: .*user_script:(\d+)")
-_COMMAND = re.compile(r"redis\.p?call\('([A-Z]+)'")
+_REFUSED_BY_REDIS_7 = "can't run this command or subcommand"
+_LINE = re.compile(r"user_script:(\d+)")
+_COMMAND = re.compile(r"\('([A-Z]+)'")
 
 
 class Script:
@@ -53,11 +54,16 @@ class Script:
             raise self._named(error) from error
 
     def _named(self, error: ReplyError) -> Exception:
-        """Redis 7.0 refuses a command inside a script without naming it, but for the line it is on."""
-        line = _REFUSED_LINE.search(str(error))
-        if line is None:
+        """Name the command that is refused, as Redis 7.0 does not.
+
+        `ERR The user executing the script can't run this command or subcommand script: …, on @user_script:9.`
+        Without a line when the script handed on the error of its last `redis.pcall`.
+        """
+        if _REFUSED_BY_REDIS_7 not in str(error):
             return error
-        found = _COMMAND.search(self._text.splitlines()[int(line[1]) - 1])
+        line = _LINE.search(str(error))
+        where = self._text.splitlines()[int(line[1]) - 1] if line else self._text.rpartition("redis.pcall")[2]
+        found = _COMMAND.search(where)
         return StoreDenied(str(error), found[1] if found else None)
 
 

@@ -22,6 +22,11 @@ class Post:
     status: int = 0
     detail: str = ""
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether it was not answered 200."""
+        return self.status != 200
+
 
 @dataclass(frozen=True)
 class Spell:
@@ -69,7 +74,7 @@ class Steady:
 
     def failed(self) -> list[Post]:
         """Posts that were not answered 200."""
-        return [post for post in self.posts if post.status != 200]
+        return [post for post in self.posts if post.has_failed]
 
     def failed_while_there(self) -> list[Post]:
         """Posts that failed though no part of their time was one in which the store was away."""

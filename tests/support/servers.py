@@ -53,7 +53,7 @@ _COMMON = (
 
 @dataclass
 class StoreServer:
-    """One running store: a single process, or the nodes of a cluster, all masters unless replicas were asked for.
+    """One running store: a single process, or the nodes of a cluster, masters first.
 
     Nothing is ever saved to disk, so `restart` brings the store back empty.
     """

@@ -1,0 +1,162 @@
+"""Clusters of every shape, and slots that move from one node to another while they are used."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from app.settings import Settings
+from app.store.partitions import key_slot, partition_prefixes, signature_hash
+from tests.support.deliver import Gate, connected_gate, transaction
+from tests.support.gate import running
+from tests.support.processes import wait_until
+from tests.support.servers import StoreServer, cluster_server
+
+KINDS = ("valkey", "redis")
+# What a node says of itself: its address, nothing, and the name of a host it was not given.
+ANNOUNCED: dict[str, tuple[str, ...]] = {
+    "ip": (),
+    "unknown endpoint": ("--cluster-preferred-endpoint-type", "unknown-endpoint"),
+    "missing host name": ("--cluster-preferred-endpoint-type", "hostname"),
+    "host name": (
+        "--cluster-preferred-endpoint-type",
+        "hostname",
+        "--cluster-announce-hostname",
+        "localhost",
+    ),
+}
+SLOTS = 16_384
+SIGNATURES = [f"signature-{number}" for number in range(60)]
+FAILOVERS = 4
+
+
+def _settings(server: StoreServer) -> Settings:
+    return Settings(store_url=server.url, store_deadline_seconds=5)
+
+
+async def _assert_accepts(gate: Gate, *signatures: str) -> None:
+    answers = await gate.pipeline.flush([transaction(signature) for signature in signatures])
+    assert {answer.verdict for answer in answers} == {"accepted"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("announced", "masters", "replicas"),
+    [
+        ("ip", 1, 0),
+        ("ip", 1, 1),
+        ("unknown endpoint", 1, 0),
+        ("unknown endpoint", 3, 0),
+        ("missing host name", 1, 1),
+        ("host name", 3, 0),
+    ],
+)
+async def test_a_cluster_of_any_shape_serves(kind: str, announced: str, masters: int, replicas: int) -> None:
+    with cluster_server(
+        kind=kind, masters=masters, replicas=replicas, options=ANNOUNCED[announced]
+    ) as server:
+        async with running(_settings(server)) as runtime:
+            assert runtime.unready_reasons() == []
+            assert runtime.sizes.store is not None
+            assert runtime.sizes.store.used_bytes > 0
+            assert len(await runtime.session.info("memory")) == masters, "each master once, no replica"
+        gate = await connected_gate(_settings(server))
+        await _assert_accepts(gate, *SIGNATURES)
+        for signature in SIGNATURES:
+            assert await gate.maps.lookup(signature_hash(signature)) is not None
+        await gate.session.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_cluster_that_comes_up_later_is_taken(kind: str) -> None:
+    with cluster_server(kind=kind, masters=1) as server:
+        server.kill()
+        async with running(_settings(server)) as runtime:
+            assert "unreachable" in str(runtime.unready_reasons())
+            server.start()
+            assert await asyncio.to_thread(wait_until, lambda: runtime.session.is_up, 10.0)
+            await runtime._rounds._sample_memory()  # noqa: SLF001  the round that once ended for good
+            assert runtime.sizes.store is not None
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def replicated(request: pytest.FixtureRequest) -> Iterator[StoreServer]:
+    with cluster_server(kind=request.param, replicas=1) as server:
+        yield server
+
+
+def _fail_over(shard: list[redis.Redis]) -> None:
+    """The replica of a shard becomes its master, gracefully; asked again, should the others not vote yet."""
+    replica = next(node for node in shard if node.info("replication")["role"] == "slave")
+    synced = lambda: replica.info("replication").get("master_link_status") == "up"  # noqa: E731
+    assert wait_until(synced, 20.0)
+
+    def is_master() -> bool:
+        return bool(replica.info("replication")["role"] == "master")
+
+    for _ in range(4):
+        replica.cluster("failover")
+        if wait_until(is_master, 6.0):
+            return
+    raise AssertionError("it did not become the master")
+
+
+async def test_graceful_failovers_cost_no_claim(replicated: StoreServer) -> None:
+    """Each claim after one is answered by the old master with MOVED; none is sent to a node twice."""
+    gate = await connected_gate(_settings(replicated))
+    nodes = replicated.nodes()
+    for number in range(FAILOVERS):
+        await asyncio.to_thread(_fail_over, [nodes[number % 3], nodes[3 + number % 3]])
+        await _assert_accepts(gate, *(f"{signature}-{number}" for signature in SIGNATURES))
+        assert gate.session.is_up
+    assert len(await gate.session.info("memory")) == 3
+    for node in nodes:
+        node.close()
+    await gate.session.close()
+
+
+async def test_a_master_that_died_is_followed_by_its_replica(replicated: StoreServer) -> None:
+    gate = await connected_gate(_settings(replicated))
+    nodes = replicated.nodes()
+    dead = next(at for at in range(6) if nodes[at].info("replication")["role"] == "master")
+    replica = nodes[(dead + 3) % 6]
+    replicated.processes[dead].kill()
+    replicated.processes[dead].wait()
+    assert wait_until(lambda: replica.info("replication")["role"] == "master", 20.0)
+    alive = [node for at, node in enumerate(nodes) if at != dead]
+    assert wait_until(lambda: all(n.cluster("info")["cluster_state"] == "ok" for n in alive), 20.0)
+    await _assert_accepts(gate, *(f"{signature}-after" for signature in SIGNATURES))
+    assert gate.session.is_up, "the call that found it dead went to the new master"
+    for node in nodes:
+        node.close()
+    await gate.session.close()
+
+
+@pytest.fixture
+def own_cluster() -> Iterator[StoreServer]:
+    with cluster_server() as server:
+        yield server
+
+
+async def test_a_slot_that_is_moved_is_asked_for_at_both_ends(own_cluster: StoreServer) -> None:
+    """ASK while it moves, MOVED afterwards; the slot of one partition goes from one master to another."""
+    gate = await connected_gate(_settings(own_cluster))
+    prefix = partition_prefixes("tidegate", is_cluster=True)[0]
+    slot, nodes = key_slot(prefix.encode()), own_cluster.nodes()
+    source = next(at for at in range(3) if slot * 3 // SLOTS == at)
+    old, new = nodes[source], nodes[(source + 1) % 3]
+    for keys in iter(lambda: old.cluster("getkeysinslot", slot, 100), []):
+        old.delete(*keys)  # an empty slot needs no MIGRATE
+    old_id, new_id = old.cluster("myid").decode(), new.cluster("myid").decode()
+    new.cluster("setslot", slot, "IMPORTING", old_id)
+    old.cluster("setslot", slot, "MIGRATING", new_id)
+    await _assert_accepts(gate, *(f"{signature}-asked" for signature in SIGNATURES))
+    assert new.cluster("countkeysinslot", slot) > 0, "it was let in by ASKING"
+    for node in (new, old):
+        node.cluster("setslot", slot, "NODE", new_id)
+    await _assert_accepts(gate, *(f"{signature}-moved" for signature in SIGNATURES))
+    assert gate.session.is_up
+    for node in nodes:
+        node.close()
+    await gate.session.close()

@@ -1,0 +1,187 @@
+"""A store that refuses a command, or is none: the gate works without it, or says what is refused."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from app.errors import StoreDenied
+from app.ingest.pipeline import Pipeline
+from app.runtime import Runtime
+from app.settings import Settings
+from tests.conftest import MakeSettings
+from tests.support.deliver import transaction
+from tests.support.gate import running
+from tests.support.proxy import Handler, tcp_server
+from tests.support.servers import StoreServer, cluster_server, redis_server, valkey_server
+
+# Each is refused alone. Of the first ones the gate has no need: INFO and HELLO stand in for each other.
+SPARED = (
+    *("info", "hello", "client", "client|setname", "select", "ping", "command", "config"),
+    *("script", "function", "memory", "xadd", "evalsha_ro", "acl", "cluster"),
+)
+NEEDED = (*("evalsha", "eval", "time", "set", "hset", "hmget", "hgetall", "pexpire"),)
+KINDS = {"valkey": valkey_server, "redis": redis_server}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def guarded(request: pytest.FixtureRequest) -> Iterator[StoreServer]:
+    with KINDS[request.param]() as server:
+        yield server
+
+
+def _limited(server: StoreServer, *refused: str) -> Settings:
+    """Settings that log in as a user who may do everything but this."""
+    for node in server.nodes():
+        with node:
+            node.flushall()
+            node.script_flush()
+            node.acl_deluser("gate")
+            commands = ["+@all", *(f"-{name}" for name in refused)]
+            node.acl_setuser("gate", enabled=True, passwords=["+pw"], keys=["*"], commands=commands)
+    return Settings(store_url=server.url.replace("redis://", "redis://gate:pw@"), store_deadline_seconds=3)
+
+
+async def _accepts(runtime: Runtime) -> bool:
+    pipeline = Pipeline(runtime.plane.maps, runtime.metrics, runtime.plane.sources)
+    [answer] = await pipeline.flush([transaction("one")])
+    return answer.verdict == "accepted"
+
+
+@pytest.mark.parametrize("command", SPARED)
+async def test_a_command_that_can_be_spared_is_spared(guarded: StoreServer, command: str) -> None:
+    async with running(_limited(guarded, command)) as runtime:
+        assert runtime.unready_reasons() == []
+        assert await _accepts(runtime)
+
+
+@pytest.mark.parametrize("command", NEEDED)
+async def test_a_command_that_is_needed_and_refused_is_named(guarded: StoreServer, command: str) -> None:
+    async with running(_limited(guarded, command)) as runtime:
+        if not runtime.unready_reasons():  # then it is one that only a claim needs
+            with pytest.raises(StoreDenied):
+                await _accepts(runtime)
+        [reason] = runtime.unready_reasons()
+        assert reason.startswith("the store is down (denied)")
+        assert f"the command {command.upper()};" in reason
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_cluster_that_refuses_its_slots_says_so(kind: str) -> None:
+    with cluster_server(kind=kind) as server:
+        settings = _limited(server, "cluster")
+        async with running(settings) as runtime:
+            assert "the command CLUSTER SLOTS;" in str(runtime.unready_reasons())
+        _limited(server)
+        async with running(settings) as runtime:
+            assert await _accepts(runtime)
+
+
+async def _garbage(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read(100)
+    writer.write(bytes(range(256)) * 100)
+    await reader.read()
+
+
+async def _http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read(100)
+    writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+    await reader.read()
+
+
+async def _closing(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+    return
+
+
+async def _silent(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+    while await reader.read(1 << 16):
+        pass
+
+
+async def _talkative(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Speaks before it is asked, as a server does that has too many clients."""
+    writer.write(b"-ERR max number of clients reached\r\n")
+
+
+def _always(answer: bytes) -> Handler:
+    """The same reply to whatever is asked, but for the login."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1 << 16)
+        writer.write(b"+OK\r\n")
+        while await reader.read(1 << 16):
+            writer.write(answer)
+            await writer.drain()
+
+    return handle
+
+
+def _bulk(text: bytes) -> bytes:
+    return b"$%d\r\n%s\r\n" % (len(text), text)
+
+
+def _info_then(info: bytes, answer: bytes) -> Handler:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1 << 16)
+        writer.write(b"+OK\r\n")
+        while command := await reader.read(1 << 16):
+            writer.write(_bulk(info) if b"INFO" in command else answer)
+            await writer.drain()
+
+    return handle
+
+
+_STANDALONE = b"redis_version:7.2.0\r\nredis_mode:standalone\r\nused_memory:many\r\n"
+_CLUSTER = b"redis_version:7.2.0\r\nredis_mode:cluster\r\n"
+STRANGERS: dict[str, tuple[Handler, str]] = {
+    "garbage": (_garbage, "unsupported"),
+    "http": (_http, "unsupported"),
+    "closes at once": (_closing, "unreachable"),
+    "silent": (_silent, "timeout"),
+    "too many clients": (_talkative, "unreachable"),
+    "a number for INFO": (_always(b":7\r\n"), "unsupported"),
+    "nothing for INFO": (_always(b"$-1\r\n"), "unsupported"),
+    "an empty INFO": (_always(_bulk(b"")), "unsupported"),
+    "a list for INFO": (_always(b"*2\r\n:1\r\n$-1\r\n"), "unsupported"),
+    "an INFO of 20 MB": (_always(_bulk(b"x:y\r\n" * 4_000_000)), "unsupported"),
+    "INFO in UTF-16": (_always(_bulk("redis_version:7".encode("utf-16"))), "unsupported"),
+    "refusals": (_always(b"-NOPERM no permissions to run the 'info' command\r\n"), "denied"),
+    "an unknown error": (_always(b"-WHATEVER it is\r\n"), "rejected"),
+    "a number for scripts": (_info_then(_STANDALONE, b":1\r\n"), "unsupported"),
+    "lists for scripts": (_info_then(_STANDALONE, b"*3\r\n:1\r\n:1\r\n*1\r\n$1\r\nx\r\n"), "unsupported"),
+    "text for scripts": (_info_then(_STANDALONE, b"+fine\r\n"), "unsupported"),
+    "a number for slots": (_info_then(_CLUSTER, b":1\r\n"), "unsupported"),
+    "no slots": (_info_then(_CLUSTER, b"*0\r\n"), "cluster_down"),
+    "slots without nodes": (_info_then(_CLUSTER, b"*1\r\n*2\r\n:0\r\n:16383\r\n"), "cluster_down"),
+    "slots of texts": (_info_then(_CLUSTER, b"*1\r\n*3\r\n+a\r\n+b\r\n*2\r\n+c\r\n+d\r\n"), "unsupported"),
+    "moved for ever": (_info_then(_STANDALONE, b"-MOVED 1 127.0.0.1:1\r\n"), "cluster_down"),
+}
+
+
+@pytest.mark.parametrize("name", STRANGERS)
+async def test_what_is_no_store_ends_no_gate_and_has_a_name(name: str) -> None:
+    handle, kind = STRANGERS[name]
+    async with (
+        tcp_server(handle) as url,
+        running(Settings(store_url=url, store_deadline_seconds=1)) as runtime,
+    ):
+        reasons = runtime.unready_reasons()
+        assert len(reasons) == 1
+        assert f"({kind})" in reasons[0]
+
+
+async def test_a_store_whose_memory_figures_are_missing_serves(
+    valkey: StoreServer, settings_for: MakeSettings
+) -> None:
+    async with running(settings_for(valkey)) as runtime:
+        for node in valkey.nodes():
+            with node:
+                node.acl_setuser("default", enabled=True, commands=["-info"])
+        try:
+            await runtime._rounds._sample_memory()  # noqa: SLF001  the round itself, not a second later
+            assert runtime.unready_reasons() == []
+            assert await _accepts(runtime)
+        finally:
+            for node in valkey.nodes():
+                with node:
+                    node.acl_setuser("default", enabled=True, commands=["+info"])
