@@ -103,6 +103,11 @@ class Steady:
         self._idle.append(connection)
         return post
 
+    async def look_up(self, url: str) -> None:
+        """Ask for the latest transaction that was posted."""
+        reply = await ask_once(url, "GET", f"/transactions/{self.posts[-1].signature}")
+        assert reply.status in (200, 404), reply
+
     async def _pace(self, url: str, a_second: float, stop: asyncio.Event, tasks: asyncio.TaskGroup) -> None:
         due = time.monotonic()
         while not stop.is_set():

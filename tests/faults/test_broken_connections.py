@@ -1,0 +1,120 @@
+"""Ordinary life of a store beside a steady load: restarts and closed connections, and what they may cost."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.faults.steady import Steady
+from tests.faults.wire import figure
+from tests.support.cluster import await_cluster
+from tests.support.gate import GateProcess, gate_process
+from tests.support.processes import wait_until
+from tests.support.servers import StoreServer, cluster_server, redis_server, valkey_server
+
+POSTS_A_SECOND = 40
+CALM_SECONDS = 0.5
+IDLE_TIMEOUT_SECONDS = 3
+BURST_POSTS = 40
+BACK_SECONDS = 20.0
+STORES: dict[str, Callable[[], StoreServer]] = {
+    "valkey": valkey_server,
+    "redis": redis_server,
+    "valkey-cluster": cluster_server,
+    "redis-cluster": lambda: cluster_server(kind="redis"),
+}
+
+
+@pytest.fixture(scope="module", params=STORES)
+def breakable(request: pytest.FixtureRequest) -> Iterator[StoreServer]:
+    with STORES[request.param]() as server:
+        yield server
+
+
+@pytest.fixture
+def gate(breakable: StoreServer) -> Iterator[GateProcess]:
+    """With the default deadline, but for a busy machine, on which a second may be short."""
+    with gate_process(store_url=breakable.url, store_deadline_seconds=5) as gate:
+        yield gate
+
+
+def _kill_clients(store: StoreServer) -> None:
+    for node in store.nodes():
+        with node:
+            node.client_kill_filter(_type="normal", skipme=True)
+
+
+def _connections(store: StoreServer) -> int:
+    total = 0
+    for node in store.nodes():
+        with node:
+            total += sum(client["name"] == "tidegate" for client in node.client_list())
+    return total
+
+
+def _set_timeout(store: StoreServer, seconds: int) -> None:
+    for node in store.nodes():
+        with node:
+            node.config_set("timeout", seconds)
+
+
+async def _restart(store: StoreServer, gate: GateProcess, steady: Steady, seconds: float) -> None:
+    """The store is away until the gate is seen to be ready again."""
+    with steady.store_away():
+        await asyncio.to_thread(store.kill)
+        await asyncio.sleep(seconds)
+        store.start()
+        if store.clustered:
+            await asyncio.to_thread(await_cluster, store.nodes())
+        assert await asyncio.to_thread(wait_until, gate.is_ready, BACK_SECONDS)
+
+
+@pytest.mark.parametrize("seconds", [0.06, 2.0])
+async def test_a_restart_costs_only_posts_of_its_time_and_one_spell_at_most(
+    breakable: StoreServer, gate: GateProcess, seconds: float
+) -> None:
+    steady = Steady("restarted")
+    async with steady.running(gate.url, POSTS_A_SECOND):
+        await asyncio.sleep(CALM_SECONDS)
+        await _restart(breakable, gate, steady, seconds)
+        # Connections that were open before are used one after the other: what once made it unready again.
+        for _ in range(3):
+            await asyncio.gather(*(steady.post(gate.url) for _ in range(BURST_POSTS)))
+            await asyncio.sleep(CALM_SECONDS)
+    assert steady.failed_while_there() == []
+    assert len(steady.unready()) <= 1
+
+
+async def test_connections_that_the_store_closes_when_idle_cost_no_post(
+    breakable: StoreServer, gate: GateProcess
+) -> None:
+    """A burst opens connections, few posts keep one alive, the store closes the rest; then another burst."""
+    steady = Steady("timeout")
+    _set_timeout(breakable, IDLE_TIMEOUT_SECONDS)
+    try:
+        async with steady.running(gate.url, POSTS_A_SECOND):
+            for _ in range(2):
+                await asyncio.gather(*(steady.post(gate.url) for _ in range(BURST_POSTS)))
+                await asyncio.gather(*(steady.look_up(gate.url) for _ in range(BURST_POSTS)))
+                opened = await asyncio.to_thread(_connections, breakable)
+                fewer = lambda opened=opened: _connections(breakable) < opened  # noqa: E731
+                assert await asyncio.to_thread(wait_until, fewer, BACK_SECONDS, 0.1), opened
+    finally:
+        _set_timeout(breakable, 0)
+    assert steady.failed() == []
+    assert steady.unready() == []
+
+
+async def test_clients_killed_cost_at_most_the_posts_under_way(
+    breakable: StoreServer, gate: GateProcess
+) -> None:
+    steady = Steady("killed")
+    async with steady.running(gate.url, POSTS_A_SECOND):
+        for _ in range(3):
+            await asyncio.sleep(CALM_SECONDS)
+            with steady.store_away():
+                await asyncio.to_thread(_kill_clients, breakable)
+        await asyncio.sleep(CALM_SECONDS)
+    assert steady.failed_while_there() == []
+    assert steady.unready() == []
+    assert await figure(gate.url, "tidegate_store_up") == 1
