@@ -38,16 +38,24 @@ class EmbeddedStore:
         process = self._process
         return process.pid if process is not None and process.returncode is None else None
 
-    async def ensure_running(self) -> None:
-        """Start it, or start it again should it have ended."""
-        if self.pid is not None:
+    async def ensure_running(self, *, is_reached: bool = False) -> None:
+        """Start it, or start it again should it have ended, or should its socket be gone and nobody reach it.
+
+        A cleaner of temporary files may remove the socket and its directory. As long as the connections of
+        the gate stand (`is_reached`) the store is left alone, since a new one would be empty.
+        """
+        if self.pid is not None and (is_reached or self._socket.exists()):
             return
-        if self._process is not None:
+        if self.pid is not None:
+            log.error("embedded store has lost its socket, starting it again", socket=str(self._socket))
+            await self._end()
+        elif self._process is not None:
             log.error(
                 "embedded store ended, starting it again",
                 exit_code=self._process.returncode,
                 output=self._output(),
             )
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._socket.unlink(missing_ok=True)
         with (self._directory / "store.log").open("wb") as output:
             self._process = await asyncio.create_subprocess_exec(
@@ -65,6 +73,10 @@ class EmbeddedStore:
 
     async def stop(self) -> None:
         """End it, within a few seconds, and remove its directory."""
+        await self._end()
+        self._private.remove()
+
+    async def _end(self) -> None:
         process = self._process
         if process is not None and process.returncode is None:
             process.terminate()
@@ -74,7 +86,6 @@ class EmbeddedStore:
             except TimeoutError:
                 process.kill()
                 await process.wait()
-        self._private.remove()
 
     async def _listening(self) -> None:
         with suppress(TimeoutError):

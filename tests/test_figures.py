@@ -56,6 +56,21 @@ def test_a_process_that_is_gone_has_no_memory_figure() -> None:
     assert set(Processes(lambda: 2**22 + 1).read()) == {"gate"}
 
 
+async def test_a_round_whose_own_work_was_cancelled_by_somebody_else_is_followed_by_the_next() -> None:
+    tasks, rounds = Tasks(Metrics(64, "test")), 0
+
+    async def work() -> None:
+        nonlocal rounds
+        rounds += 1
+        if rounds == 1:
+            raise asyncio.CancelledError
+
+    with capture_logs() as logs:
+        assert not await tasks.once("t", work)
+        assert await tasks.once("t", work)
+    assert [entry["event"] for entry in logs] == ["background task failed"]
+
+
 async def test_a_round_that_fails_is_logged_counted_and_followed_by_the_next() -> None:
     metrics = Metrics(64, "test")
     tasks, rounds = Tasks(metrics), 0

@@ -18,7 +18,7 @@ from app.errors import (
 from app.metrics import Metrics
 from app.settings import Settings
 from app.store import connection, server
-from app.store.address import normal_url, safe_url
+from app.store.address import normal_url, parse_address, safe_url
 from app.store.current import LiveSettings
 from app.store.maps import Maps
 from app.store.session import StoreSession
@@ -183,6 +183,43 @@ async def test_more_calls_at_once_than_connections_are_all_served(
 def test_a_url_that_names_no_store_is_refused_with_the_setting_named(url: str) -> None:
     with pytest.raises(ConfigError, match="TIDEGATE_STORE_URL"):
         normal_url(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "named"),
+    [
+        ("redis://h?decode_responses=true", "decode_responses"),
+        ("redis://h:1/0?protocol=3", "protocol"),
+        ("redis://h?max_connections=1", "max_connections"),
+        ("redis://h?socket_timeout=9", "TIDEGATE_STORE_DEADLINE_SECONDS"),
+        ("redis://h?db=x", "number of a database"),
+        ("redis://h?ssl_ca_certs=/x", "rediss://"),
+        ("rediss://h?ssl_cert_reqs=never", "ssl_cert_reqs"),
+        ("rediss://h?ssl_check_hostname=maybe", "ssl_check_hostname"),
+        ("unix:///run/x?retry_on_timeout=1", "retry_on_timeout"),
+    ],
+)
+def test_an_option_that_is_not_known_is_refused_by_its_name(url: str, named: str) -> None:
+    with pytest.raises(ConfigError, match="TIDEGATE_STORE_URL") as caught:
+        normal_url(url)
+    assert named in str(caught.value)
+
+
+def test_every_part_of_a_url_is_understood() -> None:
+    address = parse_address("valkeys://us%40er:p%2Fw@[::1]:7000/3?ssl_ca_certs=/ca.pem&ssl_check_hostname=no")
+    assert (address.host, address.port, address.database) == ("::1", 7000, 3)
+    assert (address.user, address.password) == ("us@er", "p/w")
+    assert address.tls == (("ssl_ca_certs", "/ca.pem"), ("ssl_check_hostname", "no"))
+    assert parse_address("unix://u:p@/run/a%20b.sock?db=2").path == "/run/a b.sock"
+
+
+async def test_the_database_that_a_url_names_is_used(valkey: StoreServer) -> None:
+    assert await _accepts(f"{valkey.url}?db=1")
+    assert not await _accepts(f"{valkey.url}?db=1"), "a duplicate there"
+    assert await _accepts(valkey.url)
+    for node in valkey.nodes(db=1):
+        with node:
+            node.flushdb()
 
 
 def test_user_and_password_never_show_in_the_url_that_is_logged() -> None:

@@ -1,0 +1,56 @@
+"""The embedded store comes back when its files were taken away, as cleaners of temporary files do."""
+
+import asyncio
+import shutil
+from pathlib import Path
+
+import pytest
+import redis
+
+from app.errors import StoreUnreachable
+from app.ingest.pipeline import Pipeline
+from app.runtime import Runtime
+from app.settings import Settings
+from tests.support.deliver import transaction
+from tests.support.gate import running
+from tests.support.processes import wait_until
+
+
+def _socket(runtime: Runtime) -> Path:
+    return Path(runtime.session.url.removeprefix("unix://"))
+
+
+async def _verdict(runtime: Runtime, signature: str) -> str:
+    pipeline = Pipeline(runtime.plane.maps, runtime.metrics, runtime.plane.sources)
+    [answer] = await pipeline.flush([transaction(signature)])
+    return str(answer.verdict)
+
+
+async def _assert_back(runtime: Runtime) -> None:
+    assert await asyncio.to_thread(wait_until, lambda: runtime.session.is_up, 20.0)
+    assert await _verdict(runtime, "afterwards") == "accepted"
+
+
+async def test_a_store_without_its_socket_is_started_anew_once_no_connection_stands() -> None:
+    async with running(Settings(store_deadline_seconds=5)) as runtime:
+        assert await _verdict(runtime, "one") == "accepted"
+        with redis.Redis.from_url(runtime.session.url) as other:
+            other.ping()
+            shutil.rmtree(_socket(runtime).parent)
+            assert await _verdict(runtime, "one") == "duplicate", "it is left alone as long as they do"
+            other.client_kill_filter(_type="normal", skipme=True)
+        with pytest.raises(StoreUnreachable):
+            await _verdict(runtime, "two")
+        await _assert_back(runtime)
+        assert _socket(runtime).exists()
+
+
+async def test_a_store_that_ended_without_its_directory_is_started_again() -> None:
+    async with running(Settings(store_deadline_seconds=5)) as runtime:
+        embedded = runtime._embedded  # noqa: SLF001  its process is what the test ends
+        assert embedded is not None
+        assert embedded._process is not None  # noqa: SLF001
+        shutil.rmtree(_socket(runtime).parent)
+        embedded._process.kill()  # noqa: SLF001
+        assert await asyncio.to_thread(wait_until, lambda: not runtime.session.is_up, 20.0)
+        await _assert_back(runtime)
