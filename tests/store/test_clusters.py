@@ -97,7 +97,7 @@ def _fail_over(shard: list[redis.Redis]) -> None:
 
     for _ in range(4):
         replica.cluster("failover")
-        if wait_until(is_master, 6.0):
+        if wait_until(is_master, 12.0):
             return
     raise AssertionError("it did not become the master")
 
