@@ -22,6 +22,10 @@ class TasksWithoutGuard(Tasks):
         if name not in LEFT_OUT:
             super().every(seconds, name, work)
 
+    async def once(self, name: str, work: Callable[[], Awaitable[object]]) -> bool:
+        """Run the first round of what is not left out."""
+        return name in LEFT_OUT or await super().once(name, work)
+
 
 if __name__ == "__main__":
     vars(app.runtime)["Tasks"] = TasksWithoutGuard  # where the runtime looks it up

@@ -23,7 +23,7 @@ STATES = ("warmup", "ok", "suspect", "leak", "cooldown", "ineffective")
 DISCARDS = ("negative", "huge", "not_a_number", "unreadable")
 SCRIPTS = ("claim", "lookup", "sizes", "cleanup", "settings", "record", "history", "lease")
 TASKS = (
-    *("tick", "memory", "ceiling", "cleanup-signatures", "cleanup"),
+    *("store", "tick", "memory", "ceiling", "cleanup-signatures", "cleanup"),
     *("stats-log", "token-reload", "reports", "alerts", "reclaim"),
 )
 ALERT_ACTIONS = ("cleanup", "ignored", "duplicate", "cooldown", "invalid")
