@@ -1,10 +1,15 @@
-"""What the gate's own processes share: they end with it, and meet it in a directory nobody else can enter."""
+"""What the gate's own processes share: they end with it, and what they share with it lies in no file.
+
+Files of a temporary directory are removed by cleaners, such as systemd-tmpfiles, after some days. So sockets
+are reached and memory is mapped through descriptors, which live as long as a process has them.
+"""
 
 import ctypes
 import fcntl
 import os
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 from collections.abc import Callable
@@ -14,7 +19,9 @@ from pathlib import Path
 from app.errors import ConfigError
 
 DIR_PREFIX = "tidegate-"
+LOCK = "lock"
 _PR_SET_PDEATHSIG = 1
+_O_PATH = getattr(os, "O_PATH", 0)  # Linux has it
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
@@ -36,12 +43,54 @@ def die_with_parent(parent: int, needed_by: str) -> Callable[[], None]:
     return arm
 
 
+def shared_memory(name: str, size: int, needed_by: str) -> int:
+    """A descriptor of so many bytes of memory, all of them 0, for children to inherit and map.
+
+    Raises:
+        ConfigError: this is not Linux; the sentence begins with `needed_by`.
+    """
+    if sys.platform != "linux":
+        raise ConfigError(f"{needed_by} needs Linux")
+    descriptor = os.memfd_create(name, os.MFD_CLOEXEC)
+    os.ftruncate(descriptor, size)
+    return descriptor
+
+
+def door_to(path: Path) -> int:
+    """A descriptor of a socket's file, for `path_of`; it leads there also when the file has been removed."""
+    return os.open(path, _O_PATH | os.O_CLOEXEC)
+
+
+def path_of(door: int, process: int | str = "self") -> str:
+    """The path for whoever has this descriptor to connect; others of the same user name the process.
+
+    Linux follows it to the socket itself, without looking for a name (proc(5), /proc/pid/fd).
+    """
+    return f"/proc/{process}/fd/{door}"
+
+
+def private_listener(backlog: int) -> tuple[socket.socket, int]:
+    """A listening unix socket without a file, and the descriptor by which it is reached, also by children."""
+    listener = socket.socket(socket.AF_UNIX)
+    with tempfile.TemporaryDirectory(prefix=f"new-{DIR_PREFIX}") as directory:
+        path = Path(directory) / "socket"
+        listener.bind(str(path))
+        listener.listen(backlog)
+        return listener, door_to(path)
+
+
 class PrivateDirectory:
     """A directory only this user can read, and the lock on it, which says that its gate is alive."""
 
     def __init__(self) -> None:
         _remove_stale_directories()
         self.path, self._lock = _private_directory()
+
+    def ensure(self) -> None:
+        """Make another one, should somebody have removed it or what says whose it is."""
+        if not (self.path / LOCK).exists():
+            self.remove()
+            self.path, self._lock = _private_directory()
 
     def remove(self) -> None:
         """Remove it with all it holds."""
@@ -57,7 +106,7 @@ def _private_directory() -> tuple[Path, int]:
 
 
 def _lock(directory: Path) -> int:
-    descriptor = os.open(directory / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(directory / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     return descriptor
 
@@ -71,7 +120,7 @@ def _remove_stale_directories() -> None:
 
 
 def _lock_of_other(directory: Path) -> int:
-    descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CLOEXEC)
+    descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

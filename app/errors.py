@@ -4,6 +4,9 @@ TidegateError
 ├── ClientError                 4xx: the request is at fault, sending it again will not help
 │   ├── MalformedBody           400  not JSON, not gzip, cut off
 │   ├── Unauthorized            401
+│   ├── NotFound                404  no such address
+│   ├── MethodNotAllowed        405  the address does not have the method
+│   ├── BodyTimeout             408  the body did not come in time
 │   ├── Conflict                409  it would undo what this gate cannot read
 │   ├── PreconditionFailed      412  what If-Match names is no longer so
 │   ├── BodyTooLarge            413  body, inflated body, batch or line past its limit
@@ -51,6 +54,28 @@ class Unauthorized(ClientError):
     """The token is missing or not among those valid now."""
 
     status, slug, title = 401, "unauthorized", "A valid token is required"
+
+
+class NotFound(ClientError):
+    """There is no such address."""
+
+    status, slug, title = 404, "not-found", "There is nothing here"
+
+
+class MethodNotAllowed(ClientError):
+    """The address does not have the method; `allow` is the value of `Allow`."""
+
+    status, slug, title = 405, "method-not-allowed", "The method is not allowed here"
+
+    def __init__(self, detail: str, allow: str) -> None:
+        super().__init__(detail)
+        self.allow = allow
+
+
+class BodyTimeout(ClientError):
+    """The body did not come in time."""
+
+    status, slug, title = 408, "body-timeout", "The request's body took too long"
 
 
 class Conflict(ClientError):

@@ -5,10 +5,13 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api import alerts, handlers, memory, operations, reports, sources, transactions
 from app.api import settings as settings_api
+from app.api.checks import Checks
 from app.api.data_plane_document import document_data_plane
+from app.api.documents import document_checks
 from app.api.front import Front
 from app.runtime import Runtime
 
@@ -26,8 +29,24 @@ def create_app(runtime: Runtime) -> Front:
     """The application around a runtime, which it starts and stops."""
     data_plane = transactions.routes(runtime.plane)
     direct = {("POST", transactions.PATH): data_plane[0]}
-    most = runtime.settings.max_in_flight_requests
-    return Front(create_api(runtime, data_plane), direct, runtime.metrics, most)
+    checked = Checks(
+        _head_as_get(create_api(runtime, data_plane)),
+        runtime.plane.access,
+        runtime.plane.body_budget,
+        lambda: runtime.settings.max_body_bytes,
+    )
+    return Front(checked, direct, runtime.metrics, runtime.settings.max_in_flight_requests)
+
+
+def _head_as_get(app: ASGIApp) -> ASGIApp:
+    """Let what answers GET answer HEAD too; the front leaves the body out."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope.get("method") == "HEAD":
+            scope = {**scope, "method": "GET"}
+        await app(scope, receive, send)
+
+    return answer
 
 
 def create_api(runtime: Runtime, data_plane: Sequence[Route]) -> FastAPI:
@@ -45,12 +64,14 @@ def create_api(runtime: Runtime, data_plane: Sequence[Route]) -> FastAPI:
         version=runtime.version,
         lifespan=lifespan,
         redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+        redirect_slashes=False,
     )
     api.state.runtime = runtime
     # The application keeps included routers folded up.
     included = (route for router in ROUTERS for route in router.routes)
     routes = [*data_plane, *(route for route in included if isinstance(route, Route))]
-    handlers.install(api, routes)
+    handlers.install(api)
     api.router.routes += data_plane
     for router in ROUTERS:
         api.include_router(router)
@@ -58,4 +79,5 @@ def create_api(runtime: Runtime, data_plane: Sequence[Route]) -> FastAPI:
         for method in (route.methods or set()) - {"HEAD"}:
             runtime.metrics.start_route(method, route.path)
     document_data_plane(api)
+    document_checks(api)
     return api

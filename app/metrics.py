@@ -14,6 +14,7 @@ NAMESPACE = "tidegate"
 OUTCOMES = ("accepted", "duplicate", "invalid", "refused", "failed")
 _OUTCOME_OF = {ACCEPTED: "accepted", REFUSED: "refused"}
 OTHER_SOURCE = "other"
+PLANES = ("ingest", "admin")
 STORE_SCRIPTS = ("claim", "lookup", "sizes", "cleanup", "settings", "record", "history", "lease")
 PROCESSES = ("gate", "store")
 LEAK_TIERS = ("rule", "fast", "slow", "daily")
@@ -181,6 +182,10 @@ class Metrics:
             "method",
             "route",
         )
+        self.unauthorized_total = self._counter(
+            "unauthorized", "Requests refused because they had no valid token", "plane"
+        )
+        _start(self.unauthorized_total, *((plane,) for plane in PLANES))
         self.http_requests_in_flight = self._gauge("http_requests_in_flight", "Requests under way")
 
     def _service(self, version: str) -> None:

@@ -80,7 +80,7 @@ class Rounds:
     async def _keep_store(self) -> None:
         """Bring the store back soon after it went, or after it returned; costs nothing while it is there."""
         if self.embedded is not None:
-            await self.embedded.ensure_running(is_reached=self.session.is_up)
+            await self.embedded.ensure_running()
         if self.session.is_probe_due:
             await self.session.probe(self._refresh)
 

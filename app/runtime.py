@@ -1,7 +1,6 @@
 """The composition root: builds every part once, wires them, starts and stops them in order."""
 
 from importlib.metadata import version
-from pathlib import Path
 from socket import socket
 
 from app.alerts.desk import AlertDesk
@@ -42,7 +41,9 @@ class Runtime:
         self.is_stopping = False
         self.connections = ClientConnections()
         self.metrics = Metrics(settings.max_sources, self.version)
-        access = Access(settings)  # first: what is wrong with it is found before anything is started
+        access = Access(
+            settings, self.metrics.unauthorized_total
+        )  # first: what is wrong with it is found before anything is started
         self._embedded = None if settings.store_url else EmbeddedStore(settings.embedded_store_limit_bytes)
         self._workers = Workers(settings) if settings.workers > 1 else None
         url = self._embedded.url if self._embedded else normal_url(settings.store_url or "")
@@ -133,9 +134,9 @@ class Runtime:
         return self.live.settings
 
     @property
-    def private_socket(self) -> Path | None:
-        """Where workers look for this process; None without workers."""
-        return self._workers.control if self._workers else None
+    def private_listener(self) -> socket | None:
+        """Where this process answers its workers; None without workers."""
+        return self._workers.listener if self._workers else None
 
     async def start(self) -> None:
         """Start the store and the background tasks; the gate is ready when this returns, if the store is."""
@@ -175,7 +176,7 @@ class Runtime:
         if self._embedded is not None:
             await self._embedded.stop()
         if self._workers is not None:
-            self._workers.remove()
+            self._workers.close()
 
     def unready_reasons(self) -> list[str]:
         """Why this gate cannot take traffic now; empty when it can."""
@@ -193,6 +194,10 @@ class Runtime:
         if self.guard.refuses_ingest:
             reasons.append(f"{MemoryPressure.title}: see GET /memory")
         return reasons + (self._workers.unready_reasons() if self._workers else [])
+
+    def warnings(self) -> list[str]:
+        """What somebody should look at although this gate can take traffic."""
+        return self._workers.warnings() if self._workers else []
 
     def _apply(self, settings: Settings) -> None:
         """Pass changed settings to those who do not look them up each time."""

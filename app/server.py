@@ -12,7 +12,7 @@ from app.api.fast_posts import FastPosts
 from app.descriptors import client_connections, raise_limit
 from app.environment import service_links
 from app.errors import ConfigError, WorkerFailed
-from app.http.serving import BACKLOG, QuietServer, private_socket, server_config
+from app.http.serving import BACKLOG, QuietServer, server_config
 from app.logs import configure_logs
 from app.main import create_app
 from app.memory import keep_heap_small
@@ -20,6 +20,7 @@ from app.runtime import Runtime
 from app.settings import Settings, load_settings
 from app.shares import share_of
 from app.store.address import safe_url
+from app.workers.assignment import FORWARDED_AT_ONCE, PROBES_AT_ONCE
 
 log = structlog.get_logger()
 
@@ -53,17 +54,19 @@ def serve(overrides: dict[str, object], insecure: bool) -> int:
         return EXIT_REFUSED
     app = create_app(runtime)
     fast = FastPosts(runtime.plane, app)
+    private = runtime.private_listener
     config = server_config(app, settings, _connections(settings, connections), lifespan=True, fast_path=fast)
     server = _Server(config, runtime, listener, connections)
     runtime.connections.follow(server.server_state.connections)
-    private = runtime.private_socket
-    server.run([private_socket(str(private)) if private else listener])
+    server.run([private or listener])
     return 0 if server.served else EXIT_REFUSED
 
 
 def _connections(settings: Settings, of_clients: int) -> int:
     """How many this process takes: of clients, or of its workers, which have those of clients."""
-    return of_clients if settings.workers == 1 else settings.max_connections
+    if settings.workers == 1:
+        return of_clients
+    return settings.workers * (FORWARDED_AT_ONCE + PROBES_AT_ONCE)
 
 
 class _Server(QuietServer):

@@ -12,10 +12,3 @@ async def _runtime(request: Request) -> Runtime:
 
 
 RuntimeDep = Annotated[Runtime, Depends(_runtime)]
-
-
-async def _admin(request: Request, runtime: RuntimeDep) -> None:
-    runtime.plane.access.check_admin(request.headers.get("authorization"))
-
-
-AdminToken = Depends(_admin)

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from fastapi import FastAPI
+
+from app.api.contract import ADDRESSES, TRANSACTIONS, Call
 from app.models import SIGNATURE_PATTERN, SOURCE_PATTERN
 
 SIGNATURE = {
@@ -80,3 +83,37 @@ ALERT_RESPONSES: Responses = problems(
     s503="A cleanup is asked for and the store is down; nothing was taken in: send it again.",
 )
 ADMIN_RESPONSES: Responses = {**problems(s401="No valid token", s422="Unknown map or flag"), **STORE_DOWN}
+
+
+def document_checks(api: FastAPI) -> None:
+    """Add to each call of the control plane what the checks ahead of its handler may answer."""
+    document = api.openapi
+
+    def openapi() -> dict[str, Any]:
+        whole = document()
+        for path, operations in whole["paths"].items():
+            address = ADDRESSES.get(path)
+            if address is None or path == TRANSACTIONS:
+                continue
+            for method, operation in operations.items():
+                _add_responses(operation["responses"], method, address.calls[method.upper()])
+        return whole
+
+    api.openapi = openapi  # type: ignore[method-assign]  # as its documentation has it
+
+
+def _add_responses(responses: dict[str, Any], method: str, call: Call) -> None:
+    texts = {}
+    if call.is_admin:
+        texts["s401"] = "No valid token"
+    if call.parameters is not None:
+        texts["s422"] = "An unknown parameter"
+    if method != "get":
+        texts |= {
+            "s400": "The body was cut off",
+            "s408": "The body did not come in time",
+            "s413": "The body is too large",
+            "s503": "Too much is under way; nothing was done",
+        }
+    for status, text in problems(**texts).items():
+        responses.setdefault(str(status), text)

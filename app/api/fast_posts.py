@@ -41,7 +41,9 @@ class FastPosts:
         try:
             if not _is_plain(headers) or len(body) > settings.max_body_bytes:
                 return False
-            plane.access.check_ingest(authorization(headers))
+            # Who is refused goes the ordinary way, where that is counted.
+            if not plane.access.ingest.admits(authorization(headers)):
+                return False
             plane.check_pressure()
             plane.body_budget.check(len(body))
             item = decode_item(body, item_limits(settings, query, headers))

@@ -8,6 +8,7 @@ import structlog
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.contract import NEVER_REFUSED
 from app.api.problems import internal_problem, problem_of
 from app.errors import Overloaded, ShuttingDown
 from app.metrics import Metrics
@@ -16,8 +17,8 @@ log = structlog.get_logger()
 
 UNMATCHED = "unmatched"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-# Probes and scrapes must be answered above all when there is too much to do.
-NEVER_REFUSED = frozenset({"/livez", "/readyz", "/metrics"})
+# In the scope of a request that another process has counted.
+COUNTED_ELSEWHERE = "tidegate.counted_elsewhere"
 
 Direct = Mapping[tuple[str, str], Route]
 """Routes by method and path that are found here: they skip what the application does for the others."""
@@ -39,15 +40,12 @@ class Front:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        watch = _ResponseWatch(send)
-        started = time.perf_counter()
+        answer = _Answer(self, scope, send)
         self.in_flight += 1
         try:
-            await self._serve(scope, receive, watch)
+            await self._serve(scope, receive, answer)
         finally:
-            self.in_flight -= 1
-            method = scope["method"] if scope["method"] in METHODS else "other"
-            self.count(method, _route(scope), watch.status, time.perf_counter() - started)
+            answer.end()
 
     @property
     def has_room(self) -> bool:
@@ -58,22 +56,22 @@ class Front:
         """Count a request that was answered; status 0 stands for a client that went away before."""
         self._metrics.count_request(method, route, str(status or 499), seconds)
 
-    async def _serve(self, scope: Scope, receive: Receive, watch: "_ResponseWatch") -> None:
+    async def _serve(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
         if self.in_flight > self._max_in_flight and scope["path"] not in NEVER_REFUSED:
             refusal = problem_of(Overloaded(f"{self._max_in_flight} requests are under way already"))
-            await refusal(scope, receive, watch.send)
+            await refusal(scope, receive, answer.send)
             return
         try:
-            await self._app_for(scope)(scope, receive, watch.send)
+            await self._app_for(scope)(scope, receive, answer.send)
         except asyncio.CancelledError:
             # The server's patience with a slow request ends some seconds after it was told to stop.
-            if watch.status == 0:
+            if answer.status == 0:
                 refusal = problem_of(ShuttingDown("the gate is stopping; send this again"))
-                await refusal(scope, receive, watch.send)
+                await refusal(scope, receive, answer.send)
         except Exception:
             log.exception("request failed", method=scope["method"], route=_route(scope))
-            if watch.status == 0:
-                await internal_problem()(scope, receive, watch.send)
+            if answer.status == 0:
+                await internal_problem()(scope, receive, answer.send)
 
     def _app_for(self, scope: Scope) -> ASGIApp:
         route = self._direct.get((scope["method"], scope["path"]))
@@ -83,19 +81,42 @@ class Front:
         return route.app
 
 
-class _ResponseWatch:
-    """Remembers the status that was sent."""
+class _Answer:
+    """What is sent to one request: remembers the status, and leaves the body out where HEAD was asked.
 
-    __slots__ = ("_send", "status")
+    The request is at its end when the last of the answer is handed to the server. How long the client takes
+    to read it is the server's affair: a place among the requests under way does not wait for that.
+    """
 
-    def __init__(self, send: Send) -> None:
-        self._send = send
+    __slots__ = ("_front", "_has_ended", "_is_head", "_scope", "_send", "_started", "status")
+
+    def __init__(self, front: Front, scope: Scope, send: Send) -> None:
+        self._front, self._scope, self._send = front, scope, send
+        self._is_head = scope["method"] == "HEAD"
+        self._started = time.perf_counter()
+        self._has_ended = False
         self.status = 0
 
     async def send(self, message: Message) -> None:
+        """Pass a message on to the server (ASGI)."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
+        else:
+            if self._is_head:
+                message = {**message, "body": b""}
+            if not message.get("more_body", False):
+                self.end()
         await self._send(message)
+
+    def end(self) -> None:
+        """Give the place back and count the request, once."""
+        if self._has_ended:
+            return
+        self._has_ended = True
+        self._front.in_flight -= 1
+        if COUNTED_ELSEWHERE not in self._scope:
+            method = self._scope["method"] if self._scope["method"] in METHODS else "other"
+            self._front.count(method, _route(self._scope), self.status, time.perf_counter() - self._started)
 
 
 def _route(scope: Scope) -> str:

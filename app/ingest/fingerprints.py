@@ -7,29 +7,23 @@ only guides a guess: a slot that another signature took, or two workers write at
 import mmap
 import struct
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Self
 
 SLOTS = 1 << 16
 SLOT_BYTES = 8
+BYTES = SLOTS * SLOT_BYTES
 
 
 class Fingerprints:
-    """Maps the file; `create` makes it, which is for the control plane."""
+    """A table in memory of a power of two slots; at the start it is all 0."""
 
     def __init__(self, memory: mmap.mmap | bytearray) -> None:
         self._slots = memoryview(memory).cast("Q")
 
-    @staticmethod
-    def create(file: Path) -> None:
-        """An empty one."""
-        file.write_bytes(bytes(SLOTS * SLOT_BYTES))
-
     @classmethod
-    def follow(cls, file: Path) -> Self:
-        """That of all workers."""
-        with file.open("r+b") as opened:
-            return cls(mmap.mmap(opened.fileno(), SLOTS * SLOT_BYTES))
+    def follow(cls, memory: int) -> Self:
+        """The table in the shared memory of this descriptor, of `BYTES` bytes."""
+        return cls(mmap.mmap(memory, BYTES))
 
     def note(self, hashes: Sequence[bytes]) -> bytes:
         """One byte for each hash: 1 if a worker had it. From now on all of them are had."""
@@ -39,8 +33,3 @@ class Fingerprints:
         for half in halves:
             slots[half & last] = half
         return known
-
-
-def fingerprints_file(directory: str | Path) -> Path:
-    """Where it lies."""
-    return Path(directory) / "fingerprints"

@@ -12,44 +12,38 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api import transactions
-from app.api.front import UNMATCHED, Front
+from app.api.checks import Checks
+from app.api.contract import LIVEZ, LOOKUP, address_of
+from app.api.front import Front
+from app.children import path_of
 from app.guard.diagnosis.examination import Case
 from app.memory import trim_heap
 from app.worker.forward import Forward
 from app.worker.parts import WorkerParts
 from app.workers.assignment import Assignment
 
-LIVEZ = "/livez"
-_BELOW = f"{transactions.PATH}/"
-
 
 class Door:
-    """Ahead of everything: what the data plane answers is answered here, the rest by the control plane."""
+    """Behind the front: what the data plane answers is answered here, the rest by the control plane."""
 
-    def __init__(self, here: Front, forward: ASGIApp) -> None:
-        self.here, self._forward = here, forward
+    def __init__(self, here: ASGIApp, elsewhere: ASGIApp) -> None:
+        self._here, self._elsewhere = here, elsewhere
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on (ASGI)."""
-        if scope["type"] == "http" and not _is_here(scope["method"], scope["path"]):
-            await self._forward(scope, receive, send)
-        else:
-            await self.here(scope, receive, send)
+        is_here = scope["type"] != "http" or _is_here(scope["method"], scope["path"])
+        await (self._here if is_here else self._elsewhere)(scope, receive, send)
 
 
 def _is_here(method: str, path: str) -> bool:
-    if method == "POST":
-        return path == transactions.PATH
-    return method in ("GET", "HEAD") and (path.startswith(_BELOW) or path == LIVEZ)
+    if method not in ("GET", "HEAD"):
+        return False  # a post to the data plane is found ahead of this
+    return path == LIVEZ or address_of(path) is LOOKUP
 
 
-def client_app(parts: WorkerParts, assignment: Assignment) -> Door:
+def client_app(parts: WorkerParts, assignment: Assignment) -> Front:
     """The application of clients, which starts and stops the worker's parts."""
-    forward = Forward(
-        assignment.control,
-        lambda: parts.live.settings.max_body_bytes,
-        lambda method, status: parts.metrics.count_request(method, UNMATCHED, str(status), 0.0),
-    )
+    forward = Forward(path_of(assignment.inherited.control))
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
@@ -61,10 +55,12 @@ def client_app(parts: WorkerParts, assignment: Assignment) -> Door:
     data_plane = transactions.routes(parts.plane)
     livez = transactions.DataRoute(LIVEZ, _get_livez)
     direct = {("POST", transactions.PATH): data_plane[0]}
-    router = Router([*data_plane, livez], lifespan=lifespan)
-    front = Front(router, direct, parts.metrics, parts.share.requests)
-    parts.requests = lambda: front.in_flight
-    return Door(front, forward)
+    plane = parts.plane
+    checked = Checks(forward, plane.access, plane.body_budget, lambda: parts.live.settings.max_body_bytes)
+    door = Door(Router([*data_plane, livez], lifespan=lifespan), checked)
+    front = Front(door, direct, parts.metrics, parts.share.requests)
+    parts.requests = lambda: front.in_flight - forward.in_flight
+    return front
 
 
 async def _get_livez(_: Request) -> Response:

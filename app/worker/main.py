@@ -16,7 +16,7 @@ import uvloop
 
 from app.api.fast_posts import FastPosts
 from app.descriptors import client_connections
-from app.http.serving import QuietServer, private_socket, server_config
+from app.http.serving import QuietServer, server_config
 from app.logs import configure_logs
 from app.memory import keep_heap_small
 from app.settings import load_settings
@@ -47,7 +47,7 @@ def main() -> int:
     parts = WorkerParts(assignment, settings)
     app = client_app(parts, assignment)
     limit = client_connections(parts.share.connections, has_peers=True)
-    fast = FastPosts(parts.plane, app.here)
+    fast = FastPosts(parts.plane, app)
     clients = QuietServer(server_config(app, settings, limit, lifespan=True, fast_path=fast))
     parts.connections.follow(clients.server_state.connections)
     control = _PrivateServer(server_config(control_app(parts), settings, CONTROL_CONNECTIONS, lifespan=False))
@@ -59,10 +59,10 @@ async def _serve(clients: QuietServer, control: uvicorn.Server, assignment: Assi
     async def answer_control() -> None:
         while not clients.started:  # noqa: ASYNC110  uvicorn has no other way to tell
             await asyncio.sleep(0.005)
-        await control.serve([private_socket(str(assignment.socket))])
+        await control.serve([socket.socket(fileno=assignment.private)])
 
     private = asyncio.create_task(answer_control())
-    await clients.serve([socket.socket(fileno=assignment.listener)])
+    await clients.serve([socket.socket(fileno=assignment.inherited.clients)])
     control.should_exit = True
     if clients.started:
         await private

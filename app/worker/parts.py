@@ -9,7 +9,7 @@ from app.dataplane import DataPlane, Service
 from app.guard.diagnosis.figures import open_descriptors
 from app.guard.reclaim import LOOK_SECONDS, Reclaimer
 from app.http.connections import ClientConnections
-from app.ingest.fingerprints import Fingerprints, fingerprints_file
+from app.ingest.fingerprints import Fingerprints
 from app.live.keeper import SettingsKeeper
 from app.metrics import Metrics
 from app.settings import Settings
@@ -19,7 +19,7 @@ from app.store.session import StoreSession
 from app.tasks import Tasks
 from app.worker.checkup import Checkup
 from app.workers.assignment import Assignment
-from app.workers.pressure import PressurePage, pressure_file
+from app.workers.pressure import PressurePage
 from app.workers.report import Report
 
 STORE_SECONDS = 0.1
@@ -35,15 +35,17 @@ class WorkerParts:
         self.metrics = Metrics(settings.max_sources, version("tidegate"))
         self.session = StoreSession(assignment.store_url, settings.store_deadline_seconds, self.metrics)
         self.connections = ClientConnections()
-        page, workers = PressurePage.follow(pressure_file(assignment.directory)), settings.workers
+        page, workers = PressurePage.follow(assignment.inherited.pressure), settings.workers
 
         def room() -> int | None:
             all_of_it = page.room_bytes
             return None if all_of_it is None else all_of_it // workers
 
-        fingerprints = Fingerprints.follow(fingerprints_file(assignment.directory))
+        fingerprints = Fingerprints.follow(assignment.inherited.fingerprints)
         service = Service(room, lambda: page.refuses, fingerprints)
-        self.plane = DataPlane(self.live, self.session, self.metrics, Access(settings), service)
+        self.plane = DataPlane(
+            self.live, self.session, self.metrics, Access(settings, self.metrics.unauthorized_total), service
+        )
         self._keeper = SettingsKeeper(self.live, self.plane.maps, self.metrics, self.plane.apply)
         self._tasks = Tasks(self.metrics)
         self.checkup = Checkup(self.live, lambda: self.plane.in_flight_bytes, lambda: len(self.connections))

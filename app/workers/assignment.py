@@ -1,31 +1,32 @@
 """What a worker is told at its start, as JSON on its standard input: no secret is in its arguments."""
 
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
+# Connections of one worker to the control plane: for probes and scrapes, and for all other requests.
+PROBES_AT_ONCE, FORWARDED_AT_ONCE = 16, 64
+
+
+class Inherited(msgspec.Struct, frozen=True):
+    """The descriptors a worker gets from the control plane, which has them under the same numbers."""
+
+    clients: int
+    """The listener of clients."""
+    control: int
+    """The door to the control plane (`children.path_of`)."""
+    pressure: int
+    """The memory of the pressure page."""
+    fingerprints: int
+    """The memory of the fingerprints."""
+
 
 class Assignment(msgspec.Struct, frozen=True):
-    """Its name, the listener's descriptor, the private directory, the store, and the service's settings."""
+    """A worker's name, what it inherits, the store, and the service's settings."""
 
     name: str
-    listener: int
-    directory: str
+    inherited: Inherited
     store_url: str
     settings: dict[str, Any]
-
-    @property
-    def socket(self) -> Path:
-        """Where this worker answers the control plane."""
-        return Path(self.directory) / f"{self.name}.sock"
-
-    @property
-    def control(self) -> Path:
-        """Where the control plane answers."""
-        return control_socket(Path(self.directory))
-
-
-def control_socket(directory: Path) -> Path:
-    """Where the control plane answers its workers."""
-    return directory / "control.sock"
+    private: int = -1
+    """The listener on which the worker answers the control plane; each process has one of its own."""

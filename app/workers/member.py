@@ -11,7 +11,7 @@ import httpx
 import msgspec
 import structlog
 
-from app.children import die_with_parent
+from app.children import die_with_parent, path_of, private_listener
 from app.metrics import Metrics
 from app.sources import Sources
 from app.workers.assignment import Assignment
@@ -21,6 +21,7 @@ from app.workers.report import Growth, Report
 log = structlog.get_logger()
 
 COMMAND = (sys.executable, "-m", "app.worker.main")
+BACKLOG = 128
 START_SECONDS = 20.0
 STOP_SECONDS = 6.0
 POLL_SECONDS = 0.02
@@ -41,6 +42,7 @@ class Member:
         self._one_at_a_time = asyncio.Lock()
         self._process: asyncio.subprocess.Process | None = None
         self._client: httpx.AsyncClient | None = None
+        self._door: int | None = None
         self._growth = Growth(metrics, sources)
         self._is_up = False
         self.started_at = 0.0
@@ -63,27 +65,34 @@ class Member:
 
     async def begin(self) -> None:
         """Start a process; it is not up yet."""
-        self._assignment.socket.unlink(missing_ok=True)
         self._growth = Growth(self._metrics, self._sources)
         self.started_at, self.start_time_seconds = time.monotonic(), time.time()
-        self._process = await asyncio.create_subprocess_exec(
-            *COMMAND,
-            stdin=asyncio.subprocess.PIPE,
-            pass_fds=(self._assignment.listener,),
-            preexec_fn=die_with_parent(os.getpid(), "TIDEGATE_WORKERS above 1"),
-            start_new_session=True,
-        )
-        stdin = self._process.stdin
-        if stdin is not None:
-            # The process may have ended already; uvloop then says so with a RuntimeError.
-            with suppress(OSError, RuntimeError):
-                stdin.write(msgspec.json.encode(self._assignment))
-                await stdin.drain()
-                stdin.close()
-        transport = httpx.AsyncHTTPTransport(uds=str(self._assignment.socket), verify=False)
+        listener, self._door = private_listener(BACKLOG)
+        # With the child's end the socket's: who connects to a dead worker is refused.
+        with listener:
+            self._process = await self._spawn(listener.fileno())
+        transport = httpx.AsyncHTTPTransport(uds=path_of(self._door), verify=False)
         self._client = httpx.AsyncClient(
             transport=transport, base_url="http://worker", trust_env=False, timeout=GIVE_BACK_SECONDS
         )
+
+    async def _spawn(self, private: int) -> asyncio.subprocess.Process:
+        assignment = msgspec.structs.replace(self._assignment, private=private)
+        process = await asyncio.create_subprocess_exec(
+            *COMMAND,
+            stdin=asyncio.subprocess.PIPE,
+            pass_fds=(private, *msgspec.structs.astuple(assignment.inherited)),
+            preexec_fn=die_with_parent(os.getpid(), "TIDEGATE_WORKERS above 1"),
+            start_new_session=True,
+        )
+        stdin = process.stdin
+        if stdin is not None:
+            # The process may have ended already; uvloop then says so with a RuntimeError.
+            with suppress(OSError, RuntimeError):
+                stdin.write(msgspec.json.encode(assignment))
+                await stdin.drain()
+                stdin.close()
+        return process
 
     async def came_up(self) -> bool:
         """Wait until it answers; False when it ended, or was ended because it took too long."""
@@ -109,7 +118,13 @@ class Member:
         self.report = None
         if client is not None:
             await client.aclose()
+        self._close_door()
         return code
+
+    def _close_door(self) -> None:
+        if self._door is not None:
+            os.close(self._door)
+            self._door = None
 
     async def ask(self) -> None:
         """Ask for a report; without one the last stays."""

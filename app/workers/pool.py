@@ -1,6 +1,7 @@
 """All workers: started together, started again when they end, stopped before the control plane."""
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -10,20 +11,22 @@ import structlog
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from app.children import PrivateDirectory
+from app.children import private_listener, shared_memory
 from app.errors import WorkerFailed
-from app.ingest.fingerprints import Fingerprints, fingerprints_file
+from app.ingest import fingerprints
 from app.metrics import NAMESPACE, Metrics
 from app.settings import Settings
 from app.sources import Sources
-from app.workers.assignment import Assignment, control_socket
+from app.workers import pressure
+from app.workers.assignment import Assignment, Inherited
 from app.workers.beat import BEAT_SECONDS, hangs
 from app.workers.member import Member
-from app.workers.pressure import PressurePage, pressure_file
 from app.workers.report import Report
 
 log = structlog.get_logger()
 
+NEEDED_BY = "TIDEGATE_WORKERS above 1"
+BACKLOG = 2048
 ASK_SECONDS = 1.0
 # A scrape waits no longer for workers that do not answer.
 SCRAPE_SECONDS = 0.1
@@ -37,15 +40,16 @@ class Workers(Collector):
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._private = PrivateDirectory()
-        self._page = PressurePage.create(pressure_file(self._private.path))
-        Fingerprints.create(fingerprints_file(self._private.path))
+        self._pressure = shared_memory("tidegate-pressure", pressure.BYTES, NEEDED_BY)
+        self._fingerprints = shared_memory("tidegate-fingerprints", fingerprints.BYTES, NEEDED_BY)
+        self._page = pressure.PressurePage.create(self._pressure)
         self._members: list[Member] = []
         self._supervisors: list[asyncio.Task[None]] = []
         self._asking: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         self._changed: Callable[[], None] = lambda: None
-        self.control = control_socket(self._private.path)
+        self.listener, self._door = private_listener(BACKLOG)
+        """Where this process answers its workers."""
         self.restarts = 0
 
     def pids(self) -> dict[str, int]:
@@ -80,6 +84,16 @@ class Workers(Collector):
         apart = (member for member in self._members if member.report and member.report.store_down)
         return silent + [f"{member.name} does not reach the store" for member in apart]
 
+    def warnings(self) -> list[str]:
+        """What does not keep the gate from taking traffic: some workers are not up, others are."""
+        missing = [member.name for member in self._members if member.pid is None]
+        if not missing or len(missing) == len(self._members):
+            return []
+        up = len(self._members) - len(missing)
+        return [
+            f"{up} of {len(self._members)} workers take traffic; not up: {', '.join(missing)} (see the log)"
+        ]
+
     def publish(self, *, refuses: bool, room_bytes: int | None) -> None:
         """Tell all workers at once whether to refuse ingest, and the bytes below the limit."""
         self._page.publish(refuses=refuses, room_bytes=room_bytes)
@@ -101,10 +115,9 @@ class Workers(Collector):
         metrics.registry.register(self)
         metrics.in_flight_elsewhere = lambda: self.requests
         settings = self._settings.model_dump(mode="json") | {"store_url_file": None}
+        inherited = Inherited(listener.fileno(), self._door, self._pressure, self._fingerprints)
         for number in range(1, self._settings.workers + 1):
-            assignment = Assignment(
-                f"worker-{number}", listener.fileno(), str(self._private.path), store_url, settings
-            )
+            assignment = Assignment(f"worker-{number}", inherited, store_url, settings)
             metrics.start_process(assignment.name)
             self._members.append(Member(assignment, metrics, sources))
         begun = await asyncio.gather(*map(self._begin, self._members), return_exceptions=True)
@@ -142,9 +155,10 @@ class Workers(Collector):
         await asyncio.gather(*(member.stop() for member in self._members))
         await asyncio.gather(*self._supervisors, *self._asking, return_exceptions=True)
 
-    def remove(self) -> None:
-        """Remove the private directory; nobody may need it any more."""
-        self._private.remove()
+    def close(self) -> None:
+        """Let go of what was shared with the workers; none may run any more."""
+        for descriptor in (self._pressure, self._fingerprints, self._door):
+            os.close(descriptor)
 
     def collect(self) -> Iterable[Metric]:
         """For the registry."""
@@ -200,7 +214,7 @@ class Workers(Collector):
     async def _again(self, member: Member) -> None:
         try:
             await member.begin()
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001  whatever it was: without this task no worker comes back
             log.error("worker not started", worker=member.name, error=str(error))  # noqa: TRY400  says it all
             return
         if self._stopping.is_set():

@@ -5,7 +5,6 @@ A worker sees a change with its next request, also while the control plane is bu
 
 import mmap
 import struct
-from pathlib import Path
 from typing import Self
 
 # Each is written and read as one machine word.
@@ -16,25 +15,22 @@ NO_LIMIT = -1
 
 
 class PressurePage:
-    """Maps the file; `create` is for the control plane, `follow` for workers."""
+    """Maps shared memory of `BYTES` bytes: `create` is for the control plane, `follow` for workers."""
 
     def __init__(self, memory: mmap.mmap) -> None:
         self._memory = memory
 
     @classmethod
-    def create(cls, file: Path) -> Self:
-        """A new page, without pressure or limit."""
-        file.write_bytes(bytes(BYTES))
-        with file.open("r+b") as opened:
-            page = cls(mmap.mmap(opened.fileno(), BYTES))
+    def create(cls, memory: int) -> Self:
+        """The page in the memory of this descriptor, without pressure or limit, to write."""
+        page = cls(mmap.mmap(memory, BYTES))
         page.publish(refuses=False, room_bytes=None)
         return page
 
     @classmethod
-    def follow(cls, file: Path) -> Self:
-        """The page of the control plane, to read."""
-        with file.open("rb") as opened:
-            return cls(mmap.mmap(opened.fileno(), BYTES, access=mmap.ACCESS_READ))
+    def follow(cls, memory: int) -> Self:
+        """The page in the memory of this descriptor, to read."""
+        return cls(mmap.mmap(memory, BYTES, access=mmap.ACCESS_READ))
 
     def publish(self, *, refuses: bool, room_bytes: int | None) -> None:
         """Tell all workers."""
@@ -51,8 +47,3 @@ class PressurePage:
         """Bytes below the memory limit of the service, None without one."""
         room: int = _FIGURE.unpack_from(self._memory, _ROOM)[0]
         return None if room == NO_LIMIT else room
-
-
-def pressure_file(directory: str | Path) -> Path:
-    """Where it lies."""
-    return Path(directory) / "pressure"

@@ -1,16 +1,17 @@
 """What a gate had lately saves calls and blocks; what it takes for new or known decides nothing."""
 
 import asyncio
+import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.children import shared_memory
 from app.errors import StoreTimeout
-from app.ingest.fingerprints import SLOT_BYTES, Fingerprints
+from app.ingest.fingerprints import BYTES, SLOT_BYTES, Fingerprints
 from app.ingest.lookup import Lookup
 from app.ingest.recent import Recent
 from app.models import ACCEPTED, Verdict
@@ -64,10 +65,10 @@ def test_no_more_than_two_generations_are_kept() -> None:
     assert sum(one == b"\1" for one in known) <= 5, "20 signatures, and a flush on top of each generation"
 
 
-def test_what_another_worker_had_is_known_too(tmp_path: Path) -> None:
-    file = tmp_path / "fingerprints"
-    Fingerprints.create(file)
-    one, other = (Recent(shared=Fingerprints.follow(file)) for _ in range(2))
+def test_what_another_worker_had_is_known_too() -> None:
+    memory = shared_memory("fingerprints", BYTES, "this test")
+    one, other = (Recent(shared=Fingerprints.follow(memory)) for _ in range(2))
+    os.close(memory)
     assert one.hashes(SIGNATURES[:20])[1] == bytes(20)
     hashes, known = other.hashes(SIGNATURES)
     assert (hashes, known) == (signature_hashes(SIGNATURES), b"\1" * 20 + bytes(10))
@@ -90,11 +91,12 @@ def test_a_slot_that_another_took_is_forgotten_and_none_is_known_that_was_not_ha
 
 
 async def test_feeds_at_different_workers_cost_a_call_each_and_one_block(
-    valkey: StoreServer, settings_for: MakeSettings, claims: list[tuple[int, int]], tmp_path: Path
+    valkey: StoreServer, settings_for: MakeSettings, claims: list[tuple[int, int]]
 ) -> None:
-    Fingerprints.create(tmp_path / "fingerprints")
+    memory = shared_memory("fingerprints", BYTES, "this test")
     settings = settings_for(valkey, dedup_window_seconds=60)
-    gates = [await connected_gate(settings, Fingerprints.follow(tmp_path / "fingerprints")) for _ in FEEDS]
+    gates = [await connected_gate(settings, Fingerprints.follow(memory)) for _ in FEEDS]
+    os.close(memory)
     for feed, gate in zip(FEEDS, gates, strict=True):
         await gate.pipeline.flush([transaction(signature, feed) for signature in SIGNATURES])
     assert claims == [(30, 30), (30, 0), (30, 0)]

@@ -1,0 +1,88 @@
+"""Every address of the gate: its methods and, on the control plane, who may call them and with what.
+
+One table for all processes. A worker judges a request by it before it passes anything on, the control plane
+before a handler is called. What does not stand here cannot be reached.
+"""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Final, NamedTuple
+
+SMALL_BODY_BYTES: Final = 16 * 1024
+TRANSACTIONS: Final = "/transactions"
+LIVEZ: Final = "/livez"
+# Probes and scrapes must be answered above all when there is too much to do.
+NEVER_REFUSED: Final = frozenset({LIVEZ, "/readyz", "/metrics"})
+
+_BELOW_TRANSACTIONS = f"{TRANSACTIONS}/"
+# Longer paths are no slip of the pen, and comparing them takes time.
+_LONGEST_NEAR_MISS = 64
+
+
+class Call(NamedTuple):
+    """What one method of an address asks of a request."""
+
+    is_admin: bool = False
+    """Whether it takes an admin token."""
+    parameters: frozenset[str] | None = frozenset()
+    """The query parameters it knows; None where any is let pass, such as the cache buster of a probe."""
+    takes_body: bool = False
+    """Whether it reads a body; that of any other call is dropped."""
+    most_body_bytes: int | None = SMALL_BODY_BYTES
+    """How long a body may be; None stands for `TIDEGATE_MAX_BODY_BYTES`."""
+
+
+class Address(NamedTuple):
+    """A path with its calls; `path` is the label of its metrics."""
+
+    path: str
+    calls: Mapping[str, Call]
+
+    @property
+    def allow(self) -> str:
+        """The value of `Allow`: where there is GET, there is HEAD."""
+        return ", ".join(sorted({*self.calls, *(("HEAD",) if "GET" in self.calls else ())}))
+
+    def call(self, method: str) -> Call | None:
+        """What the method asks for; None when the address does not have it."""
+        return self.calls.get("GET" if method == "HEAD" else method)
+
+
+_OPEN = Call(parameters=None)
+_FIGURES = Call()
+_ADMIN = Call(is_admin=True)
+_CLEANUP = Call(is_admin=True, parameters=frozenset({"map", "dry_run"}))
+_CALLS: Mapping[str, Mapping[str, Call]] = {
+    TRANSACTIONS: {"POST": _OPEN},
+    "/stats": {"GET": _FIGURES},
+    "/sources": {"GET": _FIGURES},
+    "/reports/daily": {"GET": Call(parameters=frozenset({"day"}))},
+    "/reports/recent": {"GET": Call(parameters=frozenset({"hours"}))},
+    "/cleanup": {"GET": _ADMIN, "POST": _CLEANUP},
+    "/cleanup/emergency": {"POST": _CLEANUP},
+    "/memory": {"GET": _FIGURES},
+    "/memory/reset": {"POST": _ADMIN},
+    "/alerts": {"GET": _ADMIN, "POST": Call(is_admin=True, takes_body=True, most_body_bytes=None)},
+    "/settings": {"GET": _ADMIN, "PATCH": Call(is_admin=True, takes_body=True)},
+    LIVEZ: {"GET": _OPEN},
+    "/readyz": {"GET": _OPEN},
+    "/metrics": {"GET": _OPEN},
+    "/docs": {"GET": _OPEN},
+    "/openapi.json": {"GET": _OPEN},
+}
+ADDRESSES: Mapping[str, Address] = {path: Address(path, calls) for path, calls in _CALLS.items()}
+LOOKUP: Final = Address(f"{TRANSACTIONS}/{{signature:path}}", {"GET": _OPEN})
+
+
+def address_of(path: str) -> Address | None:
+    """The address a path belongs to, None when there is none."""
+    if path.startswith(_BELOW_TRANSACTIONS) and path != _BELOW_TRANSACTIONS:
+        return LOOKUP
+    return ADDRESSES.get(path)
+
+
+def nearest(word: str, known: Mapping[str, object] | frozenset[str]) -> str | None:
+    """The known word that is most like this one, None when none is much like it."""
+    if len(word) > _LONGEST_NEAR_MISS:
+        return None
+    return next(iter(get_close_matches(word.lower(), sorted(known), 1)), None)
