@@ -68,7 +68,9 @@ class Checks:
 
     def _examine(self, scope: Scope) -> Call:
         """What the request asks for, if its head is in order."""
-        method, path = scope["method"], scope["path"]
+        path = scope["path"]
+        # What HEAD is answered has the length of what GET is answered, so it says GET too.
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
         address = address_of(path)
         if address is None:
             raise NotFound(_where_else(method, path))

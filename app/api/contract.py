@@ -45,7 +45,7 @@ class Address(NamedTuple):
 
     def call(self, method: str) -> Call | None:
         """What the method asks for; None when the address does not have it."""
-        return self.calls.get("GET" if method == "HEAD" else method)
+        return self.calls.get(method)
 
 
 _OPEN = Call(parameters=None)

@@ -89,10 +89,9 @@ class Workers(Collector):
         missing = [member.name for member in self._members if member.pid is None]
         if not missing or len(missing) == len(self._members):
             return []
-        up = len(self._members) - len(missing)
-        return [
-            f"{up} of {len(self._members)} workers take traffic; not up: {', '.join(missing)} (see the log)"
-        ]
+        up, wanted = len(self._members) - len(missing), len(self._members)
+        take = "takes" if up == 1 else "take"
+        return [f"{up} of {wanted} workers {take} traffic; not up: {', '.join(missing)} (see the log)"]
 
     def publish(self, *, refuses: bool, room_bytes: int | None) -> None:
         """Tell all workers at once whether to refuse ingest, and the bytes below the limit."""

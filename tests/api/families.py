@@ -55,6 +55,7 @@ FAMILIES: dict[str, Family] = {
     "cleanup_efficiency_ratio": Family("gauge", {}),
     "map_warn_entries": Family("gauge", {"map": MAPS}),
     "map_limit_bytes": Family("gauge", {"map": ("transactions",)}),
+    "unauthorized": Family("counter", {"plane": ("ingest", "admin")}),
     "memory_rss_bytes": Family("gauge", {"process": PROCESSES}),
     "memory_limit_bytes": Family("gauge", {}),
     "memory_pressure_bytes": Family("gauge", {}),

@@ -82,11 +82,12 @@ def test_promtool_finds_nothing_to_complain_about(gate: GateProcess) -> None:
 def test_control_is_reached_through_any_worker(gate: GateProcess, name: str) -> None:
     with client_at(gate, name) as client:
         assert client.post("/cleanup").json()["trigger"] == "manual"
-        assert client.get("/readyz").json() == {"status": "ready", "reasons": []}
+        assert client.get("/readyz").json() == {"status": "ready", "reasons": [], "warnings": []}
         assert {row["name"] for row in client.get("/memory").json()["processes"]} >= {"gate", "store"}
         assert "/transactions" in client.get("/openapi.json").json()["paths"]
         refused = client.get("/transactions")
         assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
+        assert client.patch("/cleanup").headers["allow"] == "GET, HEAD, POST"
         assert client.get("/nope?a=%2F").json()["type"] == "urn:tidegate:problem:not-found"
         assert client.patch("/settings", json={"max_batch_items": "x" * 20_000}).status_code == 413
         assert client.post("/cleanup", content=b"x" * (9 << 20)).status_code == 413

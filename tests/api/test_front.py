@@ -1,0 +1,74 @@
+"""A place among the requests under way is held for the work, not for the client that reads the answer."""
+
+import asyncio
+
+import pytest
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+
+from app.api.contract import NEVER_REFUSED
+from app.api.front import Front
+from app.metrics import Metrics
+
+
+def _scope(path: str, method: str = "GET") -> Scope:
+    return {"type": "http", "method": method, "path": path, "headers": [], "query_string": b""}
+
+
+async def _no_body() -> Message:
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+async def _status(front: Front, scope: Scope) -> int:
+    statuses: list[int] = []
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    await front(scope, _no_body, send)
+    return statuses[0]
+
+
+async def test_a_client_that_does_not_read_holds_no_place_and_is_counted() -> None:
+    metrics = Metrics(1, "0")
+    front = Front(Response(b"x" * 1000), {}, metrics, 1)
+    reads = asyncio.Event()
+
+    async def never_taken(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            await reads.wait()
+
+    stuck = [asyncio.create_task(front(_scope("/stats"), _no_body, never_taken)) for _ in range(3)]
+    await asyncio.sleep(0)
+    assert not any(task.done() for task in stuck)
+    assert front.in_flight == 0
+    labels = {"method": "GET", "route": "unmatched", "code": "200"}
+    assert metrics.registry.get_sample_value("tidegate_http_requests_total", labels) == 3
+    assert await _status(front, _scope("/stats")) == 200
+    reads.set()
+    await asyncio.gather(*stuck)
+    assert front.in_flight == 0
+    assert metrics.registry.get_sample_value("tidegate_http_requests_total", labels) == 4
+
+
+@pytest.mark.parametrize("path", sorted(NEVER_REFUSED))
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_probes_and_scrapes_are_answered_when_every_place_is_taken(path: str, method: str) -> None:
+    work_ends = asyncio.Event()
+
+    async def works(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/stats":
+            await work_ends.wait()
+        await Response()(scope, receive, send)
+
+    metrics = Metrics(1, "0")
+    front = Front(works, {}, metrics, 1)
+    working = asyncio.create_task(_status(front, _scope("/stats")))
+    await asyncio.sleep(0)
+    assert await _status(front, _scope(path, method)) == 200
+    assert await _status(front, _scope("/memory")) == 503
+    work_ends.set()
+    assert await working == 200
+    refused = {"method": "GET", "route": "unmatched", "code": "503"}
+    assert metrics.registry.get_sample_value("tidegate_http_requests_total", refused) == 1
