@@ -9,7 +9,6 @@ import structlog
 from app.errors import ConfigError, Unauthorized
 from app.secret_files import secret_lines
 from app.settings import Settings, env_name
-from app.tallies import Counts
 
 log = structlog.get_logger()
 
@@ -103,13 +102,9 @@ def _mark(file: Path) -> tuple[int, ...]:
 
 
 class Access:
-    """Who may do what: ingest tokens post and look up, admin tokens clean up and look up.
+    """Who may do what: ingest tokens post and look up, admin tokens clean up and look up."""
 
-    Each refusal is counted here, by the plane it was for, and nowhere else.
-    """
-
-    def __init__(self, settings: Settings, refused: Counts) -> None:
-        self._refused = refused
+    def __init__(self, settings: Settings) -> None:
         self.ingest = Tokens(
             settings.ingest_tokens, settings.ingest_tokens_file, env_name("ingest_tokens_file")
         )
@@ -127,20 +122,20 @@ class Access:
 
     def check_ingest(self, authorization: str | None) -> None:
         """Raise Unauthorized unless the header carries an ingest token."""
-        self._check(self.ingest.admits(authorization), "ingest", "TIDEGATE_INGEST_TOKENS")
+        _check(self.ingest.admits(authorization), "TIDEGATE_INGEST_TOKENS")
 
     def check_admin(self, authorization: str | None) -> None:
         """Raise Unauthorized unless the header carries an admin token."""
-        self._check(self.admin.admits(authorization), "admin", "TIDEGATE_ADMIN_TOKENS")
+        _check(self.admin.admits(authorization), "TIDEGATE_ADMIN_TOKENS")
 
     def check_lookup(self, authorization: str | None) -> None:
         """Raise Unauthorized unless the header carries a token of either kind."""
         admitted = self.ingest.admits(authorization) or (
             not self.admin.is_open and self.admin.admits(authorization)
         )
-        self._check(admitted, "ingest", "TIDEGATE_INGEST_TOKENS or TIDEGATE_ADMIN_TOKENS")
+        _check(admitted, "TIDEGATE_INGEST_TOKENS or TIDEGATE_ADMIN_TOKENS")
 
-    def _check(self, admitted: bool, plane: str, setting: str) -> None:
-        if not admitted:
-            self._refused.labels(plane).inc()
-            raise Unauthorized(f"send `Authorization: Bearer <token>` with a token of {setting}")
+
+def _check(admitted: bool, setting: str) -> None:
+    if not admitted:
+        raise Unauthorized(f"send `Authorization: Bearer <token>` with a token of {setting}")

@@ -29,12 +29,8 @@ def create_app(runtime: Runtime) -> Front:
     """The application around a runtime, which it starts and stops."""
     data_plane = transactions.routes(runtime.plane)
     direct = {("POST", transactions.PATH): data_plane[0]}
-    checked = Checks(
-        _head_as_get(create_api(runtime, data_plane)),
-        runtime.plane.access,
-        runtime.plane.body_budget,
-        lambda: runtime.settings.max_body_bytes,
-    )
+    api = _head_as_get(create_api(runtime, data_plane))
+    checked = Checks(api, runtime.plane.access, runtime.plane.body_budget)
     return Front(checked, direct, runtime.metrics, runtime.settings.max_in_flight_requests)
 
 

@@ -41,9 +41,7 @@ class Runtime:
         self.is_stopping = False
         self.connections = ClientConnections()
         self.metrics = Metrics(settings.max_sources, self.version)
-        access = Access(
-            settings, self.metrics.unauthorized_total
-        )  # first: what is wrong with it is found before anything is started
+        access = Access(settings)  # first: what is wrong with it is found before anything is started
         self._embedded = None if settings.store_url else EmbeddedStore(settings.embedded_store_limit_bytes)
         self._workers = Workers(settings) if settings.workers > 1 else None
         url = self._embedded.url if self._embedded else normal_url(settings.store_url or "")

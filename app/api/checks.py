@@ -6,7 +6,7 @@ nothing, and one that is cut off has done nothing either.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from urllib.parse import parse_qsl
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -39,11 +39,8 @@ class Checks:
     The application behind it gets requests that are whole and allowed, the body in one message.
     """
 
-    def __init__(
-        self, app: ASGIApp, access: Access, budget: ByteBudget, max_body_bytes: Callable[[], int]
-    ) -> None:
+    def __init__(self, app: ASGIApp, access: Access, budget: ByteBudget) -> None:
         self._app, self._access, self._budget = app, access, budget
-        self._max_body_bytes = max_body_bytes
         self._bodies = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -86,14 +83,13 @@ class Checks:
         return call
 
     async def _read(self, headers: Headers, call: Call, body: "_Body") -> None:
-        most = call.most_body_bytes or self._max_body_bytes()
-        has_body = _has_body(headers, most)
+        has_body = _has_body(headers, call.most_body_bytes)
         if has_body and self._bodies >= MOST_BODIES:
             raise Overloaded(f"{MOST_BODIES} requests with a body are coming in already")
         self._bodies += has_body
         try:
             async with asyncio.timeout(BODY_SECONDS):
-                await body.read(most, keep=call.takes_body)
+                await body.read(call.most_body_bytes, keep=call.takes_body)
         except TimeoutError:
             raise BodyTimeout(f"the body was not complete within {BODY_SECONDS:g} seconds") from None
         finally:

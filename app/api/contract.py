@@ -9,6 +9,8 @@ from difflib import get_close_matches
 from typing import Final, NamedTuple
 
 SMALL_BODY_BYTES: Final = 16 * 1024
+# Webhooks have some KiB, and those of a thousand alerts less than this.
+ALERT_BODY_BYTES: Final = 1024 * 1024
 TRANSACTIONS: Final = "/transactions"
 LIVEZ: Final = "/livez"
 # Probes and scrapes must be answered above all when there is too much to do.
@@ -28,8 +30,8 @@ class Call(NamedTuple):
     """The query parameters it knows; None where any is let pass, such as the cache buster of a probe."""
     takes_body: bool = False
     """Whether it reads a body; that of any other call is dropped."""
-    most_body_bytes: int | None = SMALL_BODY_BYTES
-    """How long a body may be; None stands for `TIDEGATE_MAX_BODY_BYTES`."""
+    most_body_bytes: int = SMALL_BODY_BYTES
+    """How long a body may be."""
 
 
 class Address(NamedTuple):
@@ -62,7 +64,10 @@ _CALLS: Mapping[str, Mapping[str, Call]] = {
     "/cleanup/emergency": {"POST": _CLEANUP},
     "/memory": {"GET": _FIGURES},
     "/memory/reset": {"POST": _ADMIN},
-    "/alerts": {"GET": _ADMIN, "POST": Call(is_admin=True, takes_body=True, most_body_bytes=None)},
+    "/alerts": {
+        "GET": _ADMIN,
+        "POST": Call(is_admin=True, takes_body=True, most_body_bytes=ALERT_BODY_BYTES),
+    },
     "/settings": {"GET": _ADMIN, "PATCH": Call(is_admin=True, takes_body=True)},
     LIVEZ: {"GET": _OPEN},
     "/readyz": {"GET": _OPEN},

@@ -41,9 +41,7 @@ class FastPosts:
         try:
             if not _is_plain(headers) or len(body) > settings.max_body_bytes:
                 return False
-            # Who is refused goes the ordinary way, where that is counted.
-            if not plane.access.ingest.admits(authorization(headers)):
-                return False
+            plane.access.check_ingest(authorization(headers))
             plane.check_pressure()
             plane.body_budget.check(len(body))
             item = decode_item(body, item_limits(settings, query, headers))

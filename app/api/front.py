@@ -8,7 +8,7 @@ import structlog
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.contract import NEVER_REFUSED
+from app.api.contract import NEVER_REFUSED, TRANSACTIONS
 from app.api.problems import internal_problem, problem_of
 from app.errors import Overloaded, ShuttingDown
 from app.metrics import Metrics
@@ -16,6 +16,7 @@ from app.metrics import Metrics
 log = structlog.get_logger()
 
 UNMATCHED = "unmatched"
+UNAUTHORIZED = 401
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # In the scope of a request that another process has counted.
 COUNTED_ELSEWHERE = "tidegate.counted_elsewhere"
@@ -55,6 +56,9 @@ class Front:
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request that was answered; status 0 stands for a client that went away before."""
         self._metrics.count_request(method, route, str(status or 499), seconds)
+        if status == UNAUTHORIZED:
+            plane = "ingest" if route.startswith(TRANSACTIONS) else "admin"
+            self._metrics.unauthorized_total.labels(plane).inc()
 
     async def _serve(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
         if self.in_flight > self._max_in_flight and scope["path"] not in NEVER_REFUSED:

@@ -55,8 +55,7 @@ def client_app(parts: WorkerParts, assignment: Assignment) -> Front:
     data_plane = transactions.routes(parts.plane)
     livez = transactions.DataRoute(LIVEZ, _get_livez)
     direct = {("POST", transactions.PATH): data_plane[0]}
-    plane = parts.plane
-    checked = Checks(forward, plane.access, plane.body_budget, lambda: parts.live.settings.max_body_bytes)
+    checked = Checks(forward, parts.plane.access, parts.plane.body_budget)
     door = Door(Router([*data_plane, livez], lifespan=lifespan), checked)
     front = Front(door, direct, parts.metrics, parts.share.requests)
     parts.requests = lambda: front.in_flight - forward.in_flight

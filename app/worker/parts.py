@@ -43,9 +43,7 @@ class WorkerParts:
 
         fingerprints = Fingerprints.follow(assignment.inherited.fingerprints)
         service = Service(room, lambda: page.refuses, fingerprints)
-        self.plane = DataPlane(
-            self.live, self.session, self.metrics, Access(settings, self.metrics.unauthorized_total), service
-        )
+        self.plane = DataPlane(self.live, self.session, self.metrics, Access(settings), service)
         self._keeper = SettingsKeeper(self.live, self.plane.maps, self.metrics, self.plane.apply)
         self._tasks = Tasks(self.metrics)
         self.checkup = Checkup(self.live, lambda: self.plane.in_flight_bytes, lambda: len(self.connections))
