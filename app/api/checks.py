@@ -29,6 +29,8 @@ from app.ingest.body import ByteBudget
 # Bodies of the control plane that may be coming in at once in one process, and how long each may take.
 MOST_BODIES = 64
 BODY_SECONDS = 30.0
+# Of a path or a name that is said back.
+SHOWN_CHARACTERS = 128
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -74,9 +76,8 @@ class Checks:
         scope["route"] = address
         call = address.call(method)
         if call is None:
-            raise MethodNotAllowed(
-                f"{method} {path}: this address has {address.allow}; see /docs", address.allow
-            )
+            detail = f"{method} {path[:SHOWN_CHARACTERS]}: this address has {address.allow}; see /docs"
+            raise MethodNotAllowed(detail, address.allow)
         if call.is_admin:
             self._access.check_admin(_header(scope["headers"], b"authorization"))
         _check_parameters(address, call, scope["query_string"])
@@ -153,7 +154,7 @@ def _has_body(headers: Headers, most: int) -> bool:
         BodyTooLarge: it is declared to be longer than `most` bytes.
     """
     length = _header(headers, b"content-length") or "0"
-    if length.isdigit() and int(length) > most:
+    if length.isdecimal() and int(length) > most:
         raise BodyTooLarge(f"the body has {int(length)} bytes, {most} are allowed")
     return length != "0" or _header(headers, b"transfer-encoding") is not None
 
@@ -167,7 +168,9 @@ def _check_parameters(address: Address, call: Call, query: bytes) -> None:
         return
     for name, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
         if name not in call.parameters:
-            raise InvalidRequest(f"unknown parameter `{name[:100]}`; {_what_parameters(address, call, name)}")
+            raise InvalidRequest(
+                f"unknown parameter `{name[:SHOWN_CHARACTERS]}`; {_what_parameters(address, call, name)}"
+            )
 
 
 def _what_parameters(address: Address, call: Call, name: str) -> str:
@@ -181,7 +184,7 @@ def _what_parameters(address: Address, call: Call, name: str) -> str:
 
 def _where_else(method: str, path: str) -> str:
     """What to call in the place of an address there is not."""
-    shown = path[:200]
+    shown = path[:SHOWN_CHARACTERS]
     without_slash = ADDRESSES.get(path.rstrip("/"))
     if without_slash is not None:
         return f"{method} {shown}: leave the slash at its end out: {method} {without_slash.path}; see /docs"

@@ -111,6 +111,17 @@ def test_the_same_request_complete_is_carried_out_once(gate: GateProcess) -> Non
     assert wait_until(lambda: _runs(gate) == before + 1, SECONDS)
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_post_without_a_token_is_counted_once_by_either_way_in(workers: int) -> None:
+    quiet = {"ingest_tokens": "secret-3Kf", "workers": workers}
+    with gate_process(**quiet) as closed, closed.client() as client:
+        assert client.post("/transactions", json={"signature": "one"}).status_code == 401
+        assert client.post("/transactions", content=iter([b"[]"])).status_code == 401
+        lines = client.get("/metrics").text.splitlines()
+    assert 'tidegate_unauthorized_total{plane="ingest"} 2.0' in lines
+    assert 'tidegate_unauthorized_total{plane="admin"} 0.0' in lines
+
+
 def test_head_over_the_socket_has_the_length_of_get_and_no_body_behind_it(gate: GateProcess) -> None:
     for path in ("/livez", "/readyz", "/docs", "/openapi.json", "/transactions/missing", "/missing"):
         with gate.client() as client:
