@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.auth import Access
-from app.errors import MemoryPressure
+from app.ingest.admission import Admission
 from app.ingest.body import ByteBudget
 from app.ingest.coalescer import Coalescer
 from app.ingest.fingerprints import Fingerprints
@@ -46,10 +46,11 @@ class DataPlane:
     ) -> None:
         settings = live.settings
         share = share_of(settings)
-        self._live, self._service = live, service
+        self._live = live
         self.metrics = metrics
         self.access = access
         self.body_budget = ByteBudget(share.body_bytes, service.room)
+        self.admission = Admission(access, lambda: live.settings, service.refuses, self.body_budget, metrics)
         self.maps = Maps(session, live)
         self.sources = Sources(metrics.source_label)
         metrics.registry.register(self.sources)
@@ -71,13 +72,6 @@ class DataPlane:
     def in_flight_bytes(self) -> int:
         """Bytes of bodies and of queued payloads held now."""
         return self.body_budget.held + self.coalescer.bytes
-
-    def check_pressure(self) -> None:
-        """Raise MemoryPressure while nothing may be taken in."""
-        if self._service.refuses():
-            raise MemoryPressure(
-                "memory is near its limit (TIDEGATE_MEMORY_HARD_RATIO); cleanup is under way, send this again"
-            )
 
     def apply(self, settings: Settings) -> None:
         """Pass changed settings to those who do not look them up each time."""

@@ -113,6 +113,8 @@ class RetryLater(HttpError):
 
     status: ClassVar[int] = 503
     retry_after_seconds: ClassVar[int] = 1
+    is_counted = False
+    """Whether the transactions that it was raised for have been counted, as refused or as failed."""
 
 
 class Overloaded(RetryLater):

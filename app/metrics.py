@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Gauge, Info, disable_created_metrics
 
-from app.errors import STORE_ERRORS
+from app.errors import STORE_ERRORS, MapFull, MemoryPressure, Overloaded, ShuttingDown, StoreError
 from app.models import ACCEPTED, REFUSED, Mode, Trigger
 from app.tallies import Count, Counts, Distribution, Distributions
 
 NAMESPACE = "tidegate"
 OUTCOMES = ("accepted", "duplicate", "invalid", "refused", "failed")
+REFUSAL_REASONS = (Overloaded.slug, MapFull.slug, MemoryPressure.slug, ShuttingDown.slug, StoreError.slug)
 _OUTCOME_OF = {ACCEPTED: "accepted", REFUSED: "refused"}
 OTHER_SOURCE = "other"
 PLANES = ("ingest", "admin")
@@ -40,6 +41,7 @@ class Metrics:
     def __init__(self, max_sources: int, version: str) -> None:
         self.registry = CollectorRegistry()
         self.outcomes: Tally[str] = Tally()
+        self.refusals: Tally[str] = Tally(dict.fromkeys(REFUSAL_REASONS, 0))
         self.in_flight_elsewhere: Callable[[], int] = lambda: 0
         self._tallies: dict[str, Counts | Distributions] = {}
         self._requests: dict[tuple[str, str, str], tuple[Count, Distribution]] = {}
@@ -57,6 +59,16 @@ class Metrics:
         self.outcomes[outcome] += amount
         self.transactions_total.labels(outcome).inc(amount)
         self.source_transactions_total.labels(self.source_label(source), outcome).inc(amount)
+
+    def count_refusal(self, reason: str, source: str | None) -> None:
+        """Count a request for transactions that was answered 503, by the name of its problem.
+
+        `source` is given when none of its transactions was counted: then it counts as one that was refused.
+        """
+        self.refusals[reason] += 1
+        self.ingest_refusals_total.labels(reason).inc()
+        if source is not None:
+            self.count_transactions(source, "refused")
 
     def count_answers(self, tally: Mapping[tuple[str, int], int]) -> None:
         """Count what became of the transactions of a flush: how often each source got each code."""
@@ -96,6 +108,8 @@ class Metrics:
             labels = (self.source_label(labels[0]), *labels[1:])
         if name == "transactions":
             self.outcomes[labels[0]] += int(numbers[0])
+        if name == "ingest_refusals":
+            self.refusals[labels[0]] += int(numbers[0])
         self._tallies[name].labels(*labels).grow(numbers)
 
     def start_process(self, process: str) -> None:
@@ -115,12 +129,16 @@ class Metrics:
         self.source_transactions_total = self._counter(
             "source_transactions", "Transactions by the source that delivered them", "source", "outcome"
         )
+        self.ingest_refusals_total = self._counter(
+            "ingest_refusals", "Requests for transactions answered 503, by the name of the problem", "reason"
+        )
         self.ingest_batch_size = self._histogram(
             "ingest_batch_size", "Items of one request", SIZE_BUCKETS
         ).labels()
         self.ingest_flush_size = self._histogram(
             "ingest_flush_size", "Items of one flush to the store", SIZE_BUCKETS
         ).labels()
+        _start(self.ingest_refusals_total, *((reason,) for reason in REFUSAL_REASONS))
         _start(self.transactions_total, *((outcome,) for outcome in OUTCOMES))
         _start(self.source_transactions_total, *((OTHER_SOURCE, outcome) for outcome in OUTCOMES))
 

@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass, field
 
 import structlog
+from pydantic import Field
 
 from app.auth import Access
 from app.cleanup import Cleanup
@@ -13,7 +14,7 @@ from app.guard.view import growth_bytes, state_of
 from app.guard.warnings import guard_warnings
 from app.guard.watch import LeakState
 from app.memory import Processes
-from app.metrics import Metrics
+from app.metrics import OUTCOMES, Metrics
 from app.models import MapName, MapSizes, Reason, Report, Shape
 from app.settings import env_name
 from app.sizes import Sizes
@@ -47,6 +48,9 @@ class IngestStats(Shape):
     invalid: int
     refused: int
     failed: int
+    refusals: dict[str, int] = Field(
+        description="Requests answered 503, by the name of their problem; one may hold many transactions."
+    )
 
 
 class ProcessStats(Shape):
@@ -116,7 +120,9 @@ class StatsBoard:
             version=self.version,
             uptime_seconds=time.monotonic() - self._started,
             maps={name: _map_stats(rule, self.sizes.of(name)) for name, rule in self.live.rules.items()},
-            ingest=IngestStats(**{name: totals[name] for name in IngestStats.model_fields}),
+            ingest=IngestStats(
+                **{name: totals[name] for name in OUTCOMES}, refusals=dict(self.metrics.refusals)
+            ),
             memory=self._memory(),
             cleanup=CleanupStats(
                 efficiency_ratio=self.sizes.efficiency_ratio(),
@@ -147,7 +153,7 @@ class StatsBoard:
             "stats",
             dedup_size=sizes.get("signatures_entries", 0),
             **sizes,
-            **{f"ingest_{name}": totals[name] for name in IngestStats.model_fields},
+            **{f"ingest_{name}": totals[name] for name in OUTCOMES},
             **{f"rss_{name}_bytes": rss for name, (_, rss) in self.processes.read().items()},
             efficiency_ratio=self.sizes.efficiency_ratio(),
         )

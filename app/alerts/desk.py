@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Literal
 
-import msgspec
 import structlog
 from pydantic import Field
 
@@ -23,6 +22,7 @@ log = structlog.get_logger()
 
 ALERTS_KEPT = 50
 RETRY_SECONDS = 5.0
+JUDGED_AT_ONCE = 100
 TASK = "alerts"
 
 
@@ -63,14 +63,18 @@ class AlertDesk:
         self._up.set(1)
         self.received: deque[ReceivedAlert] = deque(maxlen=ALERTS_KEPT)
 
-    def receive(self, body: bytes) -> list[AlertAnswer]:
+    async def receive(self, body: bytes) -> list[AlertAnswer]:
         """Decide on every alert of a webhook and start the cleanups; returns before they end.
 
         Raises:
             ClientError: the body is no webhook.
             StoreError: a cleanup is asked for and the store is down; nothing was taken in.
         """
-        alerts = [_judge(raw) for raw in decode_webhook(body)]
+        alerts = []
+        for number, raw in enumerate(await decode_webhook(body)):
+            alerts.append(_judge(raw))
+            if number % JUDGED_AT_ONCE == 0:
+                await asyncio.sleep(0)  # others are served between
         self._refuse_while_down(alerts)
         answers = [_answer(alert, self._act(alert)) for alert in alerts]
         self._record(answers)
@@ -131,7 +135,7 @@ class AlertDesk:
         return True
 
 
-def _judge(raw: msgspec.Raw | bytes) -> Alert | InvalidAlert:
+def _judge(raw: bytes | int) -> Alert | InvalidAlert:
     try:
         return decode_alert(raw)
     except InvalidAlert as error:

@@ -11,10 +11,12 @@ from typing import Annotated, Literal
 import msgspec
 
 from app.errors import BodyTooLarge, InvalidRequest, MalformedBody
-from app.ingest.decode import array_items
+from app.ingest.arrays import array_items
+from app.ingest.split import SPACE
 from app.models import MapName, Mode
 
 MAX_ALERTS = 2_000
+MAX_ALERT_BYTES = 64 * 1024
 SHOWN_CHARACTERS = 128
 
 Identity = tuple[str, datetime]
@@ -76,15 +78,15 @@ _webhook_decoder = msgspec.json.Decoder(_Webhook)
 _alert_decoder = msgspec.json.Decoder(Alert)
 
 
-def decode_webhook(body: bytes) -> Sequence[msgspec.Raw | bytes]:
-    """The alerts of a webhook, each as it stands.
+async def decode_webhook(body: bytes) -> Sequence[bytes | int]:
+    """The alerts of a webhook, each as it stands; of those too long, their lengths in bytes.
 
     Raises:
         MalformedBody: not JSON.
         InvalidRequest: JSON, but no webhook of a version that is understood.
         BodyTooLarge: more than 2,000 alerts.
     """
-    if not body.strip():
+    if not body.strip(SPACE):
         raise MalformedBody("the body is empty; send an Alertmanager webhook, version 4")
     try:
         body.decode()
@@ -98,17 +100,19 @@ def decode_webhook(body: bytes) -> Sequence[msgspec.Raw | bytes]:
     if not alerts.startswith(b"["):
         raise InvalidRequest("not an Alertmanager webhook of version 4: `alerts` is not an array")
     try:
-        return array_items(alerts, MAX_ALERTS)
+        return await array_items(alerts, MAX_ALERT_BYTES, MAX_ALERTS)
     except BodyTooLarge:
         raise BodyTooLarge(f"more than {MAX_ALERTS} alerts: set max_alerts in Alertmanager") from None
 
 
-def decode_alert(raw: msgspec.Raw | bytes) -> Alert:
-    """Decode one alert.
+def decode_alert(raw: bytes | int) -> Alert:
+    """Decode one alert; of one that is too long there is only its length.
 
     Raises:
         InvalidAlert: it is not one, with the member at fault.
     """
+    if isinstance(raw, int):
+        raise InvalidAlert(f"the alert has {raw} bytes, {MAX_ALERT_BYTES} are allowed")
     try:
         return _alert_decoder.decode(raw)
     except RecursionError:

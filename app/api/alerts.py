@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request
 
 from app.alerts.desk import AlertAnswer, ReceivedAlert
+from app.api.contract import ALERT_BODY_BYTES
 from app.api.dependencies import RuntimeDep
 from app.api.documents import ALERT_BODY, ALERT_RESPONSES, problems
 from app.api.receive import Incoming, WholeBody
@@ -30,9 +31,10 @@ async def post_alerts(request: Request, runtime: RuntimeDep) -> AlertAnswers:
     incoming = Incoming.of(request)
     media = incoming.media_type
     if media != "application/json":
-        raise UnsupportedMedia(f"Content-Type {media!r}: send application/json")
-    async with WholeBody(incoming, runtime.plane) as body:
-        return AlertAnswers(alerts=runtime.alerts.receive(body))
+        found = f"Content-Type {media!r}" if media else "there is no Content-Type"
+        raise UnsupportedMedia(f"{found}: send the header `Content-Type: application/json`")
+    async with WholeBody(incoming, runtime.plane, ALERT_BODY_BYTES) as body:
+        return AlertAnswers(alerts=await runtime.alerts.receive(bytes(body)))
 
 
 @router.get("/alerts", responses=problems(s401="No valid token"))

@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from app.api.documents import COUNT, SIGNATURE, SOURCE, STORE_DOWN, json_response, problems
+from app.ingest.admission import NDJSON
 
 _ITEM: dict[str, Any] = {
     "type": "object",
@@ -83,7 +84,7 @@ _POST: dict[str, Any] = {
             "application/json": {
                 "schema": {"anyOf": [_ITEM, {"type": "array", "items": _ITEM, "maxItems": 10_000}]}
             },
-            "application/x-ndjson": {"schema": {"type": "string", "description": "One item a line."}},
+            **{name: {"schema": {"type": "string", "description": "One item a line."}} for name in NDJSON},
         },
     },
     "responses": {

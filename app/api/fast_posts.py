@@ -11,11 +11,10 @@ from starlette.responses import Response
 from app.api.answer import encode, single_answer
 from app.api.front import Front
 from app.api.problems import internal_problem, problem_of
-from app.api.receive import media_type_of
-from app.api.transactions import PATH, authorization, item_limits
+from app.api.transactions import PATH
 from app.dataplane import DataPlane
-from app.errors import HttpError
-from app.http.fast_path import Headers, Reply, SendReply, WholeRequest
+from app.errors import HttpError, RetryLater
+from app.http.fast_path import Reply, SendReply, WholeRequest
 from app.ingest.decode import InvalidItem, decode_item
 from app.models import Answer, Answers, Transaction
 
@@ -35,16 +34,13 @@ class FastPosts:
     def take(self, request: WholeRequest, send: SendReply) -> bool:
         """Queue the transaction; False, before anything was counted, for what is not plain and valid."""
         plane, (query, headers, body) = self.plane, request
-        if not (body.startswith(b"{") and self.front.has_room):
+        if not (body.startswith(b"{") and self.front.has_room) or b"content-encoding" in headers:
             return False
-        settings = plane.settings
         try:
-            if not _is_plain(headers) or len(body) > settings.max_body_bytes:
+            terms = plane.admission.admit(query, headers, len(body))
+            if terms.is_lines:
                 return False
-            plane.access.check_ingest(authorization(headers))
-            plane.check_pressure()
-            plane.body_budget.check(len(body))
-            item = decode_item(body, item_limits(settings, query, headers))
+            item = decode_item(body, terms.limits)
             plane.intake.begin(item, _Post(self, item, len(body), send).settle)
         except (HttpError, InvalidItem):
             return False
@@ -66,15 +62,14 @@ class _Post:
     def settle(self, outcome: Answers | Exception, at: int) -> None:
         """Answer it."""
         plane, front = self._paths.plane, self._paths.front
-        reply = _reply(self._item, plane.intake.judge(self._item, outcome, at))
+        result = plane.intake.judge(self._item, outcome, at)
+        if isinstance(result, RetryLater):
+            plane.admission.count_refused(result, b"", {})
+        reply = _reply(self._item, result)
         front.in_flight -= 1
         plane.body_budget.give_back(self._size)
         front.count("POST", PATH, reply.status, time.perf_counter() - self._since)
         self._send(reply)
-
-
-def _is_plain(headers: Headers) -> bool:
-    return media_type_of(headers) == "application/json" and b"content-encoding" not in headers
 
 
 def _reply(item: Transaction, outcome: Answer | Exception) -> Reply:

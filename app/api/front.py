@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.api.contract import NEVER_REFUSED, TRANSACTIONS
 from app.api.problems import internal_problem, problem_of
 from app.errors import Overloaded, ShuttingDown
+from app.ingest.admission import source_named
 from app.metrics import Metrics
 
 log = structlog.get_logger()
@@ -62,16 +63,19 @@ class Front:
 
     async def _serve(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
         if self.in_flight > self._max_in_flight and scope["path"] not in NEVER_REFUSED:
-            refusal = problem_of(Overloaded(f"{self._max_in_flight} requests are under way already"))
-            await refusal(scope, receive, answer.send)
+            refusal = Overloaded(f"{self._max_in_flight} requests are under way already")
+            if (scope["method"], scope["path"]) in self._direct:
+                source = source_named(scope["query_string"], dict(scope["headers"]))
+                self._metrics.count_refusal(refusal.slug, source)
+            await problem_of(refusal)(scope, receive, answer.send)
             return
         try:
             await self._app_for(scope)(scope, receive, answer.send)
         except asyncio.CancelledError:
             # The server's patience with a slow request ends some seconds after it was told to stop.
             if answer.status == 0:
-                refusal = problem_of(ShuttingDown("the gate is stopping; send this again"))
-                await refusal(scope, receive, answer.send)
+                stopping = problem_of(ShuttingDown("the gate is stopping; send this again"))
+                await stopping(scope, receive, answer.send)
         except Exception:
             log.exception("request failed", method=scope["method"], route=_route(scope))
             if answer.status == 0:

@@ -1,10 +1,8 @@
 """Reads the body of a request: a JSON document whole, NDJSON line by line, both in bounded memory."""
 
 import asyncio
-import gc
-import re
-from collections.abc import AsyncIterator, Mapping
-from functools import lru_cache
+from collections.abc import AsyncIterator, Mapping, Sequence
+from mmap import mmap
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -12,13 +10,14 @@ from starlette.requests import Request
 from starlette.types import Message, Receive
 
 from app.dataplane import DataPlane
-from app.errors import BodyTooLarge, MalformedBody, UnsupportedMedia
-from app.ingest.body import Inflater, LineSplitter, inflater_for, pieces
-from app.ingest.decode import InvalidItem, ItemLimits, Judged, judge_item
+from app.errors import BodyTooLarge, MalformedBody
+from app.ingest.admission import checked_length, media_type
+from app.ingest.body import Gathered, Inflater, LineSplitter, Pace, inflater_for, steps
+from app.ingest.decode import ItemLimits, Judged, judge_item
 
+# What is judged without others being served between.
 LINES_AT_ONCE = 500
-LARGE_BODY_BYTES = 4 * 1024 * 1024
-COLLECT_AFTER_SECONDS = 0.05
+LINE_BYTES_AT_ONCE = 256 * 1024
 
 
 class Incoming(NamedTuple):
@@ -40,23 +39,15 @@ class Incoming(NamedTuple):
         Raises:
             UnsupportedMedia: its charset is not UTF-8.
         """
-        return media_type_of(self.headers)
+        return media_type(self.headers.get(b"content-type", b""))
 
     def inflater(self, limit: int) -> Inflater | None:
-        """The decoder of the body, None when it is sent as it is."""
-        coding = self.headers.get(b"content-encoding")
-        return inflater_for(coding.decode("latin-1"), limit) if coding else None
+        """The decoder of the body, None when it is sent as it is.
 
-    def checked_length(self, limit: int) -> int:
-        """The declared length, 0 when none is."""
-        length = self.headers.get(b"content-length", b"")
-        if not length.isdigit():
-            return 0
-        if int(length) > limit:
-            raise BodyTooLarge(
-                f"the body has {int(length)} bytes, {limit} are allowed: split it, or send NDJSON"
-            )
-        return int(length)
+        Raises:
+            UnsupportedMedia: it is coded otherwise than with gzip.
+        """
+        return inflater_for(self.headers.get(b"content-encoding", b"").decode("latin-1"), limit)
 
     async def stream(self) -> AsyncIterator[bytes]:
         """The body's bytes as they arrive."""
@@ -73,26 +64,14 @@ def _chunk_of(message: Message) -> tuple[bytes, bool]:
     return message.get("body", b""), message.get("more_body", False)
 
 
-def media_type_of(headers: Mapping[bytes, bytes]) -> str:
-    """The media type of a body with these headers, as `Incoming.media_type`."""
-    return _media_type(headers.get(b"content-type", b""))
-
-
-@lru_cache(256)
-def _media_type(content_type: bytes) -> str:
-    media, _, parameters = content_type.decode("latin-1").lower().partition(";")
-    charset = re.search(r'charset="?([^";\s]+)', parameters)
-    if charset and charset[1] not in ("utf-8", "utf8"):
-        raise UnsupportedMedia(f"charset {charset[1]!r}: JSON is UTF-8 (RFC 8259)")
-    return media.strip()
-
-
 class WholeBody:
-    """`async with` gives the whole body, inflated; until the end it counts against the budget of bodies.
+    """`async with` gives the whole body, inflated, without a byte order mark and white space around it.
 
-    `most_bytes` replaces the limits of transactions, sent and inflated.
+    Until the end it counts against the budget of bodies. `most_bytes` replaces the limits of transactions,
+    sent and inflated.
 
     Raises:
+        UnsupportedMedia: it is coded otherwise than with gzip.
         BodyTooLarge: by its Content-Length, while it is read, or while it is inflated.
         Overloaded: the budget is used up.
     """
@@ -100,73 +79,91 @@ class WholeBody:
     def __init__(self, incoming: Incoming, plane: DataPlane, most_bytes: int | None = None) -> None:
         self._incoming, self._budget = incoming, plane.body_budget
         settings = plane.settings
-        self._most = most_bytes or settings.max_body_bytes
-        self._most_inflated = most_bytes or settings.max_inflated_bytes
+        self._most = min(most_bytes or settings.max_body_bytes, settings.max_body_bytes)
+        self._most_inflated = min(most_bytes or settings.max_inflated_bytes, settings.max_inflated_bytes)
         self._held = 0
 
-    async def __aenter__(self) -> bytes:
+    async def __aenter__(self) -> bytes | mmap:
         try:
             return await self._read()
         except BaseException:
-            self._give_back()
+            self._budget.give_back(self._held)
             raise
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._give_back()
+        self._budget.give_back(self._held)
 
-    async def _read(self) -> bytes:
-        incoming = self._incoming
-        # Known to be too much, it is refused before it takes room from those that could be finished.
-        self._budget.check(incoming.checked_length(self._most))
+    async def _read(self) -> bytes | mmap:
+        incoming, pace, gathered, sent = self._incoming, Pace(), Gathered(), 0
+        self._budget.check(checked_length(incoming.headers, self._most))
         inflater = incoming.inflater(self._most_inflated)
-        chunks: list[bytes] = []
-        sent, more = 0, True
-        while more:
-            chunk, more = _chunk_of(await incoming.receive())
+        async for chunk in incoming.stream():
             sent += len(chunk)
             if sent > self._most:
                 raise BodyTooLarge(f"the body has more than {self._most} bytes: split it, or send NDJSON")
-            for piece in (chunk,) if inflater is None else inflater.decode(chunk):
+            for piece in steps(chunk, inflater):
                 self._budget.take(len(piece))
                 self._held += len(piece)
-                chunks.append(piece)
+                gathered.add(piece)
+                await pace.spend(len(piece))
         if inflater is not None:
             inflater.finish()
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-    def _give_back(self) -> None:
-        self._budget.give_back(self._held)
-        if self._held > LARGE_BODY_BYTES:
-            # A refusal's traceback and frames hold each other and the body, until somebody collects.
-            asyncio.get_running_loop().call_later(COLLECT_AFTER_SECONDS, gc.collect)
+        return await gathered.whole(pace)
 
 
-async def judged_lines(
-    incoming: Incoming, plane: DataPlane, limits: ItemLimits
-) -> AsyncIterator[list[Judged]]:
-    """The lines that ended in each piece of NDJSON, judged; never waits for more than has come."""
-    splitter, budget, held = LineSplitter(limits.max_item_bytes), plane.body_budget, 0
-    try:
-        inflater = incoming.inflater(plane.settings.max_inflated_bytes)
-        async for piece in pieces(incoming.stream(), inflater):
-            budget.take(len(piece))
-            held += len(piece)
-            lines = splitter.feed(piece)
-            for start in range(0, len(lines), LINES_AT_ONCE):
-                await asyncio.sleep(0)  # others are served between
-                yield [_judge_line(line, limits) for line in lines[start : start + LINES_AT_ONCE]]
-            budget.give_back(held - splitter.pending_bytes)
-            held = splitter.pending_bytes
-        rest = splitter.flush()
-        if rest:
-            yield [_judge_line(line, limits) for line in rest]
-    finally:
-        budget.give_back(held)
+class JudgedLines:
+    """The lines of NDJSON, judged as they arrive; what is held of them counts as bodies do."""
 
+    def __init__(self, incoming: Incoming, plane: DataPlane, limits: ItemLimits) -> None:
+        self._incoming, self._limits = incoming, limits
+        self._budget, self._most_inflated = plane.body_budget, plane.settings.max_inflated_bytes
+        self._pace = Pace()
+        self._splitter = LineSplitter(limits.max_item_bytes)
+        self._held = 0
 
-def _judge_line(line: bytes | int, limits: ItemLimits) -> Judged:
-    if isinstance(line, int):
-        return InvalidItem(f"the line has {line} bytes, {limits.max_item_bytes} are allowed")
-    return judge_item(line, limits)
+    async def portions(self) -> AsyncIterator[list[Judged]]:
+        """Judge the lines of each part of the body, some at a time; never waits for more than has come.
+
+        Raises:
+            MalformedBody, BodyTooLarge, Overloaded: as `WholeBody`; the lines before were whole.
+        """
+        try:
+            inflater = self._incoming.inflater(self._most_inflated)
+            async for chunk in self._incoming.stream():
+                async for lines in self._portions_of(chunk, inflater):
+                    yield self._judge(lines)
+                self._hold(self._splitter.pending_bytes)
+            if inflater is not None:
+                inflater.finish()
+            if lines := self._splitter.flush():
+                yield self._judge(lines)
+        finally:
+            self._hold(0)
+
+    async def _portions_of(self, chunk: bytes, inflater: Inflater | None) -> AsyncIterator[list[bytes | int]]:
+        """The lines that end in a part of the body, so many at a time that others are served between."""
+        lines, size = list[bytes | int](), 0
+        for piece in steps(chunk, inflater):
+            self._budget.take(len(piece))
+            self._held += len(piece)
+            ended = self._splitter.feed(piece)
+            for start in range(0, len(ended), LINES_AT_ONCE):
+                lines += ended[start : start + LINES_AT_ONCE]
+                size += len(piece)
+                if len(lines) >= LINES_AT_ONCE or size >= LINE_BYTES_AT_ONCE:
+                    await asyncio.sleep(0)
+                    yield lines
+                    lines, size = [], 0
+            await self._pace.spend(len(piece))
+        if lines:
+            await asyncio.sleep(0)
+            yield lines
+
+    def _judge(self, lines: Sequence[bytes | int]) -> list[Judged]:
+        return [judge_item(line, self._limits) for line in lines]
+
+    def _hold(self, amount: int) -> None:
+        self._budget.give_back(self._held - amount)
+        self._held = amount

@@ -68,7 +68,7 @@ async def patch_settings(
     if incoming.media_type not in MEDIA_TYPES:
         raise UnsupportedMedia(f"send {' or '.join(MEDIA_TYPES)}")
     async with WholeBody(incoming, runtime.plane, SMALL_BODY_BYTES) as body:
-        changes = read_changes(body)
+        changes = read_changes(bytes(body))
     await runtime.keeper.change(changes, if_match)
     return _document(runtime, response)
 

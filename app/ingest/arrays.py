@@ -1,40 +1,140 @@
-"""Judges the items of a JSON array without keeping the event loop for long."""
+"""Judges the items of a JSON array without keeping the event loop for long, portion by portion.
+
+Where one portion ends is guessed and then proven: `[{"signature":"a"},{"signature":"b"},…` is cut before an
+object that begins like an item, and if what stands before is an array of its own by a strict parser, then it
+was cut between two items. Where no guess holds, brackets and strings are followed one by one.
+"""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import TypeVar
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from mmap import mmap
 
+import msgspec
+
+from app.errors import BodyTooLarge
+from app.ingest.batch import Batch
 from app.ingest.canonical import decode_canonical
-from app.ingest.decode import ItemLimits, Judged, array_items, judge_item, may_hold_many
+from app.ingest.decode import ItemLimits, Judged, judge_item
+from app.ingest.split import ArrayScanner
 
-# What one portion of a batch may take of the event loop.
-PORTION_BYTES = 512 * 1024
-# From here on a thread decodes: a mebibyte takes about two milliseconds the short way, and ten the long one.
-LARGE_BODY_BYTES = 1024 * 1024
+# What one call of a decoder is given at least, and at the most.
+PORTION_BYTES = 128 * 1024
+MOST_BYTES = PORTION_BYTES + 64 * 1024
+# Others are served after so many bytes of items judged one by one; an item costs as much as so many bytes.
+JUDGED_BYTES = 64 * 1024
+ITEM_COST = 256
+_GUESSES = 3
+_BORDER = re.compile(
+    rb'\}[ \t\r\n]{0,64},[ \t\r\n]{0,64}(?=\{[ \t\r\n]{0,64}"(?:signature|source|slot|payload)")'
+)
+_array_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 
-T = TypeVar("T")
+Items = Iterable[bytes | memoryview | int]
 
 
-async def judge_array(body: bytes, limits: ItemLimits, max_items: int) -> Sequence[Judged]:
-    """Each item as a transaction, or why it is none.
+async def judge_array(body: bytes | mmap, limits: ItemLimits, max_items: int) -> Sequence[Judged]:
+    """Each item as a transaction, or why it is none; `body` is an array without white space around it.
 
     Raises:
-        MalformedBody, BodyTooLarge: as `array_items`.
+        MalformedBody: the array itself cannot be read, with the byte at fault.
+        BodyTooLarge: more items than allowed, or too much in them to find out where they end.
     """
-    is_large = len(body) > LARGE_BODY_BYTES
-    if not (is_large and may_hold_many(body, max_items)):
-        transactions = await _run(is_large, partial(decode_canonical, body, limits, max_items))
-        if transactions is not None:
-            return transactions
-    items = await _run(is_large, partial(array_items, body, max_items))
-    judged: list[Judged] = []
-    portion = max(1, PORTION_BYTES * len(items) // max(1, len(body)))
-    for start in range(0, len(items), portion):
-        judged += [judge_item(memoryview(item), limits) for item in items[start : start + portion]]
+    if len(body) <= MOST_BYTES:
+        batch = decode_canonical(bytes(body), limits, max_items)
+        if batch is not None:
+            return batch
+    return await _ArrayJudge(body, limits, max_items).judge()
+
+
+async def array_items(body: bytes, max_item_bytes: int, max_items: int) -> Sequence[bytes | int]:
+    """The items of an array as they stand; of those too long, their lengths.
+
+    Raises:
+        MalformedBody, BodyTooLarge: as `judge_array`.
+    """
+    scanner, items = ArrayScanner(body, max_item_bytes), list[bytes | int]()
+    while not scanner.is_done:
+        items += scanner.step()
+        _check_number(len(items), max_items)
         await asyncio.sleep(0)  # others are served between
-    return judged
+    return items
 
 
-async def _run(in_thread: bool, work: Callable[[], T]) -> T:
-    return await asyncio.to_thread(work) if in_thread else work()
+def _check_number(items: int, max_items: int) -> None:
+    if items > max_items:
+        raise BodyTooLarge(f"the array has more than {max_items} items: split it, or send NDJSON")
+
+
+class _ArrayJudge:
+    """One array on its way through the decoders."""
+
+    def __init__(self, body: bytes | mmap, limits: ItemLimits, max_items: int) -> None:
+        self._body, self._limits, self._max_items = body, limits, max_items
+        self._scanner = ArrayScanner(body, limits.max_item_bytes)
+        self._parts: list[Sequence[Judged]] = []
+        self._number = 0
+
+    async def judge(self) -> Sequence[Judged]:
+        while not self._scanner.is_done:
+            if not await self._judge_guessed():
+                await self._judge_scanned()
+            await asyncio.sleep(0)  # others are served between
+        if all(isinstance(part, Batch) for part in self._parts):
+            return Batch.joined(self._parts) if self._parts else []  # type: ignore[arg-type]  # as was checked
+        return [item for part in self._parts for item in part]
+
+    async def _judge_guessed(self) -> bool:
+        """Judge the next portion as a decoder finds its items; False if no guess of where it ends holds."""
+        body, start = self._body, self._scanner.start
+        for end, begin in self._guesses():
+            is_whole = start == 1 and begin == len(body)  # that was tried before
+            text = bytes(body) if is_whole else b"".join((b"[", memoryview(body)[start:end], b"]"))
+            batch = None if is_whole else decode_canonical(text, self._limits, self._max_items)
+            if batch is not None:
+                self._add(batch)
+                self._scanner.go_to(begin)
+                return True
+            await asyncio.sleep(0)
+            with suppress(ValueError, RecursionError):
+                items = _array_decoder.decode(text)
+                if items:
+                    await self._judge_items(len(items), map(memoryview, items))
+                    self._scanner.go_to(begin)
+                    return True
+        return False
+
+    def _guesses(self) -> Iterator[tuple[int, int]]:
+        """Where the next portion may end, and the next one begin."""
+        start, last = self._scanner.start, len(self._body) - 1
+        if last - start <= MOST_BYTES and self._body[last:] == b"]":
+            yield last, len(self._body)
+            return
+        borders = _BORDER.finditer(self._body, start + PORTION_BYTES, start + MOST_BYTES)
+        for _, border in zip(range(_GUESSES), borders, strict=False):
+            yield border.start() + 1, border.end()
+
+    async def _judge_scanned(self) -> None:
+        """Judge the next items as their brackets and strings tell them, a portion of them."""
+        scanner, begin = self._scanner, self._scanner.start
+        while not scanner.is_done and scanner.start - begin < PORTION_BYTES:
+            items = scanner.step()
+            await self._judge_items(len(items), items)
+            await asyncio.sleep(0)
+
+    async def _judge_items(self, number: int, items: Items) -> None:
+        _check_number(self._number + number, self._max_items)
+        judged, work = list[Judged](), 0
+        for item in items:
+            judged.append(judge_item(item, self._limits))
+            work += ITEM_COST + (0 if isinstance(item, int) else len(item))
+            if work > JUDGED_BYTES:
+                await asyncio.sleep(0)
+                work = 0
+        self._add(judged)
+
+    def _add(self, part: Sequence[Judged]) -> None:
+        self._number += len(part)
+        _check_number(self._number, self._max_items)
+        self._parts.append(part)

@@ -15,8 +15,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from app.ingest.batch import Batch, tally
-from app.ingest.decode import ItemLimits, depth_above
-from app.ingest.split import SPACE
+from app.ingest.decode import ItemLimits
+from app.ingest.nesting import depth_above
 from app.models import SIGNATURE_MAX_CHARS, SOURCE_PATTERN, Slot
 
 _SOURCE = re.compile(SOURCE_PATTERN)
@@ -59,7 +59,7 @@ def decode_canonical(body: bytes, limits: ItemLimits, max_items: int) -> Batch |
         max(lengths) <= limits.max_payload_bytes
         and _are_signatures(signatures)
         and all(source is None or source is UNSET or _SOURCE.match(source) for source in names)
-        and _least_bytes(signatures, names, slots, lengths) == len(body.strip(SPACE))
+        and _least_bytes(signatures, names, slots, lengths) == len(body)
         and (_is_flat(body, max(lengths), limits) or _are_nested_within(payloads, limits))
     )
     if not is_canonical:

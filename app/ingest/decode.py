@@ -4,33 +4,25 @@ Items are decoded from their own slice, so `payload` keeps its bytes and one bad
 """
 
 import json
-import re
-from collections.abc import Sequence
-from contextlib import suppress
+from collections import Counter
 from dataclasses import dataclass
-from itertools import accumulate, islice
+from mmap import mmap
 
 import msgspec
 
-from app.errors import BodyTooLarge, ClientError, InvalidRequest, MalformedBody
+from app.errors import ClientError, InvalidRequest, MalformedBody
 from app.ingest.explain import explain
-from app.ingest.split import SPACE, split_array
+from app.ingest.nesting import depth_above
+from app.ingest.split import SPACE
+from app.ingest.surrogates import Masked, masked
 from app.models import DEFAULT_SOURCE, Transaction
 
 _NULL = msgspec.Raw(b"null")
 _KEYS = tuple(b'"%s"' % name.encode() for name in Transaction.__struct_fields__)
 _BARE_BYTES, _SOURCE_BYTES = len('{"signature":""}'), len(',"source":""')
 _SLOT_BYTES, _PAYLOAD_BYTES = len(',"slot":'), len(',"payload":')
-_STRUCTURE = b'"[]{}'
-_ESCAPE = re.compile(rb"\\.")
-_NOT_STRUCTURE = bytes(set(range(256)) - set(_STRUCTURE))
-_AS_BRACKETS = bytes.maketrans(b"{}", b"[]")
-_STEP = {ord("["): 1, ord("]"): -1}.__getitem__
-_INNER_LEVELS = 8
-_MAX_COMMAS = 200_000
-_MIN_BYTES_A_COMMA = 24
 _item_decoder = msgspec.json.Decoder(Transaction)
-_array_decoder = msgspec.json.Decoder(list[msgspec.Raw])
+_text_decoder = msgspec.json.Decoder(msgspec.Raw)
 
 
 class InvalidItem(ValueError):
@@ -65,22 +57,21 @@ class ItemLimits:
 Judged = Transaction | InvalidItem
 
 
-def decode_item(raw: bytes | memoryview, limits: ItemLimits) -> Transaction:
+def decode_item(raw: bytes | mmap | memoryview, limits: ItemLimits) -> Transaction:
     """Decode one transaction.
 
     Raises:
         InvalidItem: it is not one, with the field at fault.
     """
     if len(raw) > limits.max_item_bytes:
-        raise InvalidItem(f"the item has {len(raw)} bytes; its payload may have {limits.max_payload_bytes}")
+        raw = _stripped(raw, limits)
     raw = bytes(raw)
     try:
         if not raw.isascii():
             raw.decode()
         item = _item_decoder.decode(raw)
     except (ValueError, RecursionError) as error:
-        detail, is_malformed = explain(error, raw)
-        raise InvalidItem(detail, is_malformed=is_malformed) from None
+        item = _decode_masked(raw, error)
     payload = bytes(item.payload)
     _check_payload(payload, limits)
     if len(raw) != _least_bytes(item):
@@ -90,8 +81,48 @@ def decode_item(raw: bytes | memoryview, limits: ItemLimits) -> Transaction:
     return item
 
 
-def judge_item(raw: bytes | memoryview, limits: ItemLimits) -> Judged:
-    """The same, with the error as a value."""
+def _stripped(raw: bytes | mmap | memoryview, limits: ItemLimits) -> bytes:
+    """The item without white space around it; a body that is larger than it may be sent has none."""
+    text = raw[:].strip(SPACE) if isinstance(raw, bytes) else raw
+    if len(text) > limits.max_item_bytes:
+        raise _too_long(len(text), limits)
+    return bytes(text)
+
+
+def _too_long(length: int, limits: ItemLimits) -> InvalidItem:
+    return InvalidItem(f"the item has {length} bytes; its payload may have {limits.max_payload_bytes}")
+
+
+def _decode_masked(raw: bytes, error: Exception) -> Transaction:
+    """Decode what was refused again, lone surrogates in its payload allowed; if that fails too, say why."""
+    found = None if isinstance(error, UnicodeDecodeError) else masked(raw)
+    if found is None:
+        raise _explained(error, raw) from None
+    try:
+        item = _item_decoder.decode(found.text)
+    except (ValueError, RecursionError) as second:
+        raise _explained(second, found.text) from None
+    # Only once no key is there twice it is certain that what is masked is in this payload.
+    _check_keys(found.text, bytes(item.payload))
+    item.payload = _unmasked(raw, found, bytes(item.payload))
+    return item
+
+
+def _unmasked(raw: bytes, found: Masked, payload: bytes) -> msgspec.Raw:
+    """The payload as it was sent: the first mask in it stands where the first in the whole text does."""
+    start = found.first - payload.index(found.mask)
+    return msgspec.Raw(raw[start : start + len(payload)])
+
+
+def _explained(error: Exception, raw: bytes) -> InvalidItem:
+    detail, is_malformed = explain(error, raw)
+    return InvalidItem(detail, is_malformed=is_malformed)
+
+
+def judge_item(raw: bytes | memoryview | int, limits: ItemLimits) -> Judged:
+    """Decode one transaction, with the error as a value; of an item too long there is only its length."""
+    if isinstance(raw, int):
+        return _too_long(raw, limits)
     try:
         return decode_item(raw, limits)
     except InvalidItem as error:
@@ -99,57 +130,40 @@ def judge_item(raw: bytes | memoryview, limits: ItemLimits) -> Judged:
         return InvalidItem(str(error), is_malformed=error.is_malformed)
 
 
-def may_hold_many(body: bytes, max_items: int) -> bool:
-    """Whether so much more than allowed may be in it that its items are better found one by one.
-
-    A list of millions would be made before their number is known.
-    """
-    commas = body.count(b",")
-    return commas > max_items and (commas > _MAX_COMMAS or commas * _MIN_BYTES_A_COMMA > len(body))
-
-
-def array_items(body: bytes, max_items: int) -> Sequence[msgspec.Raw | bytes]:
-    """The items of a JSON array, each as it stands.
+def is_array(body: bytes | mmap, limits: ItemLimits) -> bool:
+    """Whether the body, which has no white space around it, is an array and no object.
 
     Raises:
-        MalformedBody: the array itself cannot be read, with the byte at fault.
-        BodyTooLarge: more items than allowed, or too much in them to find out where they end.
+        MalformedBody: it is empty, or no JSON.
+        InvalidRequest: it is JSON, but neither an array nor an object.
     """
-    items = _items(body, max_items)
-    if len(items) > max_items:
-        raise BodyTooLarge(f"the array has more than {max_items} items: split it, or send NDJSON")
-    return items
-
-
-def _items(body: bytes, max_items: int) -> Sequence[msgspec.Raw | bytes]:
-    """The items as they stand, one more than allowed at the most if there are too many."""
-    if not may_hold_many(body, max_items):
-        with suppress(ValueError, RecursionError):
-            return _array_decoder.decode(body)
-    return list(islice(split_array(body), max_items + 1))
-
-
-def is_array(body: bytes) -> bool:
-    """Whether the first character that is not white space opens an array.
-
-    Raises:
-        MalformedBody: there is none.
-        InvalidRequest: it opens neither an array nor an object.
-    """
-    first = body[:64].lstrip(SPACE)[:1] or body.lstrip(SPACE)[:1]
+    first = body[:1]
     if not first:
         raise MalformedBody("the body is empty; send one transaction object, or an array of them")
     if first not in b"[{":
-        _refuse_scalar(body)
+        _refuse_scalar(bytes(body[: limits.max_item_bytes + 1]), limits)
     return first == b"["
 
 
-def _refuse_scalar(body: bytes) -> None:
+def _refuse_scalar(start: bytes, limits: ItemLimits) -> None:
+    """Refuse a body that begins like this; one that is too long for an item is not read to its end."""
+    if len(start) <= limits.max_item_bytes or start[:1] not in b'"-0123456789':
+        try:
+            start.decode()
+            _text_decoder.decode(start)
+        except (ValueError, RecursionError) as error:
+            found = masked(start)
+            if found is None or not _is_json(found.text):
+                raise MalformedBody(explain(error, start).detail) from None
+    raise InvalidRequest("the body is neither one transaction object nor an array of them")
+
+
+def _is_json(text: bytes) -> bool:
     try:
-        msgspec.json.decode(body)
-    except (ValueError, RecursionError) as error:
-        raise MalformedBody(explain(error, body).detail) from None
-    raise InvalidRequest("the body is JSON, but neither one transaction object nor an array of them")
+        _text_decoder.decode(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _check_payload(payload: bytes, limits: ItemLimits) -> None:
@@ -157,33 +171,6 @@ def _check_payload(payload: bytes, limits: ItemLimits) -> None:
         raise InvalidItem(f"payload has {len(payload)} bytes, {limits.max_payload_bytes} are allowed")
     if nested := depth_above(payload, limits.max_payload_depth):
         raise InvalidItem(f"payload is nested {nested} deep, {limits.max_payload_depth} are allowed")
-
-
-def depth_above(payload: bytes, most: int) -> int:
-    """Nesting of valid JSON if it is above `most`, else 0; for nearly all it is enough to count brackets."""
-    if payload.count(b"{") + payload.count(b"[") <= most:
-        return 0
-    nested = depth(payload)
-    return nested if nested > most else 0
-
-
-def depth(payload: bytes) -> int:
-    """Nesting of valid JSON, without building it: only its brackets stay.
-
-    The innermost go level by level, which is all there is of usual payloads. What is deeper is counted
-    bracket by bracket, so that the cost grows with the bytes and not with the levels.
-    """
-    if b"\\" in payload:
-        payload = _ESCAPE.sub(b"", payload)
-    structure = payload.translate(_AS_BRACKETS, _NOT_STRUCTURE)
-    levels = structure.replace(b'""', b"")
-    if b'"' in levels:  # there are brackets in strings
-        levels = b"".join(structure.split(b'"')[::2])
-    inner = 0
-    while levels and inner < _INNER_LEVELS:
-        levels = levels.replace(b"[]", b"")
-        inner += 1
-    return inner + max(accumulate(map(_STEP, levels)), default=0)
 
 
 def _least_bytes(item: Transaction) -> int:
@@ -209,16 +196,23 @@ def _check_keys(raw: bytes, payload: bytes) -> None:
     rest = raw[:length] if is_last else raw.replace(payload, b'""', 1)
     if b"\\" not in rest and max(map(rest.count, _KEYS)) <= 1:
         return
+    twice = _twice(rest + b'""}' if is_last else raw)
+    if twice:
+        raise InvalidItem(f"key given twice: {', '.join(sorted(twice))}")
+
+
+def _twice(text: bytes) -> set[str]:
+    """The keys of an object that it has more than once."""
     pairs: list[tuple[str, object]] = []
 
     def keep(found: list[tuple[str, object]]) -> None:
-        pairs[:] = found
+        nonlocal pairs
+        pairs = found  # those of the outermost object come last
 
     try:
-        json.loads(raw, object_pairs_hook=keep, parse_int=len, parse_float=len)
+        json.loads(text, object_pairs_hook=keep, parse_int=len, parse_float=len)
     except RecursionError:
         raise InvalidItem("JSON is nested too deeply") from None
-    names = [name for name, _ in pairs]
-    twice = {name for name in names if names.count(name) > 1}
-    if twice:
-        raise InvalidItem(f"key given twice: {', '.join(sorted(twice))}")
+    # There are four names, so that five members are enough.
+    names = Counter(name for name, _ in pairs[: len(_KEYS) + 1])
+    return {name for name, times in names.items() if times > 1}

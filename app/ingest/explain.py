@@ -1,6 +1,7 @@
 """What is wrong with JSON and where, in the words of the docs."""
 
 import re
+from mmap import mmap
 from typing import NamedTuple
 
 import msgspec
@@ -14,10 +15,15 @@ _RULES = {
 }
 _CUT_OFF = "Input data was truncated"
 _UNKNOWN = "Object contains unknown field"
+_MISSING = "Object missing required field `signature`"
+_AN_ARRAY = "Expected `object`, got `array`"
 _MAX_NAMED = 10
-_ESCAPE = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
-_ESCAPE_BYTES = 6
-_HIGH, _LOW = range(0xD800, 0xDC00), range(0xDC00, 0xE000)
+_AT_BYTE = re.compile(r"\(byte (\d+)\)")
+_NO_NUMBER = re.compile(rb"-?Infinity|NaN")
+# Inside of JSON a comma would stand between the two, and a string holds no line end.
+_LINES = re.compile(rb"\}[ \t]*\r?\n\s*\{")
+_LOOKED_AT_BYTES = 64 * 1024
+_text_decoder = msgspec.json.Decoder(msgspec.Raw)
 _keys_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -29,25 +35,44 @@ class Explanation(NamedTuple):
 
 
 def explain(error: Exception, raw: bytes) -> Explanation:
-    """Why a decoder refused `raw`."""
-    message = str(error)
+    """Why a decoder refused `raw`; what is no JSON at all is said first, wherever in the text that shows."""
+    if isinstance(error, msgspec.ValidationError):
+        try:
+            _text_decoder.decode(raw)
+        except (ValueError, RecursionError) as broken:
+            return explain(broken, raw)
+        return Explanation(_explain_item(str(error), raw), False)
     if isinstance(error, RecursionError):
         return Explanation("JSON is nested too deeply", True)
     if isinstance(error, UnicodeDecodeError):
         return Explanation(f"JSON is not UTF-8 (byte {error.start})", True)
-    if isinstance(error, msgspec.ValidationError):
-        return (
-            _explain_unknown(raw)
-            if message.startswith(_UNKNOWN)
-            else Explanation(_explain_field(message), False)
-        )
-    at = _lone_surrogate(raw) if message == _CUT_OFF or "surrogate" in message else None
-    if at is not None:
-        return Explanation(f"JSON holds a lone surrogate (byte {at})", True)
-    return Explanation(f"JSON is cut off (byte {len(raw)})" if message == _CUT_OFF else message, True)
+    return Explanation(_explain_text(str(error), raw), True)
 
 
-def _explain_field(message: str) -> str:
+def looks_like_lines(body: bytes | mmap) -> bool:
+    """Whether a body that was sent as one JSON document is NDJSON."""
+    return _LINES.search(body, 0, _LOOKED_AT_BYTES) is not None
+
+
+def _explain_text(message: str, raw: bytes) -> str:
+    """What is wrong with text that is no JSON."""
+    if message == _CUT_OFF:
+        return f"JSON is cut off (byte {len(raw)})"
+    place = _AT_BYTE.search(message)
+    if place and (number := _NO_NUMBER.match(raw, int(place[1]))):
+        name = number[0].decode()
+        return f"JSON has no {name}: send null or a string instead {place[0]}"
+    return message
+
+
+def _explain_item(message: str, raw: bytes) -> str:
+    """What is wrong with JSON that is no transaction."""
+    if message.startswith(_UNKNOWN):
+        return _explain_unknown(raw)
+    if message == _MISSING:
+        return f"signature is missing; each transaction has one of its own: {_RULES['signature']}"
+    if message == _AN_ARRAY:
+        return f"{message}: an item is an object; send an array as application/json"
     what, _, path = message.partition(" - at `$.")
     field = path.rstrip("`")
     if field not in _RULES:
@@ -55,28 +80,9 @@ def _explain_field(message: str) -> str:
     return _RULES[field] if "regex" in what else f"{_RULES[field]}: {what}"
 
 
-def _explain_unknown(raw: bytes) -> Explanation:
-    """Name the unknown fields; the decoder stopped at the first, so what follows may be no JSON at all."""
-    try:
-        given = _keys_decoder.decode(raw).keys()
-    except (ValueError, RecursionError) as error:
-        return explain(error, raw)
+def _explain_unknown(raw: bytes) -> str:
+    """Name the unknown fields."""
+    given = _keys_decoder.decode(raw).keys()
     unknown = sorted(name[:64] for name in given - set(Transaction.__struct_fields__))
     field = "field" if len(unknown) == 1 else "fields"
-    return Explanation(f"unknown {field}: {', '.join(unknown[:_MAX_NAMED])}", False)
-
-
-def _lone_surrogate(raw: bytes) -> int | None:
-    """Where half of a pair of surrogates stands alone; None if the text may only be cut off within a pair."""
-    high = None
-    for escape in _ESCAPE.finditer(raw):
-        code = int(escape[1], 16) if escape[1] else -1
-        follows = high is not None and escape.start() == high + _ESCAPE_BYTES
-        if high is not None and not (follows and (code in _LOW or len(raw) - escape.start() < _ESCAPE_BYTES)):
-            return high
-        if code in _LOW and not follows:
-            return escape.start()
-        high = escape.start() if code in _HIGH else None
-    if high is not None and len(raw) > high + _ESCAPE_BYTES and raw[high + _ESCAPE_BYTES :] != b"\\":
-        return high
-    return None
+    return f"unknown {field}: {', '.join(unknown[:_MAX_NAMED])}"

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from app.errors import HttpError, MapFull
+from app.errors import HttpError, MapFull, RetryLater
 from app.ingest.batch import Batch, tally
 from app.ingest.coalescer import Coalescer, Settle, joined
 from app.ingest.decode import InvalidItem, Judged
@@ -14,6 +14,7 @@ from app.metrics import Metrics
 from app.models import ACCEPTED, REFUSED, Answer, Answers, Transaction, Verdict
 
 MAX_LISTED = 10_000
+MAX_DETAIL_CHARACTERS = 1024 * 1024
 ERROR_BYTES, INDEX_BYTES = 400, 40
 
 
@@ -36,11 +37,15 @@ class Summary:
     truncated: bool = False
     is_shown: bool = False
     """Whether an error shows it too."""
+    is_with_the_store: bool = False
+    """Whether all that was read has been handed on: then every transaction is counted by its flush."""
+    detail_characters: int = 0
+    """How long the details in the list of errors are together."""
 
     @property
     def listed_bytes(self) -> int:
         """About what the lists take."""
-        return ERROR_BYTES * len(self.errors) + INDEX_BYTES * len(self.duplicates)
+        return ERROR_BYTES * len(self.errors) + self.detail_characters + INDEX_BYTES * len(self.duplicates)
 
     @property
     def items(self) -> int:
@@ -50,7 +55,8 @@ class Summary:
     def note_invalid(self, index: int, detail: str) -> None:
         """Count an invalid item."""
         self.invalid += 1
-        if len(self.errors) < MAX_LISTED:
+        if len(self.errors) < MAX_LISTED and self.detail_characters < MAX_DETAIL_CHARACTERS:
+            self.detail_characters += len(detail)
             self.errors.append(ItemError(index, detail))
         else:
             self.truncated = True
@@ -97,15 +103,15 @@ class Intake:
         """
         try:
             parts = await self._coalescer.submit(items)
-        except HttpError:
+        except RetryLater as refusal:
             self._count(items, "refused")
+            refusal.is_counted = True
             raise
         failures = [(part.items, part.outcome) for part in parts if isinstance(part.outcome, HttpError)]
         for unanswered, _ in failures:
             self._count(unanswered, "failed")
         for _, error in failures:
-            # A new one: an error that was raised holds, through its traceback, the items of a whole flush.
-            raise type(error)(str(error))
+            raise _again(error)
         answers = joined(parts)
         if REFUSED in answers.codes:
             raise _map_full()
@@ -125,8 +131,7 @@ class Intake:
             answer = outcome[at]
             return _map_full() if answer.verdict is Verdict.REFUSED else answer
         self._count([item], "failed")
-        # A new one, as above.
-        return type(outcome)(str(outcome)) if isinstance(outcome, HttpError) else outcome
+        return _again(outcome) if isinstance(outcome, HttpError) else outcome
 
     async def admit_batch(self, judged: Sequence[Judged], summary: Summary, default_source: str) -> None:
         """Answer the valid items of a batch and add everything to the summary; indices go on from it."""
@@ -154,7 +159,17 @@ class Intake:
             self._metrics.count_transactions(source, outcome, amount)
 
 
+def _again(error: HttpError) -> HttpError:
+    """The same error without its traceback, which holds the items of a whole flush; those were counted."""
+    again = type(error)(str(error))
+    if isinstance(again, RetryLater):
+        again.is_counted = True
+    return again
+
+
 def _map_full() -> MapFull:
-    return MapFull(
+    error = MapFull(
         "signatures are at TIDEGATE_SIGNATURES_LIMIT; those refused fit when the window has passed"
     )
+    error.is_counted = True
+    return error

@@ -79,7 +79,9 @@ async def test_what_is_sent_of_a_gzip_body_has_the_limit_of_a_body(client_of: Cl
         problem(await post_gzip(client, gzip.compress(item()) + empty * 250), 413, "4096")
 
 
-@pytest.mark.parametrize("media", ["", "text/plain", "application/xml", "application/jsonl", "json", "*/*"])
+@pytest.mark.parametrize(
+    "media", ["", "text/plain", "application/xml", "application/json-seq", "json", "*/*"]
+)
 async def test_another_media_type_is_refused_with_those_that_are_taken(
     client: httpx.AsyncClient, media: str
 ) -> None:
@@ -88,6 +90,59 @@ async def test_another_media_type_is_refused_with_those_that_are_taken(
 
 async def test_a_missing_media_type_is_refused(client: httpx.AsyncClient) -> None:
     problem(await client.post("/transactions", content=item()), 415, JSON, NDJSON)
+
+
+@pytest.mark.parametrize("media", ["", "application/x-www-form-urlencoded", "text/plain"])
+async def test_a_wrong_media_type_is_told_which_header_to_send(client: httpx.AsyncClient, media: str) -> None:
+    named = "curl -d" if "form" in media else media or "no Content-Type"
+    header = "`Content-Type: application/json`"
+    problem(await post(client, item(), media), 415, named, header, "`Content-Type: application/x-ndjson`")
+
+
+@pytest.mark.parametrize(
+    "media", ["application/ndjson", "application/jsonl", "Application/X-NDJSON; charset=utf-8"]
+)
+async def test_ndjson_has_several_names(client: httpx.AsyncClient, media: str) -> None:
+    assert counts(await post(client, item("a") + b"\n" + item("b"), media)) == (2, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("query", "mention"),
+    [
+        ("sorce=x", "unknown parameter sorce; did you mean source?"),
+        ("Source=x", "unknown parameter Source; did you mean source?"),
+        ("limit=1", "unknown parameter limit; there is source"),
+        ("source=x&dry_run", "unknown parameter dry_run"),
+        ("%0A%22=1", r'unknown parameter \n"'),
+        ("a" * 5000, "unknown parameter " + 64 * "a" + ";"),
+    ],
+)
+def test_an_unknown_parameter_is_refused_by_its_name(gate: GateProcess, query: str, mention: str) -> None:
+    with gate.client() as client:
+        for body in (item("misspelt"), array([item("misspelt")])):
+            headers = {"Content-Type": JSON}
+            problem(client.post(f"/transactions?{query}", content=body, headers=headers), 422, mention)
+        assert client.get("/transactions/misspelt").status_code == 404
+
+
+SPACES = 1024 + 4096 + 1
+
+
+@pytest.mark.parametrize("space", [b" ", b"\t", b"\r", b" \t\r"])
+async def test_white_space_around_an_item_counts_alike_alone_in_an_array_and_in_ndjson(
+    client_of: ClientOf, space: bytes
+) -> None:
+    around = (space * SPACES)[:SPACES]
+    async with client_of(**SMALL | {"max_body_bytes": 64 * KIB, "max_inflated_bytes": 64 * KIB}) as client:
+        for size in (1, 100, 100_000):
+            one = around + item("s") + around
+            for body, media in ((one, JSON), (b"[" + one + b"]", JSON), (one + b"\n" + around, NDJSON)):
+                assert (await post(client, cut(body, size), media)).status_code == 200
+            inside = b'{"signature":' + around + b'"t"}'
+            for body, media in ((inside, JSON), (b"[" + inside + b"]", JSON), (inside, NDJSON)):
+                answer = await post(client, cut(body, size), media)
+                assert answer.status_code == 422, answer.text
+                assert f"the item has {len(inside)} bytes; its payload may have 1024" in answer.text
 
 
 @pytest.mark.parametrize("parameter", ["", ";charset=utf-8", '; charset="UTF-8"', " ; CHARSET=utf8", ";a=b"])
@@ -159,14 +214,15 @@ async def test_ndjson_has_no_limit_on_the_number_of_its_lines_or_bytes(client_of
 @pytest.mark.parametrize("size", [10, 5000, 1_000_000])
 async def test_a_line_too_long_is_named_and_the_others_are_processed(client_of: ClientOf, size: int) -> None:
     async with client_of(**SMALL) as client:
-        longest = item("longest").ljust(1024 + 4096)
-        lines = b"\n".join([item("a"), longest, longest + b" ", item("b"), b"x" * 50_000, item("c")])
+        longest = b'{"signature":"longest"' + b" " * (1024 + 4096 - 23) + b"}"
+        longer = longest[:-1] + b" }"
+        lines = b"\n".join([item("a"), longest, longer, item("b"), b"x" * 50_000 + b"  \r", item("c")])
         answer = summary(await post(client, cut(lines, size), NDJSON))
         assert (answer["accepted"], answer["invalid"]) == (4, 2)
         details = {error["index"]: error["detail"] for error in answer["errors"]}
         assert details == {
-            2: "the line has 5121 bytes, 5120 are allowed",
-            4: "the line has 50000 bytes, 5120 are allowed",
+            2: "the item has 5121 bytes; its payload may have 1024",
+            4: "the item has 50000 bytes; its payload may have 1024",
         }
 
 

@@ -1,0 +1,185 @@
+"""Admission: whether a request to post transactions may be read, asked by every way in before anything else.
+
+What is the client's fault is said first, since sending the request again will not help; then what passes.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import NamedTuple
+from urllib.parse import parse_qsl
+
+from app.auth import Access
+from app.errors import BodyTooLarge, InvalidRequest, MemoryPressure, RetryLater, UnsupportedMedia
+from app.ingest.body import ByteBudget, inflater_for
+from app.ingest.decode import ItemLimits
+from app.metrics import Metrics
+from app.models import DEFAULT_SOURCE, SOURCE_PATTERN
+from app.settings import Settings
+
+JSON = "application/json"
+NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
+PARAMETERS = ("source",)
+_SOURCE = re.compile(SOURCE_PATTERN)
+_SHOWN_CHARACTERS = 64
+
+Headers = Mapping[bytes, bytes]
+"""By their names in lower case."""
+
+
+class Terms(NamedTuple):
+    """How a request that was admitted is read."""
+
+    limits: ItemLimits
+    is_lines: bool
+    """Whether the body is NDJSON."""
+
+
+class Admission:
+    """Token, parameters, media type, length, pressure and budget; and the count of what is refused."""
+
+    def __init__(
+        self,
+        access: Access,
+        settings: Callable[[], Settings],
+        refuses: Callable[[], bool],
+        budget: ByteBudget,
+        metrics: Metrics,
+    ) -> None:
+        self._access, self._settings, self._refuses = access, settings, refuses
+        self._budget, self._metrics = budget, metrics
+
+    def admit(self, query: bytes, headers: Headers, length: int) -> Terms:
+        """Admit a request of which so many bytes are known to come; 0 when that is not known.
+
+        Raises:
+            Unauthorized: no valid token.
+            InvalidRequest: an unknown parameter, or a source that cannot be one.
+            UnsupportedMedia: neither JSON nor NDJSON, not UTF-8, or coded otherwise than with gzip.
+            BodyTooLarge: a JSON document that is too long.
+            MemoryPressure, Overloaded: not now.
+        """
+        self._access.check_ingest(authorization(headers))
+        settings, get = self._settings(), headers.get
+        terms = _terms(
+            (settings.max_payload_bytes, settings.max_payload_depth),
+            query,
+            get(b"x-source", b""),
+            get(b"content-type", b""),
+            get(b"content-encoding", b""),
+        )
+        self.check_pressure()
+        if not terms.is_lines:
+            if length > settings.max_body_bytes:
+                raise _too_large(length, settings.max_body_bytes)
+            # Known to be too much, it is refused before it takes room from those that could be finished.
+            self._budget.check(length)
+        return terms
+
+    def check_pressure(self) -> None:
+        """Raise MemoryPressure while nothing may be taken in."""
+        if self._refuses():
+            raise MemoryPressure(
+                "memory is near its limit (TIDEGATE_MEMORY_HARD_RATIO); cleanup is under way, send this again"
+            )
+
+    def count_refused(self, error: RetryLater, query: bytes, headers: Headers) -> None:
+        """Count a request that is answered 503, and one transaction unless its own were counted already."""
+        source = None if error.is_counted else source_named(query, headers)
+        self._metrics.count_refusal(error.slug, source)
+
+
+def authorization(headers: Headers) -> str | None:
+    """The header of that name."""
+    value = headers.get(b"authorization")
+    return value if value is None else value.decode("latin-1")
+
+
+def declared_length(headers: Headers) -> int:
+    """The length in bytes of the body that the client declares, 0 when it declares none."""
+    length = headers.get(b"content-length", b"")
+    return int(length) if length.isdigit() else 0
+
+
+def checked_length(headers: Headers, limit: int) -> int:
+    """The declared length of a body that may have so many bytes.
+
+    Raises:
+        BodyTooLarge: it is above the limit.
+    """
+    length = declared_length(headers)
+    if length > limit:
+        raise _too_large(length, limit)
+    return length
+
+
+@lru_cache(256)
+def media_type(content_type: bytes) -> str:
+    """The media type of a Content-Type, in lower case.
+
+    Raises:
+        UnsupportedMedia: its charset is not UTF-8.
+    """
+    media, _, parameters = content_type.decode("latin-1").lower().partition(";")
+    charset = re.search(r'charset="?([^";\s]+)', parameters)
+    if charset and charset[1] not in ("utf-8", "utf8"):
+        raise UnsupportedMedia(f"charset {charset[1]!r}: JSON is UTF-8 (RFC 8259)")
+    return media.strip()
+
+
+# A feed sends the same head with every request.
+@lru_cache(256)
+def _terms(payload: tuple[int, int], query: bytes, source: bytes, media: bytes, coding: bytes) -> Terms:
+    most_bytes, most_depth = payload
+    limits = ItemLimits(most_bytes, most_depth, _source(query, source))
+    is_lines = _is_lines(media_type(media))
+    inflater_for(coding.decode("latin-1"), 0)  # for its error
+    return Terms(limits, is_lines)
+
+
+def _is_lines(media: str) -> bool:
+    if media == JSON:
+        return False
+    if media in NDJSON:
+        return True
+    found = f"Content-Type {media!r}" if media else "there is no Content-Type"
+    if media == "application/x-www-form-urlencoded":
+        found += " is what curl -d sends unless it is told"
+    raise UnsupportedMedia(
+        f"{found}: send the header `Content-Type: application/json` with one object or an array, "
+        "or `Content-Type: application/x-ndjson` with an object a line"
+    )
+
+
+def _source(query: bytes, header: bytes) -> str:
+    """The source that a request names, or the default."""
+    named = None
+    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+        if name not in PARAMETERS:
+            raise InvalidRequest(_unknown(name))
+        named = value
+    source = header.decode("latin-1") or DEFAULT_SOURCE if named is None else named
+    if not _SOURCE.match(source):
+        where = "X-Source" if named is None else "source"
+        raise InvalidRequest(f"{where}: 1 to 64 of A-Z a-z 0-9 . _ : -")
+    return source
+
+
+def _unknown(name: str) -> str:
+    shown = ascii(name[:_SHOWN_CHARACTERS])[1:-1]
+    near = get_close_matches(name[:_SHOWN_CHARACTERS].lower(), PARAMETERS, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there is {', '.join(PARAMETERS)}"
+    return f"unknown parameter {shown}; {hint}"
+
+
+def source_named(query: bytes, headers: Headers) -> str:
+    """The source that a request names, or the default when it names none, or one that cannot be."""
+    try:
+        return _source(query, headers.get(b"x-source", b""))
+    except InvalidRequest:
+        return DEFAULT_SOURCE
+
+
+def _too_large(length: int, limit: int) -> BodyTooLarge:
+    return BodyTooLarge(f"the body has {length} bytes, {limit} are allowed: split it, or send NDJSON")

@@ -1,0 +1,166 @@
+"""No body keeps the event loop for long: others have their turns while it is read, however little it says."""
+
+import asyncio
+import zlib
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from app.errors import ClientError
+from app.ingest import body as reading
+from app.ingest.arrays import array_items, judge_array
+from app.ingest.body import MAX_MEMBERS, Gathered, Inflater, LineSplitter, Pace, steps
+from app.ingest.decode import ItemLimits, Judged
+from app.ingest.split import WINDOW_BYTES, ArrayScanner
+from app.models import Transaction
+from app.runtime import Runtime
+from tests.conftest import MakeSettings
+from tests.support.gate import api_client, running
+from tests.support.hostile import BODIES, MIB, Hostile
+from tests.support.servers import StoreServer
+
+LIMITS = ItemLimits(256 * 1024, 128)
+# What is looked at between two turns of others, at the most: a portion of an array, or what a pace lets pass.
+BETWEEN_TURNS = 512 * 1024
+
+
+def inflated(body: bytes, coding: str) -> int:
+    """How many bytes a gate has to look at: those that are sent, or what they inflate to, up to the limit."""
+    if not coding:
+        return min(len(body), 8 * MIB)
+    member = zlib.decompressobj(31)
+    return len(member.decompress(body, 32 * MIB))
+
+
+async def count_turns(until: asyncio.Event) -> int:
+    """How many turns others had."""
+    turns = 0
+    while not until.is_set():
+        turns += 1
+        await asyncio.sleep(0)
+    return turns
+
+
+@pytest.fixture
+async def runtime(valkey: StoreServer, settings_for: MakeSettings) -> AsyncIterator[Runtime]:
+    async with running(settings_for(valkey)) as started:
+        yield started
+
+
+CHOSEN = [
+    "8 MiB of empty arrays",
+    "an item of brackets, 8 MiB",
+    "white space in an array, 32 MiB, gzip",
+    "10,000 items cut at no border",
+    "items as large as may be",
+    "a key 29,000 times",
+    "lone surrogates",
+    "newlines, 32 MiB, gzip",
+    "newlines, 16 MiB",
+    "blank lines, 16 MiB",
+    "a line of 32 MiB, gzip",
+    "empty members, 8 MiB",
+]
+
+
+@pytest.mark.parametrize("name", CHOSEN)
+async def test_others_have_their_turns_while_a_hostile_body_is_read(runtime: Runtime, name: str) -> None:
+    hostile: Hostile = BODIES[name]
+    body, done = hostile.make(), asyncio.Event()
+    headers = {"Content-Type": hostile.media, "Content-Encoding": hostile.coding or "identity"}
+    async with api_client(runtime) as client:
+        turns = asyncio.create_task(count_turns(done))
+        answer = await client.post(hostile.path, content=body, headers=headers)
+        done.set()
+    assert answer.status_code in (200, 400, 413, 422), answer.text[:500]
+    assert await turns >= inflated(body, hostile.coding) // BETWEEN_TURNS
+
+
+def test_a_step_of_a_scanner_looks_at_one_window() -> None:
+    body = b"[" + b'[],"\\n",{},1 ,' * 100_000 + b"1]"
+    scanner, count = ArrayScanner(body, MIB), 0
+    while not scanner.is_done:
+        scanner.step()
+        count += 1
+    assert count >= len(body) // WINDOW_BYTES
+
+
+@pytest.mark.parametrize("cut", range(30))
+async def test_items_are_the_same_wherever_windows_end(cut: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    items = [
+        b'"a\\"b"',
+        b"[1,2 ]",
+        b'{"a":"}]","b\\\\":[{}]}',
+        b"1e5",
+        b'""',
+        b"NaN",
+        b'"\\\\"',
+        b"[[ ]]",
+        b"x" * 50,
+    ]
+    monkeypatch.setattr("app.ingest.split.WINDOW_BYTES", 2 + cut)
+    for space in (b"", b" ", b" " * 70):
+        body = b"[" + b",".join(space + item + space for item in items) + b"]"
+        found = await array_items(body, 40, 100)
+        assert found == [*items[:-1], 50]
+        with pytest.raises(ClientError, match="a comma with nothing beside"):
+            await array_items(body[:-1] + b"," + space + b"]", 40, 100)
+    assert await array_items(b"[" + b" " * 70 + b"]", 40, 100) == []
+
+
+def told(judged: Sequence[Judged]) -> list[object]:
+    """What was made of each item, to be compared."""
+    return [
+        (one.signature, bytes(one.payload)) if isinstance(one, Transaction) else str(one) for one in judged
+    ]
+
+
+@pytest.mark.parametrize("portion", [1, 40, 200, 10_000])
+async def test_an_array_is_judged_alike_in_portions_of_any_size(
+    portion: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner = b'{"signature":"x"},{"signature":"y"},"},{\\"signature\\""'
+    lines = [b'{"signature":"s%d","payload":[%b]}' % (n, inner) for n in range(50)]
+    lines[20], lines[33] = b"NaN", b'{"signature":1}'
+    expected = told(await judge_array(b"[" + b",".join(lines) + b"]", LIMITS, 100))
+    monkeypatch.setattr("app.ingest.arrays.PORTION_BYTES", portion)
+    monkeypatch.setattr("app.ingest.arrays.MOST_BYTES", portion + 100)
+    for comma in (b",", b" , ", b",\n"):
+        found = await judge_array(b"[" + comma.join(lines) + b"]", LIMITS, 100)
+        assert told(found) == expected
+        with pytest.raises(ClientError, match="more than 49 items"):
+            await judge_array(b"[" + comma.join(lines) + b"]", LIMITS, 49)
+
+
+async def test_members_without_an_end_are_refused_after_so_many() -> None:
+    empty = zlib.compressobj(wbits=31).flush()
+    made = list(steps(empty * MAX_MEMBERS, inflater := Inflater(MIB)))
+    assert len(made) == MAX_MEMBERS
+    with pytest.raises(ClientError, match=f"more than {MAX_MEMBERS} members"):
+        list(steps(empty, inflater))
+
+
+async def test_a_pace_lets_others_on_after_so_much_work_and_so_many_steps() -> None:
+    done, pace = asyncio.Event(), Pace()
+    turns = asyncio.create_task(count_turns(done))
+    await asyncio.sleep(0)
+    for _ in range(1000):
+        await pace.spend(0)
+    done.set()
+    assert await turns >= 1000 * 1024 // reading.PACE_BYTES
+
+
+async def test_pieces_of_a_byte_are_put_together() -> None:
+    gathered = Gathered()
+    for _ in range(200_000):
+        gathered.add(b"x")
+    assert gathered.number <= 200_000 // reading.PIECE_BYTES
+    assert await gathered.whole(Pace()) == b"x" * 200_000
+
+
+def test_a_line_in_pieces_of_a_byte_is_put_together_once() -> None:
+    splitter = LineSplitter(100_000)
+    for _ in range(100_001):
+        assert splitter.feed(b"x") == []
+    assert splitter.pending_bytes == 0
+    assert splitter.feed(b"\n") == [100_001]

@@ -1,0 +1,168 @@
+"""Bodies made to keep a gate busy, each small on the wire or allowed by its size, and where they are sent."""
+
+import gzip
+import json
+import zlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+MIB = 1024 * 1024
+JSON, NDJSON = "application/json", "application/x-ndjson"
+
+
+class Hostile(NamedTuple):
+    """A request's body, made when it is needed."""
+
+    make: Callable[[], bytes]
+    media: str = JSON
+    coding: str = ""
+    path: str = "/transactions"
+    method: str = "POST"
+
+
+def repeated_gzip(piece: bytes, times: int) -> bytes:
+    """One gzip member that inflates to a piece so often; the whole is never held."""
+    deflater = zlib.compressobj(9, zlib.DEFLATED, 31)
+    parts = [deflater.compress(piece) for _ in range(times)]
+    return b"".join([*parts, deflater.flush()])
+
+
+def filled(before: bytes, fill: bytes, after: bytes, size: int) -> bytes:
+    """Some bytes, as much of a filling as there is room for, and some more bytes."""
+    return before + fill * ((size - len(before) - len(after)) // len(fill)) + after
+
+
+def _in_item(fill: bytes, last: bytes) -> bytes:
+    """An item with the largest payload that is allowed, an array of a filling."""
+    return filled(b'{"signature":"s","payload":[', fill, last + b"]}", 256 * 1024)
+
+
+def _many(item: Callable[[int], bytes], number: int = 10_000) -> bytes:
+    return b"[" + b",".join(item(n) for n in range(number)) + b"]"
+
+
+def _much_to_say() -> bytes:
+    """An item with a dozen unknown fields."""
+    return b"{%b}" % b",".join(b'"%b%d":1' % (b"\\u0001" * 8, number) for number in range(12))
+
+
+def _webhook(alerts: bytes) -> bytes:
+    return b'{"version":"4","alerts":[%b]}' % alerts
+
+
+def _alert(number: int) -> bytes:
+    members = {
+        "status": "firing",
+        "labels": {"alertname": f"a{number}", "action": "cleanup"},
+        "startsAt": "2026-11-23T04:10:26.739Z",
+        "fingerprint": f"{number:016x}",
+    }
+    return json.dumps(members).encode()
+
+
+ARRAYS = {
+    "8 MiB of empty arrays": Hostile(lambda: filled(b"[", b"[],", b"1]", 8 * MIB)),
+    "8 MiB of ones": Hostile(lambda: filled(b"[", b"1,", b"1]", 8 * MIB)),
+    "8 MiB of NaN": Hostile(lambda: filled(b"[", b"NaN,", b"1]", 8 * MIB)),
+    "32 MiB of empty arrays, gzip": Hostile(lambda: repeated_gzip(b"[" + b"[]," * 21845, 500), coding="gzip"),
+    "an item of brackets, 8 MiB": Hostile(lambda: filled(b"[[", b"[],", b"1]]", 8 * MIB)),
+    "a string of 8 MiB": Hostile(lambda: filled(b'["', b"x", b'"]', 8 * MIB)),
+    "escapes, 32 MiB, gzip": Hostile(
+        lambda: gzip.compress(filled(b'["', b"\\n", b'"]', 32 * MIB), 1), coding="gzip"
+    ),
+    "quotes, 8 MiB": Hostile(lambda: filled(b"[[", b'"",', b"1]]", 8 * MIB)),
+    "8 MiB deep": Hostile(lambda: b"[" * 4 * MIB + b"]" * 4 * MIB),
+    "a number of 8 MiB": Hostile(lambda: filled(b"[", b"7", b"]", 8 * MIB)),
+    "white space in an array, 32 MiB, gzip": Hostile(
+        lambda: gzip.compress(filled(b"[", b" ", b"1]", 32 * MIB), 1), coding="gzip"
+    ),
+    "white space around an object, 32 MiB, gzip": Hostile(
+        lambda: gzip.compress(b" " * 16 * MIB + b'{"signature":"w"}' + b" " * 15 * MIB, 1), coding="gzip"
+    ),
+    "10,000 items cut at no border": Hostile(
+        lambda: _many(lambda n: b'{ "signature":"n%d","payload":[{},{"signature":1},{"slot":2}]}' % n)
+    ),
+    "10,000 valid items": Hostile(lambda: _many(lambda n: b'{"signature":"v%d"}' % n)),
+    "10,000 invalid items with much to say": Hostile(
+        lambda: (
+            b"["
+            + b",".join([b"{%b}" % b",".join(b'"%b%d":1' % (b"\\u0001" * 8, m) for m in range(12))] * 9_000)
+            + b"]"
+        )
+    ),
+    "items as large as may be": Hostile(
+        lambda: b"[" + b",".join([_in_item(b"[[[[[[[[[[[[1]]]]]]]]]]]],", b"1")] * 30) + b"]"
+    ),
+    "escaped keys beside large payloads": Hostile(
+        lambda: b"[" + b",".join([_in_item(b"{},", b"1").replace(b"sign", b"\\u0073ign")] * 30) + b"]"
+    ),
+    "a key 29,000 times": Hostile(
+        lambda: b"[" + b",".join([filled(b"{", b'"slot":1,', b'"signature":"s"}', 255 * 1024)] * 30) + b"]"
+    ),
+    "lone surrogates": Hostile(
+        lambda: b"[" + b",".join([_in_item(b'"\\ud83d\\ude00\\\\\\ud800",', b"1")] * 30) + b"]"
+    ),
+}
+SINGLE = {
+    "an item of brackets": Hostile(lambda: _in_item(b"[" * 100 + b"]" * 100 + b",", b"1")),
+    "an item of escapes": Hostile(lambda: _in_item(b'"\\\\\\"\\n[[",', b"1")),
+    "an item of lone surrogates": Hostile(lambda: _in_item(b'"\\ud800",', b"1")),
+    "an item of different escapes": Hostile(
+        lambda: (
+            b'{"signature":"s","payload":"\\ud800%b"}'
+            % b"".join(b"\\u%04x" % code for code in (0xFFFD, *range(0xE000, 0xFFFD), *range(0x100, 0x8000)))
+        )
+    ),
+    "an item with an escaped key": Hostile(lambda: _in_item(b"{},", b"1").replace(b"sign", b"\\u0073ign")),
+    "a scalar of 8 MiB": Hostile(lambda: b"1" * 8 * MIB),
+    "a string of 32 MiB, gzip": Hostile(
+        lambda: gzip.compress(filled(b'"', b"x", b'"', 32 * MIB), 1), coding="gzip"
+    ),
+    "8 MiB of garbage": Hostile(lambda: b"\xff" * 8 * MIB),
+}
+LINES = {
+    "newlines, 32 MiB, gzip": Hostile(lambda: repeated_gzip(b"\n" * MIB, 31), NDJSON, "gzip"),
+    "newlines, 16 MiB": Hostile(lambda: b"\n" * 16 * MIB, NDJSON),
+    "blank lines, 16 MiB": Hostile(lambda: b" \r\n" * 5 * MIB, NDJSON),
+    "lines of one character, 8 MiB": Hostile(lambda: b"1\n" * 4 * MIB, NDJSON),
+    "a line of 32 MiB, gzip": Hostile(lambda: repeated_gzip(b"x" * MIB, 31), NDJSON, "gzip"),
+    "white space, 32 MiB, gzip": Hostile(lambda: repeated_gzip(b" " * MIB, 31), NDJSON, "gzip"),
+    "large lines": Hostile(lambda: b"\n".join([_in_item(b"[[[[[[1]]]]]],", b"1")] * 60), NDJSON),
+    "NDJSON as JSON": Hostile(lambda: b'{"signature":"s"}\n' * 400_000),
+}
+GZIP = {
+    "empty members, 8 MiB": Hostile(lambda: gzip.compress(b"") * (8 * MIB // 20), NDJSON, "gzip"),
+    "empty members as JSON, 8 MiB": Hostile(lambda: gzip.compress(b"") * (8 * MIB // 20), JSON, "gzip"),
+    "members of one byte": Hostile(lambda: gzip.compress(b"\n") * 9_999, NDJSON, "gzip"),
+    "a bomb": Hostile(lambda: repeated_gzip(bytes(MIB), 200), JSON, "gzip"),
+}
+CONTROL = {
+    "10 million empty arrays as alerts": Hostile(
+        lambda: repeated_gzip(b"[" + b"[]," * MIB, 10), JSON, "gzip", "/alerts"
+    ),
+    "a MiB of empty arrays as alerts": Hostile(
+        lambda: _webhook(filled(b"", b"[],", b"1", MIB - 100)), path="/alerts"
+    ),
+    "2,000 alerts": Hostile(lambda: _webhook(b",".join(_alert(n) for n in range(2_000))), path="/alerts"),
+    "an alert of a thousand labels": Hostile(
+        lambda: _webhook(
+            b",".join(
+                [
+                    _alert(1).replace(
+                        b'"action"', b",".join(b'"l%d":"x"' % n for n in range(4000)) + b',"action"'
+                    )
+                ]
+                * 15
+            )
+        ),
+        path="/alerts",
+    ),
+    "white space as alerts": Hostile(lambda: b" " * MIB, path="/alerts"),
+    "settings of a MiB": Hostile(
+        lambda: filled(b"{", b'"a":1,', b'"b":1}', MIB), path="/settings", method="PATCH"
+    ),
+    "settings by gzip": Hostile(
+        lambda: repeated_gzip(b'{"a":[' * MIB, 6), JSON, "gzip", "/settings", "PATCH"
+    ),
+}
+BODIES = ARRAYS | SINGLE | LINES | GZIP | CONTROL
