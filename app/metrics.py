@@ -2,7 +2,7 @@
 
 from collections import Counter as Tally
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Gauge, Info, disable_created_metrics
 
@@ -112,6 +112,17 @@ class Metrics:
             self.refusals[labels[0]] += int(numbers[0])
         self._tallies[name].labels(*labels).grow(numbers)
 
+    def count_refusal(self, reason: str, *, has_begun: bool) -> None:
+        """Count a refusal of the HTTP protocol, of a request that the application had begun or not."""
+        self.connection_refusals_total.labels(reason, "yes" if has_begun else "no").inc()
+
+    def start_refusals(self, reasons: Iterable[str]) -> None:
+        """Start the series of the protocol's refusals at 0."""
+        _start(
+            self.connection_refusals_total,
+            *((reason, begun) for reason in reasons for begun in ("yes", "no")),
+        )
+
     def start_process(self, process: str) -> None:
         """Start the series of a worker under watch at 0."""
         _start(self.leak_detections_total, *((process, tier) for tier in LEAK_TIERS))
@@ -204,6 +215,12 @@ class Metrics:
             "unauthorized", "Requests refused because they had no valid token", "plane"
         )
         _start(self.unauthorized_total, *((plane,) for plane in PLANES))
+        self.connection_refusals_total = self._counter(
+            "connection_refusals",
+            "Requests and connections the HTTP protocol refused or cut off; begun: in http_requests too",
+            "reason",
+            "begun",
+        )
         self.http_requests_in_flight = self._gauge("http_requests_in_flight", "Requests under way")
 
     def _service(self, version: str) -> None:

@@ -55,7 +55,8 @@ def serve(overrides: dict[str, object], insecure: bool) -> int:
     app = create_app(runtime)
     fast = FastPosts(runtime.plane, app)
     private = runtime.private_listener
-    config = server_config(app, settings, _connections(settings, connections), lifespan=True, fast_path=fast)
+    most = _connections(settings, connections)
+    config = server_config(app, settings, most, runtime.metrics, lifespan=True, fast_path=fast)
     server = _Server(config, runtime, listener, connections)
     runtime.connections.follow(server.server_state.connections)
     server.run([private or listener])

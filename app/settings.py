@@ -146,11 +146,32 @@ class Settings(EnvironmentSettings):
     max_header_bytes: int = Field(
         16 * 1024, ge=512, description="Of one request's line and headers, bytes; past it 431."
     )
+    max_headers: int = Field(
+        100, ge=1, le=10_000, description="Header lines of one request, trailers of one body; past it 431."
+    )
+    max_connection_bytes: int = Field(
+        32 * MIB,
+        ge=1 * MIB,
+        description="Heads, bodies not yet read, pipelined requests and unsent answers of all connections, "
+        "bytes; past it 503.",
+    )
     receive_deadline_seconds: float = Field(
         10,
         ge=0.1,
         le=600,
         description="For a request's headers, and between two pieces of its body, seconds; past it 408.",
+    )
+
+    send_deadline_seconds: float = Field(
+        10,
+        ge=0.1,
+        le=600,
+        description="Without a byte of an answer that the client takes, seconds; past it it is cut off.",
+    )
+    fast_path: bool = Field(
+        True,
+        description="Whether single transactions that come whole go past ASGI. "
+        "Off, all go the same way, and answers stay the same.",
     )
 
     ingest_tokens: TokenList = Field(

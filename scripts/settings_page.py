@@ -72,7 +72,10 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "max_payload_bytes",
         "max_payload_depth",
         "max_header_bytes",
+        "max_headers",
         "receive_deadline_seconds",
+        "send_deadline_seconds",
+        "fast_path",
     ),
     "Bounds of all requests together": (
         "max_queued_items",
@@ -80,6 +83,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "max_in_flight_requests",
         "max_in_flight_bytes",
         "max_connections",
+        "max_connection_bytes",
     ),
     "Access": ("ingest_tokens", "ingest_tokens_file", "admin_tokens", "admin_tokens_file"),
     "Memory: limit and pressure": (

@@ -3,21 +3,23 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from typing import cast
 
 import msgspec
 import pytest
 
 from app.http.problem import problem_bytes
-from app.http.protocol import MOST_PIPELINED
-from app.http.refusals import Limits
+from app.http.connection import WAITING_BYTES
+from app.http.limits import Limits
 from tests.support.http_service import LONG, SHORT, Service, served
 
 pytestmark = pytest.mark.asyncio
 
 SIZE = 512
+ONE_READ_BYTES = 256 * 1024  # of the event loop
 PATIENT = Limits(SIZE, header_seconds=LONG, body_seconds=LONG, connections=8)
 IMPATIENT = Limits(SIZE, header_seconds=SHORT, body_seconds=SHORT)
-FOR_BODIES = Limits(SIZE, header_seconds=LONG, body_seconds=2 * SHORT)
+FOR_BODIES = Limits(SIZE, header_seconds=LONG, body_seconds=2 * SHORT, linger_seconds=4 * SHORT)
 TOO_LARGE, MALFORMED = (431, "header-too-large"), (400, "malformed-request")
 LATE_HEADER, LATE_BODY = (408, "header-timeout"), (408, "body-timeout")
 
@@ -27,12 +29,13 @@ LATE = [(GET[:-1], LATE_HEADER), (GET[:-2] + b"Content-Length: 1\r\n\r\n", LATE_
 
 
 def post(body: bytes, path: bytes = b"/", headers: bytes = b"") -> bytes:
-    return b"POST %b HTTP/1.1\r\n%bContent-Length: %d\r\n\r\n%b" % (path, headers, len(body), body)
+    return b"POST %b HTTP/1.1\r\nHost: x\r\n%bContent-Length: %d\r\n\r\n%b" % (path, headers, len(body), body)
 
 
-def chunked(*chunks: bytes, end: bytes = b"0\r\n\r\n") -> bytes:
+def chunked(*chunks: bytes, end: bytes = b"0\r\n\r\n", headers: bytes = b"") -> bytes:
     pieces = [b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks]
-    return b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + b"".join(pieces) + end
+    head = b"POST / HTTP/1.1\r\nHost: x\r\n%bTransfer-Encoding: chunked\r\n\r\n" % headers
+    return head + b"".join(pieces) + end
 
 
 def header_of(size: int) -> bytes:
@@ -201,11 +204,15 @@ async def test_a_refusal_waits_for_its_turn(between: bytes, second: bytes, refus
         assert await client.refusal() == refusal
 
 
-async def test_an_upgrade_is_ignored_or_refused_if_there_is_a_body() -> None:
-    async with served(PATIENT) as (_, client):
+async def test_an_upgrade_is_ignored_and_the_request_served_with_its_body() -> None:
+    async with served(PATIENT) as (service, client):
         await client.send(GET[:-2] + UPGRADE + b"\r\n" + GET + post(GET, headers=UPGRADE))
-        assert await client.sizes(2) == [0, 0]
-        assert await client.refusal() == (400, "upgrade-with-body")
+        await client.send(
+            GET[:-2] + UPGRADE + b"Content-Length: 0\r\n\r\n" + chunked(b"abc", headers=UPGRADE)
+        )
+        assert await client.sizes(5) == [0, 0, len(GET), 0, 3]
+        await client.send(GET[:-2] + b"Upgrade: a\0b\r\n\r\n")
+        assert await client.refusal() == MALFORMED
 
 
 async def test_a_post_that_comes_in_one_read_takes_the_fast_path_and_no_other_does(fast: bool) -> None:
@@ -234,30 +241,36 @@ async def test_answers_of_the_fast_path_keep_their_place_among_pipelined_ones() 
 
 
 @pytest.mark.parametrize("rest", [b"1\r\na\r\nZZ\r\n", b"1\r\n{XX\r\n", b"0\r\nContent-Length: 3\r\n\r\n"])
-async def test_a_body_that_cannot_be_read_is_refused_though_its_header_could(rest: bytes) -> None:
+@pytest.mark.parametrize("is_late", [False, True])
+async def test_a_body_that_cannot_be_read_is_refused_and_not_begun_if_that_is_known(
+    rest: bytes, is_late: bool
+) -> None:
+    request = chunked(end=rest)
+    cut = len(request) - len(rest) if is_late else len(request)
     async with served(PATIENT) as (service, client):
-        await client.send(chunked(end=rest))
+        await client.send(request[:cut], pause=0.02 if is_late else 0)
+        await client.send(request[cut:])
         assert await client.refusal() == MALFORMED
         await service.holds(0)
-        assert service.calls == 1
+        assert (service.calls, service.disconnects) == (is_late, is_late)
 
 
 @pytest.mark.parametrize("request_", [GET, post(b"ab"), chunked(b"abc")], ids=["GET", "POST", "chunked"])
-async def test_of_pipelined_requests_few_are_parsed_before_it_is_their_turn(request_: bytes) -> None:
+async def test_pipelined_requests_wait_unparsed_and_few_of_them(request_: bytes) -> None:
     async with served(PATIENT) as (service, client):
         [protocol] = await service.protocols(1)
         flood = asyncio.create_task(client.send(post(b"", b"/slow"), request_ * 50_000, pause=0.01))
         async with asyncio.timeout(LONG):
-            while not protocol.flow.read_paused:
+            while cast("asyncio.ReadTransport", protocol.transport).is_reading():
                 await asyncio.sleep(0.005)
         await asyncio.sleep(SHORT)
         assert service.calls == 1
-        most = len(protocol.pipeline)
+        most = len(protocol.inbox.raw)
         service.go.set()
         for _ in range(1000):
             assert (await client.answer())[0] == 200
-            most = max(most, len(protocol.pipeline))
-        assert 1 < most <= MOST_PIPELINED
+            most = max(most, len(protocol.inbox.raw))
+        assert WAITING_BYTES <= most <= WAITING_BYTES + ONE_READ_BYTES
         flood.cancel()
 
 

@@ -1,42 +1,168 @@
-"""Heads of requests that took the fast path: one that comes again needs no parser.
-
-A client sends the same head each time, but for its Content-Length.
-"""
+"""Heads of requests: parsed by httptools as a whole, and held to the rules that it leaves out."""
 
 import re
+from typing import Final, NamedTuple
+from urllib.parse import unquote
 
-from app.http.fast_path import Headers
+import httptools
 
-MOST_HEADS, MOST_HEAD_BYTES = 1024, 1024
-_LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ?([0-9]{1,9})\r\n")
+Fields = list[tuple[bytes, bytes]]
+HEAD_END: Final = b"\r\n\r\n"
+CHUNKED: Final = -1
+
+_REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e]+) HTTP/(\d)\.(\d)\r\n")
+_UPGRADE = re.compile(rb"\r\nupgrade:[\t\x20-\x7e\x80-\xff]*(?=\r\n)", re.IGNORECASE)
+# RFC 9112, section 3.2: a name or IPv4 address, or an IP literal in brackets, and perhaps a port.
+_HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Za-z.:_~!$&'()*+,;=-]+\])(?::\d*)?")
+_BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
+_TOKEN_START = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]")
 
 
-class Heads:
-    """What the parser made of each, by the head without its length."""
+class RefusedError(Exception):
+    """The request is refused for this reason, which is one of the table of bounds."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Head(NamedTuple):
+    """A request without its body."""
+
+    method: bytes
+    path: bytes
+    """As it was sent, without the query."""
+    query: bytes
+    version: str
+    fields: Fields
+    """The headers in the order they came, with their names in lower case."""
+    by_name: dict[bytes, bytes]
+    """The headers by their names; of several with one name the last."""
+    length: int
+    """Bytes of the body, or `CHUNKED`."""
+    keeps_alive: bool
+    expects_continue: bool
+    is_plain: bool
+    """Whether the target is a path with or without a query, which a fast path may compare."""
+
+    @property
+    def decoded_path(self) -> str:
+        """The path with its escapes decoded."""
+        path = self.path.decode("ascii")
+        return unquote(path) if "%" in path else path
+
+
+class _Collector:
+    """What httptools calls."""
+
+    __slots__ = ("fields",)
 
     def __init__(self) -> None:
-        self._known: dict[bytes, tuple[bytes, Headers]] = {}
+        self.fields: Fields = []
 
-    def find(self, data: bytes) -> tuple[bytes, Headers, bytes] | None:
-        """Query, headers and body, if the data is just one request with a head that is known."""
-        head, body = _cut(data)
-        known = self._known.get(head)
-        return (*known, body) if known else None
-
-    def note(self, data: bytes, query: bytes, headers: Headers, body: bytes) -> None:
-        """Remember a head that the parser found in data that is just one request."""
-        head, rest = _cut(data)
-        if rest != body or not 0 < len(head) <= MOST_HEAD_BYTES:
-            return
-        if len(self._known) == MOST_HEADS:  # clients that send another one each time
-            self._known.clear()
-        self._known[head] = query, headers
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.fields.append((name.lower(), value))
 
 
-def _cut(data: bytes) -> tuple[bytes, bytes]:
-    """The head without its length, and the body; nothing if that is not all there is."""
-    end = data.find(b"\r\n\r\n") + 4
-    length = _LENGTH.search(data, 0, end)
-    if length is None or end + int(length[1]) != len(data):
-        return b"", b""
-    return data[: length.start(1)] + data[length.end(1) : end], data[end:]
+def parse_head(raw: bytes, most_lines: int) -> Head:
+    """Parse a head that is whole, from its request line to the empty line.
+
+    Raises:
+        RefusedError: it is not valid, or asks for what is not supported.
+    """
+    if raw.count(b"\r\n") - 2 > most_lines:
+        raise RefusedError("too-many-headers")
+    method, target, version = _request_line(raw)
+    lower = raw.lower()
+    if b"\r\nupgrade:" in lower:
+        # An upgrade is ignored (RFC 9110, section 7.8). The parser, which would stop there, does not see it.
+        raw = _UPGRADE.sub(b"", raw)
+    collector = _Collector()
+    try:
+        httptools.HttpRequestParser(collector).feed_data(raw)
+    except httptools.HttpParserInvalidMethodError:
+        raise RefusedError("not-implemented") from None
+    except httptools.HttpParserError:
+        raise RefusedError("malformed-request") from None
+    fields = collector.fields
+    by_name = dict(fields)
+    _check_host(lower.count(b"\r\nhost:"), by_name.get(b"host", b""), version)
+    path, query, is_plain = _split_target(target)
+    return Head(
+        method,
+        path,
+        query,
+        version,
+        fields,
+        by_name,
+        _body_length(by_name, fields, version),
+        version == "1.1"
+        and (b"connection" not in by_name or b"close" not in _list_of(fields, b"connection")),
+        b"expect" in by_name and version == "1.1" and _expects_continue(fields),
+        is_plain,
+    )
+
+
+def _request_line(raw: bytes) -> tuple[bytes, bytes, str]:
+    line = _REQUEST_LINE.match(raw)
+    if line is None:
+        raise RefusedError("malformed-request")
+    method, target, major, minor = line.groups()
+    if major != b"1" or minor not in (b"0", b"1"):
+        raise RefusedError("unsupported-version")
+    if method == b"CONNECT":
+        raise RefusedError("not-implemented")
+    return method, target, "1.1" if minor == b"1" else "1.0"
+
+
+def _check_host(count: int, host: bytes, version: str) -> None:
+    if count > 1 or (count == 0 and version == "1.1") or not _HOST.fullmatch(host):
+        raise RefusedError("invalid-host")
+
+
+def _split_target(target: bytes) -> tuple[bytes, bytes, bool]:
+    """Path, query, and whether it is a plain path; of an absolute form those of its URL."""
+    if target.startswith(b"/"):
+        whole, fragment, _ = target.partition(b"#")
+        path, _, query = whole.partition(b"?")
+        return path, query, not fragment
+    try:
+        url = httptools.parse_url(target)
+    except httptools.HttpParserError:
+        raise RefusedError("malformed-request") from None
+    return url.path or b"/", url.query or b"", False
+
+
+def _body_length(by_name: dict[bytes, bytes], fields: Fields, version: str) -> int:
+    if b"transfer-encoding" in by_name:
+        _check_codings(fields, version)
+        return CHUNKED
+    return int(by_name.get(b"content-length", 0))
+
+
+def _check_codings(fields: Fields, version: str) -> None:
+    """RFC 9112, section 6.1: chunked comes last and once; others may come before, and are not known here."""
+    if version == "1.0":
+        raise RefusedError("malformed-request")
+    *others, last = _list_of(fields, b"transfer-encoding")
+    if last != b"chunked" or b"chunked" in others:
+        raise RefusedError("malformed-request")
+    if others:
+        raise RefusedError("not-implemented")
+
+
+def _expects_continue(fields: Fields) -> bool:
+    if any(item != b"100-continue" for item in _list_of(fields, b"expect")):
+        raise RefusedError("unknown-expectation")
+    return True
+
+
+def _list_of(fields: Fields, name: bytes) -> list[bytes]:
+    """The members of a header that is a list, in lower case."""
+    values = b",".join([value for key, value in fields if key == name])
+    return [item.strip(b" \t").lower() for item in values.split(b",")]
+
+
+def cannot_become_a_head(raw: bytes | bytearray, start: int) -> bool:
+    """Whether what came is no start of a head: begins with another protocol, or has a line feed alone."""
+    return _TOKEN_START.match(raw) is None or _BARE_LINE_FEED.search(raw, max(start - 1, 0)) is not None

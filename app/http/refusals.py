@@ -1,102 +1,90 @@
-"""The limits of a connection, and what is answered past each."""
+"""What is answered past each bound, and how refusals are counted and told."""
 
-from dataclasses import dataclass, field
-from typing import NamedTuple
+import asyncio
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict
+from http import HTTPStatus
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+import structlog
 
+from app.http.limits import BOUNDS, RETRY_AFTER_SECONDS, Bound, Limits
 from app.http.problem import MEDIA_TYPE, problem_bytes
+from app.metrics import Metrics
 
-RETRY_AFTER_SECONDS = 1
+log = structlog.get_logger()
 
+Headers = Iterable[tuple[bytes, bytes]]
+TOLD_EVERY_SECONDS = 10.0
+RETRY_AFTER = 503
 
-@dataclass(frozen=True)
-class Limits:
-    """What one connection may take, and how many there may be."""
-
-    header_bytes: int = 16 * 1024
-    """Of one request's line and headers with their line ends, and of a chunked body's trailers; bytes."""
-    header_seconds: float = 10
-    """From the first byte of a request to the end of its headers, or from a connection's start; seconds."""
-    body_seconds: float = 10
-    """Without a byte of a body that is not complete, while nothing but the client holds it up; seconds."""
-    connections: int = 2048
-    """Open at once, idle ones too."""
-    shortest_seconds: float = field(init=False)
-    """The shorter of the two deadlines."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "shortest_seconds", min(self.header_seconds, self.body_seconds))
+STATUS_LINES = {
+    status.value: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus
+}
 
 
-class Refusal(NamedTuple):
-    """A response that closes the connection."""
+def status_line(status: int) -> bytes:
+    """The first line of a response; a status that has no name gets none."""
+    return STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
 
-    status: int
-    rest: bytes
-    """What follows the server's own headers."""
 
-    def response(self, headers: list[tuple[bytes, bytes]]) -> bytes:
-        """With the server's own headers, such as `Date`."""
-        return b"".join(
-            (STATUS_LINE[self.status], *(b"%b: %b\r\n" % header for header in headers), self.rest)
+def header_lines(headers: Headers) -> bytes:
+    """Header lines with their line ends."""
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
+
+
+class Refusal:
+    """One row of the table of bounds, as a response that closes the connection."""
+
+    def __init__(self, bound: Bound, limits: Limits) -> None:
+        self.reason, self.status = bound.reason, bound.status
+        detail = bound.detail.format_map(asdict(limits))
+        body = problem_bytes(bound.status, bound.reason, bound.title, detail)
+        head = b"content-type: %b\r\ncontent-length: %d\r\nconnection: close\r\n" % (
+            MEDIA_TYPE.encode(),
+            len(body),
         )
+        again = b"retry-after: %d\r\n" % RETRY_AFTER_SECONDS if bound.status == RETRY_AFTER else b""
+        self._head, self._body = head + again + b"\r\n", body
+
+    def response(self, headers: Headers, *, has_body: bool = True) -> bytes:
+        """The whole response with the server's own headers, such as `Date`; one to HEAD has no body."""
+        head = status_line(self.status) + header_lines(headers) + self._head
+        return head + self._body if has_body else head
 
 
 class Refusals:
-    """The refusal past each limit."""
+    """All refusals by their reason; each is counted, and told in the log at a bounded rate.
 
-    def __init__(self, limits: Limits) -> None:
-        self.header_bytes = _refusal(
-            431,
-            "header-too-large",
-            "The request's headers are too large",
-            f"The request line and headers are more than {limits.header_bytes} bytes "
-            "(TIDEGATE_MAX_HEADER_BYTES). Send fewer or shorter headers, or a shorter URL.",
-        )
-        self.header_seconds = _refusal(
-            408,
-            "header-timeout",
-            "The request's headers took too long",
-            f"The headers were not complete within {limits.header_seconds:g} seconds "
-            "(TIDEGATE_RECEIVE_DEADLINE_SECONDS). Connect again and send the request without a pause.",
-        )
-        self.body_seconds = _refusal(
-            408,
-            "body-timeout",
-            "The request's body took too long",
-            f"No byte of the body came for {limits.body_seconds:g} seconds "
-            "(TIDEGATE_RECEIVE_DEADLINE_SECONDS). Connect again and send the body without such a pause.",
-        )
-        self.connections = _refusal(
-            503,
-            "too-many-connections",
-            "Too many connections are open",
-            f"{limits.connections} connections are open, which is the limit (TIDEGATE_MAX_CONNECTIONS). "
-            f"Connect again after {RETRY_AFTER_SECONDS} second, and use a connection for many requests.",
-            b"retry-after: %d\r\n" % RETRY_AFTER_SECONDS,
-        )
-        self.malformed = _refusal(
-            400,
-            "malformed-request",
-            "The request is not valid HTTP",
-            "What came is not an HTTP/1.1 request (RFC 9112). Check the request line, the headers, and "
-            "that the body is as long as Content-Length or the chunks say.",
-        )
-        self.upgrade = _refusal(
-            400,
-            "upgrade-with-body",
-            "A request with a body cannot be upgraded",
-            "The request has an Upgrade header and a body. Send it without Upgrade; clients that "
-            "prefer HTTP/2 have an option for that.",
-        )
+    A request that the application had begun is among `tidegate_http_requests_total` as well, and is labelled
+    `begun="yes"` here; those with `begun="no"` are counted nowhere else.
+    """
 
+    def __init__(self, limits: Limits, metrics: Metrics | None = None) -> None:
+        self._all = {bound.reason: Refusal(bound, limits) for bound in BOUNDS}
+        self._metrics = metrics
+        self._untold: Counter[str] = Counter()
+        self._quiet: set[str] = set()
+        if metrics is not None:
+            metrics.start_refusals(self._all)
 
-def _refusal(status: int, slug: str, title: str, detail: str, header: bytes = b"") -> Refusal:
-    """The status is from RFC 9110, and 431 from RFC 6585."""
-    body = problem_bytes(status, slug, title, detail)
-    head = b"content-type: %b\r\ncontent-length: %d\r\nconnection: close\r\n" % (
-        MEDIA_TYPE.encode(),
-        len(body),
-    )
-    return Refusal(status, head + header + b"\r\n" + body)
+    def __getitem__(self, reason: str) -> Refusal:
+        return self._all[reason]
+
+    def note(self, reason: str, *, has_begun: bool) -> None:
+        """Count a refusal, and tell it: the first at once, those of the next ten seconds together."""
+        if self._metrics is not None:
+            self._metrics.count_refusal(reason, has_begun=has_begun)
+        self._untold[reason] += 1
+        if reason not in self._quiet:
+            self._tell(reason)
+
+    def _tell(self, reason: str) -> None:
+        self._quiet.discard(reason)
+        times = self._untold.pop(reason, 0)
+        if not times:
+            return
+        status = self._all[reason].status
+        log.warning("connections refused", reason=reason, times=times, status=status or None)
+        self._quiet.add(reason)
+        asyncio.get_running_loop().call_later(TOLD_EVERY_SECONDS, self._tell, reason)

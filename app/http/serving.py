@@ -10,8 +10,9 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from app.http.fast_path import FastPath
+from app.http.limits import Limits
 from app.http.protocol import bounded_protocol
-from app.http.refusals import Limits
+from app.metrics import Metrics
 from app.settings import Settings
 
 BACKLOG = 2048
@@ -23,10 +24,11 @@ KEEP_ALIVE_SECONDS = 75
 YOUNG_OBJECTS = 10_000
 
 
-def server_config(
+def server_config(  # noqa: PLR0913  what differs between the servers of a gate
     app: ASGIApp,
     settings: Settings,
     connections: int,
+    metrics: Metrics,
     *,
     lifespan: bool,
     fast_path: FastPath | None = None,
@@ -37,6 +39,9 @@ def server_config(
         header_seconds=settings.receive_deadline_seconds,
         body_seconds=settings.receive_deadline_seconds,
         connections=connections,
+        header_count=settings.max_headers,
+        send_seconds=settings.send_deadline_seconds,
+        held_bytes=settings.max_connection_bytes // settings.workers,
     )
     return uvicorn.Config(
         app,
@@ -44,7 +49,7 @@ def server_config(
         access_log=False,
         lifespan="on" if lifespan else "off",
         loop="uvloop",
-        http=bounded_protocol(limits, fast_path),
+        http=bounded_protocol(limits, fast_path if settings.fast_path else None, metrics),
         ws="none",
         server_header=False,
         proxy_headers=False,

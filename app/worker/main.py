@@ -48,9 +48,11 @@ def main() -> int:
     app = client_app(parts, assignment)
     limit = client_connections(parts.share.connections, has_peers=True)
     fast = FastPosts(parts.plane, app)
-    clients = QuietServer(server_config(app, settings, limit, lifespan=True, fast_path=fast))
+    clients = QuietServer(server_config(app, settings, limit, parts.metrics, lifespan=True, fast_path=fast))
     parts.connections.follow(clients.server_state.connections)
-    control = _PrivateServer(server_config(control_app(parts), settings, CONTROL_CONNECTIONS, lifespan=False))
+    control = _PrivateServer(
+        server_config(control_app(parts), settings, CONTROL_CONNECTIONS, parts.metrics, lifespan=False)
+    )
     uvloop.run(_serve(clients, control, assignment))
     return 0 if clients.started else EXIT_REFUSED
 

@@ -9,8 +9,9 @@ import msgspec
 import uvicorn
 
 from app.http.fast_path import Reply, SendReply, WholeRequest
+from app.http.limits import Limits
 from app.http.protocol import BoundedProtocol, bounded_protocol
-from app.http.refusals import Limits
+from app.metrics import Metrics
 
 SHORT, LONG = 0.1, 30.0  # seconds: deadlines that are to pass, and those that are not
 
@@ -57,8 +58,9 @@ class Service:
 
     def __init__(self, limits: Limits, keep_alive: float) -> None:
         self.fast = FastSizes() if self.is_fast else None
-        http = bounded_protocol(limits, self.fast)
-        http.linger_seconds = SHORT / 5
+        self.metrics = Metrics(1, "test")
+        http = bounded_protocol(limits, self.fast, self.metrics)
+        http.linger_seconds = SHORT * 2
         config = uvicorn.Config(self, port=0, lifespan="off", log_config=None, http=http)
         config.load()
         config.timeout_keep_alive = cast("int", keep_alive)
