@@ -16,6 +16,7 @@ class WholeRequest(NamedTuple):
 
     query: bytes
     headers: Headers
+    """Without Content-Length, which the body has."""
     body: bytes
 
 

@@ -10,10 +10,11 @@ from app.http.bodies import body_of
 from app.http.connection import BoundedConnection
 from app.http.deadline import NEVER
 from app.http.exchange import Exchange
-from app.http.fast_path import FastPath, Reply, WholeRequest
+from app.http.fast_path import FastPath, Headers, Reply, WholeRequest
 from app.http.heads import HEAD_END, Head, RefusedError, parse_head
 from app.http.held_bytes import HeldBytes
 from app.http.inbox import NO_HEAD
+from app.http.known_heads import KnownHeads
 from app.http.limits import Limits, State
 from app.http.refusals import Refusals, header_lines
 from app.http.replies import reply_bytes
@@ -36,6 +37,7 @@ def bounded_protocol(
         bounds = limits
         refusals = Refusals(limits, metrics)
         fast = fast_path
+        known = KnownHeads()
         held = HeldBytes(limits.held_bytes)
 
     return Bounded
@@ -45,6 +47,7 @@ class BoundedProtocol(BoundedConnection):
     """What a connection does in each state; see `bounded_protocol`."""
 
     fast: ClassVar[FastPath | None] = None
+    known: ClassVar[KnownHeads]
 
     # What the transport calls.
 
@@ -154,23 +157,37 @@ class BoundedProtocol(BoundedConnection):
     def _open(self, data: bytes | bytearray, end: int) -> None:
         """Begin with a request, whose head is whole; past its end is more."""
         self._is_first = False
+        raw = bytes(data[:end])
+        known = self.known.find(raw)
+        if known is not None and self._is_taken(known[0], known[1], data, end, end + known[2]):
+            return
         try:
-            head = parse_head(bytes(data[:end]), self.bounds.header_count)
+            head = parse_head(raw, self.bounds.header_count)
         except RefusedError as refused:
             self._refuse(refused.reason)
             return
-        after = end + head.length
-        if self.fast is not None and end <= after <= len(data) and _may_take(self.fast, head):
-            request = WholeRequest(head.query, head.by_name, bytes(data[end:after]))
-            if self.fast.take(request, self._reply):
-                self._state = State.ANSWER
-                self._deadline.at = NEVER
-                self.inbox.keep(data, after)
-                if self.inbox.raw:
-                    self._settle()
+        if known is None and self.fast is not None and _may_take(self.fast, head):
+            headers = {name: value for name, value in head.by_name.items() if name != b"content-length"}
+            if self._is_taken(head.query, headers, data, end, end + head.length):
+                self.known.note(raw, head, headers)
                 return
         self.inbox.keep(data, end)
         self._begin(head)
+
+    def _is_taken(
+        self, query: bytes, headers: Headers, data: bytes | bytearray, start: int, end: int
+    ) -> bool:
+        """Whether the fast path takes the request, of which the body begins and ends there."""
+        if self.fast is None or not start <= end <= len(data):
+            return False
+        if not self.fast.take(WholeRequest(query, headers, bytes(data[start:end])), self._reply):
+            return False
+        self._state = State.ANSWER
+        self._deadline.at = NEVER
+        self.inbox.keep(data, end)
+        if self.inbox.raw:
+            self._settle()
+        return True
 
     def _begin(self, head: Head) -> None:
         """Start the application, unless what has come of the body is wrong already."""
