@@ -13,6 +13,7 @@ from app.http.limits import Limits
 from app.http.protocol import BoundedProtocol, bounded_protocol
 from app.metrics import Metrics
 
+LARGE_BYTES = 16 * 1024 * 1024  # more than the kernel keeps for a client that does not read
 SHORT, LONG = 0.1, 30.0  # seconds: deadlines that are to pass, and those that are not
 
 
@@ -27,12 +28,16 @@ class Client:
             await self._writer.drain()
             await asyncio.sleep(pause)
 
-    async def answer(self) -> tuple[int, dict[str, str], bytes]:
+    async def head(self) -> tuple[int, dict[str, str]]:
         head = await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), LONG)
         status, *lines = head.decode().split("\r\n")[:-2]
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+        return int(status.split()[1]), headers
+
+    async def answer(self) -> tuple[int, dict[str, str], bytes]:
+        status, headers = await self.head()
         body = await self._reader.readexactly(int(headers.get("content-length", 0)))
-        return int(status.split()[1]), headers, body
+        return status, headers, body
 
     async def sizes(self, count: int) -> list[int]:
         return [int((await self.answer())[2]) for _ in range(count)]
@@ -47,6 +52,13 @@ class Client:
         assert (document.keys(), document["status"]) == ({"type", "title", "status", "detail"}, status)
         return status, document["type"].removeprefix("urn:tidegate:problem:")
 
+    def end(self) -> None:
+        """Say that no more will be sent."""
+        self._writer.write_eof()
+
+    async def some(self, most: int) -> bytes:
+        return await asyncio.wait_for(self._reader.read(most), LONG)
+
     async def rest(self) -> bytes:
         return await asyncio.wait_for(self._reader.read(), LONG)
 
@@ -59,7 +71,7 @@ class Service:
     def __init__(self, limits: Limits, keep_alive: float) -> None:
         self.fast = FastSizes() if self.is_fast else None
         self.metrics = Metrics(1, "test")
-        http = bounded_protocol(limits, self.fast, self.metrics)
+        self.http = http = bounded_protocol(limits, self.fast, self.metrics)
         http.linger_seconds = SHORT * 2
         config = uvicorn.Config(self, port=0, lifespan="off", log_config=None, http=http)
         config.load()
@@ -68,13 +80,25 @@ class Service:
         self.server.lifespan = config.lifespan_class(config)
         self.clients: list[Client] = []
         self.go = asyncio.Event()
-        self.calls = self.disconnects = 0
+        self.calls = self.disconnects = self.running = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.calls += 1
+        self.running += 1
+        try:
+            await self._serve(scope, receive, send)
+        finally:
+            self.running -= 1
+
+    async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
         path, size, more = scope["path"], 0, scope["path"] != "/early"
         if path == "/slow":
             await self.go.wait()
+        if path == "/broken":
+            raise ZeroDivisionError
+        if path == "/large":
+            await self._send(send, b"x" * LARGE_BYTES)
+            return
         if path == "/streaming":
             await self._answer(send, 1, missing=1)
         while more:
@@ -87,14 +111,31 @@ class Service:
         await self._answer(send, size)
 
     async def _answer(self, send: Any, size: int, missing: int = 0) -> None:
-        body = b"%d" % size
+        await self._send(send, b"%d" % size, missing)
+
+    async def _send(self, send: Any, body: bytes, missing: int = 0) -> None:
         headers = [(b"content-length", b"%d" % (len(body) + missing))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": bool(missing)})
 
+    def refused(self, reason: str, begun: str = "no") -> int:
+        """How often the protocol says that it refused for this reason."""
+        labels = {"reason": reason, "begun": begun}
+        sample = self.metrics.registry.get_sample_value("tidegate_connection_refusals_total", labels)
+        assert sample is not None
+        return int(sample)
+
+    @property
+    def port(self) -> int:
+        return int(self.server.servers[0].sockets[0].getsockname()[1])
+
+    @property
+    def held(self) -> int:
+        """Bytes that the connections say they hold together."""
+        return self.http.held.held
+
     async def client(self) -> Client:
-        port = self.server.servers[0].sockets[0].getsockname()[1]
-        self.clients.append(Client(*await asyncio.open_connection("127.0.0.1", port)))
+        self.clients.append(Client(*await asyncio.open_connection("127.0.0.1", self.port)))
         return self.clients[-1]
 
     async def protocols(self, connections: int) -> list[BoundedProtocol]:
