@@ -98,7 +98,7 @@ async def _unread(service: Service) -> socket.socket:
 
 
 async def test_a_client_that_does_not_read_holds_no_request_and_is_cut_off() -> None:
-    async with served(Limits(send_seconds=4 * SHORT)) as (service, client):
+    async with served(Limits(send_seconds=4 * SHORT, held_bytes=4 * LARGE_BYTES)) as (service, client):
         asking = [await _unread(service) for _ in range(3)]
         async with asyncio.timeout(LONG):
             while service.calls < len(asking):
@@ -183,7 +183,7 @@ async def test_a_request_that_ends_too_early_is_told_so(cut: int) -> None:
 async def test_a_client_that_leaves_leaves_nothing_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     async with served(FOR_BODIES) as (service, _):
         with capture_logs() as logs:
-            for path in (b"/", b"/slow", b"/streaming", b"/listening", b"/large"):
+            for path in (b"/", b"/slow", b"/early", b"/listening", b"/large"):
                 for request in (
                     post(b"x" * 9000, path),
                     post(b"x" * 9000, path)[:-5],

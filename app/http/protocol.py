@@ -256,7 +256,6 @@ class BoundedProtocol(BoundedConnection):
         self._lingering.restart()
         self._idle_since = self._loop.time()
         self._deadline.set(self._idle_since + self._keep_alive_seconds)
-        self._settle()
         if self.inbox.raw:
             self._schedule()
         self._settle()

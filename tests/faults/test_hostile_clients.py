@@ -1,0 +1,165 @@
+"""Clients that send or read as nobody should: others are served, memory stays, and each refusal is counted."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, suppress
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+
+from tests.faults.load import transaction
+from tests.faults.wire import NDJSON, Connection, connected, figure, request_bytes
+from tests.support.gate import GateProcess, gate_process
+from tests.support.servers import StoreServer
+
+MIB = 1 << 20
+POSTS = 50
+HEADS, HEADERS = 1_950, 3_900
+# Raw, these heads are 30 MiB; of each no more is kept than its first hundred lines.
+GROWTH_BYTES = 40 * MIB
+UNREAD = 1_100
+PORTION = 64 * 1024
+
+
+@pytest.fixture(params=["true", "false"], ids=["fast", "asgi"])
+def gate(request: pytest.FixtureRequest, valkey: StoreServer) -> Iterator[GateProcess]:
+    with gate_process(
+        store_url=valkey.url, dedup_window_seconds=60, fast_path=request.param, send_deadline_seconds=2
+    ) as started:
+        yield started
+
+
+async def _assert_others_are_served(gate: GateProcess, name: str) -> None:
+    async with connected(gate.url, 1) as [good]:
+        for number in range(POSTS):
+            reply = await good.post(transaction(f"{name}-{number}"))
+            assert reply.status == 200, reply
+
+
+@asynccontextmanager
+async def _sending(gate: GateProcess, start: bytes, portion: bytes) -> AsyncIterator[None]:
+    """A client that sends a head and then the same again and again, as fast as it is taken."""
+
+    async def send() -> None:
+        connection = await Connection.open(gate.url)
+        try:
+            with suppress(Exception):
+                await connection.send(start)
+                while True:
+                    await connection.send(portion)
+        finally:
+            await connection.close()
+
+    tasks = [asyncio.create_task(send()) for _ in range(2)]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+CHUNKED = "POST {} HTTP/1.1\r\nHost: gate\r\nContent-Type: {}\r\nTransfer-Encoding: chunked\r\n\r\n"
+STORMS = {
+    "chunks of one byte": (CHUNKED.format("/transactions", NDJSON).encode(), b"1\r\n{\r\n" * 10_000),
+    "chunks of empty lines": (CHUNKED.format("/transactions", NDJSON).encode(), b"2\r\n\r\n\r\n" * 9_000),
+    "a body nobody reads": (
+        CHUNKED.format("/livez", NDJSON).encode(),
+        b"10000\r\n" + bytes(PORTION) + b"\r\n",
+    ),
+    "pipelined requests": (b"", b"GET /livez HTTP/1.1\r\nHost: gate\r\n" + b"a:\r\n" * 90 + b"\r\n"),
+}
+
+
+@pytest.mark.parametrize("storm", STORMS)
+async def test_while_one_client_storms_others_are_served(gate: GateProcess, storm: str) -> None:
+    async with _sending(gate, *STORMS[storm]):
+        await _assert_others_are_served(gate, storm)
+    assert "Traceback" not in gate.log.read_text()
+
+
+async def test_clients_that_ask_and_do_not_read_hold_no_request(gate: GateProcess) -> None:
+    address = "127.0.0.1", urlsplit(gate.url).port
+    ask = request_bytes("GET", "/openapi.json") * 40
+    asking = []
+    try:
+        for _ in range(UNREAD):
+            client = socket.socket()
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect(address)
+            client.sendall(ask)
+            asking.append(client)
+        await _assert_others_are_served(gate, "unread")
+        async with asyncio.timeout(60):
+            while not await _cut_off(gate):
+                await asyncio.sleep(0.1)
+        assert await figure(gate.url, "tidegate_http_requests_in_flight") == 1
+    finally:
+        for client in asking:
+            client.close()
+
+
+async def _cut_off(gate: GateProcess) -> bool:
+    reasons = ("send-timeout", "connection-bytes")
+    counts = [
+        await figure(gate.url, "tidegate_connection_refusals_total", reason=reason, begun="yes")
+        for reason in reasons
+    ]
+    return sum(counts) > 0
+
+
+async def test_many_headers_do_not_fill_memory(valkey: StoreServer) -> None:
+    with gate_process(store_url=valkey.url) as gate:
+        process = psutil.Process(gate.process.pid)
+        before = process.memory_info().rss
+        head = b"GET /livez HTTP/1.1\r\nHost: gate\r\n" + b"a:\r\n" * HEADERS
+        address = "127.0.0.1", urlsplit(gate.url).port
+        clients, most = [], 0
+        try:
+            for number in range(HEADS):
+                clients.append(socket.create_connection(address, timeout=10))
+                with suppress(ConnectionError):
+                    clients[-1].sendall(head)
+                if number % 50 == 0:
+                    most = max(most, process.memory_info().rss)
+            await _assert_others_are_served(gate, "headers")
+            most = max(most, process.memory_info().rss)
+            refused = await figure(
+                gate.url, "tidegate_connection_refusals_total", reason="too-many-headers", begun="no"
+            )
+            assert refused == HEADS
+            assert most - before < GROWTH_BYTES
+        finally:
+            for client in clients:
+                client.close()
+        assert "Traceback" not in gate.log.read_text()
+
+
+@pytest.mark.parametrize("media", ["application/json", NDJSON])
+async def test_a_client_that_leaves_leaves_no_traceback(gate: GateProcess, media: str) -> None:
+    request = request_bytes("POST", "/transactions", b'{"signature":"left"}\n{"sig', media, 100)
+    patched = request_bytes("PATCH", "/settings", b'{"leak', media, 100)
+    for sent in (request, patched, request.replace(b"POST", b"GET"), request[:20]):
+        for is_reset in (False, True):
+            connection = await Connection.open(gate.url)
+            await connection.send(sent)
+            await asyncio.sleep(0.05)
+            if is_reset:
+                connection.reset()
+            await connection.close()
+    async with asyncio.timeout(10):
+        while await figure(gate.url, "tidegate_http_requests_in_flight") > 1:
+            await asyncio.sleep(0.02)
+    assert "Traceback" not in gate.log.read_text()
+
+
+def test_a_half_closed_client_gets_its_answer(gate: GateProcess) -> None:
+    with closing(socket.create_connection(("127.0.0.1", urlsplit(gate.url).port), timeout=10)) as client:
+        client.sendall(request_bytes("POST", "/transactions", b'{"signature":"half"}'))
+        client.shutdown(socket.SHUT_WR)
+        answer = b""
+        while more := client.recv(65536):
+            answer += more
+    assert b'"status":"accepted"' in answer
