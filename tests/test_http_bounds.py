@@ -3,7 +3,6 @@
 import asyncio
 import http.client
 import socket
-from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
@@ -22,9 +21,8 @@ LARGE = b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 @pytest.fixture(autouse=True, params=["asgi", "fast"])
-def _fast(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _fast(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Service, "is_fast", request.param == "fast")
-    yield
 
 
 async def _until(service: Service, reason: str, times: int, begun: str = "no") -> None:

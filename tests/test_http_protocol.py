@@ -8,9 +8,9 @@ from typing import cast
 import msgspec
 import pytest
 
-from app.http.problem import problem_bytes
 from app.http.connection import WAITING_BYTES
 from app.http.limits import Limits
+from app.http.problem import problem_bytes
 from tests.support.http_service import LONG, SHORT, Service, served
 
 pytestmark = pytest.mark.asyncio
@@ -205,7 +205,7 @@ async def test_a_refusal_waits_for_its_turn(between: bytes, second: bytes, refus
 
 
 async def test_an_upgrade_is_ignored_and_the_request_served_with_its_body() -> None:
-    async with served(PATIENT) as (service, client):
+    async with served(PATIENT) as (_, client):
         await client.send(GET[:-2] + UPGRADE + b"\r\n" + GET + post(GET, headers=UPGRADE))
         await client.send(
             GET[:-2] + UPGRADE + b"Content-Length: 0\r\n\r\n" + chunked(b"abc", headers=UPGRADE)

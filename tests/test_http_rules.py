@@ -1,7 +1,5 @@
 """The rules of RFC 9112 that the parser leaves out, and what follows from each for a client."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.support.http_service import SHORT, Service, served
@@ -16,9 +14,8 @@ CODED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: %b\r\n\r\n0\r\n\r\n"
 
 
 @pytest.fixture(autouse=True, params=["asgi", "fast"])
-def _fast(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _fast(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Service, "is_fast", request.param == "fast")
-    yield
 
 
 REFUSED = [

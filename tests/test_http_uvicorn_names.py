@@ -16,7 +16,7 @@ from tests.support.http_service import served
 from tests.test_http_protocol import GET, PATIENT
 
 
-async def _app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001  an application takes them
+async def _app(scope: Any, receive: Any, send: Any) -> None:
     """Answers nothing."""
 
 
@@ -44,7 +44,7 @@ async def test_the_server_calls_the_protocol_by_these_keywords_and_ends_it_by_th
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             self.transport = transport
 
-        def connection_lost(self, exc: Exception | None) -> None:
+        def connection_lost(self, _: Exception | None) -> None:
             called.append(("connection_lost",))
 
         def __getattr__(self, name: str) -> Any:

@@ -1,7 +1,7 @@
 """Heads of requests that took the fast path: one that comes again is not parsed.
 
-A client sends the same head each time, but for the figure in its Content-Length. What was accepted with one figure
-is accepted with any other of one to nine digits, and means the same.
+A client sends the same head each time, but for the figure in its Content-Length. What was accepted with one
+figure is accepted with any other of one to nine digits, and means the same.
 """
 
 import re

@@ -1,6 +1,6 @@
 """The names of uvicorn that the gate uses, in one place: it documents few of them, and may change the others.
 
-`pyproject.toml` bounds the version of uvicorn for that reason; a test finds out whether the names are still there.
+`pyproject.toml` bounds the version of uvicorn for that reason; a test finds out whether the names are there.
 """
 
 from typing import Final
