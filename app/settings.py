@@ -146,14 +146,9 @@ class Settings(EnvironmentSettings):
     max_header_bytes: int = Field(
         16 * 1024, ge=512, description="Of one request's line and headers, bytes; past it 431."
     )
-    max_headers: int = Field(
-        100, ge=1, le=10_000, description="Header lines of one request, trailers of one body; past it 431."
-    )
+    max_headers: int = Field(100, ge=1, le=10_000, description="Header lines of one request; past it 431.")
     max_connection_bytes: int = Field(
-        32 * MIB,
-        ge=1 * MIB,
-        description="Heads, bodies not yet read, pipelined requests and unsent answers of all connections, "
-        "bytes; past it 503.",
+        32 * MIB, ge=MIB, description="Unparsed and unsent, of all connections together, bytes; past it 503."
     )
     receive_deadline_seconds: float = Field(
         10,
@@ -163,15 +158,10 @@ class Settings(EnvironmentSettings):
     )
 
     send_deadline_seconds: float = Field(
-        10,
-        ge=0.1,
-        le=600,
-        description="Without a byte of an answer that the client takes, seconds; past it it is cut off.",
+        10, ge=0.1, le=600, description="For a client to take more of its answer, seconds; past it cut off."
     )
     fast_path: bool = Field(
-        True,
-        description="Whether single transactions that come whole go past ASGI. "
-        "Off, all go the same way, and answers stay the same.",
+        True, description="Single transactions go past ASGI; answers are the same without."
     )
 
     ingest_tokens: TokenList = Field(

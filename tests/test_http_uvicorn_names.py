@@ -51,7 +51,7 @@ async def test_the_server_calls_the_protocol_by_these_keywords_and_ends_it_by_th
             called.append((name,))
             raise AttributeError(name)
 
-    config = uvicorn.Config(_app, port=0, lifespan="off", log_config=None, http=Recording)  # type: ignore[arg-type]
+    config = uvicorn.Config(_app, port=0, lifespan="off", log_config=None, http=Recording)
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
