@@ -88,6 +88,8 @@ TAKEN = [
     (chunked(b"abc", end=b"0\r\nX: y\r\n\r\n").replace(b": chunked", b": Chunked"), 3),
     (chunked(b"abc").replace(b"\r\n\r\n3\r\n", b'\r\n\r\n3;a=b;c="d"\r\n'), 3),
     (b"\r\n\r\n" + GET, 0),
+    (GET.replace(b"Host: x", b"Host: x \t"), 0),
+    (GET[:-2] + b"Expect: 100-continue\r\n\r\n", 0),
 ]
 
 

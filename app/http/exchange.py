@@ -40,7 +40,7 @@ class Exchange:
     def __init__(self, connection: Connection, head: Head, body: Body, server_headers: bytes) -> None:
         self.head, self.body = head, body
         self.keeps_alive = head.keeps_alive
-        self.is_waiting_for_continue = head.expects_continue
+        self.is_waiting_for_continue = head.expects_continue and not body.is_whole
         self.has_begun = self.has_answered = self.is_complete = False
         self._connection, self._server_headers = connection, server_headers
         self._is_gone = self._has_told_the_end = False

@@ -61,7 +61,8 @@ class _Collector:
         self.fields: Fields = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.fields.append((name.lower(), value))
+        # The parser leaves the white space in that may follow a value (RFC 9112, section 5).
+        self.fields.append((name.lower(), value.rstrip(b" \t")))
 
 
 def parse_head(raw: bytes, most_lines: int) -> Head:
