@@ -112,7 +112,7 @@ class Metrics:
             self.refusals[labels[0]] += int(numbers[0])
         self._tallies[name].labels(*labels).grow(numbers)
 
-    def count_refusal(self, reason: str, *, has_begun: bool) -> None:
+    def count_connection_refusal(self, reason: str, *, has_begun: bool) -> None:
         """Count a refusal of the HTTP protocol, of a request that the application had begun or not."""
         self.connection_refusals_total.labels(reason, "yes" if has_begun else "no").inc()
 

@@ -1,7 +1,8 @@
 """What the cache of known heads saves of a single post: CPU time with and without it, in turns.
 
-The protocol is driven without a socket; the fast path behind it answers at once, so all else of a post is left
-out. Run it with `python -m benchmarks.known_heads` on a quiet machine: the share is of a post measured on one.
+The protocol is driven without a socket; the fast path behind it answers at once, so all else of a post is
+left out. Run it with `python -m benchmarks.known_heads` on a quiet machine: the share is of a post measured
+on one.
 """
 
 import asyncio
@@ -24,7 +25,8 @@ ROUNDS, POSTS, LENGTHS = 15, 20_000, 256
 POST_MICROSECONDS = 55.9
 HEAD = (
     b"POST /transactions HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nUser-Agent: python-httpx/0.28.1\r\n"
-    b"Accept: */*\r\nAccept-Encoding: gzip, deflate\r\nConnection: keep-alive\r\nContent-Type: application/json\r\n"
+    b"Accept: */*\r\nAccept-Encoding: gzip, deflate\r\nConnection: keep-alive\r\n"
+    b"Content-Type: application/json\r\n"
     b"Content-Length: %d\r\n\r\n"
 )
 REPLY = Reply(200, [(b"content-type", b"application/json")], b"x" * 80)

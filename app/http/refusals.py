@@ -74,7 +74,7 @@ class Refusals:
     def note(self, reason: str, *, has_begun: bool) -> None:
         """Count a refusal, and tell it: the first at once, those of the next ten seconds together."""
         if self._metrics is not None:
-            self._metrics.count_refusal(reason, has_begun=has_begun)
+            self._metrics.count_connection_refusal(reason, has_begun=has_begun)
         self._untold[reason] += 1
         if reason not in self._quiet:
             self._tell(reason)
