@@ -1,0 +1,160 @@
+"""What a hostile client sends: each attack opens its connections, sends for some seconds, and leaves.
+
+None of them has a token. An attack runs in a process of its own, so that what it costs the sender does not
+delay the ordinary client that is measured beside it.
+"""
+
+import asyncio
+import gzip
+import zlib
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+
+from benchmarks.storms.raw import Raw, flood
+
+MIB = 1024 * 1024
+NDJSON, JSON = "application/x-ndjson", "application/json"
+Act = Callable[[Raw], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Attack:
+    """So many connections, each of which acts over and over until the time is over."""
+
+    name: str
+    connections: int
+    act: Act
+    bytes_per_second: float | None = None
+    """Of one connection; None sends as fast as the gate reads."""
+
+
+def head(method: str, path: str, *lines: str) -> bytes:
+    """A request line with `Host` and further header lines, whole."""
+    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: gate", *lines, "", ""]).encode()
+
+
+def post(path: str, media: str, body: bytes, *lines: str) -> bytes:
+    """A whole POST."""
+    return head("POST", path, f"Content-Type: {media}", f"Content-Length: {len(body)}", *lines) + body
+
+
+async def unfinished_heads(raw: Raw) -> None:
+    """3,900 header lines of one letter each, and no end of the head."""
+    await raw.send(b"GET /livez HTTP/1.1\r\nHost: gate\r\n" + b"a:\r\n" * 3900)
+    await raw.read_some()
+
+
+async def pipelined_heads(raw: Raw) -> None:
+    """Requests with 90 header lines each, one behind another, whose answers nobody reads."""
+    await raw.send(head("GET", "/stats", *(f"x-{number}: {'v' * 100}" for number in range(90))) * 200)
+    await raw.stay()
+
+
+async def gzip_of_newlines(raw: Raw) -> None:
+    """NDJSON of 33,554,431 empty lines in 32 KB."""
+    await raw.send(post("/transactions", NDJSON, _newlines(), "Content-Encoding: gzip"))
+    await raw.read_some()
+
+
+async def empty_gzip_members(raw: Raw) -> None:
+    """8 MiB of gzip members that hold nothing."""
+    member = gzip.compress(b"", mtime=0)
+    body = member * (8 * MIB // len(member))
+    await raw.send(post("/transactions", JSON, body, "Content-Encoding: gzip"))
+    await raw.read_some()
+
+
+async def plain_newlines(raw: Raw) -> None:
+    """NDJSON of eight million empty lines as they are."""
+    await raw.send(post("/transactions", NDJSON, b"\n" * (8 * MIB)))
+    await raw.read_some()
+
+
+async def alerts_of_arrays(raw: Raw) -> None:
+    """A webhook of ten million empty arrays in 30 KB."""
+    await raw.send(post("/alerts", JSON, _arrays(), "Content-Encoding: gzip"))
+    await raw.read_some()
+
+
+async def one_byte_chunks(raw: Raw) -> None:
+    """A chunked body of single bytes, at the rate of the attack."""
+    await raw.send(
+        head("POST", "/transactions", f"Content-Type: {JSON}", "Transfer-Encoding: chunked") + b"1\r\n[\r\n"
+    )
+    await raw.pour(b"1\r\n \r\n" * 1000)
+
+
+async def body_after_its_answer(raw: Raw) -> None:
+    """A body that goes on although its request was refused by its media type."""
+    await raw.send(head("POST", "/transactions", "Content-Type: text/html", f"Content-Length: {1 << 40}"))
+    await raw.pour(b"x" * 65_536)
+
+
+async def unread_answers(raw: Raw) -> None:
+    """Large answers that nobody reads."""
+    await raw.send(head("GET", "/metrics") * 20)
+    await raw.stay()
+
+
+async def large_bodies(raw: Raw) -> None:
+    """Arrays of eight megabytes, each item of which is wrong."""
+    await raw.send(post("/transactions", JSON, _large_array()))
+    await raw.read_some()
+
+
+async def slow_uploads(raw: Raw) -> None:
+    """A body for the control plane that never ends."""
+    await raw.send(head("POST", "/cleanup", f"Content-Type: {JSON}", "Content-Length: 1000"))
+    await raw.pour(b" ", pause_seconds=1)
+
+
+async def comings_and_goings(raw: Raw) -> None:
+    """A connection that asks and is reset before the answer."""
+    await raw.send(head("GET", "/stats"))
+    raw.reset()
+
+
+ATTACKS = (
+    Attack("unfinished heads, 1,950 connections", 1950, unfinished_heads),
+    Attack("pipelined heads, 200 connections", 200, pipelined_heads),
+    Attack("gzip of newlines, 4 connections", 4, gzip_of_newlines),
+    Attack("empty gzip members, 4 connections", 4, empty_gzip_members),
+    Attack("plain newlines, 4 connections", 4, plain_newlines),
+    Attack("alerts of empty arrays, 4 connections", 4, alerts_of_arrays),
+    Attack("one-byte chunks at 3 MB/s, 1 connection", 1, one_byte_chunks, 3e6),
+    Attack("bodies after their answer, 8 connections", 8, body_after_its_answer),
+    Attack("unread answers, 1,100 connections", 1100, unread_answers),
+    Attack("large bodies, 16 connections", 16, large_bodies),
+    Attack("slow uploads to the control plane, 200 connections", 200, slow_uploads),
+    Attack("connections reset at once, 16 at a time", 16, comings_and_goings),
+)
+
+
+def run(attack: Attack, host: str, port: int, seconds: float) -> None:
+    """Attack for so long; for a process of its own."""
+
+    async def attacked() -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await flood(host, port, attack.connections, attack.act, attack.bytes_per_second)
+
+    asyncio.run(attacked())
+
+
+@lru_cache
+def _newlines() -> bytes:
+    return gzip.compress(b"\n" * (32 * MIB - 1), mtime=0)
+
+
+@lru_cache
+def _arrays() -> bytes:
+    packed = zlib.compressobj(9, wbits=31)
+    return packed.compress(b"[" + b"[]," * 10_000_000 + b"[]]") + packed.flush()
+
+
+@lru_cache
+def _large_array() -> bytes:
+    item = b'{"signature":"","payload":"%b"}' % (b"x" * 470)
+    return b"[" + b",".join([item] * (7 * MIB // len(item))) + b"]"
