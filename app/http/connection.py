@@ -1,6 +1,7 @@
 """What holds for a connection in every state: what it holds, what it waits for, and how it ends."""
 
 import asyncio
+from functools import partial
 from typing import Any, ClassVar, cast
 
 from starlette.types import ASGIApp
@@ -186,6 +187,22 @@ class BoundedConnection(asyncio.Protocol):
             self._refuse("unread-body")
 
     def _refuse(self, reason: str) -> None:
+        """Refuse what comes, at once; or, while the application works, if it asks for that after all.
+
+        It may be about to answer without the rest of the body, as to `GET /livez` with one, and what it has
+        carried out must not be called refused.
+        """
+        exchange = self._exchange
+        if exchange is None or self._state is not State.BODY or not exchange.is_at_work:
+            self._refuse_now(reason)
+            return
+        exchange.refuse_rest = partial(self._refuse_now, reason)
+        exchange.keeps_alive = False
+        self._state, self._deadline.at = State.ANSWER, NEVER
+        self.inbox.clear()
+        self._settle()
+
+    def _refuse_now(self, reason: str) -> None:
         """Answer with a refusal, if there can be an answer, and end the connection."""
         exchange, self._exchange = self._exchange, None
         refusal = self.refusals[reason]

@@ -1,6 +1,7 @@
 """One request that the application answers, and its response: the two callables of ASGI."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import structlog
@@ -42,6 +43,8 @@ class Exchange:
         self.keeps_alive = head.keeps_alive
         self.is_waiting_for_continue = head.expects_continue and not body.is_whole
         self.has_begun = self.has_answered = self.is_complete = False
+        self.refuse_rest: Callable[[], None] | None = None
+        """Set once the rest of the body is refused: called when the application asks for it after all."""
         self._connection, self._server_headers = connection, server_headers
         self._is_gone = self._has_told_the_end = False
         self._news: asyncio.Future[None] | None = None
@@ -51,6 +54,8 @@ class Exchange:
 
     async def run(self, app: ASGIApp, scope: dict[str, Any]) -> None:
         """Let the application answer; it has its whole life in here."""
+        if self._is_gone:
+            return
         self.has_begun = True
         try:
             await app(scope, self.receive, self.send)
@@ -62,6 +67,12 @@ class Exchange:
             if not self.is_complete and not self._is_gone:
                 self._connection.fail(self)
 
+    @property
+    def is_at_work(self) -> bool:
+        """Whether the application is doing something other than to wait for more of the body."""
+        waits = self._news is not None and not self._news.done()
+        return self.has_begun and not (waits or self.has_answered)
+
     async def receive(self) -> Message:
         """The next of the body, as much as has come; waits only if nothing has."""
         if self.is_waiting_for_continue:
@@ -70,6 +81,9 @@ class Exchange:
             body = self.body
             if body.size or (body.is_whole and not self._has_told_the_end):
                 return self._take(body)
+            if self.refuse_rest is not None:
+                self.refuse_rest()
+                break
             self._connection.read_on()
             self._news = asyncio.get_running_loop().create_future()
             await self._news

@@ -4,6 +4,7 @@
 is read and answered at a time. What comes behind it waits as it came, and past some bytes is not read.
 """
 
+from functools import partial
 from typing import ClassVar
 
 from app.http.bodies import body_of
@@ -117,7 +118,8 @@ class BoundedProtocol(BoundedConnection):
         if exchange is not self._exchange:
             return
         self._is_last |= not exchange.keeps_alive
-        if self._state is State.ANSWER:
+        is_cut_off = exchange.refuse_rest is not None
+        if self._state is State.ANSWER and not is_cut_off:
             self._end_answer()
         elif self._is_last:
             self._linger()
@@ -129,7 +131,7 @@ class BoundedProtocol(BoundedConnection):
     def fail(self, exchange: Exchange) -> None:
         """The application has ended without a complete response."""
         if exchange is self._exchange:
-            self._refuse("internal")
+            (exchange.refuse_rest or partial(self._refuse_now, "internal"))()
 
     # Each state's work.
 

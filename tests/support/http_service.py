@@ -91,8 +91,8 @@ class Service:
             self.running -= 1
 
     async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
-        path, size, more = scope["path"], 0, scope["path"] != "/early"
-        if path == "/slow":
+        path, size, more = scope["path"], 0, scope["path"] not in ("/early", "/busy")
+        if path in ("/slow", "/busy"):
             await self.go.wait()
         if path == "/broken":
             raise ZeroDivisionError

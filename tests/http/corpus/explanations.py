@@ -57,11 +57,6 @@ EXPLANATIONS: dict[str, str] = {
         " the safe side."
     ),
     "trailers-too-large": f"{_LIMITED}, for trailers as well.",
-    "expect-continue": (
-        "A client that waits to be asked for a body, and is answered without, may send it or not: the"
-        " gate closes "
-        "rather than guess. Only requests without a body meet this here."
-    ),
     "expect-unknown": "An expectation that cannot be met is told (417); uvicorn leaves it out of account.",
     "upgrade": "uvicorn takes the body of a request with Upgrade for another protocol, and loses it.",
     "upgrade-then-more": "uvicorn stops reading behind a request with Upgrade, and loses the next one.",
