@@ -134,7 +134,6 @@ class JudgedLines:
             async for chunk in self._incoming.stream():
                 async for lines in self._portions_of(chunk, inflater):
                     yield self._judge(lines)
-                self._hold(self._splitter.pending_bytes)
             if inflater is not None:
                 inflater.finish()
             if lines := self._splitter.flush():
@@ -156,10 +155,14 @@ class JudgedLines:
                     await asyncio.sleep(0)
                     yield lines
                     lines, size = [], 0
+            if not lines:
+                # Whoever asked is done with them: a part of 64 KiB may inflate to 32 MiB of lines.
+                self._hold(self._splitter.pending_bytes)
             await self._pace.spend(len(piece))
         if lines:
             await asyncio.sleep(0)
             yield lines
+            self._hold(self._splitter.pending_bytes)
 
     def _judge(self, lines: Sequence[bytes | int]) -> list[Judged]:
         return [judge_item(line, self._limits) for line in lines]

@@ -60,11 +60,16 @@ async def test_an_item_without_a_signature_is_told_so(client: httpx.AsyncClient)
     problem(await post(client, b'{"payload":1}'), 422, "signature")
 
 
-@pytest.mark.parametrize("signature", ["s" * 129, "a%20b", "a%09b", "%C3%A9", ""])
+@pytest.mark.parametrize("signature", ["s" * 129, "a%20b", "a%09b", "%C3%A9"])
 async def test_a_lookup_of_what_cannot_be_a_signature_is_refused_with_the_rule(
     client: httpx.AsyncClient, signature: str
 ) -> None:
     problem(await client.get(f"/transactions/{signature}"), 422, SIGNATURE_RULE)
+
+
+async def test_a_lookup_without_a_signature_is_told_of_the_slash(client: httpx.AsyncClient) -> None:
+    sentence = "GET /transactions/: leave the slash at its end out: GET /transactions; see /docs"
+    assert problem(await client.get("/transactions/"), 404)["detail"] == sentence
 
 
 @pytest.mark.parametrize("signature", ["a/b", "a//b", "..", "a?b", "a#b", "a%b", "a%2Fb", "/a", "a/"])
