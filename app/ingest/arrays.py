@@ -19,9 +19,12 @@ from app.ingest.canonical import decode_canonical
 from app.ingest.decode import ItemLimits, Judged, judge_item
 from app.ingest.split import ArrayScanner
 
-# What one call of a decoder is given at least, and at the most.
-PORTION_BYTES = 128 * 1024
-MOST_BYTES = PORTION_BYTES + 64 * 1024
+# What one call of a decoder is given at least: half a mebibyte takes a millisecond the short way. The long way
+# makes an object of every item, 40,000 of them in 128 KiB of `[],`.
+PORTION_BYTES = 448 * 1024
+LONG_WAY_BYTES = 128 * 1024
+# How much more it is given at the most, for an item to end there.
+SPREAD_BYTES = 64 * 1024
 # Others are served after so many bytes of items judged one by one; an item costs as much as so many bytes.
 JUDGED_BYTES = 64 * 1024
 ITEM_COST = 256
@@ -41,7 +44,7 @@ async def judge_array(body: bytes | mmap, limits: ItemLimits, max_items: int) ->
         MalformedBody: the array itself cannot be read, with the byte at fault.
         BodyTooLarge: more items than allowed, or too much in them to find out where they end.
     """
-    if len(body) <= MOST_BYTES:
+    if len(body) <= PORTION_BYTES + SPREAD_BYTES:
         batch = decode_canonical(bytes(body), limits, max_items)
         if batch is not None:
             return batch
@@ -75,6 +78,7 @@ class _ArrayJudge:
         self._scanner = ArrayScanner(body, limits.max_item_bytes)
         self._parts: list[Sequence[Judged]] = []
         self._number = 0
+        self._portion = PORTION_BYTES
 
     async def judge(self) -> Sequence[Judged]:
         while not self._scanner.is_done:
@@ -86,7 +90,10 @@ class _ArrayJudge:
         return [item for part in self._parts for item in part]
 
     async def _judge_guessed(self) -> bool:
-        """Judge the next portion as a decoder finds its items; False if no guess of where it ends holds."""
+        """Judge the next portion as a decoder finds its items; False if no guess of where it ends holds.
+
+        Once a portion has to go the long way, it and all that follow are smaller.
+        """
         body, start = self._body, self._scanner.start
         for end, begin in self._guesses():
             is_whole = start == 1 and begin == len(body)  # that was tried before
@@ -97,6 +104,9 @@ class _ArrayJudge:
                 self._scanner.go_to(begin)
                 return True
             await asyncio.sleep(0)
+            if len(text) > LONG_WAY_BYTES + SPREAD_BYTES and self._portion > LONG_WAY_BYTES:
+                self._portion = LONG_WAY_BYTES
+                return await self._judge_guessed()
             with suppress(ValueError, RecursionError):
                 items = _array_decoder.decode(text)
                 if items:
@@ -108,17 +118,18 @@ class _ArrayJudge:
     def _guesses(self) -> Iterator[tuple[int, int]]:
         """Where the next portion may end, and the next one begin."""
         start, last = self._scanner.start, len(self._body) - 1
-        if last - start <= MOST_BYTES and self._body[last:] == b"]":
+        if last - start <= self._portion + SPREAD_BYTES and self._body[last:] == b"]":
             yield last, len(self._body)
             return
-        borders = _BORDER.finditer(self._body, start + PORTION_BYTES, start + MOST_BYTES)
+        least = start + self._portion
+        borders = _BORDER.finditer(self._body, least, least + SPREAD_BYTES)
         for _, border in zip(range(_GUESSES), borders, strict=False):
             yield border.start() + 1, border.end()
 
     async def _judge_scanned(self) -> None:
         """Judge the next items as their brackets and strings tell them, a portion of them."""
         scanner, begin = self._scanner, self._scanner.start
-        while not scanner.is_done and scanner.start - begin < PORTION_BYTES:
+        while not scanner.is_done and scanner.start - begin < LONG_WAY_BYTES:
             items = scanner.step()
             await self._judge_items(len(items), items)
             await asyncio.sleep(0)

@@ -123,8 +123,9 @@ async def test_an_array_is_judged_alike_in_portions_of_any_size(
     lines = [b'{"signature":"s%d","payload":[%b]}' % (n, inner) for n in range(50)]
     lines[20], lines[33] = b"NaN", b'{"signature":1}'
     expected = told(await judge_array(b"[" + b",".join(lines) + b"]", LIMITS, 100))
-    monkeypatch.setattr("app.ingest.arrays.PORTION_BYTES", portion)
-    monkeypatch.setattr("app.ingest.arrays.MOST_BYTES", portion + 100)
+    monkeypatch.setattr("app.ingest.arrays.PORTION_BYTES", 2 * portion)
+    monkeypatch.setattr("app.ingest.arrays.LONG_WAY_BYTES", portion)
+    monkeypatch.setattr("app.ingest.arrays.SPREAD_BYTES", 100)
     for comma in (b",", b" , ", b",\n"):
         found = await judge_array(b"[" + comma.join(lines) + b"]", LIMITS, 100)
         assert told(found) == expected
