@@ -19,8 +19,8 @@ from app.ingest.canonical import decode_canonical
 from app.ingest.decode import ItemLimits, Judged, judge_item
 from app.ingest.split import ArrayScanner
 
-# What one call of a decoder is given at least: half a mebibyte takes a millisecond the short way. The long way
-# makes an object of every item, 40,000 of them in 128 KiB of `[],`.
+# What one call of a decoder is given at least: half a mebibyte takes a millisecond the short way. The long
+# way makes an object of every item, 40,000 of them in 128 KiB of `[],`.
 PORTION_BYTES = 448 * 1024
 LONG_WAY_BYTES = 128 * 1024
 # How much more it is given at the most, for an item to end there.

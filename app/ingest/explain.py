@@ -1,6 +1,7 @@
 """What is wrong with JSON and where, in the words of the docs."""
 
 import re
+from heapq import nsmallest
 from mmap import mmap
 from typing import NamedTuple
 
@@ -83,6 +84,6 @@ def _explain_item(message: str, raw: bytes) -> str:
 def _explain_unknown(raw: bytes) -> str:
     """Name the unknown fields."""
     given = _keys_decoder.decode(raw).keys()
-    unknown = sorted(name[:64] for name in given - set(Transaction.__struct_fields__))
+    unknown = given - set(Transaction.__struct_fields__)
     field = "field" if len(unknown) == 1 else "fields"
-    return f"unknown {field}: {', '.join(unknown[:_MAX_NAMED])}"
+    return f"unknown {field}: {', '.join(name[:64] for name in nsmallest(_MAX_NAMED, unknown))}"

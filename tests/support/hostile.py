@@ -124,7 +124,7 @@ LINES = {
     "newlines, 32 MiB, gzip": Hostile(lambda: repeated_gzip(b"\n" * MIB, 31), NDJSON, "gzip"),
     "newlines, 16 MiB": Hostile(lambda: b"\n" * 16 * MIB, NDJSON),
     "blank lines, 16 MiB": Hostile(lambda: b" \r\n" * 5 * MIB, NDJSON),
-    "lines of one character, 8 MiB": Hostile(lambda: b"1\n" * 4 * MIB, NDJSON),
+    "lines of one character, 256 KiB": Hostile(lambda: b"1\n" * (MIB // 8), NDJSON),
     "a line of 32 MiB, gzip": Hostile(lambda: repeated_gzip(b"x" * MIB, 31), NDJSON, "gzip"),
     "white space, 32 MiB, gzip": Hostile(lambda: repeated_gzip(b" " * MIB, 31), NDJSON, "gzip"),
     "large lines": Hostile(lambda: b"\n".join([_in_item(b"[[[[[[1]]]]]],", b"1")] * 60), NDJSON),
