@@ -1,5 +1,6 @@
 """What a request's items become: answers, counts, and a summary with bounded lists."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -149,6 +150,7 @@ class Intake:
                 if isinstance(item, InvalidItem):
                     summary.note_invalid(at, str(item))
             self.count_invalid(default_source, len(judged) - len(valid))
+            await asyncio.sleep(0)  # to say what is wrong with thousands of items takes a step of its own
 
     def count_invalid(self, source: str, amount: int = 1) -> None:
         """Count invalid items under the request's default source: their own cannot be trusted."""

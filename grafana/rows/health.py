@@ -19,7 +19,7 @@ def failing_transactions() -> str:
 
 
 def failing_requests() -> str:
-    """Of the requests on transactions, the share answered 5xx: what is refused unread counts here only."""
+    """Of the requests on transactions, the share answered 5xx, however many items one has."""
     on_transactions = 'route=~"/transactions.*"'
     return share(
         total(rate("http_requests_total", on_transactions, 'code=~"5.."')),
