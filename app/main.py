@@ -11,6 +11,7 @@ from app.api import alerts, handlers, memory, operations, reports, sources, tran
 from app.api import settings as settings_api
 from app.api.checks import Checks
 from app.api.data_plane_document import document_data_plane
+from app.api.documentation import add_documentation
 from app.api.documents import document_checks
 from app.api.front import Front
 from app.runtime import Runtime
@@ -59,8 +60,7 @@ def create_api(runtime: Runtime, data_plane: Sequence[Route]) -> FastAPI:
         summary="Lets each transaction through once; its memory stays flat.",
         version=runtime.version,
         lifespan=lifespan,
-        redoc_url=None,
-        swagger_ui_oauth2_redirect_url=None,
+        openapi_url=None,
         redirect_slashes=False,
     )
     api.state.runtime = runtime
@@ -74,6 +74,7 @@ def create_api(runtime: Runtime, data_plane: Sequence[Route]) -> FastAPI:
     for route in routes:
         for method in (route.methods or set()) - {"HEAD"}:
             runtime.metrics.start_route(method, route.path)
+    add_documentation(api)
     document_data_plane(api)
     document_checks(api)
     return api

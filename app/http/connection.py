@@ -14,6 +14,8 @@ from app.http.limits import ABORTED, Limits, State
 from app.http.lingering import Lingering
 from app.http.outbox import Outbox
 from app.http.refusals import Refusals
+from app.http.scope import Addresses
+from app.http.turns import Turns
 
 # Of a body that the application does not take, and of requests that wait for their turn.
 WAITING_BYTES = 64 * 1024
@@ -27,6 +29,7 @@ class BoundedConnection(asyncio.Protocol):
     bounds: ClassVar[Limits] = Limits()
     refusals: ClassVar[Refusals]
     held: ClassVar[HeldBytes]
+    turns: ClassVar[Turns]
     extra: ClassVar[int] = 0
     """Connections past the limit, which are told so."""
     # For the client to close once our side is ended, without a byte that comes; seconds.
@@ -50,6 +53,7 @@ class BoundedConnection(asyncio.Protocol):
         self.inbox = Inbox(self.bounds)
         self._state = State.HEAD
         self._exchange: Exchange | None = None
+        self._addresses: Addresses | None = None
         self._is_first = True  # no request has come yet
         self._is_last = False  # no further request is taken
         self._is_half_closed = False  # the client sends no more
@@ -106,13 +110,19 @@ class BoundedConnection(asyncio.Protocol):
         """Go on in the next turn of the loop, after others."""
         if not self._is_due:
             self._is_due = True
-            self._loop.call_soon(self._advance)
+            self.turns.wait(self._loop, self._advance)
 
     def _settle(self) -> None:
         """Account for what is held, and find out what the connection waits for now."""
         state, raw, exchange = self._state, self.inbox.raw, self._exchange
         if state is State.CLOSED:
             return
+        if (
+            (state is State.HEAD or state is State.ANSWER)
+            and self._is_reading
+            and not (raw or exchange or self._holding.size or self._outbox.is_behind or self._is_half_closed)
+        ):
+            return  # what most requests leave
         waiting = exchange.body.size if exchange is not None else 0
         if not self._holding.set(len(raw) + waiting + self._outbox.unsent_bytes):
             self._shed()

@@ -97,8 +97,7 @@ def parse_head(raw: bytes, most_lines: int) -> Head:
         fields,
         by_name,
         _body_length(by_name, fields, version),
-        version == "1.1"
-        and (b"connection" not in by_name or b"close" not in _list_of(fields, b"connection")),
+        version == "1.1" and (b"close" not in lower or b"close" not in _list_of(fields, b"connection")),
         b"expect" in by_name and version == "1.1" and _expects_continue(fields),
         is_plain,
     )

@@ -11,14 +11,14 @@ class HeldBytes:
 class Holding:
     """What one connection holds."""
 
-    __slots__ = ("_mine", "_shared")
+    __slots__ = ("_shared", "size")
 
     def __init__(self, shared: HeldBytes) -> None:
-        self._shared, self._mine = shared, 0
+        self._shared, self.size = shared, 0
 
     def set(self, size: int) -> bool:
         """Note what the connection holds now; False if it has grown, and all together are past the bound."""
-        grown = size - self._mine
-        self._mine = size
+        grown = size - self.size
+        self.size = size
         self._shared.held += grown
         return grown <= 0 or self._shared.held <= self._shared.most

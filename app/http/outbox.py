@@ -18,7 +18,8 @@ class Outbox:
     ) -> None:
         # With 0 the transport tells whenever something is left unsent, however little.
         transport.set_write_buffer_limits(high=0)
-        self._transport, self._loop, self._seconds, self._give_up = transport, loop, seconds, give_up
+        self._transport, self._loop, self._seconds = transport, loop, seconds
+        self._give_up: Callable[[], None] | None = give_up
         self._deadline = Deadline(loop, self._look)
         self._unsent = 0
         self._sent: asyncio.Event | None = None
@@ -54,6 +55,7 @@ class Outbox:
         """The connection has ended."""
         self.resume()
         self._deadline.end()
+        self._give_up = None
 
     async def drain(self) -> None:
         """Wait until all has gone out, or the connection has ended."""
@@ -66,5 +68,5 @@ class Outbox:
         if unsent < self._unsent:
             self._unsent = unsent
             self._deadline.set(self._loop.time() + self._seconds)
-        else:
+        elif self._give_up is not None:
             self._give_up()

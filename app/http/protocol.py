@@ -20,11 +20,9 @@ from app.http.limits import Limits, State
 from app.http.refusals import Refusals, header_lines
 from app.http.replies import reply_bytes
 from app.http.scope import Addresses, scope_of
+from app.http.turns import Turns
 from app.metrics import Metrics
 
-# What is decoded in one turn of the event loop. 64 KiB of chunks of one byte take the parser 1 ms; of empty
-# lines in a chunk, each of which could be the body's end, 9 ms.
-TURN_BYTES = 64 * 1024
 # The first byte of what is no head, or one behind an empty line.
 LINE_FEED_AND_RETURN = 0x0D
 
@@ -40,6 +38,7 @@ def bounded_protocol(
         fast = fast_path
         known = KnownHeads()
         held = HeldBytes(limits.held_bytes)
+        turns = Turns()
 
     return Bounded
 
@@ -64,6 +63,10 @@ class BoundedProtocol(BoundedConnection):
             if len(HEAD_END) <= end <= self.bounds.header_bytes and data[0] > LINE_FEED_AND_RETURN:
                 self._open(data, end)
                 return
+        if (state is State.BODY or state is State.DRAIN) and not inbox.raw:
+            if self._take_body(data, 0):
+                self._settle()
+            return
         inbox.raw += data
         if not self._is_due:
             self._advance()
@@ -141,7 +144,7 @@ class BoundedProtocol(BoundedConnection):
         if self._state is State.HEAD:
             self._seek_head()
         elif self._state in (State.BODY, State.DRAIN):
-            self._take_body()
+            self._take_body(self.inbox.raw, 0)
         self._settle()
 
     def _seek_head(self) -> None:
@@ -173,8 +176,7 @@ class BoundedProtocol(BoundedConnection):
             if self._is_taken(head.query, headers, data, end, end + head.length):
                 self.known.note(raw, head, headers)
                 return
-        self.inbox.keep(data, end)
-        self._begin(head)
+        self._begin(head, data, end)
 
     def _is_taken(
         self, query: bytes, headers: Headers, data: bytes | bytearray, start: int, end: int
@@ -191,31 +193,33 @@ class BoundedProtocol(BoundedConnection):
             self._settle()
         return True
 
-    def _begin(self, head: Head) -> None:
-        """Start the application, unless what has come of the body is wrong already."""
+    def _begin(self, head: Head, data: bytes | bytearray, end: int) -> None:
+        """Start the application, unless what has come of the body, after the head, is wrong already."""
         server_headers = header_lines(self._server.default_headers)
         exchange = Exchange(self, head, body_of(head.length, self.bounds), server_headers)
         self._state, self._exchange = State.BODY, exchange
         self._deadline.set(self._loop.time() + self.bounds.body_seconds)
-        if self._take_body():
-            scope = scope_of(head, Addresses.of(self.transport), self._app_state)
+        if self._take_body(data, end):
+            if self._addresses is None:
+                self._addresses = Addresses.of(self.transport)
+            scope = scope_of(head, self._addresses, self._app_state)
             task = self._loop.create_task(exchange.run(self._app, scope))
             self._server.tasks.add(task)
             task.add_done_callback(self._server.tasks.discard)
             self._settle()
 
-    def _take_body(self) -> bool:
-        """Decode the next part of the body; False if that was refused."""
-        exchange, raw = self._exchange, self.inbox.raw
+    def _take_body(self, data: bytes | bytearray, start: int) -> bool:
+        """Decode the next part of the body, which begins there, and keep the rest; False if it was refused."""
+        exchange = self._exchange
         if exchange is None:
             return False
         body, size = exchange.body, exchange.body.size
         try:
-            taken = body.take(bytes(raw[:TURN_BYTES]))
+            taken = body.take(bytes(data[start : start + body.turn_bytes]))
         except RefusedError as refused:
             self._refuse(refused.reason)
             return False
-        del raw[:taken]
+        self.inbox.keep(data, start + taken)
         if self._state is State.DRAIN:
             body.take_out()
             self._drop(taken)
