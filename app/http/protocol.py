@@ -209,7 +209,7 @@ class BoundedProtocol(BoundedConnection):
             self._settle()
 
     def _take_body(self, data: bytes | bytearray, start: int) -> bool:
-        """Decode the next part of the body, which begins there, and keep the rest; False if it was refused."""
+        """Decode the next part of the body, which begins there, and keep the rest; False if refused."""
         exchange = self._exchange
         if exchange is None:
             return False
