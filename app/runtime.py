@@ -10,6 +10,7 @@ from app.collector import FiguresCollector
 from app.dataplane import DataPlane, Service
 from app.embedded import EmbeddedStore
 from app.errors import MemoryPressure, StoreFull
+from app.exposition import Scrapes
 from app.guard.build import Surroundings, build_examiner, build_guard
 from app.guard.collector import GuardCollector
 from app.http.connections import ClientConnections
@@ -41,6 +42,7 @@ class Runtime:
         self.is_stopping = False
         self.connections = ClientConnections()
         self.metrics = Metrics(settings.max_sources, self.version)
+        self.scrapes = Scrapes(self.metrics.registry)
         access = Access(settings)  # first: what is wrong with it is found before anything is started
         self._embedded = None if settings.store_url else EmbeddedStore(settings.embedded_store_limit_bytes)
         self._workers = Workers(settings) if settings.workers > 1 else None

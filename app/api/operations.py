@@ -11,7 +11,6 @@ from app.api.dependencies import RuntimeDep
 from app.api.documents import ADMIN_RESPONSES
 from app.cleanup import ALL_MAPS
 from app.errors import StoreError
-from app.exposition import exposition
 from app.models import MapName, Mode, Report, Shape, Trigger
 from app.stats import Stats
 
@@ -79,4 +78,4 @@ async def get_readyz(runtime: RuntimeDep) -> Response:
 async def get_metrics(runtime: RuntimeDep) -> Response:
     """Prometheus text format; from memory, so it answers while the store is down."""
     await runtime.ask_workers()
-    return Response(exposition(runtime.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+    return Response(runtime.scrapes.text(), media_type=CONTENT_TYPE_LATEST)
