@@ -15,6 +15,7 @@ from app.alerts.decision import Action, Decision, decide
 from app.alerts.webhook import Alert, InvalidAlert, decode_alert, decode_webhook
 from app.cleanup import Cleanup
 from app.errors import StoreError
+from app.ingest.turns import others_first
 from app.metrics import Metrics
 from app.models import Shape, Trigger
 
@@ -74,7 +75,7 @@ class AlertDesk:
         for number, raw in enumerate(await decode_webhook(body)):
             alerts.append(_judge(raw))
             if number % JUDGED_AT_ONCE == 0:
-                await asyncio.sleep(0)  # others are served between
+                await others_first()
         self._refuse_while_down(alerts)
         answers = [_answer(alert, self._act(alert)) for alert in alerts]
         self._record(answers)

@@ -1,6 +1,5 @@
 """Reads the body of a request: a JSON document whole, NDJSON line by line, both in bounded memory."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from mmap import mmap
 from types import TracebackType
@@ -14,6 +13,7 @@ from app.errors import BodyTooLarge, MalformedBody
 from app.ingest.admission import checked_length, media_type
 from app.ingest.body import Gathered, Inflater, LineSplitter, Pace, inflater_for, steps
 from app.ingest.decode import ItemLimits, Judged, judge_item
+from app.ingest.turns import others_first
 
 # What is judged without others being served between.
 LINES_AT_ONCE = 500
@@ -152,7 +152,7 @@ class JudgedLines:
                 lines += ended[start : start + LINES_AT_ONCE]
                 size += len(piece)
                 if len(lines) >= LINES_AT_ONCE or size >= LINE_BYTES_AT_ONCE:
-                    await asyncio.sleep(0)
+                    await others_first()
                     yield lines
                     lines, size = [], 0
             if not lines:
@@ -160,7 +160,7 @@ class JudgedLines:
                 self._hold(self._splitter.pending_bytes)
             await self._pace.spend(len(piece))
         if lines:
-            await asyncio.sleep(0)
+            await others_first()
             yield lines
             self._hold(self._splitter.pending_bytes)
 

@@ -5,7 +5,6 @@ object that begins like an item, and if what stands before is an array of its ow
 was cut between two items. Where no guess holds, brackets and strings are followed one by one.
 """
 
-import asyncio
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -18,6 +17,7 @@ from app.ingest.batch import Batch
 from app.ingest.canonical import decode_canonical
 from app.ingest.decode import ItemLimits, Judged, judge_item
 from app.ingest.split import ArrayScanner
+from app.ingest.turns import others_first
 
 # What one call of a decoder is given at least: half a mebibyte takes a millisecond the short way. The long
 # way makes an object of every item, 40,000 of them in 128 KiB of `[],`.
@@ -59,9 +59,9 @@ async def array_items(body: bytes, max_item_bytes: int, max_items: int) -> Seque
     """
     scanner, items = ArrayScanner(body, max_item_bytes), list[bytes | int]()
     while not scanner.is_done:
+        await others_first()
         items += scanner.step()
         _check_number(len(items), max_items)
-        await asyncio.sleep(0)  # others are served between
     return items
 
 
@@ -82,9 +82,9 @@ class _ArrayJudge:
 
     async def judge(self) -> Sequence[Judged]:
         while not self._scanner.is_done:
+            await others_first()
             if not await self._judge_guessed():
                 await self._judge_scanned()
-            await asyncio.sleep(0)  # others are served between
         if all(isinstance(part, Batch) for part in self._parts):
             return Batch.joined(self._parts) if self._parts else []  # type: ignore[arg-type]  # as was checked
         return [item for part in self._parts for item in part]
@@ -103,7 +103,7 @@ class _ArrayJudge:
                 self._add(batch)
                 self._scanner.go_to(begin)
                 return True
-            await asyncio.sleep(0)
+            await others_first()
             if len(text) > LONG_WAY_BYTES + SPREAD_BYTES and self._portion > LONG_WAY_BYTES:
                 self._portion = LONG_WAY_BYTES
                 return await self._judge_guessed()
@@ -130,9 +130,9 @@ class _ArrayJudge:
         """Judge the next items as their brackets and strings tell them, a portion of them."""
         scanner, begin = self._scanner, self._scanner.start
         while not scanner.is_done and scanner.start - begin < LONG_WAY_BYTES:
+            await others_first()
             items = scanner.step()
             await self._judge_items(len(items), items)
-            await asyncio.sleep(0)
 
     async def _judge_items(self, number: int, items: Items) -> None:
         _check_number(self._number + number, self._max_items)
@@ -141,7 +141,7 @@ class _ArrayJudge:
             judged.append(judge_item(item, self._limits))
             work += ITEM_COST + (0 if isinstance(item, int) else len(item))
             if work > JUDGED_BYTES:
-                await asyncio.sleep(0)
+                await others_first()
                 work = 0
         self._add(judged)
 

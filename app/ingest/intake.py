@@ -1,6 +1,5 @@
 """What a request's items become: answers, counts, and a summary with bounded lists."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,10 +10,11 @@ from app.errors import HttpError, MapFull, RetryLater
 from app.ingest.batch import Batch, tally
 from app.ingest.coalescer import Coalescer, Settle, joined
 from app.ingest.decode import InvalidItem, Judged
+from app.ingest.turns import others_first
 from app.metrics import Metrics
 from app.models import ACCEPTED, REFUSED, Answer, Answers, Transaction, Verdict
 
-MAX_LISTED = 10_000
+MAX_LISTED, MANY_ITEMS = 10_000, 500
 MAX_DETAIL_CHARACTERS = 1024 * 1024
 ERROR_BYTES, INDEX_BYTES = 400, 40
 
@@ -146,11 +146,12 @@ class Intake:
             answers = await self.admit(valid)
             summary.note(indices, answers.codes)
         if len(valid) < len(judged):
+            if len(judged) > MANY_ITEMS:
+                await others_first()  # to say what is wrong with thousands of items takes a step of its own
             for at, item in enumerate(judged, first):
                 if isinstance(item, InvalidItem):
                     summary.note_invalid(at, str(item))
             self.count_invalid(default_source, len(judged) - len(valid))
-            await asyncio.sleep(0)  # to say what is wrong with thousands of items takes a step of its own
 
     def count_invalid(self, source: str, amount: int = 1) -> None:
         """Count invalid items under the request's default source: their own cannot be trusted."""

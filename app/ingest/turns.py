@@ -1,0 +1,46 @@
+"""Whose turn it is, of the bodies that take long to work through.
+
+Each does its work in steps of some milliseconds. Were all to do a step in every turn of the event loop,
+sixteen large bodies would make each turn last a fifth of a second, and an ordinary post takes four turns. So
+one body does a step, then everybody else is served, then the next body does one, in the order they asked.
+"""
+
+import asyncio
+from collections import deque
+
+
+class _Turns:
+    """The bodies that wait, of the event loop that runs."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    def ask(self) -> asyncio.Future[None]:
+        """A future that is done when it is this caller's turn."""
+        turn = self.loop.create_future()
+        if not self._waiting:
+            self.loop.call_soon(self._give)
+        self._waiting.append(turn)
+        return turn
+
+    def _give(self) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():  # its request was cancelled
+                turn.set_result(None)
+                break
+        if self._waiting:
+            self.loop.call_soon(self._give)
+
+
+_turns: list[_Turns] = []
+"""Those of the event loop that ran last; a process has one loop, and the tests have many."""
+
+
+async def others_first() -> None:
+    """Wait for this body's turn; called before each step of work that takes longer than a small post."""
+    loop = asyncio.get_running_loop()
+    if not _turns or _turns[0].loop is not loop:
+        _turns[:] = [_Turns(loop)]
+    await _turns[0].ask()
