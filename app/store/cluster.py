@@ -152,16 +152,23 @@ class Cluster:
             except Exception as error:  # noqa: BLE001  whatever this node does, the next one is asked
                 problem = error
                 continue
+            if not ranges:  # it was taken out of the cluster, and knows nothing of the others any more
+                problem = StoreClusterDown(f"{place.host}:{place.port} knows of no node that serves a slot")
+                continue
             self._ranges, self._moved = ranges, {}
             self._forget_others()
             return
         raise problem
 
     def _forget_others(self) -> None:
-        """Close the connections to nodes that are gone."""
+        """Give up the connections to nodes that are gone; calls under way on them are let come to their end.
+
+        One may have been sent there by `MOVED` or `ASK`: a node that gets its first slot is not yet in the
+        map that the others give.
+        """
         known = {*self.places(), self._seed}
         for address in [address for address in self._nodes if address not in known]:
-            self._nodes.pop(address).close()
+            self._nodes.pop(address).retire()
 
     async def _is_replaced(self, address: Address, slot: int) -> bool:
         """Ask the other nodes; they notice what happened later than the one whose connection broke."""

@@ -27,6 +27,7 @@ class Node:
         self._links: set[Link] = set()
         self._idle: list[Link] = []
         self._is_closed = False
+        self._is_retired = False
 
     async def call(self, *command: Argument, is_asking: bool = False) -> Any:
         """Send a command, over a connection that stands or over a new one; it is never sent twice.
@@ -46,10 +47,19 @@ class Node:
         except BaseException:
             self._links.discard(link)
             raise
-        self._idle.append(link)
-        if isinstance(answer[-1], ReplyError):
-            raise answer[-1]
+        self._put_back(link)
+        for reply in answer:  # ASKING is refused, say: what then came back for the command explains nothing
+            if isinstance(reply, ReplyError):
+                raise reply
         return answer[-1]
+
+    def retire(self) -> None:
+        """Let calls under way come to their end, and keep no connection open after them."""
+        self._is_retired = True
+        while self._idle:
+            link = self._idle.pop()
+            self._links.discard(link)
+            link.close()
 
     def close(self) -> None:
         """Close every connection; calls under way fail."""
@@ -58,6 +68,14 @@ class Node:
             link.close()
         self._links.clear()
         self._idle.clear()
+
+    def _put_back(self, link: Link) -> None:
+        """Keep a connection for the next call, unless there is to be none."""
+        if self._is_closed or self._is_retired:
+            self._links.discard(link)
+            link.close()
+        else:
+            self._idle.append(link)
 
     def _standing(self) -> Link | None:
         """The connection used last of those that are still open."""
@@ -70,13 +88,13 @@ class Node:
         return None
 
     async def _open(self) -> Link:
-        if self._is_closed:
-            raise NotConnected("the connections to this server were closed")
+        self._ensure_not_closed()
         link = Link(self._deadline_seconds)
         try:
             async with asyncio.timeout(self._deadline_seconds):
                 await self.address.connect(lambda: link)
                 await self._greet(link)
+            self._ensure_not_closed()  # while it connected
         except (OSError, ReplyError, hiredis.HiredisError) as error:  # TimeoutError, AnswerLost are OSErrors
             link.close()
             raise NotConnected(str(error) or type(error).__name__) from error
@@ -85,6 +103,10 @@ class Node:
             raise
         self._links.add(link)
         return link
+
+    def _ensure_not_closed(self) -> None:
+        if self._is_closed:
+            raise NotConnected("the connections to this server were closed")
 
     async def _greet(self, link: Link) -> None:
         commands: list[tuple[Argument, ...]] = [("CLIENT", "SETNAME", CLIENT_NAME)]

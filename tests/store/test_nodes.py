@@ -1,0 +1,144 @@
+"""Connections to nodes that are closed, retired or taken out of their cluster while calls are under way."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from app.errors import StoreClusterDown
+from app.store.address import Address, parse_address
+from app.store.cluster import Cluster
+from app.store.link import ReplyError
+from app.store.node import Node, NotConnected
+from app.store.partitions import key_slot
+from tests.support.proxy import tcp_server
+
+DEADLINE_SECONDS = 30.0
+ALL_SLOTS = 16_383
+
+
+class Scripted:
+    """Answers each command by its first word, and counts the connections that are open to it."""
+
+    def __init__(self, answers: dict[bytes, Callable[[], bytes]]) -> None:
+        self._answers = answers
+        self.holds = b""
+        self.is_held = asyncio.Event()
+        self.go_on = asyncio.Event()
+        self.open_connections = 0
+
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer what is asked on one connection; what `holds` names is answered after `go_on`."""
+        self.open_connections += 1
+        try:
+            while line := await reader.readline():
+                words = [await self._word(reader) for _ in range(int(line[1:]))]
+                if words[0] == self.holds:
+                    self.is_held.set()
+                    await self.go_on.wait()
+                writer.write(self._answers.get(words[0], lambda: b"+OK\r\n")())
+        finally:
+            self.open_connections -= 1
+
+    async def none_open(self) -> None:
+        """Wait until every connection is closed."""
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            while self.open_connections:
+                await asyncio.sleep(0.01)
+
+    @staticmethod
+    async def _word(reader: asyncio.StreamReader) -> bytes:
+        return (await reader.readexactly(int((await reader.readline())[1:]) + 2))[:-2]
+
+
+def _node(url: str) -> Node:
+    return Node(parse_address(url), DEADLINE_SECONDS)
+
+
+def _slots(port: int) -> bytes:
+    """`CLUSTER SLOTS` of a cluster whose one master is at this port."""
+    return b"*1\r\n*3\r\n:0\r\n:%d\r\n*2\r\n$9\r\n127.0.0.1\r\n:%d\r\n" % (ALL_SLOTS, port)
+
+
+def _address(url: str) -> Address:
+    return parse_address(url)
+
+
+async def test_a_node_closed_while_it_connects_leaves_no_connection_open() -> None:
+    server = Scripted({})
+    server.holds = b"CLIENT"
+    async with tcp_server(server.handle) as url:
+        node = _node(url)
+        call = asyncio.create_task(node.call("PING"))
+        await server.is_held.wait()
+        node.close()
+        server.go_on.set()
+        with pytest.raises(NotConnected):
+            await call
+        await server.none_open()
+
+
+async def test_a_retired_node_answers_what_is_under_way_and_closes_its_connection_then() -> None:
+    server = Scripted({})
+    server.holds = b"PING"
+    async with tcp_server(server.handle) as url:
+        node = _node(url)
+        await node.call("ECHO")
+        call = asyncio.create_task(node.call("PING"))
+        await server.is_held.wait()
+        node.retire()
+        server.go_on.set()
+        assert await call == b"OK"
+        await server.none_open()
+
+
+async def test_the_refusal_of_asking_is_what_the_caller_hears() -> None:
+    """Not the MOVED behind it, which would be followed back and forth."""
+    refusal = b"-NOPERM this user has no permissions to run the 'asking' command\r\n"
+    server = Scripted({b"ASKING": lambda: refusal, b"PING": lambda: b"-MOVED 1 127.0.0.1:1\r\n"})
+    async with tcp_server(server.handle) as url:
+        node = _node(url)
+        with pytest.raises(ReplyError, match="NOPERM"):
+            await node.call("PING", is_asking=True)
+        node.close()
+
+
+async def test_a_call_that_was_moved_to_a_node_the_map_does_not_have_is_answered() -> None:
+    """A node that gets its first slot: the old master sends calls there before others have heard of it."""
+    new, old = Scripted({b"GET": lambda: b"+stored\r\n"}), Scripted({})
+    new.holds = b"GET"
+    async with tcp_server(new.handle) as new_url, tcp_server(old.handle) as old_url:
+        old_port, new_port = _address(old_url).port, _address(new_url).port
+        slot = key_slot(b"key")
+        old._answers |= {  # noqa: SLF001  the ports are known only now
+            b"CLUSTER": lambda: _slots(old_port),
+            b"GET": lambda: b"-MOVED %d 127.0.0.1:%d\r\n" % (slot, new_port),
+        }
+        cluster = Cluster(_address(old_url), DEADLINE_SECONDS)
+        await cluster.read_slots()
+        call = asyncio.create_task(cluster.call("key", "GET", "key"))
+        await new.is_held.wait()
+        await cluster.read_slots()
+        new.go_on.set()
+        assert await call == b"stored"
+        await new.none_open()
+        await cluster.close()
+
+
+async def test_the_map_of_a_node_that_was_taken_out_of_the_cluster_is_not_believed() -> None:
+    """After `CLUSTER RESET` a node serves no slot and knows no other node; its map is empty."""
+    gone, left = Scripted({b"CLUSTER": lambda: b"*0\r\n"}), Scripted({b"GET": lambda: b"+stored\r\n"})
+    async with tcp_server(gone.handle) as gone_url, tcp_server(left.handle) as left_url:
+        alone = Cluster(_address(gone_url), DEADLINE_SECONDS)
+        with pytest.raises(StoreClusterDown):
+            await alone.read_slots()
+        await alone.close()
+        ports = [_address(left_url).port]
+        left._answers[b"CLUSTER"] = lambda: _slots(ports[0])  # noqa: SLF001  the port is known only now
+        cluster = Cluster(_address(left_url), DEADLINE_SECONDS)
+        await cluster.read_slots()
+        left._answers[b"CLUSTER"] = lambda: b"*0\r\n"  # noqa: SLF001
+        with pytest.raises(StoreClusterDown):
+            await cluster.read_slots()
+        assert await cluster.call("key", "GET", "key") == b"stored", "the map before it still holds"
+        await cluster.close()
