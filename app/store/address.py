@@ -96,14 +96,18 @@ def parse_address(url: str) -> Address:
         raise _refused(f"must start with one of {', '.join(s + '://' for s in _SCHEMES)}")
     if not rest.strip("/"):
         raise _refused("names no host or socket")
-    scheme, parts = _SCHEMES[name], urlsplit(f"{_SCHEMES[name]}://{rest}")
+    scheme = _SCHEMES[name]
+    try:
+        parts = urlsplit(f"{scheme}://{rest}")
+    except ValueError:  # `redis://[::1`
+        raise _refused("has no sound address in its brackets") from None
     options = _options(parts, scheme)
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     if scheme == "unix":
         path = unquote(parts.path) or _refuse("names no socket")
         return Address(path=path, user=user, password=password, database=_database(options.get("db", "")))
     return Address(
-        host=unquote(parts.hostname or "") or _refuse("names no host"),
+        host=_host(parts),
         port=_port(parts),
         user=user,
         password=password,
@@ -147,6 +151,15 @@ def _options(parts: SplitResult, scheme: str) -> dict[str, str]:
         if key == "ssl_check_hostname" and value.lower() not in _BOOLEANS:
             raise _refused(f"{key} must be true or false")
     return options
+
+
+def _host(parts: SplitResult) -> str:
+    host = unquote(parts.hostname or "") or _refuse("names no host")
+    try:
+        host.encode("idna")  # as the system's resolver is asked for it
+    except UnicodeError:
+        raise _refused("a part of the host's name is empty or longer than 63 characters") from None
+    return host
 
 
 def _port(parts: SplitResult) -> int:

@@ -3,6 +3,7 @@
 import asyncio
 import struct
 from collections.abc import Sequence
+from copy import copy
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -117,11 +118,12 @@ class Maps:
         """The layout for the server that is connected.
 
         Raises:
-            StoreUnreachable: none was yet.
+            StoreError: none was yet, for this reason.
         """
-        if self._session.server is None:
-            raise StoreUnreachable("not connected yet")
-        return self._live.layout(self._session.server.is_cluster)
+        server = self._session.server
+        if server is None:
+            raise copy(self._session.down_reason or StoreUnreachable("not connected yet"))
+        return self._live.layout(server.is_cluster)
 
     def partition_of(self, digest: bytes) -> str:
         """The key prefix under which a signature's hash lives."""

@@ -7,6 +7,7 @@ from app.errors import StoreUnsupported
 from app.store.link import ReplyError
 from app.store.node import Node
 
+MOST_DIGITS = 20  # of a 64-bit number; Python refuses to read thousands of them
 MIN_MAJOR = {"redis": 7, "valkey": 8}
 
 
@@ -57,7 +58,7 @@ def parse_info(section: str, reply: Any) -> dict[str, Any]:
 
 
 def _value(text: str) -> Any:
-    if text.isascii() and text.isdecimal():
+    if len(text) <= MOST_DIGITS and text.isascii() and text.isdecimal():
         return int(text)
     if "=" in text:
         pairs = (pair.partition("=") for pair in text.split(","))

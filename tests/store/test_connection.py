@@ -84,6 +84,22 @@ async def test_a_wrong_password_is_named_denied() -> None:
         assert isinstance(await _down_reason(server.url.replace("right", "wrong")), StoreDenied)
 
 
+async def test_what_is_asked_before_the_first_connection_hears_why_there_is_none() -> None:
+    with valkey_server(password="right") as server:
+        settings = Settings(store_url=server.url.replace("right", "wrong"))
+        session = StoreSession(settings.store_url or "", 3.0, Metrics(64, "test"))
+        maps = Maps(session, LiveSettings(settings))
+        await session.probe(maps.sizes)
+        with pytest.raises(StoreDenied):
+            await maps.lookup(bytes(16))
+        await session.close()
+
+
+def test_a_figure_of_thousands_of_digits_is_left_as_text() -> None:
+    digits = "9" * 5000
+    assert server.parse_info("server", f"uptime:{digits}".encode()) == {"uptime": digits}
+
+
 async def test_nothing_listening_is_named_unreachable() -> None:
     assert isinstance(await _down_reason("redis://127.0.0.1:1"), StoreUnreachable)
 
@@ -179,7 +195,13 @@ async def test_more_calls_at_once_than_connections_are_all_served(
     await gate.session.close()
 
 
-@pytest.mark.parametrize("url", ["", "http://x", "127.0.0.1:6379", "redis://", "unix://"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "http://x", "127.0.0.1:6379", "redis://", "unix://"),
+        *("redis://[::1", "redis://[store]:6379", "redis://a..b", f"redis://{'a' * 64}"),
+    ],
+)
 def test_a_url_that_names_no_store_is_refused_with_the_setting_named(url: str) -> None:
     with pytest.raises(ConfigError, match="TIDEGATE_STORE_URL"):
         normal_url(url)
