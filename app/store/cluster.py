@@ -171,7 +171,7 @@ class Cluster:
             self._nodes.pop(address).retire()
 
     async def _is_replaced(self, address: Address, slot: int) -> bool:
-        """Ask the other nodes; they notice what happened later than the one whose connection broke."""
+        """Read the map from the other nodes, and say whether it has another master for the slot by now."""
         with suppress(Exception):
             await self._read(but=address)
         return self._master(slot) != address

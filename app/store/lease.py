@@ -1,4 +1,4 @@
-"""A lease in the store: of all its gates, one at a time does what each of them sees to be necessary."""
+"""A lease in the store: several gates want to do the same work, and the one that holds the lease does it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -38,7 +38,7 @@ class AnswerLost(ConnectionError):
 
 
 class Link(asyncio.Protocol):
-    """Sends what it is given and hands the replies back; never used again once a call on it has failed."""
+    """Sends commands and returns their replies, one call at a time; a failed call closes the connection."""
 
     def __init__(self, deadline_seconds: float) -> None:
         self._deadline_seconds = deadline_seconds

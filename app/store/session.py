@@ -27,7 +27,8 @@ log = structlog.get_logger()
 LOOKUPS_AT_ONCE = 3
 SETTLE_POLLS, SETTLE_SECONDS = 50, 0.02
 PROBE_SECONDS, MOST_PROBE_SECONDS, REFUSED_PROBE_SECONDS = 0.1, 0.5, 5.0
-# What may be done twice: these read, or do what another round would do anyway.
+# Scripts that are called again when the answer was lost: `lookup` and `history` only read, and `sizes`
+# removes what is due, which its next call would do as well. A claim is not repeated: it may be stored.
 REPEATABLE = frozenset({"lookup", "sizes", "history"})
 _REFUSED_BY_REDIS_7 = "can't run this command or subcommand"
 _LINE = re.compile(r"user_script:(\d+)")
@@ -218,7 +219,8 @@ class StoreSession:
         if self.down_reason is None:
             log.error("store down", kind=reason.kind, error=str(reason))
             self._failed_probes = 0
-            # What a claim may not do, the probe's script may: the gate would be ready and unready in turns.
+            # The user may be allowed all that the probe's script needs, but not what a claim needs. Each
+            # probe would then bring the gate up, and the next claim take it down: it is probed less often.
             is_refused = isinstance(reason, StoreDenied) and reason.command is not None
             self._put_off_probe(REFUSED_PROBE_SECONDS if is_refused else PROBE_SECONDS)
         self.down_reason = reason
