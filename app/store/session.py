@@ -190,9 +190,12 @@ class StoreSession:
             await self._await_slot(slots)
         else:
             await slots.acquire()
+        servers = self._servers
         try:
             return await (_twice(call) if is_repeatable else call())
         except Exception as error:
+            if servers is not self._servers:  # we closed it, which says nothing of the store
+                raise as_store_error(error) from error
             raise self._failed(as_store_error(error), is_needed=is_needed) from error
         finally:
             slots.release()

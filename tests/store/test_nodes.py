@@ -5,12 +5,14 @@ from collections.abc import Callable
 
 import pytest
 
-from app.errors import StoreClusterDown
+from app.errors import StoreClusterDown, StoreUnreachable
+from app.metrics import Metrics
 from app.store.address import Address, parse_address
-from app.store.cluster import Cluster
+from app.store.cluster import Cluster, Single
 from app.store.link import ReplyError
 from app.store.node import Node, NotConnected
 from app.store.partitions import key_slot
+from app.store.session import StoreSession
 from tests.support.proxy import tcp_server
 
 DEADLINE_SECONDS = 30.0
@@ -142,3 +144,20 @@ async def test_the_map_of_a_node_that_was_taken_out_of_the_cluster_is_not_believ
             await cluster.read_slots()
         assert await cluster.call("key", "GET", "key") == b"stored", "the map before it still holds"
         await cluster.close()
+
+
+async def test_a_call_whose_connection_the_session_closed_does_not_change_why_the_store_is_down() -> None:
+    """A probe asks all partitions at once: the first to fail says why, and ends the calls of the others."""
+    server = Scripted({})
+    server.holds = b"EVALSHA"
+    async with tcp_server(server.handle) as url:
+        session = StoreSession(url, DEADLINE_SECONDS, Metrics(64, "test"))
+        session._servers = Single(_node(url))  # noqa: SLF001  as after a probe
+        session.down_reason = StoreClusterDown("CLUSTERDOWN")
+        call = asyncio.create_task(session.run_unguarded("sizes", "prefix", []))
+        await server.is_held.wait()
+        await session.close()
+        with pytest.raises(StoreUnreachable):
+            await call
+        assert isinstance(session.down_reason, StoreClusterDown)
+        server.go_on.set()
