@@ -67,10 +67,13 @@ class SettingsKeeper:
         Raises:
             StoreError: they could not be given back.
         """
-        stored = self._maps.stored_settings
-        if stored == self._followed and stored is not None:
+        if self._is_followed(self._maps.stored_settings):
             return
         async with self._one_at_a_time:
+            # A change that was waited for has read the store anew: what lay there before it says nothing now.
+            stored = self._maps.stored_settings
+            if self._is_followed(stored):
+                return
             if stored is None and self.document.version == 0:
                 self._live.ignored, self._followed = None, None
                 return
@@ -83,6 +86,9 @@ class SettingsKeeper:
             except (Unusable, ConfigError) as error:
                 self._live.ignored = _ignored(error)
             self._followed = stored
+
+    def _is_followed(self, stored: bytes | None) -> bool:
+        return stored is not None and stored == self._followed
 
     async def _change_once(self, changes: Mapping[str, Number | None], if_match: str | None) -> bool:
         stored, in_force = await self._maps.read_settings()

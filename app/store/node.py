@@ -6,7 +6,7 @@ from typing import Any
 import hiredis
 
 from app.store.address import Address
-from app.store.link import Argument, Link, ReplyError, packed
+from app.store.link import AnswerLost, Argument, Link, ReplyError, packed
 
 CLIENT_NAME = "tidegate"
 _ASKING = packed(("ASKING",))
@@ -41,7 +41,7 @@ class Node:
             hiredis.ProtocolError: what answers does not speak RESP.
         """
         sent = packed(command)
-        link = self._standing() or await self._open()
+        link = self._standing() or await self._opened()
         try:
             answer = await (link.ask(_ASKING + sent, 2) if is_asking else link.ask(sent))
         except BaseException:
@@ -86,6 +86,18 @@ class Node:
                 return link
             self._links.discard(link)
         return None
+
+    async def _opened(self) -> Link:
+        """A new connection; one that breaks during its login is opened again, once.
+
+        Nothing of the caller's was sent on it. `CLIENT KILL TYPE normal` meets such a one among all others.
+        """
+        try:
+            return await self._open()
+        except NotConnected as error:
+            if not isinstance(error.__cause__, AnswerLost):
+                raise
+        return await self._open()
 
     async def _open(self) -> Link:
         self._ensure_not_closed()

@@ -1,5 +1,7 @@
 """What lies in the store and a gate cannot take: it goes on with what it had, and says so."""
 
+import asyncio
+
 import msgspec
 import pytest
 from structlog.testing import capture_logs
@@ -58,6 +60,23 @@ async def test_what_cannot_be_read_is_ignored_with_a_warning_and_can_be_written_
         assert (await patched(api, transactions_limit=200))["ignored"] is None
         assert (await shown(api, "signatures_limit"))["value"] == 100
         assert b"200" in (stored(valkey) or b"")
+
+
+@pytest.mark.parametrize("junk", [b"", b" " * 70_000])
+async def test_what_is_broken_after_a_change_is_no_loss_to_a_tick_that_waited_for_the_change(
+    valkey: StoreServer, settings_for: MakeSettings, junk: bytes
+) -> None:
+    async with open_api(settings_for(valkey, **QUIET)) as api:
+        keeper = api.runtime.keeper
+        async with keeper._one_at_a_time:  # noqa: SLF001  the change below holds it all along
+            tick = asyncio.create_task(keeper.follow())
+            await asyncio.sleep(0)
+            assert await keeper._change_once({"signatures_limit": 100}, None)  # noqa: SLF001
+            put(valkey, junk)
+            await api.runtime.sizes.refresh()
+        await tick
+        assert stored(valkey) == junk
+        await _until_ignored(api)
 
 
 async def test_a_gate_that_never_read_them_can_write_over_what_is_broken(
