@@ -1,6 +1,7 @@
 """One server of the store, and the connections that are open to it."""
 
 import asyncio
+import math
 from typing import Any
 
 import hiredis
@@ -88,12 +89,15 @@ class Node:
         return None
 
     async def _opened(self) -> Link:
-        """A new connection; one that breaks during its login is opened again, once.
+        """A new connection; one that is closed before it is used is opened again, once.
 
         Nothing of the caller's was sent on it. `CLIENT KILL TYPE normal` meets such a one among all others.
         """
         try:
-            return await self._open()
+            link = await self._open()
+            if link.is_open(math.inf):  # asks the kernel: the reply to the login may have lain there for long
+                return link
+            self._links.discard(link)
         except NotConnected as error:
             if not isinstance(error.__cause__, AnswerLost):
                 raise
