@@ -28,12 +28,19 @@ def _page(document: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield table([HEADINGS, *(_map_row(name, figures) for name, figures in members(document, "maps").items())])
     yield ""
-    ingest = (f"{plain(name)} {count(amount)}" for name, amount in members(document, "ingest").items())
-    yield f"ingest   {', '.join(ingest) or '-'}"
+    ingest = members(document, "ingest")
+    refusals = ingest.pop("refusals", None)
+    yield f"ingest   {_counts(ingest) or '-'}"
+    if happened := _counts({reason: times for reason, times in members(refusals).items() if times}):
+        yield f"refused  {happened}"
     yield f"memory   {_memory(members(document, 'memory'))}"
     yield f"cleanup  {_cleanup(members(document, 'cleanup'))}"
     for warning in elements(document, "warnings"):
         yield f"WARNING  {plain(warning)}"
+
+
+def _counts(amounts: dict[str, Any]) -> str:
+    return ", ".join(f"{plain(name)} {count(amount)}" for name, amount in amounts.items())
 
 
 def _map_row(name: str, figures: Any) -> tuple[str, ...]:

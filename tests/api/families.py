@@ -20,6 +20,7 @@ KINDS = (
 PROCESSES = ("gate", "store")
 TIERS = ("rule", "fast", "slow", "daily")
 STATES = ("warmup", "ok", "suspect", "leak", "cooldown", "ineffective")
+REFUSALS = ("memory-pressure", "overloaded", "shutting-down", "signatures-full", "store-unavailable")
 DISCARDS = ("negative", "huge", "not_a_number", "unreadable")
 SCRIPTS = ("claim", "lookup", "sizes", "cleanup", "settings", "record", "history", "lease")
 TASKS = (
@@ -56,6 +57,9 @@ FAMILIES: dict[str, Family] = {
     "map_warn_entries": Family("gauge", {"map": MAPS}),
     "map_limit_bytes": Family("gauge", {"map": ("transactions",)}),
     "unauthorized": Family("counter", {"plane": ("ingest", "admin")}),
+    "ingest_refusals": Family("counter", {"reason": REFUSALS}),
+    # Its reasons are those of the HTTP protocol, which a served gate starts at 0 (tests/test_http_bounds.py).
+    "connection_refusals": Family("counter", {"reason": (), "begun": ()}),
     "memory_rss_bytes": Family("gauge", {"process": PROCESSES}),
     "memory_limit_bytes": Family("gauge", {}),
     "memory_pressure_bytes": Family("gauge", {}),
@@ -101,7 +105,7 @@ FAMILIES: dict[str, Family] = {
 STARTED_AT_ZERO = (
     *("transactions", "source_transactions", "map_added", "map_removed", "cleanup_runs", "store_errors"),
     *("map_entries", "map_bytes", "map_oldest_entry_age_seconds", "ingest_batch_size", "ingest_flush_size"),
-    *("alerts_received", "source_delay_seconds"),
+    *("alerts_received", "source_delay_seconds", "ingest_refusals", "unauthorized"),
 )
 
 

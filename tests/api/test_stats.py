@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from app import rounds as wiring
 from app.settings import Settings
 from tests.api.calls import BRIEF, QUIET, Api, events, open_api, until
+from tests.api.families import REFUSALS
 from tests.conftest import MakeSettings
 from tests.support.servers import StoreServer, valkey_server
 from tests.support.truth import count_entries
@@ -33,7 +34,10 @@ STATS = {
     "version": str,
     "uptime_seconds": float,
     "maps": {"signatures": MAP, "transactions": MAP, "observations": MAP},
-    "ingest": {"accepted": int, "duplicate": int, "invalid": int, "refused": int, "failed": int},
+    "ingest": {
+        **dict.fromkeys(("accepted", "duplicate", "invalid", "refused", "failed"), int),
+        "refusals": dict.fromkeys(REFUSALS, int),
+    },
     "memory": {
         "processes": list,
         "limit_bytes": (int, type(None)),
@@ -128,6 +132,7 @@ async def test_what_became_of_each_transaction_is_counted(api: Api) -> None:
     await api.http.post("/transactions", json=items)
     await api.http.post("/transactions", json={"signature": ""})
     ingest = (await api.stats())["ingest"]
+    assert ingest.pop("refusals") == dict.fromkeys(REFUSALS, 0)
     assert ingest == {"accepted": 6, "duplicate": 5, "invalid": 3, "refused": 0, "failed": 0}
 
 
