@@ -5,6 +5,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from copy import copy
 from typing import Literal
 
 import structlog
@@ -89,7 +90,7 @@ class AlertDesk:
     def _refuse_while_down(self, alerts: Sequence[Alert | InvalidAlert]) -> None:
         reason = self._down_reason()
         if reason is not None and any(decide(alert, self._cooldown).order for alert in alerts):
-            raise type(reason)(str(reason))
+            raise copy(reason)
 
     def _act(self, alert: Alert | InvalidAlert) -> Decision:
         decision = decide(alert, self._cooldown)

@@ -1,6 +1,7 @@
 """What a request's items become: answers, counts, and a summary with bounded lists."""
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -164,7 +165,7 @@ class Intake:
 
 def _again(error: HttpError) -> HttpError:
     """The same error without its traceback, which holds the items of a whole flush; those were counted."""
-    again = type(error)(str(error))
+    again = copy(error)
     if isinstance(again, RetryLater):
         again.is_counted = True
     return again
