@@ -171,6 +171,15 @@ class StoreUnreachable(StoreError):
     advice = "there is no connection to the store; check that it runs and that TIDEGATE_STORE_URL names it"
 
 
+class StoreWithoutTls(StoreUnreachable):
+    """A server is there, and does not answer TLS."""
+
+    advice = (
+        "what TIDEGATE_STORE_URL names does not answer TLS; "
+        "check that its port is the one with TLS, or write redis:// for a store without it"
+    )
+
+
 class StoreInterrupted(StoreError):
     """The connection broke before the answer came, which does not say that the store is down."""
 

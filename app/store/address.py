@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 from app.errors import ConfigError
 
 DEFAULT_PORT = 6379
+TLS_PART = 0.9  # of the deadline, in which TLS is to be answered: before the deadline of the whole passes
 MOST_PORT = 65_535
 _SCHEMES = {
     "redis": "redis",
@@ -36,6 +37,10 @@ _KEEPALIVE = (
 )
 
 
+class TlsNotAnswered(ConnectionError):
+    """The server takes the connection, and does not answer TLS: most likely it speaks none at that port."""
+
+
 @dataclass(frozen=True)
 class Address:
     """A server's place (a socket's path, or a host and port), the login, the database, and TLS if any."""
@@ -53,17 +58,27 @@ class Address:
         """The address of another node of the same cluster; the login is the same there."""
         return replace(self, host=host, port=port, path="")
 
-    async def connect(self, protocol: Callable[[], asyncio.Protocol]) -> None:
+    async def connect(self, protocol: Callable[[], asyncio.Protocol], deadline_seconds: float) -> None:
         """Open a connection; the protocol is told of it.
 
         Raises:
             OSError: there is none; of it, `ssl.SSLError` and `FileNotFoundError` of a certificate's file.
+            TlsNotAnswered: a server is there, and answers TLS with something else or, in that time, not.
         """
         loop = asyncio.get_running_loop()
         if self.path:
             await loop.create_unix_connection(protocol, self.path)
             return
-        transport, _ = await loop.create_connection(protocol, self.host, self.port, ssl=self._tls_context)
+        context = self._tls_context
+        waits = None if context is None else TLS_PART * deadline_seconds
+        try:
+            transport, _ = await loop.create_connection(
+                protocol, self.host, self.port, ssl=context, ssl_handshake_timeout=waits
+            )
+        except (ssl.SSLError, ConnectionAbortedError) as error:  # the latter is asyncio's, after `waits`
+            if context is None or getattr(error, "reason", "WRONG_VERSION_NUMBER") != "WRONG_VERSION_NUMBER":
+                raise  # a certificate that is not trusted, say
+            raise TlsNotAnswered(str(error)) from error
         opened = transport.get_extra_info("socket")
         for level, name, value in _KEEPALIVE:
             if hasattr(socket, name):

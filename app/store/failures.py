@@ -5,11 +5,13 @@ import re
 import hiredis
 
 from app import errors
+from app.store.address import TlsNotAnswered
 from app.store.link import AnswerLost
 from app.store.node import NotConnected
 
 _BY_TYPE: tuple[tuple[type[BaseException], type[errors.StoreError]], ...] = (
     (TimeoutError, errors.StoreTimeout),
+    (TlsNotAnswered, errors.StoreWithoutTls),
     (OSError, errors.StoreUnreachable),
     (hiredis.ProtocolError, errors.StoreUnsupported),
 )
@@ -48,7 +50,7 @@ def as_store_error(error: BaseException) -> errors.StoreError:
     text = str(error) or type(error).__name__
     if isinstance(error, NotConnected):
         return _unconnected(text, error.__cause__)
-    if isinstance(error, AnswerLost) and not error.is_first:
+    if isinstance(error, AnswerLost) and not error.is_gone:
         return errors.StoreInterrupted(text)
     for kind, ours in _BY_TYPE:
         if isinstance(error, kind):

@@ -31,10 +31,10 @@ class ReplyError(Exception):
 class AnswerLost(ConnectionError):
     """The connection broke after the command was given to it: the server may have carried it out, or not."""
 
-    def __init__(self, text: str, *, is_first: bool) -> None:
+    def __init__(self, text: str, *, is_gone: bool = False) -> None:
         super().__init__(text)
-        self.is_first = is_first
-        """Whether it was the first call of a new connection, whose age then explains nothing."""
+        self.is_gone = is_gone
+        """Whether it was a new connection, and a second new one broke or could not be opened either."""
 
 
 class Link(asyncio.Protocol):
@@ -139,7 +139,7 @@ class Link(asyncio.Protocol):
 
     def _lost(self) -> AnswerLost:
         said = [str(reply) for reply in self._replies if isinstance(reply, ReplyError)]
-        return AnswerLost(said[0] if said else self._farewell, is_first=self.is_fresh)
+        return AnswerLost(said[0] if said else self._farewell)
 
     def _break(self, error: Exception) -> None:
         self._fail(error)

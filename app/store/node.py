@@ -27,6 +27,7 @@ class Node:
         self._deadline_seconds = deadline_seconds
         self._links: set[Link] = set()
         self._idle: list[Link] = []
+        self._returned = asyncio.Event()
         self._is_closed = False
         self._is_retired = False
 
@@ -42,11 +43,16 @@ class Node:
             hiredis.ProtocolError: what answers does not speak RESP.
         """
         sent = packed(command)
-        link = self._standing() or await self._opened()
+        link = self._standing() or await self._another()
         try:
             answer = await (link.ask(_ASKING + sent, 2) if is_asking else link.ask(sent))
+        except AnswerLost as lost:
+            self._discard(link)
+            if link.is_fresh and not await self._is_there():
+                raise AnswerLost(str(lost), is_gone=True) from lost
+            raise
         except BaseException:
-            self._links.discard(link)
+            self._discard(link)
             raise
         self._put_back(link)
         for reply in answer:  # ASKING is refused, say: what then came back for the command explains nothing
@@ -69,14 +75,20 @@ class Node:
             link.close()
         self._links.clear()
         self._idle.clear()
+        self._returned.set()
 
     def _put_back(self, link: Link) -> None:
         """Keep a connection for the next call, unless there is to be none."""
         if self._is_closed or self._is_retired:
-            self._links.discard(link)
+            self._discard(link)
             link.close()
         else:
             self._idle.append(link)
+            self._returned.set()
+
+    def _discard(self, link: Link) -> None:
+        self._links.discard(link)
+        self._returned.set()
 
     def _standing(self) -> Link | None:
         """The connection used last of those that are still open."""
@@ -88,27 +100,52 @@ class Node:
             self._links.discard(link)
         return None
 
-    async def _opened(self) -> Link:
-        """A new connection; one that is closed before it is used is opened again, once.
+    async def _is_there(self) -> bool:
+        """Whether the server answers a login, after a new connection broke at its first call."""
+        try:
+            self._put_back(await self._another())
+        except NotConnected:
+            return False
+        return True
+
+    async def _another(self) -> Link:
+        """A new connection, or, where the server takes no more of them, the next one that comes free.
+
+        A server at its `maxclients` refuses new ones, and serves those that stand.
+        """
+        try:
+            return await self._open()
+        except NotConnected as refused:
+            if isinstance(refused.__cause__, TimeoutError):
+                raise
+            while (link := self._standing()) is None:
+                if not self._links:
+                    raise
+                self._returned.clear()
+                await self._returned.wait()
+            return link
+
+    async def _open(self) -> Link:
+        """Open a connection; one that breaks at its login, or is closed right after it, is replaced once.
 
         Nothing of the caller's was sent on it. `CLIENT KILL TYPE normal` meets such a one among all others.
         """
         try:
-            link = await self._open()
+            link = await self._open_once()
             if link.is_open(math.inf):  # asks the kernel: the reply to the login may have lain there for long
                 return link
-            self._links.discard(link)
-        except NotConnected as error:
-            if not isinstance(error.__cause__, AnswerLost):
+            self._discard(link)
+        except NotConnected as broken:
+            if not isinstance(broken.__cause__, AnswerLost):
                 raise
-        return await self._open()
+        return await self._open_once()
 
-    async def _open(self) -> Link:
+    async def _open_once(self) -> Link:
         self._ensure_not_closed()
         link = Link(self._deadline_seconds)
         try:
             async with asyncio.timeout(self._deadline_seconds):
-                await self.address.connect(lambda: link)
+                await self.address.connect(lambda: link, self._deadline_seconds)
                 await self._greet(link)
             self._ensure_not_closed()  # while it connected
         except (OSError, ReplyError, hiredis.HiredisError) as error:  # TimeoutError, AnswerLost are OSErrors

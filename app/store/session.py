@@ -73,8 +73,9 @@ class StoreSession:
 
     A connection that breaks says little: the store may have been restarted, or closes what is idle. The
     next call opens a new one, and what may be done twice is done again. The store counts as down when no
-    connection can be opened, when a new one breaks at its first call, when a deadline passes, or when the
-    store says so. Then calls fail at once with the error that took it down, and `probe` brings it back.
+    connection stands and none can be opened, when a new one breaks and a second one too, when a deadline
+    passes, or when the store says so. Then calls fail at once with the error that took it down, and `probe`
+    brings it back.
     """
 
     def __init__(self, url: str, deadline_seconds: float, metrics: Metrics) -> None:
@@ -275,10 +276,10 @@ class StoreSession:
 
 
 async def _twice(call: Callable[[], Awaitable[Any]]) -> Any:
-    """Call again should the connection break that stood before; a new one is opened then, or none can be."""
+    """Call again should the connection break, unless a second one did not do any better."""
     try:
         return await call()
     except AnswerLost as lost:
-        if lost.is_first:
+        if lost.is_gone:
             raise
     return await call()

@@ -89,22 +89,72 @@ async def test_what_only_reads_is_asked_again_when_its_answer_was_lost(tcp_valke
         assert gate.session.is_up
 
 
-async def test_a_new_connection_that_breaks_at_its_first_call_takes_the_store_down(
+async def _lose_the_standing_connection(gate: Gate, proxy: Proxy) -> None:
+    await gate.pipeline.flush([transaction("before")])
+    proxy.cut_answers_to = b"EVALSHA"
+    with pytest.raises(StoreInterrupted):
+        await gate.pipeline.flush([transaction("old")])
+    proxy.cuts = 0
+
+
+async def test_a_new_connection_that_breaks_at_its_first_call_does_not_take_the_store_down(
+    tcp_valkey: StoreServer,
+) -> None:
+    """As one that CLIENT KILL meets by chance: a second one is opened at once, and the claim not repeated."""
+    async with _behind_proxy(tcp_valkey) as (gate, proxy):
+        await _lose_the_standing_connection(gate, proxy)
+        proxy.cut_answers_to, opened = b"EVALSHA", proxy.connections
+        sent = len(proxy.commands)
+        with pytest.raises(StoreInterrupted):
+            await gate.pipeline.flush([transaction("new")])
+        assert gate.session.is_up
+        assert proxy.connections == opened + 2
+        assert sum(b"EVALSHA" in command for command in proxy.commands[sent:]) == 1, "law 2: sent once"
+        [answer] = await gate.pipeline.flush([transaction("new")])
+        assert answer.verdict == "duplicate"
+
+
+async def test_two_new_connections_that_break_one_after_the_other_take_the_store_down(
     tcp_valkey: StoreServer,
 ) -> None:
     """As behind a proxy that takes connections for a store that is gone."""
     async with _behind_proxy(tcp_valkey) as (gate, proxy):
-        await gate.pipeline.flush([transaction("before")])
-        _kill_clients(tcp_valkey)
-        proxy.cut_answers_to = b"EVALSHA"
-        with pytest.raises(StoreInterrupted):
-            await gate.pipeline.flush([transaction("old")])  # the proxy's own side stood
-        proxy.cut_answers_to = b"EVALSHA"
+        await _lose_the_standing_connection(gate, proxy)
+        proxy.cut_answers_to, proxy.refuses_after_cut = b"EVALSHA", True
         with pytest.raises(StoreUnreachable):
             await gate.pipeline.flush([transaction("new")])
         assert not gate.session.is_up
+        proxy.refuses_after_cut = False
         await gate.session.probe(gate.maps.sizes)
         assert gate.session.is_up
+
+
+async def test_a_connection_that_breaks_at_its_login_is_replaced(tcp_valkey: StoreServer) -> None:
+    async with _behind_proxy(tcp_valkey) as (gate, proxy):
+        await _lose_the_standing_connection(gate, proxy)
+        proxy.cut_answers_to = b"SETNAME"
+        [answer] = await gate.pipeline.flush([transaction("new")])
+        assert (answer.verdict, proxy.cuts) == ("accepted", 1)
+        assert gate.session.is_up
+
+
+async def test_a_store_at_its_limit_of_clients_serves_over_the_connections_that_stand(
+    store: StoreServer, settings_for: MakeSettings
+) -> None:
+    gate = await connected_gate(settings_for(store))
+    nodes = store.nodes()
+    for node in nodes:
+        node.config_set("maxclients", 1)  # fewer than there are: each new one is refused
+    try:
+        flushes = (gate.pipeline.flush([transaction(f"limit-{n}")]) for n in range(30))
+        answers = await asyncio.gather(*flushes)
+    finally:
+        for node in nodes:
+            node.config_set("maxclients", 10_000)
+            node.close()
+    assert {answer.verdict for [answer] in answers} == {"accepted"}
+    assert gate.session.is_up
+    await gate.session.close()
 
 
 async def test_a_call_given_up_by_its_caller_leaves_no_answer_for_the_next_one(

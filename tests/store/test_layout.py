@@ -59,8 +59,8 @@ def test_an_emergency_never_cuts_the_retention_of_signatures() -> None:
     ("error", "kind"),
     [
         (ConnectionRefusedError("refused"), "unreachable"),
-        (AnswerLost("gone", is_first=True), "unreachable"),
-        (AnswerLost("gone", is_first=False), "interrupted"),
+        (AnswerLost("gone", is_gone=True), "unreachable"),
+        (AnswerLost("gone"), "interrupted"),
         (TimeoutError(), "timeout"),
         (ProtocolError("unexpected first byte"), "unsupported"),
         (ReplyError("ERR max number of clients reached"), "unreachable"),
@@ -85,7 +85,7 @@ def test_every_way_the_store_fails_has_a_name(error: Exception, kind: str) -> No
 def test_what_kept_a_connection_from_opening_names_the_failure() -> None:
     for cause, kind in [
         (ConnectionRefusedError("refused"), "unreachable"),
-        (AnswerLost("closed at once", is_first=False), "unreachable"),
+        (AnswerLost("closed at once"), "unreachable"),
         (TimeoutError(), "timeout"),
         (ReplyError("WRONGPASS invalid username-password pair"), "denied"),
         (ReplyError("ERR DB index is out of range"), "rejected"),

@@ -11,7 +11,7 @@ from app.runtime import Runtime
 from app.settings import Settings
 from tests.conftest import MakeSettings
 from tests.support.deliver import transaction
-from tests.support.gate import running
+from tests.support.gate import gate_process, running
 from tests.support.proxy import Handler, tcp_server
 from tests.support.servers import StoreServer, cluster_server, redis_server, valkey_server
 
@@ -64,6 +64,17 @@ async def test_a_command_that_is_needed_and_refused_is_named(guarded: StoreServe
         [reason] = runtime.unready_reasons()
         assert reason.startswith("the store is down (denied)")
         assert f"the command {command.upper()};" in reason
+
+
+@pytest.mark.parametrize("command", ["pexpire", "hset"])
+async def test_a_post_names_the_command_that_is_refused(guarded: StoreServer, command: str) -> None:
+    """Only a claim needs these, so that the gate is ready and the first post finds out."""
+    settings = _limited(guarded, command)
+    with gate_process(store_url=settings.store_url) as gate, gate.client() as client:
+        for number in range(2):  # that which takes the store down, and one while it is down
+            answer = client.post("/transactions", json={"signature": f"one-{number}", "payload": 1})
+            assert answer.status_code == 503
+            assert f"the command {command.upper()};" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -168,6 +179,17 @@ async def test_what_is_no_store_ends_no_gate_and_has_a_name(name: str) -> None:
         reasons = runtime.unready_reasons()
         assert len(reasons) == 1
         assert f"({kind})" in reasons[0]
+
+
+@pytest.mark.parametrize("handle", [_silent, _talkative])
+async def test_a_store_without_tls_is_said_to_answer_none(handle: Handler) -> None:
+    """A plain server waits for the rest of what it takes for a command, or answers with an error."""
+    async with tcp_server(handle) as url:
+        settings = Settings(store_url=url.replace("redis:", "rediss:"), store_deadline_seconds=1)
+        async with running(settings) as runtime:
+            [reason] = runtime.unready_reasons()
+            assert reason.startswith("the store is down (unreachable)")
+            assert "does not answer TLS" in reason
 
 
 async def test_a_store_whose_memory_figures_are_missing_serves(

@@ -35,13 +35,15 @@ async def tcp_server(handle: Handler) -> AsyncIterator[str]:
 class Proxy:
     """Passes a store's bytes on; `cut_answers_to` breaks a connection instead of passing the next answer on.
 
-    The store has carried the command out then, which nobody behind the proxy can know.
+    The store has carried the command out then, which nobody behind the proxy can know. With
+    `refuses_after_cut` the proxy closes each connection that comes after that at once.
     """
 
     def __init__(self, port: int) -> None:
         self._port = port
         self.url = ""
         self.cut_answers_to: bytes | None = None
+        self.refuses_after_cut = False
         self.cuts = 0
         self.connections = 0
         self.commands: list[bytes] = []
@@ -55,6 +57,8 @@ class Proxy:
 
     async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        if self.refuses_after_cut and self.cuts:
+            return
         store, to_store = await asyncio.open_connection("127.0.0.1", self._port)
         try:
             while command := await reader.read(1 << 20):
