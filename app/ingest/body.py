@@ -170,7 +170,9 @@ class Gathered:
 
     def add(self, piece: bytes) -> None:
         """Take the next piece."""
-        if len(piece) < _SMALL_BYTES:
+        # While nothing else is held, the first bytes may be a part of a byte order mark.
+        has_part_of_a_mark = not self._pieces and 0 < len(self._small) < len(BYTE_ORDER_MARK)
+        if len(piece) < _SMALL_BYTES or has_part_of_a_mark:
             self._small += piece
             if len(self._small) < PIECE_BYTES:
                 return
