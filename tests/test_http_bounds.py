@@ -86,12 +86,12 @@ async def test_pipelined_requests_past_what_all_may_hold_go_and_the_one_begun_is
         assert service.calls == 1
 
 
-async def _unread(service: Service) -> socket.socket:
+async def _unread(service: Service, request: bytes = LARGE) -> socket.socket:
     """A client that asks for a large answer and reads none of it."""
     asking = socket.socket()
     asking.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * KIB)
     asking.connect(("127.0.0.1", service.port))
-    asking.sendall(LARGE)
+    asking.sendall(request)
     return asking
 
 
@@ -125,9 +125,37 @@ async def test_a_client_that_reads_slowly_gets_all_of_its_answer() -> None:
         assert await client.sizes(1) == [0]
 
 
-async def test_unsent_answers_are_among_what_is_bounded() -> None:
-    async with served(Limits(held_bytes=LARGE_BYTES // 2, send_seconds=LONG)) as (service, _):
+async def test_a_client_that_reads_too_slowly_for_the_kernel_to_ask_for_more_is_not_cut_off() -> None:
+    async with served(Limits(send_seconds=8 * SHORT)) as (service, client):
         asking = await _unread(service)
+        asking.setblocking(False)
+        # In all 256 KiB, of some megabytes that the kernel holds; more than two deadlines long.
+        for _ in range(16):
+            await asyncio.get_running_loop().sock_recv(asking, 16 * KIB)
+            await asyncio.sleep(SHORT)
+        assert service.refused("send-timeout", "yes") == 0
+        assert service.held > 0
+        asking.close()
+        await client.send(GET)
+        assert await client.sizes(1) == [0]
+
+
+async def test_an_early_answer_that_ends_the_connection_may_be_read_slowly() -> None:
+    early = b"POST /large HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\nConnection: close\r\n\r\n"
+    async with served(Limits(send_seconds=LONG)) as (service, client):
+        await client.send(early)
+        _, headers = await client.head()
+        size = int(headers["content-length"])
+        while size and (piece := await client.some(min(size, 2 * KIB * KIB))):
+            size -= len(piece)
+            await asyncio.sleep(service.http.linger_seconds / 2)
+        assert size == 0
+
+
+@pytest.mark.parametrize("request_bytes", [LARGE, LARGE[:-2] + b"Connection: close\r\n\r\n"])
+async def test_unsent_answers_are_among_what_is_bounded(request_bytes: bytes) -> None:
+    async with served(Limits(held_bytes=LARGE_BYTES // 2, send_seconds=LONG)) as (service, _):
+        asking = await _unread(service, request_bytes)
         await _until(service, "connection-bytes", 1)
         await service.holds(1)
         asking.close()

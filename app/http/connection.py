@@ -172,6 +172,9 @@ class BoundedConnection(asyncio.Protocol):
             self._refuse("body-timeout")
         elif self._state is State.DRAIN:
             self._linger()
+        elif self._state is State.LINGER and self._outbox.is_behind:
+            # The answer is still going out, for which there is a deadline of its own.
+            self._deadline.set(self._loop.time() + self.linger_seconds)
         elif self._state is State.LINGER:
             self.transport.abort()
         elif self.inbox.has_begun or self._is_first:

@@ -248,7 +248,7 @@ class BoundedProtocol(BoundedConnection):
     def _end_answer(self) -> None:
         """Go on after an answer, once it has gone out."""
         self._exchange, self._state = None, State.ANSWER
-        if self._outbox.is_behind and not self._is_last:
+        if self._outbox.is_behind:
             self._is_answered = True
         else:
             self._go_on()
