@@ -1,6 +1,7 @@
 """What a gate does over and over, and how often."""
 
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass
 
 from app.auth import Access
@@ -78,11 +79,17 @@ class Rounds:
         await self.tasks.stop()
 
     async def _keep_store(self) -> None:
-        """Bring the store back soon after it went, or after it returned; costs nothing while it is there."""
+        """Bring the store back soon after it went, or after it returned; costs nothing while it is there.
+
+        Raises:
+            StoreError: it is still down, so that the task counts as down with it.
+        """
         if self.embedded is not None:
             await self.embedded.ensure_running()
         if self.session.is_probe_due:
             await self.session.probe(self._refresh)
+        if self.session.down_reason is not None:
+            raise copy(self.session.down_reason)
 
     async def _tick(self) -> None:
         if self.session.is_up:

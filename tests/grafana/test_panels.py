@@ -109,7 +109,7 @@ SIGNS = (
     Sign("overview", "Cleanups a minute, by trigger", {"trigger": "manual"}, SOME),
     Sign("overview", "Cleanups a minute, by trigger", {"trigger": "emergency"}, SOME),
     Sign("overview", "Errors a second", {"kind": "timeout"}, SOME),
-    Sign("overview", "Background tasks", {"task": "tick"}, at_most=0),
+    Sign("overview", "Background tasks", {"task": "store"}, at_most=0),
     Sign("overview", "Alerts", {"alertname": "TidegateStoreDown"}, 2),
     Sign("overview", "Settings changed a minute", {"source": "api"}, SOME),
     Sign("overview", "Starts, 30 m", at_least=1),
