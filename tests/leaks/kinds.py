@@ -72,7 +72,7 @@ class Library(Leak):
 
 
 class _Client(asyncio.Protocol):
-    """A client of the gate in the gate's own process, which is gone once the gate has closed its connection."""
+    """A client in the gate's own process, which is gone once the gate has closed its connection."""
 
     def __init__(self, kept: list[object]) -> None:
         self._kept = kept
