@@ -41,6 +41,7 @@ class Patient:
         self._diagnoses = folder / "diagnoses"
         self.gate = start_command(command, folder, QUICK | {"diagnosis_dir": self._diagnoses})
         self.metrics = ""
+        self._found: list[Detection] = []
         try:
             await_gate(self.gate)
         except BaseException:
@@ -59,17 +60,19 @@ class Patient:
         return []
 
     def await_detection(self) -> Detection:
-        """The first one; the gate is ended then."""
-        found: list[Detection] = []
+        """The first one; the gate is ended then, and whoever asks again is told the same."""
+        if not self._found:
+            assert wait_until(self._is_found, FOUND_SECONDS, pause_seconds=0.3), self._log_end()
+            wait_until(lambda: bool(self.files()), 10)
+            self.gate.kill()
+        return self._found[-1]
 
-        def is_found() -> bool:
-            found.extend(self.detections())
-            return bool(found)
+    def _is_found(self) -> bool:
+        self._found.extend(self.detections())
+        return bool(self._found)
 
-        assert wait_until(is_found, FOUND_SECONDS, pause_seconds=0.3), self.gate.log.read_text()[-5000:]
-        wait_until(lambda: bool(self.files()), 10)
-        self.gate.kill()
-        return found[-1]
+    def _log_end(self) -> str:
+        return self.gate.log.read_text()[-5000:]
 
     def files(self) -> list[Detection]:
         """What was written to the folder."""

@@ -61,13 +61,13 @@ def test_a_leak_of_the_gate_is_found_and_called_by_its_name(patients: dict[str, 
 
 
 def test_closing_idle_connections_gives_back_what_they_held(patients: dict[str, Patient]) -> None:
-    [found] = patients["connections"].files()
+    found = patients["connections"].await_detection()
     assert found["released_bytes"]["shrink"] > MIB / 2
     assert "gave back" in found["summary"]
 
 
 def test_the_line_that_allocates_what_leaks_is_named(patients: dict[str, Patient]) -> None:
-    [found] = patients["objects"].files()
+    found = patients["objects"].await_detection()
     assert found["top_allocations"][0]["place"].startswith("tests/leaks/kinds.py:")
     assert found["top_types"][0]["type"] in {"dict", "list"}
     assert found["top_types"][0]["count"] > 1000
