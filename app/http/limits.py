@@ -27,23 +27,23 @@ class Limits:
     """What one connection may take, and all of them together."""
 
     header_bytes: int = 16 * 1024
-    """Of one request's line and headers with their line ends, and of a chunked body's trailers; bytes."""
+    """The most bytes of a request's line and headers with line ends, and of a chunked body's trailers."""
     header_seconds: float = 10
-    """From the first byte of a request to the end of its headers, or from a connection's start; seconds."""
+    """Seconds from a request's first byte, or from a connection's start, to the end of its headers."""
     body_seconds: float = 10
-    """Without a byte of a body that is not complete, while nothing but the client holds it up; seconds."""
+    """Seconds a client may pause within a body, while nothing but the client holds it up."""
     connections: int = 2048
-    """Open at once, idle ones too."""
+    """The most connections that are open at once, idle ones too."""
     header_count: int = 100
-    """Header lines of one request, and trailers of one chunked body."""
+    """The most header lines of a request, and the most trailers of a chunked body."""
     send_seconds: float = 10
-    """Without a byte of an answer that the client takes; seconds."""
+    """Seconds in which a client has to take at least a byte of an answer."""
     held_bytes: int = 32 * 1024 * 1024
-    """Of heads, bodies not yet read, pipelined requests and unsent answers of all connections; bytes."""
+    """The most bytes of heads, unread bodies, pipelined requests and unsent answers of all connections."""
     drained_bytes: int = 64 * 1024 * 1024
-    """Of what a client sends after its answer and has to be dropped for the answer to be read; bytes."""
+    """The most bytes that are read and dropped after an answer, so that the client gets to read it."""
     linger_seconds: float = 30
-    """For which what still comes is dropped in all; seconds."""
+    """The most seconds for which bytes are dropped that come after an answer."""
 
 
 class Bound(NamedTuple):

@@ -2,6 +2,7 @@
 
 A thousand connections that each have something left over would make a turn of the event loop last a second,
 and an ordinary post takes several turns. So a turn goes on with a few of them, in the order they came.
+Bodies that take long to judge take turns of their own (`app/ingest/turns.py`).
 """
 
 import asyncio
