@@ -7,8 +7,8 @@ from pathlib import Path
 import structlog
 
 from app.errors import ConfigError, Unauthorized
-from app.secret_files import secret_lines
-from app.settings import Settings, env_name
+from app.settings.model import Settings, env_name
+from app.settings.secret_files import secret_lines
 
 log = structlog.get_logger()
 

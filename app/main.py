@@ -7,13 +7,14 @@ from fastapi import FastAPI
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.api import alerts, handlers, memory, operations, reports, sources, transactions
-from app.api import settings as settings_api
+from app.api import error_handlers as handlers
 from app.api.checks import Checks
-from app.api.data_plane_document import document_data_plane
 from app.api.documentation import add_documentation
-from app.api.documents import document_checks
-from app.api.front import Front
+from app.api.middleware import Front
+from app.api.openapi.common import document_checks
+from app.api.openapi.transactions import document_data_plane
+from app.api.routes import alerts, memory, operations, reports, sources, transactions
+from app.api.routes import settings as settings_api
 from app.runtime import Runtime
 
 ROUTERS = (

@@ -3,34 +3,34 @@
 from importlib.metadata import version
 from socket import socket
 
-from app.alerts.desk import AlertDesk
+from app.alerts.receiver import AlertDesk
 from app.auth import Access
-from app.cleanup import Cleanup
-from app.collector import FiguresCollector
-from app.dataplane import DataPlane, Service
-from app.embedded import EmbeddedStore
+from app.cleanup.run import Cleanup
 from app.errors import MemoryPressure, StoreFull
-from app.exposition import Scrapes
 from app.guard.build import Surroundings, build_examiner, build_guard
 from app.guard.collector import GuardCollector
-from app.http.connections import ClientConnections
-from app.live.keeper import SettingsKeeper
-from app.memory import Processes
-from app.metrics import Metrics
+from app.ingest.plane import DataPlane, Service
+from app.metrics.catalogue import Metrics
+from app.metrics.exposition import Scrapes
+from app.observability.collector import FiguresCollector
+from app.observability.stats import StatsBoard
+from app.process.resident_memory import Processes
 from app.reports.daily import Reports
 from app.reports.recorder import Recorder, gate_name
 from app.reports.wiring import Parts, figures_of
-from app.rounds import Rounds
-from app.settings import Settings
-from app.sizes import Sizes
-from app.stats import StatsBoard
+from app.runtime_settings.sync import SettingsKeeper
+from app.schedule import Rounds
+from app.server.connections import ClientConnections
+from app.settings.model import Settings
 from app.store.address import normal_url
-from app.store.current import LiveSettings
+from app.store.embedded import EmbeddedStore
+from app.store.figures import Sizes
+from app.store.history import StoredSamples
 from app.store.lease import StoreLease
-from app.store.samples import StoredSamples
+from app.store.live_settings import LiveSettings
 from app.store.session import StoreSession
 from app.tasks import Tasks
-from app.workers.pool import ASK_SECONDS, Workers
+from app.workers.pool.pool import ASK_SECONDS, Workers
 
 
 class Runtime:

@@ -8,7 +8,7 @@ from contextlib import suppress
 import structlog
 
 from app.errors import StoreError
-from app.metrics import Metrics
+from app.metrics.catalogue import Metrics
 
 log = structlog.get_logger()
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from random import Random
 from statistics import median
 
-from app.guard.detector import PROOF_SHARE, SLOW_SHARE, Detector, DetectorRules
+from app.guard.leak.detector import PROOF_SHARE, SLOW_SHARE, Detector, DetectorRules
 from tests.guard.simulation.cases import HARDER_LEAKS, LEAK_FREE, LEAKS, Case
 from tests.guard.simulation.memory import HOUR
 from tests.guard.simulation.replay import BLOCK_SECONDS, onset, replay

@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from app.guard.detector import Detector, DetectorRules
+from app.guard.leak.detector import Detector, DetectorRules
 from benchmarks.services import Service, module, service, tidegate
 from tests.faults.wire import Connection, connected, request_bytes
 from tests.support.payloads import Payloads, body_of

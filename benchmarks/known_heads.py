@@ -11,8 +11,8 @@ import sys
 from dataclasses import replace
 from statistics import median
 
-from app.http.known_heads import KnownHeads
-from app.server import serve
+from app.serve import serve
+from app.server.known_heads import KnownHeads
 from benchmarks.bench.contest import rounds
 from benchmarks.bench.sides import gate, http_side
 from benchmarks.bench.throughput import SINGLE

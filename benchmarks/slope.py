@@ -13,7 +13,7 @@ from itertools import combinations
 from math import sqrt
 from statistics import fmean, median
 
-from app.trend import Slope
+from app.guard.leak.statistics import Slope
 
 BLOCK_SECONDS = (60.0, 120.0, 300.0)
 LEAST_FLOORS = 8

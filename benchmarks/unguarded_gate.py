@@ -7,7 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable
 
 import app.runtime
-from app.server import serve
+from app.serve import serve
 from app.tasks import Seconds, Tasks
 
 # Rounds of app/runtime.py that belong to the guard.

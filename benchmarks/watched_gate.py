@@ -13,7 +13,7 @@ import sys
 import time
 
 import app.runtime
-from app.server import serve
+from app.serve import serve
 from app.tasks import Tasks
 
 

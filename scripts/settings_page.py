@@ -1,4 +1,4 @@
-"""Write docs/settings.md from the fields of `app.settings.Settings`, so that page and code say the same."""
+"""Write docs/settings.md from the fields of `Settings`, so that page and code say the same."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,10 +7,10 @@ from typing import Literal, get_args, get_origin
 from annotated_types import Ge, Le
 from pydantic.fields import FieldInfo
 
-from app.live.document import CHANGEABLE
-from app.live.view import unit_of
-from app.settings import Settings, env_name
-from app.settings_rules import ORDERED
+from app.runtime_settings.document import CHANGEABLE
+from app.runtime_settings.view import unit_of
+from app.settings.model import Settings, env_name
+from app.settings.rules import ORDERED
 
 PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 COMMAND = ".venv/bin/python scripts/settings_page.py"
@@ -19,7 +19,7 @@ KIB = 1024
 HEAD = f"""\
 # Settings
 
-<!-- Made by scripts/settings_page.py from app/settings.py; renew it with `{COMMAND}`. -->
+<!-- Made by scripts/settings_page.py from app/settings/model.py; renew it with `{COMMAND}`. -->
 
 Every setting is an environment variable, read once at the start. With a value outside its limits, or one that
 does not fit another (see the end), the gate does not start: it names the variable and exits with 2. It does

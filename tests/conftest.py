@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from app.runtime import Runtime
-from app.settings import Settings
+from app.settings.model import Settings
 from tests.support.gate import api_client, running
 from tests.support.keys import keys_without_expiry
 from tests.support.servers import StoreServer, cluster_server, redis_server, valkey_server

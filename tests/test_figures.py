@@ -5,10 +5,10 @@ import asyncio
 from structlog.testing import capture_logs
 
 from app.errors import StoreTimeout
-from app.memory import Processes, rss_bytes
-from app.metrics import Metrics
+from app.metrics.catalogue import Metrics
 from app.models import MapName, MapSizes, Reason
-from app.sizes import HOUR_SECONDS, Sizes
+from app.process.resident_memory import Processes, rss_bytes
+from app.store.figures import HOUR_SECONDS, Sizes
 from app.tasks import Tasks
 
 

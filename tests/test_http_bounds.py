@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 from structlog.testing import capture_logs
 
-from app.http.limits import BOUNDS, Limits, State
+from app.server.limits import BOUNDS, Limits, State
 from tests.support.http_service import LARGE_BYTES, LONG, SHORT, Service, served
 from tests.test_http_protocol import FOR_BODIES, GET, MALFORMED, NONSENSE, PATIENT, SIZE, chunked, post
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from app.http.connections import ClientConnections
+from app.server.connections import ClientConnections
 from tests.support.http_service import served
 from tests.test_http_protocol import GET, PATIENT, post
 

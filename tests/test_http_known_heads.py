@@ -2,8 +2,8 @@
 
 import pytest
 
-from app.http import protocol
-from app.http.heads import Head
+from app.server import protocol
+from app.server.heads import Head
 from tests.support.http_service import Service, served
 from tests.test_http_protocol import IMPATIENT, LATE_BODY, MALFORMED, NONSENSE, PATIENT, post
 

@@ -8,9 +8,9 @@ from typing import cast
 import msgspec
 import pytest
 
-from app.http.connection import WAITING_BYTES
-from app.http.limits import Limits
-from app.http.problem import problem_bytes
+from app.server.connection import WAITING_BYTES
+from app.server.limits import Limits
+from app.server.problem import problem_bytes
 from tests.support.http_service import LONG, SHORT, Service, served
 
 pytestmark = pytest.mark.asyncio

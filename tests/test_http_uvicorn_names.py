@@ -9,8 +9,8 @@ from typing import Any
 
 import uvicorn
 
-from app.http import uvicorn_names
-from app.http.protocol import BoundedProtocol
+from app.server import uvicorn_names
+from app.server.protocol import BoundedProtocol
 from tests.docs.pages import ROOT
 from tests.support.http_service import served
 from tests.test_http_protocol import GET, PATIENT

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
-from app.tallies import Counts, Distributions
+from app.metrics.counters import Counts, Distributions
 
 BOUNDS = (0.5, 1.0, 2.5, 10.0)
 LABELS = st.sampled_from(["a", 'b"\\', "c\n"])

@@ -10,9 +10,9 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from app.decode.array_scanner import SPACE
+from app.decode.arrays import array_items
 from app.errors import BodyTooLarge, InvalidRequest, MalformedBody
-from app.ingest.arrays import array_items
-from app.ingest.split import SPACE
 from app.models import MapName, Mode
 
 MAX_ALERTS = 2_000

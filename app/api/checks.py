@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.api.contract import ADDRESSES, Address, Call, address_of, nearest
 from app.api.problems import problem_of
 from app.auth import Access
+from app.decode.body import ByteBudget
 from app.errors import (
     BodyTimeout,
     BodyTooLarge,
@@ -24,7 +25,6 @@ from app.errors import (
     NotFound,
     Overloaded,
 )
-from app.ingest.body import ByteBudget
 
 # Bodies of the control plane that may be coming in at once in one process, and how long each may take.
 MOST_BODIES = 64

@@ -9,14 +9,14 @@ import structlog
 from starlette.responses import Response
 
 from app.api.answer import encode, single_answer
-from app.api.front import Front
+from app.api.middleware import Front
 from app.api.problems import internal_problem, problem_of
-from app.api.transactions import PATH
-from app.dataplane import DataPlane
+from app.api.routes.transactions import PATH
+from app.decode.item import InvalidItem, decode_item
 from app.errors import HttpError, RetryLater
-from app.http.fast_path import Reply, SendReply, WholeRequest
-from app.ingest.decode import InvalidItem, decode_item
+from app.ingest.plane import DataPlane
 from app.models import Answer, Answers, Transaction
+from app.server.fast_path import Reply, SendReply, WholeRequest
 
 log = structlog.get_logger()
 

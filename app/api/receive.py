@@ -8,12 +8,12 @@ from typing import NamedTuple, Self
 from starlette.requests import Request
 from starlette.types import Message, Receive
 
-from app.dataplane import DataPlane
+from app.decode.body import Gathered, Inflater, LineSplitter, Pace, inflater_for, steps
+from app.decode.item import ItemLimits, Judged, judge_item
+from app.decode.turns import others_first
 from app.errors import BodyTooLarge, MalformedBody
 from app.ingest.admission import checked_length, media_type
-from app.ingest.body import Gathered, Inflater, LineSplitter, Pace, inflater_for, steps
-from app.ingest.decode import ItemLimits, Judged, judge_item
-from app.ingest.turns import others_first
+from app.ingest.plane import DataPlane
 
 # What is judged without others being served between.
 LINES_AT_ONCE = 500

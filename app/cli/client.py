@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import click
 
 from app.cli.text import plain
-from app.environment import given_variables
+from app.settings.environment import given_variables
 
 if TYPE_CHECKING:
     import httpx

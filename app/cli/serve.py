@@ -21,6 +21,6 @@ import click
 )
 def serve(insecure: bool, **given: object) -> None:
     """Run the gate until Ctrl-C or SIGTERM; all else is set by TIDEGATE_… variables."""
-    from app.server import serve as run  # noqa: PLC0415  heavy, and only this command needs it
+    from app.serve import serve as run  # noqa: PLC0415  heavy, and only this command needs it
 
     sys.exit(run({name: value for name, value in given.items() if value is not None}, insecure))

@@ -9,8 +9,8 @@ from enum import StrEnum
 import structlog
 
 from app.errors import StoreError
-from app.memory import trim_heap
-from app.metrics import Metrics
+from app.metrics.catalogue import Metrics
+from app.process.resident_memory import trim_heap
 
 log = structlog.get_logger()
 

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from app.cgroup import Cgroup, find_cgroup
-from app.cleanup import Cleanup
+from app.cleanup.run import Cleanup
 from app.guard.actions import Actions
 from app.guard.diagnosis.document import Diagnosis
 from app.guard.diagnosis.examination import Case
@@ -17,15 +16,16 @@ from app.guard.diagnosis.reading import StoreReader
 from app.guard.diagnosis.store import store_explained_bytes
 from app.guard.guard import Clock, Guard
 from app.guard.readers import Readers
-from app.http.connections import ClientConnections
-from app.memory import Processes
-from app.metrics import Metrics
+from app.metrics.catalogue import Metrics
 from app.models import Mode, Trigger
-from app.settings import Settings
-from app.sizes import Sizes
+from app.process.control_groups import Cgroup, find_cgroup
+from app.process.resident_memory import Processes
+from app.server.connections import ClientConnections
+from app.settings.model import Settings
+from app.store.figures import Sizes
 from app.store.lease import StoreLease
 from app.store.session import StoreSession
-from app.workers.pool import Workers
+from app.workers.pool.pool import Workers
 
 
 @dataclass(frozen=True)

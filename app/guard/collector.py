@@ -8,9 +8,9 @@ from prometheus_client.registry import Collector
 from app.guard.diagnosis.examiner import Examiner
 from app.guard.guard import Guard
 from app.guard.watch import LeakState
-from app.metrics import NAMESPACE
-from app.settings import Settings
-from app.workers.report import Report as WorkerReport
+from app.metrics.catalogue import NAMESPACE
+from app.settings.model import Settings
+from app.workers.pool.report import Report as WorkerReport
 
 _SUSPECTED = frozenset({LeakState.SUSPECT, LeakState.LEAK, LeakState.COOLDOWN, LeakState.INEFFECTIVE})
 

@@ -9,13 +9,13 @@ from typing import Protocol
 import structlog
 
 from app.guard.actions import Actions
-from app.guard.detector import Detector, DetectorRules, Finding, Tier
-from app.guard.ladder import Ladder, Level
+from app.guard.leak.detector import Detector, DetectorRules, Finding, Tier
+from app.guard.levels import Ladder, Level
 from app.guard.readers import Pressure, Process, Readers, Sample, read, read_pressure
 from app.guard.relief import Lease, ProcessRelief, StoreRelief, granted
 from app.guard.watch import Watch
-from app.metrics import Metrics
-from app.settings import Settings
+from app.metrics.catalogue import Metrics
+from app.settings.model import Settings
 
 log = structlog.get_logger()
 

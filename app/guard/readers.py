@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import NamedTuple, TypeVar
 
 from app.models import Shape
-from app.sizes import StoreFigures
+from app.store.figures import StoreFigures
 
 # No process of one machine holds more; a reading past it is a broken sensor.
 HUGE_BYTES = 1 << 50

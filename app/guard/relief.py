@@ -14,10 +14,10 @@ import structlog
 
 from app.errors import StoreError, StoreFull
 from app.guard.actions import Actions
-from app.guard.ladder import Ladder, Level
+from app.guard.levels import Ladder, Level
 from app.guard.readers import Pressure, Process
-from app.settings import Settings
-from app.sizes import StoreFigures
+from app.settings.model import Settings
+from app.store.figures import StoreFigures
 
 log = structlog.get_logger()
 

@@ -4,11 +4,11 @@ from typing import Literal
 
 from app.guard.diagnosis.document import Diagnosis
 from app.guard.guard import Guard
-from app.guard.ladder import Level
+from app.guard.levels import Level
 from app.guard.readers import Process, Sample
 from app.guard.watch import LeakState, Watch
 from app.models import Shape
-from app.settings import Settings
+from app.settings.model import Settings
 
 # The state of the whole is that of the process that needs somebody most.
 _URGENCY = (

@@ -1,7 +1,7 @@
 """The guard's sentences in `warnings` of `/stats`."""
 
 from app.guard.guard import Guard
-from app.guard.ladder import Level
+from app.guard.levels import Level
 from app.guard.watch import LeakState, Watch
 
 MIB = 1024 * 1024

@@ -5,8 +5,8 @@ from enum import StrEnum
 
 import structlog
 
-from app.guard.detector import Detector, Finding, Tier
-from app.settings import Settings
+from app.guard.leak.detector import Detector, Finding, Tier
+from app.settings.model import Settings
 
 log = structlog.get_logger()
 

@@ -11,12 +11,12 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl
 
 from app.auth import Access
+from app.decode.body import ByteBudget, inflater_for
+from app.decode.item import ItemLimits
 from app.errors import BodyTooLarge, InvalidRequest, MemoryPressure, RetryLater, UnsupportedMedia
-from app.ingest.body import ByteBudget, inflater_for
-from app.ingest.decode import ItemLimits
-from app.metrics import Metrics
+from app.metrics.catalogue import Metrics
 from app.models import DEFAULT_SOURCE, SOURCE_PATTERN
-from app.settings import Settings
+from app.settings.model import Settings
 
 JSON = "application/json"
 NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 import zstandard
 
-from app.ingest.batch import Batch
+from app.decode.columns import Batch
 from app.models import Transaction
 
 LEVEL = 1

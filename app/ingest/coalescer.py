@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import structlog
 
+from app.decode.columns import Batch
 from app.errors import HttpError, Overloaded, ShuttingDown
-from app.ingest.batch import Batch
 from app.models import Answers, Transaction
 
 log = structlog.get_logger()

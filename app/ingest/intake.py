@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 
+from app.decode.columns import Batch, tally
+from app.decode.item import InvalidItem, Judged
+from app.decode.turns import others_first
 from app.errors import HttpError, MapFull, RetryLater
-from app.ingest.batch import Batch, tally
 from app.ingest.coalescer import Coalescer, Settle, joined
-from app.ingest.decode import InvalidItem, Judged
-from app.ingest.turns import others_first
-from app.metrics import Metrics
+from app.metrics.catalogue import Metrics
 from app.models import ACCEPTED, REFUSED, Answer, Answers, Transaction, Verdict
 
 MAX_LISTED, MANY_ITEMS = 10_000, 500

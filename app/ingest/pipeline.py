@@ -5,15 +5,15 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import chain
 
-from app.ingest.batch import Batch, tally
+from app.decode.columns import Batch, tally
 from app.ingest.blocks import encode_block
 from app.ingest.doubles import Doubles
 from app.ingest.fingerprints import Fingerprints
-from app.ingest.order import moved_back, new_first, runs_of, these_first, zeros
+from app.ingest.flush_plan import moved_back, new_first, runs_of, these_first, zeros
 from app.ingest.recent import Recent
-from app.metrics import Metrics
+from app.ingest.source_statistics import Sources
+from app.metrics.catalogue import Metrics
 from app.models import REFUSED, Answers, Transaction
-from app.sources import Sources
 from app.store.maps import UNSEEN, Ages, Deliveries, Maps
 
 

@@ -22,7 +22,7 @@ from app.reports.period import MINUTE_MS, Period, day_period, recent_period
 from app.reports.samples import REASONS
 from app.reports.targets import Judged, judge, worst
 from app.reports.trends import Trend, lines, trend_of
-from app.store.samples import StoredSamples
+from app.store.history import StoredSamples
 
 MOST_RUNS = 20
 MOST_WAITING = 8

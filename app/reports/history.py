@@ -5,7 +5,7 @@ import asyncio
 from app.reports.fold import Fold
 from app.reports.period import MINUTE_MS, Period
 from app.reports.samples import Unusable, decoded
-from app.store.samples import MOST_SAMPLES, PAGE_SAMPLES, StoredSamples
+from app.store.history import MOST_SAMPLES, PAGE_SAMPLES, StoredSamples
 
 # Beyond the start of a period: what is needed to know which totals it began with.
 BASELINE_MS = 10 * MINUTE_MS

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from app.errors import InvalidRequest
-from app.store.samples import DAYS_KEPT
+from app.store.history import DAYS_KEPT
 
 HOUR_MS = 3600 * 1000
 DAY_MS = 24 * HOUR_MS

@@ -11,10 +11,10 @@ import structlog
 from app.guard.guard import Clock
 from app.models import MapName, MapSizes, Mode
 from app.reports.samples import REASONS, MapSample, ProcessSample, Sample, encoded
-from app.settings import Settings
-from app.sizes import StoreFigures
+from app.settings.model import Settings
+from app.store.figures import StoreFigures
+from app.store.history import StoredSamples
 from app.store.rules import MapRule
-from app.store.samples import StoredSamples
 
 log = structlog.get_logger()
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import median
 
+from app.guard.leak.statistics import Slope, theil_sen
 from app.reports.fold import Track
 from app.reports.period import Period
-from app.trend import Slope, theil_sen
 
 MEGABYTE = 1_000_000
 HOUR_SECONDS = 3600

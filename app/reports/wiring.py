@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 from app.guard.guard import Guard
 from app.guard.view import state_of
-from app.memory import Processes
-from app.metrics import Metrics
+from app.metrics.catalogue import Metrics
+from app.metrics.counters import Counts
 from app.models import Mode
+from app.process.resident_memory import Processes
 from app.reports.recorder import Figures, GuardFigures
-from app.sizes import Sizes
-from app.store.current import LiveSettings
-from app.tallies import Counts
+from app.store.figures import Sizes
+from app.store.live_settings import LiveSettings
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.store.current import Layout
+from app.store.live_settings import Layout
 from app.store.session import StoreSession
 
 

@@ -12,7 +12,7 @@ import msgspec
 from app.errors import StoreUnreachable
 from app.models import MapName, MapSizes, Reason, Sighting
 from app.store import partitions
-from app.store.current import Layout, LiveSettings
+from app.store.live_settings import Layout, LiveSettings
 from app.store.session import StoreSession
 
 UNSEEN = 0xFFFFFFFE

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import msgspec
 
 from app.models import MapName
-from app.settings import Settings
+from app.settings.model import Settings
 from app.store.partitions import CLUSTER_PARTITIONS
 
 UNLIMITED = 2**53

@@ -2,7 +2,7 @@
 
 from importlib.resources import files
 
-from app.metrics import STORE_SCRIPTS
+from app.metrics.catalogue import STORE_SCRIPTS
 
 _PARTS = {
     "claim": ("sightings",),

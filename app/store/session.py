@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from app.errors import Overloaded, StoreDenied, StoreError, StoreRejected, StoreUnreachable, StoreUnsupported
-from app.metrics import Metrics
+from app.metrics.catalogue import Metrics
 from app.store.address import parse_address, safe_url
 from app.store.cluster import Cluster, Servers
 from app.store.connection import STORE_CONNECTIONS, connect

@@ -11,10 +11,10 @@ import redis
 
 from app.ingest.blocks import encode_block
 from app.ingest.coalescer import FLUSH_MAX_BYTES
-from app.metrics import Metrics
+from app.metrics.catalogue import Metrics
 from app.models import Transaction
-from app.settings import Settings
-from app.store.current import LiveSettings
+from app.settings.model import Settings
+from app.store.live_settings import LiveSettings
 from app.store.maps import Deliveries, Maps
 from app.store.partitions import HASH_BYTES
 from app.store.session import StoreSession

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.settings import Settings
+from app.settings.model import Settings
 from benchmarks.bench.filling import fill, socket_of, store_client
 from benchmarks.bench.probe import Call, Probe
 from benchmarks.bench.result import Result

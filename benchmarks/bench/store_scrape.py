@@ -15,7 +15,7 @@ from typing import Any
 
 import redis
 
-from app.settings import Settings
+from app.settings.model import Settings
 from benchmarks.bench.filling import fill, socket_of, store_client
 from benchmarks.bench.result import Result
 from benchmarks.services import Service, tidegate

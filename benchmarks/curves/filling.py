@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 
 from app.ingest.blocks import encode_block
-from app.metrics import Metrics
+from app.metrics.catalogue import Metrics
 from app.models import Transaction
-from app.settings import Settings
-from app.store.current import LiveSettings
+from app.settings.model import Settings
+from app.store.live_settings import LiveSettings
 from app.store.maps import Deliveries, Maps
 from app.store.partitions import HASH_BYTES, signature_hash
 from app.store.rules import FLUSH_MAX_ITEMS

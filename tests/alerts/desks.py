@@ -8,8 +8,8 @@ from typing import Any
 
 import httpx
 
-from app.alerts.desk import AlertDesk
-from app.settings import Settings
+from app.alerts.receiver import AlertDesk
+from app.settings.model import Settings
 from tests.api.calls import Api, open_api, until
 
 COOLDOWN_SECONDS = 120.0

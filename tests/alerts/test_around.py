@@ -60,7 +60,7 @@ async def test_while_the_store_is_down_a_cleanup_is_to_be_asked_for_again(
 async def test_a_cleanup_the_store_fails_is_tried_again_behind(
     own_store: StoreServer, settings_for: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.alerts.desk.RETRY_SECONDS", 0.05)
+    monkeypatch.setattr("app.alerts.receiver.RETRY_SECONDS", 0.05)
     async with open_desk(settings_for(own_store, **QUIET), believes_in_store=True) as desk:
         own_store.kill()
         assert await desk.actions(webhook(alert())) == ["cleanup"]
@@ -86,7 +86,7 @@ async def test_a_cleanup_the_store_fails_is_tried_again_behind(
 async def test_trying_ends_with_the_cooldown_and_the_next_delivery_has_its_turn(
     own_store: StoreServer, settings_for: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.alerts.desk.RETRY_SECONDS", 0.02)
+    monkeypatch.setattr("app.alerts.receiver.RETRY_SECONDS", 0.02)
     async with open_desk(settings_for(own_store, **QUIET), believes_in_store=True) as desk:
         own_store.kill()
         assert await desk.actions(webhook(alert())) == ["cleanup"]

@@ -11,7 +11,7 @@ import httpx
 import msgspec
 
 from app.runtime import Runtime
-from app.settings import Settings
+from app.settings.model import Settings
 from tests.support.gate import api_client, running
 
 # No periodic cleanup after the one at the start.

@@ -12,7 +12,7 @@ from tests.support.servers import StoreServer
 @pytest.fixture
 def no_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
     """After the first tick, entries leave only when the test or the traffic makes them."""
-    monkeypatch.setattr("app.rounds.TICK_SECONDS", 3600)
+    monkeypatch.setattr("app.schedule.TICK_SECONDS", 3600)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from app.errors import ConfigError
 from app.runtime import Runtime
-from app.settings import Settings, load_settings
+from app.settings.model import Settings, load_settings
 from tests.api.access import (
     ADMIN,
     CLEANUPS,

@@ -60,7 +60,7 @@ async def _answers_again(api: Api) -> bool:
 async def test_with_the_store_down_it_is_503_and_a_failure_is_counted(
     settings_for: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.rounds.TICK_SECONDS", 0.1)
+    monkeypatch.setattr("app.schedule.TICK_SECONDS", 0.1)
     with valkey_server(unix=True) as server:
         async with open_api(settings_for(server, **QUIET)) as api:
             await api.clean()
@@ -80,7 +80,7 @@ async def test_with_the_store_down_it_is_503_and_a_failure_is_counted(
 async def test_a_store_that_fails_half_way_is_a_failure_whose_removals_stay_counted(
     valkey: StoreServer, settings_for: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.rounds.TICK_SECONDS", 0.1)
+    monkeypatch.setattr("app.schedule.TICK_SECONDS", 0.1)
     async with open_api(settings_for(valkey, store_deadline_seconds=0.5, **QUIET)) as api:
         await api.post_many("kept", 10)
         valkey.pause()

@@ -7,8 +7,8 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from app.api.contract import NEVER_REFUSED
-from app.api.front import Front
-from app.metrics import Metrics
+from app.api.middleware import Front
+from app.metrics.catalogue import Metrics
 
 
 def _scope(path: str, method: str = "GET") -> Scope:

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.settings import Settings
+from app.settings.model import Settings
 from tests.api.calls import QUIET, open_api, until
 from tests.conftest import MakeSettings
 from tests.support.gate import api_client, running

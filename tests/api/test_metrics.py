@@ -10,8 +10,8 @@ import pytest
 from prometheus_client import Gauge, generate_latest
 from prometheus_client.samples import Sample
 
-from app.exposition import exposition
-from app.settings import Settings
+from app.metrics.exposition import exposition
+from app.settings.model import Settings
 from tests.api.calls import BRIEF, QUIET, Api, open_api, until
 from tests.api.families import FAMILIES, MAPS, STARTED_AT_ZERO, label_sets, parsed, value
 from tests.conftest import MakeSettings

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.sources import BOUNDS_MS, METRIC_BOUNDS_MS, DelayHistogram
+from app.ingest.source_statistics import BOUNDS_MS, METRIC_BOUNDS_MS, DelayHistogram
 from tests.api.calls import QUIET, Api, open_api
 from tests.conftest import MakeSettings
 from tests.support.servers import StoreServer, valkey_server

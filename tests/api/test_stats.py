@@ -9,8 +9,8 @@ import psutil
 import pytest
 from structlog.testing import capture_logs
 
-from app import rounds as wiring
-from app.settings import Settings
+from app import schedule as wiring
+from app.settings.model import Settings
 from tests.api.calls import BRIEF, QUIET, Api, events, open_api, until
 from tests.api.families import REFUSALS
 from tests.conftest import MakeSettings

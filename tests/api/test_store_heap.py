@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from app.cleanup import STEPS_A_TRIM
+from app.cleanup.run import STEPS_A_TRIM
 from app.models import MapName
-from app.settings import load_settings
+from app.settings.model import load_settings
 from app.store.maps import Maps, Order, Step
 from tests.api.calls import QUIET, Api, open_api
 
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("no_ticks")
 @pytest.fixture
 async def embedded(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Api]:
     """A gate with a store of its own, which does not pause for ingest."""
-    monkeypatch.setattr("app.cleanup.EMERGENCY_PAUSE_SECONDS", 0)
+    monkeypatch.setattr("app.cleanup.run.EMERGENCY_PAUSE_SECONDS", 0)
     async with open_api(load_settings(**QUIET, **SETTINGS)) as api:
         yield api
 

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from app.errors import ConfigError
 from app.runtime import Runtime
-from app.settings import Settings
+from app.settings.model import Settings
 from tests.api.access import (
     ADMIN,
     CLEANUPS,
@@ -52,7 +52,7 @@ async def test_a_token_file_that_changes_is_valid_without_a_restart(
 async def test_a_token_file_is_read_again_by_itself_within_seconds(
     valkey: StoreServer, settings_for: MakeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.rounds.TOKEN_RELOAD_SECONDS", 0.02)
+    monkeypatch.setattr("app.schedule.TOKEN_RELOAD_SECONDS", 0.02)
     file = tmp_path / "ingest"
     _write(file, INGEST, 9)
     async with open_api(settings_for(valkey, ingest_tokens_file=file)) as api:

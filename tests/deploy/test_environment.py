@@ -6,9 +6,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.environment import is_service_link, wrong_variables
 from app.errors import ConfigError
-from app.settings import Settings, env_name, load_settings
+from app.settings.environment import is_service_link, wrong_variables
+from app.settings.model import Settings, env_name, load_settings
 from tests.faults.gates import has_port, refused, started
 from tests.support.gate import GateProcess, tidegate_command
 from tests.support.processes import free_port, wait_until

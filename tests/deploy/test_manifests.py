@@ -15,7 +15,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from app.settings import Settings, env_name
+from app.settings.model import Settings, env_name
 from scripts import prometheus_rule
 
 ROOT = Path(__file__).parents[2]

@@ -9,11 +9,11 @@ from pathlib import Path
 import promql_parser
 import pytest
 
-from app.api import transactions
+from app.api.routes import transactions
 from app.cli.main import tidegate
 from app.main import create_api
 from app.runtime import Runtime
-from app.settings import Settings, env_name
+from app.settings.model import Settings, env_name
 from tests.deploy.monitoring import RUNBOOKS
 from tests.docs.pages import anchors, links
 from tests.support.gate import gate_process, tidegate_command

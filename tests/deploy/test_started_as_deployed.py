@@ -12,7 +12,7 @@ import httpx
 import pytest
 import yaml
 
-from app.environment import is_service_link
+from app.settings.environment import is_service_link
 from tests.deploy.test_manifests import DEPLOY, run
 from tests.support.gate import GateProcess, start_command, tidegate_command
 from tests.support.processes import free_port, wait_until

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from app.errors import STORE_ERRORS, HttpError
-from app.http.limits import ABORTED, BOUNDS
+from app.server.limits import ABORTED, BOUNDS
 from tests.docs.pages import ROOT
 
 PAGE = ROOT / "docs" / "errors.md"

@@ -8,8 +8,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from app.server import greeting
-from app.settings import Settings
+from app.serve import greeting
+from app.settings.model import Settings
 from tests.docs.pages import (
     PAGES,
     ROOT,

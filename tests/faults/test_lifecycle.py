@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from app.embedded import EmbeddedStore
+from app.store.embedded import EmbeddedStore
 from tests.faults.gates import has_port, running_in, started, store_processes
 from tests.faults.wire import ask_once
 from tests.support.gate import GateProcess, await_gate, gate_process

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 
 from app.errors import StoreUnreachable
 from app.guard.actions import Actions
-from app.guard.detector import Finding
 from app.guard.guard import Clock, Guard
+from app.guard.leak.detector import Finding
 from app.guard.readers import Readers
-from app.metrics import Metrics
-from app.settings import Settings
-from app.sizes import StoreFigures
+from app.metrics.catalogue import Metrics
+from app.settings.model import Settings
+from app.store.figures import StoreFigures
 
 MIB = 1024 * 1024
 QUICK = {

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.cgroup import ROOT, find_cgroup
+from app.process.control_groups import ROOT, find_cgroup
 
 MIB = 1024 * 1024
 V1 = ROOT / "memory"
@@ -81,7 +81,7 @@ def test_a_real_group_is_found_and_read() -> None:
     folder = V1 / f"tidegate-test-{os.getpid()}"
     folder.mkdir()
     script = (
-        "import os, pathlib; from app.cgroup import find_cgroup\n"
+        "import os, pathlib; from app.process.control_groups import find_cgroup\n"
         f"pathlib.Path({str(folder / 'cgroup.procs')!r}).write_text(str(os.getpid()))\n"
         "group = find_cgroup(); print(group.limit_bytes, group.usage_bytes())"
     )

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from app.guard.detector import Tier
 from app.guard.diagnosis import archive
 from app.guard.diagnosis.archive import default_folder, write
 from app.guard.diagnosis.document import Cause, Diagnosis
+from app.guard.leak.detector import Tier
 
 
 def diagnosis(at_ms: int = 1_700_000_000_000, **changes: object) -> Diagnosis:

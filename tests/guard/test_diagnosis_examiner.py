@@ -7,13 +7,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.errors import StoreUnreachable
-from app.guard.detector import Finding, Tier
 from app.guard.diagnosis import tracing
 from app.guard.diagnosis.document import Cause, Diagnosis, PartName
 from app.guard.diagnosis.examiner import Examiner, Readers
 from app.guard.diagnosis.figures import GateReader, StoreReading
 from app.guard.diagnosis.own import OwnProcess
-from app.settings import Settings
+from app.guard.leak.detector import Finding, Tier
+from app.settings.model import Settings
 
 MIB = 1024 * 1024
 STORE = StoreReading(0, 20 * MIB, 18 * MIB, 10 * MIB, 50, 0, 0)

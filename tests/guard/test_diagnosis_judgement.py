@@ -129,10 +129,10 @@ def test_foreign_keys_hide_behind_maps_that_grow_by_more() -> None:
 def test_the_sentence_says_who_by_how_much_what_and_where() -> None:
     judgement = judge(grown(24, python_blocks=200_000 + 280_000))
     types = [TypeGrowth(type="tuple", count=212_000, bytes=17 * MIB)]
-    places = [Allocation(place="app/ingest/decode.py:73", bytes=MIB, count=9000)]
+    places = [Allocation(place="app/decode/item.py:73", bytes=MIB, count=9000)]
     assert sentence("gate", 300, judgement, types, places) == (
         "The gate grew 24.0 MiB in 5 min, 21.4 MiB of it in Python objects; most of all +212,000 `tuple`; "
-        "most was allocated at app/ingest/decode.py:73."
+        "most was allocated at app/decode/item.py:73."
     )
     assert relief({"gc": MIB, "trim": MIB // 2}) == "What the guard did gave back 1.5 MiB."
 

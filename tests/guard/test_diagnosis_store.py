@@ -8,11 +8,11 @@ import pytest
 
 from app.guard.diagnosis.reading import StoreReader
 from app.guard.diagnosis.store import store_explained_bytes
-from app.metrics import Metrics
+from app.metrics.catalogue import Metrics
 from app.models import Transaction
-from app.settings import Settings
-from app.sizes import Sizes
-from app.store.current import LiveSettings
+from app.settings.model import Settings
+from app.store.figures import Sizes
+from app.store.live_settings import LiveSettings
 from app.store.maps import Maps
 from app.store.session import StoreSession
 from tests.conftest import MakeSettings

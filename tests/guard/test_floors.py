@@ -3,7 +3,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.guard.floors import Floor, Floors
+from app.guard.leak.floors import Floor, Floors
 
 READINGS = st.lists(st.tuples(st.integers(0, 1000), st.integers(0, 1000)), min_size=12, max_size=120)
 

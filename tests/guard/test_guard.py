@@ -4,7 +4,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.guard.guard import FAILED_READINGS
-from app.settings import Settings
+from app.settings.model import Settings
 from tests.guard.machine import MIB, QUICK, Machine
 
 

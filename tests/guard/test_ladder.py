@@ -1,7 +1,7 @@
 import pytest
 
-from app.guard.ladder import Ladder, Level
-from app.settings import Settings
+from app.guard.levels import Ladder, Level
+from app.settings.model import Settings
 
 SETTINGS = Settings()
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.trend import mann_kendall, theil_sen
+from app.guard.leak.statistics import mann_kendall, theil_sen
 
 VALUES = [2.0, 2.5, 1.0, 4.0, 4.5, 4.5, 6.0, 5.0, 9.0, 8.5]
 WHOLE = st.integers(-(10**6), 10**6)

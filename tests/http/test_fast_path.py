@@ -13,9 +13,9 @@ import msgspec
 import pytest
 
 from app.api.fast_posts import FastPosts
-from app.http.fast_path import Reply, WholeRequest
 from app.main import create_app
 from app.runtime import Runtime
+from app.server.fast_path import Reply, WholeRequest
 from tests.conftest import MakeSettings
 from tests.http.calls import item, nested, with_payload
 from tests.support.gate import GateProcess, running

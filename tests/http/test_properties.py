@@ -7,12 +7,12 @@ from collections.abc import Callable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.decode.arrays import judge_array
+from app.decode.body import LineSplitter
+from app.decode.item import InvalidItem, ItemLimits, Judged, decode_item
+from app.decode.nesting import depth
 from app.errors import ClientError
-from app.ingest.arrays import judge_array
 from app.ingest.blocks import decode_block, encode_block
-from app.ingest.body import LineSplitter
-from app.ingest.decode import InvalidItem, ItemLimits, Judged, decode_item
-from app.ingest.nesting import depth
 from app.models import Transaction
 
 settings.register_profile("tidegate-http", deadline=None, max_examples=150, print_blob=True)

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from app.errors import MapFull, MemoryPressure, Overloaded, ShuttingDown, StoreError
-from app.metrics import REFUSAL_REASONS
+from app.metrics.catalogue import REFUSAL_REASONS
 from app.runtime import Runtime
 from tests.conftest import MakeSettings
 from tests.http.calls import JSON, NDJSON, array, item, post, problem

@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 import pytest
 
+from app.decode import body as reading
+from app.decode.array_scanner import WINDOW_BYTES, ArrayScanner
+from app.decode.arrays import array_items, judge_array
+from app.decode.body import _DEFLATED_STEP, MAX_MEMBERS, Gathered, Inflater, LineSplitter, Pace, steps
+from app.decode.item import ItemLimits, Judged
 from app.errors import ClientError
-from app.ingest import body as reading
-from app.ingest.arrays import array_items, judge_array
-from app.ingest.body import _DEFLATED_STEP, MAX_MEMBERS, Gathered, Inflater, LineSplitter, Pace, steps
-from app.ingest.decode import ItemLimits, Judged
-from app.ingest.split import WINDOW_BYTES, ArrayScanner
 from app.models import Transaction
 from app.runtime import Runtime
 from tests.conftest import MakeSettings
@@ -115,7 +115,7 @@ async def test_items_are_the_same_wherever_windows_end(cut: int, monkeypatch: py
         b"[[ ]]",
         b"x" * 50,
     ]
-    monkeypatch.setattr("app.ingest.split.WINDOW_BYTES", 2 + cut)
+    monkeypatch.setattr("app.decode.array_scanner.WINDOW_BYTES", 2 + cut)
     for space in (b"", b" ", b" " * 70):
         body = b"[" + b",".join(space + item + space for item in items) + b"]"
         found = await array_items(body, 40, 100)
@@ -140,9 +140,9 @@ async def test_an_array_is_judged_alike_in_portions_of_any_size(
     lines = [b'{"signature":"s%d","payload":[%b]}' % (n, inner) for n in range(50)]
     lines[20], lines[33] = b"NaN", b'{"signature":1}'
     expected = told(await judge_array(b"[" + b",".join(lines) + b"]", LIMITS, 100))
-    monkeypatch.setattr("app.ingest.arrays.PORTION_BYTES", 2 * portion)
-    monkeypatch.setattr("app.ingest.arrays.LONG_WAY_BYTES", portion)
-    monkeypatch.setattr("app.ingest.arrays.SPREAD_BYTES", 100)
+    monkeypatch.setattr("app.decode.arrays.PORTION_BYTES", 2 * portion)
+    monkeypatch.setattr("app.decode.arrays.LONG_WAY_BYTES", portion)
+    monkeypatch.setattr("app.decode.arrays.SPREAD_BYTES", 100)
     for comma in (b",", b" , ", b",\n"):
         found = await judge_array(b"[" + comma.join(lines) + b"]", LIMITS, 100)
         assert told(found) == expected

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ingest.batch import Batch, tally
+from app.decode.columns import Batch, tally
 from app.models import Transaction
 from tests.support.deliver import transaction
 

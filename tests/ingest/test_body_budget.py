@@ -2,8 +2,8 @@
 
 import pytest
 
+from app.decode.body import BODY_COST, LEAST_BYTES, ByteBudget
 from app.errors import Overloaded
-from app.ingest.body import BODY_COST, LEAST_BYTES, ByteBudget
 
 MIB = 1024 * 1024
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.ingest.canonical import decode_canonical
-from app.ingest.decode import ItemLimits, judge_item
+from app.decode.compact_array import decode_canonical
+from app.decode.item import ItemLimits, judge_item
 from app.models import Transaction
 
 LIMITS = ItemLimits(max_payload_bytes=400, max_payload_depth=3, default_source="default")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.ingest.body import Gathered, Pace
+from app.decode.body import Gathered, Pace
 
 
 @pytest.mark.asyncio

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ingest.order import ALONE, moved_back, new_first, runs_of, these_first, zeros
+from app.ingest.flush_plan import ALONE, moved_back, new_first, runs_of, these_first, zeros
 from app.models import Answers
 
 FLAGS = st.lists(st.integers(0, 1), max_size=20).map(bytes)

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.children import shared_memory
 from app.errors import StoreTimeout
 from app.ingest.fingerprints import BYTES, SLOT_BYTES, Fingerprints
 from app.ingest.lookup import Lookup
 from app.ingest.recent import Recent
 from app.models import ACCEPTED, Verdict
+from app.process.child_processes import shared_memory
 from app.store.maps import UNSEEN, Ages, Maps
 from app.store.partitions import signature_hashes
 from tests.conftest import MakeSettings

@@ -1,6 +1,6 @@
 """Lone surrogates in payloads, beside any other text."""
 
-from app.ingest.decode import ItemLimits, decode_item
+from app.decode.item import ItemLimits, decode_item
 from tests.http.calls import KIB, with_payload
 
 

@@ -5,9 +5,9 @@ from random import Random
 
 import pytest
 
-from app.cleanup import Cleanup
+from app.cleanup.run import Cleanup
 from app.errors import StoreFull
-from app.metrics import Metrics
+from app.metrics.catalogue import Metrics
 from app.models import MapName, Reason, Trigger, Verdict
 from tests.conftest import MakeSettings
 from tests.support.deliver import Gate, connected_gate, nothing, transaction

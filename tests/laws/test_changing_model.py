@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from app.models import MapName, MapSizes, Reason, Verdict
-from app.settings import Settings
+from app.settings.model import Settings
 from app.store.maps import Order, Severity
 from tests.support.deliver import connected_gate, transaction
 from tests.support.keys import keys_without_expiry

@@ -8,12 +8,12 @@ import hypothesis.strategies as st
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from app.cleanup import Cleanup
+from app.cleanup.run import Cleanup
 from app.ingest.fingerprints import SLOT_BYTES, Fingerprints
 from app.ingest.lookup import Lookup
-from app.metrics import Metrics
+from app.metrics.catalogue import Metrics
 from app.models import MapName, MapSizes, Mode, Trigger, Verdict
-from app.settings import Settings
+from app.settings.model import Settings
 from app.store.rules import map_rules
 from tests.support.deliver import connected_gate, nothing, transaction
 from tests.support.keys import keys_without_expiry

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 
 from app.models import ACCEPTED
-from app.settings import Settings
+from app.settings.model import Settings
 from app.store.maps import Deliveries, Maps
 from app.store.partitions import signature_hash
 from tests.conftest import MakeSettings

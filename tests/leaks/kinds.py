@@ -11,7 +11,7 @@ import psutil
 import zstandard
 from prometheus_client import Counter
 
-from app.metrics import Metrics
+from app.metrics.catalogue import Metrics
 from app.tasks import Tasks as Rounds
 
 # Too large for CPython's own allocator: such bytes lie in the same heap as the memory of C libraries.

@@ -4,9 +4,9 @@ import os
 import resource
 import sys
 
-import app.server
+import app.serve
 from app.runtime import Runtime
-from app.settings import Settings
+from app.settings.model import Settings
 from tests.leaks.kinds import LEAKS, Planted
 
 
@@ -32,8 +32,8 @@ def main() -> int:
     def leaking(settings: Settings) -> Runtime:
         return LeakingRuntime(settings, kind, bytes_per_second)
 
-    app.server.Runtime = leaking  # type: ignore[attr-defined,assignment]  # where `serve` looks it up
-    return app.server.serve({}, insecure=False)
+    app.serve.Runtime = leaking  # type: ignore[attr-defined,assignment]  # where `serve` looks it up
+    return app.serve.serve({}, insecure=False)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,12 @@
 import os
 import sys
 
-import app.server
-import app.worker.main
-import app.workers.member
-from app.settings import Settings
-from app.worker.parts import WorkerParts
-from app.workers.assignment import Assignment
+import app.serve
+import app.workers.pool.member
+import app.workers.process.main
+from app.settings.model import Settings
+from app.workers.pool.assignment import Assignment
+from app.workers.process.parts import WorkerParts
 from tests.leaks.kinds import LEAKS, Planted
 
 LEAKS_IN = "worker-1"
@@ -32,11 +32,11 @@ class LeakingParts(WorkerParts):
 def main() -> int:
     """Serve; the workers run this very module."""
     if AS_WORKER in sys.argv:
-        app.worker.main.WorkerParts = LeakingParts  # type: ignore[attr-defined]  # where `main` looks it up
-        return app.worker.main.main()
+        app.workers.process.main.WorkerParts = LeakingParts  # type: ignore[attr-defined]  # where `main` looks it up
+        return app.workers.process.main.main()
     command = (sys.executable, "-m", "tests.leaks.leaky_worker", *sys.argv[1:], AS_WORKER)
-    app.workers.member.COMMAND = command  # type: ignore[assignment]  # longer than the usual one
-    return app.server.serve({"workers": 2}, insecure=False)
+    app.workers.pool.member.COMMAND = command  # type: ignore[assignment]  # longer than the usual one
+    return app.serve.serve({"workers": 2}, insecure=False)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from app.settings import Settings
+from app.settings.model import Settings
 from app.store.partitions import partition_prefixes
 from tests.api.calls import Api, open_api, until
 from tests.support.servers import StoreServer

@@ -12,7 +12,7 @@ from tests.support.servers import StoreServer
 @pytest.fixture
 def quick_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Twenty ticks a second."""
-    monkeypatch.setattr("app.rounds.TICK_SECONDS", 0.05)
+    monkeypatch.setattr("app.schedule.TICK_SECONDS", 0.05)
 
 
 @pytest.fixture

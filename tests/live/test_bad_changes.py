@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.errors import ConfigError
-from app.settings import load_settings
+from app.settings.model import load_settings
 from tests.api.calls import Api
 from tests.live.calls import refused
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from app.live.document import Document
+from app.runtime_settings.document import Document
 from tests.api.calls import QUIET, Api, open_api, until
 from tests.conftest import MakeSettings
 from tests.live.calls import patched, put, refused, server_key, shown, stored, two_gates, until_version

@@ -5,10 +5,10 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
-from app.live.document import CHANGEABLE, Document
-from app.live.view import settings_document
-from app.settings import Settings
-from app.store.current import LiveSettings
+from app.runtime_settings.document import CHANGEABLE, Document
+from app.runtime_settings.view import settings_document
+from app.settings.model import Settings
+from app.store.live_settings import LiveSettings
 from tests.api.calls import QUIET, Api, events, open_api, until
 from tests.api.families import value
 from tests.conftest import MakeSettings

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.settings import MIB
+from app.settings.model import MIB
 from tests.loop.humans import Humans, listening_humans
 from tests.loop.quick import quick_alertmanager, quick_prometheus
 from tests.support.gate import GateProcess, gate_process

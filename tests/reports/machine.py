@@ -6,16 +6,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from app.guard.guard import Clock
-from app.metrics import Metrics
+from app.metrics.catalogue import Metrics
 from app.models import MapName, MapSizes, Mode, Reason
 from app.reports.daily import Reports
 from app.reports.recorder import Figures, GuardFigures, Recorder
 from app.reports.samples import MapSample, ProcessSample, Sample, encoded
-from app.settings import Settings
-from app.sizes import StoreFigures
-from app.store.current import LiveSettings
+from app.settings.model import Settings
+from app.store.figures import StoreFigures
+from app.store.history import StoredSamples
+from app.store.live_settings import LiveSettings
 from app.store.maps import Maps
-from app.store.samples import StoredSamples
 from app.store.session import StoreSession
 from tests.support.servers import StoreServer
 

@@ -7,8 +7,8 @@ from structlog.testing import capture_logs
 from app.errors import StoreError
 from app.models import MapName, Mode
 from app.reports.recorder import GuardFigures, gate_name
-from app.settings import Settings
-from app.store.samples import MOST_GATES, MOST_SAMPLES, PAGE_SAMPLES
+from app.settings.model import Settings
+from app.store.history import MOST_GATES, MOST_SAMPLES, PAGE_SAMPLES
 from tests.reports.machine import MB, NOON_MS, Bench, Machine, bench, busy_sample, history_keys, sizes_of
 from tests.support.keys import keys_without_expiry
 from tests.support.servers import StoreServer, valkey_server

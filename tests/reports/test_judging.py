@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from app.guard.leak.statistics import Slope
 from app.reports.document import Outcome
 from app.reports.fold import Fold, Track
 from app.reports.period import Period
 from app.reports.targets import Judged, judge, worst
 from app.reports.trends import Trend, signed, trend_of
-from app.trend import Slope
 from tests.reports.machine import MB, NOON_MS
 
 FLAT = Trend(Slope(0, -1, 1), hours=5, first_quarter=60, last_quarter=60)

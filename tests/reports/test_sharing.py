@@ -3,7 +3,7 @@
 import pytest
 
 from app.models import MapName
-from app.sizes import StoreFigures
+from app.store.figures import StoreFigures
 from tests.reports.machine import MB, MINUTE, Bench, Machine, sizes_of
 
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from app.errors import StoreInterrupted, StoreUnreachable
-from app.settings import Settings
+from app.settings.model import Settings
 from app.store.partitions import signature_hash
 from tests.conftest import MakeSettings
 from tests.support.deliver import Gate, connected_gate, transaction

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from app.settings import Settings
+from app.settings.model import Settings
 from app.store.partitions import key_slot, partition_prefixes, signature_hash
 from tests.support.deliver import Gate, connected_gate, transaction
 from tests.support.gate import running

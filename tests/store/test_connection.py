@@ -15,11 +15,11 @@ from app.errors import (
     StoreUnreachable,
     StoreUnsupported,
 )
-from app.metrics import Metrics
-from app.settings import Settings
+from app.metrics.catalogue import Metrics
+from app.settings.model import Settings
 from app.store import connection, server
 from app.store.address import normal_url, parse_address, safe_url
-from app.store.current import LiveSettings
+from app.store.live_settings import LiveSettings
 from app.store.maps import Maps
 from app.store.session import StoreSession
 from tests.conftest import MakeSettings

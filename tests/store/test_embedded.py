@@ -8,7 +8,7 @@ import redis
 
 from app.ingest.pipeline import Pipeline
 from app.runtime import Runtime
-from app.settings import Settings
+from app.settings.model import Settings
 from tests.support.deliver import transaction
 from tests.support.gate import running
 from tests.support.processes import wait_until

@@ -7,7 +7,7 @@ from redis.crc import key_slot as reference_slot
 
 from app import errors
 from app.models import MapName
-from app.settings import Settings
+from app.settings.model import Settings
 from app.store.failures import as_store_error
 from app.store.link import AnswerLost, ReplyError
 from app.store.node import NotConnected

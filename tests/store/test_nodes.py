@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from app.errors import StoreClusterDown, StoreUnreachable
-from app.metrics import Metrics
+from app.metrics.catalogue import Metrics
 from app.store.address import Address, parse_address
 from app.store.cluster import Cluster, Single
 from app.store.link import ReplyError

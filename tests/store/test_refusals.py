@@ -8,7 +8,7 @@ import pytest
 from app.errors import StoreDenied
 from app.ingest.pipeline import Pipeline
 from app.runtime import Runtime
-from app.settings import Settings
+from app.settings.model import Settings
 from tests.conftest import MakeSettings
 from tests.support.deliver import transaction
 from tests.support.gate import gate_process, running

@@ -6,11 +6,11 @@ import msgspec
 
 from app.ingest.fingerprints import Fingerprints
 from app.ingest.pipeline import Pipeline
-from app.metrics import Metrics
+from app.ingest.source_statistics import Sources
+from app.metrics.catalogue import Metrics
 from app.models import Transaction
-from app.settings import Settings
-from app.sources import Sources
-from app.store.current import LiveSettings
+from app.settings.model import Settings
+from app.store.live_settings import LiveSettings
 from app.store.maps import Maps
 from app.store.session import StoreSession
 

@@ -16,7 +16,7 @@ import httpx
 
 from app.main import create_app
 from app.runtime import Runtime
-from app.settings import Settings
+from app.settings.model import Settings
 from tests.support.processes import wait_until
 
 # Far longer than it takes, on a busy machine too: they only end a test that hangs.

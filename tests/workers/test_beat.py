@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterable
 
-from app.workers.beat import MISSED, hangs
+from app.workers.pool.heartbeat import MISSED, hangs
 
 
 async def asked(answers: Iterable[bool], stops_after: int | None = None) -> tuple[bool, int]:

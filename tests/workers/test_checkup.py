@@ -3,11 +3,11 @@
 import asyncio
 import time
 
-from app.guard.detector import Finding, Tier
 from app.guard.diagnosis.examination import Case
-from app.settings import Settings
-from app.store.current import LiveSettings
-from app.worker.checkup import Checkup
+from app.guard.leak.detector import Finding, Tier
+from app.settings.model import Settings
+from app.store.live_settings import LiveSettings
+from app.workers.process.checkup import Checkup
 
 
 async def test_a_worker_that_stops_breaks_off_its_examination() -> None:

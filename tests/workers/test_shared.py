@@ -18,10 +18,10 @@ from tests.workers.gates import NAMES, SECONDS, client_at, figure, item, kill_wo
 # Worker processes that end at once with 7 while there is a certain file.
 COMMAND = (
     "import os, runpy, sys; os.path.exists({flag!r}) and sys.exit(7); "
-    "runpy.run_module('app.worker.main', run_name='__main__')"
+    "runpy.run_module('app.workers.process.main', run_name='__main__')"
 )
 SERVE = (
-    "import sys, app.workers.member as m; m.COMMAND = (sys.executable, '-c', {command!r}); "
+    "import sys, app.workers.pool.member as m; m.COMMAND = (sys.executable, '-c', {command!r}); "
     "from app.cli.main import main; sys.argv = ['tidegate', 'serve']; main()"
 )
 

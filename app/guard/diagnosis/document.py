@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from app.guard.detector import Tier
+from app.guard.leak.detector import Tier
 from app.models import Shape
 
 

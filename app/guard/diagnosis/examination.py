@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from app.guard.detector import Finding
 from app.guard.diagnosis.census import Census, take_census, top_growth
 from app.guard.diagnosis.document import Allocation, Cause, Diagnosis, TypeGrowth
 from app.guard.diagnosis.figures import GateFigures, StoreReading
@@ -13,6 +12,7 @@ from app.guard.diagnosis.sentence import relief, sentence
 from app.guard.diagnosis.split import Judgement
 from app.guard.diagnosis.store import judge_store
 from app.guard.diagnosis.tracing import seconds_for, trace
+from app.guard.leak.detector import Finding
 
 NO_HEAP = "The C library does not tell what its heap holds (mallinfo2): what it handed out is unexplained."
 NO_DESCRIPTORS = "/proc/self/fd cannot be read: open files are not counted."

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import structlog
 
 from app.errors import StoreError
-from app.guard.detector import Finding
 from app.guard.diagnosis.archive import write
 from app.guard.diagnosis.document import Diagnosis
 from app.guard.diagnosis.examination import Baseline, Case, examine_store
 from app.guard.diagnosis.figures import GateFigures, GateReader, Notes, StoreReading
 from app.guard.diagnosis.own import OwnProcess
-from app.settings import Settings
+from app.guard.leak.detector import Finding
+from app.settings.model import Settings
 
 log = structlog.get_logger()
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from app.guard.diagnosis.figures import StoreReading
 from app.guard.diagnosis.store import store_explained_bytes
-from app.sizes import Sizes
+from app.store.figures import Sizes
 from app.store.session import StoreSession
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from app.guard.diagnosis.document import Allocation
 from app.guard.diagnosis.heap import Heap
-from app.trend import theil_sen
+from app.guard.leak.statistics import theil_sen
 
 LEAST_SECONDS, MOST_SECONDS = 6.0, 60.0
 # Traced for as long as it takes so much to leak.

@@ -19,7 +19,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, StringConstraints
 from redis.asyncio import Redis
 
-from app.embedded import EmbeddedStore
+from app.store.embedded import EmbeddedStore
 
 WINDOW_SECONDS, RETENTION_SECONDS = 5, 120
 STORE_LIMIT_BYTES = 512 * 1024 * 1024

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from app.guard.detector import Detector, DetectorRules, Finding, Tier
+from app.guard.leak.detector import Detector, DetectorRules, Finding, Tier
 from tests.guard.simulation.cases import Case
 from tests.guard.simulation.memory import HOUR
 

@@ -12,7 +12,7 @@ import httpx
 import msgspec
 import uvicorn
 
-from app.settings import Settings
+from app.settings.model import Settings
 from tests.support.gate import GateProcess, gate_process
 
 HAS_SWITCH = "fast_path" in Settings.model_fields

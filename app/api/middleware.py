@@ -1,0 +1,131 @@
+"""The outermost layer, plain ASGI: bounds requests in flight, counts and times them, catches what escapes."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+
+import structlog
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api.contract import NEVER_REFUSED, TRANSACTIONS
+from app.api.problems import internal_problem, problem_of
+from app.errors import Overloaded, ShuttingDown
+from app.ingest.admission import source_named
+from app.metrics.catalogue import Metrics
+
+log = structlog.get_logger()
+
+UNMATCHED = "unmatched"
+UNAUTHORIZED = 401
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+# In the scope of a request that another process has counted.
+COUNTED_ELSEWHERE = "tidegate.counted_elsewhere"
+
+Direct = Mapping[tuple[str, str], Route]
+"""Routes by method and path that are found here: they skip what the application does for the others."""
+
+
+class Front:
+    """Around the whole application."""
+
+    def __init__(self, app: ASGIApp, direct: Direct, metrics: Metrics, max_in_flight: int) -> None:
+        self._app = app
+        self._direct = direct
+        self._metrics = metrics
+        self._max_in_flight = max_in_flight
+        self.in_flight = 0
+        metrics.http_requests_in_flight.set_function(lambda: self.in_flight + metrics.in_flight_elsewhere())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, unless too many are under way."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        answer = _Answer(self, scope, send)
+        self.in_flight += 1
+        try:
+            await self._serve(scope, receive, answer)
+        finally:
+            answer.end()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more request may be under way."""
+        return self.in_flight < self._max_in_flight
+
+    def count(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count a request that was answered; status 0 stands for a client that went away before."""
+        self._metrics.count_request(method, route, str(status or 499), seconds)
+        if status == UNAUTHORIZED:
+            plane = "ingest" if route.startswith(TRANSACTIONS) else "admin"
+            self._metrics.unauthorized_total.labels(plane).inc()
+
+    async def _serve(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
+        if self.in_flight > self._max_in_flight and scope["path"] not in NEVER_REFUSED:
+            refusal = Overloaded(f"{self._max_in_flight} requests are under way already")
+            if (scope["method"], scope["path"]) in self._direct:
+                source = source_named(scope["query_string"], dict(scope["headers"]))
+                self._metrics.count_refusal(refusal.slug, source)
+            await problem_of(refusal)(scope, receive, answer.send)
+            return
+        try:
+            await self._app_for(scope)(scope, receive, answer.send)
+        except asyncio.CancelledError:
+            # The server's patience with a slow request ends some seconds after it was told to stop.
+            if answer.status == 0:
+                stopping = problem_of(ShuttingDown("the gate is stopping; send this again"))
+                await stopping(scope, receive, answer.send)
+        except Exception:
+            log.exception("request failed", method=scope["method"], route=_route(scope))
+            if answer.status == 0:
+                await internal_problem()(scope, receive, answer.send)
+
+    def _app_for(self, scope: Scope) -> ASGIApp:
+        route = self._direct.get((scope["method"], scope["path"]))
+        if route is None:
+            return self._app
+        scope["route"] = route
+        return route.app
+
+
+class _Answer:
+    """What is sent to one request: remembers the status, and leaves the body out where HEAD was asked.
+
+    The request is at its end when the last of the answer is handed to the server. How long the client takes
+    to read it is the server's affair: a place among the requests under way does not wait for that.
+    """
+
+    __slots__ = ("_front", "_has_ended", "_is_head", "_scope", "_send", "_started", "status")
+
+    def __init__(self, front: Front, scope: Scope, send: Send) -> None:
+        self._front, self._scope, self._send = front, scope, send
+        self._is_head = scope["method"] == "HEAD"
+        self._started = time.perf_counter()
+        self._has_ended = False
+        self.status = 0
+
+    async def send(self, message: Message) -> None:
+        """Pass a message on to the server (ASGI)."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        else:
+            if self._is_head:
+                message = {**message, "body": b""}
+            if not message.get("more_body", False):
+                self.end()
+        await self._send(message)
+
+    def end(self) -> None:
+        """Give the place back and count the request, once."""
+        if self._has_ended:
+            return
+        self._has_ended = True
+        self._front.in_flight -= 1
+        if COUNTED_ELSEWHERE not in self._scope:
+            method = self._scope["method"] if self._scope["method"] in METHODS else "other"
+            self._front.count(method, _route(self._scope), self.status, time.perf_counter() - self._started)
+
+
+def _route(scope: Scope) -> str:
+    return str(getattr(scope.get("route"), "path", UNMATCHED))

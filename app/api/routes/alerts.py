@@ -1,0 +1,45 @@
+"""`POST /alerts`, the webhook of Alertmanager and Grafana, and `GET /alerts`."""
+
+from fastapi import APIRouter, Request, Response
+
+from app.alerts.receiver import AlertAnswer, ReceivedAlert
+from app.api.contract import ALERT_BODY_BYTES
+from app.api.deps import RuntimeDep
+from app.api.openapi.common import ALERT_BODY, ALERT_RESPONSES, problems
+from app.api.receive import Incoming, WholeBody
+from app.errors import UnsupportedMedia
+from app.models import Shape
+
+router = APIRouter(tags=["operations"])
+
+
+class AlertAnswers(Shape):
+    """What was done about each alert of a webhook, in its order."""
+
+    alerts: list[AlertAnswer]
+
+
+class ReceivedAlerts(Shape):
+    """The last 50 alerts this gate received, newest first."""
+
+    alerts: list[ReceivedAlert]
+
+
+@router.post("/alerts", openapi_extra=ALERT_BODY, responses=ALERT_RESPONSES, response_model=AlertAnswers)
+async def post_alerts(request: Request, runtime: RuntimeDep) -> Response:
+    """Take a webhook of Alertmanager; firing alerts labelled `action="cleanup"` start a cleanup behind."""
+    incoming = Incoming.of(request)
+    media = incoming.media_type
+    if media != "application/json":
+        found = f"Content-Type {media!r}" if media else "there is no Content-Type"
+        raise UnsupportedMedia(f"{found}: send the header `Content-Type: application/json`")
+    async with WholeBody(incoming, runtime.plane, ALERT_BODY_BYTES) as body:
+        answers = AlertAnswers(alerts=await runtime.alerts.receive(bytes(body)))
+    # The framework would validate each of 2,000 answers once more, which takes longer than to act on them.
+    return Response(answers.model_dump_json(), media_type="application/json")
+
+
+@router.get("/alerts", responses=problems(s401="No valid token"))
+async def get_alerts(runtime: RuntimeDep) -> ReceivedAlerts:
+    """The last 50 alerts this gate received, newest first, with what was done about them."""
+    return ReceivedAlerts(alerts=list(runtime.alerts.received))

@@ -1,0 +1,81 @@
+"""What operators and their tools call: stats, cleanup, probes, metrics."""
+
+from contextlib import suppress
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query
+from fastapi.responses import JSONResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from app.api.deps import RuntimeDep
+from app.api.openapi.common import ADMIN_RESPONSES
+from app.cleanup.run import ALL_MAPS
+from app.errors import StoreError
+from app.models import MapName, Mode, Report, Shape, Trigger
+from app.observability.stats import Stats
+
+router = APIRouter(tags=["operations"])
+
+MapsQuery = Annotated[list[MapName] | None, Query(alias="map", description="Only this map; may be repeated.")]
+DryRunQuery = Annotated[bool, Query(description="Report what would be removed, and remove nothing.")]
+
+
+class Readiness(Shape):
+    """Whether this gate can take traffic, with the reasons if not, and what is wrong although it can."""
+
+    status: Literal["ready", "unready"]
+    reasons: list[str]
+    warnings: list[str]
+
+
+@router.get("/stats")
+async def get_stats(runtime: RuntimeDep) -> Stats:
+    """Figures of maps, ingest, memory and cleanup; the latest known while the store is down."""
+    await runtime.ask_workers()
+    if runtime.session.is_up:
+        with suppress(StoreError):
+            await runtime.sizes.refresh()
+    return runtime.stats.stats()
+
+
+@router.post("/cleanup", responses=ADMIN_RESPONSES)
+async def post_cleanup(runtime: RuntimeDep, maps: MapsQuery = None, dry_run: DryRunQuery = False) -> Report:
+    """Remove what is past retention, now."""
+    return await runtime.cleanup.run(Trigger.MANUAL, Mode.NORMAL, frozenset(maps or ALL_MAPS), dry_run)
+
+
+@router.post("/cleanup/emergency", responses=ADMIN_RESPONSES)
+async def post_cleanup_emergency(
+    runtime: RuntimeDep, maps: MapsQuery = None, dry_run: DryRunQuery = False
+) -> Report:
+    """The same with retention cut; signatures inside the window stay."""
+    return await runtime.cleanup.run(Trigger.MANUAL, Mode.EMERGENCY, frozenset(maps or ALL_MAPS), dry_run)
+
+
+@router.get("/cleanup", responses=ADMIN_RESPONSES)
+async def get_cleanup(runtime: RuntimeDep) -> list[Report]:
+    """The last 50 reports of this gate, newest first."""
+    return list(runtime.cleanup.reports)
+
+
+@router.get("/livez")
+async def get_livez() -> dict[str, str]:
+    """The process is alive; never touches the store."""
+    return {"status": "alive"}
+
+
+@router.get("/readyz", responses={503: {"model": Readiness, "description": "Not ready, and why"}})
+async def get_readyz(runtime: RuntimeDep) -> Response:
+    """Whether to send traffic here."""
+    reasons = runtime.unready_reasons()
+    status: Literal["ready", "unready"] = "unready" if reasons else "ready"
+    document = Readiness(status=status, reasons=reasons, warnings=runtime.warnings())
+    headers = {"Retry-After": "1"} if reasons else None
+    return JSONResponse(document.model_dump(), 503 if reasons else 200, headers)
+
+
+@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+async def get_metrics(runtime: RuntimeDep) -> Response:
+    """Prometheus text format; from memory, so it answers while the store is down."""
+    await runtime.ask_workers()
+    return Response(runtime.scrapes.text(), media_type=CONTENT_TYPE_LATEST)

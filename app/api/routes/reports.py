@@ -1,0 +1,32 @@
+"""`GET /reports/daily` and `GET /reports/recent`: what happened over hours and days, and the targets."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from app.api.deps import RuntimeDep
+from app.api.openapi.common import Responses, problems
+from app.reports.document import ReportDocument
+from app.reports.period import MOST_HOURS
+
+router = APIRouter(tags=["operations"])
+
+DayQuery = Annotated[str | None, Query(description="A day in UTC, YYYY-MM-DD; today if it is left out.")]
+HoursQuery = Annotated[int, Query(ge=1, le=MOST_HOURS, description="So many hours back from now.")]
+
+_RESPONSES: Responses = problems(
+    s422="No such day, or hours outside 1 to 192",
+    s503="The store is down, or too many reports are being made",
+)
+
+
+@router.get("/reports/daily", responses=_RESPONSES)
+async def get_daily_report(runtime: RuntimeDep, day: DayQuery = None) -> ReportDocument:
+    """A day's memory, maps, cleanup and events of all gates that share the store, judged by the targets."""
+    return await runtime.reports.daily(day)
+
+
+@router.get("/reports/recent", responses=_RESPONSES)
+async def get_recent_report(runtime: RuntimeDep, hours: HoursQuery = 24) -> ReportDocument:
+    """The same of the last hours."""
+    return await runtime.reports.recent(hours)

@@ -1,0 +1,78 @@
+"""`GET /settings` and `PATCH /settings`."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Request, Response
+
+from app.api.contract import SMALL_BODY_BYTES
+from app.api.deps import RuntimeDep
+from app.api.openapi.common import problems
+from app.api.receive import Incoming, WholeBody
+from app.errors import UnsupportedMedia
+from app.runtime import Runtime
+from app.runtime_settings.document import CHANGEABLE
+from app.runtime_settings.patch import read_changes
+from app.runtime_settings.view import SettingsDocument, settings_document
+from app.settings.model import Settings
+
+router = APIRouter(tags=["settings"])
+
+MEDIA_TYPES = ("application/json", "application/merge-patch+json")
+
+
+def _change_schema() -> dict[str, Any]:
+    """The body of a PATCH: any of the settings that can be changed, within its limits, or null."""
+    every, members = Settings.model_json_schema()["properties"], {}
+    for name in CHANGEABLE:
+        schema = {key: value for key, value in every[name].items() if key not in ("title", "default")}
+        description = schema.pop("description")
+        kinds = schema.pop("anyOf", [schema, {"type": "null"}])
+        members[name] = {"anyOf": kinds, "description": description}
+    return {"type": "object", "additionalProperties": False, "properties": members}
+
+
+_CONTENT = {kind: {"schema": _change_schema()} for kind in MEDIA_TYPES}
+_BODY = {"requestBody": {"required": True, "content": _CONTENT}}
+
+IfMatch = Annotated[
+    str | None, Header(description="Change only what has this entity tag, as GET /settings gave it.")
+]
+
+
+@router.get("/settings", responses=problems(s401="No valid token"))
+async def get_settings(runtime: RuntimeDep, response: Response) -> SettingsDocument:
+    """Every setting of this gate with its value, where it comes from, and whether it can be changed."""
+    return _document(runtime, response)
+
+
+@router.patch(
+    "/settings",
+    openapi_extra=_BODY,
+    responses=problems(
+        s400="Not JSON, or nested too deeply",
+        s401="No valid token",
+        s408="The body did not come in time",
+        s409="The store holds settings of a newer Tidegate",
+        s412="The settings are no longer those of If-Match",
+        s413="More than 16 KiB",
+        s415="Neither application/json nor application/merge-patch+json",
+        s422="An unknown setting, one fixed at the start, or values that do not fit; nothing is changed",
+        s503="The store is down: nothing is changed, unless it fails in that very moment",
+    ),
+)
+async def patch_settings(
+    request: Request, runtime: RuntimeDep, response: Response, if_match: IfMatch = None
+) -> SettingsDocument:
+    """Change settings of all gates that share the store, all or none; null goes back to the start's."""
+    incoming = Incoming.of(request)
+    if incoming.media_type not in MEDIA_TYPES:
+        raise UnsupportedMedia(f"send {' or '.join(MEDIA_TYPES)}")
+    async with WholeBody(incoming, runtime.plane, SMALL_BODY_BYTES) as body:
+        changes = read_changes(bytes(body))
+    await runtime.keeper.change(changes, if_match)
+    return _document(runtime, response)
+
+
+def _document(runtime: Runtime, response: Response) -> SettingsDocument:
+    response.headers["ETag"] = runtime.keeper.document.etag
+    return settings_document(runtime.live, runtime.keeper.document)

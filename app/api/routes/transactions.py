@@ -1,0 +1,151 @@
+"""`POST /transactions` and `GET /transactions/{signature}`: the data plane, plain ASGI.
+
+A framework's route costs more than all the rest of a single post (benchmarks/README.md), so posts are
+dispatched ahead of it (`front.py`). The routes' part of the OpenAPI document is in `data_plane_document.py`.
+"""
+
+import asyncio
+import re
+from mmap import mmap
+from typing import Any
+
+from starlette.routing import Match, Route
+from starlette.types import Receive, Scope, Send
+
+from app.api.answer import send_json, single_answer
+from app.api.problems import problem, problem_of
+from app.api.receive import Incoming, JudgedLines, WholeBody
+from app.decode.arrays import judge_array
+from app.decode.item import InvalidItem, ItemLimits, decode_item, is_array
+from app.decode.messages import looks_like_lines
+from app.errors import HttpError, InvalidRequest, MalformedBody, RetryLater, ShuttingDown
+from app.ingest.admission import authorization, declared_length
+from app.ingest.intake import Summary
+from app.ingest.plane import DataPlane
+from app.models import SIGNATURE_PATTERN
+
+PATH = "/transactions"
+LINES_AS_JSON = (
+    "the body is NDJSON, an object a line: send it with the header `Content-Type: application/x-ndjson`"
+)
+
+_SIGNATURE = re.compile(SIGNATURE_PATTERN)
+
+
+class DataRoute(Route):
+    """A route that says which one it is, as those of the framework do; metrics go by it."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Whether it is for this request, and what that adds to its scope."""
+        match, child_scope = super().matches(scope)
+        return match, {**child_scope, "route": self}
+
+
+def routes(plane: DataPlane) -> list[Route]:
+    """The routes of the data plane."""
+    return [
+        DataRoute(PATH, PostTransactions(plane), methods=["POST"]),
+        DataRoute(f"{PATH}/{{signature:path}}", GetTransaction(plane), methods=["GET"]),
+    ]
+
+
+class PostTransactions:
+    """Lets each transaction through once: one object, an array, or NDJSON read as it arrives."""
+
+    def __init__(self, plane: DataPlane) -> None:
+        self._plane = plane
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request (ASGI)."""
+        summary = Summary()
+        incoming = Incoming(dict(scope["headers"]), receive)
+        try:
+            document = await self._answer(scope["query_string"], incoming, summary)
+        except HttpError as error:
+            self._count_refused(error, scope["query_string"], incoming)
+            await problem_of(error, **(summary.as_dict() if summary.is_shown else {}))(scope, receive, send)
+        except asyncio.CancelledError:
+            # `Front` answers 503 then; what waits for the store already is counted by its flush.
+            stopping = ShuttingDown()
+            stopping.is_counted = summary.is_with_the_store
+            self._count_refused(stopping, scope["query_string"], incoming)
+            raise
+        else:
+            await send_json(send, document)
+
+    def _count_refused(self, error: HttpError, query: bytes, incoming: Incoming) -> None:
+        if isinstance(error, RetryLater):
+            self._plane.admission.count_refused(error, query, incoming.headers)
+
+    async def _answer(self, query: bytes, incoming: Incoming, summary: Summary) -> dict[str, Any]:
+        terms = self._plane.admission.admit(query, incoming.headers, declared_length(incoming.headers))
+        if terms.is_lines:
+            items, summary.is_shown = "line", True
+            await self._post_lines(incoming, terms.limits, summary)
+        else:
+            items = "item"
+            async with WholeBody(incoming, self._plane) as body:
+                if not is_array(body, terms.limits):
+                    return await self._post_one(body, terms.limits, summary)
+                await self._post_array(body, terms.limits, summary)
+        if summary.items and summary.invalid == summary.items:
+            summary.is_shown = True
+            raise InvalidRequest(f"every {items} is invalid")
+        return summary.as_dict()
+
+    async def _post_one(self, body: bytes | mmap, limits: ItemLimits, summary: Summary) -> dict[str, Any]:
+        self._plane.metrics.ingest_batch_size.observe(1)
+        try:
+            item = decode_item(body, limits)
+        except InvalidItem as error:
+            self._plane.intake.count_invalid(limits.default_source)
+            if looks_like_lines(body):
+                raise MalformedBody(LINES_AS_JSON) from None
+            raise error.as_http_error() from None
+        summary.is_with_the_store = True
+        answers = await self._plane.intake.admit([item])
+        return single_answer(item, answers[0])
+
+    async def _post_array(self, body: bytes | mmap, limits: ItemLimits, summary: Summary) -> None:
+        judged = await judge_array(body, limits, self._plane.settings.max_batch_items)
+        self._plane.metrics.ingest_batch_size.observe(len(judged))
+        summary.is_with_the_store = True
+        await self._plane.intake.admit_batch(judged, summary, limits.default_source)
+
+    async def _post_lines(self, incoming: Incoming, limits: ItemLimits, summary: Summary) -> None:
+        """Process NDJSON as it arrives, chunk by chunk; the client waits while the store is busy."""
+        plane, held = self._plane, 0
+        try:
+            async for judged in JudgedLines(incoming, plane, limits).portions():
+                plane.admission.check_pressure()
+                await plane.intake.admit_batch(judged, summary, limits.default_source)
+                grown = summary.listed_bytes - held
+                plane.body_budget.take(grown)
+                held += grown
+        finally:
+            plane.body_budget.give_back(held)
+        plane.metrics.ingest_batch_size.observe(summary.items)
+
+
+class GetTransaction:
+    """Looks a transaction up, with who delivered it and how long after the first."""
+
+    def __init__(self, plane: DataPlane) -> None:
+        self._plane = plane
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request (ASGI)."""
+        signature: str = scope["path_params"]["signature"]
+        try:
+            self._plane.access.check_lookup(authorization(dict(scope["headers"])))
+            if not _SIGNATURE.match(signature):
+                raise InvalidRequest("signature: 1 to 128 visible ASCII characters without space")
+            found = await self._plane.lookup.find(signature)
+        except HttpError as error:
+            await problem_of(error)(scope, receive, send)
+            return
+        if found is None:
+            detail = f"GET {PATH}/{signature}: no transaction with this signature is kept; see /docs"
+            await problem(404, "not-found", "There is nothing here", detail)(scope, receive, send)
+            return
+        await send_json(send, found)

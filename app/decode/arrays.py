@@ -1,0 +1,151 @@
+"""Judges the items of a JSON array without keeping the event loop for long, portion by portion.
+
+Where one portion ends is guessed and then proven: `[{"signature":"a"},{"signature":"b"},…` is cut before an
+object that begins like an item, and if what stands before is an array of its own by a strict parser, then it
+was cut between two items. Where no guess holds, brackets and strings are followed one by one.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from mmap import mmap
+
+import msgspec
+
+from app.decode.array_scanner import ArrayScanner
+from app.decode.columns import Batch
+from app.decode.compact_array import decode_canonical
+from app.decode.item import ItemLimits, Judged, judge_item
+from app.decode.turns import others_first
+from app.errors import BodyTooLarge
+
+# What one call of a decoder is given at least: half a mebibyte takes a millisecond the short way. The long
+# way makes an object of every item, 40,000 of them in 128 KiB of `[],`.
+PORTION_BYTES = 448 * 1024
+LONG_WAY_BYTES = 128 * 1024
+# How much more it is given at the most, for an item to end there.
+SPREAD_BYTES = 64 * 1024
+# Others are served after so many bytes of items judged one by one; an item costs as much as so many bytes.
+JUDGED_BYTES = 64 * 1024
+ITEM_COST = 256
+_GUESSES = 3
+_BORDER = re.compile(
+    rb'\}[ \t\r\n]{0,64},[ \t\r\n]{0,64}(?=\{[ \t\r\n]{0,64}"(?:signature|source|slot|payload)")'
+)
+_array_decoder = msgspec.json.Decoder(list[msgspec.Raw])
+
+Items = Iterable[bytes | memoryview | int]
+
+
+async def judge_array(body: bytes | mmap, limits: ItemLimits, max_items: int) -> Sequence[Judged]:
+    """Each item as a transaction, or why it is none; `body` is an array without white space around it.
+
+    Raises:
+        MalformedBody: the array itself cannot be read, with the byte at fault.
+        BodyTooLarge: more items than allowed, or too much in them to find out where they end.
+    """
+    if len(body) <= PORTION_BYTES + SPREAD_BYTES:
+        batch = decode_canonical(bytes(body), limits, max_items)
+        if batch is not None:
+            return batch
+    return await _ArrayJudge(body, limits, max_items).judge()
+
+
+async def array_items(body: bytes, max_item_bytes: int, max_items: int) -> Sequence[bytes | int]:
+    """The items of an array as they stand; of those too long, their lengths.
+
+    Raises:
+        MalformedBody, BodyTooLarge: as `judge_array`.
+    """
+    scanner, items = ArrayScanner(body, max_item_bytes), list[bytes | int]()
+    while not scanner.is_done:
+        await others_first()
+        items += scanner.step()
+        _check_number(len(items), max_items)
+    return items
+
+
+def _check_number(items: int, max_items: int) -> None:
+    if items > max_items:
+        raise BodyTooLarge(f"the array has more than {max_items} items: split it, or send NDJSON")
+
+
+class _ArrayJudge:
+    """One array on its way through the decoders."""
+
+    def __init__(self, body: bytes | mmap, limits: ItemLimits, max_items: int) -> None:
+        self._body, self._limits, self._max_items = body, limits, max_items
+        self._scanner = ArrayScanner(body, limits.max_item_bytes)
+        self._parts: list[Sequence[Judged]] = []
+        self._number = 0
+        self._portion = PORTION_BYTES
+
+    async def judge(self) -> Sequence[Judged]:
+        while not self._scanner.is_done:
+            await others_first()
+            if not await self._judge_guessed():
+                await self._judge_scanned()
+        if all(isinstance(part, Batch) for part in self._parts):
+            return Batch.joined(self._parts) if self._parts else []  # type: ignore[arg-type]  # as was checked
+        return [item for part in self._parts for item in part]
+
+    async def _judge_guessed(self) -> bool:
+        """Judge the next portion as a decoder finds its items; False if no guess of where it ends holds.
+
+        Once a portion has to go the long way, it and all that follow are smaller.
+        """
+        body, start = self._body, self._scanner.start
+        for end, begin in self._guesses():
+            is_whole = start == 1 and begin == len(body)  # that was tried before
+            text = bytes(body) if is_whole else b"".join((b"[", memoryview(body)[start:end], b"]"))
+            batch = None if is_whole else decode_canonical(text, self._limits, self._max_items)
+            if batch is not None:
+                self._add(batch)
+                self._scanner.go_to(begin)
+                return True
+            await others_first()
+            if len(text) > LONG_WAY_BYTES + SPREAD_BYTES and self._portion > LONG_WAY_BYTES:
+                self._portion = LONG_WAY_BYTES
+                return await self._judge_guessed()
+            with suppress(ValueError, RecursionError):
+                items = _array_decoder.decode(text)
+                if items:
+                    await self._judge_items(len(items), map(memoryview, items))
+                    self._scanner.go_to(begin)
+                    return True
+        return False
+
+    def _guesses(self) -> Iterator[tuple[int, int]]:
+        """Where the next portion may end, and the next one begin."""
+        start, last = self._scanner.start, len(self._body) - 1
+        if last - start <= self._portion + SPREAD_BYTES and self._body[last:] == b"]":
+            yield last, len(self._body)
+            return
+        least = start + self._portion
+        borders = _BORDER.finditer(self._body, least, least + SPREAD_BYTES)
+        for _, border in zip(range(_GUESSES), borders, strict=False):
+            yield border.start() + 1, border.end()
+
+    async def _judge_scanned(self) -> None:
+        """Judge the next items as their brackets and strings tell them, a portion of them."""
+        scanner, begin = self._scanner, self._scanner.start
+        while not scanner.is_done and scanner.start - begin < LONG_WAY_BYTES:
+            await others_first()
+            items = scanner.step()
+            await self._judge_items(len(items), items)
+
+    async def _judge_items(self, number: int, items: Items) -> None:
+        _check_number(self._number + number, self._max_items)
+        judged, work = list[Judged](), 0
+        for item in items:
+            judged.append(judge_item(item, self._limits))
+            work += ITEM_COST + (0 if isinstance(item, int) else len(item))
+            if work > JUDGED_BYTES:
+                await others_first()
+                work = 0
+        self._add(judged)
+
+    def _add(self, part: Sequence[Judged]) -> None:
+        self._number += len(part)
+        _check_number(self._number, self._max_items)
+        self._parts.append(part)

@@ -1,0 +1,144 @@
+"""The short way for batches as nearly every client sends them: an array of items without white space.
+
+Such an array is decoded at once, and of its items only the payloads are looked at one by one. It is known by
+its length: nothing shorter says the same, so an array of just this length has no key twice. Everything else
+goes the long way (`decode.py`), which finds out what is wrong and says so.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from operator import add
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from app.decode.columns import Batch, tally
+from app.decode.item import ItemLimits
+from app.decode.nesting import depth_above
+from app.models import SIGNATURE_MAX_CHARS, SOURCE_PATTERN, Slot
+
+_SOURCE = re.compile(SOURCE_PATTERN)
+_ITEM_BYTES = len('{"signature":""}')
+_SOURCE_BYTES, _SLOT_BYTES, _PAYLOAD_BYTES = (len(f',"{name}":') for name in ("source", "slot", "payload"))
+_QUOTES_BYTES, _NULL_BYTES = len('""'), len("null")
+# Payloads are looked at together in pieces of so many bytes, or of the longest one.
+NEAR_BYTES = 4096
+# Nesting of as many opening brackets takes ten milliseconds to follow; one by one, items have pauses between.
+MOST_OPENED = 75_000
+_NULL = msgspec.Raw(b"null")
+
+
+class _Item(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """A transaction that tells a field that is null from one that is missing; patterns are checked after."""
+
+    signature: str
+    source: str | UnsetType | None = UNSET
+    slot: Slot | UnsetType | None = UNSET
+    payload: msgspec.Raw = msgspec.Raw()
+
+
+_decoder = msgspec.json.Decoder(list[_Item])
+
+
+def decode_canonical(body: bytes, limits: ItemLimits, max_items: int) -> Batch | None:
+    """The transactions of an array, all of them valid; None for any other body."""
+    try:
+        items = _decoder.decode(body)
+        if not body.isascii():
+            body.decode()
+    except (ValueError, RecursionError):
+        return None
+    if not 0 < len(items) <= max_items:
+        return None
+    signatures = [item.signature for item in items]
+    sources = [item.source for item in items]
+    slots = [item.slot for item in items]
+    payloads = [item.payload for item in items]
+    lengths, names = list(map(len, payloads)), tally(sources)
+    is_canonical = (
+        max(lengths) <= limits.max_payload_bytes
+        and _are_signatures(signatures)
+        and all(source is None or source is UNSET or _SOURCE.match(source) for source in names)
+        and _least_bytes(signatures, names, slots, lengths) == len(body)
+        and _is_nested_within(body, payloads, max(lengths), limits)
+    )
+    if not is_canonical:
+        return None
+    return Batch(
+        signatures,
+        _filled(sources, names, limits.default_source),
+        [None if slot is UNSET else slot for slot in slots],
+        [payload or _NULL for payload in payloads] if 0 in lengths else payloads,
+    )
+
+
+def _filled(sources: Sequence[Any], names: Mapping[Any, int], default: str) -> Sequence[str]:
+    """The sources, with the default for what is missing or null: mostly all of them, or none."""
+    if all(names):
+        return sources
+    return [default] * len(sources) if len(names) == 1 else [source or default for source in sources]
+
+
+def _is_nested_within(body: bytes, payloads: Sequence[msgspec.Raw], longest: int, limits: ItemLimits) -> bool:
+    """Whether no payload is nested too deeply; False, too, where it takes too long to find out.
+
+    Mostly the longest of them spans too few brackets for that.
+    """
+    width = max(longest, NEAR_BYTES)
+    opened = [_opened(body[at : at + width]) for at in range(0, len(body), width)]
+    near: int = max(map(add, opened, [*opened[1:], 0]))
+    if near <= limits.max_payload_depth:
+        return True
+    if sum(opened) > MOST_OPENED:
+        return False
+    return not any(depth_above(bytes(payload), limits.max_payload_depth) for payload in payloads)
+
+
+def _opened(text: bytes) -> int:
+    """How many brackets open in it; leaving them out is three times as fast as `bytes.count`."""
+    return 2 * len(text) - len(text.replace(b"{", b"")) - len(text.replace(b"[", b""))
+
+
+def _are_signatures(texts: Sequence[str]) -> bool:
+    """Whether each is 1 to 128 visible ASCII characters.
+
+    Control characters are not looked for: JSON has them escaped, which takes more than the least bytes.
+    """
+    joined = "".join(texts)
+    is_visible = joined.isascii() and " " not in joined and "\x7f" not in joined
+    return is_visible and all(texts) and max(map(len, texts)) <= SIGNATURE_MAX_CHARS
+
+
+def _least_bytes(
+    signatures: Sequence[str], sources: Mapping[Any, int], slots: Sequence[object], payloads: Sequence[int]
+) -> int:
+    """How many bytes an array takes at least that says just this; payloads by their lengths."""
+    count = len(signatures)
+    return (
+        len("[]")
+        + count * len(",")
+        - len(",")
+        + count * _ITEM_BYTES
+        + sum(map(len, signatures))
+        + sum(_source_bytes(source) * times for source, times in sources.items())
+        + _slot_bytes(slots)
+        + (count - payloads.count(0)) * _PAYLOAD_BYTES
+        + sum(payloads)
+    )
+
+
+def _source_bytes(source: object) -> int:
+    if source is UNSET:
+        return 0
+    return _SOURCE_BYTES + (len(source) + _QUOTES_BYTES if isinstance(source, str) else _NULL_BYTES)
+
+
+def _slot_bytes(slots: Sequence[Any]) -> int:
+    with suppress(TypeError):  # not all of them are numbers
+        least, most = len(f"{min(slots):d}"), len(f"{max(slots):d}")
+        if least == most:
+            return len(slots) * (_SLOT_BYTES + least)
+    given = [slot for slot in slots if slot is not UNSET]
+    return len(given) * _SLOT_BYTES + sum(map(len, map(str, given)))  # None takes as much as null

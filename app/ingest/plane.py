@@ -1,0 +1,81 @@
+"""The data plane: what a transaction passes from its request to the store; control is in `runtime.py`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.auth import Access
+from app.decode.body import ByteBudget
+from app.ingest.admission import Admission
+from app.ingest.coalescer import Coalescer
+from app.ingest.fingerprints import Fingerprints
+from app.ingest.intake import Intake
+from app.ingest.lookup import Lookup
+from app.ingest.pipeline import Pipeline
+from app.ingest.shares import share_of
+from app.ingest.source_statistics import Sources
+from app.metrics.catalogue import Metrics
+from app.settings.model import Settings
+from app.store.live_settings import LiveSettings
+from app.store.maps import Maps
+from app.store.rules import flush_max_items
+from app.store.session import StoreSession
+
+
+@dataclass(frozen=True)
+class Service:
+    """What the data plane is told by the service around it."""
+
+    room: Callable[[], int | None]
+    """Bytes left below the limit, None without one."""
+    refuses: Callable[[], bool]
+    """Whether nothing may be taken in, for want of memory."""
+    fingerprints: Fingerprints | None = None
+    """Where there are workers: what any of them had lately."""
+
+
+class DataPlane:
+    """The parts, built around a store session."""
+
+    def __init__(
+        self,
+        live: LiveSettings,
+        session: StoreSession,
+        metrics: Metrics,
+        access: Access,
+        service: Service,
+    ) -> None:
+        settings = live.settings
+        share = share_of(settings)
+        self._live = live
+        self.metrics = metrics
+        self.access = access
+        self.body_budget = ByteBudget(share.body_bytes, service.room)
+        self.admission = Admission(access, lambda: live.settings, service.refuses, self.body_budget, metrics)
+        self.maps = Maps(session, live)
+        self.sources = Sources(metrics.source_label)
+        metrics.registry.register(self.sources)
+        self.coalescer = Coalescer(
+            Pipeline(self.maps, metrics, self.sources, service.fingerprints).flush,
+            flush_max_items(settings),
+            share.queued_items,
+            share.queued_bytes,
+        )
+        self.intake = Intake(self.coalescer, metrics)
+        self.lookup = Lookup(self.maps)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force now; they can change at every tick."""
+        return self._live.settings
+
+    @property
+    def in_flight_bytes(self) -> int:
+        """Bytes of bodies and of queued payloads held now."""
+        return self.body_budget.held + self.coalescer.bytes
+
+    def apply(self, settings: Settings) -> None:
+        """Pass changed settings to those who do not look them up each time."""
+        share = share_of(settings)
+        self.coalescer.flush_max_items = flush_max_items(settings)
+        self.coalescer.resize(share.queued_items, share.queued_bytes)
+        self.body_budget.most = share.body_bytes

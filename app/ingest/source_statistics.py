@@ -1,0 +1,181 @@
+"""`GET /sources`: per source, how often it was first, and how far behind the first it was when it was not.
+
+Counted by this gate since its start, in constant memory: a source's delays go into a histogram.
+"""
+
+import time
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from prometheus_client.core import HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+from pydantic import Field
+
+from app.metrics.catalogue import NAMESPACE, OTHER_SOURCE
+from app.models import ACCEPTED, REFUSED, Shape
+
+_STEPS = (10, 11, 12, 13, 15, 17, 20, 22, 25, 28, 30, 35, 40, 45, 50, 60, 70, 80, 90)
+_DECADES = 6
+# Upper bounds in milliseconds: every one up to ten, then nineteen a decade up to an hour and more.
+BOUNDS_MS = (*range(10), *(step * 10**decade for decade in range(_DECADES) for step in _STEPS))
+METRIC_BOUNDS_MS = (1, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 60_000)
+
+
+class Delays(Shape):
+    """Milliseconds behind the first: half of the duplicates were no later than p50, and so on."""
+
+    p50: float
+    p95: float
+    p99: float
+
+
+class SourceView(Shape):
+    """One source, as this gate saw it since it started."""
+
+    source: str
+    accepted: int = Field(description="Transactions it delivered first.")
+    duplicate: int = Field(description="Transactions it delivered after somebody, itself included.")
+    first_share: float = Field(description="Of all transactions accepted, the share it delivered first.")
+    delay_ms: Delays | None = Field(description="How far behind the first its duplicates were; null without.")
+    last_seen_ms: int = Field(description="Milliseconds since the epoch, by the store's clock.")
+
+
+class SourcesView(Shape):
+    """Every source, the one that was first most often first; those past TIDEGATE_MAX_SOURCES as `other`."""
+
+    since_ms: int = Field(description="When this gate began to count, milliseconds since the epoch.")
+    sources: list[SourceView]
+
+
+class DelayHistogram:
+    """Whole milliseconds, counted between fixed bounds."""
+
+    def __init__(self) -> None:
+        self._counts = array("Q", bytes(8 * (len(BOUNDS_MS) + 1)))
+        self.count = 0
+        self.sum_ms = 0
+
+    def add(self, delay_ms: int, times: int) -> None:
+        """Count a delay so many times."""
+        self._counts[bisect_left(BOUNDS_MS, delay_ms)] += times
+        self.count += times
+        self.sum_ms += delay_ms * times
+
+    @property
+    def numbers(self) -> list[float]:
+        """All it has counted, the sum last."""
+        return [*self._counts, self.sum_ms]
+
+    def grow(self, numbers: Sequence[float]) -> None:
+        """Add what another has counted."""
+        for at, amount in enumerate(numbers[:-1]):
+            self._counts[at] += int(amount)
+            self.count += int(amount)
+        self.sum_ms += int(numbers[-1])
+
+    def up_to(self, bound_ms: int) -> int:
+        """How many were no longer than this, one of `BOUNDS_MS`."""
+        return sum(self._counts[: BOUNDS_MS.index(bound_ms) + 1])
+
+    def quantile(self, share: float) -> float:
+        """The delay that this share did not pass, milliseconds: exact below 10 ms, else to 18 % or better."""
+        rank, passed = share * self.count, 0
+        for at, amount in enumerate(self._counts):
+            if amount and passed + amount >= rank:
+                return _between(at, (rank - passed) / amount)
+            passed += amount
+        return 0.0
+
+
+def _between(at: int, share: float) -> float:
+    """So far into a bucket; into the first ones, of a millisecond each, as a whole."""
+    upper = BOUNDS_MS[min(at, len(BOUNDS_MS) - 1)]
+    lower = BOUNDS_MS[at - 1] if at else upper
+    return float(upper) if upper - lower <= 1 else lower + (upper - lower) * share
+
+
+class _Source:
+    def __init__(self) -> None:
+        self.accepted = 0
+        self.last_seen_ms = 0
+        self.delays = DelayHistogram()
+
+
+class Sources(Collector):
+    """What each source delivered; one source for all those past the limit."""
+
+    def __init__(self, name_of: Callable[[str], str]) -> None:
+        self._name_of = name_of
+        self._sources: dict[str, _Source] = {OTHER_SOURCE: _Source()}
+        self._since_ms = int(time.time() * 1000)
+
+    def note(self, tally: Mapping[tuple[str, int], int], now_ms: int) -> None:
+        """Count the outcome of one flush: how often each source got each code (see `Answers`)."""
+        for (name, code), times in tally.items():
+            if code == REFUSED:
+                continue
+            source = self._source(name)
+            source.last_seen_ms = now_ms
+            if code == ACCEPTED:
+                source.accepted += times
+            else:
+                source.delays.add(code - 1, times)
+
+    def view(self) -> SourcesView:
+        """All sources, for people."""
+        total = sum(source.accepted for source in self._sources.values()) or 1
+        seen = ((name, source) for name, source in self._sources.items() if source.last_seen_ms)
+        views = [_view(name, source, total) for name, source in seen]
+        return SourcesView(
+            since_ms=self._since_ms, sources=sorted(views, key=lambda view: (-view.accepted, view.source))
+        )
+
+    def collect(self) -> Iterable[Metric]:
+        """The delays, for Prometheus."""
+        family = HistogramMetricFamily(
+            f"{NAMESPACE}_source_delay_seconds",
+            "How far behind the first a source's duplicates were, seconds",
+            labels=["source"],
+        )
+        for name, source in self._sources.items():
+            delays = source.delays
+            buckets = [(str(bound / 1000), float(delays.up_to(bound))) for bound in METRIC_BOUNDS_MS]
+            family.add_metric([name], [*buckets, ("+Inf", delays.count)], delays.sum_ms / 1000)
+        yield family
+
+    def totals(self) -> dict[str, tuple[int, list[float]]]:
+        """Of each source seen, when it was last, and its numbers for `grow` of another."""
+        return {
+            name: (source.last_seen_ms, [source.accepted, *source.delays.numbers])
+            for name, source in self._sources.items()
+            if source.last_seen_ms
+        }
+
+    def grow(self, name: str, last_seen_ms: int, numbers: Sequence[float]) -> None:
+        """Add what another has counted of a source."""
+        source = self._source(name)
+        source.last_seen_ms = max(source.last_seen_ms, last_seen_ms)
+        source.accepted += int(numbers[0])
+        source.delays.grow(numbers[1:])
+
+    def _source(self, name: str) -> _Source:
+        name = self._name_of(name)
+        found = self._sources.get(name)
+        if found is None:
+            found = self._sources[name] = _Source()
+        return found
+
+
+def _view(name: str, source: _Source, total_accepted: int) -> SourceView:
+    delays = source.delays
+    return SourceView(
+        source=name,
+        accepted=source.accepted,
+        duplicate=delays.count,
+        first_share=source.accepted / total_accepted,
+        delay_ms=Delays(**{f"p{percent}": delays.quantile(percent / 100) for percent in (50, 95, 99)})
+        if delays.count
+        else None,
+        last_seen_ms=source.last_seen_ms,
+    )

@@ -1,0 +1,268 @@
+"""Every metric the gate keeps itself; figures it only reads are in `collector.py`."""
+
+from collections import Counter as Tally
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from prometheus_client import CollectorRegistry, Gauge, Info, disable_created_metrics
+
+from app.errors import STORE_ERRORS, MapFull, MemoryPressure, Overloaded, ShuttingDown, StoreError
+from app.metrics.counters import Count, Counts, Distribution, Distributions
+from app.models import ACCEPTED, REFUSED, Mode, Trigger
+
+NAMESPACE = "tidegate"
+OUTCOMES = ("accepted", "duplicate", "invalid", "refused", "failed")
+REFUSAL_REASONS = (Overloaded.slug, MapFull.slug, MemoryPressure.slug, ShuttingDown.slug, StoreError.slug)
+_OUTCOME_OF = {ACCEPTED: "accepted", REFUSED: "refused"}
+OTHER_SOURCE = "other"
+PLANES = ("ingest", "admin")
+STORE_SCRIPTS = ("claim", "lookup", "sizes", "cleanup", "settings", "record", "history", "lease")
+PROCESSES = ("gate", "store")
+LEAK_TIERS = ("rule", "fast", "slow", "daily")
+GUARD_ACTIONS = (
+    ("gate", "gc"),
+    ("gate", "trim"),
+    ("gate", "shrink"),
+    ("store", "trim"),
+    ("store", "emergency_cleanup"),
+)
+WORKER_ACTIONS = ("gc", "trim", "shrink")
+FIRING_ACTIONS = ("cleanup", "ignored", "duplicate", "cooldown", "invalid")
+DISCARD_REASONS = ("negative", "huge", "not_a_number", "unreadable")
+SIZE_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
+SECONDS_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+
+disable_created_metrics()
+
+
+class Metrics:
+    """One application's metrics in one registry, every label set known in advance started at 0."""
+
+    def __init__(self, max_sources: int, version: str) -> None:
+        self.registry = CollectorRegistry()
+        self.outcomes: Tally[str] = Tally()
+        self.refusals: Tally[str] = Tally(dict.fromkeys(REFUSAL_REASONS, 0))
+        self.in_flight_elsewhere: Callable[[], int] = lambda: 0
+        self._tallies: dict[str, Counts | Distributions] = {}
+        self._requests: dict[tuple[str, str, str], tuple[Count, Distribution]] = {}
+        self._max_sources = max_sources
+        self._sources: set[str] = set()
+        self._ingest()
+        self._store()
+        self._cleanup()
+        self._guard()
+        self._http()
+        self._service(version)
+
+    def count_transactions(self, source: str, outcome: str, amount: int = 1) -> None:
+        """Count under the outcome, and under the source while there are at most `max_sources`."""
+        self.outcomes[outcome] += amount
+        self.transactions_total.labels(outcome).inc(amount)
+        self.source_transactions_total.labels(self.source_label(source), outcome).inc(amount)
+
+    def count_refusal(self, reason: str, source: str | None) -> None:
+        """Count a request for transactions that was answered 503, by the name of its problem.
+
+        `source` is given when none of its transactions was counted: then it counts as one that was refused.
+        """
+        self.refusals[reason] += 1
+        self.ingest_refusals_total.labels(reason).inc()
+        if source is not None:
+            self.count_transactions(source, "refused")
+
+    def count_answers(self, tally: Mapping[tuple[str, int], int]) -> None:
+        """Count what became of the transactions of a flush: how often each source got each code."""
+        outcomes: dict[tuple[str, str], int] = defaultdict(int)
+        for (source, code), times in tally.items():
+            outcomes[source, _OUTCOME_OF.get(code, "duplicate")] += times
+        for (source, outcome), times in outcomes.items():
+            self.count_transactions(source, outcome, times)
+
+    def source_label(self, source: str) -> str:
+        """The source itself while there are at most `max_sources`, `other` for those that come after."""
+        if source not in self._sources:
+            if len(self._sources) >= self._max_sources:
+                return OTHER_SOURCE
+            self._sources.add(source)
+        return source
+
+    def count_request(self, method: str, route: str, code: str, seconds: float) -> None:
+        """Count an answered request, and how long it took."""
+        child = self._requests.get((method, route, code))
+        if child is None:
+            child = self._requests[method, route, code] = (
+                self.http_requests_total.labels(method, route, code),
+                self.http_request_duration_seconds.labels(method, route),
+            )
+        total, duration = child
+        total.inc()
+        duration.observe(seconds)
+
+    def totals(self) -> dict[str, list[tuple[tuple[str, ...], list[float]]]]:
+        """What all counters and histograms have counted, for `grow` of another."""
+        return {name: tally.totals() for name, tally in self._tallies.items()}
+
+    def grow(self, name: str, labels: tuple[str, ...], numbers: Sequence[float]) -> None:
+        """Add what another process has counted."""
+        if name == "source_transactions":
+            labels = (self.source_label(labels[0]), *labels[1:])
+        if name == "transactions":
+            self.outcomes[labels[0]] += int(numbers[0])
+        if name == "ingest_refusals":
+            self.refusals[labels[0]] += int(numbers[0])
+        self._tallies[name].labels(*labels).grow(numbers)
+
+    def count_connection_refusal(self, reason: str, *, has_begun: bool) -> None:
+        """Count a refusal of the HTTP protocol, of a request that the application had begun or not."""
+        self.connection_refusals_total.labels(reason, "yes" if has_begun else "no").inc()
+
+    def start_refusals(self, reasons: Iterable[str]) -> None:
+        """Start the series of the protocol's refusals at 0."""
+        _start(
+            self.connection_refusals_total,
+            *((reason, begun) for reason in reasons for begun in ("yes", "no")),
+        )
+
+    def start_process(self, process: str) -> None:
+        """Start the series of a worker under watch at 0."""
+        _start(self.leak_detections_total, *((process, tier) for tier in LEAK_TIERS))
+        _start(self.guard_actions_total, *((process, action) for action in WORKER_ACTIONS))
+
+    def start_route(self, method: str, route: str) -> None:
+        """Start the series of a route at 0."""
+        self.http_requests_total.labels(method, route, "200")
+        self.http_request_duration_seconds.labels(method, route)
+
+    def _ingest(self) -> None:
+        self.transactions_total = self._counter(
+            "transactions", "Transactions by what became of them", "outcome"
+        )
+        self.source_transactions_total = self._counter(
+            "source_transactions", "Transactions by the source that delivered them", "source", "outcome"
+        )
+        self.ingest_refusals_total = self._counter(
+            "ingest_refusals", "Requests for transactions answered 503, by the name of the problem", "reason"
+        )
+        self.ingest_batch_size = self._histogram(
+            "ingest_batch_size", "Items of one request", SIZE_BUCKETS
+        ).labels()
+        self.ingest_flush_size = self._histogram(
+            "ingest_flush_size", "Items of one flush to the store", SIZE_BUCKETS
+        ).labels()
+        _start(self.ingest_refusals_total, *((reason,) for reason in REFUSAL_REASONS))
+        _start(self.transactions_total, *((outcome,) for outcome in OUTCOMES))
+        _start(self.source_transactions_total, *((OTHER_SOURCE, outcome) for outcome in OUTCOMES))
+
+    def _store(self) -> None:
+        self.store_up = self._gauge("store_up", "1 while the store answers")
+        self.store_call_duration_seconds = self._histogram(
+            "store_call_duration_seconds",
+            "Seconds of one script call, as the gate sees it",
+            SECONDS_BUCKETS,
+            "script",
+        )
+        self.store_errors_total = self._counter(
+            "store_errors", "Failed store calls by the way they failed", "kind"
+        )
+        _start(self.store_call_duration_seconds, *((script,) for script in STORE_SCRIPTS))
+        _start(self.store_errors_total, *((error.kind,) for error in STORE_ERRORS))
+
+    def _cleanup(self) -> None:
+        self.cleanup_runs_total = self._counter("cleanup_runs", "Cleanups", "trigger", "mode", "result")
+        self.cleanup_duration_seconds = self._histogram(
+            "cleanup_duration_seconds", "Seconds of one cleanup", SECONDS_BUCKETS, "mode"
+        )
+        self.cleanup_last_success_timestamp_seconds = self._gauge(
+            "cleanup_last_success_timestamp_seconds",
+            "When a cleanup last succeeded, seconds since the epoch",
+            "mode",
+        )
+        _start(
+            self.cleanup_runs_total,
+            *((t, m, r) for t in Trigger for m in Mode for r in ("success", "failure")),
+        )
+        _start(self.cleanup_duration_seconds, *((mode,) for mode in Mode))
+        _start(self.cleanup_last_success_timestamp_seconds, *((mode,) for mode in Mode))
+
+    def _guard(self) -> None:
+        self.leak_detections_total = self._counter(
+            "leak_detections", "Leaks detected and confirmed", "process", "tier"
+        )
+        self.guard_actions_total = self._counter("guard_actions", "Actions of the guard", "process", "action")
+        self.memory_released_bytes_total = self._counter(
+            "memory_released_bytes", "Resident bytes that came back with an action of the guard", "action"
+        )
+        self.memory_samples_discarded_total = self._counter(
+            "memory_samples_discarded", "Readings of memory that were not used", "reason"
+        )
+        _start(self.leak_detections_total, *((p, t) for p in PROCESSES for t in LEAK_TIERS))
+        _start(self.guard_actions_total, *((p, a) for p, a in GUARD_ACTIONS))
+        _start(self.memory_released_bytes_total, *((action,) for _, action in GUARD_ACTIONS))
+        _start(self.memory_samples_discarded_total, *((reason,) for reason in DISCARD_REASONS))
+
+    def _http(self) -> None:
+        self.http_requests_total = self._counter(
+            "http_requests", "Answered requests", "method", "route", "code"
+        )
+        self.http_request_duration_seconds = self._histogram(
+            "http_request_duration_seconds",
+            "Seconds from request to answer",
+            SECONDS_BUCKETS,
+            "method",
+            "route",
+        )
+        self.unauthorized_total = self._counter(
+            "unauthorized", "Requests refused because they had no valid token", "plane"
+        )
+        _start(self.unauthorized_total, *((plane,) for plane in PLANES))
+        self.connection_refusals_total = self._counter(
+            "connection_refusals",
+            "Requests and connections the HTTP protocol refused or cut off; begun: in http_requests too",
+            "reason",
+            "begun",
+        )
+        self.http_requests_in_flight = self._gauge("http_requests_in_flight", "Requests under way")
+
+    def _service(self, version: str) -> None:
+        self.alerts_received_total = self._counter(
+            "alerts_received", "Alerts received, by what was done about each", "status", "action"
+        )
+        _start(self.alerts_received_total, *(("firing", action) for action in FIRING_ACTIONS))
+        _start(self.alerts_received_total, ("resolved", "resolved"), ("unknown", "invalid"))
+        self.settings_changes_total = self._counter(
+            "settings_changes", "Settings changed at run time, by this gate's API or by the store", "source"
+        )
+        _start(self.settings_changes_total, ("api",), ("store",))
+        self.background_task_up = self._gauge(
+            "background_task_up", "1 while the task's last round succeeded", "task"
+        )
+        self.event_loop_lag_seconds = self._histogram(
+            "event_loop_lag_seconds", "How late the event loop wakes a timer, seconds", SECONDS_BUCKETS
+        ).labels()
+        self.start_time_seconds = self._gauge(
+            "start_time_seconds", "When this gate started, seconds since the epoch"
+        )
+        self.start_time_seconds.set_to_current_time()
+        Info("build", "The version that runs", namespace=NAMESPACE, registry=self.registry).info(
+            {"version": version}
+        )
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counts:
+        counts = Counts(f"{NAMESPACE}_{name}", text, labels)
+        self.registry.register(counts)
+        self._tallies[name] = counts
+        return counts
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(name, text, labels, namespace=NAMESPACE, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, bounds: tuple[float, ...], *labels: str) -> Distributions:
+        distributions = Distributions(f"{NAMESPACE}_{name}", text, labels, bounds)
+        self.registry.register(distributions)
+        self._tallies[name] = distributions
+        return distributions
+
+
+def _start(metric: Counts | Distributions | Gauge, *label_sets: tuple[str, ...]) -> None:
+    for labels in label_sets:
+        metric.labels(*labels)

@@ -1,0 +1,124 @@
+"""The settings changed at run time as they lie in the store: one JSON document with a version."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+import msgspec
+
+from app.errors import TidegateError
+from app.settings.model import Settings, load_settings
+
+FORMAT = 1
+Number = int | float
+
+CHANGEABLE = (
+    "dedup_window_seconds",
+    "transaction_retention_seconds",
+    "observation_retention_seconds",
+    "emergency_transaction_retention_seconds",
+    "emergency_observation_retention_seconds",
+    "cleanup_interval_seconds",
+    "signature_cleanup_interval_seconds",
+    "signatures_limit",
+    "transactions_limit",
+    "observations_limit",
+    "transactions_limit_bytes",
+    "signatures_warn_entries",
+    "transactions_warn_entries",
+    "observations_warn_entries",
+    "max_body_bytes",
+    "max_inflated_bytes",
+    "max_batch_items",
+    "max_payload_bytes",
+    "max_payload_depth",
+    "memory_limit_bytes",
+    "memory_soft_ratio",
+    "memory_soft_exit_ratio",
+    "memory_hard_ratio",
+    "memory_hard_exit_ratio",
+    "memory_sample_seconds",
+    "leak_window_seconds",
+    "leak_growth_bytes",
+    "leak_warmup_seconds",
+    "slow_leak_bytes_per_hour",
+    "leak_cooldown_seconds",
+    "alert_cooldown_seconds",
+)
+
+
+class Unusable(TidegateError):
+    """What is stored cannot be read as settings."""
+
+
+class FromNewerGate(Unusable):
+    """It was written by a newer Tidegate, and must not be written over by this one."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """The settings that differ from those of the start, and how many changes led to them."""
+
+    version: int = 0
+    values: Mapping[str, Number] = field(default_factory=dict)
+
+    @property
+    def etag(self) -> str:
+        """A strong entity tag (RFC 9110): equal only for equal settings of one version."""
+        digest = sha256(_encode(dict(sorted(self.values.items())))).hexdigest()[:12]
+        return f'"{self.version}-{digest}"'
+
+    def encoded(self) -> bytes:
+        """As it is stored."""
+        return _encode({"format": FORMAT, "version": self.version, "values": self.values})
+
+
+class _Format(msgspec.Struct):
+    format: int
+
+
+class _Body(msgspec.Struct, forbid_unknown_fields=True):
+    format: int
+    version: int
+    values: dict[str, Number]
+
+
+def read_document(stored: bytes) -> Document:
+    """Read what is stored.
+
+    Raises:
+        Unusable: it is no such document.
+        FromNewerGate: it is one of a later format, or holds settings that cannot be changed here.
+    """
+    try:
+        if msgspec.json.decode(stored, type=_Format).format > FORMAT:
+            raise FromNewerGate("they are in a format of a newer Tidegate")
+        body = msgspec.json.decode(stored, type=_Body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Unusable(f"they cannot be read ({error})") from None
+    foreign = sorted(body.values.keys() - set(CHANGEABLE))
+    if foreign:
+        raise FromNewerGate(f"a newer Tidegate has put {foreign[0][:64]!r} among them")
+    if not 0 < body.version < 2**53:
+        raise Unusable("their version is not a positive number")
+    return Document(body.version, body.values)
+
+
+def with_changes(settings: Settings, values: Mapping[str, object]) -> Settings:
+    """These settings but for some values, checked as a whole, as at the start.
+
+    Raises:
+        ConfigError: with the sentence the start would have refused them with.
+    """
+    # The URL of the file has been read; it stays what it was at the start.
+    given = settings.model_dump() | {"store_url_file": None} | dict(values)
+    return load_settings(**given).model_copy(update={"store_url_file": settings.store_url_file})
+
+
+def is_whole(name: str) -> bool:
+    """Whether a setting takes whole numbers only."""
+    return Settings.model_fields[name].annotation in (int, int | None)
+
+
+def _encode(document: object) -> bytes:
+    return msgspec.json.encode(document)

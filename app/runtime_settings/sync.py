@@ -1,0 +1,159 @@
+"""Changes settings at run time, and keeps this gate in step with what other gates have changed."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+import structlog
+
+from app.errors import ConfigError, Conflict, InvalidRequest, Overloaded, PreconditionFailed, StoreError
+from app.metrics.catalogue import Metrics
+from app.runtime_settings.document import (
+    CHANGEABLE,
+    Document,
+    FromNewerGate,
+    Number,
+    Unusable,
+    read_document,
+    with_changes,
+)
+from app.settings.model import Settings
+from app.store.live_settings import LiveSettings
+from app.store.maps import Maps
+
+log = structlog.get_logger()
+
+ATTEMPTS = 10
+
+
+class SettingsKeeper:
+    """Stores the settings that differ from the start's, and puts in force what is stored.
+
+    The store decides between gates that change settings at the same moment: what one wrote the other reads
+    first, so no change is lost.
+    """
+
+    def __init__(
+        self, live: LiveSettings, maps: Maps, metrics: Metrics, applied: Callable[[Settings], object]
+    ) -> None:
+        self._live = live
+        self._maps = maps
+        self._metrics = metrics
+        self._applied = applied
+        self._one_at_a_time = asyncio.Lock()
+        self._followed: bytes | None = None
+        self.document = Document()
+
+    async def change(self, changes: Mapping[str, Number | None], if_match: str | None = None) -> None:
+        """Change settings for all gates of the store; None stands for the value of the start.
+
+        Raises:
+            InvalidRequest: they do not fit one another, or are outside their limits; nothing is changed.
+            PreconditionFailed: `if_match` is not the entity tag of what is stored.
+            Conflict: a newer Tidegate has stored settings this one cannot read.
+            StoreError: whether they were stored is unknown.
+        """
+        async with self._one_at_a_time:
+            for _ in range(ATTEMPTS):
+                if await self._change_once(changes, if_match):
+                    return
+        raise Overloaded("others change the settings all the time; send this again")
+
+    async def follow(self) -> None:
+        """Put in force what the latest tick found stored.
+
+        A store that has lost it, or went back to an earlier state, is given this gate's settings.
+
+        Raises:
+            StoreError: they could not be given back.
+        """
+        if self._is_followed(self._maps.stored_settings):
+            return
+        async with self._one_at_a_time:
+            # A change that was waited for has read the store anew: what lay there before it says nothing now.
+            stored = self._maps.stored_settings
+            if self._is_followed(stored):
+                return
+            if stored is None and self.document.version == 0:
+                self._live.ignored, self._followed = None, None
+                return
+            try:
+                found = read_document(stored) if stored is not None else Document()
+                if found.version < self.document.version:
+                    await self._maps.replace_settings(stored, self.document.encoded())
+                    return
+                await self._apply(found, with_changes(self._live.start, found.values), "store")
+            except (Unusable, ConfigError) as error:
+                self._live.ignored = _ignored(error)
+            self._followed = stored
+
+    def _is_followed(self, stored: bytes | None) -> bool:
+        return stored is not None and stored == self._followed
+
+    async def _change_once(self, changes: Mapping[str, Number | None], if_match: str | None) -> bool:
+        stored, in_force = await self._maps.read_settings()
+        base = self._base(stored)
+        if if_match is not None and not _matches(if_match, base.etag):
+            raise PreconditionFailed(f"the settings have been changed: they are now {base.etag}")
+        values = {name: value for name, value in ({**base.values, **changes}).items() if value is not None}
+        try:
+            settings = with_changes(self._live.start, values)
+        except ConfigError as error:
+            raise InvalidRequest(str(error)) from None
+        if values == base.values and stored in (None, base.encoded()):
+            await self._apply(base, settings, "store")
+            return True
+        document = Document(max(base.version, in_force) + 1, values)
+        if not await self._maps.replace_settings(stored, document.encoded()):
+            return False
+        await self._apply(document, settings, "api")
+        return True
+
+    def _base(self, stored: bytes | None) -> Document:
+        """What a change starts from: what is stored, or this gate's own if that is lost or broken."""
+        if stored is None:
+            return self.document
+        try:
+            found = read_document(stored)
+        except FromNewerGate as error:
+            raise Conflict(f"the store holds settings that this gate cannot take: {error}") from None
+        except Unusable:
+            return self.document
+        return found if found.version >= self.document.version else self.document
+
+    async def _apply(self, document: Document, settings: Settings, source: str) -> None:
+        self._live.ignored, self._followed = None, document.encoded()
+        if document == self.document:
+            return
+        before = self._live.settings
+        self.document = document
+        self._live.replace(settings, document.version)
+        for name in CHANGEABLE:
+            old, new = getattr(before, name), getattr(settings, name)
+            if old != new:
+                self._metrics.settings_changes_total.labels(source).inc()
+                log.info(
+                    "setting changed", setting=name, old=old, new=new, source=source, version=document.version
+                )
+        self._applied(settings)
+        # The tick does the same should this fail: it puts the new rules in force in the store.
+        with suppress(StoreError):
+            await self._maps.sizes()
+
+
+def _matches(if_match: str, etag: str) -> bool:
+    return any(tag.strip() in ("*", etag) for tag in if_match.split(","))
+
+
+def _ignored(error: Exception) -> str:
+    match error:
+        case FromNewerGate():
+            advice = "Update this gate"
+        case Unusable():
+            advice = "Any PATCH /settings replaces them"
+        case _:
+            advice = "Change one of them by PATCH /settings, or this gate's environment"
+    return (
+        f"The settings changed at run time are ignored by this gate: {error}. It goes on with those it had. "
+        f"{advice}."
+    )

@@ -1,0 +1,81 @@
+"""`GET /settings`: every setting with its value, where that comes from, and whether it can be changed."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from app.models import Shape
+from app.runtime_settings.document import CHANGEABLE, Document
+from app.settings.environment import given_variables
+from app.settings.model import Settings, env_name
+from app.store.address import normal_url, safe_url
+from app.store.live_settings import LiveSettings
+
+Source = Literal["default", "environment", "argument", "run time"]
+Value = int | float | str | None
+SET = "set"
+_SECRETS = frozenset({"ingest_tokens", "admin_tokens"})
+_UNITS = ("seconds", "bytes", "entries", "items", "requests", "connections", "sources", "depth", "ratio")
+
+
+class SettingView(Shape):
+    """One setting; of tokens only whether there are any, of an address neither user nor password."""
+
+    value: Value
+    start_value: Value = Field(description="What it goes back to when it is changed to null.")
+    source: Source
+    unit: str | None
+    description: str
+    changeable: bool = Field(description="At run time, by PATCH.")
+
+
+class SettingsDocument(Shape):
+    """All of them, as this gate uses them now."""
+
+    version: int = Field(description="How many changes were made at run time, by any gate of the store.")
+    ignored: str | None = Field(description="Why this gate does not follow the store, should that be so.")
+    settings: dict[str, SettingView]
+
+
+def settings_document(live: LiveSettings, document: Document) -> SettingsDocument:
+    """The whole document."""
+    views = {name: _view(name, live, document) for name in Settings.model_fields}
+    return SettingsDocument(version=document.version, ignored=live.ignored, settings=views)
+
+
+def unit_of(name: str) -> str:
+    """The unit of a setting by its name, empty when it has none."""
+    if name.endswith("_bytes_per_hour"):
+        return "bytes an hour"
+    for ending in _UNITS:
+        if name.endswith(f"_{ending}"):
+            return {"depth": "levels", "ratio": "share"}.get(ending, ending)
+    return "entries" if name.endswith("_limit") else ""
+
+
+def _view(name: str, live: LiveSettings, document: Document) -> SettingView:
+    return SettingView(
+        value=_shown(name, live.settings),
+        start_value=_shown(name, live.start),
+        source="run time" if name in document.values else _start_source(name, live.start),
+        unit=unit_of(name) or None,
+        description=str(Settings.model_fields[name].description),
+        changeable=name in CHANGEABLE,
+    )
+
+
+def _shown(name: str, settings: Settings) -> Value:
+    value = getattr(settings, name)
+    if name in _SECRETS:
+        return SET if value else None
+    if name == "store_url" and value:
+        return safe_url(normal_url(value))
+    return value if value is None or isinstance(value, int | float) else str(value)
+
+
+def _start_source(name: str, start: Settings) -> Source:
+    if name not in start.model_fields_set:
+        return "default"
+    given = given_variables()
+    is_variable = env_name(name) in given or env_name(f"{name}_file") in given
+    return "environment" if is_variable else "argument"

@@ -1,0 +1,251 @@
+"""What holds for a connection in every state: what it holds, what it waits for, and how it ends."""
+
+import asyncio
+from functools import partial
+from typing import Any, ClassVar, cast
+
+from starlette.types import ASGIApp
+
+from app.server.deadline import NEVER, Deadline
+from app.server.exchange import Exchange
+from app.server.held_bytes import HeldBytes, Holding
+from app.server.inbox import Inbox
+from app.server.limits import ABORTED, Limits, State
+from app.server.lingering import Lingering
+from app.server.outbox import Outbox
+from app.server.refusals import Refusals
+from app.server.scope import Addresses
+from app.server.turns import Turns
+
+# Of a body that the application does not take, and of requests that wait for their turn.
+WAITING_BYTES = 64 * 1024
+# Refused connections that are let read why; of more than so many at once the rest is closed without waiting.
+LINGERING_REFUSED = 64
+
+
+class BoundedConnection(asyncio.Protocol):
+    """One connection. Of uvicorn it uses what `uvicorn_names.py` lists, and no more."""
+
+    bounds: ClassVar[Limits] = Limits()
+    refusals: ClassVar[Refusals]
+    held: ClassVar[HeldBytes]
+    turns: ClassVar[Turns]
+    extra: ClassVar[int] = 0
+    """Connections past the limit, which are told so."""
+    # For the client to close once our side is ended, without a byte that comes; seconds.
+    linger_seconds: ClassVar[float] = 2
+
+    def __init__(
+        self,
+        config: Any,
+        server_state: Any,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        if not config.loaded:
+            config.load()
+        self._app: ASGIApp = config.loaded_app
+        self._keep_alive_seconds: float = config.timeout_keep_alive
+        self._server, self._app_state = server_state, app_state
+        self._loop = _loop or asyncio.get_running_loop()
+        self._deadline = Deadline(self._loop, self._overdue)
+        self._holding = Holding(self.held)
+        self.inbox = Inbox(self.bounds)
+        self._state = State.HEAD
+        self._exchange: Exchange | None = None
+        self._addresses: Addresses | None = None
+        self._is_first = True  # no request has come yet
+        self._is_last = False  # no further request is taken
+        self._is_half_closed = False  # the client sends no more
+        self._is_reading = True
+        self._is_due = False  # there is a turn to come
+        self._is_answered = False  # the answer was written, and has not gone out
+        self._is_extra = False  # one connection too many
+        self._idle_since = self._loop.time()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start the header deadline, or refuse one connection too many."""
+        self.transport = transport = cast("asyncio.Transport", transport)
+        self._outbox = Outbox(transport, self._loop, self.bounds.send_seconds, self._give_up)
+        self._lingering = Lingering(transport, self._loop, self._deadline, self.bounds, self.linger_seconds)
+        if len(self._server.connections) >= self.bounds.connections:
+            self._is_extra = True
+            type(self).extra += 1
+            self._refuse("too-many-connections")
+            return
+        self._server.connections.add(self)
+        self._deadline.set(self._loop.time() + self.bounds.header_seconds)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  how it ended makes no difference
+        """Let go of all."""
+        self._state = State.CLOSED
+        self._server.connections.discard(self)
+        type(self).extra -= self._is_extra
+        self._deadline.end()
+        self._outbox.end()
+        self.inbox.clear()
+        self._holding.set(0)
+        if self._exchange is not None:
+            self._exchange.leave()
+            self._exchange = None
+
+    def pause_writing(self) -> None:
+        """The client does not take what was written."""
+        self._outbox.pause()
+        self._loop.call_soon(self._settle)
+
+    def write(self, data: bytes) -> None:
+        """Send."""
+        self._outbox.write(data)
+
+    async def drain(self) -> None:
+        """Wait until what was written has gone out."""
+        await self._outbox.drain()
+
+    def _advance(self) -> None:
+        """Do one turn's work with what has come."""
+        raise NotImplementedError
+
+    def _schedule(self) -> None:
+        """Go on in the next turn of the loop, after others."""
+        if not self._is_due:
+            self._is_due = True
+            self.turns.wait(self._loop, self._advance)
+
+    def _settle(self) -> None:
+        """Account for what is held, and find out what the connection waits for now."""
+        state, raw, exchange = self._state, self.inbox.raw, self._exchange
+        if state is State.CLOSED:
+            return
+        if (
+            (state is State.HEAD or state is State.ANSWER)
+            and self._is_reading
+            and not (raw or exchange or self._holding.size or self._outbox.is_behind or self._is_half_closed)
+        ):
+            return  # what most requests leave
+        waiting = exchange.body.size if exchange is not None else 0
+        if not self._holding.set(len(raw) + waiting + self._outbox.unsent_bytes):
+            self._shed()
+            return
+        if raw and (state is State.DRAIN or (state is State.BODY and waiting < WAITING_BYTES)):
+            self._schedule()
+        self._read(self._wants_more(waiting))
+        if state is State.BODY and exchange is not None:
+            self._time_body(exchange)
+        if self._is_half_closed and not self._is_due:
+            self._end_what_was_cut_off()
+
+    def _wants_more(self, waiting: int) -> bool:
+        if self._is_due:
+            return False
+        if self._state is State.BODY:
+            return waiting < WAITING_BYTES
+        return self._state is not State.ANSWER or len(self.inbox.raw) < WAITING_BYTES
+
+    def _read(self, wanted: bool) -> None:
+        if wanted == self._is_reading or self.transport.is_closing():
+            return
+        self._is_reading = wanted
+        if wanted:
+            self.transport.resume_reading()
+        else:
+            self.transport.pause_reading()
+
+    def _time_body(self, exchange: Exchange) -> None:
+        """The deadline of a body holds while nothing but the client holds it up."""
+        if not self._is_reading or exchange.is_waiting_for_continue:
+            self._deadline.at = NEVER
+        elif self._deadline.at == NEVER:
+            self._deadline.set(self._loop.time() + self.bounds.body_seconds)
+
+    def _end_what_was_cut_off(self) -> None:
+        if self._state is State.HEAD and not self.inbox.raw:
+            self._close()
+        elif self._state is State.HEAD or (self._state is State.BODY and not self.inbox.raw):
+            self._refuse("incomplete-request")
+
+    # How it ends.
+
+    def _overdue(self) -> None:
+        """A deadline has passed."""
+        if self._state is State.BODY:
+            self._refuse("body-timeout")
+        elif self._state is State.DRAIN:
+            self._linger()
+        elif self._state is State.LINGER and self._outbox.is_behind:
+            # The answer is still going out, for which there is a deadline of its own.
+            self._deadline.set(self._loop.time() + self.linger_seconds)
+        elif self._state is State.LINGER:
+            self.transport.abort()
+        elif self.inbox.has_begun or self._is_first:
+            self._refuse("header-timeout")
+        else:
+            self._close()
+
+    def _give_up(self) -> None:
+        self._refuse("send-timeout")
+
+    def _shed(self) -> None:
+        """All connections together hold too much, and this one has just grown."""
+        if self._state is State.ANSWER and not self._outbox.is_behind:
+            # The request was begun, and what is begun is not answered as refused. Those behind it go.
+            self._is_last = True
+            self.inbox.clear()
+            self.refusals.note("connection-bytes", has_begun=False)
+        else:
+            self._refuse("connection-bytes")
+
+    def _drop(self, size: int) -> None:
+        if not self._lingering.drop(size):
+            self._refuse("unread-body")
+
+    def _refuse(self, reason: str) -> None:
+        """Refuse what comes, at once; or, while the application works, if it asks for that after all.
+
+        It may be about to answer without the rest of the body, as to `GET /livez` with one, and what it has
+        carried out must not be called refused.
+        """
+        exchange = self._exchange
+        if exchange is None or self._state is not State.BODY or not exchange.is_at_work:
+            self._refuse_now(reason)
+            return
+        exchange.refuse_rest = partial(self._refuse_now, reason)
+        exchange.keeps_alive = False
+        self._state, self._deadline.at = State.ANSWER, NEVER
+        self.inbox.clear()
+        self._settle()
+
+    def _refuse_now(self, reason: str) -> None:
+        """Answer with a refusal, if there can be an answer, and end the connection."""
+        exchange, self._exchange = self._exchange, None
+        refusal = self.refusals[reason]
+        has_begun = refusal.status == ABORTED or (exchange is not None and exchange.has_begun)
+        self.refusals.note(reason, has_begun=has_begun)
+        has_answered = self._state in (State.DRAIN, State.LINGER) or (exchange and exchange.has_answered)
+        if exchange is not None:
+            exchange.leave()
+        if refusal.status == ABORTED or has_answered or self._outbox.is_behind:
+            self.transport.abort()
+            return
+        has_body = exchange is None or exchange.head.method != b"HEAD"
+        self._outbox.write(refusal.response(self._server.default_headers, has_body=has_body))
+        self._linger()
+
+    def _linger(self) -> None:
+        """End our side, and let the client read what was sent."""
+        self._state = State.LINGER
+        if self._exchange is not None:
+            self._exchange.leave()
+            self._exchange = None
+        self.inbox.clear()
+        if self._is_half_closed or (self._is_extra and self.extra > LINGERING_REFUSED):
+            self.transport.close()
+        elif not self.transport.is_closing():
+            self._lingering.begin()
+            self._settle()
+
+    def _close(self) -> None:
+        self._state = State.CLOSED
+        self._deadline.stop()
+        self._holding.set(0)
+        self.transport.close()

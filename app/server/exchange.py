@@ -1,0 +1,173 @@
+"""One request that the application answers, and its response: the two callables of ASGI."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import structlog
+from starlette.types import ASGIApp, Message
+
+from app.server.bodies import Body
+from app.server.heads import Head
+from app.server.refusals import header_lines, status_line
+
+log = structlog.get_logger()
+
+NO_BODY_STATUSES = frozenset({204, 304})
+
+
+class Connection(Protocol):
+    """What an exchange needs of its connection."""
+
+    def write(self, data: bytes) -> None:
+        """Send."""
+
+    async def drain(self) -> None:
+        """Wait until what was written has gone out."""
+
+    def read_on(self) -> None:
+        """The application wants more of the body."""
+
+    def finish(self, exchange: "Exchange") -> None:
+        """The response is complete."""
+
+    def fail(self, exchange: "Exchange") -> None:
+        """The application has ended without a complete response."""
+
+
+class Exchange:
+    """A request and its response."""
+
+    def __init__(self, connection: Connection, head: Head, body: Body, server_headers: bytes) -> None:
+        self.head, self.body = head, body
+        self.keeps_alive = head.keeps_alive
+        self.is_waiting_for_continue = head.expects_continue and not body.is_whole
+        self.has_begun = self.has_answered = self.is_complete = False
+        self.refuse_rest: Callable[[], None] | None = None
+        """Set once the rest of the body is refused: called when the application asks for it after all."""
+        self._connection, self._server_headers = connection, server_headers
+        self._is_gone = self._has_told_the_end = False
+        self._news: asyncio.Future[None] | None = None
+        self._start: bytes | None = None  # the head of the response, until its body begins
+        self._left: int | None = None  # bytes of the response's body; None for a chunked one
+        self._is_chunked = False
+
+    async def run(self, app: ASGIApp, scope: dict[str, Any]) -> None:
+        """Let the application answer; it has its whole life in here."""
+        if self._is_gone:
+            return
+        self.has_begun = True
+        try:
+            await app(scope, self.receive, self.send)
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            log.exception("request failed", method=scope["method"], path=scope["path"])
+        finally:
+            if not self.is_complete and not self._is_gone:
+                self._connection.fail(self)
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether the application is doing something other than to wait for more of the body."""
+        waits = self._news is not None and not self._news.done()
+        return self.has_begun and not (waits or self.has_answered)
+
+    async def receive(self) -> Message:
+        """The next of the body, as much as has come; waits only if nothing has."""
+        if self.is_waiting_for_continue:
+            self._invite()
+        while not (self._is_gone or self.is_complete):
+            body = self.body
+            if body.size or (body.is_whole and not self._has_told_the_end):
+                return self._take(body)
+            if self.refuse_rest is not None:
+                self.refuse_rest()
+                break
+            self._connection.read_on()
+            self._news = asyncio.get_running_loop().create_future()
+            await self._news
+        return {"type": "http.disconnect"}
+
+    def _invite(self) -> None:
+        self.is_waiting_for_continue = False
+        if not (self._is_gone or self.has_answered or self.body.size or self.body.is_whole):
+            self._connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _take(self, body: Body) -> Message:
+        data = body.take_out()
+        self._has_told_the_end = body.is_whole
+        self._connection.read_on()
+        return {"type": "http.request", "body": data, "more_body": not body.is_whole}
+
+    def tell(self) -> None:
+        """Something has come, or nothing will."""
+        if self._news is not None and not self._news.done():
+            self._news.set_result(None)
+
+    def leave(self) -> None:
+        """The client has gone, or was refused: what the application still sends goes nowhere."""
+        self._is_gone = True
+        self.body.close()
+        self.tell()
+
+    async def send(self, message: Message) -> None:
+        """Write; what is last does not wait for the client to read it."""
+        if self._is_gone:
+            return
+        if message["type"] == "http.response.start" and self._start is None and not self.has_answered:
+            self._begin(message["status"], list(message.get("headers", ())))
+        elif message["type"] == "http.response.body" and (self.has_answered or self._start is not None):
+            await self._go_on(message.get("body", b""), more=message.get("more_body", False))
+        else:
+            raise RuntimeError(f"{message['type']} is not what comes next in a response")
+
+    def _begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        lines = [(name.lower(), value) for name, value in headers]
+        names = dict(lines)
+        if self.is_waiting_for_continue:
+            self.keeps_alive = False  # who was not told to send the body may send it or leave it out
+        if b"close" in names.get(b"connection", b"").lower():
+            self.keeps_alive = False
+        elif not self.keeps_alive:
+            lines.append((b"connection", b"close"))
+        if b"content-length" in names:
+            self._left = int(names[b"content-length"])
+        elif self.head.method == b"HEAD" or status in NO_BODY_STATUSES:
+            self._left = 0
+        elif self.head.version == "1.1":
+            self._is_chunked = True
+            lines.append((b"transfer-encoding", b"chunked"))
+        # To HTTP/1.0, without either, the end of the body is that of the connection.
+        block = header_lines(lines)
+        if not block.count(b"\r") == block.count(b"\n") == len(lines) or b"\0" in block:
+            raise RuntimeError("a header of the response has a line end in it")
+        self._start = status_line(status) + self._server_headers + block + b"\r\n"
+
+    async def _go_on(self, body: bytes, *, more: bool) -> None:
+        if self.is_complete:
+            raise RuntimeError("the response was complete already")
+        data = self._framed(body, more=more)
+        self.is_waiting_for_continue, self.has_answered = False, True
+        if self._start is not None:
+            data, self._start = self._start + data, None
+        if data:
+            self._connection.write(data)
+        if not more:
+            self.is_complete = True
+            self.tell()
+            self._connection.finish(self)
+        else:
+            await self._connection.drain()
+
+    def _framed(self, body: bytes, *, more: bool) -> bytes:
+        if self.head.method == b"HEAD":
+            return b""
+        if self._is_chunked:
+            chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+            return chunk if more else chunk + b"0\r\n\r\n"
+        if self._left is not None:
+            self._left -= len(body)
+            if self._left < 0 or (self._left and not more):
+                raise RuntimeError("the response's body is not as long as its Content-Length")
+        return body

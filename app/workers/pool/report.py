@@ -1,0 +1,61 @@
+"""What a worker answers when it is asked how it is, and how that grows the figures of the whole service."""
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from app.ingest.source_statistics import Sources
+from app.metrics.catalogue import Metrics
+
+Numbers = list[float]
+# The control plane counts these itself: workers follow it.
+NOT_COUNTED = frozenset({"settings_changes"})
+
+
+class Report(msgspec.Struct, frozen=True):
+    """Counted since the worker's start, and what it holds now."""
+
+    tallies: dict[str, list[tuple[tuple[str, ...], Numbers]]]
+    sources: dict[str, tuple[int, Numbers]]
+    in_flight_bytes: int
+    requests: int
+    connections: int
+    tasks: int
+    descriptors: int | None
+    heap: tuple[int, int] | None
+    """Bytes of `malloc` in use, and free but held; None where the C library does not say."""
+    python_blocks: int | None
+    """Small Python objects and parts of such; None before they were first counted."""
+    store_down: str | None
+    """Why it does not reach the store."""
+
+
+class Growth:
+    """Adds to the service's figures what one worker has counted since its last report.
+
+    So these keep what an ended worker had counted, but for the moment since its last report, and never fall.
+    """
+
+    def __init__(self, metrics: Metrics, sources: Sources) -> None:
+        self._metrics, self._sources = metrics, sources
+        self._counted: dict[tuple[str, ...], Numbers] = {}
+
+    def add(self, report: Report) -> None:
+        """Take the next report of the same process."""
+        for name, series in report.tallies.items():
+            if name in NOT_COUNTED:
+                continue
+            for labels, numbers in series:
+                for grown in self._grown(("tally", name, *labels), numbers):
+                    self._metrics.grow(name, labels, grown)
+        for source, (last_seen_ms, numbers) in report.sources.items():
+            for grown in self._grown(("source", source), numbers):
+                self._sources.grow(source, last_seen_ms, grown)
+
+    def _grown(self, key: tuple[str, ...], numbers: Numbers) -> Iterator[Sequence[float]]:
+        """By how much, should it have grown; what is new counts as it is, be it 0."""
+        before = self._counted.get(key)
+        if numbers == before:
+            return
+        self._counted[key] = numbers
+        yield numbers if before is None else [now - then for now, then in zip(numbers, before, strict=True)]

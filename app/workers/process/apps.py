@@ -1,0 +1,96 @@
+"""A worker's two applications: that of clients, and the private one of the control plane."""
+
+import gc
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.api.checks import Checks
+from app.api.contract import LIVEZ, LOOKUP, address_of
+from app.api.middleware import Front
+from app.api.routes import transactions
+from app.guard.diagnosis.examination import Case
+from app.process.child_processes import path_of
+from app.process.resident_memory import trim_heap
+from app.workers.pool.assignment import Assignment
+from app.workers.process.forward import Forward
+from app.workers.process.parts import WorkerParts
+
+
+class Door:
+    """Behind the front: what the data plane answers is answered here, the rest by the control plane."""
+
+    def __init__(self, here: ASGIApp, elsewhere: ASGIApp) -> None:
+        self._here, self._elsewhere = here, elsewhere
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on (ASGI)."""
+        is_here = scope["type"] != "http" or _is_here(scope["method"], scope["path"])
+        await (self._here if is_here else self._elsewhere)(scope, receive, send)
+
+
+def _is_here(method: str, path: str) -> bool:
+    if method not in ("GET", "HEAD"):
+        return False  # a post to the data plane is found ahead of this
+    return path == LIVEZ or address_of(path) is LOOKUP
+
+
+def client_app(parts: WorkerParts, assignment: Assignment) -> Front:
+    """The application of clients, which starts and stops the worker's parts."""
+    forward = Forward(path_of(assignment.inherited.control))
+
+    @asynccontextmanager
+    async def lifespan(_: object) -> AsyncIterator[None]:
+        await parts.start()
+        yield
+        await parts.stop()
+        await forward.close()
+
+    data_plane = transactions.routes(parts.plane)
+    livez = transactions.DataRoute(LIVEZ, _get_livez)
+    direct = {("POST", transactions.PATH): data_plane[0]}
+    checked = Checks(forward, parts.plane.access, parts.plane.body_budget)
+    door = Door(Router([*data_plane, livez], lifespan=lifespan), checked)
+    front = Front(door, direct, parts.metrics, parts.share.requests)
+    parts.requests = lambda: front.in_flight - forward.in_flight
+    return front
+
+
+async def _get_livez(_: Request) -> Response:
+    return JSONResponse({"status": "alive"})
+
+
+def control_app(parts: WorkerParts) -> ASGIApp:
+    """The application of the control plane: how this worker is, what it shall give back, what grew in it."""
+    encode = msgspec.msgpack.Encoder().encode
+    ways: dict[str, Callable[[], object]] = {
+        "gc": gc.collect,
+        "trim": trim_heap,
+        "shrink": parts.connections.drop_idle,
+    }
+
+    async def report(_: Request) -> Response:
+        return Response(encode(parts.report()), media_type="application/msgpack")
+
+    async def give_back(request: Request) -> Response:
+        ways[request.path_params["how"]]()
+        return Response()
+
+    async def examine(request: Request) -> Response:
+        found = await parts.checkup.examine(msgspec.json.decode(await request.body(), type=Case))
+        return Response(found.model_dump_json() if found else b"", media_type="application/json")
+
+    return Starlette(
+        routes=[
+            Route(LIVEZ, _get_livez),
+            Route("/report", report),
+            Route("/give-back/{how}", give_back, methods=["POST"]),
+            Route("/examine", examine, methods=["POST"]),
+        ]
+    )

@@ -1,0 +1,116 @@
+"""Passes a request on to the control plane, and its answer back."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+
+import httpx
+import structlog
+from starlette.types import Receive, Scope, Send
+
+from app.api.contract import NEVER_REFUSED
+from app.api.middleware import COUNTED_ELSEWHERE
+from app.api.problems import problem, problem_of
+from app.errors import ControlUnavailable
+from app.workers.pool.assignment import FORWARDED_AT_ONCE, PROBES_AT_ONCE
+
+log = structlog.get_logger()
+
+WAIT_SECONDS, WRITE_SECONDS = 1.0, 10.0
+# A cleanup of everything, asked for by hand, takes seconds; what is only read does not.
+READ_SECONDS, WORK_SECONDS = 5.0, 60.0
+# Shorter than the control plane keeps an idle connection.
+KEPT_SECONDS = 30.0
+
+# Those that are for one connection only, and those of a body, which has been read.
+_OF_ONE_CONNECTION = frozenset(
+    {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
+)
+_OF_READ_BODY = frozenset({b"content-length", b"expect"})
+Headers = list[tuple[bytes, bytes]]
+
+
+class Forward:
+    """An ASGI endpoint behind the checks: what comes here is allowed, and its body is whole.
+
+    So no client can hold a connection to the control plane by sending slowly, and none by reading slowly,
+    since an answer is taken over before it is passed on. Probes and scrapes have connections of their own all
+    the same: cleanups and reports take as long as they take, and there may be many.
+    """
+
+    def __init__(self, control: str) -> None:
+        self._others = _transport(control, FORWARDED_AT_ONCE)
+        self._probes = _transport(control, PROBES_AT_ONCE)
+        self.in_flight = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request (ASGI)."""
+        self.in_flight += 1
+        try:
+            response = await self._ask(scope, await _body(scope, receive))
+        except (httpx.LocalProtocolError, httpx.InvalidURL) as error:
+            answer = problem(400, "malformed-request", "The request cannot be read", str(error))
+        except httpx.TransportError as error:
+            log.warning("control plane does not answer", error=type(error).__name__)
+            detail = "transactions are taken in all the same; send this again in a moment"
+            answer = problem_of(ControlUnavailable(detail))
+        else:
+            scope[COUNTED_ELSEWHERE] = True
+            # The server does not notice that a client with several requests under way has gone.
+            with suppress(RuntimeError):
+                await _pass_on(response, send)
+            return
+        finally:
+            self.in_flight -= 1
+        await answer(scope, receive, send)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._others.aclose()
+        await self._probes.aclose()
+
+    async def _ask(self, scope: Scope, body: bytes) -> httpx.Response:
+        """The control plane's answer, with all of its body."""
+        transport = self._probes if scope["path"] in NEVER_REFUSED else self._others
+        response = await transport.handle_async_request(_request(scope, body))
+        # As it is: compressed stays compressed.
+        stream = response.stream
+        try:
+            response.extensions["body"] = b"".join([chunk async for chunk in stream])  # type: ignore[union-attr]  # that of an asynchronous transport
+        finally:
+            await response.aclose()
+        return response
+
+
+def _transport(control: str, most: int) -> httpx.AsyncHTTPTransport:
+    limits = httpx.Limits(max_connections=most, max_keepalive_connections=most, keepalive_expiry=KEPT_SECONDS)
+    return httpx.AsyncHTTPTransport(uds=control, limits=limits, verify=False)
+
+
+async def _body(scope: Scope, receive: Receive) -> bytes:
+    if scope["method"] in ("GET", "HEAD"):
+        return b""
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    return body
+
+
+def _request(scope: Scope, body: bytes) -> httpx.Request:
+    target = scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
+    headers = [header for header in _of_message(scope["headers"]) if header[0] not in _OF_READ_BODY]
+    read = READ_SECONDS if scope["method"] in ("GET", "HEAD") else WORK_SECONDS
+    timeout = {"connect": WAIT_SECONDS, "pool": WAIT_SECONDS, "write": WRITE_SECONDS, "read": read}
+    extensions = {"target": target, "timeout": timeout}
+    return httpx.Request(
+        scope["method"], "http://control/", headers=headers, content=body, extensions=extensions
+    )
+
+
+async def _pass_on(response: httpx.Response, send: Send) -> None:
+    headers = [header for header in _of_message(response.headers.raw) if header[0] != b"date"]
+    await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+    await send({"type": "http.response.body", "body": response.extensions["body"]})
+
+
+def _of_message(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """Without those that are for one connection only."""
+    return [(name.lower(), value) for name, value in headers if name.lower() not in _OF_ONE_CONNECTION]

@@ -1,0 +1,75 @@
+"""A worker's process: takes transactions in from a listener it was given, beside others like it.
+
+Started by the control plane (`app/workers/`), which tells it what to do on its standard input.
+"""
+
+import asyncio
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+import structlog
+import uvicorn
+import uvloop
+
+from app.api.fast_posts import FastPosts
+from app.logs import configure_logs
+from app.process.descriptors import client_connections
+from app.process.resident_memory import keep_heap_small
+from app.server.config import QuietServer, server_config
+from app.settings.model import load_settings
+from app.workers.pool.assignment import Assignment
+from app.workers.process.apps import client_app, control_app
+from app.workers.process.parts import WorkerParts
+
+EXIT_REFUSED = 1
+CONTROL_CONNECTIONS = 16
+
+
+class _PrivateServer(uvicorn.Server):
+    """Runs beside the server of clients, whose signals are its own affair."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave them alone."""
+        yield
+
+
+def main() -> int:
+    """Run until SIGTERM; returns the exit code."""
+    assignment = msgspec.json.decode(sys.stdin.buffer.read(), type=Assignment)
+    settings = load_settings(**assignment.settings)
+    configure_logs(settings.log_format, settings.log_level)
+    structlog.contextvars.bind_contextvars(worker=assignment.name)
+    keep_heap_small()
+    parts = WorkerParts(assignment, settings)
+    app = client_app(parts, assignment)
+    limit = client_connections(parts.share.connections, has_peers=True)
+    fast = FastPosts(parts.plane, app)
+    clients = QuietServer(server_config(app, settings, limit, parts.metrics, lifespan=True, fast_path=fast))
+    parts.connections.follow(clients.server_state.connections)
+    control = _PrivateServer(
+        server_config(control_app(parts), settings, CONTROL_CONNECTIONS, parts.metrics, lifespan=False)
+    )
+    uvloop.run(_serve(clients, control, assignment))
+    return 0 if clients.started else EXIT_REFUSED
+
+
+async def _serve(clients: QuietServer, control: uvicorn.Server, assignment: Assignment) -> None:
+    async def answer_control() -> None:
+        while not clients.started:  # noqa: ASYNC110  uvicorn has no other way to tell
+            await asyncio.sleep(0.005)
+        await control.serve([socket.socket(fileno=assignment.private)])
+
+    private = asyncio.create_task(answer_control())
+    await clients.serve([socket.socket(fileno=assignment.inherited.clients)])
+    control.should_exit = True
+    if clients.started:
+        await private
+    private.cancel()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+"""What a worker is made of: a data plane with a store session of its own, and what keeps both up to date."""
+
+import asyncio
+from collections.abc import Callable
+from importlib.metadata import version
+
+from app.auth import Access
+from app.guard.diagnosis.figures import open_descriptors
+from app.guard.reclaim import LOOK_SECONDS, Reclaimer
+from app.ingest.fingerprints import Fingerprints
+from app.ingest.plane import DataPlane, Service
+from app.ingest.shares import share_of
+from app.metrics.catalogue import Metrics
+from app.runtime_settings.sync import SettingsKeeper
+from app.server.connections import ClientConnections
+from app.settings.model import Settings
+from app.store.live_settings import LiveSettings
+from app.store.session import StoreSession
+from app.tasks import Tasks
+from app.workers.pool.assignment import Assignment
+from app.workers.pool.pressure import PressurePage
+from app.workers.pool.report import Report
+from app.workers.process.checkup import Checkup
+
+STORE_SECONDS = 0.1
+TICK_SECONDS = 1.0
+TOKEN_RELOAD_SECONDS = 5.0
+
+
+class WorkerParts:
+    """Follows settings as every gate of the store does, and memory pressure as the control plane says."""
+
+    def __init__(self, assignment: Assignment, settings: Settings) -> None:
+        self.live = LiveSettings(settings)
+        self.metrics = Metrics(settings.max_sources, version("tidegate"))
+        self.session = StoreSession(assignment.store_url, settings.store_deadline_seconds, self.metrics)
+        self.connections = ClientConnections()
+        page, workers = PressurePage.follow(assignment.inherited.pressure), settings.workers
+
+        def room() -> int | None:
+            all_of_it = page.room_bytes
+            return None if all_of_it is None else all_of_it // workers
+
+        fingerprints = Fingerprints.follow(assignment.inherited.fingerprints)
+        service = Service(room, lambda: page.refuses, fingerprints)
+        self.plane = DataPlane(self.live, self.session, self.metrics, Access(settings), service)
+        self._keeper = SettingsKeeper(self.live, self.plane.maps, self.metrics, self.plane.apply)
+        self._tasks = Tasks(self.metrics)
+        self.checkup = Checkup(self.live, lambda: self.plane.in_flight_bytes, lambda: len(self.connections))
+        self.requests: Callable[[], int] = lambda: 0
+        self.share = share_of(settings)
+
+    async def start(self) -> None:
+        """Connect to the store, and begin to take transactions in."""
+        self.plane.coalescer.start()
+        await self._tasks.once("store", self._keep_store)
+        self._tasks.every(STORE_SECONDS, "store", self._keep_store)
+        self._tasks.every(TICK_SECONDS, "tick", self._tick)
+        self._tasks.every(TOKEN_RELOAD_SECONDS, "token-reload", self.plane.access.reload)
+        self._tasks.every(lambda: self.live.settings.memory_sample_seconds, "checkup", self.checkup.follow)
+        self._tasks.every(LOOK_SECONDS, "reclaim", Reclaimer().look)
+        self._tasks.measure_lag()
+
+    async def stop(self) -> None:
+        """Finish what was taken in."""
+        self.checkup.break_off()
+        await self.plane.coalescer.close()
+        await self._tasks.stop()
+        await self.session.close()
+
+    def report(self) -> Report:
+        """For the control plane."""
+        down, figures = self.session.down_reason, self.checkup.latest
+        return Report(
+            tallies=self.metrics.totals(),
+            sources=self.plane.sources.totals(),
+            in_flight_bytes=self.plane.in_flight_bytes,
+            requests=self.requests(),
+            connections=len(self.connections),
+            tasks=len(asyncio.all_tasks()),
+            descriptors=open_descriptors(),
+            heap=figures.heap if figures else None,
+            python_blocks=figures.python_blocks if figures else None,
+            store_down=down.kind if down else None,
+        )
+
+    async def _keep_store(self) -> None:
+        if self.session.is_probe_due:
+            await self.session.probe(self._refresh)
+
+    async def _tick(self) -> None:
+        if self.session.is_up:
+            await self._refresh()
+
+    async def _refresh(self) -> None:
+        await self.plane.maps.sizes()
+        await self._keeper.follow()
