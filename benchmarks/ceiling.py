@@ -18,9 +18,9 @@ from typing import Any
 
 from benchmarks.services import Service, service, tidegate
 from benchmarks.slope import MB
-from tests.faults.storm import Storm
-from tests.faults.wire import ask_once
 from tests.support.gate import tidegate_command
+from tests.support.storm import Storm
+from tests.support.wire import ask_once
 
 RESULTS = Path(__file__).parent / "results"
 CGROUPS = Path("/sys/fs/cgroup")

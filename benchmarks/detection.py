@@ -1,6 +1,6 @@
 """Which leaks are found, how soon, and how often is something else taken for one?
 
-Runs the simulation of tests/guard/simulation with more runs and cases than the test, and beside Tidegate's
+Runs the simulation of tests/support/simulation with more runs and cases than the test, and beside Tidegate's
 detector, on the same traces: the raw rule (resident +50 MiB within 5 minutes) and least-squares slopes as
 PromQL's deriv() computes them, over one and two hours, with the threshold of the slow tier's proof.
 
@@ -20,9 +20,9 @@ from random import Random
 from statistics import median
 
 from app.guard.leak.detector import PROOF_SHARE, SLOW_SHARE, Detector, DetectorRules
-from tests.guard.simulation.cases import HARDER_LEAKS, LEAK_FREE, LEAKS, Case
-from tests.guard.simulation.memory import HOUR
-from tests.guard.simulation.replay import BLOCK_SECONDS, onset, replay
+from tests.support.simulation.cases import HARDER_LEAKS, LEAK_FREE, LEAKS, Case
+from tests.support.simulation.memory import HOUR
+from tests.support.simulation.replay import BLOCK_SECONDS, onset, replay
 
 RESULTS = Path(__file__).parent / "results" / "detection.json"
 FIRST_SEED = 5000

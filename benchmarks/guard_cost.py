@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 
 from app.guard.leak.detector import Detector, DetectorRules
 from benchmarks.services import Service, module, service, tidegate
-from tests.faults.wire import Connection, connected, request_bytes
 from tests.support.payloads import Payloads, body_of
+from tests.support.wire import Connection, connected, request_bytes
 
 RESULTS = Path(__file__).parent / "results"
 LIMIT_BYTES = 4 << 30

@@ -13,8 +13,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from tests.faults.wire import Connection, NoAnswerError, Reply, connected, request_bytes
 from tests.support.payloads import Payloads, body_of
+from tests.support.wire import Connection, NoAnswerError, Reply, connected, request_bytes
 
 FEEDS = ("helius-a", "quicknode-b", "grpc-c")
 BEHIND_SECONDS = (0.0, 0.03, 0.12)

@@ -17,11 +17,11 @@ from itertools import groupby
 
 import redis
 
-from tests.faults.steady import Steady
 from tests.support.cluster import await_cluster
 from tests.support.gate import GateProcess, gate_process
 from tests.support.processes import wait_until
 from tests.support.servers import StoreServer, cluster_server, redis_server, valkey_server
+from tests.support.steady_load import Steady
 
 POSTS_A_SECOND = 200
 CALM_SECONDS = 2.0

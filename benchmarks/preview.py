@@ -23,10 +23,10 @@ import httpx
 
 from benchmarks.contact_sheet import Series, Sheet, draw
 from benchmarks.load import load
-from tests.grafana.boards import FOLDER, Query, read
-from tests.grafana.proof import answers, monitored
+from tests.support.dashboards import FOLDER, Query, read
 from tests.support.gate import gate_process
 from tests.support.monitoring import Prometheus
+from tests.support.panel_proof import answers, monitored
 
 MIB = 2**20
 IMAGES = Path(__file__).parents[1] / "docs" / "images"

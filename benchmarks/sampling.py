@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.services import Service
-from tests.faults.wire import NoAnswerError, ask_once
+from tests.support.wire import NoAnswerError, ask_once
 
 SAMPLE_SECONDS = 5.0
 # Of a running gate: 37.6 MB in 390,000 blocks.

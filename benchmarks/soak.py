@@ -40,7 +40,7 @@ def service_to_soak(leak_mb_per_hour: float) -> AbstractContextManager[Service]:
     if not leak_mb_per_hour:
         return tidegate()
     bytes_per_second = leak_mb_per_hour * MB / SECONDS_AN_HOUR
-    return service(*module("tests.leaks.leaky_gate"), "objects", str(bytes_per_second))
+    return service(*module("tests.support.leaky_gate"), "objects", str(bytes_per_second))
 
 
 async def soak(gate: Service, options: argparse.Namespace) -> tuple[Recorder, Tally]:

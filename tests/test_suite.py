@@ -12,7 +12,7 @@ from tests.support.surroundings import OFTEN_IGNORED
 
 TESTS = Path(__file__).parent
 FILES = sorted(TESTS.rglob("*.py"))
-CTRL_C = "tests/cli/test_access.py::test_ctrl_c_ends_a_client_with_130_and_no_traceback"
+CTRL_C = "tests/unit/cli/test_access.py::test_ctrl_c_ends_a_client_with_130_and_no_traceback"
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(TESTS)))

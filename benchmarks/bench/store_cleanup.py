@@ -17,8 +17,8 @@ from benchmarks.bench.probe import Call, Probe
 from benchmarks.bench.result import Result
 from benchmarks.load import FEEDS
 from benchmarks.services import Service, tidegate
-from tests.faults.wire import Connection, connected, request_bytes
 from tests.support.payloads import Payloads, body_of
+from tests.support.wire import Connection, connected, request_bytes
 
 TRANSACTIONS = 1_000_000
 P99_BOUND, CALL_BOUND_MS = 2.0, 20.0

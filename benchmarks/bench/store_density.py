@@ -23,9 +23,9 @@ from benchmarks.bench.filling import store_client
 from benchmarks.bench.result import Result
 from benchmarks.load import FEEDS
 from benchmarks.services import Service, tidegate
-from tests.faults.wire import Connection, connected, request_bytes
 from tests.support.payloads import DATA, Item, Payloads, body_of
 from tests.support.servers import valkey_server
+from tests.support.wire import Connection, connected, request_bytes
 
 Figures = dict[str, float]
 

@@ -19,7 +19,7 @@ from app.settings.model import Settings
 from benchmarks.bench.filling import fill, socket_of, store_client
 from benchmarks.bench.result import Result
 from benchmarks.services import Service, tidegate
-from tests.faults.wire import connected, request_bytes
+from tests.support.wire import connected, request_bytes
 
 TRANSACTIONS = 1_000_000
 SCRAPES, PAUSE_SECONDS = 400, 0.01

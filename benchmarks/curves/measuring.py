@@ -19,7 +19,7 @@ from benchmarks.curves.filling import SETTINGS, fill
 from benchmarks.curves.load import Loaded, percentile_ms
 from benchmarks.curves.plan import Load, Point
 from benchmarks.services import Service, module, tidegate
-from tests.faults.wire import connected, request_bytes
+from tests.support.wire import connected, request_bytes
 
 # With fewer requests than these a percentile says no more than the longest did.
 P99_REQUESTS, P999_REQUESTS = 100, 1000

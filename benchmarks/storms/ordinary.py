@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from statistics import quantiles
 
-from tests.faults.wire import Connection, NoAnswerError, request_bytes
+from tests.support.wire import Connection, NoAnswerError, request_bytes
 
 CONNECTIONS = 4
 POSTS_PER_SECOND = 100.0

@@ -7,7 +7,7 @@ import pytest
 from benchmarks import contact_sheet
 from benchmarks.contact_sheet import COLOURS, Series, Sheet, draw, said
 from benchmarks.units import in_unit
-from tests.grafana.boards import FOLDER, panels, read
+from tests.support.dashboards import FOLDER, panels, read
 
 OVERVIEW = read(FOLDER / "overview.json")
 PNG = b"\x89PNG\r\n"

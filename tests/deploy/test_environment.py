@@ -9,7 +9,7 @@ import pytest
 from app.errors import ConfigError
 from app.settings.environment import is_service_link, wrong_variables
 from app.settings.model import Settings, env_name, load_settings
-from tests.faults.gates import has_port, refused, started
+from tests.support.faulty_gates import has_port, refused, started
 from tests.support.gate import GateProcess, tidegate_command
 from tests.support.processes import free_port, wait_until
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.deploy.monitoring import ROOT, RUNBOOKS, promtool, rules, series_names
 from tests.deploy.test_runbooks import blocks
+from tests.support.deployed_rules import ROOT, RUNBOOKS, promtool, rules, series_names
 from tests.support.gate import GateProcess, gate_process
 from tests.support.processes import wait_until
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.monitoring import Rule, alerts
-from tests.deploy.mutants import UNSPOILT, survivors
+from tests.support.deployed_rules import Rule, alerts
+from tests.support.rule_mutants import UNSPOILT, survivors
 
 # Spoilt in these ways an alert is the same as before.
 SAME = {

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.monitoring import (
+from tests.support.deployed_rules import (
     PROMETHEUS,
     RULE_FILES,
     RUNBOOKS,

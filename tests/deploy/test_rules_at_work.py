@@ -5,8 +5,8 @@ from pathlib import Path
 import httpx
 import yaml
 
-from tests.deploy.monitoring import RULE_FILES, RUNBOOKS, rules
 from tests.deploy.test_runbooks import PAGES, blocks
+from tests.support.deployed_rules import RULE_FILES, RUNBOOKS, rules
 from tests.support.gate import gate_process
 from tests.support.monitoring import Prometheus, prometheus
 from tests.support.processes import free_port, wait_until

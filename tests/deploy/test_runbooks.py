@@ -14,9 +14,9 @@ from app.cli.main import tidegate
 from app.main import create_api
 from app.runtime import Runtime
 from app.settings.model import Settings, env_name
-from tests.deploy.monitoring import RUNBOOKS
-from tests.docs.pages import anchors, links
+from tests.support.deployed_rules import RUNBOOKS
 from tests.support.gate import gate_process, tidegate_command
+from tests.support.pages import anchors, links
 from tests.support.servers import redis_server
 
 PAGES = sorted(RUNBOOKS.glob("*.md"))

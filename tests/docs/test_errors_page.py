@@ -5,7 +5,7 @@ from pathlib import Path
 
 from app.errors import STORE_ERRORS, HttpError
 from app.server.limits import ABORTED, BOUNDS
-from tests.docs.pages import ROOT
+from tests.support.pages import ROOT
 
 PAGE = ROOT / "docs" / "errors.md"
 

@@ -10,7 +10,8 @@ import pytest
 
 from app.serve import greeting
 from app.settings.model import Settings
-from tests.docs.pages import (
+from tests.support.gate import GateProcess, gate_process, tidegate_command
+from tests.support.pages import (
     PAGES,
     ROOT,
     Example,
@@ -21,7 +22,6 @@ from tests.docs.pages import (
     links,
     split_output,
 )
-from tests.support.gate import GateProcess, gate_process, tidegate_command
 
 ADDRESS = "http://127.0.0.1:8000"
 # Longer than the default, so that a duplicate stays one on a slow machine.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.gates import running_in
+from tests.support.faulty_gates import running_in
 from tests.support.processes import wait_until
 from tests.support.servers import StoreServer, valkey_server
 

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.faults.steady import Steady
-from tests.faults.wire import figure
 from tests.support.cluster import await_cluster
 from tests.support.gate import GateProcess, gate_process
 from tests.support.processes import wait_until
 from tests.support.servers import StoreServer, cluster_server, redis_server, valkey_server
+from tests.support.steady_load import Steady
+from tests.support.wire import figure
 
 POSTS_A_SECOND = 40
 CALM_SECONDS = 0.5

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.faults.storm import Storm, resident_bytes, store_pids
-from tests.faults.wire import ask_once, connected, request_bytes
 from tests.support.gate import GateProcess, gate_process
 from tests.support.payloads import Payloads, body_of
 from tests.support.processes import wait_until
+from tests.support.storm import Storm, resident_bytes, store_pids
 from tests.support.truth import count_entries_of
+from tests.support.wire import ask_once, connected, request_bytes
 
 MIB = 1024 * 1024
 LIMIT_BYTES = 160 * MIB

@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.faults.load import Item, assert_stored, transaction
-from tests.faults.wire import Connection, Reply, ask_once, connected, figure, request_bytes
 from tests.support.gate import gate_process
+from tests.support.load import Item, assert_stored, transaction
 from tests.support.servers import StoreServer
+from tests.support.wire import Connection, Reply, ask_once, connected, figure, request_bytes
 
 ROUNDS = 4
 CLIENTS = 100

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.faults.gates import has_port, store_processes
+from tests.support.faulty_gates import has_port, store_processes
 from tests.support.gate import GateProcess, start_command, tidegate_command
 from tests.support.processes import wait_until
 

@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from tests.faults.load import transaction
-from tests.faults.wire import NDJSON, Connection, connected, figure, request_bytes
 from tests.support.gate import GateProcess, gate_process
+from tests.support.load import transaction
 from tests.support.servers import StoreServer
+from tests.support.wire import NDJSON, Connection, connected, figure, request_bytes
 
 pytestmark = pytest.mark.slow
 

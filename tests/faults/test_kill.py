@@ -3,8 +3,8 @@
 import asyncio
 import random
 
-from tests.faults.load import Attempt, Feed, assert_balanced
 from tests.support.gate import GateProcess, gate_process
+from tests.support.load import Attempt, Feed, assert_balanced
 from tests.support.servers import StoreServer
 
 ROUNDS, ROUNDS_WITH_ANOTHER = 5, 3

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from app.store.embedded import EmbeddedStore
-from tests.faults.gates import has_port, running_in, started, store_processes
-from tests.faults.wire import ask_once
+from tests.support.faulty_gates import has_port, running_in, started, store_processes
 from tests.support.gate import GateProcess, await_gate, gate_process
 from tests.support.processes import wait_until
+from tests.support.wire import ask_once
 
 SOON_SECONDS = 30.0
 STOP_SECONDS = 60.0

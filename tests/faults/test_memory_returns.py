@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from tests.faults.wire import NoAnswerError, connected, request_bytes
 from tests.support.gate import GateProcess, gate_process
 from tests.support.payloads import Payloads, body_of
 from tests.support.processes import wait_until
+from tests.support.wire import NoAnswerError, connected, request_bytes
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 

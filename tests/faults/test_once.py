@@ -9,9 +9,9 @@ from itertools import chain
 
 import pytest
 
-from tests.faults.wire import Connection, Reply, connected
 from tests.support.gate import GateProcess, gate_process
 from tests.support.servers import StoreServer
+from tests.support.wire import Connection, Reply, connected
 
 POSTS = 10_000
 CONNECTIONS_A_GATE = 100

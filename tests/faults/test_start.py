@@ -9,7 +9,7 @@ from subprocess import CompletedProcess
 import httpx
 import pytest
 
-from tests.faults.gates import EXIT_SECONDS, has_port, refused, started, started_with
+from tests.support.faulty_gates import EXIT_SECONDS, has_port, refused, started, started_with
 from tests.support.gate import START_SECONDS, GateProcess
 from tests.support.processes import wait_until
 from tests.support.servers import StoreServer

@@ -8,13 +8,13 @@ from contextlib import ExitStack, asynccontextmanager
 import pytest
 import redis
 
-from tests.faults.gates import has_port, started
-from tests.faults.load import Attempt, Feed
-from tests.faults.outages import CLUSTER_OUTAGES, OUTAGES, Outage
-from tests.faults.wire import Connection, ask_once, connected, figure
+from tests.support.faulty_gates import has_port, started
 from tests.support.gate import START_SECONDS, GateProcess, gate_process
+from tests.support.load import Attempt, Feed
+from tests.support.outages import CLUSTER_OUTAGES, OUTAGES, Outage
 from tests.support.processes import wait_until
 from tests.support.servers import StoreServer, cluster_server
+from tests.support.wire import Connection, ask_once, connected, figure
 
 DEADLINE_SECONDS = 0.5
 NOTICED_SECONDS = 30.0

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from grafana.build import rendered
-from tests.deploy.monitoring import ROOT, alerts, nodes, series_names
-from tests.grafana.boards import FILES, FOLDER, alerts_named, filled, panels, queries, read
+from tests.support.dashboards import FILES, FOLDER, alerts_named, filled, panels, queries, read
+from tests.support.deployed_rules import ROOT, alerts, nodes, series_names
 
 SEVERITIES = {"warning": "orange", "critical": "red"}
 COLUMNS = 24

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.grafana import linter
-from tests.grafana.boards import FILES, panels, read
+from tests.support import dashboard_linter as linter
+from tests.support.dashboards import FILES, panels, read
 
 Change = Callable[[dict[str, Any]], object]
 

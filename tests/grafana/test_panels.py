@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.grafana.boards import Query, queries
-from tests.grafana.proof import answers, load, monitored
-from tests.grafana.trouble import Trouble
+from tests.support.dashboards import Query, queries
 from tests.support.gate import gate_process
 from tests.support.monitoring import Prometheus
+from tests.support.panel_proof import answers, load, monitored
 from tests.support.processes import wait_until
+from tests.support.trouble import Trouble
 
 pytestmark = pytest.mark.slow
 

@@ -5,7 +5,8 @@ import gzip
 import httpx
 import pytest
 
-from tests.http.calls import (
+from tests.support.gate import GateProcess
+from tests.support.http_calls import (
     DEEP,
     GOOD,
     JSON,
@@ -24,7 +25,6 @@ from tests.http.calls import (
     problem,
     with_payload,
 )
-from tests.support.gate import GateProcess
 
 BYTE = "(byte "
 SIGNATURE = "signature: 1 to 128 visible ASCII characters"

@@ -6,7 +6,9 @@ import socket
 import httpx
 import pytest
 
-from tests.http.calls import (
+from tests.http.conftest import ClientOf
+from tests.support.gate import GateProcess
+from tests.support.http_calls import (
     JSON,
     KIB,
     MIB,
@@ -21,8 +23,6 @@ from tests.http.calls import (
     problem,
     summary,
 )
-from tests.http.conftest import ClientOf
-from tests.support.gate import GateProcess
 
 SMALL = {"max_payload_bytes": 1024, "max_body_bytes": 4096, "max_inflated_bytes": 8192}
 

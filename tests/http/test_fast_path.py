@@ -17,8 +17,8 @@ from app.main import create_app
 from app.runtime import Runtime
 from app.server.fast_path import Reply, WholeRequest
 from tests.conftest import MakeSettings
-from tests.http.calls import item, nested, with_payload
 from tests.support.gate import GateProcess, running
+from tests.support.http_calls import item, nested, with_payload
 from tests.support.servers import StoreServer, valkey_server
 
 

@@ -5,7 +5,7 @@ import gzip
 import httpx
 import pytest
 
-from tests.http.calls import (
+from tests.support.http_calls import (
     GOOD,
     JSON,
     MIB,

@@ -5,7 +5,8 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from tests.http.calls import (
+from tests.http.conftest import ClientOf
+from tests.support.http_calls import (
     JSON,
     KIB,
     NDJSON,
@@ -22,7 +23,6 @@ from tests.http.calls import (
     problem,
     with_payload,
 )
-from tests.http.conftest import ClientOf
 
 SIGNATURE_RULE = "signature: 1 to 128 visible ASCII characters without space"
 SOURCE_RULE = "source: 1 to 64 of A-Z a-z 0-9 . _ : -"

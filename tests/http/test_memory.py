@@ -9,8 +9,8 @@ import httpx
 import psutil
 import pytest
 
-from tests.http.calls import DEEP, JSON, MIB, NDJSON, array, item, nested, with_payload, zeros_gzip
 from tests.support.gate import GateProcess, gate_process
+from tests.support.http_calls import DEEP, JSON, MIB, NDJSON, array, item, nested, with_payload, zeros_gzip
 
 GROWTH_BYTES = 24 * MIB
 # Bodies may hold TIDEGATE_MAX_IN_FLIGHT_BYTES = 64 MiB together, and each is copied once.

@@ -10,8 +10,8 @@ from app.errors import MapFull, MemoryPressure, Overloaded, ShuttingDown, StoreE
 from app.metrics.catalogue import REFUSAL_REASONS
 from app.runtime import Runtime
 from tests.conftest import MakeSettings
-from tests.http.calls import JSON, NDJSON, array, item, post, problem
 from tests.support.gate import api_client, gate_process, running
+from tests.support.http_calls import JSON, NDJSON, array, item, post, problem
 from tests.support.processes import wait_until
 from tests.support.servers import StoreServer
 

@@ -5,8 +5,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.leaks.kinds import LEAKS
-from tests.leaks.patients import MIB, Detection, Patient, foreign_keys, leaking, under_load
+from tests.support.leaking_gates import MIB, Detection, Patient, foreign_keys, leaking, under_load
+from tests.support.leaks import LEAKS
 
 # On a busy machine the gates alone take most of a minute to start.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -68,7 +68,7 @@ def test_closing_idle_connections_gives_back_what_they_held(patients: dict[str, 
 
 def test_the_line_that_allocates_what_leaks_is_named(patients: dict[str, Patient]) -> None:
     found = patients["objects"].await_detection()
-    assert found["top_allocations"][0]["place"].startswith("tests/leaks/kinds.py:")
+    assert found["top_allocations"][0]["place"].startswith("tests/support/leaks.py:")
     assert found["top_types"][0]["type"] in {"dict", "list"}
     assert found["top_types"][0]["count"] > 1000
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.leaks.patients import MIB, leaking, under_load
+from tests.support.leaking_gates import MIB, leaking, under_load
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -20,7 +20,7 @@ def test_a_leak_in_a_worker_is_found_and_the_line_that_allocates_is_named(tmp_pa
     assert (found["process"], found["cause"]) == ("worker-1", "python_objects"), found
     assert found["growth_bytes"] >= 3 * MIB
     assert sum(part["bytes"] for part in found["parts"]) == found["growth_bytes"]
-    assert found["top_allocations"][0]["place"].startswith("tests/leaks/kinds.py:")
+    assert found["top_allocations"][0]["place"].startswith("tests/support/leaks.py:")
     assert found["top_types"][0]["type"] in {"dict", "list"}
     assert set(found["released_bytes"]) == {"gc", "trim", "shrink"}
     assert found["summary"].startswith("Worker-1 grew "), found["summary"]

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from app.settings.model import MIB
-from tests.loop.humans import Humans, listening_humans
-from tests.loop.quick import quick_alertmanager, quick_prometheus
+from tests.support.chat import Humans, listening_humans
 from tests.support.gate import GateProcess, gate_process
 from tests.support.monitoring import Alertmanager, Prometheus, alertmanager, prometheus
 from tests.support.processes import free_port
+from tests.support.quick_monitoring import quick_alertmanager, quick_prometheus
 from tests.support.servers import StoreServer, valkey_server
 
 ADMIN_TOKEN = "admin-Lr91ve"

@@ -6,10 +6,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.loop.quick import quick_alertmanager
 from tests.support.gate import GateProcess, gate_process
 from tests.support.monitoring import Alertmanager, alertmanager
 from tests.support.processes import wait_until
+from tests.support.quick_monitoring import quick_alertmanager
 from tests.support.servers import valkey_server
 
 pytestmark = pytest.mark.slow

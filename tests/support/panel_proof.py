@@ -1,0 +1,91 @@
+"""What the panel proof needs: a Prometheus with its own intervals, load, and the answers to queries."""
+
+import math
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import yaml
+
+from tests.support.dashboards import Query, filled
+from tests.support.gate import GateProcess
+from tests.support.monitoring import Prometheus, prometheus
+from tests.support.quick_monitoring import quick_prometheus
+
+SCRAPE_SECONDS = 1
+FEEDS = ("helius-a", "quicknode-b", "grpc-c")
+PAYLOAD = {"memo": "x" * 200}
+Points = list[tuple[dict[str, str], float, float]]
+
+
+@contextmanager
+def monitored(folder: Path, gate: GateProcess, *, rules: bool) -> Iterator[Prometheus]:
+    """A Prometheus that scrapes the gate every second; with the shipped rules in short time, or none."""
+    with prometheus(_config(folder / "prometheus", gate.url, rules=rules)) as server:
+        yield server
+
+
+def _config(folder: Path, gate_url: str, *, rules: bool) -> Path:
+    file = quick_prometheus(folder, {"tidegate": gate_url.removeprefix("http://")})
+    document = yaml.safe_load(file.read_text())
+    names = ("scrape_interval", "scrape_timeout", "evaluation_interval")
+    document["global"] |= dict.fromkeys(names, f"{SCRAPE_SECONDS}s")
+    if not rules:
+        document["rule_files"] = []
+    file.write_text(yaml.safe_dump(document))
+    return file
+
+
+@contextmanager
+def load(gate: GateProcess) -> Iterator[None]:
+    """Three feeds that deliver the same while the block runs, whatever the gate answers."""
+    ended = threading.Event()
+    feeder = threading.Thread(target=_feed, args=(gate, ended))
+    feeder.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        feeder.join()
+
+
+def _feed(gate: GateProcess, ended: threading.Event) -> None:
+    with gate.client() as client:
+        number = 0
+        while not ended.wait(0.1):
+            number += 1
+            items: list[dict[str, object]] = [
+                {"signature": f"load-{number}-{at}", "payload": PAYLOAD} for at in range(50)
+            ]
+            for place in range(len(FEEDS)):
+                _deliver(client, FEEDS[(number + place) % len(FEEDS)], items)
+
+
+def _deliver(client: httpx.Client, source: str, items: list[dict[str, object]]) -> None:
+    try:
+        client.post("/transactions", params={"source": source}, json=items)
+    except httpx.HTTPError:
+        return
+
+
+def answers(server: Prometheus, query: Query, since: float, until: float | None = None) -> Points:
+    """The points of a query, to now or an earlier end: labels, time, value; not those that are no number."""
+    now = until or time.time()
+    text = filled(query.expression, variables(now - since))
+    return [
+        (series["metric"], float(at), float(value))
+        for series in server.query_range(text, since, now, SCRAPE_SECONDS)
+        for at, value in series["values"]
+        if not math.isnan(float(value))
+    ]
+
+
+def variables(seconds: float) -> dict[str, str]:
+    """As Grafana fills them in for a range of so long: everything chosen, a rate over four scrapes."""
+    every = dict.fromkeys(("job", "instance", "process", "source"), ".+")
+    whole = str(round(seconds))
+    spans = {"__rate_interval": f"{4 * SCRAPE_SECONDS}s", "__range": f"{whole}s", "__range_s": whole}
+    return every | spans | {"ago": "5s"}

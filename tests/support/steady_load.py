@@ -1,0 +1,122 @@
+"""Posts at a steady rate, whatever is answered, beside readiness asked for all the while."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from itertools import count, groupby
+
+from tests.support.wire import Connection, NoAnswerError, ask_once
+
+READINESS_SECONDS = 0.02
+
+
+@dataclass
+class Post:
+    """One post of one transaction: when it was sent and answered, and how (0: not at all)."""
+
+    signature: str
+    sent: float
+    answered: float = float("inf")
+    status: int = 0
+    detail: str = ""
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it was not answered 200."""
+        return self.status != 200
+
+
+@dataclass(frozen=True)
+class Spell:
+    """A time in which something was so, by the monotonic clock."""
+
+    began: float
+    ended: float
+
+    def touches(self, post: Post) -> bool:
+        """Whether the post was under way in it."""
+        return post.sent <= self.ended and post.answered >= self.began
+
+
+@dataclass
+class Steady:
+    """Its record: each post, and what `/readyz` said when."""
+
+    name: str
+    posts: list[Post] = field(default_factory=list)
+    readiness: list[tuple[float, bool]] = field(default_factory=list)
+    away: list[Spell] = field(default_factory=list)
+    _idle: list[Connection] = field(default_factory=list)
+    _numbers: Iterator[int] = field(default_factory=count)
+
+    @asynccontextmanager
+    async def running(self, url: str, a_second: float) -> AsyncIterator[None]:
+        """Post until the block ends, then wait for the last answers."""
+        stop = asyncio.Event()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._pace(url, a_second, stop, tasks))
+            tasks.create_task(self._look(url, stop))
+            try:
+                yield
+            finally:
+                stop.set()
+        await asyncio.gather(*(connection.close() for connection in self._idle))
+        self._idle.clear()
+
+    @contextmanager
+    def store_away(self) -> Iterator[None]:
+        """Mark the block as the time in which the store was not there."""
+        began = time.monotonic()
+        yield
+        self.away.append(Spell(began, time.monotonic()))
+
+    def failed(self) -> list[Post]:
+        """Posts that were not answered 200."""
+        return [post for post in self.posts if post.has_failed]
+
+    def failed_while_there(self) -> list[Post]:
+        """Posts that failed though no part of their time was one in which the store was away."""
+        return [post for post in self.failed() if not any(away.touches(post) for away in self.away)]
+
+    def unready(self) -> list[Spell]:
+        """The times in which the gate was not ready."""
+        spells = []
+        for is_ready, looks in groupby(self.readiness, key=lambda look: look[1]):
+            times = [at for at, _ in looks]
+            if not is_ready:
+                spells.append(Spell(times[0], times[-1]))
+        return spells
+
+    async def post(self, url: str) -> Post:
+        """Post one transaction now."""
+        post = Post(f"{self.name}-{next(self._numbers)}", time.monotonic())
+        self.posts.append(post)
+        connection = self._idle.pop() if self._idle else await Connection.open(url)
+        try:
+            reply = await connection.post({"signature": post.signature, "source": "a", "payload": [1, 2]})
+        except NoAnswerError:
+            return post
+        post.answered, post.status = time.monotonic(), reply.status
+        post.detail = "" if reply.status == 200 else str(reply.json().get("detail"))
+        self._idle.append(connection)
+        return post
+
+    async def look_up(self, url: str) -> None:
+        """Ask for the latest transaction that was posted."""
+        reply = await ask_once(url, "GET", f"/transactions/{self.posts[-1].signature}")
+        assert reply.status in (200, 404), reply
+
+    async def _pace(self, url: str, a_second: float, stop: asyncio.Event, tasks: asyncio.TaskGroup) -> None:
+        due = time.monotonic()
+        while not stop.is_set():
+            tasks.create_task(self.post(url))
+            due = max(due + 1 / a_second, time.monotonic() - 1)
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+
+    async def _look(self, url: str, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            reply = await ask_once(url, "GET", "/readyz")
+            self.readiness.append((time.monotonic(), reply.status == 200))
+            await asyncio.sleep(READINESS_SECONDS)

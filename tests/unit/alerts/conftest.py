@@ -1,0 +1,17 @@
+"""Fixtures of the tests of alerts."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.conftest import MakeSettings
+from tests.support.alerts import Desk, open_desk
+from tests.support.api_calls import QUIET
+from tests.support.servers import StoreServer
+
+
+@pytest.fixture
+async def desk(valkey: StoreServer, settings_for: MakeSettings) -> AsyncIterator[Desk]:
+    """A gate without periodic cleanups, the cooldown on the test's clock."""
+    async with open_desk(settings_for(valkey, **QUIET)) as opened:
+        yield opened

@@ -1,0 +1,215 @@
+"""Webhooks that are wrong, forged or hostile: a clear answer, never a 500, and good alerts among them act."""
+
+import gzip
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+
+from tests.conftest import MakeSettings
+from tests.support.alerts import Desk, open_desk
+from tests.support.api_calls import QUIET, events
+from tests.support.http_calls import DEEP, client_problem, nested, problem
+from tests.support.servers import StoreServer
+from tests.support.webhooks import alert, labelled, webhook
+
+TOKENS = {"ingest_tokens": "ingest-0Xu3Zq", "admin_tokens": "admin-Lr91ve"}
+HOSTILE = 'x"} 1\n{"level":"error"}\x1b[31m' + 300 * "y"
+
+
+async def send(desk: Desk, body: bytes, media: str = "application/json", **headers: str) -> httpx.Response:
+    return await desk.api.http.post("/alerts", content=body, headers={"Content-Type": media, **headers})
+
+
+WITHOUT_VERSION = {name: value for name, value in webhook().items() if name != "version"}
+WITHOUT_ALERTS = {name: value for name, value in webhook().items() if name != "alerts"}
+
+
+@pytest.mark.parametrize(
+    ("document", "mention"),
+    [
+        ([], "got `array`"),
+        (None, "got `null`"),
+        (WITHOUT_VERSION, "missing required field `version`"),
+        (WITHOUT_ALERTS, "missing required field `alerts`"),
+        (webhook(version="3"), "$.version"),
+        (webhook(version=4), "$.version"),
+        (webhook(alerts={}), "`alerts` is not an array"),
+        (webhook(alerts=None), "`alerts` is not an array"),
+    ],
+)
+async def test_what_is_no_webhook_is_refused_and_says_why(desk: Desk, document: object, mention: str) -> None:
+    problem(await desk.post(document), 422, mention)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"  ",
+        b"{",
+        b"\xff",
+        json.dumps(webhook(alert())).encode()[:-9],
+        nested(DEEP),
+        b'{"version":"4","alerts":%b}' % nested(DEEP),
+        b'{"version":"4","alerts":[],"more":%b}' % nested(DEEP),
+    ],
+    ids=["empty", "space", "cut", "not UTF-8", "cut late", "deep", "deep alerts", "deep elsewhere"],
+)
+async def test_what_is_no_json_is_refused(desk: Desk, body: bytes) -> None:
+    client_problem(await send(desk, body))
+
+
+async def test_another_media_type_is_refused(desk: Desk) -> None:
+    problem(await send(desk, json.dumps(webhook(alert())).encode(), "text/plain"), 415, "application/json")
+    assert await desk.runs() == 0
+
+
+async def test_gzip_is_taken(desk: Desk) -> None:
+    body = gzip.compress(json.dumps(webhook(alert())).encode())
+    answer = await send(desk, body, **{"Content-Encoding": "gzip"})
+    assert [one["action"] for one in answer.json()["alerts"]] == ["cleanup"]
+
+
+async def test_no_alerts_at_all_are_fine(desk: Desk) -> None:
+    assert await desk.answers(webhook()) == []
+
+
+WRONG: list[tuple[object, str]] = [
+    (None, "got `null`"),
+    ([], "got `array`"),
+    ("firing", "got `str`"),
+    ({}, "missing required field"),
+    (alert(status="pending"), "$.status"),
+    (alert(labels=None), "$.labels"),
+    (alert(labels={"action": 1}), "$.labels"),
+    (alert(fingerprint=""), "$.fingerprint"),
+    (alert("f" * 65), "$.fingerprint"),
+    (alert("two words"), "$.fingerprint"),
+    (alert(fingerprint=7), "$.fingerprint"),
+    (alert(startsAt="yesterday"), "$.startsAt"),
+    (alert(startsAt="2026-11-23T04:10:26"), "$.startsAt"),
+    (alert(startsAt=1795406382), "$.startsAt"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "mention"), WRONG)
+async def test_a_wrong_alert_says_why_and_those_beside_it_act(
+    desk: Desk, wrong: object, mention: str
+) -> None:
+    before, bad, after = await desk.answers(webhook(labelled(map="transactions"), wrong, labelled("b")))
+    assert (before["action"], after["action"]) == ("cleanup", "cleanup")
+    assert bad | {"detail": ""} == {
+        "fingerprint": None,
+        "status": "unknown",
+        "alertname": None,
+        "action": "invalid",
+        "detail": "",
+    }
+    assert mention in bad["detail"]
+    assert desk.counted("unknown", "invalid") == 1
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+async def test_times_at_the_ends_of_the_calendar_are_times(desk: Desk, at: str) -> None:
+    assert await desk.actions(webhook(alert(startsAt=at))) == ["cleanup"]
+
+
+async def test_too_many_alerts_are_refused_as_a_whole(desk: Desk) -> None:
+    answer = await desk.post(webhook(*(alert(f"f{number}") for number in range(2_001))))
+    problem(answer, 413, "max_alerts")
+    problem(await send(desk, b'{"version":"4","alerts":[' + b"1," * 1_000_000 + b"1]}"), 413)
+    assert await desk.runs() == 0
+
+
+async def test_a_body_past_the_limit_is_refused(valkey: StoreServer, settings_for: MakeSettings) -> None:
+    small = {"max_body_bytes": 2048, "max_payload_bytes": 1024}
+    async with open_desk(settings_for(valkey, **small, **QUIET)) as desk:
+        problem(await desk.post(webhook(*(alert(f"f{number}") for number in range(9)))), 413, "2048")
+        assert await desk.runs() == 0
+
+
+async def test_hostile_labels_show_escaped_and_cut_and_in_no_metric(desk: Desk) -> None:
+    with capture_logs() as logs:
+        [answer] = await desk.answers(webhook(labelled(alertname=HOSTILE, **{HOSTILE: HOSTILE})))
+    [acted] = events(logs, "alert acted on")
+    [kept] = await desk.kept()
+    for shown in (answer["alertname"], acted["alertname"], kept["alertname"]):
+        assert shown.startswith(r'x"} 1\n{"level":"error"}\x1b[31m')
+        assert shown.isprintable()
+        assert len(shown) < 200
+    assert "yyy" not in await desk.api.metrics()
+
+
+@pytest.fixture
+async def closed(valkey: StoreServer, settings_for: MakeSettings) -> AsyncIterator[Desk]:
+    """A gate that asks for tokens."""
+    async with open_desk(settings_for(valkey, **TOKENS, **QUIET)) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("token", [None, "", "wrong", TOKENS["ingest_tokens"]])
+async def test_a_bad_token_is_refused_before_anything_is_read(closed: Desk, token: str | None) -> None:
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    answer = await closed.api.http.post("/alerts", json=webhook(alert()), headers=headers)
+    problem(answer, 401, "TIDEGATE_ADMIN_TOKENS")
+    problem(await closed.api.http.get("/alerts", headers=headers), 401)
+    assert closed.counted("firing", "cleanup") == 0
+    assert await closed.runs() == 0
+
+
+async def test_an_admin_token_is_taken(closed: Desk) -> None:
+    headers = {"Authorization": f"Bearer {TOKENS['admin_tokens']}"}
+    answer = await closed.api.http.post("/alerts", json=webhook(alert()), headers=headers)
+    assert [one["action"] for one in answer.json()["alerts"]] == ["cleanup"]
+
+
+ANY_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner, max_size=4),
+    max_leaves=8,
+)
+LABEL_VALUES = st.sampled_from(["cleanup", "normal", "emergency", "transactions", ""]) | st.text(max_size=9)
+LABEL_SETS = st.dictionaries(st.sampled_from(["action", "mode", "map", "alertname"]), LABEL_VALUES)
+
+
+def mostly(value: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.one_of(value, value, value, ANY_JSON)
+
+
+ANY_ALERT = st.fixed_dictionaries(
+    {
+        "status": mostly(st.sampled_from(["firing", "resolved"])),
+        "labels": mostly(LABEL_SETS),
+        "startsAt": mostly(st.datetimes(timezones=st.just(None)).map(lambda at: f"{at.isoformat()}Z")),
+        "fingerprint": mostly(st.text("0123456789abcdef", min_size=1, max_size=16)),
+    },
+    optional={"annotations": ANY_JSON},
+)
+ANY_WEBHOOK = st.fixed_dictionaries(
+    {"version": mostly(st.just("4")), "alerts": mostly(st.lists(mostly(ANY_ALERT), max_size=4))},
+    optional={"groupLabels": ANY_JSON},
+)
+
+
+@settings(
+    max_examples=150,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(document=ANY_WEBHOOK)
+async def test_whatever_comes_is_answered_alert_by_alert_or_refused(desk: Desk, document: Any) -> None:
+    answer = await desk.post(document)
+    assert answer.status_code in (200, 422)
+    if answer.status_code == 200:
+        assert len(answer.json()["alerts"]) == len(document["alerts"])

@@ -1,0 +1,152 @@
+"""`GET /sources`: which feed was first how often, and how late the others were."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.ingest.source_statistics import BOUNDS_MS, METRIC_BOUNDS_MS, DelayHistogram
+from tests.conftest import MakeSettings
+from tests.support.api_calls import QUIET, Api, open_api
+from tests.support.servers import StoreServer, valkey_server
+
+WIDE = {"dedup_window_seconds": 60, "emergency_transaction_retention_seconds": 60}
+
+
+async def sources(api: Api) -> dict[str, dict[str, Any]]:
+    """The document's sources by their name."""
+    document = (await api.http.get("/sources")).json()
+    assert document["since_ms"] > 0
+    return {one["source"]: one for one in document["sources"]}
+
+
+@pytest.fixture
+async def wide(valkey: StoreServer, settings_for: MakeSettings) -> AsyncIterator[Api]:
+    """A gate whose window is so long that a duplicate stays one."""
+    async with open_api(settings_for(valkey, **WIDE, **QUIET)) as opened:
+        yield opened
+
+
+async def test_before_anything_came_there_are_none(wide: Api) -> None:
+    assert await sources(wide) == {}
+
+
+async def test_each_source_has_its_firsts_and_its_duplicates(wide: Api) -> None:
+    await wide.post_many("shared", 30, "helius-a")
+    await wide.post_many("shared", 30, "quicknode-a")
+    await wide.post_many("own", 10, "quicknode-a")
+    found = await sources(wide)
+    assert {name: (one["accepted"], one["duplicate"]) for name, one in found.items()} == {
+        "helius-a": (30, 0),
+        "quicknode-a": (10, 30),
+    }
+    assert [one["first_share"] for one in found.values()] == [0.75, 0.25]
+    assert found["helius-a"]["delay_ms"] is None
+    delays = found["quicknode-a"]["delay_ms"]
+    assert 0 <= delays["p50"] <= delays["p95"] <= delays["p99"]
+
+
+async def test_the_delay_is_what_a_lookup_tells(wide: Api) -> None:
+    await wide.post("late", "helius-a")
+    await asyncio.sleep(0.25)
+    await wide.post("late", "quicknode-a")
+    [_, sighting] = (await wide.find("late"))["observations"]
+    delay_ms = (await sources(wide))["quicknode-a"]["delay_ms"]["p50"]
+    assert sighting["delay_ms"] >= 250
+    assert delay_ms == pytest.approx(sighting["delay_ms"], rel=0.18)
+
+
+async def test_last_seen_is_the_latest_delivery_by_the_stores_clock(wide: Api) -> None:
+    first = await wide.post("a", "helius-a")
+    assert (await sources(wide))["helius-a"]["last_seen_ms"] == first["first_seen_ms"]
+    await asyncio.sleep(0.02)
+    await wide.post("a", "helius-a")
+    last_seen_ms = (await sources(wide))["helius-a"]["last_seen_ms"]
+    [own_repeat] = (await wide.find("a"))["observations"]
+    assert own_repeat["delay_ms"] == 0
+    assert last_seen_ms >= first["first_seen_ms"] + 20
+
+
+async def test_doubles_in_one_batch_are_duplicates_without_delay(wide: Api) -> None:
+    items = 5 * [{"signature": "double", "source": "helius-a"}]
+    assert (await wide.http.post("/transactions", json=items)).json()["duplicate"] == 4
+    found = (await sources(wide))["helius-a"]
+    assert (found["accepted"], found["duplicate"]) == (1, 4)
+    assert found["delay_ms"] == {"p50": 0, "p95": 0, "p99": 0}
+
+
+async def test_sources_past_the_limit_are_other(valkey: StoreServer, settings_for: MakeSettings) -> None:
+    async with open_api(settings_for(valkey, max_sources=3, **QUIET)) as api:
+        for number in range(10):
+            await api.post_many(f"{number}", 2, f"feed-{number}")
+        found = await sources(api)
+        assert {name: one["accepted"] for name, one in found.items()} == {
+            "other": 14,
+            "feed-0": 2,
+            "feed-1": 2,
+            "feed-2": 2,
+        }
+        assert sum(one["first_share"] for one in found.values()) == pytest.approx(1)
+
+
+@pytest.fixture
+def own_store() -> Iterator[StoreServer]:
+    """A store the test may kill."""
+    with valkey_server(unix=True) as server:
+        yield server
+
+
+async def test_what_the_store_never_took_counts_for_nobody(
+    own_store: StoreServer, settings_for: MakeSettings
+) -> None:
+    async with open_api(settings_for(own_store, **QUIET)) as api:
+        await api.post("kept")
+        own_store.kill()
+        answer = await api.http.post("/transactions", json={"signature": "lost", "source": "helius-a"})
+        assert answer.status_code == 503
+        assert (await sources(api))["helius-a"]["accepted"] == 1
+
+
+async def test_the_metric_tells_the_same(wide: Api) -> None:
+    await wide.post_many("shared", 40, "helius-a")
+    await wide.post_many("shared", 40, "quicknode-a")
+    assert wide.sample("source_delay_seconds_count", source="quicknode-a") == 40
+    assert wide.sample("source_delay_seconds_bucket", source="quicknode-a", le="+Inf") == 40
+    buckets = [
+        wide.sample("source_delay_seconds_bucket", source="quicknode-a", le=str(bound / 1000)) or 0
+        for bound in METRIC_BOUNDS_MS
+    ]
+    assert buckets == sorted(buckets)
+    assert buckets[-1] == 40
+    assert wide.sample("source_delay_seconds_count", source="other") == 0
+
+
+DELAYS_MS = st.lists(st.integers(0, 3_600_000), min_size=1, max_size=200)
+
+
+@given(delays=DELAYS_MS, percent=st.sampled_from([50, 95, 99]))
+def test_a_quantile_is_that_of_the_delays_or_near_it(delays: list[int], percent: int) -> None:
+    histogram = DelayHistogram()
+    for delay in delays:
+        histogram.add(delay, 1)
+    exact = sorted(delays)[max(0, -(-percent * len(delays) // 100) - 1)]
+    found = histogram.quantile(percent / 100)
+    assert found == pytest.approx(exact, rel=0.22, abs=1e-9)
+
+
+@given(delays=DELAYS_MS)
+def test_buckets_of_the_metric_are_exact(delays: list[int]) -> None:
+    histogram = DelayHistogram()
+    for delay in delays:
+        histogram.add(delay, 1)
+    for bound in METRIC_BOUNDS_MS:
+        assert histogram.up_to(bound) == sum(delay <= bound for delay in delays)
+    assert (histogram.count, histogram.sum_ms) == (len(delays), sum(delays))
+
+
+def test_every_window_that_can_be_set_has_a_bucket() -> None:
+    assert list(BOUNDS_MS) == sorted(set(BOUNDS_MS))
+    assert BOUNDS_MS[-1] >= 3_600_000
