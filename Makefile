@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install run stack up test soak bench curves lint format dashboards lock clean
+.PHONY: help install run stack up test test-quick coverage soak bench curves lint format hooks dashboards lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,7 +13,7 @@ export PIP_CONSTRAINT := constraints.txt
 export PIP_BUILD_CONSTRAINT := constraints.txt
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 install: $(VENV)/.installed ## Make .venv and install the gate in it
 
@@ -31,6 +31,14 @@ up: ## The whole stack in containers, Grafana included (docker compose)
 test: $(VENV)/.installed-dev ## Run all tests (installs missing system packages where it may)
 	@scripts/system-packages
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
+
+QUICK := tests/unit -m 'not server and not slow' -n 2
+
+test-quick: $(VENV)/.installed-dev ## Run the unit tests that start no server: under a minute
+	@$(BIN)/python -m pytest $(QUICK)
+
+coverage: $(VENV)/.installed-dev ## The same, and tell which branches of app/ they take
+	@$(BIN)/python -m pytest $(QUICK) -q --cov --cov-report=term:skip-covered
 
 MINUTES := 60
 soak: $(VENV)/.installed-dev ## Does memory stay flat? MINUTES=60, LEAK_MB_PER_HOUR=0: plants a leak, which has to fail
@@ -53,6 +61,9 @@ format: $(VENV)/.installed-dev ## Format the code and apply the safe fixes
 	@$(BIN)/ruff check --fix-only
 	@$(BIN)/ruff format
 
+hooks: $(VENV)/.installed-dev ## Let git run the checks before each commit
+	@$(BIN)/pre-commit install
+
 dashboards: $(VENV)/.installed-dev ## Write grafana/dashboards/*.json from the Python sources
 	@$(BIN)/python -m grafana.build
 
@@ -61,7 +72,7 @@ lock: ## Renew constraints.txt from the newest versions
 
 clean: ## Remove the environment, caches and build output
 	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis \
-		.import_linter_cache
+		.import_linter_cache .coverage
 	@find . -name .git -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # Both stamps follow the two files, and the second waits for the first: pip never runs twice at a time.

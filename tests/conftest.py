@@ -7,6 +7,7 @@ import pytest
 
 from app.runtime import Runtime
 from app.settings.model import Settings
+from tests.support import server_starts
 from tests.support.gate import api_client, running
 from tests.support.keys import keys_without_expiry
 from tests.support.servers import StoreServer, cluster_server, redis_server, valkey_server
@@ -24,6 +25,16 @@ MakeSettings = Callable[..., Settings]
 def pytest_configure() -> None:
     """Before anything is started, in every process that runs tests."""
     stop_inheriting()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        server_starts.mark(item)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    server_starts.watch(item)
 
 
 @pytest.fixture(scope="session")

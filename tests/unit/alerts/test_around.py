@@ -13,6 +13,8 @@ from tests.support.http_calls import problem
 from tests.support.servers import StoreServer, valkey_server
 from tests.support.webhooks import alert, labelled, webhook
 
+pytestmark = pytest.mark.server
+
 # Buckets of half a second, cut by an emergency half a second later.
 CUT: dict[str, float] = {
     "dedup_window_seconds": 0.2,

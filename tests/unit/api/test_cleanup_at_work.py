@@ -22,7 +22,7 @@ LARGE: dict[str, float] = {
     "emergency_observation_retention_seconds": 0.3,
 }
 
-pytestmark = pytest.mark.usefixtures("no_ticks")
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("no_ticks")]
 
 
 async def _removal_logged(api: Api, count: int) -> list[dict[str, Any]]:

@@ -13,6 +13,8 @@ from tests.support.api_calls import QUIET, open_api, until
 from tests.support.gate import api_client, running
 from tests.support.servers import StoreServer
 
+pytestmark = pytest.mark.server
+
 MIB = 1024 * 1024
 STATES = {"warmup", "ok", "suspect", "leak", "cooldown", "ineffective"}
 

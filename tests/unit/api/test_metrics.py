@@ -18,6 +18,8 @@ from tests.support.metric_families import FAMILIES, MAPS, STARTED_AT_ZERO, label
 from tests.support.servers import StoreServer, valkey_server
 from tests.support.truth import count_entries
 
+pytestmark = pytest.mark.server
+
 # Their first value or their label comes with use.
 LATER = ("cleanup_efficiency_ratio", "build_info")
 ENDPOINTS = (

@@ -99,6 +99,7 @@ def own_store() -> Iterator[StoreServer]:
         yield server
 
 
+@pytest.mark.server
 async def test_what_the_store_never_took_counts_for_nobody(
     own_store: StoreServer, settings_for: MakeSettings
 ) -> None:

@@ -17,6 +17,8 @@ from tests.support.metric_families import REFUSALS
 from tests.support.servers import StoreServer, valkey_server
 from tests.support.truth import count_entries
 
+pytestmark = pytest.mark.server
+
 NUMBER = (int, float)
 REMOVED = {"expired": int, "emergency": int, "manual": int, "capacity": int}
 # `bytes` and `limit_bytes` of every map, and `failed`, go beyond the contract's page.

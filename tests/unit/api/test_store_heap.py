@@ -25,7 +25,7 @@ SETTINGS: dict[str, Any] = {
     "observations_limit": 200_000,
 }
 
-pytestmark = pytest.mark.usefixtures("no_ticks")
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("no_ticks")]
 
 
 @pytest.fixture

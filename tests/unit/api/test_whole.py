@@ -9,6 +9,8 @@ import pytest
 from tests.support.gate import GateProcess, gate_process
 from tests.support.processes import wait_until
 
+pytestmark = pytest.mark.server
+
 HEAD = b"%b HTTP/1.1\r\nHost: gate\r\nConnection: close\r\nContent-Type: application/json\r\n"
 LONGER = b"Content-Length: 40\r\n\r\n{}"
 MALFORMED = b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\nnot a length\r\n"

@@ -95,6 +95,7 @@ def test_send_reads_a_large_file_in_bounded_memory(gate: GateProcess, tmp_path: 
     assert peak_kib < 80 * 1024, "the file does not fit"
 
 
+@pytest.mark.server
 def test_health_is_0_when_ready_and_1_with_the_reason_when_the_store_is_gone() -> None:
     with valkey_server() as server, gate_process(store_url=server.url) as gate:
         assert _run("health", gate=gate).stdout == b"ready\n"
@@ -148,6 +149,7 @@ def test_a_token_may_come_from_a_file(gate: GateProcess, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     "arguments", [["frob"], ["cleanup", "--map", "nope"], ["send"], ["serve", "--port", "x"]]
 )
+@pytest.mark.server
 def test_wrong_usage_exits_2(arguments: list[str]) -> None:
     assert _run(*arguments).returncode == 2
 

@@ -22,6 +22,8 @@ from tests.support.recording_gates import (
 )
 from tests.support.servers import StoreServer, valkey_server
 
+pytestmark = pytest.mark.server
+
 DAY_SECONDS = 24 * 3600
 MOST_BYTES_A_GATE = 3 * MB
 

@@ -15,6 +15,8 @@ from tests.support.gate import GateProcess, api_client, gate_process, running, t
 from tests.support.servers import StoreServer, valkey_server
 from tests.unit.reports.conftest import PATIENT_SECONDS
 
+pytestmark = pytest.mark.server
+
 
 async def _samples(client: httpx.AsyncClient) -> int:
     gates = (await client.get("/reports/recent", params={"hours": 1})).json()["gates"]

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 import schemathesis
 from hypothesis import given, settings
 from schemathesis import GenerationMode
@@ -9,6 +10,8 @@ from schemathesis.specs.openapi.checks import content_type_conformance, status_c
 
 from tests.support.gate import gate_process
 from tests.support.processes import wait_until
+
+pytestmark = pytest.mark.server
 
 
 def test_a_fuzzer_meets_only_documented_answers_and_leaves_a_gate_that_serves() -> None:

@@ -23,7 +23,7 @@ from tests.support.settings_calls import (
 
 FAR = 20 * 24 * 3600 * 1000
 
-pytestmark = pytest.mark.usefixtures("quick_ticks")
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("quick_ticks")]
 
 
 async def test_what_one_gate_changes_every_gate_of_the_store_follows_at_its_next_tick(

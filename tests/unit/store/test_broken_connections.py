@@ -14,6 +14,8 @@ from tests.support.deliver import Gate, connected_gate, transaction
 from tests.support.proxy import Proxy
 from tests.support.servers import StoreServer, valkey_server
 
+pytestmark = pytest.mark.server
+
 
 def _kill_clients(store: StoreServer) -> None:
     for node in store.nodes():

@@ -13,6 +13,8 @@ from tests.support.gate import running
 from tests.support.processes import wait_until
 from tests.support.servers import StoreServer, cluster_server
 
+pytestmark = pytest.mark.server
+
 KINDS = ("valkey", "redis")
 # What a node says of itself: its address, nothing, and the name of a host it was not given.
 ANNOUNCED: dict[str, tuple[str, ...]] = {

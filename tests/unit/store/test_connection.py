@@ -26,6 +26,8 @@ from tests.conftest import MakeSettings
 from tests.support.deliver import connected_gate, transaction
 from tests.support.servers import StoreServer, make_tls, redis_server, valkey_server
 
+pytestmark = pytest.mark.server
+
 
 async def _accepts(url: str) -> bool:
     gate = await connected_gate(Settings(store_url=url))

@@ -4,6 +4,7 @@ import asyncio
 import shutil
 from pathlib import Path
 
+import pytest
 import redis
 
 from app.ingest.pipeline import Pipeline
@@ -12,6 +13,8 @@ from app.settings.model import Settings
 from tests.support.deliver import transaction
 from tests.support.gate import running
 from tests.support.processes import wait_until
+
+pytestmark = pytest.mark.server
 
 
 def _directory(runtime: Runtime) -> Path:

@@ -15,6 +15,8 @@ from tests.support.gate import gate_process, running
 from tests.support.proxy import Handler, tcp_server
 from tests.support.servers import StoreServer, cluster_server, redis_server, valkey_server
 
+pytestmark = pytest.mark.server
+
 # Each is refused alone. Of the first ones the gate has no need: INFO and HELLO stand in for each other.
 SPARED = (
     *("info", "hello", "client", "client|setname", "select", "ping", "command", "config"),

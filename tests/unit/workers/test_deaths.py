@@ -24,6 +24,8 @@ from tests.support.worker_gates import (
     two_workers,
 )
 
+pytestmark = pytest.mark.server
+
 HUNG = "worker does not answer, killing it"
 FAILING = "import sys; sys.exit(7)"
 SERVE_WITH_WORKERS_THAT_FAIL = (

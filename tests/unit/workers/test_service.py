@@ -13,6 +13,8 @@ from tests.support.gate import GateProcess
 from tests.support.processes import wait_until
 from tests.support.worker_gates import NAMES, SECONDS, client_at, figure, figures, item, pids, two_workers
 
+pytestmark = pytest.mark.server
+
 
 @pytest.fixture(scope="module")
 def gate() -> Iterator[GateProcess]:

@@ -15,6 +15,8 @@ from tests.support.gate import GateProcess, await_gate, gate_process, start_comm
 from tests.support.processes import wait_until
 from tests.support.worker_gates import NAMES, SECONDS, client_at, figure, item, kill_worker, pids, two_workers
 
+pytestmark = pytest.mark.server
+
 # Worker processes that end at once with 7 while there is a certain file.
 COMMAND = (
     "import os, runpy, sys; os.path.exists({flag!r}) and sys.exit(7); "

@@ -7,11 +7,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from urllib.parse import urlsplit
 
+import pytest
+
 from app.api.checks import MOST_BODIES
 from app.api.contract import SMALL_BODY_BYTES
 from tests.support.gate import GateProcess
 from tests.support.processes import wait_until
 from tests.support.worker_gates import NAMES, SECONDS, client_at, figure, two_workers
+
+pytestmark = pytest.mark.server
 
 UPLOADS = 200
 START = (

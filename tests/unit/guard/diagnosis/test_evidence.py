@@ -82,7 +82,7 @@ async def test_the_line_that_allocates_is_named_without_the_path_to_it() -> None
     async with leaking(lambda: [random.random()], 50):
         found = await trace(1.0, heap_reader())
     place, line = found.places[0].place.rsplit(":", 1)
-    assert place == "tests/unit/guard/diagnosis/test_evidence.py"
+    assert place == "guard/diagnosis/test_evidence.py"
     assert int(line) > 0
     assert found.places[0].count > 50
 
@@ -95,7 +95,7 @@ async def test_tracing_ends_early_when_there_is_much_to_read() -> None:
     async with leaking(lambda: [random.random()], 2000) as kept:
         found = await trace(AN_HOUR_SECONDS, heap_reader())
     assert found.seconds < AN_HOUR_SECONDS, "not broken off"
-    assert found.places[0].place.startswith("tests/unit/guard/diagnosis/test_evidence.py:")
+    assert found.places[0].place.startswith("guard/diagnosis/test_evidence.py:")
     assert len(kept) * 2 * 60 > tracing.TABLE_BYTES
     assert not tracemalloc.is_tracing()
 

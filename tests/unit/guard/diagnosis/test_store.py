@@ -73,6 +73,7 @@ def test_an_empty_store_explains_nothing() -> None:
     assert store_explained_bytes({}) == 0
 
 
+@pytest.mark.server
 async def test_keys_of_others_are_counted_apart_from_those_with_an_expiry() -> None:
     with valkey_server(unix=True) as server, server.nodes()[0] as node, server.nodes(db=3)[0] as other:
         async with gate_of(Settings(store_url=server.url)) as gate:

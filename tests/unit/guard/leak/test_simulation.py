@@ -8,6 +8,8 @@ from tests.support.simulation.cases import LEAK_FREE, LEAKS, Case
 from tests.support.simulation.memory import HOUR, READING_SECONDS
 from tests.support.simulation.replay import BLOCK_SECONDS, onset, replay
 
+pytestmark = pytest.mark.slow
+
 RUNS, QUIET_RUNS = 100, 150
 REQUIRED = [
     "steady",
