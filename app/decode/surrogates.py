@@ -5,7 +5,7 @@ which is kept as it was sent, that is no reason to refuse it: a copy is decoded 
 """
 
 import re
-from secrets import randbelow
+from secrets import choice
 from typing import NamedTuple
 
 # Where an escaped backslash stood while surrogates are looked for, since `\\\\ud83d` is a backslash and the
@@ -16,9 +16,11 @@ _LONE = re.compile(
     rb"\\u[dD](?:[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
     rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD])[c-fC-F][0-9a-fA-F]{2})"
 )
-_ESCAPE = re.compile(rb"\\u[0-9a-f]{4}")
-# What viewers show for a character that cannot be shown, and characters that no signature or source may have.
-_SHOWN, _FIRST, _END = 0xFFFD, 0x0100, 0xD800
+# What viewers show for a character that cannot be shown.
+_SHOWN = b"\\ufffd"
+# The digits of escapes from \u1000 to \ucfff, characters that no signature or source may have. With capital
+# letters there are 159,720 of them, and all together take 936 KiB.
+_FIRST_DIGITS, _DIGITS = b"123456789abcABC", b"0123456789abcdefABCDEF"
 _TRIES = 100
 
 
@@ -45,9 +47,9 @@ def masked(raw: bytes) -> Masked | None:
 
 def _mask_for(raw: bytes) -> bytes | None:
     """An escape that is not in the text; chance finds one soon, and nobody can have foreseen which."""
-    taken = set(_ESCAPE.findall(raw))
-    for character in (_SHOWN, *(_FIRST + randbelow(_END - _FIRST) for _ in range(_TRIES))):
-        mask = b"\\u%04x" % character
-        if mask not in taken:
+    mask = _SHOWN
+    for _ in range(_TRIES):
+        if mask not in raw:
             return mask
+        mask = b"\\u" + bytes([choice(_FIRST_DIGITS), *(choice(_DIGITS) for _ in range(3))])
     return None
