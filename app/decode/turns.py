@@ -7,6 +7,10 @@ one body does a step, then everybody else is served, then the next body does one
 
 import asyncio
 from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from typing import TypeVar
+
+_Item = TypeVar("_Item")
 
 
 class _Turns:
@@ -44,3 +48,11 @@ async def others_first() -> None:
     if not _turns or _turns[0].loop is not loop:
         _turns[:] = [_Turns(loop)]
     await _turns[0].ask()
+
+
+async def portions(items: Sequence[_Item], size: int) -> AsyncIterator[Sequence[_Item]]:
+    """The items in their order, so many at a time; others are served between two portions."""
+    for start in range(0, len(items), size):
+        if start:
+            await others_first()
+        yield items[start : start + size]

@@ -12,12 +12,18 @@ from app.decode.item import InvalidItem, Judged
 from app.decode.turns import others_first
 from app.errors import HttpError, MapFull, RetryLater
 from app.ingest.coalescer import Coalescer, Settle, joined
+from app.decode.item import InvalidItem, Judged
+from app.decode.turns import portions
 from app.metrics.catalogue import Metrics
 from app.models import ACCEPTED, REFUSED, Answer, Answers, Transaction, Verdict
 
-MAX_LISTED, MANY_ITEMS = 10_000, 500
-MAX_DETAIL_CHARACTERS = 1024 * 1024
+MAX_LISTED = 10_000
+# Others are served after so many invalid items.
+LISTED_AT_ONCE = 500
+# As JSON has them: a control character takes six bytes there.
+MAX_DETAIL_BYTES = 1024 * 1024
 ERROR_BYTES, INDEX_BYTES = 400, 40
+_encode = msgspec.json.Encoder().encode
 
 
 class ItemError(msgspec.Struct, frozen=True):
@@ -41,13 +47,13 @@ class Summary:
     """Whether an error shows it too."""
     is_with_the_store: bool = False
     """Whether all that was read has been handed on: then every transaction is counted by its flush."""
-    detail_characters: int = 0
-    """How long the details in the list of errors are together."""
+    detail_bytes: int = 0
+    """How many bytes the details in the list of errors take together, as JSON."""
 
     @property
     def listed_bytes(self) -> int:
         """About what the lists take."""
-        return ERROR_BYTES * len(self.errors) + self.detail_characters + INDEX_BYTES * len(self.duplicates)
+        return ERROR_BYTES * len(self.errors) + self.detail_bytes + INDEX_BYTES * len(self.duplicates)
 
     @property
     def items(self) -> int:
@@ -57,8 +63,8 @@ class Summary:
     def note_invalid(self, index: int, detail: str) -> None:
         """Count an invalid item."""
         self.invalid += 1
-        if len(self.errors) < MAX_LISTED and self.detail_characters < MAX_DETAIL_CHARACTERS:
-            self.detail_characters += len(detail)
+        if len(self.errors) < MAX_LISTED and self.detail_bytes < MAX_DETAIL_BYTES:
+            self.detail_bytes += len(_encode(detail))
             self.errors.append(ItemError(index, detail))
         else:
             self.truncated = True
@@ -147,12 +153,11 @@ class Intake:
             answers = await self.admit(valid)
             summary.note(indices, answers.codes)
         if len(valid) < len(judged):
-            if len(judged) > MANY_ITEMS:
-                await others_first()  # to say what is wrong with thousands of items takes a step of its own
-            for at, item in enumerate(judged, first):
-                if isinstance(item, InvalidItem):
+            wrong = [(at, item) for at, item in enumerate(judged, first) if isinstance(item, InvalidItem)]
+            async for some in portions(wrong, LISTED_AT_ONCE):
+                for at, item in some:
                     summary.note_invalid(at, str(item))
-            self.count_invalid(default_source, len(judged) - len(valid))
+            self.count_invalid(default_source, len(wrong))
 
     def count_invalid(self, source: str, amount: int = 1) -> None:
         """Count invalid items under the request's default source: their own cannot be trusted."""

@@ -4,7 +4,9 @@ import asyncio
 import time
 import zlib
 from collections.abc import AsyncIterator, Callable, Sequence
+from itertools import pairwise
 
+import msgspec
 import pytest
 
 from app.decode import body as reading
@@ -13,6 +15,12 @@ from app.decode.arrays import array_items, judge_array
 from app.decode.body import _DEFLATED_STEP, MAX_MEMBERS, Gathered, Inflater, LineSplitter, Pace, steps
 from app.decode.item import ItemLimits, Judged
 from app.errors import ClientError
+from app.decode import body as reading
+from app.decode.arrays import array_items, judge_array
+from app.decode.body import _DEFLATED_STEP, MAX_MEMBERS, Gathered, Inflater, LineSplitter, Pace, steps
+from app.decode.item import InvalidItem, ItemLimits, Judged
+from app.ingest.intake import LISTED_AT_ONCE, MAX_DETAIL_BYTES, Summary
+from app.decode.array_scanner import WINDOW_BYTES, ArrayScanner
 from app.models import Transaction
 from app.runtime import Runtime
 from tests.conftest import MakeSettings
@@ -91,6 +99,35 @@ async def test_others_have_their_turns_while_a_hostile_body_is_read(
     assert answer.status_code in (200, 400, 413, 422), answer.text[:500]
     record_property("longest_turn_cpu_ms", round(1000 * await longest, 1))  # told, not asserted
     assert await turns >= inflated(body, hostile.coding) // BETWEEN_TURNS
+
+
+async def test_errors_of_many_items_are_listed_in_portions(runtime: Runtime) -> None:
+    wrong, summary, done = [InvalidItem("no") for _ in range(5_000)], Summary(), asyncio.Event()
+    counts = asyncio.create_task(each_turn(lambda: summary.invalid, done))
+    await runtime.plane.intake.admit_batch(wrong, summary, "default")
+    done.set()
+    seen = await counts
+    assert summary.invalid == len(summary.errors) == 5_000
+    assert max(after - before for before, after in pairwise(seen)) <= LISTED_AT_ONCE
+
+
+async def each_turn(read: Callable[[], int], until: asyncio.Event) -> list[int]:
+    """What there was to be read at every turn that others had."""
+    seen = [read()]
+    while not until.is_set():
+        await asyncio.sleep(0)
+        seen.append(read())
+    return seen
+
+
+def test_errors_that_are_listed_are_bounded_by_what_they_take_in_the_answer() -> None:
+    summary, detail = Summary(), "\x01" * 640
+    for number in range(2_000):
+        summary.note_invalid(number, detail)
+    assert summary.truncated
+    assert summary.invalid == 2_000
+    listed = msgspec.json.encode(summary.as_dict())
+    assert MAX_DETAIL_BYTES <= len(listed) <= 1.1 * MAX_DETAIL_BYTES
 
 
 def test_a_step_of_a_scanner_looks_at_one_window() -> None:
