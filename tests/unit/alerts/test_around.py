@@ -1,11 +1,16 @@
 """What surrounds the actions: a store that is away, what is kept, logged and counted, the end of the gate."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 from structlog.testing import capture_logs
 
+from app.alerts.receiver import AlertDesk
+from tests.support.alerts import COOLDOWN_SECONDS, Desk, open_desk
+from tests.support.webhooks import alert, labelled, webhook
+from tests.support.api_calls import QUIET, events, until
 from tests.conftest import MakeSettings
 from tests.support.alerts import COOLDOWN_SECONDS, Desk, open_desk
 from tests.support.api_calls import QUIET, events, until
@@ -161,3 +166,28 @@ async def test_two_gates_that_get_the_same_webhook_remove_everything_once(
         assert (await one.runs(), await other.runs()) == (1, 1)
         found = (await one.api.stats())["maps"]["transactions"]
         assert (found["entries"], found["removed_total"]["emergency"]) == (0, 20)
+
+
+async def test_others_have_their_turns_while_many_alerts_are_decided_on(
+    valkey: StoreServer, settings_for: MakeSettings
+) -> None:
+    turn, turns = 0, list[int]()
+
+    def clock() -> float:
+        turns.append(turn)  # each alert that asks for what was done lately is a look at the clock or more
+        return 0.0
+
+    async with open_desk(settings_for(valkey, **QUIET)) as desk:
+        runtime = desk.api.runtime
+        runtime.alerts = AlertDesk(
+            runtime.cleanup, runtime.metrics, lambda: None, lambda: COOLDOWN_SECONDS, clock
+        )
+        posting = asyncio.create_task(desk.post(webhook(*(alert(f"{number:x}") for number in range(2_000)))))
+        while not posting.done():
+            turn += 1
+            await asyncio.sleep(0)
+        answers = (await posting).json()["alerts"]
+    assert [answer["action"] for answer in answers] == ["cleanup"] + ["cooldown"] * 1_999
+    looks = Counter(turns)
+    assert sum(looks.values()) >= 2_000
+    assert max(looks.values()) <= sum(looks.values()) / 10
