@@ -112,9 +112,9 @@ class Metrics:
             self.refusals[labels[0]] += int(numbers[0])
         self._tallies[name].labels(*labels).grow(numbers)
 
-    def count_connection_refusal(self, reason: str, *, has_begun: bool) -> None:
-        """Count a refusal of the HTTP protocol, of a request that the application had begun or not."""
-        self.connection_refusals_total.labels(reason, "yes" if has_begun else "no").inc()
+    def count_connection_refusal(self, reason: str, *, has_begun: bool, times: int) -> None:
+        """Count so many refusals of the HTTP protocol, of requests that the application had begun or not."""
+        self.connection_refusals_total.labels(reason, "yes" if has_begun else "no").inc(times)
 
     def start_refusals(self, reasons: Iterable[str]) -> None:
         """Start the series of the protocol's refusals at 0."""

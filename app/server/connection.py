@@ -140,7 +140,7 @@ class BoundedConnection(asyncio.Protocol):
             return False
         if self._state is State.BODY:
             return waiting < WAITING_BYTES
-        return self._state is not State.ANSWER or len(self.inbox.raw) < WAITING_BYTES
+        return self._state is not State.ANSWER or not (self._is_last or len(self.inbox.raw) >= WAITING_BYTES)
 
     def _read(self, wanted: bool) -> None:
         if wanted == self._is_reading or self.transport.is_closing():
@@ -187,13 +187,21 @@ class BoundedConnection(asyncio.Protocol):
 
     def _shed(self) -> None:
         """All connections together hold too much, and this one has just grown."""
-        if self._state is State.ANSWER and not self._outbox.is_behind:
+        if self._state is not State.ANSWER or self._outbox.is_behind:
+            self._refuse("connection-bytes")
+        elif self.inbox.raw:
             # The request was begun, and what is begun is not answered as refused. Those behind it go.
             self._is_last = True
+            if self._exchange is not None:
+                self._exchange.keeps_alive = False
+            self.refusals.note("connection-bytes", has_begun=False, times=self._waiting_requests())
             self.inbox.clear()
-            self.refusals.note("connection-bytes", has_begun=False)
-        else:
-            self._refuse("connection-bytes")
+            self._settle()
+
+    def _waiting_requests(self) -> int:
+        """How many requests have come and were not begun; the rest of a body is none."""
+        is_in_a_body = self._exchange is not None and not self._exchange.body.is_whole
+        return 0 if is_in_a_body else self.inbox.requests()
 
     def _drop(self, size: int) -> None:
         if not self._lingering.drop(size):
@@ -217,14 +225,19 @@ class BoundedConnection(asyncio.Protocol):
 
     def _refuse_now(self, reason: str) -> None:
         """Answer with a refusal, if there can be an answer, and end the connection."""
-        exchange, self._exchange = self._exchange, None
-        refusal = self.refusals[reason]
-        has_begun = refusal.status == ABORTED or (exchange is not None and exchange.has_begun)
-        self.refusals.note(reason, has_begun=has_begun)
+        refusal, exchange = self.refusals[reason], self._exchange
         has_answered = self._state in (State.DRAIN, State.LINGER) or (exchange and exchange.has_answered)
+        is_cut_off = refusal.status == ABORTED or bool(has_answered) or self._outbox.is_behind
+        # What is cut off is an answer, so its request was counted already.
+        self.refusals.note(reason, has_begun=is_cut_off or (exchange is not None and exchange.has_begun))
+        if self._state is State.ANSWER:
+            self.refusals.note(reason, has_begun=False, times=self._waiting_requests())
+        elif self._state is State.HEAD and reason == "connection-bytes":
+            self.refusals.note(reason, has_begun=False, times=max(self._waiting_requests() - 1, 0))
+        self._exchange = None
         if exchange is not None:
             exchange.leave()
-        if refusal.status == ABORTED or has_answered or self._outbox.is_behind:
+        if is_cut_off:
             self.transport.abort()
             return
         has_body = exchange is None or exchange.head.method != b"HEAD"

@@ -8,6 +8,8 @@ from app.server.limits import Limits
 
 NO_HEAD: Final = 0
 _EMPTY_LINES = re.compile(rb"(?:\r\n)*")
+_FRAMING = re.compile(rb"\r\n(?:content-length:[ \t]*(\d{1,18})|transfer-encoding:)", re.IGNORECASE)
+_LAST_CHUNK = b"\r\n0\r\n\r\n"
 
 
 class Inbox:
@@ -47,8 +49,7 @@ class Inbox:
 
     def _skip_empty_lines(self) -> None:
         """RFC 9112, section 2.2: an empty line or more before a request is ignored."""
-        lines = _EMPTY_LINES.match(self.raw)
-        size = lines.end() if lines else 0
+        size = _after_empty_lines(self.raw, 0)
         self._empty += size
         if self._empty > self._limits.header_bytes:
             raise RefusedError("header-too-large")
@@ -70,7 +71,33 @@ class Inbox:
         elif start < len(data):
             self.raw += data[start:]
 
+    def requests(self) -> int:
+        """How many requests have come, one that is not whole among them; they are told apart, not parsed.
+
+        A chunked body with trailers, or with what looks like a last chunk, may be taken for more or fewer.
+        """
+        raw, count, at = self.raw, 0, 0
+        while (at := _after_empty_lines(raw, at)) < len(raw):
+            count += 1
+            end = raw.find(HEAD_END, at)
+            if end < 0:
+                break
+            framing = _FRAMING.search(raw, at, end)
+            at = end + len(HEAD_END)
+            if framing is not None and framing[1] is None:
+                last = raw.find(_LAST_CHUNK, end + 2)
+                at = last + len(_LAST_CHUNK) if last >= 0 else len(raw)
+            elif framing is not None:
+                at += int(framing[1])
+        return count
+
     def clear(self) -> None:
         """Forget all."""
         self.raw.clear()
         self._seen = self._lines = self._empty = 0
+
+
+def _after_empty_lines(raw: bytearray, at: int) -> int:
+    """Where something other than an empty line stands."""
+    lines = _EMPTY_LINES.match(raw, at)
+    return lines.end() if lines else at

@@ -256,7 +256,8 @@ class BoundedProtocol(BoundedConnection):
     def _go_on(self) -> None:
         """Await the next request, or end the connection."""
         if self._is_last:
-            self._linger() if self.inbox.raw else self._close()
+            # What was not read, too, would reset the connection and take the answer with it.
+            self._linger() if self.inbox.raw or not self._is_reading else self._close()
             return
         self._state = State.HEAD
         self._lingering.restart()

@@ -71,11 +71,13 @@ class Refusals:
     def __getitem__(self, reason: str) -> Refusal:
         return self._all[reason]
 
-    def note(self, reason: str, *, has_begun: bool) -> None:
-        """Count a refusal, and tell it: the first at once, those of the next ten seconds together."""
+    def note(self, reason: str, *, has_begun: bool, times: int = 1) -> None:
+        """Count refusals, and tell them: the first at once, those of the next ten seconds together."""
+        if not times:
+            return
         if self._metrics is not None:
-            self._metrics.count_connection_refusal(reason, has_begun=has_begun)
-        self._untold[reason] += 1
+            self._metrics.count_connection_refusal(reason, has_begun=has_begun, times=times)
+        self._untold[reason] += times
         if reason not in self._quiet:
             self._tell(reason)
 

@@ -86,6 +86,43 @@ async def test_pipelined_requests_past_what_all_may_hold_go_and_the_one_begun_is
         assert service.calls == 1
 
 
+@pytest.mark.parametrize(
+    ("behind", "number"),
+    [
+        (GET * 300, 300),
+        (post(b"x" * 20) * 200, 200),
+        (post(GET) * 200, 200),
+        (chunked(b"abc") * 150, 150),
+        (b"\r\n" + GET * 200 + b"GET / HT", 201),
+    ],
+)
+async def test_each_request_that_is_dropped_is_counted_once_as_not_begun(behind: bytes, number: int) -> None:
+    async with served(Limits(held_bytes=4 * KIB, body_seconds=LONG)) as (service, client):
+        await client.send(post(b"", b"/slow"))
+        async with asyncio.timeout(LONG):
+            while service.calls < 1:
+                await asyncio.sleep(0.005)
+        await client.send(behind)
+        await _until(service, "connection-bytes", 1)
+        service.go.set()
+        status, headers = await client.head()
+        assert (status, headers["connection"]) == (200, "close")
+        assert await client.some(int(headers["content-length"])) == b"0"
+        assert await client.rest() == b""
+        assert service.refused("connection-bytes", "no") == number
+        assert service.refused("connection-bytes", "yes") == 0
+
+
+async def test_an_answer_that_is_cut_off_counts_as_begun_and_those_behind_it_as_not() -> None:
+    async with served(Limits(held_bytes=LARGE_BYTES // 2, send_seconds=LONG)) as (service, _):
+        asking = await _unread(service, LARGE + GET * 7)
+        await _until(service, "connection-bytes", 1, "yes")
+        await service.holds(1)
+        assert service.refused("connection-bytes", "yes") == 1
+        assert service.refused("connection-bytes", "no") == 7
+        asking.close()
+
+
 async def _unread(service: Service, request: bytes = LARGE) -> socket.socket:
     """A client that asks for a large answer and reads none of it."""
     asking = socket.socket()
@@ -156,7 +193,7 @@ async def test_an_early_answer_that_ends_the_connection_may_be_read_slowly() -> 
 async def test_unsent_answers_are_among_what_is_bounded(request_bytes: bytes) -> None:
     async with served(Limits(held_bytes=LARGE_BYTES // 2, send_seconds=LONG)) as (service, _):
         asking = await _unread(service, request_bytes)
-        await _until(service, "connection-bytes", 1)
+        await _until(service, "connection-bytes", 1, "yes")
         await service.holds(1)
         asking.close()
 
