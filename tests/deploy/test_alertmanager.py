@@ -119,6 +119,8 @@ def alert(name: str, number: int, **more: str) -> Labels:
 
 MUTED = [
     (alert("TidegateStoreDown", 1), alert("TidegateBackgroundTaskDown", 1, task="tick")),
+    (alert("TidegateStoreDown", 7), alert("TidegateCleanupFailing", 7)),
+    (alert("TidegateStoreDown", 8), alert("TidegateCleanupStale", 8)),
     (alert("TidegateAbsent", 2), alert("TidegateTargetDown", 2)),
     (
         alert("TidegateErrorBudgetBurnFast", 3, sli="requests"),
@@ -134,6 +136,15 @@ MUTED = [
 HEARD = [
     # What a cleanup helps still reaches the gate.
     (alert("TidegateStoreDown", 11), alert("TidegateMemoryNearLimit", 11)),
+    # What a lost store does not explain.
+    (alert("TidegateStoreDown", 21), alert("TidegateMemoryLimitPredicted", 21)),
+    (alert("TidegateStoreDown", 22), alert("TidegateLeakSuspected", 22, process="gate")),
+    (alert("TidegateStoreDown", 23), alert("TidegateSlowLeak", 23, process="gate")),
+    (alert("TidegateStoreDown", 24), alert("TidegateLeakSustained", 24, process="gate")),
+    (alert("TidegateStoreDown", 25), alert("TidegateGuardIneffective", 25)),
+    (alert("TidegateStoreDown", 26), alert("TidegateGuardDisabled", 26)),
+    (alert("TidegateStoreDown", 27), alert("TidegateEventLoopLag", 27)),
+    (alert("TidegateStoreDown", 28), alert("TidegateWorkersRestarting", 28)),
     # Another gate is not this gate.
     (alert("TidegateStoreDown", 12), alert("TidegateBackgroundTaskDown", 12, instance="other", task="tick")),
     (alert("TidegateMemoryPressureHard", 13), alert("TidegateMemoryNearLimit", 13, instance="other")),
