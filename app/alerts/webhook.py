@@ -13,6 +13,9 @@ import msgspec
 from app.decode.array_scanner import SPACE
 from app.decode.arrays import array_items
 from app.errors import BodyTooLarge, InvalidRequest, MalformedBody
+from app.decode.arrays import array_items
+from app.decode.array_scanner import SPACE
+from app.decode.surrogates import shown_as_replaced
 from app.models import MapName, Mode
 
 MAX_ALERTS = 2_000
@@ -81,6 +84,8 @@ _alert_decoder = msgspec.json.Decoder(Alert)
 async def decode_webhook(body: bytes) -> Sequence[bytes | int]:
     """The alerts of a webhook, each as it stands; of those too long, their lengths in bytes.
 
+    Lone surrogates, such as of an annotation that was cut within an emoji, are U+FFFD in them.
+
     Raises:
         MalformedBody: not JSON.
         InvalidRequest: JSON, but no webhook of a version that is understood.
@@ -88,6 +93,7 @@ async def decode_webhook(body: bytes) -> Sequence[bytes | int]:
     """
     if not body.strip(SPACE):
         raise MalformedBody("the body is empty; send an Alertmanager webhook, version 4")
+    body = await shown_as_replaced(body)
     try:
         body.decode()
         alerts = bytes(_webhook_decoder.decode(body).alerts)

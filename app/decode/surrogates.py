@@ -8,6 +8,8 @@ import re
 from secrets import choice
 from typing import NamedTuple
 
+from app.ingest.turns import others_first
+
 # Where an escaped backslash stood while surrogates are looked for, since `\\\\ud83d` is a backslash and the
 # letters ud83d. JSON has no such byte.
 _BACKSLASH, _STAND_IN = rb"\\", b"\x00\x00"
@@ -22,6 +24,7 @@ _SHOWN = b"\\ufffd"
 # letters there are 159,720 of them, and all together take 936 KiB.
 _FIRST_DIGITS, _DIGITS = b"123456789abcABC", b"0123456789abcdefABCDEF"
 _TRIES = 100
+REPLACED_AT_ONCE = 10_000
 
 
 class Masked(NamedTuple):
@@ -43,6 +46,19 @@ def masked(raw: bytes) -> Masked | None:
         return None
     text = _LONE.sub(mask.replace(b"\\", _BACKSLASH), text)
     return Masked(text.replace(_STAND_IN, _BACKSLASH), mask, first.start())
+
+
+async def shown_as_replaced(raw: bytes) -> bytes:
+    """The text with each lone surrogate replaced by the escape of U+FFFD, for strings that are shown or passed over."""
+    text = raw.replace(_BACKSLASH, _STAND_IN)
+    if _STAND_IN[:1] in raw or _LONE.search(text) is None:
+        return raw
+    replaced = bytearray(text)
+    for number, lone in enumerate(_LONE.finditer(text), 1):
+        replaced[lone.start() : lone.end()] = _SHOWN
+        if number % REPLACED_AT_ONCE == 0:
+            await others_first()
+    return bytes(replaced).replace(_STAND_IN, _BACKSLASH)
 
 
 def _mask_for(raw: bytes) -> bytes | None:

@@ -9,6 +9,10 @@ from app.api.deps import RuntimeDep
 from app.api.openapi.common import problems
 from app.api.receive import Incoming, WholeBody
 from app.errors import UnsupportedMedia
+from app.decode.surrogates import shown_as_replaced
+from app.runtime_settings.patch import read_changes
+from app.runtime_settings.document import CHANGEABLE
+from app.runtime_settings.view import SettingsDocument, settings_document
 from app.runtime import Runtime
 from app.runtime_settings.document import CHANGEABLE
 from app.runtime_settings.patch import read_changes
@@ -68,7 +72,8 @@ async def patch_settings(
     if incoming.media_type not in MEDIA_TYPES:
         raise UnsupportedMedia(f"send {' or '.join(MEDIA_TYPES)}")
     async with WholeBody(incoming, runtime.plane, SMALL_BODY_BYTES) as body:
-        changes = read_changes(bytes(body))
+        # A lone surrogate is JSON, though in no name or value of a setting.
+        changes = read_changes(await shown_as_replaced(bytes(body)))
     await runtime.keeper.change(changes, if_match)
     return _document(runtime, response)
 

@@ -1,5 +1,6 @@
 """Webhooks that are wrong, forged or hostile: a clear answer, never a 500, and good alerts among them act."""
 
+import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator
@@ -11,6 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from app.decode.surrogates import REPLACED_AT_ONCE, shown_as_replaced
+from tests.support.alerts import Desk, open_desk
+from tests.support.webhooks import alert, labelled, webhook
+from tests.support.api_calls import QUIET, events
 from tests.conftest import MakeSettings
 from tests.support.alerts import Desk, open_desk
 from tests.support.api_calls import QUIET, events
@@ -213,3 +218,35 @@ async def test_whatever_comes_is_answered_alert_by_alert_or_refused(desk: Desk, 
     assert answer.status_code in (200, 422)
     if answer.status_code == 200:
         assert len(answer.json()["alerts"]) == len(document["alerts"])
+
+
+LONE = "\ud83d"
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        webhook(alert(annotations={"summary": LONE})),
+        webhook(alert(), commonAnnotations={"summary": f"cut here {LONE}"}),
+        webhook(labelled(team=LONE)),
+        webhook(alert(annotations={"summary": "\\\\" + LONE}), externalURL="\udc00"),
+    ],
+)
+async def test_alerts_with_half_an_emoji_are_acted_on(desk: Desk, document: dict[str, Any]) -> None:
+    assert await desk.actions(document) == ["cleanup"]
+    assert await desk.runs() == 1
+
+
+async def test_half_an_emoji_in_what_is_shown_is_shown_as_a_replacement(desk: Desk) -> None:
+    [answer] = await desk.answers(webhook(labelled(alertname=f"cut {LONE}")))
+    assert (answer["alertname"], answer["action"]) == ("cut \ufffd", "cleanup")
+
+
+async def test_thousands_of_lone_surrogates_are_replaced_in_portions() -> None:
+    text = b'"%b"' % (b"\\ud800" * 3 * REPLACED_AT_ONCE)
+    replacing, turns = asyncio.create_task(shown_as_replaced(text)), 0
+    while not replacing.done():
+        turns += 1
+        await asyncio.sleep(0)
+    assert await replacing == text.replace(b"\\ud800", b"\\ufffd")
+    assert turns >= 3

@@ -138,3 +138,18 @@ async def test_a_small_body_that_inflates_to_a_large_one_is_refused(api: Api) ->
     body = gzip.compress(b'{"leak_growth_bytes":1' + b" " * 10 * MIB + b"}")
     headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
     assert (await api.http.patch("/settings", content=body, headers=headers)).status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        (rb'{"qqqq\ud83d": 7}', r"there is no setting"),
+        (rb'{"signatures_limit": "\udc00"}', "signatures_limit: must be a number"),
+    ],
+)
+async def test_half_an_emoji_is_json_and_what_is_refused_is_the_setting(
+    api: Api, body: bytes, sentence: str
+) -> None:
+    answer = await api.http.patch("/settings", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422
+    assert sentence in answer.json()["detail"]
