@@ -17,6 +17,7 @@ TidegateError
 │   ├── MapFull                      signatures are at their limit
 │   ├── MemoryPressure               memory is near its limit; see the guard's ceiling
 │   ├── ShuttingDown
+│   ├── OutcomeUnknown               a stop cut off what had begun
 │   └── StoreError                   named by what failed, see `kind`
 └── ConfigError                 refuses to start, with a sentence for the operator
 """
@@ -140,6 +141,13 @@ class ShuttingDown(RetryLater):
     """The service is stopping."""
 
     slug, title = "shutting-down", "The gate is shutting down"
+
+
+class OutcomeUnknown(RetryLater):
+    """A stop cut off what had begun: it may have been carried out, in whole or in part."""
+
+    slug, title = "outcome-unknown", "Whether it was carried out is not known"
+    is_counted = True
 
 
 class ControlUnavailable(RetryLater):

@@ -49,7 +49,7 @@ def masked(raw: bytes) -> Masked | None:
 
 
 async def shown_as_replaced(raw: bytes) -> bytes:
-    """The text with each lone surrogate replaced by the escape of U+FFFD, for strings that are shown or passed over."""
+    """The text with U+FFFD for each lone surrogate; its strings are to be shown or passed over."""
     text = raw.replace(_BACKSLASH, _STAND_IN)
     if _STAND_IN[:1] in raw or _LONE.search(text) is None:
         return raw

@@ -45,8 +45,6 @@ class Summary:
     truncated: bool = False
     is_shown: bool = False
     """Whether an error shows it too."""
-    is_with_the_store: bool = False
-    """Whether all that was read has been handed on: then every transaction is counted by its flush."""
     detail_bytes: int = 0
     """How many bytes the details in the list of errors take together, as JSON."""
 

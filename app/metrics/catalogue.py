@@ -6,13 +6,27 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Gauge, Info, disable_created_metrics
 
-from app.errors import STORE_ERRORS, MapFull, MemoryPressure, Overloaded, ShuttingDown, StoreError
-from app.metrics.counters import Count, Counts, Distribution, Distributions
+from app.errors import (
+    STORE_ERRORS,
+    MapFull,
+    MemoryPressure,
+    OutcomeUnknown,
+    Overloaded,
+    ShuttingDown,
+    StoreError,
+)
 from app.models import ACCEPTED, REFUSED, Mode, Trigger
 
 NAMESPACE = "tidegate"
 OUTCOMES = ("accepted", "duplicate", "invalid", "refused", "failed")
-REFUSAL_REASONS = (Overloaded.slug, MapFull.slug, MemoryPressure.slug, ShuttingDown.slug, StoreError.slug)
+REFUSAL_REASONS = (
+    Overloaded.slug,
+    MapFull.slug,
+    MemoryPressure.slug,
+    ShuttingDown.slug,
+    OutcomeUnknown.slug,
+    StoreError.slug,
+)
 _OUTCOME_OF = {ACCEPTED: "accepted", REFUSED: "refused"}
 OTHER_SOURCE = "other"
 PLANES = ("ingest", "admin")

@@ -3,6 +3,11 @@
 import asyncio
 import json
 
+import pytest
+
+from app.server.config import GRACEFUL_SECONDS
+from tests.support.load import Feed, transaction
+from tests.support.wire import NDJSON, Connection, NoAnswerError, Reply, connected, figure, request_bytes
 from tests.support.gate import GateProcess, gate_process
 from tests.support.load import Feed, transaction
 from tests.support.processes import wait_until
@@ -82,6 +87,37 @@ async def test_requests_waiting_for_a_store_that_hangs_are_answered_when_the_gat
         own_valkey.resume()
         for reply in filter(None, replies):
             reply.assert_try_again()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/cleanup", b""),
+        ("POST", "/cleanup/emergency?map=observations", b""),
+        ("PATCH", "/settings", b'{"signatures_limit":1234567}'),
+        ("POST", "/transactions", b'[{"signature":"begun-1"},{"signature":"begun-2"}]'),
+        ("POST", "/transactions", b' {"signature":"begun-3"}'),
+    ],
+)
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_what_has_begun_when_the_patience_of_a_stop_ends_is_not_answered_as_refused(
+    own_valkey: StoreServer, method: str, path: str, body: bytes, workers: int
+) -> None:
+    patient = {"store_deadline_seconds": GRACEFUL_SECONDS + 2, "fast_path": False, "workers": workers}
+    with gate_process(**_settings(own_valkey) | patient) as gate:
+        async with connected(gate.url, 1) as [connection]:
+            own_valkey.pause()
+            await connection.send(request_bytes(method, path, body))
+            async with asyncio.timeout(STOP_SECONDS):
+                while await figure(gate.url, "tidegate_http_requests_in_flight") < 2:
+                    await asyncio.sleep(0.05)
+            stopping = asyncio.create_task(_stopped(gate))
+            reply = await _answer_or_end(connection)
+            assert await stopping == 0
+        own_valkey.resume()
+        assert reply is not None
+        assert reply.assert_try_again()["type"].endswith(":outcome-unknown"), reply
+        assert "Traceback" not in gate.log.read_text()
 
 
 async def test_an_upload_that_goes_on_for_ever_does_not_keep_a_gate_from_stopping(

@@ -20,7 +20,14 @@ KINDS = (
 PROCESSES = ("gate", "store")
 TIERS = ("rule", "fast", "slow", "daily")
 STATES = ("warmup", "ok", "suspect", "leak", "cooldown", "ineffective")
-REFUSALS = ("memory-pressure", "overloaded", "shutting-down", "signatures-full", "store-unavailable")
+REFUSALS = (
+    "memory-pressure",
+    "outcome-unknown",
+    "overloaded",
+    "shutting-down",
+    "signatures-full",
+    "store-unavailable",
+)
 DISCARDS = ("negative", "huge", "not_a_number", "unreadable")
 SCRIPTS = ("claim", "lookup", "sizes", "cleanup", "settings", "record", "history", "lease")
 TASKS = (

@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 from app.alerts.receiver import AlertAnswer, ReceivedAlert
+from app.api.actions import to_its_end
 from app.api.contract import ALERT_BODY_BYTES
 from app.api.deps import RuntimeDep
 from app.api.openapi.common import ALERT_BODY, ALERT_RESPONSES, problems
@@ -34,7 +35,7 @@ async def post_alerts(request: Request, runtime: RuntimeDep) -> Response:
         found = f"Content-Type {media!r}" if media else "there is no Content-Type"
         raise UnsupportedMedia(f"{found}: send the header `Content-Type: application/json`")
     async with WholeBody(incoming, runtime.plane, ALERT_BODY_BYTES) as body:
-        answers = AlertAnswers(alerts=await runtime.alerts.receive(bytes(body)))
+        answers = AlertAnswers(alerts=await to_its_end(runtime.alerts.receive(bytes(body))))
     # The framework would validate each of 2,000 answers once more, which takes longer than to act on them.
     return Response(answers.model_dump_json(), media_type="application/json")
 

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from app.api.actions import to_its_end
 from app.api.deps import RuntimeDep
 from app.api.openapi.common import ADMIN_RESPONSES
 from app.cleanup.run import ALL_MAPS
@@ -41,7 +42,8 @@ async def get_stats(runtime: RuntimeDep) -> Stats:
 @router.post("/cleanup", responses=ADMIN_RESPONSES)
 async def post_cleanup(runtime: RuntimeDep, maps: MapsQuery = None, dry_run: DryRunQuery = False) -> Report:
     """Remove what is past retention, now."""
-    return await runtime.cleanup.run(Trigger.MANUAL, Mode.NORMAL, frozenset(maps or ALL_MAPS), dry_run)
+    maps_chosen = frozenset(maps or ALL_MAPS)
+    return await to_its_end(runtime.cleanup.run(Trigger.MANUAL, Mode.NORMAL, maps_chosen, dry_run))
 
 
 @router.post("/cleanup/emergency", responses=ADMIN_RESPONSES)
@@ -49,7 +51,8 @@ async def post_cleanup_emergency(
     runtime: RuntimeDep, maps: MapsQuery = None, dry_run: DryRunQuery = False
 ) -> Report:
     """The same with retention cut; signatures inside the window stay."""
-    return await runtime.cleanup.run(Trigger.MANUAL, Mode.EMERGENCY, frozenset(maps or ALL_MAPS), dry_run)
+    maps_chosen = frozenset(maps or ALL_MAPS)
+    return await to_its_end(runtime.cleanup.run(Trigger.MANUAL, Mode.EMERGENCY, maps_chosen, dry_run))
 
 
 @router.get("/cleanup", responses=ADMIN_RESPONSES)

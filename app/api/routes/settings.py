@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
 
+from app.api.actions import to_its_end
 from app.api.contract import SMALL_BODY_BYTES
 from app.api.deps import RuntimeDep
 from app.api.openapi.common import problems
@@ -74,7 +75,7 @@ async def patch_settings(
     async with WholeBody(incoming, runtime.plane, SMALL_BODY_BYTES) as body:
         # A lone surrogate is JSON, though in no name or value of a setting.
         changes = read_changes(await shown_as_replaced(bytes(body)))
-    await runtime.keeper.change(changes, if_match)
+    await to_its_end(runtime.keeper.change(changes, if_match))
     return _document(runtime, response)
 
 

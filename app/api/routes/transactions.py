@@ -12,6 +12,7 @@ from typing import Any
 from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
+from app.api.actions import to_its_end
 from app.api.answer import send_json, single_answer
 from app.api.problems import problem, problem_of
 from app.api.receive import Incoming, JudgedLines, WholeBody
@@ -65,10 +66,8 @@ class PostTransactions:
             self._count_refused(error, scope["query_string"], incoming)
             await problem_of(error, **(summary.as_dict() if summary.is_shown else {}))(scope, receive, send)
         except asyncio.CancelledError:
-            # `Front` answers 503 then; what waits for the store already is counted by its flush.
-            stopping = ShuttingDown()
-            stopping.is_counted = summary.is_with_the_store
-            self._count_refused(stopping, scope["query_string"], incoming)
+            # `Front` answers 503 then; nothing was with the store, which is waited for.
+            self._count_refused(ShuttingDown(), scope["query_string"], incoming)
             raise
         else:
             await send_json(send, document)
@@ -86,14 +85,14 @@ class PostTransactions:
             items = "item"
             async with WholeBody(incoming, self._plane) as body:
                 if not is_array(body, terms.limits):
-                    return await self._post_one(body, terms.limits, summary)
+                    return await self._post_one(body, terms.limits)
                 await self._post_array(body, terms.limits, summary)
         if summary.items and summary.invalid == summary.items:
             summary.is_shown = True
             raise InvalidRequest(f"every {items} is invalid")
         return summary.as_dict()
 
-    async def _post_one(self, body: bytes | mmap, limits: ItemLimits, summary: Summary) -> dict[str, Any]:
+    async def _post_one(self, body: bytes | mmap, limits: ItemLimits) -> dict[str, Any]:
         self._plane.metrics.ingest_batch_size.observe(1)
         try:
             item = decode_item(body, limits)
@@ -102,15 +101,13 @@ class PostTransactions:
             if looks_like_lines(body):
                 raise MalformedBody(LINES_AS_JSON) from None
             raise error.as_http_error() from None
-        summary.is_with_the_store = True
-        answers = await self._plane.intake.admit([item])
+        answers = await to_its_end(self._plane.intake.admit([item]))
         return single_answer(item, answers[0])
 
     async def _post_array(self, body: bytes | mmap, limits: ItemLimits, summary: Summary) -> None:
         judged = await judge_array(body, limits, self._plane.settings.max_batch_items)
         self._plane.metrics.ingest_batch_size.observe(len(judged))
-        summary.is_with_the_store = True
-        await self._plane.intake.admit_batch(judged, summary, limits.default_source)
+        await to_its_end(self._plane.intake.admit_batch(judged, summary, limits.default_source))
 
     async def _post_lines(self, incoming: Incoming, limits: ItemLimits, summary: Summary) -> None:
         """Process NDJSON as it arrives, chunk by chunk; the client waits while the store is busy."""
@@ -118,13 +115,25 @@ class PostTransactions:
         try:
             async for judged in JudgedLines(incoming, plane, limits).portions():
                 plane.admission.check_pressure()
-                await plane.intake.admit_batch(judged, summary, limits.default_source)
+                await to_its_end(plane.intake.admit_batch(judged, summary, limits.default_source))
+                _check_stop()
                 grown = summary.listed_bytes - held
                 plane.body_budget.take(grown)
                 held += grown
         finally:
             plane.body_budget.give_back(held)
         plane.metrics.ingest_batch_size.observe(summary.items)
+
+
+def _check_stop() -> None:
+    """Read no more lines once the server has ended its patience while the last ones were being stored.
+
+    Raises:
+        ShuttingDown: it has.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise ShuttingDown("the gate is stopping; send the lines behind those of this summary again")
 
 
 class GetTransaction:

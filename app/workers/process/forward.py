@@ -1,5 +1,6 @@
 """Passes a request on to the control plane, and its answer back."""
 
+import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
 
@@ -7,10 +8,11 @@ import httpx
 import structlog
 from starlette.types import Receive, Scope, Send
 
+from app.api.actions import CUT_OFF
 from app.api.contract import NEVER_REFUSED
 from app.api.middleware import COUNTED_ELSEWHERE
 from app.api.problems import problem, problem_of
-from app.errors import ControlUnavailable
+from app.errors import ControlUnavailable, OutcomeUnknown
 from app.workers.pool.assignment import FORWARDED_AT_ONCE, PROBES_AT_ONCE
 
 log = structlog.get_logger()
@@ -49,6 +51,9 @@ class Forward:
             response = await self._ask(scope, await _body(scope, receive))
         except (httpx.LocalProtocolError, httpx.InvalidURL) as error:
             answer = problem(400, "malformed-request", "The request cannot be read", str(error))
+        except asyncio.CancelledError:
+            # The server's patience has ended. The control plane goes on with what it was asked for.
+            answer = problem_of(OutcomeUnknown(CUT_OFF))
         except httpx.TransportError as error:
             log.warning("control plane does not answer", error=type(error).__name__)
             detail = "transactions are taken in all the same; send this again in a moment"
