@@ -15,9 +15,8 @@ from app.alerts.cooldown import Cooldown, Order
 from app.alerts.decision import Action, Decision, decide
 from app.alerts.webhook import Alert, InvalidAlert, decode_alert, decode_webhook
 from app.cleanup.run import Cleanup
-from app.decode.turns import others_first
-from app.errors import StoreError
 from app.decode.turns import others_first, portions
+from app.errors import StoreError
 from app.metrics.catalogue import Metrics
 from app.models import Shape, Trigger
 

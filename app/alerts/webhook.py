@@ -12,10 +12,8 @@ import msgspec
 
 from app.decode.array_scanner import SPACE
 from app.decode.arrays import array_items
-from app.errors import BodyTooLarge, InvalidRequest, MalformedBody
-from app.decode.arrays import array_items
-from app.decode.array_scanner import SPACE
 from app.decode.surrogates import shown_as_replaced
+from app.errors import BodyTooLarge, InvalidRequest, MalformedBody
 from app.models import MapName, Mode
 
 MAX_ALERTS = 2_000

@@ -9,11 +9,9 @@ import msgspec
 
 from app.decode.columns import Batch, tally
 from app.decode.item import InvalidItem, Judged
-from app.decode.turns import others_first
+from app.decode.turns import portions
 from app.errors import HttpError, MapFull, RetryLater
 from app.ingest.coalescer import Coalescer, Settle, joined
-from app.decode.item import InvalidItem, Judged
-from app.decode.turns import portions
 from app.metrics.catalogue import Metrics
 from app.models import ACCEPTED, REFUSED, Answer, Answers, Transaction, Verdict
 

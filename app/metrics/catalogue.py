@@ -15,6 +15,7 @@ from app.errors import (
     ShuttingDown,
     StoreError,
 )
+from app.metrics.counters import Count, Counts, Distribution, Distributions
 from app.models import ACCEPTED, REFUSED, Mode, Trigger
 
 NAMESPACE = "tidegate"

@@ -6,13 +6,11 @@ import json
 import pytest
 
 from app.server.config import GRACEFUL_SECONDS
-from tests.support.load import Feed, transaction
-from tests.support.wire import NDJSON, Connection, NoAnswerError, Reply, connected, figure, request_bytes
 from tests.support.gate import GateProcess, gate_process
 from tests.support.load import Feed, transaction
 from tests.support.processes import wait_until
 from tests.support.servers import StoreServer
-from tests.support.wire import NDJSON, Connection, NoAnswerError, Reply, connected, request_bytes
+from tests.support.wire import NDJSON, Connection, NoAnswerError, Reply, connected, figure, request_bytes
 
 STOP_SECONDS = 60.0
 ROUNDS = 2

@@ -9,11 +9,8 @@ from app.api.contract import SMALL_BODY_BYTES
 from app.api.deps import RuntimeDep
 from app.api.openapi.common import problems
 from app.api.receive import Incoming, WholeBody
-from app.errors import UnsupportedMedia
 from app.decode.surrogates import shown_as_replaced
-from app.runtime_settings.patch import read_changes
-from app.runtime_settings.document import CHANGEABLE
-from app.runtime_settings.view import SettingsDocument, settings_document
+from app.errors import UnsupportedMedia
 from app.runtime import Runtime
 from app.runtime_settings.document import CHANGEABLE
 from app.runtime_settings.patch import read_changes

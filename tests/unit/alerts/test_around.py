@@ -8,9 +8,6 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.alerts.receiver import AlertDesk
-from tests.support.alerts import COOLDOWN_SECONDS, Desk, open_desk
-from tests.support.webhooks import alert, labelled, webhook
-from tests.support.api_calls import QUIET, events, until
 from tests.conftest import MakeSettings
 from tests.support.alerts import COOLDOWN_SECONDS, Desk, open_desk
 from tests.support.api_calls import QUIET, events, until

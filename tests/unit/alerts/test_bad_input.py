@@ -13,9 +13,6 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from app.decode.surrogates import REPLACED_AT_ONCE, shown_as_replaced
-from tests.support.alerts import Desk, open_desk
-from tests.support.webhooks import alert, labelled, webhook
-from tests.support.api_calls import QUIET, events
 from tests.conftest import MakeSettings
 from tests.support.alerts import Desk, open_desk
 from tests.support.api_calls import QUIET, events
