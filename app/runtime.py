@@ -15,8 +15,8 @@ from app.metrics.exposition import Scrapes
 from app.observability.collector import FiguresCollector
 from app.observability.stats import StatsBoard
 from app.process.resident_memory import Processes
-from app.reports.daily import Reports
 from app.reports.recorder import Recorder, gate_name
+from app.reports.service import Reports
 from app.reports.wiring import Parts, figures_of
 from app.runtime_settings.sync import SettingsKeeper
 from app.schedule import Rounds

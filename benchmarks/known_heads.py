@@ -11,7 +11,7 @@ import sys
 from dataclasses import replace
 from statistics import median
 
-from app.serve import serve
+from app.cli.serve import run
 from app.server.known_heads import KnownHeads
 from benchmarks.bench.contest import rounds
 from benchmarks.bench.sides import gate, http_side
@@ -24,7 +24,7 @@ PARSES_EACH = "--serve-without"
 def serve_without() -> int:
     """The gate as it is shipped, but for its known heads: it parses each head."""
     KnownHeads.note = lambda *_: None  # type: ignore[method-assign]  # no setting turns the cache off
-    return serve({}, insecure=False)
+    return run({}, insecure=False)
 
 
 def main() -> int:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable
 
 import app.runtime
-from app.serve import serve
+from app.cli.serve import run
 from app.tasks import Seconds, Tasks
 
 # Rounds of app/runtime.py that belong to the guard.
@@ -29,4 +29,4 @@ class TasksWithoutGuard(Tasks):
 
 if __name__ == "__main__":
     vars(app.runtime)["Tasks"] = TasksWithoutGuard  # where the runtime looks it up
-    sys.exit(serve({}, insecure=False))
+    sys.exit(run({}, insecure=False))

@@ -13,7 +13,7 @@ import sys
 import time
 
 import app.runtime
-from app.serve import serve
+from app.cli.serve import run
 from app.tasks import Tasks
 
 
@@ -63,4 +63,4 @@ def watched(path: str) -> type[Tasks]:
 
 if __name__ == "__main__":
     vars(app.runtime)["Tasks"] = watched(sys.argv[1])  # where the runtime looks it up
-    sys.exit(serve({}, insecure=False))
+    sys.exit(run({}, insecure=False))

@@ -4,8 +4,8 @@ import sys
 
 import click
 
-from app.cli.client import EXIT_REFUSED, Refused, Target, checked, gate_options
-from app.cli.report import ask
+from app.cli.client import Refused, Target, checked, gate_options
+from app.cli.exit_codes import REFUSED
 from app.cli.text import elements, figure, plain
 
 OUTCOMES = frozenset({"pass", "fail", "unknown"})
@@ -20,7 +20,7 @@ OUTCOMES = frozenset({"pass", "fail", "unknown"})
 @click.option("--json", "as_json", is_flag=True, help="Print the report as it is.")
 def check(target: Target, hours: int, strict: bool, as_json: bool) -> None:
     """Exit 0 when no target of the last hours failed, 1 when one did, 3 when nothing answers."""
-    answer = ask(target, None, hours)
+    answer = target.call("GET", "/reports/recent", params={"hours": hours})
     targets = elements(checked(answer), "targets")
     outcomes = {plain(figure(one, "status")) for one in targets}
     if not outcomes or not outcomes <= OUTCOMES:
@@ -32,4 +32,4 @@ def check(target: Target, hours: int, strict: bool, as_json: bool) -> None:
             words = (plain(figure(one, name) or "-") for name in ("title", "sentence"))
             click.echo(f"{plain(figure(one, 'status')):<8} {': '.join(words)}")
     if outcomes & ({"fail", "unknown"} if strict else {"fail"}):
-        sys.exit(EXIT_REFUSED)
+        sys.exit(REFUSED)

@@ -6,7 +6,8 @@ from typing import Any
 import click
 
 from app.cli.client import Target, checked, gate_options
-from app.cli.text import count, figure, members, milliseconds, plain, size, table
+from app.cli.terminal import Rows, show
+from app.cli.text import count, figure, members, milliseconds, plain, size
 
 MAPS = ("signatures", "transactions", "observations")
 COLUMNS = ("before", "removed", "after")
@@ -23,15 +24,18 @@ def cleanup(target: Target, emergency: bool, maps: tuple[str, ...], dry_run: boo
     path = "/cleanup/emergency" if emergency else "/cleanup"
     answer = target.call("POST", path, params={"map": list(maps), "dry_run": str(dry_run).lower()})
     report = checked(answer)
-    click.echo(answer.text if as_json else "\n".join(_page(report)))
+    if as_json:
+        click.echo(answer.text)
+    else:
+        show(*_page(report))
 
 
-def _page(report: dict[str, Any]) -> Iterator[str]:
+def _page(report: dict[str, Any]) -> Iterator[str | Rows]:
     rows = (
         (plain(name), *(count(figure(change, column)) for column in COLUMNS))
         for name, change in members(report, "maps").items()
     )
-    yield table([("map", *COLUMNS), *rows])
+    yield [("map", *COLUMNS), *rows]
     released = f"released {size(figure(report, 'memory', 'released_bytes'))}"
     outcome = "dry run, nothing was removed" if figure(report, "dry_run") else released
     mode = plain(figure(report, "mode") or "-")

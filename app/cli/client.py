@@ -5,18 +5,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import click
+import httpx
 
+from app.cli.exit_codes import REFUSED, UNREACHABLE
 from app.cli.text import plain
 from app.settings.environment import given_variables
 
-if TYPE_CHECKING:
-    import httpx
-
-EXIT_REFUSED, EXIT_USAGE, EXIT_UNREACHABLE, EXIT_INTERRUPTED = 1, 2, 3, 130
 TIMEOUT_SECONDS, CONNECT_SECONDS = 30.0, 5.0
 
 F = TypeVar("F", bound=Callable[..., None])
@@ -25,13 +23,13 @@ F = TypeVar("F", bound=Callable[..., None])
 class Refused(click.ClickException):
     """The gate answered, and the answer is no."""
 
-    exit_code = EXIT_REFUSED
+    exit_code = REFUSED
 
 
 class Unreachable(click.ClickException):
     """No gate answered."""
 
-    exit_code = EXIT_UNREACHABLE
+    exit_code = UNREACHABLE
 
 
 @dataclass(frozen=True)
@@ -41,22 +39,18 @@ class Target:
     url: str
     token: str | None = field(repr=False)
 
-    def open(self) -> "httpx.Client":
-        """A client of this gate, without a proxy; the import is here because `--help` needs none."""
-        import httpx  # noqa: PLC0415
-
+    def open(self) -> httpx.Client:
+        """A client of this gate, which goes through no proxy."""
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         timeout = httpx.Timeout(TIMEOUT_SECONDS, connect=CONNECT_SECONDS)
         return httpx.Client(base_url=self.url, headers=headers, timeout=timeout, trust_env=False)
 
-    def call(self, method: str, path: str, **options: Any) -> "httpx.Response":
-        """One request.
+    def call(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Send one request, and return its answer.
 
         Raises:
             Unreachable: nothing answered.
         """
-        import httpx  # noqa: PLC0415
-
         try:
             with self.open() as client:
                 return client.request(method, path, **options)
@@ -91,7 +85,7 @@ def gate_options(command: F) -> F:
     return wrapped  # type: ignore[return-value]  # click's decorators change the signature
 
 
-def checked(answer: "httpx.Response") -> dict[str, Any]:
+def checked(answer: httpx.Response) -> dict[str, Any]:
     """The JSON object of a successful answer.
 
     Raises:
@@ -103,7 +97,7 @@ def checked(answer: "httpx.Response") -> dict[str, Any]:
     raise Refused(sentence(answer))
 
 
-def json_object(answer: "httpx.Response") -> dict[str, Any] | None:
+def json_object(answer: httpx.Response) -> dict[str, Any] | None:
     """The answer's JSON object, or None when it is something else."""
     try:
         document = answer.json()
@@ -112,7 +106,7 @@ def json_object(answer: "httpx.Response") -> dict[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
-def sentence(answer: "httpx.Response") -> str:
+def sentence(answer: httpx.Response) -> str:
     """A failed answer in words."""
     problem = json_object(answer) or {}
     parts = [plain(problem[key]) for key in ("title", "detail") if problem.get(key)]

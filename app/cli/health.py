@@ -1,14 +1,10 @@
 """`tidegate health`: can the gate take traffic? Made for health checks of containers."""
 
-from typing import TYPE_CHECKING
-
 import click
+import httpx
 
 from app.cli.client import Refused, Target, gate_options, json_object, sentence
 from app.cli.text import elements, plain
-
-if TYPE_CHECKING:
-    import httpx
 
 
 @click.command()
@@ -26,6 +22,6 @@ def health(target: Target, as_json: bool) -> None:
         click.echo("ready")
 
 
-def _reasons(answer: "httpx.Response") -> str:
+def _reasons(answer: httpx.Response) -> str:
     reasons = elements(json_object(answer), "reasons")
     return "; ".join(map(plain, reasons)) or sentence(answer)

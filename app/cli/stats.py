@@ -6,7 +6,8 @@ from typing import Any
 import click
 
 from app.cli.client import Target, checked, gate_options
-from app.cli.text import count, elements, figure, members, plain, seconds, share, size, table
+from app.cli.terminal import Rows, show
+from app.cli.text import count, elements, figure, members, plain, seconds, share, size
 
 REASONS = ("expired", "emergency", "manual", "capacity")
 HEADINGS = ("map", "entries", "limit", "bytes", "retention", "oldest", "added", *REASONS)
@@ -19,14 +20,17 @@ def stats(target: Target, as_json: bool) -> None:
     """Show what the gate holds, what came in, and what was removed."""
     answer = target.call("GET", "/stats")
     document = checked(answer)
-    click.echo(answer.text if as_json else "\n".join(_page(document)))
+    if as_json:
+        click.echo(answer.text)
+    else:
+        show(*_page(document))
 
 
-def _page(document: dict[str, Any]) -> Iterator[str]:
+def _page(document: dict[str, Any]) -> Iterator[str | Rows]:
     version, uptime = figure(document, "version") or "-", figure(document, "uptime_seconds")
     yield f"Tidegate {plain(version)}, up {seconds(uptime)}"
     yield ""
-    yield table([HEADINGS, *(_map_row(name, figures) for name, figures in members(document, "maps").items())])
+    yield [HEADINGS, *(_map_row(name, figures) for name, figures in members(document, "maps").items())]
     yield ""
     ingest = members(document, "ingest")
     refusals = ingest.pop("refusals", None)

@@ -1,6 +1,5 @@
 """Figures for people, from documents that may lack some."""
 
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 KIB = 1024
@@ -62,18 +61,6 @@ def milliseconds(amount: Any) -> str:
 def share(ratio: Any) -> str:
     """A ratio in percent."""
     return f"{ratio:.1%}" if _is_number(ratio) else "-"
-
-
-def table(rows: Iterable[Sequence[str]]) -> str:
-    """Rows in columns, the first to the left and the others to the right."""
-    cells = [list(row) for row in rows]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
-    return "\n".join(_line(row, widths) for row in cells)
-
-
-def _line(row: Sequence[str], widths: Sequence[int]) -> str:
-    rest = (cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))
-    return "  ".join([row[0].ljust(widths[0]), *rest]).rstrip()
 
 
 def _is_number(amount: Any) -> bool:

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from app.serve import greeting
+from app.cli.serve import greeting
 from app.settings.model import Settings
 from tests.support.gate import GateProcess, gate_process, tidegate_command
 from tests.support.pages import (

@@ -4,7 +4,7 @@ import os
 import resource
 import sys
 
-import app.serve
+import app.cli.serve
 from app.runtime import Runtime
 from app.settings.model import Settings
 from tests.support.leaks import LEAKS, Planted
@@ -32,8 +32,8 @@ def main() -> int:
     def leaking(settings: Settings) -> Runtime:
         return LeakingRuntime(settings, kind, bytes_per_second)
 
-    app.serve.Runtime = leaking  # type: ignore[attr-defined,assignment]  # where `serve` looks it up
-    return app.serve.serve({}, insecure=False)
+    app.cli.serve.Runtime = leaking  # type: ignore[attr-defined,assignment]  # where `run` looks it up
+    return app.cli.serve.run({}, insecure=False)
 
 
 if __name__ == "__main__":

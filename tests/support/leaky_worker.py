@@ -3,7 +3,7 @@
 import os
 import sys
 
-import app.serve
+import app.cli.serve
 import app.workers.pool.member
 import app.workers.process.main
 from app.settings.model import Settings
@@ -36,7 +36,7 @@ def main() -> int:
         return app.workers.process.main.main()
     command = (sys.executable, "-m", "tests.support.leaky_worker", *sys.argv[1:], AS_WORKER)
     app.workers.pool.member.COMMAND = command  # type: ignore[assignment]  # longer than the usual one
-    return app.serve.serve({"workers": 2}, insecure=False)
+    return app.cli.serve.run({"workers": 2}, insecure=False)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from threading import Event
 
 import pytest
 
+from app.cli.main import COMMANDS as COMMANDS_BY_NAME
 from tests.support.processes import wait_until
 from tests.support.stand_in import Answer, Request, problem
 from tests.unit.cli.conftest import Run, Serve
@@ -103,13 +104,38 @@ def test_a_slash_at_the_end_of_the_address_does_no_harm(run: Run, serve: Serve) 
 def test_help_loads_nothing_heavy() -> None:
     program = (
         "import sys; from app.cli.main import tidegate; tidegate(['--help'], standalone_mode=False); "
-        "print(sorted({'httpx', 'fastapi', 'uvicorn', 'redis', 'msgspec'} & set(sys.modules)))"
+        "print(sorted({'httpx', 'fastapi', 'uvicorn', 'msgspec', 'rich', 'jinja2'} & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True
     )
     assert "health" in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    "program", [[*PROGRAM, "serve", "--help"], [sys.executable, "-m", "app.workers.process"]]
+)
+def test_neither_gate_nor_worker_loads_what_only_draws(program: list[str]) -> None:
+    done = subprocess.run(
+        program,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPROFILEIMPORTTIME": "1"},
+    )
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "structlog" in loaded
+    assert {"rich.segment", "pygments.util", "jinja2"}.isdisjoint(loaded)
+
+
+@pytest.mark.parametrize(("name", "place"), COMMANDS_BY_NAME.items())
+def test_a_command_is_found_at_its_place_and_has_options(run: Run, name: str, place: tuple[str, str]) -> None:
+    shown = run(name, "--help").stdout
+    assert f"Usage: tidegate {name}" in shown
+    summary = place[1]
+    assert summary in run("--help").stdout, "not cut short"
 
 
 def test_ctrl_c_ends_a_client_with_130_and_no_traceback(serve: Serve) -> None:

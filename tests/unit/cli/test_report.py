@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.cli.report_text import SPARK_WIDTH, sparkline
+from app.cli.report.text import SPARK_WIDTH, sparkline
 from tests.support.report_documents import document
 from tests.support.stand_in import Answer, problem
 from tests.unit.cli.conftest import Run, Serve

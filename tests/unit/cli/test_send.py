@@ -6,9 +6,9 @@ from email.utils import format_datetime
 import httpx
 import pytest
 
-from app.cli.chunks import Chunk
 from app.cli.client import Refused, Target, Unreachable
-from app.cli.sender import MAX_RETRY_AFTER_SECONDS, Sender, retry_after
+from app.cli.send.chunks import Chunk
+from app.cli.send.sender import MAX_RETRY_AFTER_SECONDS, Sender, retry_after
 
 SUMMARY = {"accepted": 1, "duplicate": 0, "invalid": 0, "duplicates": [], "errors": []}
 PROBLEM = {"title": "The store is not available", "detail": "gone", "status": 503}

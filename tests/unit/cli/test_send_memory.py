@@ -8,9 +8,9 @@ from typing import Any, BinaryIO, cast
 import httpx
 
 from app.cli.client import Target
-from app.cli.send import MIB, _send_all
-from app.cli.sender import Sender
-from app.cli.tally import Tally
+from app.cli.send.chunks import Tally
+from app.cli.send.command import MIB, _send_all
+from app.cli.send.sender import Sender
 
 LINE = b'{"signature":"a","payload":"%s"}\n' % (b"x" * 5000)
 LINE_BYTES = len(LINE)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from app.cli import sender
-from app.cli.chunks import MAX_LINE_BYTES, chunks
-from app.cli.send import MIB
+from app.cli.send import sender
+from app.cli.send.chunks import MAX_LINE_BYTES, chunks
+from app.cli.send.command import MIB
 from tests.support.gate import tidegate_command
 from tests.support.stand_in import Answer, Request, in_turn, ingest, problem
 from tests.unit.cli.conftest import Run, Serve

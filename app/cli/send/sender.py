@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from app.cli.chunks import Chunk
+import httpx
+
 from app.cli.client import Refused, Target, json_object, sentence
-
-if TYPE_CHECKING:
-    import httpx
+from app.cli.send.chunks import Chunk
 
 FIRST_WAIT_SECONDS, MAX_WAIT_SECONDS, MAX_RETRY_AFTER_SECONDS = 0.1, 10.0, 60.0
 PIECE_BYTES = 64 * 1024
@@ -29,7 +28,7 @@ class Sender:
     deduplicates, within its window: what the first try got in then counts as duplicate.
     """
 
-    client: "httpx.Client"
+    client: httpx.Client
     target: Target
     use_gzip: bool
     retries: int
@@ -57,9 +56,7 @@ class Sender:
                 self._back_off(attempt, wait)
         raise Refused(f"gave up after {self.retries + 1} tries: {last}")
 
-    def _try(self, body: memoryview, params: dict[str, str]) -> "httpx.Response | str":
-        import httpx  # noqa: PLC0415  heavy, and `--help` needs none
-
+    def _try(self, body: memoryview, params: dict[str, str]) -> httpx.Response | str:
         headers = {"Content-Type": "application/x-ndjson", "Content-Length": str(len(body))}
         if self.use_gzip:
             headers["Content-Encoding"] = "gzip"
@@ -85,7 +82,7 @@ def _pieces(body: memoryview) -> Iterator[bytes]:
         yield bytes(body[start : start + PIECE_BYTES])
 
 
-def retry_after(answer: "httpx.Response") -> float:
+def retry_after(answer: httpx.Response) -> float:
     """The seconds Retry-After asks for, by number or date (RFC 9110), at most a minute; 0 without sense."""
     value = answer.headers.get("retry-after", "")
     if value.isascii() and value.isdigit():
@@ -98,7 +95,7 @@ def retry_after(answer: "httpx.Response") -> float:
     return min(max(wait, 0.0), MAX_RETRY_AFTER_SECONDS)
 
 
-def summary(answer: "httpx.Response") -> dict[str, Any]:
+def summary(answer: httpx.Response) -> dict[str, Any]:
     """The counts, which a 422 for lines that are all invalid carries too.
 
     Raises:

@@ -1,16 +1,16 @@
 """`tidegate report`: what happened over a day or the last hours, as text, JSON or a page."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
+import httpx
+from pydantic import ValidationError
 
 from app.cli.client import Refused, Target, checked, gate_options
-
-if TYPE_CHECKING:
-    import httpx
-
-    from app.reports.document import ReportDocument
+from app.cli.report.page import page
+from app.cli.report.text import text
+from app.cli.terminal import show
+from app.reports.document import ReportDocument
 
 
 @click.command()
@@ -29,37 +29,23 @@ def report(target: Target, day: str | None, hours: int | None, as_json: bool, ht
         raise click.UsageError("give --day or --hours, not both")
     if as_json and html is not None:
         raise click.UsageError("give --json or --html, not both")
-    answer = ask(target, day, hours)
+    answer = _ask(target, day, hours)
+    checked(answer)
     if as_json:
         click.echo(answer.text)
     elif html is not None:
         _write_page(_document(answer), html)
     else:
-        from app.cli.report_text import text  # noqa: PLC0415  heavy, and only this command needs it
-
-        click.echo("\n".join(text(_document(answer))))
+        show(*text(_document(answer)))
 
 
-def ask(target: Target, day: str | None, hours: int | None) -> "httpx.Response":
-    """The gate's report.
-
-    Raises:
-        Refused: the gate says why.
-        Unreachable: nothing answered.
-    """
+def _ask(target: Target, day: str | None, hours: int | None) -> httpx.Response:
     if hours is not None:
-        answer = target.call("GET", "/reports/recent", params={"hours": hours})
-    else:
-        answer = target.call("GET", "/reports/daily", params={} if day is None else {"day": day})
-    checked(answer)
-    return answer
+        return target.call("GET", "/reports/recent", params={"hours": hours})
+    return target.call("GET", "/reports/daily", params={} if day is None else {"day": day})
 
 
-def _document(answer: "httpx.Response") -> "ReportDocument":
-    from pydantic import ValidationError  # noqa: PLC0415  the same
-
-    from app.reports.document import ReportDocument  # noqa: PLC0415
-
+def _document(answer: httpx.Response) -> ReportDocument:
     try:
         return ReportDocument.model_validate_json(answer.content)
     except ValidationError:
@@ -69,12 +55,9 @@ def _document(answer: "httpx.Response") -> "ReportDocument":
         ) from None
 
 
-def _write_page(document: "ReportDocument", file: Path) -> None:
-    from app.reports.page import page  # noqa: PLC0415  the same
-
-    text = page(document)
+def _write_page(document: ReportDocument, file: Path) -> None:
     if str(file) == "-":
-        click.echo(text, nl=False)
+        click.echo(page(document), nl=False)
         return
-    file.write_text(text, encoding="utf-8")
+    file.write_text(page(document), encoding="utf-8")
     click.echo(f"{file} written: {document.status}")

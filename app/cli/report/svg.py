@@ -1,4 +1,8 @@
-"""Line plots as SVG, for a page without scripts: axes with units and times, gaps where nothing is known."""
+"""Line plots as SVG, for a page without scripts: axes with units and times, gaps where nothing is known.
+
+Written by hand, because plotting libraries bring scripts or fonts into the page, or draw it in one colour
+scheme, where this one follows the reader's (light, dark, paper) by the style of the page.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

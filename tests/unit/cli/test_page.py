@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from app.reports.page import POLICY, page
+from app.cli.report.page import POLICY, page
 from tests.support.report_documents import document
 
 FLAGS = (

@@ -3,9 +3,7 @@
 from collections.abc import Iterator, Sequence
 from textwrap import indent
 
-from app.cli.text import count, plain, share, table
-from app.reports.document import MapReport, ReportDocument
-from app.reports.figures import (
+from app.cli.report.figures import (
     amount_text,
     interval_text,
     megabytes,
@@ -14,21 +12,24 @@ from app.reports.figures import (
     period_text,
     slope_text,
 )
+from app.cli.terminal import Rows
+from app.cli.text import count, plain, share
+from app.reports.document import MapReport, ReportDocument
 
 BARS = "▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 32
 MOST_EVENTS = 20
 
 
-def text(document: ReportDocument) -> Iterator[str]:
-    """The lines of the report."""
+def text(document: ReportDocument) -> Iterator[str | Rows]:
+    """The lines and tables of the report."""
     yield f"Tidegate report, {period_text(document)}: {document.status.upper()}"
     yield ""
-    yield from target_lines(document)
+    yield from _targets(document)
     yield ""
-    yield from _memory(document)
+    yield _memory(document)
     yield ""
-    yield from _maps(document)
+    yield _maps(document)
     yield ""
     yield from _gates(document)
     for event in document.events[-MOST_EVENTS:]:
@@ -37,7 +38,7 @@ def text(document: ReportDocument) -> Iterator[str]:
         yield f"WARNING  {document.unusable_samples:,} stored samples could not be read"
 
 
-def target_lines(document: ReportDocument) -> Iterator[str]:
+def _targets(document: ReportDocument) -> Iterator[str]:
     """Each target with its outcome, and the sentence on it below."""
     for target in document.targets:
         measured, limit = amount_text(target, target.value), amount_text(target, target.limit)
@@ -62,9 +63,9 @@ def _bar(amount: float | None, most: float) -> str:
     return BARS[round(amount / most * (len(BARS) - 1))] if most > 0 else BARS[0]
 
 
-def _memory(document: ReportDocument) -> Iterator[str]:
+def _memory(document: ReportDocument) -> Rows:
     heads = ("process", "first", "last", "min", "max", "MB/h", "95 % interval", "runs", "")
-    rows = [
+    rows = (
         (
             f"{plain(process.process)} {plain(owner(process))}",
             megabytes(process.first_bytes),
@@ -77,13 +78,13 @@ def _memory(document: ReportDocument) -> Iterator[str]:
             _spark(document, [(at, most) for at, _, most in process.points]),
         )
         for process in document.processes
-    ]
-    yield table([heads, *rows])
+    )
+    return [heads, *rows]
 
 
-def _maps(document: ReportDocument) -> Iterator[str]:
+def _maps(document: ReportDocument) -> Rows:
     heads = ("map", "last", "most", "warning", "most bytes", "added", "expired", "other removals", "")
-    yield table([heads, *(_map_row(document, name, one) for name, one in document.maps.items())])
+    return [heads, *(_map_row(document, name, one) for name, one in document.maps.items())]
 
 
 def _map_row(document: ReportDocument, name: str, one: MapReport) -> tuple[str, ...]:
@@ -115,4 +116,4 @@ def _gates(document: ReportDocument) -> Iterator[str]:
 
 
 def _spark(document: ReportDocument, points: Sequence[tuple[float, float]]) -> str:
-    return sparkline(points, document.from_ms, document.to_ms).ljust(SPARK_WIDTH)
+    return sparkline(points, document.from_ms, document.to_ms)

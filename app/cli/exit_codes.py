@@ -1,0 +1,3 @@
+"""How every command exits when not all is fine."""
+
+REFUSED, USAGE, UNREACHABLE, INTERRUPTED = 1, 2, 3, 130

@@ -1,0 +1,52 @@
+"""A report as one HTML page that needs nothing else: no script, no font, no request."""
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from app.cli.report import figures
+from app.cli.report.plots import map_plots, memory_plots
+from app.cli.report.svg import svg
+from app.cli.text import count
+from app.reports.document import ReportDocument
+
+# Whatever a name of a gate might hold, the browser fetches and runs nothing.
+POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+SIGNS = {"pass": "✓ pass", "fail": "✗ fail", "unknown": "? unknown"}
+TILES = {
+    "rss_growth": "fastest growth after warm-up",
+    "cleanup_efficiency": "of due entries removed in time",
+    "leaks": "leaks detected",
+    "emergency_runs": "emergency cleanups",
+}
+MOST_EVENTS = 50
+
+
+def page(document: ReportDocument) -> str:
+    """The whole page, from the templates beside this file."""
+    environment = Environment(
+        loader=PackageLoader("app.cli.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(
+        amount=count,
+        megabytes=figures.megabytes,
+        moment=figures.moment,
+        slope=figures.slope_text,
+        interval=figures.interval_text,
+        owner=figures.owner,
+        svg=svg,
+    )
+    return environment.get_template("page.html").render(
+        report=document,
+        period=figures.period_text(document),
+        in_unit=figures.amount_text,
+        memory_plots=memory_plots(document),
+        map_plots=[plot for name, one in document.maps.items() for plot in map_plots(document, name, one)],
+        policy=POLICY,
+        signs=SIGNS,
+        tiles=TILES,
+        events=document.events[-MOST_EVENTS:],
+    )

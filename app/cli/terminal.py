@@ -1,0 +1,67 @@
+"""What the commands show people: lines, and tables that fit their terminal, in colours where it has them."""
+
+import sys
+from collections.abc import Sequence
+
+import click
+from rich.cells import cell_len
+from rich.console import Console
+from rich.highlighter import RegexHighlighter
+from rich.table import Table
+
+# In a pipe or a file nothing is folded, so that each row stays one line for `grep` and `awk`.
+UNFOLDED_WIDTH = 10_000
+GAP = 2
+
+Rows = Sequence[Sequence[str]]
+
+
+class _Outcomes(RegexHighlighter):
+    """Colours the words that say how it went, at the head or the end of a line."""
+
+    highlights = (
+        r"^((?P<green>pass)|(?P<red>fail)|(?P<yellow>unknown|WARNING)) ",
+        r": ((?P<green>PASS)|(?P<red>FAIL)|(?P<yellow>UNKNOWN))$",
+    )
+
+
+def show(*parts: str | Rows) -> None:
+    """Print lines of text, and tables, which are rows with the heads of their columns as the first.
+
+    Without a terminal the output is plain and as wide as it has to be. Colours are left out where `NO_COLOR`
+    is set.
+    """
+    width = None if sys.stdout.isatty() else UNFOLDED_WIDTH
+    console = Console(width=width, highlighter=_Outcomes(), markup=False, emoji=False)
+    with console.capture() as captured:
+        for part in parts:
+            shown = part if isinstance(part, str) else _table(_fitting(part, console.width))
+            console.print(shown, crop=False)
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip())
+
+
+def _fitting(rows: Rows, width: int) -> Rows:
+    """The table in the first form that is not wider than the terminal.
+
+    That is with its sparklines, which have a column without a head, or without them, or turned round with a
+    column for each row. Where none fits, the terminal wraps the lines.
+    """
+    figures = rows if rows[0][-1] else [row[:-1] for row in rows]
+    forms = (rows, figures, list(zip(*figures, strict=True)))
+    return next((form for form in forms if _width(form) <= width), figures)
+
+
+def _width(rows: Rows) -> int:
+    columns = list(zip(*rows, strict=True))
+    return sum(max(map(cell_len, column)) for column in columns) + GAP * (len(columns) - 1)
+
+
+def _table(rows: Rows) -> Table:
+    """The first column to the left, figures to the right, sparklines to the left again."""
+    table = Table(box=None, pad_edge=False, padding=(0, GAP // 2), width=_width(rows))
+    for at, head in enumerate(rows[0]):
+        table.add_column(head, justify="right" if at and head else "left", no_wrap=True)
+    for row in rows[1:]:
+        table.add_row(*row)
+    return table
