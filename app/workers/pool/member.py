@@ -20,7 +20,7 @@ from app.workers.pool.report import Growth, Report
 
 log = structlog.get_logger()
 
-COMMAND = (sys.executable, "-m", "app.workers.process.main")
+COMMAND = (sys.executable, "-m", "app.workers.process")
 BACKLOG = 128
 START_SECONDS = 20.0
 STOP_SECONDS = 6.0

@@ -69,7 +69,3 @@ async def _serve(clients: QuietServer, control: uvicorn.Server, assignment: Assi
     if clients.started:
         await private
     private.cancel()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

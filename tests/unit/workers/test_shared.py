@@ -20,7 +20,7 @@ pytestmark = pytest.mark.server
 # Worker processes that end at once with 7 while there is a certain file.
 COMMAND = (
     "import os, runpy, sys; os.path.exists({flag!r}) and sys.exit(7); "
-    "runpy.run_module('app.workers.process.main', run_name='__main__')"
+    "runpy.run_module('app.workers.process', run_name='__main__')"
 )
 SERVE = (
     "import sys, app.workers.pool.member as m; m.COMMAND = (sys.executable, '-c', {command!r}); "
