@@ -13,6 +13,12 @@ SMALL_BODY_BYTES: Final = 16 * 1024
 ALERT_BODY_BYTES: Final = 1024 * 1024
 TRANSACTIONS: Final = "/transactions"
 LIVEZ: Final = "/livez"
+SWAGGER_UI: Final = {
+    "/docs/swagger-ui-bundle.js": "text/javascript",
+    "/docs/swagger-ui.css": "text/css",
+    "/docs/favicon-32x32.png": "image/png",
+}
+"""What the page at `/docs` loads, with its media type."""
 # Probes and scrapes must be answered above all when there is too much to do.
 NEVER_REFUSED: Final = frozenset({LIVEZ, "/readyz", "/metrics"})
 
@@ -73,6 +79,7 @@ _CALLS: Mapping[str, Mapping[str, Call]] = {
     "/readyz": {"GET": _OPEN},
     "/metrics": {"GET": _OPEN},
     "/docs": {"GET": _OPEN},
+    **{path: {"GET": _OPEN} for path in SWAGGER_UI},
     "/openapi.json": {"GET": _OPEN},
 }
 ADDRESSES: Mapping[str, Address] = {path: Address(path, calls) for path, calls in _CALLS.items()}

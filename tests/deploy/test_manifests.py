@@ -176,7 +176,11 @@ def test_an_installed_gate_has_all_its_files(tmp_path: Path) -> None:
     run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", tmp_path, source)
     [wheel] = tmp_path.glob("*.whl")
     inside = set(zipfile.ZipFile(wheel).namelist())
-    code = {str(file.relative_to(ROOT)) for kind in ("*.py", "*.lua") for file in (ROOT / "app").rglob(kind)}
+    code = {
+        str(file.relative_to(ROOT))
+        for kind in ("*.py", "*.lua", "*.html", "*.css")
+        for file in (ROOT / "app").rglob(kind)
+    }
     assert code <= inside
 
 

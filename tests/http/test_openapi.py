@@ -1,5 +1,8 @@
 """The OpenAPI document is complete, and a fuzzer that follows it finds no 5xx (Schemathesis)."""
 
+import re
+from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,6 +13,8 @@ from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import content_type_conformance, status_code_conformance
 
+from app.api.contract import SWAGGER_UI
+from tests.support.chromium import chromium
 from tests.support.gate import GateProcess
 
 CALLS = [
@@ -73,6 +78,30 @@ def test_docs_are_a_page(gate: GateProcess) -> None:
     answer = httpx.get(f"{gate.url}/docs", trust_env=False)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert "/openapi.json" in answer.text
+
+
+def test_what_the_docs_load_comes_from_the_gate_and_from_nowhere_else(gate: GateProcess) -> None:
+    page = httpx.get(f"{gate.url}/docs", trust_env=False)
+    loaded = re.findall(r"""(?:src|href|url)\b["']?\s*[=:]\s*["']([^"']+)""", page.text)
+    assert sorted(loaded) == sorted([*SWAGGER_UI, "/openapi.json"])
+    assert "http" not in page.text.replace("<meta http-equiv", "")
+    assert page.headers["content-security-policy"].startswith("default-src 'self'; ")
+    for path, media_type in SWAGGER_UI.items():
+        answer = httpx.get(f"{gate.url}{path}", trust_env=False)
+        assert (answer.status_code, answer.headers["content-type"].split(";")[0]) == (200, media_type)
+        assert answer.headers["content-encoding"] == "gzip"
+        package = resources.files("fastapi_swagger").joinpath("resources", path.rpartition("/")[2])
+        assert answer.content == package.read_bytes()
+
+
+@pytest.mark.slow
+def test_a_browser_that_reaches_nothing_but_the_gate_shows_every_call(
+    gate: GateProcess, tmp_path: Path
+) -> None:
+    alone = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+    shown = chromium(tmp_path, f"{gate.url}/docs", alone, "--virtual-time-budget=20000", "--dump-dom")
+    operations = set(re.findall(r'data-path="([^"]+)"', shown))
+    assert {path for _, path in CALLS} <= {path.replace("\u200b", "") for path in operations}
 
 
 @pytest.mark.parametrize(("method", "path"), CALLS)

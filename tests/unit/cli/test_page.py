@@ -1,10 +1,7 @@
 """The page, as Chromium shows it."""
 
 import json
-import os
 import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -12,13 +9,9 @@ from typing import Any
 import pytest
 
 from app.cli.report.page import POLICY, page
+from tests.support.chromium import chromium
 from tests.support.report_documents import document
 
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    *("--disable-dev-shm-usage", "--disable-extensions", "--password-store=basic"),
-)
 EVIL = "x\"'><script>document.title='run'</script><img src=http://127.0.0.1:9/pixel>"
 # Runs beside the page, with its policy out of the way: where everything is and how it looks.
 PROBE = """
@@ -59,26 +52,10 @@ class _Tags(HTMLParser):
         self.references += [f"{tag} {name}" for name, _ in attrs if name.startswith("on")]
 
 
-def _chromium() -> str:
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    assert found is not None, "chromium is missing; run: apt-get install chromium"
-    return found
-
-
 def _run(folder: Path, text: str, *flags: str) -> str:
     file = folder / "report.html"
     file.write_text(text, encoding="utf-8")
-    command = [_chromium(), *FLAGS, f"--user-data-dir={folder / 'profile'}", *flags, file.as_uri()]
-    done = subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=True,
-        env=os.environ | {"HOME": str(folder)},
-    )
-    return done.stdout
+    return chromium(folder, file.as_uri(), *flags)
 
 
 def _probed(folder: Path, text: str, *flags: str) -> dict[str, Any]:
