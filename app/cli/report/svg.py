@@ -109,7 +109,7 @@ class _Drawing:
             yield f'<text class="amount" x="{LEFT - 6}" y="{y + 4}">{short(tick)}{escape(unit)}</text>'
 
     def _times(self) -> Iterator[str]:
-        yield f'<text class="amount" x="{LEFT - 6}" y="{self._bottom + 18}">UTC</text>'
+        yield f'<text class="amount" x="{LEFT - 22}" y="{self._bottom + 18}">UTC</text>'
         for at_ms, text in time_ticks(self.plot.from_ms, self.plot.to_ms):
             x = self._x(at_ms)
             yield f'<line class="grid" x1="{x}" x2="{x}" y1="{self._bottom}" y2="{self._bottom + 4}"/>'

@@ -75,6 +75,14 @@ def test_the_axis_names_unit_and_time_zone() -> None:
     assert texts[:6] == ["0", "20", "40", "60", "80 MB", "UTC"]
 
 
+def test_the_time_zone_stands_left_of_the_first_time() -> None:
+    texts = list(_drawn(_line((0, 70))).iter("text"))
+    zone = next(text for text in texts if text.text == "UTC")
+    first = next(text for text in texts if text.get("class") == "time")
+    half_of_five_digits = 17.0
+    assert float(zone.get("x", "")) < float(first.get("x", "")) - half_of_five_digits
+
+
 def test_without_readings_it_says_so() -> None:
     drawn = _drawn(Line("gate", "c0", []))
     assert [one.text for one in _all(drawn, "text", "none")] == ["no samples"]
