@@ -21,26 +21,26 @@ F = TypeVar("F", bound=Callable[..., None])
 
 
 class Refused(click.ClickException):
-    """The gate answered, and the answer is no."""
+    """Raised when the gate answered, and its answer is no."""
 
     exit_code = REFUSED
 
 
 class Unreachable(click.ClickException):
-    """No gate answered."""
+    """Raised when no gate answered."""
 
     exit_code = UNREACHABLE
 
 
 @dataclass(frozen=True)
 class Target:
-    """A gate's address and the token to show it, if any."""
+    """Holds a gate's address and the token to show it, if any."""
 
     url: str
     token: str | None = field(repr=False)
 
     def open(self) -> httpx.Client:
-        """A client of this gate, which goes through no proxy."""
+        """Return a client of this gate, which goes through no proxy."""
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         timeout = httpx.Timeout(TIMEOUT_SECONDS, connect=CONNECT_SECONDS)
         return httpx.Client(base_url=self.url, headers=headers, timeout=timeout, trust_env=False)
@@ -58,7 +58,7 @@ class Target:
             raise self.unreachable(error) from None
 
     def unreachable(self, error: Exception) -> Unreachable:
-        """The error for a gate that does not answer, with what to do."""
+        """Return the error for a gate that does not answer; it says what to do."""
         reason = plain(error) or type(error).__name__
         return Unreachable(
             f"no gate answers at {without_password(self.url)} ({reason}). "
@@ -86,10 +86,10 @@ def gate_options(command: F) -> F:
 
 
 def checked(answer: httpx.Response) -> dict[str, Any]:
-    """The JSON object of a successful answer.
+    """Return the JSON object of a successful answer.
 
     Raises:
-        Refused: with the problem's title and detail otherwise.
+        Refused: the answer is a problem, whose title and detail it tells, or no JSON object.
     """
     document = json_object(answer)
     if answer.is_success and document is not None:
@@ -98,7 +98,7 @@ def checked(answer: httpx.Response) -> dict[str, Any]:
 
 
 def json_object(answer: httpx.Response) -> dict[str, Any] | None:
-    """The answer's JSON object, or None when it is something else."""
+    """Return the answer's JSON object, or None when it is something else."""
     try:
         document = answer.json()
     except (ValueError, RecursionError):
@@ -107,7 +107,7 @@ def json_object(answer: httpx.Response) -> dict[str, Any] | None:
 
 
 def sentence(answer: httpx.Response) -> str:
-    """A failed answer in words."""
+    """Say in words why an answer is a failure."""
     problem = json_object(answer) or {}
     parts = [plain(problem[key]) for key in ("title", "detail") if problem.get(key)]
     unknown = (
@@ -144,18 +144,18 @@ def _checked_url(url: str) -> str:
 
 
 def _lacks_scheme(url: str) -> bool:
-    """Whether it is `localhost:8000` or the like, and holds nothing that must not be printed."""
+    """Tell whether an address is like `localhost:8000`, and holds nothing that must not be printed."""
     return "//" not in url and "@" not in url and bool(url)
 
 
 def without_password(url: str) -> str:
-    """An address as it may be printed."""
+    """Return an address as it may be printed."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def _token(file: Path | None) -> str | None:
-    """The token, checked here because an HTTP library's complaint about a header would print it."""
+    """Return the token, checked here because an HTTP library's complaint about a header would print it."""
     if file is None:
         name, words = "TIDEGATE_TOKEN", [os.environ.get("TIDEGATE_TOKEN", "").strip()]
     else:

@@ -27,7 +27,7 @@ COMMANDS: Final = {
 
 
 class _Commands(click.Group):
-    """The commands, each known by its summary until it is called.
+    """Knows each command by its summary until it is called.
 
     Only then is its module loaded, so that `--help` is there at once, and `health` waits for no server.
     """

@@ -83,14 +83,14 @@ def run(overrides: dict[str, object], insecure: bool) -> int:
 
 
 def _connections(settings: Settings, of_clients: int) -> int:
-    """How many this process takes: of clients, or of its workers, which have those of clients."""
+    """Return how many connections this process takes: of clients, or of its workers where it has some."""
     if settings.workers == 1:
         return of_clients
     return settings.workers * (FORWARDED_AT_ONCE + PROBES_AT_ONCE)
 
 
 class _Server(QuietServer):
-    """Says where the gate listens; with workers, these have the listener."""
+    """Greets when it serves, and has its workers, if any, started before and stopped first."""
 
     def __init__(
         self, config: uvicorn.Config, runtime: Runtime, listener: socket.socket, connections: int
@@ -100,7 +100,7 @@ class _Server(QuietServer):
         self.served = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, workers included, and greet."""
+        """Start, with the workers, who get the listener, and greet."""
         await super().startup(sockets)
         if not self.started:
             return
@@ -164,7 +164,7 @@ def _greet(settings: Settings, port: int, connections: int) -> None:
 
 
 def greeting(settings: Settings, port: int, store: str) -> str:
-    """What to try first, as a line that any shell takes; it names a token's variable and shows no token."""
+    """Say what to try first, in a line for any shell, which names a token's variable and shows no token."""
     needs_token = settings.ingest_tokens or settings.ingest_tokens_file
     first = " First: export TIDEGATE_TOKEN=<an ingest token>" if needs_token else ""
     token = '-H "Authorization: Bearer $TIDEGATE_TOKEN" ' if needs_token else ""
@@ -178,6 +178,6 @@ def greeting(settings: Settings, port: int, store: str) -> str:
 
 
 def _url(host: str, port: int) -> str:
-    """An IPv6 address stands in brackets, the `%` before its zone escaped (RFC 6874)."""
+    """Write an address with an IPv6 host in brackets, the `%` before its zone escaped (RFC 6874)."""
     host = f"[{host.replace('%', '%25')}]" if ":" in host else host
     return f"http://{host}:{port}"

@@ -42,9 +42,9 @@ def show(*parts: str | Rows) -> None:
 
 
 def _fitting(rows: Rows, width: int) -> Rows:
-    """The table in the first form that is not wider than the terminal.
+    """Return the table in the first of three forms that is not wider than the terminal.
 
-    That is with its sparklines, which have a column without a head, or without them, or turned round with a
+    The forms are: with its sparklines, which have a column without a head; without them; turned round, with a
     column for each row. Where none fits, the terminal wraps the lines.
     """
     figures = rows if rows[0][-1] else [row[:-1] for row in rows]
@@ -58,7 +58,7 @@ def _width(rows: Rows) -> int:
 
 
 def _table(rows: Rows) -> Table:
-    """The first column to the left, figures to the right, sparklines to the left again."""
+    """Set the first column to the left, figures to the right, and sparklines to the left again."""
     table = Table(box=None, pad_edge=False, padding=(0, GAP // 2), width=_width(rows))
     for at, head in enumerate(rows[0]):
         table.add_column(head, justify="right" if at and head else "left", no_wrap=True)

@@ -1,4 +1,4 @@
-"""Figures for people, from documents that may lack some."""
+"""Writes figures for people, from JSON documents that may lack some; what is missing shows as a dash."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ KIB = 1024
 
 
 def figure(document: Any, *path: str) -> Any:
-    """What stands at this path of a JSON document; None where it is missing."""
+    """Return what stands at this path of a JSON document, None where it is missing."""
     for name in path:
         if not isinstance(document, dict):
             return None
@@ -15,24 +15,24 @@ def figure(document: Any, *path: str) -> Any:
 
 
 def members(document: Any, *path: str) -> dict[str, Any]:
-    """The object at this path, empty where there is none."""
+    """Return the object at this path, empty where there is none."""
     found = figure(document, *path)
     return found if isinstance(found, dict) else {}
 
 
 def elements(document: Any, *path: str) -> list[Any]:
-    """The array at this path, empty where there is none."""
+    """Return the array at this path, empty where there is none."""
     found = figure(document, *path)
     return found if isinstance(found, list) else []
 
 
 def plain(text: object) -> str:
-    """Text on one line that cannot move the terminal's cursor: it may repeat what a feed sent."""
+    """Return text on one line that cannot move the terminal's cursor: it may repeat what a feed sent."""
     return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in str(text))
 
 
 def size(amount: Any) -> str:
-    """Bytes in the unit that reads best."""
+    """Write bytes in the unit that reads best, from B to GiB."""
     if not _is_number(amount):
         return "-"
     sign, amount = ("-" if amount < 0 else ""), abs(float(amount))
@@ -44,22 +44,22 @@ def size(amount: Any) -> str:
 
 
 def count(amount: Any) -> str:
-    """A whole number with its thousands marked."""
+    """Write a whole number with its thousands marked."""
     return f"{amount:,}" if _is_number(amount) else "-"
 
 
 def seconds(amount: Any) -> str:
-    """Seconds to a tenth."""
+    """Write seconds to a tenth."""
     return f"{amount:.1f} s" if _is_number(amount) else "-"
 
 
 def milliseconds(amount: Any) -> str:
-    """Seconds, shown as milliseconds to a tenth."""
+    """Write seconds as milliseconds to a tenth."""
     return f"{amount * 1000:.1f} ms" if _is_number(amount) else "-"
 
 
 def share(ratio: Any) -> str:
-    """A ratio in percent."""
+    """Write a ratio in percent."""
     return f"{ratio:.1%}" if _is_number(ratio) else "-"
 
 

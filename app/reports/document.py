@@ -1,4 +1,4 @@
-"""The JSON of a report. MB are 1,000,000 bytes."""
+"""Defines the JSON of a report, in which MB are 1,000,000 bytes."""
 
 from enum import StrEnum
 
@@ -8,7 +8,7 @@ from app.models import MapName, Reason, Shape
 
 
 class Outcome(StrEnum):
-    """Of a target; `unknown` when there is too little to judge by."""
+    """The outcome of a target; `unknown` when there is too little to judge by."""
 
     PASS = "pass"  # noqa: S105  not a password
     FAIL = "fail"
@@ -28,7 +28,7 @@ class Target(Shape):
 
 
 class SlopeView(Shape):
-    """MB an hour, with the bounds of the 95 % confidence interval."""
+    """A slope in MB an hour, with the bounds of its 95 % confidence interval."""
 
     value: float
     low: float
@@ -102,7 +102,7 @@ class EventView(Shape):
 
 
 class CleanupReport(Shape):
-    """Of the entries that came due, those removed as `expired` in time; runs of all gates by mode."""
+    """The entries that came due, how many of them went as `expired` in time, and all gates' runs by mode."""
 
     efficiency_ratio: float | None
     due: int

@@ -106,12 +106,12 @@ class Fold:
             self.gates.append(gate)
 
     def latest_events(self) -> list[Event]:
-        """The latest 200 of all gates, oldest first."""
+        """Return the latest 200 events of all gates, oldest first."""
         events = (event for gate in self.gates for event in gate.events)
         return sorted(events, key=lambda event: event.at_ms)[-MOST_EVENTS:]
 
     def finished_tracks(self) -> list[Track]:
-        """Every process's readings, those of a shared store included, which begin anew with its ledger."""
+        """Return the readings of every process; those of a shared store begin anew with its ledger."""
         shared, resets = list[Track](), sorted(self.maps.resets_ms)
         for _, (at_ms, rss_bytes) in sorted(self._shared_store.items()):
             is_new = bool(resets) and at_ms >= resets[0]
@@ -168,7 +168,7 @@ class Fold:
         self._count_totals(gate, run, sample)
 
     def _count_totals(self, gate: GateFold, run: _Run, sample: Sample) -> None:
-        """Totals begin at 0 with the run; of one that began before what was loaded, only growth is known."""
+        """Count by totals, which begin at 0 with a run; of one older than what was read, growth is known."""
         before = run.last
         if before is None and sample.started_ms < self._loaded_from_ms:
             before = sample

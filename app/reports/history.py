@@ -12,7 +12,7 @@ BASELINE_MS = 10 * MINUTE_MS
 
 
 async def read_history(stored: StoredSamples, period: Period, warmup_seconds: float) -> Fold:
-    """What all gates did in a period; one gate's samples are in memory at a time.
+    """Fold what all gates did in a period, with one gate's samples in memory at a time.
 
     Raises:
         StoreError: it could not be read.
@@ -26,7 +26,7 @@ async def read_history(stored: StoredSamples, period: Period, warmup_seconds: fl
 
 
 async def _samples_since(stored: StoredSamples, gate: str, since_ms: int) -> list[bytes]:
-    """All pages back to the first one that is older altogether, or the whole history."""
+    """Read all pages back to the first one that is older altogether, or the whole history."""
     pages: list[list[bytes]] = []
     for number in range(MOST_SAMPLES // PAGE_SAMPLES + 1):
         page = await stored.page(gate, number)
@@ -37,7 +37,7 @@ async def _samples_since(stored: StoredSamples, gate: str, since_ms: int) -> lis
 
 
 def _latest_ms(page: list[bytes]) -> float:
-    """The latest moment of a page; a page without a usable sample says nothing."""
+    """Return the latest moment of a page; one without a usable sample counts as endlessly late."""
     latest = float("inf")
     for raw in page:
         try:

@@ -60,7 +60,7 @@ class MapFold:
 
 
 class MapsFold:
-    """All three. Each gate's readings are in the order of the ledger; what two gates saw counts once."""
+    """The three maps, by each gate's readings in the ledger's order; what two gates saw counts once."""
 
     def __init__(self, period: Period) -> None:
         self._period = period
@@ -72,11 +72,11 @@ class MapsFold:
         self._covered: list[tuple[int, int]] = []
 
     def begin_gate(self) -> None:
-        """The readings of another gate follow."""
+        """Begin with the readings of another gate."""
         self._before = self._span = None
 
     def end_gate(self) -> None:
-        """What this gate has seen need not be counted again."""
+        """Note what this gate has seen, which is not counted again."""
         if self._span is not None:
             self._covered.append(self._span)
 

@@ -16,7 +16,7 @@ PLOT_BLOCKS = 288
 
 @dataclass(frozen=True)
 class Period:
-    """From inclusive to exclusive, milliseconds since the epoch; the day if it is one."""
+    """A stretch of time in milliseconds since the epoch, its end not included; `day` is set if it is one."""
 
     from_ms: int
     to_ms: int
@@ -24,22 +24,22 @@ class Period:
 
     @property
     def hours(self) -> float:
-        """Its length."""
+        """How many hours the period has."""
         return (self.to_ms - self.from_ms) / HOUR_MS
 
     @property
     def block_ms(self) -> int:
-        """Whole minutes; at most 288 of them fill the period."""
+        """The length of a plot's block: whole minutes, so that at most 288 blocks fill the period."""
         minutes = -(-(self.to_ms - self.from_ms) // MINUTE_MS)
         return max(1, -(-minutes // PLOT_BLOCKS)) * MINUTE_MS
 
     def has(self, at_ms: int) -> bool:
-        """Whether a moment lies within."""
+        """Tell whether a moment lies within the period."""
         return self.from_ms <= at_ms < self.to_ms
 
 
 def day_period(day: str | None, now_ms: int) -> Period:
-    """A day in UTC, up to now if it is today, which it is by default.
+    """Return the period of a day in UTC, by default today, of which it ends now.
 
     Raises:
         InvalidRequest: it is no date, or has not begun.
@@ -53,7 +53,7 @@ def day_period(day: str | None, now_ms: int) -> Period:
 
 
 def recent_period(hours: int, now_ms: int) -> Period:
-    """The last hours, now included."""
+    """Return the period of the last hours, now included."""
     to_ms = now_ms + 1
     return Period(to_ms - timedelta(hours=hours) // timedelta(milliseconds=1), to_ms)
 

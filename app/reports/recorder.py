@@ -116,7 +116,7 @@ class Recorder:
 
 
 def gate_name(settings: Settings) -> str:
-    """The name of a gate in reports: as it is set, or else its host and port."""
+    """Name a gate for reports: as it is set, or else by its host and port."""
     if settings.gate_name:
         return settings.gate_name
     return re.sub(r"[^A-Za-z0-9._:-]", "-", f"{socket.gethostname()}:{settings.port}")[-64:]

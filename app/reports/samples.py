@@ -37,12 +37,12 @@ class MapSample(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def added(self) -> int:
-        """Entries ever added: added - removed = entries."""
+        """The entries ever added, since added - removed = entries."""
         return self.entries + sum(self.removed)
 
     @property
     def on_time(self) -> int:
-        """Of those that came due, entries removed as `expired` in time."""
+        """The entries that came due and were removed as `expired` in time."""
         return max(0, self.due - self.late)
 
 
@@ -66,12 +66,12 @@ class Sample(msgspec.Struct, frozen=True, array_like=True):
     leak_state: Name
 
     def map(self, name: MapName) -> MapSample | None:
-        """One map's figures."""
+        """Return one map's figures, None while the store was out of reach."""
         return self.maps[_MAPS.index(name)] if self.maps else None
 
 
 class Unusable(Exception):
-    """What was stored is no sample."""
+    """Raised when what was stored is no sample."""
 
 
 _MAPS = tuple(MapName)
@@ -81,12 +81,12 @@ _decoder = msgspec.msgpack.Decoder(Sample)
 
 
 def encoded(sample: Sample) -> bytes:
-    """A sample as it is stored, about 200 bytes and 20 a worker."""
+    """Encode a sample for the store, in about 200 bytes and 20 for each worker."""
     return _encoder.encode(sample)
 
 
 def decoded(stored: bytes) -> Sample:
-    """The sample that was stored.
+    """Decode a sample from the store.
 
     Raises:
         Unusable: it is none.

@@ -46,7 +46,7 @@ class Reports:
         self._waiting = 0
 
     async def daily(self, day: str | None) -> ReportDocument:
-        """Of a day in UTC, `YYYY-MM-DD`; None is today.
+        """Report on a day in UTC, given as `YYYY-MM-DD`; None is today.
 
         Raises:
             InvalidRequest: it is no date, or lies in the future.
@@ -56,7 +56,7 @@ class Reports:
         return await self._report(day_period(day, self._wall_ms()))
 
     async def recent(self, hours: int) -> ReportDocument:
-        """Of the last hours.
+        """Report on the last hours.
 
         Raises:
             StoreError: the history could not be read.
@@ -78,7 +78,7 @@ class Reports:
 
 
 def make_report(fold: Fold, warmup_seconds: float, made_ms: int, version: str) -> ReportDocument:
-    """The document; takes milliseconds a process and run."""
+    """Return the report of what was folded; it takes milliseconds for each run of a process."""
     period, grouped = fold.period, _grouped(fold.finished_tracks())
     trends = {key: [trend_of(track, warmup_seconds) for track in tracks] for key, tracks in grouped.items()}
     judged = [Judged(_title(*key), [t for t in trends[key] if t is not None]) for key in grouped]

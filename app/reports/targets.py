@@ -27,12 +27,12 @@ class Judged:
 
 
 def worst(outcomes: Sequence[Outcome]) -> Outcome:
-    """A failure counts most, then what is not known; nothing at all is not known."""
+    """Return the worst outcome: a failure, else what is not known, which no outcome at all is too."""
     return min(outcomes, key=_WORST_FIRST.index, default=Outcome.UNKNOWN)
 
 
 def judge(fold: Fold, processes: Sequence[Judged]) -> list[Target]:
-    """Every target, in the order of the page."""
+    """Judge every target, in the order of the page."""
     minutes = len(set().union(*(gate.minutes for gate in fold.gates)))
     return [
         _growth(processes),
@@ -109,7 +109,7 @@ def _plateau_limit(trend: Trend) -> float:
 
 
 def _over_processes(processes: Sequence[Judged], outcomes: Sequence[Outcome]) -> Outcome:
-    """A process of which nothing can be told keeps the target from passing."""
+    """Judge a target of each process: one of which nothing can be told keeps it from passing."""
     untold = [Outcome.UNKNOWN for process in processes if not process.trends]
     return worst([*outcomes, *untold])
 
@@ -194,7 +194,7 @@ def _emergencies(fold: Fold, minutes: int) -> Target:
 
 
 def _when_known(is_kept: bool, minutes: int) -> Outcome:
-    """A failure is one as soon as it is seen; to pass takes time."""
+    """Judge a target of which a failure is one as soon as it is seen, and which takes time to pass."""
     if not is_kept:
         return Outcome.FAIL
     return Outcome.PASS if minutes >= LEAST_MINUTES else Outcome.UNKNOWN

@@ -27,12 +27,12 @@ class Trend:
 
     @property
     def growth(self) -> float:
-        """From the first quarter to the last, MB."""
+        """The MB by which memory grew from the first quarter to the last."""
         return self.last_quarter - self.first_quarter
 
 
 def trend_of(track: Track, warmup_seconds: float) -> Trend | None:
-    """The trend of a process, None when too little is known of it after its warm-up."""
+    """Return the trend of a process, None when too little is known of it after its warm-up."""
     warm_from = track.began_seconds + warmup_seconds
     points = [(x, rss) for x, rss in zip(track.x_seconds, track.rss_bytes, strict=True) if x >= warm_from]
     if len(points) < LEAST_READINGS:
@@ -52,12 +52,12 @@ def trend_of(track: Track, warmup_seconds: float) -> Trend | None:
 
 
 def signed(amount: float) -> str:
-    """To two decimals, with its sign; what rounds to nothing has none but plus."""
+    """Write an amount to two decimals with its sign, which is plus for what rounds to nothing."""
     return f"{round(amount, 2) + 0.0:+.2f}"
 
 
 def lines(track: Track, period: Period) -> list[tuple[int, int, int]]:
-    """Moment, least and most resident bytes of each block of the period that has a reading."""
+    """Return moment, least and most resident bytes of each block of the period that has a reading."""
     blocks: dict[int, tuple[int, int, int]] = {}
     for at_ms, rss in zip(track.at_ms, track.rss_bytes, strict=True):
         block = (at_ms - period.from_ms) // period.block_ms
@@ -67,7 +67,7 @@ def lines(track: Track, period: Period) -> list[tuple[int, int, int]]:
 
 
 def _floors(points: list[tuple[float, int]]) -> Iterator[tuple[float, int]]:
-    """The lowest point of each of at most 120 parts, equally long, of what is sorted by x."""
+    """Yield the lowest point of each of at most 120 equally long parts of points that are sorted by x."""
     first, last = points[0][0], points[-1][0]
     width = (last - first) / MOST_POINTS
     part, lowest = 0, points[0]

@@ -1,4 +1,4 @@
-"""The words for the figures of a report, for page and terminal alike."""
+"""Writes the figures of a report, for page and terminal alike."""
 
 from datetime import UTC, datetime
 
@@ -9,32 +9,32 @@ NOTHING = "-"
 
 
 def megabytes(amount: float) -> str:
-    """Bytes as MB of 1,000,000."""
+    """Write bytes as MB, which are 1,000,000 of them."""
     return f"{amount / MEGABYTE:,.1f} MB"
 
 
 def slope_text(slope: SlopeView | None) -> str:
-    """MB an hour, signed."""
+    """Write a slope in MB an hour, with its sign."""
     return signed(slope.value) if slope else NOTHING
 
 
 def interval_text(slope: SlopeView | None) -> str:
-    """The bounds of the interval."""
+    """Write the bounds of a slope's 95 % interval, in MB an hour."""
     return f"{signed(slope.low)} … {signed(slope.high)}" if slope else NOTHING
 
 
 def moment(at_ms: float) -> str:
-    """A moment to the minute, UTC."""
+    """Write a moment, given in milliseconds since the epoch, to the minute in UTC."""
     return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M}"
 
 
 def period_text(document: ReportDocument) -> str:
-    """From when to when."""
+    """Say from when to when the report is."""
     return f"{moment(document.from_ms)} to {moment(document.to_ms)} UTC"
 
 
 def amount_text(target: Target, amount: float | None) -> str:
-    """A target's value or limit in its unit."""
+    """Write a target's value or limit in its unit."""
     if amount is None:
         return NOTHING
     if target.unit == "ratio":
@@ -45,5 +45,5 @@ def amount_text(target: Target, amount: float | None) -> str:
 
 
 def owner(process: ProcessReport) -> str:
-    """The gate a process belongs to."""
+    """Name the gate a process belongs to, or say that gates share it."""
     return process.gate or "shared"

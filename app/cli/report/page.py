@@ -21,7 +21,7 @@ MOST_EVENTS = 50
 
 
 def page(document: ReportDocument) -> str:
-    """The whole page, from the templates beside this file."""
+    """Return the whole page, made from the templates beside this file."""
     environment = Environment(
         loader=PackageLoader("app.cli.report"),
         autoescape=True,

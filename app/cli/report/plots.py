@@ -14,7 +14,7 @@ COLOURS = 4
 
 
 def memory_plots(document: ReportDocument) -> Iterator[Plot]:
-    """One plot a gate, with the processes of its own; one of a shared store."""
+    """Yield one plot a gate, with the processes of its own, and one of a shared store."""
     owners = list(dict.fromkeys(process.gate for process in document.processes))
     for gate in owners:
         own = [process for process in document.processes if process.gate == gate]
@@ -30,7 +30,7 @@ def memory_plots(document: ReportDocument) -> Iterator[Plot]:
 
 
 def map_plots(document: ReportDocument, name: MapName, one: MapReport) -> tuple[Plot, Plot]:
-    """Entries and bytes of a map."""
+    """Return the plots of a map's entries and of its bytes."""
     colour = f"c{list(MapName).index(name)}"
     entries = [(float(at), float(least), float(most)) for at, least, most, _ in one.points]
     sizes = [(float(at), size / MEGABYTE, size / MEGABYTE) for at, _, _, size in one.points]
@@ -65,7 +65,7 @@ def _memory_line(process: ProcessReport, colour: str) -> Line:
 def _trend_line(
     process: ProcessReport, points: Sequence[tuple[float, float, float]]
 ) -> tuple[tuple[float, float], tuple[float, float]] | None:
-    """The slope of the latest run that has one, through the middle of its readings after warm-up."""
+    """Lay the slope of the latest run that has one through the middle of its readings after warm-up."""
     runs = [run for run in process.runs if run.slope_mb_per_hour and run.slope_hours]
     if not runs or not runs[-1].slope_mb_per_hour or not runs[-1].slope_hours:
         return None

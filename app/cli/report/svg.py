@@ -1,4 +1,4 @@
-"""Line plots as SVG, for a page without scripts: axes with units and times, gaps where nothing is known.
+"""Draws line plots as SVG, with units and times on the axes, and gaps where nothing is known.
 
 Written by hand, because plotting libraries bring scripts or fonts into the page, or draw it in one colour
 scheme, where this one follows the reader's (light, dark, paper) by the style of the page.
@@ -23,7 +23,7 @@ Point = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Line:
-    """A line with a band: (milliseconds, least, most); `trend` is a straight one between two moments."""
+    """A line with a band, through (milliseconds, least, most); `trend` is straight between two moments."""
 
     label: str
     style: str
@@ -57,7 +57,7 @@ class Plot:
 
 
 def svg(plot: Plot) -> str:
-    """The plot as an SVG element that scales with its place."""
+    """Return the plot as an SVG element that scales with its place."""
     return "".join(_Drawing(plot).parts())
 
 
@@ -140,7 +140,7 @@ class _Drawing:
 
 
 def pieces(points: Sequence[Point], gap_ms: float) -> Iterator[list[Point]]:
-    """The points, cut where more than the gap lies between two."""
+    """Yield the points in pieces, cut where more than the gap lies between two."""
     piece: list[Point] = []
     for point in points:
         if piece and point[0] - piece[-1][0] > gap_ms:
@@ -152,7 +152,7 @@ def pieces(points: Sequence[Point], gap_ms: float) -> Iterator[list[Point]]:
 
 
 def amount_ticks(most: float) -> list[float]:
-    """Round amounts from 0 to at least the largest."""
+    """Return round amounts from 0 to at least the largest."""
     if most <= 0:
         return [0.0, 1.0]
     raw = most * 1.05 / MOST_TICKS
@@ -162,7 +162,7 @@ def amount_ticks(most: float) -> list[float]:
 
 
 def time_ticks(from_ms: float, to_ms: float) -> list[tuple[int, str]]:
-    """Round moments in UTC with their texts: times, and dates at midnight."""
+    """Return round moments in UTC with their texts: times, and dates at midnight."""
     minutes = (to_ms - from_ms) / MINUTE_MS
     step = next((m for m in MINUTES if minutes / m <= MOST_TIMES), MINUTES[-1]) * MINUTE_MS
     first = ceil(from_ms / step) * step
@@ -170,7 +170,7 @@ def time_ticks(from_ms: float, to_ms: float) -> list[tuple[int, str]]:
 
 
 def short(amount: float) -> str:
-    """An amount for an axis: at most three digits that count, and k, M or G."""
+    """Write an amount for an axis: at most three digits that count, and k, M or G."""
     for size, sign in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if amount >= size:
             return f"{amount / size:.3g}{sign}"

@@ -1,4 +1,4 @@
-"""A report as text for a terminal."""
+"""Writes a report as text for a terminal."""
 
 from collections.abc import Iterator, Sequence
 from textwrap import indent
@@ -22,7 +22,7 @@ MOST_EVENTS = 20
 
 
 def text(document: ReportDocument) -> Iterator[str | Rows]:
-    """The lines and tables of the report."""
+    """Yield the lines and tables of the report."""
     yield f"Tidegate report, {period_text(document)}: {document.status.upper()}"
     yield ""
     yield from _targets(document)
@@ -39,7 +39,7 @@ def text(document: ReportDocument) -> Iterator[str | Rows]:
 
 
 def _targets(document: ReportDocument) -> Iterator[str]:
-    """Each target with its outcome, and the sentence on it below."""
+    """Yield a line for each target with its outcome, and the sentence on it below."""
     for target in document.targets:
         measured, limit = amount_text(target, target.value), amount_text(target, target.limit)
         yield f"{target.status:<8} {plain(target.title)}: {measured} (limit {limit})"
@@ -47,7 +47,7 @@ def _targets(document: ReportDocument) -> Iterator[str]:
 
 
 def sparkline(points: Sequence[tuple[float, float]], from_ms: float, to_ms: float) -> str:
-    """The most of each part of the period, from 0 up; a space where nothing is known."""
+    """Draw the most of each part of the period as a bar from 0 up, and a space where nothing is known."""
     parts: dict[int, float] = {}
     for at_ms, amount in points:
         at = int((at_ms - from_ms) / max(1.0, to_ms - from_ms) * SPARK_WIDTH)

@@ -1,4 +1,4 @@
-"""The lines that `tidegate send` reads: cut into chunks in bounded memory, and counted by their outcome."""
+"""Cuts the lines that `tidegate send` reads into chunks, in bounded memory, and counts them by outcome."""
 
 from bisect import bisect_left
 from collections.abc import Iterator
@@ -28,12 +28,12 @@ class Chunk:
         self.numbers.append(number)
 
     def place(self, number: int) -> int:
-        """How many lines of the chunk, too long ones included, come before this line of the file."""
+        """Count the lines of the chunk, too long ones included, that come before this line of the file."""
         return bisect_left(self.numbers, number) + bisect_left(self.too_long, number)
 
 
 def chunks(stream: BinaryIO, max_lines: int, max_bytes: int) -> Iterator[Chunk]:
-    """Chunks of at most so many lines and bytes, but of one line at least; blank lines are left out."""
+    """Yield chunks of at most so many lines and bytes, but of one line at least; blank lines are left out."""
     chunk, number = Chunk(), 0
     while line := stream.readline(MAX_LINE_BYTES + 1):
         number += 1
@@ -103,13 +103,13 @@ class Tally:
         )
 
     def document(self, seconds: float) -> dict[str, Any]:
-        """The summary as JSON has it."""
+        """Return the summary as `--json` prints it."""
         errors = [{"line": line, "index": index, "detail": detail} for line, index, detail in self.errors]
         rate = self._rate(seconds)
         return asdict(self) | {"errors": errors, "seconds": seconds, "transactions_per_second": rate}
 
     def sentence(self, seconds: float) -> str:
-        """The summary for people."""
+        """Return the summary as people read it."""
         return (
             f"{self.lines:,} lines: {self.accepted:,} accepted, {self.duplicate:,} duplicate, "
             f"{self.invalid:,} invalid in {seconds:.1f} s "

@@ -29,7 +29,7 @@ SIZE = re.compile(r"(\d{1,12})\s*([A-Z]*)", re.ASCII)
 
 
 class ByteSize(click.ParamType[int]):
-    """Bytes, as a plain number or with KiB or MiB, between two limits."""
+    """Takes an amount of bytes between two limits, written as a plain number or with KiB or MiB."""
 
     name = "size"
 
@@ -37,7 +37,7 @@ class ByteSize(click.ParamType[int]):
         self._range = range(least, most + 1)
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The number of bytes; fails with what would be right."""
+        """Return the number of bytes, or fail with what would be right."""
         found = SIZE.fullmatch(str(value).strip().upper())
         amount = int(found[1]) * UNITS.get(found[2], -1) if found else -1
         if amount not in self._range:
@@ -47,12 +47,12 @@ class ByteSize(click.ParamType[int]):
 
 
 class Lines(click.File):
-    """A file to read, or `-` for stdin; what cannot be read is refused with what to do instead."""
+    """Takes a file to read, or `-` for stdin; what cannot be read is refused with what to do instead."""
 
     def convert(
         self, value: str | os.PathLike[str] | Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> Any:
-        """The open file; fails where there is nothing to read."""
+        """Return the open file, or fail where there is nothing to read."""
         if isinstance(value, str) and Path(value).is_dir():
             everything = f"cat {shlex.quote(value)}/* | tidegate send -"
             self.fail(f"{value!r} is a directory. Name a file, or send all of them: {everything}", param, ctx)
@@ -135,7 +135,7 @@ def _print_summary(tally: Tally, seconds: float, as_json: bool) -> None:
 
 @contextmanager
 def _progress(stream: BinaryIO) -> Iterator[Callable[[Chunk], object]]:
-    """Yields what to call after each chunk; shows on a terminal how much is sent.
+    """Yield what to call after each chunk, and show on a terminal how much is sent.
 
     Of a stream without a known end there is the count of lines, beside a bar that only moves.
     """
@@ -156,7 +156,7 @@ def _progress(stream: BinaryIO) -> Iterator[Callable[[Chunk], object]]:
 
 
 def _length(stream: BinaryIO) -> int | None:
-    """The bytes left of a regular file; None for a pipe, a device or a test's buffer."""
+    """Return the bytes left of a regular file, None for a pipe, a device or a test's buffer."""
     try:
         status = os.fstat(stream.fileno())
         return status.st_size - stream.tell() if stat.S_ISREG(status.st_mode) else None
@@ -165,7 +165,7 @@ def _length(stream: BinaryIO) -> int | None:
 
 
 def _for_rest(file: BinaryIO, first: int) -> str:
-    """The command that sends a file from one of its lines on, with the options that were given.
+    """Return the command that sends a file from one of its lines on, with the options that were given.
 
     To send all of it again would let the older lines in twice once their window is over.
     """
@@ -176,14 +176,14 @@ def _for_rest(file: BinaryIO, first: int) -> str:
 
 
 def _program() -> str:
-    """How the command was called, where its name alone would not find it."""
+    """Return how the command was called, where its name alone would not find it."""
     called = sys.argv[0]
     is_found = Path(called).name != "tidegate" or shutil.which("tidegate") == called
     return "tidegate" if is_found else called
 
 
 def _options() -> Iterator[str]:
-    """The options of the command line; what came from variables is still in the shell."""
+    """Yield the options of the command line; what came from variables is still in the shell."""
     context = click.get_current_context()
     for option in context.command.params:
         name = option.name or ""

@@ -37,7 +37,7 @@ class Sender:
     retried: int = 0
 
     def post(self, chunk: Chunk, params: dict[str, str]) -> dict[str, Any]:
-        """The gate's summary of a chunk.
+        """Post a chunk until the gate has taken it, and return its summary.
 
         Raises:
             Unreachable: nothing ever answered.
@@ -70,20 +70,20 @@ class Sender:
         return answer
 
     def _back_off(self, attempt: int, at_least_seconds: float) -> None:
-        """Full jitter over a doubling wait, but no less than Retry-After says."""
+        """Sleep a random part of a wait that doubles with each try, but no less than Retry-After says."""
         self.retried += 1
         longest = min(MAX_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2**attempt)
         self.sleep(at_least_seconds + random.uniform(0, longest))  # noqa: S311  not a secret
 
 
 def _pieces(body: memoryview) -> Iterator[bytes]:
-    """The body in parts: of one large buffer, httpcore copies the rest after each write to the socket."""
+    """Yield the body in parts: of a large buffer, httpcore copies the rest after each write to the socket."""
     for start in range(0, len(body), PIECE_BYTES):
         yield bytes(body[start : start + PIECE_BYTES])
 
 
 def retry_after(answer: httpx.Response) -> float:
-    """The seconds Retry-After asks for, by number or date (RFC 9110), at most a minute; 0 without sense."""
+    """Return the seconds that Retry-After (RFC 9110) asks for, at most a minute; 0 if it makes no sense."""
     value = answer.headers.get("retry-after", "")
     if value.isascii() and value.isdigit():
         wait = float(value)
@@ -96,7 +96,7 @@ def retry_after(answer: httpx.Response) -> float:
 
 
 def summary(answer: httpx.Response) -> dict[str, Any]:
-    """The counts, which a 422 for lines that are all invalid carries too.
+    """Return the counts, which a 422 for lines that are all invalid carries too.
 
     Raises:
         Refused: the answer has none.
