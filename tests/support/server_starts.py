@@ -54,6 +54,6 @@ def _check(event: str, arguments: tuple[object, ...]) -> None:
 
 
 def _starts_a_server(command: Sequence[str]) -> bool:
-    """Tell `tidegate serve`, `python -m app.workers.process.main` and stores from commands that end."""
+    """Tell `tidegate serve`, `python -m app.workers.process` and stores from commands that end."""
     is_gate = "serve" in command or any(part.startswith("app.workers") for part in command)
     return is_gate or Path(command[0]).name in SERVERS

@@ -113,6 +113,7 @@ def test_help_loads_nothing_heavy() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.server
 @pytest.mark.parametrize(
     "program", [[*PROGRAM, "serve", "--help"], [sys.executable, "-m", "app.workers.process"]]
 )
