@@ -3,7 +3,7 @@
 from importlib.metadata import version
 from socket import socket
 
-from app.alerts.receiver import AlertDesk
+from app.alerts.receiver import AlertReceiver
 from app.auth import Access
 from app.cleanup.run import Cleanup
 from app.errors import MemoryPressure, StoreFull
@@ -67,7 +67,7 @@ class Runtime:
         self.sizes = Sizes(maps, self.session)
         self.keeper = SettingsKeeper(self.live, maps, self.metrics, self._apply)
         self.cleanup = Cleanup(maps, self.metrics, processes.total_bytes, self._give_back)
-        self.alerts = AlertDesk(
+        self.alerts = AlertReceiver(
             self.cleanup,
             self.metrics,
             lambda: self.session.down_reason,

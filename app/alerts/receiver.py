@@ -45,7 +45,7 @@ class ReceivedAlert(AlertAnswer):
     received_ms: int = Field(description="Milliseconds since the epoch, by the gate's clock.")
 
 
-class AlertDesk:
+class AlertReceiver:
     """Acts on firing alerts labelled `action="cleanup"`, once per cooldown."""
 
     def __init__(

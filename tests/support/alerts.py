@@ -1,4 +1,4 @@
-"""What the tests of alerts share: a gate whose desk has a clock the test holds, and calls to it."""
+"""What the tests of alerts share: a gate whose cooldown runs by a clock the test holds, and calls to it."""
 
 import json
 from collections.abc import AsyncIterator
@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from app.alerts.receiver import AlertDesk
+from app.alerts.receiver import AlertReceiver
 from app.settings.model import Settings
 from tests.support.api_calls import Api, open_api, until
 
@@ -26,7 +26,7 @@ class Clock:
 
 
 @dataclass
-class Desk:
+class AlertedGate:
     """A gate, and the clock of its cooldown."""
 
     api: Api
@@ -75,16 +75,16 @@ class Desk:
 
 
 @asynccontextmanager
-async def open_desk(settings: Settings, *, believes_in_store: bool = False) -> AsyncIterator[Desk]:
-    """A gate with a desk on the test's clock; `believes_in_store`: it never hears that the store is down."""
+async def open_gate(settings: Settings, *, believes_in_store: bool = False) -> AsyncIterator[AlertedGate]:
+    """A gate whose cooldown the test ends; `believes_in_store`: it never hears that the store is down."""
     async with open_api(settings) as api:
         runtime, clock = api.runtime, Clock()
         await runtime.alerts.close()
-        runtime.alerts = AlertDesk(
+        runtime.alerts = AlertReceiver(
             runtime.cleanup,
             runtime.metrics,
             lambda: None if believes_in_store else runtime.session.down_reason,
             lambda: COOLDOWN_SECONDS,
             clock,
         )
-        yield Desk(api, clock)
+        yield AlertedGate(api, clock)

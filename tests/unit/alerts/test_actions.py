@@ -4,20 +4,20 @@ import asyncio
 
 import pytest
 
-from tests.support.alerts import COOLDOWN_SECONDS, Desk
+from tests.support.alerts import COOLDOWN_SECONDS, AlertedGate
 from tests.support.webhooks import alert, from_grafana, labelled, webhook
 
 MAPS = {"signatures", "transactions", "observations"}
 
 
-async def cleaned_maps(desk: Desk) -> set[str]:
-    await desk.api.runtime.alerts.close()
-    reports = [report for report in await desk.api.reports() if report["trigger"] == "alert"]
+async def cleaned_maps(gate: AlertedGate) -> set[str]:
+    await gate.api.runtime.alerts.close()
+    reports = [report for report in await gate.api.reports() if report["trigger"] == "alert"]
     return {name for report in reports for name in report["maps"]}
 
 
-async def test_a_firing_alert_runs_an_emergency_cleanup_of_all_maps(desk: Desk) -> None:
-    [answer] = await desk.answers(webhook(alert()))
+async def test_a_firing_alert_runs_an_emergency_cleanup_of_all_maps(gate: AlertedGate) -> None:
+    [answer] = await gate.answers(webhook(alert()))
     assert answer == {
         "fingerprint": "c6eadffa33fcdf37",
         "status": "firing",
@@ -25,30 +25,30 @@ async def test_a_firing_alert_runs_an_emergency_cleanup_of_all_maps(desk: Desk) 
         "action": "cleanup",
         "detail": "emergency cleanup of signatures, transactions, observations",
     }
-    assert await desk.runs("emergency") == 1
-    assert await cleaned_maps(desk) == MAPS
+    assert await gate.runs("emergency") == 1
+    assert await cleaned_maps(gate) == MAPS
 
 
-async def test_grafana_is_understood_as_well(desk: Desk) -> None:
-    assert await desk.actions(from_grafana(alert())) == ["cleanup"]
-    assert await desk.runs() == 1
+async def test_grafana_is_understood_as_well(gate: AlertedGate) -> None:
+    assert await gate.actions(from_grafana(alert())) == ["cleanup"]
+    assert await gate.runs() == 1
 
 
-async def test_the_label_mode_asks_for_a_normal_cleanup(desk: Desk) -> None:
-    assert await desk.actions(webhook(labelled(mode="normal"))) == ["cleanup"]
-    assert (await desk.runs("normal"), await desk.runs("emergency")) == (1, 0)
+async def test_the_label_mode_asks_for_a_normal_cleanup(gate: AlertedGate) -> None:
+    assert await gate.actions(webhook(labelled(mode="normal"))) == ["cleanup"]
+    assert (await gate.runs("normal"), await gate.runs("emergency")) == (1, 0)
 
 
 @pytest.mark.parametrize("name", sorted(MAPS))
-async def test_the_label_map_asks_for_one_map(desk: Desk, name: str) -> None:
-    assert await desk.actions(webhook(labelled(map=name))) == ["cleanup"]
-    assert await cleaned_maps(desk) == {name}
+async def test_the_label_map_asks_for_one_map(gate: AlertedGate, name: str) -> None:
+    assert await gate.actions(webhook(labelled(map=name))) == ["cleanup"]
+    assert await cleaned_maps(gate) == {name}
 
 
 @pytest.mark.parametrize("labels", [{}, {"alertname": "X"}, {"alertname": "X", "action": "Cleanup"}])
-async def test_an_alert_without_the_label_is_ignored(desk: Desk, labels: dict[str, str]) -> None:
-    assert await desk.actions(webhook(alert(labels=labels))) == ["ignored"]
-    assert await desk.runs() == 0
+async def test_an_alert_without_the_label_is_ignored(gate: AlertedGate, labels: dict[str, str]) -> None:
+    assert await gate.actions(webhook(alert(labels=labels))) == ["ignored"]
+    assert await gate.runs() == 0
 
 
 @pytest.mark.parametrize(
@@ -60,70 +60,72 @@ async def test_an_alert_without_the_label_is_ignored(desk: Desk, labels: dict[st
     ],
 )
 async def test_a_label_nobody_understands_does_nothing_and_says_why(
-    desk: Desk, labels: dict[str, str], mention: str
+    gate: AlertedGate, labels: dict[str, str], mention: str
 ) -> None:
-    [answer] = await desk.answers(webhook(labelled(**labels)))
+    [answer] = await gate.answers(webhook(labelled(**labels)))
     assert answer["action"] == "invalid"
     assert mention in answer["detail"]
-    assert await desk.runs() == 0
+    assert await gate.runs() == 0
 
 
-async def test_a_resolved_alert_is_recorded_and_does_nothing(desk: Desk) -> None:
-    assert await desk.actions(webhook(alert(status="resolved"), status="resolved")) == ["resolved"]
-    assert [(kept["status"], kept["action"]) for kept in await desk.kept()] == [("resolved", "resolved")]
-    assert desk.counted("resolved", "resolved") == 1
-    assert await desk.runs() == 0
+async def test_a_resolved_alert_is_recorded_and_does_nothing(gate: AlertedGate) -> None:
+    assert await gate.actions(webhook(alert(status="resolved"), status="resolved")) == ["resolved"]
+    assert [(kept["status"], kept["action"]) for kept in await gate.kept()] == [("resolved", "resolved")]
+    assert gate.counted("resolved", "resolved") == 1
+    assert await gate.runs() == 0
 
 
-async def test_the_same_firing_acts_once_in_a_cooldown_and_again_while_it_lasts(desk: Desk) -> None:
+async def test_the_same_firing_acts_once_in_a_cooldown_and_again_while_it_lasts(gate: AlertedGate) -> None:
     firing = webhook(alert())
-    assert await desk.actions(firing) == ["cleanup"]
-    await desk.let_pass(COOLDOWN_SECONDS - 1)
-    assert await desk.actions(firing) == ["duplicate"]
-    await desk.let_pass(1)
-    assert await desk.actions(firing) == ["cleanup"]
-    assert await desk.runs() == 2
+    assert await gate.actions(firing) == ["cleanup"]
+    await gate.let_pass(COOLDOWN_SECONDS - 1)
+    assert await gate.actions(firing) == ["duplicate"]
+    await gate.let_pass(1)
+    assert await gate.actions(firing) == ["cleanup"]
+    assert await gate.runs() == 2
 
 
-async def test_another_firing_waits_for_the_cooldown_too(desk: Desk) -> None:
-    assert await desk.actions(webhook(alert("a"), alert("b"))) == ["cleanup", "cooldown"]
+async def test_another_firing_waits_for_the_cooldown_too(gate: AlertedGate) -> None:
+    assert await gate.actions(webhook(alert("a"), alert("b"))) == ["cleanup", "cooldown"]
     again = alert("a", startsAt="2026-11-23T04:11:00Z")
-    assert await desk.actions(webhook(again)) == ["cooldown"]
-    await desk.let_pass(COOLDOWN_SECONDS)
-    assert await desk.actions(webhook(again)) == ["cleanup"]
+    assert await gate.actions(webhook(again)) == ["cooldown"]
+    await gate.let_pass(COOLDOWN_SECONDS)
+    assert await gate.actions(webhook(again)) == ["cleanup"]
 
 
-async def test_each_map_has_a_cooldown_of_its_own(desk: Desk) -> None:
-    assert await desk.actions(webhook(labelled("a", map="transactions"))) == ["cleanup"]
-    [answer] = await desk.answers(webhook(labelled("b")))
+async def test_each_map_has_a_cooldown_of_its_own(gate: AlertedGate) -> None:
+    assert await gate.actions(webhook(labelled("a", map="transactions"))) == ["cleanup"]
+    [answer] = await gate.answers(webhook(labelled("b")))
     assert answer["detail"] == "emergency cleanup of signatures, observations"
 
 
-async def test_an_emergency_cleanup_has_done_a_normal_ones_work_but_not_the_reverse(desk: Desk) -> None:
+async def test_an_emergency_cleanup_has_done_a_normal_ones_work_but_not_the_reverse(
+    gate: AlertedGate,
+) -> None:
     in_turn = [labelled("a", mode="normal"), labelled("b", mode="emergency"), labelled("c", mode="normal")]
-    assert await desk.actions(webhook(*in_turn)) == ["cleanup", "cleanup", "cooldown"]
-    await desk.let_pass(COOLDOWN_SECONDS)
-    assert await desk.actions(webhook(*in_turn[1:])) == ["cleanup", "cooldown"]
+    assert await gate.actions(webhook(*in_turn)) == ["cleanup", "cleanup", "cooldown"]
+    await gate.let_pass(COOLDOWN_SECONDS)
+    assert await gate.actions(webhook(*in_turn[1:])) == ["cleanup", "cooldown"]
 
 
-async def test_many_at_once_share_one_cleanup(desk: Desk) -> None:
-    found = await asyncio.gather(*(desk.actions(webhook(alert())) for _ in range(20)))
+async def test_many_at_once_share_one_cleanup(gate: AlertedGate) -> None:
+    found = await asyncio.gather(*(gate.actions(webhook(alert())) for _ in range(20)))
     actions = [action for [action] in found]
     assert sorted(actions) == ["cleanup"] + 19 * ["duplicate"]
-    assert await desk.runs() == 1
+    assert await gate.runs() == 1
 
 
-async def test_two_hundred_calls_in_ten_minutes_act_once_a_cooldown(desk: Desk) -> None:
+async def test_two_hundred_calls_in_ten_minutes_act_once_a_cooldown(gate: AlertedGate) -> None:
     acted = 0
     for number in range(200):
-        acted += (await desk.actions(webhook(alert(f"f{number}"), alert()))).count("cleanup")
-        await desk.let_pass(3)
+        acted += (await gate.actions(webhook(alert(f"f{number}"), alert()))).count("cleanup")
+        await gate.let_pass(3)
     assert acted == 600 / COOLDOWN_SECONDS
-    assert await desk.runs() == acted
+    assert await gate.runs() == acted
 
 
-async def test_a_thousand_alerts_at_once_act_once(desk: Desk) -> None:
+async def test_a_thousand_alerts_at_once_act_once(gate: AlertedGate) -> None:
     storm = [alert(f"f{number}") for number in range(1_000)]
-    assert await desk.actions(webhook(*storm)) == ["cleanup"] + 999 * ["cooldown"]
-    assert desk.counted("firing", "cooldown") == 999
-    assert await desk.runs() == 1
+    assert await gate.actions(webhook(*storm)) == ["cleanup"] + 999 * ["cooldown"]
+    assert gate.counted("firing", "cooldown") == 999
+    assert await gate.runs() == 1

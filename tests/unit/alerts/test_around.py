@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from app.alerts.receiver import AlertDesk
 from tests.conftest import MakeSettings
-from tests.support.alerts import COOLDOWN_SECONDS, Desk, open_desk
+from tests.support.alerts import COOLDOWN_SECONDS, AlertedGate, open_gate
 from tests.support.api_calls import QUIET, events, until
 from tests.support.http_calls import problem
 from tests.support.servers import StoreServer, valkey_server
@@ -36,20 +36,20 @@ def own_store() -> Iterator[StoreServer]:
 async def test_while_the_store_is_down_a_cleanup_is_to_be_asked_for_again(
     own_store: StoreServer, settings_for: MakeSettings
 ) -> None:
-    async with open_desk(settings_for(own_store, **QUIET)) as desk:
-        session = desk.api.runtime.session
+    async with open_gate(settings_for(own_store, **QUIET)) as gate:
+        session = gate.api.runtime.session
         own_store.kill()
 
         async def is_down() -> bool:
             return not session.is_up
 
         await until(is_down)
-        refused = await desk.post(webhook(NOT_OURS, alert()))
+        refused = await gate.post(webhook(NOT_OURS, alert()))
         problem(refused, 503, "store")
         assert int(refused.headers["retry-after"]) >= 1
-        assert await desk.kept() == []
+        assert await gate.kept() == []
         # What needs no store is taken all the same.
-        assert await desk.actions(webhook(NOT_OURS, alert(status="resolved"))) == ["ignored", "resolved"]
+        assert await gate.actions(webhook(NOT_OURS, alert(status="resolved"))) == ["ignored", "resolved"]
 
         own_store.restart()
 
@@ -57,31 +57,31 @@ async def test_while_the_store_is_down_a_cleanup_is_to_be_asked_for_again(
             return session.is_up
 
         await until(is_up)
-        assert await desk.actions(webhook(NOT_OURS, alert())) == ["ignored", "cleanup"]
-        assert await desk.runs() == 1
+        assert await gate.actions(webhook(NOT_OURS, alert())) == ["ignored", "cleanup"]
+        assert await gate.runs() == 1
 
 
 async def test_a_cleanup_the_store_fails_is_tried_again_behind(
     own_store: StoreServer, settings_for: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.alerts.receiver.RETRY_SECONDS", 0.05)
-    async with open_desk(settings_for(own_store, **QUIET), believes_in_store=True) as desk:
+    async with open_gate(settings_for(own_store, **QUIET), believes_in_store=True) as gate:
         own_store.kill()
-        assert await desk.actions(webhook(alert())) == ["cleanup"]
+        assert await gate.actions(webhook(alert())) == ["cleanup"]
 
         async def has_failed() -> bool:
-            return desk.api.runs("alert", "emergency", "failure") >= 2
+            return gate.api.runs("alert", "emergency", "failure") >= 2
 
         await until(has_failed)
-        assert desk.api.sample("background_task_up", task="alerts") == 0
-        assert await desk.actions(webhook(alert())) == ["duplicate"]
+        assert gate.api.sample("background_task_up", task="alerts") == 0
+        assert await gate.actions(webhook(alert())) == ["duplicate"]
         own_store.restart()
 
         async def has_succeeded() -> bool:
-            return desk.api.runs("alert", "emergency") == 1
+            return gate.api.runs("alert", "emergency") == 1
 
         async def is_up_again() -> bool:
-            return desk.api.sample("background_task_up", task="alerts") == 1
+            return gate.api.sample("background_task_up", task="alerts") == 1
 
         await until(has_succeeded)
         await until(is_up_again)
@@ -91,36 +91,36 @@ async def test_trying_ends_with_the_cooldown_and_the_next_delivery_has_its_turn(
     own_store: StoreServer, settings_for: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.alerts.receiver.RETRY_SECONDS", 0.02)
-    async with open_desk(settings_for(own_store, **QUIET), believes_in_store=True) as desk:
+    async with open_gate(settings_for(own_store, **QUIET), believes_in_store=True) as gate:
         own_store.kill()
-        assert await desk.actions(webhook(alert())) == ["cleanup"]
+        assert await gate.actions(webhook(alert())) == ["cleanup"]
 
         async def has_failed() -> bool:
-            return desk.api.runs("alert", "emergency", "failure") > 0
+            return gate.api.runs("alert", "emergency", "failure") > 0
 
         await until(has_failed)
-        desk.clock.now += COOLDOWN_SECONDS
+        gate.clock.now += COOLDOWN_SECONDS
 
         async def has_given_up() -> bool:
-            failures = desk.api.runs("alert", "emergency", "failure")
+            failures = gate.api.runs("alert", "emergency", "failure")
             await asyncio.sleep(0.1)
-            return desk.api.runs("alert", "emergency", "failure") == failures
+            return gate.api.runs("alert", "emergency", "failure") == failures
 
         await until(has_given_up)
-        assert await desk.actions(webhook(alert())) == ["cleanup"]
+        assert await gate.actions(webhook(alert())) == ["cleanup"]
 
 
-async def test_the_last_fifty_are_kept_newest_first(desk: Desk) -> None:
+async def test_the_last_fifty_are_kept_newest_first(gate: AlertedGate) -> None:
     for number in range(60):
-        await desk.answers(webhook(alert(f"f{number}", status="resolved")))
-    kept = await desk.kept()
+        await gate.answers(webhook(alert(f"f{number}", status="resolved")))
+    kept = await gate.kept()
     assert [one["fingerprint"] for one in kept] == [f"f{number}" for number in range(59, 9, -1)]
     assert kept[0].keys() == {"fingerprint", "status", "alertname", "action", "detail", "received_ms"}
 
 
-async def test_one_line_for_each_alert_acted_on_and_one_for_each_webhook(desk: Desk) -> None:
+async def test_one_line_for_each_alert_acted_on_and_one_for_each_webhook(gate: AlertedGate) -> None:
     with capture_logs() as logs:
-        await desk.answers(webhook(labelled("a"), labelled("b"), NOT_OURS))
+        await gate.answers(webhook(labelled("a"), labelled("b"), NOT_OURS))
     [acted] = events(logs, "alert acted on")
     assert (acted["fingerprint"], acted["alertname"]) == ("a", "TidegateStoreNearLimit")
     assert acted["detail"] == "emergency cleanup of signatures, transactions, observations"
@@ -128,20 +128,20 @@ async def test_one_line_for_each_alert_acted_on_and_one_for_each_webhook(desk: D
     assert (received["cleanup"], received["cooldown"], received["ignored"]) == (1, 1, 1)
 
 
-async def test_every_alert_is_counted_by_what_was_done(desk: Desk) -> None:
+async def test_every_alert_is_counted_by_what_was_done(gate: AlertedGate) -> None:
     expected = ["cleanup", "duplicate", "cooldown", "ignored", "invalid"]
-    assert [desk.counted("firing", action) for action in expected] == 5 * [0]
+    assert [gate.counted("firing", action) for action in expected] == 5 * [0]
     mixed = [labelled("a"), labelled("a"), labelled("b"), NOT_OURS, labelled("c", mode="x")]
-    assert await desk.actions(webhook(*mixed)) == expected
-    assert [desk.counted("firing", action) for action in expected] == 5 * [1]
+    assert await gate.actions(webhook(*mixed)) == expected
+    assert [gate.counted("firing", action) for action in expected] == 5 * [1]
 
 
 async def test_a_gate_that_stops_ends_the_cleanup_first(
     valkey: StoreServer, settings_for: MakeSettings
 ) -> None:
-    async with open_desk(settings_for(valkey, **QUIET)) as desk:
-        assert await desk.actions(webhook(alert())) == ["cleanup"]
-        runs, metrics = desk.api.runs, desk.api
+    async with open_gate(settings_for(valkey, **QUIET)) as gate:
+        assert await gate.actions(webhook(alert())) == ["cleanup"]
+        runs, metrics = gate.api.runs, gate.api
     assert runs("alert", "emergency") == 1
     assert metrics.sample("cleanup_runs_total", trigger="alert", mode="emergency", result="failure") == 0
 
@@ -150,7 +150,7 @@ async def test_two_gates_that_get_the_same_webhook_remove_everything_once(
     valkey: StoreServer, settings_for: MakeSettings
 ) -> None:
     settings = settings_for(valkey, **CUT, **QUIET)
-    async with open_desk(settings) as one, open_desk(settings) as other:
+    async with open_gate(settings) as one, open_gate(settings) as other:
         await one.api.post_many("shared", 20)
 
         async def would_go() -> bool:

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from app.decode.surrogates import REPLACED_AT_ONCE, shown_as_replaced
 from tests.conftest import MakeSettings
-from tests.support.alerts import Desk, open_desk
+from tests.support.alerts import AlertedGate, open_gate
 from tests.support.api_calls import QUIET, events
 from tests.support.http_calls import DEEP, client_problem, nested, problem
 from tests.support.servers import StoreServer
@@ -24,8 +24,10 @@ TOKENS = {"ingest_tokens": "ingest-0Xu3Zq", "admin_tokens": "admin-Lr91ve"}
 HOSTILE = 'x"} 1\n{"level":"error"}\x1b[31m' + 300 * "y"
 
 
-async def send(desk: Desk, body: bytes, media: str = "application/json", **headers: str) -> httpx.Response:
-    return await desk.api.http.post("/alerts", content=body, headers={"Content-Type": media, **headers})
+async def send(
+    gate: AlertedGate, body: bytes, media: str = "application/json", **headers: str
+) -> httpx.Response:
+    return await gate.api.http.post("/alerts", content=body, headers={"Content-Type": media, **headers})
 
 
 WITHOUT_VERSION = {name: value for name, value in webhook().items() if name != "version"}
@@ -45,8 +47,10 @@ WITHOUT_ALERTS = {name: value for name, value in webhook().items() if name != "a
         (webhook(alerts=None), "`alerts` is not an array"),
     ],
 )
-async def test_what_is_no_webhook_is_refused_and_says_why(desk: Desk, document: object, mention: str) -> None:
-    problem(await desk.post(document), 422, mention)
+async def test_what_is_no_webhook_is_refused_and_says_why(
+    gate: AlertedGate, document: object, mention: str
+) -> None:
+    problem(await gate.post(document), 422, mention)
 
 
 @pytest.mark.parametrize(
@@ -63,23 +67,23 @@ async def test_what_is_no_webhook_is_refused_and_says_why(desk: Desk, document: 
     ],
     ids=["empty", "space", "cut", "not UTF-8", "cut late", "deep", "deep alerts", "deep elsewhere"],
 )
-async def test_what_is_no_json_is_refused(desk: Desk, body: bytes) -> None:
-    client_problem(await send(desk, body))
+async def test_what_is_no_json_is_refused(gate: AlertedGate, body: bytes) -> None:
+    client_problem(await send(gate, body))
 
 
-async def test_another_media_type_is_refused(desk: Desk) -> None:
-    problem(await send(desk, json.dumps(webhook(alert())).encode(), "text/plain"), 415, "application/json")
-    assert await desk.runs() == 0
+async def test_another_media_type_is_refused(gate: AlertedGate) -> None:
+    problem(await send(gate, json.dumps(webhook(alert())).encode(), "text/plain"), 415, "application/json")
+    assert await gate.runs() == 0
 
 
-async def test_gzip_is_taken(desk: Desk) -> None:
+async def test_gzip_is_taken(gate: AlertedGate) -> None:
     body = gzip.compress(json.dumps(webhook(alert())).encode())
-    answer = await send(desk, body, **{"Content-Encoding": "gzip"})
+    answer = await send(gate, body, **{"Content-Encoding": "gzip"})
     assert [one["action"] for one in answer.json()["alerts"]] == ["cleanup"]
 
 
-async def test_no_alerts_at_all_are_fine(desk: Desk) -> None:
-    assert await desk.answers(webhook()) == []
+async def test_no_alerts_at_all_are_fine(gate: AlertedGate) -> None:
+    assert await gate.answers(webhook()) == []
 
 
 WRONG: list[tuple[object, str]] = [
@@ -102,9 +106,9 @@ WRONG: list[tuple[object, str]] = [
 
 @pytest.mark.parametrize(("wrong", "mention"), WRONG)
 async def test_a_wrong_alert_says_why_and_those_beside_it_act(
-    desk: Desk, wrong: object, mention: str
+    gate: AlertedGate, wrong: object, mention: str
 ) -> None:
-    before, bad, after = await desk.answers(webhook(labelled(map="transactions"), wrong, labelled("b")))
+    before, bad, after = await gate.answers(webhook(labelled(map="transactions"), wrong, labelled("b")))
     assert (before["action"], after["action"]) == ("cleanup", "cleanup")
     assert bad | {"detail": ""} == {
         "fingerprint": None,
@@ -114,49 +118,49 @@ async def test_a_wrong_alert_says_why_and_those_beside_it_act(
         "detail": "",
     }
     assert mention in bad["detail"]
-    assert desk.counted("unknown", "invalid") == 1
+    assert gate.counted("unknown", "invalid") == 1
 
 
 @pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
-async def test_times_at_the_ends_of_the_calendar_are_times(desk: Desk, at: str) -> None:
-    assert await desk.actions(webhook(alert(startsAt=at))) == ["cleanup"]
+async def test_times_at_the_ends_of_the_calendar_are_times(gate: AlertedGate, at: str) -> None:
+    assert await gate.actions(webhook(alert(startsAt=at))) == ["cleanup"]
 
 
-async def test_too_many_alerts_are_refused_as_a_whole(desk: Desk) -> None:
-    answer = await desk.post(webhook(*(alert(f"f{number}") for number in range(2_001))))
+async def test_too_many_alerts_are_refused_as_a_whole(gate: AlertedGate) -> None:
+    answer = await gate.post(webhook(*(alert(f"f{number}") for number in range(2_001))))
     problem(answer, 413, "max_alerts")
-    problem(await send(desk, b'{"version":"4","alerts":[' + b"1," * 1_000_000 + b"1]}"), 413)
-    assert await desk.runs() == 0
+    problem(await send(gate, b'{"version":"4","alerts":[' + b"1," * 1_000_000 + b"1]}"), 413)
+    assert await gate.runs() == 0
 
 
 async def test_a_body_past_the_limit_is_refused(valkey: StoreServer, settings_for: MakeSettings) -> None:
     small = {"max_body_bytes": 2048, "max_payload_bytes": 1024}
-    async with open_desk(settings_for(valkey, **small, **QUIET)) as desk:
-        problem(await desk.post(webhook(*(alert(f"f{number}") for number in range(9)))), 413, "2048")
-        assert await desk.runs() == 0
+    async with open_gate(settings_for(valkey, **small, **QUIET)) as gate:
+        problem(await gate.post(webhook(*(alert(f"f{number}") for number in range(9)))), 413, "2048")
+        assert await gate.runs() == 0
 
 
-async def test_hostile_labels_show_escaped_and_cut_and_in_no_metric(desk: Desk) -> None:
+async def test_hostile_labels_show_escaped_and_cut_and_in_no_metric(gate: AlertedGate) -> None:
     with capture_logs() as logs:
-        [answer] = await desk.answers(webhook(labelled(alertname=HOSTILE, **{HOSTILE: HOSTILE})))
+        [answer] = await gate.answers(webhook(labelled(alertname=HOSTILE, **{HOSTILE: HOSTILE})))
     [acted] = events(logs, "alert acted on")
-    [kept] = await desk.kept()
+    [kept] = await gate.kept()
     for shown in (answer["alertname"], acted["alertname"], kept["alertname"]):
         assert shown.startswith(r'x"} 1\n{"level":"error"}\x1b[31m')
         assert shown.isprintable()
         assert len(shown) < 200
-    assert "yyy" not in await desk.api.metrics()
+    assert "yyy" not in await gate.api.metrics()
 
 
 @pytest.fixture
-async def closed(valkey: StoreServer, settings_for: MakeSettings) -> AsyncIterator[Desk]:
+async def closed(valkey: StoreServer, settings_for: MakeSettings) -> AsyncIterator[AlertedGate]:
     """A gate that asks for tokens."""
-    async with open_desk(settings_for(valkey, **TOKENS, **QUIET)) as opened:
+    async with open_gate(settings_for(valkey, **TOKENS, **QUIET)) as opened:
         yield opened
 
 
 @pytest.mark.parametrize("token", [None, "", "wrong", TOKENS["ingest_tokens"]])
-async def test_a_bad_token_is_refused_before_anything_is_read(closed: Desk, token: str | None) -> None:
+async def test_a_bad_token_is_refused_before_anything_is_read(closed: AlertedGate, token: str | None) -> None:
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     answer = await closed.api.http.post("/alerts", json=webhook(alert()), headers=headers)
     problem(answer, 401, "TIDEGATE_ADMIN_TOKENS")
@@ -165,7 +169,7 @@ async def test_a_bad_token_is_refused_before_anything_is_read(closed: Desk, toke
     assert await closed.runs() == 0
 
 
-async def test_an_admin_token_is_taken(closed: Desk) -> None:
+async def test_an_admin_token_is_taken(closed: AlertedGate) -> None:
     headers = {"Authorization": f"Bearer {TOKENS['admin_tokens']}"}
     answer = await closed.api.http.post("/alerts", json=webhook(alert()), headers=headers)
     assert [one["action"] for one in answer.json()["alerts"]] == ["cleanup"]
@@ -210,8 +214,8 @@ ANY_WEBHOOK = st.fixed_dictionaries(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(document=ANY_WEBHOOK)
-async def test_whatever_comes_is_answered_alert_by_alert_or_refused(desk: Desk, document: Any) -> None:
-    answer = await desk.post(document)
+async def test_whatever_comes_is_answered_alert_by_alert_or_refused(gate: AlertedGate, document: Any) -> None:
+    answer = await gate.post(document)
     assert answer.status_code in (200, 422)
     if answer.status_code == 200:
         assert len(answer.json()["alerts"]) == len(document["alerts"])
