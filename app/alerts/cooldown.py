@@ -10,7 +10,7 @@ from app.models import MapName, Mode
 IDENTITIES_KEPT = 1_000
 
 
-class Order(NamedTuple):
+class CleanupRequest(NamedTuple):
     """A cleanup that an alert asks for."""
 
     identity: Identity
@@ -39,12 +39,12 @@ class Cooldown:
             and not self._is_recent(self._acted_at.get((name, Mode.EMERGENCY)))
         )
 
-    def begin(self, order: Order) -> None:
+    def begin(self, request: CleanupRequest) -> None:
         """Note that this is being done."""
         now = self._clock()
-        self._acted_at |= {(name, order.mode): now for name in order.maps}
-        self._identities[order.identity] = now
-        self._identities.move_to_end(order.identity)
+        self._acted_at |= {(name, request.mode): now for name in request.maps}
+        self._identities[request.identity] = now
+        self._identities.move_to_end(request.identity)
         if len(self._identities) > IDENTITIES_KEPT:
             self._identities.popitem(last=False)
 

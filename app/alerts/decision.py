@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import NamedTuple
 
-from app.alerts.cooldown import Cooldown, Order
+from app.alerts.cooldown import CleanupRequest, Cooldown
 from app.alerts.webhook import Alert, InvalidAlert
 from app.models import MapName
 
@@ -24,11 +24,11 @@ WITHOUT_DATA = frozenset({"DatasourceNoData", "DatasourceError"})
 
 
 class Decision(NamedTuple):
-    """What becomes of an alert and why; `order` is there when a cleanup is to be run."""
+    """What becomes of an alert and why; `request` is there when a cleanup is to be run."""
 
     action: Action
     detail: str
-    order: Order | None = None
+    request: CleanupRequest | None = None
 
 
 def decide(alert: Alert | InvalidAlert, cooldown: Cooldown) -> Decision:
@@ -55,4 +55,4 @@ def _decide_on_cleanup(alert: Alert, cooldown: Cooldown) -> Decision:
     if not due:
         return Decision(Action.COOLDOWN, "an alert had this done already; again after the cooldown")
     names = ", ".join(name for name in MapName if name in due)
-    return Decision(Action.CLEANUP, f"{mode} cleanup of {names}", Order(alert.identity, mode, due))
+    return Decision(Action.CLEANUP, f"{mode} cleanup of {names}", CleanupRequest(alert.identity, mode, due))

@@ -11,7 +11,7 @@ from typing import Literal
 import structlog
 from pydantic import Field
 
-from app.alerts.cooldown import Cooldown, Order
+from app.alerts.cooldown import CleanupRequest, Cooldown
 from app.alerts.decision import Action, Decision, decide
 from app.alerts.webhook import Alert, InvalidAlert, decode_alert, decode_webhook
 from app.cleanup.run import Cleanup
@@ -93,14 +93,14 @@ class AlertReceiver:
             return
         async for some in portions(alerts, ALERTS_AT_ONCE):
             reason = self._down_reason()
-            if reason is not None and any(decide(alert, self._cooldown).order for alert in some):
+            if reason is not None and any(decide(alert, self._cooldown).request for alert in some):
                 raise copy(reason)
 
     def _act(self, alert: Alert | InvalidAlert) -> Decision:
         decision = decide(alert, self._cooldown)
-        if decision.order is not None:
-            self._cooldown.begin(decision.order)
-            task = asyncio.create_task(self._clean_up(decision.order), name="alert-cleanup")
+        if decision.request is not None:
+            self._cooldown.begin(decision.request)
+            task = asyncio.create_task(self._clean_up(decision.request), name="alert-cleanup")
             self._running.add(task)
             task.add_done_callback(self._running.discard)
         return decision
@@ -117,19 +117,19 @@ class AlertReceiver:
         if answers:
             log.info("alerts received", **Counter(str(answer.action) for answer in answers))
 
-    async def _clean_up(self, order: Order) -> None:
+    async def _clean_up(self, request: CleanupRequest) -> None:
         """Try until it is done or the cooldown is over: then the next delivery has its turn."""
         give_up_at = self._clock() + self._cooldown_seconds()
-        while not await self._attempt(order) and not self._stopping.is_set() and self._clock() < give_up_at:
+        while not await self._attempt(request) and not self._stopping.is_set() and self._clock() < give_up_at:
             with suppress(TimeoutError):
                 async with asyncio.timeout(RETRY_SECONDS):
                     await self._stopping.wait()
         # Whether it was done or given up, nothing is tried any more.
         self._up.set(1)
 
-    async def _attempt(self, order: Order) -> bool:
+    async def _attempt(self, request: CleanupRequest) -> bool:
         try:
-            await self._cleanup.run(Trigger.ALERT, order.mode, order.maps)
+            await self._cleanup.run(Trigger.ALERT, request.mode, request.maps)
         except StoreError:
             self._up.set(0)
             return False

@@ -10,7 +10,7 @@ from app.guard.guard import Guard
 from app.guard.watch import LeakState
 from app.metrics.catalogue import NAMESPACE
 from app.settings.model import Settings
-from app.workers.pool.report import Report as WorkerReport
+from app.workers.pool.report import WorkerReport
 
 _SUSPECTED = frozenset({LeakState.SUSPECT, LeakState.LEAK, LeakState.COOLDOWN, LeakState.INEFFECTIVE})
 

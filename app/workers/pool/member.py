@@ -16,7 +16,7 @@ from app.metrics.catalogue import Metrics
 from app.process.child_processes import die_with_parent, path_of, private_listener
 from app.workers.pool.assignment import Assignment
 from app.workers.pool.heartbeat import PATIENCE_SECONDS
-from app.workers.pool.report import Growth, Report
+from app.workers.pool.report import Growth, WorkerReport
 
 log = structlog.get_logger()
 
@@ -30,7 +30,7 @@ GIVE_BACK_SECONDS = 5.0
 # Allocations are traced for a minute at most.
 EXAMINE_SECONDS = 120.0
 
-_read_report = msgspec.msgpack.Decoder(Report).decode
+_read_report = msgspec.msgpack.Decoder(WorkerReport).decode
 
 
 class Member:
@@ -50,7 +50,7 @@ class Member:
         """When its process was started, seconds since the epoch."""
         self.answers = False
         """Whether it answered when it was last asked."""
-        self.report: Report | None = None
+        self.report: WorkerReport | None = None
         """The last one of the process that runs, None while none is up."""
 
     @property

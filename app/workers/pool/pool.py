@@ -21,7 +21,7 @@ from app.workers.pool import pressure
 from app.workers.pool.assignment import Assignment, Inherited
 from app.workers.pool.heartbeat import BEAT_SECONDS, hangs
 from app.workers.pool.member import Member
-from app.workers.pool.report import Report
+from app.workers.pool.report import WorkerReport
 
 log = structlog.get_logger()
 
@@ -60,7 +60,7 @@ class Workers(Collector):
         """Bytes of bodies and of queued payloads, of those that are up."""
         return {member.name: member.report.in_flight_bytes for member in self._members if member.report}
 
-    def reports(self) -> Mapping[str, Report]:
+    def reports(self) -> Mapping[str, WorkerReport]:
         """The last report of each worker that is up, by its name."""
         return {member.name: member.report for member in self._members if member.report}
 

@@ -12,7 +12,7 @@ Numbers = list[float]
 NOT_COUNTED = frozenset({"settings_changes"})
 
 
-class Report(msgspec.Struct, frozen=True):
+class WorkerReport(msgspec.Struct, frozen=True):
     """Counted since the worker's start, and what it holds now."""
 
     tallies: dict[str, list[tuple[tuple[str, ...], Numbers]]]
@@ -40,7 +40,7 @@ class Growth:
         self._metrics, self._sources = metrics, sources
         self._counted: dict[tuple[str, ...], Numbers] = {}
 
-    def add(self, report: Report) -> None:
+    def add(self, report: WorkerReport) -> None:
         """Take the next report of the same process."""
         for name, series in report.tallies.items():
             if name in NOT_COUNTED:

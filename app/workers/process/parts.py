@@ -19,7 +19,7 @@ from app.store.session import StoreSession
 from app.tasks import Tasks
 from app.workers.pool.assignment import Assignment
 from app.workers.pool.pressure import PressurePage
-from app.workers.pool.report import Report
+from app.workers.pool.report import WorkerReport
 from app.workers.process.checkup import Checkup
 
 STORE_SECONDS = 0.1
@@ -68,10 +68,10 @@ class WorkerParts:
         await self._tasks.stop()
         await self.session.close()
 
-    def report(self) -> Report:
+    def report(self) -> WorkerReport:
         """For the control plane."""
         down, figures = self.session.down_reason, self.checkup.latest
-        return Report(
+        return WorkerReport(
             tallies=self.metrics.totals(),
             sources=self.plane.sources.totals(),
             in_flight_bytes=self.plane.in_flight_bytes,
