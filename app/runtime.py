@@ -215,4 +215,4 @@ class Runtime:
 
     async def _give_back(self) -> None:
         if self._embedded is not None:
-            await self.session.give_back()
+            await self.session.trim_memory()

@@ -20,7 +20,7 @@ CLOSE_SECONDS = 0.2
 LOGGED_BYTES = 1024 * 1024
 
 
-class Action(StrEnum):
+class MemoryAction(StrEnum):
     """`gc` and `shrink` are for gate and workers, `emergency_cleanup` is for the store, `trim` for all."""
 
     GC = "gc"
@@ -33,7 +33,7 @@ Released = dict[str, int]
 """Bytes that came back, by action."""
 
 
-async def nobody(worker: str, action: Action) -> None:
+async def nobody(worker: str, action: MemoryAction) -> None:
     """Of a gate without workers."""
 
 
@@ -47,40 +47,46 @@ class Actions:
     """With True it also sheds."""
     trim_store: Callable[[], Awaitable[object]]
     shrink: Callable[[], None]
-    in_worker: Callable[[str, Action], Awaitable[object]] = nobody
+    in_worker: Callable[[str, MemoryAction], Awaitable[object]] = nobody
     """Does the same for the memory of the worker of this name."""
     collect: Callable[[], object] = gc.collect
     trim: Callable[[], None] = trim_heap
     last: dict[str, Released] = field(default_factory=dict)
     """Of the last time each process was acted upon."""
 
-    async def give_back(self, process: str) -> Released:
+    async def collect_and_trim(self, process: str) -> Released:
         """What costs nobody anything: garbage, and memory that is free but was kept. Nothing of the store."""
         released: Released = {}
         if process == "gate":
-            for action, step in ((Action.GC, self.collect), (Action.TRIM, self.trim)):
+            for action, step in ((MemoryAction.GC, self.collect), (MemoryAction.TRIM, self.trim)):
                 released[action] = self._measured(process, action, step)
         elif process != "store":
-            for action in (Action.GC, Action.TRIM):
+            for action in (MemoryAction.GC, MemoryAction.TRIM):
                 work = self.in_worker(process, action)
                 released[action] = await self._awaited(process, action, work)
         else:
-            released[Action.TRIM] = await self._awaited(process, Action.TRIM, self.trim_store())
+            released[MemoryAction.TRIM] = await self._awaited(process, MemoryAction.TRIM, self.trim_store())
         self.last[process] = released
         return released
 
-    async def act(self, process: str, *, shed: bool = False) -> Released:
+    async def cut_back(self, process: str, *, shed: bool = False) -> Released:
         """What costs somebody something: idle connections of clients, the store's older transactions."""
         if process == "gate":
-            released: Released = {Action.SHRINK: await self._awaited(process, Action.SHRINK, self._shrink())}
+            released: Released = {
+                MemoryAction.SHRINK: await self._awaited(process, MemoryAction.SHRINK, self._shrink())
+            }
         elif process != "store":
             released = {
-                Action.SHRINK: await self._awaited(process, Action.SHRINK, self._shrink_worker(process))
+                MemoryAction.SHRINK: await self._awaited(
+                    process, MemoryAction.SHRINK, self._shrink_worker(process)
+                )
             }
         else:
             work = self.emergency_cleanup(shed)
             released = {
-                Action.EMERGENCY_CLEANUP: await self._awaited(process, Action.EMERGENCY_CLEANUP, work)
+                MemoryAction.EMERGENCY_CLEANUP: await self._awaited(
+                    process, MemoryAction.EMERGENCY_CLEANUP, work
+                )
             }
         self.last[process] = self.last.get(process, {}) | released
         return released
@@ -92,17 +98,17 @@ class Actions:
         self.trim()
 
     async def _shrink_worker(self, worker: str) -> None:
-        await self.in_worker(worker, Action.SHRINK)
+        await self.in_worker(worker, MemoryAction.SHRINK)
         await asyncio.sleep(CLOSE_SECONDS)
-        await self.in_worker(worker, Action.GC)
-        await self.in_worker(worker, Action.TRIM)
+        await self.in_worker(worker, MemoryAction.GC)
+        await self.in_worker(worker, MemoryAction.TRIM)
 
-    def _measured(self, process: str, action: Action, work: Callable[[], object]) -> int:
+    def _measured(self, process: str, action: MemoryAction, work: Callable[[], object]) -> int:
         before = self.resident_bytes(process)
         work()
         return self._count(process, action, before - self.resident_bytes(process))
 
-    async def _awaited(self, process: str, action: Action, work: Awaitable[object]) -> int:
+    async def _awaited(self, process: str, action: MemoryAction, work: Awaitable[object]) -> int:
         before = self.resident_bytes(process)
         try:
             await work
@@ -110,7 +116,7 @@ class Actions:
             log.warning("memory action failed", process=process, action=action, error=str(error))
         return self._count(process, action, before - self.resident_bytes(process))
 
-    def _count(self, process: str, action: Action, released: int) -> int:
+    def _count(self, process: str, action: MemoryAction, released: int) -> int:
         released = max(0, released)
         self.metrics.guard_actions_total.labels(process, action).inc()
         self.metrics.memory_released_bytes_total.labels(action).inc(released)

@@ -8,10 +8,10 @@ import msgspec
 from app.cleanup.run import Cleanup
 from app.guard.actions import Actions
 from app.guard.diagnosis.document import Diagnosis
-from app.guard.diagnosis.examination import Case
+from app.guard.diagnosis.examination import ProvenLeak
 from app.guard.diagnosis.examiner import Examiner
 from app.guard.diagnosis.examiner import Readers as ExaminerReaders
-from app.guard.diagnosis.figures import GateReader
+from app.guard.diagnosis.figures import ProcessReader
 from app.guard.diagnosis.reading import StoreReader
 from app.guard.diagnosis.store import store_explained_bytes
 from app.guard.guard import Clock, Guard
@@ -47,16 +47,16 @@ class Surroundings:
 
 def build_examiner(around: Surroundings) -> Examiner:
     """An examiner of this process and its store, and of workers with their help."""
-    gate = GateReader(lambda: _bytes_of("gate", around), around.in_flight, lambda: len(around.connections))
+    gate = ProcessReader(lambda: _bytes_of("gate", around), around.in_flight, lambda: len(around.connections))
     store = StoreReader(around.session, around.sizes, lambda: _bytes_of("store", around))
-    readers = ExaminerReaders(gate, store.read, Clock().wall_ms, lambda case: _examined_worker(case, around))
+    readers = ExaminerReaders(gate, store.read, Clock().wall_ms, lambda leak: _examined_worker(leak, around))
     return Examiner(around.settings, readers)
 
 
-async def _examined_worker(case: Case, around: Surroundings) -> Diagnosis | None:
+async def _examined_worker(leak: ProvenLeak, around: Surroundings) -> Diagnosis | None:
     if around.workers is None:
         return None
-    answer = await around.workers.examine(case.process, msgspec.json.encode(case))
+    answer = await around.workers.examine(leak.process, msgspec.json.encode(leak))
     return Diagnosis.model_validate_json(answer) if answer else None
 
 
@@ -80,7 +80,7 @@ def build_guard(around: Surroundings, examiner: Examiner) -> Guard:
     lease = around.lease.take
     guard = Guard(around.settings, readers, actions, examiner.examine, around.metrics, lease=lease)
     if around.workers is not None:
-        guard.publish, actions.in_worker = around.workers.publish, around.workers.give_back
+        guard.publish, actions.in_worker = around.workers.publish, around.workers.free_memory
     return guard
 
 

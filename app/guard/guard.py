@@ -10,7 +10,7 @@ import structlog
 
 from app.guard.actions import Actions
 from app.guard.leak.detector import Detector, DetectorRules, Finding, Tier
-from app.guard.levels import Ladder, Level
+from app.guard.levels import Level, LevelBand
 from app.guard.readers import Pressure, Process, Readers, Sample, read, read_pressure
 from app.guard.relief import Lease, ProcessRelief, StoreRelief, granted
 from app.guard.watch import Watch
@@ -67,7 +67,7 @@ class Guard:
 
     def __post_init__(self) -> None:
         self._rules = self.settings()
-        self._ladder = Ladder()
+        self._ladder = LevelBand()
         self._processes = ProcessRelief(self.actions, self.clock.monotonic)
         self._store = StoreRelief(self.actions, self.clock.monotonic, self.lease)
         self._failed_readings: dict[str, int] = {}
@@ -91,7 +91,7 @@ class Guard:
         self._remember(sample)
         if sample.limit_bytes is None or (sample.pressure_bytes is None and self.blind_spots):
             # Without a limit, or blind, it must not go on refusing traffic.
-            self._ladder = Ladder()
+            self._ladder = LevelBand()
             self.refuses_ingest = False
             self.publish(refuses=False, room_bytes=self.room_bytes)
         for name, process in sample.processes.items():
@@ -182,7 +182,7 @@ class Guard:
             )
             return
         watch.suspect(finding)
-        await self.actions.give_back(watch.name)
+        await self.actions.collect_and_trim(watch.name)
 
     async def _confirmed(self, watch: Watch, process: Process, at_seconds: float) -> None:
         """Act on a leak that is proven, and have it examined.
@@ -196,7 +196,7 @@ class Guard:
         self.metrics.leak_detections_total.labels(watch.name, finding.tier).inc()
         if watch.may_act():
             if process.name != "store" or process.pid is not None:
-                await self.actions.act(watch.name)
+                await self.actions.cut_back(watch.name)
             watch.acted(at_seconds)
         self.examine(watch.name, finding, self.actions.last.get(watch.name, {}))
 

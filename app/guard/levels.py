@@ -18,7 +18,7 @@ class Level(StrEnum):
         return list(Level).index(self)
 
 
-class Ladder:
+class LevelBand:
     """The level, from one reading to the next."""
 
     def __init__(self) -> None:

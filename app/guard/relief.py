@@ -14,7 +14,7 @@ import structlog
 
 from app.errors import StoreError, StoreFull
 from app.guard.actions import Actions
-from app.guard.levels import Ladder, Level
+from app.guard.levels import Level, LevelBand
 from app.guard.readers import Pressure, Process
 from app.settings.model import Settings
 from app.store.figures import StoreFigures
@@ -55,11 +55,11 @@ class ProcessRelief:
         began = self.monotonic()
         if level is Level.NORMAL or (not is_new and began < self._again_at):
             return False
-        await asyncio.gather(*map(self.actions.give_back, processes))
+        await asyncio.gather(*map(self.actions.collect_and_trim, processes))
         taken = self.monotonic() - began
         if level is Level.HARD and not is_new and began >= self._shrink_at:
             self._shrink_at = began + SHRINK_AGAIN_SECONDS
-            await asyncio.gather(*map(self.actions.act, processes))
+            await asyncio.gather(*map(self.actions.cut_back, processes))
         pause = HARD_AGAIN_SECONDS if level is Level.HARD else SOFT_AGAIN_SECONDS
         self._again_at = began + max(pause, PAUSE_PER_SECOND_TAKEN * taken)
         return True
@@ -75,7 +75,7 @@ class StoreRelief:
     _cleaned_at: float = float("-inf")
 
     def __post_init__(self) -> None:
-        self._own = Ladder()
+        self._own = LevelBand()
 
     async def relieve_service(
         self, pressure: Pressure, store: Process | None, level: Level, settings: Settings, *, is_new: bool
@@ -91,20 +91,20 @@ class StoreRelief:
         if level is Level.NORMAL or not is_due or not self._can_help(pressure, store, settings):
             return False
         self._cleaned_at = now
-        await self.actions.act("store", shed=level is Level.HARD and not is_new)
+        await self.actions.cut_back("store", shed=level is Level.HARD and not is_new)
         return True
 
     async def relieve_store(self, figures: StoreFigures | None, settings: Settings) -> None:
         """Clean a store while it is near its own limit, once a cleanup interval for all of its gates."""
         if figures is None or not figures.limit_bytes:
-            self._own = Ladder()
+            self._own = LevelBand()
             return
         before, level = self._own.level, self._own.tick(figures.used_bytes, figures.limit_bytes, settings)
         if level is Level.HARD and before is not Level.HARD:
             bytes_ = {"used_bytes": figures.used_bytes, "limit_bytes": figures.limit_bytes}
             log.warning("store near its own limit", **bytes_)
         if level is Level.HARD and await self._may_clean(settings.cleanup_interval_seconds):
-            await self.actions.act("store")
+            await self.actions.cut_back("store")
 
     async def _may_clean(self, seconds: float) -> bool:
         now = self.monotonic()

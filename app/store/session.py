@@ -149,7 +149,7 @@ class StoreSession:
         except StoreUnsupported as error:
             raise self._failed(error, is_needed=False) from None
 
-    async def give_back(self) -> None:
+    async def trim_memory(self) -> None:
         """Make our own server return freed memory to the system, once it has freed what was removed.
 
         glibc keeps what is free between what is not, and `MEMORY PURGE` is for jemalloc. Valkey trims the

@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from app.guard.diagnosis.census import Census, take_census, top_growth
 from app.guard.diagnosis.document import Allocation, Cause, Diagnosis, TypeGrowth
-from app.guard.diagnosis.figures import GateFigures, StoreReading
-from app.guard.diagnosis.gate import GateEvidence, judge_gate
+from app.guard.diagnosis.figures import ProcessFigures, StoreReading
+from app.guard.diagnosis.gate import ProcessEvidence, explain_process_growth
 from app.guard.diagnosis.heap import Heap
+from app.guard.diagnosis.object_counts import ObjectCounts, count_objects, grown_types
 from app.guard.diagnosis.sentence import relief, sentence
-from app.guard.diagnosis.split import Judgement
-from app.guard.diagnosis.store import judge_store
+from app.guard.diagnosis.split import ExplainedGrowth
+from app.guard.diagnosis.store import explain_store_growth
 from app.guard.diagnosis.tracing import seconds_for, trace
 from app.guard.leak.detector import Finding
 
@@ -28,11 +28,11 @@ class Baseline:
     """Taken once, when the gate is warm: how many objects of each type there are."""
 
     at_seconds: float
-    census: Census
+    objects: ObjectCounts
 
 
 @dataclass(frozen=True)
-class Case:
+class ProvenLeak:
     """What was found, when (milliseconds since the epoch), and what the guard's actions gave back.
 
     `until_seconds` is before these actions, on the clock of the finding.
@@ -55,19 +55,19 @@ class CloseLook:
     notes: list[str] = field(default_factory=list)
 
 
-async def examine_gate(
-    case: Case,
-    before: GateFigures,
-    after: GateFigures,
+async def diagnose_process(
+    leak: ProvenLeak,
+    before: ProcessFigures,
+    after: ProcessFigures,
     baseline: Baseline | None,
     heap: Callable[[], Heap] | None,
 ) -> Diagnosis:
     """Count objects, trace allocations for some seconds, judge."""
-    census = await take_census()
-    counted = baseline.census if baseline else census
-    types = await top_growth(counted, census)
-    traced = await trace(seconds_for(case.finding.slope_bytes_per_hour), heap)
-    judgement = judge_gate(GateEvidence(before, after, counted, census, traced))
+    census = await count_objects()
+    counted = baseline.objects if baseline else census
+    types = await grown_types(counted, census)
+    traced = await trace(seconds_for(leak.finding.slope_bytes_per_hour), heap)
+    judgement = explain_process_growth(ProcessEvidence(before, after, counted, census, traced))
     notes = {
         NO_HEAP: heap is None,
         NO_DESCRIPTORS: after.descriptors is None,
@@ -76,26 +76,28 @@ async def examine_gate(
     }
     applying = [note for note, applies in notes.items() if applies]
     look = CloseLook(types, traced.places, traced.seconds, applying)
-    return _diagnosis(case, after.at_seconds - before.at_seconds, judgement, look)
+    return _diagnosis(leak, after.at_seconds - before.at_seconds, judgement, look)
 
 
-def examine_store(case: Case, before: StoreReading, after: StoreReading) -> Diagnosis:
+def diagnose_store(leak: ProvenLeak, before: StoreReading, after: StoreReading) -> Diagnosis:
     """Judge the store's figures; there is nothing to be looked at more closely."""
-    return _diagnosis(case, after.at_seconds - before.at_seconds, judge_store(before, after), CloseLook())
+    return _diagnosis(
+        leak, after.at_seconds - before.at_seconds, explain_store_growth(before, after), CloseLook()
+    )
 
 
-def _diagnosis(case: Case, seconds: float, judgement: Judgement, look: CloseLook) -> Diagnosis:
-    what = sentence(case.process, seconds, judgement, look.types, look.places)
+def _diagnosis(leak: ProvenLeak, seconds: float, judgement: ExplainedGrowth, look: CloseLook) -> Diagnosis:
+    what = sentence(leak.process, seconds, judgement, look.types, look.places)
     return Diagnosis(
-        process=case.process,
-        tier=case.finding.tier,
-        detected_ms=case.detected_ms,
+        process=leak.process,
+        tier=leak.finding.tier,
+        detected_ms=leak.detected_ms,
         growth_bytes=judgement.growth_bytes,
         window_seconds=seconds,
-        slope_bytes_per_hour=case.finding.slope_bytes_per_hour,
+        slope_bytes_per_hour=leak.finding.slope_bytes_per_hour,
         cause=judgement.cause,
-        summary=f"{what} {relief(case.released)}",
-        released_bytes=case.released,
+        summary=f"{what} {relief(leak.released)}",
+        released_bytes=leak.released,
         parts=judgement.parts,
         top_types=look.types,
         top_allocations=look.places,

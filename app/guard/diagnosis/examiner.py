@@ -11,9 +11,9 @@ import structlog
 from app.errors import StoreError
 from app.guard.diagnosis.archive import write
 from app.guard.diagnosis.document import Diagnosis
-from app.guard.diagnosis.examination import Baseline, Case, examine_store
-from app.guard.diagnosis.figures import GateFigures, GateReader, Notes, StoreReading
-from app.guard.diagnosis.own import OwnProcess
+from app.guard.diagnosis.examination import Baseline, ProvenLeak, diagnose_store
+from app.guard.diagnosis.figures import Notes, ProcessFigures, ProcessReader, StoreReading
+from app.guard.diagnosis.own import ProcessExaminer
 from app.guard.leak.detector import Finding
 from app.settings.model import Settings
 
@@ -23,7 +23,7 @@ log = structlog.get_logger()
 NOTES_A_WINDOW = 10
 
 
-async def nobody(case: Case) -> Diagnosis | None:
+async def nobody(leak: ProvenLeak) -> Diagnosis | None:
     """Of a gate without workers."""
 
 
@@ -31,13 +31,13 @@ async def nobody(case: Case) -> Diagnosis | None:
 class Readers:
     """What the examiner reads; the store's figures are None while there are none.
 
-    `worker` has the worker of the case examine itself, and is None when it does not.
+    `worker` has the worker of the leak examine itself, and is None when it does not.
     """
 
-    gate: GateReader
+    gate: ProcessReader
     store: Callable[[float], Awaitable[StoreReading | None]]
     wall_ms: Callable[[], int]
-    worker: Callable[[Case], Awaitable[Diagnosis | None]] = nobody
+    worker: Callable[[ProvenLeak], Awaitable[Diagnosis | None]] = nobody
 
 
 class Examiner:
@@ -46,14 +46,14 @@ class Examiner:
     def __init__(self, settings: Callable[[], Settings], readers: Readers) -> None:
         self._settings = settings
         self._readers = readers
-        self._gate = OwnProcess(readers.gate)
+        self._gate = ProcessExaminer(readers.gate)
         self._store = Notes[StoreReading]()
         self._followed_at = 0.0
         self._under_way: dict[str, asyncio.Task[None]] = {}
         self._diagnoses: deque[Diagnosis] = deque(maxlen=settings().diagnoses_kept)
 
     @property
-    def latest(self) -> GateFigures | None:
+    def latest(self) -> ProcessFigures | None:
         """The gate's figures of the last sample."""
         return self._gate.latest
 
@@ -82,10 +82,10 @@ class Examiner:
         """Begin an examination, unless one of that process is under way; growth is that before any action."""
         running = self._under_way.get(process)
         if running is None or running.done():
-            case = Case(process, finding, self._followed_at, self._readers.wall_ms(), dict(released))
+            leak = ProvenLeak(process, finding, self._followed_at, self._readers.wall_ms(), dict(released))
             ways = {"gate": self._gate.examine, "store": self._examine_store}
-            work = ways.get(process, self._readers.worker)(case)
-            self._under_way[process] = asyncio.create_task(self._report(case, work), name="examination")
+            work = ways.get(process, self._readers.worker)(leak)
+            self._under_way[process] = asyncio.create_task(self._report(leak, work), name="examination")
 
     async def close(self) -> None:
         """Break off what is under way."""
@@ -93,15 +93,15 @@ class Examiner:
             task.cancel()
         await asyncio.gather(*self._under_way.values(), return_exceptions=True)
 
-    async def _examine_store(self, case: Case) -> Diagnosis | None:
-        before = self._store.at(case.finding.since_seconds)
-        return examine_store(case, before, self._store[-1]) if before else None
+    async def _examine_store(self, leak: ProvenLeak) -> Diagnosis | None:
+        before = self._store.at(leak.finding.since_seconds)
+        return diagnose_store(leak, before, self._store[-1]) if before else None
 
-    async def _report(self, case: Case, work: Awaitable[Diagnosis | None]) -> None:
+    async def _report(self, leak: ProvenLeak, work: Awaitable[Diagnosis | None]) -> None:
         try:
             diagnosis = await work
         except Exception:
-            log.exception("examination failed", process=case.process)
+            log.exception("examination failed", process=leak.process)
             return
         if diagnosis is None:
             return
@@ -110,7 +110,7 @@ class Examiner:
         path = await asyncio.to_thread(write, diagnosis, settings.diagnosis_dir, settings.diagnoses_kept)
         log.warning(
             "leak diagnosed",
-            process=case.process,
+            process=leak.process,
             cause=diagnosis.cause,
             summary=diagnosis.summary,
             file=path and str(path),

@@ -15,7 +15,7 @@ NOTES = 260
 DESCRIPTORS = "/proc/self/fd"
 
 
-class GateFigures(NamedTuple):
+class ProcessFigures(NamedTuple):
     """Of the gate's process; what cannot be read here is None."""
 
     at_seconds: float
@@ -42,7 +42,7 @@ class StoreReading(NamedTuple):
 
 
 @dataclass(frozen=True)
-class GateReader:
+class ProcessReader:
     """Reads the gate's figures; the functions are asked each time."""
 
     resident_bytes: Callable[[], int]
@@ -50,9 +50,9 @@ class GateReader:
     connections: Callable[[], int]
     heap: Callable[[], Heap] | None = field(default_factory=heap_reader)
 
-    def read(self, at_seconds: float) -> GateFigures:
+    def read(self, at_seconds: float) -> ProcessFigures:
         """All of them, now."""
-        return GateFigures(
+        return ProcessFigures(
             at_seconds,
             self.resident_bytes(),
             self.in_flight_bytes(),

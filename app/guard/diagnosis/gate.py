@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from app.guard.diagnosis.census import Census
 from app.guard.diagnosis.document import Cause, PartName
-from app.guard.diagnosis.figures import GateFigures
-from app.guard.diagnosis.split import Judgement, blame, split
+from app.guard.diagnosis.figures import ProcessFigures
+from app.guard.diagnosis.object_counts import ObjectCounts
+from app.guard.diagnosis.split import ExplainedGrowth, blame, split
 from app.guard.diagnosis.tracing import USUAL_SMALL_BYTES, Traced
 
 # The least that one of them holds, without what it refers to; measured.
@@ -30,13 +30,13 @@ _GENERAL = {
 
 
 @dataclass(frozen=True)
-class GateEvidence:
+class ProcessEvidence:
     """Figures of the window's beginning and end, objects at the baseline and now, what tracing showed."""
 
-    before: GateFigures
-    after: GateFigures
-    census_before: Census
-    census_after: Census
+    before: ProcessFigures
+    after: ProcessFigures
+    objects_before: ObjectCounts
+    objects_after: ObjectCounts
     traced: Traced
 
     @property
@@ -45,7 +45,7 @@ class GateEvidence:
         return self.after.resident_bytes - self.before.resident_bytes
 
 
-def judge_gate(evidence: GateEvidence) -> Judgement:
+def explain_process_growth(evidence: ProcessEvidence) -> ExplainedGrowth:
     """Split the growth into parts and say what it is."""
     growth, counts = evidence.growth_bytes, _counts(evidence)
     sizes = {
@@ -60,10 +60,10 @@ def judge_gate(evidence: GateEvidence) -> Judgement:
     sizes[PartName.C_HEAP] = max(0, c_heap - max(0, spoken_for - python))
     sizes[PartName.ALLOCATOR_HELD] = max(0, min(freed, growth - sum(sizes.values())))
     sizes[PartName.DESCRIPTORS] = 0
-    return Judgement(growth, split(growth, sizes, counts), blame(growth, sizes, _NAMED, _GENERAL))
+    return ExplainedGrowth(growth, split(growth, sizes, counts), blame(growth, sizes, _NAMED, _GENERAL))
 
 
-def _counts(evidence: GateEvidence) -> dict[PartName, int]:
+def _counts(evidence: ProcessEvidence) -> dict[PartName, int]:
     before, after = evidence.before, evidence.after
     descriptors = max(0, (after.descriptors or 0) - (before.descriptors or 0))
     tasks = max(after.tasks - before.tasks, _more(evidence, TASK_TYPES))
@@ -76,11 +76,11 @@ def _counts(evidence: GateEvidence) -> dict[PartName, int]:
     }
 
 
-def _more(evidence: GateEvidence, types: Iterable[str]) -> int:
-    return sum(evidence.census_after.get(name, 0) - evidence.census_before.get(name, 0) for name in types)
+def _more(evidence: ProcessEvidence, types: Iterable[str]) -> int:
+    return sum(evidence.objects_after.get(name, 0) - evidence.objects_before.get(name, 0) for name in types)
 
 
-def _heaps(evidence: GateEvidence) -> tuple[int, int, int]:
+def _heaps(evidence: ProcessEvidence) -> tuple[int, int, int]:
     """Growth of Python objects, of what else `malloc` has handed out, and of what it keeps free."""
     before, after, traced = evidence.before, evidence.after, evidence.traced
     mean = traced.mean_small_bytes or USUAL_SMALL_BYTES

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from app.guard.diagnosis.document import Allocation, Cause, PartName, TypeGrowth
-from app.guard.diagnosis.split import Judgement
+from app.guard.diagnosis.split import ExplainedGrowth
 
 MIB = 1024 * 1024
 MINUTE_SECONDS = 60
@@ -40,7 +40,7 @@ _LOOK_AT_PLACES = frozenset({Cause.PYTHON_OBJECTS, Cause.TASKS, Cause.METRIC_LAB
 def sentence(
     process: str,
     seconds: float,
-    judgement: Judgement,
+    judgement: ExplainedGrowth,
     types: list[TypeGrowth],
     places: list[Allocation],
 ) -> str:

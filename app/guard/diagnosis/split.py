@@ -11,7 +11,7 @@ NAMED_SHARE, GENERAL_SHARE = 0.25, 0.4
 Sizes = dict[PartName, int]
 
 
-class Judgement(NamedTuple):
+class ExplainedGrowth(NamedTuple):
     """Parts that add up to the growth, and what they point at."""
 
     growth_bytes: int

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from app.guard.diagnosis.document import Cause, PartName
 from app.guard.diagnosis.figures import StoreReading
-from app.guard.diagnosis.split import Judgement, blame, split
+from app.guard.diagnosis.split import ExplainedGrowth, blame, split
 from app.models import MapName, MapSizes
 
 # Ours all have an expiry, and there are at most this many of them: 64 buckets a map, two keys each at most.
@@ -45,7 +45,7 @@ def store_explained_bytes(maps: Mapping[MapName, MapSizes], server: str = "valke
     return overhead + sum(sizes.bytes for sizes in maps.values()) + round(mapped * LAST_PAGE_SHARE)
 
 
-def judge_store(before: StoreReading, after: StoreReading) -> Judgement:
+def explain_store_growth(before: StoreReading, after: StoreReading) -> ExplainedGrowth:
     """Split the growth into parts and say what it is."""
     growth = after.resident_bytes - before.resident_bytes
     used = after.used_bytes - before.used_bytes
@@ -59,7 +59,7 @@ def judge_store(before: StoreReading, after: StoreReading) -> Judgement:
         PartName.FRAGMENTATION: max(0, growth - max(0, used)),
     }
     parts = split(growth, sizes, {PartName.FOREIGN_KEYS: foreign})
-    return Judgement(growth, parts, blame(growth, sizes, _NAMED, _GENERAL))
+    return ExplainedGrowth(growth, parts, blame(growth, sizes, _NAMED, _GENERAL))
 
 
 def _foreign_keys(before: StoreReading, after: StoreReading) -> int:

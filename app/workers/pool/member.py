@@ -163,12 +163,12 @@ class Member:
             with suppress(ProcessLookupError):
                 process.kill()
 
-    async def give_back(self, how: str) -> None:
+    async def free_memory(self, how: str) -> None:
         """`gc`, `trim` or `shrink`: make it return memory to the system."""
         client, answer = self._client, None
         with suppress(TimeoutError):
             async with asyncio.timeout(GIVE_BACK_SECONDS):
-                answer = await self._answered(client.post(f"/give-back/{how}") if client else None)
+                answer = await self._answered(client.post(f"/free-memory/{how}") if client else None)
         if answer is None:
             log.warning("worker did not answer", worker=self.name, asked=how)
 

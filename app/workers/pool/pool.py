@@ -136,11 +136,11 @@ class Workers(Collector):
                 task.add_done_callback(self._asking.discard)
             await asyncio.wait(up, timeout=SCRAPE_SECONDS)
 
-    async def give_back(self, worker: str, how: str) -> None:
+    async def free_memory(self, worker: str, how: str) -> None:
         """Make a worker return memory to the system."""
         for member in self._members:
             if member.name == worker and member.pid is not None:
-                await member.give_back(how)
+                await member.free_memory(how)
 
     async def examine(self, worker: str, case: bytes) -> bytes | None:
         """Have a worker examine what grew in it, for up to two minutes; None when it cannot say."""

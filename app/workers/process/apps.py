@@ -15,7 +15,7 @@ from app.api.checks import Checks
 from app.api.contract import LIVEZ, LOOKUP, address_of
 from app.api.middleware import Front
 from app.api.routes import transactions
-from app.guard.diagnosis.examination import Case
+from app.guard.diagnosis.examination import ProvenLeak
 from app.process.child_processes import path_of
 from app.process.resident_memory import trim_heap
 from app.workers.pool.assignment import Assignment
@@ -78,19 +78,19 @@ def control_app(parts: WorkerParts) -> ASGIApp:
     async def report(_: Request) -> Response:
         return Response(encode(parts.report()), media_type="application/msgpack")
 
-    async def give_back(request: Request) -> Response:
+    async def free_memory(request: Request) -> Response:
         ways[request.path_params["how"]]()
         return Response()
 
     async def examine(request: Request) -> Response:
-        found = await parts.checkup.examine(msgspec.json.decode(await request.body(), type=Case))
+        found = await parts.checkup.examine(msgspec.json.decode(await request.body(), type=ProvenLeak))
         return Response(found.model_dump_json() if found else b"", media_type="application/json")
 
     return Starlette(
         routes=[
             Route(LIVEZ, _get_livez),
             Route("/report", report),
-            Route("/give-back/{how}", give_back, methods=["POST"]),
+            Route("/free-memory/{how}", free_memory, methods=["POST"]),
             Route("/examine", examine, methods=["POST"]),
         ]
     )

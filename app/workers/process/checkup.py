@@ -7,10 +7,10 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from app.guard.diagnosis.document import Diagnosis
-from app.guard.diagnosis.examination import Case
+from app.guard.diagnosis.examination import ProvenLeak
 from app.guard.diagnosis.examiner import NOTES_A_WINDOW
-from app.guard.diagnosis.figures import GateFigures, GateReader
-from app.guard.diagnosis.own import OwnProcess
+from app.guard.diagnosis.figures import ProcessFigures, ProcessReader
+from app.guard.diagnosis.own import ProcessExaminer
 from app.process.resident_memory import rss_bytes
 from app.store.live_settings import LiveSettings
 
@@ -22,12 +22,14 @@ class Checkup:
         self, live: LiveSettings, in_flight_bytes: Callable[[], int], connections: Callable[[], int]
     ) -> None:
         self._live = live
-        self._own = OwnProcess(GateReader(lambda: rss_bytes(os.getpid()) or 0, in_flight_bytes, connections))
+        self._own = ProcessExaminer(
+            ProcessReader(lambda: rss_bytes(os.getpid()) or 0, in_flight_bytes, connections)
+        )
         self._began = time.monotonic()
         self._examination: asyncio.Task[Diagnosis | None] | None = None
 
     @property
-    def latest(self) -> GateFigures | None:
+    def latest(self) -> ProcessFigures | None:
         """The figures last noted, a few seconds old; None before the first."""
         return self._own.latest
 
@@ -37,9 +39,9 @@ class Checkup:
         is_warm = now - self._began >= settings.leak_warmup_seconds
         await self._own.follow(now, settings.leak_window_seconds / NOTES_A_WINDOW, is_warm=is_warm)
 
-    async def examine(self, case: Case) -> Diagnosis | None:
+    async def examine(self, leak: ProvenLeak) -> Diagnosis | None:
         """Examine this process; None when the worker stops first."""
-        self._examination = asyncio.create_task(self._own.examine(case))
+        self._examination = asyncio.create_task(self._own.examine(leak))
         with suppress(asyncio.CancelledError):
             return await self._examination
         return None

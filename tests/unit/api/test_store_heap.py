@@ -70,18 +70,18 @@ async def test_what_an_emergency_removes_is_given_back_a_few_buckets_at_a_time(
 ) -> None:
     """A trim stops the store for as long as there is much to give back."""
     done: list[str] = []
-    step, give_back = Maps.cleanup_step, embedded.runtime.session.give_back
+    step, trim = Maps.cleanup_step, embedded.runtime.session.trim_memory
 
     async def noted_step(maps: Maps, prefix: str, order: Order) -> Step:
         done.append(f"buckets: {order.most_buckets}")
         return await step(maps, prefix, order)
 
-    async def noted_give_back() -> None:
+    async def noted_trim() -> None:
         done.append("given back")
-        await give_back()
+        await trim()
 
     monkeypatch.setattr(Maps, "cleanup_step", noted_step)
-    monkeypatch.setattr(embedded.runtime.session, "give_back", noted_give_back)
+    monkeypatch.setattr(embedded.runtime.session, "trim_memory", noted_trim)
     await _fill(embedded, 4 * STEPS_A_TRIM)
     await embedded.clean("/emergency", map=MapName.TRANSACTIONS)
     between = [len(list(steps)) for name, steps in groupby(done) if name == "buckets: 1"]

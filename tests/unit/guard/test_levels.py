@@ -1,14 +1,14 @@
 import pytest
 
-from app.guard.levels import Ladder, Level
+from app.guard.levels import Level, LevelBand
 from app.settings.model import Settings
 
 SETTINGS = Settings()
 
 
 def levels(shares: list[float], settings: Settings = SETTINGS) -> list[str]:
-    ladder = Ladder()
-    return [ladder.tick(round(share * 1000), 1000, settings) for share in shares]
+    band = LevelBand()
+    return [band.tick(round(share * 1000), 1000, settings) for share in shares]
 
 
 def test_a_level_is_entered_at_its_ratio_and_left_below_its_exit_ratio() -> None:

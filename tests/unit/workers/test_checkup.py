@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from app.guard.diagnosis.examination import Case
+from app.guard.diagnosis.examination import ProvenLeak
 from app.guard.leak.detector import Finding, Tier
 from app.settings.model import Settings
 from app.store.live_settings import LiveSettings
@@ -14,8 +14,8 @@ async def test_a_worker_that_stops_breaks_off_its_examination() -> None:
     checkup = Checkup(LiveSettings(Settings()), lambda: 0, lambda: 0)
     await checkup.follow()
     now = time.monotonic()
-    case = Case("worker-1", Finding(Tier.RULE, 1, 300.0, 1.0, now - 300), now, 0, {})
-    examined = asyncio.create_task(checkup.examine(case))
+    leak = ProvenLeak("worker-1", Finding(Tier.RULE, 1, 300.0, 1.0, now - 300), now, 0, {})
+    examined = asyncio.create_task(checkup.examine(leak))
     # It counts objects, then traces for a minute.
     async with asyncio.timeout(20):
         for _ in range(3):

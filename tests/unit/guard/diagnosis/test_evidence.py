@@ -11,9 +11,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from app.guard.diagnosis import tracing
-from app.guard.diagnosis.census import take_census, top_growth
-from app.guard.diagnosis.figures import GateFigures, Notes, open_descriptors
+from app.guard.diagnosis.figures import Notes, ProcessFigures, open_descriptors
 from app.guard.diagnosis.heap import heap_reader
+from app.guard.diagnosis.object_counts import count_objects, grown_types
 from app.guard.diagnosis.tracing import seconds_for, trace
 
 MIB = 1024 * 1024
@@ -50,10 +50,10 @@ async def leaking(leak: Callable[[], object], a_round: int) -> AsyncIterator[lis
 
 async def test_a_census_counts_what_was_made_since_by_type() -> None:
     gc.collect()  # what other tests left behind is not to go meanwhile
-    before = await take_census()
+    before = await count_objects()
     kept = [Remembered() for _ in range(5000)]
     lists = [[one] for one in kept]
-    growth = await top_growth(before, await take_census())
+    growth = await grown_types(before, await count_objects())
     [found] = [one for one in growth if one.type == f"{__name__}.Remembered"]
     assert found.count == len(kept)
     assert 16 * len(kept) <= found.bytes <= 500 * len(kept)
@@ -61,8 +61,8 @@ async def test_a_census_counts_what_was_made_since_by_type() -> None:
 
 
 async def test_what_did_not_grow_is_not_in_the_list() -> None:
-    before = await take_census()
-    assert await top_growth(before, before) == []
+    before = await count_objects()
+    assert await grown_types(before, before) == []
 
 
 async def test_memory_of_large_python_objects_is_told_from_that_of_a_c_library() -> None:
@@ -145,11 +145,11 @@ def test_open_files_are_counted() -> None:
 
 
 def test_notes_reach_back_to_a_moment_and_no_further_than_they_may() -> None:
-    notes = Notes[GateFigures]()
+    notes = Notes[ProcessFigures]()
     assert notes.at(0) is None
     for second in range(0, 10_000, 10):
         if notes.is_due(second, 30):
-            notes.append(GateFigures(second, second, 0, 0, 0, None, None, 0))
+            notes.append(ProcessFigures(second, second, 0, 0, 0, None, None, 0))
     assert len(notes) == 260
     newest = notes[-1].at_seconds
     assert notes.at(newest) is notes[-1]

@@ -10,8 +10,8 @@ from app.errors import StoreUnreachable
 from app.guard.diagnosis import tracing
 from app.guard.diagnosis.document import Cause, Diagnosis, PartName
 from app.guard.diagnosis.examiner import Examiner, Readers
-from app.guard.diagnosis.figures import GateReader, StoreReading
-from app.guard.diagnosis.own import OwnProcess
+from app.guard.diagnosis.figures import ProcessReader, StoreReading
+from app.guard.diagnosis.own import ProcessExaminer
 from app.guard.leak.detector import Finding, Tier
 from app.settings.model import Settings
 
@@ -35,8 +35,8 @@ class Surgery:
         self.connections = 0
         self.is_store_gone = False
         self.store_reads = 0
-        gate = GateReader(lambda: self.resident, lambda: 0, lambda: self.connections)
-        self.worker = OwnProcess(gate)
+        gate = ProcessReader(lambda: self.resident, lambda: 0, lambda: self.connections)
+        self.worker = ProcessExaminer(gate)
         readers = Readers(gate, self._read_store, lambda: 1_700_000_000_000, self.worker.examine)
         self.examiner = Examiner(lambda: self.settings, readers)
 
@@ -74,7 +74,7 @@ async def test_objects_are_counted_once_when_the_gate_is_warm(surgery: Surgery) 
     baseline = surgery.examiner.baseline
     assert cold is None
     assert baseline is not None
-    assert (baseline.at_seconds, baseline.census["dict"] > 100) == (1006.0, True)
+    assert (baseline.at_seconds, baseline.objects["dict"] > 100) == (1006.0, True)
     await surgery.follow(50)
     assert surgery.examiner.baseline is baseline
 

@@ -4,18 +4,18 @@ from typing import Any
 
 import pytest
 
-from app.guard.diagnosis.census import Census
 from app.guard.diagnosis.document import Allocation, Cause, PartName, TypeGrowth
-from app.guard.diagnosis.figures import GateFigures, StoreReading
-from app.guard.diagnosis.gate import GateEvidence, judge_gate
+from app.guard.diagnosis.figures import ProcessFigures, StoreReading
+from app.guard.diagnosis.gate import ProcessEvidence, explain_process_growth
 from app.guard.diagnosis.heap import Heap
+from app.guard.diagnosis.object_counts import ObjectCounts
 from app.guard.diagnosis.sentence import relief, sentence
-from app.guard.diagnosis.split import Judgement
-from app.guard.diagnosis.store import judge_store
+from app.guard.diagnosis.split import ExplainedGrowth
+from app.guard.diagnosis.store import explain_store_growth
 from app.guard.diagnosis.tracing import NOT_TRACED, Traced
 
 MIB = 1024 * 1024
-GATE = GateFigures(0, 60 * MIB, 0, 10, 20, 40, Heap(20 * MIB, 4 * MIB), 200_000)
+GATE = ProcessFigures(0, 60 * MIB, 0, 10, 20, 40, Heap(20 * MIB, 4 * MIB), 200_000)
 STORE = StoreReading(0, 30 * MIB, 25 * MIB, 20 * MIB, 100, 0, MIB)
 
 
@@ -23,13 +23,15 @@ def traced(python_share: float) -> Traced:
     return Traced(10, heap_bytes=MIB, large_python_bytes=round(python_share * MIB))
 
 
-def grown(growth_mib: float, **changes: Any) -> GateFigures:
+def grown(growth_mib: float, **changes: Any) -> ProcessFigures:
     resident = GATE.resident_bytes + round(growth_mib * MIB)
     return GATE._replace(at_seconds=300, resident_bytes=resident)._replace(**changes)
 
 
-def judge(after: GateFigures, trace: Traced = NOT_TRACED, census: Census | None = None) -> Judgement:
-    judgement = judge_gate(GateEvidence(GATE, after, {}, census or {}, trace))
+def judge(
+    after: ProcessFigures, trace: Traced = NOT_TRACED, objects: ObjectCounts | None = None
+) -> ExplainedGrowth:
+    judgement = explain_process_growth(ProcessEvidence(GATE, after, {}, objects or {}, trace))
     growth = after.resident_bytes - GATE.resident_bytes
     assert sum(part.bytes for part in judgement.parts) == judgement.growth_bytes == growth
     return judgement
@@ -92,12 +94,12 @@ def test_a_process_that_did_not_grow_has_no_cause(growth_mib: float) -> None:
 def test_a_system_that_tells_less_is_judged_by_the_rest() -> None:
     before = GATE._replace(heap=None, descriptors=None)
     after = before._replace(resident_bytes=84 * MIB, python_blocks=500_000)
-    judgement = judge_gate(GateEvidence(before, after, {}, {}, NOT_TRACED))
+    judgement = explain_process_growth(ProcessEvidence(before, after, {}, {}, NOT_TRACED))
     assert judgement.cause is Cause.PYTHON_OBJECTS
 
 
-def judge_store_after(**changes: int) -> Judgement:
-    judgement = judge_store(STORE, STORE._replace(at_seconds=300, **changes))
+def judge_store_after(**changes: int) -> ExplainedGrowth:
+    judgement = explain_store_growth(STORE, STORE._replace(at_seconds=300, **changes))
     assert sum(part.bytes for part in judgement.parts) == judgement.growth_bytes
     return judgement
 

@@ -15,10 +15,10 @@ SIZED_OBJECTS = 200
 TOP_TYPES = 10
 LEAST_GROWTH = 100
 
-Census = Mapping[str, int]
+ObjectCounts = Mapping[str, int]
 
 
-async def take_census() -> Census:
+async def count_objects() -> ObjectCounts:
     """The number of tracked objects by the full name of their type."""
     counts: Counter[type] = Counter()
     async for piece in _pieces():
@@ -29,7 +29,7 @@ async def take_census() -> Census:
     return census
 
 
-async def top_growth(before: Census, now: Census) -> list[TypeGrowth]:
+async def grown_types(before: ObjectCounts, now: ObjectCounts) -> list[TypeGrowth]:
     """The types that grew most, in bytes, with sizes estimated from a few objects of each."""
     grown = {name: count - before.get(name, 0) for name, count in now.items()}
     most = Counter({name: count for name, count in grown.items() if count >= LEAST_GROWTH})
