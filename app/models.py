@@ -140,6 +140,25 @@ class MapSizes(msgspec.Struct, frozen=True):
     on_time: int
 
 
+@dataclass(frozen=True)
+class StoreFigures:
+    """Summed over the masters: bytes in use and resident, the limit if any, keys evicted, policies."""
+
+    used_bytes: int
+    rss_bytes: int
+    limit_bytes: int | None
+    evicted_keys: int
+    policies: frozenset[str]
+
+    @property
+    def fragmentation_ratio(self) -> float:
+        """Resident bytes to bytes in use."""
+        return self.rss_bytes / self.used_bytes if self.used_bytes else 1.0
+
+
+NO_STORE_FIGURES = StoreFigures(0, 0, None, 0, frozenset())
+
+
 class Shape(BaseModel):
     """Base of the documented JSON shapes."""
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, TypeVar
 
-from app.models import Shape
-from app.store.figures import StoreFigures
+from app.models import Shape, StoreFigures
 
 # No process of one machine holds more; a reading past it is a broken sensor.
 HUGE_BYTES = 1 << 50

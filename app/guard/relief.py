@@ -16,8 +16,8 @@ from app.errors import StoreError, StoreFull
 from app.guard.actions import Actions
 from app.guard.levels import Level, LevelBand
 from app.guard.readers import Pressure, Process
+from app.models import StoreFigures
 from app.settings.model import Settings
-from app.store.figures import StoreFigures
 
 log = structlog.get_logger()
 

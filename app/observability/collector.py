@@ -6,9 +6,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from app.metrics.catalogue import NAMESPACE
-from app.models import MapName
+from app.models import NO_STORE_FIGURES, MapName
 from app.process.resident_memory import Processes
-from app.store.figures import NO_STORE_FIGURES, Sizes
+from app.store.figures import Sizes
 from app.store.live_settings import LiveSettings
 
 

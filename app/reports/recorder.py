@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 import structlog
 
 from app.guard.guard import Clock
-from app.models import MapName, MapSizes, Mode
+from app.models import MapName, MapSizes, Mode, StoreFigures
 from app.reports.samples import REASONS, MapSample, ProcessSample, Sample, encoded
 from app.settings.model import Settings
-from app.store.figures import StoreFigures
 from app.store.history import StoredSamples
 from app.store.rules import MapRule
 

@@ -4,34 +4,14 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from app.models import MapName, MapSizes, Reason
+from app.models import MapName, MapSizes, Reason, StoreFigures
 from app.store.maps import Maps
 from app.store.session import StoreSession
 
 HOUR_SECONDS = 3600
 SAMPLE_SECONDS = 60
 NO_SIZES = MapSizes(0, 0, 0, dict.fromkeys(Reason, 0), None, 0, 0)
-
-
-@dataclass(frozen=True)
-class StoreFigures:
-    """Summed over the masters: bytes in use and resident, the limit if any, keys evicted, policies."""
-
-    used_bytes: int
-    rss_bytes: int
-    limit_bytes: int | None
-    evicted_keys: int
-    policies: frozenset[str]
-
-    @property
-    def fragmentation_ratio(self) -> float:
-        """Resident bytes to bytes in use."""
-        return self.rss_bytes / self.used_bytes if self.used_bytes else 1.0
-
-
-NO_STORE_FIGURES = StoreFigures(0, 0, None, 0, frozenset())
 
 
 class Sizes:

@@ -9,8 +9,8 @@ from app.guard.guard import Clock, Guard
 from app.guard.leak.detector import Finding
 from app.guard.readers import Readers
 from app.metrics.catalogue import Metrics
+from app.models import StoreFigures
 from app.settings.model import Settings
-from app.store.figures import StoreFigures
 
 MIB = 1024 * 1024
 QUICK = {

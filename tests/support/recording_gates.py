@@ -7,12 +7,11 @@ from datetime import UTC, datetime
 
 from app.guard.guard import Clock
 from app.metrics.catalogue import Metrics
-from app.models import MapName, MapSizes, Mode, Reason
+from app.models import MapName, MapSizes, Mode, Reason, StoreFigures
 from app.reports.recorder import Figures, GuardFigures, Recorder
 from app.reports.samples import MapSample, ProcessSample, Sample, encoded
 from app.reports.service import Reports
 from app.settings.model import Settings
-from app.store.figures import StoreFigures
 from app.store.history import StoredSamples
 from app.store.live_settings import LiveSettings
 from app.store.maps import Maps

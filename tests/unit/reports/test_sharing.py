@@ -2,8 +2,7 @@
 
 import pytest
 
-from app.models import MapName
-from app.store.figures import StoreFigures
+from app.models import MapName, StoreFigures
 from tests.support.recording_gates import MB, MINUTE, Bench, Machine, sizes_of
 
 
