@@ -142,13 +142,15 @@ class MapSizes(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class StoreFigures:
-    """Summed over the masters: bytes in use and resident, the limit if any, keys evicted, policies."""
+    """The store's memory by its own figures, summed over the masters; the limit is None without one."""
 
     used_bytes: int
     rss_bytes: int
     limit_bytes: int | None
     evicted_keys: int
     policies: frozenset[str]
+    clients_bytes: int = 0
+    """Bytes in buffers of clients."""
 
     @property
     def fragmentation_ratio(self) -> float:

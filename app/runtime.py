@@ -1,17 +1,24 @@
 """The composition root: builds every part once, wires them, starts and stops them in order."""
 
+from copy import copy
 from importlib.metadata import version
 from socket import socket
+from typing import Any
 
 from app.alerts.receiver import AlertReceiver
 from app.auth import Access
 from app.cleanup.run import Cleanup
 from app.errors import MemoryPressure, StoreFull
-from app.guard.build import Surroundings, build_examiner, build_guard
+from app.guard.actions import Actions
 from app.guard.collector import GuardCollector
+from app.guard.diagnosis.examiner import Examiner
+from app.guard.diagnosis.figures import ProcessReader
+from app.guard.guard import Clock, Guard, publish_to_nobody
+from app.guard.service_memory import ServiceMemory, store_explained_bytes
 from app.ingest.plane import DataPlane, Service
 from app.metrics.catalogue import Metrics
 from app.metrics.exposition import Scrapes
+from app.models import Mode, Trigger
 from app.observability.collector import FiguresCollector
 from app.observability.stats import StatsBoard
 from app.process.resident_memory import Processes
@@ -66,28 +73,23 @@ class Runtime:
         )
         self.sizes = Sizes(maps, self.session)
         self.keeper = SettingsKeeper(self.live, maps, self.metrics, self._apply)
-        self.cleanup = Cleanup(maps, self.metrics, processes.total_bytes, self._give_back)
+        own_store = self.session if embedded else None
+        self.cleanup = Cleanup(maps, self.metrics, processes.total_bytes, own_store)
         self.alerts = AlertReceiver(
             self.cleanup,
             self.metrics,
             lambda: self.session.down_reason,
             lambda: self.settings.alert_cooldown_seconds,
         )
-        around = Surroundings(
-            settings=lambda: self.settings,
-            processes=processes,
-            session=self.session,
-            sizes=self.sizes,
-            cleanup=self.cleanup,
-            metrics=self.metrics,
-            connections=self.connections,
-            in_flight=lambda: self.plane.in_flight_bytes,
-            trim_store=self._give_back,
-            lease=StoreLease(self.session, lambda: maps.layout, "emergency-cleanup"),
-            workers=workers,
+        clock = Clock()
+        self.examiner = Examiner(
+            lambda: self.settings,
+            ProcessReader(lambda: self.plane.in_flight_bytes, lambda: len(self.connections)),
+            self._keyspace,
+            clock.wall_ms,
+            workers.examine if workers else None,
         )
-        self.examiner = build_examiner(around)
-        self.guard = build_guard(around, self.examiner)
+        self.guard = self._build_guard(processes, clock)
         self.stats = StatsBoard(
             self.version,
             self.live,
@@ -96,11 +98,11 @@ class Runtime:
             self.metrics,
             self.cleanup,
             processes,
-            self.guard,
+            lambda: self.guard.status,
             self.plane.access,
         )
-        stored, clock = StoredSamples(self.session, lambda: maps.layout), self.guard.clock
-        figures = figures_of(Parts(processes, self.sizes, self.live, self.guard, self.metrics))
+        stored = StoredSamples(self.session, lambda: maps.layout)
+        figures = figures_of(Parts(processes, self.sizes, self.live, lambda: self.guard.status, self.metrics))
         self.recorder = Recorder(gate_name(settings), figures, stored, lambda: self.session.is_up, clock)
         self.reports = Reports(stored, lambda: self.settings.leak_warmup_seconds, clock.wall_ms, self.version)
         self._rounds = Rounds(
@@ -120,12 +122,40 @@ class Runtime:
         self.metrics.registry.register(FiguresCollector(self.sizes, self.live, processes))
         self.metrics.registry.register(
             GuardCollector(
-                self.guard,
-                self.examiner,
+                lambda: self.guard.status,
+                lambda: self.examiner.latest,
                 lambda: self.settings,
                 self._client_connections,
                 workers.reports if workers else dict,
             )
+        )
+
+    def _build_guard(self, processes: Processes, clock: Clock) -> Guard:
+        workers = self._workers
+        memory = ServiceMemory(
+            lambda: self.settings,
+            processes,
+            lambda: self.sizes.store,
+            self._maps_bytes,
+            self._in_flight_bytes,
+        )
+        actions = Actions(
+            self.metrics,
+            memory.resident_bytes,
+            emergency_cleanup=lambda shed: self.cleanup.run(Trigger.EMERGENCY, Mode.EMERGENCY, shed=shed),
+            trim_store=self.cleanup.trim_store,
+            shrink=self.connections.drop_idle,
+            in_worker=workers.free_memory if workers else None,
+        )
+        return Guard(
+            lambda: self.settings,
+            memory.readers(),
+            actions,
+            self.examiner.examine,
+            self.metrics,
+            clock,
+            StoreLease(self.session, lambda: self.plane.maps.layout, "emergency-cleanup").take,
+            workers.publish if workers else publish_to_nobody,
         )
 
     @property
@@ -213,6 +243,16 @@ class Runtime:
     def _client_connections(self) -> int:
         return len(self.connections) if self._workers is None else self._workers.connections
 
-    async def _give_back(self) -> None:
-        if self._embedded is not None:
-            await self.session.trim_memory()
+    async def _keyspace(self) -> list[dict[str, Any]]:
+        """Ask each master of the store how many keys it has; a store that is down is not asked."""
+        if self.session.down_reason is not None:
+            raise copy(self.session.down_reason)
+        return await self.session.info("keyspace")
+
+    def _maps_bytes(self) -> int:
+        server = self.session.server
+        return store_explained_bytes(self.sizes.maps, server.name if server else "valkey")
+
+    def _in_flight_bytes(self) -> dict[str, int]:
+        workers = self._workers.in_flight_bytes() if self._workers else {}
+        return {"gate": self.plane.in_flight_bytes, **workers}

@@ -62,7 +62,7 @@ class Rounds:
         every(TICK_SECONDS, "tick", self._tick)
         every(lambda: self.live.settings.memory_sample_seconds, "memory", self._sample_memory)
         every(CEILING_SECONDS, "ceiling", self.guard.check_ceiling)
-        every(LOOK_SECONDS, "reclaim", Reclaimer().look)
+        every(LOOK_SECONDS, "reclaim", Reclaimer().tick)
         every(
             lambda: self.live.settings.signature_cleanup_interval_seconds,
             "cleanup-signatures",
@@ -105,9 +105,9 @@ class Rounds:
         if self.session.is_up:
             with suppress(StoreError):
                 await self.sizes.refresh_store()
-        is_warm = self.guard.watches["gate"].detector.is_warm
-        await self.examiner.follow(self.guard.clock.monotonic(), is_warm=is_warm)
-        await self.guard.tick()
+        reading = self.guard.read_memory()
+        await self.examiner.note(reading, is_warm=self.guard.is_warm)
+        await self.guard.tick(reading)
 
     async def _clean_signatures(self) -> None:
         await self.cleanup.run(Trigger.PERIODIC, maps=SIGNATURES)

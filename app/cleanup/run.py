@@ -1,10 +1,16 @@
-"""One `run(trigger, mode, maps, dry_run)` for the timer, the operator and all else that cleans up."""
+"""Cleans up: one `run(trigger, mode, maps, dry_run)` for the timer, the operator, an alert and the guard.
+
+A run goes through the maps in bounded steps, so that ingest has its turn between two of them. Each step
+removes whole buckets of what is past retention, eight of a map at most, or one in an emergency. For example,
+an emergency cleanup with 12 buckets of transactions due takes 12 steps, 0.1 s apart; after each fourth, and
+at the end, the service's own store returns to the system what was freed.
+"""
 
 import asyncio
 import itertools
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import NamedTuple
 
 import structlog
@@ -13,6 +19,7 @@ from app.errors import StoreError
 from app.metrics.catalogue import Metrics
 from app.models import MapName, MapRemoval, MemoryChange, Mode, Reason, Report, Trigger
 from app.store.maps import Maps, Order, Severity
+from app.store.session import StoreSession
 
 log = structlog.get_logger()
 
@@ -36,40 +43,40 @@ class Job(NamedTuple):
 
     @property
     def severity(self) -> Severity:
-        """How much goes."""
+        """How much is removed: what is past retention, past emergency retention, or a quarter more (shed)."""
         if self.mode is Mode.NORMAL:
             return Severity.NORMAL
         return Severity.SHED if self.shed else Severity.EMERGENCY
 
     @property
-    def gives_back(self) -> bool:
-        """Whether it is for the memory's sake."""
+    def is_for_memory(self) -> bool:
+        """Whether the store has to return what is freed: in an emergency, unless nothing is removed."""
         return self.mode is Mode.EMERGENCY and not self.dry_run
 
     @property
     def pause_seconds(self) -> float:
-        """Between two steps, for ingest to have the store to itself; none while ingest is refused."""
-        return EMERGENCY_PAUSE_SECONDS if self.gives_back and not self.shed else 0
+        """The pause between two steps, for ingest to have the store to itself; none while it is refused."""
+        return EMERGENCY_PAUSE_SECONDS if self.is_for_memory and not self.shed else 0
 
     def order(self, name: MapName) -> Order:
-        """One step on one map."""
-        most = EMERGENCY_BUCKETS_A_STEP if self.gives_back else BUCKETS_A_STEP
+        """Make the order for one step on one map."""
+        most = EMERGENCY_BUCKETS_A_STEP if self.is_for_memory else BUCKETS_A_STEP
         is_periodic = self.trigger is Trigger.PERIODIC
         return Order(name, self.severity, self.reason, most, self.dry_run, is_periodic)
 
     @property
     def reason(self) -> Reason:
-        """Under what a removal is counted."""
+        """The reason that removals are counted under."""
         if self.mode is Mode.EMERGENCY:
             return Reason.EMERGENCY
         return Reason.MANUAL if self.trigger is Trigger.MANUAL else Reason.EXPIRED
 
 
 class Cleanup:
-    """Removes what is past retention, whole buckets in bounded steps; keeps the last reports.
+    """Removes what is past retention, whole buckets in bounded steps; keeps the last 50 reports.
 
-    An emergency cleanup takes one bucket of each map a step and pauses for ingest. Every few steps
-    `give_back` makes the store return what was freed, which stops it for as long as there is much to return.
+    `own_store` is the session of a store that belongs to this service, which is made to return what it freed;
+    None for a store that others may use.
     """
 
     def __init__(
@@ -77,12 +84,12 @@ class Cleanup:
         maps: Maps,
         metrics: Metrics,
         resident_bytes: Callable[[], int],
-        give_back: Callable[[], Awaitable[None]],
+        own_store: StoreSession | None,
     ) -> None:
         self._maps = maps
         self._metrics = metrics
         self._resident_bytes = resident_bytes
-        self._give_back = give_back
+        self._own_store = own_store
         self._one_at_a_time = asyncio.Lock()
         self._running: dict[Job, asyncio.Task[Report]] = {}
         self.reports: deque[Report] = deque(maxlen=REPORTS_KEPT)
@@ -111,6 +118,17 @@ class Cleanup:
             task = self._running[job] = asyncio.create_task(self._exclusive(job))
             task.add_done_callback(lambda _: self._running.pop(job, None))
         return await asyncio.shield(task)
+
+    async def trim_store(self) -> None:
+        """Make the service's own store return freed memory to the system; nothing is done to another's.
+
+        It stops the store for as long as there is much to return.
+
+        Raises:
+            StoreError: the store failed.
+        """
+        if self._own_store is not None:
+            await self._own_store.trim_memory()
 
     async def _exclusive(self, job: Job) -> Report:
         async with self._one_at_a_time:
@@ -142,7 +160,7 @@ class Cleanup:
         )
 
     async def _clean(self, job: Job) -> dict[MapName, MapRemoval]:
-        """A step of every map in turn, until none has more: what came together lies and leaves together."""
+        """Take a step of every map in turn until none has more: what came together leaves together."""
         removed: Counter[MapName] = Counter()
         after: dict[tuple[MapName, str], int] = {}
         prefixes = self._maps.layout.prefixes
@@ -155,8 +173,8 @@ class Cleanup:
                 after[name, prefix] = step.after
                 if step.more:
                     unfinished.append((name, prefix))
-            if job.gives_back and (not unfinished or number % STEPS_A_TRIM == 0):
-                await self._give_back()
+            if job.is_for_memory and (not unfinished or number % STEPS_A_TRIM == 0):
+                await self.trim_store()
             if not unfinished:
                 break
             await asyncio.sleep(job.pause_seconds)

@@ -1,4 +1,14 @@
-"""What is done about memory, by the place that grew; after each action it is measured what came back."""
+"""What the guard can do about memory, by the place that holds it; each action measures what came back.
+
+| action | place | what it frees | what it costs |
+|---|---|---|---|
+| gc | gate, worker | objects that only refer to each other | some milliseconds |
+| trim | gate, worker, the service's own store | free pages that the allocator keeps | page faults later |
+| shrink | gate, worker | idle connections of clients | they connect again |
+| emergency_cleanup | store | older transactions and observations | they can no longer be looked up |
+
+The first two cost nobody anything and are what `collect_and_trim` does; `cut_back` does the others.
+"""
 
 import asyncio
 import gc
@@ -21,7 +31,7 @@ LOGGED_BYTES = 1024 * 1024
 
 
 class MemoryAction(StrEnum):
-    """`gc` and `shrink` are for gate and workers, `emergency_cleanup` is for the store, `trim` for all."""
+    """One way to free memory, by its name in metrics, logs and diagnoses."""
 
     GC = "gc"
     TRIM = "trim"
@@ -33,91 +43,66 @@ Released = dict[str, int]
 """Bytes that came back, by action."""
 
 
-async def nobody(worker: str, action: MemoryAction) -> None:
-    """Of a gate without workers."""
-
-
 @dataclass
 class Actions:
-    """The means, as functions; `shrink` drops idle connections."""
+    """Frees memory by functions that it is given."""
 
     metrics: Metrics
     resident_bytes: Callable[[str], int]
+    """Reads the resident bytes of the process of this name."""
     emergency_cleanup: Callable[[bool], Awaitable[object]]
-    """With True it also sheds."""
+    """Cleans the store; with True it also removes the oldest quarter (sheds)."""
     trim_store: Callable[[], Awaitable[object]]
     shrink: Callable[[], None]
-    in_worker: Callable[[str, MemoryAction], Awaitable[object]] = nobody
-    """Does the same for the memory of the worker of this name."""
+    """Closes idle connections of clients of this process."""
+    in_worker: Callable[[str, MemoryAction], Awaitable[object]] | None = None
+    """Has the worker of this name do it for its own memory; None without workers."""
     collect: Callable[[], object] = gc.collect
     trim: Callable[[], None] = trim_heap
     last: dict[str, Released] = field(default_factory=dict)
-    """Of the last time each process was acted upon."""
+    """What came back when each process was last acted upon."""
 
     async def collect_and_trim(self, process: str) -> Released:
-        """What costs nobody anything: garbage, and memory that is free but was kept. Nothing of the store."""
+        """Free what nobody uses: garbage, and memory that is free but was kept. Data of the store stays."""
+        actions = (MemoryAction.TRIM,) if process == "store" else (MemoryAction.GC, MemoryAction.TRIM)
         released: Released = {}
-        if process == "gate":
-            for action, step in ((MemoryAction.GC, self.collect), (MemoryAction.TRIM, self.trim)):
-                released[action] = self._measured(process, action, step)
-        elif process != "store":
-            for action in (MemoryAction.GC, MemoryAction.TRIM):
-                work = self.in_worker(process, action)
-                released[action] = await self._awaited(process, action, work)
-        else:
-            released[MemoryAction.TRIM] = await self._awaited(process, MemoryAction.TRIM, self.trim_store())
+        for action in actions:
+            released[action] = await self._measured(process, action, self._do(process, action))
         self.last[process] = released
         return released
 
     async def cut_back(self, process: str, *, shed: bool = False) -> Released:
-        """What costs somebody something: idle connections of clients, the store's older transactions."""
-        if process == "gate":
-            released: Released = {
-                MemoryAction.SHRINK: await self._awaited(process, MemoryAction.SHRINK, self._shrink())
-            }
-        elif process != "store":
-            released = {
-                MemoryAction.SHRINK: await self._awaited(
-                    process, MemoryAction.SHRINK, self._shrink_worker(process)
-                )
-            }
+        """Free what somebody may miss: idle connections of clients, the store's older transactions."""
+        if process == "store":
+            action, work = MemoryAction.EMERGENCY_CLEANUP, self.emergency_cleanup(shed)
         else:
-            work = self.emergency_cleanup(shed)
-            released = {
-                MemoryAction.EMERGENCY_CLEANUP: await self._awaited(
-                    process, MemoryAction.EMERGENCY_CLEANUP, work
-                )
-            }
+            action, work = MemoryAction.SHRINK, self._shrink(process)
+        released: Released = {action: await self._measured(process, action, work)}
         self.last[process] = self.last.get(process, {}) | released
         return released
 
-    async def _shrink(self) -> None:
-        self.shrink()
+    async def _do(self, process: str, action: MemoryAction) -> None:
+        if process == "store":
+            await self.trim_store()
+        elif process == "gate":
+            {MemoryAction.GC: self.collect, MemoryAction.TRIM: self.trim}.get(action, self.shrink)()
+        elif self.in_worker is not None:
+            await self.in_worker(process, action)
+
+    async def _shrink(self, process: str) -> None:
+        await self._do(process, MemoryAction.SHRINK)
         await asyncio.sleep(CLOSE_SECONDS)
-        self.collect()
-        self.trim()
+        await self._do(process, MemoryAction.GC)
+        await self._do(process, MemoryAction.TRIM)
 
-    async def _shrink_worker(self, worker: str) -> None:
-        await self.in_worker(worker, MemoryAction.SHRINK)
-        await asyncio.sleep(CLOSE_SECONDS)
-        await self.in_worker(worker, MemoryAction.GC)
-        await self.in_worker(worker, MemoryAction.TRIM)
-
-    def _measured(self, process: str, action: MemoryAction, work: Callable[[], object]) -> int:
-        before = self.resident_bytes(process)
-        work()
-        return self._count(process, action, before - self.resident_bytes(process))
-
-    async def _awaited(self, process: str, action: MemoryAction, work: Awaitable[object]) -> int:
+    async def _measured(self, process: str, action: MemoryAction, work: Awaitable[object]) -> int:
+        """Await the work; how many resident bytes it gave back. A store that fails gives back none."""
         before = self.resident_bytes(process)
         try:
             await work
         except StoreError as error:
             log.warning("memory action failed", process=process, action=action, error=str(error))
-        return self._count(process, action, before - self.resident_bytes(process))
-
-    def _count(self, process: str, action: MemoryAction, released: int) -> int:
-        released = max(0, released)
+        released = max(0, before - self.resident_bytes(process))
         self.metrics.guard_actions_total.labels(process, action).inc()
         self.metrics.memory_released_bytes_total.labels(action).inc(released)
         write = log.info if released >= LOGGED_BYTES else log.debug

@@ -1,4 +1,12 @@
-"""The memory guard: reads, judges, acts; what it needs are arguments, and others call it when it is time."""
+"""The memory guard: watches each process of the service for leaks, and all of them together for the limit.
+
+Others call it when it is time, and give it what it reads and does as arguments:
+
+- `tick`, each sample (5 s by default), with a reading of memory: each process goes through its `Watch`, and a
+  suspicion has that process collect and trim, a proven leak has it cut back and be examined;
+- `check_ceiling`, four times a second, since memory can fill within seconds: at `soft` and `hard` memory is
+  freed (`relief`), and at `hard` ingest is refused.
+"""
 
 import time
 from collections import deque
@@ -9,30 +17,37 @@ from typing import Protocol
 import structlog
 
 from app.guard.actions import Actions
-from app.guard.leak.detector import Detector, DetectorRules, Finding, Tier
-from app.guard.levels import Level, LevelBand
-from app.guard.readers import Pressure, Process, Readers, Sample, read, read_pressure
+from app.guard.leak.detector import Detector, DetectorRules
+from app.guard.leak.finding import Finding, Tier
+from app.guard.leak.state import Watch
+from app.guard.levels import LevelBand
+from app.guard.readers import MemoryReading, Pressure, ProcessReading, Readers, read, read_pressure
 from app.guard.relief import Lease, ProcessRelief, StoreRelief, granted
-from app.guard.watch import Watch
+from app.guard.status import GuardStatus, Level
 from app.metrics.catalogue import Metrics
 from app.settings.model import Settings
 
 log = structlog.get_logger()
 
 WATCHED = ("gate", "store")
-"""Always; a worker while it is up."""
-SAMPLES_KEPT = 240
-SAMPLE_KEPT_SECONDS = 30.0
+"""Processes that are always under watch; a worker is while it is up."""
+READINGS_KEPT = 240
+KEPT_READING_SECONDS = 30.0
 FAILED_READINGS = 3
 
 Examine = Callable[[str, Finding, Mapping[str, int]], None]
+"""Begins to examine what leaks: the process, the finding, and bytes that came back, by action."""
 
 
 class Publish(Protocol):
-    """Passes on whether ingest is refused, and the bytes below the limit, None without one."""
+    """Tells the workers whether ingest is refused, and the bytes below the limit, None without one."""
 
     def __call__(self, *, refuses: bool, room_bytes: int | None) -> None:
-        """Pass it on, at once."""
+        """Tell them at once."""
+
+
+def publish_to_nobody(*, refuses: bool, room_bytes: int | None) -> None:
+    """Tell nobody: a gate without workers."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +70,12 @@ class Guard:
     clock: Clock = field(default_factory=Clock)
     lease: Lease = granted
     """Asked before a store that other gates may live on is cleaned."""
-    publish: Publish = lambda **_: None
-    """Told of every look at the ceiling: whether to refuse ingest, and the room there is."""
+    publish: Publish = publish_to_nobody
+    """Called after every comparison with the limit."""
     watches: dict[str, Watch] = field(default_factory=dict, init=False)
-    latest: Sample | None = field(default=None, init=False)
-    samples: deque[Sample] = field(default_factory=lambda: deque(maxlen=SAMPLES_KEPT), init=False)
+    latest: MemoryReading | None = field(default=None, init=False)
+    readings: deque[MemoryReading] = field(default_factory=lambda: deque(maxlen=READINGS_KEPT), init=False)
+    """Past ones, the oldest first, half a minute apart at least."""
     refuses_ingest: bool = field(default=False, init=False)
     """The one flag the request path reads."""
     room_bytes: int | None = field(default=None, init=False)
@@ -67,7 +83,7 @@ class Guard:
 
     def __post_init__(self) -> None:
         self._rules = self.settings()
-        self._ladder = LevelBand()
+        self._band = LevelBand()
         self._processes = ProcessRelief(self.actions, self.clock.monotonic)
         self._store = StoreRelief(self.actions, self.clock.monotonic, self.lease)
         self._failed_readings: dict[str, int] = {}
@@ -77,43 +93,62 @@ class Guard:
     @property
     def level(self) -> Level:
         """How near memory is to its limit."""
-        return self._ladder.level
+        return self._band.level
 
     @property
     def blind_spots(self) -> list[str]:
         """What cannot be read for a while now; the parts of the guard that need it do nothing."""
         return sorted(name for name, times in self._failed_readings.items() if times >= FAILED_READINGS)
 
-    async def tick(self) -> None:
-        """Take one sample of everything and look for leaks."""
+    @property
+    def is_warm(self) -> bool:
+        """Whether the gate's warm-up is over."""
+        return self.watches["gate"].detector.is_warm
+
+    @property
+    def status(self) -> GuardStatus:
+        """What the guard says of itself now."""
+        return GuardStatus(
+            level=self.level,
+            refuses_ingest=self.refuses_ingest,
+            blind_spots=self.blind_spots,
+            processes={name: watch.status for name, watch in self.watches.items()},
+            latest=self.latest,
+        )
+
+    def read_memory(self) -> MemoryReading:
+        """Read everything once, for `tick` and all else that needs the same figures."""
+        return read(self.readers, self.clock.monotonic(), self.clock.wall_ms())
+
+    async def tick(self, reading: MemoryReading) -> None:
+        """Take a reading and look for leaks in it."""
         self._follow_settings()
-        sample = read(self.readers, self.clock.monotonic(), self.clock.wall_ms())
-        self._remember(sample)
-        if sample.limit_bytes is None or (sample.pressure_bytes is None and self.blind_spots):
+        self._remember(reading)
+        if reading.limit_bytes is None or (reading.pressure_bytes is None and self.blind_spots):
             # Without a limit, or blind, it must not go on refusing traffic.
-            self._ladder = LevelBand()
+            self._band = LevelBand()
             self.refuses_ingest = False
             self.publish(refuses=False, room_bytes=self.room_bytes)
-        for name, process in sample.processes.items():
+        for name, process in reading.processes.items():
             if name in self.watches:
-                await self._watch(self.watches[name], process, sample.at_seconds)
-        await self._store.relieve_store(sample.store, self._rules)
+                await self._watch(self.watches[name], process, reading.at_seconds)
+        await self._store.relieve_store(reading.store, self._rules)
 
     async def check_ceiling(self) -> None:
-        """Compare memory with its limit and relieve it; called often: memory can fill within seconds."""
+        """Compare memory with its limit, and free some or refuse ingest when it is near."""
         self._follow_settings()
         before, pressure = self.level, read_pressure(self.readers)
         self.room_bytes = pressure and max(0, pressure.limit_bytes - pressure.used_bytes)
         if pressure is None:
             self.publish(refuses=self.refuses_ingest, room_bytes=None)
             return
-        is_new = self._climb(pressure).number > before.number
-        own = [name for name in self.watches if name != "store"]
-        if await self._processes.relieve(self.level, own, is_new=is_new):
-            pressure = self._look_again(pressure)
+        is_new = self._set_level(pressure).number > before.number
+        gate_and_workers = [name for name in self.watches if name != "store"]
+        if await self._processes.relieve(self.level, gate_and_workers, is_new=is_new):
+            pressure = self._read_again(pressure)
         store = self.latest.processes.get("store") if self.latest else None
         if await self._store.relieve_service(pressure, store, self.level, self._rules, is_new=is_new):
-            self._look_again(pressure)
+            self._read_again(pressure)
 
     def watch_only(self, workers: Iterable[str]) -> None:
         """Watch these workers, and no others; one that ended and came up again is a new one."""
@@ -124,7 +159,7 @@ class Guard:
                 self._watch_new(name)
 
     def reset(self) -> None:
-        """An operator has looked: every process starts again from `ok`."""
+        """Have every process start again from `ok`: an operator has looked."""
         for watch in self.watches.values():
             watch.reset()
 
@@ -138,18 +173,19 @@ class Guard:
             for watch in self.watches.values():
                 watch.detector.rules = _detector_rules(settings)
 
-    def _remember(self, sample: Sample) -> None:
-        self.latest = sample
-        if not self.samples or sample.at_seconds - self.samples[-1].at_seconds >= SAMPLE_KEPT_SECONDS:
-            self.samples.append(sample)
-        failed = {name for name, _ in sample.discarded}
+    def _remember(self, reading: MemoryReading) -> None:
+        self.latest = reading
+        kept = self.readings
+        if not kept or reading.at_seconds - kept[-1].at_seconds >= KEPT_READING_SECONDS:
+            kept.append(reading)
+        failed = {name for name, _ in reading.discarded}
         self._failed_readings = {name: self._failed_readings.get(name, 0) + 1 for name in failed}
-        for _, reason in sample.discarded:
+        for _, reason in reading.discarded:
             self.metrics.memory_samples_discarded_total.labels(reason).inc()
 
-    def _climb(self, pressure: Pressure) -> Level:
+    def _set_level(self, pressure: Pressure) -> Level:
         before = self.level
-        level = self._ladder.tick(pressure.used_bytes, pressure.limit_bytes, self._rules)
+        level = self._band.tick(pressure.used_bytes, pressure.limit_bytes, self._rules)
         self.refuses_ingest = level is Level.HARD
         self.publish(refuses=self.refuses_ingest, room_bytes=self.room_bytes)
         if level is not before:
@@ -158,19 +194,19 @@ class Guard:
             write("memory pressure", old=before, new=level, **figures)
         return level
 
-    def _look_again(self, pressure: Pressure) -> Pressure:
-        """Pressure after an action, by which the level is set anew; as it was if it cannot be read."""
+    def _read_again(self, pressure: Pressure) -> Pressure:
+        """Read the pressure after an action and set the level by it; as it was if it cannot be read."""
         pressure = read_pressure(self.readers) or pressure
-        self._climb(pressure)
+        self._set_level(pressure)
         return pressure
 
-    async def _watch(self, watch: Watch, process: Process, at_seconds: float) -> None:
-        resident, explained = process.rss_bytes, sum(process.explained_bytes.values())
-        if watch.awaits_examination:
-            if watch.examine(at_seconds, resident, explained):
-                await self._confirmed(watch, process, at_seconds)
+    async def _watch(self, watch: Watch, process: ProcessReading, at_seconds: float) -> None:
+        figures = (at_seconds, process.rss_bytes, process.all_explained_bytes)
+        if watch.awaits_confirmation:
+            if watch.confirm(*figures):
+                await self._act_on_leak(watch, process, at_seconds)
             return
-        finding = watch.tick(at_seconds, resident, explained)
+        finding = watch.tick(*figures)
         if finding is None:
             return
         if finding.tier is Tier.DAILY:
@@ -184,7 +220,7 @@ class Guard:
         watch.suspect(finding)
         await self.actions.collect_and_trim(watch.name)
 
-    async def _confirmed(self, watch: Watch, process: Process, at_seconds: float) -> None:
+    async def _act_on_leak(self, watch: Watch, process: ProcessReading, at_seconds: float) -> None:
         """Act on a leak that is proven, and have it examined.
 
         A store that is not ours is not cleaned for it: what grew there is by its nature no entry of the maps,

@@ -1,4 +1,14 @@
-"""What the guard reads: functions, so that a test feeds numbers; readings that cannot be true are dropped."""
+"""One reading of the service's memory: what each process holds, what explains it, and the limit.
+
+A reading is taken once a sample (every 5 s by default) and handed to all who judge or show it. For example:
+
+    gate    resident 61 MiB, explained {"in_flight": 2 MiB}
+    store   resident 25 MiB, explained {"maps": 18 MiB}
+    limit   512 MiB, of which 86 MiB are in use
+
+Where the figures come from is given as functions (`Readers`): `service_memory` has those of a running gate.
+A figure that cannot be true is left out of the reading, and `discarded` says which and why.
+"""
 
 import math
 from collections.abc import Callable, Mapping
@@ -6,16 +16,19 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, TypeVar
 
-from app.models import Shape, StoreFigures
+from app.models import StoreFigures
 
 # No process of one machine holds more; a reading past it is a broken sensor.
 HUGE_BYTES = 1 << 50
 
 T = TypeVar("T")
 
+Resident = Mapping[str, tuple[int | None, float]]
+"""Process id and resident bytes of each process, by its name; no id for a store that is not the service's."""
+
 
 class Discard(StrEnum):
-    """Why a reading was not used."""
+    """Why a figure was left out."""
 
     NEGATIVE = "negative"
     HUGE = "huge"
@@ -23,38 +36,46 @@ class Discard(StrEnum):
     UNREADABLE = "unreadable"
 
 
-class Process(Shape):
-    """One process as it was read: resident bytes, and those of them that are accounted for, by part."""
+@dataclass(frozen=True)
+class Readers:
+    """Where the figures of a reading come from. Each may raise or answer nonsense: `read` copes with it."""
+
+    resident: Callable[[], Resident]
+    explained: Callable[[], Mapping[str, Mapping[str, int]]]
+    """For each process the bytes that maps and requests in flight account for, by part."""
+    limit: Callable[[], int | None]
+    """Bytes the service may hold; None without a limit."""
+    usage: Callable[[Resident | None], float]
+    """Bytes that count against the limit; given what was just read of the processes, or None to read them."""
+    store: Callable[[], StoreFigures | None]
+    """The store's own figures, as last read; None before it was first reached."""
+
+
+@dataclass(frozen=True)
+class ProcessReading:
+    """Resident bytes of one process, and those of them that are accounted for, by part."""
 
     name: str
     pid: int | None
     rss_bytes: int
     explained_bytes: dict[str, int]
 
-
-@dataclass(frozen=True)
-class Readers:
-    """Each may raise or answer nonsense; `read` makes the best of it."""
-
-    resident: Callable[[], Mapping[str, tuple[int | None, float]]]
-    """Process id and resident bytes of each process, by its name."""
-    explained: Callable[[], Mapping[str, Mapping[str, int]]]
-    """Of each process, the bytes that maps and requests in flight account for, by part."""
-    limit: Callable[[], int | None]
-    """Bytes the service may hold."""
-    usage: Callable[[], float]
-    """Bytes that count against the limit."""
-    store: Callable[[], StoreFigures | None]
-    """The store's own figures, as last read."""
+    @property
+    def all_explained_bytes(self) -> int:
+        """The sum of what is accounted for."""
+        return sum(self.explained_bytes.values())
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One reading of everything; what was discarded is missing."""
+class MemoryReading:
+    """One reading of everything; what was discarded is missing.
+
+    `at_seconds` is on the guard's monotonic clock, `taken_ms` in milliseconds since the epoch.
+    """
 
     at_seconds: float
     taken_ms: int
-    processes: dict[str, Process]
+    processes: dict[str, ProcessReading]
     pressure_bytes: int | None
     limit_bytes: int | None
     store: StoreFigures | None
@@ -69,42 +90,35 @@ class Pressure(NamedTuple):
 
 
 def read_pressure(readers: Readers) -> Pressure | None:
-    """The two figures of the ceiling; None without a limit, or when one of them cannot be read."""
+    """Read the two figures of the limit alone; None without a limit, or when one of them cannot be read."""
     limit = _attempt("limit", readers.limit, [])
-    used = _checked("usage", _attempt("usage", readers.usage, []), []) if limit else None
+    used = _checked("usage", _attempt("usage", lambda: readers.usage(None), []), []) if limit else None
     return Pressure(used, limit) if limit and used is not None else None
 
 
-def read(readers: Readers, at_seconds: float, taken_ms: int) -> Sample:
+def read(readers: Readers, at_seconds: float, taken_ms: int) -> MemoryReading:
     """Read everything once; a reader that fails costs its own figures only."""
     discarded: list[tuple[str, Discard]] = []
-    processes = _processes(readers, discarded)
-    limit = _attempt("limit", readers.limit, discarded)
-    usage = _checked("usage", _attempt("usage", readers.usage, discarded), discarded)
-    return Sample(
-        at_seconds,
-        taken_ms,
-        processes,
-        usage,
-        limit,
-        _attempt("store", readers.store, discarded),
-        discarded,
-    )
-
-
-def _processes(readers: Readers, discarded: list[tuple[str, Discard]]) -> dict[str, Process]:
     explained = _attempt("explained", readers.explained, discarded) or {}
-    found = _attempt("gate", readers.resident, discarded)
-    if found is not None and "gate" not in found:
+    resident = _attempt("gate", readers.resident, discarded)
+    processes = _processes(resident or {}, explained, discarded)
+    if resident is not None and "gate" not in resident:
         discarded.append(("gate", Discard.UNREADABLE))
-    processes = {}
-    for name, (pid, value) in (found or {}).items():
-        resident = _checked(name, value, discarded)
-        if resident is not None:
-            processes[name] = Process(
-                name=name, pid=pid, rss_bytes=resident, explained_bytes=dict(explained.get(name, {}))
-            )
-    return processes
+    limit = _attempt("limit", readers.limit, discarded)
+    usage = _checked("usage", _attempt("usage", lambda: readers.usage(resident), discarded), discarded)
+    store = _attempt("store", readers.store, discarded)
+    return MemoryReading(at_seconds, taken_ms, processes, usage, limit, store, discarded)
+
+
+def _processes(
+    resident: Resident, explained: Mapping[str, Mapping[str, int]], discarded: list[tuple[str, Discard]]
+) -> dict[str, ProcessReading]:
+    checked = {name: (pid, _checked(name, value, discarded)) for name, (pid, value) in resident.items()}
+    return {
+        name: ProcessReading(name, pid, rss_bytes, dict(explained.get(name, {})))
+        for name, (pid, rss_bytes) in checked.items()
+        if rss_bytes is not None
+    }
 
 
 def _attempt(name: str, reader: Callable[[], T], discarded: list[tuple[str, Discard]]) -> T | None:
@@ -118,16 +132,16 @@ def _attempt(name: str, reader: Callable[[], T], discarded: list[tuple[str, Disc
 def _checked(name: str, value: float | None, discarded: list[tuple[str, Discard]]) -> int | None:
     if value is None:
         return None
-    fault = (
-        Discard.NOT_A_NUMBER
-        if math.isnan(value)
-        else Discard.NEGATIVE
-        if value < 0
-        else Discard.HUGE
-        if value > HUGE_BYTES
-        else None
-    )
+    fault = _fault(value)
     if fault is not None:
         discarded.append((name, fault))
         return None
     return int(value)
+
+
+def _fault(value: float) -> Discard | None:
+    if math.isnan(value):
+        return Discard.NOT_A_NUMBER
+    if value < 0:
+        return Discard.NEGATIVE
+    return Discard.HUGE if value > HUGE_BYTES else None

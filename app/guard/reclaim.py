@@ -1,7 +1,9 @@
-"""Gives memory back to the system that this process has freed but still holds, soon after a burst has ended.
+"""Frees memory that this process no longer uses but still holds, soon after a burst has ended.
 
+Every process of the service, gate and worker, does this for itself, with or without a limit on its memory.
 CPython collects cycles only while it allocates, and glibc keeps free pages that lie between pages in use. A
 process that held 300 MiB during a burst and is idle afterwards would therefore go on holding most of it.
+Nothing that is in use is touched: what `relief` does under pressure goes further.
 """
 
 import gc
@@ -27,7 +29,7 @@ PAUSE_PER_SECOND_TAKEN = 100
 
 @dataclass(frozen=True)
 class Means:
-    """What a reclaimer reads and does, as functions, so that a test feeds numbers."""
+    """The functions by which a reclaimer reads and frees memory, so that a test feeds numbers."""
 
     resident_bytes: Callable[[], int] = own_resident_bytes
     collect: Callable[[], object] = gc.collect
@@ -39,8 +41,10 @@ class Means:
 class Reclaimer:
     """Collects garbage and trims the heap while resident memory is well above the least that was seen.
 
-    Each process has its own, and calls `look` from its event loop every half second. While the process is
-    busy, a round waits for up to ten seconds.
+    Its process calls `tick` from the event loop every half second. A round is one collection and one trim; it
+    waits for up to ten seconds while the process is busy. For example, with 70 MiB as the least ever seen: at
+    76 MiB a round is due; should it leave 75.5 MiB, which is little less, the next is due after 0.5 s, then
+    1, 2, 4, 8 and 10 s, or at once when resident memory has changed by 6 MiB.
     """
 
     def __init__(self, means: Means | None = None) -> None:
@@ -52,8 +56,8 @@ class Reclaimer:
         self._looked_at, self._cpu_at_look = self._means.monotonic(), self._means.cpu_seconds()
         self._calm_at = self._looked_at
 
-    async def look(self) -> None:
-        """Take a reading, and run a round if one is due."""
+    async def tick(self) -> None:
+        """Read resident memory, and run a round if one is due."""
         now, resident = self._means.monotonic(), self._means.resident_bytes()
         if self._least is None:
             self._left = resident

@@ -1,9 +1,13 @@
-"""What is done while memory is near its limit, by the place that holds it, and how often.
+"""Decides what is freed while memory is near its limit, from which place, and how often.
 
-Every process of the service gives back what is its own: garbage, free heap, idle connections. The store
-is cleaned when it is near its own `maxmemory`, or when it is the embedded one, which counts against the
-service's limit. Other gates may live on the same external store, and a smaller one would not make this gate
-smaller: pressure of one gate never shortens what the others can look up.
+`ProcessRelief` frees what gate and workers hold without need: garbage and free heap, at `hard` idle
+connections as well. `StoreRelief` has the store cleaned in two cases only:
+
+- the embedded store counts against the service's limit, and cleaning it can bring memory below that;
+- any store is near its own `maxmemory`, which has a level of its own.
+
+Other gates may live on the same external store, and a smaller one would not make this gate smaller: pressure
+of one gate never shortens what the others can look up. What each action does is in `actions`.
 """
 
 import asyncio
@@ -14,8 +18,9 @@ import structlog
 
 from app.errors import StoreError, StoreFull
 from app.guard.actions import Actions
-from app.guard.levels import Level, LevelBand
-from app.guard.readers import Pressure, Process
+from app.guard.levels import LevelBand
+from app.guard.readers import Pressure, ProcessReading
+from app.guard.status import Level
 from app.models import StoreFigures
 from app.settings.model import Settings
 
@@ -39,7 +44,7 @@ async def granted(_: float) -> bool:
 
 @dataclass
 class ProcessRelief:
-    """Has gate and workers give back what they hold without need, again and again while pressure lasts."""
+    """Frees what gate and workers hold without need, again and again while pressure lasts."""
 
     actions: Actions
     monotonic: Callable[[], float]
@@ -47,10 +52,10 @@ class ProcessRelief:
     _shrink_at: float = float("-inf")
 
     async def relieve(self, level: Level, processes: Sequence[str], *, is_new: bool) -> bool:
-        """Collect and trim in all; at `hard`, when that did not end it, close idle connections as well.
+        """Collect and trim in all processes; while `hard` goes on, close idle connections as well.
 
-        Returns whether anything was done: at a new level at once, then each second at `hard`, each five at
-        `soft`, and less often where it takes long.
+        That is done at a new level at once, then each second at `hard`, each five at `soft`, and less often
+        where it takes long. Returns whether anything was done now.
         """
         began = self.monotonic()
         if level is Level.NORMAL or (not is_new and began < self._again_at):
@@ -67,7 +72,7 @@ class ProcessRelief:
 
 @dataclass
 class StoreRelief:
-    """Has the store cleaned: the embedded one for the service's limit, any one for its own."""
+    """Has the store cleaned: the embedded one for the service's limit, any store for its own `maxmemory`."""
 
     actions: Actions
     monotonic: Callable[[], float]
@@ -75,15 +80,21 @@ class StoreRelief:
     _cleaned_at: float = float("-inf")
 
     def __post_init__(self) -> None:
-        self._own = LevelBand()
+        self._own_limit = LevelBand()
 
     async def relieve_service(
-        self, pressure: Pressure, store: Process | None, level: Level, settings: Settings, *, is_new: bool
+        self,
+        pressure: Pressure,
+        store: ProcessReading | None,
+        level: Level,
+        settings: Settings,
+        *,
+        is_new: bool,
     ) -> bool:
-        """Clean the embedded store where that can help; True when it was.
+        """Clean the embedded store for the service's limit, where that can help; returns whether it was.
 
-        At a new level, then each second at `hard` and each cleanup interval at `soft`. Where `hard` goes on,
-        the oldest quarter is let go as well.
+        That is done at a new level, then each second at `hard` and each cleanup interval at `soft`. While
+        `hard` goes on, the oldest quarter of transactions and observations is removed as well (shed).
         """
         now = self.monotonic()
         again = HARD_AGAIN_SECONDS if level is Level.HARD else settings.cleanup_interval_seconds
@@ -95,11 +106,12 @@ class StoreRelief:
         return True
 
     async def relieve_store(self, figures: StoreFigures | None, settings: Settings) -> None:
-        """Clean a store while it is near its own limit, once a cleanup interval for all of its gates."""
+        """Clean a store that is near its own `maxmemory`, once a cleanup interval for all of its gates."""
         if figures is None or not figures.limit_bytes:
-            self._own = LevelBand()
+            self._own_limit = LevelBand()
             return
-        before, level = self._own.level, self._own.tick(figures.used_bytes, figures.limit_bytes, settings)
+        before = self._own_limit.level
+        level = self._own_limit.tick(figures.used_bytes, figures.limit_bytes, settings)
         if level is Level.HARD and before is not Level.HARD:
             bytes_ = {"used_bytes": figures.used_bytes, "limit_bytes": figures.limit_bytes}
             log.warning("store near its own limit", **bytes_)
@@ -119,7 +131,7 @@ class StoreRelief:
         except StoreError:
             return False
 
-    def _can_help(self, pressure: Pressure, store: Process | None, settings: Settings) -> bool:
+    def _can_help(self, pressure: Pressure, store: ProcessReading | None, settings: Settings) -> bool:
         """Whether the store is the service's own, and what else is held would leave room below `hard`."""
         if store is None or store.pid is None:
             return False

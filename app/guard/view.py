@@ -1,24 +1,14 @@
-"""`GET /memory`: what the guard sees, thinks and did."""
+"""The document of `GET /memory`: pressure, every process under watch, past readings and past diagnoses."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 from app.guard.diagnosis.document import Diagnosis
-from app.guard.guard import Guard
-from app.guard.levels import Level
-from app.guard.readers import Process, Sample
-from app.guard.watch import LeakState, Watch
+from app.guard.leak.finding import LeakState
+from app.guard.readers import MemoryReading, ProcessReading
+from app.guard.status import GuardStatus, Level, ProcessStatus
 from app.models import Shape
 from app.settings.model import Settings
-
-# The state of the whole is that of the process that needs somebody most.
-_URGENCY = (
-    LeakState.WARMUP,
-    LeakState.OK,
-    LeakState.COOLDOWN,
-    LeakState.SUSPECT,
-    LeakState.LEAK,
-    LeakState.INEFFECTIVE,
-)
 
 
 class ProcessView(Shape):
@@ -72,72 +62,43 @@ class MemoryView(Shape):
     detections: list[Diagnosis]
 
 
-def state_of(guard: Guard) -> LeakState:
-    """The state of the process that needs somebody most."""
-    return max((watch.state for watch in guard.watches.values()), key=_URGENCY.index)
-
-
-def growth_bytes(guard: Guard) -> int:
-    """The largest growth of a process within the leak window."""
-    return max((watch.detector.growth_bytes for watch in guard.watches.values()), default=0)
-
-
-def memory_view(guard: Guard, settings: Settings, detections: list[Diagnosis]) -> MemoryView:
-    """Everything, from the latest sample."""
-    latest = guard.latest
+def memory_view(
+    status: GuardStatus, past: Iterable[MemoryReading], settings: Settings, detections: list[Diagnosis]
+) -> MemoryView:
+    """Make the document of what the guard says of itself, of past readings and of diagnoses."""
+    latest = status.latest
     return MemoryView(
-        level=guard.level,
+        level=status.level,
         pressure_bytes=latest.pressure_bytes if latest else None,
         limit_bytes=latest.limit_bytes if latest else None,
-        refuses_ingest=guard.refuses_ingest,
-        state=state_of(guard),
-        guard="blind" if guard.blind_spots else "on",
-        blind_spots=guard.blind_spots,
+        refuses_ingest=status.refuses_ingest,
+        state=status.state,
+        guard="blind" if status.blind_spots else "on",
+        blind_spots=status.blind_spots,
         growth_threshold_bytes=settings.leak_growth_bytes,
         processes=[
-            _process_view(guard.watches[process.name], process, latest.at_seconds)
+            _process_view(status.processes[process.name], process, latest.at_seconds)
             for process in (latest.processes.values() if latest else ())
-            if latest and process.name in guard.watches
+            if latest and process.name in status.processes
         ],
-        store=_store_view(latest) if latest else None,
-        samples=[_sample_view(sample) for sample in guard.samples],
+        store=StoreView.model_validate(latest.store, from_attributes=True)
+        if latest and latest.store
+        else None,
+        samples=[_sample_view(reading) for reading in past],
         detections=detections,
     )
 
 
-def _process_view(watch: Watch, process: Process, now_seconds: float) -> ProcessView:
-    detector, ends = watch.detector, watch.cooldown_ends
-    return ProcessView(
-        name=process.name,
-        pid=process.pid,
-        rss_bytes=process.rss_bytes,
-        explained_bytes=process.explained_bytes,
-        floor_bytes=detector.floor_bytes,
-        growth_bytes=detector.growth_bytes,
-        slope_bytes_per_hour=detector.slope_bytes_per_hour,
-        state=watch.state,
-        actions_in_a_row=watch.actions_in_a_row,
-        cooldown_seconds_left=None if ends is None else max(0.0, ends - now_seconds),
-    )
+def _process_view(status: ProcessStatus, reading: ProcessReading, now_seconds: float) -> ProcessView:
+    ends = status.cooldown_ends_seconds
+    left = None if ends is None else max(0.0, ends - now_seconds)
+    return ProcessView.model_validate({**vars(reading), **vars(status), "cooldown_seconds_left": left})
 
 
-def _store_view(sample: Sample) -> StoreView | None:
-    store = sample.store
-    if store is None:
-        return None
-    return StoreView(
-        used_bytes=store.used_bytes,
-        rss_bytes=store.rss_bytes,
-        limit_bytes=store.limit_bytes,
-        fragmentation_ratio=store.fragmentation_ratio,
-        evicted_keys=store.evicted_keys,
-    )
-
-
-def _sample_view(sample: Sample) -> SampleView:
+def _sample_view(reading: MemoryReading) -> SampleView:
     return SampleView(
-        taken_ms=sample.taken_ms,
-        rss_bytes={name: process.rss_bytes for name, process in sample.processes.items()},
-        pressure_bytes=sample.pressure_bytes,
-        store_used_bytes=sample.store.used_bytes if sample.store else None,
+        taken_ms=reading.taken_ms,
+        rss_bytes={name: process.rss_bytes for name, process in reading.processes.items()},
+        pressure_bytes=reading.pressure_bytes,
+        store_used_bytes=reading.store.used_bytes if reading.store else None,
     )

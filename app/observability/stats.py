@@ -1,6 +1,7 @@
 """`GET /stats`: its shape, how it is put together, and the warnings in it."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import structlog
@@ -8,11 +9,8 @@ from pydantic import Field
 
 from app.auth import Access
 from app.cleanup.run import Cleanup
-from app.guard.guard import Guard
-from app.guard.levels import Level
-from app.guard.view import growth_bytes, state_of
-from app.guard.warnings import guard_warnings
-from app.guard.watch import LeakState
+from app.guard.leak.finding import LeakState
+from app.guard.status import GuardStatus, Level
 from app.metrics.catalogue import OUTCOMES, Metrics
 from app.models import MapName, MapSizes, Reason, Report, Shape
 from app.process.resident_memory import Processes
@@ -108,7 +106,7 @@ class StatsBoard:
     metrics: Metrics
     cleanup: Cleanup
     processes: Processes
-    guard: Guard
+    guard_status: Callable[[], GuardStatus]
     access: Access
     _started: float = field(default_factory=time.monotonic, init=False)
     _standing: dict[str, str] = field(default_factory=dict, init=False)
@@ -132,17 +130,17 @@ class StatsBoard:
         )
 
     def _memory(self) -> MemoryStats:
-        latest = self.guard.latest
+        guard = self.guard_status()
         return MemoryStats(
             processes=[
                 ProcessStats(name=name, pid=pid, rss_bytes=rss)
                 for name, (pid, rss) in self.processes.read().items()
             ],
-            limit_bytes=latest.limit_bytes if latest else None,
-            level=self.guard.level,
-            growth_bytes=growth_bytes(self.guard),
+            limit_bytes=guard.latest.limit_bytes if guard.latest else None,
+            level=guard.level,
+            growth_bytes=guard.growth_bytes,
             growth_threshold_bytes=self.live.settings.leak_growth_bytes,
-            leak=LeakStats(state=state_of(self.guard)),
+            leak=LeakStats(state=guard.state),
         )
 
     def log_stats(self) -> None:
@@ -189,7 +187,7 @@ class StatsBoard:
             )
         if self.live.ignored is not None:
             warnings["settings_ignored"] = self.live.ignored
-        return warnings | self._store_warnings() | guard_warnings(self.guard)
+        return warnings | self._store_warnings() | self.guard_status().warnings()
 
     def _store_warnings(self) -> dict[str, str]:
         store, warnings = self.sizes.store, {}

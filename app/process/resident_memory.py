@@ -23,7 +23,7 @@ _NO_UNJOINED_BLOCKS = "glibc.malloc.mxfast=0"
 
 
 def rss_bytes(pid: int | None) -> int | None:
-    """Resident bytes of a process, None when there is no such process."""
+    """Read the resident bytes of a process; None when there is no such process."""
     if pid is None:
         return None
     try:
@@ -33,7 +33,7 @@ def rss_bytes(pid: int | None) -> int | None:
 
 
 def own_resident_bytes() -> int:
-    """Resident bytes of this process."""
+    """Read the resident bytes of this process."""
     return int(psutil.Process().memory_info().rss)
 
 
@@ -49,15 +49,21 @@ class Processes:
         self.rss: dict[str, tuple[int, int]] = {}
 
     def read(self) -> dict[str, tuple[int, int]]:
-        """Process id and resident bytes of each process that runs, by its name."""
-        pids = {"gate": os.getpid(), **self._worker_pids(), "store": self._store_pid()}
-        readings = {name: (pid, rss_bytes(pid)) for name, pid in pids.items() if pid is not None}
+        """Read the process id and resident bytes of each process that runs, by its name; `rss` keeps them."""
+        readings = {name: (pid, rss_bytes(pid)) for name, pid in self._pids().items() if pid is not None}
         self.rss = {name: (pid, rss) for name, (pid, rss) in readings.items() if rss is not None}
         return self.rss
 
+    def rss_bytes_of(self, name: str) -> int | None:
+        """Read the resident bytes of one process; None when it does not run or is not one of ours."""
+        return rss_bytes(self._pids().get(name))
+
     def total_bytes(self) -> int:
-        """Resident bytes of all together, read now."""
+        """Read the resident bytes of all processes together."""
         return sum(rss for _, rss in self.read().values())
+
+    def _pids(self) -> dict[str, int | None]:
+        return {"gate": os.getpid(), **self._worker_pids(), "store": self._store_pid()}
 
 
 def keep_heap_small() -> None:
@@ -77,7 +83,7 @@ def trim_heap() -> None:
 
 
 def small_heap_environment() -> dict[str, str]:
-    """The same for the embedded store, as variables glibc reads."""
+    """Environment variables by which glibc keeps the heap of the embedded store small."""
     tunables = os.environ.get("GLIBC_TUNABLES", "")
     return {
         "GLIBC_TUNABLES": ":".join(filter(None, (tunables, _NO_UNJOINED_BLOCKS))),

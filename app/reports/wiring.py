@@ -1,10 +1,9 @@
 """Connects the recorder with the parts of a running gate."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from app.guard.guard import Guard
-from app.guard.view import state_of
+from app.guard.status import GuardStatus
 from app.metrics.catalogue import Metrics
 from app.metrics.counters import Counts
 from app.models import Mode
@@ -21,24 +20,24 @@ class Parts:
     processes: Processes
     sizes: Sizes
     live: LiveSettings
-    guard: Guard
+    guard_status: Callable[[], GuardStatus]
     metrics: Metrics
 
 
 def figures_of(parts: Parts) -> Figures:
     """Where the figures of a sample come from."""
     return Figures(
-        processes=parts.processes.read,
+        processes=lambda: parts.processes.rss,
         store=lambda: parts.sizes.store,
         maps=lambda: parts.sizes.maps,
         rules=lambda: parts.live.rules,
         runs=lambda: {mode: _total(parts.metrics.cleanup_runs_total, mode=mode) for mode in Mode},
-        guard=lambda: GuardFigures(
-            level=parts.guard.level,
-            leak_state=state_of(parts.guard),
-            leak_detections=_detections(parts.metrics),
-        ),
+        guard=lambda: _guard_figures(parts.guard_status(), parts.metrics),
     )
+
+
+def _guard_figures(status: GuardStatus, metrics: Metrics) -> GuardFigures:
+    return GuardFigures(status.level, status.state, _detections(metrics))
 
 
 def _detections(metrics: Metrics) -> Mapping[str, int]:

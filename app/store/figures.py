@@ -52,6 +52,7 @@ class Sizes:
             limit_bytes=sum(limits) if limits and all(limits) else None,
             evicted_keys=sum(int(node.get("evicted_keys", 0)) for node in stats),
             policies=frozenset(str(node.get("maxmemory_policy", "noeviction")) for node in nodes),
+            clients_bytes=sum(int(node.get("mem_clients_normal", 0)) for node in nodes),
         )
 
     def efficiency_ratio(self) -> float | None:

@@ -10,7 +10,7 @@ from app.errors import StoreFull
 from app.metrics.catalogue import Metrics
 from app.models import MapName, Reason, Trigger, Verdict
 from tests.conftest import MakeSettings
-from tests.support.deliver import Gate, connected_gate, nothing, transaction
+from tests.support.deliver import Gate, connected_gate, transaction
 from tests.support.servers import StoreServer, valkey_server
 from tests.support.truth import assert_balanced, count_entries
 
@@ -94,7 +94,7 @@ async def test_a_store_filled_by_us_empties_itself_and_accepts_again(settings_fo
     with valkey_server(maxmemory="8mb") as server:
         settings = settings_for(server, dedup_window_seconds=0.2, **brief, **cut)
         gate = await connected_gate(settings)
-        cleanup = Cleanup(gate.maps, Metrics(64, "test"), lambda: 0, nothing)
+        cleanup = Cleanup(gate.maps, Metrics(64, "test"), lambda: 0, None)
         with pytest.raises(StoreFull):
             await _fill(gate)
         await cleanup.run(Trigger.PERIODIC)

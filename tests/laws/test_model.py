@@ -15,7 +15,7 @@ from app.metrics.catalogue import Metrics
 from app.models import MapName, MapSizes, Mode, Trigger, Verdict
 from app.settings.model import Settings
 from app.store.rules import map_rules
-from tests.support.deliver import connected_gate, nothing, transaction
+from tests.support.deliver import connected_gate, transaction
 from tests.support.keys import keys_without_expiry
 from tests.support.servers import StoreServer
 from tests.support.truth import Truth, assert_balanced, count_entries
@@ -82,7 +82,7 @@ class GatesAgainstDict(RuleBasedStateMachine):
     @rule(mode=st.sampled_from(Mode), trigger=st.sampled_from(Trigger), dry_run=st.booleans())
     def clean_up(self, mode: Mode, trigger: Trigger, dry_run: bool) -> None:
         maps = self.gates[0].maps
-        cleanup = Cleanup(maps, Metrics(64, "test"), lambda: 0, nothing)
+        cleanup = Cleanup(maps, Metrics(64, "test"), lambda: 0, None)
         report = self.runner.run(cleanup.run(trigger, mode, dry_run=dry_run))
         assert all(change.before - change.removed == change.after for change in report.maps.values())
         self.cut = self.cut or (mode is Mode.EMERGENCY and not dry_run)

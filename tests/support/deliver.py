@@ -40,7 +40,3 @@ async def connected_gate(settings: Settings, fingerprints: Fingerprints | None =
 def transaction(signature: str, source: str = "helius-a", payload: object = None) -> Transaction:
     """A transaction as the decoder would make it."""
     return Transaction(signature, source, None, msgspec.Raw(msgspec.json.encode(payload)))
-
-
-async def nothing() -> None:
-    """Where a part asks for something to be done that plays no role in the test."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from app.errors import StoreUnreachable
 from app.guard.actions import Actions
 from app.guard.guard import Clock, Guard
-from app.guard.leak.detector import Finding
+from app.guard.leak.finding import Finding
 from app.guard.readers import Readers
 from app.metrics.catalogue import Metrics
 from app.models import StoreFigures
@@ -57,7 +57,7 @@ class Machine:
             },
             explained=lambda: {"gate": {"in_flight": self.in_flight}},
             limit=lambda: self.limit,
-            usage=lambda: self.sensor(self.gate + (self.store if self.is_store_ours else 0)),
+            usage=lambda _: self.sensor(self.gate + (self.store if self.is_store_ours else 0)),
             store=lambda: StoreFigures(
                 round(self.store), round(self.store), self.store_limit, 0, frozenset()
             ),
@@ -82,7 +82,7 @@ class Machine:
             self.now += 1
             self.gate += self.gate_rate
             self.store += self.store_rate
-            await self.guard.tick()
+            await self.guard.tick(self.guard.read_memory())
             await self.guard.check_ceiling()
 
     async def run_until(self, state: str, name: str = "gate", most_seconds: float = 2000) -> float:

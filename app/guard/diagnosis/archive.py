@@ -1,4 +1,4 @@
-"""Diagnoses as files: private, few, small; a folder that cannot be written to is a warning and no more."""
+"""Writes diagnoses as files: private, few, small. A folder that cannot be written to costs a warning only."""
 
 import os
 import tempfile
@@ -15,12 +15,15 @@ PREFIX, SUFFIX = "diagnosis-", ".json"
 
 
 def default_folder() -> Path:
-    """Among the temporary files, one for each user."""
+    """Return the folder among the temporary files that is used without a setting, one for each user."""
     return Path(tempfile.gettempdir()) / f"tidegate_diagnoses_{os.getuid()}"
 
 
 def write(diagnosis: Diagnosis, folder: Path | None, kept: int) -> Path | None:
-    """Write a file of its own and remove the oldest past `kept` files or 4 MiB; None when that failed."""
+    """Write one diagnosis to a file of its own, and remove the oldest files past `kept` of them or 4 MiB.
+
+    Returns the path, None when that failed.
+    """
     chosen = folder or default_folder()
     try:
         _make_private(chosen, ours=folder is None)

@@ -1,10 +1,10 @@
-"""What an examination answers: the shape of `GET /memory` and of the files."""
+"""The shape of a diagnosis, in `GET /memory` and in the files: what grew in one process, and by how much."""
 
 from enum import StrEnum
 
 from pydantic import Field
 
-from app.guard.leak.detector import Tier
+from app.guard.leak.finding import Tier
 from app.models import Shape
 
 

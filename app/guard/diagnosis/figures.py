@@ -1,22 +1,65 @@
-"""Figures that cost next to nothing, noted while all is well, so that growth can be split up later."""
+"""Figures of a process and of the store that cost next to nothing, noted while all is well.
+
+Once a leak is proven, the note from before the growth is compared with the latest: what grew beside resident
+memory says where the growth lies. One note of a gate, for example: 61 MiB resident, 2 MiB in flight, 40
+connections, 25 tasks, 60 descriptors, a heap of 30 MiB used and 5 MiB free, 200,000 small Python objects.
+"""
 
 import asyncio
+import ctypes
 import os
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
-from app.guard.diagnosis.heap import Heap, heap_reader
+from app.guard.readers import MemoryReading
 
 # As far back as the longest window that leads to an examination.
 NOTES = 260
 DESCRIPTORS = "/proc/self/fd"
 
 
+class Heap(NamedTuple):
+    """Bytes of glibc's heap (`mallinfo2(3)`): used by the program, and freed by it but kept.
+
+    Free pages count although they may have been given back to the system.
+    """
+
+    used_bytes: int
+    free_bytes: int
+
+
+class _Mallinfo2(ctypes.Structure):
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+        )
+    ]
+
+
+def heap_reader() -> Callable[[], Heap] | None:
+    """Return a reader of the heap, a call of microseconds; None where the C library has none.
+
+    That is glibc before 2.33, and musl.
+    """
+    function = getattr(ctypes.CDLL(None), "mallinfo2", None)
+    if function is None:
+        return None
+    function.restype = _Mallinfo2
+
+    def read() -> Heap:
+        figures = function()
+        return Heap(figures.uordblks + figures.hblkhd, figures.fordblks)
+
+    return read
+
+
 class ProcessFigures(NamedTuple):
-    """Of the gate's process; what cannot be read here is None."""
+    """What a process of the service, gate or worker, reads of itself; None where the system does not say."""
 
     at_seconds: float
     resident_bytes: int
@@ -30,7 +73,7 @@ class ProcessFigures(NamedTuple):
 
 
 class StoreReading(NamedTuple):
-    """Of the store, summed over its masters."""
+    """Memory and keys of the store, summed over its masters."""
 
     at_seconds: float
     resident_bytes: int
@@ -41,20 +84,40 @@ class StoreReading(NamedTuple):
     clients_bytes: int
 
 
+def store_reading(reading: MemoryReading, keyspace: Sequence[Mapping[str, Any]]) -> StoreReading | None:
+    """Put the store's figures together from a reading of memory and `INFO keyspace` of each master.
+
+    Returns None while the reading has nothing of the store.
+    """
+    process, figures = reading.processes.get("store"), reading.store
+    if process is None or figures is None:
+        return None
+    databases = [database for node in keyspace for database in node.values()]
+    keys = sum(int(database["keys"]) for database in databases)
+    return StoreReading(
+        reading.at_seconds,
+        process.rss_bytes,
+        used_bytes=figures.used_bytes,
+        maps_bytes=process.explained_bytes.get("maps", 0),
+        keys=keys,
+        keys_without_expiry=keys - sum(int(database["expires"]) for database in databases),
+        clients_bytes=figures.clients_bytes,
+    )
+
+
 @dataclass(frozen=True)
 class ProcessReader:
-    """Reads the gate's figures; the functions are asked each time."""
+    """Reads the figures of the process it runs in; the functions are asked each time."""
 
-    resident_bytes: Callable[[], int]
     in_flight_bytes: Callable[[], int]
     connections: Callable[[], int]
     heap: Callable[[], Heap] | None = field(default_factory=heap_reader)
 
-    def read(self, at_seconds: float) -> ProcessFigures:
-        """All of them, now."""
+    def read(self, at_seconds: float, resident_bytes: int) -> ProcessFigures:
+        """Read all figures but the resident bytes, which were read before."""
         return ProcessFigures(
             at_seconds,
-            self.resident_bytes(),
+            resident_bytes,
             self.in_flight_bytes(),
             self.connections(),
             len(asyncio.all_tasks()),
@@ -65,7 +128,7 @@ class ProcessReader:
 
 
 def open_descriptors() -> int | None:
-    """Open files and sockets of this process; None where there is no `/proc`."""
+    """Count the open files and sockets of this process; None where there is no `/proc`."""
     try:
         return len(os.listdir(DESCRIPTORS))  # noqa: PTH208  a path a descriptor costs more than the call
     except OSError:
@@ -81,7 +144,7 @@ Noted = TypeVar("Noted", bound=_Timed)
 
 
 class Notes(deque[Noted]):
-    """The latest figures, oldest first, at least `spacing_seconds` apart."""
+    """Keeps the latest figures, oldest first, at least `spacing_seconds` apart."""
 
     def __init__(self) -> None:
         super().__init__(maxlen=NOTES)
@@ -91,6 +154,6 @@ class Notes(deque[Noted]):
         return not self or at_seconds - self[-1].at_seconds >= spacing_seconds
 
     def at(self, seconds: float) -> Noted | None:
-        """The last ones not later than this moment, else the first."""
+        """Return the last figures not later than this moment, else the first; None without any."""
         earlier = [note for note in self if note.at_seconds <= seconds]
         return earlier[-1] if earlier else self[0] if self else None

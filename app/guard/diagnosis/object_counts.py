@@ -1,4 +1,4 @@
-"""How many objects of each type the garbage collector tracks, but for those frozen at start-up."""
+"""Counts the objects of each type that the garbage collector tracks, except those frozen at start-up."""
 
 import asyncio
 import gc
@@ -19,18 +19,18 @@ ObjectCounts = Mapping[str, int]
 
 
 async def count_objects() -> ObjectCounts:
-    """The number of tracked objects by the full name of their type."""
+    """Count the tracked objects by the full name of their type; other tasks run meanwhile."""
     counts: Counter[type] = Counter()
     async for piece in _pieces():
         counts.update(map(type, piece))
-    census: Counter[str] = Counter()
+    by_name: Counter[str] = Counter()
     for kind, count in counts.items():
-        census[_full_name(kind)] += count
-    return census
+        by_name[_full_name(kind)] += count
+    return by_name
 
 
 async def grown_types(before: ObjectCounts, now: ObjectCounts) -> list[TypeGrowth]:
-    """The types that grew most, in bytes, with sizes estimated from a few objects of each."""
+    """Return the types that grew most, in bytes; sizes are estimated from up to 200 objects of each."""
     grown = {name: count - before.get(name, 0) for name, count in now.items()}
     most = Counter({name: count for name, count in grown.items() if count >= LEAST_GROWTH})
     candidates = dict(most.most_common(3 * TOP_TYPES))

@@ -14,7 +14,7 @@ from pathlib import PurePath
 from typing import NamedTuple
 
 from app.guard.diagnosis.document import Allocation
-from app.guard.diagnosis.heap import Heap
+from app.guard.diagnosis.figures import Heap
 from app.guard.leak.statistics import theil_sen
 
 LEAST_SECONDS, MOST_SECONDS = 6.0, 60.0
@@ -40,7 +40,7 @@ Place = tuple[str, int]
 
 
 class Held(NamedTuple):
-    """What one place holds."""
+    """Bytes and objects that one line of code has allocated and still holds."""
 
     bytes: int
     objects: int
@@ -85,13 +85,13 @@ NOT_TRACED = Traced()
 
 
 def seconds_for(slope_bytes_per_hour: float) -> float:
-    """How long to trace a leak of this rate."""
+    """Return how many seconds to trace a leak of this rate: as long as 1 MiB takes, 6 to 60."""
     rate = max(1.0, slope_bytes_per_hour / 3600)
     return min(MOST_SECONDS, max(LEAST_SECONDS, ENOUGH_BYTES / rate))
 
 
 async def trace(seconds: float, heap: Callable[[], Heap] | None) -> Traced:
-    """Trace for so many seconds, or shorter; not at all while somebody else does."""
+    """Trace allocations for so many seconds, or shorter; not at all while somebody else traces."""
     if tracemalloc.is_tracing():
         return NOT_TRACED
     began = time.monotonic()
@@ -151,7 +151,7 @@ def _allocation(place: Place, held: Held) -> Allocation:
 
 
 def _grows(place: Place, looks: Sequence[Look]) -> bool:
-    """Never less than at the look before, and more at least twice: what was in flight at a look is not so."""
+    """Whether a place never held less than at the look before, and more twice: what is in flight does not."""
     sizes = [look.get(place, NOTHING).bytes for look in looks]
     steps = [later - now for now, later in pairwise(sizes)]
     return min(steps) >= 0 and sum(step > 0 for step in steps) > 1
@@ -163,7 +163,7 @@ def _growth(place: Place, looks: Sequence[Look]) -> Held:
 
 
 def _heap_growth(readings: Sequence[HeapReading]) -> int:
-    """By the trend of its floors, which requests that come and go do not touch."""
+    """Return how much the heap grew, by the trend of its floors, which requests do not touch."""
     size = max(1, len(readings) // FLOORS)
     floors = [
         min(readings[at : at + size], key=lambda reading: reading.used_bytes)
@@ -192,6 +192,6 @@ def _mean_small_bytes(held: Look) -> float:
 
 
 def _shown(place: Place) -> str:
-    """The end of the path says enough, and tells nothing about the machine."""
+    """Return the end of the path, which says enough and tells nothing about the machine, with the line."""
     path, line = place
     return f"{PurePath(*PurePath(path).parts[-SHOWN_PATH_PARTS:])}:{line}"

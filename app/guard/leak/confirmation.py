@@ -1,15 +1,22 @@
-"""A finding under examination: does what is left after collecting and trimming go on growing?
+"""Proves or refutes a suspicion: does what is left after collecting and trimming go on growing?
 
-Trimming gives back more than what grew, since free memory lay in the heap before, too. So what is left after
-one trim is compared with what is left after the next: three trims at least, and growth in both intervals
-between them. Garbage is collected by then, and a step up lies in one interval only.
+A trim gives back more than what grew, since free memory lay in the heap before, too. So what is left after
+one trim is compared with what is left after the next: three trims at least, and growth in each of the two
+intervals between them. An example, of a leak of 2 MiB a second in a window of 300 s, with intervals of 30 s:
+
+    trim at      0 s      30 s      60 s
+    left         70 MiB   130 MiB   190 MiB    -> grew by 60 and 60 MiB: proven
+    left         70 MiB   130 MiB   131 MiB    -> 60 and 1 MiB, a step so far: two more intervals decide
+    left         70 MiB    70 MiB    71 MiB    -> it was garbage or free memory: refuted
+
+Garbage is collected by then, and a step up lies in one interval only.
 """
 
 from itertools import pairwise
 
 LEAST_INTERVALS = 2
-# Asked for in addition, after suspicions that were refuted; and added while an examination stays open.
-MORE_INTERVALS_AFTER_REFUTED, MORE_INTERVALS_WHEN_UNDECIDED = 2, 2
+# So many more are asked for at most where there is doubt, and while the intervals tell neither.
+MORE_INTERVALS_IN_DOUBT, MORE_INTERVALS_WHEN_UNDECIDED = 2, 2
 # An interval's length as a share of the window.
 INTERVAL_SHARE = 0.1
 # Without the interval that grew most, the others have to reach this share of the least rate.
@@ -18,23 +25,29 @@ REST_SHARE = 0.65
 STEP, KEEPING_UP_SHARE = 8, 0.25
 # What was explained and is now kept by the allocator is no growth: resident bytes have to grow by this share.
 RESIDENT_SHARE = 0.5
-# Below this share of the least rate the examination ends early.
+# Below this share of the least rate the suspicion is refuted early.
 HOPELESS_SHARE = 0.25
 
 
-class Suspicion:
-    """Fed with a reading just after each trim, until it is proven or refuted."""
+class Confirmation:
+    """Takes a reading just after each trim, until `is_proven` or `is_refuted`.
+
+    `bytes_per_second` is the least growth that proves a leak. `doubts` counts the reasons to ask for longer:
+    earlier suspicions of the same window that were refuted, and load that comes in bursts; each asks for one
+    interval more, two at most.
+    """
 
     def __init__(
-        self, at_seconds: float, window_seconds: float, bytes_per_second: float, refuted: int
+        self, at_seconds: float, window_seconds: float, bytes_per_second: float, doubts: int
     ) -> None:
         self._interval_seconds = INTERVAL_SHARE * window_seconds
         self._bytes_per_second = bytes_per_second
-        self._needed = LEAST_INTERVALS + min(refuted, MORE_INTERVALS_AFTER_REFUTED)
+        self._needed = LEAST_INTERVALS + min(doubts, MORE_INTERVALS_IN_DOUBT)
         self._started = at_seconds
         self._resident: list[int] = []
         self._unexplained: list[int] = []
         self.due_at_seconds = at_seconds
+        """When the next trim is due."""
         self.is_proven = self.is_refuted = False
 
     def add(self, at_seconds: float, resident_bytes: int, explained_bytes: int) -> None:

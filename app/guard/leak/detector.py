@@ -1,27 +1,61 @@
-"""The leak detector: pure, fed with one reading at a time, one for each process.
+"""Finds steady growth of one process that nothing explains: pure, fed with one reading of memory at a time.
 
-It compares floors, what is left when the process is at rest, less what maps, connections and requests in
-flight explain. All lengths follow from the leak window W (300 s by default):
+## From a reading to a proven leak
 
-| window | block | reaches back | suspects |
-|---|---|---|---|
-| rule | W/10 (30 s) | W (5 min) | the growth in W that counts as a leak (50 MiB) |
-| fast | W/10 (30 s) | 3 W (15 min) | 0.2 of that rate (120 MiB/h) |
-| slow | 2 W/5 (2 min) | 24 W (2 h) | 0.5 of the slow leak's rate (5 MiB/h) |
-| daily | 3 W (15 min) | 288 W (24 h) | 0.1 of the slow leak's rate (1 MiB/h); for reports only |
+1. A reading is a time in seconds, resident bytes, and those of them that are explained: requests in flight
+   for gate and workers, entries of the maps for the store. (Connections explain nothing.) What is compared
+   is the rest, *unexplained = resident - explained*.
+2. Readings fall into blocks of time, and each block leaves a *floor*, the least of it (`floors`). With
+   readings every 5 s and blocks of 30 s, six readings become one floor:
 
-What a window suspects is examined by trims a tenth of the window apart (`suspicion`) before it is proven.
+       resident   61 64 90 75 62 61 MiB, explained 1 4 30 15 2 1 MiB  ->  floor 61 - 1 = 60 MiB unexplained
 
-A block has at least two samples: with a short W and a long sample interval all windows stretch.
+   A burst that is over within a block leaves no trace.
+3. Windows of the latest floors are asked whether they rise steadily. All lengths follow from the leak window
+   W (300 s by default):
+
+   | tier  | block           | window          | floors | least slope that is suspicious                    |
+   |-------|-----------------|-----------------|--------|---------------------------------------------------|
+   | rule  | W/10 (30 s)     | W (5 min)       | 11     | half of 50 MiB in W, and growth of 50 MiB at least |
+   | fast  | W/10 (30 s)     | 3 W (15 min)    | 31     | 0.2 of 50 MiB in W (120 MiB/h)                    |
+   | slow  | 2 W/5 (2 min)   | 24 W (2 h)      | 60     | 0.5 of the slow leak's rate (5 MiB/h)             |
+   | daily | 3 W (15 min)    | 288 W (24 h)    | 96     | 0.1 of the slow leak's rate (1 MiB/h)             |
+
+   For example 60, 66, 72, ... 120 MiB, eleven floors of the rule window, rise by 60 MiB in steps of 6.
+4. What rises is a *suspicion* (`Finding`). It may be garbage or free memory, so the caller collects garbage
+   and trims the heap, then hands the next reading to `confirm`. That is repeated each tenth of the window,
+   and what is left after one trim is compared with what is left after the next (`confirmation`): three trims
+   and two intervals at least. Growth that goes on is proven, a step or none is refuted.
+
+   A daily finding is for reports only: it is returned once and neither trimmed for nor confirmed.
+
+## How a caller drives it
+
+    finding = detector.tick(at, resident, explained)      # each sample
+    if finding is not None and finding.tier is not Tier.DAILY:
+        ...collect garbage, trim the heap...
+        at, resident, explained = ...the next sample, which `tick` does not get...
+        if detector.confirm(at, resident, explained, finding):
+            ...the leak is proven...
+
+    warm-up --(leak_warmup_seconds)--> watching --(a window rises)--> suspicious
+                                          ^                               |
+                                          +------ proven or refuted ------+
+
+While it is suspicious, `tick` returns the same finding again whenever the next trim is due. One process has
+one suspicion at a time: that of a shorter window replaces that of a longer one, never the reverse. A window
+that was suspicious is asked again a quarter of its length after that is settled.
+
+A block has at least two readings: with a short W and a long sample interval all windows stretch.
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
 
-from app.guard.leak.confirmation import Suspicion
-from app.guard.leak.floors import Floor, Floors
-from app.guard.leak.steady_rise import SECONDS_AN_HOUR, Demand, rises_steadily, slope_bytes_per_second
+from app.guard.leak.confirmation import Confirmation
+from app.guard.leak.finding import Finding, Tier
+from app.guard.leak.floors import Demand, Floor, Floors, rises_steadily, slope_bytes_per_second
 
+SECONDS_AN_HOUR = 3600
 RULE_BLOCKS = 10
 FAST_BLOCKS = 30
 SLOW_POINT_BLOCKS, SLOW_POINTS = 4, 60
@@ -32,26 +66,7 @@ RULE_SHARE, FAST_SHARE, SLOW_SHARE, DAILY_SHARE = 0.5, 0.2, 0.5, 0.1
 PROOF_SHARE = 1.4
 # A window that found a rise is asked again after this share of its length.
 QUIET_SHARE = 0.25
-
-
-class Tier(StrEnum):
-    """Which window found a rise."""
-
-    RULE = "rule"
-    FAST = "fast"
-    SLOW = "slow"
-    DAILY = "daily"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A steady rise that nothing explains. `since_seconds` is on the clock of the readings."""
-
-    tier: Tier
-    growth_bytes: int
-    window_seconds: float
-    slope_bytes_per_hour: float
-    since_seconds: float
+_SHORTEST_FIRST = tuple(Tier)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +84,30 @@ class DetectorRules:
         """The length of the shortest block."""
         return max(self.leak_window_seconds / RULE_BLOCKS, 2 * self.sample_seconds)
 
+    @property
+    def rule_bytes_per_second(self) -> float:
+        """The rate of a leak that grows by just the threshold within the leak window."""
+        return self.leak_growth_bytes / self.leak_window_seconds
+
+    @property
+    def slow_bytes_per_second(self) -> float:
+        """The rate of a slow leak."""
+        return self.slow_leak_bytes_per_hour / SECONDS_AN_HOUR
+
+    def demand(self, tier: Tier) -> Demand:
+        """What the floors of a tier's window have to show to be suspicious."""
+        if tier is Tier.RULE:
+            return Demand(RULE_SHARE * self.rule_bytes_per_second, parts=5, rises=4)
+        least = {
+            Tier.FAST: FAST_SHARE * self.rule_bytes_per_second,
+            Tier.SLOW: SLOW_SHARE * self.slow_bytes_per_second,
+            Tier.DAILY: DAILY_SHARE * self.slow_bytes_per_second,
+        }
+        return Demand(least[tier], parts=6, rises=4)
+
 
 class Detector:
-    """Finds steady, unexplained growth of one process. Seconds are of one monotonic clock."""
+    """Finds steady, unexplained growth of one process. All times are seconds of one monotonic clock."""
 
     def __init__(self, rules: DetectorRules) -> None:
         self._rules = rules
@@ -80,8 +116,10 @@ class Detector:
         self.is_warm = False
         self._slope: float | None = None
         self._suspected: Finding | None = None
-        self._suspicion: Suspicion | None = None
+        """The finding to be confirmed; None exactly when `_confirmation` is."""
+        self._confirmation: Confirmation | None = None
         self._refuted: dict[Tier, int] = {}
+        """How many suspicions of a tier were refuted since it last proved one."""
         self._quiet_until: dict[Tier, float] = {}
         self._build()
 
@@ -106,8 +144,8 @@ class Detector:
 
     @property
     def is_suspicious(self) -> bool:
-        """Whether a finding is under examination, neither proven nor refuted yet."""
-        return self._suspicion is not None
+        """Whether a finding is neither proven nor refuted yet."""
+        return self._confirmation is not None
 
     @property
     def floor_bytes(self) -> int:
@@ -128,48 +166,57 @@ class Detector:
         return self._slope
 
     def tick(self, at_seconds: float, resident_bytes: int, explained_bytes: int) -> Finding | None:
-        """Take a reading; what the windows have found, the shortest first, or a finding to be examined again.
+        """Take a reading; return the finding that a trim is due for, or what the daily window has found.
 
-        Each finding but a daily one asks for collecting and trimming, then for `confirm` with a new reading.
+        A finding other than a daily one asks for collecting and trimming, then for `confirm` with the next
+        reading. None asks for nothing.
         """
         self._follow_clock(at_seconds)
-        short = self._short.add(at_seconds, resident_bytes, explained_bytes)
-        slow = self._slow.add(at_seconds, resident_bytes, explained_bytes)
-        daily = self._daily.add(at_seconds, resident_bytes, explained_bytes)
-        if slow:
+        reading = (at_seconds, resident_bytes, explained_bytes)
+        closed_short, closed_slow, closed_daily = (
+            floors.add(*reading) for floors in (self._short, self._slow, self._daily)
+        )
+        if closed_slow:
             self._slope = None
         if not self.is_warm:
             return None
-        if short:
-            self._rule(at_seconds)
-            self._fast(at_seconds)
-        if slow:
-            self._slowly(at_seconds)
-        return self._due(at_seconds, explained_bytes) or (self._over_a_day(at_seconds) if daily else None)
+        # A window is asked when it has a new floor.
+        for tier in (Tier.RULE, Tier.FAST) * closed_short + (Tier.SLOW,) * closed_slow:
+            found = self._find(tier, at_seconds)
+            if found is not None:
+                self._suspect(found, at_seconds)
+        due = self._due_for_trim(at_seconds, explained_bytes)
+        if due is not None or not closed_daily:
+            return due
+        # One answer a tick: when a trim is due, the daily window waits for its next floor (15 minutes).
+        return self._find(Tier.DAILY, at_seconds)
 
     def restart(self) -> None:
         """Forget all windows, without a new warm-up: after an action, or when an operator says so."""
         self._slope = None
-        self._suspected = self._suspicion = None
+        self._suspected = self._confirmation = None
         self._quiet_until.clear()
         self._build()
 
     def confirm(self, at_seconds: float, resident_bytes: int, explained_bytes: int, finding: Finding) -> bool:
-        """Whether a finding is proven by this reading, the first after collecting and trimming.
+        """Take the first reading after collecting and trimming for a finding; true when it proves the leak.
 
-        It takes three at least: while `is_suspicious`, `tick` returns the finding when the next one is due.
+        It takes three at least: while `is_suspicious`, `tick` returns the finding when the next trim is due.
+        A finding that is no longer suspected proves nothing.
         """
-        if self._suspicion is None or self._suspected != finding:
+        confirmation = self._confirmation
+        if confirmation is None or self._suspected != finding:
             return False
-        self._suspicion.add(at_seconds, resident_bytes, explained_bytes)
-        proven, refuted = self._suspicion.is_proven, self._suspicion.is_refuted
-        if proven or refuted:
-            self._suspicion = self._suspected = None
-            self._refuted[finding.tier] = self._refuted.get(finding.tier, 0) + 1 if refuted else 0
+        confirmation.add(at_seconds, resident_bytes, explained_bytes)
+        if confirmation.is_proven or confirmation.is_refuted:
+            self._suspected = self._confirmation = None
+            times_refuted = self._refuted.get(finding.tier, 0) + 1
+            self._refuted[finding.tier] = times_refuted if confirmation.is_refuted else 0
             self._quiet_until[finding.tier] = at_seconds + QUIET_SHARE * finding.window_seconds
-        return proven
+        return confirmation.is_proven
 
     def _follow_clock(self, at_seconds: float) -> None:
+        """Begin the warm-up with the first reading, and end it; a clock set back empties the windows."""
         if self._started is None:
             self._started = at_seconds
         if at_seconds < self._last:
@@ -180,72 +227,58 @@ class Detector:
             self.is_warm = True
             self.restart()
 
-    def _rule(self, at_seconds: float) -> None:
-        floors = self._short.last(RULE_BLOCKS + 1)
-        if len(floors) > RULE_BLOCKS and self.growth_bytes >= self._rules.leak_growth_bytes:
-            demand = Demand(RULE_SHARE * self._rule_rate, parts=5, rises=4)
-            self._judge(Tier.RULE, at_seconds, floors, demand)
-
-    def _fast(self, at_seconds: float) -> None:
-        if self._short.is_full:
-            demand = Demand(FAST_SHARE * self._rule_rate, parts=6, rises=4)
-            self._judge(Tier.FAST, at_seconds, self._short.last(FAST_BLOCKS + 1), demand)
-
-    def _slowly(self, at_seconds: float) -> None:
-        if self._slow.is_full:
-            demand = Demand(SLOW_SHARE * self._slow_rate, parts=6, rises=4)
-            self._judge(Tier.SLOW, at_seconds, self._slow.last(SLOW_POINTS), demand)
-
-    def _over_a_day(self, at_seconds: float) -> Finding | None:
-        if not self._daily.is_full:
+    def _find(self, tier: Tier, at_seconds: float) -> Finding | None:
+        """Ask one window for a steady rise, unless it is quiet or a shorter one is suspected already."""
+        if at_seconds < self._quiet_until.get(tier, at_seconds) or self._suspects_as_short(tier):
             return None
-        demand = Demand(DAILY_SHARE * self._slow_rate, parts=6, rises=4)
-        return self._judge(Tier.DAILY, at_seconds, self._daily.last(DAILY_POINTS), demand)
-
-    @property
-    def _rule_rate(self) -> float:
-        return self._rules.leak_growth_bytes / self._rules.leak_window_seconds
-
-    @property
-    def _slow_rate(self) -> float:
-        return self._rules.slow_leak_bytes_per_hour / SECONDS_AN_HOUR
-
-    def _due(self, at_seconds: float, explained_bytes: int) -> Finding | None:
-        """The finding under examination when a trim is due, which may wait for requests in flight to end."""
-        suspicion = self._suspicion
-        if suspicion is None or at_seconds < suspicion.due_at_seconds:
-            return None
-        if suspicion.is_forgotten(at_seconds):
-            self._suspicion = self._suspected = None
-            return None
-        floors = self._short.last(RULE_BLOCKS)
-        at_rest = min((floor.explained_bytes for floor in floors), default=explained_bytes)
-        return self._suspected if suspicion.may_trim(at_seconds, explained_bytes - at_rest) else None
-
-    def _judge(self, tier: Tier, at_seconds: float, floors: list[Floor], demand: Demand) -> Finding | None:
-        if at_seconds < self._quiet_until.get(tier, at_seconds) or self._suspects_sooner(tier):
-            return None
-        if not rises_steadily(floors, demand):
+        floors = self._window(tier)
+        if not floors or not rises_steadily(floors, self._rules.demand(tier)):
             return None
         seconds = floors[-1].at_seconds - floors[0].at_seconds
         self._quiet_until[tier] = at_seconds + QUIET_SHARE * seconds
-        finding = Finding(
+        return Finding(
             tier,
             growth_bytes=floors[-1].unexplained_bytes - floors[0].unexplained_bytes,
             window_seconds=seconds,
             slope_bytes_per_hour=SECONDS_AN_HOUR * slope_bytes_per_second(floors),
             since_seconds=floors[0].at_seconds,
         )
-        if tier is not Tier.DAILY:
-            doubts = self._refuted.get(tier, 0) + _has_bursts(floors, demand.bytes_per_second * seconds)
-            self._suspected = finding
-            self._suspicion = Suspicion(at_seconds, seconds, PROOF_SHARE * demand.bytes_per_second, doubts)
-        return finding
 
-    def _suspects_sooner(self, tier: Tier) -> bool:
-        """Whether a window as short or shorter is under examination; that goes first."""
-        order = list(Tier)
-        return self._suspected is not None and order.index(self._suspected.tier) <= order.index(tier)
+    def _window(self, tier: Tier) -> list[Floor]:
+        """The floors of a tier's window; none until it reaches back all its length."""
+        if tier is Tier.RULE:
+            floors = self._short.last(RULE_BLOCKS + 1)
+            grew_enough = self.growth_bytes >= self._rules.leak_growth_bytes
+            return floors if len(floors) > RULE_BLOCKS and grew_enough else []
+        floors_of = {Tier.FAST: self._short, Tier.SLOW: self._slow, Tier.DAILY: self._daily}[tier]
+        return floors_of.last(len(floors_of)) if floors_of.is_full else []
+
+    def _suspect(self, finding: Finding, at_seconds: float) -> None:
+        """Begin to confirm a finding; each reason for doubt makes the proof one interval longer."""
+        least = self._rules.demand(finding.tier).bytes_per_second
+        has_bursts = _has_bursts(self._window(finding.tier), least * finding.window_seconds)
+        doubts = self._refuted.get(finding.tier, 0) + has_bursts
+        self._suspected = finding
+        self._confirmation = Confirmation(at_seconds, finding.window_seconds, PROOF_SHARE * least, doubts)
+
+    def _suspects_as_short(self, tier: Tier) -> bool:
+        """Whether a window as short or shorter is suspected; that goes first."""
+        return self._suspected is not None and (
+            _SHORTEST_FIRST.index(self._suspected.tier) <= _SHORTEST_FIRST.index(tier)
+        )
+
+    def _due_for_trim(self, at_seconds: float, explained_bytes: int) -> Finding | None:
+        """The suspected finding when its next trim is due, which may wait for requests in flight to end."""
+        confirmation = self._confirmation
+        if confirmation is None or at_seconds < confirmation.due_at_seconds:
+            return None
+        if confirmation.is_forgotten(at_seconds):
+            self._suspected = self._confirmation = None
+            return None
+        at_rest = min(
+            (floor.explained_bytes for floor in self._short.last(RULE_BLOCKS)), default=explained_bytes
+        )
+        return self._suspected if confirmation.may_trim(at_seconds, explained_bytes - at_rest) else None
 
 
 def _has_bursts(floors: list[Floor], least_bytes: float) -> bool:

@@ -15,7 +15,7 @@ from app.api.checks import Checks
 from app.api.contract import LIVEZ, LOOKUP, address_of
 from app.api.middleware import Front
 from app.api.routes import transactions
-from app.guard.diagnosis.examination import ProvenLeak
+from app.guard.diagnosis.examiner import ProvenLeak
 from app.process.child_processes import path_of
 from app.process.resident_memory import trim_heap
 from app.workers.pool.assignment import Assignment

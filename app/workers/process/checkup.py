@@ -1,17 +1,14 @@
 """What a worker notes of itself, and how it is examined when the control plane finds that it leaks."""
 
 import asyncio
-import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
 
 from app.guard.diagnosis.document import Diagnosis
-from app.guard.diagnosis.examination import ProvenLeak
-from app.guard.diagnosis.examiner import NOTES_A_WINDOW
+from app.guard.diagnosis.examiner import NOTES_A_WINDOW, ProcessExaminer, ProvenLeak
 from app.guard.diagnosis.figures import ProcessFigures, ProcessReader
-from app.guard.diagnosis.own import ProcessExaminer
-from app.process.resident_memory import rss_bytes
+from app.process.resident_memory import own_resident_bytes
 from app.store.live_settings import LiveSettings
 
 
@@ -22,26 +19,25 @@ class Checkup:
         self, live: LiveSettings, in_flight_bytes: Callable[[], int], connections: Callable[[], int]
     ) -> None:
         self._live = live
-        self._own = ProcessExaminer(
-            ProcessReader(lambda: rss_bytes(os.getpid()) or 0, in_flight_bytes, connections)
-        )
+        self._examiner = ProcessExaminer(ProcessReader(in_flight_bytes, connections))
         self._began = time.monotonic()
         self._examination: asyncio.Task[Diagnosis | None] | None = None
 
     @property
     def latest(self) -> ProcessFigures | None:
         """The figures last noted, a few seconds old; None before the first."""
-        return self._own.latest
+        return self._examiner.latest
 
     async def follow(self) -> None:
         """Note the figures of this moment."""
         settings, now = self._live.settings, time.monotonic()
         is_warm = now - self._began >= settings.leak_warmup_seconds
-        await self._own.follow(now, settings.leak_window_seconds / NOTES_A_WINDOW, is_warm=is_warm)
+        spacing_seconds = settings.leak_window_seconds / NOTES_A_WINDOW
+        await self._examiner.note(now, own_resident_bytes(), spacing_seconds, is_warm=is_warm)
 
     async def examine(self, leak: ProvenLeak) -> Diagnosis | None:
         """Examine this process; None when the worker stops first."""
-        self._examination = asyncio.create_task(self._own.examine(leak))
+        self._examination = asyncio.create_task(self._examiner.diagnose(leak))
         with suppress(asyncio.CancelledError):
             return await self._examination
         return None

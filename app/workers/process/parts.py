@@ -58,7 +58,7 @@ class WorkerParts:
         self._tasks.every(TICK_SECONDS, "tick", self._tick)
         self._tasks.every(TOKEN_RELOAD_SECONDS, "token-reload", self.plane.access.reload)
         self._tasks.every(lambda: self.live.settings.memory_sample_seconds, "checkup", self.checkup.follow)
-        self._tasks.every(LOOK_SECONDS, "reclaim", Reclaimer().look)
+        self._tasks.every(LOOK_SECONDS, "reclaim", Reclaimer().tick)
         self._tasks.measure_lag()
 
     async def stop(self) -> None:

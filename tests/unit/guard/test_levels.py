@@ -1,6 +1,7 @@
 import pytest
 
-from app.guard.levels import Level, LevelBand
+from app.guard.levels import LevelBand
+from app.guard.status import Level
 from app.settings.model import Settings
 
 SETTINGS = Settings()

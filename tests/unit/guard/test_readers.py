@@ -17,7 +17,7 @@ def readers(
         resident=resident,
         explained=lambda: {"gate": {"in_flight": MIB}},
         limit=limit,
-        usage=usage,
+        usage=lambda _: usage(),
         store=lambda: None,
     )
 

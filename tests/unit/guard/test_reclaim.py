@@ -27,7 +27,7 @@ class Made:
         for _ in range(round(seconds / LOOK_SECONDS)):
             self.now += LOOK_SECONDS
             self.cpu += LOOK_SECONDS * self.load
-            await self.reclaimer.look()
+            await self.reclaimer.tick()
 
     def _collect(self) -> None:
         self.collected += 1

@@ -3,8 +3,8 @@
 import asyncio
 import time
 
-from app.guard.diagnosis.examination import ProvenLeak
-from app.guard.leak.detector import Finding, Tier
+from app.guard.diagnosis.examiner import ProvenLeak
+from app.guard.leak.finding import Finding, Tier
 from app.settings.model import Settings
 from app.store.live_settings import LiveSettings
 from app.workers.process.checkup import Checkup

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from app.guard.diagnosis import archive
 from app.guard.diagnosis.archive import default_folder, write
 from app.guard.diagnosis.document import Cause, Diagnosis
-from app.guard.leak.detector import Tier
+from app.guard.leak.finding import Tier
 
 
 def diagnosis(at_ms: int = 1_700_000_000_000, **changes: object) -> Diagnosis:

@@ -3,20 +3,24 @@
 import asyncio
 from pathlib import Path
 
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 
 from app.errors import StoreUnreachable
 from app.guard.diagnosis import tracing
 from app.guard.diagnosis.document import Cause, Diagnosis, PartName
-from app.guard.diagnosis.examiner import Examiner, Readers
-from app.guard.diagnosis.figures import ProcessReader, StoreReading
-from app.guard.diagnosis.own import ProcessExaminer
-from app.guard.leak.detector import Finding, Tier
+from app.guard.diagnosis.examiner import Examiner, ProcessExaminer, ProvenLeak
+from app.guard.diagnosis.figures import ProcessReader
+from app.guard.leak.finding import Finding, Tier
+from app.guard.readers import MemoryReading, ProcessReading
+from app.models import StoreFigures
 from app.settings.model import Settings
 
 MIB = 1024 * 1024
-STORE = StoreReading(0, 20 * MIB, 18 * MIB, 10 * MIB, 50, 0, 0)
+STORE = ProcessReading("store", 8, 20 * MIB, {"maps": 10 * MIB})
+STORE_FIGURES = StoreFigures(18 * MIB, 20 * MIB, None, 0, frozenset())
+KEYSPACE = [{"db0": {"keys": 50, "expires": 50}}]
 
 
 @pytest.fixture(autouse=True)
@@ -35,15 +39,18 @@ class Surgery:
         self.connections = 0
         self.is_store_gone = False
         self.store_reads = 0
-        gate = ProcessReader(lambda: self.resident, lambda: 0, lambda: self.connections)
-        self.worker = ProcessExaminer(gate)
-        readers = Readers(gate, self._read_store, lambda: 1_700_000_000_000, self.worker.examine)
-        self.examiner = Examiner(lambda: self.settings, readers)
+        reader = ProcessReader(lambda: 0, lambda: self.connections)
+        self.worker = ProcessExaminer(reader)
+        self.examiner = Examiner(
+            lambda: self.settings, reader, self._keyspace, lambda: 1_700_000_000_000, self._examine_worker
+        )
 
-    async def follow(self, seconds: float, *, is_warm: bool = True) -> None:
+    async def note(self, seconds: float, *, is_warm: bool = True) -> None:
         for _ in range(round(seconds)):
             self.now += 1
-            await self.examiner.follow(self.now, is_warm=is_warm)
+            processes = {"gate": ProcessReading("gate", 7, self.resident, {}), "store": STORE}
+            reading = MemoryReading(self.now, 0, processes, None, None, STORE_FIGURES)
+            await self.examiner.note(reading, is_warm=is_warm)
 
     def examine(self, process: str, **released: int) -> None:
         finding = Finding(Tier.RULE, MIB, 100.0, 36.0 * MIB, since_seconds=self.now - 100)
@@ -55,11 +62,17 @@ class Surgery:
                 await asyncio.sleep(0.01)
         return self.examiner.diagnoses
 
-    async def _read_store(self, at_seconds: float) -> StoreReading:
+    async def _keyspace(self) -> list[dict[str, dict[str, int]]]:
         self.store_reads += 1
         if self.is_store_gone:
             raise StoreUnreachable("gone")
-        return STORE._replace(at_seconds=at_seconds)
+        return KEYSPACE
+
+    async def _examine_worker(self, worker: str, leak: bytes) -> bytes | None:
+        """Answer as a worker does, whose process this is."""
+        found = await self.worker.diagnose(msgspec.json.decode(leak, type=ProvenLeak))
+        assert found is None or found.process == worker
+        return found.model_dump_json().encode() if found else None
 
 
 @pytest.fixture
@@ -68,28 +81,28 @@ def surgery(tmp_path: Path) -> Surgery:
 
 
 async def test_objects_are_counted_once_when_the_gate_is_warm(surgery: Surgery) -> None:
-    await surgery.follow(5, is_warm=False)
+    await surgery.note(5, is_warm=False)
     cold = surgery.examiner.baseline
-    await surgery.follow(5)
+    await surgery.note(5)
     baseline = surgery.examiner.baseline
     assert cold is None
     assert baseline is not None
     assert (baseline.at_seconds, baseline.objects["dict"] > 100) == (1006.0, True)
-    await surgery.follow(50)
+    await surgery.note(50)
     assert surgery.examiner.baseline is baseline
 
 
 async def test_the_store_is_asked_ten_times_a_window(surgery: Surgery) -> None:
-    await surgery.follow(100)
+    await surgery.note(100)
     assert surgery.store_reads == 10
 
 
 async def test_growth_is_that_of_the_window_before_anything_was_done_about_it(surgery: Surgery) -> None:
-    await surgery.follow(100)
+    await surgery.note(100)
     for _ in range(100):
         surgery.resident += MIB // 4
         surgery.connections += 30
-        await surgery.follow(1)
+        await surgery.note(1)
     surgery.resident, surgery.connections = 61 * MIB, 0
     surgery.examine("gate", gc=0, trim=5, shrink=24 * MIB)
     [found] = await surgery.report()
@@ -104,11 +117,11 @@ async def test_growth_is_that_of_the_window_before_anything_was_done_about_it(su
 async def test_a_worker_examines_itself_and_leaves_out_what_the_guard_has_done_since(
     surgery: Surgery,
 ) -> None:
-    await surgery.follow(100)
+    await surgery.note(100)
     for second in range(900, 1200):
         surgery.resident += MIB // 4
         surgery.connections += 30
-        await surgery.worker.follow(float(second), 10.0, is_warm=True)
+        await surgery.worker.note(float(second), surgery.resident, 10.0, is_warm=True)
     surgery.resident = 60 * MIB
     surgery.examine("worker-1", shrink=25 * MIB)
     [found] = await surgery.report()
@@ -118,14 +131,14 @@ async def test_a_worker_examines_itself_and_leaves_out_what_the_guard_has_done_s
 
 
 async def test_a_worker_that_cannot_say_what_grew_leaves_no_diagnosis(surgery: Surgery) -> None:
-    await surgery.follow(100)
+    await surgery.note(100)
     surgery.examine("worker-1")
     await until_idle()
     assert surgery.examiner.diagnoses == []
 
 
 async def test_one_process_is_examined_once_at_a_time(surgery: Surgery) -> None:
-    await surgery.follow(100)
+    await surgery.note(100)
     surgery.examine("gate")
     surgery.examine("gate")
     surgery.examine("store")
@@ -137,7 +150,7 @@ async def test_one_process_is_examined_once_at_a_time(surgery: Surgery) -> None:
 
 
 async def test_as_many_are_shown_as_are_kept_and_each_is_logged_and_written(surgery: Surgery) -> None:
-    await surgery.follow(100)
+    await surgery.note(100)
     with capture_logs() as logs:
         for number in range(5):
             surgery.examine("store", trim=number)
@@ -149,7 +162,7 @@ async def test_as_many_are_shown_as_are_kept_and_each_is_logged_and_written(surg
 
 async def test_a_folder_that_cannot_be_used_costs_the_file_only(surgery: Surgery, tmp_path: Path) -> None:
     (tmp_path / "diagnoses").write_text("in the way")
-    await surgery.follow(100)
+    await surgery.note(100)
     with capture_logs() as logs:
         surgery.examine("store")
         await until_idle()
@@ -160,7 +173,7 @@ async def test_a_folder_that_cannot_be_used_costs_the_file_only(surgery: Surgery
 
 async def test_a_store_that_is_gone_does_not_stop_the_notes_of_the_gate(surgery: Surgery) -> None:
     surgery.is_store_gone = True
-    await surgery.follow(100)
+    await surgery.note(100)
     with capture_logs() as logs:
         surgery.examine("store")
         await until_idle()
@@ -171,7 +184,7 @@ async def test_a_store_that_is_gone_does_not_stop_the_notes_of_the_gate(surgery:
 
 
 async def test_a_gate_that_stops_breaks_off_what_is_under_way(surgery: Surgery) -> None:
-    await surgery.follow(100)
+    await surgery.note(100)
     surgery.examine("gate")
     await asyncio.sleep(0.05)
     await surgery.examiner.close()

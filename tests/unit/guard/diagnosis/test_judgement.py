@@ -5,13 +5,15 @@ from typing import Any
 import pytest
 
 from app.guard.diagnosis.document import Allocation, Cause, PartName, TypeGrowth
-from app.guard.diagnosis.figures import ProcessFigures, StoreReading
-from app.guard.diagnosis.gate import ProcessEvidence, explain_process_growth
-from app.guard.diagnosis.heap import Heap
+from app.guard.diagnosis.explained_growth import (
+    ExplainedGrowth,
+    ProcessEvidence,
+    explain_process_growth,
+    explain_store_growth,
+)
+from app.guard.diagnosis.figures import Heap, ProcessFigures, StoreReading
 from app.guard.diagnosis.object_counts import ObjectCounts
-from app.guard.diagnosis.sentence import relief, sentence
-from app.guard.diagnosis.split import ExplainedGrowth
-from app.guard.diagnosis.store import explain_store_growth
+from app.guard.diagnosis.summary import relief, sentence
 from app.guard.diagnosis.tracing import NOT_TRACED, Traced
 
 MIB = 1024 * 1024

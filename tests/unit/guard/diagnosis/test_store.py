@@ -6,8 +6,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from app.guard.diagnosis.reading import StoreReader
-from app.guard.diagnosis.store import store_explained_bytes
+from app.errors import StoreError
+from app.guard.diagnosis.figures import StoreReading, store_reading
+from app.guard.readers import MemoryReading, ProcessReading
+from app.guard.service_memory import store_explained_bytes
 from app.metrics.catalogue import Metrics
 from app.models import Transaction
 from app.settings.model import Settings
@@ -47,6 +49,14 @@ async def used_bytes(gate: Gate) -> int:
     return sum(int(node["used_memory"]) - int(node["mem_clients_normal"]) for node in nodes)
 
 
+async def figures_at(at_seconds: float, gate: Gate, sizes: Sizes) -> StoreReading | None:
+    await sizes.refresh_store()
+    maps = store_explained_bytes(sizes.maps, server_name(gate))
+    store = ProcessReading("store", 8, 7, {"maps": maps})
+    reading = MemoryReading(at_seconds, 0, {"store": store}, None, None, sizes.store)
+    return store_reading(reading, await gate.session.info("keyspace"))
+
+
 async def test_the_maps_account_for_what_the_store_uses(
     store: StoreServer, settings_for: MakeSettings
 ) -> None:
@@ -80,12 +90,11 @@ async def test_keys_of_others_are_counted_apart_from_those_with_an_expiry() -> N
             await gate.pipeline.flush([transaction(f"signature-{number}") for number in range(10)])
             sizes = Sizes(gate.maps, gate.session)
             await sizes.refresh()
-            reader = StoreReader(gate.session, sizes, lambda: 7)
-            before = await reader.read(1.0)
+            before = await figures_at(1.0, gate, sizes)
             node.mset({f"session:{number}": "x" for number in range(200)})
             node.set("cache", "x", ex=60)
             other.set("elsewhere", "x")
-            after = await reader.read(2.0)
+            after = await figures_at(2.0, gate, sizes)
     assert before is not None
     assert after is not None
     assert before.keys_without_expiry == 0, "ours all have one"
@@ -97,5 +106,7 @@ async def test_keys_of_others_are_counted_apart_from_those_with_an_expiry() -> N
 async def test_a_store_that_is_not_there_has_no_figures() -> None:
     metrics, live = Metrics(64, "test"), LiveSettings(Settings())
     session = StoreSession("redis://127.0.0.1:1", 0.2, metrics)
-    reader = StoreReader(session, Sizes(Maps(session, live), session), lambda: 7)
-    assert await reader.read(1.0) is None
+    sizes = Sizes(Maps(session, live), session)
+    assert store_reading(MemoryReading(1.0, 0, {}, None, None, sizes.store), []) is None
+    with pytest.raises(StoreError):
+        await session.info("keyspace")

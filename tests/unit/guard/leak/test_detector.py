@@ -3,7 +3,8 @@ from dataclasses import replace
 
 import pytest
 
-from app.guard.leak.detector import Detector, DetectorRules, Finding, Tier
+from app.guard.leak.detector import Detector, DetectorRules
+from app.guard.leak.finding import Finding, Tier
 
 MIB = 1 << 20
 HOUR = 3600.0

@@ -1,11 +1,21 @@
-"""The state of one process under watch: from suspicion to an action, and how often one may be taken."""
+"""The state of one process under watch: from a suspicion to an action, and how often one may be taken.
+
+    warmup ─ warm ─▶ ok ─ finding ─▶ suspect ─ proven ─▶ leak ─ action taken ─▶ cooldown ─ over ─▶ ok
+                      ▲                 │                  └─ the fourth in a row ─▶ ineffective
+                      └──── refuted ────┘
+
+The first cooldown takes 10 minutes by default, the second 20, the third 40. A leak that is proven once more
+after three actions in a row is one that acting does not help against: `ineffective` stays until an operator
+resets it. Actions no longer count as in a row when an hour passed after a cooldown without a leak.
+"""
 
 from collections.abc import Callable
-from enum import StrEnum
 
 import structlog
 
-from app.guard.leak.detector import Detector, Finding, Tier
+from app.guard.leak.detector import Detector
+from app.guard.leak.finding import Finding, LeakState, Tier
+from app.guard.status import ProcessStatus
 from app.settings.model import Settings
 
 log = structlog.get_logger()
@@ -14,19 +24,8 @@ ACTIONS_IN_A_ROW = 3
 FORGIVEN_SECONDS = 3600.0
 
 
-class LeakState(StrEnum):
-    """`ineffective` is latched: three actions in a row did not stop the growth, an operator has to look."""
-
-    WARMUP = "warmup"
-    OK = "ok"
-    SUSPECT = "suspect"
-    LEAK = "leak"
-    COOLDOWN = "cooldown"
-    INEFFECTIVE = "ineffective"
-
-
 class Watch:
-    """One process: warmup → ok → suspect → leak → cooldown → ok, or ineffective."""
+    """One process under watch, with a detector of its own."""
 
     def __init__(self, name: str, detector: Detector, settings: Callable[[], Settings]) -> None:
         self.name = name
@@ -34,29 +33,30 @@ class Watch:
         self._settings = settings
         self.state = LeakState.WARMUP
         self.finding: Finding | None = None
-        self.awaits_examination = False
+        self.awaits_confirmation = False
+        """Whether memory was just trimmed for a suspicion, so that the next reading is for `confirm`."""
         self.actions_in_a_row = 0
         self.cooldown_ends: float | None = None
         self._forgiven_at = float("inf")
 
     def tick(self, at_seconds: float, resident_bytes: int, explained_bytes: int) -> Finding | None:
-        """Take a reading; a finding asks for collecting and trimming, and `examine` with the next reading."""
+        """Take a reading; a finding other than a daily one asks for a trim, and then for `confirm`."""
         found = self.detector.tick(at_seconds, resident_bytes, explained_bytes)
         if self.state is LeakState.WARMUP and self.detector.is_warm:
             self._enter(LeakState.OK)
-        self._cool(at_seconds)
+        self._end_what_is_over(at_seconds)
         if found is None or (found.tier is not Tier.DAILY and self.state not in _OPEN_TO_SUSPICION):
             return None
         return found
 
     def suspect(self, finding: Finding) -> None:
-        """Note a finding whose growth is to be compared after a trim with that after the next."""
-        self.finding, self.awaits_examination = finding, True
+        """Note a finding: what is left after this trim is compared with what is left after the next."""
+        self.finding, self.awaits_confirmation = finding, True
         self._enter(LeakState.SUSPECT, tier=finding.tier, growth_bytes=finding.growth_bytes)
 
-    def examine(self, at_seconds: float, resident_bytes: int, explained_bytes: int) -> bool:
-        """Take the first reading after a trim; whether the suspicion is proven. When refuted, back to ok."""
-        self.awaits_examination, finding = False, self.finding
+    def confirm(self, at_seconds: float, resident_bytes: int, explained_bytes: int) -> bool:
+        """Take the first reading after a trim; true when it proves the leak. Refuted, it is ok again."""
+        self.awaits_confirmation, finding = False, self.finding
         if finding and self.detector.confirm(at_seconds, resident_bytes, explained_bytes, finding):
             return True
         if not self.detector.is_suspicious:
@@ -65,7 +65,7 @@ class Watch:
         return False
 
     def may_act(self) -> bool:
-        """Enter `leak`, or `ineffective` when acting again would not help either."""
+        """Enter `leak`; or `ineffective`, and return false, when three actions in a row did not help."""
         if self.actions_in_a_row >= ACTIONS_IN_A_ROW:
             self._enter(LeakState.INEFFECTIVE, actions=self.actions_in_a_row)
             return False
@@ -73,7 +73,7 @@ class Watch:
         return True
 
     def acted(self, at_seconds: float) -> None:
-        """Wait before the next action, twice as long as the last time."""
+        """Begin a cooldown, twice as long as the last one; the detector starts anew."""
         self.cooldown_ends = at_seconds + self._settings().leak_cooldown_seconds * 2**self.actions_in_a_row
         self.actions_in_a_row += 1
         self._forgiven_at = self.cooldown_ends + self._patience_seconds()
@@ -81,13 +81,27 @@ class Watch:
         self._enter(LeakState.COOLDOWN, seconds=self.cooldown_ends - at_seconds)
 
     def reset(self) -> None:
-        """An operator has looked: forget the actions and the window."""
+        """Forget the actions and the detector's windows: an operator has looked."""
         self.actions_in_a_row, self.cooldown_ends, self.finding = 0, None, None
-        self.awaits_examination = False
+        self.awaits_confirmation = False
         self.detector.restart()
         self._enter(LeakState.OK if self.detector.is_warm else LeakState.WARMUP, why="reset by an operator")
 
-    def _cool(self, at_seconds: float) -> None:
+    @property
+    def status(self) -> ProcessStatus:
+        """The state and the detector's figures, as plain data."""
+        return ProcessStatus(
+            name=self.name,
+            state=self.state,
+            floor_bytes=self.detector.floor_bytes,
+            growth_bytes=self.detector.growth_bytes,
+            slope_bytes_per_hour=self.detector.slope_bytes_per_hour,
+            suspected_bytes=self.finding.growth_bytes if self.finding else 0,
+            actions_in_a_row=self.actions_in_a_row,
+            cooldown_ends_seconds=self.cooldown_ends,
+        )
+
+    def _end_what_is_over(self, at_seconds: float) -> None:
         if self.state is LeakState.SUSPECT and not self.detector.is_suspicious:
             self._enter(LeakState.OK, why="the suspicion was not followed up in time")
         if self.state is LeakState.COOLDOWN and at_seconds >= (self.cooldown_ends or 0):

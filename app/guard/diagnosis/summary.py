@@ -1,9 +1,9 @@
-"""The one sentence of a diagnosis, for somebody who was just woken by it."""
+"""Puts a diagnosis into words, for somebody who was just woken by it."""
 
 from collections.abc import Mapping
 
 from app.guard.diagnosis.document import Allocation, Cause, PartName, TypeGrowth
-from app.guard.diagnosis.split import ExplainedGrowth
+from app.guard.diagnosis.explained_growth import ExplainedGrowth
 
 MIB = 1024 * 1024
 MINUTE_SECONDS = 60
@@ -40,16 +40,16 @@ _LOOK_AT_PLACES = frozenset({Cause.PYTHON_OBJECTS, Cause.TASKS, Cause.METRIC_LAB
 def sentence(
     process: str,
     seconds: float,
-    judgement: ExplainedGrowth,
+    growth: ExplainedGrowth,
     types: list[TypeGrowth],
     places: list[Allocation],
 ) -> str:
-    """Who grew by how much, what it is, which objects, and where they come from."""
-    cause = judgement.cause
+    """Say who grew by how much, what it is, which objects, and where they come from."""
+    cause = growth.cause
     part = _PARTS.get(cause, PartName.UNEXPLAINED)
-    what = _WORDS[cause].format(size=_mib(judgement.bytes_of(part)), count=judgement.count_of(part))
+    what = _WORDS[cause].format(size=_mib(growth.bytes_of(part)), count=growth.count_of(part))
     who = f"The {process}" if process in ("gate", "store") else process.capitalize()
-    text = f"{who} grew {_mib(judgement.growth_bytes)} in {_duration(seconds)}, {what}"
+    text = f"{who} grew {_mib(growth.growth_bytes)} in {_duration(seconds)}, {what}"
     if types and cause in _LOOK_AT_TYPES:
         text += f"; most of all {types[0].count:+,} `{types[0].type}`"
     if places and cause in _LOOK_AT_PLACES:
@@ -58,7 +58,7 @@ def sentence(
 
 
 def relief(released: Mapping[str, int]) -> str:
-    """What the guard's actions gave back, together."""
+    """Say how much the guard's actions gave back together."""
     return f"What the guard did gave back {_mib(sum(released.values()))}."
 
 
