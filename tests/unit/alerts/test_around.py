@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from structlog.testing import capture_logs
 
-from app.alerts.receiver import AlertDesk
+from app.alerts.receiver import AlertReceiver
 from tests.conftest import MakeSettings
 from tests.support.alerts import COOLDOWN_SECONDS, AlertedGate, open_gate
 from tests.support.api_calls import QUIET, events, until
@@ -174,12 +174,12 @@ async def test_others_have_their_turns_while_many_alerts_are_decided_on(
         turns.append(turn)  # each alert that asks for what was done lately is a look at the clock or more
         return 0.0
 
-    async with open_desk(settings_for(valkey, **QUIET)) as desk:
-        runtime = desk.api.runtime
-        runtime.alerts = AlertDesk(
+    async with open_gate(settings_for(valkey, **QUIET)) as gate:
+        runtime = gate.api.runtime
+        runtime.alerts = AlertReceiver(
             runtime.cleanup, runtime.metrics, lambda: None, lambda: COOLDOWN_SECONDS, clock
         )
-        posting = asyncio.create_task(desk.post(webhook(*(alert(f"{number:x}") for number in range(2_000)))))
+        posting = asyncio.create_task(gate.post(webhook(*(alert(f"{number:x}") for number in range(2_000)))))
         while not posting.done():
             turn += 1
             await asyncio.sleep(0)

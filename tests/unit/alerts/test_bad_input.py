@@ -233,13 +233,13 @@ LONE = "\ud83d"
         webhook(alert(annotations={"summary": "\\\\" + LONE}), externalURL="\udc00"),
     ],
 )
-async def test_alerts_with_half_an_emoji_are_acted_on(desk: Desk, document: dict[str, Any]) -> None:
-    assert await desk.actions(document) == ["cleanup"]
-    assert await desk.runs() == 1
+async def test_alerts_with_half_an_emoji_are_acted_on(gate: AlertedGate, document: dict[str, Any]) -> None:
+    assert await gate.actions(document) == ["cleanup"]
+    assert await gate.runs() == 1
 
 
-async def test_half_an_emoji_in_what_is_shown_is_shown_as_a_replacement(desk: Desk) -> None:
-    [answer] = await desk.answers(webhook(labelled(alertname=f"cut {LONE}")))
+async def test_half_an_emoji_in_what_is_shown_is_shown_as_a_replacement(gate: AlertedGate) -> None:
+    [answer] = await gate.answers(webhook(labelled(alertname=f"cut {LONE}")))
     assert (answer["alertname"], answer["action"]) == ("cut \ufffd", "cleanup")
 
 
