@@ -15,7 +15,7 @@ from app.ingest.shares import share_of
 from app.logs import configure_logs
 from app.main import create_app
 from app.process.descriptors import client_connections, raise_limit
-from app.process.resident_memory import keep_heap_small
+from app.process.heap import keep_heap_small
 from app.runtime import Runtime
 from app.server.config import BACKLOG, QuietServer, server_config
 from app.settings.environment import service_links

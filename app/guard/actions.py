@@ -20,7 +20,7 @@ import structlog
 
 from app.errors import StoreError
 from app.metrics.catalogue import Metrics
-from app.process.resident_memory import trim_heap
+from app.process.heap import trim_heap
 
 log = structlog.get_logger()
 

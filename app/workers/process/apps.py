@@ -17,7 +17,7 @@ from app.api.middleware import Front
 from app.api.routes import transactions
 from app.guard.diagnosis.examiner import ProvenLeak
 from app.process.child_processes import path_of
-from app.process.resident_memory import trim_heap
+from app.process.heap import trim_heap
 from app.workers.pool.assignment import Assignment
 from app.workers.process.forward import Forward
 from app.workers.process.parts import WorkerParts

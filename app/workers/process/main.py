@@ -17,7 +17,7 @@ import uvloop
 from app.api.fast_posts import FastPosts
 from app.logs import configure_logs
 from app.process.descriptors import client_connections
-from app.process.resident_memory import keep_heap_small
+from app.process.heap import keep_heap_small
 from app.server.config import QuietServer, server_config
 from app.settings.model import load_settings
 from app.workers.pool.assignment import Assignment

@@ -11,9 +11,10 @@ from contextlib import asynccontextmanager
 import pytest
 
 from app.guard.diagnosis import tracing
-from app.guard.diagnosis.figures import Notes, ProcessFigures, heap_reader, open_descriptors
+from app.guard.diagnosis.figures import Notes, ProcessFigures, open_descriptors
 from app.guard.diagnosis.object_counts import count_objects, grown_types
 from app.guard.diagnosis.tracing import seconds_for, trace
+from app.process.heap import heap_reader
 
 MIB = 1024 * 1024
 LARGE_BYTES = 5000

@@ -11,10 +11,11 @@ from app.guard.diagnosis.explained_growth import (
     explain_process_growth,
     explain_store_growth,
 )
-from app.guard.diagnosis.figures import Heap, ProcessFigures, StoreReading
+from app.guard.diagnosis.figures import ProcessFigures, StoreReading
 from app.guard.diagnosis.object_counts import ObjectCounts
 from app.guard.diagnosis.summary import relief, sentence
 from app.guard.diagnosis.tracing import NOT_TRACED, Traced
+from app.process.heap import Heap
 
 MIB = 1024 * 1024
 GATE = ProcessFigures(0, 60 * MIB, 0, 10, 20, 40, Heap(20 * MIB, 4 * MIB), 200_000)
