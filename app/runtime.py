@@ -76,7 +76,7 @@ class Runtime:
         own_store = self.session if embedded else None
         self.cleanup = Cleanup(maps, self.metrics, processes.total_bytes, own_store)
         self.alerts = AlertReceiver(
-            self.cleanup,
+            self.cleanup.run,
             self.metrics,
             lambda: self.session.down_reason,
             lambda: self.settings.alert_cooldown_seconds,

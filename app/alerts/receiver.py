@@ -1,9 +1,9 @@
-"""Takes alerts in: has each decided on, runs cleanups behind the answer, keeps the last ones for a look."""
+"""Receives alerts: has each decided on, runs cleanups after the answer, and keeps the last 50 to be shown."""
 
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from copy import copy
 from typing import Literal
@@ -11,14 +11,12 @@ from typing import Literal
 import structlog
 from pydantic import Field
 
-from app.alerts.cooldown import CleanupRequest, Cooldown
-from app.alerts.decision import Action, Decision, decide
+from app.alerts.decision import Action, CleanupRequest, Cooldown, Decision, decide
 from app.alerts.webhook import Alert, InvalidAlert, decode_alert, decode_webhook
-from app.cleanup.run import Cleanup
 from app.decode.turns import others_first, portions
 from app.errors import StoreError
 from app.metrics.catalogue import Metrics
-from app.models import Shape, Trigger
+from app.models import MapName, Mode, Shape, Trigger
 
 log = structlog.get_logger()
 
@@ -40,9 +38,12 @@ class AlertAnswer(Shape):
 
 
 class ReceivedAlert(AlertAnswer):
-    """The same with the time at which it came."""
+    """An alert that was received, with the time at which it came."""
 
     received_ms: int = Field(description="Milliseconds since the epoch, by the gate's clock.")
+
+
+RunCleanup = Callable[[Trigger, Mode, frozenset[MapName]], Awaitable[object]]
 
 
 class AlertReceiver:
@@ -50,13 +51,13 @@ class AlertReceiver:
 
     def __init__(
         self,
-        cleanup: Cleanup,
+        run_cleanup: RunCleanup,
         metrics: Metrics,
         down_reason: Callable[[], StoreError | None],
         cooldown_seconds: Callable[[], float],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._cleanup, self._metrics = cleanup, metrics
+        self._run_cleanup, self._metrics = run_cleanup, metrics
         self._down_reason = down_reason
         self._cooldown_seconds, self._clock = cooldown_seconds, clock
         self._cooldown = Cooldown(cooldown_seconds, clock)
@@ -129,7 +130,7 @@ class AlertReceiver:
 
     async def _attempt(self, request: CleanupRequest) -> bool:
         try:
-            await self._cleanup.run(Trigger.ALERT, request.mode, request.maps)
+            await self._run_cleanup(Trigger.ALERT, request.mode, request.maps)
         except StoreError:
             self._up.set(0)
             return False

@@ -1,7 +1,7 @@
-"""From the body of a webhook to alerts, each judged by itself.
+"""Decodes the body of a webhook into alerts, each by itself: one that cannot be read costs no other.
 
 Alertmanager's payload is version 4; Grafana sends the same with members of its own, as version 1. What is not
-named here is passed over.
+named here is ignored.
 """
 
 from collections.abc import Collection, Sequence
@@ -28,7 +28,7 @@ _MAPS = {"": frozenset(MapName)} | {str(name): frozenset({name}) for name in Map
 
 
 class Alert(msgspec.Struct, frozen=True):
-    """One alert as delivered, of it what is needed to act."""
+    """What is needed to act of one alert as it was delivered."""
 
     status: Literal["firing", "resolved"]
     labels: dict[str, str]
@@ -37,12 +37,12 @@ class Alert(msgspec.Struct, frozen=True):
 
     @property
     def identity(self) -> Identity:
-        """The same for every delivery of one firing."""
+        """What tells one firing from another: every delivery of a firing has the same."""
         return self.fingerprint, self.starts_at
 
     @property
     def name(self) -> str:
-        """Its `alertname`, fit to be shown."""
+        """The label `alertname`, escaped and cut to 128 characters."""
         return shown(self.labels.get("alertname", ""))
 
     @property
@@ -51,7 +51,7 @@ class Alert(msgspec.Struct, frozen=True):
         return self.labels.get("action") == "cleanup"
 
     def wanted(self) -> tuple[Mode, frozenset[MapName]]:
-        """What the labels `mode` and `map` ask for: without them an emergency cleanup of all maps.
+        """Return what the labels `mode` and `map` ask for: without them an emergency cleanup of all maps.
 
         Raises:
             InvalidAlert: one of them has a value that is none of ours.
@@ -80,7 +80,7 @@ _alert_decoder = msgspec.json.Decoder(Alert)
 
 
 async def decode_webhook(body: bytes) -> Sequence[bytes | int]:
-    """The alerts of a webhook, each as it stands; of those too long, their lengths in bytes.
+    """Split a webhook into its alerts, each as JSON; one that is too long is its length in bytes instead.
 
     Lone surrogates, such as of an annotation that was cut within an emoji, are U+FFFD in them.
 
@@ -110,7 +110,7 @@ async def decode_webhook(body: bytes) -> Sequence[bytes | int]:
 
 
 def decode_alert(raw: bytes | int) -> Alert:
-    """Decode one alert; of one that is too long there is only its length.
+    """Decode one alert, or refuse the one that is too long, of which only the length in bytes is given.
 
     Raises:
         InvalidAlert: it is not one, with the member at fault.
@@ -126,7 +126,7 @@ def decode_alert(raw: bytes | int) -> Alert:
 
 
 def shown(text: str) -> str:
-    """Text of others, cut to 128 characters; what is not printable is escaped, line ends among it."""
+    """Cut text of others to 128 characters, and escape what is not printable, line ends among it."""
     cut = text[:SHOWN_CHARACTERS]
     if cut.isprintable():
         return cut

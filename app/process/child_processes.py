@@ -44,7 +44,7 @@ def die_with_parent(parent: int, needed_by: str) -> Callable[[], None]:
 
 
 def shared_memory(name: str, size: int, needed_by: str) -> int:
-    """A descriptor of so many bytes of memory, all of them 0, for children to inherit and map.
+    """Make `size` bytes of memory, all of them 0, and return its descriptor for children to inherit and map.
 
     Raises:
         ConfigError: this is not Linux; the sentence begins with `needed_by`.
@@ -57,12 +57,12 @@ def shared_memory(name: str, size: int, needed_by: str) -> int:
 
 
 def door_to(path: Path) -> int:
-    """A descriptor of a socket's file, for `path_of`; it leads there also when the file has been removed."""
+    """Open a descriptor of a socket's file, for `path_of`; it leads there also after the file was removed."""
     return os.open(path, _O_PATH | os.O_CLOEXEC)
 
 
 def path_of(door: int, process: int | str = "self") -> str:
-    """The path for whoever has this descriptor to connect; others of the same user name the process.
+    """Return the path by which the process that has this descriptor connects; another names the process.
 
     Linux follows it to the socket itself, without looking for a name (proc(5), /proc/pid/fd).
     """
@@ -70,7 +70,7 @@ def path_of(door: int, process: int | str = "self") -> str:
 
 
 def private_listener(backlog: int) -> tuple[socket.socket, int]:
-    """A listening unix socket without a file, and the descriptor by which it is reached, also by children."""
+    """Make a listening unix socket without a file; return it and the descriptor by which it is reached."""
     listener = socket.socket(socket.AF_UNIX)
     with tempfile.TemporaryDirectory(prefix=f"new-{DIR_PREFIX}") as directory:
         path = Path(directory) / "socket"
@@ -99,7 +99,7 @@ class PrivateDirectory:
 
 
 def _private_directory() -> tuple[Path, int]:
-    """It gets the name that others look for only once it is locked."""
+    """Make the directory; it gets the name that others look for only once it is locked."""
     fresh = Path(tempfile.mkdtemp(prefix=f"new-{DIR_PREFIX}"))
     lock = _lock(fresh)
     return fresh.rename(fresh.with_name(fresh.name.removeprefix("new-"))), lock
@@ -112,7 +112,7 @@ def _lock(directory: Path) -> int:
 
 
 def _remove_stale_directories() -> None:
-    """A gate that was killed could not remove its own; a lock nobody holds tells which."""
+    """Remove directories of gates that were killed: nobody holds their locks."""
     for directory in Path(tempfile.gettempdir()).glob(f"{DIR_PREFIX}*"):
         with suppress(OSError):
             os.close(_lock_of_other(directory))

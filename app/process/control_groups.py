@@ -12,7 +12,7 @@ _NO_LIMIT_BYTES = 1 << 60
 
 @dataclass(frozen=True)
 class _Version:
-    """Names of the files, and where the hierarchy of the memory controller may be mounted."""
+    """Where one version of control groups mounts the memory controller, and how its files are named."""
 
     controller: str
     mounts: tuple[str, ...]
@@ -45,7 +45,7 @@ class Cgroup:
     _version: _Version
 
     def usage_bytes(self) -> int:
-        """What counts against the limit, less the file cache, which the kernel gives up when memory is short.
+        """Read what counts against the limit, without the file cache, which the kernel gives up when short.
 
         A gate that has read a large file (its own log, say) is not near its limit for it.
 
@@ -64,7 +64,7 @@ class Cgroup:
 
 
 def find_cgroup(root: Path = ROOT, membership: Path = MEMBERSHIP) -> Cgroup | None:
-    """The group whose limit binds this process; None when none does, or none can be read."""
+    """Find the group whose limit binds this process; None when none does, or none can be read."""
     found = [group for version in _VERSIONS for group in _limited(version, root, membership)]
     return min(found, key=lambda group: group.limit_bytes, default=None)
 
@@ -80,7 +80,7 @@ def _limited(version: _Version, root: Path, membership: Path) -> Iterator[Cgroup
 
 
 def _folders(version: _Version, root: Path, membership: Path) -> Iterator[Path]:
-    """Our group and all around it; in a container its path may lie outside of what is mounted."""
+    """Yield our group and all around it; in a container its path may lie outside of what is mounted."""
     path = _path(version.controller, membership)
     if path is None:
         return
@@ -90,7 +90,7 @@ def _folders(version: _Version, root: Path, membership: Path) -> Iterator[Path]:
 
 
 def _path(controller: str, membership: Path) -> str | None:
-    """The third field of our line, `hierarchy:controllers:path`."""
+    """Return the path of our line, `hierarchy:controllers:path`; None without one."""
     try:
         lines = membership.read_text(encoding="utf-8").splitlines()
     except OSError:

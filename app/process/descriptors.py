@@ -27,7 +27,7 @@ def raise_limit() -> None:
 
 
 def client_connections(wanted: int, *, has_peers: bool) -> int:
-    """How many connections clients may have: as many as wanted, or as this process's limit leaves for them.
+    """Return how many connections clients may have: as many as wanted, or as this process's limit leaves.
 
     `has_peers` is true for a gate with workers, and for a worker.
 

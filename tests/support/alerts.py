@@ -81,7 +81,7 @@ async def open_gate(settings: Settings, *, believes_in_store: bool = False) -> A
         runtime, clock = api.runtime, Clock()
         await runtime.alerts.close()
         runtime.alerts = AlertReceiver(
-            runtime.cleanup,
+            runtime.cleanup.run,
             runtime.metrics,
             lambda: None if believes_in_store else runtime.session.down_reason,
             lambda: COOLDOWN_SECONDS,

@@ -6,7 +6,7 @@
 3. The examination compares the note from before the growth with the last one from before any action. In a
    process it also counts the objects again and traces allocations for 6 to 60 seconds. A worker does that
    itself, asked by the control plane.
-4. `explained_growth` says what the growth is, `summary` puts it into words, `archive` writes it to a file.
+4. `explained_growth` says what the growth is, also in words, and `archive` writes the diagnosis to a file.
 """
 
 import asyncio
@@ -27,10 +27,11 @@ from app.guard.diagnosis.explained_growth import (
     ProcessEvidence,
     explain_process_growth,
     explain_store_growth,
+    relief,
+    sentence,
 )
 from app.guard.diagnosis.figures import Notes, ProcessFigures, ProcessReader, StoreReading, store_reading
 from app.guard.diagnosis.object_counts import ObjectCounts, count_objects, grown_types
-from app.guard.diagnosis.summary import relief, sentence
 from app.guard.diagnosis.tracing import Traced, seconds_for, trace
 from app.guard.leak.finding import Finding
 from app.guard.readers import MemoryReading

@@ -177,7 +177,7 @@ async def test_others_have_their_turns_while_many_alerts_are_decided_on(
     async with open_gate(settings_for(valkey, **QUIET)) as gate:
         runtime = gate.api.runtime
         runtime.alerts = AlertReceiver(
-            runtime.cleanup, runtime.metrics, lambda: None, lambda: COOLDOWN_SECONDS, clock
+            runtime.cleanup.run, runtime.metrics, lambda: None, lambda: COOLDOWN_SECONDS, clock
         )
         posting = asyncio.create_task(gate.post(webhook(*(alert(f"{number:x}") for number in range(2_000)))))
         while not posting.done():

@@ -10,10 +10,11 @@ from app.guard.diagnosis.explained_growth import (
     ProcessEvidence,
     explain_process_growth,
     explain_store_growth,
+    relief,
+    sentence,
 )
 from app.guard.diagnosis.figures import ProcessFigures, StoreReading
 from app.guard.diagnosis.object_counts import ObjectCounts
-from app.guard.diagnosis.summary import relief, sentence
 from app.guard.diagnosis.tracing import NOT_TRACED, Traced
 from app.process.heap import Heap
 
