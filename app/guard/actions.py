@@ -96,7 +96,7 @@ class Actions:
         await self._do(process, MemoryAction.TRIM)
 
     async def _measured(self, process: str, action: MemoryAction, work: Awaitable[object]) -> int:
-        """Await the work; how many resident bytes it gave back. A store that fails gives back none."""
+        """Await the work and return how many resident bytes came back; a store that fails is logged."""
         before = self.resident_bytes(process)
         try:
             await work

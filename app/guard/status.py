@@ -57,7 +57,7 @@ class GuardStatus:
 
     @property
     def state(self) -> LeakState:
-        """The state of the process that needs somebody most."""
+        """The most urgent state of a process, `ineffective` before all others."""
         return max((process.state for process in self.processes.values()), key=_URGENCY.index)
 
     @property

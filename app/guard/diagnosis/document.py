@@ -67,7 +67,7 @@ class Allocation(Shape):
 
 
 class Diagnosis(Shape):
-    """What grew in one process, once a detection."""
+    """What grew in one process; there is one for each leak that was proven."""
 
     process: str
     tier: Tier

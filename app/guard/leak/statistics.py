@@ -1,5 +1,9 @@
 """Trends in short series, without assuming how they are spread: Theil-Sen's slope and the Mann-Kendall test.
 
+One outlier does not turn them. Of the points (0 s, 60), (30, 66), (60, 72), (90, 160), (120 s, 84 MiB)
+Theil-Sen's slope is 0.2 MiB a second, the median of the ten slopes between two of them, where least squares
+answer 0.47. Mann-Kendall's score is 8: nine pairs go up and one goes down.
+
 Both compare every pair, so callers bound the number of points: 60 points are 1,770 pairs and well under a
 millisecond, 120 points are 7,140 pairs and a few milliseconds. No library, since the gate would carry tens of
 megabytes of one for these few lines; the tests compare with figures of SciPy's.
@@ -34,7 +38,7 @@ class MannKendall:
 
 
 def theil_sen(points: Sequence[tuple[float, float]]) -> Slope:
-    """The median of the slopes between all pairs of (x, y), with Sen's interval (1968).
+    """Return the median of the slopes between all pairs of (x, y), with Sen's interval (1968).
 
     Pairs with the same x are left out. Raises ValueError when no pair is left.
     """
@@ -48,7 +52,7 @@ def theil_sen(points: Sequence[tuple[float, float]]) -> Slope:
 
 
 def mann_kendall(values: Sequence[float]) -> MannKendall:
-    """Do later values tend to be larger? Corrected for ties; fewer than three values tell nothing (p 1)."""
+    """Test whether later values tend to be larger; corrected for ties, and p is 1 for fewer than three."""
     score = sum((later > earlier) - (later < earlier) for earlier, later in combinations(values, 2))
     variance = _variance(values)
     if len(values) < 3 or variance <= 0 or score == 0:  # noqa: PLR2004 - two values always go one way
@@ -58,7 +62,7 @@ def mann_kendall(values: Sequence[float]) -> MannKendall:
 
 
 def _variance(values: Sequence[float]) -> float:
-    """Of the Mann-Kendall score, were there no trend."""
+    """Return the variance that the Mann-Kendall score would have without a trend."""
     ties = sum(n * (n - 1) * (2 * n + 5) for n in Counter(values).values() if n > 1)
     n = len(values)
     return (n * (n - 1) * (2 * n + 5) - ties) / 18
