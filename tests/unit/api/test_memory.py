@@ -56,6 +56,27 @@ async def test_a_reset_is_for_operators(valkey: StoreServer, settings_for: MakeS
         assert {process["state"] for process in answer.json()["processes"]} == {"warmup"}
 
 
+async def test_the_stores_memory_is_read_once_a_sample(
+    valkey: StoreServer, settings_for: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the guard judges, what `/stats` shows and what a diagnosis notes are one reading."""
+    settings = settings_for(valkey, memory_sample_seconds=0.1, leak_window_seconds=1)
+    async with running(settings) as runtime:
+        asked, info = list[str](), runtime.session.info
+
+        async def noted_info(section: str) -> list[dict[str, Any]]:
+            asked.append(section)
+            return await info(section)
+
+        monkeypatch.setattr(runtime.session, "info", noted_info)
+
+        async def has_noted_some() -> bool:
+            return asked.count("keyspace") >= 3
+
+        await until(has_noted_some)
+    assert asked.count("memory") == asked.count("stats") >= 3
+
+
 @pytest.fixture
 async def pressed(valkey: StoreServer, settings_for: MakeSettings) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a gate whose memory limit is far below what any gate takes."""

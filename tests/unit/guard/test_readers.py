@@ -3,7 +3,10 @@ from collections.abc import Callable
 
 import pytest
 
-from app.guard.readers import HUGE_BYTES, Discard, Readers, read
+from app.guard.readers import HUGE_BYTES, Discard, Readers, read, read_pressure
+from app.guard.service_memory import ServiceMemory
+from app.process.resident_memory import Processes
+from app.settings.model import Settings
 
 MIB = 1024 * 1024
 
@@ -58,3 +61,25 @@ def test_a_reader_that_fails_costs_only_its_own_figures() -> None:
 
 def test_a_gate_that_cannot_see_itself_says_so() -> None:
     assert read(readers(lambda: {"store": (8, 5.0)}), 0, 0).discarded == [("gate", Discard.UNREADABLE)]
+
+
+class CountedProcesses(Processes):
+    """This process, and how often it was read."""
+
+    reads = 0
+
+    def read(self) -> dict[str, tuple[int, int]]:
+        self.reads += 1
+        return super().read()
+
+
+def test_processes_are_read_once_a_reading_also_where_they_count_against_the_limit() -> None:
+    processes = CountedProcesses(lambda: None)
+    settings = Settings(memory_limit_bytes=1 << 40)
+    memory = ServiceMemory(lambda: settings, processes, lambda: None, lambda: 0, lambda: {"gate": 5})
+    reading = read(memory.readers(), 0, 0)
+    assert processes.reads == 1
+    assert reading.pressure_bytes == reading.processes["gate"].rss_bytes > 0
+    assert reading.processes["gate"].explained_bytes == {"in_flight": 5}
+    pressure = read_pressure(memory.readers())
+    assert (processes.reads, pressure and pressure.limit_bytes) == (2, 1 << 40)
