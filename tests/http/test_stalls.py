@@ -13,14 +13,9 @@ from app.decode import body as reading
 from app.decode.array_scanner import WINDOW_BYTES, ArrayScanner
 from app.decode.arrays import array_items, judge_array
 from app.decode.body import _DEFLATED_STEP, MAX_MEMBERS, Gathered, Inflater, LineSplitter, Pace, steps
-from app.decode.item import ItemLimits, Judged
-from app.errors import ClientError
-from app.decode import body as reading
-from app.decode.arrays import array_items, judge_array
-from app.decode.body import _DEFLATED_STEP, MAX_MEMBERS, Gathered, Inflater, LineSplitter, Pace, steps
 from app.decode.item import InvalidItem, ItemLimits, Judged
+from app.errors import ClientError
 from app.ingest.intake import LISTED_AT_ONCE, MAX_DETAIL_BYTES, Summary
-from app.decode.array_scanner import WINDOW_BYTES, ArrayScanner
 from app.models import Transaction
 from app.runtime import Runtime
 from tests.conftest import MakeSettings
