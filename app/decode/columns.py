@@ -73,6 +73,9 @@ class Batch(Sequence[Transaction]):
 
     def only(self, places: Sequence[int]) -> "Batch":
         """Those at these places, in this order; a range is one without steps."""
+        if not isinstance(places, range) and places:
+            together = range(places[0], places[0] + len(places))
+            places = together if places == list(together) else places
         if isinstance(places, range):
             return self[places.start : places.stop]
         return Batch(

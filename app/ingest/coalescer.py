@@ -23,8 +23,7 @@ FLUSH_MAX_BYTES = 1024 * 1024
 CONCURRENT_FLUSHES = 2
 SMALL_FLUSH = 16
 
-# Transactions, and of how many each request consists.
-Flush = Callable[[Sequence[Transaction], Sequence[int]], Awaitable[Answers]]
+Flush = Callable[[Sequence[Transaction]], Awaitable[Answers]]
 # What a flush answered, or why it failed, and where in it the transactions of a request begin.
 Settle = Callable[[Answers | Exception, int], None]
 
@@ -163,7 +162,7 @@ class Coalescer:
         items = Batch.joined([part.items for part in batch])
         self._in_flight += len(items)
         try:
-            answers = await self._flush(items, [len(part.items) for part in batch])
+            answers = await self._flush(items)
         except Exception as error:  # noqa: BLE001  every waiter must hear of it, whatever it is
             _settle(batch, error)
         else:

@@ -7,10 +7,10 @@ from app.auth import Access
 from app.decode.body import ByteBudget
 from app.ingest.admission import Admission
 from app.ingest.coalescer import Coalescer
-from app.ingest.fingerprints import Fingerprints
+from app.ingest.flush import Flusher
 from app.ingest.intake import Intake
 from app.ingest.lookup import Lookup
-from app.ingest.pipeline import Pipeline
+from app.ingest.recent import Fingerprints
 from app.ingest.shares import share_of
 from app.ingest.source_statistics import Sources
 from app.metrics.catalogue import Metrics
@@ -55,7 +55,7 @@ class DataPlane:
         self.sources = Sources(metrics.source_label)
         metrics.registry.register(self.sources)
         self.coalescer = Coalescer(
-            Pipeline(self.maps, metrics, self.sources, service.fingerprints).flush,
+            Flusher(self.maps, metrics, self.sources, service.fingerprints).flush,
             flush_max_items(settings),
             share.queued_items,
             share.queued_bytes,

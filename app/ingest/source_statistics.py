@@ -6,12 +6,16 @@ Counted by this gate since its start, in constant memory: a source's delays go i
 import time
 from array import array
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import compress, islice, pairwise
+from operator import ne
 
 from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 from pydantic import Field
 
+from app.decode.columns import tally
 from app.metrics.catalogue import NAMESPACE, OTHER_SOURCE
 from app.models import ACCEPTED, REFUSED, Shape
 
@@ -19,6 +23,7 @@ _STEPS = (10, 11, 12, 13, 15, 17, 20, 22, 25, 28, 30, 35, 40, 45, 50, 60, 70, 80
 _DECADES = 6
 # Upper bounds in milliseconds: every one up to ten, then nineteen a decade up to an hour and more.
 BOUNDS_MS = (*range(10), *(step * 10**decade for decade in range(_DECADES) for step in _STEPS))
+_SHORT_STRETCH = 16
 METRIC_BOUNDS_MS = (1, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 60_000)
 
 
@@ -179,3 +184,20 @@ def _view(name: str, source: _Source, total_accepted: int) -> SourceView:
         else None,
         last_seen_ms=source.last_seen_ms,
     )
+
+
+def count_outcomes(sources: Sequence[str], codes: Sequence[int]) -> Mapping[tuple[str, int], int]:
+    """Return how often each source got each code (see `Answers`), of the transactions of a flush."""
+    first, count = sources[0], len(sources)
+    if sources.count(first) == count:
+        return {(first, code): times for code, times in tally(codes).items()}
+    # Counting pairs takes ten times as long as counting codes, so that it is worth finding stretches of one
+    # source, such as a request of 500.
+    borders = list(compress(range(1, count), map(ne, sources, islice(sources, 1, None))))
+    if len(borders) > count // _SHORT_STRETCH:
+        return Counter(zip(sources, codes, strict=True))
+    counts: Counter[tuple[str, int]] = Counter()
+    for start, end in pairwise([0, *borders, count]):
+        for code, times in tally(codes[start:end]).items():
+            counts[sources[start], code] += times
+    return counts

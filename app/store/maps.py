@@ -27,21 +27,6 @@ class Deliveries(NamedTuple):
     sources: Sequence[str]
     later: Sequence[tuple[int, str]] = ()
     """What was delivered once more in the same flush: its place among the hashes, and the source."""
-    known: bytes = b""
-    """1 for each that is most likely a duplicate, 0 for what is most likely new."""
-
-    def only(self, places: Sequence[int]) -> "Deliveries":
-        """Those at these places, in this order."""
-        later = []
-        if self.later:
-            new_place = {place: new for new, place in enumerate(places)}
-            later = [(new_place[place], source) for place, source in self.later if place in new_place]
-        return Deliveries(
-            [self.hashes[at] for at in places],
-            [self.sources[at] for at in places],
-            later,
-            bytes([self.known[at] for at in places]),
-        )
 
     def packed(self) -> list[bytes]:
         """As the scripts take them, see sightings.lua."""

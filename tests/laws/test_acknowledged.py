@@ -30,10 +30,10 @@ async def test_after_a_lost_reply_a_retry_is_accepted_or_a_duplicate_of_what_is_
         item = transaction(f"lost-{number}", payload={"number": number})
         store.pause()
         with pytest.raises(StoreError):
-            await gate.pipeline.flush([item])
+            await gate.flusher.flush([item])
         store.resume()
         await _up_again(gate)
-        [answer] = await gate.pipeline.flush([item])
+        [answer] = await gate.flusher.flush([item])
         found = await Lookup(gate.maps).find(item.signature)
         assert found is not None, answer
         assert bytes(found.payload) == bytes(item.payload)
@@ -46,7 +46,7 @@ async def test_a_cancelled_request_leaves_the_next_callers_answer_alone(
 ) -> None:
     settings = settings_for(valkey, dedup_window_seconds=60)
     gate = await connected_gate(settings)
-    coalescer = Coalescer(gate.pipeline.flush, 100, settings.max_queued_items, settings.max_queued_bytes)
+    coalescer = Coalescer(gate.flusher.flush, 100, settings.max_queued_items, settings.max_queued_bytes)
     coalescer.start()
     for number in range(300):
         cancelled = asyncio.create_task(coalescer.submit([transaction(f"cancelled-{number}")]))
@@ -69,7 +69,7 @@ async def test_a_store_that_fills_up_between_keeps_nothing_half(settings_for: Ma
         refused = []
         for number in range(400):
             try:
-                await gate.pipeline.flush([transaction(f"full-{number}", payload="x" * 20_000)])
+                await gate.flusher.flush([transaction(f"full-{number}", payload="x" * 20_000)])
             except StoreFull:
                 refused.append(number)
             if number == 50:
@@ -79,7 +79,7 @@ async def test_a_store_that_fills_up_between_keeps_nothing_half(settings_for: Ma
         assert refused
         node.config_set("maxmemory", "0")
         for number in refused:
-            [answer] = await gate.pipeline.flush([transaction(f"full-{number}")])
+            [answer] = await gate.flusher.flush([transaction(f"full-{number}")])
             assert answer.verdict is Verdict.ACCEPTED, "refused, so not known either"
         await gate.session.close()
 

@@ -35,7 +35,7 @@ async def test_entries_leave_while_traffic_goes_on_beside_many_foreign_keys(
     _plant_foreign_keys(valkey)
     gate = await connected_gate(settings_for(valkey, **SHORT))
     for number in range(150):
-        await gate.pipeline.flush([transaction(f"{number}-{item}") for item in range(20)])
+        await gate.flusher.flush([transaction(f"{number}-{item}") for item in range(20)])
         await asyncio.sleep(0.01)
         resident = count_signatures(valkey)
         sizes = await gate.maps.sizes()
@@ -58,7 +58,7 @@ async def test_without_any_gate_the_store_itself_lets_go(
     store: StoreServer, settings_for: MakeSettings
 ) -> None:
     gate = await connected_gate(settings_for(store, **SHORT))
-    await gate.pipeline.flush([transaction(f"left-{item}") for item in range(500)])
+    await gate.flusher.flush([transaction(f"left-{item}") for item in range(500)])
     await gate.session.close()
     assert count_entries(store) == Truth(500, 500, 500)
     assert wait_until(lambda: count_entries(store) == Truth(), 30)

@@ -19,7 +19,7 @@ LONG_WINDOW = {"dedup_window_seconds": 60}
 
 async def _deliver(gate: Gate, first: int, count: int, payload: object = None) -> list[Verdict]:
     items = [transaction(f"signature-{number}", payload=payload) for number in range(first, first + count)]
-    return [answer.verdict for answer in await gate.pipeline.flush(items)]
+    return [answer.verdict for answer in await gate.flusher.flush(items)]
 
 
 async def test_signatures_are_accepted_up_to_their_limit_and_the_next_one_is_refused(
@@ -50,7 +50,7 @@ async def test_at_the_limit_of_entries_the_oldest_bucket_goes(
     assert sizes[limited].added == 3000
     assert sizes[limited].removed[Reason.CAPACITY] == 3000 - sizes[limited].entries
     assert sizes[limited].entries > limit / 2, "only what is needed goes"
-    assert await gate.pipeline.flush([transaction("signature-2999")])
+    assert await gate.flusher.flush([transaction("signature-2999")])
     await gate.session.close()
 
 
@@ -75,7 +75,7 @@ async def test_a_source_past_the_limit_of_one_transaction_is_counted_as_added_an
 ) -> None:
     gate = await connected_gate(settings_for(valkey, max_sources=3, **LONG_WINDOW))
     for number in range(5):
-        await gate.pipeline.flush([transaction("one", source=f"feed-{number}")])
+        await gate.flusher.flush([transaction("one", source=f"feed-{number}")])
     sizes = await gate.maps.sizes()
     assert sizes[MapName.OBSERVATIONS].entries == 3
     assert sizes[MapName.OBSERVATIONS].removed[Reason.CAPACITY] == 2

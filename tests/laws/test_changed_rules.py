@@ -29,7 +29,7 @@ async def _change(gate: Gate, **values: object) -> None:
 
 
 async def _accept(gate: Gate, *signatures: str) -> list[int]:
-    answers = await gate.pipeline.flush([transaction(signature) for signature in signatures])
+    answers = await gate.flusher.flush([transaction(signature) for signature in signatures])
     assert [answer.verdict for answer in answers] == [Verdict.ACCEPTED] * len(signatures)
     return [answer.first_seen_ms or 0 for answer in answers]
 
@@ -186,9 +186,9 @@ async def test_a_lowered_limit_takes_the_oldest_transactions_at_the_next_tick_an
     assert sizes[MapName.TRANSACTIONS].removed[Reason.CAPACITY] >= 480
     assert sizes[MapName.SIGNATURES].entries == 600
     assert_balanced(sizes, count_entries(store))
-    [refused] = await other.pipeline.flush([transaction("one more")])
+    [refused] = await other.flusher.flush([transaction("one more")])
     assert refused.verdict is Verdict.REFUSED
-    [known] = await other.pipeline.flush([transaction("many-0")])
+    [known] = await other.flusher.flush([transaction("many-0")])
     assert known.verdict is Verdict.DUPLICATE, "nothing is forgotten for a lower limit"
     await _close(gate, other)
 
@@ -203,7 +203,7 @@ async def test_changes_without_end_neither_make_buckets_without_end_nor_admit_a_
     with valkey.nodes()[0] as node:
         assert int(node.llen("tidegate:{0}:signatures:buckets")) <= MOST_BUCKETS + 1
     everything = [transaction(f"often-{number}") for number in range(3 * MOST_BUCKETS)]
-    answers = await other.pipeline.flush(everything)
+    answers = await other.flusher.flush(everything)
     assert {answer.verdict for answer in answers} == {Verdict.DUPLICATE}
     assert_balanced(await gate.maps.sizes(), count_entries(valkey))
     await _close(gate, other)

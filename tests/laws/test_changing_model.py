@@ -47,7 +47,7 @@ class ChangingGates(RuleBasedStateMachine):
     def deliver(self, signatures: list[str], gate: int) -> None:
         items = [transaction(signature) for signature in signatures]
         before_ms = self.server_ms()
-        answers = self.runner.run(self.gates[gate].pipeline.flush(items))
+        answers = self.runner.run(self.gates[gate].flusher.flush(items))
         for signature, answer in zip(signatures, answers, strict=True):
             assert answer.first_seen_ms is not None
             last_ms, window = self.accepted.get(signature, (0, 0.0))

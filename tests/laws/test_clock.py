@@ -34,10 +34,10 @@ async def test_a_clock_set_back_by_an_hour_neither_stops_sweeping_nor_refuses_fo
 ) -> None:
     gate = await connected_gate(settings_for(valkey, dedup_window_seconds=0.2, signatures_limit=60))
     clock.set(OFFSET, HOUR_SECONDS, ex=60)
-    await gate.pipeline.flush([transaction("from the future")])
+    await gate.flusher.flush([transaction("from the future")])
     clock.set(OFFSET, 0, ex=60)
     for number in range(100):
-        [answer] = await gate.pipeline.flush([transaction(f"now-{number}")])
+        [answer] = await gate.flusher.flush([transaction(f"now-{number}")])
         assert answer.verdict is Verdict.ACCEPTED
         clock.set(OFFSET, number // 10, ex=60)
     sizes = await gate.maps.sizes()
@@ -51,9 +51,9 @@ async def test_a_clock_set_back_by_less_than_the_window_admits_no_duplicate(
 ) -> None:
     gate = await connected_gate(settings_for(valkey, dedup_window_seconds=5))
     clock.set(OFFSET, 3, ex=60)
-    await gate.pipeline.flush([transaction("steady")])
+    await gate.flusher.flush([transaction("steady")])
     clock.set(OFFSET, 0, ex=60)
-    [answer] = await gate.pipeline.flush([transaction("steady")])
+    [answer] = await gate.flusher.flush([transaction("steady")])
     assert answer.verdict is Verdict.DUPLICATE
     await gate.session.close()
 
@@ -63,14 +63,14 @@ async def test_a_clock_set_back_after_the_window_was_shortened_admits_no_duplica
 ) -> None:
     gate = await connected_gate(settings_for(valkey, dedup_window_seconds=5))
     clock.set(OFFSET, 3, ex=60)
-    await gate.pipeline.flush([transaction("steady")])
+    await gate.flusher.flush([transaction("steady")])
     gate.live.replace(gate.live.settings.model_copy(update={"dedup_window_seconds": 0.2}), 1)
     await gate.maps.sizes()
     clock.set(OFFSET, 0, ex=60)
     for _ in range(2):
-        [answer] = await gate.pipeline.flush([transaction("steady")])
+        [answer] = await gate.flusher.flush([transaction("steady")])
         assert answer.verdict is Verdict.DUPLICATE
-        await gate.pipeline.flush([transaction("of the short window")])
+        await gate.flusher.flush([transaction("of the short window")])
     await gate.session.close()
 
 
@@ -78,11 +78,11 @@ async def test_lost_bucket_keys_cost_their_transactions_and_never_show_those_of_
     valkey: StoreServer, settings_for: MakeSettings
 ) -> None:
     gate = await connected_gate(settings_for(valkey, dedup_window_seconds=60))
-    await gate.pipeline.flush([transaction("lost", payload="of lost")])
+    await gate.flusher.flush([transaction("lost", payload="of lost")])
     with valkey.nodes()[0] as node:
         node.delete(*node.keys("tidegate:{0}:blocks:*"))
         assert await Lookup(gate.maps).find("lost") is None
-        await gate.pipeline.flush([transaction("kept", payload="of kept")])
+        await gate.flusher.flush([transaction("kept", payload="of kept")])
     assert await Lookup(gate.maps).find("lost") is None
     kept = await Lookup(gate.maps).find("kept")
     assert kept is not None

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from app.cleanup.run import Cleanup
-from app.ingest.fingerprints import SLOT_BYTES, Fingerprints
 from app.ingest.lookup import Lookup
+from app.ingest.recent import SLOT_BYTES, Fingerprints
 from app.metrics.catalogue import Metrics
 from app.models import MapName, MapSizes, Mode, Trigger, Verdict
 from app.settings.model import Settings
@@ -61,7 +61,7 @@ class GatesAgainstDict(RuleBasedStateMachine):
         self.deliveries += 1
         before_ms = self.server_ms()
         items = [transaction(signature, source, self.deliveries) for signature in signatures]
-        answers = self.runner.run(self.gates[gate].pipeline.flush(items))
+        answers = self.runner.run(self.gates[gate].flusher.flush(items))
         for signature, answer in zip(signatures, answers, strict=True):
             assert answer.first_seen_ms is not None
             last_ms = self.accepted_ms.get(signature)

@@ -23,7 +23,7 @@ SIGNATURES = [f"signature-{number}" for number in range(150)]
 
 async def _deliver(gate: Gate, signatures: Sequence[str], source: str) -> list[str]:
     """Deliver these in one flush; those accepted."""
-    answers = await gate.pipeline.flush([transaction(signature, source) for signature in signatures])
+    answers = await gate.flusher.flush([transaction(signature, source) for signature in signatures])
     verdicts = zip(signatures, answers, strict=True)
     return [signature for signature, answer in verdicts if answer.verdict is Verdict.ACCEPTED]
 
@@ -105,7 +105,7 @@ async def test_the_delivery_that_was_accepted_is_kept_before_others_of_its_flush
     gate = await connected_gate(settings_for(store, dedup_window_seconds=60, max_sources=1))
     both = SIGNATURES[:2]
     items = [transaction(signature, source) for source in "ab" for signature in both]
-    await gate.pipeline.flush([items[0], items[3], items[2], items[1]])
+    await gate.flusher.flush([items[0], items[3], items[2], items[1]])
     assert [await _sources(gate, signature) for signature in both] == [["a"], ["b"]]
     assert await _observations(gate, store) == (2, 2)
     await gate.session.close()

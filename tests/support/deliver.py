@@ -1,11 +1,11 @@
-"""Transactions for tests that speak to the pipeline directly."""
+"""Transactions for tests that speak to the flush directly."""
 
 from dataclasses import dataclass
 
 import msgspec
 
-from app.ingest.fingerprints import Fingerprints
-from app.ingest.pipeline import Pipeline
+from app.ingest.flush import Flusher
+from app.ingest.recent import Fingerprints
 from app.ingest.source_statistics import Sources
 from app.metrics.catalogue import Metrics
 from app.models import Transaction
@@ -21,7 +21,7 @@ class Gate:
 
     session: StoreSession
     maps: Maps
-    pipeline: Pipeline
+    flusher: Flusher
     live: LiveSettings
 
 
@@ -33,8 +33,8 @@ async def connected_gate(settings: Settings, fingerprints: Fingerprints | None =
     maps = Maps(session, live)
     await session.probe(maps.sizes)
     assert session.is_up, session.down_reason
-    pipeline = Pipeline(maps, metrics, Sources(metrics.source_label), fingerprints)
-    return Gate(session, maps, pipeline, live)
+    flusher = Flusher(maps, metrics, Sources(metrics.source_label), fingerprints)
+    return Gate(session, maps, flusher, live)
 
 
 def transaction(signature: str, source: str = "helius-a", payload: object = None) -> Transaction:

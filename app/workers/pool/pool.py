@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from app.errors import WorkerFailed
-from app.ingest import fingerprints
+from app.ingest.recent import FINGERPRINT_BYTES
 from app.ingest.source_statistics import Sources
 from app.metrics.catalogue import NAMESPACE, Metrics
 from app.process.child_processes import private_listener, shared_memory
@@ -41,7 +41,7 @@ class Workers(Collector):
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._pressure = shared_memory("tidegate-pressure", pressure.BYTES, NEEDED_BY)
-        self._fingerprints = shared_memory("tidegate-fingerprints", fingerprints.BYTES, NEEDED_BY)
+        self._fingerprints = shared_memory("tidegate-fingerprints", FINGERPRINT_BYTES, NEEDED_BY)
         self._page = pressure.PressurePage.create(self._pressure)
         self._members: list[Member] = []
         self._supervisors: list[asyncio.Task[None]] = []

@@ -7,8 +7,8 @@ from importlib.metadata import version
 from app.auth import Access
 from app.guard.diagnosis.figures import open_descriptors
 from app.guard.reclaim import LOOK_SECONDS, Reclaimer
-from app.ingest.fingerprints import Fingerprints
 from app.ingest.plane import DataPlane, Service
+from app.ingest.recent import Fingerprints
 from app.ingest.shares import share_of
 from app.metrics.catalogue import Metrics
 from app.runtime_settings.sync import SettingsKeeper

@@ -32,7 +32,7 @@ class Gatekeeper:
         self.open = asyncio.Event()
         self.failure: Exception | None = None
 
-    async def flush(self, items: Sequence[Transaction], _: Sequence[int]) -> Answers:
+    async def flush(self, items: Sequence[Transaction]) -> Answers:
         self.flushes.append([item.signature for item in items])
         await self.open.wait()
         if self.failure:
@@ -143,7 +143,7 @@ async def test_a_large_request_is_cut_and_its_answers_come_in_order() -> None:
 async def test_a_flush_stays_below_its_bytes_unless_one_item_alone_is_larger() -> None:
     sizes: list[int] = []
 
-    async def flush(items: Sequence[Transaction], _: Sequence[int]) -> Answers:
+    async def flush(items: Sequence[Transaction]) -> Answers:
         sizes.append(sum(len(item.payload) for item in items))
         return _accepted([0] * len(items))
 
@@ -192,7 +192,7 @@ async def test_a_caller_that_goes_away_disturbs_nobody() -> None:
 
 
 async def test_a_failed_flush_fails_its_own_items_and_the_others_are_answered() -> None:
-    async def flush(items: Sequence[Transaction], _: Sequence[int]) -> Answers:
+    async def flush(items: Sequence[Transaction]) -> Answers:
         if items[0].signature == "2":
             raise StoreTimeout("no answer")
         return _accepted([int(item.signature) for item in items])

@@ -45,7 +45,7 @@ async def test_connections_killed_while_idle_cost_no_claim(
     gate = await connected_gate(settings_for(store))
     for number in range(10):
         _kill_clients(store)
-        answers = await gate.pipeline.flush([transaction(f"killed-{number}-{n}") for n in range(12)])
+        answers = await gate.flusher.flush([transaction(f"killed-{number}-{n}") for n in range(12)])
         assert {answer.verdict for answer in answers} == {"accepted"}
         assert gate.session.is_up
     await gate.session.close()
@@ -55,7 +55,7 @@ async def test_a_store_restarted_between_two_claims_was_never_down(tcp_valkey: S
     gate = await connected_gate(Settings(store_url=tcp_valkey.url, store_deadline_seconds=3))
     for number in range(3):
         tcp_valkey.restart()
-        [answer] = await gate.pipeline.flush([transaction(f"one-{number}")])
+        [answer] = await gate.flusher.flush([transaction(f"one-{number}")])
         assert answer.verdict == "accepted"
         assert gate.session.is_up
     await gate.session.close()
@@ -65,21 +65,21 @@ async def test_a_claim_whose_answer_was_lost_is_not_sent_again_and_the_store_is_
     tcp_valkey: StoreServer,
 ) -> None:
     async with _behind_proxy(tcp_valkey) as (gate, proxy):
-        await gate.pipeline.flush([transaction("before")])
+        await gate.flusher.flush([transaction("before")])
         proxy.cut_answers_to, sent = b"EVALSHA", len(proxy.commands)
         with pytest.raises(StoreInterrupted):
-            await gate.pipeline.flush([transaction("one")])
+            await gate.flusher.flush([transaction("one")])
         assert proxy.cuts == 1
         assert len(proxy.commands) == sent + 1, "it was sent once"
         assert gate.session.is_up
-        [answer] = await gate.pipeline.flush([transaction("one")])
+        [answer] = await gate.flusher.flush([transaction("one")])
         assert answer.verdict == "duplicate", "law 2: what it finds is stored"
         assert await gate.maps.lookup(signature_hash("one")) is not None
 
 
 async def test_what_only_reads_is_asked_again_when_its_answer_was_lost(tcp_valkey: StoreServer) -> None:
     async with _behind_proxy(tcp_valkey) as (gate, proxy):
-        await gate.pipeline.flush([transaction("one")])
+        await gate.flusher.flush([transaction("one")])
         await gate.maps.lookup(signature_hash("one"))
         proxy.cut_answers_to = b"EVALSHA"
         assert await gate.maps.lookup(signature_hash("one")) is not None
@@ -92,10 +92,10 @@ async def test_what_only_reads_is_asked_again_when_its_answer_was_lost(tcp_valke
 
 
 async def _lose_the_standing_connection(gate: Gate, proxy: Proxy) -> None:
-    await gate.pipeline.flush([transaction("before")])
+    await gate.flusher.flush([transaction("before")])
     proxy.cut_answers_to = b"EVALSHA"
     with pytest.raises(StoreInterrupted):
-        await gate.pipeline.flush([transaction("old")])
+        await gate.flusher.flush([transaction("old")])
     proxy.cuts = 0
 
 
@@ -108,11 +108,11 @@ async def test_a_new_connection_that_breaks_at_its_first_call_does_not_take_the_
         proxy.cut_answers_to, opened = b"EVALSHA", proxy.connections
         sent = len(proxy.commands)
         with pytest.raises(StoreInterrupted):
-            await gate.pipeline.flush([transaction("new")])
+            await gate.flusher.flush([transaction("new")])
         assert gate.session.is_up
         assert proxy.connections == opened + 2
         assert sum(b"EVALSHA" in command for command in proxy.commands[sent:]) == 1, "law 2: sent once"
-        [answer] = await gate.pipeline.flush([transaction("new")])
+        [answer] = await gate.flusher.flush([transaction("new")])
         assert answer.verdict == "duplicate"
 
 
@@ -124,7 +124,7 @@ async def test_two_new_connections_that_break_one_after_the_other_take_the_store
         await _lose_the_standing_connection(gate, proxy)
         proxy.cut_answers_to, proxy.refuses_after_cut = b"EVALSHA", True
         with pytest.raises(StoreUnreachable):
-            await gate.pipeline.flush([transaction("new")])
+            await gate.flusher.flush([transaction("new")])
         assert not gate.session.is_up
         proxy.refuses_after_cut = False
         await gate.session.probe(gate.maps.sizes)
@@ -135,7 +135,7 @@ async def test_a_connection_that_breaks_at_its_login_is_replaced(tcp_valkey: Sto
     async with _behind_proxy(tcp_valkey) as (gate, proxy):
         await _lose_the_standing_connection(gate, proxy)
         proxy.cut_answers_to = b"SETNAME"
-        [answer] = await gate.pipeline.flush([transaction("new")])
+        [answer] = await gate.flusher.flush([transaction("new")])
         assert (answer.verdict, proxy.cuts) == ("accepted", 1)
         assert gate.session.is_up
 
@@ -148,7 +148,7 @@ async def test_a_store_at_its_limit_of_clients_serves_over_the_connections_that_
     for node in nodes:
         node.config_set("maxclients", 1)  # fewer than there are: each new one is refused
     try:
-        flushes = (gate.pipeline.flush([transaction(f"limit-{n}")]) for n in range(30))
+        flushes = (gate.flusher.flush([transaction(f"limit-{n}")]) for n in range(30))
         answers = await asyncio.gather(*flushes)
     finally:
         for node in nodes:
@@ -168,7 +168,7 @@ async def test_a_call_given_up_by_its_caller_leaves_no_answer_for_the_next_one(
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         given_up.cancel()
-        [answer] = await gate.pipeline.flush([transaction(f"one-{number}")])
+        [answer] = await gate.flusher.flush([transaction(f"one-{number}")])
         assert answer.verdict == "accepted"
         assert await gate.maps.lookup(signature_hash(f"one-{number}")) is not None
     await gate.session.close()

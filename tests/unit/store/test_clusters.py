@@ -38,7 +38,7 @@ def _settings(server: StoreServer) -> Settings:
 
 
 async def _assert_accepts(gate: Gate, *signatures: str) -> None:
-    answers = await gate.pipeline.flush([transaction(signature) for signature in signatures])
+    answers = await gate.flusher.flush([transaction(signature) for signature in signatures])
     assert {answer.verdict for answer in answers} == {"accepted"}
 
 

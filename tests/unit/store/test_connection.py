@@ -31,7 +31,7 @@ pytestmark = pytest.mark.server
 
 async def _accepts(url: str) -> bool:
     gate = await connected_gate(Settings(store_url=url))
-    [answer] = await gate.pipeline.flush([transaction("one")])
+    [answer] = await gate.flusher.flush([transaction("one")])
     await gate.session.close()
     return answer.verdict == "accepted"
 
@@ -124,11 +124,11 @@ async def test_a_full_store_is_named_full_and_stays_up(settings_for: MakeSetting
                 0,
             )
             with pytest.raises(StoreFull):
-                await gate.pipeline.flush([transaction("one")])
+                await gate.flusher.flush([transaction("one")])
             assert gate.session.is_up, "looking up and cleaning up still work"
             node.config_set("lazyfree-lazy-user-flush", "no")  # else a thread frees what it held, later
             node.flushall()
-            [answer] = await gate.pipeline.flush([transaction("one")])
+            [answer] = await gate.flusher.flush([transaction("one")])
             assert answer.verdict == "accepted"
         await gate.session.close()
 
@@ -140,7 +140,7 @@ async def test_a_replica_is_named_read_only() -> None:
         with node:
             node.replicaof("127.0.0.1", "1")
             with pytest.raises((StoreReadOnly, StoreUnreachable)) as caught:
-                await gate.pipeline.flush([transaction("one")])
+                await gate.flusher.flush([transaction("one")])
             assert isinstance(caught.value, StoreReadOnly)
         await gate.session.close()
 
@@ -161,7 +161,7 @@ async def test_scripts_are_loaded_again_after_script_flush(
     for node in store.nodes():
         with node:
             node.script_flush()
-    answers = await gate.pipeline.flush([transaction(f"after-{n}") for n in range(20)])
+    answers = await gate.flusher.flush([transaction(f"after-{n}") for n in range(20)])
     assert {answer.verdict for answer in answers} == {"accepted"}
     await gate.session.close()
 
@@ -187,7 +187,7 @@ async def test_more_calls_at_once_than_connections_are_all_served(
     store: StoreServer, settings_for: MakeSettings
 ) -> None:
     gate = await connected_gate(settings_for(store))
-    flushes = (gate.pipeline.flush([transaction(f"many-{n}")]) for n in range(200))
+    flushes = (gate.flusher.flush([transaction(f"many-{n}")]) for n in range(200))
     answers = await asyncio.gather(*flushes)
     assert [answer.verdict for [answer] in answers] == ["accepted"] * 200
     for node in store.nodes():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from app.ingest.pipeline import Pipeline
+from app.ingest.flush import Flusher
 from app.runtime import Runtime
 from app.settings.model import Settings
 from tests.support.deliver import transaction
@@ -24,8 +24,8 @@ def _directory(runtime: Runtime) -> Path:
 
 
 async def _verdict(runtime: Runtime, signature: str) -> str:
-    pipeline = Pipeline(runtime.plane.maps, runtime.metrics, runtime.plane.sources)
-    [answer] = await pipeline.flush([transaction(signature)])
+    flusher = Flusher(runtime.plane.maps, runtime.metrics, runtime.plane.sources)
+    [answer] = await flusher.flush([transaction(signature)])
     return str(answer.verdict)
 
 

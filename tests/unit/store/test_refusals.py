@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from app.errors import StoreDenied
-from app.ingest.pipeline import Pipeline
+from app.ingest.flush import Flusher
 from app.runtime import Runtime
 from app.settings.model import Settings
 from tests.conftest import MakeSettings
@@ -45,8 +45,8 @@ def _limited(server: StoreServer, *refused: str) -> Settings:
 
 
 async def _accepts(runtime: Runtime) -> bool:
-    pipeline = Pipeline(runtime.plane.maps, runtime.metrics, runtime.plane.sources)
-    [answer] = await pipeline.flush([transaction("one")])
+    flusher = Flusher(runtime.plane.maps, runtime.metrics, runtime.plane.sources)
+    [answer] = await flusher.flush([transaction("one")])
     return answer.verdict == "accepted"
 
 

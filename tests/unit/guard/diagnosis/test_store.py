@@ -67,7 +67,7 @@ async def test_the_maps_account_for_what_the_store_uses(
         async def deliver(start: int, end: int, *sources: str) -> None:
             for source in sources:
                 for at in range(start, end, FLUSH):
-                    await gate.pipeline.flush(delivered(items[at : at + FLUSH], source))
+                    await gate.flusher.flush(delivered(items[at : at + FLUSH], source))
             explained.append(store_explained_bytes(await gate.maps.sizes(), server_name(gate)))
             used.append(await used_bytes(gate))
 
@@ -87,7 +87,7 @@ def test_an_empty_store_explains_nothing() -> None:
 async def test_keys_of_others_are_counted_apart_from_those_with_an_expiry() -> None:
     with valkey_server(unix=True) as server, server.nodes()[0] as node, server.nodes(db=3)[0] as other:
         async with gate_of(Settings(store_url=server.url)) as gate:
-            await gate.pipeline.flush([transaction(f"signature-{number}") for number in range(10)])
+            await gate.flusher.flush([transaction(f"signature-{number}") for number in range(10)])
             sizes = Sizes(gate.maps, gate.session)
             await sizes.refresh()
             before = await figures_at(1.0, gate, sizes)

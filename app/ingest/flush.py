@@ -1,0 +1,185 @@
+"""A flush: transactions of several requests, answered with one call to each partition of the store.
+
+Say three feeds deliver at the same moment, and the store has two partitions, P and Q:
+
+    place      0        1        2        3        4
+    signature  A        B        C        A        D
+    source     helius   helius   quick    quick    grpc
+
+1. The plan. A stands there twice, and goes to the store once: place 3 repeats place 0. Of the four different
+   signatures, `recent` has the hashes of those this gate had lately, say C alone, and makes those of the
+   others. So A, B and D are most likely new and C is most likely a duplicate. New ones come first, because
+   the block that is stored holds the transactions of the first signatures of a call. That gives the places 0
+   1 4 2, and each goes to the partition of its hash: say P gets the places 0 4 2, of which the first two are
+   taken for new, and Q gets place 1, which is.
+2. The claims, all at once. P is asked about the hashes of A, D and C, with a block of the transactions of A
+   and D, and is told that quick delivered A too. It accepts A and D, and says that C is a duplicate, by its
+   age. Had C been none (its window has passed), P would have called it unseen, and a second claim would bring
+   its transaction. Only what was taken for a duplicate and is none costs that.
+3. The answers. Each goes to its place, once: P's to 0, 4 and 2, Q's to 1. Then place 3 repeats what place 0
+   got, as a duplicate of this moment if that was accepted.
+
+While `recent` is not reliable (what it did not know has mostly turned out to be duplicates, of other gates
+that share the feeds), compressing transactions on a guess is wasted: the first claim goes without a block,
+and what is new is always called unseen and brought by a second one.
+
+When a partition fails, the others are still waited for; then the whole flush fails with the first error. What
+they accepted stays stored, and is a duplicate when the client sends it again. Nothing is answered `accepted`
+that is not stored.
+"""
+
+import asyncio
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from app.decode.columns import Batch
+from app.ingest.blocks import encode_block
+from app.ingest.recent import Fingerprints, Recent
+from app.ingest.source_statistics import Sources, count_outcomes
+from app.metrics.catalogue import Metrics
+from app.models import ACCEPTED, REFUSED, Answers, Transaction
+from app.store.maps import UNSEEN, Ages, Deliveries, Maps
+from app.store.partitions import partition_of
+
+JUST_NOW = 1
+"""The code of a duplicate of what was accepted at the same moment."""
+
+Repeats = Sequence[tuple[int, int]]
+"""Where in the flush a signature stands again, and where it stands first."""
+
+
+class Claim(NamedTuple):
+    """The different signatures of a flush that are in one partition, those taken for new first."""
+
+    prefix: str
+    """The partition's key prefix."""
+    places: Sequence[int]
+    """Where in the flush each of them stands first, and its answer goes."""
+    hashes: Sequence[bytes]
+    new: int
+    """How many are taken for new."""
+
+    def only(self, indices: Sequence[int]) -> "Claim":
+        """Return the claim of some of them, all taken for new."""
+        places, hashes = [self.places[at] for at in indices], [self.hashes[at] for at in indices]
+        return Claim(self.prefix, places, hashes, len(indices))
+
+
+Said = tuple[Claim, Ages]
+"""A claim, and what the store said of it."""
+
+
+def plan_flush(
+    signatures: Sequence[str], recent: Recent, prefixes: Sequence[str]
+) -> tuple[list[Claim], Repeats]:
+    """Decide which partition is asked about which signatures, in which order."""
+    different, repeats = _different(signatures)
+    places, hashes, new = recent.guess([signatures[at] for at in different] if repeats else signatures)
+    if repeats:
+        places = [different[at] for at in places]
+    if len(prefixes) == 1:
+        return [Claim(prefixes[0], places, hashes, new)], repeats
+    parted: dict[int, list[int]] = defaultdict(list)
+    for at, digest in enumerate(hashes):
+        parted[partition_of(digest, len(prefixes))].append(at)
+    # Each list rises and its first indices are below `new`: in a partition, too, what is taken for new comes
+    # first.
+    whole = Claim("", places, hashes, new)
+    return [
+        whole.only(indices)._replace(prefix=prefixes[number], new=bisect_left(indices, new))
+        for number, indices in parted.items()
+    ], repeats
+
+
+def _different(signatures: Sequence[str]) -> tuple[Sequence[int], Repeats]:
+    """Return where each different signature stands first, and what comes after as repeats."""
+    count = len(signatures)
+    if len(set(signatures)) == count:
+        return range(count), ()
+    first_at: dict[str, int] = {}
+    firsts = list(map(first_at.setdefault, signatures, range(count)))
+    return list(first_at.values()), [(at, first) for at, first in enumerate(firsts) if at != first]
+
+
+class Flusher:
+    """The only way into the store for a transaction."""
+
+    def __init__(
+        self, maps: Maps, metrics: Metrics, sources: Sources, shared: Fingerprints | None = None
+    ) -> None:
+        self._maps, self._metrics, self._sources = maps, metrics, sources
+        self._recent = Recent(shared=shared)
+
+    async def flush(self, items: Sequence[Transaction]) -> Answers:
+        """Answer each transaction in its place, `accepted` only once it is stored.
+
+        Raises:
+            StoreError: some of them may have been stored; sent again, those are duplicates.
+        """
+        self._metrics.ingest_flush_size.observe(len(items))
+        batch = Batch.of(items)
+        claims, repeats = plan_flush(batch.signatures, self._recent, self._maps.layout.prefixes)
+        if len(claims) == 1:
+            said = await self._decide(claims[0], batch, repeats)
+        else:
+            said = await self._decide_all(claims, batch, repeats)
+        answers = scattered(said, repeats, len(batch))
+        counts = count_outcomes(batch.sources, answers.codes)
+        self._sources.note(counts, max(answers.clocks))
+        self._metrics.count_answers(counts)
+        return answers
+
+    async def _decide_all(self, claims: Sequence[Claim], batch: Batch, repeats: Repeats) -> list[Said]:
+        """Return what every partition said; raise the first error when all have ended."""
+        deciding = (self._decide(claim, batch, repeats) for claim in claims)
+        outcomes = await asyncio.gather(*deciding, return_exceptions=True)
+        said: list[Said] = []
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+            said += outcome
+        return said
+
+    async def _decide(self, claim: Claim, batch: Batch, repeats: Repeats) -> list[Said]:
+        """Return what a partition says of all, and when asked again of what it called unseen."""
+        ages = await self._call(claim, claim.new if self._recent.is_reliable else 0, batch, repeats)
+        if claim.new:
+            self._recent.learn(ages.codes[: claim.new])
+        if UNSEEN not in ages.codes:
+            return [(claim, ages)]
+        unseen = claim.only([at for at, code in enumerate(ages.codes) if code == UNSEEN])
+        return [(claim, ages), (unseen, await self._call(unseen, unseen.new, batch, repeats, ages))]
+
+    async def _call(
+        self, claim: Claim, new: int, batch: Batch, repeats: Repeats, checked: Ages | None = None
+    ) -> Ages:
+        """Claim at the store, with a block of the transactions of the first `new` signatures."""
+        block = encode_block(batch.only(claim.places[:new])) if new else b""
+        sources, later = batch.sources, list[tuple[int, str]]()
+        if repeats:
+            index_of = {place: at for at, place in enumerate(claim.places)}
+            later = [(index_of[first], sources[at]) for at, first in repeats if first in index_of]
+        if not isinstance(claim.places, range):
+            sources = [sources[place] for place in claim.places]
+        return await self._maps.claim(
+            claim.prefix, Deliveries(claim.hashes, sources, later), block, new, checked
+        )
+
+
+def scattered(said: Sequence[Said], repeats: Repeats, count: int) -> Answers:
+    """Return the answers of a flush of so many in its order, from what was said of claims in theirs."""
+    claim, ages = said[0]
+    clocks: list[int] = [ages.now_ms] * count
+    if len(said) == 1 and isinstance(claim.places, range):
+        return Answers(clocks, ages.codes)
+    codes = [REFUSED] * count
+    for claim, (now_ms, found, _) in said:
+        for at, code in zip(claim.places, found, strict=True):
+            clocks[at], codes[at] = now_ms, code
+    for at, first in repeats:
+        clocks[at], codes[at] = clocks[first], codes[first]
+        if codes[first] == ACCEPTED:
+            codes[at] = JUST_NOW
+    return Answers(clocks, codes)
