@@ -13,7 +13,7 @@ from pydantic import Field
 
 from app.alerts.decision import Action, CleanupRequest, Cooldown, Decision, decide
 from app.alerts.webhook import Alert, InvalidAlert, decode_alert, decode_webhook
-from app.decode.turns import others_first, portions
+from app.decode.turns import next_turn, portions
 from app.errors import StoreError
 from app.metrics.catalogue import Metrics
 from app.models import MapName, Mode, Shape, Trigger
@@ -80,7 +80,7 @@ class AlertReceiver:
         answers = list[AlertAnswer]()
         async for some in portions(alerts, ALERTS_AT_ONCE):
             answers += [_answer(alert, self._act(alert)) for alert in some]
-        await others_first()
+        await next_turn()
         self._record(answers)
         return answers
 

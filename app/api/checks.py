@@ -142,7 +142,7 @@ class _Body:
 
     def release(self) -> None:
         """Give back what is held of the budget."""
-        self._budget.give_back(self._held)
+        self._budget.release(self._held)
         self._held = 0
         self._kept = bytearray()
 

@@ -41,7 +41,7 @@ class FastPosts:
             if terms.is_lines:
                 return False
             item = decode_item(body, terms.limits)
-            plane.intake.begin(item, _Post(self, item, len(body), send).settle)
+            plane.submitter.submit_one(item, _Post(self, item, len(body), send).finish)
         except (HttpError, InvalidItem):
             return False
         self.front.in_flight += 1
@@ -59,15 +59,15 @@ class _Post:
         self._paths, self._item, self._size, self._send = paths, item, size, send
         self._since = time.perf_counter()
 
-    def settle(self, outcome: Answers | Exception, at: int) -> None:
+    def finish(self, outcome: Answers | Exception, at: int) -> None:
         """Answer it."""
         plane, front = self._paths.plane, self._paths.front
-        result = plane.intake.judge(self._item, outcome, at)
+        result = plane.submitter.result_of(self._item, outcome, at)
         if isinstance(result, RetryLater):
             plane.admission.count_refused(result, b"", {})
         reply = _reply(self._item, result)
         front.in_flight -= 1
-        plane.body_budget.give_back(self._size)
+        plane.body_budget.release(self._size)
         front.count("POST", PATH, reply.status, time.perf_counter() - self._since)
         self._send(reply)
 

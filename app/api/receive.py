@@ -8,9 +8,9 @@ from typing import NamedTuple, Self
 from starlette.requests import Request
 from starlette.types import Message, Receive
 
-from app.decode.body import Gathered, Inflater, LineSplitter, Pace, inflater_for, steps
-from app.decode.item import ItemLimits, Judged, judge_item
-from app.decode.turns import others_first
+from app.decode.body import BodyBuffer, Inflater, LineSplitter, Pacer, inflater_for, steps
+from app.decode.item import ItemLimits, ItemResult, try_decode_item
+from app.decode.turns import next_turn
 from app.errors import BodyTooLarge, MalformedBody
 from app.ingest.admission import checked_length, media_type
 from app.ingest.plane import DataPlane
@@ -87,16 +87,16 @@ class WholeBody:
         try:
             return await self._read()
         except BaseException:
-            self._budget.give_back(self._held)
+            self._budget.release(self._held)
             raise
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._budget.give_back(self._held)
+        self._budget.release(self._held)
 
     async def _read(self) -> bytes | mmap:
-        incoming, pace, gathered, sent = self._incoming, Pace(), Gathered(), 0
+        incoming, pace, gathered, sent = self._incoming, Pacer(), BodyBuffer(), 0
         self._budget.check(checked_length(incoming.headers, self._most))
         inflater = incoming.inflater(self._most_inflated)
         async for chunk in incoming.stream():
@@ -119,11 +119,11 @@ class JudgedLines:
     def __init__(self, incoming: Incoming, plane: DataPlane, limits: ItemLimits) -> None:
         self._incoming, self._limits = incoming, limits
         self._budget, self._most_inflated = plane.body_budget, plane.settings.max_inflated_bytes
-        self._pace = Pace()
+        self._pace = Pacer()
         self._splitter = LineSplitter(limits.max_item_bytes)
         self._held = 0
 
-    async def portions(self) -> AsyncIterator[list[Judged]]:
+    async def portions(self) -> AsyncIterator[list[ItemResult]]:
         """Judge the lines of each part of the body, some at a time; never waits for more than has come.
 
         Raises:
@@ -152,7 +152,7 @@ class JudgedLines:
                 lines += ended[start : start + LINES_AT_ONCE]
                 size += len(piece)
                 if len(lines) >= LINES_AT_ONCE or size >= LINE_BYTES_AT_ONCE:
-                    await others_first()
+                    await next_turn()
                     yield lines
                     lines, size = [], 0
             if not lines:
@@ -160,13 +160,13 @@ class JudgedLines:
                 self._hold(self._splitter.pending_bytes)
             await self._pace.spend(len(piece))
         if lines:
-            await others_first()
+            await next_turn()
             yield lines
             self._hold(self._splitter.pending_bytes)
 
-    def _judge(self, lines: Sequence[bytes | int]) -> list[Judged]:
-        return [judge_item(line, self._limits) for line in lines]
+    def _judge(self, lines: Sequence[bytes | int]) -> list[ItemResult]:
+        return [try_decode_item(line, self._limits) for line in lines]
 
     def _hold(self, amount: int) -> None:
-        self._budget.give_back(self._held - amount)
+        self._budget.release(self._held - amount)
         self._held = amount

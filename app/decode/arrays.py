@@ -13,10 +13,10 @@ from mmap import mmap
 import msgspec
 
 from app.decode.array_scanner import ArrayScanner
-from app.decode.columns import Batch
-from app.decode.compact_array import decode_canonical
-from app.decode.item import ItemLimits, Judged, judge_item
-from app.decode.turns import others_first
+from app.decode.columns import Columns
+from app.decode.compact_array import decode_compact_array
+from app.decode.item import ItemLimits, ItemResult, try_decode_item
+from app.decode.turns import next_turn
 from app.errors import BodyTooLarge
 
 # What one call of a decoder is given at least: half a mebibyte takes a millisecond the short way. The long
@@ -26,7 +26,7 @@ LONG_WAY_BYTES = 128 * 1024
 # How much more it is given at the most, for an item to end there.
 SPREAD_BYTES = 64 * 1024
 # Others are served after so many bytes of items judged one by one; an item costs as much as so many bytes.
-JUDGED_BYTES = 64 * 1024
+ONE_BY_ONE_BYTES = 64 * 1024
 ITEM_COST = 256
 _GUESSES = 3
 _BORDER = re.compile(
@@ -37,7 +37,7 @@ _array_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 Items = Iterable[bytes | memoryview | int]
 
 
-async def judge_array(body: bytes | mmap, limits: ItemLimits, max_items: int) -> Sequence[Judged]:
+async def decode_array(body: bytes | mmap, limits: ItemLimits, max_items: int) -> Sequence[ItemResult]:
     """Each item as a transaction, or why it is none; `body` is an array without white space around it.
 
     Raises:
@@ -45,21 +45,21 @@ async def judge_array(body: bytes | mmap, limits: ItemLimits, max_items: int) ->
         BodyTooLarge: more items than allowed, or too much in them to find out where they end.
     """
     if len(body) <= PORTION_BYTES + SPREAD_BYTES:
-        batch = decode_canonical(bytes(body), limits, max_items)
+        batch = decode_compact_array(bytes(body), limits, max_items)
         if batch is not None:
             return batch
-    return await _ArrayJudge(body, limits, max_items).judge()
+    return await _ArrayDecoder(body, limits, max_items).decode()
 
 
 async def array_items(body: bytes, max_item_bytes: int, max_items: int) -> Sequence[bytes | int]:
     """The items of an array as they stand; of those too long, their lengths.
 
     Raises:
-        MalformedBody, BodyTooLarge: as `judge_array`.
+        MalformedBody, BodyTooLarge: as `decode_array`.
     """
     scanner, items = ArrayScanner(body, max_item_bytes), list[bytes | int]()
     while not scanner.is_done:
-        await others_first()
+        await next_turn()
         items += scanner.step()
         _check_number(len(items), max_items)
     return items
@@ -70,26 +70,26 @@ def _check_number(items: int, max_items: int) -> None:
         raise BodyTooLarge(f"the array has more than {max_items} items: split it, or send NDJSON")
 
 
-class _ArrayJudge:
+class _ArrayDecoder:
     """One array on its way through the decoders."""
 
     def __init__(self, body: bytes | mmap, limits: ItemLimits, max_items: int) -> None:
         self._body, self._limits, self._max_items = body, limits, max_items
         self._scanner = ArrayScanner(body, limits.max_item_bytes)
-        self._parts: list[Sequence[Judged]] = []
+        self._parts: list[Sequence[ItemResult]] = []
         self._number = 0
         self._portion = PORTION_BYTES
 
-    async def judge(self) -> Sequence[Judged]:
+    async def decode(self) -> Sequence[ItemResult]:
         while not self._scanner.is_done:
-            await others_first()
-            if not await self._judge_guessed():
-                await self._judge_scanned()
-        if all(isinstance(part, Batch) for part in self._parts):
-            return Batch.joined(self._parts) if self._parts else []  # type: ignore[arg-type]  # as was checked
+            await next_turn()
+            if not await self._decode_guessed():
+                await self._decode_scanned()
+        if all(isinstance(part, Columns) for part in self._parts):
+            return Columns.joined(self._parts) if self._parts else []  # type: ignore[arg-type]  # as was checked
         return [item for part in self._parts for item in part]
 
-    async def _judge_guessed(self) -> bool:
+    async def _decode_guessed(self) -> bool:
         """Judge the next portion as a decoder finds its items; False if no guess of where it ends holds.
 
         Once a portion has to go the long way, it and all that follow are smaller.
@@ -98,19 +98,19 @@ class _ArrayJudge:
         for end, begin in self._guesses():
             is_whole = start == 1 and begin == len(body)  # that was tried before
             text = bytes(body) if is_whole else b"".join((b"[", memoryview(body)[start:end], b"]"))
-            batch = None if is_whole else decode_canonical(text, self._limits, self._max_items)
+            batch = None if is_whole else decode_compact_array(text, self._limits, self._max_items)
             if batch is not None:
                 self._add(batch)
                 self._scanner.go_to(begin)
                 return True
-            await others_first()
+            await next_turn()
             if len(text) > LONG_WAY_BYTES + SPREAD_BYTES and self._portion > LONG_WAY_BYTES:
                 self._portion = LONG_WAY_BYTES
-                return await self._judge_guessed()
+                return await self._decode_guessed()
             with suppress(ValueError, RecursionError):
                 items = _array_decoder.decode(text)
                 if items:
-                    await self._judge_items(len(items), map(memoryview, items))
+                    await self._decode_items(len(items), map(memoryview, items))
                     self._scanner.go_to(begin)
                     return True
         return False
@@ -126,26 +126,26 @@ class _ArrayJudge:
         for _, border in zip(range(_GUESSES), borders, strict=False):
             yield border.start() + 1, border.end()
 
-    async def _judge_scanned(self) -> None:
+    async def _decode_scanned(self) -> None:
         """Judge the next items as their brackets and strings tell them, a portion of them."""
         scanner, begin = self._scanner, self._scanner.start
         while not scanner.is_done and scanner.start - begin < LONG_WAY_BYTES:
-            await others_first()
+            await next_turn()
             items = scanner.step()
-            await self._judge_items(len(items), items)
+            await self._decode_items(len(items), items)
 
-    async def _judge_items(self, number: int, items: Items) -> None:
+    async def _decode_items(self, number: int, items: Items) -> None:
         _check_number(self._number + number, self._max_items)
-        judged, work = list[Judged](), 0
+        results, work = list[ItemResult](), 0
         for item in items:
-            judged.append(judge_item(item, self._limits))
+            results.append(try_decode_item(item, self._limits))
             work += ITEM_COST + (0 if isinstance(item, int) else len(item))
-            if work > JUDGED_BYTES:
-                await others_first()
+            if work > ONE_BY_ONE_BYTES:
+                await next_turn()
                 work = 0
-        self._add(judged)
+        self._add(results)
 
-    def _add(self, part: Sequence[Judged]) -> None:
+    def _add(self, part: Sequence[ItemResult]) -> None:
         self._number += len(part)
         _check_number(self._number, self._max_items)
         self._parts.append(part)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from mmap import mmap
 
 from app.decode.array_scanner import SPACE
-from app.decode.turns import others_first
+from app.decode.turns import next_turn
 from app.errors import BodyTooLarge, MalformedBody, Overloaded, UnsupportedMedia
 
 PIECE_BYTES = 64 * 1024
@@ -62,12 +62,12 @@ class ByteBudget:
         if self.held + amount > limit:
             raise Overloaded(f"bodies under way already hold {self.held} of {limit} bytes")
 
-    def give_back(self, amount: int) -> None:
+    def release(self, amount: int) -> None:
         """Return bytes to the budget."""
         self.held -= amount
 
 
-class Pace:
+class Pacer:
     """Lets others be served after every 256 KiB of work."""
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ class Pace:
         self._spent += amount + _STEP_COST
         if self._spent > PACE_BYTES:
             self._spent = 0
-            await others_first()
+            await next_turn()
 
 
 class Inflater:
@@ -161,7 +161,7 @@ def inflater_for(coding: str, limit: int) -> Inflater | None:
             raise UnsupportedMedia(f"Content-Encoding {other!r} is not supported: send gzip, or none")
 
 
-class Gathered:
+class BodyBuffer:
     """The pieces of a body; small ones are put together, so that they take no more than their bytes."""
 
     def __init__(self) -> None:
@@ -186,7 +186,7 @@ class Gathered:
         """How many pieces are held."""
         return len(self._pieces)
 
-    async def whole(self, pace: Pace) -> bytes | mmap:
+    async def whole(self, pace: Pacer) -> bytes | mmap:
         """The body without a byte order mark and white space around it; the pieces are gone then."""
         self._end_small()
         pieces = self._pieces
@@ -207,7 +207,7 @@ class Gathered:
             self._pieces.append(bytes(self._small))
             self._small.clear()
 
-    async def _joined(self, pace: Pace) -> bytes | mmap:
+    async def _joined(self, pace: Pacer) -> bytes | mmap:
         length = sum(map(len, self._pieces))
         if length <= _JOINED_AT_ONCE_BYTES:
             return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)

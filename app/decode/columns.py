@@ -12,7 +12,7 @@ from app.models import Transaction
 T = TypeVar("T")
 
 
-class Batch(Sequence[Transaction]):
+class Columns(Sequence[Transaction]):
     """A sequence of transactions that is held as a column for each field."""
 
     __slots__ = ("payloads", "signatures", "slots", "sources")
@@ -65,20 +65,20 @@ class Batch(Sequence[Transaction]):
     @overload
     def __getitem__(self, at: int) -> Transaction: ...
     @overload
-    def __getitem__(self, at: slice) -> "Batch": ...
-    def __getitem__(self, at: int | slice) -> "Transaction | Batch":
+    def __getitem__(self, at: slice) -> "Columns": ...
+    def __getitem__(self, at: int | slice) -> "Transaction | Columns":
         if isinstance(at, slice):
-            return Batch(self.signatures[at], self.sources[at], self.slots[at], self.payloads[at])
+            return Columns(self.signatures[at], self.sources[at], self.slots[at], self.payloads[at])
         return Transaction(self.signatures[at], self.sources[at], self.slots[at], self.payloads[at])
 
-    def only(self, places: Sequence[int]) -> "Batch":
+    def only(self, places: Sequence[int]) -> "Columns":
         """Those at these places, in this order; a range is one without steps."""
         if not isinstance(places, range) and places:
             together = range(places[0], places[0] + len(places))
             places = together if places == list(together) else places
         if isinstance(places, range):
             return self[places.start : places.stop]
-        return Batch(
+        return Columns(
             [self.signatures[at] for at in places],
             [self.sources[at] for at in places],
             [self.slots[at] for at in places],
@@ -86,7 +86,7 @@ class Batch(Sequence[Transaction]):
         )
 
 
-def tally(values: Sequence[T]) -> Mapping[T, int]:
+def count_values(values: Sequence[T]) -> Mapping[T, int]:
     """How often each of them is there; quick where all are the same, as sources and codes mostly are."""
     first = values[0]
     return {first: len(values)} if values.count(first) == len(values) else Counter(values)

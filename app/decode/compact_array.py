@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from app.decode.columns import Batch, tally
+from app.decode.columns import Columns, count_values
 from app.decode.item import ItemLimits
 from app.decode.nesting import depth_above
 from app.models import SIGNATURE_MAX_CHARS, SOURCE_PATTERN, Slot
@@ -42,7 +42,7 @@ class _Item(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 _decoder = msgspec.json.Decoder(list[_Item])
 
 
-def decode_canonical(body: bytes, limits: ItemLimits, max_items: int) -> Batch | None:
+def decode_compact_array(body: bytes, limits: ItemLimits, max_items: int) -> Columns | None:
     """The transactions of an array, all of them valid; None for any other body."""
     try:
         items = _decoder.decode(body)
@@ -56,7 +56,7 @@ def decode_canonical(body: bytes, limits: ItemLimits, max_items: int) -> Batch |
     sources = [item.source for item in items]
     slots = [item.slot for item in items]
     payloads = [item.payload for item in items]
-    lengths, names = list(map(len, payloads)), tally(sources)
+    lengths, names = list(map(len, payloads)), count_values(sources)
     is_canonical = (
         max(lengths) <= limits.max_payload_bytes
         and _are_signatures(signatures)
@@ -66,7 +66,7 @@ def decode_canonical(body: bytes, limits: ItemLimits, max_items: int) -> Batch |
     )
     if not is_canonical:
         return None
-    return Batch(
+    return Columns(
         signatures,
         _filled(sources, names, limits.default_source),
         [None if slot is UNSET else slot for slot in slots],

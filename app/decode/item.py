@@ -58,7 +58,7 @@ class ItemLimits:
         return self.max_payload_bytes + 4096
 
 
-Judged = Transaction | InvalidItem
+ItemResult = Transaction | InvalidItem
 
 
 def decode_item(raw: bytes | mmap | memoryview, limits: ItemLimits) -> Transaction:
@@ -123,7 +123,7 @@ def _explained(error: Exception, raw: bytes) -> InvalidItem:
     return InvalidItem(detail, is_malformed=is_malformed)
 
 
-def judge_item(raw: bytes | memoryview | int, limits: ItemLimits) -> Judged:
+def try_decode_item(raw: bytes | memoryview | int, limits: ItemLimits) -> ItemResult:
     """Decode one transaction, with the error as a value; of an item too long there is only its length."""
     if isinstance(raw, int):
         return _too_long(raw, limits)

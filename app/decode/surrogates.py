@@ -8,7 +8,7 @@ import re
 from secrets import choice
 from typing import NamedTuple
 
-from app.decode.turns import others_first
+from app.decode.turns import next_turn
 
 # Where an escaped backslash stood while surrogates are looked for, since `\\\\ud83d` is a backslash and the
 # letters ud83d. JSON has no such byte.
@@ -57,7 +57,7 @@ async def shown_as_replaced(raw: bytes) -> bytes:
     for number, lone in enumerate(_LONE.finditer(text), 1):
         replaced[lone.start() : lone.end()] = _SHOWN
         if number % REPLACED_AT_ONCE == 0:
-            await others_first()
+            await next_turn()
     return bytes(replaced).replace(_STAND_IN, _BACKSLASH)
 
 

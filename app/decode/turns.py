@@ -42,7 +42,7 @@ _turns: list[_Turns] = []
 """Those of the event loop that ran last; a process has one loop, and the tests have many."""
 
 
-async def others_first() -> None:
+async def next_turn() -> None:
     """Wait for this body's turn; called before each step of work that takes longer than a small post."""
     loop = asyncio.get_running_loop()
     if not _turns or _turns[0].loop is not loop:
@@ -54,5 +54,5 @@ async def portions(items: Sequence[_Item], size: int) -> AsyncIterator[Sequence[
     """The items in their order, so many at a time; others are served between two portions."""
     for start in range(0, len(items), size):
         if start:
-            await others_first()
+            await next_turn()
         yield items[start : start + size]

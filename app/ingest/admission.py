@@ -28,7 +28,7 @@ Headers = Mapping[bytes, bytes]
 """By their names in lower case."""
 
 
-class Terms(NamedTuple):
+class Admitted(NamedTuple):
     """How a request that was admitted is read."""
 
     limits: ItemLimits
@@ -50,7 +50,7 @@ class Admission:
         self._access, self._settings, self._refuses = access, settings, refuses
         self._budget, self._metrics = budget, metrics
 
-    def admit(self, query: bytes, headers: Headers, length: int) -> Terms:
+    def admit(self, query: bytes, headers: Headers, length: int) -> Admitted:
         """Admit a request of which so many bytes are known to come; 0 when that is not known.
 
         Raises:
@@ -130,12 +130,12 @@ def media_type(content_type: bytes) -> str:
 
 # A feed sends the same head with every request.
 @lru_cache(256)
-def _terms(payload: tuple[int, int], query: bytes, source: bytes, media: bytes, coding: bytes) -> Terms:
+def _terms(payload: tuple[int, int], query: bytes, source: bytes, media: bytes, coding: bytes) -> Admitted:
     most_bytes, most_depth = payload
     limits = ItemLimits(most_bytes, most_depth, _source(query, source))
     is_lines = _is_lines(media_type(media))
     inflater_for(coding.decode("latin-1"), 0)  # for its error
-    return Terms(limits, is_lines)
+    return Admitted(limits, is_lines)
 
 
 def _is_lines(media: str) -> bool:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 import zstandard
 
-from app.decode.columns import Batch
+from app.decode.columns import Columns
 from app.models import Transaction
 
 LEVEL = 1
@@ -28,7 +28,7 @@ _decoder = msgspec.msgpack.Decoder(list[Record])
 
 def encode_block(transactions: Sequence[Transaction]) -> bytes:
     """Join and compress."""
-    batch = Batch.of(transactions)
+    batch = Columns.of(transactions)
     columns = zip(batch.sources, batch.slots, batch.payloads, strict=True)
     records = [(source, slot, memoryview(payload)) for source, slot, payload in columns]
     return _compressor.compress(_encoder.encode(records))

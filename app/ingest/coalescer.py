@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import structlog
 
-from app.decode.columns import Batch
+from app.decode.columns import Columns
 from app.errors import HttpError, Overloaded, ShuttingDown
 from app.models import Answers, Transaction
 
@@ -25,17 +25,17 @@ SMALL_FLUSH = 16
 
 Flush = Callable[[Sequence[Transaction]], Awaitable[Answers]]
 # What a flush answered, or why it failed, and where in it the transactions of a request begin.
-Settle = Callable[[Answers | Exception, int], None]
+OnDone = Callable[[Answers | Exception, int], None]
 
 
-class Part(NamedTuple):
+class Chunk(NamedTuple):
     """Transactions of one request that went into one flush, and what it answered, or why it failed."""
 
     items: Sequence[Transaction]
     outcome: Answers | HttpError
 
 
-def joined(parts: Sequence[Part]) -> Answers:
+def joined_answers(parts: Sequence[Chunk]) -> Answers:
     """The answers of all parts, none of which failed."""
     answers = [part.outcome for part in parts if isinstance(part.outcome, Answers)]
     if len(answers) == 1:
@@ -50,7 +50,7 @@ def joined(parts: Sequence[Part]) -> Answers:
 class _Pending:
     items: Sequence[Transaction]
     size: int
-    settle: Settle
+    on_done: OnDone
 
 
 class Coalescer:
@@ -74,7 +74,7 @@ class Coalescer:
             asyncio.create_task(self._work(), name=f"flush-{n}") for n in range(CONCURRENT_FLUSHES)
         ]
 
-    async def submit(self, items: Sequence[Transaction]) -> list[Part]:
+    async def submit(self, items: Sequence[Transaction]) -> list[Chunk]:
         """Queue transactions and wait for what becomes of them, in order.
 
         Should the caller be cancelled, its transactions are still processed; nobody else is disturbed.
@@ -83,7 +83,7 @@ class Coalescer:
             Overloaded: the queue is full; none of these was queued.
             ShuttingDown: the service is stopping.
         """
-        items = Batch.of(items)
+        items = Columns.of(items)
         sizes = list(map(len, items.payloads))
         size = sum(sizes)
         self._admit(len(items), size)
@@ -97,15 +97,15 @@ class Coalescer:
             await asyncio.gather(*(answers for _, answers in waiting), return_exceptions=True)
         return [await _part(items, answers) for items, answers in waiting]
 
-    def submit_one(self, item: Transaction, settle: Settle) -> None:
-        """The same for a caller that does not wait: `settle` is called later, and must not raise.
+    def submit_one(self, item: Transaction, on_done: OnDone) -> None:
+        """The same for a caller that does not wait: `on_done` is called later, and must not raise.
 
         Raises:
-            Overloaded, ShuttingDown: as `submit`; `settle` is not called.
+            Overloaded, ShuttingDown: as `submit`; `on_done` is not called.
         """
         size = len(item.payload)
         self._admit(1, size)
-        self._queue.append(_Pending((item,), size, settle))
+        self._queue.append(_Pending((item,), size, on_done))
         self._wake.set()
 
     def resize(self, max_items: int, max_bytes: int) -> None:
@@ -159,35 +159,35 @@ class Coalescer:
         return batch
 
     async def _run(self, batch: list[_Pending]) -> None:
-        items = Batch.joined([part.items for part in batch])
+        items = Columns.joined([part.items for part in batch])
         self._in_flight += len(items)
         try:
             answers = await self._flush(items)
         except Exception as error:  # noqa: BLE001  every waiter must hear of it, whatever it is
-            _settle(batch, error)
+            _pass_on(batch, error)
         else:
-            _settle(batch, answers)
+            _pass_on(batch, answers)
         finally:
             self._in_flight -= len(items)
             self.items -= len(items)
             self.bytes -= sum(pending.size for pending in batch)
 
 
-def _settle(batch: Sequence[_Pending], outcome: Answers | Exception) -> None:
+def _pass_on(batch: Sequence[_Pending], outcome: Answers | Exception) -> None:
     at = 0
     for pending in batch:
         try:
-            pending.settle(outcome, at)
+            pending.on_done(outcome, at)
         except Exception:
             log.exception("answer not passed on", transactions=len(pending.items))
         at += len(pending.items)
 
 
-async def _part(items: Sequence[Transaction], answers: asyncio.Future[Answers]) -> Part:
+async def _part(items: Sequence[Transaction], answers: asyncio.Future[Answers]) -> Chunk:
     try:
-        return Part(items, await answers)
+        return Chunk(items, await answers)
     except HttpError as error:
-        return Part(items, error)
+        return Chunk(items, error)
 
 
 def _resolve(future: asyncio.Future[Answers], count: int, outcome: Answers | Exception, at: int) -> None:

@@ -34,10 +34,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from app.decode.columns import Batch
+from app.decode.columns import Columns
 from app.ingest.blocks import encode_block
 from app.ingest.recent import Fingerprints, Recent
-from app.ingest.source_statistics import Sources, count_outcomes
+from app.ingest.source_statistics import SourceStatistics, count_outcomes
 from app.metrics.catalogue import Metrics
 from app.models import ACCEPTED, REFUSED, Answers, Transaction
 from app.store.maps import UNSEEN, Ages, Deliveries, Maps
@@ -107,7 +107,7 @@ class Flusher:
     """The only way into the store for a transaction."""
 
     def __init__(
-        self, maps: Maps, metrics: Metrics, sources: Sources, shared: Fingerprints | None = None
+        self, maps: Maps, metrics: Metrics, sources: SourceStatistics, shared: Fingerprints | None = None
     ) -> None:
         self._maps, self._metrics, self._sources = maps, metrics, sources
         self._recent = Recent(shared=shared)
@@ -119,7 +119,7 @@ class Flusher:
             StoreError: some of them may have been stored; sent again, those are duplicates.
         """
         self._metrics.ingest_flush_size.observe(len(items))
-        batch = Batch.of(items)
+        batch = Columns.of(items)
         claims, repeats = plan_flush(batch.signatures, self._recent, self._maps.layout.prefixes)
         if len(claims) == 1:
             said = await self._decide(claims[0], batch, repeats)
@@ -131,7 +131,7 @@ class Flusher:
         self._metrics.count_answers(counts)
         return answers
 
-    async def _decide_all(self, claims: Sequence[Claim], batch: Batch, repeats: Repeats) -> list[Said]:
+    async def _decide_all(self, claims: Sequence[Claim], batch: Columns, repeats: Repeats) -> list[Said]:
         """Return what every partition said; raise the first error when all have ended."""
         deciding = (self._decide(claim, batch, repeats) for claim in claims)
         outcomes = await asyncio.gather(*deciding, return_exceptions=True)
@@ -142,7 +142,7 @@ class Flusher:
             said += outcome
         return said
 
-    async def _decide(self, claim: Claim, batch: Batch, repeats: Repeats) -> list[Said]:
+    async def _decide(self, claim: Claim, batch: Columns, repeats: Repeats) -> list[Said]:
         """Return what a partition says of all, and when asked again of what it called unseen."""
         ages = await self._call(claim, claim.new if self._recent.is_reliable else 0, batch, repeats)
         if claim.new:
@@ -153,7 +153,7 @@ class Flusher:
         return [(claim, ages), (unseen, await self._call(unseen, unseen.new, batch, repeats, ages))]
 
     async def _call(
-        self, claim: Claim, new: int, batch: Batch, repeats: Repeats, checked: Ages | None = None
+        self, claim: Claim, new: int, batch: Columns, repeats: Repeats, checked: Ages | None = None
     ) -> Ages:
         """Claim at the store, with a block of the transactions of the first `new` signatures."""
         block = encode_block(batch.only(claim.places[:new])) if new else b""

@@ -8,11 +8,11 @@ from app.decode.body import ByteBudget
 from app.ingest.admission import Admission
 from app.ingest.coalescer import Coalescer
 from app.ingest.flush import Flusher
-from app.ingest.intake import Intake
 from app.ingest.lookup import Lookup
 from app.ingest.recent import Fingerprints
 from app.ingest.shares import share_of
-from app.ingest.source_statistics import Sources
+from app.ingest.source_statistics import SourceStatistics
+from app.ingest.submitter import Submitter
 from app.metrics.catalogue import Metrics
 from app.settings.model import Settings
 from app.store.live_settings import LiveSettings
@@ -52,7 +52,7 @@ class DataPlane:
         self.body_budget = ByteBudget(share.body_bytes, service.room)
         self.admission = Admission(access, lambda: live.settings, service.refuses, self.body_budget, metrics)
         self.maps = Maps(session, live)
-        self.sources = Sources(metrics.source_label)
+        self.sources = SourceStatistics(metrics.source_label)
         metrics.registry.register(self.sources)
         self.coalescer = Coalescer(
             Flusher(self.maps, metrics, self.sources, service.fingerprints).flush,
@@ -60,7 +60,7 @@ class DataPlane:
             share.queued_items,
             share.queued_bytes,
         )
-        self.intake = Intake(self.coalescer, metrics)
+        self.submitter = Submitter(self.coalescer, metrics)
         self.lookup = Lookup(self.maps)
 
     @property

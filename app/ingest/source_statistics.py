@@ -15,7 +15,7 @@ from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 from pydantic import Field
 
-from app.decode.columns import tally
+from app.decode.columns import count_values
 from app.metrics.catalogue import NAMESPACE, OTHER_SOURCE
 from app.models import ACCEPTED, REFUSED, Shape
 
@@ -107,7 +107,7 @@ class _Source:
         self.delays = DelayHistogram()
 
 
-class Sources(Collector):
+class SourceStatistics(Collector):
     """What each source delivered; one source for all those past the limit."""
 
     def __init__(self, name_of: Callable[[str], str]) -> None:
@@ -190,7 +190,7 @@ def count_outcomes(sources: Sequence[str], codes: Sequence[int]) -> Mapping[tupl
     """Return how often each source got each code (see `Answers`), of the transactions of a flush."""
     first, count = sources[0], len(sources)
     if sources.count(first) == count:
-        return {(first, code): times for code, times in tally(codes).items()}
+        return {(first, code): times for code, times in count_values(codes).items()}
     # Counting pairs takes ten times as long as counting codes, so that it is worth finding stretches of one
     # source, such as a request of 500.
     borders = list(compress(range(1, count), map(ne, sources, islice(sources, 1, None))))
@@ -198,6 +198,6 @@ def count_outcomes(sources: Sequence[str], codes: Sequence[int]) -> Mapping[tupl
         return Counter(zip(sources, codes, strict=True))
     counts: Counter[tuple[str, int]] = Counter()
     for start, end in pairwise([0, *borders, count]):
-        for code, times in tally(codes[start:end]).items():
+        for code, times in count_values(codes[start:end]).items():
             counts[sources[start], code] += times
     return counts

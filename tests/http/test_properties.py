@@ -7,9 +7,9 @@ from collections.abc import Callable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.decode.arrays import judge_array
+from app.decode.arrays import decode_array
 from app.decode.body import LineSplitter
-from app.decode.item import InvalidItem, ItemLimits, Judged, decode_item
+from app.decode.item import InvalidItem, ItemLimits, ItemResult, decode_item
 from app.decode.nesting import depth
 from app.errors import ClientError
 from app.ingest.blocks import decode_block, encode_block
@@ -119,8 +119,8 @@ def is_transaction_or_invalid(decode: Callable[[], object]) -> None:
 
 
 @settings(PROFILE)
-def _judged(body: bytes) -> list[Judged]:
-    return list(asyncio.run(judge_array(body, LIMITS, 10)))
+def _results(body: bytes) -> list[ItemResult]:
+    return list(asyncio.run(decode_array(body, LIMITS, 10)))
 
 
 @given(st.binary(max_size=200) | JSONISH | OBJECTS)
@@ -220,9 +220,9 @@ def test_one_broken_item_in_an_array_keeps_the_others(payloads: list[bytes], dat
     bad = data.draw(st.sampled_from(BAD))
     items = [b'{"signature":"s%d","payload":%b}' % pair for pair in enumerate(payloads)]
     items.insert(at, b'{"signature":"bad","payload":%b}' % bad)
-    judged = _judged(b"[" + b" ,\n".join(items) + b"]")
-    assert isinstance(judged.pop(at), InvalidItem)
-    kept = [bytes(item.payload) for item in judged if isinstance(item, Transaction)]
+    results = _results(b"[" + b" ,\n".join(items) + b"]")
+    assert isinstance(results.pop(at), InvalidItem)
+    kept = [bytes(item.payload) for item in results if isinstance(item, Transaction)]
     assert kept == payloads
 
 
@@ -230,7 +230,7 @@ def test_one_broken_item_in_an_array_keeps_the_others(payloads: list[bytes], dat
 @given(st.lists(JSONISH | OBJECTS, max_size=4).map(b",".join))
 def test_any_array_is_read_or_refused_by_an_error_of_ours(inside: bytes) -> None:
     try:
-        judged = _judged(b"[" + inside + b"]")
+        results = _results(b"[" + inside + b"]")
     except ClientError:
         return
-    assert all(isinstance(item, Transaction | InvalidItem) for item in judged)
+    assert all(isinstance(item, Transaction | InvalidItem) for item in results)

@@ -11,11 +11,11 @@ import pytest
 
 from app.decode import body as reading
 from app.decode.array_scanner import WINDOW_BYTES, ArrayScanner
-from app.decode.arrays import array_items, judge_array
-from app.decode.body import _DEFLATED_STEP, MAX_MEMBERS, Gathered, Inflater, LineSplitter, Pace, steps
-from app.decode.item import InvalidItem, ItemLimits, Judged
+from app.decode.arrays import array_items, decode_array
+from app.decode.body import _DEFLATED_STEP, MAX_MEMBERS, BodyBuffer, Inflater, LineSplitter, Pacer, steps
+from app.decode.item import InvalidItem, ItemLimits, ItemResult
 from app.errors import ClientError
-from app.ingest.intake import LISTED_AT_ONCE, MAX_DETAIL_BYTES, Summary
+from app.ingest.submitter import LISTED_AT_ONCE, MAX_DETAIL_BYTES, Summary
 from app.models import Transaction
 from app.runtime import Runtime
 from tests.conftest import MakeSettings
@@ -99,7 +99,7 @@ async def test_others_have_their_turns_while_a_hostile_body_is_read(
 async def test_errors_of_many_items_are_listed_in_portions(runtime: Runtime) -> None:
     wrong, summary, done = [InvalidItem("no") for _ in range(5_000)], Summary(), asyncio.Event()
     counts = asyncio.create_task(each_turn(lambda: summary.invalid, done))
-    await runtime.plane.intake.admit_batch(wrong, summary, "default")
+    await runtime.plane.submitter.admit_batch(wrong, summary, "default")
     done.set()
     seen = await counts
     assert summary.invalid == len(summary.errors) == 5_000
@@ -157,7 +157,7 @@ async def test_items_are_the_same_wherever_windows_end(cut: int, monkeypatch: py
     assert await array_items(b"[" + b" " * 70 + b"]", 40, 100) == []
 
 
-def told(judged: Sequence[Judged]) -> list[object]:
+def told(judged: Sequence[ItemResult]) -> list[object]:
     """What was made of each item, to be compared."""
     return [
         (one.signature, bytes(one.payload)) if isinstance(one, Transaction) else str(one) for one in judged
@@ -171,15 +171,15 @@ async def test_an_array_is_judged_alike_in_portions_of_any_size(
     inner = b'{"signature":"x"},{"signature":"y"},"},{\\"signature\\""'
     lines = [b'{"signature":"s%d","payload":[%b]}' % (n, inner) for n in range(50)]
     lines[20], lines[33] = b"NaN", b'{"signature":1}'
-    expected = told(await judge_array(b"[" + b",".join(lines) + b"]", LIMITS, 100))
+    expected = told(await decode_array(b"[" + b",".join(lines) + b"]", LIMITS, 100))
     monkeypatch.setattr("app.decode.arrays.PORTION_BYTES", 2 * portion)
     monkeypatch.setattr("app.decode.arrays.LONG_WAY_BYTES", portion)
     monkeypatch.setattr("app.decode.arrays.SPREAD_BYTES", 100)
     for comma in (b",", b" , ", b",\n"):
-        found = await judge_array(b"[" + comma.join(lines) + b"]", LIMITS, 100)
+        found = await decode_array(b"[" + comma.join(lines) + b"]", LIMITS, 100)
         assert told(found) == expected
         with pytest.raises(ClientError, match="more than 49 items"):
-            await judge_array(b"[" + comma.join(lines) + b"]", LIMITS, 49)
+            await decode_array(b"[" + comma.join(lines) + b"]", LIMITS, 49)
 
 
 async def test_members_without_an_end_are_refused_after_so_many() -> None:
@@ -193,7 +193,7 @@ async def test_members_without_an_end_are_refused_after_so_many() -> None:
 
 
 async def test_a_pace_lets_others_on_after_so_much_work_and_so_many_steps() -> None:
-    done, pace = asyncio.Event(), Pace()
+    done, pace = asyncio.Event(), Pacer()
     turns = asyncio.create_task(count_turns(done))
     await asyncio.sleep(0)
     for _ in range(1000):
@@ -203,11 +203,11 @@ async def test_a_pace_lets_others_on_after_so_much_work_and_so_many_steps() -> N
 
 
 async def test_pieces_of_a_byte_are_put_together() -> None:
-    gathered = Gathered()
+    gathered = BodyBuffer()
     for _ in range(200_000):
         gathered.add(b"x")
     assert gathered.number <= 200_000 // reading.PIECE_BYTES
-    assert await gathered.whole(Pace()) == b"x" * 200_000
+    assert await gathered.whole(Pacer()) == b"x" * 200_000
 
 
 def test_a_line_in_pieces_of_a_byte_is_put_together_once() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from app.errors import StoreError, StoreFull
 from app.ingest.blocks import encode_block
-from app.ingest.coalescer import Coalescer, joined
+from app.ingest.coalescer import Coalescer, joined_answers
 from app.ingest.lookup import Lookup
 from app.models import Verdict
 from app.store.maps import UNSEEN, Deliveries
@@ -53,7 +53,7 @@ async def test_a_cancelled_request_leaves_the_next_callers_answer_alone(
         for _ in range(number % 7):
             await asyncio.sleep(0)
         cancelled.cancel()
-        [answer] = joined(await coalescer.submit([transaction(f"kept-{number}")]))
+        [answer] = joined_answers(await coalescer.submit([transaction(f"kept-{number}")]))
         assert answer.verdict is Verdict.ACCEPTED
     for number in range(300):
         found = await Lookup(gate.maps).find(f"kept-{number}")

@@ -6,7 +6,7 @@ import msgspec
 
 from app.ingest.flush import Flusher
 from app.ingest.recent import Fingerprints
-from app.ingest.source_statistics import Sources
+from app.ingest.source_statistics import SourceStatistics
 from app.metrics.catalogue import Metrics
 from app.models import Transaction
 from app.settings.model import Settings
@@ -33,7 +33,7 @@ async def connected_gate(settings: Settings, fingerprints: Fingerprints | None =
     maps = Maps(session, live)
     await session.probe(maps.sizes)
     assert session.is_up, session.down_reason
-    flusher = Flusher(maps, metrics, Sources(metrics.source_label), fingerprints)
+    flusher = Flusher(maps, metrics, SourceStatistics(metrics.source_label), fingerprints)
     return Gate(session, maps, flusher, live)
 
 

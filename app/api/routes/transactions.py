@@ -16,13 +16,13 @@ from app.api.actions import to_its_end
 from app.api.answer import send_json, single_answer
 from app.api.problems import problem, problem_of
 from app.api.receive import Incoming, JudgedLines, WholeBody
-from app.decode.arrays import judge_array
+from app.decode.arrays import decode_array
 from app.decode.item import InvalidItem, ItemLimits, decode_item, is_array
 from app.decode.messages import looks_like_lines
 from app.errors import HttpError, InvalidRequest, MalformedBody, RetryLater, ShuttingDown
 from app.ingest.admission import authorization, declared_length
-from app.ingest.intake import Summary
 from app.ingest.plane import DataPlane
+from app.ingest.submitter import Summary
 from app.models import SIGNATURE_PATTERN
 
 PATH = "/transactions"
@@ -97,31 +97,31 @@ class PostTransactions:
         try:
             item = decode_item(body, limits)
         except InvalidItem as error:
-            self._plane.intake.count_invalid(limits.default_source)
+            self._plane.submitter.count_invalid(limits.default_source)
             if looks_like_lines(body):
                 raise MalformedBody(LINES_AS_JSON) from None
             raise error.as_http_error() from None
-        answers = await to_its_end(self._plane.intake.admit([item]))
+        answers = await to_its_end(self._plane.submitter.submit([item]))
         return single_answer(item, answers[0])
 
     async def _post_array(self, body: bytes | mmap, limits: ItemLimits, summary: Summary) -> None:
-        judged = await judge_array(body, limits, self._plane.settings.max_batch_items)
-        self._plane.metrics.ingest_batch_size.observe(len(judged))
-        await to_its_end(self._plane.intake.admit_batch(judged, summary, limits.default_source))
+        results = await decode_array(body, limits, self._plane.settings.max_batch_items)
+        self._plane.metrics.ingest_batch_size.observe(len(results))
+        await to_its_end(self._plane.submitter.submit_batch(results, summary, limits.default_source))
 
     async def _post_lines(self, incoming: Incoming, limits: ItemLimits, summary: Summary) -> None:
         """Process NDJSON as it arrives, chunk by chunk; the client waits while the store is busy."""
         plane, held = self._plane, 0
         try:
-            async for judged in JudgedLines(incoming, plane, limits).portions():
+            async for results in JudgedLines(incoming, plane, limits).portions():
                 plane.admission.check_pressure()
-                await to_its_end(plane.intake.admit_batch(judged, summary, limits.default_source))
+                await to_its_end(plane.submitter.submit_batch(results, summary, limits.default_source))
                 _check_stop()
                 grown = summary.listed_bytes - held
                 plane.body_budget.take(grown)
                 held += grown
         finally:
-            plane.body_budget.give_back(held)
+            plane.body_budget.release(held)
         plane.metrics.ingest_batch_size.observe(summary.items)
 
 

@@ -11,7 +11,7 @@ import httpx
 import msgspec
 import structlog
 
-from app.ingest.source_statistics import Sources
+from app.ingest.source_statistics import SourceStatistics
 from app.metrics.catalogue import Metrics
 from app.process.child_processes import die_with_parent, path_of, private_listener
 from app.workers.pool.assignment import Assignment
@@ -36,7 +36,7 @@ _read_report = msgspec.msgpack.Decoder(WorkerReport).decode
 class Member:
     """Starts the process and asks it; whoever calls decides when."""
 
-    def __init__(self, assignment: Assignment, metrics: Metrics, sources: Sources) -> None:
+    def __init__(self, assignment: Assignment, metrics: Metrics, sources: SourceStatistics) -> None:
         self._assignment = assignment
         self._metrics, self._sources = metrics, sources
         self._one_at_a_time = asyncio.Lock()

@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 
 from app.errors import WorkerFailed
 from app.ingest.recent import FINGERPRINT_BYTES
-from app.ingest.source_statistics import Sources
+from app.ingest.source_statistics import SourceStatistics
 from app.metrics.catalogue import NAMESPACE, Metrics
 from app.process.child_processes import private_listener, shared_memory
 from app.settings.model import Settings
@@ -102,7 +102,7 @@ class Workers(Collector):
         listener: socket,
         store_url: str,
         metrics: Metrics,
-        sources: Sources,
+        sources: SourceStatistics,
         changed: Callable[[], None],
     ) -> None:
         """Start all; on return each one takes traffic. `changed` is called when one comes up or ends.

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from app.ingest.source_statistics import Sources
+from app.ingest.source_statistics import SourceStatistics
 from app.metrics.catalogue import Metrics
 
 Numbers = list[float]
@@ -36,7 +36,7 @@ class Growth:
     So these keep what an ended worker had counted, but for the moment since its last report, and never fall.
     """
 
-    def __init__(self, metrics: Metrics, sources: Sources) -> None:
+    def __init__(self, metrics: Metrics, sources: SourceStatistics) -> None:
         self._metrics, self._sources = metrics, sources
         self._counted: dict[tuple[str, ...], Numbers] = {}
 

@@ -13,7 +13,7 @@ def test_without_a_memory_limit_the_setting_holds() -> None:
     budget.take(64 * MIB)
     with pytest.raises(Overloaded, match="already hold 67108864 of 67108864"):
         budget.take(1)
-    budget.give_back(MIB)
+    budget.release(MIB)
     budget.take(MIB)
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.decode.compact_array import decode_canonical
-from app.decode.item import ItemLimits, judge_item
+from app.decode.compact_array import decode_compact_array
+from app.decode.item import ItemLimits, try_decode_item
 from app.models import Transaction
 
 LIMITS = ItemLimits(max_payload_bytes=400, max_payload_depth=3, default_source="default")
@@ -60,12 +60,12 @@ def test_what_goes_the_short_way_is_what_the_long_way_makes_of_it(
     texts: list[str], comma: str, end: str
 ) -> None:
     body = f"[{comma.join(texts)}]{end}".encode()
-    short = decode_canonical(body, LIMITS, MOST)
+    short = decode_compact_array(body, LIMITS, MOST)
     if short is None:
         return
     assert len(short) == len(texts) <= MOST
     for item, text in zip(short, texts, strict=True):
-        assert _fields(item) == _fields(judge_item(text.encode(), LIMITS)), text
+        assert _fields(item) == _fields(try_decode_item(text.encode(), LIMITS)), text
 
 
 @settings(deadline=None, max_examples=600, print_blob=True)
@@ -77,7 +77,7 @@ def test_no_item_is_taken_that_has_a_key_twice(text: str) -> None:
         names[:] = [name for name, _ in pairs]  # the item's own come last
 
     json.loads(text, object_pairs_hook=note)
-    if isinstance(judge_item(text.encode(), LIMITS), Transaction):
+    if isinstance(try_decode_item(text.encode(), LIMITS), Transaction):
         assert len(set(names)) == len(names)
 
 
@@ -102,7 +102,7 @@ PLAIN = {"signature": "5BNb", "source": "helius-a", "slot": 7, "payload": {"fee"
 def test_compact_arrays_of_valid_items_go_the_short_way(
     items: list[dict[str, object]], ascii_only: bool
 ) -> None:
-    assert decode_canonical(_text(items, ascii_only).encode(), LIMITS, MOST) is not None
+    assert decode_compact_array(_text(items, ascii_only).encode(), LIMITS, MOST) is not None
 
 
 @pytest.mark.parametrize(
@@ -122,10 +122,10 @@ def test_compact_arrays_of_valid_items_go_the_short_way(
     ],
 )
 def test_everything_else_goes_the_long_way(body: bytes, why: str) -> None:
-    assert decode_canonical(body, LIMITS, MOST) is None, why
+    assert decode_compact_array(body, LIMITS, MOST) is None, why
 
 
 def test_the_payload_of_the_short_way_keeps_its_bytes() -> None:
     body = b'[{"signature":"a","payload":{ "a" : 1.50, "b":"\\u00e9" }}]'
-    [item] = decode_canonical(body, LIMITS, MOST) or []
+    [item] = decode_compact_array(body, LIMITS, MOST) or []
     assert item.payload == msgspec.Raw(b'{ "a" : 1.50, "b":"\\u00e9" }')

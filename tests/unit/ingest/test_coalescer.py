@@ -11,10 +11,10 @@ from app.ingest.coalescer import (
     CONCURRENT_FLUSHES,
     FLUSH_MAX_BYTES,
     SMALL_FLUSH,
+    Chunk,
     Coalescer,
     Flush,
-    Part,
-    joined,
+    joined_answers,
 )
 from app.models import ACCEPTED, Answers, Transaction
 from tests.support.deliver import transaction
@@ -60,7 +60,7 @@ def _items(*numbers: int) -> list[Transaction]:
     return [transaction(str(number)) for number in numbers]
 
 
-async def _occupy(keeper: Gatekeeper, coalescer: Coalescer) -> list[asyncio.Task[list[Part]]]:
+async def _occupy(keeper: Gatekeeper, coalescer: Coalescer) -> list[asyncio.Task[list[Chunk]]]:
     """Keep every worker in a flush of one item."""
     tasks = []
     for number in range(CONCURRENT_FLUSHES):
@@ -69,8 +69,8 @@ async def _occupy(keeper: Gatekeeper, coalescer: Coalescer) -> list[asyncio.Task
     return tasks
 
 
-def _times(parts: list[Part]) -> list[int | None]:
-    return [answer.first_seen_ms for answer in joined(parts)]
+def _times(parts: list[Chunk]) -> list[int | None]:
+    return [answer.first_seen_ms for answer in joined_answers(parts)]
 
 
 async def test_requests_that_come_while_flushes_run_share_the_next_one() -> None:

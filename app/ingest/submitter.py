@@ -7,11 +7,11 @@ from typing import Any
 
 import msgspec
 
-from app.decode.columns import Batch, tally
-from app.decode.item import InvalidItem, Judged
+from app.decode.columns import Columns, count_values
+from app.decode.item import InvalidItem, ItemResult
 from app.decode.turns import portions
 from app.errors import HttpError, MapFull, RetryLater
-from app.ingest.coalescer import Coalescer, Settle, joined
+from app.ingest.coalescer import Coalescer, OnDone, joined_answers
 from app.metrics.catalogue import Metrics
 from app.models import ACCEPTED, REFUSED, Answer, Answers, Transaction, Verdict
 
@@ -91,7 +91,7 @@ class Summary:
         return members | ({"truncated": True} if self.truncated else {})
 
 
-class Intake:
+class Submitter:
     """Sends the valid items of a request to the gate, and counts those that get no answer."""
 
     def __init__(self, coalescer: Coalescer, metrics: Metrics) -> None:
@@ -116,18 +116,18 @@ class Intake:
             self._count(unanswered, "failed")
         for _, error in failures:
             raise _again(error)
-        answers = joined(parts)
+        answers = joined_answers(parts)
         if REFUSED in answers.codes:
             raise _map_full()
         return answers
 
-    def begin(self, item: Transaction, settle: Settle) -> None:
-        """The same of one transaction, for a caller that does not wait: `settle` is called later.
+    def begin(self, item: Transaction, on_done: OnDone) -> None:
+        """The same of one transaction, for a caller that does not wait: `on_done` is called later.
 
         Raises:
             RetryLater: as `Coalescer.submit`; nothing was counted.
         """
-        self._coalescer.submit_one(item, settle)
+        self._coalescer.submit_one(item, on_done)
 
     def judge(self, item: Transaction, outcome: Answers | Exception, at: int) -> Answer | Exception:
         """What became of it, by what it was settled with."""
@@ -137,12 +137,12 @@ class Intake:
         self._count([item], "failed")
         return _again(outcome) if isinstance(outcome, HttpError) else outcome
 
-    async def admit_batch(self, judged: Sequence[Judged], summary: Summary, default_source: str) -> None:
+    async def admit_batch(self, judged: Sequence[ItemResult], summary: Summary, default_source: str) -> None:
         """Answer the valid items of a batch and add everything to the summary; indices go on from it."""
         first = summary.items
         indices: Sequence[int] = range(first, first + len(judged))
         valid: Sequence[Any] = judged
-        if not isinstance(judged, Batch) and InvalidItem in set(map(type, judged)):
+        if not isinstance(judged, Columns) and InvalidItem in set(map(type, judged)):
             valid = [item for item in judged if isinstance(item, Transaction)]
             indices = [at for at, item in zip(indices, judged, strict=True) if isinstance(item, Transaction)]
         if valid:
@@ -160,7 +160,7 @@ class Intake:
         self._metrics.count_transactions(source, "invalid", amount)
 
     def _count(self, items: Sequence[Transaction], outcome: str) -> None:
-        for source, amount in tally(Batch.of(items).sources).items():
+        for source, amount in count_values(Columns.of(items).sources).items():
             self._metrics.count_transactions(source, outcome, amount)
 
 
