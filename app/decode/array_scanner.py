@@ -10,6 +10,8 @@ from mmap import mmap
 from app.errors import BodyTooLarge, MalformedBody
 
 SPACE = b" \t\r\n"
+# RFC 8259 section 8.1 lets a reader ignore it; some editors and Windows programs put it before everything.
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # What one step looks at. The worst there is, nothing but brackets and quotes, takes two milliseconds.
 WINDOW_BYTES = 4 * 1024
 # About a second of work; bodies as feeds send them have a tenth of it in 8 MiB.

@@ -1,70 +1,180 @@
-"""Reads request bodies in bounded memory and in small steps: plain or gzip, whole or line by line."""
+"""Reads the body of a request, for every address that takes one: whole or line by line, in bounded memory.
 
-import zlib
+A body comes in chunks of the size the client and the network chose. Each is inflated if it was compressed,
+and cut into pieces of at most 64 KiB. Every piece counts against the budget of all bodies before it is kept,
+so that 100 clients that send 8 MiB each are refused instead of filling the memory; and after 256 KiB other
+requests are served.
+"""
+
+import re
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
+from functools import lru_cache
 from mmap import mmap
+from types import TracebackType
+from typing import Self
 
-from app.decode.array_scanner import SPACE
+from starlette.types import Message, Receive
+
+from app.decode.array_scanner import BYTE_ORDER_MARK, SPACE
+from app.decode.budget import ByteBudget
+from app.decode.gzip import PIECE_BYTES, Inflater, inflater_for, pieces_of
+from app.decode.lines import LineSplitter
 from app.decode.turns import next_turn
-from app.errors import BodyTooLarge, MalformedBody, Overloaded, UnsupportedMedia
+from app.errors import BodyTooLarge, MalformedBody, UnsupportedMedia
 
-PIECE_BYTES = 64 * 1024
-# RFC 8259 section 8.1 lets a reader ignore it; some editors and Windows programs put it before everything.
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-MAX_MEMBERS = 10_000
-_GZIP_WINDOW = 16 + zlib.MAX_WBITS
-# zlib copies what follows a member, so that a body of empty ones (20 bytes each) is better not shown whole.
-_DEFLATED_STEP = 16 * 1024
 # Others are served after so much work; a step costs as much as so many bytes, however few it yields.
 PACE_BYTES = 256 * 1024
 _STEP_COST = 1024
 _JOINED_AT_ONCE_BYTES = 512 * 1024
 _SMALL_BYTES = 4096
-# At its peak a body takes 3.3 times its bytes, measured: payloads, their block, what goes to the store.
-BODY_COST = 4
-LEAST_BYTES = 1 << 20
+# So many lines are handed on without others being served between.
+LINES_AT_ONCE = 500
+LINE_BYTES_AT_ONCE = 256 * 1024
+
+Headers = Mapping[bytes, bytes]
+"""The headers of a request by their names in lower case."""
 
 
-class ByteBudget:
-    """Bytes of bodies held at once by all requests together; fewer where memory has less room."""
+def declared_length(headers: Headers) -> int:
+    """Return the length in bytes of the body that the client declares, 0 when it declares none."""
+    length = headers.get(b"content-length", b"")
+    return int(length) if length.isdigit() else 0
 
-    def __init__(self, most: int, room: Callable[[], int | None]) -> None:
-        self.most, self._room = most, room
-        self.held = 0
 
-    @property
-    def limit(self) -> int:
-        """Bytes that may be held now; little things are read however little room there is."""
-        room = self._room()
-        return self.most if room is None else min(self.most, max(LEAST_BYTES, room // BODY_COST))
+@lru_cache(256)
+def media_type(content_type: bytes) -> str:
+    """Return the media type of a Content-Type, in lower case.
 
-    def take(self, amount: int) -> None:
-        """Take bytes from the budget.
+    Raises:
+        UnsupportedMedia: its charset is not UTF-8.
+    """
+    media, _, parameters = content_type.decode("latin-1").lower().partition(";")
+    charset = re.search(r'charset="?([^";\s]+)', parameters)
+    if charset and charset[1] not in ("utf-8", "utf8"):
+        raise UnsupportedMedia(f"charset {charset[1]!r}: JSON is UTF-8 (RFC 8259)")
+    return media.strip()
 
-        Raises:
-            Overloaded: too many are held.
+
+def body_too_large(length: int, limit: int) -> BodyTooLarge:
+    """Return the error for a body whose length is known to be above the limit."""
+    return BodyTooLarge(f"the body has {length} bytes, {limit} are allowed: split it, or send NDJSON")
+
+
+class BodyReader:
+    """The body of one request, to be read once within `async with`.
+
+    What is held of it counts against the budget until the end. Both ways of reading raise
+
+        UnsupportedMedia: it is coded otherwise than with gzip.
+        MalformedBody: it is not gzip, is cut off, or the client went away.
+        BodyTooLarge: it is longer than allowed, sent or inflated.
+        Overloaded: the budget is used up.
+    """
+
+    def __init__(
+        self, headers: Headers, receive: Receive, budget: ByteBudget, most_bytes: int, most_inflated: int
+    ) -> None:
+        self._headers, self._receive, self._budget = headers, receive, budget
+        self._most_bytes, self._most_inflated = most_bytes, most_inflated
+        self._pacer = Pacer()
+        self._held = 0
+
+    async def __aenter__(self) -> Self:
+        """Begin."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Release what is held."""
+        self._hold(0)
+
+    async def whole(self) -> bytes | mmap:
+        """Return the body without a byte order mark and white space around it."""
+        length = declared_length(self._headers)
+        if length > self._most_bytes:
+            raise body_too_large(length, self._most_bytes)
+        self._budget.check(length)
+        buffer, inflater, sent = BodyBuffer(), self._inflater(), 0
+        async for chunk in self._chunks():
+            sent += len(chunk)
+            if sent > self._most_bytes:
+                raise BodyTooLarge(
+                    f"the body has more than {self._most_bytes} bytes: split it, or send NDJSON"
+                )
+            for piece in self._pieces(chunk, inflater):
+                buffer.add(piece)
+                await self._pacer.spend(len(piece))
+        if inflater is not None:
+            inflater.finish()
+        return await buffer.whole(self._pacer)
+
+    async def lines(self, max_line_bytes: int) -> AsyncIterator[list[bytes | int]]:
+        """Yield the lines that have come, some at a time; never wait for more than has come.
+
+        They have no white space around them and none is blank; of one too long there is its length. There is
+        no limit on the bytes sent. Lines that came before an error were whole.
         """
-        self.check(amount)
-        self.hold(amount)
+        splitter, inflater = LineSplitter(max_line_bytes), self._inflater()
+        async for chunk in self._chunks():
+            async for lines in self._lines_of(chunk, inflater, splitter):
+                yield lines
+        if inflater is not None:
+            inflater.finish()
+        if lines := splitter.flush():
+            yield lines
 
-    def hold(self, amount: int) -> None:
-        """Take bytes that were checked."""
-        self.held += amount
+    async def _lines_of(
+        self, chunk: bytes, inflater: Inflater | None, splitter: LineSplitter
+    ) -> AsyncIterator[list[bytes | int]]:
+        """Yield the lines that end in a chunk, so many at a time that others are served between."""
+        lines, size = list[bytes | int](), 0
+        for piece in self._pieces(chunk, inflater):
+            ended = splitter.feed(piece)
+            for start in range(0, len(ended), LINES_AT_ONCE):
+                lines += ended[start : start + LINES_AT_ONCE]
+                size += len(piece)
+                if len(lines) >= LINES_AT_ONCE or size >= LINE_BYTES_AT_ONCE:
+                    await next_turn()
+                    yield lines
+                    lines, size = [], 0
+            if not lines:
+                # Whoever asked is done with them: a part of 64 KiB may inflate to 32 MiB of lines.
+                self._hold(splitter.pending_bytes)
+            await self._pacer.spend(len(piece))
+        if lines:
+            await next_turn()
+            yield lines
+            self._hold(splitter.pending_bytes)
 
-    def check(self, amount: int) -> None:
-        """See whether so many bytes could be taken.
+    def _inflater(self) -> Inflater | None:
+        coding = self._headers.get(b"content-encoding", b"").decode("latin-1")
+        return inflater_for(coding, self._most_inflated)
 
-        Raises:
-            Overloaded: too many are held.
-        """
-        limit = self.limit
-        if self.held + amount > limit:
-            raise Overloaded(f"bodies under way already hold {self.held} of {limit} bytes")
+    async def _chunks(self) -> AsyncIterator[bytes]:
+        more = True
+        while more:
+            chunk, more = _chunk_of(await self._receive())
+            yield chunk
 
-    def release(self, amount: int) -> None:
-        """Return bytes to the budget."""
-        self.held -= amount
+    def _pieces(self, chunk: bytes, inflater: Inflater | None) -> Iterator[bytes]:
+        """Take a chunk in pieces of at most 64 KiB, inflated, from the budget; a piece may be empty."""
+        for piece in pieces_of(chunk) if inflater is None else inflater.decode(chunk):
+            self._budget.take(len(piece))
+            self._held += len(piece)
+            yield piece
+
+    def _hold(self, amount: int) -> None:
+        self._budget.release(self._held - amount)
+        self._held = amount
+
+
+def _chunk_of(message: Message) -> tuple[bytes, bool]:
+    """Return the next bytes of a body, and whether there are more."""
+    if message["type"] == "http.disconnect":
+        raise MalformedBody("the client went away before the body was complete")
+    return message.get("body", b""), message.get("more_body", False)
 
 
 class Pacer:
@@ -79,86 +189,6 @@ class Pacer:
         if self._spent > PACE_BYTES:
             self._spent = 0
             await next_turn()
-
-
-class Inflater:
-    """gzip (RFC 1952), member after member, with bounds on what comes out and on the number of members."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._inflated = 0
-        self._member = zlib.decompressobj(_GZIP_WINDOW)
-        self._members = 1
-        self._started = False
-
-    def decode(self, chunk: bytes) -> Iterator[bytes]:
-        """Inflate a part of the body, in steps that yield at most 64 KiB: a bomb is never held whole.
-
-        Raises:
-            MalformedBody: not gzip.
-            BodyTooLarge: more comes out than allowed, or it has too many members.
-        """
-        self._started = self._started or bool(chunk)
-        for part in _cut(chunk, _DEFLATED_STEP):
-            rest = part
-            while rest:
-                if self._member.eof:
-                    self._begin_member()
-                yield self._step(rest)
-                rest = self._member.unconsumed_tail or self._member.unused_data
-
-    def finish(self) -> None:
-        """Check that the last member was whole.
-
-        Raises:
-            MalformedBody: it is cut off.
-        """
-        if self._started and not self._member.eof:
-            raise MalformedBody("the gzip body is cut off")
-
-    def _begin_member(self) -> None:
-        self._members += 1
-        if self._members > MAX_MEMBERS:
-            raise BodyTooLarge(f"the gzip body has more than {MAX_MEMBERS} members: compress more at once")
-        self._member = zlib.decompressobj(_GZIP_WINDOW)
-
-    def _step(self, deflated: bytes) -> bytes:
-        try:
-            piece = self._member.decompress(deflated, PIECE_BYTES)
-        except zlib.error as error:
-            raise MalformedBody(f"the body is not gzip: {error}") from None
-        self._inflated += len(piece)
-        if self._inflated > self._limit:
-            raise BodyTooLarge(f"the body inflates to more than {self._limit} bytes")
-        return piece
-
-
-def steps(chunk: bytes, inflater: Inflater | None) -> Iterator[bytes]:
-    """The bytes of a part of the body in pieces of at most 64 KiB, inflated; a step may yield none."""
-    return _cut(chunk, PIECE_BYTES) if inflater is None else inflater.decode(chunk)
-
-
-def _cut(chunk: bytes, size: int) -> Iterator[bytes]:
-    if len(chunk) <= size:
-        yield chunk
-        return
-    for at in range(0, len(chunk), size):
-        yield chunk[at : at + size]
-
-
-def inflater_for(coding: str, limit: int) -> Inflater | None:
-    """The decoder for a Content-Encoding, None for identity.
-
-    Raises:
-        UnsupportedMedia: neither gzip nor identity.
-    """
-    match coding.strip().lower():
-        case "" | "identity":
-            return None
-        case "gzip" | "x-gzip":
-            return Inflater(limit)
-        case other:
-            raise UnsupportedMedia(f"Content-Encoding {other!r} is not supported: send gzip, or none")
 
 
 class BodyBuffer:
@@ -219,77 +249,3 @@ class BodyBuffer:
             at += len(piece)
             await pace.spend(len(piece))
         return whole
-
-
-class LineSplitter:
-    """Cuts a stream into lines without white space around them; of one past the limit stays its length."""
-
-    def __init__(self, max_line_bytes: int) -> None:
-        self._limit = max_line_bytes
-        # What has come of a byte order mark, until it is known whether it is one.
-        self._mark: bytes | None = b""
-        # The line that has not ended, without white space before it: never more than the limit of it.
-        self._rest = bytearray()
-        self._length = 0  # up to the last character that is no white space
-        self._space = 0  # the white space after that
-
-    @property
-    def pending_bytes(self) -> int:
-        """Bytes held of a line that has not ended."""
-        return len(self._rest)
-
-    def feed(self, piece: bytes) -> list[bytes | int]:
-        """The lines that end in this piece, but for blank ones; of one too long, its length in bytes."""
-        if self._mark is not None:
-            piece = self._without_mark(piece)
-        if not piece.strip(SPACE):  # 32 MiB of blank lines fit into 32 KB of gzip
-            piece = b"\n" if b"\n" in piece else piece
-        while b"\n\n" in piece:
-            piece = piece.replace(b"\n\n", b"\n")
-        first, *others = piece.split(b"\n")
-        if not others:
-            self._keep(first)
-            return []
-        rest = others.pop()
-        ended = (self._end(first), *(part.strip(SPACE) for part in others))
-        self._keep(rest)
-        return [line if isinstance(line, int) else self._bounded(line) for line in ended if line]
-
-    def flush(self) -> list[bytes | int]:
-        """The last line, should it not have ended."""
-        line = self._end(self._mark or b"")
-        return [line] if line else []
-
-    def _without_mark(self, piece: bytes) -> bytes:
-        piece = (self._mark or b"") + piece
-        if len(piece) < len(BYTE_ORDER_MARK) and BYTE_ORDER_MARK.startswith(piece):
-            self._mark = piece
-            return b""
-        self._mark = None
-        return piece.removeprefix(BYTE_ORDER_MARK)
-
-    def _bounded(self, line: bytes) -> bytes | int:
-        return line if len(line) <= self._limit else len(line)
-
-    def _keep(self, part: bytes) -> None:
-        if not self._length:
-            part = part.lstrip(SPACE)
-        solid = len(part.rstrip(SPACE))
-        if solid:
-            self._length += self._space + solid
-            self._space = len(part) - solid
-        else:
-            self._space += len(part)
-        if self._length > self._limit:
-            self._rest.clear()
-        else:
-            self._rest += part[: self._limit - len(self._rest)]
-
-    def _end(self, part: bytes) -> bytes | int:
-        self._keep(part)
-        line: bytes | int = self._length
-        if self._length <= self._limit:
-            line = bytes(self._rest[: self._length])
-        self._rest.clear()
-        self._length = self._space = 0
-        return line

@@ -4,16 +4,18 @@ What is the client's fault is said first, since sending the request again will n
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import parse_qsl
 
 from app.auth import Access
-from app.decode.body import ByteBudget, inflater_for
+from app.decode.body import Headers, body_too_large, media_type
+from app.decode.budget import ByteBudget
+from app.decode.gzip import inflater_for
 from app.decode.item import ItemLimits
-from app.errors import BodyTooLarge, InvalidRequest, MemoryPressure, RetryLater, UnsupportedMedia
+from app.errors import InvalidRequest, MemoryPressure, RetryLater, UnsupportedMedia
 from app.metrics.catalogue import Metrics
 from app.models import DEFAULT_SOURCE, SOURCE_PATTERN
 from app.settings.model import Settings
@@ -23,9 +25,6 @@ NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 PARAMETERS = ("source",)
 _SOURCE = re.compile(SOURCE_PATTERN)
 _SHOWN_CHARACTERS = 64
-
-Headers = Mapping[bytes, bytes]
-"""By their names in lower case."""
 
 
 class Admitted(NamedTuple):
@@ -72,7 +71,7 @@ class Admission:
         self.check_pressure()
         if not terms.is_lines:
             if length > settings.max_body_bytes:
-                raise _too_large(length, settings.max_body_bytes)
+                raise body_too_large(length, settings.max_body_bytes)
             # Known to be too much, it is refused before it takes room from those that could be finished.
             self._budget.check(length)
         return terms
@@ -94,38 +93,6 @@ def authorization(headers: Headers) -> str | None:
     """The header of that name."""
     value = headers.get(b"authorization")
     return value if value is None else value.decode("latin-1")
-
-
-def declared_length(headers: Headers) -> int:
-    """The length in bytes of the body that the client declares, 0 when it declares none."""
-    length = headers.get(b"content-length", b"")
-    return int(length) if length.isdigit() else 0
-
-
-def checked_length(headers: Headers, limit: int) -> int:
-    """The declared length of a body that may have so many bytes.
-
-    Raises:
-        BodyTooLarge: it is above the limit.
-    """
-    length = declared_length(headers)
-    if length > limit:
-        raise _too_large(length, limit)
-    return length
-
-
-@lru_cache(256)
-def media_type(content_type: bytes) -> str:
-    """The media type of a Content-Type, in lower case.
-
-    Raises:
-        UnsupportedMedia: its charset is not UTF-8.
-    """
-    media, _, parameters = content_type.decode("latin-1").lower().partition(";")
-    charset = re.search(r'charset="?([^";\s]+)', parameters)
-    if charset and charset[1] not in ("utf-8", "utf8"):
-        raise UnsupportedMedia(f"charset {charset[1]!r}: JSON is UTF-8 (RFC 8259)")
-    return media.strip()
 
 
 # A feed sends the same head with every request.
@@ -179,7 +146,3 @@ def source_named(query: bytes, headers: Headers) -> str:
         return _source(query, headers.get(b"x-source", b""))
     except InvalidRequest:
         return DEFAULT_SOURCE
-
-
-def _too_large(length: int, limit: int) -> BodyTooLarge:
-    return BodyTooLarge(f"the body has {length} bytes, {limit} are allowed: split it, or send NDJSON")

@@ -3,8 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from starlette.types import Receive
+
 from app.auth import Access
-from app.decode.body import ByteBudget
+from app.decode.body import BodyReader, Headers
+from app.decode.budget import ByteBudget
 from app.ingest.admission import Admission
 from app.ingest.coalescer import Coalescer
 from app.ingest.flush import Flusher
@@ -72,6 +75,13 @@ class DataPlane:
     def in_flight_bytes(self) -> int:
         """Bytes of bodies and of queued payloads held now."""
         return self.body_budget.held + self.coalescer.bytes
+
+    def body(self, headers: Headers, receive: Receive, most_bytes: int | None = None) -> BodyReader:
+        """Return the reader of a request's body; `most_bytes` replaces larger limits, sent and inflated."""
+        sent, inflated = self.settings.max_body_bytes, self.settings.max_inflated_bytes
+        if most_bytes is not None:
+            sent, inflated = min(sent, most_bytes), min(inflated, most_bytes)
+        return BodyReader(headers, receive, self.body_budget, sent, inflated)
 
     def apply(self, settings: Settings) -> None:
         """Pass changed settings to those who do not look them up each time."""

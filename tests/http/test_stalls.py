@@ -9,11 +9,13 @@ from itertools import pairwise
 import msgspec
 import pytest
 
-from app.decode import body as reading
+from app.decode import gzip
 from app.decode.array_scanner import WINDOW_BYTES, ArrayScanner
 from app.decode.arrays import array_items, decode_array
-from app.decode.body import _DEFLATED_STEP, MAX_MEMBERS, BodyBuffer, Inflater, LineSplitter, Pacer, steps
+from app.decode.body import PACE_BYTES, BodyBuffer, Pacer
+from app.decode.gzip import _DEFLATED_STEP, MAX_MEMBERS, Inflater
 from app.decode.item import InvalidItem, ItemLimits, ItemResult
+from app.decode.lines import LineSplitter
 from app.errors import ClientError
 from app.ingest.submitter import LISTED_AT_ONCE, MAX_DETAIL_BYTES, Summary
 from app.models import Transaction
@@ -184,12 +186,13 @@ async def test_an_array_is_judged_alike_in_portions_of_any_size(
 
 async def test_members_without_an_end_are_refused_after_so_many() -> None:
     empty = zlib.compressobj(wbits=31).flush()
-    made = list(steps(empty * MAX_MEMBERS, inflater := Inflater(MIB)))
+    inflater = Inflater(MIB)
+    made = list(inflater.decode(empty * MAX_MEMBERS))
     # A step for each member, and one more for each that is cut where the part of the body is.
     assert MAX_MEMBERS <= len(made) <= MAX_MEMBERS + len(empty) * MAX_MEMBERS // _DEFLATED_STEP
     assert not any(made)
     with pytest.raises(ClientError, match=f"more than {MAX_MEMBERS} members"):
-        list(steps(empty, inflater))
+        list(inflater.decode(empty))
 
 
 async def test_a_pace_lets_others_on_after_so_much_work_and_so_many_steps() -> None:
@@ -199,14 +202,14 @@ async def test_a_pace_lets_others_on_after_so_much_work_and_so_many_steps() -> N
     for _ in range(1000):
         await pace.spend(0)
     done.set()
-    assert await turns >= 1000 * 1024 // reading.PACE_BYTES
+    assert await turns >= 1000 * 1024 // PACE_BYTES
 
 
 async def test_pieces_of_a_byte_are_put_together() -> None:
     gathered = BodyBuffer()
     for _ in range(200_000):
         gathered.add(b"x")
-    assert gathered.number <= 200_000 // reading.PIECE_BYTES
+    assert gathered.number <= 200_000 // gzip.PIECE_BYTES
     assert await gathered.whole(Pacer()) == b"x" * 200_000
 
 

@@ -7,7 +7,7 @@ from app.api.actions import to_its_end
 from app.api.contract import ALERT_BODY_BYTES
 from app.api.deps import RuntimeDep
 from app.api.openapi.common import ALERT_BODY, ALERT_RESPONSES, problems
-from app.api.receive import Incoming, WholeBody
+from app.decode.body import media_type
 from app.errors import UnsupportedMedia
 from app.models import Shape
 
@@ -29,13 +29,13 @@ class ReceivedAlerts(Shape):
 @router.post("/alerts", openapi_extra=ALERT_BODY, responses=ALERT_RESPONSES, response_model=AlertAnswers)
 async def post_alerts(request: Request, runtime: RuntimeDep) -> Response:
     """Take a webhook of Alertmanager; firing alerts labelled `action="cleanup"` start a cleanup behind."""
-    incoming = Incoming.of(request)
-    media = incoming.media_type
+    headers = dict(request.scope["headers"])
+    media = media_type(headers.get(b"content-type", b""))
     if media != "application/json":
         found = f"Content-Type {media!r}" if media else "there is no Content-Type"
         raise UnsupportedMedia(f"{found}: send the header `Content-Type: application/json`")
-    async with WholeBody(incoming, runtime.plane, ALERT_BODY_BYTES) as body:
-        answers = AlertAnswers(alerts=await to_its_end(runtime.alerts.receive(bytes(body))))
+    async with runtime.plane.body(headers, request.receive, ALERT_BODY_BYTES) as body:
+        answers = AlertAnswers(alerts=await to_its_end(runtime.alerts.receive(bytes(await body.whole()))))
     # The framework would validate each of 2,000 answers once more, which takes longer than to act on them.
     return Response(answers.model_dump_json(), media_type="application/json")
 

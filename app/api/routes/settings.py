@@ -8,7 +8,7 @@ from app.api.actions import to_its_end
 from app.api.contract import SMALL_BODY_BYTES
 from app.api.deps import RuntimeDep
 from app.api.openapi.common import problems
-from app.api.receive import Incoming, WholeBody
+from app.decode.body import media_type
 from app.decode.surrogates import shown_as_replaced
 from app.errors import UnsupportedMedia
 from app.runtime import Runtime
@@ -66,12 +66,12 @@ async def patch_settings(
     request: Request, runtime: RuntimeDep, response: Response, if_match: IfMatch = None
 ) -> SettingsDocument:
     """Change settings of all gates that share the store, all or none; null goes back to the start's."""
-    incoming = Incoming.of(request)
-    if incoming.media_type not in MEDIA_TYPES:
+    headers = dict(request.scope["headers"])
+    if media_type(headers.get(b"content-type", b"")) not in MEDIA_TYPES:
         raise UnsupportedMedia(f"send {' or '.join(MEDIA_TYPES)}")
-    async with WholeBody(incoming, runtime.plane, SMALL_BODY_BYTES) as body:
+    async with runtime.plane.body(headers, request.receive, SMALL_BODY_BYTES) as body:
         # A lone surrogate is JSON, though in no name or value of a setting.
-        changes = read_changes(await shown_as_replaced(bytes(body)))
+        changes = read_changes(await shown_as_replaced(bytes(await body.whole())))
     await to_its_end(runtime.keeper.change(changes, if_match))
     return _document(runtime, response)
 

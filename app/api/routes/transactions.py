@@ -15,12 +15,12 @@ from starlette.types import Receive, Scope, Send
 from app.api.actions import to_its_end
 from app.api.answer import send_json, single_answer
 from app.api.problems import problem, problem_of
-from app.api.receive import Incoming, JudgedLines, WholeBody
 from app.decode.arrays import decode_array
-from app.decode.item import InvalidItem, ItemLimits, decode_item, is_array
+from app.decode.body import BodyReader, Headers, declared_length
+from app.decode.item import InvalidItem, ItemLimits, decode_item, is_array, try_decode_item
 from app.decode.messages import looks_like_lines
 from app.errors import HttpError, InvalidRequest, MalformedBody, RetryLater, ShuttingDown
-from app.ingest.admission import authorization, declared_length
+from app.ingest.admission import authorization
 from app.ingest.plane import DataPlane
 from app.ingest.submitter import Summary
 from app.models import SIGNATURE_PATTERN
@@ -59,34 +59,36 @@ class PostTransactions:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request (ASGI)."""
         summary = Summary()
-        incoming = Incoming(dict(scope["headers"]), receive)
+        query, headers = scope["query_string"], dict(scope["headers"])
         try:
-            document = await self._answer(scope["query_string"], incoming, summary)
+            document = await self._answer(query, headers, receive, summary)
         except HttpError as error:
-            self._count_refused(error, scope["query_string"], incoming)
+            self._count_refused(error, query, headers)
             await problem_of(error, **(summary.as_dict() if summary.is_shown else {}))(scope, receive, send)
         except asyncio.CancelledError:
             # `Front` answers 503 then; nothing was with the store, which is waited for.
-            self._count_refused(ShuttingDown(), scope["query_string"], incoming)
+            self._count_refused(ShuttingDown(), query, headers)
             raise
         else:
             await send_json(send, document)
 
-    def _count_refused(self, error: HttpError, query: bytes, incoming: Incoming) -> None:
+    def _count_refused(self, error: HttpError, query: bytes, headers: Headers) -> None:
         if isinstance(error, RetryLater):
-            self._plane.admission.count_refused(error, query, incoming.headers)
+            self._plane.admission.count_refused(error, query, headers)
 
-    async def _answer(self, query: bytes, incoming: Incoming, summary: Summary) -> dict[str, Any]:
-        terms = self._plane.admission.admit(query, incoming.headers, declared_length(incoming.headers))
-        if terms.is_lines:
-            items, summary.is_shown = "line", True
-            await self._post_lines(incoming, terms.limits, summary)
-        else:
-            items = "item"
-            async with WholeBody(incoming, self._plane) as body:
-                if not is_array(body, terms.limits):
-                    return await self._post_one(body, terms.limits)
-                await self._post_array(body, terms.limits, summary)
+    async def _answer(
+        self, query: bytes, headers: Headers, receive: Receive, summary: Summary
+    ) -> dict[str, Any]:
+        limits, is_lines = self._plane.admission.admit(query, headers, declared_length(headers))
+        async with self._plane.body(headers, receive) as body:
+            if is_lines:
+                items, summary.is_shown = "line", True
+                await self._post_lines(body, limits, summary)
+            else:
+                items, document = "item", await body.whole()
+                if not is_array(document, limits):
+                    return await self._post_one(document, limits)
+                await self._post_array(document, limits, summary)
         if summary.items and summary.invalid == summary.items:
             summary.is_shown = True
             raise InvalidRequest(f"every {items} is invalid")
@@ -109,11 +111,12 @@ class PostTransactions:
         self._plane.metrics.ingest_batch_size.observe(len(results))
         await to_its_end(self._plane.submitter.submit_batch(results, summary, limits.default_source))
 
-    async def _post_lines(self, incoming: Incoming, limits: ItemLimits, summary: Summary) -> None:
+    async def _post_lines(self, body: BodyReader, limits: ItemLimits, summary: Summary) -> None:
         """Process NDJSON as it arrives, chunk by chunk; the client waits while the store is busy."""
         plane, held = self._plane, 0
         try:
-            async for results in JudgedLines(incoming, plane, limits).portions():
+            async for lines in body.lines(limits.max_item_bytes):
+                results = [try_decode_item(line, limits) for line in lines]
                 plane.admission.check_pressure()
                 await to_its_end(plane.submitter.submit_batch(results, summary, limits.default_source))
                 _check_stop()

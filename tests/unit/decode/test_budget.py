@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.decode.body import BODY_COST, LEAST_BYTES, ByteBudget
+from app.decode.budget import BODY_COST, LEAST_BYTES, ByteBudget
 from app.errors import Overloaded
 
 MIB = 1024 * 1024

@@ -1,0 +1,54 @@
+"""How many bytes of request bodies may be held at once, by all requests together.
+
+With 64 MiB allowed and 40 MiB of memory left below the limit of the process, bodies may hold 10 MiB: to work
+through one takes four times its bytes.
+"""
+
+from collections.abc import Callable
+
+from app.errors import Overloaded
+
+# At its peak a body takes 3.3 times its bytes, measured: payloads, their block, what goes to the store.
+BODY_COST = 4
+LEAST_BYTES = 1 << 20
+
+
+class ByteBudget:
+    """Bytes of bodies held at once by all requests together; fewer where memory has less room."""
+
+    def __init__(self, most: int, room: Callable[[], int | None]) -> None:
+        self.most, self._room = most, room
+        self.held = 0
+
+    @property
+    def limit(self) -> int:
+        """Bytes that may be held now; little things are read however little room there is."""
+        room = self._room()
+        return self.most if room is None else min(self.most, max(LEAST_BYTES, room // BODY_COST))
+
+    def take(self, amount: int) -> None:
+        """Take bytes from the budget.
+
+        Raises:
+            Overloaded: too many are held.
+        """
+        self.check(amount)
+        self.hold(amount)
+
+    def hold(self, amount: int) -> None:
+        """Take bytes that were checked."""
+        self.held += amount
+
+    def check(self, amount: int) -> None:
+        """See whether so many bytes could be taken.
+
+        Raises:
+            Overloaded: too many are held.
+        """
+        limit = self.limit
+        if self.held + amount > limit:
+            raise Overloaded(f"bodies under way already hold {self.held} of {limit} bytes")
+
+    def release(self, amount: int) -> None:
+        """Return bytes to the budget."""
+        self.held -= amount

@@ -1,0 +1,82 @@
+"""Cuts NDJSON into lines as its bytes arrive, however they were cut on their way.
+
+Of `{"signature":"A"}`, a line end and `{"sig` the first line is told at once, and `{"sig` waits for the rest
+of its own. A line that grows past the limit is not kept: only its length is counted, for the error that names
+it.
+"""
+
+from app.decode.array_scanner import BYTE_ORDER_MARK, SPACE
+
+
+class LineSplitter:
+    """Cuts a stream into lines without white space around them; of one past the limit stays its length."""
+
+    def __init__(self, max_line_bytes: int) -> None:
+        self._limit = max_line_bytes
+        # What has come of a byte order mark, until it is known whether it is one.
+        self._mark: bytes | None = b""
+        # The line that has not ended, without white space before it: never more than the limit of it.
+        self._rest = bytearray()
+        self._length = 0  # up to the last character that is no white space
+        self._space = 0  # the white space after that
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes held of a line that has not ended."""
+        return len(self._rest)
+
+    def feed(self, piece: bytes) -> list[bytes | int]:
+        """The lines that end in this piece, but for blank ones; of one too long, its length in bytes."""
+        if self._mark is not None:
+            piece = self._without_mark(piece)
+        if not piece.strip(SPACE):  # 32 MiB of blank lines fit into 32 KB of gzip
+            piece = b"\n" if b"\n" in piece else piece
+        while b"\n\n" in piece:
+            piece = piece.replace(b"\n\n", b"\n")
+        first, *others = piece.split(b"\n")
+        if not others:
+            self._keep(first)
+            return []
+        rest = others.pop()
+        ended = (self._end(first), *(part.strip(SPACE) for part in others))
+        self._keep(rest)
+        return [line if isinstance(line, int) else self._bounded(line) for line in ended if line]
+
+    def flush(self) -> list[bytes | int]:
+        """The last line, should it not have ended."""
+        line = self._end(self._mark or b"")
+        return [line] if line else []
+
+    def _without_mark(self, piece: bytes) -> bytes:
+        piece = (self._mark or b"") + piece
+        if len(piece) < len(BYTE_ORDER_MARK) and BYTE_ORDER_MARK.startswith(piece):
+            self._mark = piece
+            return b""
+        self._mark = None
+        return piece.removeprefix(BYTE_ORDER_MARK)
+
+    def _bounded(self, line: bytes) -> bytes | int:
+        return line if len(line) <= self._limit else len(line)
+
+    def _keep(self, part: bytes) -> None:
+        if not self._length:
+            part = part.lstrip(SPACE)
+        solid = len(part.rstrip(SPACE))
+        if solid:
+            self._length += self._space + solid
+            self._space = len(part) - solid
+        else:
+            self._space += len(part)
+        if self._length > self._limit:
+            self._rest.clear()
+        else:
+            self._rest += part[: self._limit - len(self._rest)]
+
+    def _end(self, part: bytes) -> bytes | int:
+        self._keep(part)
+        line: bytes | int = self._length
+        if self._length <= self._limit:
+            line = bytes(self._rest[: self._length])
+        self._rest.clear()
+        self._length = self._space = 0
+        return line
