@@ -53,7 +53,7 @@ class Summary:
 
     @property
     def items(self) -> int:
-        """Items judged so far."""
+        """Items results so far."""
         return self.accepted + self.duplicate + self.invalid
 
     def note_invalid(self, index: int, detail: str) -> None:
@@ -98,7 +98,7 @@ class Submitter:
         self._coalescer = coalescer
         self._metrics = metrics
 
-    async def admit(self, items: Sequence[Transaction]) -> Answers:
+    async def submit(self, items: Sequence[Transaction]) -> Answers:
         """Answer valid transactions.
 
         Raises:
@@ -121,7 +121,7 @@ class Submitter:
             raise _map_full()
         return answers
 
-    def begin(self, item: Transaction, on_done: OnDone) -> None:
+    def submit_one(self, item: Transaction, on_done: OnDone) -> None:
         """The same of one transaction, for a caller that does not wait: `on_done` is called later.
 
         Raises:
@@ -129,7 +129,7 @@ class Submitter:
         """
         self._coalescer.submit_one(item, on_done)
 
-    def judge(self, item: Transaction, outcome: Answers | Exception, at: int) -> Answer | Exception:
+    def result_of(self, item: Transaction, outcome: Answers | Exception, at: int) -> Answer | Exception:
         """What became of it, by what it was settled with."""
         if not isinstance(outcome, Exception):
             answer = outcome[at]
@@ -137,19 +137,21 @@ class Submitter:
         self._count([item], "failed")
         return _again(outcome) if isinstance(outcome, HttpError) else outcome
 
-    async def admit_batch(self, judged: Sequence[ItemResult], summary: Summary, default_source: str) -> None:
+    async def submit_batch(
+        self, results: Sequence[ItemResult], summary: Summary, default_source: str
+    ) -> None:
         """Answer the valid items of a batch and add everything to the summary; indices go on from it."""
         first = summary.items
-        indices: Sequence[int] = range(first, first + len(judged))
-        valid: Sequence[Any] = judged
-        if not isinstance(judged, Columns) and InvalidItem in set(map(type, judged)):
-            valid = [item for item in judged if isinstance(item, Transaction)]
-            indices = [at for at, item in zip(indices, judged, strict=True) if isinstance(item, Transaction)]
+        indices: Sequence[int] = range(first, first + len(results))
+        valid: Sequence[Any] = results
+        if not isinstance(results, Columns) and InvalidItem in set(map(type, results)):
+            valid = [item for item in results if isinstance(item, Transaction)]
+            indices = [at for at, item in zip(indices, results, strict=True) if isinstance(item, Transaction)]
         if valid:
-            answers = await self.admit(valid)
+            answers = await self.submit(valid)
             summary.note(indices, answers.codes)
-        if len(valid) < len(judged):
-            wrong = [(at, item) for at, item in enumerate(judged, first) if isinstance(item, InvalidItem)]
+        if len(valid) < len(results):
+            wrong = [(at, item) for at, item in enumerate(results, first) if isinstance(item, InvalidItem)]
             async for some in portions(wrong, LISTED_AT_ONCE):
                 for at, item in some:
                     summary.note_invalid(at, str(item))

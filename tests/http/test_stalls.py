@@ -101,7 +101,7 @@ async def test_others_have_their_turns_while_a_hostile_body_is_read(
 async def test_errors_of_many_items_are_listed_in_portions(runtime: Runtime) -> None:
     wrong, summary, done = [InvalidItem("no") for _ in range(5_000)], Summary(), asyncio.Event()
     counts = asyncio.create_task(each_turn(lambda: summary.invalid, done))
-    await runtime.plane.submitter.admit_batch(wrong, summary, "default")
+    await runtime.plane.submitter.submit_batch(wrong, summary, "default")
     done.set()
     seen = await counts
     assert summary.invalid == len(summary.errors) == 5_000
