@@ -15,8 +15,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from app.decode.columns import Columns, count_values
-from app.decode.item import ItemLimits
-from app.decode.nesting import depth_above
+from app.decode.item import ItemLimits, depth_above
 from app.models import SIGNATURE_MAX_CHARS, SOURCE_PATTERN, Slot
 
 _SOURCE = re.compile(SOURCE_PATTERN)

@@ -18,7 +18,7 @@ from app.decode.item import ItemLimits
 from app.errors import InvalidRequest, MemoryPressure, RetryLater, UnsupportedMedia
 from app.metrics.catalogue import Metrics
 from app.models import DEFAULT_SOURCE, SOURCE_PATTERN
-from app.settings.model import Settings
+from app.store.live_settings import LiveSettings
 
 JSON = "application/json"
 NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
@@ -41,12 +41,12 @@ class Admission:
     def __init__(
         self,
         access: Access,
-        settings: Callable[[], Settings],
+        live: LiveSettings,
         refuses: Callable[[], bool],
         budget: ByteBudget,
         metrics: Metrics,
     ) -> None:
-        self._access, self._settings, self._refuses = access, settings, refuses
+        self._access, self._live, self._refuses = access, live, refuses
         self._budget, self._metrics = budget, metrics
 
     def admit(self, query: bytes, headers: Headers, length: int) -> Admitted:
@@ -60,7 +60,7 @@ class Admission:
             MemoryPressure, Overloaded: not now.
         """
         self._access.check_ingest(authorization(headers))
-        settings, get = self._settings(), headers.get
+        settings, get = self._live.settings, headers.get
         terms = _terms(
             (settings.max_payload_bytes, settings.max_payload_depth),
             query,

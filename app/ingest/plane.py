@@ -53,7 +53,7 @@ class DataPlane:
         self.metrics = metrics
         self.access = access
         self.body_budget = ByteBudget(share.body_bytes, service.room)
-        self.admission = Admission(access, lambda: live.settings, service.refuses, self.body_budget, metrics)
+        self.admission = Admission(access, live, service.refuses, self.body_budget, metrics)
         self.maps = Maps(session, live)
         self.sources = SourceStatistics(metrics.source_label)
         metrics.registry.register(self.sources)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 import pytest
 
-from app.api.fast_posts import FastPosts
+from app.api.routes.transactions import FastPosts
 from app.main import create_app
 from app.runtime import Runtime
 from app.server.fast_path import Reply, WholeRequest

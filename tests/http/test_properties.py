@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.decode.arrays import decode_array
-from app.decode.item import InvalidItem, ItemLimits, ItemResult, decode_item
+from app.decode.item import InvalidItem, ItemLimits, ItemResult, decode_item, depth
 from app.decode.lines import LineSplitter
-from app.decode.nesting import depth
 from app.errors import ClientError
 from app.ingest.blocks import decode_block, encode_block
 from app.models import Transaction

@@ -1,20 +1,27 @@
-"""`POST /transactions` and `GET /transactions/{signature}`: the data plane, plain ASGI.
+"""`POST /transactions` and `GET /transactions/{signature}`: the data plane, without the framework.
 
 A framework's route costs more than all the rest of a single post (benchmarks/README.md), so posts are
-dispatched ahead of it (`front.py`). The routes' part of the OpenAPI document is in `data_plane_document.py`.
+dispatched ahead of it, by the middleware, to plain ASGI. And what a single post costs beside its part of a
+flush is mostly the task, the scope and the messages of ASGI: one that is whole, plain and valid is taken by
+`FastPosts` before those are made. Every other one, and what is wrong with it, is left to `PostTransactions`.
 """
 
 import asyncio
 import re
+import time
+from functools import lru_cache
 from mmap import mmap
 from typing import Any
 
+import msgspec
+import structlog
+from starlette.responses import Response
 from starlette.routing import Match, Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from app.api.actions import to_its_end
-from app.api.answer import send_json, single_answer
-from app.api.problems import problem, problem_of
+from app.api.middleware import Front
+from app.api.problems import internal_problem, problem, problem_of
 from app.decode.arrays import decode_array
 from app.decode.body import BodyReader, Headers, declared_length
 from app.decode.item import InvalidItem, ItemLimits, decode_item, is_array, try_decode_item
@@ -23,13 +30,18 @@ from app.errors import HttpError, InvalidRequest, MalformedBody, RetryLater, Shu
 from app.ingest.admission import authorization
 from app.ingest.plane import DataPlane
 from app.ingest.submitter import Summary
-from app.models import SIGNATURE_PATTERN
+from app.models import SIGNATURE_PATTERN, Answer, Answers, Transaction
+from app.server.fast_path import Reply, SendReply, WholeRequest
 
 PATH = "/transactions"
 LINES_AS_JSON = (
     "the body is NDJSON, an object a line: send it with the header `Content-Type: application/x-ndjson`"
 )
 
+log = structlog.get_logger()
+encode = msgspec.json.Encoder().encode
+
+_JSON = [(b"content-type", b"application/json")]
 _SIGNATURE = re.compile(SIGNATURE_PATTERN)
 
 
@@ -139,6 +151,69 @@ def _check_stop() -> None:
         raise ShuttingDown("the gate is stopping; send the lines behind those of this summary again")
 
 
+class FastPosts:
+    """`POST /transactions` of one object (`FastPath`)."""
+
+    path = PATH.encode()
+
+    def __init__(self, plane: DataPlane, front: Front) -> None:
+        self.plane, self.front = plane, front
+
+    def take(self, request: WholeRequest, send: SendReply) -> bool:
+        """Queue the transaction; False, before anything was counted, for what is not plain and valid."""
+        plane, (query, headers, body) = self.plane, request
+        if not (body.startswith(b"{") and self.front.has_room) or b"content-encoding" in headers:
+            return False
+        try:
+            terms = plane.admission.admit(query, headers, len(body))
+            if terms.is_lines:
+                return False
+            item = decode_item(body, terms.limits)
+            plane.submitter.submit_one(item, _Post(self, item, len(body), send).finish)
+        except (HttpError, InvalidItem):
+            return False
+        self.front.in_flight += 1
+        plane.body_budget.hold(len(body))
+        plane.metrics.ingest_batch_size.observe(1)
+        return True
+
+
+class _Post:
+    """One transaction on its way."""
+
+    __slots__ = ("_item", "_paths", "_send", "_since", "_size")
+
+    def __init__(self, paths: FastPosts, item: Transaction, size: int, send: SendReply) -> None:
+        self._paths, self._item, self._size, self._send = paths, item, size, send
+        self._since = time.perf_counter()
+
+    def finish(self, outcome: Answers | Exception, at: int) -> None:
+        """Answer it."""
+        plane, front = self._paths.plane, self._paths.front
+        result = plane.submitter.result_of(self._item, outcome, at)
+        if isinstance(result, RetryLater):
+            plane.admission.count_refused(result, b"", {})
+        reply = _reply(self._item, result)
+        front.in_flight -= 1
+        plane.body_budget.release(self._size)
+        front.count("POST", PATH, reply.status, time.perf_counter() - self._since)
+        self._send(reply)
+
+
+def _reply(item: Transaction, outcome: Answer | Exception) -> Reply:
+    if not isinstance(outcome, Exception):
+        return Reply(200, _JSON, encode(single_answer(item, outcome)))
+    if isinstance(outcome, HttpError):
+        return _of(problem_of(outcome))
+    log.error("request failed", method="POST", route=PATH, exc_info=outcome)
+    return _of(internal_problem())
+
+
+def _of(response: Response) -> Reply:
+    headers = [header for header in response.raw_headers if header[0] != b"content-length"]
+    return Reply(response.status_code, headers, bytes(response.body))
+
+
 class GetTransaction:
     """Looks a transaction up, with who delivered it and how long after the first."""
 
@@ -161,3 +236,25 @@ class GetTransaction:
             await problem(404, "not-found", "There is nothing here", detail)(scope, receive, send)
             return
         await send_json(send, found)
+
+
+def single_answer(item: Transaction, answer: Answer) -> dict[str, object]:
+    """The document that answers a single transaction."""
+    return {
+        "status": answer.verdict,
+        "signature": item.signature,
+        "first_seen_ms": answer.first_seen_ms,
+    }
+
+
+async def send_json(send: Send, document: object) -> None:
+    """Answer 200 with a JSON document."""
+    body = encode(document)
+    await send(_start(len(body)))
+    await send({"type": "http.response.body", "body": body})
+
+
+@lru_cache(1024)
+def _start(length: int) -> Message:
+    headers = [(b"content-length", b"%d" % length), (b"content-type", b"application/json")]
+    return {"type": "http.response.start", "status": 200, "headers": headers}
