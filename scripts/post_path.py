@@ -20,8 +20,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import app
 from app.serve import serve
+
+import app
 
 APP = f"{Path(app.__file__).parent}{os.sep}"
 WARM, COUNTED = 50, 20
