@@ -20,9 +20,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from app.serve import serve
-
 import app
+from app.cli.serve import run as serve
 
 APP = f"{Path(app.__file__).parent}{os.sep}"
 WARM, COUNTED = 50, 20
