@@ -24,6 +24,8 @@ from tests.support.pages import (
 )
 
 ADDRESS = "http://127.0.0.1:8000"
+# Pages whose first block names the gate's address for all that follow.
+TOURS = ["README.md", "docs/feeds-guide.md"]
 # Longer than the default, so that a duplicate stays one on a slow machine.
 WINDOW_SECONDS = 60
 
@@ -70,10 +72,11 @@ def test_the_examples_of_the_http_page_print_what_it_says() -> None:
             _check(example, _run(example, gate))
 
 
-@pytest.mark.parametrize("token", ["", "one-that-may-all"])
-def test_the_tour_prints_what_it_says_on_any_port_and_with_tokens(token: str) -> None:
+@pytest.mark.parametrize("token", ["", "one-that-may-all"], ids=["open", "token"])
+@pytest.mark.parametrize("page", TOURS)
+def test_the_tour_prints_what_it_says_on_any_port_and_with_tokens(page: str, token: str) -> None:
     """The gate is on a port of its own; all the tour is told of it is the one address in its first block."""
-    top, *tour = examples(ROOT / "README.md")
+    top, *tour = examples(ROOT / page)
     assert ADDRESS in top.commands
     assert not any(ADDRESS in example.commands for example in tour)
     tokens = {"ingest_tokens": token, "admin_tokens": token} if token else {}
@@ -85,8 +88,12 @@ def test_the_tour_prints_what_it_says_on_any_port_and_with_tokens(token: str) ->
             _check(example, output)
 
 
-def test_the_readme_shows_thegreeting_as_it_is() -> None:
+def test_the_readme_shows_the_greeting_as_it_is() -> None:
     assert greeting(Settings(), 8000, "embedded Valkey") in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_readme_can_be_read_in_one_go() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 250
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
