@@ -21,19 +21,23 @@ HEAD = f"""\
 
 <!-- Made by scripts/settings_page.py from app/settings/model.py; renew it with `{COMMAND}`. -->
 
-Every setting is an environment variable, read once at the start. With a value outside its limits, or one that
-does not fit another (see the end), the gate does not start: it names the variable and exits with 2. It does
-the same for a `TIDEGATE_…` variable that is no setting, and says which one may have been meant. An empty
-value means unset. Addresses that Kubernetes puts there for a Service, such as
-`TIDEGATE_PORT=tcp://10.1.2.3:8000`, are no settings and are left out. Values and files are read as UTF-8
-whatever the locale. For
-`--host`, `--port`, `--workers` and `--log-format`, `tidegate serve` has options as well, which win over the
-environment.
-Those marked so can be [changed at run time](http.md#get-settings-patch-settings).
+This page is for whoever configures a gate: every setting with its unit, default and limits.
 
-Bytes and seconds are plain numbers: `TIDEGATE_MAX_BODY_BYTES=4194304`, `TIDEGATE_DEDUP_WINDOW_SECONDS=2.5`.
-Gates that share a store must be started with the same retentions and limits: each script call brings its
-gate's own, until they are changed at run time.
+Every setting is an environment variable that is read once, at the start. `tidegate serve` also has options
+for host, port, workers and log format, which override the environment. Settings with *yes* under *at run
+time* can be [changed while the gate runs](http.md#get-settings-patch-settings).
+
+Bytes and seconds are plain numbers, for example `TIDEGATE_MAX_BODY_BYTES=4194304` and
+`TIDEGATE_DEDUP_WINDOW_SECONDS=2.5`. An empty value means unset. Values and files are read as UTF-8,
+whatever the locale is.
+
+The gate does not start if a value is outside its limits or contradicts another setting (see the last
+section), or if there is a `TIDEGATE_…` variable that is no setting. It then names the variable, suggests
+the setting that may have been meant, and exits with 2. It ignores the addresses that Kubernetes adds for a
+Service, such as `TIDEGATE_PORT=tcp://10.1.2.3:8000`.
+
+Gates that share a store must be started with the same retentions and limits: until these are changed at run
+time, each gate sends its own with every call to the store.
 """
 
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -132,11 +136,11 @@ def _sections() -> Iterator[str]:
 
 def _order() -> Iterator[str]:
     yield "## What has to fit together\n"
-    yield "| must not be above | |"
+    yield "| this setting | must not be above |"
     yield "|---|---|"
     for lower, upper in ORDERED:
         yield f"| `{env_name(lower)}` | `{env_name(upper)}` |"
-    yield "\nA list of tokens is given by its variable or by its `_FILE`, not by both.\n"
+    yield "\nA list of tokens is set by its variable or by its `_FILE`, not by both.\n"
 
 
 def _row(name: str, field: FieldInfo) -> str:

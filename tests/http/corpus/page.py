@@ -8,22 +8,25 @@ from tests.http.corpus.findings import Whole, against, against_the_rfc, by_rule
 from tests.http.corpus.rule import Rule
 
 HEAD = """\
-# HTTP/1.1: what the gate does with requests that are not quite right
+# HTTP conformance
 
-{cases} requests made from the grammar of RFC 9112 and RFC 9110, by {rules} rules, most of which break one
-thing in a request that is right. Each is sent to the gate whole, byte by byte, cut at random and between
-good requests, with the fast path and without it; the answers are the same. uvicorn {uvicorn}, with its
-httptools protocol and an application of a few lines, is a second opinion. `POST /transactions` and `GET
-/livez` are what is asked for: `200`, `404` and `405` say that the request was understood, and `closed` that
-the connection ended behind the answer.
+This page is for developers, and for whoever runs a proxy in front of the gate: how the gate answers
+requests that break a rule of HTTP/1.1, and where that differs from the RFCs or from uvicorn.
 
-`pytest tests/http/corpus` sends every case whole and a part of them in the other ways, and fails when an
-answer is not the one that stands here; `python -m tests.http.corpus` sends all, tells what came of each
-rule, and with `--write` writes this page.
+{rules} rules generate {cases} requests from the grammar of RFC 9112 and RFC 9110. Most rules break one
+thing in a correct request. Each request is sent to the gate as a whole, byte by byte, cut at random places,
+and between correct requests, with the fast path and without it. The answers are the same in all these ways.
+For comparison, each request is also sent to uvicorn {uvicorn} with its httptools protocol and an
+application of a few lines. The requests go to `POST /transactions` and `GET /livez`. `200`, `404` and `405`
+mean that the request was understood; `closed` means that the connection ended after the answer.
+
+`pytest tests/http/corpus` sends every request as a whole, and a part of them in the other ways. It fails if
+an answer differs from this page. `python -m tests.http.corpus` sends all of them in all ways and prints the
+answers for each rule; with `--write` it writes this page.
 
 ## Differences, and why
 
-Where the gate does not do what the RFC asks, or does something else than uvicorn.
+These are the rules for which the gate differs from the RFC or from uvicorn.
 
 | rule | the RFC asks | gate | uvicorn | why |
 |---|---|---|---|---|
