@@ -21,7 +21,7 @@ HEAD = f"""\
 
 <!-- Made by scripts/settings_page.py from app/settings/model.py; renew it with `{COMMAND}`. -->
 
-This page is for whoever configures a gate: every setting with its unit, default and limits.
+This page is for operators who configure a gate: every setting with its unit, default and limits.
 
 Every setting is an environment variable that is read once, at the start. `tidegate serve` also has options
 for host, port, workers and log format, which override the environment. Settings with *yes* under *at run

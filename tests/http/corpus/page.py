@@ -10,7 +10,7 @@ from tests.http.corpus.rule import Rule
 HEAD = """\
 # HTTP conformance
 
-This page is for developers, and for whoever runs a proxy in front of the gate: how the gate answers
+This page is for developers, and for operators of a proxy in front of the gate: how the gate answers
 requests that break a rule of HTTP/1.1, and where that differs from the RFCs or from uvicorn.
 
 {rules} rules generate {cases} requests from the grammar of RFC 9112 and RFC 9110. Most rules break one
