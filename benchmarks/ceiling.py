@@ -16,13 +16,13 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.services import Service, service, tidegate
-from benchmarks.slope import MB
+from benchmarks.common.gates import Service, service, tidegate
+from benchmarks.common.results import RESULTS, options_of, write_json
+from benchmarks.common.trend import MB
 from tests.support.gate import tidegate_command
 from tests.support.storm import Storm
 from tests.support.wire import ask_once
 
-RESULTS = Path(__file__).parent / "results"
 CGROUPS = Path("/sys/fs/cgroup")
 MIB = 1024 * 1024
 RECOVERS_SECONDS = 30.0
@@ -43,11 +43,9 @@ def control_group(limit_bytes: int) -> Iterator[Path]:
         group.rmdir()
 
 
-@contextmanager
-def gate_in(group: Path) -> Iterator[Service]:
+def gate_in(group: Path) -> AbstractContextManager[Service]:
     """A gate that reads its limit from the group it runs in."""
-    with service("/bin/sh", "-c", JOIN, str(group), tidegate_command()) as gate:
-        yield gate
+    return service("/bin/sh", "-c", JOIN, str(group), tidegate_command())
 
 
 def kills(group: Path) -> int:
@@ -97,9 +95,7 @@ def _measure(gate: AbstractContextManager[Service], options: argparse.Namespace)
 
 def main() -> None:
     """Run it, print the figures and write them."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options_of(__doc__)
     parser.add_argument("--seconds", type=float, default=90.0)
     parser.add_argument("--limit-mib", type=int, default=160)
     parser.add_argument("--workers", type=int, default=3)
@@ -112,8 +108,7 @@ def main() -> None:
             figures = _measure(gate_in(group), options) | {"killed": kills(group)}
     else:
         figures = _measure(tidegate(memory_limit_bytes=limit_bytes), options)
-    file = RESULTS / ("ceiling-cgroup.json" if options.cgroup else "ceiling.json")
-    file.write_text(json.dumps(figures, indent=2) + "\n")
+    write_json(RESULTS / ("ceiling-cgroup.json" if options.cgroup else "ceiling.json"), figures)
     print(json.dumps(figures, indent=2))
 
 

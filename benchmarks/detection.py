@@ -9,22 +9,20 @@ The thresholds were chosen with seeds below 2,000; from FIRST_SEED on they are n
     python -m benchmarks.detection --runs 300
 """
 
-import argparse
 import json
 import time
 from collections import deque
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
 from random import Random
 from statistics import median
 
 from app.guard.leak.detector import PROOF_SHARE, SLOW_SHARE, Detector, DetectorRules
+from benchmarks.common.results import RESULTS, options_of, write_json
 from tests.support.simulation.cases import HARDER_LEAKS, LEAK_FREE, LEAKS, Case
 from tests.support.simulation.memory import HOUR
 from tests.support.simulation.replay import BLOCK_SECONDS, onset, replay
 
-RESULTS = Path(__file__).parent / "results" / "detection.json"
 FIRST_SEED = 5000
 RULES = DetectorRules()
 CASES = {case.name: case for case in (*LEAK_FREE, *LEAKS, *HARDER_LEAKS)}
@@ -59,7 +57,9 @@ class Derivative:
         """Take a reading; it judges once half of the range is there."""
         if self._origin is None:
             self._origin = (at_seconds, resident_bytes)
-        self._add((at_seconds - self._origin[0], resident_bytes - self._origin[1]), 1)
+        point = at_seconds - self._origin[0], resident_bytes - self._origin[1]
+        self._readings.append(point)
+        self._add(point, 1)
         if len(self._readings) > self._size:
             self._add(self._readings.popleft(), -1)
         n = len(self._readings)
@@ -69,8 +69,6 @@ class Derivative:
         return slope * HOUR >= SLOPE_BYTES_PER_HOUR
 
     def _add(self, point: tuple[float, float], sign: int) -> None:
-        if sign > 0:
-            self._readings.append(point)
         x, y = point
         self._x, self._y = self._x + sign * x, self._y + sign * y
         self._xy, self._xx = self._xy + sign * x * y, self._xx + sign * x * x
@@ -151,9 +149,7 @@ def tick_microseconds(hours: float = 24) -> dict[str, float]:
 
 def main() -> None:
     """Run all cases and write the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options_of(__doc__)
     parser.add_argument("--runs", type=int, default=300, help="runs of each case")
     parser.add_argument("--hours", type=float, default=24, help="hours of a run without a leak")
     options = parser.parse_args()
@@ -171,7 +167,7 @@ def main() -> None:
             }
             print(case.name, json.dumps(table[case.name]), flush=True)
     results = {"runs": options.runs, "first_seed": FIRST_SEED, "tick_microseconds": costs, "cases": table}
-    RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    write_json(RESULTS / "detection.json", results)
 
 
 def _percent(hits: list[bool], of: int | None = None) -> float:

@@ -10,78 +10,45 @@ detector is fed with a day of samples, since its windows fill with time.
 """
 
 import argparse
-import asyncio
 import json
 import time
-from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
 from app.guard.leak.detector import Detector, DetectorRules
-from benchmarks.services import Service, module, service, tidegate
-from tests.support.payloads import Payloads, body_of
-from tests.support.wire import Connection, connected, request_bytes
+from benchmarks.common.altered_gates import altered
+from benchmarks.common.gates import Service, service, tidegate
+from benchmarks.common.loader_process import run_loader
+from benchmarks.common.plan import Measure, Plan
+from benchmarks.common.results import RESULTS, options_of, write_json
+from benchmarks.common.rounds import Side, rounds
 
-RESULTS = Path(__file__).parent / "results"
 LIMIT_BYTES = 4 << 30
-CONNECTIONS, BATCH_ITEMS = 3, 100
-PAIRS = 6
+PARTS = ("gate", "store")
 MOST_CPU_PERCENT = 0.5
 DAY_SECONDS, SAMPLE_SECONDS = 86_400, 5
 MIB = 1024 * 1024
 
 
-def idle_cpu_percent(guarded: Service, plain: Service, seconds: float) -> dict[str, float]:
+def idle_cpu_percent(gates: dict[str, Service], seconds: float) -> dict[str, float]:
     """CPU of each gate with its store while nothing comes in, percent of one core."""
-    before = {"guarded": guarded.cpu_seconds(), "plain": plain.cpu_seconds()}
+    targets = {name: gate.target() for name, gate in gates.items()}
+    before = {name: target.cpu_seconds() for name, target in targets.items()}
     started = time.monotonic()
     time.sleep(seconds)
-    after = {"guarded": guarded.cpu_seconds(), "plain": plain.cpu_seconds()}
+    spent = {name: target.spent_since(before[name]) for name, target in targets.items()}
     took = time.monotonic() - started
-    used = {
-        name: 100 * (sum(after[name].values()) - sum(one.values())) / took for name, one in before.items()
-    }
-    return {name: round(percent, 3) for name, percent in used.items()}
+    return {name: round(100 * sum(one[part] for part in PARTS) / took, 3) for name, one in spent.items()}
 
 
-class Rates(NamedTuple):
-    """Accepted transactions a second, and a second of the CPU of gate and store."""
-
-    per_second: float
-    per_cpu_second: float
+def running_side(name: str, gate: Service) -> Side:
+    """A gate that goes on running from turn to turn."""
+    return Side(name, lambda plan: run_loader(plan, gate.target()))
 
 
-async def accepted(gate: Service, seconds: float, seed: int) -> Rates:
-    """Over three connections, the next batch as soon as one is answered."""
-    ends, payloads = time.monotonic() + seconds, Payloads(seed)
-
-    async def work(connection: Connection) -> int:
-        count = 0
-        while time.monotonic() < ends:
-            body = body_of(payloads.items(BATCH_ITEMS))
-            reply = await connection.ask(request_bytes("POST", "/transactions", body))
-            count += reply.json()["accepted"]
-        return count
-
-    started, used = time.monotonic(), sum(gate.cpu_seconds().values())
-    async with connected(gate.url, CONNECTIONS) as connections:
-        total = sum(await asyncio.gather(*map(work, connections)))
-    used = sum(gate.cpu_seconds().values()) - used
-    return Rates(total / (time.monotonic() - started), total / used)
-
-
-def paired_ingest(guarded: Service, plain: Service, seconds: float) -> list[tuple[Rates, Rates]]:
-    """Rates with and without the guard, pair by pair; who goes first changes."""
-    pairs = []
-    for number in range(PAIRS):
-        order = [("guarded", guarded), ("plain", plain)][:: 1 if number % 2 else -1]
-        rates = {
-            name: asyncio.run(accepted(gate, seconds, number * 2 + at))
-            for at, (name, gate) in enumerate(order)
-        }
-        pairs.append((rates["guarded"], rates["plain"]))
-        print(f"pair {number + 1}: {rates['guarded']} with, {rates['plain']} without", flush=True)
-    return pairs
+def per_cpu_second(one: Measure) -> float:
+    """Transactions a second of CPU of gate and store."""
+    return one.transactions / sum(one.cpu_seconds[part] for part in PARTS)
 
 
 def detector_microseconds() -> dict[str, float]:
@@ -96,8 +63,9 @@ def detector_microseconds() -> dict[str, float]:
     return {"mean": round(1e6 * sum(last) / len(last), 1), "most": round(1e6 * max(last), 1)}
 
 
-def compared(pairs: list[tuple[float, float]]) -> dict[str, Any]:
+def compared(guarded: list[float], plain: list[float]) -> dict[str, Any]:
     """The pairs, and the median of their ratios with its bounds."""
+    pairs = list(zip(guarded, plain, strict=True))
     ratios = [with_guard / without for with_guard, without in pairs]
     bounds = {"low": min(ratios), "median": median(ratios), "high": max(ratios)}
     return {
@@ -107,33 +75,32 @@ def compared(pairs: list[tuple[float, float]]) -> dict[str, Any]:
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """All three."""
-    with (
-        tidegate(memory_limit_bytes=LIMIT_BYTES) as guarded,
-        service(*module("benchmarks.unguarded_gate")) as plain,
-    ):
+    """CPU while idle, ingest in turns, and the detector."""
+    plan = Plan("enhanced", batch_items=100, connections=3, copies=1, seconds=options.turn)
+    with tidegate(memory_limit_bytes=LIMIT_BYTES) as guarded, service(*altered("unguarded")) as plain:
+        gates = {"guarded": guarded, "plain": plain}
         time.sleep(options.settle)
-        idle = idle_cpu_percent(guarded, plain, options.idle)
-        pairs = paired_ingest(guarded, plain, options.turn)
+        idle = idle_cpu_percent(gates, options.idle)
+        sides = [running_side(name, gate) for name, gate in gates.items()]
+        taken = list(rounds(sides, [plan, plan], options.pairs).values())
     return {
         "idle_cpu_percent": idle,
         "guard_cpu_percent": round(idle["guarded"] - idle["plain"], 3),
-        "per_second": compared([(one.per_second, other.per_second) for one, other in pairs]),
-        "per_cpu_second": compared([(one.per_cpu_second, other.per_cpu_second) for one, other in pairs]),
+        "per_second": compared(*([one.rate for one in side] for side in taken)),
+        "per_cpu_second": compared(*(list(map(per_cpu_second, side)) for side in taken)),
         "detector_tick_microseconds": detector_microseconds(),
     }
 
 
 def main() -> int:
     """Run it; 0 when the guard is cheap enough and ingest does not show it."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options_of(__doc__)
     parser.add_argument("--settle", type=float, default=10.0, help="seconds before the first measurement")
     parser.add_argument("--idle", type=float, default=120.0, help="seconds without load")
     parser.add_argument("--turn", type=float, default=8.0, help="seconds of load a turn")
+    parser.add_argument("--pairs", type=int, default=6, help="turns of each gate")
     figures = measure(parser.parse_args())
-    (RESULTS / "guard_cost.json").write_text(json.dumps(figures, indent=2) + "\n")
+    write_json(RESULTS / "guard_cost.json", figures)
     print(json.dumps(figures, indent=2))
     is_cheap = figures["guard_cpu_percent"] < MOST_CPU_PERCENT
     ratios = [figures[name]["ratio"] for name in ("per_second", "per_cpu_second")]

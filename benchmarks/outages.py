@@ -8,15 +8,15 @@ answered 200; `beside` those of them of which no part fell into the time the sto
 /readyz of 200 after its return); `longest` the longest time in which every post failed.
 """
 
-import argparse
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from itertools import groupby
 
 import redis
 
+from benchmarks.common.results import options_of
 from tests.support.cluster import await_cluster
 from tests.support.gate import GateProcess, gate_process
 from tests.support.processes import wait_until
@@ -24,7 +24,7 @@ from tests.support.servers import StoreServer, cluster_server, redis_server, val
 from tests.support.steady_load import Steady
 
 POSTS_A_SECOND = 200
-CALM_SECONDS = 2.0
+CALM_SECONDS, AFTER_SECONDS = 2.0, 10.0
 IDLE_TIMEOUT_SECONDS = 3
 BURSTS, BURST_POSTS, BURST_PAUSE_SECONDS = 5, 60, 4.5
 KILLS = 3
@@ -45,12 +45,8 @@ Case = Callable[[StoreServer, GateProcess, Steady], Coroutine[None, None, None]]
 
 @contextmanager
 def _each(server: StoreServer) -> Iterator[list[redis.Redis]]:
-    nodes = server.nodes()
-    try:
-        yield nodes
-    finally:
-        for node in nodes:
-            node.close()
+    with ExitStack() as stack:
+        yield [stack.enter_context(node) for node in server.nodes()]
 
 
 async def _restarted(server: StoreServer, gate: GateProcess, steady: Steady, seconds: float) -> None:
@@ -63,18 +59,17 @@ async def _restarted(server: StoreServer, gate: GateProcess, steady: Steady, sec
         returned = time.monotonic()
         await asyncio.to_thread(wait_until, gate.is_ready, PATIENCE_SECONDS)
     print(f"    ready {time.monotonic() - returned:.2f} s after the store's return")
+    await asyncio.sleep(AFTER_SECONDS)
 
 
 async def restart_at_once(server: StoreServer, gate: GateProcess, steady: Steady) -> None:
     """Killed, and started 60 ms later."""
     await _restarted(server, gate, steady, 0.06)
-    await asyncio.sleep(10)
 
 
 async def restart_after_2_s(server: StoreServer, gate: GateProcess, steady: Steady) -> None:
     """Killed, and started 2 s later."""
     await _restarted(server, gate, steady, 2.0)
-    await asyncio.sleep(10)
 
 
 async def idle_timeout(server: StoreServer, gate: GateProcess, steady: Steady) -> None:
@@ -103,12 +98,14 @@ async def failovers(server: StoreServer, _gate: GateProcess, _steady: Steady) ->
             shard = [nodes[number % 3], nodes[3 + number % 3]]
             replica = next(node for node in shard if node.info("replication")["role"] == "slave")
             replica.cluster("failover")
-            done = lambda node=replica: node.info("replication")["role"] == "master"  # noqa: E731
-            await asyncio.to_thread(wait_until, done, PATIENCE_SECONDS)
+            await _until(replica, "role", "master")
             # A master votes once a shard within twice the node timeout; a failover sooner waits for that.
             await asyncio.sleep(FAILOVER_SECONDS)
-            synced = lambda node=replica: node.info("replication")["connected_slaves"] == 1  # noqa: E731
-            await asyncio.to_thread(wait_until, synced, PATIENCE_SECONDS)
+            await _until(replica, "connected_slaves", 1)
+
+
+async def _until(node: redis.Redis, field: str, value: object) -> None:
+    await asyncio.to_thread(wait_until, lambda: node.info("replication")[field] == value, PATIENCE_SECONDS)
 
 
 ORDINARY: tuple[Case, ...] = (restart_at_once, restart_after_2_s, idle_timeout, clients_killed)
@@ -127,20 +124,14 @@ def longest_failing(steady: Steady) -> float:
     return longest
 
 
-@asynccontextmanager
-async def _loaded(gate: GateProcess, steady: Steady) -> AsyncIterator[None]:
-    async with steady.running(gate.url, POSTS_A_SECOND):
-        await asyncio.sleep(CALM_SECONDS)
-        yield
-        await asyncio.sleep(CALM_SECONDS)
-
-
 async def measure(store: str, case: Case) -> None:
     """Run one row and print it."""
     steady = Steady(store)
     with STORES[store]() as server, gate_process(store_url=server.url) as gate:
-        async with _loaded(gate, steady):
+        async with steady.running(gate.url, POSTS_A_SECOND):
+            await asyncio.sleep(CALM_SECONDS)
             await case(server, gate, steady)
+            await asyncio.sleep(CALM_SECONDS)
     unready = steady.unready()
     slowest = max(post.answered - post.sent for post in steady.posts if not post.has_failed)
     print(
@@ -156,7 +147,7 @@ async def measure(store: str, case: Case) -> None:
 
 def main() -> None:
     """Run the rows whose names have all the words given."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = options_of(__doc__)
     parser.add_argument("words", nargs="*")
     words = parser.parse_args().words
     for store, case in ROWS:

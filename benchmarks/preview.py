@@ -21,8 +21,8 @@ from uuid import uuid4
 
 import httpx
 
+from benchmarks.common.constant_rate import load
 from benchmarks.contact_sheet import Series, Sheet, draw
-from benchmarks.load import load
 from tests.support.dashboards import FOLDER, Query, read
 from tests.support.gate import gate_process
 from tests.support.monitoring import Prometheus

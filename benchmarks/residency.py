@@ -7,7 +7,6 @@ second column: `SET key 1 PX window NX`, counted by DBSIZE.
     python -m benchmarks.residency --rate 2000 --seconds 60 --foreign 500000
 """
 
-import argparse
 import json
 import threading
 import time
@@ -17,13 +16,13 @@ from statistics import median
 
 import redis
 
-from tests.support.gate import GateProcess, gate_process
+from benchmarks.common.results import RESULTS, options_of, write_json
+from tests.support.gate import gate_process
 from tests.support.servers import StoreServer, redis_server, valkey_server
 
 WINDOW_SECONDS = 5
 BATCHES_A_SECOND = 20
 SAMPLE_SECONDS = 0.1
-RESULTS = Path(__file__).parent / "results" / "residency.json"
 STORES: dict[str, Callable[[], StoreServer]] = {"valkey": valkey_server, "redis": redis_server}
 BUCKET_IDS = """
 local ids = {}
@@ -56,49 +55,52 @@ class BucketCounter(threading.Thread):
         self._node = node
         self._stop_asked = threading.Event()
         self._ids: set[int] = set()
-        self.samples: list[int] = []
+        self._samples: list[int] = []
 
     def run(self) -> None:
         """Sample until told to stop."""
         while not self._stop_asked.wait(SAMPLE_SECONDS):
             self._ids |= set(self._node.eval(BUCKET_IDS, 1, "tidegate:{0}:signatures:buckets"))
             self._ids = set(sorted(self._ids)[-40:])
-            self.samples.append(sum(self._node.hlen(f"tidegate:{{0}}:signatures:{i}") for i in self._ids))
+            self._samples.append(sum(self._node.hlen(f"tidegate:{{0}}:signatures:{i}") for i in self._ids))
 
     def finish(self) -> list[int]:
         """Stop; the samples."""
         self._stop_asked.set()
         self.join()
-        return self.samples
+        return self._samples
 
 
-def measure_gate(gate: GateProcess, node: redis.Redis, rate: int, seconds: int) -> dict[str, float]:
-    """Entries resident while the gate takes the load."""
-    counter = BucketCounter(node)
-    counter.start()
-    with gate.client() as client:
+def measure_gate(server: StoreServer, rate: int, seconds: int, foreign: int) -> dict[str, float]:
+    """Entries resident while a gate on this store takes the load, beside so many foreign keys."""
+    with server.nodes()[0] as node, gate_process(store_url=server.url) as gate, gate.client() as client:
 
         def send(signatures: list[str]) -> None:
             answer = client.post("/transactions", json=[{"signature": name} for name in signatures])
             if answer.json().get("accepted") != len(signatures):
                 raise SystemExit(f"not all accepted: {answer.text[:200]}")
 
+        plant(node, foreign)
+        counter = BucketCounter(node)
+        counter.start()
         reached = paced(rate, seconds, send)
-    return figures(counter.finish(), rate, reached)
+        return figures(counter.finish(), rate, reached)
 
 
-def measure_plain(node: redis.Redis, rate: int, seconds: int) -> dict[str, float]:
-    """Keys resident with one key a signature and the store's own expiry, the same load."""
-    before, samples = node.dbsize(), []
+def measure_plain(server: StoreServer, rate: int, seconds: int) -> dict[str, float]:
+    """Keys resident under the same load with one key a signature and the store's own expiry."""
+    with server.nodes()[0] as node:
+        before, samples = node.dbsize(), []
 
-    def send(signatures: list[str]) -> None:
-        pipeline = node.pipeline(transaction=False)
-        for name in signatures:
-            pipeline.set(f"dedup:{name}", 1, px=WINDOW_SECONDS * 1000, nx=True)
-        pipeline.execute()
-        samples.append(node.dbsize() - before)
+        def send(signatures: list[str]) -> None:
+            pipeline = node.pipeline(transaction=False)
+            for name in signatures:
+                pipeline.set(f"dedup:{name}", 1, px=WINDOW_SECONDS * 1000, nx=True)
+            pipeline.execute()
+            samples.append(node.dbsize() - before)
 
-    return figures(samples, rate, paced(rate, seconds, send))
+        reached = paced(rate, seconds, send)
+    return figures(samples, rate, reached)
 
 
 def figures(samples: list[int], rate: int, reached: float) -> dict[str, float]:
@@ -115,22 +117,23 @@ def figures(samples: list[int], rate: int, reached: float) -> dict[str, float]:
 
 def main() -> None:
     """Run both on each store, print a table and write the figures."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options_of(__doc__)
     parser.add_argument("--rate", type=int, default=2000)
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--foreign", type=int, default=500_000)
+    parser.add_argument("--out", type=Path, default=RESULTS / "residency.json")
     options = parser.parse_args()
+    load = {name: getattr(options, name) for name in ("rate", "seconds", "foreign")}
     results = {}
     for name, start in STORES.items():
-        with start() as server, server.nodes()[0] as node:
-            plant(node, options.foreign)
-            with gate_process(store_url=server.url) as gate:
-                results[name] = {"tidegate": measure_gate(gate, node, options.rate, options.seconds)}
-            results[name]["key_ttl"] = measure_plain(node, options.rate, options.seconds)
+        with start() as server:
+            tidegate = measure_gate(server, **load)
+            results[name] = {
+                "tidegate": tidegate,
+                "key_ttl": measure_plain(server, options.rate, options.seconds),
+            }
             print(name, json.dumps(results[name]), flush=True)
-    RESULTS.write_text(json.dumps({"options": vars(options), "results": results}, indent=2) + "\n")
+    write_json(options.out, {"options": load, "results": results})
 
 
 if __name__ == "__main__":

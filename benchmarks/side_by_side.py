@@ -11,76 +11,68 @@ import asyncio
 import json
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
-from benchmarks.load import Tally, load
-from benchmarks.plot import plot_memory
-from benchmarks.sampling import Recorder
-from benchmarks.services import Service, module, service, tidegate
-from benchmarks.slope import MB
+from benchmarks.common.constant_rate import Answers, load
+from benchmarks.common.gates import Service, module, service, tidegate
+from benchmarks.common.plots import GREEN, RED, plot_memory
+from benchmarks.common.results import RESULTS, options_of, write_json
+from benchmarks.common.sampling import Recorder
+from benchmarks.common.trend import MB, Point
 
-RESULTS = Path(__file__).parent / "results"
 
-
-async def compare(
-    replaced: Service, gate: Service, options: argparse.Namespace
-) -> tuple[dict[str, Recorder], dict[str, Tally]]:
-    """Both under load; their samples and answers, by the name of the design."""
+async def compare(replaced: Service, gate: Service, options: argparse.Namespace) -> dict[str, Any]:
+    """Both under load; recorder and answers, by the name of the design."""
     recorders = {"replaced": Recorder(replaced, has_stats=False), "tidegate": Recorder(gate)}
-    tallies = {}
+    found = {}
     async with AsyncExitStack() as stack:
         for name, recorder in recorders.items():
-            tallies[name] = await stack.enter_async_context(load(recorder.service.url, options.rate))
+            answers = await stack.enter_async_context(load(recorder.service.url, options.rate))
             await stack.enter_async_context(recorder.running())
+            found[name] = recorder, answers
         await asyncio.sleep(options.minutes * 60)
-    return recorders, tallies
+    return found
 
 
-def total(recorder: Recorder) -> list[tuple[float, float]]:
+def total(recorder: Recorder) -> list[Point]:
     """Seconds and resident bytes of all processes."""
     names = ("gate_rss_bytes", "store_rss_bytes")
     return [(one["seconds"], sum(one.get(name, 0) for name in names)) for one in recorder.samples]
 
 
-def by_minute(points: list[tuple[float, float]]) -> list[float]:
-    """MB at the first sample of each minute."""
-    first: dict[int, float] = {}
-    for seconds, amount in points:
-        first.setdefault(int(seconds // 60), round(amount / MB, 1))
-    return list(first.values())
+def figures_of(points: list[Point], answers: Answers) -> dict[str, object]:
+    """What was answered, and MB: first, last, most, and the first of each minute."""
+    in_mb = [(seconds, round(amount / MB, 1)) for seconds, amount in points]
+    minutes = {int(seconds // 60): amount for seconds, amount in reversed(in_mb)}
+    return {
+        "answers": dict(answers.items),
+        "statuses": dict(answers.statuses),
+        "first_mb": in_mb[0][1],
+        "last_mb": in_mb[-1][1],
+        "most_mb": max(amount for _, amount in in_mb),
+        "mb_by_minute": [minutes[minute] for minute in sorted(minutes)],
+    }
 
 
 def main() -> None:
     """Run it, print the figures, write them and the plot."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options_of(__doc__)
     parser.add_argument("--minutes", type=float, default=15.0)
     parser.add_argument("--rate", type=float, default=100.0, help="transactions accepted a second")
     parser.add_argument("--out", type=Path, default=RESULTS / "side_by_side")
     options = parser.parse_args()
-    with service(*module("benchmarks.replaced")) as replaced, tidegate() as gate:
-        recorders, tallies = asyncio.run(compare(replaced, gate, options))
-    lines = {name: total(recorder) for name, recorder in recorders.items()}
-    figures = {
-        name: {
-            "answers": dict(tallies[name].items),
-            "statuses": dict(tallies[name].statuses),
-            "first_mb": round(points[0][1] / MB, 1),
-            "last_mb": round(points[-1][1] / MB, 1),
-            "most_mb": round(max(value for _, value in points) / MB, 1),
-            "mb_by_minute": by_minute(points),
-        }
-        for name, points in lines.items()
-    }
-    options.out.with_suffix(".json").write_text(
-        json.dumps({"minutes": options.minutes, "rate": options.rate, "results": figures}, indent=2) + "\n"
-    )
+    with service(*module("benchmarks.rivals.replaced")) as replaced, tidegate() as gate:
+        found = asyncio.run(compare(replaced, gate, options))
+    lines = {name: total(recorder) for name, (recorder, _) in found.items()}
+    figures = {name: figures_of(lines[name], answers) for name, (_, answers) in found.items()}
+    document = {"minutes": options.minutes, "rate": options.rate, "results": figures}
+    write_json(options.out.with_suffix(".json"), document)
     plot_memory(
         options.out.with_suffix(".png"),
         f"The same load: {options.rate:g} transactions a second, each delivered by three feeds",
         [
-            ("the replaced design: three maps without bounds", "replaced", lines["replaced"]),
-            ("Tidegate: gate and store together", "tidegate", lines["tidegate"]),
+            ("the replaced design: three maps without bounds", RED, lines["replaced"]),
+            ("Tidegate: gate and store together", GREEN, lines["tidegate"]),
         ],
     )
     print(json.dumps(figures, indent=2))

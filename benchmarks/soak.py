@@ -1,9 +1,9 @@
 """Does memory stay flat under a constant load of real payloads? Fails when it does not.
 
 Runs the gate with its embedded store under three feeds that deliver the same transactions, and judges the
-trend of resident memory after the warm-up (see benchmarks/slope.py for the method): of the gate as it is, and
-of the store less the bytes its maps hold, since those follow the load to the last percent and no load is
-that even. The trend of the store as it is is shown beside it.
+trend of resident memory after the warm-up (see benchmarks/common/trend.py for the method): of the gate as it
+is, and of the store less the bytes its maps hold, since those follow the load to the last percent and no load
+is that even. The trend of the store as it is is shown beside it.
 
 Of the gate a second figure is judged, more strictly: the bytes its program holds by its allocators' own
 count. Resident bytes move in steps of pages, so their interval takes longer to become narrow.
@@ -14,20 +14,19 @@ count. Resident bytes move in steps of pages, so their interval takes longer to 
 
 import argparse
 import asyncio
-import json
 import sys
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.load import Tally, load
-from benchmarks.plot import plot_memory
-from benchmarks.sampling import Recorder
-from benchmarks.services import Service, module, service, tidegate
-from benchmarks.slope import MB, SECONDS_AN_HOUR, Trend, trend
+from benchmarks.common.constant_rate import Answers, load
+from benchmarks.common.gates import Service, module, service, tidegate
+from benchmarks.common.plots import GATE, STORE, plot_memory
+from benchmarks.common.results import RESULTS, options_of, write_json
+from benchmarks.common.sampling import Recorder
+from benchmarks.common.trend import MB, SECONDS_AN_HOUR, Trend, trend
 
-RESULTS = Path(__file__).parent / "results"
 WARM_UP_SECONDS, WARM_UP_SHARE = 900.0, 0.25
 # What the upper bound of the 95 % interval has to stay below, by the series that is judged.
 MOST_MB_PER_HOUR = {"gate": 5.0, "gate_live": 2.0, "store_less_maps": 5.0}
@@ -43,58 +42,53 @@ def service_to_soak(leak_mb_per_hour: float) -> AbstractContextManager[Service]:
     return service(*module("tests.support.leaky_gate"), "objects", str(bytes_per_second))
 
 
-async def soak(gate: Service, options: argparse.Namespace) -> tuple[Recorder, Tally]:
+async def soak(gate: Service, options: argparse.Namespace) -> tuple[Recorder, Answers]:
     """Load and samples."""
     lines = options.out.with_suffix(".jsonl")
     lines.unlink(missing_ok=True)
     recorder = Recorder(gate, lines)
-    async with load(gate.url, options.rate) as tally, recorder.running():
+    async with load(gate.url, options.rate) as answers, recorder.running():
         await asyncio.sleep(options.minutes * 60)
-    return recorder, tally
+    return recorder, answers
 
 
 def series(recorder: Recorder, after_seconds: float) -> dict[str, list[tuple[float, float]]]:
-    """Bytes over seconds: resident ones of the gate, of the store, and of the store less what its maps hold.
+    """Bytes over seconds of the gate, resident and live, of the store, and of the store less its maps.
 
-    Of the gate also the live ones. What could not be read with all the rest is left out.
+    Samples in which a figure could not be read are left out; `accepted` counts transactions.
     """
     needed = {"accepted", "gate_live_bytes"}
     samples = [one for one in recorder.samples if one["seconds"] >= after_seconds and needed <= one.keys()]
-    held = [sum(one[f"{name}_bytes"] for name in MAPS) for one in samples]
-    return {
-        "gate": [(one["seconds"], one["gate_rss_bytes"]) for one in samples],
-        "gate_live": [(one["seconds"], one["gate_live_bytes"]) for one in samples],
-        "store": [(one["seconds"], one["store_rss_bytes"]) for one in samples],
-        "store_less_maps": [
-            (one["seconds"], one["store_rss_bytes"] - maps) for one, maps in zip(samples, held, strict=True)
-        ],
+    for one in samples:
+        one["store_less_maps"] = one["store_rss_bytes"] - sum(one[f"{name}_bytes"] for name in MAPS)
+    names = {
+        "gate": "gate_rss_bytes",
+        "gate_live": "gate_live_bytes",
+        "store": "store_rss_bytes",
+        "store_less_maps": "store_less_maps",
+        "accepted": "accepted",
     }
+    return {name: [(one["seconds"], one[figure]) for one in samples] for name, figure in names.items()}
 
 
-def accepted_per_second(recorder: Recorder, after_seconds: float) -> float:
-    """The rate that was taken in the time that is judged."""
-    (began, first), *_, (ended, last) = recorder.series("accepted", after_seconds)
-    return (last - first) / (ended - began)
-
-
-def judge(recorder: Recorder, tally: Tally, options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
+def judge(recorder: Recorder, answers: Answers, options: argparse.Namespace) -> dict[str, Any]:
     """The figures of the run, and a sentence for each way in which it failed."""
     warm_up = warm_up_seconds(options.minutes)
-    trends = {name: trend(points) for name, points in series(recorder, warm_up).items()}
-    rate = accepted_per_second(recorder, warm_up)
-    failures = [*_too_steep(trends), *_too_little(rate, tally, options.rate)]
-    figures = {
+    found = series(recorder, warm_up)
+    (began, first), *_, (ended, last) = found.pop("accepted")
+    rate = (last - first) / (ended - began)
+    trends = {name: trend(points) for name, points in found.items()}
+    return {
         "minutes": options.minutes,
         "warm_up_seconds": warm_up,
         "leak_mb_per_hour": options.leak,
         "accepted_per_second": round(rate, 1),
-        "answers": dict(tally.items),
-        "statuses": dict(tally.statuses),
+        "answers": dict(answers.items),
+        "statuses": dict(answers.statuses),
         "trends": {name: {k: round(v, 3) for k, v in asdict(one).items()} for name, one in trends.items()},
         "most_mb_per_hour": MOST_MB_PER_HOUR,
-        "failures": failures,
+        "failures": [*_too_steep(trends), *_too_little(rate, answers, options.rate)],
     }
-    return figures, failures
 
 
 def warm_up_seconds(minutes: float) -> float:
@@ -110,13 +104,13 @@ def _too_steep(trends: dict[str, Trend]) -> list[str]:
     ]
 
 
-def _too_little(rate: float, tally: Tally, wanted: float) -> list[str]:
+def _too_little(rate: float, answers: Answers, wanted: float) -> list[str]:
     """A load that was not taken shows nothing."""
     failures = []
     if rate < LEAST_RATE_SHARE * wanted:
         failures.append(f"{rate:.0f} of {wanted:g} transactions a second were accepted")
-    if set(tally.statuses) != {200}:
-        failures.append(f"requests were answered {dict(tally.statuses)}")
+    if set(answers.statuses) != {200}:
+        failures.append(f"requests were answered {dict(answers.statuses)}")
     return failures
 
 
@@ -129,32 +123,25 @@ def report(figures: dict[str, Any]) -> str:
             f"  95 % interval {one['low']:+.2f} to {one['high']:+.2f}"
             f"  ({one['floors']} floors of {one['block_seconds']:g} s, variance x {one['variance_factor']:g})"
         )
-    return "\n".join([*lines, *(f"FAIL: {line}" for line in figures["failures"] or ())] or ["PASS"])
+    return "\n".join([*lines, *([f"FAIL: {line}" for line in figures["failures"]] or ["PASS"])])
 
 
 def draw(recorder: Recorder, figures: dict[str, Any], file: Path) -> None:
     """The picture of the run."""
-    leak = figures["leak_mb_per_hour"]
     title = f"{figures['accepted_per_second']:,.0f} transactions a second, three feeds"
-    lines = [(name, name, recorder.series(f"{name}_rss_bytes")) for name in ("gate", "store")]
-    plot_memory(
-        file,
-        title + (f", with a planted leak of {leak:g} MB/h" if leak else ""),
-        [(f"{label}: {_slope(figures, label)}", colour, points) for label, colour, points in lines],
-        warm_up_seconds=figures["warm_up_seconds"],
-    )
-
-
-def _slope(figures: dict[str, Any], name: str) -> str:
-    one = figures["trends"][name]
-    return f"{one['mb_per_hour']:+.1f} MB/h ({one['low']:+.1f} to {one['high']:+.1f})"
+    if leak := figures["leak_mb_per_hour"]:
+        title += f", with a planted leak of {leak:g} MB/h"
+    lines = []
+    for name, colour in (("gate", GATE), ("store", STORE)):
+        one = figures["trends"][name]
+        label = f"{name}: {one['mb_per_hour']:+.1f} MB/h ({one['low']:+.1f} to {one['high']:+.1f})"
+        lines.append((label, colour, [(at["seconds"], at[f"{name}_rss_bytes"]) for at in recorder.samples]))
+    plot_memory(file, title, lines, figures["warm_up_seconds"])
 
 
 def main() -> int:
     """Run it; 0 when memory stayed flat."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options_of(__doc__)
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--rate", type=float, default=1000.0, help="transactions accepted a second")
     parser.add_argument("--leak", type=float, default=0.0, help="planted leak, MB/h")
@@ -162,12 +149,12 @@ def main() -> int:
     options = parser.parse_args()
     options.out = options.out or RESULTS / ("soak-leak" if options.leak else "soak")
     with service_to_soak(options.leak) as gate:
-        recorder, tally = asyncio.run(soak(gate, options))
-    figures, failures = judge(recorder, tally, options)
-    options.out.with_suffix(".json").write_text(json.dumps(figures, indent=2) + "\n")
+        recorder, answers = asyncio.run(soak(gate, options))
+    figures = judge(recorder, answers, options)
+    write_json(options.out.with_suffix(".json"), figures)
     draw(recorder, figures, options.out.with_suffix(".png"))
     print(report(figures))
-    return 1 if failures else 0
+    return 1 if figures["failures"] else 0
 
 
 if __name__ == "__main__":

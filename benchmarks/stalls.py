@@ -8,44 +8,34 @@ longest turn of the loop (on the clock, and of CPU: the clock is longer when som
 processor), and how long the good clients waited. The last line is the worst of all.
 """
 
-import argparse
 import asyncio
 import json
 import socket
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from multiprocessing import Process, Queue
 from pathlib import Path
-from statistics import quantiles
 
 import httpx
 
-from benchmarks.services import Service, module, service
+from benchmarks.common.altered_gates import altered
+from benchmarks.common.gates import Service, service
+from benchmarks.common.percentiles import times_ms
+from benchmarks.common.results import options_of
 from tests.support.hostile import BODIES
+from tests.support.wire import connected
 
 GOOD_CLIENTS, SECONDS, PAUSE_SECONDS = 4, 2.0, 0.01
 
 
-def longest(path: Path) -> dict[str, float]:
+def longest_turn(path: Path) -> dict[str, float]:
     """The longest turn since the last call, in milliseconds, on the clock and of CPU."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(path))
         told: dict[str, float] = json.loads(connection.makefile("rb").read())
     return {name: 1000 * seconds for name, seconds in told.items()}
-
-
-async def post_good(client: httpx.AsyncClient, name: str, until: asyncio.Event, waits: list[float]) -> None:
-    """Post one new transaction after another."""
-    number, headers = 0, {"Content-Type": "application/json"}
-    while not until.is_set():
-        number += 1
-        body = b'{"signature":"%b-%d","payload":{"fee":1}}' % (name.encode(), number)
-        started = time.perf_counter()
-        await client.post("/transactions", content=body, headers=headers)
-        waits.append(time.perf_counter() - started)
-        await asyncio.sleep(PAUSE_SECONDS)
 
 
 def send(url: str, name: str, seconds: float, statuses: "Queue[int]") -> None:
@@ -63,67 +53,62 @@ def send(url: str, name: str, seconds: float, statuses: "Queue[int]") -> None:
                 statuses.put(answer.status_code)
 
 
-async def measure(gate: Service, sender: Process | None, seconds: float) -> list[float]:
-    """What good clients waited, in seconds, while somebody else sends, or for so long."""
-    waits, until = list[float](), asyncio.Event()
-    async with httpx.AsyncClient(base_url=gate.url, trust_env=False, timeout=60) as client:
-        names = [f"{time.time_ns()}-{n}" for n in range(GOOD_CLIENTS)]
-        tasks = [asyncio.create_task(post_good(client, name, until, waits)) for name in names]
-        ends = time.monotonic() + seconds
-        while sender.is_alive() if sender else time.monotonic() < ends:  # noqa: ASYNC110  it is a process
-            await asyncio.sleep(PAUSE_SECONDS)
-        until.set()
-        await asyncio.gather(*tasks)
+async def good_clients(gate: Service, goes_on: Callable[[], bool]) -> list[float]:
+    """What each of the good clients' posts waited, in seconds, while something goes on."""
+    waits = list[float]()
+
+    async def post(number: int) -> None:
+        async with connected(gate.url, 1) as [connection]:
+            while goes_on():
+                started = time.perf_counter()
+                await connection.post({"signature": f"{number}-{time.time_ns()}", "payload": {"fee": 1}})
+                waits.append(time.perf_counter() - started)
+                await asyncio.sleep(PAUSE_SECONDS)
+
+    await asyncio.gather(*map(post, range(GOOD_CLIENTS)))
     return waits
 
 
 def measured(gate: Service, name: str, seconds: float) -> tuple[list[float], set[int]]:
     """What good clients waited beside a body, and how that was answered."""
     if name not in BODIES:
-        return asyncio.run(measure(gate, None, seconds)), set()
+        ends = time.monotonic() + seconds
+        return asyncio.run(good_clients(gate, lambda: time.monotonic() < ends)), set()
     statuses: Queue[int] = Queue()
     sender = Process(target=send, args=(gate.url, name, seconds, statuses), daemon=True)
     sender.start()
-    waits = asyncio.run(measure(gate, sender, seconds))
+    waits = asyncio.run(good_clients(gate, sender.is_alive))
     found = set[int]()
     while not statuses.empty():
         found.add(statuses.get())
     return waits, found
 
 
-def row(name: str, found: dict[str, float], waits: Sequence[float], statuses: set[int]) -> str:
-    """One line of the table."""
-    cuts = quantiles(waits, n=100)
-    times = (
-        f"{found['seconds']:8.1f} {found['cpu_seconds']:8.1f} {1000 * cuts[49]:8.1f} {1000 * cuts[98]:8.1f}"
-    )
-    return f"{name:44} {times}  {' '.join(map(str, sorted(statuses)))}"
-
-
 def run(names: Sequence[str], seconds: float) -> None:
     """Print the table."""
-    chosen = names or list(BODIES)
     worst = {"seconds": 0.0, "cpu_seconds": 0.0}
     with tempfile.TemporaryDirectory(prefix="stalls-") as folder:
         path = Path(folder) / "watch"
-        with service(*module("benchmarks.watched_gate"), str(path)) as gate:
+        with service(*altered("watched", str(path))) as gate:
             print(f"{'milliseconds':44} {'stall':>8} {'of CPU':>8} {'p50':>8} {'p99':>8}  statuses")
-            for name in ("calm", *chosen):
-                longest(path)
+            for name in ("calm", *(names or BODIES)):
+                longest_turn(path)
                 waits, statuses = measured(gate, name, seconds)
-                found = longest(path)
-                print(row(name, found, waits, statuses), flush=True)
-                worst = {kind: max(worst[kind], found[kind]) for kind in worst}
+                turn, waited = longest_turn(path), times_ms(waits)
+                times = turn["seconds"], turn["cpu_seconds"], waited["p50_ms"], waited["p99_ms"]
+                told = " ".join(f"{milliseconds:8.1f}" for milliseconds in times)
+                print(f"{name:44} {told}  {' '.join(map(str, sorted(statuses)))}", flush=True)
+                worst = {kind: max(worst[kind], turn[kind]) for kind in worst}
     print(f"worst: {worst['seconds']:.1f} ms, {worst['cpu_seconds']:.1f} ms of CPU")
 
 
 def main() -> None:
     """Run it as the arguments say."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = options_of(__doc__)
     parser.add_argument("names", nargs="*", help="only these bodies")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="how long each is sent")
-    arguments = parser.parse_args()
-    run(arguments.names, arguments.seconds)
+    options = parser.parse_args()
+    run(options.names, options.seconds)
 
 
 if __name__ == "__main__":

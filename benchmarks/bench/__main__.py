@@ -6,28 +6,17 @@
 Exits with 1 when a row is missed or a case failed.
 """
 
-import argparse
-import json
 import sys
-import time
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks.bench import (
-    startup,
-    store_cleanup,
-    store_density,
-    store_residency,
-    store_scrape,
-    throughput,
-    workers,
-)
+from benchmarks.bench import startup, store_cleanup, store_density, store_residency, store_scrape, throughput
 from benchmarks.bench.chart import draw
-from benchmarks.bench.report import Report, table
-from benchmarks.bench.result import Result
-
-RESULTS = Path(__file__).parents[1] / "results" / "bench"
+from benchmarks.bench.result import Report, Result
+from benchmarks.bench.table import RESULTS, table
+from benchmarks.common.results import options_of, timed, write_json
+from benchmarks.common.rounds import say
 
 Case = Callable[[int, float], list[Result]]
 
@@ -41,7 +30,7 @@ CASES: Mapping[str, Case] = {
     "batches-small": throughput.batches_small,
     "batches-enhanced": throughput.batches_enhanced,
     "singles": throughput.singles,
-    "workers": workers.run,
+    "workers": throughput.workers,
     "density": timed_by_itself(store_density.run),
     "residency": timed_by_itself(store_residency.run),
     "cleanup": timed_by_itself(store_cleanup.run),
@@ -54,29 +43,18 @@ def run(cases: Mapping[str, Case], pairs: int, seconds: float) -> Report:
     """Run the cases one after the other; one that fails does not keep the others from running."""
     report = Report(pairs, seconds)
     for name, case in cases.items():
-        started = time.monotonic()
-        print(f"{name} …", file=sys.stderr, flush=True)
-        try:
-            report.results += case(pairs, seconds)
-        except (Exception, SystemExit) as error:  # noqa: BLE001  whatever it is, it is one case's
-            traceback.print_exc()
-            report.failed[name] = f"{type(error).__name__}: {error}"
-        print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+        with timed(name):
+            try:
+                report.results += case(pairs, seconds)
+            except (Exception, SystemExit) as error:  # noqa: BLE001  whatever it is, it is one case's
+                traceback.print_exc()
+                report.failed[name] = f"{type(error).__name__}: {error}"
     return report
-
-
-def write(report: Report, out: Path) -> None:
-    """Write the JSON and the plot."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.with_suffix(".json").write_text(json.dumps(report.as_dict(), indent=1) + "\n")
-    draw(report.results, out.with_suffix(".png"))
 
 
 def main(cases: Mapping[str, Case] = CASES) -> int:
     """Run the cases asked for; the exit code."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options_of(__doc__)
     parser.add_argument("--only", action="append", choices=cases, help="this case; may be given again")
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4.0, help="measured in each run, after the warm-up")
@@ -86,10 +64,11 @@ def main(cases: Mapping[str, Case] = CASES) -> int:
     report = run(chosen, options.pairs, options.seconds)
     out = options.out or (None if options.only else RESULTS)
     if out:
-        write(report, out)
+        write_json(out.with_suffix(".json"), report.as_dict(), indent=1)
+        draw(report.results, out.with_suffix(".png"))
     print(table(report.results, remarks=True, aligned=True))
     for complaint in report.complaints:
-        print(complaint, file=sys.stderr)
+        say(complaint)
     return 1 if report.complaints else 0
 
 

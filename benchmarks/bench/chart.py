@@ -4,17 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-import matplotlib as mpl
-
-mpl.use("Agg")
-
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from benchmarks.bench.report import quantity, wanted
 from benchmarks.bench.result import Result
+from benchmarks.common.plots import GREEN, INK, RED, picture
+from benchmarks.common.tables import quantity
 
-MET, MISSED, INK = "#1a7f5a", "#c0392b", "#333333"
 TICKS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 LABEL_CHARACTERS = 70
 # As far as the picture goes.
@@ -32,28 +27,25 @@ def margins(result: Result) -> list[float]:
 def draw(results: Sequence[Result], file: Path) -> None:
     """Write a PNG: a bar from 1 to the median of each row that has a bound, and its range."""
     rows = [one for one in results if one.bound][::-1]
-    figure, axes = plt.subplots(figsize=(11, 1.3 + 0.5 * len(rows)), dpi=120, facecolor="white")
-    for at, one in enumerate(rows):
-        _draw_row(axes, at, one)
     every = [1.0, *(margin for one in rows for margin in margins(one))]
     least, most = min(every) / 1.3, max(every) * 1.3
     ticks = [tick for tick in TICKS if least <= tick <= most]
-    axes.set(xscale="log", xlim=(least, most), title="make bench: times better than wanted")
-    axes.set_xticks(ticks, [f"{tick:g} ×" for tick in ticks], fontsize=8)
-    axes.set_xticks([], minor=True)
-    axes.set_yticks(range(len(rows)), [_label(one) for one in rows], fontsize=7)
-    axes.axvline(1, color=INK, linewidth=1.2)
-    axes.grid(visible=True, axis="x", alpha=0.3)
-    figure.tight_layout()
-    figure.savefig(file)
-    plt.close(figure)
+    with picture(file, (11, 1.3 + 0.5 * len(rows))) as [[axes]]:
+        for at, one in enumerate(rows):
+            _draw_row(axes, at, one)
+        axes.set(xscale="log", xlim=(least, most), title="make bench: times better than wanted")
+        axes.set_xticks(ticks, [f"{tick:g} ×" for tick in ticks], fontsize=8)
+        axes.set_xticks([], minor=True)
+        axes.set_yticks(range(len(rows)), [_label(one) for one in rows], fontsize=7)
+        axes.axvline(1, color=INK, linewidth=1.2)
+        axes.grid(visible=True, axis="x", alpha=0.3)
 
 
 def _draw_row(axes: Axes, at: int, one: Result) -> None:
     every = margins(one)
-    axes.barh(at, median(every) - 1, left=1, height=0.55, color=MET if one.is_met else MISSED)
+    axes.barh(at, median(every) - 1, left=1, height=0.55, color=GREEN if one.is_met else RED)
     axes.plot([min(every), max(every)], [at, at], color=INK, linewidth=1.6, marker="|")
-    told = f"{quantity(one.median, one.unit)}, wanted {wanted(one)}"
+    told = f"{quantity(one.median, one.unit)}, wanted {one.bound_text}"
     axes.text(1.01, at, told, transform=axes.get_yaxis_transform(), va="center", fontsize=8)
 
 

@@ -11,35 +11,28 @@ import select
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
-from typing import Self
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import redis
 
-from benchmarks.services import module
+from benchmarks.common.constant_rate import Answers
+from benchmarks.common.gates import module
 
 PAUSE_SECONDS = 0.0005
 STOP_SECONDS = 20.0
 
-Call = tuple[float, float]
 
-
-@dataclass
-class Probe:
-    """The process; `calls` are there once it was stopped."""
-
-    process: subprocess.Popen[bytes]
-
-    @classmethod
-    def start(cls, path: str) -> Self:
-        """Start asking the store that listens on a unix socket."""
-        command = module("benchmarks.bench.probe")
-        return cls(subprocess.Popen([*command, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE))
-
-    def stop(self) -> list[Call]:
-        """End it; every call it made."""
-        written, _ = self.process.communicate(timeout=STOP_SECONDS)
-        return [(at, seconds) for at, seconds in json.loads(written)]
+@contextmanager
+def probing(path: str) -> Iterator[Answers]:
+    """Ask the store that listens on a unix socket while the block runs; the calls are there after it."""
+    answers, command = Answers(), module("benchmarks.bench.probe", path)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        try:
+            yield answers
+        finally:
+            written, _ = process.communicate(timeout=STOP_SECONDS)
+    answers.calls = [(at, seconds) for at, seconds in json.loads(written)]
 
 
 def main() -> None:

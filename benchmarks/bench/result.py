@@ -1,9 +1,12 @@
-"""What one row of the benchmark's table says."""
+"""What the benchmark found: its rows, and the cases that did not come to an end."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from statistics import median
-from typing import Literal
+from typing import Any, Literal
+
+from benchmarks.common.results import taken_here
+from benchmarks.common.tables import quantity
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,48 @@ class Result:
             return True
         return self.median >= self.bound if self.wanted == "at least" else self.median <= self.bound
 
+    @property
+    def bound_text(self) -> str:
+        """The bound as the table writes it."""
+        if self.bound is None:
+            return "for comparison"
+        return f"{'≥' if self.wanted == 'at least' else '≤'} {quantity(self.bound, self.unit)}"
+
     def as_dict(self) -> dict[str, object]:
         """All of it, for JSON."""
         return asdict(self) | {"median": self.median, "is_met": self.is_met}
+
+
+@dataclass
+class Report:
+    """All rows of one run, and the cases that failed."""
+
+    pairs: int
+    seconds: float
+    results: list[Result] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    """Why, by the name of the case."""
+
+    @property
+    def complaints(self) -> list[str]:
+        """What is not as it has to be, a line each."""
+        missed = [
+            f"missed: {one.work}, against {one.against}: "
+            f"{quantity(one.median, one.unit)}, wanted {one.bound_text}"
+            for one in self.results
+            if not one.is_met
+        ]
+        return missed + [f"failed: {name}: {why}" for name, why in self.failed.items()]
+
+    def as_dict(self) -> dict[str, object]:
+        """All of it, for JSON."""
+        rows = [one.as_dict() for one in self.results]
+        told = {"pairs": self.pairs, "seconds": self.seconds, "rows": rows, "failed": self.failed}
+        return taken_here() | told
+
+
+def results_of(document: dict[str, Any]) -> list[Result]:
+    """The rows of a report that was written as JSON."""
+    derived = {"median", "is_met"}
+    rows = document["rows"]
+    return [Result(**{key: value for key, value in row.items() if key not in derived}) for row in rows]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.bench.result import Result
 from tests.support.gate import start_gate
-from tests.support.processes import free_port
+from tests.support.processes import free_port, wait_until
 
 BOUND_SECONDS = 1.5
 PATIENCE_SECONDS = 30.0
@@ -23,12 +23,8 @@ def run(pairs: int) -> list[Result]:
     """So many starts, one after the other, behind one that warms the page cache."""
     _start_seconds()
     measured = [_start_seconds() for _ in range(pairs)]
-    details: dict[str, object] = {"starts": measured}
-    return [
-        Result(
-            "`tidegate serve` to ready, embedded store", "—", "at most", BOUND_SECONDS, "s", measured, details
-        )
-    ]
+    work, details = "`tidegate serve` to ready, embedded store", {"starts": measured}
+    return [Result(work, "—", "at most", BOUND_SECONDS, "s", measured, {**details})]
 
 
 def _start_seconds() -> float:
@@ -37,10 +33,8 @@ def _start_seconds() -> float:
         started = time.monotonic()
         gate = start_gate(Path(folder), port=port)
         try:
-            while not _is_ready(port):
-                if time.monotonic() > started + PATIENCE_SECONDS:
-                    raise SystemExit(f"the gate is not ready:\n{gate.log.read_text()[-3000:]}")
-                time.sleep(POLL_SECONDS)
+            if not wait_until(lambda: _is_ready(port), PATIENCE_SECONDS, POLL_SECONDS):
+                raise SystemExit(f"the gate is not ready:\n{gate.log.read_text()[-3000:]}")
             return round(time.monotonic() - started, 3)
         finally:
             gate.terminate()
@@ -53,7 +47,3 @@ def _is_ready(port: int) -> bool:
             return connection.recv(64).startswith(b"HTTP/1.1 200")
     except OSError:
         return False
-
-
-if __name__ == "__main__":
-    print(run(5)[0])

@@ -8,17 +8,17 @@ that asks `PING` every half millisecond, the machine's own pauses included, or o
 import asyncio
 import gc
 import time
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from typing import Any
 
-from app.settings.model import Settings
-from benchmarks.bench.filling import fill, socket_of, store_client
-from benchmarks.bench.probe import Call, Probe
+from benchmarks.bench.probe import probing
 from benchmarks.bench.result import Result
-from benchmarks.load import FEEDS
-from benchmarks.services import Service, tidegate
+from benchmarks.common.constant_rate import FEEDS, Answers, post_when_due
+from benchmarks.common.gates import Service, tidegate
+from benchmarks.common.percentiles import times_ms
+from benchmarks.common.store import fill, socket_of, store_client
 from tests.support.payloads import Payloads, body_of
-from tests.support.wire import Connection, connected, request_bytes
+from tests.support.wire import ask_once
 
 TRANSACTIONS = 1_000_000
 P99_BOUND, CALL_BOUND_MS = 2.0, 20.0
@@ -39,94 +39,65 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-@dataclass
-class Ingest:
-    """Requests by three feeds at a constant rate; (when it was due, seconds until its answer) of each."""
-
-    url: str
-    bodies: list[bytes]
-    answered: list[Call] = field(default_factory=list)
-
-    async def run(self) -> None:
-        """Send every body by every feed when it is due."""
-        async with connected(self.url, len(FEEDS) * CONNECTIONS_A_FEED) as connections:
-            started = time.monotonic()
-            work = (
-                self._feed(connections[number], feed, number // len(FEEDS), started)
-                for number, feed in enumerate(FEEDS * CONNECTIONS_A_FEED)
-            )
-            await asyncio.gather(*work)
-
-    async def _feed(self, connection: Connection, feed: str, first: int, started: float) -> None:
-        for number in range(first, len(self.bodies), CONNECTIONS_A_FEED):
-            due = started + number / BATCHES_A_SECOND
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
-            request = request_bytes("POST", f"/transactions?source={feed}", self.bodies[number])
-            reply = await connection.ask(request)
-            if reply.status != 200:  # noqa: PLR2004  the status is plainer than a name for it
-                raise SystemExit(f"not taken: {reply.body[:300]!r}")
-            self.answered.append((due, time.monotonic() - due))
-
-
 def run(pairs: int) -> list[Result]:
     """A few rounds on one gate, each filled anew."""
     with tidegate(**SETTINGS) as gate:
         rounds = [asyncio.run(_round(gate, seed)) for seed in range(1, pairs + 1)]
-    first = rounds[0]
+    first, details = rounds[0], {"rounds": rounds}
     work = f"emergency cleanup of {TRANSACTIONS:,} transactions during ingest"
-    details: dict[str, object] = {"rounds": rounds}
+    ratios = [round(one["ingest_during"]["p99_ms"] / one["ingest_before"]["p99_ms"], 2) for one in rounds]
+    longest = [max(one["calls_during"]["most_ms"], one["slowest_command_ms"]) for one in rounds]
+    disturbed = (
+        f"{first['ingest_during']['p99_ms']:.1f} ms after {first['ingest_before']['p99_ms']:.1f}; "
+        f"the cleanup took {first['report']['duration_seconds']:.1f} s"
+    )
+    stopped = (
+        f"the slowest command by the store's log {first['slowest_command_ms']:.1f} ms; "
+        f"the longest PING before it {first['calls_before']['most_ms']:.1f} ms"
+    )
     return [
         Result(
-            f"{work}: p99 of ingest",
-            "p99 before",
-            "at most",
-            P99_BOUND,
-            "×",
-            [round(one["ingest_during"]["p99_ms"] / one["ingest_before"]["p99_ms"], 2) for one in rounds],
-            details,
-            f"{first['ingest_during']['p99_ms']:.1f} ms after {first['ingest_before']['p99_ms']:.1f}; "
-            f"the cleanup took {first['report']['duration_seconds']:.1f} s",
+            f"{work}: p99 of ingest", "p99 before", "at most", P99_BOUND, "×", ratios, {**details}, disturbed
         ),
         Result(
-            f"{work}: longest store call",
-            "—",
-            "at most",
-            CALL_BOUND_MS,
-            "ms",
-            [max(one["calls_during"]["most_ms"], one["slowest_command_ms"]) for one in rounds],
-            details,
-            f"the slowest command by the store's log {first['slowest_command_ms']:.1f} ms; "
-            f"the longest PING before it {first['calls_before']['most_ms']:.1f} ms",
+            f"{work}: longest store call", "—", "at most", CALL_BOUND_MS, "ms", longest, {**details}, stopped
         ),
     ]
 
 
 async def _round(gate: Service, seed: int) -> dict[str, Any]:
-    path = socket_of(gate)
-    filled = await fill(f"unix://{path}", Settings(**SETTINGS), TRANSACTIONS)
+    await fill(gate, SETTINGS, TRANSACTIONS, "enhanced")
     await asyncio.sleep(RETENTION_SECONDS / WIDTHS + EMERGENCY_SECONDS + 1)
-    payloads = Payloads(seed)
+    payloads, ingest = Payloads(seed), Answers()
     bodies = [body_of(payloads.items(BATCH_ITEMS)) for _ in range(int(BATCHES_A_SECOND * INGEST_SECONDS))]
-    ingest, probe = Ingest(gate.url, bodies), Probe.start(path)
     gc.collect()
     gc.freeze()  # the load's own pauses would be taken for the gate's
-    load = asyncio.create_task(ingest.run())
-    try:
+    begins = time.monotonic()
+    feeds = [_feed(source, first, bodies, begins) for source in FEEDS for first in range(CONNECTIONS_A_FEED)]
+    load = asyncio.gather(*(post_when_due(gate.url, feed, ingest) for feed in feeds))
+    with probing(socket_of(gate)) as calls:
         await asyncio.sleep(BEFORE_SECONDS)
         measured = await _cleanup(gate)
         await asyncio.sleep(AFTER_SECONDS)
-    finally:
         load.cancel()
-        calls = probe.stop()
-        await asyncio.gather(load, return_exceptions=True)
+    await asyncio.gather(load, return_exceptions=True)
+    if set(ingest.statuses) != {200}:
+        raise SystemExit(f"not taken: {ingest.statuses}")
     started, ended = measured.pop("started"), measured.pop("ended")
+    before = started - BEFORE_SECONDS + 1, started
     return measured | {
-        "filled": filled,
-        "ingest_before": _figures(ingest.answered, started - BEFORE_SECONDS + 1, started),
-        "ingest_during": _figures(ingest.answered, started, ended),
-        "calls_before": _figures(calls, started - BEFORE_SECONDS + 1, started),
+        "filled": TRANSACTIONS,
+        "ingest_before": _figures(ingest, *before),
+        "ingest_during": _figures(ingest, started, ended),
+        "calls_before": _figures(calls, *before),
         "calls_during": _figures(calls, started, ended),
     }
+
+
+def _feed(source: str, first: int, bodies: list[bytes], begins: float) -> Iterator[tuple[float, str, bytes]]:
+    """Every fourth body, from the first on, when it is due."""
+    for number in range(first, len(bodies), CONNECTIONS_A_FEED):
+        yield begins + number / BATCHES_A_SECOND, source, bodies[number]
 
 
 async def _cleanup(gate: Service) -> dict[str, Any]:
@@ -135,10 +106,9 @@ async def _cleanup(gate: Service) -> dict[str, Any]:
     with store_client(gate) as store:
         store.config_set("slowlog-log-slower-than", 1000)
         store.slowlog_reset()
-        async with connected(gate.url, 1) as [connection]:
-            started = time.monotonic()
-            reply = await connection.ask(request_bytes("POST", "/cleanup/emergency"))
-            ended = time.monotonic()
+        started = time.monotonic()
+        reply = await ask_once(gate.url, "POST", "/cleanup/emergency")
+        ended = time.monotonic()
         slow = sorted(((one["duration"], one["command"]) for one in store.slowlog_get(128)), reverse=True)
     return {
         "started": started,
@@ -151,16 +121,6 @@ async def _cleanup(gate: Service) -> dict[str, Any]:
     }
 
 
-def _figures(calls: list[Call], since: float, until: float) -> dict[str, float]:
-    took = sorted(1000 * seconds for at, seconds in calls if since <= at < until)
-    return {
-        "calls": len(took),
-        "p50_ms": round(took[len(took) // 2], 2),
-        "p99_ms": round(took[int(0.99 * len(took))], 2),
-        "most_ms": round(took[-1], 2),
-    }
-
-
-if __name__ == "__main__":
-    for row in run(1):
-        print(row)
+def _figures(answers: Answers, since: float, until: float) -> dict[str, float]:
+    took = answers.seconds(since, until)
+    return {"calls": len(took), **times_ms(took)}

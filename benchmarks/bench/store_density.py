@@ -18,11 +18,10 @@ import msgspec
 import redis
 
 from app.ingest.blocks import encode_block
-from app.models import Transaction
-from benchmarks.bench.filling import store_client
 from benchmarks.bench.result import Result
-from benchmarks.load import FEEDS
-from benchmarks.services import Service, tidegate
+from benchmarks.common.constant_rate import FEEDS
+from benchmarks.common.gates import Service, tidegate
+from benchmarks.common.store import records_of, store_client, used_bytes
 from tests.support.payloads import DATA, Item, Payloads, body_of
 from tests.support.servers import valkey_server
 from tests.support.wire import Connection, connected, request_bytes
@@ -43,46 +42,46 @@ def run(pairs: int) -> list[Result]:
     seeds = range(1, pairs + 1)
     transactions = [asyncio.run(_transactions(Payloads(seed).items(TRANSACTIONS))) for seed in seeds]
     signatures = [asyncio.run(_signatures()) for _ in seeds]
-    return [_transactions_row(transactions), _signatures_row(signatures)]
-
-
-def _transactions_row(runs: list[Figures]) -> Result:
-    originals, first = asyncio.run(_transactions(_originals())), runs[0]
-    return Result(
-        "store bytes a transaction, real enhanced",
-        "raw JSON",
-        "at most",
-        TRANSACTION_BOUND,
-        "×",
-        [run["used_share"] for run in runs],
-        {"runs": runs, "originals_once": originals, "block_share": _block_shares()},
+    originals, first, plain = asyncio.run(_transactions(_originals())), transactions[0], _one_key_each()
+    shares = [one["used_share"] for one in transactions]
+    details: dict[str, object] = {"originals_once": originals, "block_share": _block_shares()}
+    remark = (
         f"{first['used_bytes_each']:,.0f} bytes used of {first['raw_bytes_each']:,.0f} of JSON, three feeds, "
-        f"batches of {BATCH_ITEMS}; the keys of the 25 originals, each once: {originals['maps_share']:.3f}",
+        f"batches of {BATCH_ITEMS}; the keys of the 25 originals, each once: {originals['maps_share']:.3f}"
     )
-
-
-def _signatures_row(runs: list[Figures]) -> Result:
-    plain = _one_key_each()
-    return Result(
-        "store bytes a live signature",
-        "one key each",
-        "at most",
-        SIGNATURE_BOUND,
-        "bytes",
-        [run["signatures_bytes_each"] for run in runs],
-        {"runs": runs, "one_key_each_bytes": plain},
-        f"one key each: {plain:.0f}",
-    )
+    return [
+        Result(
+            "store bytes a transaction, real enhanced",
+            "raw JSON",
+            "at most",
+            TRANSACTION_BOUND,
+            "×",
+            shares,
+            {"runs": transactions, **details},
+            remark,
+        ),
+        Result(
+            "store bytes a live signature",
+            "one key each",
+            "at most",
+            SIGNATURE_BOUND,
+            "bytes",
+            [one["signatures_bytes_each"] for one in signatures],
+            {"runs": signatures, "one_key_each_bytes": plain},
+            f"one key each: {plain:.0f}",
+        ),
+    ]
 
 
 async def _transactions(items: list[Item]) -> Figures:
     """Deliver them by three feeds; bytes each, in all and by map."""
-    bodies = [body_of(items[at : at + BATCH_ITEMS]) for at in range(0, len(items), BATCH_ITEMS)]
-    raw = sum(len(msgspec.json.decode(data, type=Transaction).payload) for _, data in items) / len(items)
+    raw = sum(len(record.payload) for record in records_of([data for _, data in items])) / len(items)
     with tidegate(**SETTINGS) as gate, store_client(gate) as store:
-        before = await _settled(store)
-        await _deliver(gate, bodies, FEEDS)
-        used = (await _settled(store) - before) / len(items)
+        await asyncio.sleep(SETTLE_SECONDS)
+        before = used_bytes(store)
+        await _deliver(gate, items, BATCH_ITEMS, FEEDS)
+        await asyncio.sleep(SETTLE_SECONDS)
+        used = (used_bytes(store) - before) / len(items)
         figures = _by_map(store, len(items))
     shares = {"used_share": round(used / raw, 4), "maps_share": round(sum(figures.values()) / raw, 4)}
     return {"raw_bytes_each": raw, "used_bytes_each": used} | shares | figures
@@ -90,34 +89,26 @@ async def _transactions(items: list[Item]) -> Figures:
 
 async def _signatures() -> Figures:
     """Deliver transactions of one byte by one feed; bytes each by map."""
-    names = [f'{{"signature":"{token_hex(32)}","payload":0}}'.encode() for _ in range(SIGNATURES)]
-    bodies = [
-        b"[" + b",".join(names[at : at + SIGNATURES_A_BATCH]) + b"]"
-        for at in range(0, SIGNATURES, SIGNATURES_A_BATCH)
-    ]
+    signatures = [token_hex(32) for _ in range(SIGNATURES)]
+    items = [(name, f'{{"signature":"{name}","payload":0}}'.encode()) for name in signatures]
     with tidegate(**SETTINGS) as gate, store_client(gate) as store:
-        await _deliver(gate, bodies, FEEDS[:1])
+        await _deliver(gate, items, SIGNATURES_A_BATCH, FEEDS[:1])
         return _by_map(store, SIGNATURES)
 
 
-async def _deliver(gate: Service, bodies: list[bytes], feeds: Sequence[str]) -> None:
+async def _deliver(gate: Service, items: list[Item], batch_items: int, feeds: Sequence[str]) -> None:
     async def post(connection: Connection, feed: str, body: bytes) -> None:
         reply = await connection.ask(request_bytes("POST", f"/transactions?source={feed}", body))
         if reply.status != HTTPStatus.OK or reply.json()["invalid"]:
             raise SystemExit(f"not taken: {reply.body[:300]!r}")
 
+    bodies = [body_of(items[at : at + batch_items]) for at in range(0, len(items), batch_items)]
     async with connected(gate.url, BATCHES_AT_ONCE * len(feeds)) as connections:
         for at in range(0, len(bodies), BATCHES_AT_ONCE):
             together = itertools.product(bodies[at : at + BATCHES_AT_ONCE], feeds)
             await asyncio.gather(
                 *(post(one, feed, body) for one, (body, feed) in zip(connections, together, strict=False))
             )
-
-
-async def _settled(store: redis.Redis) -> int:
-    """Bytes the store uses once the buffers of busy connections are gone."""
-    await asyncio.sleep(SETTLE_SECONDS)
-    return int(store.info("memory")["used_memory"])
 
 
 def _by_map(store: redis.Redis, count: int) -> Figures:
@@ -130,15 +121,15 @@ def _by_map(store: redis.Redis, count: int) -> Figures:
 
 
 def _one_key_each() -> float:
-    """The same by hand: a key for each signature, which has 88 characters."""
+    """Bytes a signature of 88 characters takes by hand, as a key of its own with an expiry."""
     with valkey_server(unix=True) as server, server.nodes()[0] as store:
-        before = int(store.info("memory")["used_memory"])
+        before = used_bytes(store)
         pipeline = store.pipeline(transaction=False)
         for signature, _ in Payloads(1).items(SIGNATURES):
             pipeline.set(f"dedup:{signature}", 1, px=3_600_000, nx=True)
         pipeline.execute()
         time.sleep(SETTLE_SECONDS)
-        return (int(store.info("memory")["used_memory"]) - before) / SIGNATURES
+        return (used_bytes(store) - before) / SIGNATURES
 
 
 def _originals() -> list[Item]:
@@ -157,12 +148,5 @@ def _block_shares() -> Figures:
 
 
 def _block_share(items: list[bytes]) -> float:
-    records = [msgspec.json.decode(data, type=Transaction) for data in items]
-    for record in records:
-        record.source = FEEDS[0]
+    records = records_of(items)
     return round(len(encode_block(records)) / sum(len(record.payload) for record in records), 4)
-
-
-if __name__ == "__main__":
-    for row in run(2):
-        print(row)

@@ -5,8 +5,7 @@ signature bucket there ever was, divided by rate × window.
 """
 
 from benchmarks.bench.result import Result
-from benchmarks.residency import measure_gate, plant
-from tests.support.gate import gate_process
+from benchmarks.residency import measure_gate
 from tests.support.servers import valkey_server
 
 RATE, SECONDS, FOREIGN = 5000, 180, 500_000
@@ -15,24 +14,12 @@ BOUND = 1.25
 
 def run(pairs: int, seconds: int = SECONDS) -> list[Result]:  # noqa: ARG001  three minutes are enough, once
     """The one run."""
-    with valkey_server(unix=True) as server, server.nodes()[0] as node:
-        plant(node, FOREIGN)
-        with gate_process(store_url=server.url) as gate:
-            figures = measure_gate(gate, node, RATE, seconds)
-    return [
-        Result(
-            f"resident signatures, {RATE:,}/s for {seconds / 60:g} minutes beside {FOREIGN:,} foreign keys",
-            "rate × window",
-            "at most",
-            BOUND,
-            "×",
-            [figures["peak_ratio"]],
-            {"figures": figures},
-            f"peak {figures['peak']:,.0f}, median {figures['median']:,.0f} of {figures['alive']:,.0f} alive; "
-            f"{figures['rate_reached']:,.0f} a second reached",
-        )
-    ]
-
-
-if __name__ == "__main__":
-    print(run(1)[0])
+    with valkey_server(unix=True) as server:
+        found = measure_gate(server, RATE, seconds, FOREIGN)
+    work = f"resident signatures, {RATE:,}/s for {seconds / 60:g} minutes beside {FOREIGN:,} foreign keys"
+    remark = (
+        f"peak {found['peak']:,.0f}, median {found['median']:,.0f} of {found['alive']:,.0f} alive; "
+        f"{found['rate_reached']:,.0f} a second reached"
+    )
+    measured, details = [found["peak_ratio"]], {"figures": found}
+    return [Result(work, "rate × window", "at most", BOUND, "×", measured, {**details}, remark)]

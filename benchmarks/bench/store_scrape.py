@@ -15,11 +15,11 @@ from typing import Any
 
 import redis
 
-from app.settings.model import Settings
-from benchmarks.bench.filling import fill, socket_of, store_client
 from benchmarks.bench.result import Result
-from benchmarks.services import Service, tidegate
-from tests.support.wire import connected, request_bytes
+from benchmarks.common.gates import Service, tidegate
+from benchmarks.common.percentiles import times_ms
+from benchmarks.common.store import fill, store_client
+from benchmarks.common.timed_gets import timed_gets
 
 TRANSACTIONS = 1_000_000
 SCRAPES, PAUSE_SECONDS = 400, 0.01
@@ -33,53 +33,41 @@ SETTINGS: dict[str, Any] = {
     "embedded_store_limit_bytes": 3 << 30,
 }
 END = "that is all"
-REQUEST = request_bytes("GET", "/metrics")
 
 
 def run(pairs: int) -> list[Result]:
     """So many rounds on one gate, filled once."""
     with tidegate(**SETTINGS) as gate, store_client(gate) as store:
-        filled = asyncio.run(fill(f"unix://{socket_of(gate)}", Settings(**SETTINGS), TRANSACTIONS))
-        rounds = [asyncio.run(_round(gate, store)) for _ in range(pairs)]
-        entries = sum(one["entries"] for one in gate.get("/stats")["maps"].values())  # type: ignore[attr-defined]
-    details: dict[str, object] = {"transactions": filled, "entries": entries, "rounds": rounds}
+        asyncio.run(fill(gate, SETTINGS, TRANSACTIONS, "enhanced"))
+        rounds = [_round(gate, store) for _ in range(pairs)]
+        entries = sum(one["entries"] for one in gate.get("/stats")["maps"].values())
+    details: dict[str, object] = {"transactions": TRANSACTIONS, "entries": entries, "rounds": rounds}
+    first = rounds[0]
+    quick = f"`/metrics` with {TRANSACTIONS:,} transactions: p99"
+    p99 = [one["p99_ms"] for one in rounds]
+    p50 = f"p50 {first['p50_ms']:.2f} ms, {entries:,} entries in all maps"
+    alone = "store commands a scrape of `/metrics` sends"
+    commands = [one["commands_a_scrape"] for one in rounds]
+    sent = (
+        f"{first['sent_while_scraped']} sent during {SCRAPES} scrapes, "
+        f"{first['sent_while_idle']} in as much time without: the ticks'"
+    )
     return [
-        Result(
-            f"`/metrics` with {TRANSACTIONS:,} transactions: p99",
-            "—",
-            "at most",
-            P99_BOUND_MS,
-            "ms",
-            [one["p99_ms"] for one in rounds],
-            details,
-            f"p50 {rounds[0]['p50_ms']:.2f} ms, {entries:,} entries in all maps",
-        ),
-        Result(
-            "store commands a scrape of `/metrics` sends",
-            "—",
-            "at most",
-            COMMANDS_BOUND,
-            "commands",
-            [one["commands_a_scrape"] for one in rounds],
-            details,
-            f"{rounds[0]['sent_while_scraped']} sent during {SCRAPES} scrapes, "
-            f"{rounds[0]['sent_while_idle']} in as much time without: the ticks'",
-        ),
+        Result(quick, "—", "at most", P99_BOUND_MS, "ms", p99, details, p50),
+        Result(alone, "—", "at most", COMMANDS_BOUND, "commands", commands, details, sent),
     ]
 
 
-async def _round(gate: Service, store: redis.Redis) -> dict[str, Any]:
+def _round(gate: Service, store: redis.Redis) -> dict[str, Any]:
     with watched(store) as while_scraped:
         started = time.monotonic()
-        took = await _scrape(gate)
+        scrapes = timed_gets(gate.url, ["/metrics"] * SCRAPES, b"tidegate_map_entries", PAUSE_SECONDS)
+        took = asyncio.run(scrapes)
         seconds = time.monotonic() - started
     with watched(store) as while_idle:
-        await asyncio.sleep(seconds)
-    took.sort()
+        time.sleep(seconds)
     return {
-        "p50_ms": round(took[len(took) // 2], 3),
-        "p99_ms": round(took[int(0.99 * len(took))], 3),
-        "most_ms": round(took[-1], 3),
+        **times_ms(took),
         "sent_while_scraped": while_scraped.total(),
         "sent_while_idle": while_idle.total(),
         "commands_a_scrape": max(0, while_scraped.total() - while_idle.total()) / SCRAPES,
@@ -106,22 +94,3 @@ def watched(store: redis.Redis) -> Iterator[Counter[str]]:
         yield counted
         store.echo(END)
         ended.wait()
-
-
-async def _scrape(gate: Service) -> list[float]:
-    """Milliseconds of each scrape."""
-    took = []
-    async with connected(gate.url, 1) as [connection]:
-        for _ in range(SCRAPES):
-            started = time.monotonic()
-            reply = await connection.ask(REQUEST)
-            took.append(1000 * (time.monotonic() - started))
-            if b"tidegate_map_entries" not in reply.body:
-                raise SystemExit(f"not scraped: {reply.body[:300]!r}")
-            await asyncio.sleep(PAUSE_SECONDS)
-    return took
-
-
-if __name__ == "__main__":
-    for row in run(1):
-        print(row)

@@ -6,16 +6,25 @@ The README's is without remarks, that of `benchmarks/README.md` with them.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.bench.report import results_of, table
+from benchmarks.bench.result import Result, results_of
+from benchmarks.common.tables import between, markdown, quantity
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "bench.json"
 # With remarks or without.
 PAGES = {ROOT / "README.md": False, ROOT / "benchmarks" / "README.md": True}
 BEGIN, END = "<!-- bench:begin, written by `python -m benchmarks.bench.table` -->", "<!-- bench:end -->"
+HEAD = ("work", "against", "wanted", "median", "least to most", "", "remark")
+
+
+def table(results: Sequence[Result], *, remarks: bool, aligned: bool = False) -> str:
+    """The rows as a Markdown table, with or without their remarks."""
+    columns = len(HEAD) - (not remarks)
+    return markdown([row[:columns] for row in (HEAD, *map(_cells, results))], aligned=aligned)
 
 
 def section(document: dict[str, Any], *, remarks: bool) -> str:
@@ -29,20 +38,14 @@ def section(document: dict[str, Any], *, remarks: bool) -> str:
     return f"\n{table(results_of(document), remarks=remarks)}\n\n{told}\n"
 
 
-def rewritten(page: str, text: str) -> str:
-    """The page with the text between its marks.
-
-    Raises:
-        ValueError: it has no marks.
-    """
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError("the page has no marks for the benchmark's table")
-    return f"{before}{begin}\n{text}{end}{after}"
+def _cells(one: Result) -> tuple[str, ...]:
+    least, most = quantity(min(one.measured)), quantity(max(one.measured), one.unit)
+    spread = f"{least} to {most}" if len(one.measured) > 1 else ""
+    verdict = "" if one.bound is None else ("met" if one.is_met else "**missed**")
+    return one.work, one.against, one.bound_text, quantity(one.median, one.unit), spread, verdict, one.remark
 
 
 if __name__ == "__main__":
     for page, has_remarks in PAGES.items():
         text = section(json.loads(RESULTS.read_text()), remarks=has_remarks)
-        page.write_text(rewritten(page.read_text(), text))
+        page.write_text(between(page.read_text(), BEGIN, END, text))

@@ -1,20 +1,37 @@
-"""The rows about transactions a second, duplicates counted."""
+"""The rows about transactions a second, duplicates counted, and about two workers beside one."""
 
+import os
+from collections.abc import Sequence
 from dataclasses import replace
+from statistics import median
 
-from benchmarks.bench.contest import rounds, row
-from benchmarks.bench.plan import Plan
 from benchmarks.bench.result import Result
-from benchmarks.bench.sides import gate, jetstream, rival
+from benchmarks.common.gates import module
+from benchmarks.common.loader_process import run_loader
+from benchmarks.common.plan import Measure, Plan
+from benchmarks.common.rounds import Rounds, Side, gate, rival, rounds
+from benchmarks.rivals.jetstream import server
 
 # Four connections a feed for small transactions, two for real ones: it sends on while it waits for answers.
 # The second and the third feed are some 30 and 120 ms behind the first, at the rates measured.
-SMALL = Plan(kind="small", batch_items=500, connections=12, behind=(1500, 6000))
-ENHANCED = Plan(kind="enhanced", batch_items=50, connections=6, behind=(250, 1000))
-SINGLE = Plan(kind="small", batch_items=1, connections=64, behind=(150, 600))
+SMALL = Plan("small", batch_items=500, connections=12, behind=(1500, 6000), warm_up_seconds=1.5)
+ENHANCED = Plan("enhanced", batch_items=50, connections=6, behind=(250, 1000), warm_up_seconds=1.5)
+SINGLE = Plan("small", batch_items=1, connections=64, behind=(150, 600), warm_up_seconds=1.5)
 
 HAND_WRITTEN = "hand-written"
 NATS = "NATS JetStream with deduplication, its Python client publishing asynchronously"
+# How many times the work of one worker two have to do, and connections enough to reach both of them.
+TIMES, WORKERS_CONNECTIONS = 1.6, 24
+
+
+def jetstream(processes: int) -> Side:
+    """NATS JetStream, its publishers in so many processes."""
+
+    def measure(plan: Plan) -> Measure:
+        with server() as target:
+            return run_loader(plan, target, module("benchmarks.rivals.jetstream", str(processes)))
+
+    return Side(f"jetstream-{processes}", measure)
 
 
 def batches_small(pairs: int, seconds: float) -> list[Result]:
@@ -50,3 +67,47 @@ def singles(pairs: int, seconds: float) -> list[Result]:
         row(taken, ("tidegate", "bare"), work, "bare ASGI function under the same uvicorn", 0.5),
         row(taken, ("tidegate", "nothing"), work, "FastAPI route that does nothing", None),
     ]
+
+
+def workers(pairs: int, seconds: float) -> list[Result]:
+    """The ratio of their rates, judged where there are cores for it; where not, that of their CPU is told."""
+    plan = replace(SMALL, connections=WORKERS_CONNECTIONS, seconds=seconds)
+    names = ("two workers", "one worker")
+    taken = rounds([gate(names[0], workers=2), gate(names[1], workers=1)], [plan, plan], pairs)
+    two, one = (taken[name] for name in names)
+    # What this machine has to have is 1.6 times what one worker, its store and its loader take.
+    needed = TIMES * median(sum(each.cpu_seconds.values()) / each.seconds for each in one)
+    bound = TIMES if needed <= (os.cpu_count() or 1) else None
+    cpu = Result(
+        work="batches, two workers: gate CPU a transaction",
+        against="one worker",
+        wanted="at most",
+        bound=None,
+        unit="×",
+        measured=[ours.cpu_us("gate") / theirs.cpu_us("gate") for ours, theirs in zip(two, one, strict=True)],
+        details={name: [measure.figures() for measure in taken[name]] for name in names},
+        remark=f"{figures(two)}; at 1.25 × two workers do 1.6 × where there are cores",
+    )
+    return [row(taken, names, "batches, two workers", "one worker", bound), cpu]
+
+
+def row(taken: Rounds, sides: tuple[str, str], work: str, against: str, bound: float | None) -> Result:
+    """One side beside another, as they are named: the ratio of their rates, round by round."""
+    ours, theirs = (taken[name] for name in sides)
+    return Result(
+        work=work,
+        against=against,
+        wanted="at least",
+        bound=bound,
+        unit="×",
+        measured=[one.rate / other.rate for one, other in zip(ours, theirs, strict=True)],
+        details={name: [measure.figures() for measure in taken[name]] for name in sides},
+        remark=f"{figures(ours)}; against: {figures(theirs)}",
+    )
+
+
+def figures(measures: Sequence[Measure]) -> str:
+    """The median rate, and the CPU of each part for a transaction."""
+    rate = median(measure.rate for measure in measures)
+    spent = (f"{part} {median(one.cpu_us(part) for one in measures):.3g}" for part in measures[0].cpu_seconds)
+    return f"{rate:,.0f}/s, CPU µs each: {' + '.join(spent)}"

@@ -4,14 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import matplotlib as mpl
-
-mpl.use("Agg")
-
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from benchmarks.curves.report import spread
+from benchmarks.common.plots import GATE, GREEN, INK, RED, STORE, picture
+from benchmarks.curves.table import spread
 
 
 class Line(NamedTuple):
@@ -27,75 +23,54 @@ class Panel(NamedTuple):
 
     title: str
     lines: Sequence[Line]
-    is_log: bool
+    is_log: bool = True
 
 
-GATE, STORE, LOADER, DARK = "#1f77b4", "#d9730d", "#999999", "#333333"
+def _parts(unit: str, *more: Line) -> Sequence[Line]:
+    """A figure of the gate and of the store."""
+    return [Line(f"gate_{unit}", "gate", GATE), Line(f"store_{unit}", "store", STORE), *more]
+
+
 PANELS = (
-    Panel("transactions a second", [Line("transactions_per_second", "", "#1a7f5a")], is_log=True),
+    Panel("transactions a second", [Line("transactions_per_second", "", GREEN)]),
     Panel(
         "latency, ms",
         [
             Line("p50_ms", "p50", "#9db8d9"),
             Line("p99_ms", "p99", "#4a78b5"),
             Line("p999_ms", "p99.9", "#1b3a66"),
-            Line("lookup_p99_ms", "lookup p99", "#c0392b"),
+            Line("lookup_p99_ms", "lookup p99", RED),
             Line("scrape_p99_ms", "/metrics p99", "#8e44ad"),
         ],
-        is_log=True,
     ),
-    Panel(
-        "CPU a transaction, µs",
-        [Line("gate_us", "gate", GATE), Line("store_us", "store", STORE)],
-        is_log=True,
-    ),
-    Panel(
-        "cores",
-        [
-            Line("gate_cores", "gate", GATE),
-            Line("store_cores", "store", STORE),
-            Line("loader_cores", "loader", LOADER),
-        ],
-        is_log=False,
-    ),
-    Panel("resident, MB", [Line("gate_mb", "gate", GATE), Line("store_mb", "store", STORE)], is_log=True),
-    Panel("store bytes a transaction", [Line("store_bytes_each", "", STORE)], is_log=True),
+    Panel("CPU a transaction, µs", _parts("us")),
+    Panel("cores", _parts("cores", Line("loader_cores", "loader", "#999999")), is_log=False),
+    Panel("resident, MB", _parts("mb")),
+    Panel("store bytes a transaction", [Line("store_bytes_each", "", STORE)]),
 )
 
 
 def draw(curves: dict[str, Any], file: Path) -> None:
     """Write a PNG: medians as lines, least to most as bars."""
-    figure, grid = plt.subplots(
-        len(curves),
-        len(PANELS),
-        figsize=(3.1 * len(PANELS), 2.7 * len(curves)),
-        dpi=110,
-        facecolor="white",
-        squeeze=False,
-    )
-    for row, (name, document) in zip(grid, curves.items(), strict=True):
-        for axes, panel in zip(row, PANELS, strict=True):
-            _draw_panel(axes, panel, document, is_log_axis=name != "duplicates")
-    for axes, panel in zip(grid[0], PANELS, strict=True):
-        axes.set_title(panel.title, fontsize=10, color=DARK)
-    figure.tight_layout()
-    figure.savefig(file)
-    plt.close(figure)
+    size = 3.1 * len(PANELS), 2.7 * len(curves)
+    with picture(file, size, len(curves), len(PANELS)) as grid:
+        for row, (name, document) in zip(grid, curves.items(), strict=True):
+            for axes, panel in zip(row, PANELS, strict=True):
+                _draw_panel(axes, panel, document, is_log_axis=name != "duplicates")
+        for axes, panel in zip(grid[0], PANELS, strict=True):
+            axes.set_title(panel.title, fontsize=10, color=INK)
 
 
 def _draw_panel(axes: Axes, panel: Panel, document: dict[str, Any], *, is_log_axis: bool) -> None:
     for line in panel.lines:
         drawn = [(point["at"], found) for point in document["points"] if (found := spread(point, line.name))]
+        below = [found.median - found.least for _, found in drawn]
+        above = [found.most - found.median for _, found in drawn]
         if drawn:
-            middles = [found.median for _, found in drawn]
-            ranges = [
-                [found.median - found.least for _, found in drawn],
-                [found.most - found.median for _, found in drawn],
-            ]
             axes.errorbar(
                 [at for at, _ in drawn],
-                middles,
-                yerr=ranges,
+                [found.median for _, found in drawn],
+                yerr=[below, above],
                 label=line.label,
                 color=line.colour,
                 marker="o",

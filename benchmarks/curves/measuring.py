@@ -1,31 +1,43 @@
-"""One measurement of one point: a gate of its own, its load, and what gate and store took for it."""
+"""The points of a curve, measured in turn: a gate, its load, and what gate and store took for it."""
 
 import asyncio
-import json
-import subprocess
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import redis
 
 from app.store.partitions import partition_prefixes
-from benchmarks.bench.filling import socket_of, store_client
-from benchmarks.bench.plan import Measure, Target
-from benchmarks.bench.sides import SPARE_SECONDS, MeasurementError, target_of
-from benchmarks.curves.filling import SETTINGS, fill
-from benchmarks.curves.load import Loaded, percentile_ms
-from benchmarks.curves.plan import Load, Point
-from benchmarks.services import Service, module, tidegate
-from tests.support.wire import connected, request_bytes
+from benchmarks.common.gates import Service, tidegate
+from benchmarks.common.loader_process import run_loader
+from benchmarks.common.percentiles import percentile
+from benchmarks.common.plan import Measure
+from benchmarks.common.rounds import say
+from benchmarks.common.store import fill, store_client, used_bytes
+from benchmarks.common.timed_gets import timed_gets
+from benchmarks.curves.plan import Point
 
 # With fewer requests than these a percentile says no more than the longest did.
 P99_REQUESTS, P999_REQUESTS = 100, 1000
 LOOKUPS, SCRAPES, SCRAPE_PAUSE_SECONDS = 1000, 100, 0.005
 MB = 1e6
 SLOW_CALL_US = 500
+# A gate that took longer to fill is kept for all rounds; what a round adds to so many is little.
+KEPT_FROM = 1_000_000
+MOST = 12_000_000
+# Equal for every size, so that nothing but the entries differs; nothing leaves while it is measured.
+SETTINGS: dict[str, Any] = {
+    "dedup_window_seconds": 3600,
+    "transaction_retention_seconds": 3600,
+    "emergency_transaction_retention_seconds": 3600,
+    "observation_retention_seconds": 3600,
+    "signatures_limit": MOST,
+    "transactions_limit": MOST,
+    "observations_limit": 3 * MOST,
+    "transactions_limit_bytes": 8 << 30,
+    "embedded_store_limit_bytes": 12 << 30,
+}
 
 Figures = dict[str, float | None]
 
@@ -45,9 +57,31 @@ class Gate:
         [prefix] = partition_prefixes("tidegate", is_cluster=False)
         return int(self.store.hget(f"{prefix}:transactions:ledger", "entries") or 0)
 
-    def used_bytes(self) -> int:
-        """What the store uses."""
-        return int(self.store.info("memory")["used_memory"])
+
+def run_points(points: Sequence[Point], rounds: int) -> list[list[Figures]]:
+    """The figures of each point, round by round: what changes on the machine meanwhile meets them all."""
+    taken: list[list[Figures]] = [[] for _ in points]
+    with ExitStack() as stack:
+        large = [(at, point) for at, point in enumerate(points) if (point.filled or 0) >= KEPT_FROM]
+        kept = {at: stack.enter_context(gate_for(point)) for at, point in large}
+        for number in range(rounds):
+            for at in order(len(points), number):
+                figures = _measured(points[at], kept.get(at))
+                taken[at].append(figures)
+                say(f"  round {number + 1} of {rounds}, {points[at].at:12,}: {line_of(figures)}")
+    return taken
+
+
+def order(points: int, number: int) -> list[int]:
+    """Which point comes when in a round; every second round goes through them backwards."""
+    forth = list(range(points))
+    return forth[::-1] if number % 2 else forth
+
+
+def line_of(figures: Figures) -> str:
+    """A measurement for the terminal."""
+    names = {"transactions_per_second": "tx/s", "p50_ms": "p50", "gate_us": "gate µs", "store_us": "store µs"}
+    return "  ".join(f"{told} {figures[name] or 0:,.3g}" for name, told in names.items())
 
 
 @contextmanager
@@ -56,9 +90,9 @@ def gate_for(point: Point) -> Iterator[Gate]:
     settings = {} if point.filled is None else SETTINGS
     with tidegate(**settings) as service, store_client(service) as store:
         store.config_set("slowlog-log-slower-than", SLOW_CALL_US)
-        gate = Gate(service, store, int(store.info("memory")["used_memory"]))
+        gate = Gate(service, store, used_bytes(store))
         if point.filled is not None:
-            gate.known = asyncio.run(fill(f"unix://{socket_of(service)}", point.filled))
+            gate.known = asyncio.run(fill(service, SETTINGS, point.filled, "small"))
         yield gate
 
 
@@ -67,40 +101,28 @@ def measure(point: Point, gate: Gate) -> Figures:
     asked = _asked(gate) if gate.known else {}
     gate.store.slowlog_reset()
     before = _store_figures(gate) if gate.known else {}
-    loaded = run_load(point.load, target_of(gate.service))
+    loaded = run_loader(point.load, gate.service.target())
     return _load_figures(loaded) | _store_figures(gate) | before | asked
 
 
-def run_load(load: Load, target: Target) -> Loaded:
-    """Run a loader process to its end.
-
-    Raises:
-        MeasurementError: it failed, or found an answer that is not true.
-    """
-    order = json.dumps({"load": asdict(load), "target": asdict(target)})
-    allowed = load.warm_up_seconds + load.seconds + SPARE_SECONDS
-    command = module("benchmarks.curves.load")
-    ran = subprocess.run(command, input=order, capture_output=True, text=True, timeout=allowed, check=False)
-    if ran.returncode:
-        raise MeasurementError(ran.stderr.strip()[-1500:] or f"the loader ended with {ran.returncode}")
-    found: dict[str, Any] = json.loads(ran.stdout)
-    return Loaded(**(found | {"measure": Measure(**found["measure"])}))
+def _measured(point: Point, kept: Gate | None) -> Figures:
+    if kept:
+        return measure(point, kept)
+    with gate_for(point) as gate:
+        return measure(point, gate)
 
 
-def _load_figures(loaded: Loaded) -> Figures:
-    one = loaded.measure
+def _load_figures(one: Measure) -> Figures:
     return {
         "transactions_per_second": one.rate,
-        "mb_per_second": one.rate * loaded.item_bytes / MB,
+        "mb_per_second": one.rate * one.item_bytes / MB,
         "requests": one.requests,
         "p50_ms": one.p50_ms,
         "p99_ms": one.p99_ms if one.requests >= P99_REQUESTS else None,
-        "p999_ms": loaded.p999_ms if one.requests >= P999_REQUESTS else None,
+        "p999_ms": one.p999_ms if one.requests >= P999_REQUESTS else None,
         "gate_us": one.cpu_us("gate"),
         "store_us": one.cpu_us("store"),
-        "gate_cores": one.cpu_seconds["gate"] / one.seconds,
-        "store_cores": one.cpu_seconds["store"] / one.seconds,
-        "loader_cores": one.cpu_seconds["loader"] / one.seconds,
+        **{f"{part}_cores": one.cores(part) for part in ("gate", "store", "loader")},
         "other_cores": one.other_cores,
         "checked": one.checked_transactions,
     }
@@ -114,7 +136,7 @@ def _store_figures(gate: Gate) -> Figures:
         "gate_mb": resident["gate"] / MB,
         "store_mb": resident["store"] / MB,
         "kept": kept,
-        "store_bytes_each": (gate.used_bytes() - gate.empty_bytes) / kept if kept else None,
+        "store_bytes_each": (used_bytes(gate.store) - gate.empty_bytes) / kept if kept else None,
         "longest_store_call_ms": max(slow, default=SLOW_CALL_US) / 1000,
     }
 
@@ -122,30 +144,14 @@ def _store_figures(gate: Gate) -> Figures:
 def _asked(gate: Gate) -> Figures:
     """How long a lookup of a transaction of any age and `/metrics` take while nothing else is to do."""
     step = len(gate.known) / LOOKUPS
-    signatures = [gate.known[int(number * step)] for number in range(LOOKUPS)]
-    lookups = [f"/transactions/{signature}" for signature in signatures]
-    found = asyncio.run(_timed(gate.service.url, lookups, b'"source":"helius-a"', 0))
-    scraped = asyncio.run(
-        _timed(gate.service.url, ["/metrics"] * SCRAPES, b"tidegate_map_entries", SCRAPE_PAUSE_SECONDS)
-    )
+    lookups = [f"/transactions/{gate.known[int(number * step)]}" for number in range(LOOKUPS)]
+    url, scrapes = gate.service.url, ["/metrics"] * SCRAPES
+    found = asyncio.run(timed_gets(url, lookups, b'"source":"helius-a"', 0))
+    scraped = asyncio.run(timed_gets(url, scrapes, b"tidegate_map_entries", SCRAPE_PAUSE_SECONDS))
     return {
-        "lookup_p50_ms": percentile_ms(found, 50, 100),
-        "lookup_p99_ms": percentile_ms(found, 99, 100),
-        "lookup_p999_ms": percentile_ms(found, 999, 1000),
-        "scrape_p50_ms": percentile_ms(scraped, 50, 100),
-        "scrape_p99_ms": percentile_ms(scraped, 99, 100),
+        "lookup_p50_ms": 1000 * percentile(found, 50),
+        "lookup_p99_ms": 1000 * percentile(found, 99),
+        "lookup_p999_ms": 1000 * percentile(found, 99.9),
+        "scrape_p50_ms": 1000 * percentile(scraped, 50),
+        "scrape_p99_ms": 1000 * percentile(scraped, 99),
     }
-
-
-async def _timed(url: str, paths: Sequence[str], expected: bytes, pause_seconds: float) -> list[float]:
-    """Seconds of each `GET`, one after the other over one connection."""
-    took = []
-    async with connected(url, 1) as [connection]:
-        for path in paths:
-            started = time.perf_counter()
-            reply = await connection.ask(request_bytes("GET", path))
-            took.append(time.perf_counter() - started)
-            if expected not in reply.body:
-                raise SystemExit(f"{path}: {reply.status} {reply.body[:300]!r}")
-            await asyncio.sleep(pause_seconds)
-    return took

@@ -1,4 +1,4 @@
-"""Writes the tables of the last run into `benchmarks/CURVES.md`, between the marks of each curve.
+"""The curves of a run as a document, and their tables in `benchmarks/CURVES.md`, between the marks of each.
 
 python -m benchmarks.curves.table
 """
@@ -6,14 +6,20 @@ python -m benchmarks.curves.table
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
-from benchmarks.bench.report import quantity
-from benchmarks.curves.plan import CURVES
-from benchmarks.curves.report import spread
+from benchmarks.common.results import RESULTS as FOLDER
+from benchmarks.common.results import taken_here
+from benchmarks.common.tables import between, markdown, quantity
+from benchmarks.curves.measuring import Figures
+from benchmarks.curves.plan import CURVES, Curve
 
-RESULTS = Path(__file__).parents[1] / "results" / "curves.json"
+RESULTS = FOLDER / "curves.json"
 PAGE = Path(__file__).parents[1] / "CURVES.md"
+DIGITS = 5
+# What of a plan differs between points, beside the bytes of an item.
+LOAD = ("batch_items", "connections", "copies", "warm_up_seconds", "seconds")
 
 
 class Column(NamedTuple):
@@ -24,15 +30,24 @@ class Column(NamedTuple):
     has_range: bool = False
 
 
-TIMES = Column("p50 / p99 / p99.9, ms", ["p50_ms", "p99_ms", "p999_ms"])
-CPU = Column("CPU each, µs: gate / store", ["gate_us", "store_us"])
-CORES = Column("cores: gate / store / loader", ["gate_cores", "store_cores", "loader_cores"])
-RESIDENT = Column("resident, MB: gate / store", ["gate_mb", "store_mb"])
-BYTES = Column("store bytes each", ["store_bytes_each"])
-RATE = Column("transactions/s", ["transactions_per_second"], has_range=True)
-USUAL = (RATE, TIMES, CPU, CORES, RESIDENT, BYTES)
+class Spread(NamedTuple):
+    """A figure over the rounds."""
+
+    median: float
+    least: float
+    most: float
+
+
+USUAL = (
+    Column("transactions/s", ["transactions_per_second"], has_range=True),
+    Column("p50 / p99 / p99.9, ms", ["p50_ms", "p99_ms", "p999_ms"]),
+    Column("CPU each, µs: gate / store", ["gate_us", "store_us"]),
+    Column("cores: gate / store / loader", ["gate_cores", "store_cores", "loader_cores"]),
+    Column("resident, MB: gate / store", ["gate_mb", "store_mb"]),
+    Column("store bytes each", ["store_bytes_each"]),
+)
 COLUMNS: dict[str, Sequence[Column]] = dict.fromkeys(CURVES, USUAL) | {
-    "payload": (RATE, Column("MB/s", ["mb_per_second"]), *USUAL[1:]),
+    "payload": (USUAL[0], Column("MB/s", ["mb_per_second"]), *USUAL[1:]),
     "maps": (
         *USUAL,
         Column("lookup p50 / p99 / p99.9, ms", ["lookup_p50_ms", "lookup_p99_ms", "lookup_p999_ms"]),
@@ -41,9 +56,26 @@ COLUMNS: dict[str, Sequence[Column]] = dict.fromkeys(CURVES, USUAL) | {
 }
 
 
-def marks(name: str) -> tuple[str, str]:
-    """What a curve's table stands between."""
-    return f"<!-- {name}:begin, written by `make curves` -->", f"<!-- {name}:end -->"
+def curve_document(curve: Curve, taken: Sequence[Sequence[Figures]]) -> dict[str, Any]:
+    """One curve with every figure of every round."""
+    points = [
+        {
+            "at": point.at,
+            "load": {name: getattr(point.load, name) for name in LOAD} | {"item_bytes": point.item_bytes},
+            "filled": point.filled,
+            "rounds": [{name: _short(value) for name, value in one.items()} for one in figures],
+        }
+        for point, figures in zip(curve.points, taken, strict=True)
+    ]
+    return {**taken_here(), "axis": curve.axis, "points": points}
+
+
+def spread(point: dict[str, Any], name: str) -> Spread | None:
+    """A figure of a point; None when some round does not have it."""
+    values = [one.get(name) for one in point["rounds"]]
+    if not values or None in values:
+        return None
+    return Spread(median(values), min(values), max(values))
 
 
 def table(name: str, document: dict[str, Any]) -> str:
@@ -52,9 +84,7 @@ def table(name: str, document: dict[str, Any]) -> str:
     rows = [
         [f"{point['at']:,}", *(_cell(point, column) for column in columns)] for point in document["points"]
     ]
-    head = [document["axis"], *(column.head for column in columns)]
-    lines = [f"| {' | '.join(row)} |" for row in (head, *rows)]
-    return "\n".join([lines[0], "|" + "---|" * len(head), *lines[1:]])
+    return markdown([[document["axis"], *(column.head for column in columns)], *rows])
 
 
 def section(name: str, document: dict[str, Any]) -> str:
@@ -76,27 +106,27 @@ def rewritten(page: str, curves: dict[str, Any]) -> str:
         ValueError: a curve has no marks.
     """
     for name, document in curves.items():
-        begin, end = marks(name)
-        before, found, rest = page.partition(begin)
-        _, closed, after = rest.partition(end)
-        if not found or not closed:
-            raise ValueError(f"the page has no marks for the curve {name}")
-        page = f"{before}{begin}\n{section(name, document)}{end}{after}"
+        begin, end = f"<!-- {name}:begin, written by `make curves` -->", f"<!-- {name}:end -->"
+        page = between(page, begin, end, section(name, document))
     return page
-
-
-def _cell(point: dict[str, Any], column: Column) -> str:
-    figures = [spread(point, name) for name in column.names]
-    told = " / ".join("—" if one is None else quantity(one.median, "") for one in figures)
-    [first, *_] = figures
-    if not column.has_range or first is None or len(point["rounds"]) == 1:
-        return told
-    return f"{told} ({quantity(first.least, '')} to {quantity(first.most, '')})"
 
 
 def write() -> None:
     """Bring the page up to date."""
     PAGE.write_text(rewritten(PAGE.read_text(), json.loads(RESULTS.read_text())))
+
+
+def _short(value: float | None) -> float | None:
+    return value if value is None else float(f"{value:.{DIGITS}g}")
+
+
+def _cell(point: dict[str, Any], column: Column) -> str:
+    figures = [spread(point, name) for name in column.names]
+    told = " / ".join("—" if one is None else quantity(one.median) for one in figures)
+    [first, *_] = figures
+    if not column.has_range or first is None or len(point["rounds"]) == 1:
+        return told
+    return f"{told} ({quantity(first.least)} to {quantity(first.most)})"
 
 
 if __name__ == "__main__":

@@ -9,22 +9,24 @@ A gate that has not come back after 60 seconds fails the run.
     python -m benchmarks.storms [--only heads] [--seconds 15] [--limit-mib 256]
 """
 
-import argparse
 import asyncio
-import json
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from benchmarks.services import Service, tidegate
-from benchmarks.storms import attacks, ordinary
+from benchmarks.common.constant_rate import Answers, post_when_due
+from benchmarks.common.gates import Service, tidegate
+from benchmarks.common.percentiles import percentile
+from benchmarks.common.results import RESULTS, options_of, write_json
+from benchmarks.storms import attacks
 from benchmarks.storms.attacks import Attack
 
 MIB = 1024 * 1024
-RESULTS = Path(__file__).parents[1] / "results" / "storms.json"
+CONNECTIONS, POSTS_PER_SECOND = 4, 100.0
 CALM_SECONDS, BACK_SECONDS, SAMPLE_SECONDS = 8.0, 60.0, 0.25
 BACK_MIB = 25.0
 
@@ -77,10 +79,23 @@ class Memory:
         return None
 
 
+async def post_ordinarily(gate: Service, seconds: float) -> Answers:
+    """Post new transactions for so long; waiting for an answer does not slow the rate down."""
+    answers, started = Answers(), time.monotonic()
+
+    def schedule(first: int) -> Iterator[tuple[float, str, bytes]]:
+        for number in range(first, int(seconds * POSTS_PER_SECOND), CONNECTIONS):
+            body = b'{"signature":"ordinary-%d-%d","payload":{"fee":25000}}' % (int(1000 * started), number)
+            yield started + number / POSTS_PER_SECOND, "default", body
+
+    await asyncio.gather(*(post_when_due(gate.url, schedule(at), answers) for at in range(CONNECTIONS)))
+    return answers
+
+
 async def endure(gate: Service, attack: Attack, seconds: float, limit_mib: int | None) -> Outcome:
     """Calm, attack and recovery of one gate."""
     memory = Memory(gate)
-    calm = await ordinary.post(gate.url, CALM_SECONDS)
+    calm = await post_ordinarily(gate, CALM_SECONDS)
     before = memory.mib
     watch = asyncio.create_task(memory.watch())
     place = urlsplit(gate.url)
@@ -88,23 +103,28 @@ async def endure(gate: Service, attack: Attack, seconds: float, limit_mib: int |
         target=attacks.run, args=(attack, place.hostname, place.port, seconds), daemon=True
     )
     attacker.start()
-    storm = await ordinary.post(gate.url, seconds)
+    storm = await post_ordinarily(gate, seconds)
     await asyncio.to_thread(attacker.join)
     watch.cancel()
     back = await memory.comes_back(before + BACK_MIB)
     return Outcome(
         attack=attack.name,
         limit_mib=limit_mib,
-        calm_p50=calm.milliseconds(50),
-        calm_p99=calm.milliseconds(99),
-        storm_p50=storm.milliseconds(50),
-        storm_p99=storm.milliseconds(99),
+        calm_p50=milliseconds(calm, 50),
+        calm_p99=milliseconds(calm, 99),
+        storm_p50=milliseconds(storm, 50),
+        storm_p99=milliseconds(storm, 99),
         statuses=dict(storm.statuses),
         before_mib=round(before, 1),
         peak_mib=round(memory.peak_mib, 1),
         after_mib=round(memory.mib, 1),
         back_after_seconds=back,
     )
+
+
+def milliseconds(answers: Answers, percent: float) -> float:
+    """A percentile of the times of posts that were answered."""
+    return round(1000 * percentile(answers.seconds(), percent), 1)
 
 
 def line(outcome: Outcome) -> str:
@@ -127,13 +147,11 @@ HEADING = (
 
 def main() -> int:
     """Run every attack; 1 when a gate did not come back."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options_of(__doc__)
     parser.add_argument("--only", default="", help="attacks whose name has this in it")
     parser.add_argument("--seconds", type=float, default=12.0, help="of each attack")
     parser.add_argument("--limit-mib", type=int, default=256, help="memory limit of the second gate; 0: none")
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--out", type=Path, default=RESULTS / "storms.json")
     options = parser.parse_args()
     print(HEADING, flush=True)
     outcomes = []
@@ -145,7 +163,7 @@ def main() -> int:
             print(line(outcome), flush=True)
             outcomes.append(outcome)
     if not options.only:
-        options.out.write_text(json.dumps([asdict(one) for one in outcomes], indent=2) + "\n")
+        write_json(options.out, [asdict(one) for one in outcomes])
     return 1 if any(one.back_after_seconds is None for one in outcomes) else 0
 
 

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from benchmarks.bench import __main__ as bench
-from benchmarks.bench.bodies import SMALL_BYTES, pool_of
-from benchmarks.bench.contest import rounds, row
-from benchmarks.bench.plan import Plan
 from benchmarks.bench.result import Result
-from benchmarks.bench.sides import MeasurementError, gate, jetstream, rival
+from benchmarks.bench.throughput import jetstream, row
+from benchmarks.common.bodies import SMALL_BYTES, pool_of
+from benchmarks.common.loader_process import MeasurementError
+from benchmarks.common.plan import Plan
+from benchmarks.common.rounds import gate, rival, rounds
 
-TINY = Plan(kind="small", batch_items=20, connections=3, behind=(40, 80), warm_up_seconds=0.1, seconds=0.3)
+TINY = Plan("small", batch_items=20, connections=3, behind=(40, 80), warm_up_seconds=0.1, seconds=0.3)
 SINGLES = dataclasses.replace(TINY, batch_items=1, connections=8, behind=(5, 20))
 
 
@@ -71,8 +72,8 @@ def test_a_service_that_does_nothing_is_measured_when_nobody_asks_for_true_answe
 
 
 def test_a_renewed_body_has_signatures_it_never_had_and_payloads_that_name_the_same() -> None:
-    [small] = pool_of("small", 30, 1, seed=1)
-    [enhanced] = pool_of("enhanced", 30, 1, seed=1)
+    [small] = pool_of(Plan("small", batch_items=30), 1, seed=1)
+    [enhanced] = pool_of(Plan("enhanced", batch_items=30), 1, seed=1)
     seen: set[str] = set()
     for generation in range(3):
         for body in (small, enhanced):

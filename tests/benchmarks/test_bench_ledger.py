@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks.bench.ledger import Ledger, WrongAnswerError
+from benchmarks.common.ledger import Ledger, WrongAnswerError
 
 
 def answer(accepted: int, duplicates: list[int], invalid: int = 0) -> bytes:

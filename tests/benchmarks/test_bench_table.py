@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.bench.chart import BEST, draw, margins
-from benchmarks.bench.report import Report, quantity, results_of, table
-from benchmarks.bench.result import Result
-from benchmarks.bench.table import BEGIN, END, PAGES, RESULTS, rewritten, section
+from benchmarks.bench.result import Report, Result, results_of
+from benchmarks.bench.table import BEGIN, END, PAGES, RESULTS, section, table
+from benchmarks.common.tables import between, quantity
 
 ROWS = [
     Result("batches", "hand-written", "at least", 10.0, "×", [12.0, 9.0, 11.0], {"a": 1}, "loader 0.1 cores"),
@@ -61,12 +61,12 @@ def test_a_row_of_which_there_should_be_little_and_is_nothing_has_a_bar(tmp_path
 
 def test_rewriting_a_page_changes_what_is_between_its_marks_only() -> None:
     page = f"before\n{BEGIN}\nold\n{END}\nafter\n"
-    assert rewritten(page, "new\n") == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
+    assert between(page, BEGIN, END, "new\n") == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
     with pytest.raises(ValueError, match="no marks"):
-        rewritten("a page", "new")
+        between("a page", BEGIN, END, "new")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(page.parents[1])))
 def test_the_table_of_a_page_is_the_one_of_the_last_full_run(page: Path) -> None:
     text = page.read_text()
-    assert rewritten(text, section(json.loads(RESULTS.read_text()), remarks=PAGES[page])) == text
+    assert between(text, BEGIN, END, section(json.loads(RESULTS.read_text()), remarks=PAGES[page])) == text

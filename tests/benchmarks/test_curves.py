@@ -2,25 +2,25 @@
 
 import json
 import sys
+from math import isnan
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
-from benchmarks.bench.bodies import SMALL_BYTES
-from benchmarks.bench.ledger import WrongAnswerError
-from benchmarks.bench.sides import MeasurementError, target_of
+from benchmarks.common.bodies import SMALL_BYTES, pool_of
+from benchmarks.common.deliveries import Deliveries, bodies_needed
+from benchmarks.common.ledger import Ledger, WrongAnswerError
+from benchmarks.common.loader_process import MeasurementError
+from benchmarks.common.percentiles import percentile
+from benchmarks.common.plan import Plan
+from benchmarks.common.rounds import rival
 from benchmarks.curves import __main__ as curves
-from benchmarks.curves.bodies import bodies_for
-from benchmarks.curves.copies import Copies, CopiesLedger, bodies_needed
-from benchmarks.curves.load import percentile_ms
-from benchmarks.curves.measuring import Figures, run_load
-from benchmarks.curves.plan import CURVES, DUPLICATES, Curve, Load, Point, copies
-from benchmarks.curves.report import curve_document, spread
-from benchmarks.curves.rounds import order
-from benchmarks.curves.table import COLUMNS, PAGE, RESULTS, marks, rewritten, table
-from benchmarks.services import module, service
+from benchmarks.curves.measuring import Figures, order
+from benchmarks.curves.plan import CURVES, DUPLICATES, Curve, Point, copies
+from benchmarks.curves.table import COLUMNS, PAGE, RESULTS, curve_document, rewritten, spread, table
 
-TINY = Load(batch_items=20, connections=3, warm_up_seconds=0.1, seconds=0.3)
+TINY = Plan(batch_items=20, connections=3, warm_up_seconds=0.1, seconds=0.3)
 
 
 def answer(accepted: int, duplicates: int) -> bytes:
@@ -33,10 +33,12 @@ def answer(accepted: int, duplicates: int) -> bytes:
     return json.dumps(summary, separators=(",", ":")).encode()
 
 
-def delivered(duplicates_percent: int, connections: int, count: int) -> tuple[Copies, list[tuple[int, int]]]:
+def delivered(
+    duplicates_percent: int, connections: int, count: int
+) -> tuple[Deliveries, list[tuple[int, int]]]:
     """Which batch which feed delivered, the connections in turn, each answered before its next one."""
-    load = Load(batch_items=2, copies=copies(duplicates_percent), connections=connections)
-    deliveries = Copies(bodies_for(load, bodies_needed(connections), 1), load.copies, connections)
+    plan = Plan(batch_items=2, copies=copies(duplicates_percent), connections=connections)
+    deliveries = Deliveries(pool_of(plan, bodies_needed(plan), 1), plan)
     order_of_feeds: list[tuple[int, int]] = []
     under_way: dict[int, int] = {}
     for number in range(count):
@@ -76,7 +78,7 @@ def test_every_batch_is_delivered_by_every_feed_there_is_and_to_the_end(connecti
 
 
 def test_a_batch_delivered_ten_times_has_to_be_accepted_exactly_once() -> None:
-    ledger = CopiesLedger(4, lambda _: 10)
+    ledger = Ledger(4, lambda _: 10)
     for number in range(10):
         ledger.note(0, answer(4, 0) if number == 3 else answer(0, 4))
     assert ledger.complete == 1
@@ -87,15 +89,15 @@ def test_a_batch_delivered_ten_times_has_to_be_accepted_exactly_once() -> None:
         ledger.close()
 
 
-@pytest.mark.parametrize("size", [200, 5500, None])
-def test_bodies_hold_transactions_of_the_size_asked_for_each_with_its_own_signature(size: int | None) -> None:
+@pytest.mark.parametrize("size", [200, 5500, SMALL_BYTES, "small"])
+def test_bodies_hold_transactions_of_the_size_asked_for_each_with_its_own_signature(
+    size: int | Literal["small"],
+) -> None:
     items = [
-        item
-        for body in bodies_for(Load(batch_items=20, item_bytes=size), 3, seed=1)
-        for item in json.loads(body.data)
+        item for body in pool_of(Plan(size, batch_items=20), 3, seed=1) for item in json.loads(body.data)
     ]
     lengths = {len(json.dumps(item, separators=(",", ":"), ensure_ascii=False).encode()) for item in items}
-    assert lengths == {size or SMALL_BYTES}
+    assert lengths == {SMALL_BYTES if size == "small" else size}
     assert len({item["signature"] for item in items}) == len(items) == 60
     assert all(len(item["signature"]) == 88 for item in items)
 
@@ -103,7 +105,7 @@ def test_bodies_hold_transactions_of_the_size_asked_for_each_with_its_own_signat
 def test_every_point_stays_below_the_limits_of_a_body() -> None:
     for curve in CURVES.values():
         for point in curve.points:
-            assert point.load.batch_items * (point.load.item_bytes or SMALL_BYTES) < 8 << 20
+            assert point.load.batch_items * (point.item_bytes or SMALL_BYTES) < 8 << 20
 
 
 def test_every_second_round_goes_backwards() -> None:
@@ -112,8 +114,10 @@ def test_every_second_round_goes_backwards() -> None:
 
 def test_a_percentile_is_that_of_all_requests() -> None:
     took = [number / 1000 for number in range(1001)]
-    assert percentile_ms(took, 999, 1000) == pytest.approx(999)
-    assert percentile_ms([0.5], 99, 100) == 500
+    assert percentile(took, 99.9) == pytest.approx(0.999)
+    assert percentile([0.5], 99) == 0.5
+    assert percentile([2.0, 1.0], 50) == 1.5
+    assert isnan(percentile([], 50))
 
 
 def test_a_figure_some_round_could_not_have_is_left_out_of_the_table() -> None:
@@ -133,12 +137,12 @@ def test_a_figure_some_round_could_not_have_is_left_out_of_the_table() -> None:
 
 def test_only_what_is_between_its_marks_changes() -> None:
     document = curve_document(Curve("x", [Point(1, TINY)]), [[{"p50_ms": 1.0}]])
-    begin, end = marks("batch")
+    begin, end = "<!-- batch:begin, written by `make curves` -->", "<!-- batch:end -->"
     page = rewritten(f"before\n{begin}\nold\n{end}\nafter\n", {"batch": document})
     assert page.startswith(f"before\n{begin}\n")
     assert page.endswith(f"{end}\nafter\n")
     assert "old" not in page
-    with pytest.raises(ValueError, match="no marks for the curve maps"):
+    with pytest.raises(ValueError, match=r"no marks .*maps:begin"):
         rewritten(page, {"maps": document})
 
 
@@ -156,7 +160,7 @@ def test_a_point_is_measured_with_filled_maps_and_without(
 ) -> None:
     tiny = {
         "maps": Curve("transactions stored before", [Point(2000, TINY, filled=2000)]),
-        "payload": Curve("KB", [Point(2, Load(5, 2, 1.0, 2000, 0.1, 0.3))]),
+        "payload": Curve("KB", [Point(2, Plan(2000, 5, 2, 1.0, None, 0.1, 0.3))]),
     }
     arguments = ["curves", "--rounds", "1", "--seconds", "0.3", "--out", str(tmp_path / "look")]
     monkeypatch.setattr(sys, "argv", arguments)
@@ -173,9 +177,6 @@ def test_a_point_is_measured_with_filled_maps_and_without(
 
 
 def test_a_service_that_accepts_everything_fails_the_point() -> None:
-    load = Load(batch_items=1, connections=3, warm_up_seconds=0.1, seconds=0.1)
-    with (
-        service(*module("benchmarks.bench.rivals.bare")) as bare,
-        pytest.raises(MeasurementError, match="accepted a second time"),
-    ):
-        run_load(load, target_of(bare))
+    plan = Plan(batch_items=1, connections=3, warm_up_seconds=0.1, seconds=0.1)
+    with pytest.raises(MeasurementError, match="accepted a second time"):
+        rival("bare").measure(plan)

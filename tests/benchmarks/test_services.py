@@ -2,7 +2,8 @@
 
 import httpx
 
-from benchmarks.services import Service, module, service
+from benchmarks.common.altered_gates import altered
+from benchmarks.common.gates import Service, module, service
 from tests.support.payloads import Payloads, body_of
 
 
@@ -14,7 +15,7 @@ def _post(running: Service, body: bytes, source: str) -> dict[str, int]:
 
 
 def test_the_replaced_design_answers_as_tidegate_does_and_forgets_nothing() -> None:
-    with service(*module("benchmarks.replaced")) as running:
+    with service(*module("benchmarks.rivals.replaced")) as running:
         first, again = (_post(running, body_of(Payloads(1).items(20)), source) for source in "ab")
         assert (first["accepted"], first["duplicate"]) == (20, 0)
         assert (again["accepted"], again["duplicate"]) == (0, 20)
@@ -22,7 +23,7 @@ def test_the_replaced_design_answers_as_tidegate_does_and_forgets_nothing() -> N
 
 
 def test_the_gate_without_its_guard_lacks_its_rounds_and_nothing_else() -> None:
-    with service(*module("benchmarks.unguarded_gate")) as running:
+    with service(*altered("unguarded")) as running:
         metrics = httpx.get(f"{running.url}/metrics", trust_env=False).text
         tasks = {line.split('"')[1] for line in metrics.splitlines() if "background_task_up{" in line}
         assert {"tick", "cleanup"} <= tasks

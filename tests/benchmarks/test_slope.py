@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from benchmarks.slope import MB, SECONDS_AN_HOUR, Point, floors, theil_sen, trend, variance_factor
+from benchmarks.common.trend import MB, SECONDS_AN_HOUR, Point, floors, theil_sen, trend, variance_factor
 
 SEEDS = range(60)
 MINUTES, SAMPLE_SECONDS = 45, 5

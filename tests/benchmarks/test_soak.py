@@ -5,10 +5,10 @@ import asyncio
 
 import pytest
 
-from benchmarks.load import BATCH_ITEMS, FEEDS, Tally, load
-from benchmarks.sampling import Recorder
-from benchmarks.services import Service, tidegate
-from benchmarks.slope import MB, SECONDS_AN_HOUR
+from benchmarks.common.constant_rate import BATCH_ITEMS, FEEDS, Answers, load
+from benchmarks.common.gates import Service, tidegate
+from benchmarks.common.sampling import Recorder
+from benchmarks.common.trend import MB, SECONDS_AN_HOUR
 from benchmarks.soak import judge, service_to_soak, warm_up_seconds
 from tests.support.processes import wait_until
 
@@ -18,18 +18,18 @@ RATE = 400.0
 def _until(gate: Service, batches: int) -> bool:
     delivered = batches * BATCH_ITEMS * len(FEEDS)
     ingest = gate.get("/stats")["ingest"]
-    return ingest["accepted"] + ingest["duplicate"] >= delivered  # type: ignore[index,no-any-return]
+    return bool(ingest["accepted"] + ingest["duplicate"] >= delivered)
 
 
 async def test_three_feeds_deliver_the_same_and_memory_of_both_processes_is_sampled() -> None:
     with tidegate() as gate:
         recorder = Recorder(gate)
-        async with load(gate.url, RATE) as tally:
+        async with load(gate.url, RATE) as answers:
             assert await asyncio.to_thread(wait_until, lambda: _until(gate, 4), 30.0, 0.1)
             await recorder.sample()
-    assert tally.statuses.keys() == {200}
-    assert tally.items["accepted"] >= 4 * BATCH_ITEMS
-    assert tally.items["duplicate"] >= 1.5 * tally.items["accepted"]
+    assert answers.statuses.keys() == {200}
+    assert answers.items["accepted"] >= 4 * BATCH_ITEMS
+    assert answers.items["duplicate"] >= 1.5 * answers.items["accepted"]
     [sample] = recorder.samples
     assert min(sample["gate_rss_bytes"], sample["store_rss_bytes"]) > MB
     assert sample["transactions_entries"] >= 4 * BATCH_ITEMS
@@ -76,9 +76,10 @@ class _Recorded(Recorder):
 
 
 def _failures(recorder: Recorder, status: int = 200) -> list[str]:
-    tally = Tally()
-    tally.statuses[status] = 1
-    return judge(recorder, tally, argparse.Namespace(minutes=60.0, rate=1000.0, leak=0.0))[1]
+    answers = Answers()
+    answers.statuses[status] = 1
+    figures = judge(recorder, answers, argparse.Namespace(minutes=60.0, rate=1000.0, leak=0.0))
+    return list(figures["failures"])
 
 
 @pytest.mark.parametrize(

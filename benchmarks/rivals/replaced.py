@@ -9,15 +9,15 @@ the least it can take. Listens on `TIDEGATE_PORT`.
 """
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import msgspec
-import uvicorn
 from fastapi import FastAPI, Request
+
+from benchmarks.rivals.serving import serve, summary
 
 WINDOW_SECONDS, MONITORING_SECONDS, PURGE_SECONDS = 5.0, 300.0, 30.0
 
@@ -76,16 +76,10 @@ def create_app() -> FastAPI:
     async def transactions(request: Request, source: str = "default") -> dict[str, object]:
         items, now = decoder.decode(await request.body()), time.monotonic()
         duplicates = [at for at, item in enumerate(items) if not gate.admit(item, source, now)]
-        return {
-            "accepted": len(items) - len(duplicates),
-            "duplicate": len(duplicates),
-            "invalid": 0,
-            "duplicates": duplicates,
-            "errors": [],
-        }
+        return summary(len(items), duplicates)
 
     return app
 
 
 if __name__ == "__main__":
-    uvicorn.run(create_app(), port=int(os.environ["TIDEGATE_PORT"]), access_log=False, log_level="warning")
+    serve(create_app())

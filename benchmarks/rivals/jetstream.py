@@ -6,13 +6,11 @@ publishes outstanding as served it best (of 100 to 20,000, with little differenc
 than one Python process gives it, so the feeds are run in one process, and again in a process each.
 
 It does not have: limits with a stated end, who saw what when, compressed blocks, lookup by signature.
-Run as a module it is a loader like `benchmarks.bench.loader`.
+Run as a module, with a number of processes, it is a loader process like `benchmarks.common.closed_loop`.
 """
 
 import asyncio
 import ctypes
-import gc
-import json
 import multiprocessing
 import socket
 import subprocess
@@ -22,7 +20,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing.sharedctypes import RawArray
 from multiprocessing.synchronize import Barrier
@@ -31,13 +29,13 @@ from pathlib import Path
 import nats
 import uvloop
 from nats.aio.client import Client
-from nats.errors import Error
 from nats.js.api import PubAck, StorageType, StreamConfig
 
-from benchmarks.bench.bodies import pool_of
-from benchmarks.bench.ledger import FEEDS, WrongAnswerError
-from benchmarks.bench.loader import cpu_of, percentiles_ms, spent_since
-from benchmarks.bench.plan import Measure, Order, Target
+from benchmarks.common.bodies import pool_of
+from benchmarks.common.ledger import FEEDS, WrongAnswerError
+from benchmarks.common.loader_process import load_as_ordered
+from benchmarks.common.percentiles import percentile
+from benchmarks.common.plan import Measure, Plan, Target
 from tests.support.processes import free_port, wait_until
 
 STREAM, SUBJECT = "transactions", "transactions.new"
@@ -107,18 +105,17 @@ class Part:
 class Publisher:
     """Some of the feeds, in one process."""
 
-    def __init__(self, order: Order, feeds: list[int], positions: "ctypes.Array[ctypes.c_int64]") -> None:
-        self._plan, self._target, self._feeds, self._positions = order.plan, order.target, feeds, positions
-        pool = pool_of(order.plan.kind, 1, BODIES, 1)
-        self._bodies = [bytes(body.data) for body in pool]
+    def __init__(
+        self, plan: Plan, target: Target, feeds: list[int], positions: "ctypes.Array[ctypes.c_int64]"
+    ) -> None:
+        self._plan, self._target, self._feeds, self._positions = plan, target, feeds, positions
+        self._bodies = [bytes(body.data) for body in pool_of(replace(plan, batch_items=1), BODIES, seed=1)]
         self._acknowledged, self._is_over = 0, False
         self._part = Part()
 
     async def run(self, barrier: Barrier) -> Part:
         """Warm up, measure, wait for what is outstanding."""
         clients = [await _connected(self._target.port) for _ in self._feeds]
-        gc.freeze()
-        gc.disable()
         barrier.wait(PATIENCE_SECONDS)
         feeds = (self._publish(client, feed) for client, feed in zip(clients, self._feeds, strict=True))
         await asyncio.gather(self._measure(), *feeds)
@@ -129,10 +126,10 @@ class Publisher:
     async def _measure(self) -> None:
         part = self._part
         await asyncio.sleep(self._plan.warm_up_seconds)
-        before, since, done = cpu_of(self._target), time.perf_counter(), self._acknowledged
+        before, since, done = self._target.cpu_seconds(), time.perf_counter(), self._acknowledged
         part.took.clear()
         await asyncio.sleep(self._plan.seconds)
-        part.seconds, part.spent = time.perf_counter() - since, spent_since(before, self._target)
+        part.seconds, part.spent = time.perf_counter() - since, self._target.spent_since(before)
         part.transactions, self._is_over = self._acknowledged - done, True
 
     async def _publish(self, client: Client, feed: int) -> None:
@@ -167,24 +164,23 @@ class Publisher:
             self._part.accepted.append(number)
 
 
-def publish(order: Order) -> Measure:
-    """Run all feeds, in as many processes as the order says.
+def publish(plan: Plan, target: Target, processes: int) -> Measure:
+    """Run all feeds, in so many processes.
 
     Raises:
         WrongAnswerError: a transaction was not accepted exactly once.
     """
-    processes = order.tuning["processes"]
     shares = [list(range(first, FEEDS, processes)) for first in range(processes)]
     context, positions = multiprocessing.get_context("fork"), RawArray(ctypes.c_int64, FEEDS)
     barrier, results = context.Barrier(processes), context.Queue()
 
     def work(feeds: list[int]) -> None:
-        results.put(uvloop.run(Publisher(order, feeds, positions).run(barrier)))
+        results.put(uvloop.run(Publisher(plan, target, feeds, positions).run(barrier)))
 
     children = [context.Process(target=partial(work, share), daemon=True) for share in shares]
     for child in children:
         child.start()
-    allowed = order.plan.warm_up_seconds + order.plan.seconds + PATIENCE_SECONDS
+    allowed = plan.warm_up_seconds + plan.seconds + PATIENCE_SECONDS
     parts = [results.get(timeout=allowed) for _ in children]
     for child in children:
         child.join(PATIENCE_SECONDS)
@@ -196,30 +192,21 @@ def _together(parts: list[Part]) -> Measure:
     accepted = [number for part in parts for number in part.accepted]
     if len(accepted) != published or len(set(accepted)) != published:
         raise WrongAnswerError(f"{len(accepted)} accepted of {published}, {len(set(accepted))} different")
-    p50, p99 = percentiles_ms([took for part in parts for took in part.took])
+    took = [seconds for part in parts for seconds in part.took]
     loader = sum(part.spent["loader"] for part in parts)
     transactions = sum(part.transactions for part in parts)
     return Measure(
         seconds=seconds,
         transactions=transactions,
         requests=transactions,
-        p50_ms=p50,
-        p99_ms=p99,
+        p50_ms=1000 * percentile(took, 50),
+        p99_ms=1000 * percentile(took, 99),
+        p999_ms=1000 * percentile(took, 99.9),
         machine_seconds=parts[0].spent["machine"],
         cpu_seconds={"gate": parts[0].spent["gate"], "loader": loader},
         checked_transactions=published,
     )
 
 
-def main() -> int:
-    """Run the order on the standard input."""
-    try:
-        print(json.dumps(asdict(publish(Order.read()))))
-    except (WrongAnswerError, OSError, Error) as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(load_as_ordered(partial(publish, processes=int(sys.argv[1]))))

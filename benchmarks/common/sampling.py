@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.services import Service
+from benchmarks.common.gates import Service
 from tests.support.wire import NoAnswerError, ask_once
 
 SAMPLE_SECONDS = 5.0
@@ -36,14 +36,6 @@ class Recorder:
     samples: list[Figures] = field(default_factory=list)
     _started: float = field(default_factory=time.monotonic)
     _draw: random.Random = field(default_factory=lambda: random.Random(1))
-
-    def series(self, name: str, after_seconds: float = 0.0) -> list[tuple[float, float]]:
-        """Seconds since the start and one figure, where it was read."""
-        return [
-            (sample["seconds"], sample[name])
-            for sample in self.samples
-            if name in sample and sample["seconds"] >= after_seconds
-        ]
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -7,19 +7,18 @@ on a unix socket too. Listens on `TIDEGATE_PORT`.
 """
 
 import json
-import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
-import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, StringConstraints
 from redis.asyncio import Redis
 
 from app.store.embedded import EmbeddedStore
+from benchmarks.rivals.serving import serve, summary
 
 WINDOW_SECONDS, RETENTION_SECONDS = 5, 120
 STORE_LIMIT_BYTES = 512 * 1024 * 1024
@@ -83,13 +82,7 @@ async def many(items: list[Item], source: str) -> dict[str, object]:
                 pipe.set(f"tx:{item.signature}", stored(item, source, now_ms), ex=RETENTION_SECONDS)
         await pipe.execute()
     duplicates = [at for at, is_new in enumerate(claimed) if not is_new]
-    return {
-        "accepted": len(items) - len(duplicates),
-        "duplicate": len(duplicates),
-        "invalid": 0,
-        "duplicates": duplicates,
-        "errors": [],
-    }
+    return summary(len(items), duplicates)
 
 
 def stored(item: Item, source: str, now_ms: int) -> str:
@@ -101,11 +94,4 @@ def stored(item: Item, source: str, now_ms: int) -> str:
 
 
 if __name__ == "__main__":
-    uvicorn.run(
-        app,
-        port=int(os.environ["TIDEGATE_PORT"]),
-        loop="uvloop",
-        http="httptools",
-        access_log=False,
-        log_level="warning",
-    )
+    serve(app)

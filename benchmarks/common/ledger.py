@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 FEEDS = 3
@@ -15,11 +17,12 @@ class WrongAnswerError(Exception):
 class Ledger:
     """What was answered about each batch, as a mask with a bit for each item that was accepted."""
 
-    def __init__(self, batch_items: int) -> None:
-        self._items = batch_items
+    def __init__(self, batch_items: int, copies_of: Callable[[int], int] = lambda _: FEEDS) -> None:
+        """Take how many items a batch has, and a function that tells how often batch `n` is delivered."""
+        self._items, self._copies_of = batch_items, copies_of
         self._every = (1 << batch_items) - 1
         self._masks: dict[int, int] = {}
-        self._answers: dict[int, int] = {}
+        self._answers: Counter[int] = Counter()
         self.complete = 0
 
     def note(self, batch: int, answer: bytes) -> None:
@@ -33,12 +36,12 @@ class Ledger:
         if accepted & before:
             raise WrongAnswerError(f"batch {batch}: {(accepted & before).bit_count()} accepted a second time")
         self._masks[batch] = before | accepted
-        self._answers[batch] = self._answers.get(batch, 0) + 1
-        if self._answers[batch] == FEEDS:
+        self._answers[batch] += 1
+        if self._answers[batch] == self._copies_of(batch):
             self._finish(batch)
 
     def close(self) -> None:
-        """Nothing is to come.
+        """Check that nothing is to come.
 
         Raises:
             WrongAnswerError: a batch was not answered to every feed.

@@ -1,12 +1,9 @@
-"""The load of the throughput rows: prepared requests over raw sockets, in a process of its own.
+"""A closed-loop load: prepared requests over raw sockets, as fast as they are answered.
 
-Three feeds deliver the same batches over connections of their own, the second and the third somewhat later
-than the first. A connection sends its next request when the last one is answered. Reads an order on its
-standard input, prints a measure as JSON.
+Three feeds deliver the same batches over connections of their own. A connection sends its next request when
+the last one is answered. Run as a module it is a loader process (`loader_process.py`).
 """
 
-import gc
-import json
 import os
 import re
 import select
@@ -14,61 +11,20 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from http import HTTPStatus
-from statistics import quantiles
 
-import psutil
-
-from benchmarks.bench.bodies import Body, pool_of
-from benchmarks.bench.ledger import FEEDS, Ledger, WrongAnswerError
-from benchmarks.bench.plan import Measure, Order, Plan, Target
+from benchmarks.common.bodies import pool_of
+from benchmarks.common.deliveries import Deliveries, bodies_needed
+from benchmarks.common.ledger import FEEDS, Ledger, WrongAnswerError
+from benchmarks.common.loader_process import load_as_ordered
+from benchmarks.common.percentiles import percentile
+from benchmarks.common.plan import Measure, Plan, Target
 
 SOURCES = ("helius-a", "quicknode-b", "grpc-c")
 SILENCE_SECONDS = 20.0
 _HEAD = re.compile(
     rb"HTTP/1\.1 (\d+) .*?\r\ncontent-length: (\d+)\r\n(?:.*?\r\n)?\r\n", re.IGNORECASE | re.DOTALL
 )
-
-
-class Deliveries:
-    """Which batch each feed delivers next; a body is made fresh once every feed has been answered."""
-
-    def __init__(self, pool: list[Body], behind: tuple[int, ...]) -> None:
-        self._pool, self._behind = pool, behind
-        self._next = [0] * FEEDS
-        self._answered: dict[int, int] = {}
-        self._end: int | None = None
-
-    def take(self, feed: int) -> tuple[int, bytearray] | None:
-        """The next batch of a feed and its body; None while there is none to deliver."""
-        number = self._next[feed]
-        generation, place = divmod(number, len(self._pool))
-        if self._end is not None:
-            if number >= self._end:
-                return None
-        elif number + self._behind[feed] > self._next[0] or number - len(self._pool) in self._answered:
-            return None
-        self._next[feed] += 1
-        if number not in self._answered:
-            self._answered[number] = 0
-            self._pool[place].renew(generation)
-        return number, self._pool[place].data
-
-    def answered(self, number: int) -> None:
-        """One feed got its answer."""
-        self._answered[number] += 1
-        if self._answered[number] == FEEDS:
-            del self._answered[number]
-
-    def finish(self) -> None:
-        """Begin no further batch; those begun are delivered by every feed."""
-        self._end = max(self._next)
-
-    @property
-    def is_over(self) -> bool:
-        """Whether everything was answered."""
-        return self._end is not None and min(self._next) >= self._end and not self._answered
 
 
 class Channel:
@@ -121,10 +77,10 @@ class Load:
 
     def __init__(self, plan: Plan, target: Target) -> None:
         self._plan, self._target = plan, target
-        behind = (0, *(number // plan.batch_items for number in plan.behind))
-        pool = pool_of(plan.kind, plan.batch_items, max(behind) * 2 + 8, int.from_bytes(os.urandom(4)))
-        self._deliveries = Deliveries(pool, behind)
-        self._ledger = Ledger(plan.batch_items)
+        pool = pool_of(plan, bodies_needed(plan), int.from_bytes(os.urandom(4)))
+        self._item_bytes = len(pool[0].data) / plan.batch_items
+        self._deliveries = Deliveries(pool, plan)
+        self._ledger = Ledger(plan.batch_items, self._deliveries.copies_of)
         self._took: list[float] = []
         self._parked: list[Channel] = []
         self._poll = select.epoll()
@@ -139,26 +95,27 @@ class Load:
         started = time.perf_counter()
         self._go_on(lambda: time.perf_counter() >= started + self._plan.warm_up_seconds)
         self._took.clear()
-        before, since = cpu_of(self._target), time.perf_counter()
+        before, since = self._target.cpu_seconds(), time.perf_counter()
         self._go_on(lambda: time.perf_counter() >= since + self._plan.seconds)
         seconds, took = time.perf_counter() - since, list(self._took)
-        spent = spent_since(before, self._target)
+        spent = self._target.spent_since(before)
         self._deliveries.finish()
         self._go_on(lambda: self._deliveries.is_over)
         if self._plan.is_verified:
             self._ledger.close()
         if not took:
             raise WrongAnswerError("nothing was answered in the time measured")
-        p50, p99 = percentiles_ms(took)
         return Measure(
             seconds=seconds,
             transactions=len(took) * self._plan.batch_items,
             requests=len(took),
-            p50_ms=p50,
-            p99_ms=p99,
+            p50_ms=1000 * percentile(took, 50),
+            p99_ms=1000 * percentile(took, 99),
+            p999_ms=1000 * percentile(took, 99.9),
             machine_seconds=spent.pop("machine"),
             cpu_seconds=spent,
             checked_transactions=self._ledger.complete * self._plan.batch_items,
+            item_bytes=self._item_bytes,
         )
 
     def _go_on(self, is_done: Callable[[], bool]) -> None:
@@ -202,43 +159,5 @@ class Load:
         return True
 
 
-def percentiles_ms(took: list[float]) -> tuple[float, float]:
-    """The median and the 99th percentile of seconds, in milliseconds."""
-    cuts = quantiles(took, n=100) if len(took) > 1 else took * 99
-    return cuts[49] * 1000, cuts[98] * 1000
-
-
-def cpu_of(target: Target) -> dict[str, float]:
-    """CPU seconds each part has used so far, this process as `loader`, and the whole `machine`."""
-    parts = {part: sum(map(_spent, pids)) for part, pids in target.processes.items()}
-    times = psutil.cpu_times()
-    idle = times.idle + times.iowait + times.guest + times.guest_nice  # user time has the guests in it
-    return parts | {"loader": time.process_time(), "machine": sum(times) - idle}
-
-
-def spent_since(before: dict[str, float], target: Target) -> dict[str, float]:
-    """What each has used since `cpu_of` answered `before`."""
-    return {part: after - before[part] for part, after in cpu_of(target).items()}
-
-
-def _spent(pid: int) -> float:
-    times = psutil.Process(pid).cpu_times()
-    return times.user + times.system
-
-
-def main() -> int:
-    """Run the order on the standard input."""
-    order = Order.read()
-    load = Load(order.plan, order.target)
-    gc.freeze()
-    gc.disable()
-    try:
-        print(json.dumps(asdict(load.run())))
-    except (WrongAnswerError, OSError) as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(load_as_ordered(lambda plan, target: Load(plan, target).run()))

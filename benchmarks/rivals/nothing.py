@@ -3,12 +3,12 @@
 It does not look at what it is given. Listens on `TIDEGATE_PORT`.
 """
 
-import os
 from typing import Any
 
-import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel
+
+from benchmarks.rivals.serving import serve
 
 
 class Item(BaseModel):
@@ -35,11 +35,4 @@ async def transactions(item: Item) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    uvicorn.run(
-        app,
-        port=int(os.environ["TIDEGATE_PORT"]),
-        loop="uvloop",
-        http="httptools",
-        access_log=False,
-        log_level="warning",
-    )
+    serve(app)

@@ -4,10 +4,9 @@ It reads the body, which is the least a service has to do, and does not look at 
 Listens on `TIDEGATE_PORT`.
 """
 
-import os
-
-import uvicorn
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
+
+from benchmarks.rivals.serving import serve
 
 ANSWER = b'{"status":"accepted"}'
 START = {
@@ -27,12 +26,4 @@ async def app(_: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) ->
 
 
 if __name__ == "__main__":
-    uvicorn.run(
-        app,
-        port=int(os.environ["TIDEGATE_PORT"]),
-        loop="uvloop",
-        http="httptools",
-        lifespan="off",
-        access_log=False,
-        log_level="warning",
-    )
+    serve(app, lifespan="off")

@@ -37,7 +37,7 @@ class Trend:
 
 
 def trend(samples: Sequence[Point]) -> Trend:
-    """The trend of (seconds, bytes); that of the block length with the widest interval.
+    """The trend of (seconds, bytes), of the block length that has the widest interval.
 
     Raises ValueError for fewer than two floors.
     """

@@ -1,0 +1,97 @@
+"""Posts that are due at fixed times, whatever is answered, each timed from when it was due.
+
+`load` is the constant load of the soak: three feeds that deliver the same batches, each over a connection of
+its own. Which feed is first changes with every batch; the two others follow some milliseconds later, within
+the dedup window, so two thirds of what is delivered are duplicates.
+"""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from itertools import count
+
+from tests.support.payloads import Payloads, body_of
+from tests.support.wire import Connection, NoAnswerError, Reply, request_bytes
+
+FEEDS = ("helius-a", "quicknode-b", "grpc-c")
+BEHIND_SECONDS = (0.0, 0.03, 0.12)
+BATCH_ITEMS = 100
+
+Call = tuple[float, float]
+"""When a call was due, by `time.monotonic`, and the seconds until its answer."""
+Schedule = Iterable[tuple[float, str, bytes]]
+"""When each post is due, its source, and its body."""
+
+
+@dataclass
+class Answers:
+    """What was answered: items by verdict, requests by status (0: no answer), and each call's time."""
+
+    items: Counter[str] = field(default_factory=Counter)
+    statuses: Counter[int] = field(default_factory=Counter)
+    calls: list[Call] = field(default_factory=list)
+
+    def take(self, due: float, reply: Reply) -> None:
+        """Count an answer that came now."""
+        self.calls.append((due, time.monotonic() - due))
+        self.statuses[reply.status] += 1
+        if reply.status == HTTPStatus.OK:
+            summary = reply.json()
+            for verdict in ("accepted", "duplicate", "invalid"):
+                self.items[verdict] += summary.get(verdict, 0)
+
+    def seconds(self, since: float = 0.0, until: float = float("inf")) -> list[float]:
+        """How long the calls took that were due in a span of time."""
+        return [seconds for due, seconds in self.calls if since <= due < until]
+
+
+async def post_when_due(url: str, schedule: Schedule, answers: Answers) -> None:
+    """Post one after another over one connection, and over a new one when it ends."""
+    connection: Connection | None = None
+    try:
+        for due, source, body in schedule:
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            try:
+                connection = connection or await Connection.open(url)
+                reply = await connection.ask(request_bytes("POST", f"/transactions?source={source}", body))
+            except (NoAnswerError, TimeoutError):
+                answers.statuses[0] += 1
+                connection = None
+                continue
+            answers.take(due, reply)
+            if reply.headers.get("connection") == "close":
+                connection = None
+    finally:
+        if connection is not None:
+            await connection.close()
+
+
+@asynccontextmanager
+async def load(url: str, accepted_per_second: float, seed: int = 1) -> AsyncIterator[Answers]:
+    """Run the three feeds while the block runs."""
+    answers = Answers()
+    schedules = [_feed(place, accepted_per_second, seed) for place in range(len(FEEDS))]
+    tasks = [asyncio.create_task(post_when_due(url, schedule, answers)) for schedule in schedules]
+    try:
+        yield answers
+    finally:
+        for task in tasks:
+            task.cancel()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+    failed = [end for end in ended if isinstance(end, Exception)]
+    if failed:
+        raise failed[0]
+
+
+def _feed(place: int, accepted_per_second: float, seed: int) -> Iterator[tuple[float, str, bytes]]:
+    """What one feed delivers; with the same seed all three make the same batches and the same order."""
+    payloads, order, started = Payloads(seed), random.Random(seed), time.monotonic()
+    for number in count():
+        due = started + number * BATCH_ITEMS / accepted_per_second
+        behind = order.sample(BEHIND_SECONDS, len(FEEDS))[place]
+        yield due + behind, FEEDS[place], body_of(payloads.items(BATCH_ITEMS))

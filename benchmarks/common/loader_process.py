@@ -1,0 +1,52 @@
+"""A load in a process of its own, so that what measures it does not slow it down.
+
+The process reads its plan and its target as JSON from its standard input and prints its measure as JSON.
+"""
+
+import gc
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+
+from benchmarks.common.ledger import WrongAnswerError
+from benchmarks.common.plan import Measure, Plan, Target
+
+CLOSED_LOOP = (sys.executable, "-m", "benchmarks.common.closed_loop")
+SPARE_SECONDS = 60.0
+
+
+class MeasurementError(Exception):
+    """A side could not be measured; says why."""
+
+
+def run_loader(plan: Plan, target: Target, command: Sequence[str] = CLOSED_LOOP) -> Measure:
+    """Run a loader process to its end.
+
+    Raises:
+        MeasurementError: it failed, or found an answer that is not true.
+    """
+    order = json.dumps({"plan": asdict(plan), "target": asdict(target)})
+    allowed = plan.warm_up_seconds + plan.seconds + SPARE_SECONDS
+    try:
+        ran = subprocess.run(
+            command, input=order, capture_output=True, text=True, timeout=allowed, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise MeasurementError(f"the load did not end within {allowed:g} s") from None
+    if ran.returncode:
+        raise MeasurementError(ran.stderr.strip()[-1500:] or f"the loader ended with {ran.returncode}")
+    return Measure(**json.loads(ran.stdout))
+
+
+def load_as_ordered(load: Callable[[Plan, Target], Measure]) -> int:
+    """Be the loader process: run the load that the standard input orders; the exit code."""
+    order = json.load(sys.stdin)
+    gc.disable()  # its pauses would be taken for the gate's
+    try:
+        print(json.dumps(asdict(load(Plan(**order["plan"]), Target(**order["target"])))))
+    except (WrongAnswerError, OSError) as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    return 0

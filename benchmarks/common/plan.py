@@ -1,0 +1,106 @@
+"""What a closed-loop load is, where it goes, and what it measured."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import psutil
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Three feeds that deliver the same batches, as fast as they are answered."""
+
+    payload: Literal["small", "enhanced"] | int = "small"
+    """`small`: made-up transactions of 650 bytes; `enhanced`: real ones of 5.5 KB on average; a number:
+    transactions of exactly so many bytes, made of pieces of real ones."""
+    batch_items: int = 500
+    """1 posts single objects, no arrays."""
+    connections: int = 6
+    """Keep-alive connections, dealt out to the feeds in turn; each has one request under way."""
+    copies: float = 3.0
+    """How often a transaction is delivered on average; all but one are duplicates."""
+    behind: tuple[int, int] | None = None
+    """How many transactions the second and the third feed begin after the first, which begins each batch;
+    None: any feed begins batches, and their copies are spread over the next three requests a connection."""
+    warm_up_seconds: float = 1.0
+    seconds: float = 5.0
+    """What is measured, after the warm-up."""
+    is_verified: bool = True
+    """Whether the answers have to be true; a service that does nothing cannot."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where the load goes, and whose CPU is counted."""
+
+    port: int
+    processes: Mapping[str, list[int]]
+    """Process ids under the name of their part: `gate`, `store`."""
+
+    def cpu_seconds(self) -> dict[str, float]:
+        """CPU each part has used so far, this process as `loader`, and the whole `machine`."""
+        parts = {part: sum(map(_cpu_seconds, pids)) for part, pids in self.processes.items()}
+        times = psutil.cpu_times()
+        idle = times.idle + times.iowait + times.guest + times.guest_nice  # user time has the guests in it
+        return parts | {"loader": time.process_time(), "machine": sum(times) - idle}
+
+    def spent_since(self, before: Mapping[str, float]) -> dict[str, float]:
+        """CPU seconds each has used since `cpu_seconds` answered `before`."""
+        return {part: after - before[part] for part, after in self.cpu_seconds().items()}
+
+
+def _cpu_seconds(pid: int) -> float:
+    times = psutil.Process(pid).cpu_times()
+    return times.user + times.system
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What one load measured, in its `seconds` and not in the warm-up."""
+
+    seconds: float
+    transactions: int
+    requests: int
+    p50_ms: float
+    p99_ms: float
+    p999_ms: float
+    cpu_seconds: dict[str, float]
+    """CPU of the gate, the store and the loader."""
+    machine_seconds: float
+    """CPU of everything on the machine, others' and what the host took away included."""
+    checked_transactions: int
+    """How many were found accepted exactly once, of the whole run; 0 when it was not verified."""
+    item_bytes: float = 0.0
+    """Length of a transaction as it is sent, on average."""
+
+    @property
+    def rate(self) -> float:
+        """Transactions a second, duplicates counted."""
+        return self.transactions / self.seconds
+
+    @property
+    def other_cores(self) -> float:
+        """Cores that processes without a part in it took: near 0 on a quiet machine."""
+        return (self.machine_seconds - sum(self.cpu_seconds.values())) / self.seconds
+
+    def cpu_us(self, part: str) -> float:
+        """CPU microseconds of a part for each transaction."""
+        return 1e6 * self.cpu_seconds.get(part, 0.0) / max(1, self.transactions)
+
+    def cores(self, part: str) -> float:
+        """How many cores a part kept busy."""
+        return self.cpu_seconds[part] / self.seconds
+
+    def figures(self) -> dict[str, object]:
+        """What goes into the details of a row."""
+        shares = {part: round(self.cores(part), 3) for part in self.cpu_seconds}
+        return {
+            "transactions_per_second": round(self.rate),
+            "p50_ms": round(self.p50_ms, 2),
+            "p99_ms": round(self.p99_ms, 2),
+            "cores": shares | {"others": round(self.other_cores, 3)},
+            "cpu_us_per_transaction": {part: round(self.cpu_us(part), 2) for part in self.cpu_seconds},
+            "checked_transactions": self.checked_transactions,
+        }

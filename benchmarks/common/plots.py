@@ -1,0 +1,43 @@
+"""Pictures as files, legible on light and dark pages, and the one of memory over time."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+from matplotlib import pyplot as plt
+
+MB = 1e6
+GREEN, RED, INK, GATE, STORE = "#1a7f5a", "#c0392b", "#333333", "#1f77b4", "#d9730d"
+
+Line = tuple[str, str, Sequence[tuple[float, float]]]
+"""A label, a colour, and seconds with bytes."""
+
+
+@contextmanager
+def picture(file: Path, size: tuple[float, float], rows: int = 1, columns: int = 1) -> Iterator[Any]:
+    """Draw on axes, a list of lists of them, and write them as a PNG of so many inches."""
+    figure, axes = plt.subplots(rows, columns, figsize=size, dpi=120, facecolor="white", squeeze=False)
+    yield axes
+    figure.tight_layout()
+    figure.savefig(file)
+    plt.close(figure)
+
+
+def plot_memory(file: Path, title: str, lines: Sequence[Line], warm_up_seconds: float = 0.0) -> None:
+    """Draw resident memory in MB over minutes."""
+    with picture(file, (9, 4.5)) as [[axes]]:
+        for label, colour, points in lines:
+            minutes, amounts = [at / 60 for at, _ in points], [held / MB for _, held in points]
+            axes.plot(minutes, amounts, label=label, color=colour, linewidth=1.6)
+        if warm_up_seconds:
+            axes.axvspan(0, warm_up_seconds / 60, color="#999999", alpha=0.15, label="warm-up, not judged")
+        axes.set(title=title, xlabel="minutes", ylabel="resident memory, MB")
+        axes.set_ylim(bottom=0)
+        axes.set_xlim(left=0)
+        axes.grid(visible=True, alpha=0.3)
+        axes.legend(loc="best", framealpha=0.9)

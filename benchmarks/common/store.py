@@ -1,0 +1,107 @@
+"""The embedded store of a running gate: a client of it, what it uses, and maps filled without HTTP.
+
+Filling makes the calls the gate itself would make: full flushes, whose items three feeds deliver at once.
+"""
+
+import asyncio
+import os
+from itertools import cycle
+from typing import Any
+
+import msgspec
+import redis
+
+from app.ingest.blocks import encode_block
+from app.ingest.coalescer import FLUSH_MAX_BYTES
+from app.metrics.catalogue import Metrics
+from app.models import Transaction
+from app.settings.model import Settings
+from app.store.live_settings import LiveSettings
+from app.store.maps import Deliveries, Maps
+from app.store.partitions import HASH_BYTES, signature_hash
+from app.store.rules import FLUSH_MAX_ITEMS
+from app.store.session import StoreSession
+from benchmarks.common.bodies import supply
+from benchmarks.common.constant_rate import FEEDS
+from benchmarks.common.gates import Service
+
+DEADLINE_SECONDS = 30.0
+DISTINCT_FLUSHES = {"small": 1, "enhanced": 64}
+FLUSHES_AT_ONCE = 2
+
+
+def socket_of(service: Service) -> str:
+    """The unix socket of a gate's embedded store, which its process title names."""
+    title = " ".join(service.processes()["store"].cmdline())
+    return title[title.index("/", title.index("unixsocket:")) :].split()[0]
+
+
+def store_client(service: Service) -> redis.Redis:
+    """A client of a gate's embedded store."""
+    return redis.Redis(unix_socket_path=socket_of(service))
+
+
+def used_bytes(store: redis.Redis) -> int:
+    """All that a store uses by its own count, rounding included."""
+    return int(store.info("memory")["used_memory"])
+
+
+async def fill(service: Service, settings: dict[str, Any], transactions: int, payload: str) -> list[str]:
+    """Put so many transactions into a gate's store; the signatures of some of them, oldest first.
+
+    The settings are those of the gate; the payload is `small` or `enhanced`.
+    """
+    rules = Settings(**settings)
+    session = StoreSession(
+        f"unix://{socket_of(service)}", DEADLINE_SECONDS, Metrics(rules.max_sources, "bench")
+    )
+    maps = Maps(session, LiveSettings(rules))
+    await session.probe(maps.sizes)
+    if session.down_reason is not None:
+        raise SystemExit(f"the store does not answer: {session.down_reason}")
+    [prefix] = maps.layout.prefixes
+    flushes, known, left = _flushes(payload), list[str](), transactions
+
+    async def work() -> None:
+        nonlocal left
+        while left:
+            records, block = next(flushes)
+            count = min(left, len(records))
+            left -= count
+            known.append(signature := f"known-{left}")
+            stored = block if count == len(records) else encode_block(records[:count])
+            await maps.claim(prefix, _deliveries(count, signature), stored, count)
+
+    await asyncio.gather(*(work() for _ in range(FLUSHES_AT_ONCE)))
+    await session.close()
+    return known
+
+
+def records_of(items: list[bytes]) -> list[Transaction]:
+    """Transactions as the gate holds them, delivered first by the first feed."""
+    records = [msgspec.json.decode(data, type=Transaction) for data in items]
+    for record in records:
+        record.source = FEEDS[0]
+    return records
+
+
+def _flushes(payload: str) -> "cycle[tuple[list[Transaction], bytes]]":
+    """Flushes as they are under load, bounded in items and in bytes, each with its block."""
+    make, flushes = supply(payload, seed=7), []
+    for _ in range(DISTINCT_FLUSHES[payload]):
+        records: list[Transaction] = []
+        size = 0
+        while size < FLUSH_MAX_BYTES and len(records) < FLUSH_MAX_ITEMS:
+            records += records_of([data for _, data in make(1)])
+            size += len(records[-1].payload)
+        flushes.append((records, encode_block(records)))
+    return cycle(flushes)
+
+
+def _deliveries(count: int, signature: str) -> Deliveries:
+    """So many deliveries, the first of this signature, the others of made-up hashes, each by every feed."""
+    drawn = os.urandom(HASH_BYTES * count)
+    hashes = [drawn[at : at + HASH_BYTES] for at in range(0, len(drawn), HASH_BYTES)]
+    hashes[0] = signature_hash(signature)
+    later = [(place, feed) for place in range(count) for feed in FEEDS[1:]]
+    return Deliveries(hashes, [FEEDS[0]] * count, later)

@@ -1,0 +1,24 @@
+"""How every rival is served: by the same uvicorn, on the port that `TIDEGATE_PORT` names."""
+
+import os
+from typing import Any
+
+import uvicorn
+
+
+def serve(app: Any, **options: Any) -> None:
+    """Serve until it is told to stop."""
+    common: dict[str, Any] = {
+        "loop": "uvloop",
+        "http": "httptools",
+        "access_log": False,
+        "log_level": "warning",
+    }
+    uvicorn.run(app, port=int(os.environ["TIDEGATE_PORT"]), **common, **options)
+
+
+def summary(items: int, duplicates: list[int]) -> dict[str, object]:
+    """The answer to a batch as Tidegate gives it; duplicates are told by their places."""
+    accepted = items - len(duplicates)
+    lists = {"duplicates": duplicates, "errors": []}
+    return {"accepted": accepted, "duplicate": len(duplicates), "invalid": 0, **lists}
