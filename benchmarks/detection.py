@@ -11,11 +11,12 @@ The thresholds were chosen with seeds below 2,000; from FIRST_SEED on they are n
 
 import json
 import time
-from collections import deque
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from random import Random
 from statistics import median
+
+import numpy as np
 
 from app.guard.leak.detector import PROOF_SHARE, SLOW_SHARE, Detector, DetectorRules
 from benchmarks.common.results import RESULTS, options_of, write_json
@@ -29,49 +30,29 @@ CASES = {case.name: case for case in (*LEAK_FREE, *LEAKS, *HARDER_LEAKS)}
 SLOPE_BYTES_PER_HOUR = SLOW_SHARE * PROOF_SHARE * RULES.slow_leak_bytes_per_hour
 
 
-class RawRule:
-    """Fires when resident bytes are 50 MiB above those of 5 minutes ago."""
-
-    def __init__(self) -> None:
-        self._readings: deque[int] = deque(maxlen=int(RULES.leak_window_seconds / BLOCK_SECONDS) + 1)
-
-    def fires(self, _: float, resident_bytes: int) -> bool:
-        """Take a reading."""
-        self._readings.append(resident_bytes)
-        return resident_bytes - self._readings[0] >= RULES.leak_growth_bytes
+Array = np.ndarray[tuple[int], np.dtype[np.float64]]
 
 
-class Derivative:
-    """Fires when the least-squares slope of a range reaches the threshold, as `deriv(rss[range]) > x` does.
+def growths(resident: Array) -> Array:
+    """How much more is resident at each reading than five minutes before, or than at the first reading."""
+    size = int(RULES.leak_window_seconds / BLOCK_SECONDS)
+    before: Array = np.concatenate([np.repeat(resident[:1], size), resident[:-size]])
+    return resident - before
 
-    Sums are kept relative to the first reading, as Prometheus does, and updated with each reading.
+
+def slopes(seconds: Array, resident: Array, range_seconds: float) -> Array:
+    """Bytes an hour of the range that ends at each reading, as PromQL's `deriv(rss[range])` computes them.
+
+    These are least-squares slopes, by sums relative to the first reading; 0 until half of a range is there.
     """
-
-    def __init__(self, range_seconds: float) -> None:
-        self._size = int(range_seconds / BLOCK_SECONDS)
-        self._readings: deque[tuple[float, float]] = deque()
-        self._origin: tuple[float, float] | None = None
-        self._x = self._y = self._xy = self._xx = 0.0
-
-    def fires(self, at_seconds: float, resident_bytes: int) -> bool:
-        """Take a reading; it judges once half of the range is there."""
-        if self._origin is None:
-            self._origin = (at_seconds, resident_bytes)
-        point = at_seconds - self._origin[0], resident_bytes - self._origin[1]
-        self._readings.append(point)
-        self._add(point, 1)
-        if len(self._readings) > self._size:
-            self._add(self._readings.popleft(), -1)
-        n = len(self._readings)
-        if n < self._size / 2:
-            return False
-        slope = (self._xy - self._x * self._y / n) / (self._xx - self._x * self._x / n)
-        return slope * HOUR >= SLOPE_BYTES_PER_HOUR
-
-    def _add(self, point: tuple[float, float], sign: int) -> None:
-        x, y = point
-        self._x, self._y = self._x + sign * x, self._y + sign * y
-        self._xy, self._xx = self._xy + sign * x * y, self._xx + sign * x * x
+    size, half = int(range_seconds / BLOCK_SECONDS), int(range_seconds / BLOCK_SECONDS / 2)
+    x, y = seconds - seconds[0], resident - resident[0]
+    sums = np.cumsum([np.ones_like(x), x, y, x * y, x * x], axis=1)
+    sums[:, size:] -= sums[:, :-size].copy()
+    n, sx, sy, sxy, sxx = sums[:, half - 1 :]
+    found: Array = np.zeros_like(x)
+    found[half - 1 :] = HOUR * (sxy - sx * sy / n) / (sxx - sx * sx / n)
+    return found
 
 
 @dataclass(frozen=True)
@@ -85,23 +66,14 @@ class Fired:
 def others(case: Case, seed: int) -> dict[str, float | None]:
     """When the other rules fire first after the warm-up; nobody trims for them."""
     memory = case.memory(seed)
-    rules: dict[str, RawRule | Derivative] = {
-        "raw rule": RawRule(),
-        "deriv 1h": Derivative(HOUR),
-        "deriv 2h": Derivative(2 * HOUR),
+    readings = ((at, memory.read(at)[0]) for at in np.arange(0, case.hours * HOUR, BLOCK_SECONDS))
+    seconds, resident = np.array([one for one in readings if one[0] >= RULES.leak_warmup_seconds], float).T
+    fires = {
+        "raw rule": growths(resident) >= RULES.leak_growth_bytes,
+        "deriv 1h": slopes(seconds, resident, HOUR) >= SLOPE_BYTES_PER_HOUR,
+        "deriv 2h": slopes(seconds, resident, 2 * HOUR) >= SLOPE_BYTES_PER_HOUR,
     }
-    fired: dict[str, float | None] = dict.fromkeys(rules)
-    for number in range(int(case.hours * HOUR / BLOCK_SECONDS)):
-        now = number * BLOCK_SECONDS
-        resident, _ = memory.read(now)
-        if now < RULES.leak_warmup_seconds:
-            continue
-        for name, rule in rules.items():
-            if rule.fires(now, resident) and fired[name] is None:
-                fired[name] = now
-        if None not in fired.values():
-            break
-    return fired
+    return {name: float(seconds[fired.argmax()]) if fired.any() else None for name, fired in fires.items()}
 
 
 def run(job: tuple[str, float, int]) -> Fired:

@@ -17,8 +17,8 @@ from itertools import groupby
 import redis
 
 from benchmarks.common.results import options_of
-from tests.support.cluster import await_cluster
 from tests.support.gate import GateProcess, gate_process
+from tests.support.outages import killed
 from tests.support.processes import wait_until
 from tests.support.servers import StoreServer, cluster_server, redis_server, valkey_server
 from tests.support.steady_load import Steady
@@ -51,11 +51,8 @@ def _each(server: StoreServer) -> Iterator[list[redis.Redis]]:
 
 async def _restarted(server: StoreServer, gate: GateProcess, steady: Steady, seconds: float) -> None:
     with steady.store_away():
-        await asyncio.to_thread(server.kill)
-        await asyncio.sleep(seconds)
-        server.start()
-        if server.clustered:
-            await asyncio.to_thread(await_cluster, server.nodes())
+        async with killed(server):
+            await asyncio.sleep(seconds)
         returned = time.monotonic()
         await asyncio.to_thread(wait_until, gate.is_ready, PATIENCE_SECONDS)
     print(f"    ready {time.monotonic() - returned:.2f} s after the store's return")

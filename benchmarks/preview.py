@@ -11,9 +11,11 @@ import base64
 import dataclasses
 import math
 import os
+import re
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from uuid import uuid4
 import httpx
 
 from benchmarks.common.constant_rate import load
+from benchmarks.common.results import options_of
 from benchmarks.contact_sheet import Series, Sheet, draw
 from tests.support.dashboards import FOLDER, Query, read
 from tests.support.gate import gate_process
@@ -86,17 +89,15 @@ async def _burst(url: str, until: float) -> None:
             await asyncio.sleep(BATCH_ITEMS / LARGE_RATE)
 
 
-def _legend(template: str, labels: dict[str, str]) -> str:
-    for name, value in labels.items():
-        template = template.replace(f"{{{{{name}}}}}", value)
-    return template
+def _label(labels: dict[str, str], found: re.Match[str]) -> str:
+    return labels.get(found[1], found[0])
 
 
 def _series(server: Prometheus, target: dict[str, Any], times: Times) -> list[Series]:
     found: dict[str, Series] = {}
     query = Query("overview", "", target["expr"], target["legendFormat"])
     for labels, at, value in answers(server, query, times.begins, times.ends):
-        name = _legend(query.legend, labels)
+        name = re.sub(r"{{(\w+)}}", partial(_label, labels), query.legend)
         found.setdefault(name, Series(name, [])).points.append((at - times.begins, value))
     return list(found.values())
 
@@ -132,7 +133,7 @@ def _top(sheet: Sheet) -> Sheet:
 
 def main() -> None:
     """Run, and write the two pictures."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = options_of(__doc__)
     parser.add_argument("--rate", type=float, default=200, help="transactions a second, from each of 3 feeds")
     parser.add_argument("--fill", type=float, default=75, help="seconds until the maps are full")
     parser.add_argument("--before", type=float, default=45)

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import random
-import re
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -12,16 +11,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from benchmarks.common.gates import Service
 from tests.support.wire import NoAnswerError, ask_once
 
 SAMPLE_SECONDS = 5.0
 # Of a running gate: 37.6 MB in 390,000 blocks.
 BYTES_A_BLOCK = 96
-_LIVE = re.compile(
-    r"tidegate_(?P<family>memory_allocator_live_bytes|python_allocated_blocks)"
-    r'\{process="(?P<process>[^"]+)"\} (?P<value>\S+)'
-)
+# Bytes of a unit of each metric that is counted as live.
+LIVE = {"tidegate_memory_allocator_live_bytes": 1, "tidegate_python_allocated_blocks": BYTES_A_BLOCK}
 
 Figures = dict[str, float]
 
@@ -68,17 +67,16 @@ class Recorder:
 
 
 def live_bytes(metrics: str) -> Figures:
-    """Of each process, the bytes its program holds, by its own count: `gate_live_bytes` and so on.
+    """The bytes that each process's program holds, by its own count: `gate_live_bytes` and so on.
 
-    That is what malloc has handed out, and CPython's own blocks at their average size. Resident bytes move in
-    steps when an allocator takes or returns pages; these do not, so a slope shows sooner.
+    Counted are what malloc has handed out, and CPython's own blocks at their average size. Resident bytes
+    move in steps when an allocator takes or returns pages; these do not, so a slope shows sooner.
     """
     held: Counter[str] = Counter()
-    for line in metrics.splitlines():
-        found = _LIVE.match(line)
-        if found:
-            of_a_unit = BYTES_A_BLOCK if found["family"] == "python_allocated_blocks" else 1
-            held[f"{found['process']}_live_bytes"] += round(float(found["value"]) * of_a_unit)
+    for family in text_string_to_metric_families(metrics):
+        for sample in family.samples:
+            if sample.name in LIVE:
+                held[f"{sample.labels['process']}_live_bytes"] += round(sample.value * LIVE[sample.name])
     return dict(held)
 
 

@@ -100,7 +100,7 @@ async def endure(gate: Service, attack: Attack, seconds: float, limit_mib: int |
     watch = asyncio.create_task(memory.watch())
     place = urlsplit(gate.url)
     attacker = get_context("spawn").Process(
-        target=attacks.run, args=(attack, place.hostname, place.port, seconds), daemon=True
+        target=attacks.run, args=(attack.name, place.hostname, place.port, seconds), daemon=True
     )
     attacker.start()
     storm = await post_ordinarily(gate, seconds)

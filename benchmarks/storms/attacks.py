@@ -5,17 +5,14 @@ delay the ordinary client that is measured beside it.
 """
 
 import asyncio
-import gzip
-import zlib
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 from benchmarks.storms.raw import Raw, flood
+from tests.support.hostile import BODIES, JSON, MIB, NDJSON, Hostile
 
-MIB = 1024 * 1024
-NDJSON, JSON = "application/x-ndjson", "application/json"
 Act = Callable[[Raw], Awaitable[None]]
 
 
@@ -27,7 +24,7 @@ class Attack:
     connections: int
     act: Act
     bytes_per_second: float | None = None
-    """Of one connection; None sends as fast as the gate reads."""
+    """The rate of one connection; None sends as fast as the gate reads."""
 
 
 def head(method: str, path: str, *lines: str) -> bytes:
@@ -35,9 +32,21 @@ def head(method: str, path: str, *lines: str) -> bytes:
     return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: gate", *lines, "", ""]).encode()
 
 
-def post(path: str, media: str, body: bytes, *lines: str) -> bytes:
-    """A whole POST."""
-    return head("POST", path, f"Content-Type: {media}", f"Content-Length: {len(body)}", *lines) + body
+def posting(hostile: Hostile) -> Act:
+    """Posts a hostile body over and over, and reads what there is of an answer."""
+
+    @cache
+    def request() -> bytes:
+        body = hostile.make()
+        coding = [f"Content-Encoding: {hostile.coding}"] if hostile.coding else []
+        lines = f"Content-Type: {hostile.media}", f"Content-Length: {len(body)}", *coding
+        return head(hostile.method, hostile.path, *lines) + body
+
+    async def act(raw: Raw) -> None:
+        await raw.send(request())
+        await raw.read_some()
+
+    return act
 
 
 async def unfinished_heads(raw: Raw) -> None:
@@ -50,32 +59,6 @@ async def pipelined_heads(raw: Raw) -> None:
     """Requests with 90 header lines each, one behind another, whose answers nobody reads."""
     await raw.send(head("GET", "/stats", *(f"x-{number}: {'v' * 100}" for number in range(90))) * 200)
     await raw.stay()
-
-
-async def gzip_of_newlines(raw: Raw) -> None:
-    """NDJSON of 33,554,431 empty lines in 32 KB."""
-    await raw.send(post("/transactions", NDJSON, _newlines(), "Content-Encoding: gzip"))
-    await raw.read_some()
-
-
-async def empty_gzip_members(raw: Raw) -> None:
-    """8 MiB of gzip members that hold nothing."""
-    member = gzip.compress(b"", mtime=0)
-    body = member * (8 * MIB // len(member))
-    await raw.send(post("/transactions", JSON, body, "Content-Encoding: gzip"))
-    await raw.read_some()
-
-
-async def plain_newlines(raw: Raw) -> None:
-    """NDJSON of eight million empty lines as they are."""
-    await raw.send(post("/transactions", NDJSON, b"\n" * (8 * MIB)))
-    await raw.read_some()
-
-
-async def alerts_of_arrays(raw: Raw) -> None:
-    """A webhook of ten million empty arrays in 30 KB."""
-    await raw.send(post("/alerts", JSON, _arrays(), "Content-Encoding: gzip"))
-    await raw.read_some()
 
 
 async def one_byte_chunks(raw: Raw) -> None:
@@ -98,12 +81,6 @@ async def unread_answers(raw: Raw) -> None:
     await raw.stay()
 
 
-async def large_bodies(raw: Raw) -> None:
-    """Arrays of eight megabytes, each item of which is wrong."""
-    await raw.send(post("/transactions", JSON, _large_array()))
-    await raw.read_some()
-
-
 async def slow_uploads(raw: Raw) -> None:
     """A body for the control plane that never ends."""
     await raw.send(head("POST", "/cleanup", f"Content-Type: {JSON}", "Content-Length: 1000"))
@@ -116,24 +93,31 @@ async def comings_and_goings(raw: Raw) -> None:
     raw.reset()
 
 
+def _wrong_items() -> bytes:
+    """An array of seven megabytes, each item of which is wrong."""
+    item = b'{"signature":"","payload":"%b"}' % (b"x" * 470)
+    return b"[" + b",".join([item] * (7 * MIB // len(item))) + b"]"
+
+
 ATTACKS = (
     Attack("unfinished heads, 1,950 connections", 1950, unfinished_heads),
     Attack("pipelined heads, 200 connections", 200, pipelined_heads),
-    Attack("gzip of newlines, 4 connections", 4, gzip_of_newlines),
-    Attack("empty gzip members, 4 connections", 4, empty_gzip_members),
-    Attack("plain newlines, 4 connections", 4, plain_newlines),
-    Attack("alerts of empty arrays, 4 connections", 4, alerts_of_arrays),
+    Attack("gzip of newlines, 4 connections", 4, posting(BODIES["newlines, 32 MiB, gzip"])),
+    Attack("empty gzip members, 4 connections", 4, posting(BODIES["empty members as JSON, 8 MiB"])),
+    Attack("plain newlines, 4 connections", 4, posting(Hostile(lambda: b"\n" * (8 * MIB), NDJSON))),
+    Attack("alerts of empty arrays, 4 connections", 4, posting(BODIES["10 million empty arrays as alerts"])),
     Attack("one-byte chunks at 3 MB/s, 1 connection", 1, one_byte_chunks, 3e6),
     Attack("bodies after their answer, 8 connections", 8, body_after_its_answer),
     Attack("unread answers, 1,100 connections", 1100, unread_answers),
-    Attack("large bodies, 16 connections", 16, large_bodies),
+    Attack("large bodies, 16 connections", 16, posting(Hostile(_wrong_items))),
     Attack("slow uploads to the control plane, 200 connections", 200, slow_uploads),
     Attack("connections reset at once, 16 at a time", 16, comings_and_goings),
 )
 
 
-def run(attack: Attack, host: str, port: int, seconds: float) -> None:
+def run(name: str, host: str, port: int, seconds: float) -> None:
     """Attack for so long; for a process of its own."""
+    [attack] = (one for one in ATTACKS if one.name == name)
 
     async def attacked() -> None:
         with suppress(TimeoutError):
@@ -141,20 +125,3 @@ def run(attack: Attack, host: str, port: int, seconds: float) -> None:
                 await flood(host, port, attack.connections, attack.act, attack.bytes_per_second)
 
     asyncio.run(attacked())
-
-
-@lru_cache
-def _newlines() -> bytes:
-    return gzip.compress(b"\n" * (32 * MIB - 1), mtime=0)
-
-
-@lru_cache
-def _arrays() -> bytes:
-    packed = zlib.compressobj(9, wbits=31)
-    return packed.compress(b"[" + b"[]," * 10_000_000 + b"[]]") + packed.flush()
-
-
-@lru_cache
-def _large_array() -> bytes:
-    item = b'{"signature":"","payload":"%b"}' % (b"x" * 470)
-    return b"[" + b",".join([item] * (7 * MIB // len(item))) + b"]"
