@@ -5,14 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
-
-mpl.use("Agg")
-
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.gridspec import GridSpec
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.ticker import MaxNLocator
 
 from benchmarks.units import in_unit, scaled
 
@@ -28,8 +23,7 @@ COLOURS = {
 }
 OTHERS = ("#1f77b4", "#2e8b57", "#8e44ad", "#d4a017", "#17a2a2", "#e67e22", "#7f7f7f", "#c2185b")
 COLUMNS = 24
-UNIT_INCHES = 0.27
-WIDTH_INCHES = 12.5
+UNIT_INCHES, HEAD_INCHES, WIDTH_INCHES = 0.27, 0.75, 12.5
 DPI = 136
 LINES_IN_LEGEND = 8
 # Entries in a line of the legend, by the panel's width in columns of the grid.
@@ -48,7 +42,7 @@ class Series:
 
 @dataclass
 class Sheet:
-    """All there is to draw: panels of the dashboard's JSON with their series, and what happened when."""
+    """A picture to draw: panels of the dashboard's JSON with their series, and what happened when."""
 
     title: str
     panels: list[tuple[dict[str, Any], list[Series]]]
@@ -62,51 +56,31 @@ class Sheet:
 
 def draw(sheet: Sheet, file: Path) -> None:
     """Write the picture: the panels where the dashboard has them."""
-    tops = [panel["gridPos"]["y"] for panel, _ in sheet.panels]
-    height = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel, _ in sheet.panels) - min(tops)
-    inches = height * UNIT_INCHES
-    figure = plt.figure(figsize=(WIDTH_INCHES, inches + 0.9), dpi=DPI, facecolor="white")
-    grid = figure.add_gridspec(
-        height, COLUMNS, left=0.0, right=1.0, top=1 - 0.75 / (inches + 0.9), bottom=0.0, wspace=0, hspace=0
-    )
-    figure.text(0.01, 1 - 0.15 / (inches + 0.9), sheet.title, va="top", fontsize=12, weight="bold")
-    for panel, series in sheet.panels:
-        _draw_panel(figure, _area(figure, grid, panel["gridPos"], min(tops)), panel, series, sheet)
+    places = [panel["gridPos"] for panel, _ in sheet.panels]
+    top = min(place["y"] for place in places)
+    height = max(place["y"] + place["h"] for place in places) - top
+    inches = HEAD_INCHES, height * UNIT_INCHES
+    figure = Figure(figsize=(WIDTH_INCHES, sum(inches)), dpi=DPI, facecolor="white")
+    rows = figure.add_gridspec(2, 1, height_ratios=inches, hspace=0)
+    head, body = figure.add_subfigure(rows[0]), figure.add_subfigure(rows[1])
+    head.text(0.01, 0.8, sheet.title, va="top", fontsize=12, weight="bold")
+    grid = body.add_gridspec(height, COLUMNS, wspace=0, hspace=0)
+    for place, (panel, series) in zip(places, sheet.panels, strict=True):
+        down = slice(place["y"] - top, place["y"] - top + place["h"])
+        part = body.add_subfigure(grid[down, place["x"] : place["x"] + place["w"]])
+        _draw_panel(part, panel, series, sheet)
     figure.savefig(file)
-    plt.close(figure)
 
 
-def _area(
-    figure: Figure, grid: GridSpec, place: dict[str, int], top: int
-) -> tuple[float, float, float, float]:
-    """Left, bottom, width and height of a panel, in shares of the figure."""
-    rows = slice(place["y"] - top, place["y"] - top + place["h"])
-    box = grid[rows, place["x"] : place["x"] + place["w"]].get_position(figure)
-    return box.x0, box.y0, box.width, box.height
-
-
-def _draw_panel(
-    figure: Figure,
-    area: tuple[float, float, float, float],
-    panel: dict[str, Any],
-    series: list[Series],
-    sheet: Sheet,
-) -> None:
-    left, bottom, width, height = area
+def _draw_panel(part: SubFigure, panel: dict[str, Any], series: list[Series], sheet: Sheet) -> None:
+    wide, high = part.bbox.width / DPI, part.bbox.height / DPI
     if panel["type"] == "row":
-        figure.text(left + 0.01, bottom + height / 2, panel["title"], fontsize=11, weight="bold", va="center")
+        part.text(0.01 * WIDTH_INCHES / wide, 0.5, panel["title"], fontsize=11, weight="bold", va="center")
         return
-    wide, high = width * WIDTH_INCHES, height * figure.get_figheight()
     # Room for the axis, the title and the legend, in inches.
     sides, above, below = (0.58, 0.3, 0.58) if panel["type"] == "timeseries" else (0.1, 0.3, 0.1)
-    axes = figure.add_axes(
-        (
-            left + width * sides / wide,
-            bottom + height * below / high,
-            width * (1 - (sides + 0.12) / wide),
-            height * (1 - (above + below) / high),
-        )
-    )
+    room = sides / wide, below / high, 1 - (sides + 0.12) / wide, 1 - (above + below) / high
+    axes = part.add_axes(room)
     axes.set_title(panel["title"], fontsize=8.5, loc="left", pad=4)
     KINDS[panel["type"]](axes, panel, series, sheet)
 
@@ -139,11 +113,15 @@ def _graph(axes: Axes, panel: dict[str, Any], series: list[Series], sheet: Sheet
             columnspacing=1.0,
         )
     else:
-        axes.text(0.5, 0.5, "none", transform=axes.transAxes, ha="center", color="#888888", fontsize=8)
+        _say_none(axes)
+
+
+def _say_none(axes: Axes) -> None:
+    axes.text(0.5, 0.5, "none", transform=axes.transAxes, ha="center", color="#888888", fontsize=8)
 
 
 def _ordered(series: list[Series]) -> list[Series]:
-    """Those with points; when there are many, those with the largest values."""
+    """The series that have points; when there are many, those with the largest values."""
     filled = [one for one in series if one.points]
     largest = sorted(filled, key=lambda one: -max(value for _, value in one.points))[:LINES_IN_LEGEND]
     return [one for one in filled if one in largest]
@@ -172,7 +150,7 @@ def _decorate(axes: Axes, panel: dict[str, Any], sheet: Sheet, factor: float, su
             axes.axhline(step["value"] * factor, ls=(0, (6, 4)), lw=1, color=colour)
     _background(axes, sheet)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}{suffix}")
-    axes.yaxis.set_major_locator(mpl.ticker.MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g} s")
     axes.tick_params(labelsize=7, length=2, pad=2)
     axes.grid(visible=True, alpha=0.25, lw=0.5)
@@ -216,8 +194,7 @@ def _mapped(panel: dict[str, Any], value: float) -> dict[str, Any] | None:
     for mapping in panel["fieldConfig"]["defaults"].get("mappings", []):
         options = mapping["options"]
         if mapping["type"] == "value" and f"{value:g}" in options:
-            found: dict[str, Any] = options[f"{value:g}"]
-            return {"text": None, **found}
+            return {"text": None, **options[f"{value:g}"]}
         if mapping["type"] == "range" and options["from"] <= value:
             return {"text": None, **options["result"]}
     return None
@@ -249,7 +226,7 @@ def _states(axes: Axes, panel: dict[str, Any], series: list[Series], sheet: Shee
         )
     if not shown:
         axes.set_yticks([])
-        axes.text(0.5, 0.5, "none", transform=axes.transAxes, ha="center", color="#888888", fontsize=8)
+        _say_none(axes)
 
 
 def _overrides(panel: dict[str, Any]) -> dict[str, tuple[str, bool]]:

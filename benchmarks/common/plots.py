@@ -5,11 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
-
-mpl.use("Agg")
-
-from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
 MB = 1e6
 GREEN, RED, INK, GATE, STORE = "#1a7f5a", "#c0392b", "#333333", "#1f77b4", "#d9730d"
@@ -21,11 +17,10 @@ Line = tuple[str, str, Sequence[tuple[float, float]]]
 @contextmanager
 def picture(file: Path, size: tuple[float, float], rows: int = 1, columns: int = 1) -> Iterator[Any]:
     """Draw on axes, a list of lists of them, and write them as a PNG of so many inches."""
-    figure, axes = plt.subplots(rows, columns, figsize=size, dpi=120, facecolor="white", squeeze=False)
-    yield axes
+    figure = Figure(figsize=size, dpi=120, facecolor="white")
+    yield figure.subplots(rows, columns, squeeze=False)
     figure.tight_layout()
     figure.savefig(file)
-    plt.close(figure)
 
 
 def plot_memory(file: Path, title: str, lines: Sequence[Line], warm_up_seconds: float = 0.0) -> None:
