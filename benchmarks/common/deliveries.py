@@ -36,15 +36,21 @@ class Deliveries:
 
     def copies_of(self, number: int) -> int:
         """How often a batch is delivered: with 1.5 copies on average once and twice in turn."""
+        if self._copies == FEEDS:
+            return FEEDS  # the usual case, asked for with each answer
         return int((number + 1) * self._copies + 1e-6) - int(number * self._copies + 1e-6)
 
     def take(self, feed: int) -> tuple[int, bytearray] | None:
         """The next batch of a feed and its body; None while there is none to deliver."""
         due, clock = self._due[feed], self._begun if self._lags else self._given
-        if due and (due[0][0] <= clock or not self._may_begin):
+        if due and due[0][0] <= clock:
             _, number = heappop(due)
-        elif self._may_begin and not (self._lags and feed):
+        elif self._may_begin:
+            if self._lags and feed:
+                return None
             number = self._begin(feed)
+        elif due:
+            _, number = heappop(due)
         else:
             return None
         self._given += 1

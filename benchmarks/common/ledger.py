@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -22,7 +21,7 @@ class Ledger:
         self._items, self._copies_of = batch_items, copies_of
         self._every = (1 << batch_items) - 1
         self._masks: dict[int, int] = {}
-        self._answers: Counter[int] = Counter()
+        self._answers: dict[int, int] = {}
         self.complete = 0
 
     def note(self, batch: int, answer: bytes) -> None:
@@ -36,8 +35,8 @@ class Ledger:
         if accepted & before:
             raise WrongAnswerError(f"batch {batch}: {(accepted & before).bit_count()} accepted a second time")
         self._masks[batch] = before | accepted
-        self._answers[batch] += 1
-        if self._answers[batch] == self._copies_of(batch):
+        answers = self._answers[batch] = self._answers.get(batch, 0) + 1
+        if answers == self._copies_of(batch):
             self._finish(batch)
 
     def close(self) -> None:
