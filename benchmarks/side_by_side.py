@@ -22,7 +22,7 @@ from benchmarks.common.trend import MB, Point
 
 
 async def compare(replaced: Service, gate: Service, options: argparse.Namespace) -> dict[str, Any]:
-    """Both under load; recorder and answers, by the name of the design."""
+    """Put both services under load; a recorder and the answers, by the name of the design."""
     recorders = {"replaced": Recorder(replaced, has_stats=False), "tidegate": Recorder(gate)}
     found = {}
     async with AsyncExitStack() as stack:

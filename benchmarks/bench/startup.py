@@ -20,7 +20,7 @@ QUESTION = b"GET /readyz HTTP/1.1\r\nHost: gate\r\nConnection: close\r\n\r\n"
 
 
 def run(pairs: int) -> list[Result]:
-    """So many starts, one after the other, behind one that warms the page cache."""
+    """Start the gate so many times, one after the other, behind one start that warms the page cache."""
     _start_seconds()
     measured = [_start_seconds() for _ in range(pairs)]
     work, details = "`tidegate serve` to ready, embedded store", {"starts": measured}

@@ -13,7 +13,7 @@ BOUND = 1.25
 
 
 def run(pairs: int, seconds: int = SECONDS) -> list[Result]:  # noqa: ARG001  three minutes are enough, once
-    """The one run."""
+    """Run it once, whatever the number of pairs."""
     with valkey_server(unix=True) as server:
         found = measure_gate(server, RATE, seconds, FOREIGN)
     work = f"resident signatures, {RATE:,}/s for {seconds / 60:g} minutes beside {FOREIGN:,} foreign keys"

@@ -36,7 +36,7 @@ END = "that is all"
 
 
 def run(pairs: int) -> list[Result]:
-    """So many rounds on one gate, filled once."""
+    """Take so many rounds on one gate, filled once."""
     with tidegate(**SETTINGS) as gate, store_client(gate) as store:
         asyncio.run(fill(gate, SETTINGS, TRANSACTIONS, "enhanced"))
         rounds = [_round(gate, store) for _ in range(pairs)]

@@ -70,7 +70,7 @@ def singles(pairs: int, seconds: float) -> list[Result]:
 
 
 def workers(pairs: int, seconds: float) -> list[Result]:
-    """The ratio of their rates, judged where there are cores for it; where not, that of their CPU is told."""
+    """Two workers beside one: the ratio of rates, judged where there are cores for it, and that of CPU."""
     plan = replace(SMALL, connections=WORKERS_CONNECTIONS, seconds=seconds)
     names = ("two workers", "one worker")
     taken = rounds([gate(names[0], workers=2), gate(names[1], workers=1)], [plan, plan], pairs)

@@ -49,7 +49,7 @@ class Body:
 
 
 def pool_of(plan: Plan, bodies: int, seed: int) -> list[Body]:
-    """So many bodies; no two transactions of one flush have the same payload, and none the same signature."""
+    """Make so many bodies: no two transactions of a flush share a payload, and none share a signature."""
     made = supply(plan.payload, seed)(min(bodies * plan.batch_items, DISTINCT))
     draw, items = random.Random(f"{seed} {plan.payload}"), cycle(made)
     signed = ((fresh := _base58(draw, SIGNATURE_LENGTH), _resigned(item, fresh)) for item in items)

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from itertools import count
+from itertools import count, tee
 
 from tests.support.payloads import Payloads, body_of
 from tests.support.wire import Connection, NoAnswerError, Reply, request_bytes
@@ -75,8 +75,9 @@ async def post_when_due(url: str, schedule: Schedule, answers: Answers) -> None:
 async def load(url: str, accepted_per_second: float, seed: int = 1) -> AsyncIterator[Answers]:
     """Run the three feeds while the block runs."""
     answers = Answers()
-    schedules = [_feed(place, accepted_per_second, seed) for place in range(len(FEEDS))]
-    tasks = [asyncio.create_task(post_when_due(url, schedule, answers)) for schedule in schedules]
+    copies = enumerate(tee(_batches(accepted_per_second, seed), len(FEEDS)))
+    posts = [post_when_due(url, _feed(place, batches), answers) for place, batches in copies]
+    tasks = [asyncio.create_task(post) for post in posts]
     try:
         yield answers
     finally:
@@ -88,10 +89,14 @@ async def load(url: str, accepted_per_second: float, seed: int = 1) -> AsyncIter
         raise failed[0]
 
 
-def _feed(place: int, accepted_per_second: float, seed: int) -> Iterator[tuple[float, str, bytes]]:
-    """What one feed delivers; with the same seed all three make the same batches and the same order."""
+def _batches(accepted_per_second: float, seed: int) -> Iterator[tuple[float, list[float], bytes]]:
+    """When each batch is due, how much later each feed delivers it, and its body."""
     payloads, order, started = Payloads(seed), random.Random(seed), time.monotonic()
     for number in count():
         due = started + number * BATCH_ITEMS / accepted_per_second
-        behind = order.sample(BEHIND_SECONDS, len(FEEDS))[place]
-        yield due + behind, FEEDS[place], body_of(payloads.items(BATCH_ITEMS))
+        yield due, order.sample(BEHIND_SECONDS, len(FEEDS)), body_of(payloads.items(BATCH_ITEMS))
+
+
+def _feed(place: int, batches: Iterator[tuple[float, list[float], bytes]]) -> Schedule:
+    for due, behind, body in batches:
+        yield due + behind[place], FEEDS[place], body

@@ -42,7 +42,7 @@ def store_client(service: Service) -> redis.Redis:
 
 
 def used_bytes(store: redis.Redis) -> int:
-    """All that a store uses by its own count, rounding included."""
+    """The bytes a store uses by its own count, rounding included."""
     return int(store.info("memory")["used_memory"])
 
 
@@ -99,7 +99,7 @@ def _flushes(payload: str) -> "cycle[tuple[list[Transaction], bytes]]":
 
 
 def _deliveries(count: int, signature: str) -> Deliveries:
-    """So many deliveries, the first of this signature, the others of made-up hashes, each by every feed."""
+    """Deliver so many by every feed: the first is this signature, the others are made-up hashes."""
     drawn = os.urandom(HASH_BYTES * count)
     hashes = [drawn[at : at + HASH_BYTES] for at in range(0, len(drawn), HASH_BYTES)]
     hashes[0] = signature_hash(signature)

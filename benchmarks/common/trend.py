@@ -67,7 +67,7 @@ def theil_sen(points: Sequence[Point], variance_factor: float) -> Slope:
 
 
 def variance_factor(points: Sequence[Point]) -> float:
-    """What autocorrelation of the detrended ranks adds to the variance of the score; at least 1."""
+    """How many times larger autocorrelation of the detrended ranks makes the score's variance; at least 1."""
     n = len(points)
     if n < LEAST_FLOORS:
         return 1.0
@@ -84,7 +84,7 @@ def variance_factor(points: Sequence[Point]) -> float:
 
 
 def _block_lengths(samples: Sequence[Point]) -> list[float]:
-    """Those that leave enough floors; the shortest in any case."""
+    """The block lengths that leave enough floors, or the shortest alone."""
     seconds = samples[-1][0] - samples[0][0] if samples else 0.0
     return [length for length in BLOCK_SECONDS if seconds / length >= LEAST_FLOORS] or [BLOCK_SECONDS[0]]
 

@@ -18,7 +18,7 @@ Act = Callable[[Raw], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Attack:
-    """So many connections, each of which acts over and over until the time is over."""
+    """Connections that each act over and over until the time is over."""
 
     name: str
     connections: int
