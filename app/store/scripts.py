@@ -1,21 +1,30 @@
-"""Reads the Lua scripts; each gets `prelude.lua` in front, and the other parts it calls."""
+"""The store's Lua scripts: which there are, and the parts each is put together from."""
 
 from importlib.resources import files
 
-from app.metrics.catalogue import STORE_SCRIPTS
-
-_PARTS = {
-    "claim": ("sightings",),
-    "sizes": ("stored",),
-    "settings": ("stored",),
+# A script's text is that of `prelude`, of its parts in this order, and of its own file. The server builds every
+# function of the text anew at each call, so a script gets only the parts it uses.
+PARTS = {
+    "claim": ("buckets", "removal", "filling", "acceptances", "sightings"),
+    "lookup": ("buckets",),
+    "sizes": ("buckets", "removal", "changed_rules", "stored_settings"),
+    "cleanup": ("buckets", "removal"),
+    "settings": ("stored_settings",),
+    "record": (),
+    "history": (),
+    "lease": (),
 }
+SCRIPTS = tuple(PARTS)
 
 
 def load_scripts() -> dict[str, str]:
-    """The full text of each script by its name."""
+    """Read the full text of each script, by its name."""
     folder = files("app.store") / "lua"
 
-    def text(*names: str) -> str:
-        return "".join((folder / f"{name}.lua").read_text(encoding="utf-8") for name in names)
+    def text(name: str) -> str:
+        return (folder / f"{name}.lua").read_text(encoding="utf-8")
 
-    return {name: text("prelude", *_PARTS.get(name, ()), name) for name in STORE_SCRIPTS}
+    return {
+        name: "".join([*(text(f"parts/{part}") for part in ("prelude", *parts)), text(name)])
+        for name, parts in PARTS.items()
+    }

@@ -1,69 +1,102 @@
--- Decides on the signatures of a flush: claims each once a window, and stores what it accepted, in one atomic step.
+-- Decides on the signatures of a flush: accepts each at most once a window, stores the transactions of those accepted,
+-- and notes who delivered what.
 --
--- The block holds a transaction for each of the first signatures, in their order: those the gate takes for new. Of
--- the others it is only said whether they are inside the window; what is not is called UNSEEN, and claimed with a
--- second call. A transaction that is in the block and not accepted is the price of two gates claiming one
--- signature at the same moment. The transactions are written before the signatures: should the store fail between,
--- a retry is accepted again instead of called a duplicate.
+-- The gate guesses which signatures are new. These come first, and the block holds their transactions in the same
+-- order. Of the others it is only said whether they are inside their window; one that is not is called UNSEEN, and the
+-- gate brings its transaction with a second call. A wrong guess therefore costs time and never an answer. When two
+-- gates claim a signature at the same moment, both blocks hold its transaction, and one of them is never looked up.
 --
--- ARGV: rules, packed hashes (all different), what sightings.lua says, block, how many are in it, and when an
--- earlier call called all of these UNSEEN: now_ms and the signatures added up to then; 0 and -1 without one.
--- Returns {now_ms, packed codes, signatures added so far}: 0 accepted, UNSEEN, REFUSED over the limit, else age + 1.
+-- KEYS: the partition's prefix. ARGV:
+--   1     rules
+--   2     the hashes, 16 bytes each, all different
+--   3..5  who delivered them, see sightings.lua
+--   6, 7  the block, and how many of the first hashes have their transaction in it
+--   8, 9  the first and the last value that an earlier call on this partition returned, if that called all of these
+--         hashes UNSEEN; else 0 and -1. Only what was accepted since can then be a duplicate.
+-- Returns {now, codes, how many signatures the partition has ever accepted}. A code is 4 bytes a hash: 0 accepted,
+-- UNSEEN, REFUSED because the map of signatures is full, or for a duplicate its age in milliseconds + 1.
+--
+-- For example, hashes A B C with a block of the transactions of A and B, when A is new, B was accepted 800 ms ago and
+-- C is in no window: codes 0, 801, UNSEEN.
+--
+-- The server runs a script without another command in between, but takes back nothing of it. Should it run out of
+-- memory in the middle, what was written stays. So the transactions are written first and the signatures behind them:
+-- a retry is then accepted again, instead of being called a duplicate of what cannot be found.
 
 local REFUSED, UNSEEN = 4294967295, 4294967294
-local ENTRY_BYTES = 26
+local ENTRY_BYTES = 26 -- a hash and an ENTRY
 
-local now = server_ms()
-local hashes, brought = split_hashes(ARGV[2]), tonumber(ARGV[7])
+-- One code after another as 4 bytes. Most of a flush are alike, so each code's bytes are made once.
+local function pack_codes(codes)
+  local text_of, texts = {}, {}
+  for i = 1, #codes do
+    local code = codes[i]
+    local text = text_of[code]
+    if not text then
+      text = struct.pack('>I4', code)
+      text_of[code] = text
+    end
+    texts[i] = text
+  end
+  return table.concat(texts)
+end
+
+local clock = read_clock()
+local now = clock.now
+local hashes, block, block_count = split_hashes(ARGV[2]), ARGV[6], tonumber(ARGV[7])
+local checked_ms, added_when_checked = tonumber(ARGV[8]), tonumber(ARGV[9])
 local signatures = open_map('signatures')
-local checked_ms, added_before = tonumber(ARGV[8]), tonumber(ARGV[9])
-local unchecked = signatures.added - added_before
-if added_before < 0 or unchecked < 0 then checked_ms, unchecked = 0, signatures.added end
-sweep_due(signatures, now)
+local unchecked = signatures.added - added_when_checked
+-- Nothing was checked; or fewer have been added than were then, so the ledger is another one, as after a failover.
+if added_when_checked < 0 or unchecked < 0 then checked_ms, unchecked = 0, signatures.added end
+sweep_due(signatures, clock)
 
-local ages, blocks, in_block, found, longest_window =
+local ages, blocks, places, found, longest_window =
   acceptances_in_window(signatures, hashes, now, checked_ms, unchecked)
 local room = signatures.rule.limit - signatures.entries
-local codes, taken = {}, 0
+local codes, accepted = {}, 0
 for i = 1, #hashes do
   local age = ages[i]
   if age then
     codes[i] = age + 1
-  elseif i > brought then
+  elseif i > block_count then
     codes[i] = UNSEEN
-  elseif taken < room then
-    taken = taken + 1
+  elseif accepted < room then
+    accepted = accepted + 1
     codes[i] = 0
   else
     codes[i] = REFUSED
   end
 end
 
-if taken > 0 then
+if accepted > 0 then
   local transactions = open_map('transactions')
-  sweep_due(transactions, now)
-  local bytes = #ARGV[6] + taken * ENTRY_BYTES
-  make_room(transactions, taken, bytes, now)
-  local bucket = open_bucket(transactions, now, taken, bytes)
+  sweep_due(transactions, clock)
+  local bytes = #block + accepted * ENTRY_BYTES
+  make_room(transactions, accepted, bytes, now)
+  local bucket = open_bucket(transactions, clock, accepted, bytes)
   local number = (bucket.blocks + 1) % MOST_BLOCKS
   bucket.blocks = number
-  redis.call('HSET', key('blocks', id_text(bucket.id)), number, ARGV[6])
+  redis.call('HSET', key('blocks', id_text(bucket.id)), number, block)
   local entries, low = {}, now % 2 ^ 32
   local pack, n = struct.pack, 0
-  for i = 1, brought do
+  for i = 1, block_count do
     if codes[i] == 0 then
-      ages[i], blocks[i], in_block[i] = 0, number, i - 1
+      ages[i], blocks[i], places[i] = 0, number, i - 1
       entries[n + 1], entries[n + 2] = hashes[i], pack(ENTRY, low, number, i - 1)
       n = n + 2
     end
   end
-  local added = redis.call('HSET', key('transactions', id_text(bucket.id)), unpack(entries))
-  book(transactions, bucket, added, bytes)
-  local signature_bucket = open_bucket(signatures, now, taken, 0)
+  -- A signature accepted a second time within a bucket of transactions, after a window that is shorter than the
+  -- bucket's width, replaces its entry there: HSET says how many entries are new. A bucket of signatures takes entries
+  -- for a fifth of a window, so there each one accepted is new.
+  local new_transactions = redis.call('HSET', key('transactions', id_text(bucket.id)), unpack(entries))
+  book(transactions, bucket, new_transactions, bytes)
+  local signature_bucket = open_bucket(signatures, clock, accepted, 0)
   redis.call('HSET', key('signatures', id_text(signature_bucket.id)), unpack(entries))
-  book(signatures, signature_bucket, taken, ENTRY_BYTES * taken)
-  local hold_now = math.max(longest_window, signature_bucket.keep)
-  redis.call('HSET', signatures.ledger, 'clock', id_text(now), 'hold', id_text(hold_now))
+  book(signatures, signature_bucket, accepted, ENTRY_BYTES * accepted)
+  local hold = math.max(longest_window, signature_bucket.keep)
+  redis.call('HSET', signatures.ledger, 'clock', id_text(now), 'hold', id_text(hold))
 end
-if found + taken > 0 then note_sightings(ages, blocks, in_block, #hashes, now) end
+if found + accepted > 0 then note_sightings(ages, blocks, places, #hashes, clock) end
 return {now, pack_codes(codes), signatures.added}

@@ -1,36 +1,41 @@
--- One bounded step of a cleanup of one map: at most `most` buckets whose entries are past `retention`.
+-- One bounded step of a cleanup of one map: drops at most `most` buckets that are past retention. The gate calls it
+-- until nothing more is due, and lets claims in between.
 --
--- A periodic step also reports what sweeps have removed since the last periodic report, so that the sum
--- of all reports is the ledger's total.
+-- How much goes depends on the severity: "normal" goes by the retention of the rules, "emergency" by the shorter one,
+-- and "shed" also drops the oldest buckets, due or not, until a quarter of the entries is gone: memory is at its limit
+-- as a map can be at its own. Signatures are never cut (is_due in removal.lua), nor shed.
 --
--- To shed is to let the oldest quarter go, due or not, when memory is at its limit as a map can be at its own.
+-- A periodic step says that it removed what all sweeps have removed since the last periodic step, and notes in the
+-- ledger how far it has reported. So the sum of all its reports is the ledger's total.
 --
--- ARGV: rules, map, "normal", "emergency" or "shed", reason, most, "1" for a dry run, "1" for periodic.
--- Returns {before, removed, after, 1 when more is due}.
+-- KEYS: the partition's prefix. ARGV: rules, map, severity, the reason to book removals under, most, "1" for a dry run,
+-- "1" for periodic.
+-- Returns {entries before, removed, entries after, 1 when more is due}, for example {1000, 40, 960, 1}.
 
-local now = server_ms()
+local clock = read_clock()
 local map = open_map(ARGV[2])
-local retention = ARGV[3] == 'normal' and map.rule.retention or map.rule.emergency
-local reason, most = ARGV[4], tonumber(ARGV[5])
+local severity, reason, most = ARGV[3], ARGV[4], tonumber(ARGV[5])
+local is_dry_run, is_periodic = ARGV[6] == '1', ARGV[7] == '1'
+local retention = severity == 'normal' and map.rule.retention or map.rule.emergency
 local before = map.entries
 
-if ARGV[6] == '1' then
+if is_dry_run then
   local due = 0
   for _, bucket in ipairs(live_buckets(map)) do
-    if is_due(map, bucket, retention, now) then due = due + bucket.entries end
+    if is_due(map, bucket, retention, clock) then due = due + bucket.entries end
   end
   return {before, due, before - due, 0}
 end
 
-local removed, more = sweep(map, now, retention, reason, most)
-if ARGV[3] == 'shed' and not more and map.name ~= 'signatures' then
+local removed, more = sweep(map, clock, retention, reason, most)
+if severity == 'shed' and not more and map.name ~= 'signatures' then
   local goal, bucket = map.entries * 0.75, oldest_bucket(map)
   while bucket and map.entries > goal do
-    drop(map, bucket, 'capacity', now)
+    drop(map, bucket, 'capacity', clock.now)
     removed, bucket = removed + bucket.entries, oldest_bucket(map)
   end
 end
-if ARGV[7] == '1' then
+if is_periodic then
   local totals = redis.call('HMGET', map.ledger, 'expired', 'reported')
   local unreported = (totals[1] or 0) - (totals[2] or 0)
   -- A store that is full refuses this write; the next report then carries the difference.

@@ -1,12 +1,16 @@
--- Adds a gate's samples to its history; the oldest go when it is full.
+-- Adds a gate's samples to its history; the oldest samples go when it is full.
 --
--- ARGV: rules, the gate's name, most samples a gate, most gates, milliseconds a history is kept after its last
--- sample, milliseconds of silence after which a gate gives way to a new one, then the samples.
+-- P:history has the gates with the millisecond in which each last added samples, the longest silent first. When there
+-- are as many gates as there may be, a new one takes the place of the longest silent, if that has been silent for long.
+--
+-- KEYS: the first partition's prefix. ARGV: rules, the gate's name, most samples a gate, most gates, milliseconds a
+-- history is kept after its last sample, milliseconds of silence after which a gate gives way to a new one, then the
+-- samples, encoded.
 -- Returns 1, or 0 when there are too many gates.
 
 local gate, most_samples, most_gates = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local kept, silence = tonumber(ARGV[5]), tonumber(ARGV[6])
-local gates, now = key('history'), server_ms()
+local gates, now = key('history'), read_clock().now
 
 redis.call('ZREMRANGEBYSCORE', gates, '-inf', '(' .. id_text(now - kept))
 if not redis.call('ZSCORE', gates, gate) and redis.call('ZCARD', gates) >= most_gates then

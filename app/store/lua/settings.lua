@@ -1,7 +1,12 @@
--- Reads the settings changed at run time; with two more arguments, replaces them if they are still the same.
+-- Reads the settings changed at run time; with two more arguments, replaces them if they are still the same, so that
+-- of two gates that change them at once one has to look again.
 --
--- ARGV: rules, and to replace: what was read ('' for nothing usable), what to store instead.
--- Returns {1 when stored, the version in force, what is stored now: false for nothing, '' for nothing usable}.
+-- They are put in force by the tick (sizes.lua), which each gate makes once a second.
+--
+-- KEYS: the first partition's prefix. ARGV: rules; and to replace: what was read ('' for nothing or nothing usable),
+-- what to store instead.
+-- Returns {1 when stored, the version of the rules in force, what is stored now: false for nothing, '' for nothing
+-- usable}, for example {1, 3, '{"version": 4, …}'}.
 
 local stored = stored_settings()
 if not ARGV[2] or ARGV[2] ~= (stored or '') then return {0, version_in_force, stored} end

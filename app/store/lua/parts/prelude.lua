@@ -1,0 +1,72 @@
+-- What a partition of the store holds, and what every script needs of it: its keys, the rules in force, the clock.
+--
+-- A script is the text of this part, of the other parts it uses and of its own file, put together by scripts.py.
+-- They share one scope: a part can use what stands in the parts before it.
+--
+-- A partition is all that shares one hash tag, so one script call stays on one cluster slot. KEYS[1] is its prefix P,
+-- for example `tidegate:{0}`. The other keys are named here, because the server's clock decides which bucket is open.
+--
+--   P:<map>:buckets      LIST  one descriptor a live bucket, oldest first: {id, ends, entries, bytes, blocks, keep}
+--   P:<map>:ledger       HASH  entries, bytes, added, one total a removal reason, due, on_time, reported;
+--                              of signatures also clock and hold
+--   P:signatures:<id>    HASH  16-byte hash -> ENTRY
+--   P:transactions:<id>  HASH  16-byte hash -> ENTRY
+--   P:blocks:<id>        HASH  block number -> compressed transactions of one flush
+--   P:observations:<id>  HASH  block number, stretch of it -> who delivered what of it when (sightings.lua)
+--   P:rules              STR   the rules in force here, from the first change of the settings at run time on
+--   P:settings           STR   the settings changed at run time, in the first partition only
+--   P:history            ZSET  the gates that have a history -> when it last grew, in the first partition only
+--   P:history:<gate>     LIST  that gate's samples, one a minute, oldest first; in the first partition only
+--   P:lease:<name>       STR   held by the gate that does something on behalf of all, in the first partition only
+--
+-- <map> is signatures, transactions or observations, and <id> a bucket's. The id is the millisecond in which the
+-- bucket was opened. For example, a window of 5 s gives P:signatures:buckets
+--
+--   {1700000000000, 1700000001000, 800, 20800, 0, 5000}   took 800 entries until 1700000001000, leaves 5 s after that
+--   {1700000001000, 1700000002000, 120, 3120, 0, 5000}    takes entries until 1700000002000
+--
+-- A bucket takes entries for one width, or until it holds its share of the map's limit. It leaves whole, when its
+-- youngest entry is past retention. Every key has an expiry, that of a bucket being the moment it is due, for when no
+-- gate is left to sweep. It is set with every write, so that a key somebody deleted does not come back without one.
+--
+-- Rules can change while entries live. `keep` is how long a bucket's entries were promised to stay; of a signature
+-- that is the window, which so never changes once the signature was accepted. All calls on a partition change over
+-- in the same moment: when a tick first brings rules of a higher version (changed_rules.lua).
+
+local P = KEYS[1]
+
+local function key(...)
+  return P .. ':' .. table.concat({...}, ':')
+end
+
+-- A whole number as text; Lua's own way writes large ones as 1e+15.
+local function id_text(id)
+  return string.format('%.0f', id)
+end
+
+-- Returns the rules to go by, and the version in force: the caller's rules, except that windows, retentions and limits
+-- are those of P:rules when that has a higher version. A gate that has not heard of a change follows it nevertheless.
+local function rules_in_force()
+  local own, held = cmsgpack.unpack(ARGV[1]), redis.pcall('GET', key('rules'))
+  if held == ARGV[1] then return own, own.version end
+  if type(held) ~= 'string' then return own, 0 end
+  local is_whole, theirs = pcall(cmsgpack.unpack, held)
+  if not is_whole or type(theirs) ~= 'table' or theirs.format ~= own.format then return own, 0 end
+  if theirs.version > own.version then own.window, own.maps = theirs.window, theirs.maps end
+  return own, theirs.version
+end
+
+local rules, version_in_force = rules_in_force()
+
+-- Returns the server's clock: `now` in milliseconds, and `hold`, the longest window of any signature. While the clock
+-- has been set back by less than `hold`, `now` stands still at the last acceptance: an entry from the future would
+-- otherwise fall out of the window twice. Set back by more, it goes on from where it is, and what lies more than
+-- `hold` ahead of it is swept.
+local function read_clock()
+  local time = redis.call('TIME')
+  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  local noted = redis.call('HMGET', key('signatures', 'ledger'), 'clock', 'hold')
+  local last, hold = tonumber(noted[1] or 0), math.max(rules.window, tonumber(noted[2] or 0))
+  if last > now and last - now < hold then now = last end
+  return {now = now, hold = hold}
+end

@@ -1,0 +1,167 @@
+-- Who delivered what, and when: notes it in the map of observations. Sightings are told by the block and the place of a
+-- transaction there, not by its signature, for feeds deliver together what belongs together. A field of
+-- P:observations:<id> is a stretch of 32 neighbouring places of one block, (block number, place / 32). Noted for each
+-- signature by itself, sightings took two thirds of the time of a duplicate.
+--
+-- The value of a field is a record: the number of its sources, and behind it, for each source and moment,
+-- ";source=milliseconds since <id>,a bit a place", the bits being a signed number. For example, in a bucket with the
+-- id 1700000000000
+--
+--   2;helius-a=120,7;quick-b=180,3;quick-b=950,4
+--
+-- says that helius-a delivered the places 0, 1 and 2 at 1700000000120, and quick-b the first two of them 60 ms later
+-- and place 2 at 1700000000950. A source is noted once a bucket for a place, and at most rules.sources of them are.
+--
+-- What was delivered comes in three arguments, all about the hashes of ARGV[2]:
+--   ARGV[3]  one byte a hash: who delivered it, as a place in the list of sources
+--   ARGV[4]  three bytes for each hash that was delivered again in the same flush: its place among the hashes (2), and
+--            that of the source (1)
+--   ARGV[5]  the list of sources, in msgpack
+
+-- Deliveries are told apart by a number: that of its source among `names` for what came first, and the same behind the
+-- last of these for what came again in the same flush. So a flush notes what came again behind what came first, with
+-- the same mark.
+local names = cmsgpack.unpack(ARGV[5])
+local marks = {}
+for source, name in ipairs(names) do
+  local mark = ';' .. name .. '='
+  marks[source], marks[#names + source] = mark, mark
+end
+local band, bor, bnot, lshift, rshift = bit.band, bit.bor, bit.bnot, bit.lshift, bit.rshift
+
+-- How many of 32 bits are set, by sums of neighbours (Warren, Hacker's Delight, 5-1).
+local function count_bits(bits)
+  bits = bits - band(rshift(bits, 1), 0x55555555)
+  bits = band(bits, 0x33333333) + band(rshift(bits, 2), 0x33333333)
+  return band(bits + rshift(bits, 4), 0x0F0F0F0F) % 255
+end
+
+-- What was delivered now, by stretches. Returns a list of them, each with the bits of its places by the number of the
+-- delivery; of each its field; of each when its block was accepted; and the most sightings this can be. For example,
+-- places 30 to 33 of block 7, delivered first by the source 1: {{[1] = bits 30 and 31}, {[1] = bits 0 and 1}}, the
+-- fields (7, 0) and (7, 1), and 4. Neighbours mostly come together, so they are taken in runs.
+local function delivered_stretches(ages, blocks, places, count, now)
+  local of_block, stretches, fields, accepted_ms, most = {}, {}, {}, {}, 0
+  local function deliver(delivery, block, first, last, age)
+    most = most + last - first + 1
+    local of_number = of_block[block] or {}
+    of_block[block] = of_number
+    local from = first % STRETCH
+    for number = (first - from) / STRETCH, math.floor(last / STRETCH) do
+      local stretch = of_number[number]
+      if not stretch then
+        stretch = {}
+        local n = #stretches + 1
+        of_number[number], stretches[n] = stretch, stretch
+        fields[n], accepted_ms[n] = struct.pack('>I4I2', block, number), now - age
+      end
+      local to = math.min(last - number * STRETCH + 1, STRETCH)
+      stretch[delivery] = bor(stretch[delivery] or 0, 2 ^ to - 2 ^ from) -- the bits from..to-1
+      from = 0
+    end
+  end
+  local sources, at = {string.byte(ARGV[3], 1, count)}, 1
+  while at <= count do
+    local block, first, source = blocks[at], places[at], sources[at]
+    local begins = at
+    at = at + 1
+    if block then
+      while blocks[at] == block and places[at] == first + at - begins and sources[at] == source do at = at + 1 end
+      deliver(source + 1, block, first, first + at - begins - 1, ages[begins])
+    end
+  end
+  for again = 1, #ARGV[4], 3 do
+    local index, source = struct.unpack('>HB', ARGV[4], again)
+    local seen = index + 1
+    if blocks[seen] then
+      deliver(#names + source + 1, blocks[seen], places[seen], places[seen], ages[seen])
+    end
+  end
+  return stretches, fields, accepted_ms, most
+end
+
+-- The bits of the places that the source of `mark` has delivered by `record`. What was noted before `earliest`
+-- (milliseconds since the bucket's id, as in the record) belongs to a block that had the same number, and is left out.
+local function noted_places(record, mark, earliest)
+  local noted, _, at = 0, string.find(record, mark, 1, true)
+  while at do
+    local offset, bits, after = string.match(record, '^(%-?%d+),(%-?%d+)()', at + 1)
+    if tonumber(offset) >= earliest then noted = bor(noted, bits) end
+    _, at = string.find(record, mark, after, true)
+  end
+  return noted
+end
+
+-- Of `places`, bits, those that rules.sources have delivered by `record` since `earliest`.
+local function full_places(record, places, earliest)
+  local noted, full = {}, 0
+  for offset, bits in string.gmatch(record, '=(%-?%d+),(%-?%d+)') do
+    if tonumber(offset) >= earliest then noted[#noted + 1] = bits end
+  end
+  for place = 0, STRETCH - 1 do
+    if band(1, rshift(places, place)) == 1 then
+      local sources = 0
+      for i = 1, #noted do sources = sources + band(1, rshift(noted[i], place)) end
+      if sources >= rules.sources then full = bor(full, lshift(1, place)) end
+    end
+  end
+  return full
+end
+
+-- Returns `record` with what was delivered now, at `offset`; how many sightings that adds, and how many more it would
+-- if no place were full. The record begins with the number of its sources, because only many of them make a place
+-- full. A source's own places are found by its mark alone, since a record has up to 32 entries a source when neighbours
+-- come one by one.
+local function with_sightings(record, stretch, earliest, offset)
+  local sources, added, over = 0, 0, 0
+  if record ~= '' then
+    sources, record = string.match(record, '^(%d+)(.*)$')
+    sources = tonumber(sources)
+  end
+  for delivery = 1, #marks do
+    local bits, mark = stretch[delivery], marks[delivery]
+    local noted = bits and record ~= '' and noted_places(record, mark, earliest) or 0
+    local new = bits and band(bits, bnot(noted)) or 0
+    if new ~= 0 and sources >= rules.sources then
+      local full = full_places(record, new, earliest)
+      over, new = over + count_bits(band(new, full)), band(new, bnot(full))
+    end
+    if new ~= 0 then
+      if noted == 0 then sources = sources + 1 end
+      added = added + count_bits(new)
+      record = record .. mark .. offset .. ',' .. new
+    end
+  end
+  return sources .. record, added, over
+end
+
+-- Notes who delivered those of `count` hashes that are inside their window, by position: their ages, the numbers of
+-- their blocks, and their places there. A sighting past rules.sources is booked as added and at once removed for
+-- capacity.
+local function note_sightings(ages, blocks, places, count, clock)
+  local map = open_map('observations')
+  sweep_due(map, clock)
+  local stretches, fields, accepted_ms, most = delivered_stretches(ages, blocks, places, count, clock.now)
+  make_room(map, most, 0, clock.now)
+  local bucket = open_bucket(map, clock, most, 0)
+  local name, offset = key('observations', id_text(bucket.id)), id_text(clock.now - bucket.id)
+  local noted = redis.call('HMGET', name, unpack(fields))
+  local records, added, bytes, over = {}, 0, 0, 0
+  for i = 1, #stretches do
+    local before = noted[i] or ''
+    local record, new, refused = with_sightings(before, stretches[i], accepted_ms[i] - bucket.id, offset)
+    added, over, bytes = added + new, over + refused, bytes + #record - #before
+    if new > 0 then
+      records[#records + 1] = fields[i]
+      records[#records + 1] = record
+    end
+  end
+  if added > 0 then
+    redis.call('HSET', name, unpack(records))
+    book(map, bucket, added, bytes)
+  end
+  if over > 0 then
+    redis.call('HINCRBY', map.ledger, 'added', over)
+    redis.call('HINCRBY', map.ledger, 'capacity', over)
+  end
+end
