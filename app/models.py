@@ -52,7 +52,9 @@ class Verdict(StrEnum):
 
 SIGNATURE_MAX_CHARS = 128
 SIGNATURE_PATTERN = r"^[!-~]{1,128}\Z"
+SIGNATURE_RULE = "1 to 128 visible ASCII characters without space"
 SOURCE_PATTERN = r"^[A-Za-z0-9._:-]{1,64}\Z"
+SOURCE_RULE = "1 to 64 of A-Z a-z 0-9 . _ : -"
 DEFAULT_SOURCE = "default"
 
 Signature = Annotated[str, msgspec.Meta(pattern=SIGNATURE_PATTERN)]

@@ -15,18 +15,24 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from app.decode.columns import Columns, count_values
-from app.decode.item import ItemLimits, depth_above
+from app.decode.item import (
+    ITEM_BYTES,
+    NULL,
+    NULL_BYTES,
+    PAYLOAD_BYTES,
+    QUOTES_BYTES,
+    SLOT_BYTES,
+    SOURCE_BYTES,
+    ItemLimits,
+    depth_above,
+)
 from app.models import SIGNATURE_MAX_CHARS, SOURCE_PATTERN, Slot
 
 _SOURCE = re.compile(SOURCE_PATTERN)
-_ITEM_BYTES = len('{"signature":""}')
-_SOURCE_BYTES, _SLOT_BYTES, _PAYLOAD_BYTES = (len(f',"{name}":') for name in ("source", "slot", "payload"))
-_QUOTES_BYTES, _NULL_BYTES = len('""'), len("null")
 # Payloads are looked at together in pieces of so many bytes, or of the longest one.
 NEAR_BYTES = 4096
 # Nesting of as many opening brackets takes ten milliseconds to follow; one by one, items have pauses between.
 MOST_OPENED = 75_000
-_NULL = msgspec.Raw(b"null")
 
 
 class _Item(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -69,7 +75,7 @@ def decode_compact_array(body: bytes, limits: ItemLimits, max_items: int) -> Col
         signatures,
         _filled(sources, names, limits.default_source),
         [None if slot is UNSET else slot for slot in slots],
-        [payload or _NULL for payload in payloads] if 0 in lengths else payloads,
+        [payload or NULL for payload in payloads] if 0 in lengths else payloads,
     )
 
 
@@ -119,11 +125,11 @@ def _least_bytes(
         len("[]")
         + count * len(",")
         - len(",")
-        + count * _ITEM_BYTES
+        + count * ITEM_BYTES
         + sum(map(len, signatures))
         + sum(_source_bytes(source) * times for source, times in sources.items())
         + _slot_bytes(slots)
-        + (count - payloads.count(0)) * _PAYLOAD_BYTES
+        + (count - payloads.count(0)) * PAYLOAD_BYTES
         + sum(payloads)
     )
 
@@ -131,13 +137,13 @@ def _least_bytes(
 def _source_bytes(source: object) -> int:
     if source is UNSET:
         return 0
-    return _SOURCE_BYTES + (len(source) + _QUOTES_BYTES if isinstance(source, str) else _NULL_BYTES)
+    return SOURCE_BYTES + (len(source) + QUOTES_BYTES if isinstance(source, str) else NULL_BYTES)
 
 
 def _slot_bytes(slots: Sequence[Any]) -> int:
     with suppress(TypeError):  # not all of them are numbers
         least, most = len(f"{min(slots):d}"), len(f"{max(slots):d}")
         if least == most:
-            return len(slots) * (_SLOT_BYTES + least)
+            return len(slots) * (SLOT_BYTES + least)
     given = [slot for slot in slots if slot is not UNSET]
-    return len(given) * _SLOT_BYTES + sum(map(len, map(str, given)))  # None takes as much as null
+    return len(given) * SLOT_BYTES + sum(map(len, map(str, given)))  # None takes as much as null

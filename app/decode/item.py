@@ -19,10 +19,11 @@ from app.decode.surrogates import Masked, masked
 from app.errors import ClientError, InvalidRequest, MalformedBody
 from app.models import DEFAULT_SOURCE, Transaction
 
-_NULL = msgspec.Raw(b"null")
+NULL = msgspec.Raw(b"null")
 _KEYS = tuple(b'"%s"' % name.encode() for name in Transaction.__struct_fields__)
-_BARE_BYTES, _SOURCE_BYTES = len('{"signature":""}'), len(',"source":""')
-_SLOT_BYTES, _PAYLOAD_BYTES = len(',"slot":'), len(',"payload":')
+# What an item and its further fields take at least beside their values, without white space.
+ITEM_BYTES, QUOTES_BYTES, NULL_BYTES = len('{"signature":""}'), len('""'), len("null")
+SOURCE_BYTES, SLOT_BYTES, PAYLOAD_BYTES = (len(f',"{name}":') for name in ("source", "slot", "payload"))
 _STRUCTURE = b'"[]{}'
 _NOT_STRUCTURE = bytes(set(range(256)) - set(_STRUCTURE))
 _AS_BRACKETS = bytes.maketrans(b"{}", b"[]")
@@ -188,11 +189,11 @@ def _least_bytes(item: Transaction) -> int:
     """How many bytes an item takes at least that says just this; one of so many has no key twice."""
     source, slot, payload = item.source, item.slot, len(item.payload)
     return (
-        _BARE_BYTES
+        ITEM_BYTES
         + len(item.signature)
-        + (_SOURCE_BYTES + len(source) if source else 0)
-        + (_SLOT_BYTES + len(str(slot)) if slot is not None else 0)
-        + (_PAYLOAD_BYTES + payload if item.payload != _NULL else 0)
+        + (SOURCE_BYTES + QUOTES_BYTES + len(source) if source else 0)
+        + (SLOT_BYTES + len(str(slot)) if slot is not None else 0)
+        + (PAYLOAD_BYTES + payload if item.payload != NULL else 0)
     )
 
 

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from app.models import Transaction
+from app.models import SIGNATURE_RULE, SOURCE_RULE, Transaction
 
 _RULES = {
-    "signature": "signature: 1 to 128 visible ASCII characters without space",
-    "source": "source: 1 to 64 of A-Z a-z 0-9 . _ : -",
+    "signature": f"signature: {SIGNATURE_RULE}",
+    "source": f"source: {SOURCE_RULE}",
     "slot": "slot: an integer from 0 to 9223372036854775807, or null",
 }
 _CUT_OFF = "Input data was truncated"

@@ -17,7 +17,7 @@ from app.decode.gzip import inflater_for
 from app.decode.item import ItemLimits
 from app.errors import InvalidRequest, MemoryPressure, RetryLater, UnsupportedMedia
 from app.metrics.catalogue import Metrics
-from app.models import DEFAULT_SOURCE, SOURCE_PATTERN
+from app.models import DEFAULT_SOURCE, SOURCE_PATTERN, SOURCE_RULE
 from app.store.live_settings import LiveSettings
 
 JSON = "application/json"
@@ -129,7 +129,7 @@ def _source(query: bytes, header: bytes) -> str:
     source = header.decode("latin-1") or DEFAULT_SOURCE if named is None else named
     if not _SOURCE.match(source):
         where = "X-Source" if named is None else "source"
-        raise InvalidRequest(f"{where}: 1 to 64 of A-Z a-z 0-9 . _ : -")
+        raise InvalidRequest(f"{where}: {SOURCE_RULE}")
     return source
 
 

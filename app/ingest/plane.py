@@ -13,11 +13,11 @@ from app.ingest.coalescer import Coalescer
 from app.ingest.flush import Flusher
 from app.ingest.lookup import Lookup
 from app.ingest.recent import Fingerprints
-from app.ingest.shares import share_of
 from app.ingest.source_statistics import SourceStatistics
 from app.ingest.submitter import Submitter
 from app.metrics.catalogue import Metrics
 from app.settings.model import Settings
+from app.settings.process_limits import process_limits
 from app.store.live_settings import LiveSettings
 from app.store.maps import Maps
 from app.store.rules import flush_max_items
@@ -48,11 +48,11 @@ class DataPlane:
         service: Service,
     ) -> None:
         settings = live.settings
-        share = share_of(settings)
+        limits = process_limits(settings)
         self._live = live
         self.metrics = metrics
         self.access = access
-        self.body_budget = ByteBudget(share.body_bytes, service.room)
+        self.body_budget = ByteBudget(limits.body_bytes, service.room)
         self.admission = Admission(access, live, service.refuses, self.body_budget, metrics)
         self.maps = Maps(session, live)
         self.sources = SourceStatistics(metrics.source_label)
@@ -60,8 +60,8 @@ class DataPlane:
         self.coalescer = Coalescer(
             Flusher(self.maps, metrics, self.sources, service.fingerprints).flush,
             flush_max_items(settings),
-            share.queued_items,
-            share.queued_bytes,
+            limits.queued_items,
+            limits.queued_bytes,
         )
         self.submitter = Submitter(self.coalescer, metrics)
         self.lookup = Lookup(self.maps)
@@ -85,7 +85,7 @@ class DataPlane:
 
     def apply(self, settings: Settings) -> None:
         """Pass changed settings to those who do not look them up each time."""
-        share = share_of(settings)
+        limits = process_limits(settings)
         self.coalescer.flush_max_items = flush_max_items(settings)
-        self.coalescer.resize(share.queued_items, share.queued_bytes)
-        self.body_budget.most = share.body_bytes
+        self.coalescer.resize(limits.queued_items, limits.queued_bytes)
+        self.body_budget.most = limits.body_bytes

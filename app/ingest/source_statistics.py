@@ -4,8 +4,6 @@ Counted by this gate since its start, in constant memory: a source's delays go i
 """
 
 import time
-from array import array
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import compress, islice, pairwise
@@ -17,6 +15,7 @@ from pydantic import Field
 
 from app.decode.columns import count_values
 from app.metrics.catalogue import NAMESPACE, OTHER_SOURCE
+from app.metrics.counters import Distribution
 from app.models import ACCEPTED, REFUSED, Shape
 
 _STEPS = (10, 11, 12, 13, 15, 17, 20, 22, 25, 28, 30, 35, 40, 45, 50, 60, 70, 80, 90)
@@ -53,31 +52,18 @@ class SourcesView(Shape):
     sources: list[SourceView]
 
 
-class DelayHistogram:
+class DelayHistogram(Distribution):
     """Whole milliseconds, counted between fixed bounds."""
 
-    def __init__(self) -> None:
-        self._counts = array("Q", bytes(8 * (len(BOUNDS_MS) + 1)))
-        self.count = 0
-        self.sum_ms = 0
+    __slots__ = ()
 
-    def add(self, delay_ms: int, times: int) -> None:
-        """Count a delay so many times."""
-        self._counts[bisect_left(BOUNDS_MS, delay_ms)] += times
-        self.count += times
-        self.sum_ms += delay_ms * times
+    def __init__(self) -> None:
+        super().__init__(BOUNDS_MS)
 
     @property
-    def numbers(self) -> list[float]:
-        """All it has counted, the sum last."""
-        return [*self._counts, self.sum_ms]
-
-    def grow(self, numbers: Sequence[float]) -> None:
-        """Add what another has counted."""
-        for at, amount in enumerate(numbers[:-1]):
-            self._counts[at] += int(amount)
-            self.count += int(amount)
-        self.sum_ms += int(numbers[-1])
+    def count(self) -> int:
+        """How many delays were counted."""
+        return sum(self._counts)
 
     def up_to(self, bound_ms: int) -> int:
         """How many were no longer than this, one of `BOUNDS_MS`."""
@@ -125,7 +111,7 @@ class SourceStatistics(Collector):
             if code == ACCEPTED:
                 source.accepted += times
             else:
-                source.delays.add(code - 1, times)
+                source.delays.observe(code - 1, times)
 
     def view(self) -> SourcesView:
         """All sources, for people."""
@@ -146,7 +132,7 @@ class SourceStatistics(Collector):
         for name, source in self._sources.items():
             delays = source.delays
             buckets = [(str(bound / 1000), float(delays.up_to(bound))) for bound in METRIC_BOUNDS_MS]
-            family.add_metric([name], [*buckets, ("+Inf", delays.count)], delays.sum_ms / 1000)
+            family.add_metric([name], [*buckets, ("+Inf", delays.count)], delays.sum / 1000)
         yield family
 
     def totals(self) -> dict[str, tuple[int, list[float]]]:

@@ -47,10 +47,10 @@ class Distribution:
         self._counts = [0] * (len(bounds) + 1)
         self.sum = 0.0
 
-    def observe(self, sample: float) -> None:
-        """Count a sample."""
-        self._counts[bisect_left(self._bounds, sample)] += 1
-        self.sum += sample
+    def observe(self, sample: float, times: int = 1) -> None:
+        """Count a sample, so many times."""
+        self._counts[bisect_left(self._bounds, sample)] += times
+        self.sum += sample * times
 
     @property
     def numbers(self) -> list[float]:

@@ -2,7 +2,7 @@
 
 from importlib.resources import files
 
-# A script's text is that of `prelude`, of its parts in this order, and of its own file. The server builds every
+# The text of a script is `prelude`, its parts in this order, and its own file. The server builds every
 # function of the text anew at each call, so a script gets only the parts it uses.
 PARTS = {
     "claim": ("buckets", "removal", "filling", "acceptances", "sightings"),

@@ -30,7 +30,7 @@ from app.errors import HttpError, InvalidRequest, MalformedBody, RetryLater, Shu
 from app.ingest.admission import authorization
 from app.ingest.plane import DataPlane
 from app.ingest.submitter import Summary
-from app.models import SIGNATURE_PATTERN, Answer, Answers, Transaction
+from app.models import SIGNATURE_PATTERN, SIGNATURE_RULE, Answer, Answers, Transaction
 from app.server.fast_path import Reply, SendReply, WholeRequest
 
 PATH = "/transactions"
@@ -165,10 +165,10 @@ class FastPosts:
         if not (body.startswith(b"{") and self.front.has_room) or b"content-encoding" in headers:
             return False
         try:
-            terms = plane.admission.admit(query, headers, len(body))
-            if terms.is_lines:
+            limits, is_lines = plane.admission.admit(query, headers, len(body))
+            if is_lines:
                 return False
-            item = decode_item(body, terms.limits)
+            item = decode_item(body, limits)
             plane.submitter.submit_one(item, _Post(self, item, len(body), send).finish)
         except (HttpError, InvalidItem):
             return False
@@ -226,7 +226,7 @@ class GetTransaction:
         try:
             self._plane.access.check_lookup(authorization(dict(scope["headers"])))
             if not _SIGNATURE.match(signature):
-                raise InvalidRequest("signature: 1 to 128 visible ASCII characters without space")
+                raise InvalidRequest(f"signature: {SIGNATURE_RULE}")
             found = await self._plane.lookup.find(signature)
         except HttpError as error:
             await problem_of(error)(scope, receive, send)

@@ -57,7 +57,7 @@ def client_app(parts: WorkerParts, assignment: Assignment) -> Front:
     direct = {("POST", transactions.PATH): data_plane[0]}
     checked = Checks(forward, parts.plane.access, parts.plane.body_budget)
     door = Door(Router([*data_plane, livez], lifespan=lifespan), checked)
-    front = Front(door, direct, parts.metrics, parts.share.requests)
+    front = Front(door, direct, parts.metrics, parts.limits.requests)
     parts.requests = lambda: front.in_flight - forward.in_flight
     return front
 

@@ -46,7 +46,7 @@ def main() -> int:
     keep_heap_small()
     parts = WorkerParts(assignment, settings)
     app = client_app(parts, assignment)
-    limit = client_connections(parts.share.connections, has_peers=True)
+    limit = client_connections(parts.limits.connections, has_peers=True)
     fast = FastPosts(parts.plane, app)
     clients = QuietServer(server_config(app, settings, limit, parts.metrics, lifespan=True, fast_path=fast))
     parts.connections.follow(clients.server_state.connections)

@@ -9,11 +9,11 @@ from app.guard.diagnosis.figures import open_descriptors
 from app.guard.reclaim import LOOK_SECONDS, Reclaimer
 from app.ingest.plane import DataPlane, Service
 from app.ingest.recent import Fingerprints
-from app.ingest.shares import share_of
 from app.metrics.catalogue import Metrics
 from app.runtime_settings.sync import SettingsKeeper
 from app.server.connections import ClientConnections
 from app.settings.model import Settings
+from app.settings.process_limits import process_limits
 from app.store.live_settings import LiveSettings
 from app.store.session import StoreSession
 from app.tasks import Tasks
@@ -48,7 +48,7 @@ class WorkerParts:
         self._tasks = Tasks(self.metrics)
         self.checkup = Checkup(self.live, lambda: self.plane.in_flight_bytes, lambda: len(self.connections))
         self.requests: Callable[[], int] = lambda: 0
-        self.share = share_of(settings)
+        self.limits = process_limits(settings)
 
     async def start(self) -> None:
         """Connect to the store, and begin to take transactions in."""

@@ -1,15 +1,18 @@
-"""The bounds of all requests together, divided over the processes that take requests in."""
+"""The bounds of all requests together, divided over the processes that take requests in.
+
+With two workers and 1,000 requests allowed in flight, 64 MiB of bodies and 10,000 queued transactions, each
+worker takes 1,000 requests, 32 MiB and 5,000 transactions. Bytes and transactions together are what the
+settings say; of requests and connections each may take twice an even share, since the kernel gives a
+connection to whoever takes it first.
+"""
 
 from typing import NamedTuple
 
 from app.settings.model import Settings
 
 
-class Share(NamedTuple):
-    """What one of them may hold: of bytes and items together what the settings say, or one largest request.
-
-    Of requests and connections twice an even share: the kernel gives a connection to whoever takes it first.
-    """
+class ProcessLimits(NamedTuple):
+    """What one process may hold."""
 
     requests: int
     connections: int
@@ -18,11 +21,11 @@ class Share(NamedTuple):
     queued_bytes: int
 
 
-def share_of(settings: Settings) -> Share:
-    """That of one worker: the largest request that is allowed always fits."""
+def process_limits(settings: Settings) -> ProcessLimits:
+    """Return what one worker may hold, or the gate without workers: one largest request always fits."""
     workers = settings.workers
     largest = max(settings.max_body_bytes, settings.max_inflated_bytes)
-    return Share(
+    return ProcessLimits(
         requests=_uneven(settings.max_in_flight_requests, workers),
         connections=_uneven(settings.max_connections, workers),
         body_bytes=max(largest, settings.max_in_flight_bytes // workers),
