@@ -11,7 +11,6 @@ import uvicorn
 from app.api.routes.transactions import FastPosts
 from app.cli.exit_codes import REFUSED, USAGE
 from app.errors import ConfigError, WorkerFailed
-from app.settings.process_limits import process_limits
 from app.logs import configure_logs
 from app.main import create_app
 from app.process.descriptors import client_connections, raise_limit
