@@ -19,6 +19,7 @@ from app.runtime import Runtime
 from app.server.config import BACKLOG, QuietServer, server_config
 from app.settings.environment import service_links
 from app.settings.model import Settings, load_settings
+from app.settings.process_limits import process_limits
 from app.store.address import safe_url
 from app.workers.pool.assignment import FORWARDED_AT_ONCE, PROBES_AT_ONCE
 
@@ -56,7 +57,7 @@ def run(overrides: dict[str, object], insecure: bool) -> int:
         if links := service_links():
             log.info("addresses of services ignored", names=links)
         raise_limit()
-        connections = client_connections(share_of(settings).connections, has_peers=settings.workers > 1)
+        connections = client_connections(process_limits(settings).connections, has_peers=settings.workers > 1)
         listener = _bind(settings)
         keep_heap_small()
         runtime = Runtime(settings)
