@@ -249,7 +249,7 @@ class Metrics:
         )
         _start(self.settings_changes_total, ("api",), ("store",))
         self.background_task_up = self._gauge(
-            "background_task_up", "1 while the task's last round succeeded", "task"
+            "background_task_up", "1 while the task's last run succeeded", "task"
         )
         self.event_loop_lag_seconds = self._histogram(
             "event_loop_lag_seconds", "How late the event loop wakes a timer, seconds", SECONDS_BUCKETS
