@@ -45,7 +45,7 @@ def _work() -> Iterator[Builder]:
     yield states(
         About(
             "Background tasks",
-            "Whether the last round of each task succeeded, on every gate.",
+            "Whether the last run of each task succeeded, on every gate.",
             "none",
             (Alarm("TidegateBackgroundTaskDown"),),
         ),
