@@ -7,10 +7,8 @@ from typing import Literal, get_args, get_origin
 from annotated_types import Ge, Le
 from pydantic.fields import FieldInfo
 
-from app.runtime_settings.document import CHANGEABLE
 from app.runtime_settings.view import unit_of
-from app.settings.model import Settings, env_name
-from app.settings.rules import ORDERED
+from app.settings.model import CHANGEABLE, ORDERED, Settings, description_of, env_name, group_of
 
 PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 COMMAND = ".venv/bin/python scripts/settings_page.py"
@@ -40,97 +38,20 @@ Gates that share a store must be started with the same retentions and limits: un
 time, each gate sends its own with every call to the store.
 """
 
-GROUPS: dict[str, tuple[str, ...]] = {
-    "Where it listens, what it logs": ("host", "port", "workers", "log_format", "log_level"),
-    "Store": (
-        "store_url",
-        "store_url_file",
-        "store_prefix",
-        "gate_name",
-        "store_deadline_seconds",
-        "embedded_store_limit_bytes",
-    ),
-    "Window and retention": (
-        "dedup_window_seconds",
-        "transaction_retention_seconds",
-        "observation_retention_seconds",
-        "emergency_transaction_retention_seconds",
-        "emergency_observation_retention_seconds",
-        "cleanup_interval_seconds",
-        "signature_cleanup_interval_seconds",
-    ),
-    "Bounds of the maps": (
-        "signatures_limit",
-        "transactions_limit",
-        "observations_limit",
-        "transactions_limit_bytes",
-        "signatures_warn_entries",
-        "transactions_warn_entries",
-        "observations_warn_entries",
-        "max_sources",
-    ),
-    "Bounds of one request": (
-        "max_body_bytes",
-        "max_inflated_bytes",
-        "max_batch_items",
-        "max_payload_bytes",
-        "max_payload_depth",
-        "max_header_bytes",
-        "max_headers",
-        "receive_deadline_seconds",
-        "send_deadline_seconds",
-        "fast_path",
-    ),
-    "Bounds of all requests together": (
-        "max_queued_items",
-        "max_queued_bytes",
-        "max_in_flight_requests",
-        "max_in_flight_bytes",
-        "max_connections",
-        "max_connection_bytes",
-    ),
-    "Access": ("ingest_tokens", "ingest_tokens_file", "admin_tokens", "admin_tokens_file"),
-    "Memory: limit and pressure": (
-        "memory_limit_bytes",
-        "memory_soft_ratio",
-        "memory_soft_exit_ratio",
-        "memory_hard_ratio",
-        "memory_hard_exit_ratio",
-        "memory_sample_seconds",
-    ),
-    "Memory: leaks": (
-        "leak_window_seconds",
-        "leak_growth_bytes",
-        "leak_warmup_seconds",
-        "slow_leak_bytes_per_hour",
-        "leak_cooldown_seconds",
-        "diagnosis_dir",
-        "diagnoses_kept",
-    ),
-    "Alerts": ("alert_cooldown_seconds",),
-}
-
 
 def page() -> str:
-    """The whole page.
-
-    Raises:
-        ValueError: a setting is in no group, or a group names one that is gone.
-    """
-    grouped = [name for names in GROUPS.values() for name in names]
-    if sorted(grouped) != sorted(Settings.model_fields):
-        odd = sorted(set(grouped) ^ set(Settings.model_fields))
-        raise ValueError(f"give these their place in GROUPS of scripts/settings_page.py, once: {odd}")
+    """The whole page."""
     return "\n".join([HEAD, *_sections(), *_order()])
 
 
 def _sections() -> Iterator[str]:
-    for heading, names in GROUPS.items():
+    for heading in dict.fromkeys(map(group_of, Settings.model_fields)):
         yield f"## {heading}\n"
         yield "| variable | unit | default | limits | at run time | what it sets |"
         yield "|---|---|---|---|---|---|"
-        for name in names:
-            yield _row(name, Settings.model_fields[name])
+        for name, field in Settings.model_fields.items():
+            if group_of(name) == heading:
+                yield _row(name, field)
         yield ""
 
 
@@ -144,7 +65,7 @@ def _order() -> Iterator[str]:
 
 
 def _row(name: str, field: FieldInfo) -> str:
-    sentence = str(field.description).replace("|", r"\|")
+    sentence = description_of(name).replace("|", r"\|")
     changeable = "yes" if name in CHANGEABLE else ""
     figures = (unit_of(name), _default(name, field), _limits(name, field))
     cells = (f"`{env_name(name)}`", *figures, changeable, sentence)

@@ -7,44 +7,10 @@ from hashlib import sha256
 import msgspec
 
 from app.errors import TidegateError
-from app.settings.model import Settings, load_settings
+from app.settings.model import CHANGEABLE, Settings, load_settings
 
 FORMAT = 1
 Number = int | float
-
-CHANGEABLE = (
-    "dedup_window_seconds",
-    "transaction_retention_seconds",
-    "observation_retention_seconds",
-    "emergency_transaction_retention_seconds",
-    "emergency_observation_retention_seconds",
-    "cleanup_interval_seconds",
-    "signature_cleanup_interval_seconds",
-    "signatures_limit",
-    "transactions_limit",
-    "observations_limit",
-    "transactions_limit_bytes",
-    "signatures_warn_entries",
-    "transactions_warn_entries",
-    "observations_warn_entries",
-    "max_body_bytes",
-    "max_inflated_bytes",
-    "max_batch_items",
-    "max_payload_bytes",
-    "max_payload_depth",
-    "memory_limit_bytes",
-    "memory_soft_ratio",
-    "memory_soft_exit_ratio",
-    "memory_hard_ratio",
-    "memory_hard_exit_ratio",
-    "memory_sample_seconds",
-    "leak_window_seconds",
-    "leak_growth_bytes",
-    "leak_warmup_seconds",
-    "slow_leak_bytes_per_hour",
-    "leak_cooldown_seconds",
-    "alert_cooldown_seconds",
-)
 
 
 class Unusable(TidegateError):

@@ -7,8 +7,8 @@ from difflib import get_close_matches
 import msgspec
 
 from app.errors import InvalidRequest, MalformedBody
-from app.runtime_settings.document import CHANGEABLE, Number, is_whole
-from app.settings.model import Settings, env_name
+from app.runtime_settings.document import Number, is_whole
+from app.settings.model import CHANGEABLE, Settings, env_name
 
 # No number that means anything is longer.
 MOST_DIGITS = 40

@@ -9,7 +9,6 @@ import structlog
 from app.errors import ConfigError, Conflict, InvalidRequest, Overloaded, PreconditionFailed, StoreError
 from app.metrics.catalogue import Metrics
 from app.runtime_settings.document import (
-    CHANGEABLE,
     Document,
     FromNewerGate,
     Number,
@@ -17,7 +16,7 @@ from app.runtime_settings.document import (
     read_document,
     with_changes,
 )
-from app.settings.model import Settings
+from app.settings.model import CHANGEABLE, Settings
 from app.store.live_settings import LiveSettings
 from app.store.maps import Maps
 

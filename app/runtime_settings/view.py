@@ -5,9 +5,9 @@ from typing import Literal
 from pydantic import Field
 
 from app.models import Shape
-from app.runtime_settings.document import CHANGEABLE, Document
+from app.runtime_settings.document import Document
 from app.settings.environment import given_variables
-from app.settings.model import Settings, env_name
+from app.settings.model import CHANGEABLE, Settings, description_of, env_name
 from app.store.address import normal_url, safe_url
 from app.store.live_settings import LiveSettings
 
@@ -59,7 +59,7 @@ def _view(name: str, live: LiveSettings, document: Document) -> SettingView:
         start_value=_shown(name, live.start),
         source="run time" if name in document.values else _start_source(name, live.start),
         unit=unit_of(name) or None,
-        description=str(Settings.model_fields[name].description),
+        description=description_of(name),
         changeable=name in CHANGEABLE,
     )
 

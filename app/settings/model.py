@@ -1,18 +1,17 @@
-"""Every setting: unit, default, limits and a sentence, read from the environment (`TIDEGATE_…`)."""
+"""Every setting, once: its group, default, limits and sentence, and whether it can be changed at run time."""
 
 import string
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
-from pydantic_settings import NoDecode
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from app.errors import ConfigError
-from app.settings.base import EnvironmentSettings
+from app.settings.environment import EnvironmentSettings, wrong_variables
 from app.settings.environment import env_name as env_name  # noqa: PLC0414  who reads settings names their variables
-from app.settings.environment import wrong_variables
-from app.settings.rules import contradictions
 from app.settings.secret_files import secret_lines
 
 MIB = 1024 * 1024
@@ -22,215 +21,188 @@ Entries = Annotated[int, Field(ge=1, le=10**12)]
 Bytes = Annotated[int, Field(le=2**50)]
 
 
+# The groups of settings, which are the headings of docs/settings.md in the order of their first fields.
+LISTENING = "Where it listens, what it logs"
+STORE = "Store"
+WINDOWS = "Window and retention"
+MAPS = "Bounds of the maps"
+REQUEST = "Bounds of one request"
+REQUESTS = "Bounds of all requests together"
+ACCESS = "Access"
+MEMORY = "Memory: limit and pressure"
+LEAKS = "Memory: leaks"
+ALERTS = "Alerts"
+
+
+def fixed(group: str, default: Any, **more: Any) -> Any:
+    """Declare a setting that is read at the start; `more` is passed to pydantic's `Field`."""
+    return Field(default, json_schema_extra={"group": group, "changeable": False}, **more)
+
+
+def changeable(group: str, default: Any, **more: Any) -> Any:
+    """Declare a setting that can also be changed at run time, for all gates of the store."""
+    return Field(default, json_schema_extra={"group": group, "changeable": True}, **more)
+
+
+# What has to fit together for the laws on windows, retentions and bounds: the first is not above the second.
+ORDERED = (
+    ("emergency_transaction_retention_seconds", "transaction_retention_seconds"),
+    ("emergency_observation_retention_seconds", "observation_retention_seconds"),
+    ("dedup_window_seconds", "emergency_transaction_retention_seconds"),
+    ("memory_soft_exit_ratio", "memory_soft_ratio"),
+    ("memory_soft_ratio", "memory_hard_ratio"),
+    ("memory_soft_exit_ratio", "memory_hard_exit_ratio"),
+    ("memory_hard_exit_ratio", "memory_hard_ratio"),
+    ("memory_sample_seconds", "leak_window_seconds"),
+    ("max_payload_bytes", "max_body_bytes"),
+    ("max_body_bytes", "max_in_flight_bytes"),
+    ("max_inflated_bytes", "max_in_flight_bytes"),
+    ("max_body_bytes", "max_queued_bytes"),
+    ("max_inflated_bytes", "max_queued_bytes"),
+    ("max_batch_items", "max_queued_items"),
+    ("signatures_warn_entries", "signatures_limit"),
+    ("transactions_warn_entries", "transactions_limit"),
+    ("observations_warn_entries", "observations_limit"),
+)
+
+
 class Settings(EnvironmentSettings):
     """The service's settings; `Settings()` reads the environment, arguments win over it."""
 
-    host: str = Field(
-        "127.0.0.1", description="Address to listen on; only loopback without both token lists."
-    )
-    port: int = Field(8000, ge=0, le=65535, description="TCP port to listen on; 0 takes a free one.")
-    workers: int = Field(1, ge=1, le=64, description="Processes that take transactions in.")
-    log_format: Literal["auto", "json", "console"] = Field(
-        "auto", description="`auto` is `console` on a terminal and `json` elsewhere."
-    )
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="The least level logged."
-    )
+    model_config = SettingsConfigDict(use_attribute_docstrings=True)
 
-    store_url: str | None = Field(
-        None,
-        repr=False,
-        description="`redis://`, `rediss://` (TLS), `unix://` or the same with `valkey`; "
-        "Cluster is recognised. Unset: an embedded Valkey on a private socket.",
-    )
-    store_url_file: Path | None = Field(
-        None, description="A file that holds the store's URL, which may hold a password; read at the start."
-    )
-    store_prefix: str = Field(
-        "tidegate",
-        pattern=r"^[A-Za-z0-9._:-]{1,32}$",
-        description="First part of every key, for gates that share a store without sharing their maps.",
-    )
-    gate_name: str | None = Field(
-        None,
-        pattern=r"^[A-Za-z0-9._:-]{1,64}$",
-        description="This gate's name in reports, its own and the same after a restart; unset: host:port.",
-    )
-    store_deadline_seconds: float = Field(1.0, ge=0.05, le=60, description="For every store call, seconds.")
-    embedded_store_limit_bytes: int = Field(
-        512 * MIB, ge=16 * MIB, description="Memory limit of the embedded store, bytes."
-    )
+    host: str = fixed(LISTENING, "127.0.0.1")
+    """Address to listen on; only loopback without both token lists."""
+    port: int = fixed(LISTENING, 8000, ge=0, le=65535)
+    """TCP port to listen on; 0 takes a free one."""
+    workers: int = fixed(LISTENING, 1, ge=1, le=64)
+    """Processes that take transactions in."""
+    log_format: Literal["auto", "json", "console"] = fixed(LISTENING, "auto")
+    """`auto` is `console` on a terminal and `json` elsewhere."""
+    log_level: Literal["debug", "info", "warning", "error"] = fixed(LISTENING, "info")
+    """The least level logged."""
 
-    dedup_window_seconds: float = Field(
-        5,
-        ge=0.1,
-        le=3600,
-        description="How long after its acceptance a signature counts as duplicate, seconds.",
-    )
-    transaction_retention_seconds: float = Field(
-        120, ge=1, le=86400, description="How long a transaction is kept, seconds."
-    )
-    observation_retention_seconds: float = Field(
-        120, ge=1, le=86400, description="How long an observation is kept, seconds."
-    )
-    emergency_transaction_retention_seconds: float = Field(
-        60, ge=0, le=86400, description="The same under emergency cleanup, seconds."
-    )
-    emergency_observation_retention_seconds: float = Field(
-        60, ge=0, le=86400, description="The same under emergency cleanup, seconds."
-    )
-    cleanup_interval_seconds: float = Field(
-        30, ge=0.1, le=3600, description="Between normal cleanups of transactions and observations, seconds."
-    )
-    signature_cleanup_interval_seconds: float = Field(
-        5, ge=0.1, le=3600, description="Between normal cleanups of signatures, seconds."
-    )
+    store_url: str | None = fixed(STORE, None, repr=False)
+    """`redis://`, `rediss://` (TLS), `unix://` or the same with `valkey`; Cluster is recognised.
+    Unset: an embedded Valkey on a private socket."""
+    store_url_file: Path | None = fixed(STORE, None)
+    """A file that holds the store's URL, which may hold a password; read at the start."""
+    store_prefix: str = fixed(STORE, "tidegate", pattern=r"^[A-Za-z0-9._:-]{1,32}$")
+    """First part of every key, for gates that share a store without sharing their maps."""
+    gate_name: str | None = fixed(STORE, None, pattern=r"^[A-Za-z0-9._:-]{1,64}$")
+    """Name of this gate in reports, unlike any other's and kept over restarts; unset: host:port."""
+    store_deadline_seconds: float = fixed(STORE, 1.0, ge=0.05, le=60)
+    """How long a call of the store may take, seconds."""
+    embedded_store_limit_bytes: int = fixed(STORE, 512 * MIB, ge=16 * MIB)
+    """Memory limit of the embedded store, bytes."""
 
-    signatures_limit: Entries = Field(
-        1_000_000, description="Entries; at the limit new signatures are refused (503)."
-    )
-    transactions_limit: Entries = Field(
-        1_000_000, description="Entries; at the limit the oldest bucket goes."
-    )
-    observations_limit: Entries = Field(
-        3_000_000, description="Entries; at the limit the oldest bucket goes."
-    )
-    transactions_limit_bytes: Bytes = Field(
-        256 * MIB,
-        ge=2 * MIB,
-        description="Bytes of compressed transactions; at the limit the oldest bucket goes.",
-    )
-    signatures_warn_entries: int | None = Field(
-        None, ge=1, description="Entries above which a warning is raised; unset: 80 % of the limit."
-    )
-    transactions_warn_entries: int | None = Field(None, ge=1, description="The same for transactions.")
-    observations_warn_entries: int | None = Field(None, ge=1, description="The same for observations.")
+    dedup_window_seconds: float = changeable(WINDOWS, 5, ge=0.1, le=3600)
+    """How long after its acceptance a signature counts as duplicate, seconds."""
+    transaction_retention_seconds: float = changeable(WINDOWS, 120, ge=1, le=86400)
+    """How long a transaction is kept, seconds."""
+    observation_retention_seconds: float = changeable(WINDOWS, 120, ge=1, le=86400)
+    """How long an observation is kept, seconds."""
+    emergency_transaction_retention_seconds: float = changeable(WINDOWS, 60, ge=0, le=86400)
+    """How long a transaction is kept under emergency cleanup, seconds."""
+    emergency_observation_retention_seconds: float = changeable(WINDOWS, 60, ge=0, le=86400)
+    """How long an observation is kept under emergency cleanup, seconds."""
+    cleanup_interval_seconds: float = changeable(WINDOWS, 30, ge=0.1, le=3600)
+    """Time between normal cleanups of transactions and observations, seconds."""
+    signature_cleanup_interval_seconds: float = changeable(WINDOWS, 5, ge=0.1, le=3600)
+    """Time between normal cleanups of signatures, seconds."""
 
-    max_body_bytes: int = Field(
-        8 * MIB,
-        ge=1024,
-        le=1024 * MIB,
-        description="Of one JSON body, bytes; NDJSON has no limit but on its lines.",
-    )
-    max_inflated_bytes: int = Field(
-        32 * MIB, ge=1024, le=4096 * MIB, description="Of one gzip body after inflation, bytes."
-    )
-    max_batch_items: int = Field(10_000, ge=1, le=1_000_000, description="Items of one JSON array.")
-    max_payload_bytes: int = Field(256 * 1024, ge=2, le=1 * MIB, description="Of one payload, bytes.")
-    max_payload_depth: int = Field(128, ge=1, le=512, description="Nested arrays and objects of one payload.")
-    max_sources: int = Field(
-        64,
-        ge=1,
-        le=1024,
-        description="Sources told apart in metrics, and kept for one transaction; further ones are `other`.",
-    )
-    max_queued_items: int = Field(
-        50_000, ge=1, description="Transactions waiting for the store; past it 503."
-    )
-    max_queued_bytes: int = Field(
-        64 * MIB, ge=2 * MIB, description="Payload bytes waiting for the store; past it 503."
-    )
-    max_in_flight_requests: int = Field(1024, ge=1, description="Requests under way at once; past it 503.")
-    max_in_flight_bytes: int = Field(
-        64 * MIB,
-        ge=1 * MIB,
-        description="Bodies being read or answered at once, bytes after inflation; past it 503. "
-        "With a memory limit no more than a quarter of the room below it.",
-    )
-    max_connections: int = Field(
-        2048,
-        ge=1,
-        description="Open connections; past it 503 and closed. Fewer where the limit on descriptors "
-        "(`ulimit -Hn`) leaves no room for them; the log says so.",
-    )
-    max_header_bytes: int = Field(
-        16 * 1024, ge=512, description="Of one request's line and headers, bytes; past it 431."
-    )
-    max_headers: int = Field(100, ge=1, le=10_000, description="Header lines of one request; past it 431.")
-    max_connection_bytes: int = Field(
-        32 * MIB, ge=MIB, description="Unparsed and unsent, of all connections together, bytes; past it 503."
-    )
-    receive_deadline_seconds: float = Field(
-        10,
-        ge=0.1,
-        le=600,
-        description="For a request's headers, and between two pieces of its body, seconds; past it 408.",
-    )
+    signatures_limit: Entries = changeable(MAPS, 1_000_000)
+    """Entries; at the limit new signatures are refused (503)."""
+    transactions_limit: Entries = changeable(MAPS, 1_000_000)
+    """Entries; at the limit the oldest bucket goes."""
+    observations_limit: Entries = changeable(MAPS, 3_000_000)
+    """Entries; at the limit the oldest bucket goes."""
+    transactions_limit_bytes: Bytes = changeable(MAPS, 256 * MIB, ge=2 * MIB)
+    """Bytes of compressed transactions; at the limit the oldest bucket goes."""
+    signatures_warn_entries: int | None = changeable(MAPS, None, ge=1)
+    """Entries above which a warning is raised; unset: 80 % of the limit."""
+    transactions_warn_entries: int | None = changeable(MAPS, None, ge=1)
+    """Entries above which a warning is raised; unset: 80 % of the limit."""
+    observations_warn_entries: int | None = changeable(MAPS, None, ge=1)
+    """Entries above which a warning is raised; unset: 80 % of the limit."""
+    max_sources: int = fixed(MAPS, 64, ge=1, le=1024)
+    """Sources told apart in metrics, and kept for one transaction; further ones are `other`."""
 
-    send_deadline_seconds: float = Field(
-        10, ge=0.1, le=600, description="For a client to take more of its answer, seconds; past it cut off."
-    )
-    fast_path: bool = Field(
-        True, description="Single transactions go past ASGI; answers are the same without."
-    )
+    max_body_bytes: int = changeable(REQUEST, 8 * MIB, ge=1024, le=1024 * MIB)
+    """Longest JSON body, bytes; NDJSON has no limit but on its lines."""
+    max_inflated_bytes: int = changeable(REQUEST, 32 * MIB, ge=1024, le=4096 * MIB)
+    """Longest gzip body after inflation, bytes."""
+    max_batch_items: int = changeable(REQUEST, 10_000, ge=1, le=1_000_000)
+    """Items of one JSON array."""
+    max_payload_bytes: int = changeable(REQUEST, 256 * 1024, ge=2, le=1 * MIB)
+    """Longest payload of a transaction, bytes."""
+    max_payload_depth: int = changeable(REQUEST, 128, ge=1, le=512)
+    """Nested arrays and objects of one payload."""
+    max_header_bytes: int = fixed(REQUEST, 16 * 1024, ge=512)
+    """Longest request line with its headers, bytes; past it 431."""
+    max_headers: int = fixed(REQUEST, 100, ge=1, le=10_000)
+    """Header lines of one request; past it 431."""
+    receive_deadline_seconds: float = fixed(REQUEST, 10, ge=0.1, le=600)
+    """Longest wait for a request's headers, and between two pieces of its body, seconds; past it 408."""
+    send_deadline_seconds: float = fixed(REQUEST, 10, ge=0.1, le=600)
+    """Longest wait for a client to take more of its answer, seconds; past it cut off."""
+    fast_path: bool = fixed(REQUEST, True)
+    """Single transactions go past ASGI; answers are the same without."""
 
-    ingest_tokens: TokenList = Field(
-        (),
-        repr=False,
-        description="Tokens that may POST and look up transactions, comma-separated; unset means open.",
-    )
-    ingest_tokens_file: Path | None = Field(
-        None,
-        description="The same, one a line, from a file; read again when it changes; emptied, it shuts.",
-    )
-    admin_tokens: TokenList = Field(
-        (),
-        repr=False,
-        description="Tokens that may call `/cleanup`, `/alerts` and `/settings`, comma-separated; "
-        "unset means open.",
-    )
-    admin_tokens_file: Path | None = Field(
-        None,
-        description="The same, one a line, from a file; read again when it changes; emptied, it shuts.",
-    )
+    max_queued_items: int = fixed(REQUESTS, 50_000, ge=1)
+    """Transactions waiting for the store; past it 503."""
+    max_queued_bytes: int = fixed(REQUESTS, 64 * MIB, ge=2 * MIB)
+    """Payload bytes waiting for the store; past it 503."""
+    max_in_flight_requests: int = fixed(REQUESTS, 1024, ge=1)
+    """Requests under way at once; past it 503."""
+    max_in_flight_bytes: int = fixed(REQUESTS, 64 * MIB, ge=1 * MIB)
+    """Bodies being read or answered at once, bytes after inflation; past it 503.
+    With a memory limit no more than a quarter of the room below it."""
+    max_connections: int = fixed(REQUESTS, 2048, ge=1)
+    """Open connections; past it 503 and closed. Fewer where the limit on descriptors (`ulimit -Hn`)
+    leaves no room for them; the log says so."""
+    max_connection_bytes: int = fixed(REQUESTS, 32 * MIB, ge=MIB)
+    """Unparsed and unsent, of all connections together, bytes; past it 503."""
 
-    memory_limit_bytes: int | None = Field(
-        None, ge=1, le=2**50, description="Of the whole service, bytes; unset: the cgroup's limit if any."
-    )
-    memory_soft_ratio: float = Field(
-        0.75, gt=0, le=1, description="Share of the limit from which pressure is `soft`: emergency cleanup."
-    )
-    memory_soft_exit_ratio: float = Field(
-        0.65, gt=0, le=1, description="Share of the limit below which `soft` is left."
-    )
-    memory_hard_ratio: float = Field(
-        0.90, gt=0, le=1, description="Share of the limit from which pressure is `hard`: ingest is refused."
-    )
-    memory_hard_exit_ratio: float = Field(
-        0.80, gt=0, le=1, description="Share of the limit below which `hard` is left."
-    )
-    memory_sample_seconds: float = Field(
-        5, ge=0.1, le=300, description="Between readings of memory and store figures, seconds."
-    )
+    ingest_tokens: TokenList = fixed(ACCESS, (), repr=False)
+    """Tokens that may POST and look up transactions, comma-separated; unset means open."""
+    ingest_tokens_file: Path | None = fixed(ACCESS, None)
+    """File of such tokens, one a line; read again when it changes; emptied, it shuts."""
+    admin_tokens: TokenList = fixed(ACCESS, (), repr=False)
+    """Tokens that may call `/cleanup`, `/alerts` and `/settings`, comma-separated; unset means open."""
+    admin_tokens_file: Path | None = fixed(ACCESS, None)
+    """File of such tokens, one a line; read again when it changes; emptied, it shuts."""
 
-    leak_window_seconds: float = Field(
-        300, ge=1, le=3600, description="Window of the rule on growth, seconds."
-    )
-    leak_growth_bytes: Bytes = Field(
-        50 * MIB, ge=64 * 1024, description="Growth within the window that counts as a leak, bytes."
-    )
-    leak_warmup_seconds: float = Field(
-        1800, ge=0, le=86400, description="After start, in which growth is no leak, seconds."
-    )
-    slow_leak_bytes_per_hour: Bytes = Field(
-        10 * MIB, ge=64 * 1024, description="A leak of this rate is found within hours, bytes an hour."
-    )
-    leak_cooldown_seconds: float = Field(
-        600,
-        ge=1,
-        le=86400,
-        description="After an action before the next one, seconds; doubles while growth goes on.",
-    )
-    alert_cooldown_seconds: float = Field(
-        120,
-        ge=1,
-        le=86400,
-        description="After a cleanup for an alert, before the same is done for another, seconds.",
-    )
-    diagnosis_dir: Path | None = Field(
-        None, description="Folder for diagnoses; unset: a private one among the temporary files."
-    )
-    diagnoses_kept: int = Field(20, ge=1, le=1000, description="Diagnoses kept in the folder and shown.")
+    memory_limit_bytes: int | None = changeable(MEMORY, None, ge=1, le=2**50)
+    """Limit of the whole service, bytes; unset: the cgroup's limit if any."""
+    memory_soft_ratio: float = changeable(MEMORY, 0.75, gt=0, le=1)
+    """Share of the limit from which pressure is `soft`: emergency cleanup."""
+    memory_soft_exit_ratio: float = changeable(MEMORY, 0.65, gt=0, le=1)
+    """Share of the limit below which `soft` is left."""
+    memory_hard_ratio: float = changeable(MEMORY, 0.90, gt=0, le=1)
+    """Share of the limit from which pressure is `hard`: ingest is refused."""
+    memory_hard_exit_ratio: float = changeable(MEMORY, 0.80, gt=0, le=1)
+    """Share of the limit below which `hard` is left."""
+    memory_sample_seconds: float = changeable(MEMORY, 5, ge=0.1, le=300)
+    """Time between readings of memory and store figures, seconds."""
+
+    leak_window_seconds: float = changeable(LEAKS, 300, ge=1, le=3600)
+    """Window of the rule on growth, seconds."""
+    leak_growth_bytes: Bytes = changeable(LEAKS, 50 * MIB, ge=64 * 1024)
+    """Growth within the window that counts as a leak, bytes."""
+    leak_warmup_seconds: float = changeable(LEAKS, 1800, ge=0, le=86400)
+    """Time after the start in which growth is no leak, seconds."""
+    slow_leak_bytes_per_hour: Bytes = changeable(LEAKS, 10 * MIB, ge=64 * 1024)
+    """A leak of this rate is found within hours, bytes an hour."""
+    leak_cooldown_seconds: float = changeable(LEAKS, 600, ge=1, le=86400)
+    """Pause after an action before the next one, seconds; doubles while growth goes on."""
+    diagnosis_dir: Path | None = fixed(LEAKS, None)
+    """Folder for diagnoses; unset: a private one among the temporary files."""
+    diagnoses_kept: int = fixed(LEAKS, 20, ge=1, le=1000)
+    """Diagnoses kept in the folder and shown."""
+
+    alert_cooldown_seconds: float = changeable(ALERTS, 120, ge=1, le=86400)
+    """Pause after a cleanup for an alert, before the same is done for another alert, seconds."""
 
     @property
     def is_open(self) -> bool:
@@ -269,9 +241,28 @@ class Settings(EnvironmentSettings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if found := list(contradictions(self)):
+        if found := list(_contradictions(self)):
             raise ValueError("; ".join(found))
         return self
+
+
+def group_of(name: str) -> str:
+    """The heading under which a setting stands."""
+    return str(_declared(name)["group"])
+
+
+def description_of(name: str) -> str:
+    """The sentence on a setting, in one line."""
+    return " ".join(str(Settings.model_fields[name].description).split())
+
+
+def _declared(name: str) -> dict[str, Any]:
+    extra = Settings.model_fields[name].json_schema_extra
+    return extra if isinstance(extra, dict) else {}
+
+
+CHANGEABLE = tuple(name for name in Settings.model_fields if _declared(name)["changeable"])
+"""The settings that can be changed at run time."""
 
 
 def load_settings(**overrides: object) -> Settings:
@@ -295,3 +286,14 @@ def _sentence(item: ErrorDetails) -> str:
     if not item["loc"]:
         return message
     return f"{env_name(str(item['loc'][0]))}: {message[0].lower()}{message[1:]}"
+
+
+def _contradictions(settings: Settings) -> Iterator[str]:
+    """A sentence for each two settings that do not fit one another."""
+    for lower, upper in ORDERED:
+        low, high = getattr(settings, lower), getattr(settings, upper)
+        if low is not None and low > high:
+            yield f"{env_name(lower)}={low} must not be above {env_name(upper)}={high}"
+    for name in ("ingest_tokens", "admin_tokens"):
+        if getattr(settings, name) and getattr(settings, f"{name}_file"):
+            yield f"set {env_name(name)} or {env_name(name)}_FILE, not both"

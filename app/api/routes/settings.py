@@ -12,13 +12,14 @@ from app.decode.body import media_type
 from app.decode.surrogates import shown_as_replaced
 from app.errors import UnsupportedMedia
 from app.runtime import Runtime
-from app.runtime_settings.document import CHANGEABLE
 from app.runtime_settings.patch import read_changes
 from app.runtime_settings.view import SettingsDocument, settings_document
-from app.settings.model import Settings
+from app.settings.model import CHANGEABLE, Settings, description_of
 
 router = APIRouter(tags=["settings"])
 
+# Keys of a setting's schema that say nothing on the value.
+_NOT_FOR_A_BODY = frozenset({"title", "default", "description", "group", "changeable"})
 MEDIA_TYPES = ("application/json", "application/merge-patch+json")
 
 
@@ -26,10 +27,9 @@ def _change_schema() -> dict[str, Any]:
     """The body of a PATCH: any of the settings that can be changed, within its limits, or null."""
     every, members = Settings.model_json_schema()["properties"], {}
     for name in CHANGEABLE:
-        schema = {key: value for key, value in every[name].items() if key not in ("title", "default")}
-        description = schema.pop("description")
+        schema = {key: value for key, value in every[name].items() if key not in _NOT_FOR_A_BODY}
         kinds = schema.pop("anyOf", [schema, {"type": "null"}])
-        members[name] = {"anyOf": kinds, "description": description}
+        members[name] = {"anyOf": kinds, "description": description_of(name)}
     return {"type": "object", "additionalProperties": False, "properties": members}
 
 

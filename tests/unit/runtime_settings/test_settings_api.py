@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
-from app.runtime_settings.document import CHANGEABLE, Document
+from app.runtime_settings.document import Document
 from app.runtime_settings.view import settings_document
-from app.settings.model import Settings
+from app.settings.model import CHANGEABLE, Settings
 from app.store.live_settings import LiveSettings
 from tests.conftest import MakeSettings
 from tests.support.api_calls import QUIET, Api, events, open_api, until
