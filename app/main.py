@@ -1,7 +1,8 @@
-"""The FastAPI application."""
+"""The FastAPI application around a gate."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 from fastapi import FastAPI
 from starlette.routing import Route
@@ -13,9 +14,10 @@ from app.api.documentation import add_documentation
 from app.api.middleware import Front
 from app.api.openapi.common import document_checks
 from app.api.openapi.transactions import document_data_plane
-from app.api.routes import alerts, memory, operations, reports, sources, transactions
-from app.api.routes import settings as settings_api
-from app.runtime import Runtime
+from app.api.routes import alerts, memory, operations, reports, settings, sources, transactions
+from app.ingest.plane import DataPlane
+from app.metrics.catalogue import Metrics
+from app.workers.pool.pool import WorkerPool
 
 ROUTERS = (
     operations.router,
@@ -23,17 +25,35 @@ ROUTERS = (
     alerts.router,
     sources.router,
     reports.router,
-    settings_api.router,
+    settings.router,
 )
 
 
-def create_app(runtime: Runtime) -> Front:
-    """The application around a runtime, which it starts and stops."""
-    data_plane = transactions.routes(runtime.plane)
+class Gate(Protocol):
+    """What the application needs of a gate; `Runtime` is one."""
+
+    version: str
+    metrics: Metrics
+    plane: DataPlane
+    workers: WorkerPool
+
+    @property
+    def parts(self) -> Mapping[type, object]:
+        """The parts that handlers ask for, by their classes."""
+
+    async def start(self) -> None:
+        """Make the gate ready."""
+
+    async def stop(self) -> None:
+        """Finish what was accepted, then stop everything."""
+
+
+def create_app(gate: Gate) -> Front:
+    """Build the application around a gate, which it starts and stops."""
+    plane, data_plane = gate.plane, transactions.routes(gate.plane)
     direct = {("POST", transactions.PATH): data_plane[0]}
-    api = _head_as_get(create_api(runtime, data_plane))
-    checked = Checks(api, runtime.plane.access, runtime.plane.body_budget)
-    return Front(checked, direct, runtime.metrics, runtime.settings.max_in_flight_requests)
+    checked = Checks(_head_as_get(create_api(gate, data_plane)), plane.access, plane.body_budget)
+    return Front(checked, direct, gate.metrics, plane.settings.max_in_flight_requests, gate.workers.requests)
 
 
 def _head_as_get(app: ASGIApp) -> ASGIApp:
@@ -47,24 +67,24 @@ def _head_as_get(app: ASGIApp) -> ASGIApp:
     return answer
 
 
-def create_api(runtime: Runtime, data_plane: Sequence[Route]) -> FastAPI:
-    """The API without what stands around it."""
+def create_api(gate: Gate, data_plane: Sequence[Route]) -> FastAPI:
+    """Build the API without what stands around it."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await runtime.start()
+        await gate.start()
         yield
-        await runtime.stop()
+        await gate.stop()
 
     api = FastAPI(
         title="Tidegate",
         summary="Lets each transaction through once; its memory stays flat.",
-        version=runtime.version,
+        version=gate.version,
         lifespan=lifespan,
         openapi_url=None,
         redirect_slashes=False,
     )
-    api.state.runtime = runtime
+    api.state.parts = gate.parts
     # The application keeps included routers folded up.
     included = (route for router in ROUTERS for route in router.routes)
     routes = [*data_plane, *(route for route in included if isinstance(route, Route))]
@@ -74,7 +94,7 @@ def create_api(runtime: Runtime, data_plane: Sequence[Route]) -> FastAPI:
         api.include_router(router)
     for route in routes:
         for method in (route.methods or set()) - {"HEAD"}:
-            runtime.metrics.start_route(method, route.path)
+            gate.metrics.start_route(method, route.path)
     add_documentation(api)
     document_data_plane(api)
     document_checks(api)

@@ -1,32 +1,40 @@
-"""The composition root: builds every part once, wires them, starts and stops them in order."""
+"""The composition root: builds every part of a gate once, hands them to one another, starts and stops them.
 
+What reads or does something is built before what uses it. Two parts need one another: the data plane asks the
+guard for room, and the guard asks how much the data plane holds. So the data plane looks the guard up later.
+"""
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from copy import copy
+from functools import partial
 from importlib.metadata import version
 from socket import socket
 from typing import Any
 
+from app import schedule
 from app.alerts.receiver import AlertReceiver
 from app.auth import Access
 from app.cleanup.run import Cleanup
-from app.errors import MemoryPressure, StoreFull
+from app.errors import StoreError
 from app.guard.actions import Actions
 from app.guard.collector import GuardCollector
 from app.guard.diagnosis.examiner import Examiner
 from app.guard.diagnosis.figures import ProcessReader
-from app.guard.guard import Clock, Guard, publish_to_nobody
+from app.guard.guard import Clock, Guard
 from app.guard.service_memory import ServiceMemory, store_explained_bytes
 from app.ingest.plane import DataPlane, Service
 from app.metrics.catalogue import Metrics
 from app.metrics.exposition import Scrapes
-from app.models import Mode, Trigger
+from app.models import MapName, Mode, Trigger
 from app.observability.collector import FiguresCollector
-from app.observability.stats import StatsBoard
+from app.observability.readiness import ReadinessCheck
+from app.observability.stats import ServiceStats
 from app.process.resident_memory import Processes
-from app.reports.recorder import Recorder, gate_name
+from app.reports.recorder import SAMPLE_SECONDS, Recorder, gate_name
 from app.reports.service import Reports
-from app.reports.wiring import Parts, figures_of
-from app.runtime_settings.sync import SettingsKeeper
-from app.schedule import Rounds
+from app.reports.wiring import figures_of
+from app.runtime_settings.sync import SettingsSync
 from app.server.connections import ClientConnections
 from app.settings.model import Settings
 from app.store.address import normal_url
@@ -36,108 +44,69 @@ from app.store.history import StoredSamples
 from app.store.lease import StoreLease
 from app.store.live_settings import LiveSettings
 from app.store.session import StoreSession
-from app.tasks import Tasks
-from app.workers.pool.pool import ASK_SECONDS, Workers
+from app.tasks import Task, Tasks
+from app.workers.pool.pool import WorkerPool
+from app.workers.pool.supervisor import Supervisor
+
+ASK_SECONDS = 1.0
+
+SIGNATURES = frozenset({MapName.SIGNATURES})
+OTHER_MAPS = frozenset(MapName) - SIGNATURES
 
 
 class Runtime:
-    """One gate: its parts, as attributes the API uses; with workers, these take transactions in."""
+    """One gate: its parts, as attributes; with workers, these take transactions in from `listener`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, listener: socket | None = None) -> None:
         self.live = LiveSettings(settings)
         self.version = version("tidegate")
-        self.is_stopping = False
-        self.connections = ClientConnections()
-        self.metrics = Metrics(settings.max_sources, self.version)
-        self.scrapes = Scrapes(self.metrics.registry)
         access = Access(settings)  # first: what is wrong with it is found before anything is started
-        self._embedded = None if settings.store_url else EmbeddedStore(settings.embedded_store_limit_bytes)
-        self._workers = Workers(settings) if settings.workers > 1 else None
-        url = self._embedded.url if self._embedded else normal_url(settings.store_url or "")
-        self.session = StoreSession(url, settings.store_deadline_seconds, self.metrics)
-        self.plane = DataPlane(
-            self.live,
-            self.session,
-            self.metrics,
-            access,
-            Service(lambda: self.guard.room_bytes, lambda: self.guard.refuses_ingest),
-        )
+        self.metrics = Metrics(settings.max_sources, self.version)
+        self.connections = ClientConnections()
         self._tasks = Tasks(self.metrics)
-        self._build(settings)
+        self.embedded = None if settings.store_url else EmbeddedStore(settings.embedded_store_limit_bytes)
+        url = self.embedded.url if self.embedded else normal_url(settings.store_url or "")
+        self.session = StoreSession(url, settings.store_deadline_seconds, self.metrics)
+        service = Service(lambda: self.guard.room_bytes, lambda: self.guard.refuses_ingest)
+        self.plane = DataPlane(self.live, self.session, self.metrics, access, service)
+        self.workers = WorkerPool(settings, listener, url, self.metrics, self.plane.sources)
+        self._build_control_plane()
+        self._build_observers()
+        self._supervisor = Supervisor(self.workers, self._follow_workers)
+        self._upkeep = schedule.StoreUpkeep(self.session, self._refresh, self.embedded)
 
-    def _build(self, settings: Settings) -> None:
-        maps, embedded = self.plane.maps, self._embedded
-        workers = self._workers
-        self._processes = processes = Processes(
-            lambda: embedded.pid if embedded else None, workers.pids if workers else dict
-        )
+    def _build_control_plane(self) -> None:
+        """Build what keeps the gate in order: settings, cleanup, alerts, the memory guard."""
+        maps, embedded = self.plane.maps, self.embedded
+        self._processes = Processes(lambda: embedded.pid if embedded else None, self.workers.pids)
         self.sizes = Sizes(maps, self.session)
-        self.keeper = SettingsKeeper(self.live, maps, self.metrics, self._apply)
+        self.settings_sync = SettingsSync(self.live, maps, self.metrics, self._apply)
         own_store = self.session if embedded else None
-        self.cleanup = Cleanup(maps, self.metrics, processes.total_bytes, own_store)
+        self.cleanup = Cleanup(maps, self.metrics, self._processes.total_bytes, own_store)
         self.alerts = AlertReceiver(
             self.cleanup.run,
             self.metrics,
             lambda: self.session.down_reason,
             lambda: self.settings.alert_cooldown_seconds,
         )
-        clock = Clock()
+        self._clock = Clock()
         self.examiner = Examiner(
             lambda: self.settings,
             ProcessReader(lambda: self.plane.in_flight_bytes, lambda: len(self.connections)),
             self._keyspace,
-            clock.wall_ms,
-            workers.examine if workers else None,
+            self._clock.wall_ms,
+            self.workers.examine,
         )
-        self.guard = self._build_guard(processes, clock)
-        self.stats = StatsBoard(
-            self.version,
-            self.live,
-            self.sizes,
-            self.session,
-            self.metrics,
-            self.cleanup,
-            processes,
-            lambda: self.guard.status,
-            self.plane.access,
-        )
-        stored = StoredSamples(self.session, lambda: maps.layout)
-        figures = figures_of(Parts(processes, self.sizes, self.live, lambda: self.guard.status, self.metrics))
-        self.recorder = Recorder(gate_name(settings), figures, stored, lambda: self.session.is_up, clock)
-        self.reports = Reports(stored, lambda: self.settings.leak_warmup_seconds, clock.wall_ms, self.version)
-        self._rounds = Rounds(
-            tasks=self._tasks,
-            embedded=embedded,
-            session=self.session,
-            live=self.live,
-            sizes=self.sizes,
-            keeper=self.keeper,
-            cleanup=self.cleanup,
-            guard=self.guard,
-            examiner=self.examiner,
-            recorder=self.recorder,
-            stats=self.stats,
-            access=self.plane.access,
-        )
-        self.metrics.registry.register(FiguresCollector(self.sizes, self.live, processes))
-        self.metrics.registry.register(
-            GuardCollector(
-                lambda: self.guard.status,
-                lambda: self.examiner.latest,
-                lambda: self.settings,
-                self._client_connections,
-                workers.reports if workers else dict,
-            )
-        )
+        self.guard = self._build_guard()
+        self.readiness = ReadinessCheck(self.session, maps, self.plane.access, self.guard, self.workers)
 
-    def _build_guard(self, processes: Processes, clock: Clock) -> Guard:
-        workers = self._workers
+    def _build_guard(self) -> Guard:
         memory = ServiceMemory(
             lambda: self.settings,
-            processes,
+            self._processes,
             lambda: self.sizes.store,
             self._maps_bytes,
-            self._in_flight_bytes,
+            lambda: {"gate": self.plane.in_flight_bytes, **self.workers.in_flight_bytes()},
         )
         actions = Actions(
             self.metrics,
@@ -145,7 +114,7 @@ class Runtime:
             emergency_cleanup=lambda shed: self.cleanup.run(Trigger.EMERGENCY, Mode.EMERGENCY, shed=shed),
             trim_store=self.cleanup.trim_store,
             shrink=self.connections.drop_idle,
-            in_worker=workers.free_memory if workers else None,
+            in_worker=self.workers.free_memory,
         )
         return Guard(
             lambda: self.settings,
@@ -153,10 +122,43 @@ class Runtime:
             actions,
             self.examiner.examine,
             self.metrics,
-            clock,
+            self._clock,
             StoreLease(self.session, lambda: self.plane.maps.layout, "emergency-cleanup").take,
-            workers.publish if workers else publish_to_nobody,
+            self.workers.publish,
         )
+
+    def _build_observers(self) -> None:
+        """Build what only looks at the other parts: stats, metrics, reports."""
+        settings, maps = self.settings, self.plane.maps
+        self.stats = ServiceStats(
+            self.version,
+            self.live,
+            self.sizes,
+            self.session,
+            self.metrics,
+            self.cleanup,
+            self._processes,
+            lambda: self.guard.status,
+            self.plane.access,
+        )
+        stored, clock = StoredSamples(self.session, lambda: maps.layout), self._clock
+        figures = figures_of(self._processes, self.sizes, self.live, lambda: self.guard.status, self.metrics)
+        self.recorder = Recorder(gate_name(settings), figures, stored, lambda: self.session.is_up, clock)
+        self.reports = Reports(stored, lambda: self.settings.leak_warmup_seconds, clock.wall_ms, self.version)
+        connections = (lambda: len(self.connections)) if settings.workers == 1 else self.workers.connections
+        for collector in (
+            self.workers,
+            FiguresCollector(self.sizes, self.live, self._processes),
+            GuardCollector(
+                lambda: self.guard.status,
+                lambda: self.examiner.latest,
+                lambda: self.settings,
+                connections,
+                self.workers.reports,
+            ),
+        ):
+            self.metrics.registry.register(collector)
+        self.scrapes = Scrapes(self.metrics.registry)
 
     @property
     def settings(self) -> Settings:
@@ -164,70 +166,88 @@ class Runtime:
         return self.live.settings
 
     @property
-    def private_listener(self) -> socket | None:
-        """Where this process answers its workers; None without workers."""
-        return self._workers.listener if self._workers else None
+    def parts(self) -> Mapping[type, object]:
+        """The parts that handlers ask for, by their classes."""
+        parts = (
+            *(self.live, self.session, self.plane, self.plane.sources, self.workers, self.sizes),
+            *(self.settings_sync, self.cleanup, self.alerts, self.examiner, self.guard, self.readiness),
+            *(self.stats, self.reports, self.scrapes),
+        )
+        return {type(part): part for part in parts}
 
     async def start(self) -> None:
-        """Start the store and the background tasks; the gate is ready when this returns, if the store is."""
-        self.plane.coalescer.start()
-        await self._rounds.start()
+        """Start the store and the background tasks; the gate is ready when this returns, if the store is.
 
-    async def start_workers(self, listener: socket) -> None:
-        """Let the workers take transactions in; for a gate that has any.
+        Raises:
+            OSError, ConfigError: the embedded store cannot be started.
+        """
+        self.plane.coalescer.start()
+        await self._upkeep.start()
+        # What has to be known before traffic is taken.
+        await self._tasks.once("store", self._upkeep.keep)
+        await self._tasks.once("memory", self.sample_memory)
+        self._tasks.start(self._schedule())
+
+    async def start_workers(self) -> None:
+        """Let the workers take transactions in; nothing is to be done in a gate of one process.
 
         Raises:
             WorkerFailed: one could not be started.
         """
-        if self._workers is not None:
-            sources = self.plane.sources
-            await self._workers.start(listener, self.session.url, self.metrics, sources, self._follow_workers)
-            self._tasks.every(ASK_SECONDS, "workers", self._workers.ask)
+        await self._supervisor.start()
+        if self.workers.members:
+            self._tasks.every(ASK_SECONDS, "workers", self.workers.ask)
 
     async def stop_workers(self) -> None:
         """Let the workers finish what they have taken in."""
-        self.is_stopping = True
-        if self._workers is not None:
-            await self._workers.stop()
-
-    async def ask_workers(self) -> None:
-        """Bring the figures up to date with what workers count; waits a tenth of a second at most."""
-        if self._workers is not None:
-            await self._workers.ask()
+        self.readiness.is_stopping = True
+        await self._supervisor.stop()
 
     async def stop(self) -> None:
         """Finish what was accepted, then stop everything; the embedded store last."""
-        self.is_stopping = True
+        self.readiness.is_stopping = True
         await self.plane.coalescer.close()
-        await self._rounds.stop()
+        await self._tasks.stop()
         await self.alerts.close()
         await self.examiner.close()
         await self.session.close()
-        if self._embedded is not None:
-            await self._embedded.stop()
-        if self._workers is not None:
-            self._workers.close()
+        if self.embedded is not None:
+            await self.embedded.stop()
+        self.workers.close()
 
-    def unready_reasons(self) -> list[str]:
-        """Why this gate cannot take traffic now; empty when it can."""
-        reasons = []
-        if self.is_stopping:
-            reasons.append("the gate is stopping")
-        if self.session.down_reason is not None:
-            reasons.append(
-                f"the store is down ({self.session.down_reason.kind}): {self.session.down_reason.advice}"
-            )
-        elif self.plane.maps.is_full:
-            reasons.append(f"the store is full: {StoreFull.advice}")
-        if self.plane.access.ingest.is_shut:
-            reasons.append("the file of TIDEGATE_INGEST_TOKENS_FILE holds no token: nobody is admitted")
-        if self.guard.refuses_ingest:
-            reasons.append(f"{MemoryPressure.title}: see GET /memory")
-        return reasons + (self._workers.unready_reasons() if self._workers else [])
+    async def sample_memory(self) -> None:
+        """Take a sample of memory, and let the guard look for leaks in it."""
+        if self.session.is_up:
+            with suppress(StoreError):
+                await self.sizes.refresh_store()
+        reading = self.guard.read_memory()
+        await self.examiner.note(reading, is_warm=self.guard.is_warm)
+        await self.guard.tick(reading)
 
-    def warnings(self) -> list[str]:
-        """What somebody should look at although this gate can take traffic."""
-        return self._workers.warnings() if self._workers else []
+    def _schedule(self) -> Iterable[Task]:
+        settings, clean = self.live, partial(self.cleanup.run, Trigger.PERIODIC)
+        yield from schedule.common_tasks(self._upkeep, self._tick, self.plane.access)
+        yield Task("memory", lambda: settings.settings.memory_sample_seconds, self.sample_memory)
+        yield Task("ceiling", schedule.CEILING_SECONDS, self.guard.check_ceiling)
+        yield Task(
+            "cleanup-signatures",
+            lambda: settings.settings.signature_cleanup_interval_seconds,
+            partial(clean, maps=SIGNATURES),
+        )
+        yield Task(
+            "cleanup", lambda: settings.settings.cleanup_interval_seconds, partial(clean, maps=OTHER_MAPS)
+        )
+        yield Task("stats-log", schedule.STATS_LOG_SECONDS, self.stats.log_stats)
+        yield Task("reports", SAMPLE_SECONDS, self.recorder.record)
+
+    async def _tick(self) -> None:
+        await self._upkeep.tick()
+        self.stats.log_crossings()
+
+    async def _refresh(self) -> None:
+        await self.sizes.refresh()
+        await self.settings_sync.follow()
+        self.recorder.note_peaks()
 
     def _apply(self, settings: Settings) -> None:
         """Pass changed settings to those who do not look them up each time."""
@@ -235,13 +255,9 @@ class Runtime:
         self._tasks.reconsider()
 
     def _follow_workers(self) -> None:
-        """One came up or ended: its memory comes under watch, or is that of nobody."""
-        if self._workers is not None:
-            self.guard.watch_only(self._workers.pids())
+        """One came up or ended: its memory comes under watch, or is nobody's any more."""
+        self.guard.watch_only(self.workers.pids())
         self._processes.read()
-
-    def _client_connections(self) -> int:
-        return len(self.connections) if self._workers is None else self._workers.connections
 
     async def _keyspace(self) -> list[dict[str, Any]]:
         """Ask each master of the store how many keys it has; a store that is down is not asked."""
@@ -252,7 +268,3 @@ class Runtime:
     def _maps_bytes(self) -> int:
         server = self.session.server
         return store_explained_bytes(self.sizes.maps, server.name if server else "valkey")
-
-    def _in_flight_bytes(self) -> dict[str, int]:
-        workers = self._workers.in_flight_bytes() if self._workers else {}
-        return {"gate": self.plane.in_flight_bytes, **workers}

@@ -1,9 +1,10 @@
-"""Background rounds: each named, supervised and counted."""
+"""Background tasks: each named, supervised and counted."""
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from typing import NamedTuple
 
 import structlog
 
@@ -19,6 +20,15 @@ FAILED_PAUSE_SECONDS = 1.0
 Seconds = float | Callable[[], float]
 
 
+class Task(NamedTuple):
+    """What is done over and over: its name in logs and metrics, how often, and the function."""
+
+    name: str
+    seconds: Seconds
+    """Seconds from the begin of one round to that of the next, or a function that says so after each."""
+    run: Callable[[], Awaitable[object]]
+
+
 class Tasks:
     """Runs functions over and over, one task each; a round that fails is logged and the next one comes."""
 
@@ -27,6 +37,12 @@ class Tasks:
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
         self._woken = asyncio.Event()
+
+    def start(self, tasks: Iterable[Task]) -> None:
+        """Run each of them from now on, and measure the lag of the event loop beside them."""
+        for task in tasks:
+            self.every(task.seconds, task.name, task.run)
+        self._tasks.append(asyncio.create_task(self._lag(), name="event-loop-lag"))
 
     def every(self, seconds: Seconds, name: str, work: Callable[[], Awaitable[object]]) -> None:
         """Run `work` now and then every so many seconds, never two rounds at once.
@@ -37,7 +53,7 @@ class Tasks:
         self._tasks.append(asyncio.create_task(self._repeat(seconds, name, work), name=name))
 
     async def once(self, name: str, work: Callable[[], Awaitable[object]]) -> bool:
-        """Run a round of `work` now, as those of `every` are run; whether it did what it should."""
+        """Run a round of `work` now, under the supervision of `every`; whether it did what it should."""
         up = self._metrics.background_task_up.labels(name)
         try:
             await work()
@@ -54,10 +70,6 @@ class Tasks:
             return False
         up.set(1)
         return True
-
-    def measure_lag(self) -> None:
-        """Watch how late the event loop wakes a timer."""
-        self._tasks.append(asyncio.create_task(self._lag(), name="event-loop-lag"))
 
     async def stop(self) -> None:
         """Let every round that runs come to its end, then stop; none is cancelled in a store call."""
@@ -90,6 +102,7 @@ class Tasks:
             await self._pause(due - time.monotonic())
 
     async def _lag(self) -> None:
+        """Measure how late the event loop wakes a timer."""
         while not self._stopping.is_set():
             due = time.monotonic() + LAG_INTERVAL_SECONDS
             await self._pause(LAG_INTERVAL_SECONDS)

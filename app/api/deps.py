@@ -1,14 +1,14 @@
-"""What handlers ask for, as annotated types."""
+"""Hands a handler the parts of the gate that it names by their classes."""
 
-from typing import Annotated, cast
+from typing import Any
 
 from fastapi import Depends, Request
 
-from app.runtime import Runtime
 
+def part(kind: type[object]) -> Any:
+    """Depend on the gate's part of this class; `create_app` is given all parts, one of each class."""
 
-async def _runtime(request: Request) -> Runtime:
-    return cast("Runtime", request.app.state.runtime)
+    async def find(request: Request) -> object:
+        return request.app.state.parts[kind]
 
-
-RuntimeDep = Annotated[Runtime, Depends(_runtime)]
+    return Depends(find)

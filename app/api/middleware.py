@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import structlog
 from starlette.routing import Route
@@ -27,15 +27,22 @@ Direct = Mapping[tuple[str, str], Route]
 
 
 class Front:
-    """Around the whole application."""
+    """Stands around the whole application; `in_flight_elsewhere` counts the requests of other processes."""
 
-    def __init__(self, app: ASGIApp, direct: Direct, metrics: Metrics, max_in_flight: int) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        direct: Direct,
+        metrics: Metrics,
+        max_in_flight: int,
+        in_flight_elsewhere: Callable[[], int] = lambda: 0,
+    ) -> None:
         self._app = app
         self._direct = direct
         self._metrics = metrics
         self._max_in_flight = max_in_flight
         self.in_flight = 0
-        metrics.http_requests_in_flight.set_function(lambda: self.in_flight + metrics.in_flight_elsewhere())
+        metrics.http_requests_in_flight.set_function(lambda: self.in_flight + in_flight_elsewhere())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, unless too many are under way."""

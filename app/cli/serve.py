@@ -60,7 +60,7 @@ def run(overrides: dict[str, object], insecure: bool) -> int:
         connections = client_connections(process_limits(settings).connections, has_peers=settings.workers > 1)
         listener = _bind(settings)
         keep_heap_small()
-        runtime = Runtime(settings)
+        runtime = Runtime(settings, listener)
     except ConfigError as error:
         click.echo(f"tidegate: {error}", err=True)
         return USAGE
@@ -73,12 +73,11 @@ def run(overrides: dict[str, object], insecure: bool) -> int:
         return REFUSED
     app = create_app(runtime)
     fast = FastPosts(runtime.plane, app)
-    private = runtime.private_listener
     most = _connections(settings, connections)
     config = server_config(app, settings, most, runtime.metrics, lifespan=True, fast_path=fast)
     server = _Server(config, runtime, listener, connections)
     runtime.connections.follow(server.server_state.connections)
-    server.run([private or listener])
+    server.run([runtime.workers.listener or listener])
     return 0 if server.served else REFUSED
 
 
@@ -105,7 +104,7 @@ class _Server(QuietServer):
         if not self.started:
             return
         try:
-            await self._runtime.start_workers(self._listener)
+            await self._runtime.start_workers()
         except (WorkerFailed, ConfigError, OSError) as error:
             click.echo(f"tidegate: the workers cannot be started: {error}", err=True)
             self.should_exit = True

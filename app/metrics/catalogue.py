@@ -2,7 +2,7 @@
 
 from collections import Counter as Tally
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Gauge, Info, disable_created_metrics
 
@@ -57,7 +57,6 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.outcomes: Tally[str] = Tally()
         self.refusals: Tally[str] = Tally(dict.fromkeys(REFUSAL_REASONS, 0))
-        self.in_flight_elsewhere: Callable[[], int] = lambda: 0
         self._tallies: dict[str, Counts | Distributions] = {}
         self._requests: dict[tuple[str, str, str], tuple[Count, Distribution]] = {}
         self._max_sources = max_sources

@@ -96,7 +96,7 @@ class Stats(Shape):
 
 
 @dataclass
-class StatsBoard:
+class ServiceStats:
     """Puts the figures of all parts together, for `/stats` and for the log."""
 
     version: str
@@ -143,8 +143,8 @@ class StatsBoard:
             leak=LeakStats(state=guard.state),
         )
 
-    def log_stats(self) -> None:
-        """The same figures as one log line."""
+    async def log_stats(self) -> None:
+        """Write the figures as one log line."""
         totals = self.metrics.outcomes
         sizes = {f"{name}_entries": self.sizes.of(name).entries for name in MapName}
         log.info(

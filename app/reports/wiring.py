@@ -1,7 +1,6 @@
 """Connects the recorder with the parts of a running gate."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from app.guard.status import GuardStatus
 from app.metrics.catalogue import Metrics
@@ -13,26 +12,21 @@ from app.store.figures import Sizes
 from app.store.live_settings import LiveSettings
 
 
-@dataclass(frozen=True)
-class Parts:
-    """Those a sample is taken of."""
-
-    processes: Processes
-    sizes: Sizes
-    live: LiveSettings
-    guard_status: Callable[[], GuardStatus]
-    metrics: Metrics
-
-
-def figures_of(parts: Parts) -> Figures:
-    """Where the figures of a sample come from."""
+def figures_of(
+    processes: Processes,
+    sizes: Sizes,
+    live: LiveSettings,
+    guard_status: Callable[[], GuardStatus],
+    metrics: Metrics,
+) -> Figures:
+    """Let the recorder read its figures from these parts."""
     return Figures(
-        processes=lambda: parts.processes.rss,
-        store=lambda: parts.sizes.store,
-        maps=lambda: parts.sizes.maps,
-        rules=lambda: parts.live.rules,
-        runs=lambda: {mode: _total(parts.metrics.cleanup_runs_total, mode=mode) for mode in Mode},
-        guard=lambda: _guard_figures(parts.guard_status(), parts.metrics),
+        processes=lambda: processes.rss,
+        store=lambda: sizes.store,
+        maps=lambda: sizes.maps,
+        rules=lambda: live.rules,
+        runs=lambda: {mode: _total(metrics.cleanup_runs_total, mode=mode) for mode in Mode},
+        guard=lambda: _guard_figures(guard_status(), metrics),
     )
 
 

@@ -25,7 +25,7 @@ log = structlog.get_logger()
 ATTEMPTS = 10
 
 
-class SettingsKeeper:
+class SettingsSync:
     """Stores the settings that differ from the start's, and puts in force what is stored.
 
     The store decides between gates that change settings at the same moment: what one wrote the other reads
@@ -35,7 +35,7 @@ class SettingsKeeper:
     def __init__(
         self, live: LiveSettings, maps: Maps, metrics: Metrics, applied: Callable[[Settings], object]
     ) -> None:
-        self._live = live
+        self.live = live
         self._maps = maps
         self._metrics = metrics
         self._applied = applied
@@ -74,16 +74,16 @@ class SettingsKeeper:
             if self._is_followed(stored):
                 return
             if stored is None and self.document.version == 0:
-                self._live.ignored, self._followed = None, None
+                self.live.ignored, self._followed = None, None
                 return
             try:
                 found = read_document(stored) if stored is not None else Document()
                 if found.version < self.document.version:
                     await self._maps.replace_settings(stored, self.document.encoded())
                     return
-                await self._apply(found, with_changes(self._live.start, found.values), "store")
+                await self._apply(found, with_changes(self.live.start, found.values), "store")
             except (Unusable, ConfigError) as error:
-                self._live.ignored = _ignored(error)
+                self.live.ignored = _ignored(error)
             self._followed = stored
 
     def _is_followed(self, stored: bytes | None) -> bool:
@@ -96,7 +96,7 @@ class SettingsKeeper:
             raise PreconditionFailed(f"the settings have been changed: they are now {base.etag}")
         values = {name: value for name, value in ({**base.values, **changes}).items() if value is not None}
         try:
-            settings = with_changes(self._live.start, values)
+            settings = with_changes(self.live.start, values)
         except ConfigError as error:
             raise InvalidRequest(str(error)) from None
         if values == base.values and stored in (None, base.encoded()):
@@ -121,12 +121,12 @@ class SettingsKeeper:
         return found if found.version >= self.document.version else self.document
 
     async def _apply(self, document: Document, settings: Settings, source: str) -> None:
-        self._live.ignored, self._followed = None, document.encoded()
+        self.live.ignored, self._followed = None, document.encoded()
         if document == self.document:
             return
-        before = self._live.settings
+        before = self.live.settings
         self.document = document
-        self._live.replace(settings, document.version)
+        self.live.replace(settings, document.version)
         for name in CHANGEABLE:
             old, new = getattr(before, name), getattr(settings, name)
             if old != new:

@@ -1,17 +1,23 @@
 """`POST /alerts`, the webhook of Alertmanager and Grafana, and `GET /alerts`."""
 
+from typing import Annotated
+
 from fastapi import APIRouter, Request, Response
 
-from app.alerts.receiver import AlertAnswer, ReceivedAlert
+from app.alerts.receiver import AlertAnswer, AlertReceiver, ReceivedAlert
 from app.api.actions import to_its_end
 from app.api.contract import ALERT_BODY_BYTES
-from app.api.deps import RuntimeDep
+from app.api.deps import part
 from app.api.openapi.common import ALERT_BODY, ALERT_RESPONSES, problems
 from app.decode.body import media_type
 from app.errors import UnsupportedMedia
+from app.ingest.plane import DataPlane
 from app.models import Shape
 
 router = APIRouter(tags=["operations"])
+
+ReceiverDep = Annotated[AlertReceiver, part(AlertReceiver)]
+PlaneDep = Annotated[DataPlane, part(DataPlane)]
 
 
 class AlertAnswers(Shape):
@@ -27,20 +33,20 @@ class ReceivedAlerts(Shape):
 
 
 @router.post("/alerts", openapi_extra=ALERT_BODY, responses=ALERT_RESPONSES, response_model=AlertAnswers)
-async def post_alerts(request: Request, runtime: RuntimeDep) -> Response:
+async def post_alerts(request: Request, receiver: ReceiverDep, plane: PlaneDep) -> Response:
     """Take a webhook of Alertmanager; firing alerts labelled `action="cleanup"` start a cleanup behind."""
     headers = dict(request.scope["headers"])
     media = media_type(headers.get(b"content-type", b""))
     if media != "application/json":
         found = f"Content-Type {media!r}" if media else "there is no Content-Type"
         raise UnsupportedMedia(f"{found}: send the header `Content-Type: application/json`")
-    async with runtime.plane.body(headers, request.receive, ALERT_BODY_BYTES) as body:
-        answers = AlertAnswers(alerts=await to_its_end(runtime.alerts.receive(bytes(await body.whole()))))
+    async with plane.body(headers, request.receive, ALERT_BODY_BYTES) as body:
+        answers = AlertAnswers(alerts=await to_its_end(receiver.receive(bytes(await body.whole()))))
     # The framework would validate each of 2,000 answers once more, which takes longer than to act on them.
     return Response(answers.model_dump_json(), media_type="application/json")
 
 
 @router.get("/alerts", responses=problems(s401="No valid token"))
-async def get_alerts(runtime: RuntimeDep) -> ReceivedAlerts:
+async def get_alerts(receiver: ReceiverDep) -> ReceivedAlerts:
     """The last 50 alerts this gate received, newest first, with what was done about them."""
-    return ReceivedAlerts(alerts=list(runtime.alerts.received))
+    return ReceivedAlerts(alerts=list(receiver.received))

@@ -8,15 +8,22 @@ from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from app.api.actions import to_its_end
-from app.api.deps import RuntimeDep
+from app.api.deps import part
 from app.api.openapi.common import ADMIN_RESPONSES
-from app.cleanup.run import ALL_MAPS
+from app.cleanup.run import ALL_MAPS, Cleanup
 from app.errors import StoreError
+from app.metrics.exposition import Scrapes
 from app.models import MapName, Mode, Report, Shape, Trigger
-from app.observability.stats import Stats
+from app.observability.readiness import ReadinessCheck
+from app.observability.stats import ServiceStats, Stats
+from app.store.figures import Sizes
+from app.store.session import StoreSession
+from app.workers.pool.pool import WorkerPool
 
 router = APIRouter(tags=["operations"])
 
+CleanupDep = Annotated[Cleanup, part(Cleanup)]
+WorkersDep = Annotated[WorkerPool, part(WorkerPool)]
 MapsQuery = Annotated[list[MapName] | None, Query(alias="map", description="Only this map; may be repeated.")]
 DryRunQuery = Annotated[bool, Query(description="Report what would be removed, and remove nothing.")]
 
@@ -30,35 +37,40 @@ class Readiness(Shape):
 
 
 @router.get("/stats")
-async def get_stats(runtime: RuntimeDep) -> Stats:
+async def get_stats(
+    workers: WorkersDep,
+    session: Annotated[StoreSession, part(StoreSession)],
+    sizes: Annotated[Sizes, part(Sizes)],
+    stats: Annotated[ServiceStats, part(ServiceStats)],
+) -> Stats:
     """Figures of maps, ingest, memory and cleanup; the latest known while the store is down."""
-    await runtime.ask_workers()
-    if runtime.session.is_up:
+    await workers.ask()
+    if session.is_up:
         with suppress(StoreError):
-            await runtime.sizes.refresh()
-    return runtime.stats.stats()
+            await sizes.refresh()
+    return stats.stats()
 
 
 @router.post("/cleanup", responses=ADMIN_RESPONSES)
-async def post_cleanup(runtime: RuntimeDep, maps: MapsQuery = None, dry_run: DryRunQuery = False) -> Report:
+async def post_cleanup(cleanup: CleanupDep, maps: MapsQuery = None, dry_run: DryRunQuery = False) -> Report:
     """Remove what is past retention, now."""
     maps_chosen = frozenset(maps or ALL_MAPS)
-    return await to_its_end(runtime.cleanup.run(Trigger.MANUAL, Mode.NORMAL, maps_chosen, dry_run))
+    return await to_its_end(cleanup.run(Trigger.MANUAL, Mode.NORMAL, maps_chosen, dry_run))
 
 
 @router.post("/cleanup/emergency", responses=ADMIN_RESPONSES)
 async def post_cleanup_emergency(
-    runtime: RuntimeDep, maps: MapsQuery = None, dry_run: DryRunQuery = False
+    cleanup: CleanupDep, maps: MapsQuery = None, dry_run: DryRunQuery = False
 ) -> Report:
-    """The same with retention cut; signatures inside the window stay."""
+    """Remove what is past the emergency retention, now; signatures inside the window stay."""
     maps_chosen = frozenset(maps or ALL_MAPS)
-    return await to_its_end(runtime.cleanup.run(Trigger.MANUAL, Mode.EMERGENCY, maps_chosen, dry_run))
+    return await to_its_end(cleanup.run(Trigger.MANUAL, Mode.EMERGENCY, maps_chosen, dry_run))
 
 
 @router.get("/cleanup", responses=ADMIN_RESPONSES)
-async def get_cleanup(runtime: RuntimeDep) -> list[Report]:
+async def get_cleanup(cleanup: CleanupDep) -> list[Report]:
     """The last 50 reports of this gate, newest first."""
-    return list(runtime.cleanup.reports)
+    return list(cleanup.reports)
 
 
 @router.get("/livez")
@@ -68,17 +80,17 @@ async def get_livez() -> dict[str, str]:
 
 
 @router.get("/readyz", responses={503: {"model": Readiness, "description": "Not ready, and why"}})
-async def get_readyz(runtime: RuntimeDep) -> Response:
+async def get_readyz(check: Annotated[ReadinessCheck, part(ReadinessCheck)]) -> Response:
     """Whether to send traffic here."""
-    reasons = runtime.unready_reasons()
+    reasons = check.reasons()
     status: Literal["ready", "unready"] = "unready" if reasons else "ready"
-    document = Readiness(status=status, reasons=reasons, warnings=runtime.warnings())
+    document = Readiness(status=status, reasons=reasons, warnings=check.warnings())
     headers = {"Retry-After": "1"} if reasons else None
     return JSONResponse(document.model_dump(), 503 if reasons else 200, headers)
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-async def get_metrics(runtime: RuntimeDep) -> Response:
+async def get_metrics(workers: WorkersDep, scrapes: Annotated[Scrapes, part(Scrapes)]) -> Response:
     """Prometheus text format; from memory, so it answers while the store is down."""
-    await runtime.ask_workers()
-    return Response(runtime.scrapes.text(), media_type=CONTENT_TYPE_LATEST)
+    await workers.ask()
+    return Response(scrapes.text(), media_type=CONTENT_TYPE_LATEST)

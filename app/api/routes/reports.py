@@ -4,13 +4,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from app.api.deps import RuntimeDep
+from app.api.deps import part
 from app.api.openapi.common import Responses, problems
 from app.reports.document import ReportDocument
 from app.reports.period import MOST_HOURS
+from app.reports.service import Reports
 
 router = APIRouter(tags=["operations"])
 
+ReportsDep = Annotated[Reports, part(Reports)]
 DayQuery = Annotated[str | None, Query(description="A day in UTC, YYYY-MM-DD; today if it is left out.")]
 HoursQuery = Annotated[int, Query(ge=1, le=MOST_HOURS, description="So many hours back from now.")]
 
@@ -21,12 +23,12 @@ _RESPONSES: Responses = problems(
 
 
 @router.get("/reports/daily", responses=_RESPONSES)
-async def get_daily_report(runtime: RuntimeDep, day: DayQuery = None) -> ReportDocument:
+async def get_daily_report(reports: ReportsDep, day: DayQuery = None) -> ReportDocument:
     """A day's memory, maps, cleanup and events of all gates that share the store, judged by the targets."""
-    return await runtime.reports.daily(day)
+    return await reports.daily(day)
 
 
 @router.get("/reports/recent", responses=_RESPONSES)
-async def get_recent_report(runtime: RuntimeDep, hours: HoursQuery = 24) -> ReportDocument:
-    """The same of the last hours."""
-    return await runtime.reports.recent(hours)
+async def get_recent_report(reports: ReportsDep, hours: HoursQuery = 24) -> ReportDocument:
+    """Memory, maps, cleanup and events of the last hours, of all gates of a store, judged by the targets."""
+    return await reports.recent(hours)

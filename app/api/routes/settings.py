@@ -6,13 +6,14 @@ from fastapi import APIRouter, Header, Request, Response
 
 from app.api.actions import to_its_end
 from app.api.contract import SMALL_BODY_BYTES
-from app.api.deps import RuntimeDep
+from app.api.deps import part
 from app.api.openapi.common import problems
 from app.decode.body import media_type
 from app.decode.surrogates import shown_as_replaced
 from app.errors import UnsupportedMedia
-from app.runtime import Runtime
+from app.ingest.plane import DataPlane
 from app.runtime_settings.patch import read_changes
+from app.runtime_settings.sync import SettingsSync
 from app.runtime_settings.view import SettingsDocument, settings_document
 from app.settings.model import CHANGEABLE, Settings, description_of
 
@@ -36,15 +37,16 @@ def _change_schema() -> dict[str, Any]:
 _CONTENT = {kind: {"schema": _change_schema()} for kind in MEDIA_TYPES}
 _BODY = {"requestBody": {"required": True, "content": _CONTENT}}
 
+SyncDep = Annotated[SettingsSync, part(SettingsSync)]
 IfMatch = Annotated[
     str | None, Header(description="Change only what has this entity tag, as GET /settings gave it.")
 ]
 
 
 @router.get("/settings", responses=problems(s401="No valid token"))
-async def get_settings(runtime: RuntimeDep, response: Response) -> SettingsDocument:
+async def get_settings(sync: SyncDep, response: Response) -> SettingsDocument:
     """Every setting of this gate with its value, where it comes from, and whether it can be changed."""
-    return _document(runtime, response)
+    return _document(sync, response)
 
 
 @router.patch(
@@ -63,19 +65,23 @@ async def get_settings(runtime: RuntimeDep, response: Response) -> SettingsDocum
     ),
 )
 async def patch_settings(
-    request: Request, runtime: RuntimeDep, response: Response, if_match: IfMatch = None
+    request: Request,
+    response: Response,
+    sync: SyncDep,
+    plane: Annotated[DataPlane, part(DataPlane)],
+    if_match: IfMatch = None,
 ) -> SettingsDocument:
     """Change settings of all gates that share the store, all or none; null goes back to the start's."""
     headers = dict(request.scope["headers"])
     if media_type(headers.get(b"content-type", b"")) not in MEDIA_TYPES:
         raise UnsupportedMedia(f"send {' or '.join(MEDIA_TYPES)}")
-    async with runtime.plane.body(headers, request.receive, SMALL_BODY_BYTES) as body:
+    async with plane.body(headers, request.receive, SMALL_BODY_BYTES) as body:
         # A lone surrogate is JSON, though in no name or value of a setting.
         changes = read_changes(await shown_as_replaced(bytes(await body.whole())))
-    await to_its_end(runtime.keeper.change(changes, if_match))
-    return _document(runtime, response)
+    await to_its_end(sync.change(changes, if_match))
+    return _document(sync, response)
 
 
-def _document(runtime: Runtime, response: Response) -> SettingsDocument:
-    response.headers["ETag"] = runtime.keeper.document.etag
-    return settings_document(runtime.live, runtime.keeper.document)
+def _document(sync: SettingsSync, response: Response) -> SettingsDocument:
+    response.headers["ETag"] = sync.document.etag
+    return settings_document(sync.live, sync.document)

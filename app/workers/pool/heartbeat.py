@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 # A worker that hangs is noticed within two of both, which is ten seconds. Being late is not hanging: one that
 # is only busy answers in time, and one answer is enough.
-BEAT_SECONDS, PATIENCE_SECONDS = 1.0, 4.0
+HEARTBEAT_SECONDS, PATIENCE_SECONDS = 1.0, 4.0
 MISSED = 2
 
 

@@ -16,15 +16,13 @@ from app.api.contract import LIVEZ, LOOKUP, address_of
 from app.api.middleware import Front
 from app.api.routes import transactions
 from app.guard.diagnosis.examiner import ProvenLeak
-from app.process.child_processes import path_of
 from app.process.heap import trim_heap
-from app.workers.pool.assignment import Assignment
 from app.workers.process.forward import Forward
 from app.workers.process.parts import WorkerParts
 
 
 class Door:
-    """Behind the front: what the data plane answers is answered here, the rest by the control plane."""
+    """Lets the data plane answer its requests here, and the control plane all others."""
 
     def __init__(self, here: ASGIApp, elsewhere: ASGIApp) -> None:
         self._here, self._elsewhere = here, elsewhere
@@ -41,9 +39,8 @@ def _is_here(method: str, path: str) -> bool:
     return path == LIVEZ or address_of(path) is LOOKUP
 
 
-def client_app(parts: WorkerParts, assignment: Assignment) -> Front:
-    """The application of clients, which starts and stops the worker's parts."""
-    forward = Forward(path_of(assignment.inherited.control))
+def client_app(parts: WorkerParts, forward: Forward) -> Front:
+    """Build the application of clients, which starts and stops the worker's parts."""
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
@@ -57,17 +54,18 @@ def client_app(parts: WorkerParts, assignment: Assignment) -> Front:
     direct = {("POST", transactions.PATH): data_plane[0]}
     checked = Checks(forward, parts.plane.access, parts.plane.body_budget)
     door = Door(Router([*data_plane, livez], lifespan=lifespan), checked)
-    front = Front(door, direct, parts.metrics, parts.limits.requests)
-    parts.requests = lambda: front.in_flight - forward.in_flight
-    return front
+    return Front(door, direct, parts.metrics, parts.limits.requests)
 
 
 async def _get_livez(_: Request) -> Response:
     return JSONResponse({"status": "alive"})
 
 
-def control_app(parts: WorkerParts) -> ASGIApp:
-    """The application of the control plane: how this worker is, what it shall give back, what grew in it."""
+def control_app(parts: WorkerParts, requests: Callable[[], int]) -> ASGIApp:
+    """Build the application for the control plane: how this worker is, what it shall free, what grew in it.
+
+    `requests` counts those under way that this worker answers itself.
+    """
     encode = msgspec.msgpack.Encoder().encode
     ways: dict[str, Callable[[], object]] = {
         "gc": gc.collect,
@@ -76,7 +74,7 @@ def control_app(parts: WorkerParts) -> ASGIApp:
     }
 
     async def report(_: Request) -> Response:
-        return Response(encode(parts.report()), media_type="application/msgpack")
+        return Response(encode(parts.report(requests())), media_type="application/msgpack")
 
     async def free_memory(request: Request) -> Response:
         ways[request.path_params["how"]]()

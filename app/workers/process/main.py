@@ -1,6 +1,6 @@
 """A worker's process: takes transactions in from a listener it was given, beside others like it.
 
-Started by the control plane (`app/workers/`), which tells it what to do on its standard input.
+The control plane (`app/workers/pool`) starts it, and tells it what to do on its standard input.
 """
 
 import asyncio
@@ -16,12 +16,14 @@ import uvloop
 
 from app.api.routes.transactions import FastPosts
 from app.logs import configure_logs
+from app.process.child_processes import path_of
 from app.process.descriptors import client_connections
 from app.process.heap import keep_heap_small
 from app.server.config import QuietServer, server_config
 from app.settings.model import load_settings
 from app.workers.pool.assignment import Assignment
 from app.workers.process.apps import client_app, control_app
+from app.workers.process.forward import Forward
 from app.workers.process.parts import WorkerParts
 
 EXIT_REFUSED = 1
@@ -45,13 +47,15 @@ def main() -> int:
     structlog.contextvars.bind_contextvars(worker=assignment.name)
     keep_heap_small()
     parts = WorkerParts(assignment, settings)
-    app = client_app(parts, assignment)
+    forward = Forward(path_of(assignment.inherited.control))
+    app = client_app(parts, forward)
     limit = client_connections(parts.limits.connections, has_peers=True)
     fast = FastPosts(parts.plane, app)
     clients = QuietServer(server_config(app, settings, limit, parts.metrics, lifespan=True, fast_path=fast))
     parts.connections.follow(clients.server_state.connections)
+    private = control_app(parts, lambda: app.in_flight - forward.in_flight)
     control = _PrivateServer(
-        server_config(control_app(parts), settings, CONTROL_CONNECTIONS, parts.metrics, lifespan=False)
+        server_config(private, settings, CONTROL_CONNECTIONS, parts.metrics, lifespan=False)
     )
     uvloop.run(_serve(clients, control, assignment))
     return 0 if clients.started else EXIT_REFUSED

@@ -1,30 +1,25 @@
 """What a worker is made of: a data plane with a store session of its own, and what keeps both up to date."""
 
 import asyncio
-from collections.abc import Callable
 from importlib.metadata import version
 
 from app.auth import Access
 from app.guard.diagnosis.figures import open_descriptors
-from app.guard.reclaim import LOOK_SECONDS, Reclaimer
 from app.ingest.plane import DataPlane, Service
 from app.ingest.recent import Fingerprints
 from app.metrics.catalogue import Metrics
-from app.runtime_settings.sync import SettingsKeeper
+from app.runtime_settings.sync import SettingsSync
+from app.schedule import StoreUpkeep, common_tasks
 from app.server.connections import ClientConnections
 from app.settings.model import Settings
 from app.settings.process_limits import process_limits
 from app.store.live_settings import LiveSettings
 from app.store.session import StoreSession
-from app.tasks import Tasks
+from app.tasks import Task, Tasks
 from app.workers.pool.assignment import Assignment
 from app.workers.pool.pressure import PressurePage
 from app.workers.pool.report import WorkerReport
 from app.workers.process.checkup import Checkup
-
-STORE_SECONDS = 0.1
-TICK_SECONDS = 1.0
-TOKEN_RELOAD_SECONDS = 5.0
 
 
 class WorkerParts:
@@ -44,22 +39,18 @@ class WorkerParts:
         fingerprints = Fingerprints.follow(assignment.inherited.fingerprints)
         service = Service(room, lambda: page.refuses, fingerprints)
         self.plane = DataPlane(self.live, self.session, self.metrics, Access(settings), service)
-        self._keeper = SettingsKeeper(self.live, self.plane.maps, self.metrics, self.plane.apply)
+        self._upkeep = StoreUpkeep(self.session, self._refresh)
+        self._settings_sync = SettingsSync(self.live, self.plane.maps, self.metrics, self.plane.apply)
         self._tasks = Tasks(self.metrics)
         self.checkup = Checkup(self.live, lambda: self.plane.in_flight_bytes, lambda: len(self.connections))
-        self.requests: Callable[[], int] = lambda: 0
         self.limits = process_limits(settings)
 
     async def start(self) -> None:
         """Connect to the store, and begin to take transactions in."""
         self.plane.coalescer.start()
-        await self._tasks.once("store", self._keep_store)
-        self._tasks.every(STORE_SECONDS, "store", self._keep_store)
-        self._tasks.every(TICK_SECONDS, "tick", self._tick)
-        self._tasks.every(TOKEN_RELOAD_SECONDS, "token-reload", self.plane.access.reload)
-        self._tasks.every(lambda: self.live.settings.memory_sample_seconds, "checkup", self.checkup.follow)
-        self._tasks.every(LOOK_SECONDS, "reclaim", Reclaimer().tick)
-        self._tasks.measure_lag()
+        await self._tasks.once("store", self._upkeep.keep)
+        own = Task("checkup", lambda: self.live.settings.memory_sample_seconds, self.checkup.follow)
+        self._tasks.start([*common_tasks(self._upkeep, self._upkeep.tick, self.plane.access), own])
 
     async def stop(self) -> None:
         """Finish what was taken in."""
@@ -68,14 +59,14 @@ class WorkerParts:
         await self._tasks.stop()
         await self.session.close()
 
-    def report(self) -> WorkerReport:
-        """For the control plane."""
+    def report(self, requests: int) -> WorkerReport:
+        """Tell the control plane how this worker is, which answers so many requests itself now."""
         down, figures = self.session.down_reason, self.checkup.latest
         return WorkerReport(
             tallies=self.metrics.totals(),
             sources=self.plane.sources.totals(),
             in_flight_bytes=self.plane.in_flight_bytes,
-            requests=self.requests(),
+            requests=requests,
             connections=len(self.connections),
             tasks=len(asyncio.all_tasks()),
             descriptors=open_descriptors(),
@@ -84,14 +75,6 @@ class WorkerParts:
             store_down=down.kind if down else None,
         )
 
-    async def _keep_store(self) -> None:
-        if self.session.is_probe_due:
-            await self.session.probe(self._refresh)
-
-    async def _tick(self) -> None:
-        if self.session.is_up:
-            await self._refresh()
-
     async def _refresh(self) -> None:
         await self.plane.maps.sizes()
-        await self._keeper.follow()
+        await self._settings_sync.follow()

@@ -76,7 +76,7 @@ async def test_what_is_broken_after_a_change_is_no_loss_to_a_tick_that_waited_fo
     valkey: StoreServer, settings_for: MakeSettings, junk: bytes
 ) -> None:
     async with open_api(settings_for(valkey, **QUIET)) as api:
-        keeper = api.runtime.keeper
+        keeper = api.runtime.settings_sync
         async with keeper._one_at_a_time:  # noqa: SLF001  the change below holds it all along
             tick = asyncio.create_task(keeper.follow())
             await asyncio.sleep(0)

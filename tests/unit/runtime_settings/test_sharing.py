@@ -183,7 +183,7 @@ async def test_a_store_that_comes_back_empty_has_them_before_traffic_is_taken(
             server.restart()
 
             async def is_ready_with_them() -> bool:
-                return not api.runtime.unready_reasons() and stored(server) is not None
+                return not api.runtime.readiness.reasons() and stored(server) is not None
 
             await until(is_ready_with_them)
             assert api.runtime.settings.signatures_limit == 100

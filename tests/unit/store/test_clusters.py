@@ -59,7 +59,7 @@ async def test_a_cluster_of_any_shape_serves(kind: str, announced: str, masters:
         kind=kind, masters=masters, replicas=replicas, options=ANNOUNCED[announced]
     ) as server:
         async with running(_settings(server)) as runtime:
-            assert runtime.unready_reasons() == []
+            assert runtime.readiness.reasons() == []
             assert runtime.sizes.store is not None
             assert runtime.sizes.store.used_bytes > 0
             assert len(await runtime.session.info("memory")) == masters, "each master once, no replica"
@@ -75,10 +75,10 @@ async def test_a_cluster_that_comes_up_later_is_taken(kind: str) -> None:
     with cluster_server(kind=kind, masters=1) as server:
         server.kill()
         async with running(_settings(server)) as runtime:
-            assert "unreachable" in str(runtime.unready_reasons())
+            assert "unreachable" in str(runtime.readiness.reasons())
             server.start()
             assert await asyncio.to_thread(wait_until, lambda: runtime.session.is_up, 10.0)
-            await runtime._rounds._sample_memory()  # noqa: SLF001  the round that once ended for good
+            await runtime.sample_memory()
             assert runtime.sizes.store is not None
 
 

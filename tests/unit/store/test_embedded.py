@@ -18,7 +18,7 @@ pytestmark = pytest.mark.server
 
 
 def _directory(runtime: Runtime) -> Path:
-    embedded = runtime._embedded  # noqa: SLF001  its directory is what the test removes
+    embedded = runtime.embedded
     assert embedded is not None
     return embedded._private.path  # noqa: SLF001
 
@@ -46,7 +46,7 @@ async def test_a_store_without_its_socket_is_reached_all_the_same_and_keeps_what
 
 async def test_a_store_that_ended_without_its_directory_is_started_again() -> None:
     async with running(Settings(store_deadline_seconds=5)) as runtime:
-        embedded = runtime._embedded  # noqa: SLF001  its process is what the test ends
+        embedded = runtime.embedded
         assert embedded is not None
         assert embedded._process is not None  # noqa: SLF001
         shutil.rmtree(_directory(runtime))

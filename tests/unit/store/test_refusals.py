@@ -53,17 +53,17 @@ async def _accepts(runtime: Runtime) -> bool:
 @pytest.mark.parametrize("command", SPARED)
 async def test_a_command_that_can_be_spared_is_spared(guarded: StoreServer, command: str) -> None:
     async with running(_limited(guarded, command)) as runtime:
-        assert runtime.unready_reasons() == []
+        assert runtime.readiness.reasons() == []
         assert await _accepts(runtime)
 
 
 @pytest.mark.parametrize("command", NEEDED)
 async def test_a_command_that_is_needed_and_refused_is_named(guarded: StoreServer, command: str) -> None:
     async with running(_limited(guarded, command)) as runtime:
-        if not runtime.unready_reasons():  # then it is one that only a claim needs
+        if not runtime.readiness.reasons():  # then it is one that only a claim needs
             with pytest.raises(StoreDenied):
                 await _accepts(runtime)
-        [reason] = runtime.unready_reasons()
+        [reason] = runtime.readiness.reasons()
         assert reason.startswith("the store is down (denied)")
         assert f"the command {command.upper()};" in reason
 
@@ -84,7 +84,7 @@ async def test_a_cluster_that_refuses_its_slots_says_so(kind: str) -> None:
     with cluster_server(kind=kind) as server:
         settings = _limited(server, "cluster")
         async with running(settings) as runtime:
-            assert "the command CLUSTER SLOTS;" in str(runtime.unready_reasons())
+            assert "the command CLUSTER SLOTS;" in str(runtime.readiness.reasons())
         _limited(server)
         async with running(settings) as runtime:
             assert await _accepts(runtime)
@@ -178,7 +178,7 @@ async def test_what_is_no_store_ends_no_gate_and_has_a_name(name: str) -> None:
         tcp_server(handle) as url,
         running(Settings(store_url=url, store_deadline_seconds=1)) as runtime,
     ):
-        reasons = runtime.unready_reasons()
+        reasons = runtime.readiness.reasons()
         assert len(reasons) == 1
         assert f"({kind})" in reasons[0]
 
@@ -189,7 +189,7 @@ async def test_a_store_without_tls_is_said_to_answer_none(handle: Handler) -> No
     async with tcp_server(handle) as url:
         settings = Settings(store_url=url.replace("redis:", "rediss:"), store_deadline_seconds=1)
         async with running(settings) as runtime:
-            [reason] = runtime.unready_reasons()
+            [reason] = runtime.readiness.reasons()
             assert reason.startswith("the store is down (unreachable)")
             assert "does not answer TLS" in reason
 
@@ -202,8 +202,8 @@ async def test_a_store_whose_memory_figures_are_missing_serves(
             with node:
                 node.acl_setuser("default", enabled=True, commands=["-info"])
         try:
-            await runtime._rounds._sample_memory()  # noqa: SLF001  the round itself, not a second later
-            assert runtime.unready_reasons() == []
+            await runtime.sample_memory()
+            assert runtime.readiness.reasons() == []
             assert await _accepts(runtime)
         finally:
             for node in valkey.nodes():

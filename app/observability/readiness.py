@@ -1,0 +1,39 @@
+"""Whether this gate can take traffic, for `/readyz`."""
+
+from app.auth import Access
+from app.errors import MemoryPressure, StoreFull
+from app.guard.guard import Guard
+from app.store.maps import Maps
+from app.store.session import StoreSession
+from app.workers.pool.pool import WorkerPool
+
+
+class ReadinessCheck:
+    """Asks every part that can keep the gate from taking traffic."""
+
+    def __init__(
+        self, session: StoreSession, maps: Maps, access: Access, guard: Guard, workers: WorkerPool
+    ) -> None:
+        self._session, self._maps, self._access = session, maps, access
+        self._guard, self._workers = guard, workers
+        self.is_stopping = False
+        """Set once the gate was told to stop."""
+
+    def reasons(self) -> list[str]:
+        """Why this gate cannot take traffic now; empty when it can."""
+        reasons, down = [], self._session.down_reason
+        if self.is_stopping:
+            reasons.append("the gate is stopping")
+        if down is not None:
+            reasons.append(f"the store is down ({down.kind}): {down.advice}")
+        elif self._maps.is_full:
+            reasons.append(f"the store is full: {StoreFull.advice}")
+        if self._access.ingest.is_shut:
+            reasons.append("the file of TIDEGATE_INGEST_TOKENS_FILE holds no token: nobody is admitted")
+        if self._guard.refuses_ingest:
+            reasons.append(f"{MemoryPressure.title}: see GET /memory")
+        return reasons + self._workers.unready_reasons()
+
+    def warnings(self) -> list[str]:
+        """What somebody should look at although this gate can take traffic."""
+        return self._workers.warnings()
