@@ -56,6 +56,8 @@ SIGNATURE_RULE = "1 to 128 visible ASCII characters without space"
 SOURCE_PATTERN = r"^[A-Za-z0-9._:-]{1,64}\Z"
 SOURCE_RULE = "1 to 64 of A-Z a-z 0-9 . _ : -"
 DEFAULT_SOURCE = "default"
+HISTORY_DAYS = 8
+"""Days that the store keeps the history of a gate, and a report may go back."""
 
 Signature = Annotated[str, msgspec.Meta(pattern=SIGNATURE_PATTERN)]
 Source = Annotated[str, msgspec.Meta(pattern=SOURCE_PATTERN)]

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from app.errors import InvalidRequest
-from app.store.history import DAYS_KEPT
+from app.models import HISTORY_DAYS
 
 HOUR_MS = 3600 * 1000
 DAY_MS = 24 * HOUR_MS
 MINUTE_MS = 60 * 1000
-MOST_HOURS = DAYS_KEPT * 24
+MOST_HOURS = HISTORY_DAYS * 24
 PLOT_BLOCKS = 288
 
 

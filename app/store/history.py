@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from app.models import HISTORY_DAYS
 from app.store.live_settings import Layout
 from app.store.session import StoreSession
 
-DAYS_KEPT = 8
-MOST_SAMPLES = DAYS_KEPT * 24 * 60
+MOST_SAMPLES = HISTORY_DAYS * 24 * 60
 MOST_GATES = 32
-KEPT_MS = DAYS_KEPT * 24 * 3600 * 1000
+KEPT_MS = HISTORY_DAYS * 24 * 3600 * 1000
 SILENCE_MS = 3600 * 1000
 PAGE_SAMPLES = 720
 
