@@ -50,6 +50,16 @@ class Verdict(StrEnum):
     REFUSED = "refused"
 
 
+class Outcome(StrEnum):
+    """What became of one transaction that was delivered, as metrics and `/stats` count it."""
+
+    ACCEPTED = "accepted"
+    DUPLICATE = "duplicate"
+    INVALID = "invalid"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
 SIGNATURE_MAX_CHARS = 128
 SIGNATURE_PATTERN = r"^[!-~]{1,128}\Z"
 SIGNATURE_RULE = "1 to 128 visible ASCII characters without space"

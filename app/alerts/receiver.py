@@ -58,6 +58,11 @@ class AlertReceiver:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._run_cleanup, self._metrics = run_cleanup, metrics
+        metrics.alerts_received_total.start(
+            *(("firing", action) for action in Action if action is not Action.RESOLVED),
+            ("resolved", Action.RESOLVED),
+            ("unknown", Action.INVALID),
+        )
         self._down_reason = down_reason
         self._cooldown_seconds, self._clock = cooldown_seconds, clock
         self._cooldown = Cooldown(cooldown_seconds, clock)

@@ -42,6 +42,7 @@ class Front:
         self._metrics = metrics
         self._max_in_flight = max_in_flight
         self.in_flight = 0
+        metrics.unauthorized_total.start(("ingest",), ("admin",))
         metrics.http_requests_in_flight.set_function(lambda: self.in_flight + in_flight_elsewhere())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -62,6 +62,16 @@ class Actions:
     last: dict[str, Released] = field(default_factory=dict)
     """What came back when each process was last acted upon."""
 
+    def __post_init__(self) -> None:
+        self.metrics.memory_released_bytes_total.start(*zip(MemoryAction))
+
+    def start_series(self, process: str) -> None:
+        """Start the counters of what can be done about a process at 0."""
+        of_store = (MemoryAction.TRIM, MemoryAction.EMERGENCY_CLEANUP)
+        of_others = (MemoryAction.GC, MemoryAction.TRIM, MemoryAction.SHRINK)
+        actions = of_store if process == "store" else of_others
+        self.metrics.guard_actions_total.start(*((process, action) for action in actions))
+
     async def collect_and_trim(self, process: str) -> Released:
         """Free what nobody uses: garbage, and memory that is free but was kept. Data of the store stays."""
         actions = (MemoryAction.TRIM,) if process == "store" else (MemoryAction.GC, MemoryAction.TRIM)

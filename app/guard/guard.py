@@ -21,7 +21,7 @@ from app.guard.leak.detector import Detector, DetectorRules
 from app.guard.leak.finding import Finding, Tier
 from app.guard.leak.state import Watch
 from app.guard.levels import LevelBand
-from app.guard.readers import MemoryReading, Pressure, ProcessReading, Readers, read, read_pressure
+from app.guard.readers import Discard, MemoryReading, Pressure, ProcessReading, Readers, read, read_pressure
 from app.guard.relief import Lease, ProcessRelief, StoreRelief, granted
 from app.guard.status import GuardStatus, Level
 from app.metrics.catalogue import Metrics
@@ -87,6 +87,7 @@ class Guard:
         self._processes = ProcessRelief(self.actions, self.clock.monotonic)
         self._store = StoreRelief(self.actions, self.clock.monotonic, self.lease)
         self._failed_readings: dict[str, int] = {}
+        self.metrics.memory_samples_discarded_total.start(*zip(Discard))
         for name in WATCHED:
             self._watch_new(name)
 
@@ -164,6 +165,8 @@ class Guard:
             watch.reset()
 
     def _watch_new(self, name: str) -> None:
+        self.metrics.leak_detections_total.start(*((name, tier) for tier in Tier))
+        self.actions.start_series(name)
         self.watches[name] = Watch(name, Detector(_detector_rules(self._rules)), self.settings)
 
     def _follow_settings(self) -> None:

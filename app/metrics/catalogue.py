@@ -1,8 +1,12 @@
-"""Every metric the gate keeps itself; figures it only reads are in `collector.py`."""
+"""Every metric that the gate counts itself, by name; what is only read is in the rooms' own collectors.
 
-from collections import Counter as Tally
-from collections import defaultdict
+The values of a label belong to the part that counts under them. It starts their series at 0 when it is built,
+as the store's session does for its scripts, so that a rate is known from the first event on.
+"""
+
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 
 from prometheus_client import CollectorRegistry, Gauge, Info, disable_created_metrics
 
@@ -16,10 +20,9 @@ from app.errors import (
     StoreError,
 )
 from app.metrics.counters import Count, Counts, Distribution, Distributions
-from app.models import ACCEPTED, REFUSED, Mode, Trigger
+from app.models import ACCEPTED, REFUSED, Mode, Outcome, Trigger
 
 NAMESPACE = "tidegate"
-OUTCOMES = ("accepted", "duplicate", "invalid", "refused", "failed")
 REFUSAL_REASONS = (
     Overloaded.slug,
     MapFull.slug,
@@ -28,22 +31,8 @@ REFUSAL_REASONS = (
     OutcomeUnknown.slug,
     StoreError.slug,
 )
-_OUTCOME_OF = {ACCEPTED: "accepted", REFUSED: "refused"}
+_OUTCOME_OF = {ACCEPTED: Outcome.ACCEPTED, REFUSED: Outcome.REFUSED}
 OTHER_SOURCE = "other"
-PLANES = ("ingest", "admin")
-STORE_SCRIPTS = ("claim", "lookup", "sizes", "cleanup", "settings", "record", "history", "lease")
-PROCESSES = ("gate", "store")
-LEAK_TIERS = ("rule", "fast", "slow", "daily")
-GUARD_ACTIONS = (
-    ("gate", "gc"),
-    ("gate", "trim"),
-    ("gate", "shrink"),
-    ("store", "trim"),
-    ("store", "emergency_cleanup"),
-)
-WORKER_ACTIONS = ("gc", "trim", "shrink")
-FIRING_ACTIONS = ("cleanup", "ignored", "duplicate", "cooldown", "invalid")
-DISCARD_REASONS = ("negative", "huge", "not_a_number", "unreadable")
 SIZE_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
 SECONDS_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 
@@ -55,9 +44,9 @@ class Metrics:
 
     def __init__(self, max_sources: int, version: str) -> None:
         self.registry = CollectorRegistry()
-        self.outcomes: Tally[str] = Tally()
-        self.refusals: Tally[str] = Tally(dict.fromkeys(REFUSAL_REASONS, 0))
-        self._tallies: dict[str, Counts | Distributions] = {}
+        self.outcomes: Counter[str] = Counter()
+        self.refusals: Counter[str] = Counter(dict.fromkeys(REFUSAL_REASONS, 0))
+        self._families: dict[str, Counts | Distributions] = {}
         self._requests: dict[tuple[str, str, str], tuple[Count, Distribution]] = {}
         self._max_sources = max_sources
         self._sources: set[str] = set()
@@ -82,13 +71,13 @@ class Metrics:
         self.refusals[reason] += 1
         self.ingest_refusals_total.labels(reason).inc()
         if source is not None:
-            self.count_transactions(source, "refused")
+            self.count_transactions(source, Outcome.REFUSED)
 
-    def count_answers(self, tally: Mapping[tuple[str, int], int]) -> None:
+    def count_answers(self, answers: Mapping[tuple[str, int], int]) -> None:
         """Count what became of the transactions of a flush: how often each source got each code."""
         outcomes: dict[tuple[str, str], int] = defaultdict(int)
-        for (source, code), times in tally.items():
-            outcomes[source, _OUTCOME_OF.get(code, "duplicate")] += times
+        for (source, code), times in answers.items():
+            outcomes[source, _OUTCOME_OF.get(code, Outcome.DUPLICATE)] += times
         for (source, outcome), times in outcomes.items():
             self.count_transactions(source, outcome, times)
 
@@ -114,7 +103,7 @@ class Metrics:
 
     def totals(self) -> dict[str, list[tuple[tuple[str, ...], list[float]]]]:
         """What all counters and histograms have counted, for `grow` of another."""
-        return {name: tally.totals() for name, tally in self._tallies.items()}
+        return {name: family.totals() for name, family in self._families.items()}
 
     def grow(self, name: str, labels: tuple[str, ...], numbers: Sequence[float]) -> None:
         """Add what another process has counted."""
@@ -124,7 +113,7 @@ class Metrics:
             self.outcomes[labels[0]] += int(numbers[0])
         if name == "ingest_refusals":
             self.refusals[labels[0]] += int(numbers[0])
-        self._tallies[name].labels(*labels).grow(numbers)
+        self._families[name].labels(*labels).grow(numbers)
 
     def count_connection_refusal(self, reason: str, *, has_begun: bool, times: int) -> None:
         """Count so many refusals of the HTTP protocol, of requests that the application had begun or not."""
@@ -132,15 +121,7 @@ class Metrics:
 
     def start_refusals(self, reasons: Iterable[str]) -> None:
         """Start the series of the protocol's refusals at 0."""
-        _start(
-            self.connection_refusals_total,
-            *((reason, begun) for reason in reasons for begun in ("yes", "no")),
-        )
-
-    def start_process(self, process: str) -> None:
-        """Start the series of a worker under watch at 0."""
-        _start(self.leak_detections_total, *((process, tier) for tier in LEAK_TIERS))
-        _start(self.guard_actions_total, *((process, action) for action in WORKER_ACTIONS))
+        self.connection_refusals_total.start(*product(reasons, ("yes", "no")))
 
     def start_route(self, method: str, route: str) -> None:
         """Start the series of a route at 0."""
@@ -163,9 +144,9 @@ class Metrics:
         self.ingest_flush_size = self._histogram(
             "ingest_flush_size", "Items of one flush to the store", SIZE_BUCKETS
         ).labels()
-        _start(self.ingest_refusals_total, *((reason,) for reason in REFUSAL_REASONS))
-        _start(self.transactions_total, *((outcome,) for outcome in OUTCOMES))
-        _start(self.source_transactions_total, *((OTHER_SOURCE, outcome) for outcome in OUTCOMES))
+        self.ingest_refusals_total.start(*zip(REFUSAL_REASONS))
+        self.transactions_total.start(*zip(Outcome))
+        self.source_transactions_total.start(*product((OTHER_SOURCE,), Outcome))
 
     def _store(self) -> None:
         self.store_up = self._gauge("store_up", "1 while the store answers")
@@ -178,8 +159,7 @@ class Metrics:
         self.store_errors_total = self._counter(
             "store_errors", "Failed store calls by the way they failed", "kind"
         )
-        _start(self.store_call_duration_seconds, *((script,) for script in STORE_SCRIPTS))
-        _start(self.store_errors_total, *((error.kind,) for error in STORE_ERRORS))
+        self.store_errors_total.start(*((error.kind,) for error in STORE_ERRORS))
 
     def _cleanup(self) -> None:
         self.cleanup_runs_total = self._counter("cleanup_runs", "Cleanups", "trigger", "mode", "result")
@@ -191,12 +171,10 @@ class Metrics:
             "When a cleanup last succeeded, seconds since the epoch",
             "mode",
         )
-        _start(
-            self.cleanup_runs_total,
-            *((t, m, r) for t in Trigger for m in Mode for r in ("success", "failure")),
-        )
-        _start(self.cleanup_duration_seconds, *((mode,) for mode in Mode))
-        _start(self.cleanup_last_success_timestamp_seconds, *((mode,) for mode in Mode))
+        self.cleanup_runs_total.start(*product(Trigger, Mode, ("success", "failure")))
+        self.cleanup_duration_seconds.start(*zip(Mode))
+        for mode in Mode:
+            self.cleanup_last_success_timestamp_seconds.labels(mode)
 
     def _guard(self) -> None:
         self.leak_detections_total = self._counter(
@@ -209,10 +187,6 @@ class Metrics:
         self.memory_samples_discarded_total = self._counter(
             "memory_samples_discarded", "Readings of memory that were not used", "reason"
         )
-        _start(self.leak_detections_total, *((p, t) for p in PROCESSES for t in LEAK_TIERS))
-        _start(self.guard_actions_total, *((p, a) for p, a in GUARD_ACTIONS))
-        _start(self.memory_released_bytes_total, *((action,) for _, action in GUARD_ACTIONS))
-        _start(self.memory_samples_discarded_total, *((reason,) for reason in DISCARD_REASONS))
 
     def _http(self) -> None:
         self.http_requests_total = self._counter(
@@ -228,7 +202,6 @@ class Metrics:
         self.unauthorized_total = self._counter(
             "unauthorized", "Requests refused because they had no valid token", "plane"
         )
-        _start(self.unauthorized_total, *((plane,) for plane in PLANES))
         self.connection_refusals_total = self._counter(
             "connection_refusals",
             "Requests and connections the HTTP protocol refused or cut off; begun: in http_requests too",
@@ -241,12 +214,9 @@ class Metrics:
         self.alerts_received_total = self._counter(
             "alerts_received", "Alerts received, by what was done about each", "status", "action"
         )
-        _start(self.alerts_received_total, *(("firing", action) for action in FIRING_ACTIONS))
-        _start(self.alerts_received_total, ("resolved", "resolved"), ("unknown", "invalid"))
         self.settings_changes_total = self._counter(
             "settings_changes", "Settings changed at run time, by this gate's API or by the store", "source"
         )
-        _start(self.settings_changes_total, ("api",), ("store",))
         self.background_task_up = self._gauge(
             "background_task_up", "1 while the task's last run succeeded", "task"
         )
@@ -264,7 +234,7 @@ class Metrics:
     def _counter(self, name: str, text: str, *labels: str) -> Counts:
         counts = Counts(f"{NAMESPACE}_{name}", text, labels)
         self.registry.register(counts)
-        self._tallies[name] = counts
+        self._families[name] = counts
         return counts
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
@@ -273,10 +243,5 @@ class Metrics:
     def _histogram(self, name: str, text: str, bounds: tuple[float, ...], *labels: str) -> Distributions:
         distributions = Distributions(f"{NAMESPACE}_{name}", text, labels, bounds)
         self.registry.register(distributions)
-        self._tallies[name] = distributions
+        self._families[name] = distributions
         return distributions
-
-
-def _start(metric: Counts | Distributions | Gauge, *label_sets: tuple[str, ...]) -> None:
-    for labels in label_sets:
-        metric.labels(*labels)

@@ -16,7 +16,7 @@ from prometheus_client.utils import floatToGoString
 
 
 class Count:
-    """How often, or how much."""
+    """One series of a counter: how often something happened, or how much of it."""
 
     __slots__ = ("value",)
 
@@ -29,7 +29,7 @@ class Count:
 
     @property
     def numbers(self) -> list[float]:
-        """All it has counted; `grow` of another takes as much, or a part of it."""
+        """The figure, in the form in which `grow` takes it, or a part of it, in another process."""
         return [self.value]
 
     def grow(self, numbers: Sequence[float]) -> None:
@@ -38,7 +38,7 @@ class Count:
 
 
 class Distribution:
-    """How many samples up to each bound, and their sum."""
+    """One series of a histogram: how many samples lie up to each bound, and their sum."""
 
     __slots__ = ("_bounds", "_counts", "sum")
 
@@ -54,7 +54,7 @@ class Distribution:
 
     @property
     def numbers(self) -> list[float]:
-        """All it has counted, the sum last; `grow` of another takes as much, or a part of it."""
+        """The samples of each bucket and their sum, in the form in which `grow` takes them elsewhere."""
         return [*self._counts, self.sum]
 
     def grow(self, numbers: Sequence[float]) -> None:
@@ -99,6 +99,11 @@ class _Family(Collector, Generic[Child]):
             child = self._children[values] = self._make()
         return child
 
+    def start(self, *label_sets: tuple[str, ...]) -> None:
+        """Begin the series with these label values at 0; of one label, `start(*zip(values))`."""
+        for values in label_sets:
+            self.labels(*values)
+
     def totals(self) -> list[tuple[tuple[str, ...], list[float]]]:
         """The numbers of every child, with its label values."""
         return [(values, child.numbers) for values, child in self._children.items()]
@@ -111,7 +116,7 @@ class Counts(_Family[Count]):
         super().__init__(name, text, labels, Count)
 
     def collect(self) -> Iterable[Metric]:
-        """For the registry."""
+        """Yield the family with all its series (prometheus_client)."""
         family = CounterMetricFamily(self._name, self._text, labels=self._labels)
         for values, child in self._children.items():
             family.add_metric(values, child.value)
@@ -125,7 +130,7 @@ class Distributions(_Family[Distribution]):
         super().__init__(name, text, labels, lambda: Distribution(bounds))
 
     def collect(self) -> Iterable[Metric]:
-        """For the registry."""
+        """Yield the family with all its series (prometheus_client)."""
         family = HistogramMetricFamily(self._name, self._text, labels=self._labels)
         for values, child in self._children.items():
             family.add_metric(values, child.buckets(), child.sum)

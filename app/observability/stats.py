@@ -11,8 +11,8 @@ from app.auth import Access
 from app.cleanup.run import Cleanup
 from app.guard.leak.finding import LeakState
 from app.guard.status import GuardStatus, Level
-from app.metrics.catalogue import OUTCOMES, Metrics
-from app.models import MapName, MapSizes, Reason, Report, Shape
+from app.metrics.catalogue import Metrics
+from app.models import MapName, MapSizes, Outcome, Reason, Report, Shape
 from app.process.resident_memory import Processes
 from app.settings.model import env_name
 from app.store.figures import Sizes
@@ -119,7 +119,7 @@ class ServiceStats:
             uptime_seconds=time.monotonic() - self._started,
             maps={name: _map_stats(rule, self.sizes.of(name)) for name, rule in self.live.rules.items()},
             ingest=IngestStats(
-                **{name: totals[name] for name in OUTCOMES}, refusals=dict(self.metrics.refusals)
+                **{name: totals[name] for name in Outcome}, refusals=dict(self.metrics.refusals)
             ),
             memory=self._memory(),
             cleanup=CleanupStats(
@@ -151,7 +151,7 @@ class ServiceStats:
             "stats",
             dedup_size=sizes.get("signatures_entries", 0),
             **sizes,
-            **{f"ingest_{name}": totals[name] for name in OUTCOMES},
+            **{f"ingest_{name}": totals[name] for name in Outcome},
             **{f"rss_{name}_bytes": rss for name, (_, rss) in self.processes.read().items()},
             efficiency_ratio=self.sizes.efficiency_ratio(),
         )

@@ -38,6 +38,7 @@ class SettingsSync:
         self.live = live
         self._maps = maps
         self._metrics = metrics
+        metrics.settings_changes_total.start(("api",), ("store",))
         self._applied = applied
         self._one_at_a_time = asyncio.Lock()
         self._followed: bytes | None = None

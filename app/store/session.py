@@ -83,6 +83,7 @@ class StoreSession:
         self._deadline_seconds = deadline_seconds
         self._metrics = metrics
         self._scripts = {name: Script(text) for name, text in load_scripts().items()}
+        metrics.store_call_duration_seconds.start(*zip(self._scripts))
         self._slots = asyncio.Semaphore(STORE_CONNECTIONS - LOOKUPS_AT_ONCE)
         self._lookup_slots = asyncio.Semaphore(LOOKUPS_AT_ONCE)
         self._places = [parse_address(url)]

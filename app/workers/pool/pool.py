@@ -67,7 +67,6 @@ class WorkerPool(Collector):
         values = settings.model_dump(mode="json") | {"store_url_file": None}
         for number in range(1, settings.workers + 1):
             assignment = Assignment(f"worker-{number}", inherited, store_url, values)
-            metrics.start_process(assignment.name)
             self.members.append(Member(assignment, metrics, sources))
 
     def pids(self) -> dict[str, int]:

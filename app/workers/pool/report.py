@@ -13,10 +13,12 @@ NOT_COUNTED = frozenset({"settings_changes"})
 
 
 class WorkerReport(msgspec.Struct, frozen=True):
-    """Counted since the worker's start, and what it holds now."""
+    """The answer of a worker: what it has counted since its start, and what it holds now."""
 
-    tallies: dict[str, list[tuple[tuple[str, ...], Numbers]]]
+    counters: dict[str, list[tuple[tuple[str, ...], Numbers]]]
+    """Counters and histograms by name: label values with their numbers, `[(("accepted",), [100.0]), …]`."""
     sources: dict[str, tuple[int, Numbers]]
+    """Statistics of each source: when it was seen last, milliseconds since the epoch, and its numbers."""
     in_flight_bytes: int
     requests: int
     connections: int
@@ -27,7 +29,7 @@ class WorkerReport(msgspec.Struct, frozen=True):
     python_blocks: int | None
     """Small Python objects and parts of such; None before they were first counted."""
     store_down: str | None
-    """Why it does not reach the store."""
+    """The reason why the worker does not reach the store, None while it does."""
 
 
 class Growth:
@@ -42,18 +44,18 @@ class Growth:
 
     def add(self, report: WorkerReport) -> None:
         """Take the next report of the same process."""
-        for name, series in report.tallies.items():
+        for name, series in report.counters.items():
             if name in NOT_COUNTED:
                 continue
             for labels, numbers in series:
-                for grown in self._grown(("tally", name, *labels), numbers):
+                for grown in self._grown(("counter", name, *labels), numbers):
                     self._metrics.grow(name, labels, grown)
         for source, (last_seen_ms, numbers) in report.sources.items():
             for grown in self._grown(("source", source), numbers):
                 self._sources.grow(source, last_seen_ms, grown)
 
     def _grown(self, key: tuple[str, ...], numbers: Numbers) -> Iterator[Sequence[float]]:
-        """By how much, should it have grown; what is new counts as it is, be it 0."""
+        """Yield the growth since the last report, if there is any; what is new counts as it is, be it 0."""
         before = self._counted.get(key)
         if numbers == before:
             return

@@ -63,7 +63,7 @@ class WorkerParts:
         """Tell the control plane how this worker is, which answers so many requests itself now."""
         down, figures = self.session.down_reason, self.checkup.latest
         return WorkerReport(
-            tallies=self.metrics.totals(),
+            counters=self.metrics.totals(),
             sources=self.plane.sources.totals(),
             in_flight_bytes=self.plane.in_flight_bytes,
             requests=requests,

@@ -1,4 +1,4 @@
-"""What the tallies count is what the client library would have exported."""
+"""What the counters count is what the client library would have exported."""
 
 from hypothesis import given
 from hypothesis import strategies as st

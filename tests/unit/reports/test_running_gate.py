@@ -63,7 +63,7 @@ async def test_the_embedded_store_is_a_process_of_its_gate_and_cleanups_are_coun
 async def test_leaks_of_workers_are_counted() -> None:
     async with running(Settings(gate_name="eu-1")) as runtime, api_client(runtime) as client:
         await until(lambda: _has(client, 1))
-        runtime.metrics.start_process("worker-1")
+        runtime.guard.watch_only(["worker-1"])
         runtime.metrics.leak_detections_total.labels("worker-1", "slow").inc()
         await runtime.recorder.record()
         (gate,) = (await client.get("/reports/recent")).json()["gates"]
