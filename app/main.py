@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api import error_handlers as handlers
 from app.api.checks import Checks
+from app.api.contract import TRANSACTIONS
 from app.api.documentation import add_documentation
 from app.api.middleware import Front
 from app.api.openapi.common import document_checks
@@ -51,7 +52,7 @@ class Gate(Protocol):
 def create_app(gate: Gate) -> Front:
     """Build the application around a gate, which it starts and stops."""
     plane, data_plane = gate.plane, transactions.routes(gate.plane)
-    direct = {("POST", transactions.PATH): data_plane[0]}
+    direct = {("POST", TRANSACTIONS): data_plane[0]}
     checked = Checks(_head_as_get(create_api(gate, data_plane)), plane.access, plane.body_budget)
     return Front(checked, direct, gate.metrics, plane.settings.max_in_flight_requests, gate.workers.requests)
 

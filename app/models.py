@@ -91,6 +91,8 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 
 
 ACCEPTED, REFUSED = 0, 0xFFFFFFFF
+# The store says so of a signature outside its window that came without its payload: it has to come again.
+UNSEEN = 0xFFFFFFFE
 
 
 @dataclass(slots=True)

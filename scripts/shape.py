@@ -1,14 +1,21 @@
-"""Check the shape of the code: short files, short functions, empty `__init__.py` files."""
+"""Check the shape of the code: short files and functions, few layers, short ways from import to import."""
 
 import ast
 import sys
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from statistics import median
+
+import grimp
 
 FILE_LINES = 300
 MEDIAN_LINES = 10
 LONG_FUNCTION_LINES = 40
+ROOT_MODULES = 9
+LAYERS = 18
+CHAIN_MODULES = 12
 SUFFIXES = {".py", ".lua"}
 
 
@@ -27,6 +34,44 @@ def function_lengths(path: Path) -> Iterator[int]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield (node.end_lineno or node.lineno) - node.lineno + 1
+
+
+def root_modules() -> list[str]:
+    """The modules that lie in no room."""
+    return sorted(path.stem for path in Path("app").glob("*.py") if path.name != "__init__.py")
+
+
+def layers() -> list[str]:
+    """The layers of import-linter's contract, from above."""
+    contracts = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    return list(contracts["contracts"][0]["layers"])
+
+
+def imports_of(package: str) -> dict[str, list[str]]:
+    """What each module of the package imports directly of the package."""
+    graph = grimp.build_graph(package, cache_dir=None)
+    return {name: sorted(graph.find_modules_directly_imported_by(name)) for name in graph.modules}
+
+
+def longest_chain(imports: Mapping[str, list[str]]) -> list[str]:
+    """The longest chain of modules of which each imports the next; the layers keep it free of cycles."""
+
+    @cache
+    def chain(module: str) -> list[str]:
+        return [module, *max(map(chain, imports[module]), key=len, default=[])]
+
+    return max(map(chain, imports), key=len)
+
+
+def complaints_of_structure(chain: list[str]) -> Iterator[str]:
+    """What makes the app hard to find one's way in, a line each."""
+    if len(chain) > CHAIN_MODULES:
+        way = " → ".join(module.removeprefix("app.") for module in chain)
+        yield f"app: a chain of imports has {len(chain)} modules, at most {CHAIN_MODULES} allowed: {way}"
+    if len(root_modules()) > ROOT_MODULES:
+        yield f"app: {len(root_modules())} modules in no room, at most {ROOT_MODULES} allowed"
+    if len(layers()) > LAYERS:
+        yield f"pyproject.toml: {len(layers())} layers, at most {LAYERS} allowed"
 
 
 def complaints(lines: dict[Path, int], middle: float) -> Iterator[str]:
@@ -59,8 +104,10 @@ def main() -> int:
         return 1
     lengths = [length for path in sources("app") if path.suffix == ".py" for length in function_lengths(path)]
     middle = median(lengths) if lengths else 0
-    wrong = list(complaints(lines, middle))
-    print(*wrong, summary(lines, lengths, middle), sep="\n")
+    chain = longest_chain(imports_of("app"))
+    wrong = [*complaints(lines, middle), *complaints_of_structure(chain)]
+    structure = f"chain of {len(chain)} imports, {len(layers())} layers, {len(root_modules())} root modules"
+    print(*wrong, f"{summary(lines, lengths, middle)}; {structure}", sep="\n")
     return 1 if wrong else 0
 
 

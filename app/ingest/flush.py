@@ -39,8 +39,8 @@ from app.ingest.blocks import encode_block
 from app.ingest.recent import Fingerprints, Recent
 from app.ingest.source_statistics import SourceStatistics, count_outcomes
 from app.metrics.catalogue import Metrics
-from app.models import ACCEPTED, REFUSED, Answers, Transaction
-from app.store.maps import UNSEEN, Ages, Deliveries, Maps
+from app.models import ACCEPTED, REFUSED, UNSEEN, Answers, Transaction
+from app.store.maps import Ages, Deliveries, Maps
 from app.store.partitions import partition_of
 
 JUST_NOW = 1

@@ -16,8 +16,7 @@ from itertools import compress
 from operator import not_
 from typing import NamedTuple, Self
 
-from app.models import ACCEPTED, REFUSED
-from app.store.maps import UNSEEN
+from app.models import ACCEPTED, REFUSED, UNSEEN
 from app.store.partitions import signature_hashes
 
 GENERATION = 16_384

@@ -15,7 +15,6 @@ from app.store import partitions
 from app.store.live_settings import Layout, LiveSettings
 from app.store.session import StoreSession
 
-UNSEEN = 0xFFFFFFFE
 OTHER_SOURCES_INDEX = 255
 _LATER = struct.Struct(">HB")
 

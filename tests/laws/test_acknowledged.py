@@ -8,8 +8,8 @@ from app.errors import StoreError, StoreFull
 from app.ingest.blocks import encode_block
 from app.ingest.coalescer import Coalescer, joined_answers
 from app.ingest.lookup import Lookup
-from app.models import Verdict
-from app.store.maps import UNSEEN, Deliveries
+from app.models import UNSEEN, Verdict
+from app.store.maps import Deliveries
 from app.store.partitions import signature_hash
 from tests.conftest import MakeSettings
 from tests.support.deliver import Gate, connected_gate, transaction

@@ -20,6 +20,7 @@ from starlette.routing import Match, Route
 from starlette.types import Message, Receive, Scope, Send
 
 from app.api.actions import to_its_end
+from app.api.contract import TRANSACTIONS
 from app.api.middleware import Front
 from app.api.problems import internal_problem, problem, problem_of
 from app.decode.arrays import decode_array
@@ -33,7 +34,6 @@ from app.ingest.submitter import Summary
 from app.models import SIGNATURE_PATTERN, SIGNATURE_RULE, Answer, Answers, Transaction
 from app.server.fast_path import Reply, SendReply, WholeRequest
 
-PATH = "/transactions"
 LINES_AS_JSON = (
     "the body is NDJSON, an object a line: send it with the header `Content-Type: application/x-ndjson`"
 )
@@ -57,8 +57,8 @@ class DataRoute(Route):
 def routes(plane: DataPlane) -> list[Route]:
     """The routes of the data plane."""
     return [
-        DataRoute(PATH, PostTransactions(plane), methods=["POST"]),
-        DataRoute(f"{PATH}/{{signature:path}}", GetTransaction(plane), methods=["GET"]),
+        DataRoute(TRANSACTIONS, PostTransactions(plane), methods=["POST"]),
+        DataRoute(f"{TRANSACTIONS}/{{signature:path}}", GetTransaction(plane), methods=["GET"]),
     ]
 
 
@@ -154,7 +154,7 @@ def _check_stop() -> None:
 class FastPosts:
     """`POST /transactions` of one object (`FastPath`)."""
 
-    path = PATH.encode()
+    path = TRANSACTIONS.encode()
 
     def __init__(self, plane: DataPlane, front: Front) -> None:
         self.plane, self.front = plane, front
@@ -196,7 +196,7 @@ class _Post:
         reply = _reply(self._item, result)
         front.in_flight -= 1
         plane.body_budget.release(self._size)
-        front.count("POST", PATH, reply.status, time.perf_counter() - self._since)
+        front.count("POST", TRANSACTIONS, reply.status, time.perf_counter() - self._since)
         self._send(reply)
 
 
@@ -205,7 +205,7 @@ def _reply(item: Transaction, outcome: Answer | Exception) -> Reply:
         return Reply(200, _JSON, encode(single_answer(item, outcome)))
     if isinstance(outcome, HttpError):
         return _of(problem_of(outcome))
-    log.error("request failed", method="POST", route=PATH, exc_info=outcome)
+    log.error("request failed", method="POST", route=TRANSACTIONS, exc_info=outcome)
     return _of(internal_problem())
 
 
@@ -232,7 +232,7 @@ class GetTransaction:
             await problem_of(error)(scope, receive, send)
             return
         if found is None:
-            detail = f"GET {PATH}/{signature}: no transaction with this signature is kept; see /docs"
+            detail = f"GET {TRANSACTIONS}/{signature}: no transaction with this signature is kept; see /docs"
             await problem(404, "not-found", "There is nothing here", detail)(scope, receive, send)
             return
         await send_json(send, found)

@@ -12,7 +12,7 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.checks import Checks
-from app.api.contract import LIVEZ, LOOKUP, address_of
+from app.api.contract import LIVEZ, LOOKUP, TRANSACTIONS, address_of
 from app.api.middleware import Front
 from app.api.routes import transactions
 from app.guard.diagnosis.examiner import ProvenLeak
@@ -51,7 +51,7 @@ def client_app(parts: WorkerParts, forward: Forward) -> Front:
 
     data_plane = transactions.routes(parts.plane)
     livez = transactions.DataRoute(LIVEZ, _get_livez)
-    direct = {("POST", transactions.PATH): data_plane[0]}
+    direct = {("POST", TRANSACTIONS): data_plane[0]}
     checked = Checks(forward, parts.plane.access, parts.plane.body_budget)
     door = Door(Router([*data_plane, livez], lifespan=lifespan), checked)
     return Front(door, direct, parts.metrics, parts.limits.requests)

@@ -11,8 +11,8 @@ from app.errors import StoreTimeout
 from app.ingest.flush import Claim, plan_flush, scattered
 from app.ingest.lookup import Lookup
 from app.ingest.recent import Recent
-from app.models import ACCEPTED, REFUSED, MapName, Verdict
-from app.store.maps import UNSEEN, Ages, Maps
+from app.models import ACCEPTED, REFUSED, UNSEEN, MapName, Verdict
+from app.store.maps import Ages, Maps
 from app.store.partitions import partition_of, partition_prefixes, signature_hashes
 from tests.conftest import MakeSettings
 from tests.support.deliver import connected_gate, transaction

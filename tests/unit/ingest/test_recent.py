@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from app.errors import StoreTimeout
 from app.ingest.lookup import Lookup
 from app.ingest.recent import FINGERPRINT_BYTES, SLOT_BYTES, Fingerprints, Guess, Recent
-from app.models import ACCEPTED, Verdict
+from app.models import ACCEPTED, UNSEEN, Verdict
 from app.process.child_processes import shared_memory
-from app.store.maps import UNSEEN, Ages, Maps
+from app.store.maps import Ages, Maps
 from app.store.partitions import signature_hashes
 from tests.conftest import MakeSettings
 from tests.support.deliver import connected_gate, transaction
