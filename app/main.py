@@ -1,6 +1,6 @@
 """The FastAPI application around a gate."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 
@@ -37,10 +37,8 @@ class Gate(Protocol):
     metrics: Metrics
     plane: DataPlane
     workers: WorkerPool
-
-    @property
-    def parts(self) -> Mapping[type, object]:
-        """The parts that handlers ask for, by their classes."""
+    parts: dict[type, object]
+    """The parts that handlers ask for, by their classes."""
 
     async def start(self) -> None:
         """Make the gate ready."""

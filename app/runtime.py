@@ -4,7 +4,7 @@ What reads or does something is built before what uses it. Two parts need one an
 guard for room, and the guard asks how much the data plane holds. So the data plane looks the guard up later.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from copy import copy
 from functools import partial
@@ -74,6 +74,13 @@ class Runtime:
         self._build_observers()
         self._supervisor = Supervisor(self.workers, self._follow_workers)
         self._upkeep = schedule.StoreUpkeep(self.session, self._refresh, self.embedded)
+        parts = (
+            *(self.live, self.session, self.plane, self.plane.sources, self.workers, self.sizes),
+            *(self.settings_sync, self.cleanup, self.alerts, self.examiner, self.guard, self.readiness),
+            *(self.stats, self.reports, self.scrapes),
+        )
+        self.parts: dict[type, object] = {type(part): part for part in parts}
+        """The parts that handlers ask for, by their classes."""
 
     def _build_control_plane(self) -> None:
         """Build what keeps the gate in order: settings, cleanup, alerts, the memory guard."""
@@ -164,16 +171,6 @@ class Runtime:
     def settings(self) -> Settings:
         """The settings in force now; they can change at every tick."""
         return self.live.settings
-
-    @property
-    def parts(self) -> Mapping[type, object]:
-        """The parts that handlers ask for, by their classes."""
-        parts = (
-            *(self.live, self.session, self.plane, self.plane.sources, self.workers, self.sizes),
-            *(self.settings_sync, self.cleanup, self.alerts, self.examiner, self.guard, self.readiness),
-            *(self.stats, self.reports, self.scrapes),
-        )
-        return {type(part): part for part in parts}
 
     async def start(self) -> None:
         """Start the store and the background tasks; the gate is ready when this returns, if the store is.

@@ -87,4 +87,5 @@ async def open_gate(settings: Settings, *, believes_in_store: bool = False) -> A
             lambda: COOLDOWN_SECONDS,
             clock,
         )
+        runtime.parts[AlertReceiver] = runtime.alerts
         yield AlertedGate(api, clock)
