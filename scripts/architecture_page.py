@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import grimp
@@ -37,11 +37,13 @@ def imported_rooms() -> dict[str, set[str]]:
     return found
 
 
-def needed_arrows(imports: Mapping[str, set[str]]) -> list[tuple[str, str]]:
-    """The imports that do not follow from others: with `a → b` and `b → c`, `a → c` is left out."""
+def needed_arrows(imports: Mapping[str, set[str]], from_below: Iterable[str]) -> list[tuple[str, str]]:
+    """The imports that do not follow from others: with `a → b` and `b → c`, `a → c` is left out.
+
+    `from_below` are the rooms in an order in which each comes after all that it imports.
+    """
     below: dict[str, set[str]] = {}
-    # From below: a room is imported by those above it only.
-    for room in [room for layer in reversed(layers()) for room in reversed(layer) if room in imports]:
+    for room in from_below:
         below[room] = imports[room].union(*(below[other] for other in imports[room]))
     return [
         (room, other)
@@ -52,13 +54,10 @@ def needed_arrows(imports: Mapping[str, set[str]]) -> list[tuple[str, str]]:
 
 
 def drawing() -> str:
-    """The diagram, a line for each layer and each arrow."""
-    imports, lines = imported_rooms(), ["```mermaid", "flowchart TD"]
-    for number, layer in enumerate(layers(), 1):
-        nodes = " & ".join(f'{room}["{room}"]' for room in layer if room in imports)
-        lines.append(f"    subgraph layer{number} [ ]\n        {nodes}\n    end")
-    lines += [f"    {room} --> {other}" for room, other in needed_arrows(imports)]
-    return "\n".join([*lines, "```"])
+    """The diagram, a line for each arrow."""
+    from_below = [room for layer in reversed(layers()) for room in layer]
+    arrows = (f"    {room} --> {other}" for room, other in needed_arrows(imported_rooms(), from_below))
+    return "\n".join(["```mermaid", "flowchart TD", *arrows, "```"])
 
 
 def page() -> str:

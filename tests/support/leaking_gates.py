@@ -86,7 +86,7 @@ class Patient:
 
 def leaking(folder: Path, kind: str, module: str = "leaky_gate") -> Patient:
     """A gate that leaks one MiB a second."""
-    command = (sys.executable, "-m", f"tests.leaks.{module}", kind, str(BYTES_PER_SECOND))
+    command = (sys.executable, "-m", f"tests.support.{module}", kind, str(BYTES_PER_SECOND))
     return Patient(folder / f"{kind}-{module}", command)
 
 

@@ -3,6 +3,7 @@
 import os
 import resource
 import sys
+from socket import socket
 
 import app.cli.serve
 from app.runtime import Runtime
@@ -13,8 +14,8 @@ from tests.support.leaks import LEAKS, Planted
 class LeakingRuntime(Runtime):
     """A runtime that leaks from the moment it takes traffic."""
 
-    def __init__(self, settings: Settings, kind: str, bytes_per_second: float) -> None:
-        super().__init__(settings)
+    def __init__(self, settings: Settings, listener: socket, kind: str, bytes_per_second: float) -> None:
+        super().__init__(settings, listener)
         self._planted = Planted(LEAKS[kind](self), bytes_per_second)
 
     async def start(self) -> None:
@@ -29,8 +30,8 @@ def main() -> int:
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
-    def leaking(settings: Settings) -> Runtime:
-        return LeakingRuntime(settings, kind, bytes_per_second)
+    def leaking(settings: Settings, listener: socket) -> Runtime:
+        return LeakingRuntime(settings, listener, kind, bytes_per_second)
 
     app.cli.serve.Runtime = leaking  # type: ignore[attr-defined,assignment]  # where `run` looks it up
     return app.cli.serve.run({}, insecure=False)
