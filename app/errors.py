@@ -80,7 +80,7 @@ class BodyTimeout(ClientError):
 
 
 class Conflict(ClientError):
-    """It would undo what a newer gate has stored."""
+    """The request would undo what a newer gate has stored."""
 
     status, slug, title = 409, "conflict", "A newer gate has stored what this one cannot read"
 

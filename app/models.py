@@ -114,7 +114,7 @@ class Answers:
         return _answer(self.clocks[at], self.codes[at])
 
     def part(self, start: int, end: int) -> "Answers":
-        """Those of a part of the transactions."""
+        """The answers to a part of the transactions."""
         return Answers(self.clocks[start:end], self.codes[start:end])
 
 
@@ -145,7 +145,7 @@ class StoredTransaction(msgspec.Struct, frozen=True):
 
 
 class MapSizes(msgspec.Struct, frozen=True):
-    """One map's figures: entries and bytes held now, totals since the ledger began."""
+    """The figures of one map: entries and bytes held now, totals since the ledger began."""
 
     entries: int
     bytes: int
