@@ -18,7 +18,7 @@ class Unusable(TidegateError):
 
 
 class FromNewerGate(Unusable):
-    """It was written by a newer Tidegate, and must not be written over by this one."""
+    """A newer Tidegate has written what is stored, and this one must not write over it."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Document:
         return f'"{self.version}-{digest}"'
 
     def encoded(self) -> bytes:
-        """As it is stored."""
+        """Encode the document for the store."""
         return _encode({"format": FORMAT, "version": self.version, "values": self.values})
 
 
@@ -71,10 +71,10 @@ def read_document(stored: bytes) -> Document:
 
 
 def with_changes(settings: Settings, values: Mapping[str, object]) -> Settings:
-    """These settings but for some values, checked as a whole, as at the start.
+    """Replace some values of settings, and check the whole as at the start.
 
     Raises:
-        ConfigError: with the sentence the start would have refused them with.
+        ConfigError: the values do not fit, with the sentence that the start would refuse them with.
     """
     # The URL of the file has been read; it stays what it was at the start.
     given = settings.model_dump() | {"store_url_file": None} | dict(values)

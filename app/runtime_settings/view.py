@@ -30,7 +30,7 @@ class SettingView(Shape):
 
 
 class SettingsDocument(Shape):
-    """All of them, as this gate uses them now."""
+    """All settings, as this gate uses them now."""
 
     version: int = Field(description="How many changes were made at run time, by any gate of the store.")
     ignored: str | None = Field(description="Why this gate does not follow the store, should that be so.")

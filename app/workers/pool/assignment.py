@@ -1,4 +1,4 @@
-"""What a worker is told at its start, as JSON on its standard input: no secret is in its arguments."""
+"""The message that tells a worker what to do: JSON on its standard input, as arguments would show secrets."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ class Inherited(msgspec.Struct, frozen=True):
     clients: int
     """The listener of clients."""
     control: int
-    """The door to the control plane (`children.path_of`)."""
+    """The descriptor through which the control plane is reached (`child_processes.path_of`)."""
     pressure: int
     """The memory of the pressure page."""
     fingerprints: int

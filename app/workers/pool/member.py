@@ -34,7 +34,7 @@ _read_report = msgspec.msgpack.Decoder(WorkerReport).decode
 
 
 class Member:
-    """Starts the process and asks it; whoever calls decides when."""
+    """Starts the process of one worker, asks it, and ends it; whoever calls decides when."""
 
     def __init__(self, assignment: Assignment, metrics: Metrics, sources: SourceStatistics) -> None:
         self._assignment = assignment
@@ -47,20 +47,20 @@ class Member:
         self._is_up = False
         self.started_at = 0.0
         self.start_time_seconds = 0.0
-        """When its process was started, seconds since the epoch."""
+        """The time at which the process was started, seconds since the epoch."""
         self.answers = False
-        """Whether it answered when it was last asked."""
+        """Whether the worker answered when it was last asked."""
         self.report: WorkerReport | None = None
-        """The last one of the process that runs, None while none is up."""
+        """The last report of the process that runs, None while no process is up."""
 
     @property
     def name(self) -> str:
-        """`worker-1`, and so on."""
+        """The name of the worker, `worker-1` for the first."""
         return self._assignment.name
 
     @property
     def pid(self) -> int | None:
-        """Of the process, once it has come up and while it runs."""
+        """The process id, once the process has come up and while it runs."""
         return self._process.pid if self._is_up and self._process is not None else None
 
     async def begin(self) -> None:
@@ -68,7 +68,7 @@ class Member:
         self._growth = Growth(self._metrics, self._sources)
         self.started_at, self.start_time_seconds = time.monotonic(), time.time()
         listener, self._door = private_listener(BACKLOG)
-        # With the child's end the socket's: who connects to a dead worker is refused.
+        # Only the child keeps the listener: when it ends, who connects is refused and does not wait.
         with listener:
             self._process = await self._spawn(listener.fileno())
         transport = httpx.AsyncHTTPTransport(uds=path_of(self._door), verify=False)
@@ -95,7 +95,7 @@ class Member:
         return process
 
     async def came_up(self) -> bool:
-        """Wait until it answers; False when it ended, or was ended because it took too long."""
+        """Wait until the process answers; False when it ended, or was ended because it took too long."""
         process = self._process
         while process is not None and process.returncode is None:
             await self.ask()
@@ -127,7 +127,7 @@ class Member:
             self._door = None
 
     async def ask(self) -> None:
-        """Ask for a report; without one the last stays."""
+        """Ask the worker for a report; the last one stays when it does not answer."""
         try:
             async with asyncio.timeout(ANSWER_SECONDS), self._one_at_a_time:
                 await self._ask()
@@ -145,7 +145,7 @@ class Member:
             self._growth.add(self.report)
 
     async def lives(self) -> bool:
-        """Whether it answers anything within a few seconds; one that is not up is not asked."""
+        """Ask for a sign of life, for a few seconds; True also of a worker that is not up, unasked."""
         client = self._client
         if not self._is_up or client is None:
             return True
@@ -173,7 +173,7 @@ class Member:
             log.warning("worker did not answer", worker=self.name, asked=how)
 
     async def examine(self, case: bytes) -> bytes | None:
-        """Make it examine itself; what it found, None when it found nothing or did not answer."""
+        """Have the worker examine itself; None when it found nothing or did not answer."""
         client, answer = self._client, None
         if client is not None:
             call = client.post("/examine", content=case, timeout=EXAMINE_SECONDS)
@@ -183,7 +183,7 @@ class Member:
         return answer
 
     async def stop(self) -> None:
-        """Let it finish what it has taken in, by force if that takes too long."""
+        """Let the worker finish what it has taken in; end it by force if that takes too long."""
         process = self._process
         if process is None or process.returncode is not None:
             return

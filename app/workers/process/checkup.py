@@ -13,7 +13,7 @@ from app.store.live_settings import LiveSettings
 
 
 class Checkup:
-    """`follow` with every sample. Times are those of the system's monotonic clock, as the control plane's."""
+    """Notes the figures of this process, and examines it. Times are of the system's monotonic clock."""
 
     def __init__(
         self, live: LiveSettings, in_flight_bytes: Callable[[], int], connections: Callable[[], int]

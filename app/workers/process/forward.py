@@ -1,4 +1,4 @@
-"""Passes a request on to the control plane, and its answer back."""
+"""Passes requests of clients on to the control plane, and its answers back."""
 
 import asyncio
 from collections.abc import Iterable
@@ -117,5 +117,5 @@ async def _pass_on(response: httpx.Response, send: Send) -> None:
 
 
 def _of_message(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
-    """Without those that are for one connection only."""
+    """Leave out the headers that are for one connection only."""
     return [(name.lower(), value) for name, value in headers if name.lower() not in _OF_ONE_CONNECTION]

@@ -23,7 +23,7 @@ from app.workers.process.checkup import Checkup
 
 
 class WorkerParts:
-    """Follows settings as every gate of the store does, and memory pressure as the control plane says."""
+    """The parts of one worker: settings follow the store, memory pressure follows the control plane."""
 
     def __init__(self, assignment: Assignment, settings: Settings) -> None:
         self.live = LiveSettings(settings)
