@@ -14,12 +14,12 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 import app.runtime
 from app.cli.serve import run
 from app.server.known_heads import KnownHeads
-from app.tasks import Seconds, Tasks
+from app.tasks import Seconds, Task, Tasks
 from benchmarks.common.gates import module
 
 # Rounds of app/runtime.py that belong to the guard.
@@ -77,11 +77,11 @@ def watched(path: str) -> type[Tasks]:
     watch = Watch()
 
     class WatchedTasks(Tasks):
-        """Starts the watch together with the gate's own measure of its loop."""
+        """Starts the watch together with the gate's own tasks."""
 
-        def measure_lag(self) -> None:
+        def start(self, tasks: Iterable[Task]) -> None:
             """Begin to watch, and to tell of it."""
-            super().measure_lag()
+            super().start(tasks)
             watch.begin()
             self._server = asyncio.create_task(asyncio.start_unix_server(watch.tell, path))
 
