@@ -192,7 +192,7 @@ class Runtime:
             WorkerFailed: one could not be started.
         """
         await self._supervisor.start()
-        if self.workers.members:
+        if self.settings.workers > 1:
             self._tasks.every(ASK_SECONDS, "workers", self.workers.ask)
 
     async def stop_workers(self) -> None:

@@ -27,7 +27,7 @@ def room_of(module: str) -> str:
 
 
 def imported_rooms() -> dict[str, set[str]]:
-    """The other rooms of which each room imports something."""
+    """Each room with the other rooms of which it imports something."""
     graph = grimp.build_graph("app", cache_dir=None)
     files = sorted(module for module in graph.modules if not (ROOT / module.replace(".", "/")).is_dir())
     found: dict[str, set[str]] = {room_of(module): set() for module in files}
