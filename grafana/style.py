@@ -45,7 +45,7 @@ class Alarm:
 
     @property
     def colour(self) -> str:
-        """By severity."""
+        """The colour of each severity."""
         return SEVERITIES[self.severity]
 
     def sentence(self) -> str:

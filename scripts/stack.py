@@ -42,7 +42,7 @@ class Part:
 
     @property
     def log(self) -> Path:
-        """Where it writes."""
+        """The file that the service writes to."""
         return self.folder / f"{self.name}.log"
 
     def start(self) -> None:
@@ -58,7 +58,7 @@ class Part:
             )
 
     def is_ready(self) -> bool:
-        """Whether it serves."""
+        """Ask the service whether it is ready."""
         try:
             with NO_PROXY.open(f"{self.url}{self.ready}", timeout=2) as answer:
                 return bool(answer.status == 200)  # noqa: PLR2004  OK
@@ -66,7 +66,7 @@ class Part:
             return False
 
     def has_ended(self) -> bool:
-        """Whether it is gone."""
+        """Tell whether the process was started and has ended."""
         return self.process is not None and self.process.poll() is not None
 
     def stop(self) -> None:
@@ -205,7 +205,7 @@ def _write_alertmanager(folder: Path, gate_url: str) -> None:
 
 
 def _admin_token() -> str:
-    """The first one the gate takes; without any it takes whatever Alertmanager sends."""
+    """Return the first token that the gate takes; without any it takes whatever Alertmanager sends."""
     file = os.environ.get("TIDEGATE_ADMIN_TOKENS_FILE")
     if not file:
         return os.environ.get("TIDEGATE_ADMIN_TOKENS", "").split(",")[0].strip() or "none is needed"

@@ -4,10 +4,10 @@ import os
 import sys
 
 import app.cli.serve
-import app.workers.pool.member
+import app.workers.pool.worker
 import app.workers.process.main
 from app.settings.model import Settings
-from app.workers.pool.assignment import Assignment
+from app.workers.pool.worker_config import WorkerConfig
 from app.workers.process.parts import WorkerParts
 from tests.support.leaks import LEAKS, Planted
 
@@ -18,9 +18,9 @@ AS_WORKER = "as-worker"
 class LeakingParts(WorkerParts):
     """Parts of a worker that leak from the moment it takes traffic, in one of the workers."""
 
-    def __init__(self, assignment: Assignment, settings: Settings) -> None:
-        super().__init__(assignment, settings)
-        self._name = assignment.name
+    def __init__(self, config: WorkerConfig, settings: Settings) -> None:
+        super().__init__(config, settings)
+        self._name = config.name
 
     async def start(self) -> None:
         """Start them, and the leak."""
@@ -35,7 +35,7 @@ def main() -> int:
         app.workers.process.main.WorkerParts = LeakingParts  # type: ignore[attr-defined]  # where `main` looks it up
         return app.workers.process.main.main()
     command = (sys.executable, "-m", "tests.support.leaky_worker", *sys.argv[1:], AS_WORKER)
-    app.workers.pool.member.COMMAND = command  # type: ignore[assignment]  # longer than the usual one
+    app.workers.pool.worker.COMMAND = command  # type: ignore[assignment]  # longer than the usual one
     return app.cli.serve.run({"workers": 2}, insecure=False)
 
 

@@ -27,9 +27,9 @@ from app.metrics.catalogue import NAMESPACE, Metrics
 from app.process.child_processes import private_listener, shared_memory
 from app.settings.model import Settings
 from app.workers.pool import pressure
-from app.workers.pool.assignment import Assignment, Inherited
-from app.workers.pool.member import Member
 from app.workers.pool.report import WorkerReport
+from app.workers.pool.worker import Worker
+from app.workers.pool.worker_config import Inherited, WorkerConfig
 
 NEEDED_BY = "TIDEGATE_WORKERS above 1"
 BACKLOG = 2048
@@ -48,7 +48,7 @@ class WorkerPool(Collector):
         metrics: Metrics,
         sources: SourceStatistics,
     ) -> None:
-        self.members: list[Member] = []
+        self.workers: list[Worker] = []
         self.restarts = 0
         """Workers that were started again because they had ended."""
         self.listener: socket | None = None
@@ -66,16 +66,16 @@ class WorkerPool(Collector):
         # The URL of a file was read at the start, and is in `store_url`.
         values = settings.model_dump(mode="json") | {"store_url_file": None}
         for number in range(1, settings.workers + 1):
-            assignment = Assignment(f"worker-{number}", inherited, store_url, values)
-            self.members.append(Member(assignment, metrics, sources))
+            config = WorkerConfig(f"worker-{number}", inherited, store_url, values)
+            self.workers.append(Worker(config, metrics, sources))
 
     def pids(self) -> dict[str, int]:
         """The process ids of those that are up, by name."""
-        return {member.name: pid for member in self.members if (pid := member.pid) is not None}
+        return {worker.name: pid for worker in self.workers if (pid := worker.pid) is not None}
 
     def reports(self) -> Mapping[str, WorkerReport]:
         """The last report of each worker that is up, by its name."""
-        return {member.name: member.report for member in self.members if member.report}
+        return {worker.name: worker.report for worker in self.workers if worker.report}
 
     def in_flight_bytes(self) -> Mapping[str, int]:
         """Bytes of bodies and of queued payloads in each worker that is up, by its name."""
@@ -91,20 +91,20 @@ class WorkerPool(Collector):
 
     def unready_reasons(self) -> list[str]:
         """What keeps workers from taking traffic: none is up, or one does not answer or reach the store."""
-        if self.members and not self.pids():
+        if self.workers and not self.pids():
             return ["no worker is up"]
         silent = [
-            f"{member.name} does not answer" for member in self.members if member.pid and not member.answers
+            f"{worker.name} does not answer" for worker in self.workers if worker.pid and not worker.answers
         ]
         apart = (name for name, report in self.reports().items() if report.store_down)
         return silent + [f"{name} does not reach the store" for name in apart]
 
     def warnings(self) -> list[str]:
         """What does not keep the gate from taking traffic: some workers are not up, others are."""
-        missing = [member.name for member in self.members if member.pid is None]
-        if not missing or len(missing) == len(self.members):
+        missing = [worker.name for worker in self.workers if worker.pid is None]
+        if not missing or len(missing) == len(self.workers):
             return []
-        up, wanted = len(self.members) - len(missing), len(self.members)
+        up, wanted = len(self.workers) - len(missing), len(self.workers)
         take = "takes" if up == 1 else "take"
         return [f"{up} of {wanted} workers {take} traffic; not up: {', '.join(missing)} (see the log)"]
 
@@ -115,7 +115,7 @@ class WorkerPool(Collector):
 
     async def ask(self) -> None:
         """Ask all for their figures, for a tenth of a second; who is late is counted the next time."""
-        up = [asyncio.create_task(member.ask()) for member in self.members if member.pid is not None]
+        up = [asyncio.create_task(worker.ask()) for worker in self.workers if worker.pid is not None]
         if up:
             self._asking.update(up)
             for task in up:
@@ -126,17 +126,17 @@ class WorkerPool(Collector):
         """Wait for the questions that are under way, so that none is left when the event loop ends."""
         await asyncio.gather(*self._asking, return_exceptions=True)
 
-    async def free_memory(self, worker: str, how: str) -> None:
+    async def free_memory(self, name: str, how: str) -> None:
         """Make a worker return memory to the system."""
-        for member in self.members:
-            if member.name == worker and member.pid is not None:
-                await member.free_memory(how)
+        for worker in self.workers:
+            if worker.name == name and worker.pid is not None:
+                await worker.free_memory(how)
 
-    async def examine(self, worker: str, leak: bytes) -> bytes | None:
+    async def examine(self, name: str, leak: bytes) -> bytes | None:
         """Have a worker examine what grew in it, for up to two minutes; None when it cannot say."""
-        up = (member for member in self.members if member.name == worker and member.pid is not None)
-        member = next(up, None)
-        return await member.examine(leak) if member is not None else None
+        up = (worker for worker in self.workers if worker.name == name and worker.pid is not None)
+        worker = next(up, None)
+        return await worker.examine(leak) if worker is not None else None
 
     def close(self) -> None:
         """Let go of what was shared with the workers; none may run any more."""
@@ -145,7 +145,7 @@ class WorkerPool(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Yield the metrics of the pool itself, none without workers (prometheus_client)."""
-        if not self.members:
+        if not self.workers:
             return
         wanted = GaugeMetricFamily(f"{NAMESPACE}_workers", "Workers there should be")
         up = GaugeMetricFamily(f"{NAMESPACE}_workers_up", "Workers that run")
@@ -157,10 +157,10 @@ class WorkerPool(Collector):
             "When a worker that runs was started, seconds since the epoch",
             labels=["process"],
         )
-        wanted.add_metric([], len(self.members))
+        wanted.add_metric([], len(self.workers))
         up.add_metric([], len(self.pids()))
         restarts.add_metric([], self.restarts)
-        for member in self.members:
-            if member.pid is not None:
-                started.add_metric([member.name], member.start_time_seconds)
+        for worker in self.workers:
+            if worker.pid is not None:
+                started.add_metric([worker.name], worker.start_time_seconds)
         yield from (wanted, up, restarts, started)

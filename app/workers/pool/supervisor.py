@@ -15,8 +15,8 @@ import structlog
 
 from app.errors import WorkerFailed
 from app.workers.pool.heartbeat import HEARTBEAT_SECONDS, hangs
-from app.workers.pool.member import Member
 from app.workers.pool.pool import WorkerPool
+from app.workers.pool.worker import Worker
 
 log = structlog.get_logger()
 
@@ -39,63 +39,63 @@ class Supervisor:
         Raises:
             WorkerFailed: one ended before it was up; the others are stopped.
         """
-        members = self._pool.members
-        begun = await asyncio.gather(*map(self._begin, members), return_exceptions=True)
+        workers = self._pool.workers
+        begun = await asyncio.gather(*map(self._begin, workers), return_exceptions=True)
         failures = [str(failure) for failure in begun if isinstance(failure, BaseException)]
         if failures:
             await self.stop()
             raise WorkerFailed(failures[0])
-        work = ((self._keep(member), self._watch(member)) for member in members)
+        work = ((self._keep(worker), self._watch(worker)) for worker in workers)
         self._tasks = [asyncio.create_task(task) for pair in work for task in pair]
 
     async def stop(self) -> None:
         """Stop all workers, each after it has finished what it had taken in."""
         self._stopping.set()
-        await asyncio.gather(*(member.stop() for member in self._pool.members))
+        await asyncio.gather(*(worker.stop() for worker in self._pool.workers))
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._pool.finish_asking()
 
-    async def _begin(self, member: Member) -> None:
-        await member.begin()
-        if not await member.came_up():
-            code = await member.ended()
-            raise WorkerFailed(f"{member.name} ended with {code} before it was up; its last lines say why")
+    async def _begin(self, worker: Worker) -> None:
+        await worker.begin()
+        if not await worker.came_up():
+            code = await worker.ended()
+            raise WorkerFailed(f"{worker.name} ended with {code} before it was up; its last lines say why")
         self._changed()
 
-    async def _keep(self, member: Member) -> None:
+    async def _keep(self, worker: Worker) -> None:
         """Wait for the end of a worker, and start it again, until all are stopped."""
         pause = 0.0
         while True:
-            code = await member.ended()
+            code = await worker.ended()
             self._changed()
             if self._stopping.is_set():
                 return
-            if time.monotonic() - member.started_at > CALM_SECONDS:
+            if time.monotonic() - worker.started_at > CALM_SECONDS:
                 pause = 0.0
             log.error(
-                "worker ended, starting it again", worker=member.name, exit_code=code, pause_seconds=pause
+                "worker ended, starting it again", worker=worker.name, exit_code=code, pause_seconds=pause
             )
             if await self._stops_within(pause):
                 return
             pause = min(LONGEST_PAUSE_SECONDS, max(FIRST_PAUSE_SECONDS, 2 * pause))
             self._pool.restarts += 1
-            await self._again(member)
+            await self._again(worker)
 
-    async def _watch(self, member: Member) -> None:
+    async def _watch(self, worker: Worker) -> None:
         """End a worker whenever it hangs, so that it is started again, until all are stopped."""
-        while await hangs(member.lives, lambda: self._stops_within(HEARTBEAT_SECONDS)):
-            member.kill()
+        while await hangs(worker.lives, lambda: self._stops_within(HEARTBEAT_SECONDS)):
+            worker.kill()
 
-    async def _again(self, member: Member) -> None:
+    async def _again(self, worker: Worker) -> None:
         try:
-            await member.begin()
+            await worker.begin()
         except Exception as error:  # noqa: BLE001  whatever it was: without this task no worker comes back
-            log.error("worker not started", worker=member.name, error=str(error))  # noqa: TRY400  says it all
+            log.error("worker not started", worker=worker.name, error=str(error))  # noqa: TRY400  says it all
             return
         # Told to stop while the process was made: `stop` found none to end.
         if self._stopping.is_set():
-            await member.stop()
-        elif await member.came_up():
+            await worker.stop()
+        elif await worker.came_up():
             self._changed()
 
     async def _stops_within(self, seconds: float) -> bool:

@@ -81,7 +81,7 @@ def control_app(parts: WorkerParts, requests: Callable[[], int]) -> ASGIApp:
         return Response()
 
     async def examine(request: Request) -> Response:
-        found = await parts.checkup.examine(msgspec.json.decode(await request.body(), type=ProvenLeak))
+        found = await parts.examiner.examine(msgspec.json.decode(await request.body(), type=ProvenLeak))
         return Response(found.model_dump_json() if found else b"", media_type="application/json")
 
     return Starlette(

@@ -13,7 +13,7 @@ from app.api.contract import NEVER_REFUSED
 from app.api.middleware import COUNTED_ELSEWHERE
 from app.api.problems import problem, problem_of
 from app.errors import ControlUnavailable, OutcomeUnknown
-from app.workers.pool.assignment import FORWARDED_AT_ONCE, PROBES_AT_ONCE
+from app.workers.pool.worker_config import FORWARDED_AT_ONCE, PROBES_AT_ONCE
 
 log = structlog.get_logger()
 

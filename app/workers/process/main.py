@@ -21,7 +21,7 @@ from app.process.descriptors import client_connections
 from app.process.heap import keep_heap_small
 from app.server.config import QuietServer, server_config
 from app.settings.model import load_settings
-from app.workers.pool.assignment import Assignment
+from app.workers.pool.worker_config import WorkerConfig
 from app.workers.process.apps import client_app, control_app
 from app.workers.process.forward import Forward
 from app.workers.process.parts import WorkerParts
@@ -41,13 +41,13 @@ class _PrivateServer(uvicorn.Server):
 
 def main() -> int:
     """Run until SIGTERM; returns the exit code."""
-    assignment = msgspec.json.decode(sys.stdin.buffer.read(), type=Assignment)
-    settings = load_settings(**assignment.settings)
+    config = msgspec.json.decode(sys.stdin.buffer.read(), type=WorkerConfig)
+    settings = load_settings(**config.settings)
     configure_logs(settings.log_format, settings.log_level)
-    structlog.contextvars.bind_contextvars(worker=assignment.name)
+    structlog.contextvars.bind_contextvars(worker=config.name)
     keep_heap_small()
-    parts = WorkerParts(assignment, settings)
-    forward = Forward(path_of(assignment.inherited.control))
+    parts = WorkerParts(config, settings)
+    forward = Forward(path_of(config.inherited.control))
     app = client_app(parts, forward)
     limit = client_connections(parts.limits.connections, has_peers=True)
     fast = FastPosts(parts.plane, app)
@@ -57,18 +57,18 @@ def main() -> int:
     control = _PrivateServer(
         server_config(private, settings, CONTROL_CONNECTIONS, parts.metrics, lifespan=False)
     )
-    uvloop.run(_serve(clients, control, assignment))
+    uvloop.run(_serve(clients, control, config))
     return 0 if clients.started else EXIT_REFUSED
 
 
-async def _serve(clients: QuietServer, control: uvicorn.Server, assignment: Assignment) -> None:
+async def _serve(clients: QuietServer, control: uvicorn.Server, config: WorkerConfig) -> None:
     async def answer_control() -> None:
         while not clients.started:  # noqa: ASYNC110  uvicorn has no other way to tell
             await asyncio.sleep(0.005)
-        await control.serve([socket.socket(fileno=assignment.private)])
+        await control.serve([socket.socket(fileno=config.private)])
 
     private = asyncio.create_task(answer_control())
-    await clients.serve([socket.socket(fileno=assignment.inherited.clients)])
+    await clients.serve([socket.socket(fileno=config.inherited.clients)])
     control.should_exit = True
     if clients.started:
         await private

@@ -16,52 +16,54 @@ from app.settings.process_limits import process_limits
 from app.store.live_settings import LiveSettings
 from app.store.session import StoreSession
 from app.tasks import Task, Tasks
-from app.workers.pool.assignment import Assignment
 from app.workers.pool.pressure import PressurePage
 from app.workers.pool.report import WorkerReport
-from app.workers.process.checkup import Checkup
+from app.workers.pool.worker_config import WorkerConfig
+from app.workers.process.examiner import WorkerExaminer
 
 
 class WorkerParts:
     """The parts of one worker: settings follow the store, memory pressure follows the control plane."""
 
-    def __init__(self, assignment: Assignment, settings: Settings) -> None:
+    def __init__(self, config: WorkerConfig, settings: Settings) -> None:
         self.live = LiveSettings(settings)
         self.metrics = Metrics(settings.max_sources, version("tidegate"))
-        self.session = StoreSession(assignment.store_url, settings.store_deadline_seconds, self.metrics)
+        self.session = StoreSession(config.store_url, settings.store_deadline_seconds, self.metrics)
         self.connections = ClientConnections()
-        page, workers = PressurePage.follow(assignment.inherited.pressure), settings.workers
+        page, workers = PressurePage.follow(config.inherited.pressure), settings.workers
 
         def room() -> int | None:
             all_of_it = page.room_bytes
             return None if all_of_it is None else all_of_it // workers
 
-        fingerprints = Fingerprints.follow(assignment.inherited.fingerprints)
+        fingerprints = Fingerprints.follow(config.inherited.fingerprints)
         service = Service(room, lambda: page.refuses, fingerprints)
         self.plane = DataPlane(self.live, self.session, self.metrics, Access(settings), service)
         self._upkeep = StoreUpkeep(self.session, self._refresh)
         self._settings_sync = SettingsSync(self.live, self.plane.maps, self.metrics, self.plane.apply)
         self._tasks = Tasks(self.metrics)
-        self.checkup = Checkup(self.live, lambda: self.plane.in_flight_bytes, lambda: len(self.connections))
+        self.examiner = WorkerExaminer(
+            self.live, lambda: self.plane.in_flight_bytes, lambda: len(self.connections)
+        )
         self.limits = process_limits(settings)
 
     async def start(self) -> None:
         """Connect to the store, and begin to take transactions in."""
         self.plane.coalescer.start()
         await self._tasks.once("store", self._upkeep.keep)
-        own = Task("checkup", lambda: self.live.settings.memory_sample_seconds, self.checkup.follow)
+        own = Task("examiner", lambda: self.live.settings.memory_sample_seconds, self.examiner.follow)
         self._tasks.start([*common_tasks(self._upkeep, self._upkeep.tick, self.plane.access), own])
 
     async def stop(self) -> None:
         """Finish what was taken in."""
-        self.checkup.break_off()
+        self.examiner.break_off()
         await self.plane.coalescer.close()
         await self._tasks.stop()
         await self.session.close()
 
     def report(self, requests: int) -> WorkerReport:
         """Tell the control plane how this worker is, which answers so many requests itself now."""
-        down, figures = self.session.down_reason, self.checkup.latest
+        down, figures = self.session.down_reason, self.examiner.latest
         return WorkerReport(
             counters=self.metrics.totals(),
             sources=self.plane.sources.totals(),

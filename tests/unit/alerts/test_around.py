@@ -179,6 +179,7 @@ async def test_others_have_their_turns_while_many_alerts_are_decided_on(
         runtime.alerts = AlertReceiver(
             runtime.cleanup.run, runtime.metrics, lambda: None, lambda: COOLDOWN_SECONDS, clock
         )
+        runtime.parts[AlertReceiver] = runtime.alerts
         posting = asyncio.create_task(gate.post(webhook(*(alert(f"{number:x}") for number in range(2_000)))))
         while not posting.done():
             turn += 1

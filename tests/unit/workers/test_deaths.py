@@ -29,7 +29,7 @@ pytestmark = pytest.mark.server
 HUNG = "worker does not answer, killing it"
 FAILING = "import sys; sys.exit(7)"
 SERVE_WITH_WORKERS_THAT_FAIL = (
-    f"import sys, app.workers.pool.member as m; m.COMMAND = (sys.executable, '-c', {FAILING!r}); "
+    f"import sys, app.workers.pool.worker as m; m.COMMAND = (sys.executable, '-c', {FAILING!r}); "
     "from app.cli.main import main; sys.argv = ['tidegate', 'serve']; main()"
 )
 

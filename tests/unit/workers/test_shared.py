@@ -23,7 +23,7 @@ COMMAND = (
     "runpy.run_module('app.workers.process', run_name='__main__')"
 )
 SERVE = (
-    "import sys, app.workers.pool.member as m; m.COMMAND = (sys.executable, '-c', {command!r}); "
+    "import sys, app.workers.pool.worker as m; m.COMMAND = (sys.executable, '-c', {command!r}); "
     "from app.cli.main import main; sys.argv = ['tidegate', 'serve']; main()"
 )
 

@@ -12,7 +12,7 @@ from app.process.resident_memory import own_resident_bytes
 from app.store.live_settings import LiveSettings
 
 
-class Checkup:
+class WorkerExaminer:
     """Notes the figures of this process, and examines it. Times are of the system's monotonic clock."""
 
     def __init__(

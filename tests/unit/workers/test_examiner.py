@@ -7,18 +7,18 @@ from app.guard.diagnosis.examiner import ProvenLeak
 from app.guard.leak.finding import Finding, Tier
 from app.settings.model import Settings
 from app.store.live_settings import LiveSettings
-from app.workers.process.checkup import Checkup
+from app.workers.process.examiner import WorkerExaminer
 
 
 async def test_a_worker_that_stops_breaks_off_its_examination() -> None:
-    checkup = Checkup(LiveSettings(Settings()), lambda: 0, lambda: 0)
-    await checkup.follow()
+    examiner = WorkerExaminer(LiveSettings(Settings()), lambda: 0, lambda: 0)
+    await examiner.follow()
     now = time.monotonic()
     leak = ProvenLeak("worker-1", Finding(Tier.RULE, 1, 300.0, 1.0, now - 300), now, 0, {})
-    examined = asyncio.create_task(checkup.examine(leak))
+    examined = asyncio.create_task(examiner.examine(leak))
     # It counts objects, then traces for a minute.
     async with asyncio.timeout(20):
         for _ in range(3):
             await asyncio.sleep(0)
-        checkup.break_off()
+        examiner.break_off()
         assert await examined is None

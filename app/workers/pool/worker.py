@@ -14,9 +14,9 @@ import structlog
 from app.ingest.source_statistics import SourceStatistics
 from app.metrics.catalogue import Metrics
 from app.process.child_processes import die_with_parent, path_of, private_listener
-from app.workers.pool.assignment import Assignment
 from app.workers.pool.heartbeat import PATIENCE_SECONDS
 from app.workers.pool.report import Growth, WorkerReport
+from app.workers.pool.worker_config import WorkerConfig
 
 log = structlog.get_logger()
 
@@ -33,11 +33,11 @@ EXAMINE_SECONDS = 120.0
 _read_report = msgspec.msgpack.Decoder(WorkerReport).decode
 
 
-class Member:
+class Worker:
     """Starts the process of one worker, asks it, and ends it; whoever calls decides when."""
 
-    def __init__(self, assignment: Assignment, metrics: Metrics, sources: SourceStatistics) -> None:
-        self._assignment = assignment
+    def __init__(self, config: WorkerConfig, metrics: Metrics, sources: SourceStatistics) -> None:
+        self._config = config
         self._metrics, self._sources = metrics, sources
         self._one_at_a_time = asyncio.Lock()
         self._process: asyncio.subprocess.Process | None = None
@@ -56,7 +56,7 @@ class Member:
     @property
     def name(self) -> str:
         """The name of the worker, `worker-1` for the first."""
-        return self._assignment.name
+        return self._config.name
 
     @property
     def pid(self) -> int | None:
@@ -77,11 +77,11 @@ class Member:
         )
 
     async def _spawn(self, private: int) -> asyncio.subprocess.Process:
-        assignment = msgspec.structs.replace(self._assignment, private=private)
+        config = msgspec.structs.replace(self._config, private=private)
         process = await asyncio.create_subprocess_exec(
             *COMMAND,
             stdin=asyncio.subprocess.PIPE,
-            pass_fds=(private, *msgspec.structs.astuple(assignment.inherited)),
+            pass_fds=(private, *msgspec.structs.astuple(config.inherited)),
             preexec_fn=die_with_parent(os.getpid(), "TIDEGATE_WORKERS above 1"),
             start_new_session=True,
         )
@@ -89,7 +89,7 @@ class Member:
         if stdin is not None:
             # The process may have ended already; uvloop then says so with a RuntimeError.
             with suppress(OSError, RuntimeError):
-                stdin.write(msgspec.json.encode(assignment))
+                stdin.write(msgspec.json.encode(config))
                 await stdin.drain()
                 stdin.close()
         return process

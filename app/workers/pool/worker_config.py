@@ -21,7 +21,7 @@ class Inherited(msgspec.Struct, frozen=True):
     """The memory of the fingerprints."""
 
 
-class Assignment(msgspec.Struct, frozen=True):
+class WorkerConfig(msgspec.Struct, frozen=True):
     """A worker's name, what it inherits, the store, and the service's settings."""
 
     name: str
