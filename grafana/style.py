@@ -45,7 +45,7 @@ class Alarm:
 
     @property
     def colour(self) -> str:
-        """The colour of each severity."""
+        """The colour of the severity."""
         return SEVERITIES[self.severity]
 
     def sentence(self) -> str:

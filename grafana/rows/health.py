@@ -11,7 +11,7 @@ SEEN = f"last_over_time({select('tidegate_build_info')}[1d])"
 
 
 def failing_transactions() -> str:
-    """Of the valid items, the share that was refused or failed."""
+    """The share of valid items that was refused or failed."""
     return share(
         total(rate("transactions_total", 'outcome=~"refused|failed"')),
         total(rate("transactions_total", 'outcome!="invalid"')),
@@ -19,7 +19,7 @@ def failing_transactions() -> str:
 
 
 def failing_requests() -> str:
-    """Of the requests on transactions, the share answered 5xx, however many items one has."""
+    """The share of requests on transactions that was answered 5xx, however many items one has."""
     on_transactions = 'route=~"/transactions.*"'
     return share(
         total(rate("http_requests_total", on_transactions, 'code=~"5.."')),
@@ -48,7 +48,7 @@ def panels() -> Iterator[Builder]:
 
 
 def _named(expression: str, number: int) -> str:
-    """With a label, so that `or` keeps both."""
+    """Give an expression a label of its own, so that `or` keeps it beside others."""
     return f'label_replace({expression}, "sli", "{number}", "", "")'
 
 
