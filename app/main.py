@@ -1,8 +1,7 @@
-"""The FastAPI application around a gate."""
+"""The FastAPI application around a runtime."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Protocol
 
 from fastapi import FastAPI
 from starlette.routing import Route
@@ -16,9 +15,7 @@ from app.api.middleware import Front
 from app.api.openapi.common import document_checks
 from app.api.openapi.transactions import document_data_plane
 from app.api.routes import alerts, memory, operations, reports, settings, sources, transactions
-from app.ingest.plane import DataPlane
-from app.metrics.catalogue import Metrics
-from app.workers.pool.pool import WorkerPool
+from app.runtime import Runtime
 
 ROUTERS = (
     operations.router,
@@ -30,29 +27,14 @@ ROUTERS = (
 )
 
 
-class Gate(Protocol):
-    """What the application needs of a gate; `Runtime` is one."""
-
-    version: str
-    metrics: Metrics
-    plane: DataPlane
-    workers: WorkerPool
-    parts: dict[type, object]
-    """The parts that handlers ask for, by their classes."""
-
-    async def start(self) -> None:
-        """Make the gate ready."""
-
-    async def stop(self) -> None:
-        """Finish what was accepted, then stop everything."""
-
-
-def create_app(gate: Gate) -> Front:
+def create_app(runtime: Runtime) -> Front:
     """Build the application around a gate, which it starts and stops."""
-    plane, data_plane = gate.plane, transactions.routes(gate.plane)
+    plane, data_plane = runtime.plane, transactions.routes(runtime.plane)
     direct = {("POST", TRANSACTIONS): data_plane[0]}
-    checked = Checks(_head_as_get(create_api(gate, data_plane)), plane.access, plane.body_budget)
-    return Front(checked, direct, gate.metrics, plane.settings.max_in_flight_requests, gate.workers.requests)
+    checked = Checks(_head_as_get(create_api(runtime, data_plane)), plane.access, plane.body_budget)
+    return Front(
+        checked, direct, runtime.metrics, plane.settings.max_in_flight_requests, runtime.workers.requests
+    )
 
 
 def _head_as_get(app: ASGIApp) -> ASGIApp:
@@ -66,24 +48,24 @@ def _head_as_get(app: ASGIApp) -> ASGIApp:
     return answer
 
 
-def create_api(gate: Gate, data_plane: Sequence[Route]) -> FastAPI:
+def create_api(runtime: Runtime, data_plane: Sequence[Route]) -> FastAPI:
     """Build the API without what stands around it."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await gate.start()
+        await runtime.start()
         yield
-        await gate.stop()
+        await runtime.stop()
 
     api = FastAPI(
         title="Tidegate",
         summary="Lets each transaction through once; its memory stays flat.",
-        version=gate.version,
+        version=runtime.version,
         lifespan=lifespan,
         openapi_url=None,
         redirect_slashes=False,
     )
-    api.state.parts = gate.parts
+    api.state.parts = runtime.parts
     # The application keeps included routers folded up.
     included = (route for router in ROUTERS for route in router.routes)
     routes = [*data_plane, *(route for route in included if isinstance(route, Route))]
@@ -93,7 +75,7 @@ def create_api(gate: Gate, data_plane: Sequence[Route]) -> FastAPI:
         api.include_router(router)
     for route in routes:
         for method in (route.methods or set()) - {"HEAD"}:
-            gate.metrics.start_route(method, route.path)
+            runtime.metrics.start_route(method, route.path)
     add_documentation(api)
     document_data_plane(api)
     document_checks(api)
