@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass
 class Humans:
-    """What they were told."""
+    """People who are told things over a chat: all that was sent to them."""
 
     url: str = ""
     webhooks: list[dict[str, Any]] = field(default_factory=list)

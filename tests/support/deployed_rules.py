@@ -28,7 +28,7 @@ class Rule:
 
     @property
     def name(self) -> str:
-        """Of the alert, or of the series it records."""
+        """The name of the alert, or of the series that the rule records."""
         return str(self.written.get("alert") or self.written["record"])
 
     @property
@@ -38,7 +38,7 @@ class Rule:
 
     @property
     def expression(self) -> str:
-        """Its PromQL."""
+        """The PromQL of the rule."""
         return str(self.written["expr"])
 
     def __str__(self) -> str:
@@ -75,7 +75,7 @@ def rules() -> tuple[Rule, ...]:
 
 @cache
 def alerts() -> tuple[Rule, ...]:
-    """Those that alert."""
+    """Return the rules that raise an alert."""
     return tuple(rule for rule in rules() if rule.is_alert)
 
 

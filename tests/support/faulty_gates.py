@@ -30,7 +30,7 @@ def started(**settings: object) -> Iterator[GateProcess]:
 
 @contextmanager
 def started_with(*arguments: str, **settings: object) -> Iterator[GateProcess]:
-    """The same with arguments on the command line."""
+    """Start a gate with arguments on the command line, until the block ends."""
     with tempfile.TemporaryDirectory(prefix="gate-test-") as folder:
         log = Path(folder) / "gate.log"
         with log.open("wb") as output:
@@ -63,7 +63,7 @@ def refused(*arguments: str, **settings: object) -> subprocess.CompletedProcess[
 
 
 def has_port(gate: GateProcess) -> bool:
-    """Whether it listens; notes where."""
+    """Tell whether the gate listens, and note where."""
     assert gate.process.poll() is None, gate.log.read_text()
     ports = [event["port"] for event in gate.events() if event.get("event") == "listening"]
     if ports:

@@ -42,7 +42,7 @@ class GateProcess:
         return [json.loads(line) for line in lines if line.startswith("{")]
 
     def is_ready(self) -> bool:
-        """Whether it takes traffic now."""
+        """Ask the gate whether it takes traffic now."""
         try:
             return httpx.get(f"{self.url}/readyz", trust_env=False, timeout=10).status_code == 200
         except httpx.HTTPError:
@@ -71,7 +71,7 @@ def start_gate(folder: Path, **settings: object) -> GateProcess:
 
 
 def start_command(command: Sequence[str], folder: Path, settings: Mapping[str, object]) -> GateProcess:
-    """The same for a gate that is started otherwise."""
+    """Start a gate by another command, with settings by their names; returns at once."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("TIDEGATE_")}
     environment |= {f"TIDEGATE_{name.upper()}": str(value) for name, value in settings.items()}
     environment |= {"TIDEGATE_LOG_FORMAT": "json", "TIDEGATE_PORT": environment.get("TIDEGATE_PORT", "0")}

@@ -64,7 +64,7 @@ async def post(
 
 
 async def post_gzip(client: httpx.AsyncClient, body: bytes, media: str = JSON) -> httpx.Response:
-    """The same with a body that is gzip already."""
+    """Post a body that is gzip already."""
     return await post(client, body, media, Content_Encoding="gzip")
 
 
@@ -81,7 +81,7 @@ def problem(response: httpx.Response, status: int, *mentions: str) -> dict[str, 
 
 
 def client_problem(response: httpx.Response, *mentions: str) -> dict[str, Any]:
-    """The same, any status between 400 and 499."""
+    """Return the problem document of a response with any status from 400 to 499."""
     assert 400 <= response.status_code < 500, response.text[:500]
     return problem(response, response.status_code, *mentions)
 
@@ -104,7 +104,7 @@ def counts(response: httpx.Response) -> tuple[int, int, int]:
 
 
 def only_middle_is_invalid(response: httpx.Response) -> str:
-    """Of three items the first and the last were accepted; returns what is wrong with the other."""
+    """Assert that of three items only the one in the middle is refused; returns what is wrong with it."""
     assert counts(response) == (2, 0, 1)
     [error] = response.json()["errors"]
     assert error["index"] == 1

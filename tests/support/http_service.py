@@ -139,7 +139,7 @@ class Service:
         return self.clients[-1]
 
     async def protocols(self, connections: int) -> list[BoundedProtocol]:
-        """Those of the connections, once there are so many."""
+        """Return the protocols of the connections, once there are so many."""
         async with asyncio.timeout(LONG):
             while len(self.server.server_state.connections) < connections:
                 await asyncio.sleep(0.005)
@@ -152,7 +152,7 @@ class Service:
 
 
 class FastSizes:
-    """The same for what comes in one read; odd sizes it leaves to the application."""
+    """Answers a request that comes in one read without ASGI; odd sizes are left to the application."""
 
     path = b"/"
 

@@ -60,7 +60,7 @@ class Patient:
         return []
 
     def await_detection(self) -> Detection:
-        """The first one; the gate is ended then, and whoever asks again is told the same."""
+        """Await the first detection, and end the gate then; whoever asks again is told the same."""
         if not self._found:
             assert wait_until(self._is_found, FOUND_SECONDS, pause_seconds=0.3), self._log_end()
             wait_until(lambda: bool(self.files()), 10)

@@ -60,7 +60,7 @@ class Attempt:
 
 @dataclass
 class Feed:
-    """Its record over any number of gates."""
+    """A feed that delivers, and its record over any number of gates."""
 
     name: str
     attempts: list[Attempt] = field(default_factory=list)

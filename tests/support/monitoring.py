@@ -35,7 +35,7 @@ class Monitor:
 
     @property
     def log(self) -> str:
-        """What it wrote so far."""
+        """The text that the server wrote so far."""
         return (self.folder / "log").read_text(errors="replace")
 
     def get(self, path: str, **params: Any) -> Any:
@@ -45,7 +45,7 @@ class Monitor:
         return answer.json()
 
     def is_ready(self) -> bool:
-        """Whether it serves."""
+        """Ask the server whether it is ready."""
         try:
             return httpx.get(f"{self.url}/-/ready", trust_env=False, timeout=10).status_code == 200
         except httpx.HTTPError:
@@ -89,7 +89,7 @@ class Alertmanager(Monitor):
     """An Alertmanager."""
 
     def alerts(self, name: str) -> list[dict[str, Any]]:
-        """What it holds of a rule's alerts, not resolved."""
+        """Return the alerts of a rule that Alertmanager holds and that are not resolved."""
         every: list[dict[str, Any]] = self.get("/api/v2/alerts")
         return [alert for alert in every if alert["labels"]["alertname"] == name]
 

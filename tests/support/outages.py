@@ -104,7 +104,7 @@ async def password_changed(server: StoreServer) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def read_only(server: StoreServer) -> AsyncIterator[None]:
-    """It became a replica of a master that is not there."""
+    """Make the server a replica of a master that is not there, until the block ends."""
     with _only_node(server) as node:
         node.replicaof("127.0.0.1", "1")
         yield

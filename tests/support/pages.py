@@ -50,7 +50,7 @@ def examples(page: Path) -> Iterator[Example]:
 
 
 def split_output(output: str, count: int) -> tuple[list[object], str]:
-    """So many JSON documents from the beginning of an output, and the rest of it."""
+    """Split `count` JSON documents from the beginning of an output; returns them and the rest."""
     documents, at = [], 0
     for _ in range(count):
         document, end = _decoder.raw_decode(output, len(output) - len(output[at:].lstrip()))

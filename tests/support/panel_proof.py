@@ -84,7 +84,7 @@ def answers(server: Prometheus, query: Query, since: float, until: float | None 
 
 
 def variables(seconds: float) -> dict[str, str]:
-    """As Grafana fills them in for a range of so long: everything chosen, a rate over four scrapes."""
+    """Return the variables as Grafana fills them in: everything chosen, a rate over four scrapes."""
     every = dict.fromkeys(("job", "instance", "process", "source"), ".+")
     whole = str(round(seconds))
     spans = {"__rate_interval": f"{4 * SCRAPE_SECONDS}s", "__range": f"{whole}s", "__range_s": whole}

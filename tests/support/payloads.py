@@ -63,7 +63,7 @@ class Payloads:
         self._number = 0
 
     def items(self, count: int) -> list[Item]:
-        """So many fresh ones, the templates in turn."""
+        """Make `count` fresh items, from the templates in turn."""
         return [self._item() for _ in range(count)]
 
     def _item(self) -> Item:

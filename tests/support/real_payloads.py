@@ -24,7 +24,7 @@ class Wrapped(NamedTuple):
         return head[:-1] + b',"payload":' + self.payload + b"}"
 
     def minified(self) -> "Wrapped":
-        """The same without white space, to stand on one line."""
+        """Return the payload without white space, to stand on one line."""
         return self._replace(payload=msgspec.json.format(self.payload, indent=-1))
 
 

@@ -77,7 +77,7 @@ def _is_difference(node: ast.AST) -> bool:
 
 
 def _is_clock(node: ast.AST) -> bool:
-    """Whether it reads a clock that goes on while the machine is busy with others."""
+    """Tell whether a call reads a clock that goes on while the machine is busy with others."""
     return isinstance(node, ast.Call) and _name(node.func) in CLOCKS and _owner(node.func) in CLOCK_OWNERS
 
 

@@ -18,7 +18,7 @@ async def patch(api: Api, headers: dict[str, str] | None = None, **values: objec
 
 
 async def patched(api: Api, headers: dict[str, str] | None = None, **values: object) -> dict[str, Any]:
-    """The same where it succeeds; the document."""
+    """Change settings, assert that it succeeds, and return the document."""
     response = await patch(api, headers, **values)
     assert response.status_code == 200, response.text
     document: dict[str, Any] = response.json()
@@ -26,7 +26,7 @@ async def patched(api: Api, headers: dict[str, str] | None = None, **values: obj
 
 
 async def refused(api: Api, status: int = 422, **values: object) -> str:
-    """The same where it is refused; the detail of the problem, nothing having changed."""
+    """Assert that a change of settings is refused and changes nothing; returns the detail of the problem."""
     before = (await api.http.get("/settings")).json()
     response = await patch(api, None, **values)
     assert response.status_code == status, response.text

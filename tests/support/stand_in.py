@@ -64,7 +64,7 @@ def problem(status: int, title: str, detail: str, **extensions: object) -> Answe
 
 
 def in_turn(*answers: Answer, then: Respond = ingest) -> Respond:
-    """These answers first, one a request, and from then on the other."""
+    """Answer with `answers` first, one a request, and by `then` from there on."""
     left = list(answers)
     return lambda request: left.pop(0) if left else then(request)
 

@@ -24,7 +24,7 @@ class Post:
 
     @property
     def has_failed(self) -> bool:
-        """Whether it was not answered 200."""
+        """Whether the post was answered otherwise than with 200."""
         return self.status != 200
 
 
@@ -42,7 +42,7 @@ class Spell:
 
 @dataclass
 class Steady:
-    """Its record: each post, and what `/readyz` said when."""
+    """A steady load and its record: each post, and what `/readyz` said when."""
 
     name: str
     posts: list[Post] = field(default_factory=list)

@@ -33,7 +33,7 @@ class Storm:
 
     url: str
     memo_bytes: int = 0
-    """So many bytes that do not compress are added to each transaction, to fill memory sooner."""
+    """Bytes that do not compress, added to each transaction to fill memory sooner."""
     answers: Counter[str] = field(default_factory=Counter)
     readings: list[dict[str, Any]] = field(default_factory=list)
 
@@ -51,7 +51,7 @@ class Storm:
 
     @property
     def most_resident_bytes(self) -> int:
-        """Of gate and store together."""
+        """Resident bytes of gate and store together."""
         return max(int(reading["resident_bytes"]) for reading in self.readings)
 
     async def _feed(self, number: int, stop: asyncio.Event) -> None:
@@ -119,7 +119,7 @@ def store_pids(gate: GateProcess) -> list[int]:
 
 
 def resident_bytes(gate: GateProcess) -> int:
-    """Of gate and store together."""
+    """Resident bytes of gate and store together."""
     processes = [psutil.Process(gate.process.pid), *store_processes(gate)]
     return sum(int(process.memory_info().rss) for process in processes)
 

@@ -43,7 +43,7 @@ class Trouble:
         return gate
 
     def close(self) -> None:
-        """By force if need be."""
+        """End the gate, by force if need be."""
         if self.gate.process.poll() is None:
             self.gate.kill()
 

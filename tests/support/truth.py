@@ -23,7 +23,7 @@ def count_entries(server: StoreServer) -> Truth:
 
 
 def count_entries_of(*nodes: redis.Redis) -> Truth:
-    """The same on these nodes."""
+    """Count the entries on these nodes with plain commands."""
     truth = Truth()
     for node in nodes:
         with node:

@@ -21,7 +21,7 @@ def alert(fingerprint: object = "c6eadffa33fcdf37", **changes: Any) -> dict[str,
 
 
 def labelled(fingerprint: str = "c6eadffa33fcdf37", **labels: str) -> dict[str, Any]:
-    """The same with further labels."""
+    """Make an alert with further labels."""
     return alert(fingerprint, labels=LABELS | labels)
 
 

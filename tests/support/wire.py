@@ -32,7 +32,7 @@ class Reply:
         return json.loads(self.body)
 
     def assert_try_again(self) -> dict[str, Any]:
-        """It is a 503 problem document that says when to come back; returns the document."""
+        """Assert that this is a 503 problem document that says when to come back; returns the document."""
         assert self.status == 503, self
         assert self.headers["content-type"] == "application/problem+json"
         assert int(self.headers["retry-after"]) >= 1
@@ -131,7 +131,7 @@ class Connection:
 
 @asynccontextmanager
 async def connected(url: str, count: int) -> AsyncIterator[list[Connection]]:
-    """So many connections to one gate."""
+    """Open `count` connections to one gate, until the block ends."""
     connections: list[Connection] = []
     try:
         while len(connections) < count:

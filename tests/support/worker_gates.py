@@ -83,7 +83,7 @@ def client_at(gate: GateProcess, name: str) -> Iterator[httpx.Client]:
 
 
 def _ports(pid: int) -> set[int]:
-    """Of the clients that are connected with a process."""
+    """Return the ports of the clients that are connected with a process."""
     return {one.raddr.port for one in psutil.Process(pid).net_connections("tcp") if one.raddr}
 
 

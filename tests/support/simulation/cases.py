@@ -72,7 +72,7 @@ def kept(random: Random, least: float, most: float) -> Kept:
 
 
 def steady(memory: Memory, random: Random) -> None:
-    """As it is."""
+    """Leave the memory as it is."""
 
 
 def sawtooth(memory: Memory, random: Random) -> None:

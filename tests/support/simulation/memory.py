@@ -48,7 +48,7 @@ class Kept:
 
     @property
     def held(self) -> float:
-        """What of it is resident."""
+        """The part of the memory that is resident."""
         return self.free + self.pinned
 
     def room(self, wanted: float) -> float:
@@ -61,7 +61,7 @@ class Kept:
         return max(self.held, room) + wanted - room
 
     def release(self, wanted: float) -> None:
-        """That while is over: a share of what was touched anew stays."""
+        """End a while of use: a share of what was touched anew stays."""
         room = self.room(wanted)
         touched = self.share * min(self.given_back, max(0.0, room - self.held))
         self.given_back -= touched
@@ -228,12 +228,12 @@ class Memory:
 
 
 def wave(size: float, phase: float, period: float = 24 * HOUR) -> Curve:
-    """Between 0 and `size` MiB and back in each period; `phase` from 0 to 1."""
+    """A curve from 0 to `size` MiB and back in each period; `phase` is from 0 to 1."""
     return lambda now: size * (1 - sin(2 * pi * (now / period + phase))) / 2
 
 
 def step(size: float, at: float, ramp: float) -> Curve:
-    """From 0 to `size` MiB within `ramp` seconds."""
+    """A curve from 0 to `size` MiB within `ramp` seconds."""
     return lambda now: size * min(1.0, max(0.0, (now - at) / ramp))
 
 
