@@ -42,7 +42,7 @@ class Readers:
 
     resident: Callable[[], Resident]
     explained: Callable[[], Mapping[str, Mapping[str, int]]]
-    """For each process the bytes that maps and requests in flight account for, by part."""
+    """Bytes that maps and requests in flight account for, of each process by part."""
     limit: Callable[[], int | None]
     """Bytes the service may hold; None without a limit."""
     usage: Callable[[Resident | None], float]

@@ -42,7 +42,7 @@ class ProcessStatus:
     """Growth of the finding that is under examination or was acted upon; 0 without one."""
     actions_in_a_row: int
     cooldown_ends_seconds: float | None
-    """On the clock of the readings; None while no cooldown is on."""
+    """The end of the cooldown on the clock of the readings; None while no cooldown is on."""
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ class Confirmation:
         return at_seconds > self.due_at_seconds + self._interval_seconds
 
     def _grew(self, least_bytes: float) -> bool:
-        """Whether it grew by as much in each interval, more or less, and enough in all."""
+        """Tell whether memory grew by as much in each interval, more or less, and enough in all."""
         growths = sorted(later - earlier for earlier, later in pairwise(self._unexplained))
         *others, largest = growths
         rest = sum(others) / len(others)

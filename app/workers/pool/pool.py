@@ -1,16 +1,18 @@
 """The workers of a service, as the control plane asks them and tells them.
 
-A gate with TIDEGATE_WORKERS=2 is three processes. Two take transactions in, from one listener: the kernel
-gives a connection to whoever takes it first. The third, the control plane, answers everything else, and what
-it answers has to hold for all of them:
+A gate with TIDEGATE_WORKERS=2 is three processes. Two workers take transactions in, from one listener: the
+kernel gives a connection to whoever takes it first. The third process, the control plane, answers everything
+else, and its figures have to hold for the whole service. So it asks every worker, once a second and for each
+scrape, for all that the worker has counted since its start, and adds what has grown since it asked before:
 
-    worker-1  accepted 100 │ asked ──► WorkerReport: 100 ──► Growth: + 100 ─┐
-    worker-2  accepted  50 │ asked ──► WorkerReport:  50 ──► Growth: +  50 ─┼─► metrics, sources: 150
-    worker-2 ends, and is started again: accepted 0 ──────► new Growth: + 0 ┘
+    asked at 10:00   worker-1 accepted 100   worker-2 accepted 50   total   0 + 100 + 50 = 150
+    asked at 10:01   worker-1 accepted 130   worker-2 accepted 50   total 150 +  30 +  0 = 180
+    worker-2 is killed, and its successor begins to count at 0
+    asked at 10:02   worker-1 accepted 130   worker-2 accepted  4   total 180 +   0 +  4 = 184
 
-So each worker is asked for all it has counted since its start (`ask`), and only what has grown since its last
-report is added: the totals never fall, however often a worker is started again. The other way, whether to
-refuse ingest stands in a page of shared memory that every worker reads with each request (`publish`).
+A total never falls, and lacks only what an ended worker had counted after it was last asked (see `report`).
+The other way, whether to refuse ingest stands in a page of shared memory, which a worker reads with each
+request: a full machine refuses at once, also while the control plane is busy (`pressure`).
 """
 
 import asyncio
