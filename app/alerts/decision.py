@@ -14,7 +14,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import NamedTuple
 
-from app.alerts.webhook import Alert, Identity, InvalidAlert
+from app.alerts.alert import Alert, Identity, InvalidAlert
 from app.models import MapName, Mode
 
 IDENTITIES_KEPT = 1_000

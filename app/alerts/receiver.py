@@ -11,8 +11,9 @@ from typing import Literal
 import structlog
 from pydantic import Field
 
+from app.alerts.alert import Alert, InvalidAlert, decode_alert
 from app.alerts.decision import Action, CleanupRequest, Cooldown, Decision, decide
-from app.alerts.webhook import Alert, InvalidAlert, decode_alert, decode_webhook
+from app.alerts.webhook import decode_webhook
 from app.decode.turns import next_turn, portions
 from app.errors import StoreError
 from app.metrics.catalogue import Metrics
