@@ -1,4 +1,4 @@
-"""The pressure level of a limit, with a band between entering a level and leaving it.
+"""The pressure level of a limit, with a band (hysteresis) between entering a level and leaving it.
 
 Without the band a level would flap: an action frees a little, the level falls, memory fills again. With the
 default settings:

@@ -32,80 +32,82 @@ def grown(growth_mib: float, **changes: Any) -> ProcessFigures:
     return GATE._replace(at_seconds=300, resident_bytes=resident)._replace(**changes)
 
 
-def judge(
+def explain(
     after: ProcessFigures, trace: Traced = NOT_TRACED, objects: ObjectCounts | None = None
 ) -> ExplainedGrowth:
-    judgement = explain_process_growth(ProcessEvidence(GATE, after, {}, objects or {}, trace))
+    explained = explain_process_growth(ProcessEvidence(GATE, after, {}, objects or {}, trace))
     growth = after.resident_bytes - GATE.resident_bytes
-    assert sum(part.bytes for part in judgement.parts) == judgement.growth_bytes == growth
-    return judgement
+    assert sum(part.bytes for part in explained.parts) == explained.growth_bytes == growth
+    return explained
 
 
 def test_small_python_objects_are_seen_without_tracing() -> None:
-    judgement = judge(grown(24, python_blocks=200_000 + 280_000))
-    assert judgement.cause is Cause.PYTHON_OBJECTS
-    assert judgement.bytes_of(PartName.PYTHON_OBJECTS) == pytest.approx(21.4 * MIB, rel=0.01)
+    explained = explain(grown(24, python_blocks=200_000 + 280_000))
+    assert explained.cause is Cause.PYTHON_OBJECTS
+    assert explained.bytes_of(PartName.PYTHON_OBJECTS) == pytest.approx(21.4 * MIB, rel=0.01)
 
 
 @pytest.mark.parametrize(
     ("share", "cause"), [(1.0, Cause.PYTHON_OBJECTS), (0.9, Cause.PYTHON_OBJECTS), (0.0, Cause.C_HEAP)]
 )
 def test_tracing_tells_whose_the_heap_is(share: float, cause: Cause) -> None:
-    assert judge(grown(24, heap=Heap(44 * MIB, 4 * MIB)), traced(share)).cause is cause
+    assert explain(grown(24, heap=Heap(44 * MIB, 4 * MIB)), traced(share)).cause is cause
 
 
 def test_heap_that_was_not_traced_is_nobodys() -> None:
-    judgement = judge(grown(24, heap=Heap(44 * MIB, 4 * MIB)))
-    assert judgement.cause is Cause.UNKNOWN
-    assert judgement.bytes_of(PartName.UNEXPLAINED) == 24 * MIB
+    explained = explain(grown(24, heap=Heap(44 * MIB, 4 * MIB)))
+    assert explained.cause is Cause.UNKNOWN
+    assert explained.bytes_of(PartName.UNEXPLAINED) == 24 * MIB
 
 
 @pytest.mark.parametrize("with_payload_bytes", [0, 2000])
 def test_what_drags_objects_along_is_named_before_them(with_payload_bytes: int) -> None:
     heap = Heap(20 * MIB + with_payload_bytes * 10_000, 4 * MIB)
     after = grown((768 + with_payload_bytes) * 10_000 / MIB, python_blocks=200_000 + 12 * 10_000, heap=heap)
-    assert judge(after._replace(tasks=10_020), traced(1)).cause is Cause.TASKS
-    assert judge(after, traced(1), {"_asyncio.Task": 10_000}).cause is Cause.TASKS, "also those that are done"
+    assert explain(after._replace(tasks=10_020), traced(1)).cause is Cause.TASKS
+    assert explain(after, traced(1), {"_asyncio.Task": 10_000}).cause is Cause.TASKS, (
+        "also those that are done"
+    )
     series = {"prometheus_client.values.MutexValue": 10_000}
-    assert judge(after, traced(1), series).cause is Cause.METRIC_LABELS
+    assert explain(after, traced(1), series).cause is Cause.METRIC_LABELS
 
 
 def test_connections_are_those_of_clients_and_any_other_open_file() -> None:
     for changes in ({"connections": 2010}, {"descriptors": 2040}):
-        judgement = judge(grown(24, **changes))
-        assert judgement.cause is Cause.CONNECTIONS
-        assert judgement.count_of(PartName.CONNECTIONS) == 2000
+        explained = explain(grown(24, **changes))
+        assert explained.cause is Cause.CONNECTIONS
+        assert explained.count_of(PartName.CONNECTIONS) == 2000
 
 
 def test_a_few_more_connections_are_not_to_blame() -> None:
-    assert judge(grown(24, connections=200, python_blocks=500_000)).cause is Cause.PYTHON_OBJECTS
+    assert explain(grown(24, connections=200, python_blocks=500_000)).cause is Cause.PYTHON_OBJECTS
 
 
 def test_what_was_freed_but_is_kept_is_the_allocators() -> None:
-    assert judge(grown(24, heap=Heap(20 * MIB, 30 * MIB))).cause is Cause.ALLOCATOR
+    assert explain(grown(24, heap=Heap(20 * MIB, 30 * MIB))).cause is Cause.ALLOCATOR
 
 
 def test_estimates_that_are_too_much_shrink_to_what_there_is() -> None:
-    judgement = judge(grown(4, connections=5010, tasks=5020))
-    assert judgement.bytes_of(PartName.UNEXPLAINED) == pytest.approx(0, abs=5)
+    explained = explain(grown(4, connections=5010, tasks=5020))
+    assert explained.bytes_of(PartName.UNEXPLAINED) == pytest.approx(0, abs=5)
 
 
 @pytest.mark.parametrize("growth_mib", [0, -3])
 def test_a_process_that_did_not_grow_has_no_cause(growth_mib: float) -> None:
-    assert judge(grown(growth_mib)).cause is Cause.UNKNOWN
+    assert explain(grown(growth_mib)).cause is Cause.UNKNOWN
 
 
 def test_a_system_that_tells_less_is_judged_by_the_rest() -> None:
     before = GATE._replace(heap=None, descriptors=None)
     after = before._replace(resident_bytes=84 * MIB, python_blocks=500_000)
-    judgement = explain_process_growth(ProcessEvidence(before, after, {}, {}, NOT_TRACED))
-    assert judgement.cause is Cause.PYTHON_OBJECTS
+    explained = explain_process_growth(ProcessEvidence(before, after, {}, {}, NOT_TRACED))
+    assert explained.cause is Cause.PYTHON_OBJECTS
 
 
-def judge_store_after(**changes: int) -> ExplainedGrowth:
-    judgement = explain_store_growth(STORE, STORE._replace(at_seconds=300, **changes))
-    assert sum(part.bytes for part in judgement.parts) == judgement.growth_bytes
-    return judgement
+def explain_store_after(**changes: int) -> ExplainedGrowth:
+    explained = explain_store_growth(STORE, STORE._replace(at_seconds=300, **changes))
+    assert sum(part.bytes for part in explained.parts) == explained.growth_bytes
+    return explained
 
 
 @pytest.mark.parametrize(
@@ -120,23 +122,23 @@ def judge_store_after(**changes: int) -> ExplainedGrowth:
     ],
 )
 def test_growth_of_the_store_is_put_down_to_what_grew(cause: Cause, changes: dict[str, int]) -> None:
-    assert judge_store_after(resident_bytes=50 * MIB, **changes).cause is cause
+    assert explain_store_after(resident_bytes=50 * MIB, **changes).cause is cause
 
 
 def test_foreign_keys_hide_behind_maps_that_grow_by_more() -> None:
-    judgement = judge_store_after(
+    explained = explain_store_after(
         resident_bytes=50 * MIB, used_bytes=45 * MIB, maps_bytes=33 * MIB, keys_without_expiry=5000, keys=5100
     )
-    assert judgement.cause is Cause.STORE_FOREIGN_KEYS
-    assert judgement.bytes_of(PartName.FOREIGN_KEYS) == 7 * MIB
-    assert judgement.count_of(PartName.FOREIGN_KEYS) == 5000
+    assert explained.cause is Cause.STORE_FOREIGN_KEYS
+    assert explained.bytes_of(PartName.FOREIGN_KEYS) == 7 * MIB
+    assert explained.count_of(PartName.FOREIGN_KEYS) == 5000
 
 
 def test_the_sentence_says_who_by_how_much_what_and_where() -> None:
-    judgement = judge(grown(24, python_blocks=200_000 + 280_000))
+    explained = explain(grown(24, python_blocks=200_000 + 280_000))
     types = [TypeGrowth(type="tuple", count=212_000, bytes=17 * MIB)]
     places = [Allocation(place="app/decode/item.py:73", bytes=MIB, count=9000)]
-    assert sentence("gate", 300, judgement, types, places) == (
+    assert sentence("gate", 300, explained, types, places) == (
         "The gate grew 24.0 MiB in 5 min, 21.4 MiB of it in Python objects; most of all +212,000 `tuple`; "
         "most was allocated at app/decode/item.py:73."
     )
@@ -145,6 +147,6 @@ def test_the_sentence_says_who_by_how_much_what_and_where() -> None:
 
 @pytest.mark.parametrize("cause", Cause)
 def test_there_is_a_sentence_for_each_cause(cause: Cause) -> None:
-    text = sentence("store", 75, judge(grown(24))._replace(cause=cause), [], [])
+    text = sentence("store", 75, explain(grown(24))._replace(cause=cause), [], [])
     assert text.startswith("The store grew 24.0 MiB in 75 s, ")
     assert "{" not in text
