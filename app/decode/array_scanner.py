@@ -1,7 +1,11 @@
 """Finds the items of a JSON array by its brackets and strings alone, a window of bytes at a time.
 
-For an array that a strict parser refuses, or that is too long for one call of it: each item is then judged by
-itself, and one that cannot be read (NaN, a million brackets) spoils no other.
+In `[{"signature":"A"}, NaN, {"signature":"B"}]` a strict parser stops at the second item. Here the three
+texts between the commas at the depth of the array are told apart without reading them, so that each is
+decoded by itself, and one that cannot be read (NaN, a million brackets) spoils no other. It takes longer than
+a parser: it is for arrays that one refuses, or that are too long for one call of it. A window is 4 KiB, since
+the worst of them, nothing but brackets and quotes, takes two milliseconds, and others are served between two
+windows.
 """
 
 import re
@@ -12,7 +16,6 @@ from app.errors import BodyTooLarge, MalformedBody
 SPACE = b" \t\r\n"
 # RFC 8259 section 8.1 lets a reader ignore it; some editors and Windows programs put it before everything.
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-# What one step looks at. The worst there is, nothing but brackets and quotes, takes two milliseconds.
 WINDOW_BYTES = 4 * 1024
 # About a second of work; bodies as feeds send them have a tenth of it in 8 MiB.
 MAX_TOKENS = 4_000_000
@@ -46,7 +49,7 @@ class ArrayScanner:
         self._solid = 1
 
     def go_to(self, start: int) -> None:
-        """Go on with the item that begins there: somebody else has read those before."""
+        """Go on with the item that begins there; a decoder has read those before it."""
         self.start = self._at = self._solid = start
         self._depth, self._in_string, self._is_first = 1, False, False
         self.is_done = start >= len(self._body)
@@ -125,7 +128,7 @@ class ArrayScanner:
         self.start, self.is_done = end, True
 
     def _item(self, begin: int, end: int) -> bytes | int:
-        """The item that stands before `end`, or its length."""
+        """Return the item that stands before `end`, or its length if it is too long."""
         end_of_text = self._solid_end(begin, end)
         if self.start >= begin:
             text = self._body[self.start : end_of_text]
@@ -136,7 +139,7 @@ class ArrayScanner:
         return bytes(self._body[self.start : end_of_text]) if length <= self._max_item_bytes else length
 
     def _solid_end(self, begin: int, end: int) -> int:
-        """Where the text of the pending item ends that stands before `end`, white space left out."""
+        """Return where the text of the pending item ends that stands before `end`, white space left out."""
         first = max(self.start, begin)
         text = self._body[first:end].rstrip(SPACE)
         if text:

@@ -1,8 +1,11 @@
-"""Judges the items of a JSON array without keeping the event loop for long, portion by portion.
+"""Decodes the items of a JSON array without keeping the event loop for long, portion by portion.
 
-Where one portion ends is guessed and then proven: `[{"signature":"a"},{"signature":"b"},…` is cut before an
+There are three ways, from fast to slow. An array as nearly every client sends it is decoded at once
+(`compact_array`). Of another one a parser finds the items of half a mebibyte, and each is decoded by itself.
+Where a portion ends is guessed and then proven: `[{"signature":"a"},{"signature":"b"},…` is cut before an
 object that begins like an item, and if what stands before is an array of its own by a strict parser, then it
-was cut between two items. Where no guess holds, brackets and strings are followed one by one.
+was cut between two items. Where no guess holds, as beside an item that is no JSON, brackets and strings are
+followed one by one (`array_scanner`), until a guess holds again.
 """
 
 import re
@@ -25,7 +28,7 @@ PORTION_BYTES = 448 * 1024
 LONG_WAY_BYTES = 128 * 1024
 # How much more it is given at the most, for an item to end there.
 SPREAD_BYTES = 64 * 1024
-# Others are served after so many bytes of items judged one by one; an item costs as much as so many bytes.
+# Others are served after so many bytes of items decoded one by one; an item costs as much as so many bytes.
 ONE_BY_ONE_BYTES = 64 * 1024
 ITEM_COST = 256
 _GUESSES = 3
@@ -38,7 +41,7 @@ Items = Iterable[bytes | memoryview | int]
 
 
 async def decode_array(body: bytes | mmap, limits: ItemLimits, max_items: int) -> Sequence[ItemResult]:
-    """Each item as a transaction, or why it is none; `body` is an array without white space around it.
+    """Return each item as a transaction, or why it is none; `body` is an array without white space around it.
 
     Raises:
         MalformedBody: the array itself cannot be read, with the byte at fault.
@@ -52,10 +55,11 @@ async def decode_array(body: bytes | mmap, limits: ItemLimits, max_items: int) -
 
 
 async def array_items(body: bytes, max_item_bytes: int, max_items: int) -> Sequence[bytes | int]:
-    """The items of an array as they stand; of those too long, their lengths.
+    """Return the items of an array as they stand; of those too long, their lengths.
 
     Raises:
-        MalformedBody, BodyTooLarge: as `decode_array`.
+        MalformedBody: the array itself cannot be read, with the byte at fault.
+        BodyTooLarge: more items than allowed, or too much in them to find out where they end.
     """
     scanner, items = ArrayScanner(body, max_item_bytes), list[bytes | int]()
     while not scanner.is_done:
@@ -90,7 +94,7 @@ class _ArrayDecoder:
         return [item for part in self._parts for item in part]
 
     async def _decode_guessed(self) -> bool:
-        """Judge the next portion as a decoder finds its items; False if no guess of where it ends holds.
+        """Decode the next portion as a parser finds its items; False if no guess of where it ends holds.
 
         Once a portion has to go the long way, it and all that follow are smaller.
         """
@@ -116,7 +120,7 @@ class _ArrayDecoder:
         return False
 
     def _guesses(self) -> Iterator[tuple[int, int]]:
-        """Where the next portion may end, and the next one begin."""
+        """Yield where the next portion may end, and the one after it begin."""
         start, last = self._scanner.start, len(self._body) - 1
         if last - start <= self._portion + SPREAD_BYTES and self._body[last:] == b"]":
             yield last, len(self._body)
@@ -127,7 +131,7 @@ class _ArrayDecoder:
             yield border.start() + 1, border.end()
 
     async def _decode_scanned(self) -> None:
-        """Judge the next items as their brackets and strings tell them, a portion of them."""
+        """Decode a portion of the next items, told apart by brackets and strings."""
         scanner, begin = self._scanner, self._scanner.start
         while not scanner.is_done and scanner.start - begin < LONG_WAY_BYTES:
             await next_turn()

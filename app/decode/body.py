@@ -184,7 +184,7 @@ class Pacer:
         self._spent = 0
 
     async def spend(self, amount: int) -> None:
-        """Note a step that looked at so many bytes."""
+        """Count a step that looked at so many bytes, and after 256 KiB let others be served."""
         self._spent += amount + _STEP_COST
         if self._spent > PACE_BYTES:
             self._spent = 0
@@ -192,7 +192,7 @@ class Pacer:
 
 
 class BodyBuffer:
-    """The pieces of a body; small ones are put together, so that they take no more than their bytes."""
+    """Holds the pieces of a body, small ones put together, so that they take no more than their bytes."""
 
     def __init__(self) -> None:
         self._pieces: deque[bytes] = deque()
@@ -213,11 +213,11 @@ class BodyBuffer:
 
     @property
     def number(self) -> int:
-        """How many pieces are held."""
+        """Return how many pieces are held."""
         return len(self._pieces)
 
     async def whole(self, pace: Pacer) -> bytes | mmap:
-        """The body without a byte order mark and white space around it; the pieces are gone then."""
+        """Return the body without a byte order mark and white space around it; the pieces are gone then."""
         self._end_small()
         pieces = self._pieces
         if pieces:

@@ -14,7 +14,11 @@ LEAST_BYTES = 1 << 20
 
 
 class ByteBudget:
-    """Bytes of bodies held at once by all requests together; fewer where memory has less room."""
+    """Counts the bytes of bodies that are held, and refuses those past the limit.
+
+    `most` may be held, or less where `room`, the bytes left below the limit of memory, is small; None is no
+    limit.
+    """
 
     def __init__(self, most: int, room: Callable[[], int | None]) -> None:
         self.most, self._room = most, room
@@ -22,12 +26,12 @@ class ByteBudget:
 
     @property
     def limit(self) -> int:
-        """Bytes that may be held now; little things are read however little room there is."""
+        """Return how many bytes may be held now: 1 MiB however little room there is."""
         room = self._room()
         return self.most if room is None else min(self.most, max(LEAST_BYTES, room // BODY_COST))
 
     def take(self, amount: int) -> None:
-        """Take bytes from the budget.
+        """Check bytes, and count them as held.
 
         Raises:
             Overloaded: too many are held.
@@ -36,11 +40,11 @@ class ByteBudget:
         self.hold(amount)
 
     def hold(self, amount: int) -> None:
-        """Take bytes that were checked."""
+        """Count bytes as held that were checked before."""
         self.held += amount
 
     def check(self, amount: int) -> None:
-        """See whether so many bytes could be taken.
+        """Refuse bytes that could not be held.
 
         Raises:
             Overloaded: too many are held.
@@ -50,5 +54,5 @@ class ByteBudget:
             raise Overloaded(f"bodies under way already hold {self.held} of {limit} bytes")
 
     def release(self, amount: int) -> None:
-        """Return bytes to the budget."""
+        """Count bytes as held no more."""
         self.held -= amount

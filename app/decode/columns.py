@@ -1,4 +1,9 @@
-"""Transactions in columns: each step on their way needs a field or two of them, and of all at once."""
+"""Transactions in columns: a list for each field instead of an object for each transaction.
+
+500 transactions of a request are four lists of 500: signatures, sources, slots and payloads. Every step on
+their way needs a field or two of all of them: hashing the signatures, the limit of the queue the lengths of
+the payloads. That is one list at a time.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +18,7 @@ T = TypeVar("T")
 
 
 class Columns(Sequence[Transaction]):
-    """A sequence of transactions that is held as a column for each field."""
+    """A sequence of transactions that is held as a list for each field, all of one length."""
 
     __slots__ = ("payloads", "signatures", "slots", "sources")
 
@@ -31,7 +36,7 @@ class Columns(Sequence[Transaction]):
 
     @classmethod
     def of(cls, items: Sequence[Transaction]) -> Self:
-        """The same transactions; what is a batch already stays as it is."""
+        """Return transactions as columns; columns are returned as they are."""
         if isinstance(items, cls):
             return items
         return cls(
@@ -43,20 +48,20 @@ class Columns(Sequence[Transaction]):
 
     @classmethod
     def joined(cls, parts: Iterable[Sequence[Transaction]]) -> Self:
-        """Those of all parts, in order; parts that are no batches become one together."""
-        batches: list[Self] = []
+        """Return the transactions of all parts, in order."""
+        joined: list[Self] = []
         for kind, group in groupby(parts, type):
             if kind is cls:
-                batches += group  # type: ignore[arg-type]  # mypy does not know that the key is the type
+                joined += group  # type: ignore[arg-type]  # mypy does not know that the key is the type
             else:
-                batches.append(cls.of([item for part in group for item in part]))
-        if len(batches) == 1:
-            return batches[0]
+                joined.append(cls.of([item for part in group for item in part]))
+        if len(joined) == 1:
+            return joined[0]
         return cls(
-            list(chain.from_iterable([batch.signatures for batch in batches])),
-            list(chain.from_iterable([batch.sources for batch in batches])),
-            list(chain.from_iterable([batch.slots for batch in batches])),
-            list(chain.from_iterable([batch.payloads for batch in batches])),
+            list(chain.from_iterable([columns.signatures for columns in joined])),
+            list(chain.from_iterable([columns.sources for columns in joined])),
+            list(chain.from_iterable([columns.slots for columns in joined])),
+            list(chain.from_iterable([columns.payloads for columns in joined])),
         )
 
     def __len__(self) -> int:
@@ -72,7 +77,7 @@ class Columns(Sequence[Transaction]):
         return Transaction(self.signatures[at], self.sources[at], self.slots[at], self.payloads[at])
 
     def only(self, places: Sequence[int]) -> "Columns":
-        """Those at these places, in this order; a range is one without steps."""
+        """Return those at these places, in this order; a range is one without steps."""
         if not isinstance(places, range) and places:
             together = range(places[0], places[0] + len(places))
             places = together if places == list(together) else places
@@ -87,6 +92,6 @@ class Columns(Sequence[Transaction]):
 
 
 def count_values(values: Sequence[T]) -> Mapping[T, int]:
-    """How often each of them is there; quick where all are the same, as sources and codes mostly are."""
+    """Return how often each value is there; quick where all are the same, as sources and codes mostly are."""
     first = values[0]
     return {first: len(values)} if values.count(first) == len(values) else Counter(values)

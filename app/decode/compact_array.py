@@ -1,8 +1,10 @@
-"""The short way for batches as nearly every client sends them: an array of items without white space.
+"""Decodes arrays as nearly every client sends them at once: valid items without white space.
 
-Such an array is decoded at once, and of its items only the payloads are looked at one by one. It is known by
-its length: nothing shorter says the same, so an array of just this length has no key twice. Everything else
-goes the long way (`decode.py`), which finds out what is wrong and says so.
+`[{"signature":"A","slot":5},{"signature":"B"}]` has 46 bytes, and nothing shorter says the same. So an array
+that has just the least bytes for what was read from it has no white space and no key twice (a second
+`"slot":5` would make it longer), and nothing is left to check item by item but the nesting of payloads. An
+array of any other length, or with an item that is not valid, is left to `arrays`, which finds out what is
+wrong and says so.
 """
 
 import re
@@ -48,7 +50,7 @@ _decoder = msgspec.json.Decoder(list[_Item])
 
 
 def decode_compact_array(body: bytes, limits: ItemLimits, max_items: int) -> Columns | None:
-    """The transactions of an array, all of them valid; None for any other body."""
+    """Return the transactions of an array, all of them valid; None for any other body."""
     try:
         items = _decoder.decode(body)
         if not body.isascii():
@@ -80,14 +82,14 @@ def decode_compact_array(body: bytes, limits: ItemLimits, max_items: int) -> Col
 
 
 def _filled(sources: Sequence[Any], names: Mapping[Any, int], default: str) -> Sequence[str]:
-    """The sources, with the default for what is missing or null: mostly all of them, or none."""
+    """Return the sources, with the default for what is missing or null: mostly all of them, or none."""
     if all(names):
         return sources
     return [default] * len(sources) if len(names) == 1 else [source or default for source in sources]
 
 
 def _is_nested_within(body: bytes, payloads: Sequence[msgspec.Raw], longest: int, limits: ItemLimits) -> bool:
-    """Whether no payload is nested too deeply; False, too, where it takes too long to find out.
+    """Tell whether no payload is nested too deeply; False, too, where it takes too long to find out.
 
     Mostly the longest of them spans too few brackets for that.
     """
@@ -102,12 +104,12 @@ def _is_nested_within(body: bytes, payloads: Sequence[msgspec.Raw], longest: int
 
 
 def _opened(text: bytes) -> int:
-    """How many brackets open in it; leaving them out is three times as fast as `bytes.count`."""
+    """Count the brackets that open; leaving them out is three times as fast as `bytes.count`."""
     return 2 * len(text) - len(text.replace(b"{", b"")) - len(text.replace(b"[", b""))
 
 
 def _are_signatures(texts: Sequence[str]) -> bool:
-    """Whether each is 1 to 128 visible ASCII characters.
+    """Tell whether each is 1 to 128 visible ASCII characters.
 
     Control characters are not looked for: JSON has them escaped, which takes more than the least bytes.
     """
@@ -119,7 +121,7 @@ def _are_signatures(texts: Sequence[str]) -> bool:
 def _least_bytes(
     signatures: Sequence[str], sources: Mapping[Any, int], slots: Sequence[object], payloads: Sequence[int]
 ) -> int:
-    """How many bytes an array takes at least that says just this; payloads by their lengths."""
+    """Return how many bytes an array takes at least that says just this; payloads by their lengths."""
     count = len(signatures)
     return (
         len("[]")

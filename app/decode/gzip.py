@@ -17,7 +17,7 @@ _DEFLATED_STEP = 16 * 1024
 
 
 class Inflater:
-    """gzip (RFC 1952), member after member, with bounds on what comes out and on the number of members."""
+    """Inflates gzip (RFC 1952), member after member, with bounds on what comes out and on their number."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -69,7 +69,7 @@ class Inflater:
 
 
 def inflater_for(coding: str, limit: int) -> Inflater | None:
-    """The decoder for a Content-Encoding, None for identity.
+    """Return the decoder for a Content-Encoding, None for identity; `limit` bounds what comes out, in bytes.
 
     Raises:
         UnsupportedMedia: neither gzip nor identity.

@@ -1,6 +1,8 @@
-"""From the bytes of a body to transactions, each item judged by itself.
+"""Decodes one item of a body: from its bytes to a transaction, or to what is wrong with it.
 
-Items are decoded from their own slice, so `payload` keeps its bytes and one bad item spoils no other.
+Each is decoded from its own slice, so that one bad item spoils no other, and `payload` keeps the bytes that
+were sent: `{"fee": 1.0}` comes back as `{"fee": 1.0}`. JSON lets a key stand twice, of which two readers may
+take two values; such an item is refused. Its payload is bounded in bytes and in nesting.
 """
 
 import json
@@ -48,13 +50,13 @@ class InvalidItem(ValueError):
         self.is_malformed = is_malformed
 
     def as_http_error(self) -> ClientError:
-        """What it means for a body that holds nothing else."""
+        """Return the error for a body that holds nothing else."""
         return MalformedBody(str(self)) if self.is_malformed else InvalidRequest(str(self))
 
 
 @dataclass(frozen=True)
 class ItemLimits:
-    """Bytes and nesting of a payload, and the source of items that name none."""
+    """How many bytes and levels a payload may have, and the source of items that name none."""
 
     max_payload_bytes: int
     max_payload_depth: int
@@ -62,7 +64,7 @@ class ItemLimits:
 
     @property
     def max_item_bytes(self) -> int:
-        """A line or item longer than this cannot be valid: the other fields take 4 KiB at most."""
+        """Return the bytes of the longest item that can be valid: the other fields take 4 KiB at most."""
         return self.max_payload_bytes + 4096
 
 
@@ -94,7 +96,7 @@ def decode_item(raw: bytes | mmap | memoryview, limits: ItemLimits) -> Transacti
 
 
 def _stripped(raw: bytes | mmap | memoryview, limits: ItemLimits) -> bytes:
-    """The item without white space around it; a body that is larger than it may be sent has none."""
+    """Return the item without white space around it; a mapped body has none."""
     text = raw[:].strip(SPACE) if isinstance(raw, bytes) else raw
     if len(text) > limits.max_item_bytes:
         raise _too_long(len(text), limits)
@@ -121,7 +123,7 @@ def _decode_masked(raw: bytes, error: Exception) -> Transaction:
 
 
 def _unmasked(raw: bytes, found: Masked, payload: bytes) -> msgspec.Raw:
-    """The payload as it was sent: the first mask in it stands where the first in the whole text does."""
+    """Return the payload as it was sent; the first mask in it is the first in the whole text."""
     start = found.first - payload.index(found.mask)
     return msgspec.Raw(raw[start : start + len(payload)])
 
@@ -132,7 +134,10 @@ def _explained(error: Exception, raw: bytes) -> InvalidItem:
 
 
 def try_decode_item(raw: bytes | memoryview | int, limits: ItemLimits) -> ItemResult:
-    """Decode one transaction, with the error as a value; of an item too long there is only its length."""
+    """Decode one transaction, and return what is wrong instead of raising it.
+
+    Of an item that is too long there is only its length.
+    """
     if isinstance(raw, int):
         return _too_long(raw, limits)
     try:
@@ -143,7 +148,7 @@ def try_decode_item(raw: bytes | memoryview | int, limits: ItemLimits) -> ItemRe
 
 
 def is_array(body: bytes | mmap, limits: ItemLimits) -> bool:
-    """Whether the body, which has no white space around it, is an array and no object.
+    """Tell whether the body, which has no white space around it, is an array and no object.
 
     Raises:
         MalformedBody: it is empty, or no JSON.
@@ -186,7 +191,7 @@ def _check_payload(payload: bytes, limits: ItemLimits) -> None:
 
 
 def _least_bytes(item: Transaction) -> int:
-    """How many bytes an item takes at least that says just this; one of so many has no key twice."""
+    """Return how many bytes an item takes at least that says just this; one of so many has no key twice."""
     source, slot, payload = item.source, item.slot, len(item.payload)
     return (
         ITEM_BYTES
@@ -214,7 +219,7 @@ def _check_keys(raw: bytes, payload: bytes) -> None:
 
 
 def _twice(text: bytes) -> set[str]:
-    """The keys of an object that it has more than once."""
+    """Return the keys that an object has more than once."""
     pairs: list[tuple[str, object]] = []
 
     def keep(found: list[tuple[str, object]]) -> None:
@@ -231,7 +236,7 @@ def _twice(text: bytes) -> set[str]:
 
 
 def depth_above(payload: bytes, most: int) -> int:
-    """Nesting of valid JSON if it is above `most`, else 0; for nearly all it is enough to count brackets."""
+    """Return the nesting of valid JSON if it is above `most`, else 0; mostly counting brackets is enough."""
     if payload.count(b"{") + payload.count(b"[") <= most:
         return 0
     nested = depth(payload)
@@ -239,7 +244,7 @@ def depth_above(payload: bytes, most: int) -> int:
 
 
 def depth(payload: bytes) -> int:
-    """Nesting of valid JSON: only its brackets stay, `{"a":[1,"x"]}` becomes `[[]]`.
+    """Return the nesting of valid JSON: only its brackets stay, `{"a":[1,"x"]}` becomes `[[]]`.
 
     The innermost go level by level, which is all there is of usual payloads. What is deeper is counted
     run by run, so that the cost grows with the bytes and not with the levels.
@@ -259,7 +264,7 @@ def depth(payload: bytes) -> int:
 
 
 def _deepest(brackets: bytes) -> int:
-    """The most brackets that are open at once: in `[[[]][` 3 open, 2 close, 1 opens."""
+    """Return the most brackets that are open at once: in `[[[]][` 3 open, 2 close, 1 opens."""
     opened = accumulate(map(len, _OPENING.findall(brackets)))
     closed = accumulate(map(len, _CLOSING.findall(brackets)), initial=0)
     return max(map(sub, opened, closed), default=0)

@@ -9,7 +9,7 @@ from app.decode.array_scanner import BYTE_ORDER_MARK, SPACE
 
 
 class LineSplitter:
-    """Cuts a stream into lines without white space around them; of one past the limit stays its length."""
+    """Cuts a stream into lines without white space around them; of one past the limit it tells the length."""
 
     def __init__(self, max_line_bytes: int) -> None:
         self._limit = max_line_bytes
@@ -22,11 +22,11 @@ class LineSplitter:
 
     @property
     def pending_bytes(self) -> int:
-        """Bytes held of a line that has not ended."""
+        """Return the bytes held of a line that has not ended."""
         return len(self._rest)
 
     def feed(self, piece: bytes) -> list[bytes | int]:
-        """The lines that end in this piece, but for blank ones; of one too long, its length in bytes."""
+        """Return the lines that end in this piece, blank ones left out; of one too long, its length."""
         if self._mark is not None:
             piece = self._without_mark(piece)
         if not piece.strip(SPACE):  # 32 MiB of blank lines fit into 32 KB of gzip
@@ -43,7 +43,7 @@ class LineSplitter:
         return [line if isinstance(line, int) else self._bounded(line) for line in ended if line]
 
     def flush(self) -> list[bytes | int]:
-        """The last line, should it not have ended."""
+        """Return the last line, should it not have ended."""
         line = self._end(self._mark or b"")
         return [line] if line else []
 

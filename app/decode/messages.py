@@ -1,4 +1,9 @@
-"""What is wrong with JSON and where, in the words of the docs."""
+"""Says what is wrong with JSON and where, in the words of the docs.
+
+Of `{"signature": "A", "source": 7}` a parser says that it expected a string at `$.source`; the client is told
+the rule as well: `source: 1 to 64 of A-Z a-z 0-9 . _ : -`. What is no JSON at all is told first, with its
+byte.
+"""
 
 import re
 from heapq import nsmallest
@@ -36,7 +41,7 @@ class Explanation(NamedTuple):
 
 
 def explain(error: Exception, raw: bytes) -> Explanation:
-    """Why a decoder refused `raw`; what is no JSON at all is said first, wherever in the text that shows."""
+    """Return why a parser refused `raw`: that it is no JSON, if so, else what makes it no transaction."""
     if isinstance(error, msgspec.ValidationError):
         try:
             _text_decoder.decode(raw)
@@ -51,12 +56,12 @@ def explain(error: Exception, raw: bytes) -> Explanation:
 
 
 def looks_like_lines(body: bytes | mmap) -> bool:
-    """Whether a body that was sent as one JSON document is NDJSON."""
+    """Tell whether a body that was sent as one JSON document is NDJSON."""
     return _LINES.search(body, 0, _LOOKED_AT_BYTES) is not None
 
 
 def _explain_text(message: str, raw: bytes) -> str:
-    """What is wrong with text that is no JSON."""
+    """Return what is wrong with text that is no JSON."""
     if message == _CUT_OFF:
         return f"JSON is cut off (byte {len(raw)})"
     place = _AT_BYTE.search(message)
@@ -67,7 +72,7 @@ def _explain_text(message: str, raw: bytes) -> str:
 
 
 def _explain_item(message: str, raw: bytes) -> str:
-    """What is wrong with JSON that is no transaction."""
+    """Return what is wrong with JSON that is no transaction."""
     if message.startswith(_UNKNOWN):
         return _explain_unknown(raw)
     if message == _MISSING:

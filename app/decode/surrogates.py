@@ -38,7 +38,7 @@ class Masked(NamedTuple):
 
 
 def masked(raw: bytes) -> Masked | None:
-    """The text with its lone surrogates masked; None if it has none, or no mask is left."""
+    """Return the text with its lone surrogates masked; None if it has none, or no mask is left."""
     text = raw.replace(_BACKSLASH, _STAND_IN)
     first = _LONE.search(text)
     mask = _mask_for(raw) if first and _STAND_IN[:1] not in raw else None
@@ -49,7 +49,7 @@ def masked(raw: bytes) -> Masked | None:
 
 
 async def shown_as_replaced(raw: bytes) -> bytes:
-    """The text with U+FFFD for each lone surrogate; its strings are to be shown or passed over."""
+    """Return the text with U+FFFD for each lone surrogate; its strings are to be shown or passed over."""
     text = raw.replace(_BACKSLASH, _STAND_IN)
     if _STAND_IN[:1] in raw or _LONE.search(text) is None:
         return raw
@@ -62,7 +62,7 @@ async def shown_as_replaced(raw: bytes) -> bytes:
 
 
 def _mask_for(raw: bytes) -> bytes | None:
-    """An escape that is not in the text; chance finds one soon, and nobody can have foreseen which."""
+    """Return an escape that is not in the text; chance finds one soon, and nobody can have foreseen which."""
     mask = _SHOWN
     for _ in range(_TRIES):
         if mask not in raw:

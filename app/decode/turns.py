@@ -1,4 +1,4 @@
-"""Whose turn it is, of the bodies that take long to work through.
+"""Gives turns to the bodies that take long to work through.
 
 Each does its work in steps of some milliseconds. Were all to do a step in every turn of the event loop,
 sixteen large bodies would make each turn last a fifth of a second, and an ordinary post takes four turns. So
@@ -14,14 +14,14 @@ _Item = TypeVar("_Item")
 
 
 class _Turns:
-    """The bodies that wait, of the event loop that runs."""
+    """The bodies that wait for their turn in one event loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     def ask(self) -> asyncio.Future[None]:
-        """A future that is done when it is this caller's turn."""
+        """Return a future that is done when it is the caller's turn."""
         turn = self.loop.create_future()
         if not self._waiting:
             self.loop.call_soon(self._give)
@@ -39,7 +39,7 @@ class _Turns:
 
 
 _turns: list[_Turns] = []
-"""Those of the event loop that ran last; a process has one loop, and the tests have many."""
+"""The turns of the event loop that ran last; a process has one loop, and the tests have many."""
 
 
 async def next_turn() -> None:
@@ -51,7 +51,7 @@ async def next_turn() -> None:
 
 
 async def portions(items: Sequence[_Item], size: int) -> AsyncIterator[Sequence[_Item]]:
-    """The items in their order, so many at a time; others are served between two portions."""
+    """Yield the items in their order, so many at a time; others are served between two portions."""
     for start in range(0, len(items), size):
         if start:
             await next_turn()

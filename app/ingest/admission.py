@@ -1,6 +1,10 @@
-"""Admission: whether a request to post transactions may be read, asked by every way in before anything else.
+"""Admits requests that post transactions, or refuses them by their head, before a body is read.
 
-What is the client's fault is said first, since sending the request again will not help; then what passes.
+Both ways in ask here first: the fast path, and the ordinary one. What is the client's fault is said first,
+since sending the request again will not help: 401 without a token, 422 for `?sourc=helius` (did you mean
+source?), 415 for a form. Then comes what passes: 503 while memory is near its limit, or too many bodies are
+under way. A feed sends the same head with every request, so that what it says is worked out once and looked
+up from then on.
 """
 
 import re
@@ -28,15 +32,14 @@ _SHOWN_CHARACTERS = 64
 
 
 class Admitted(NamedTuple):
-    """How a request that was admitted is read."""
+    """What the head of an admitted request says of its body: limits of items, and whether it is NDJSON."""
 
     limits: ItemLimits
     is_lines: bool
-    """Whether the body is NDJSON."""
 
 
 class Admission:
-    """Token, parameters, media type, length, pressure and budget; and the count of what is refused."""
+    """Checks token, parameters, media type, length, pressure and budget; and counts what is refused."""
 
     def __init__(
         self,
@@ -50,7 +53,7 @@ class Admission:
         self._budget, self._metrics = budget, metrics
 
     def admit(self, query: bytes, headers: Headers, length: int) -> Admitted:
-        """Admit a request of which so many bytes are known to come; 0 when that is not known.
+        """Admit a request with a body of `length` bytes, 0 when that is not known; return how it is read.
 
         Raises:
             Unauthorized: no valid token.
@@ -90,7 +93,7 @@ class Admission:
 
 
 def authorization(headers: Headers) -> str | None:
-    """The header of that name."""
+    """Return the Authorization header, None without one."""
     value = headers.get(b"authorization")
     return value if value is None else value.decode("latin-1")
 
@@ -120,7 +123,7 @@ def _is_lines(media: str) -> bool:
 
 
 def _source(query: bytes, header: bytes) -> str:
-    """The source that a request names, or the default."""
+    """Return the source that a request names, or the default."""
     named = None
     for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
         if name not in PARAMETERS:
@@ -141,7 +144,7 @@ def _unknown(name: str) -> str:
 
 
 def source_named(query: bytes, headers: Headers) -> str:
-    """The source that a request names, or the default when it names none, or one that cannot be."""
+    """Return the source that a request names, or the default when it names none, or one that cannot be."""
     try:
         return _source(query, headers.get(b"x-source", b""))
     except InvalidRequest:

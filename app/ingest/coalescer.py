@@ -1,7 +1,11 @@
-"""Brings concurrent requests together into few flushes; knows of timing, not of the store.
+"""Brings concurrent requests together into few flushes; it knows of timing, not of the store.
 
-While one flush runs the next one gathers, so the flush grows with the load and nobody waits for a timer. A
-call of the store costs as much as dozens of transactions: a small flush does not start beside a larger one.
+Two flushes run at a time. Say 40 posts arrive while both run: they wait in a queue, and go together with the
+next flush, which starts when one of the two ends. So a flush grows with the load, up to 1,500 transactions or
+1 MiB, and nobody waits for a timer. A call of the store costs as much as dozens of transactions: while fewer
+than 16 wait, none starts beside a flush of 16 or more. A request of 5,000 transactions is cut into chunks,
+each with a flush of its own. The queue is bounded in transactions and bytes; a request that does not fit is
+refused whole.
 """
 
 import asyncio
@@ -29,14 +33,14 @@ OnDone = Callable[[Answers | Exception, int], None]
 
 
 class Chunk(NamedTuple):
-    """Transactions of one request that went into one flush, and what it answered, or why it failed."""
+    """Transactions of one request that went into one flush, with its answers, or why it failed."""
 
     items: Sequence[Transaction]
     outcome: Answers | HttpError
 
 
 def joined_answers(parts: Sequence[Chunk]) -> Answers:
-    """The answers of all parts, none of which failed."""
+    """Return the answers of all chunks, none of which failed."""
     answers = [part.outcome for part in parts if isinstance(part.outcome, Answers)]
     if len(answers) == 1:
         return answers[0]
@@ -75,7 +79,7 @@ class Coalescer:
         ]
 
     async def submit(self, items: Sequence[Transaction]) -> list[Chunk]:
-        """Queue transactions and wait for what becomes of them, in order.
+        """Queue transactions, and return what became of them when they were flushed, in order.
 
         Should the caller be cancelled, its transactions are still processed; nobody else is disturbed.
 
@@ -98,10 +102,11 @@ class Coalescer:
         return [await _part(items, answers) for items, answers in waiting]
 
     def submit_one(self, item: Transaction, on_done: OnDone) -> None:
-        """The same for a caller that does not wait: `on_done` is called later, and must not raise.
+        """Queue a transaction for a caller that does not wait: `on_done` is called later, and must not raise.
 
         Raises:
-            Overloaded, ShuttingDown: as `submit`; `on_done` is not called.
+            Overloaded: the queue is full; `on_done` is not called.
+            ShuttingDown: the service is stopping; `on_done` is not called.
         """
         size = len(item.payload)
         self._admit(1, size)
@@ -135,9 +140,9 @@ class Coalescer:
 
     async def _work(self) -> None:
         while True:
-            batch = self._take()
-            if batch:
-                await self._run(batch)
+            taken = self._take()
+            if taken:
+                await self._run(taken)
             elif self._closing:
                 return
             else:
@@ -145,37 +150,37 @@ class Coalescer:
                 await self._wake.wait()
 
     def _take(self) -> list[_Pending]:
-        batch: list[_Pending] = []
+        taken: list[_Pending] = []
         if self._in_flight >= SMALL_FLUSH > self.items - self._in_flight:
-            return batch
+            return taken
         room_items, room_bytes = self.flush_max_items, FLUSH_MAX_BYTES
         while self._queue:
             first = self._queue[0]
-            if batch and (len(first.items) > room_items or first.size > room_bytes):
+            if taken and (len(first.items) > room_items or first.size > room_bytes):
                 break
-            batch.append(self._queue.popleft())
+            taken.append(self._queue.popleft())
             room_items -= len(first.items)
             room_bytes -= first.size
-        return batch
+        return taken
 
-    async def _run(self, batch: list[_Pending]) -> None:
-        items = Columns.joined([part.items for part in batch])
+    async def _run(self, taken: list[_Pending]) -> None:
+        items = Columns.joined([pending.items for pending in taken])
         self._in_flight += len(items)
         try:
             answers = await self._flush(items)
         except Exception as error:  # noqa: BLE001  every waiter must hear of it, whatever it is
-            _pass_on(batch, error)
+            _pass_on(taken, error)
         else:
-            _pass_on(batch, answers)
+            _pass_on(taken, answers)
         finally:
             self._in_flight -= len(items)
             self.items -= len(items)
-            self.bytes -= sum(pending.size for pending in batch)
+            self.bytes -= sum(pending.size for pending in taken)
 
 
-def _pass_on(batch: Sequence[_Pending], outcome: Answers | Exception) -> None:
+def _pass_on(taken: Sequence[_Pending], outcome: Answers | Exception) -> None:
     at = 0
-    for pending in batch:
+    for pending in taken:
         try:
             pending.on_done(outcome, at)
         except Exception:
@@ -200,7 +205,7 @@ def _resolve(future: asyncio.Future[Answers], count: int, outcome: Answers | Exc
 
 
 def _cut(sizes: Sequence[int], max_items: int) -> list[slice]:
-    """Pieces of at most so many items, and of so many bytes unless a single one is larger."""
+    """Cut into pieces of at most so many items, and of 1 MiB unless a single item is larger."""
     parts, start, total = [], 0, 0
     for at, size in enumerate(sizes):
         total += size

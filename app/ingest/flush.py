@@ -119,21 +119,21 @@ class Flusher:
             StoreError: some of them may have been stored; sent again, those are duplicates.
         """
         self._metrics.ingest_flush_size.observe(len(items))
-        batch = Columns.of(items)
-        claims, repeats = plan_flush(batch.signatures, self._recent, self._maps.layout.prefixes)
+        columns = Columns.of(items)
+        claims, repeats = plan_flush(columns.signatures, self._recent, self._maps.layout.prefixes)
         if len(claims) == 1:
-            said = await self._decide(claims[0], batch, repeats)
+            said = await self._decide(claims[0], columns, repeats)
         else:
-            said = await self._decide_all(claims, batch, repeats)
-        answers = scattered(said, repeats, len(batch))
-        counts = count_outcomes(batch.sources, answers.codes)
+            said = await self._decide_all(claims, columns, repeats)
+        answers = scattered(said, repeats, len(columns))
+        counts = count_outcomes(columns.sources, answers.codes)
         self._sources.note(counts, max(answers.clocks))
         self._metrics.count_answers(counts)
         return answers
 
-    async def _decide_all(self, claims: Sequence[Claim], batch: Columns, repeats: Repeats) -> list[Said]:
+    async def _decide_all(self, claims: Sequence[Claim], columns: Columns, repeats: Repeats) -> list[Said]:
         """Return what every partition said; raise the first error when all have ended."""
-        deciding = (self._decide(claim, batch, repeats) for claim in claims)
+        deciding = (self._decide(claim, columns, repeats) for claim in claims)
         outcomes = await asyncio.gather(*deciding, return_exceptions=True)
         said: list[Said] = []
         for outcome in outcomes:
@@ -142,22 +142,22 @@ class Flusher:
             said += outcome
         return said
 
-    async def _decide(self, claim: Claim, batch: Columns, repeats: Repeats) -> list[Said]:
+    async def _decide(self, claim: Claim, columns: Columns, repeats: Repeats) -> list[Said]:
         """Return what a partition says of all, and when asked again of what it called unseen."""
-        ages = await self._call(claim, claim.new if self._recent.is_reliable else 0, batch, repeats)
+        ages = await self._call(claim, claim.new if self._recent.is_reliable else 0, columns, repeats)
         if claim.new:
             self._recent.learn(ages.codes[: claim.new])
         if UNSEEN not in ages.codes:
             return [(claim, ages)]
         unseen = claim.only([at for at, code in enumerate(ages.codes) if code == UNSEEN])
-        return [(claim, ages), (unseen, await self._call(unseen, unseen.new, batch, repeats, ages))]
+        return [(claim, ages), (unseen, await self._call(unseen, unseen.new, columns, repeats, ages))]
 
     async def _call(
-        self, claim: Claim, new: int, batch: Columns, repeats: Repeats, checked: Ages | None = None
+        self, claim: Claim, new: int, columns: Columns, repeats: Repeats, checked: Ages | None = None
     ) -> Ages:
         """Claim at the store, with a block of the transactions of the first `new` signatures."""
-        block = encode_block(batch.only(claim.places[:new])) if new else b""
-        sources, later = batch.sources, list[tuple[int, str]]()
+        block = encode_block(columns.only(claim.places[:new])) if new else b""
+        sources, later = columns.sources, list[tuple[int, str]]()
         if repeats:
             index_of = {place: at for at, place in enumerate(claim.places)}
             later = [(index_of[first], sources[at]) for at, first in repeats if first in index_of]

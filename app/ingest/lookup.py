@@ -1,4 +1,4 @@
-"""Finds one transaction again."""
+"""Finds one transaction again by its signature, for `GET /transactions/{signature}`."""
 
 import msgspec
 
@@ -15,7 +15,7 @@ class Lookup:
         self._maps = maps
 
     async def find(self, signature: str) -> StoredTransaction | None:
-        """The latest acceptance of a signature that is still kept.
+        """Return the transaction as it was accepted last, with who delivered it; None if it is not kept.
 
         Raises:
             StoreError: the store cannot say.

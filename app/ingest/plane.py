@@ -37,7 +37,7 @@ class Service:
 
 
 class DataPlane:
-    """The parts, built around a store session."""
+    """Builds and holds the parts of the data plane, around a store session."""
 
     def __init__(
         self,
@@ -68,12 +68,12 @@ class DataPlane:
 
     @property
     def settings(self) -> Settings:
-        """The settings in force now; they can change at every tick."""
+        """Return the settings in force now; they can change at every tick."""
         return self._live.settings
 
     @property
     def in_flight_bytes(self) -> int:
-        """Bytes of bodies and of queued payloads held now."""
+        """Return the bytes of bodies and of queued payloads held now."""
         return self.body_budget.held + self.coalescer.bytes
 
     def body(self, headers: Headers, receive: Receive, most_bytes: int | None = None) -> BodyReader:

@@ -1,4 +1,4 @@
-"""`GET /sources`: per source, how often it was first, and how far behind the first it was when it was not.
+"""Counts for each source how often it was first, and how far behind the first it was, for `GET /sources`.
 
 Counted by this gate since its start, in constant memory: a source's delays go into a histogram.
 """
@@ -53,7 +53,7 @@ class SourcesView(Shape):
 
 
 class DelayHistogram(Distribution):
-    """Whole milliseconds, counted between fixed bounds."""
+    """Delays in whole milliseconds, counted between fixed bounds."""
 
     __slots__ = ()
 
@@ -62,15 +62,15 @@ class DelayHistogram(Distribution):
 
     @property
     def count(self) -> int:
-        """How many delays were counted."""
+        """Return how many delays were counted."""
         return sum(self._counts)
 
     def up_to(self, bound_ms: int) -> int:
-        """How many were no longer than this, one of `BOUNDS_MS`."""
+        """Return how many were no longer than this, one of `BOUNDS_MS`."""
         return sum(self._counts[: BOUNDS_MS.index(bound_ms) + 1])
 
     def quantile(self, share: float) -> float:
-        """The delay that this share did not pass, milliseconds: exact below 10 ms, else to 18 % or better."""
+        """Return the delay in milliseconds that this share did not pass, exact below 10 ms, else to 18 %."""
         rank, passed = share * self.count, 0
         for at, amount in enumerate(self._counts):
             if amount and passed + amount >= rank:
@@ -80,7 +80,7 @@ class DelayHistogram(Distribution):
 
 
 def _between(at: int, share: float) -> float:
-    """So far into a bucket; into the first ones, of a millisecond each, as a whole."""
+    """Return the delay at this share of a bucket; of one that is a millisecond wide, its upper bound."""
     upper = BOUNDS_MS[min(at, len(BOUNDS_MS) - 1)]
     lower = BOUNDS_MS[at - 1] if at else upper
     return float(upper) if upper - lower <= 1 else lower + (upper - lower) * share
@@ -94,7 +94,7 @@ class _Source:
 
 
 class SourceStatistics(Collector):
-    """What each source delivered; one source for all those past the limit."""
+    """Counts what each source delivered; those past the limit count as one source."""
 
     def __init__(self, name_of: Callable[[str], str]) -> None:
         self._name_of = name_of
@@ -114,7 +114,7 @@ class SourceStatistics(Collector):
                 source.delays.observe(code - 1, times)
 
     def view(self) -> SourcesView:
-        """All sources, for people."""
+        """Return all sources, as `GET /sources` shows them."""
         total = sum(source.accepted for source in self._sources.values()) or 1
         seen = ((name, source) for name, source in self._sources.items() if source.last_seen_ms)
         views = [_view(name, source, total) for name, source in seen]
@@ -123,7 +123,7 @@ class SourceStatistics(Collector):
         )
 
     def collect(self) -> Iterable[Metric]:
-        """The delays, for Prometheus."""
+        """Yield the delays as a histogram for Prometheus."""
         family = HistogramMetricFamily(
             f"{NAMESPACE}_source_delay_seconds",
             "How far behind the first a source's duplicates were, seconds",
@@ -136,7 +136,7 @@ class SourceStatistics(Collector):
         yield family
 
     def totals(self) -> dict[str, tuple[int, list[float]]]:
-        """Of each source seen, when it was last, and its numbers for `grow` of another."""
+        """Return of each source seen when it was last, and its numbers, which `grow` of another adds."""
         return {
             name: (source.last_seen_ms, [source.accepted, *source.delays.numbers])
             for name, source in self._sources.items()

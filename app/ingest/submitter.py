@@ -1,4 +1,9 @@
-"""What a request's items become: answers, counts, and a summary with bounded lists."""
+"""Submits the items of a request: the valid ones are flushed, the others are listed with what is wrong.
+
+Of 500 lines of which two are no transactions, 498 go to the coalescer, and the summary says: 490 accepted, 8
+duplicate (and at which indices), 2 invalid (and why). Its lists are bounded, its numbers are exact. Every
+transaction is counted once: by its flush when that answers, and here as refused or failed when it does not.
+"""
 
 from collections.abc import Sequence
 from copy import copy
@@ -25,7 +30,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class ItemError(msgspec.Struct, frozen=True):
-    """An invalid item by its index in the request."""
+    """What is wrong with the item at this index of the request."""
 
     index: int
     detail: str
@@ -48,12 +53,12 @@ class Summary:
 
     @property
     def listed_bytes(self) -> int:
-        """About what the lists take."""
+        """Return about how many bytes the lists take."""
         return ERROR_BYTES * len(self.errors) + self.detail_bytes + INDEX_BYTES * len(self.duplicates)
 
     @property
     def items(self) -> int:
-        """Items results so far."""
+        """Return how many items were counted so far."""
         return self.accepted + self.duplicate + self.invalid
 
     def note_invalid(self, index: int, detail: str) -> None:
@@ -80,7 +85,7 @@ class Summary:
         self.truncated |= len(duplicates) > room
 
     def as_dict(self) -> dict[str, object]:
-        """The members of the JSON answer."""
+        """Return the members of the JSON answer."""
         members: dict[str, object] = {
             "accepted": self.accepted,
             "duplicate": self.duplicate,
@@ -103,34 +108,35 @@ class Submitter:
 
         Raises:
             MapFull: some were refused because signatures are at their limit; the others are stored.
-            RetryLater: as `Coalescer.submit`, or the flush of some failed; others may be stored.
+            RetryLater: the queue is full or the service stops, and none is stored; or the flush of some
+            failed.
         """
         try:
-            parts = await self._coalescer.submit(items)
+            chunks = await self._coalescer.submit(items)
         except RetryLater as refusal:
             self._count(items, "refused")
             refusal.is_counted = True
             raise
-        failures = [(part.items, part.outcome) for part in parts if isinstance(part.outcome, HttpError)]
+        failures = [(chunk.items, chunk.outcome) for chunk in chunks if isinstance(chunk.outcome, HttpError)]
         for unanswered, _ in failures:
             self._count(unanswered, "failed")
         for _, error in failures:
             raise _again(error)
-        answers = joined_answers(parts)
+        answers = joined_answers(chunks)
         if REFUSED in answers.codes:
             raise _map_full()
         return answers
 
     def submit_one(self, item: Transaction, on_done: OnDone) -> None:
-        """The same of one transaction, for a caller that does not wait: `on_done` is called later.
+        """Submit one transaction for a caller that does not wait: `on_done` is called later.
 
         Raises:
-            RetryLater: as `Coalescer.submit`; nothing was counted.
+            RetryLater: the queue is full or the service stops; nothing was counted.
         """
         self._coalescer.submit_one(item, on_done)
 
     def result_of(self, item: Transaction, outcome: Answers | Exception, at: int) -> Answer | Exception:
-        """What became of it, by what it was settled with."""
+        """Return the answer to a transaction, at `at` in those of its flush, or the error of its flush."""
         if not isinstance(outcome, Exception):
             answer = outcome[at]
             return _map_full() if answer.verdict is Verdict.REFUSED else answer
@@ -167,7 +173,7 @@ class Submitter:
 
 
 def _again(error: HttpError) -> HttpError:
-    """The same error without its traceback, which holds the items of a whole flush; those were counted."""
+    """Copy an error without its traceback, which holds the items of a whole flush; those were counted."""
     again = copy(error)
     if isinstance(again, RetryLater):
         again.is_counted = True

@@ -46,16 +46,16 @@ _SIGNATURE = re.compile(SIGNATURE_PATTERN)
 
 
 class DataRoute(Route):
-    """A route that says which one it is, as those of the framework do; metrics go by it."""
+    """A route that notes in the scope which one it is, so that metrics can count by it."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Whether it is for this request, and what that adds to its scope."""
+        """Return whether it is for this request, and what that adds to its scope."""
         match, child_scope = super().matches(scope)
         return match, {**child_scope, "route": self}
 
 
 def routes(plane: DataPlane) -> list[Route]:
-    """The routes of the data plane."""
+    """Return the routes of the data plane."""
     return [
         DataRoute(TRANSACTIONS, PostTransactions(plane), methods=["POST"]),
         DataRoute(f"{TRANSACTIONS}/{{signature:path}}", GetTransaction(plane), methods=["GET"]),
@@ -152,7 +152,7 @@ def _check_stop() -> None:
 
 
 class FastPosts:
-    """`POST /transactions` of one object (`FastPath`)."""
+    """Takes posts of one object that are whole, plain and valid, before ASGI (see `FastPath`)."""
 
     path = TRANSACTIONS.encode()
 
@@ -179,7 +179,7 @@ class FastPosts:
 
 
 class _Post:
-    """One transaction on its way."""
+    """One transaction of the fast path that waits for its flush."""
 
     __slots__ = ("_item", "_paths", "_send", "_since", "_size")
 
@@ -188,7 +188,7 @@ class _Post:
         self._since = time.perf_counter()
 
     def finish(self, outcome: Answers | Exception, at: int) -> None:
-        """Answer it."""
+        """Answer the request with its place in the answers of the flush, or with the error."""
         plane, front = self._paths.plane, self._paths.front
         result = plane.submitter.result_of(self._item, outcome, at)
         if isinstance(result, RetryLater):
@@ -239,7 +239,7 @@ class GetTransaction:
 
 
 def single_answer(item: Transaction, answer: Answer) -> dict[str, object]:
-    """The document that answers a single transaction."""
+    """Return the document that answers a single transaction."""
     return {
         "status": answer.verdict,
         "signature": item.signature,
