@@ -16,9 +16,9 @@ from app.decode.columns import Columns, count_values
 from app.decode.item import InvalidItem, ItemResult
 from app.decode.turns import portions
 from app.errors import HttpError, MapFull, RetryLater
-from app.ingest.coalescer import Coalescer, OnDone, joined_answers
+from app.ingest.coalescer import Coalescer, joined_answers
 from app.metrics.catalogue import Metrics
-from app.models import ACCEPTED, REFUSED, Answer, Answers, Transaction, Verdict
+from app.models import ACCEPTED, REFUSED, Answers, Transaction
 
 MAX_LISTED = 10_000
 # Others are served after so many invalid items.
@@ -127,19 +127,10 @@ class Submitter:
             raise _map_full()
         return answers
 
-    def submit_one(self, item: Transaction, on_done: OnDone) -> None:
-        """Submit one transaction for a caller that does not wait: `on_done` is called later.
-
-        Raises:
-            RetryLater: the queue is full or the service stops; nothing was counted.
-        """
-        self._coalescer.submit_one(item, on_done)
-
-    def result_of(self, item: Transaction, outcome: Answers | Exception, at: int) -> Answer | Exception:
-        """Return the answer to a transaction, at `at` in those of its flush, or the error of its flush."""
+    def error_of(self, item: Transaction, outcome: Answers | Exception) -> Exception:
+        """Return the error for a transaction whose flush failed, or that was refused by its answers."""
         if not isinstance(outcome, Exception):
-            answer = outcome[at]
-            return _map_full() if answer.verdict is Verdict.REFUSED else answer
+            return _map_full()
         self._count([item], "failed")
         return _again(outcome) if isinstance(outcome, HttpError) else outcome
 

@@ -31,7 +31,7 @@ from app.errors import HttpError, InvalidRequest, MalformedBody, RetryLater, Shu
 from app.ingest.admission import authorization
 from app.ingest.plane import DataPlane
 from app.ingest.submitter import Summary
-from app.models import SIGNATURE_PATTERN, SIGNATURE_RULE, Answer, Answers, Transaction
+from app.models import SIGNATURE_PATTERN, SIGNATURE_RULE, Answer, Answers, Transaction, Verdict
 from app.server.fast_path import Reply, SendReply, WholeRequest
 
 LINES_AS_JSON = (
@@ -169,7 +169,7 @@ class FastPosts:
             if is_lines:
                 return False
             item = decode_item(body, limits)
-            plane.submitter.submit_one(item, _Post(self, item, len(body), send).finish)
+            plane.coalescer.submit_one(item, _Post(self, item, len(body), send).finish)
         except (HttpError, InvalidItem):
             return False
         self.front.in_flight += 1
@@ -190,23 +190,25 @@ class _Post:
     def finish(self, outcome: Answers | Exception, at: int) -> None:
         """Answer the request with its place in the answers of the flush, or with the error."""
         plane, front = self._paths.plane, self._paths.front
-        result = plane.submitter.result_of(self._item, outcome, at)
-        if isinstance(result, RetryLater):
-            plane.admission.count_refused(result, b"", {})
-        reply = _reply(self._item, result)
+        answer = None if isinstance(outcome, Exception) else outcome[at]
+        if answer is None or answer.verdict is Verdict.REFUSED:
+            reply = self._failed(outcome)
+        else:
+            reply = Reply(200, _JSON, encode(single_answer(self._item, answer)))
         front.in_flight -= 1
         plane.body_budget.release(self._size)
         front.count("POST", TRANSACTIONS, reply.status, time.perf_counter() - self._since)
         self._send(reply)
 
-
-def _reply(item: Transaction, outcome: Answer | Exception) -> Reply:
-    if not isinstance(outcome, Exception):
-        return Reply(200, _JSON, encode(single_answer(item, outcome)))
-    if isinstance(outcome, HttpError):
-        return _of(problem_of(outcome))
-    log.error("request failed", method="POST", route=TRANSACTIONS, exc_info=outcome)
-    return _of(internal_problem())
+    def _failed(self, outcome: Answers | Exception) -> Reply:
+        plane = self._paths.plane
+        error = plane.submitter.error_of(self._item, outcome)
+        if isinstance(error, RetryLater):
+            plane.admission.count_refused(error, b"", {})
+        if isinstance(error, HttpError):
+            return _of(problem_of(error))
+        log.error("request failed", method="POST", route=TRANSACTIONS, exc_info=error)
+        return _of(internal_problem())
 
 
 def _of(response: Response) -> Reply:
