@@ -1,4 +1,4 @@
-"""How many bytes of request bodies may be held at once, by all requests together.
+"""Bounds the bytes of request bodies that are held at once, by all requests together.
 
 With 64 MiB allowed and 40 MiB of memory left below the limit of the process, bodies may hold 10 MiB: to work
 through one takes four times its bytes.

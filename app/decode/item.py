@@ -56,7 +56,7 @@ class InvalidItem(ValueError):
 
 @dataclass(frozen=True)
 class ItemLimits:
-    """How many bytes and levels a payload may have, and the source of items that name none."""
+    """Limits of bytes and of levels of a payload, and the source of items that name none."""
 
     max_payload_bytes: int
     max_payload_depth: int

@@ -32,7 +32,7 @@ _SHOWN_CHARACTERS = 64
 
 
 class Admitted(NamedTuple):
-    """What the head of an admitted request says of its body: limits of items, and whether it is NDJSON."""
+    """Limits for the items of an admitted request, and whether its body is NDJSON."""
 
     limits: ItemLimits
     is_lines: bool

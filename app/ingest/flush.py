@@ -96,7 +96,7 @@ def plan_flush(
 def _different(signatures: Sequence[str]) -> tuple[Sequence[int], Repeats]:
     """Return where each different signature stands first, and what comes after as repeats."""
     count = len(signatures)
-    if len(set(signatures)) == count:
+    if count == 1 or len(set(signatures)) == count:
         return range(count), ()
     first_at: dict[str, int] = {}
     firsts = list(map(first_at.setdefault, signatures, range(count)))

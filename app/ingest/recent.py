@@ -1,4 +1,4 @@
-"""What was delivered lately: most likely a duplicate when it comes again, while everything else is new.
+"""Remembers what was delivered lately, which is most likely a duplicate when it comes again.
 
 Of the signatures B, C and D of a flush, say C came a second ago from another feed. Then B and D are taken for
 new, and their transactions go to the store with the first call; of C only the hash goes. It is a guess: the
@@ -125,9 +125,9 @@ class Recent:
 
     @property
     def is_reliable(self) -> bool:
-        """Whether those taken for new have mostly been new, of late.
+        """Tell whether signatures taken for new have mostly been new, of late.
 
-        They are not where several gates share the feeds, or one is far behind.
+        They have not been where several gates share the feeds, or one is far behind.
         """
         return self._wrong < MOST_WRONG
 
