@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from benchmarks.common.constant_rate import Answers, post_when_due
 from benchmarks.common.gates import Service, tidegate
@@ -98,9 +97,8 @@ async def endure(gate: Service, attack: Attack, seconds: float, limit_mib: int |
     calm = await post_ordinarily(gate, CALM_SECONDS)
     before = memory.mib
     watch = asyncio.create_task(memory.watch())
-    place = urlsplit(gate.url)
     attacker = get_context("spawn").Process(
-        target=attacks.run, args=(attack.name, place.hostname, place.port, seconds), daemon=True
+        target=attacks.run, args=(attack.name, gate.url, seconds), daemon=True
     )
     attacker.start()
     storm = await post_ordinarily(gate, seconds)

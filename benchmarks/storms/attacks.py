@@ -115,13 +115,13 @@ ATTACKS = (
 )
 
 
-def run(name: str, host: str, port: int, seconds: float) -> None:
+def run(name: str, url: str, seconds: float) -> None:
     """Attack for so long; for a process of its own."""
     [attack] = (one for one in ATTACKS if one.name == name)
 
     async def attacked() -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await flood(host, port, attack.connections, attack.act, attack.bytes_per_second)
+                await flood(url, attack.connections, attack.act, attack.bytes_per_second)
 
     asyncio.run(attacked())
