@@ -1,0 +1,70 @@
+"""What the loads deliver, and to whom, without a clock."""
+
+import time
+from itertools import islice
+
+import pytest
+
+from benchmarks.common.bodies import pool_of
+from benchmarks.common.constant_rate import BEHIND_SECONDS, FEEDS, Answers, _batches, post_when_due
+from benchmarks.common.deliveries import Deliveries, bodies_needed
+from benchmarks.common.plan import Plan
+from tests.support.processes import free_port
+
+PLAN = Plan("small", batch_items=2, connections=3, behind=(4, 10))
+
+
+def test_with_a_lag_the_first_feed_begins_every_batch_and_the_others_follow_by_so_many() -> None:
+    deliveries = Deliveries(pool_of(PLAN, bodies_needed(PLAN), seed=1), PLAN)
+    assert [deliveries.take(feed) for feed in (1, 2)] == [None, None]
+    begun = [deliveries.take(0) for _ in range(6)]
+    assert [one[0] for one in begun if one] == [0, 1, 2, 3, 4, 5]
+    seconds = [deliveries.take(1) for _ in range(6)]
+    assert [one[0] for one in seconds if one] == [0, 1, 2, 3, 4], "four items are two batches"
+    thirds = [deliveries.take(2) for _ in range(6)]
+    assert [one[0] for one in thirds if one] == [0, 1], "ten items are five batches"
+
+
+def test_no_batch_is_begun_in_a_body_whose_copies_are_not_answered_yet() -> None:
+    pool = pool_of(PLAN, bodies_needed(PLAN), seed=1)
+    deliveries = Deliveries(pool, PLAN)
+    taken = [deliveries.take(0) for _ in range(len(pool) + 1)]
+    assert taken[-1] is None
+    assert all(taken[:-1])
+    for feed in range(3):
+        if feed:
+            assert deliveries.take(feed)
+        deliveries.answered(0)
+    again = deliveries.take(0)
+    assert again is not None
+    assert again[0] == len(pool)
+
+
+def test_what_was_begun_is_delivered_to_the_end() -> None:
+    deliveries = Deliveries(pool_of(PLAN, bodies_needed(PLAN), seed=1), PLAN)
+    for _ in range(3):
+        deliveries.take(0)
+    deliveries.finish()
+    assert deliveries.take(0) is None
+    left = [deliveries.take(feed) for feed in (1, 1, 1, 2, 2, 2)]
+    for number in [0, 1, 2, *(one[0] for one in left if one)]:
+        assert not deliveries.is_over
+        deliveries.answered(number)
+    assert deliveries.is_over
+
+
+def test_a_constant_load_is_due_at_its_rate_and_each_feed_is_first_at_times() -> None:
+    batches = list(islice(_batches(1000, seed=1), 30))
+    dues = [due for due, _, _ in batches]
+    assert [due - dues[0] for due in dues] == pytest.approx([0.1 * number for number in range(30)])
+    assert {tuple(sorted(behind)) for _, behind, _ in batches} == {BEHIND_SECONDS}
+    assert {behind.index(0.0) for _, behind, _ in batches} == set(range(len(FEEDS)))
+    assert len({body for _, _, body in batches}) == 30
+
+
+async def test_posts_that_nobody_answers_are_counted_and_the_next_ones_are_sent() -> None:
+    answers = Answers()
+    schedule = [(time.monotonic(), "a", b"[]") for _ in range(3)]
+    await post_when_due(f"http://127.0.0.1:{free_port()}", schedule, answers)
+    assert answers.statuses == {0: 3}
+    assert answers.seconds() == []
