@@ -111,7 +111,7 @@ class Watch:
             self.actions_in_a_row, self._forgiven_at = 0, float("inf")
 
     def _patience_seconds(self) -> float:
-        """The seconds without growth after which an action has helped; a slow leak needs its window to show."""
+        """Seconds without growth after which an action has helped; a slow leak needs its window to show."""
         return max(FORGIVEN_SECONDS, 2 * self.finding.window_seconds if self.finding else 0)
 
     def _enter(self, state: LeakState, **details: object) -> None:
