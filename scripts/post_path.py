@@ -80,10 +80,16 @@ def report(way: str, passed: set[Function], with_files: bool) -> None:
             print(f"  {file:40} {number}")
 
 
+def is_listening(port: int) -> bool:
+    """Tell whether the gate takes connections."""
+    with socket.socket() as connection:
+        return connection.connect_ex(("127.0.0.1", port)) == 0
+
+
 def drive(recorder: Recorder, port: int) -> None:
     """Post both ways when the gate is up, then stop it."""
     try:
-        while socket.socket().connect_ex(("127.0.0.1", port)):
+        while not is_listening(port):
             time.sleep(0.1)
         for way, before in WAYS.items():
             report(way, posts(recorder, port, before), "--files" in sys.argv)

@@ -1,0 +1,22 @@
+"""How far a reader has to go to follow one post: the files and functions of app/ that it passes."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "post_path.py"
+# Each number may fall; one that has to rise is a sign that a post takes a detour.
+MOST = {"fast path": (31, 100), "ordinary way": (41, 170)}
+
+
+def test_a_single_post_passes_no_more_files_and_functions_than_it_did() -> None:
+    told = subprocess.run([sys.executable, SCRIPT], capture_output=True, text=True, timeout=300, check=True)
+    counts = {
+        way: (int(files), int(functions))
+        for way, files, functions in re.findall(r"(.+): (\d+) files, (\d+) functions", told.stdout)
+    }
+    assert counts.keys() == MOST.keys()
+    for way, (files, functions) in counts.items():
+        assert 10 < files <= MOST[way][0], f"{way}: {files} files"
+        assert 50 < functions <= MOST[way][1], f"{way}: {functions} functions"
