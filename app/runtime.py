@@ -38,6 +38,7 @@ from app.runtime_settings.sync import SettingsSync
 from app.server.connections import ClientConnections
 from app.settings.model import Settings
 from app.store.address import normal_url
+from app.store.connection import StoreConnector
 from app.store.embedded import EmbeddedStore
 from app.store.figures import Sizes
 from app.store.history import StoredSamples
@@ -66,7 +67,7 @@ class Runtime:
         self._tasks = Tasks(self.metrics)
         self.embedded = None if settings.store_url else EmbeddedStore(settings.embedded_store_limit_bytes)
         url = self.embedded.url if self.embedded else normal_url(settings.store_url or "")
-        self.session = StoreSession(url, settings.store_deadline_seconds, self.metrics)
+        self.session = StoreSession(StoreConnector(url, settings.store_deadline_seconds), self.metrics)
         service = Service(lambda: self.guard.room_bytes, lambda: self.guard.refuses_ingest)
         self.plane = DataPlane(self.live, self.session, self.metrics, access, service)
         self.workers = WorkerPool(settings, listener, url, self.metrics, self.plane.sources)
@@ -86,7 +87,7 @@ class Runtime:
         """Build what keeps the gate in order: settings, cleanup, alerts, the memory guard."""
         maps, embedded = self.plane.maps, self.embedded
         self._processes = Processes(lambda: embedded.pid if embedded else None, self.workers.pids)
-        self.sizes = Sizes(maps, self.session)
+        self.sizes = Sizes(maps.sizes, self.session.info)
         self.settings_sync = SettingsSync(self.live, maps, self.metrics, self._apply)
         own_store = self.session if embedded else None
         self.cleanup = Cleanup(maps, self.metrics, self._processes.total_bytes, own_store)

@@ -54,7 +54,7 @@ class DataPlane:
         self.access = access
         self.body_budget = ByteBudget(limits.body_bytes, service.room)
         self.admission = Admission(access, live, service.refuses, self.body_budget, metrics)
-        self.maps = Maps(session, live)
+        self.maps = Maps(session, live.layout)
         self.sources = SourceStatistics(metrics.source_label)
         metrics.registry.register(self.sources)
         self.coalescer = Coalescer(

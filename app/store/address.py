@@ -10,6 +10,7 @@ from typing import NoReturn
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from app.errors import ConfigError
+from app.store.link import TlsNotAnswered
 
 DEFAULT_PORT = 6379
 TLS_PART = 0.9  # of the deadline, in which TLS is to be answered: before the deadline of the whole passes
@@ -35,10 +36,6 @@ _KEEPALIVE = (
     (socket.IPPROTO_TCP, "TCP_KEEPINTVL", 5),
     (socket.IPPROTO_TCP, "TCP_KEEPCNT", 3),
 )
-
-
-class TlsNotAnswered(ConnectionError):
-    """The server takes the connection, and does not answer TLS: most likely it speaks none at that port."""
 
 
 @dataclass(frozen=True)

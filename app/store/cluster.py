@@ -1,62 +1,22 @@
-"""Which server a call goes to: the only one there is, or the master of a slot in a Cluster."""
+"""A Cluster as the store: each call goes to the master of its key's slot, wherever that moves."""
 
 import asyncio
 from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from app.errors import StoreClusterDown, StoreUnsupported
 from app.store.address import Address
-from app.store.link import Argument, ReplyError
-from app.store.node import Node, NotConnected
+from app.store.link import Argument, NotConnected, ReplyError
+from app.store.node import Node
 from app.store.partitions import key_slot
 
 # A slot that moves about while it is followed is answered with an error; a failover takes one or two.
 MOST_REDIRECTS = 8
 TRY_AGAIN_SECONDS = 0.02
 _UNKNOWN_HOSTS = (None, b"", b"?")
-
-
-class Servers(Protocol):
-    """What the session calls: a single server, or a Cluster."""
-
-    async def call(self, key: str, *command: Argument) -> Any:
-        """Send a command to the server that holds the key; errors are those of `Node.call`."""
-
-    async def call_each(self, *command: Argument) -> list[Any]:
-        """Send a command to every master."""
-
-    def places(self) -> list[Address]:
-        """Every server that is known."""
-
-    async def close(self) -> None:
-        """Close every connection; calls under way fail."""
-
-
-class Single:
-    """One server holds every key."""
-
-    def __init__(self, node: Node) -> None:
-        self._node = node
-
-    async def call(self, _key: str, *command: Argument) -> Any:
-        """Send a command to it."""
-        return await self._node.call(*command)
-
-    async def call_each(self, *command: Argument) -> list[Any]:
-        """Send a command to it."""
-        return [await self._node.call(*command)]
-
-    def places(self) -> list[Address]:
-        """Where it is."""
-        return [self._node.address]
-
-    async def close(self) -> None:
-        """Close every connection, and let the event loop carry it out."""
-        self._node.close()
-        await asyncio.sleep(0)
 
 
 class _Range(NamedTuple):

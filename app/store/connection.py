@@ -1,33 +1,54 @@
-"""Connects to the store, and finds out whether it is one server or a Cluster."""
+"""Connects to the store that a URL names, and finds out whether that is one server or a Cluster."""
 
-from app.store.address import Address
-from app.store.cluster import Cluster, Servers, Single
-from app.store.node import Node
+import asyncio
+
+from app.store.address import Address, parse_address, safe_url
+from app.store.cluster import Cluster
+from app.store.node import Node, Single
 from app.store.server import Server, identify
 
-STORE_CONNECTIONS = 8
 
+class StoreConnector:
+    """Opens the store, at the URL's place or, of a Cluster, at any other place that is known of it."""
 
-async def connect(address: Address, deadline_seconds: float) -> tuple[Servers, Server]:
-    """Connect, and find out what the server is.
+    def __init__(self, url: str, deadline_seconds: float) -> None:
+        self.url = url
+        self.shown_url = safe_url(url)
+        self.deadline_seconds = deadline_seconds
+        self._first = parse_address(url)
+        self._places = [self._first]
 
-    Raises:
-        StoreUnsupported: older than Redis 7.0 or Valkey 8, or no store at all.
-        NotConnected, AnswerLost, TimeoutError, ReplyError, hiredis.ProtocolError: see `Node.call`.
-    """
-    node = Node(address, deadline_seconds)
-    try:
-        server = await identify(node)
-    except BaseException:
+    async def connect(self) -> tuple[Single | Cluster, Server]:
+        """Connect, and find out what the server is, within two deadlines.
+
+        Raises:
+            StoreUnsupported: it is older than Redis 7.0 or Valkey 8, or no store at all.
+            NotConnected, AnswerLost, TimeoutError, ReplyError, hiredis.ProtocolError: see `Servers.call`.
+        """
+        try:
+            async with asyncio.timeout(2 * self.deadline_seconds):
+                servers, server = await self._connect_to(self._places[0])
+        except Exception:
+            # The nodes of a Cluster take turns: the one the URL names may be the one that is gone.
+            self._places.append(self._places.pop(0))
+            raise
+        self._places = [self._first, *(place for place in servers.places() if place != self._first)]
+        return servers, server
+
+    async def _connect_to(self, place: Address) -> tuple[Single | Cluster, Server]:
+        node = Node(place, self.deadline_seconds)
+        try:
+            server = await identify(node.call)
+        except BaseException:
+            node.close()
+            raise
+        if not server.is_cluster:
+            return Single(node), server
         node.close()
-        raise
-    if not server.is_cluster:
-        return Single(node), server
-    node.close()
-    cluster = Cluster(address, deadline_seconds)
-    try:
-        await cluster.read_slots()
-    except BaseException:
-        await cluster.close()
-        raise
-    return cluster, server
+        cluster = Cluster(place, self.deadline_seconds)
+        try:
+            await cluster.read_slots()
+        except BaseException:
+            await cluster.close()
+            raise
+        return cluster, server

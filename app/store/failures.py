@@ -5,9 +5,7 @@ import re
 import hiredis
 
 from app import errors
-from app.store.address import TlsNotAnswered
-from app.store.link import AnswerLost
-from app.store.node import NotConnected
+from app.store.link import AnswerLost, NotConnected, TlsNotAnswered
 
 _BY_TYPE: tuple[tuple[type[BaseException], type[errors.StoreError]], ...] = (
     (TimeoutError, errors.StoreTimeout),

@@ -1,27 +1,36 @@
-"""The figures of maps and store, refreshed by a tick, so that a scrape never waits for the store."""
+"""The latest figures of maps and store, read by the clock, so that a scrape never waits for the store."""
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
 
 from app.models import MapName, MapSizes, Reason, StoreFigures
-from app.store.maps import Maps
-from app.store.session import StoreSession
 
 HOUR_SECONDS = 3600
 SAMPLE_SECONDS = 60
 NO_SIZES = MapSizes(0, 0, 0, dict.fromkeys(Reason, 0), None, 0, 0)
 
 
+class ReadInfo(Protocol):
+    """What reads sections of `INFO` of every master: `StoreSession.info`."""
+
+    async def __call__(self, *sections: str) -> list[dict[str, Any]]:
+        """Read them; raises StoreError."""
+
+
 class Sizes:
     """The latest figures, and an hour of totals for the efficiency ratio."""
 
     def __init__(
-        self, maps: Maps, session: StoreSession, clock: Callable[[], float] = time.monotonic
+        self,
+        read_maps: Callable[[], Awaitable[dict[MapName, MapSizes]]],
+        read_info: ReadInfo,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._maps = maps
-        self._session = session
+        self._read_maps = read_maps
+        self._read_info = read_info
         self._clock = clock
         self._hour: deque[tuple[float, int, int]] = deque(maxlen=HOUR_SECONDS // SAMPLE_SECONDS + 1)
         self._refreshing: asyncio.Task[None] | None = None
@@ -39,18 +48,22 @@ class Sizes:
             StoreError: the latest figures stay.
         """
         if self._refreshing is None or self._refreshing.done():
-            self._refreshing = asyncio.create_task(self._read_maps())
+            self._refreshing = asyncio.create_task(self._refresh_maps())
         await asyncio.shield(self._refreshing)
 
     async def refresh_store(self) -> None:
-        """Read the store's memory figures."""
-        nodes, stats = await asyncio.gather(self._session.info("memory"), self._session.info("stats"))
+        """Read the store's memory figures, with one `INFO` of each master.
+
+        Raises:
+            StoreError: the latest figures stay.
+        """
+        nodes = await self._read_info("memory", "stats")
         limits = [int(node.get("maxmemory", 0)) for node in nodes]
         self.store = StoreFigures(
             used_bytes=sum(int(node["used_memory"]) for node in nodes),
             rss_bytes=sum(int(node.get("used_memory_rss", 0)) for node in nodes),
             limit_bytes=sum(limits) if limits and all(limits) else None,
-            evicted_keys=sum(int(node.get("evicted_keys", 0)) for node in stats),
+            evicted_keys=sum(int(node.get("evicted_keys", 0)) for node in nodes),
             policies=frozenset(str(node.get("maxmemory_policy", "noeviction")) for node in nodes),
             clients_bytes=sum(int(node.get("mem_clients_normal", 0)) for node in nodes),
         )
@@ -63,8 +76,8 @@ class Sizes:
         due, on_time = self._totals()
         return (on_time - on_time_then) / (due - due_then) if due > due_then else None
 
-    async def _read_maps(self) -> None:
-        self.maps = await self._maps.sizes()
+    async def _refresh_maps(self) -> None:
+        self.maps = await self._read_maps()
         due, on_time = self._totals()
         if self._hour and due < self._hour[-1][1]:
             self._hour.clear()

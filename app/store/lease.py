@@ -3,15 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.store.live_settings import Layout
-from app.store.session import StoreSession
+from app.store.partitions import Layout
+from app.store.scripts import ScriptCalls
 
 
 @dataclass(frozen=True)
 class StoreLease:
     """A key with an expiry in the first partition, under the name of what is to be done."""
 
-    session: StoreSession
+    session: ScriptCalls
     layout: Callable[[], Layout]
     name: str
 

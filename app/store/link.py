@@ -28,6 +28,14 @@ class ReplyError(Exception):
     """The server answered with an error; `str()` is its text, as `MOVED 3999 10.0.0.2:6379`."""
 
 
+class NotConnected(Exception):
+    """No connection could be opened, so that nothing was sent; the cause says why."""
+
+
+class TlsNotAnswered(ConnectionError):
+    """The server takes the connection, and does not answer TLS: most likely it speaks none at that port."""
+
+
 class AnswerLost(ConnectionError):
     """The connection broke after the command was given to it: the server may have carried it out, or not."""
 

@@ -5,16 +5,8 @@ from dataclasses import dataclass
 
 from app.models import MapName
 from app.settings.model import Settings
-from app.store import partitions
+from app.store.partitions import Layout, partition_prefixes
 from app.store.rules import MapRule, map_rules, packed_rules
-
-
-@dataclass(frozen=True)
-class Layout:
-    """The partitions of a store, and the rules as their scripts take them."""
-
-    prefixes: tuple[str, ...]
-    rules: bytes
 
 
 @dataclass(frozen=True)
@@ -72,5 +64,5 @@ def _current(settings: Settings, version: int) -> Current:
 
 
 def _layout(settings: Settings, version: int, *, is_cluster: bool) -> Layout:
-    prefixes = partitions.partition_prefixes(settings.store_prefix, is_cluster)
+    prefixes = partition_prefixes(settings.store_prefix, is_cluster)
     return Layout(prefixes, packed_rules(settings, len(prefixes), version))

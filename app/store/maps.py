@@ -2,18 +2,15 @@
 
 import asyncio
 import struct
-from collections.abc import Sequence
-from copy import copy
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 import msgspec
 
-from app.errors import StoreUnreachable
 from app.models import MapName, MapSizes, Reason, Sighting
-from app.store import partitions
-from app.store.live_settings import Layout, LiveSettings
-from app.store.session import StoreSession
+from app.store.partitions import Layout, partition_of
+from app.store.scripts import ScriptCalls
 
 OTHER_SOURCES_INDEX = 255
 _LATER = struct.Struct(">HB")
@@ -91,9 +88,10 @@ class Step(NamedTuple):
 class Maps:
     """Script calls on the partitions of one store."""
 
-    def __init__(self, session: StoreSession, live: LiveSettings) -> None:
+    def __init__(self, session: ScriptCalls, layout_of: Callable[[bool], Layout]) -> None:
+        """Call scripts over a session; `layout_of` gives the layout of a Cluster (True) or of one server."""
         self._session = session
-        self._live = live
+        self._layout_of = layout_of
         self.is_full = False  # as the last reading of sizes found it
         self.stored_settings: bytes | None = None  # the same; b"" when there is something else in their place
 
@@ -104,15 +102,12 @@ class Maps:
         Raises:
             StoreError: none was yet, for this reason.
         """
-        server = self._session.server
-        if server is None:
-            raise copy(self._session.down_reason or StoreUnreachable("not connected yet"))
-        return self._live.layout(server.is_cluster)
+        return self._layout_of(self._session.is_cluster)
 
     def partition_of(self, digest: bytes) -> str:
         """The key prefix under which a signature's hash lives."""
         prefixes = self.layout.prefixes
-        return prefixes[partitions.partition_of(digest, len(prefixes))]
+        return prefixes[partition_of(digest, len(prefixes))]
 
     async def claim(
         self, prefix: str, deliveries: Deliveries, block: bytes, in_block: int, checked: Ages | None = None

@@ -7,16 +7,12 @@ from typing import Any
 import hiredis
 
 from app.store.address import Address
-from app.store.link import AnswerLost, Argument, Link, ReplyError, packed
+from app.store.link import AnswerLost, Argument, Link, NotConnected, ReplyError, packed
 
 CLIENT_NAME = "tidegate"
 _ASKING = packed(("ASKING",))
 # CLIENT SETNAME only names the gate in the server's list of clients; a server may refuse it.
 _HARMLESS = ("NOPERM", "ERR unknown")
-
-
-class NotConnected(Exception):
-    """No connection could be opened, so that nothing was sent; the cause says why."""
 
 
 class Node:
@@ -175,3 +171,27 @@ class Node:
             is_name = command[0] == "CLIENT"
             if isinstance(reply, ReplyError) and not (is_name and str(reply).startswith(_HARMLESS)):
                 raise reply
+
+
+class Single:
+    """A store of one server, which holds every key."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    async def call(self, _key: str, *command: Argument) -> Any:
+        """Send a command to the server; errors are those of `Node.call`."""
+        return await self._node.call(*command)
+
+    async def call_each(self, *command: Argument) -> list[Any]:
+        """Send a command to the server; errors are those of `Node.call`."""
+        return [await self._node.call(*command)]
+
+    def places(self) -> list[Address]:
+        """List the server's address, as a Cluster lists those of its nodes."""
+        return [self._node.address]
+
+    async def close(self) -> None:
+        """Close every connection, and let the event loop carry it out."""
+        self._node.close()
+        await asyncio.sleep(0)

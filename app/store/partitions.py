@@ -7,6 +7,7 @@ and every master takes its part.
 
 from binascii import crc_hqx
 from collections.abc import Iterable
+from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import count
 
@@ -14,6 +15,14 @@ CLUSTER_PARTITIONS = 6
 SLOTS = 16_384
 HASH_BYTES = 16
 _EMPTY = blake2b(digest_size=HASH_BYTES)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The partitions of a store, and the rules as their scripts take them."""
+
+    prefixes: tuple[str, ...]
+    rules: bytes
 
 
 def signature_hash(signature: str) -> bytes:

@@ -1,11 +1,11 @@
-"""What answers at a store's address: its name, its version, and what `INFO` says."""
+"""What answers as the store: how it is called, its name and version, and what `INFO` says."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from app.errors import StoreUnsupported
-from app.store.link import ReplyError
-from app.store.node import Node
+from app.store.link import Argument, ReplyError
 
 MOST_DIGITS = 20  # of a 64-bit number; Python refuses to read thousands of them
 MIN_MAJOR = {"redis": 7, "valkey": 8}
@@ -20,18 +20,38 @@ class Server:
     is_cluster: bool
 
 
-async def identify(node: Node) -> Server:
-    """Find out what the server is, by `INFO`, or by `HELLO` where that is refused.
+class Servers(Protocol):
+    """What a connected store is called through: a single server, or the masters of a Cluster."""
+
+    async def call(self, key: str, *command: Argument) -> Any:
+        """Send a command to the server that holds the key.
+
+        Raises:
+            NotConnected: nothing was sent.
+            AnswerLost, TimeoutError: it may have been carried out.
+            ReplyError: the server refused it.
+            hiredis.ProtocolError: what answers does not speak RESP.
+        """
+
+    async def call_each(self, *command: Argument) -> list[Any]:
+        """Send a command to every master; raises what `call` does."""
+
+    async def close(self) -> None:
+        """Close every connection; calls under way fail."""
+
+
+async def identify(call: Callable[..., Awaitable[Any]]) -> Server:
+    """Find out what answers the commands of `call`, by `INFO`, or by `HELLO` where that is refused.
 
     Raises:
         StoreUnsupported: older than Redis 7.0 or Valkey 8, or no store at all.
-        NotConnected, AnswerLost, TimeoutError, ReplyError, hiredis.ProtocolError: see `Node.call`.
+        NotConnected, AnswerLost, TimeoutError, ReplyError, hiredis.ProtocolError: see `Servers.call`.
     """
     try:
-        server = _by_info(parse_info("server", await node.call("INFO", "server")))
+        server = _by_info(parse_info(await call("INFO", "server"), "server"))
     except ReplyError as refusal:
         try:
-            server = _by_hello(await node.call("HELLO"))
+            server = _by_hello(await call("HELLO"))
         except ReplyError:
             raise refusal from None
     major = server.version.partition(".")[0]
@@ -42,17 +62,17 @@ async def identify(node: Node) -> Server:
     return server
 
 
-def parse_info(section: str, reply: Any) -> dict[str, Any]:
-    """The lines of `INFO` by their names: whole numbers as such, `keys=1,expires=0` as a dictionary.
+def parse_info(reply: Any, *sections: str) -> dict[str, Any]:
+    """Read the lines of `INFO sections` by their names: numbers as such, `keys=1,expires=0` as a dictionary.
 
     Raises:
-        StoreUnsupported: the section is not what it has to be.
+        StoreUnsupported: the answer is not what it has to be.
     """
     if not isinstance(reply, bytes):
-        raise StoreUnsupported(f"it answers INFO {section} with {type(reply).__name__}")
+        raise StoreUnsupported(f"it answers INFO {' '.join(sections)} with {type(reply).__name__}")
     lines = (line.partition(":") for line in reply.decode(errors="replace").splitlines())
     figures = {name: _value(text) for name, colon, text in lines if colon}
-    if section == "memory" and not isinstance(figures.get("used_memory"), int):
+    if "memory" in sections and not isinstance(figures.get("used_memory"), int):
         raise StoreUnsupported("its INFO memory has no used_memory")
     return figures
 

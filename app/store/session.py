@@ -7,24 +7,21 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from copy import copy
 from hashlib import sha1
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
 from app.errors import Overloaded, StoreDenied, StoreError, StoreRejected, StoreUnreachable, StoreUnsupported
 from app.metrics.catalogue import Metrics
-from app.store.address import parse_address, safe_url
-from app.store.cluster import Cluster, Servers
-from app.store.connection import STORE_CONNECTIONS, connect
 from app.store.failures import as_store_error
 from app.store.link import AnswerLost, ReplyError
 from app.store.scripts import load_scripts
-from app.store.server import Server, parse_info
+from app.store.server import Server, Servers, parse_info
 
 log = structlog.get_logger()
 
-# Of the connections, so that a flood of lookups leaves room for claims.
-LOOKUPS_AT_ONCE = 3
+STORE_CONNECTIONS = 8
+LOOKUPS_AT_ONCE = 3  # of the connections, so that a flood of lookups leaves room for claims
 SETTLE_POLLS, SETTLE_SECONDS = 50, 0.02
 PROBE_SECONDS, MOST_PROBE_SECONDS, REFUSED_PROBE_SECONDS = 0.1, 0.5, 5.0
 # Scripts that are called again when the answer was lost: `lookup` and `history` only read, and `sizes`
@@ -43,7 +40,7 @@ class Script:
         self._digest = sha1(text.encode(), usedforsecurity=False).hexdigest()
 
     async def run(self, servers: Servers, prefix: str, args: Sequence[bytes | str | int]) -> Any:
-        """Call it on the partition named by `prefix`; errors are those of `Node.call`, and StoreDenied."""
+        """Call it on the partition named by `prefix`; errors are those of `Servers.call`, and StoreDenied."""
         try:
             return await servers.call(prefix, "EVALSHA", self._digest, 1, prefix, *args)
         except ReplyError as error:
@@ -68,6 +65,20 @@ class Script:
         return StoreDenied(str(error), found[1] if found else None)
 
 
+class Connector(Protocol):
+    """What opens the store for a session: `StoreConnector`."""
+
+    url: str
+    """Where the store is; may hold a password."""
+    shown_url: str
+    """The same for logs, without user and password."""
+    deadline_seconds: float
+    """How long one call may take."""
+
+    async def connect(self) -> tuple[Servers, Server]:
+        """Connect, and find out what the server is; raises what `Servers.call` does, and StoreUnsupported."""
+
+
 class StoreSession:
     """Connects, calls, and notices when the store goes and comes back.
 
@@ -78,15 +89,13 @@ class StoreSession:
     brings it back.
     """
 
-    def __init__(self, url: str, deadline_seconds: float, metrics: Metrics) -> None:
-        self._url = url
-        self._deadline_seconds = deadline_seconds
+    def __init__(self, connector: Connector, metrics: Metrics) -> None:
+        self._connector = connector
         self._metrics = metrics
         self._scripts = {name: Script(text) for name, text in load_scripts().items()}
         metrics.store_call_duration_seconds.start(*zip(self._scripts))
         self._slots = asyncio.Semaphore(STORE_CONNECTIONS - LOOKUPS_AT_ONCE)
         self._lookup_slots = asyncio.Semaphore(LOOKUPS_AT_ONCE)
-        self._places = [parse_address(url)]
         self._servers: Servers | None = None
         self._failed_probes = 0
         self._next_probe = 0.0
@@ -97,12 +106,23 @@ class StoreSession:
     @property
     def url(self) -> str:
         """Where the store is; may hold a password."""
-        return self._url
+        return self._connector.url
 
     @property
     def is_up(self) -> bool:
         """Whether calls are let through now."""
         return self.down_reason is None
+
+    @property
+    def is_cluster(self) -> bool:
+        """Whether the store is a Cluster, as it was when it was last connected.
+
+        Raises:
+            StoreError: it never was, for this reason.
+        """
+        if self.server is None:
+            raise copy(self.down_reason or StoreUnreachable("not connected yet"))
+        return self.server.is_cluster
 
     @property
     def is_probe_due(self) -> bool:
@@ -135,18 +155,18 @@ class StoreSession:
                 lambda: called.run(servers, prefix, args), slots, is_repeatable=script in REPEATABLE
             )
 
-    async def info(self, section: str) -> list[dict[str, Any]]:
-        """`INFO section` of every master; a store that refuses it is not down for that.
+    async def info(self, *sections: str) -> list[dict[str, Any]]:
+        """Read sections of `INFO` of every master; a store that refuses it is not down for that.
 
         Raises:
             StoreError: it was refused, or the store failed.
         """
         servers = self._connected()
         replies = await self._guard(
-            lambda: servers.call_each("INFO", section), self._slots, is_repeatable=True, is_needed=False
+            lambda: servers.call_each("INFO", *sections), self._slots, is_repeatable=True, is_needed=False
         )
         try:
-            return [parse_info(section, reply) for reply in replies]
+            return [parse_info(reply, *sections) for reply in replies]
         except StoreUnsupported as error:
             raise self._failed(error, is_needed=False) from None
 
@@ -157,7 +177,7 @@ class StoreSession:
         heap when it drops functions (`FUNCTION FLUSH`, 9.1), of which ours has none; scripts stay loaded.
         """
         servers = self._servers
-        if servers is None or isinstance(servers, Cluster):
+        if servers is None or self.is_cluster:
             return
         for _ in range(SETTLE_POLLS):
             [figures] = await self.info("memory")
@@ -204,7 +224,7 @@ class StoreSession:
 
     async def _await_slot(self, slots: asyncio.Semaphore) -> None:
         try:
-            async with asyncio.timeout(self._deadline_seconds):
+            async with asyncio.timeout(self._connector.deadline_seconds):
                 await slots.acquire()
         except TimeoutError:
             raise Overloaded("more calls wait for the store than it answers in time") from None
@@ -251,14 +271,9 @@ class StoreSession:
 
     async def _connect(self) -> None:
         try:
-            async with asyncio.timeout(2 * self._deadline_seconds):
-                self._servers, self.server = await connect(self._places[0], self._deadline_seconds)
+            self._servers, self.server = await self._connector.connect()
         except Exception as error:
-            # The nodes of a cluster take turns: the one the URL names may be the one that is gone.
-            self._places.append(self._places.pop(0))
             raise self._failed(as_store_error(error)) from error
-        first = parse_address(self._url)
-        self._places = [first, *(place for place in self._servers.places() if place != first)]
 
     def _came_up(self) -> None:
         self._metrics.store_up.set(1)
@@ -269,7 +284,7 @@ class StoreSession:
         server = self.server
         log.info(
             "store up",
-            url=safe_url(self._url),
+            url=self._connector.shown_url,
             server=server and server.name,
             version=server and server.version,
             cluster=server and server.is_cluster,

@@ -16,6 +16,7 @@ from app.ingest.coalescer import FLUSH_MAX_BYTES
 from app.metrics.catalogue import Metrics
 from app.models import Transaction
 from app.settings.model import Settings
+from app.store.connection import StoreConnector
 from app.store.live_settings import LiveSettings
 from app.store.maps import Deliveries, Maps
 from app.store.partitions import HASH_BYTES, signature_hash
@@ -53,9 +54,9 @@ async def fill(service: Service, settings: dict[str, Any], transactions: int, pa
     """
     rules = Settings(**settings)
     session = StoreSession(
-        f"unix://{socket_of(service)}", DEADLINE_SECONDS, Metrics(rules.max_sources, "bench")
+        StoreConnector(f"unix://{socket_of(service)}", DEADLINE_SECONDS), Metrics(rules.max_sources, "bench")
     )
-    maps = Maps(session, LiveSettings(rules))
+    maps = Maps(session, LiveSettings(rules).layout)
     await session.probe(maps.sizes)
     if session.down_reason is not None:
         raise SystemExit(f"the store does not answer: {session.down_reason}")

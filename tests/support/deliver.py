@@ -10,6 +10,7 @@ from app.ingest.source_statistics import SourceStatistics
 from app.metrics.catalogue import Metrics
 from app.models import Transaction
 from app.settings.model import Settings
+from app.store.connection import StoreConnector
 from app.store.live_settings import LiveSettings
 from app.store.maps import Maps
 from app.store.session import StoreSession
@@ -28,9 +29,9 @@ class Gate:
 async def connected_gate(settings: Settings, fingerprints: Fingerprints | None = None) -> Gate:
     """A gate without background tasks: nothing happens but what the test does."""
     metrics = Metrics(settings.max_sources, "test")
-    session = StoreSession(str(settings.store_url), settings.store_deadline_seconds, metrics)
+    session = StoreSession(StoreConnector(str(settings.store_url), settings.store_deadline_seconds), metrics)
     live = LiveSettings(settings)
-    maps = Maps(session, live)
+    maps = Maps(session, live.layout)
     await session.probe(maps.sizes)
     assert session.is_up, session.down_reason
     flusher = Flusher(maps, metrics, SourceStatistics(metrics.source_label), fingerprints)

@@ -12,6 +12,7 @@ from app.reports.recorder import Figures, GuardFigures, Recorder
 from app.reports.samples import MapSample, ProcessSample, Sample, encoded
 from app.reports.service import Reports
 from app.settings.model import Settings
+from app.store.connection import StoreConnector
 from app.store.history import StoredSamples
 from app.store.live_settings import LiveSettings
 from app.store.maps import Maps
@@ -93,9 +94,11 @@ class Bench:
 @asynccontextmanager
 async def bench(settings: Settings) -> AsyncIterator[Bench]:
     """Connected to the store of the settings; closed in the end."""
-    session = StoreSession(settings.store_url or "", settings.store_deadline_seconds, Metrics(64, "test"))
+    session = StoreSession(
+        StoreConnector(settings.store_url or "", settings.store_deadline_seconds), Metrics(64, "test")
+    )
     live, hands = LiveSettings(settings), Hands()
-    maps = Maps(session, live)
+    maps = Maps(session, live.layout)
     await session.probe(maps.sizes)
     assert session.is_up, session.down_reason
     stored = StoredSamples(session, lambda: maps.layout)

@@ -13,6 +13,7 @@ from app.schedule import StoreUpkeep, common_tasks
 from app.server.connections import ClientConnections
 from app.settings.model import Settings
 from app.settings.process_limits import process_limits
+from app.store.connection import StoreConnector
 from app.store.live_settings import LiveSettings
 from app.store.session import StoreSession
 from app.tasks import Task, Tasks
@@ -28,7 +29,8 @@ class WorkerParts:
     def __init__(self, config: WorkerConfig, settings: Settings) -> None:
         self.live = LiveSettings(settings)
         self.metrics = Metrics(settings.max_sources, version("tidegate"))
-        self.session = StoreSession(config.store_url, settings.store_deadline_seconds, self.metrics)
+        connector = StoreConnector(config.store_url, settings.store_deadline_seconds)
+        self.session = StoreSession(connector, self.metrics)
         self.connections = ClientConnections()
         page, workers = PressurePage.follow(config.inherited.pressure), settings.workers
 

@@ -17,8 +17,9 @@ from app.errors import (
 )
 from app.metrics.catalogue import Metrics
 from app.settings.model import Settings
-from app.store import connection, server
+from app.store import server, session
 from app.store.address import normal_url, parse_address, safe_url
+from app.store.connection import StoreConnector
 from app.store.live_settings import LiveSettings
 from app.store.maps import Maps
 from app.store.session import StoreSession
@@ -38,8 +39,8 @@ async def _accepts(url: str) -> bool:
 
 async def _down_reason(url: str) -> Exception | None:
     settings = Settings(store_url=url, store_deadline_seconds=0.3)
-    session = StoreSession(url, 0.3, Metrics(64, "test"))
-    await session.probe(Maps(session, LiveSettings(settings)).sizes)
+    session = StoreSession(StoreConnector(url, 0.3), Metrics(64, "test"))
+    await session.probe(Maps(session, LiveSettings(settings).layout).sizes)
     await session.close()
     return session.down_reason
 
@@ -89,8 +90,8 @@ async def test_a_wrong_password_is_named_denied() -> None:
 async def test_what_is_asked_before_the_first_connection_hears_why_there_is_none() -> None:
     with valkey_server(password="right") as server:
         settings = Settings(store_url=server.url.replace("right", "wrong"))
-        session = StoreSession(settings.store_url or "", 3.0, Metrics(64, "test"))
-        maps = Maps(session, LiveSettings(settings))
+        session = StoreSession(StoreConnector(settings.store_url or "", 3.0), Metrics(64, "test"))
+        maps = Maps(session, LiveSettings(settings).layout)
         await session.probe(maps.sizes)
         with pytest.raises(StoreDenied):
             await maps.lookup(bytes(16))
@@ -99,7 +100,7 @@ async def test_what_is_asked_before_the_first_connection_hears_why_there_is_none
 
 def test_a_figure_of_thousands_of_digits_is_left_as_text() -> None:
     digits = "9" * 5000
-    assert server.parse_info("server", f"uptime:{digits}".encode()) == {"uptime": digits}
+    assert server.parse_info(f"uptime:{digits}".encode(), "server") == {"uptime": digits}
 
 
 async def test_nothing_listening_is_named_unreachable() -> None:
@@ -171,14 +172,14 @@ async def test_an_attempt_that_finds_every_connection_taken_leaves_it_to_the_nex
 ) -> None:
     """The calls of the attempt before may still wait for a store that hung."""
     settings = settings_for(valkey)
-    session = StoreSession(str(settings.store_url), 1.0, Metrics(64, "test"))
+    session = StoreSession(StoreConnector(str(settings.store_url), 1.0), Metrics(64, "test"))
 
     async def crowded() -> None:
         raise Overloaded("more calls wait for the store than it answers in time")
 
     await session.probe(crowded)
     assert session.down_reason is not None
-    await session.probe(Maps(session, LiveSettings(settings)).sizes)
+    await session.probe(Maps(session, LiveSettings(settings).layout).sizes)
     assert session.is_up
     await session.close()
 
@@ -193,7 +194,7 @@ async def test_more_calls_at_once_than_connections_are_all_served(
     for node in store.nodes():
         with node:
             clients = [c for c in node.client_list() if c["name"] == "tidegate"]
-            assert len(clients) <= connection.STORE_CONNECTIONS + 2
+            assert len(clients) <= session.STORE_CONNECTIONS + 2
     await gate.session.close()
 
 

@@ -18,7 +18,7 @@ class Hour:
     def __init__(self) -> None:
         self.now = 0.0
         self.due = self.on_time = 0
-        self.figures = Sizes(self, None, lambda: self.now)  # type: ignore[arg-type]  # only `sizes()` is called
+        self.figures = Sizes(self.sizes, None, lambda: self.now)  # type: ignore[arg-type]  # only `sizes()` is called
 
     async def sizes(self) -> dict[MapName, MapSizes]:
         totals = MapSizes(0, 0, 0, dict.fromkeys(Reason, 0), None, self.due, self.on_time)

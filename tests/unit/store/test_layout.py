@@ -9,8 +9,7 @@ from app import errors
 from app.models import MapName
 from app.settings.model import Settings
 from app.store.failures import as_store_error
-from app.store.link import AnswerLost, ReplyError
-from app.store.node import NotConnected
+from app.store.link import AnswerLost, NotConnected, ReplyError
 from app.store.partitions import (
     CLUSTER_PARTITIONS,
     SLOTS,

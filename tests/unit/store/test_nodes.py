@@ -8,9 +8,10 @@ import pytest
 from app.errors import StoreClusterDown, StoreUnreachable
 from app.metrics.catalogue import Metrics
 from app.store.address import Address, parse_address
-from app.store.cluster import Cluster, Single
-from app.store.link import ReplyError
-from app.store.node import Node, NotConnected
+from app.store.cluster import Cluster
+from app.store.connection import StoreConnector
+from app.store.link import NotConnected, ReplyError
+from app.store.node import Node, Single
 from app.store.partitions import key_slot
 from app.store.session import StoreSession
 from tests.support.proxy import tcp_server
@@ -151,7 +152,7 @@ async def test_a_call_whose_connection_the_session_closed_does_not_change_why_th
     server = Scripted({})
     server.holds = b"EVALSHA"
     async with tcp_server(server.handle) as url:
-        session = StoreSession(url, DEADLINE_SECONDS, Metrics(64, "test"))
+        session = StoreSession(StoreConnector(url, DEADLINE_SECONDS), Metrics(64, "test"))
         session._servers = Single(_node(url))  # noqa: SLF001  as after a probe
         session.down_reason = StoreClusterDown("CLUSTERDOWN")
         call = asyncio.create_task(session.run_unguarded("sizes", "prefix", []))
