@@ -66,8 +66,10 @@ class Address:
         if self.path:
             await loop.create_unix_connection(protocol, self.path)
             return
-        context = self._tls_context
-        waits = None if context is None else TLS_PART * deadline_seconds
+        begun = loop.time()
+        context = self._tls_context  # reads the authorities the first time: up to 0.1 s on a busy machine
+        spent = loop.time() - begun
+        waits = None if context is None else max(TLS_PART * deadline_seconds - spent, 0.001)
         try:
             transport, _ = await loop.create_connection(
                 protocol, self.host, self.port, ssl=context, ssl_handshake_timeout=waits
