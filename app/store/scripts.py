@@ -16,7 +16,6 @@ PARTS = {
     "history": (),
     "lease": (),
 }
-SCRIPTS = tuple(PARTS)
 
 
 class ScriptCalls(Protocol):
