@@ -18,7 +18,7 @@ import structlog
 from app.errors import StoreError
 from app.metrics.catalogue import Metrics
 from app.models import MapName, MapRemoval, MemoryChange, Mode, Reason, Report, Trigger
-from app.store.maps import Maps, Order, Severity
+from app.store.maps import CleanupStep, Maps, Severity
 from app.store.session import StoreSession
 
 log = structlog.get_logger()
@@ -58,11 +58,11 @@ class Job(NamedTuple):
         """The pause between two steps, for ingest to have the store to itself; none while it is refused."""
         return EMERGENCY_PAUSE_SECONDS if self.is_for_memory and not self.shed else 0
 
-    def order(self, name: MapName) -> Order:
-        """Make the order for one step on one map."""
+    def step(self, name: MapName) -> CleanupStep:
+        """Return what one step on one map is to remove."""
         most = EMERGENCY_BUCKETS_A_STEP if self.is_for_memory else BUCKETS_A_STEP
         is_periodic = self.trigger is Trigger.PERIODIC
-        return Order(name, self.severity, self.reason, most, self.dry_run, is_periodic)
+        return CleanupStep(name, self.severity, self.reason, most, self.dry_run, is_periodic)
 
     @property
     def reason(self) -> Reason:
@@ -168,10 +168,10 @@ class Cleanup:
         for number in itertools.count(1):
             due, unfinished = unfinished, []
             for name, prefix in due:
-                step = await self._maps.cleanup_step(prefix, job.order(name))
-                removed[name] += step.removed
-                after[name, prefix] = step.after
-                if step.more:
+                done = await self._maps.cleanup_step(prefix, job.step(name))
+                removed[name] += done.removed
+                after[name, prefix] = done.after
+                if done.more:
                     unfinished.append((name, prefix))
             if job.is_for_memory and (not unfinished or number % STEPS_A_TRIM == 0):
                 await self.trim_store()

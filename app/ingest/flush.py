@@ -40,7 +40,7 @@ from app.ingest.recent import Fingerprints, Recent
 from app.ingest.source_statistics import SourceStatistics, count_outcomes
 from app.metrics.catalogue import Metrics
 from app.models import ACCEPTED, REFUSED, UNSEEN, Answers, Transaction
-from app.store.maps import Ages, Deliveries, Maps
+from app.store.maps import ClaimResult, Deliveries, Maps
 from app.store.partitions import partition_of
 
 JUST_NOW = 1
@@ -67,7 +67,7 @@ class Claim(NamedTuple):
         return Claim(self.prefix, places, hashes, len(indices))
 
 
-Said = tuple[Claim, Ages]
+Said = tuple[Claim, ClaimResult]
 """A claim, and what the store said of it."""
 
 
@@ -153,8 +153,8 @@ class Flusher:
         return [(claim, ages), (unseen, await self._call(unseen, unseen.new, columns, repeats, ages))]
 
     async def _call(
-        self, claim: Claim, new: int, columns: Columns, repeats: Repeats, checked: Ages | None = None
-    ) -> Ages:
+        self, claim: Claim, new: int, columns: Columns, repeats: Repeats, checked: ClaimResult | None = None
+    ) -> ClaimResult:
         """Claim at the store, with a block of the transactions of the first `new` signatures."""
         block = encode_block(columns.only(claim.places[:new])) if new else b""
         sources, later = columns.sources, list[tuple[int, str]]()

@@ -38,7 +38,7 @@ class Deliveries(NamedTuple):
         ]
 
 
-class Ages(NamedTuple):
+class ClaimResult(NamedTuple):
     """What the script says of hashes, one code each: ACCEPTED, UNSEEN, REFUSED, or one more than its age."""
 
     now_ms: int
@@ -48,7 +48,7 @@ class Ages(NamedTuple):
     """Signatures accepted up to then: a second call looks only at those that came between."""
 
 
-class Found(NamedTuple):
+class LookupResult(NamedTuple):
     """One transaction of the store: where it is in its block, and who delivered it when."""
 
     first_seen_ms: int
@@ -65,7 +65,7 @@ class Severity(StrEnum):
     SHED = "shed"
 
 
-class Order(NamedTuple):
+class CleanupStep(NamedTuple):
     """What a cleanup of one map is to remove, and how much of it in one step."""
 
     map_name: MapName
@@ -76,7 +76,7 @@ class Order(NamedTuple):
     periodic: bool
 
 
-class Step(NamedTuple):
+class CleanupStepResult(NamedTuple):
     """What one bounded step of a cleanup did, and whether more is due."""
 
     before: int
@@ -110,25 +110,30 @@ class Maps:
         return prefixes[partition_of(digest, len(prefixes))]
 
     async def claim(
-        self, prefix: str, deliveries: Deliveries, block: bytes, in_block: int, checked: Ages | None = None
-    ) -> Ages:
+        self,
+        prefix: str,
+        deliveries: Deliveries,
+        block: bytes,
+        block_count: int,
+        checked: ClaimResult | None = None,
+    ) -> ClaimResult:
         """Accept each signature once a window and store its block, in one atomic step; note who delivered it.
 
-        The block is of the first `in_block` of them; the others are UNSEEN unless they are inside the window.
+        The block is of the first `block_count`; the others are UNSEEN unless they are inside the window.
         `checked` is what an earlier call said on the same partition, if it called all of these UNSEEN.
         """
         since = (checked.now_ms, checked.added) if checked else (0, -1)
-        args: list[bytes | int] = [self.layout.rules, *deliveries.packed(), block, in_block, *since]
+        args: list[bytes | int] = [self.layout.rules, *deliveries.packed(), block, block_count, *since]
         now_ms, packed, added = await self._session.run("claim", prefix, args)
-        return Ages(now_ms, struct.unpack(f">{len(deliveries.hashes)}I", packed), added)
+        return ClaimResult(now_ms, struct.unpack(f">{len(deliveries.hashes)}I", packed), added)
 
-    async def lookup(self, digest: bytes) -> Found | None:
+    async def lookup(self, digest: bytes) -> LookupResult | None:
         """Find a transaction by the hash of its signature."""
         answer = await self._session.run("lookup", self.partition_of(digest), [self.layout.rules, digest])
         if not answer:
             return None
         first_seen_ms, position, in_stretch, block, sightings = answer
-        return Found(first_seen_ms, position, block, _sightings(sightings, first_seen_ms, in_stretch))
+        return LookupResult(first_seen_ms, position, block, _sightings(sightings, first_seen_ms, in_stretch))
 
     async def sizes(self) -> dict[MapName, MapSizes]:
         """Every map's figures over all partitions, by O(1) commands; sweeps what is due."""
@@ -152,19 +157,19 @@ class Maps:
         is_stored, *_ = await self._session.run_unguarded("settings", layout.prefixes[0], args)
         return bool(is_stored)
 
-    async def cleanup_step(self, prefix: str, order: Order) -> Step:
-        """Carry out one bounded step of an order on one partition."""
+    async def cleanup_step(self, prefix: str, step: CleanupStep) -> CleanupStepResult:
+        """Carry out one bounded step of an step on one partition."""
         args: list[bytes | str | int] = [
             self.layout.rules,
-            order.map_name,
-            order.severity,
-            order.reason,
-            order.most_buckets,
-            int(order.dry_run),
-            int(order.periodic),
+            step.map_name,
+            step.severity,
+            step.reason,
+            step.most_buckets,
+            int(step.dry_run),
+            int(step.periodic),
         ]
         before, removed, after, more = await self._session.run("cleanup", prefix, args)
-        return Step(before, removed, after, bool(more))
+        return CleanupStepResult(before, removed, after, bool(more))
 
 
 def _sightings(flat: list[Any], first_seen_ms: int, in_stretch: int) -> list[Sighting]:

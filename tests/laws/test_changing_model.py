@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from app.models import MapName, MapSizes, Reason, Verdict
 from app.settings.model import Settings
-from app.store.maps import Order, Severity
+from app.store.maps import CleanupStep, Severity
 from tests.support.deliver import connected_gate, transaction
 from tests.support.keys import keys_without_expiry
 from tests.support.servers import StoreServer
@@ -65,9 +65,9 @@ class ChangingGates(RuleBasedStateMachine):
     @rule(gate=st.integers(0, 1), name=st.sampled_from(MapName))
     def clean_up(self, gate: int, name: MapName) -> None:
         maps = self.gates[gate].maps
-        order = Order(name, Severity.NORMAL, Reason.EXPIRED, 8, dry_run=False, periodic=False)
+        wanted = CleanupStep(name, Severity.NORMAL, Reason.EXPIRED, 8, dry_run=False, periodic=False)
         for prefix in maps.layout.prefixes:
-            self.runner.run(maps.cleanup_step(prefix, order))
+            self.runner.run(maps.cleanup_step(prefix, wanted))
 
     @invariant()
     def balanced_young_and_with_an_expiry(self) -> None:

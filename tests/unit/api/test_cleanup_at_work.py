@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.models import MapName, Mode, Trigger
-from app.store.maps import Maps, Order, Step
+from app.store.maps import CleanupStep, CleanupStepResult, Maps
 from tests.conftest import MakeSettings
 from tests.support.api_calls import QUIET, Api, events, open_api, until
 from tests.support.servers import StoreServer, valkey_server
@@ -134,9 +134,9 @@ async def test_between_two_steps_of_one_cleanup_transactions_are_taken(
         await asyncio.sleep(0.4)
         step = Maps.cleanup_step
 
-        async def post_and_step(maps: Maps, prefix: str, order: Order) -> Step:
+        async def post_and_step(maps: Maps, prefix: str, wanted: CleanupStep) -> CleanupStepResult:
             answers.append((await api.post(f"between-{len(answers)}"))["status"])
-            return await step(maps, prefix, order)
+            return await step(maps, prefix, wanted)
 
         monkeypatch.setattr(Maps, "cleanup_step", post_and_step)
         report = await api.clean("/emergency", map="transactions")

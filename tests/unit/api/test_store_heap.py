@@ -10,7 +10,7 @@ import pytest
 from app.cleanup.run import STEPS_A_TRIM
 from app.models import MapName
 from app.settings.model import load_settings
-from app.store.maps import Maps, Order, Step
+from app.store.maps import CleanupStep, CleanupStepResult, Maps
 from tests.support.api_calls import QUIET, Api, open_api
 
 BATCHES, BATCH_ITEMS = 75, 2000
@@ -72,9 +72,9 @@ async def test_what_an_emergency_removes_is_given_back_a_few_buckets_at_a_time(
     done: list[str] = []
     step, trim = Maps.cleanup_step, embedded.runtime.session.trim_memory
 
-    async def noted_step(maps: Maps, prefix: str, order: Order) -> Step:
-        done.append(f"buckets: {order.most_buckets}")
-        return await step(maps, prefix, order)
+    async def noted_step(maps: Maps, prefix: str, wanted: CleanupStep) -> CleanupStepResult:
+        done.append(f"buckets: {wanted.most_buckets}")
+        return await step(maps, prefix, wanted)
 
     async def noted_trim() -> None:
         done.append("given back")

@@ -12,7 +12,7 @@ from app.ingest.flush import Claim, plan_flush, scattered
 from app.ingest.lookup import Lookup
 from app.ingest.recent import Recent
 from app.models import ACCEPTED, REFUSED, UNSEEN, MapName, Verdict
-from app.store.maps import Ages, Maps
+from app.store.maps import ClaimResult, Maps
 from app.store.partitions import partition_of, partition_prefixes, signature_hashes
 from tests.conftest import MakeSettings
 from tests.support.deliver import connected_gate, transaction
@@ -79,7 +79,7 @@ def test_each_later_one_is_a_duplicate_of_the_first() -> None:
     claims, repeats = plan_flush(["a", "b", "a", "c", "b", "a"], Recent(), ONE)
     assert [list(claim.places) for claim in claims] == [[0, 1, 3]]
     assert repeats == [(2, 0), (4, 1), (5, 0)]
-    answers = scattered([(claims[0], Ages(200, (ACCEPTED, 43, REFUSED), 9))], repeats, 6)
+    answers = scattered([(claims[0], ClaimResult(200, (ACCEPTED, 43, REFUSED), 9))], repeats, 6)
     assert list(answers.codes) == [ACCEPTED, 43, 1, REFUSED, 43, 1]
     assert [answer.first_seen_ms for answer in answers] == [200, 158, 200, None, 158, 200]
 
@@ -89,15 +89,15 @@ def test_every_answer_goes_to_its_place_whichever_call_said_it(
     known: list[str], signatures: list[str], prefixes: tuple[str, ...], unseen: set[str]
 ) -> None:
     claims, repeats = plan_flush(signatures, _recent(known), prefixes)
-    said: list[tuple[Claim, Ages]] = []
+    said: list[tuple[Claim, ClaimResult]] = []
     for number, claim in enumerate(claims):
         texts = [signatures[at] for at in claim.places]
         codes = [UNSEEN if text in unseen else 100 + SIGNATURES.index(text) for text in texts]
-        said.append((claim, Ages(number, tuple(codes), 0)))
+        said.append((claim, ClaimResult(number, tuple(codes), 0)))
         left = claim.only([at for at, text in enumerate(texts) if text in unseen])
         if left.places:
             codes = [100 + SIGNATURES.index(signatures[at]) for at in left.places]
-            said.append((left, Ages(1000 + number, tuple(codes), 0)))
+            said.append((left, ClaimResult(1000 + number, tuple(codes), 0)))
     answers = scattered(said, repeats, len(signatures))
     assert list(answers.codes) == [100 + SIGNATURES.index(text) for text in signatures]
     assert [clock >= 1000 for clock in answers.clocks] == [text in unseen for text in signatures]
@@ -159,7 +159,7 @@ async def test_when_one_partition_fails_the_flush_fails_and_what_the_others_took
     gate = await connected_gate(settings_for(store, dedup_window_seconds=60))
     claim, failing = Maps.claim, gate.maps.layout.prefixes[-1]
 
-    async def fails_on_one(maps: Maps, prefix: str, *args: object) -> Ages:
+    async def fails_on_one(maps: Maps, prefix: str, *args: object) -> ClaimResult:
         if prefix == failing:
             raise StoreTimeout("this partition is lost")
         return await claim(maps, prefix, *args)  # type: ignore[arg-type]  # as they were given

@@ -14,7 +14,7 @@ from app.ingest.lookup import Lookup
 from app.ingest.recent import FINGERPRINT_BYTES, SLOT_BYTES, Fingerprints, Guess, Recent
 from app.models import ACCEPTED, UNSEEN, Verdict
 from app.process.child_processes import shared_memory
-from app.store.maps import Ages, Maps
+from app.store.maps import ClaimResult, Maps
 from app.store.partitions import signature_hashes
 from tests.conftest import MakeSettings
 from tests.support.deliver import connected_gate, transaction
@@ -32,10 +32,10 @@ def claims(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     claim: Claim = Maps.claim
 
     async def noted(
-        maps: Maps, prefix: str, deliveries: Any, block: bytes, in_block: int, *more: Any
-    ) -> Ages:
-        sizes.append((len(deliveries.hashes), in_block))
-        ages: Ages = await claim(maps, prefix, deliveries, block, in_block, *more)
+        maps: Maps, prefix: str, deliveries: Any, block: bytes, block_count: int, *more: Any
+    ) -> ClaimResult:
+        sizes.append((len(deliveries.hashes), block_count))
+        ages: ClaimResult = await claim(maps, prefix, deliveries, block, block_count, *more)
         return ages
 
     monkeypatch.setattr(Maps, "claim", noted)
@@ -178,11 +178,11 @@ async def test_what_another_flush_has_not_claimed_yet_is_claimed_by_the_first_to
     other_asked = asyncio.Event()
     first_held: list[object] = []
 
-    async def overtaken(maps: Maps, *args: Any) -> Ages:
+    async def overtaken(maps: Maps, *args: Any) -> ClaimResult:
         if not first_held:
             first_held.append(args)
             await other_asked.wait()
-        ages: Ages = await claim(maps, *args)
+        ages: ClaimResult = await claim(maps, *args)
         if UNSEEN in ages.codes:
             other_asked.set()
         return ages
@@ -204,12 +204,12 @@ async def test_when_the_flush_that_has_it_fails_the_other_one_claims(
     claim: Claim = Maps.claim
     failures = [StoreTimeout("the first claim is lost")]
 
-    async def failing_once(maps: Maps, *args: Any) -> Ages:
+    async def failing_once(maps: Maps, *args: Any) -> ClaimResult:
         if failures:
             failure = failures.pop()
             await asyncio.sleep(0)
             raise failure
-        ages: Ages = await claim(maps, *args)
+        ages: ClaimResult = await claim(maps, *args)
         return ages
 
     monkeypatch.setattr(Maps, "claim", failing_once)
