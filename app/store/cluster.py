@@ -32,9 +32,17 @@ class _Range(NamedTuple):
 class Cluster:
     """Knows the master of each slot, and follows it where it goes.
 
-    `MOVED` is followed at once, since a server that answers it has carried nothing out, and the map of the
-    slots is read anew behind it: a failover moves all slots of a master. A master that cannot be reached may
-    have been replaced: the map is read from the others, and the call goes to the new master, if there is one.
+    A call on `tidegate:{1.3}` is one on the slot 4428, say, which the map of the slots gives to
+    10.0.0.1:6379. Three answers say that this is no longer so, and none of them has carried anything out:
+
+    - `MOVED 4428 10.0.0.2:6379`: the slot has gone there. The call follows at once, and the map is read anew
+      behind it, since a failover moves all slots of a master.
+    - `ASK 4428 10.0.0.2:6379`: the slot is going there, and this key has gone already. The one call goes
+      there, with `ASKING` in front, and the map stays.
+    - `TRYAGAIN`: of the keys of the call some have gone and some have not. It is made again a little later.
+
+    A master that cannot be reached may have been replaced: the map is read from the others, and the call goes
+    to the new master, if there is one.
     """
 
     def __init__(self, seed: Address, deadline_seconds: float) -> None:
@@ -152,24 +160,24 @@ class Cluster:
 
 @cache
 def _slot_of(prefix: str) -> int:
-    """The slot of a partition; a gate has six, by their prefixes."""
+    """Return the slot of a partition; a gate has six, by their prefixes, so each is computed once."""
     return key_slot(prefix.encode())
 
 
 def _taken_note_of(reading: "asyncio.Task[None]") -> None:
-    """A reading that nobody waits for may fail: the map stays as it is, and `MOVED` is followed anyway."""
+    """Let a reading that nobody waits for fail: the map stays as it is, and `MOVED` is followed anyway."""
     if not reading.cancelled():
         reading.exception()
 
 
 def _redirected(place: str, asked: Address) -> Address:
-    """Where `3999 10.0.0.2:6379` points to; without a host it is that of the node which says so."""
+    """Return where `3999 10.0.0.2:6379` points to; without a host, to the host of the node that says so."""
     host, _, port = place.partition(" ")[2].rpartition(":")
     return asked.at(host.strip("[]") if host not in ("", "?") else asked.host, int(port))
 
 
 def _ranges(reply: Any, asked: Address) -> list[_Range]:
-    """The answer to CLUSTER SLOTS: `[[0, 5460, [b"10.0.0.2", 6379, b"id", []], …], …]`, master first.
+    """Read the answer to CLUSTER SLOTS: `[[0, 5460, [b"10.0.0.2", 6379, b"id", []], …], …]`, master first.
 
     Raises:
         StoreUnsupported: it is something else.

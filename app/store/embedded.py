@@ -31,9 +31,10 @@ class EmbeddedStore:
 
     @property
     def url(self) -> str:
-        """Where it listens, as a store URL for the gate and its workers.
+        """Return the store URL by which the gate and its workers reach it.
 
-        It names no file: the store stays reachable when a cleaner of temporary files removes the socket's.
+        The URL names an open descriptor of this process, `unix:///proc/<pid>/fd/<number>`, and no file: it
+        stays reachable when a cleaner of temporary files removes the socket's.
         """
         return f"unix://{path_of(self._door, os.getpid())}"
 
@@ -43,7 +44,7 @@ class EmbeddedStore:
 
     @property
     def pid(self) -> int | None:
-        """Its process id, None while it is not running."""
+        """Return its process id; None while it is not running."""
         process = self._process
         return process.pid if process is not None and process.returncode is None else None
 

@@ -69,7 +69,7 @@ class Sizes:
         )
 
     def efficiency_ratio(self) -> float | None:
-        """Of the entries that came due in the last hour, the share removed as `expired` in time."""
+        """Return the share of the entries due in the last hour that was removed as `expired` in time."""
         if not self.maps or not self._hour:
             return None
         _, due_then, on_time_then = self._hour[0]

@@ -1,10 +1,12 @@
-"""One connection to a server of the store: a call at a time, over hiredis, in RESP2.
+r"""One connection to a server of the store: a call at a time, over hiredis, in RESP2.
 
-RESP2 needs no `HELLO`, which proxies and ACLs refuse, and nothing is ever sent to a client that did not ask.
-That the peer has closed an idle connection is known as soon as the event loop has seen it, and such a one is
-not used again. The kernel is asked too, should the loop have been busy since: a system call of 1 µs, which a
-connection that was used within the last millisecond is spared. Only one that breaks while a call is under
-way leaves the question whether that was carried out.
+A call is a command out, `*1\r\n$4\r\nPING\r\n`, and its reply in, `+PONG\r\n`. RESP2 needs no `HELLO`, which
+proxies and ACLs refuse, and nothing is ever sent to a client that did not ask.
+
+What a broken connection means depends on when it broke. One that the peer closed while it was idle has lost
+nothing, and is not used again: the event loop has seen it, or the kernel knows of it, should the loop have
+been busy since. Asking the kernel is a system call of 1 µs, which a connection that was used within the last
+millisecond is spared. One that breaks while a call is under way leaves open whether that was carried out.
 """
 
 import asyncio
@@ -20,7 +22,7 @@ Argument = bytes | str | int
 
 
 def packed(command: tuple[Argument, ...]) -> bytes:
-    """A command as it is sent."""
+    """Return the bytes of a command as they are sent."""
     return bytes(hiredis.pack_command(command))  # type: ignore[arg-type]  # its stub asks for a tuple of one
 
 
@@ -42,7 +44,7 @@ class AnswerLost(ConnectionError):
     def __init__(self, text: str, *, is_gone: bool = False) -> None:
         super().__init__(text)
         self.is_gone = is_gone
-        """Whether it was a new connection, and a second new one broke or could not be opened either."""
+        """Whether it was a new connection, and a second one broke or could not be opened either."""
 
 
 class Link(asyncio.Protocol):
@@ -60,10 +62,10 @@ class Link(asyncio.Protocol):
         self._used_at = 0.0
         self._farewell = "the store closed the connection"
         self.is_fresh = True
-        """Whether no call has been answered on it yet, but for the login."""
+        """Whether no call has been answered on it yet, except the login."""
 
     def is_open(self, now: float) -> bool:
-        """Whether it can take a call, at a time of the event loop's clock; one that cannot is closed."""
+        """Say whether it can take a call now, by the event loop's clock; close it when it cannot."""
         if self._transport is None:
             return False
         if now - self._used_at >= UNSEEN_SECONDS and self._hangups.poll(0):

@@ -1,4 +1,4 @@
-"""The three maps as the rest of Tidegate sees them: claim, look up, measure, clean."""
+"""The three maps (signatures, transactions, observations): claim, look up, measure, clean."""
 
 import asyncio
 import struct
@@ -25,7 +25,7 @@ class Deliveries(NamedTuple):
     """What was delivered once more in the same flush: its place among the hashes, and the source."""
 
     def packed(self) -> list[bytes]:
-        """As the scripts take them, see sightings.lua."""
+        """Return the arguments 2 to 5 of claim.lua: hashes, sources, what came again, the list of sources."""
         names = list(dict.fromkeys(self.sources))
         if self.later:
             names = list(dict.fromkeys([*names, *(source for _, source in self.later)]))
@@ -39,17 +39,20 @@ class Deliveries(NamedTuple):
 
 
 class ClaimResult(NamedTuple):
-    """What the script says of hashes, one code each: ACCEPTED, UNSEEN, REFUSED, or one more than its age."""
+    """What the store says of the signatures it was asked to claim.
+
+    A code each: ACCEPTED, UNSEEN, REFUSED, or for a duplicate the milliseconds since its acceptance + 1.
+    """
 
     now_ms: int
-    """By the server's clock, since the epoch."""
+    """When the store decided, by the server's clock, in milliseconds since the epoch."""
     codes: tuple[int, ...]
     added: int
-    """Signatures accepted up to then: a second call looks only at those that came between."""
+    """How many signatures the partition has ever accepted: a second call looks only at what came between."""
 
 
 class LookupResult(NamedTuple):
-    """One transaction of the store: where it is in its block, and who delivered it when."""
+    """A transaction that is kept: the block it is in, its place there, and who delivered it when."""
 
     first_seen_ms: int
     position: int
@@ -58,7 +61,11 @@ class LookupResult(NamedTuple):
 
 
 class Severity(StrEnum):
-    """How much a cleanup takes: what is past retention, past the cut one, or also the oldest quarter."""
+    """How much a cleanup removes.
+
+    NORMAL: what is past retention. EMERGENCY: what is past the shorter emergency retention. SHED: that, and
+    then the oldest entries until a quarter of them is gone.
+    """
 
     NORMAL = "normal"
     EMERGENCY = "emergency"
@@ -66,7 +73,7 @@ class Severity(StrEnum):
 
 
 class CleanupStep(NamedTuple):
-    """What a cleanup of one map is to remove, and how much of it in one step."""
+    """What one step of a cleanup is to remove: of which map, how much, counted under which reason."""
 
     map_name: MapName
     severity: Severity
@@ -77,7 +84,7 @@ class CleanupStep(NamedTuple):
 
 
 class CleanupStepResult(NamedTuple):
-    """What one bounded step of a cleanup did, and whether more is due."""
+    """What one step of a cleanup did: the entries before and after it, and whether more are due."""
 
     before: int
     removed: int
@@ -86,21 +93,23 @@ class CleanupStepResult(NamedTuple):
 
 
 class Maps:
-    """Script calls on the partitions of one store."""
+    """Calls the scripts of the maps on the partitions of one store."""
 
     def __init__(self, session: ScriptCalls, layout_of: Callable[[bool], Layout]) -> None:
         """Call scripts over a session; `layout_of` gives the layout of a Cluster (True) or of one server."""
         self._session = session
         self._layout_of = layout_of
-        self.is_full = False  # as the last reading of sizes found it
-        self.stored_settings: bytes | None = None  # the same; b"" when there is something else in their place
+        self.is_full = False
+        """Whether the store had no memory left when the sizes were last read."""
+        self.stored_settings: bytes | None = None
+        """The settings changed at run time, as last read: None for none, b"" for what cannot be any."""
 
     @property
     def layout(self) -> Layout:
-        """The layout for the server that is connected.
+        """The layout of the store that is connected.
 
         Raises:
-            StoreError: none was yet, for this reason.
+            StoreError: none was connected to yet, for this reason.
         """
         return self._layout_of(self._session.is_cluster)
 
@@ -117,10 +126,11 @@ class Maps:
         block_count: int,
         checked: ClaimResult | None = None,
     ) -> ClaimResult:
-        """Accept each signature once a window and store its block, in one atomic step; note who delivered it.
+        """Accept each signature at most once a window, store the transactions of those, note who delivered.
 
-        The block is of the first `block_count`; the others are UNSEEN unless they are inside the window.
-        `checked` is what an earlier call said on the same partition, if it called all of these UNSEEN.
+        The block holds the transactions of the first `block_count` signatures. Of the others, one that is not
+        inside its window is UNSEEN: it is claimed with a second call that brings its transaction, and to
+        which `checked` tells what the first one on that partition returned.
         """
         since = (checked.now_ms, checked.added) if checked else (0, -1)
         args: list[bytes | int] = [self.layout.rules, *deliveries.packed(), block, block_count, *since]
@@ -158,7 +168,7 @@ class Maps:
         return bool(is_stored)
 
     async def cleanup_step(self, prefix: str, step: CleanupStep) -> CleanupStepResult:
-        """Carry out one bounded step of an step on one partition."""
+        """Carry out one bounded step of a cleanup on one partition."""
         args: list[bytes | str | int] = [
             self.layout.rules,
             step.map_name,

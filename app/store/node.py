@@ -16,7 +16,12 @@ _HARMLESS = ("NOPERM", "ERR unknown")
 
 
 class Node:
-    """Opens as many connections as there are calls at once; the session bounds these."""
+    """Opens as many connections as there are calls at once; the session bounds these.
+
+    A command is never sent twice from here, since nobody knows whether the first one was carried out. What
+    may be done again without harm is opening a connection: when one breaks before the caller's command was
+    sent on it, another one is opened instead.
+    """
 
     def __init__(self, address: Address, deadline_seconds: float) -> None:
         self.address = address
@@ -87,7 +92,7 @@ class Node:
         self._returned.set()
 
     def _standing(self) -> Link | None:
-        """The connection used last of those that are still open."""
+        """Take the connection used last of those that are still open."""
         now = asyncio.get_running_loop().time()
         while self._idle:
             link = self._idle.pop()
@@ -97,7 +102,7 @@ class Node:
         return None
 
     async def _is_there(self) -> bool:
-        """Whether the server answers a login, after a new connection broke at its first call."""
+        """Find out whether the server answers a login, after a new connection broke at its first call."""
         try:
             self._put_back(await self._another())
         except NotConnected:
@@ -105,7 +110,7 @@ class Node:
         return True
 
     async def _another(self) -> Link:
-        """A new connection, or, where the server takes no more of them, the next one that comes free.
+        """Open a new connection, or, where the server takes no more of them, wait for the next to come free.
 
         A server at its `maxclients` refuses new ones, and serves those that stand.
         """
@@ -124,7 +129,8 @@ class Node:
     async def _open(self) -> Link:
         """Open a connection; one that breaks at its login, or is closed right after it, is replaced once.
 
-        Nothing of the caller's was sent on it. `CLIENT KILL TYPE normal` meets such a one among all others.
+        Nothing of the caller's was sent on it. `CLIENT KILL TYPE normal`, say, closes such a one with all
+        others.
         """
         try:
             link = await self._open_once()

@@ -26,12 +26,12 @@ class Layout:
 
 
 def signature_hash(signature: str) -> bytes:
-    """16 bytes of BLAKE2b (RFC 7693): nobody can make two signatures meet, by accident or on purpose."""
+    """Hash to 16 bytes by BLAKE2b (RFC 7693): nobody can make two signatures meet, not even on purpose."""
     return blake2b(signature.encode(), digest_size=HASH_BYTES).digest()
 
 
 def signature_hashes(signatures: Iterable[str]) -> list[bytes]:
-    """The same of each; a copy of an empty state takes three quarters of what a new one does."""
+    """Hash each signature; a copy of an empty state takes three quarters of the time of a new one."""
     hashes, empty = [], _EMPTY.copy
     for text in map(str.encode, signatures):
         state = empty()

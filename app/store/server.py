@@ -40,6 +40,20 @@ class Servers(Protocol):
         """Close every connection; calls under way fail."""
 
 
+class Connector(Protocol):
+    """What opens the store for a session: `StoreConnector`."""
+
+    url: str
+    """Where the store is; may hold a password."""
+    shown_url: str
+    """The URL without user and password, for logs."""
+    deadline_seconds: float
+    """How long one call may take."""
+
+    async def connect(self) -> tuple[Servers, Server]:
+        """Connect, and find out what the server is; raises what `Servers.call` does, and StoreUnsupported."""
+
+
 async def identify(call: Callable[..., Awaitable[Any]]) -> Server:
     """Find out what answers the commands of `call`, by `INFO`, or by `HELLO` where that is refused.
 
@@ -96,7 +110,7 @@ def _by_info(info: dict[str, Any]) -> Server:
 
 
 def _by_hello(reply: Any) -> Server:
-    """From `[b"server", b"redis", b"version", b"7.0.15", …, b"mode", b"cluster", …]`."""
+    """Read the answer to HELLO: `[b"server", b"redis", b"version", b"7.0.15", …, b"mode", b"cluster", …]`."""
     try:
         told = dict(zip(reply[::2], reply[1::2], strict=True))
         name, version = told[b"server"].decode(), told[b"version"].decode()

@@ -1,4 +1,4 @@
-"""The gate's hold on its store: one connection state, script calls with a deadline, recovery."""
+"""The gate's session with its store: calls scripts within a deadline, and knows whether the store is up."""
 
 import asyncio
 import re
@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from copy import copy
 from hashlib import sha1
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
@@ -16,7 +16,7 @@ from app.metrics.catalogue import Metrics
 from app.store.failures import as_store_error
 from app.store.link import AnswerLost, ReplyError
 from app.store.scripts import load_scripts
-from app.store.server import Server, Servers, parse_info
+from app.store.server import Connector, Server, Servers, parse_info
 
 log = structlog.get_logger()
 
@@ -33,7 +33,11 @@ _COMMAND = re.compile(r"\('([A-Z]+)'")
 
 
 class Script:
-    """Called by its digest; where it is not loaded by its text, which loads it: no flush comes between."""
+    """A script of the store: called by its digest, and by its text where the server has not loaded it.
+
+    The text loads it as well. Loading it first and calling it then would fail when `SCRIPT FLUSH` comes
+    between.
+    """
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -54,8 +58,9 @@ class Script:
     def _named(self, error: ReplyError) -> Exception:
         """Name the command that is refused, as Redis 7.0 does not.
 
-        `ERR The user executing the script can't run this command or subcommand script: …, on @user_script:9.`
-        Without a line when the script handed on the error of its last `redis.pcall`.
+        It says `ERR The user executing the script can't run this command or subcommand script: …, on
+        @user_script:9.`: the command is on line 9 of the text. It gives no line when the script handed on the
+        error of a `redis.pcall`, which then was its last one.
         """
         if _REFUSED_BY_REDIS_7 not in str(error):
             return error
@@ -65,28 +70,18 @@ class Script:
         return StoreDenied(str(error), found[1] if found else None)
 
 
-class Connector(Protocol):
-    """What opens the store for a session: `StoreConnector`."""
-
-    url: str
-    """Where the store is; may hold a password."""
-    shown_url: str
-    """The same for logs, without user and password."""
-    deadline_seconds: float
-    """How long one call may take."""
-
-    async def connect(self) -> tuple[Servers, Server]:
-        """Connect, and find out what the server is; raises what `Servers.call` does, and StoreUnsupported."""
-
-
 class StoreSession:
     """Connects, calls, and notices when the store goes and comes back.
 
-    A connection that breaks says little: the store may have been restarted, or closes what is idle. The
-    next call opens a new one, and what may be done twice is done again. The store counts as down when no
+    A connection that breaks says little: the store may have been restarted, or closes what is idle. The next
+    call opens a new one, and what may be done twice is done again. The store counts as down when no
     connection stands and none can be opened, when a new one breaks and a second one too, when a deadline
-    passes, or when the store says so. Then calls fail at once with the error that took it down, and `probe`
-    brings it back.
+    passes, or when the store says so. Then calls fail at once with the error that took it down, instead of
+    each waiting for a deadline of its own, and `probe` brings it back.
+
+    For example: the store is restarted. The claims under way fail as interrupted, since they may be stored.
+    The next call finds no open connection and opens one. Only when that is refused the store is down; the
+    probe connects 0.1 s later, finds out anew what the server is, and runs `sizes` on it.
     """
 
     def __init__(self, connector: Connector, metrics: Metrics) -> None:
@@ -105,7 +100,7 @@ class StoreSession:
 
     @property
     def url(self) -> str:
-        """Where the store is; may hold a password."""
+        """The store's URL, which may hold a password."""
         return self._connector.url
 
     @property
@@ -126,7 +121,7 @@ class StoreSession:
 
     @property
     def is_probe_due(self) -> bool:
-        """Whether the store is down and it is time to look again: 0.1 s after it went, then less often."""
+        """Whether the store is down and it is time to look again: after 0.1 s, then up to 0.5 s apart."""
         return not self.is_up and time.monotonic() >= self._next_probe
 
     async def probe(self, check: Callable[[], Awaitable[object]]) -> None:

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 import pytest
 import redis
 
+from app.errors import StoreTimeout
 from app.settings.model import Settings
 from app.store.partitions import key_slot, partition_prefixes, signature_hash
 from tests.support.deliver import Gate, connected_gate, transaction
 from tests.support.gate import running
-from tests.support.processes import wait_until
+from tests.support.processes import pause_all, resume_all, wait_until
 from tests.support.servers import StoreServer, cluster_server
 
 pytestmark = pytest.mark.server
@@ -162,3 +163,49 @@ async def test_a_slot_that_is_moved_is_asked_for_at_both_ends(own_cluster: Store
     for node in nodes:
         node.close()
     await gate.session.close()
+
+
+async def _come_back(gate: Gate) -> None:
+    """Probe as the gate's round does, until the store is up."""
+    async with asyncio.timeout(60):
+        while not gate.session.is_up:
+            await gate.session.probe(gate.maps.sizes)
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_master_that_stops_answering_is_given_up_at_the_deadline_and_replaced(kind: str) -> None:
+    """Its machine takes connections and says nothing more, and it is the one that the URL names."""
+    with cluster_server(kind=kind, replicas=1) as server:
+        gate = await connected_gate(_settings(server).model_copy(update={"store_deadline_seconds": 1}))
+        nodes = server.nodes()
+        frozen, replica = server.processes[:1], nodes[3]
+        pause_all(frozen)
+        try:
+            with pytest.raises(StoreTimeout):
+                await gate.pipeline.flush([transaction(signature) for signature in SIGNATURES])
+            assert not gate.session.is_up
+            assert await asyncio.to_thread(
+                wait_until, lambda: replica.info("replication")["role"] == "master", 60.0
+            )
+            await _come_back(gate)
+            await _assert_accepts(gate, *(f"{signature}-after" for signature in SIGNATURES))
+        finally:
+            resume_all(frozen)
+        for node in nodes:
+            node.close()
+        await gate.session.close()
+
+
+async def test_a_cluster_with_a_master_that_answers_again_loses_nothing_it_acknowledged() -> None:
+    with cluster_server() as server:
+        gate = await connected_gate(_settings(server).model_copy(update={"store_deadline_seconds": 1}))
+        await _assert_accepts(gate, *SIGNATURES)
+        pause_all(server.processes[1:2])
+        with pytest.raises(StoreTimeout):
+            await gate.pipeline.flush([transaction(f"{signature}-meanwhile") for signature in SIGNATURES])
+        resume_all(server.processes[1:2])
+        await _come_back(gate)
+        for signature in SIGNATURES:
+            assert await gate.maps.lookup(signature_hash(signature)) is not None
+        await gate.session.close()
