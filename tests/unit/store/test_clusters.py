@@ -183,7 +183,7 @@ async def test_a_master_that_stops_answering_is_given_up_at_the_deadline_and_rep
         pause_all(frozen)
         try:
             with pytest.raises(StoreTimeout):
-                await gate.pipeline.flush([transaction(signature) for signature in SIGNATURES])
+                await gate.flusher.flush([transaction(signature) for signature in SIGNATURES])
             assert not gate.session.is_up
             assert await asyncio.to_thread(
                 wait_until, lambda: replica.info("replication")["role"] == "master", 60.0
@@ -203,7 +203,7 @@ async def test_a_cluster_with_a_master_that_answers_again_loses_nothing_it_ackno
         await _assert_accepts(gate, *SIGNATURES)
         pause_all(server.processes[1:2])
         with pytest.raises(StoreTimeout):
-            await gate.pipeline.flush([transaction(f"{signature}-meanwhile") for signature in SIGNATURES])
+            await gate.flusher.flush([transaction(f"{signature}-meanwhile") for signature in SIGNATURES])
         resume_all(server.processes[1:2])
         await _come_back(gate)
         for signature in SIGNATURES:
