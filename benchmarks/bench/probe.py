@@ -17,7 +17,6 @@ from contextlib import contextmanager
 import redis
 
 from benchmarks.common.constant_rate import Answers
-from benchmarks.common.gates import module
 
 PAUSE_SECONDS = 0.0005
 STOP_SECONDS = 20.0
@@ -26,7 +25,7 @@ STOP_SECONDS = 20.0
 @contextmanager
 def probing(path: str) -> Iterator[Answers]:
     """Ask the store that listens on a unix socket while the block runs; the calls are there after it."""
-    answers, command = Answers(), module("benchmarks.bench.probe", path)
+    answers, command = Answers(), (sys.executable, "-m", "benchmarks.bench.probe", path)
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         try:
             yield answers
