@@ -49,7 +49,7 @@ class Sheet:
     moments: dict[str, float]
     """Name and time of the moments at which single values are shown."""
     span: tuple[float, float]
-    """From when to when the load was unusual."""
+    """The first and the last moment at which the load was unusual."""
     marks: list[float]
     """When what the sheet is about happened."""
 

@@ -86,7 +86,7 @@ def run(job: tuple[str, float, int]) -> Fired:
 
 
 def summary(case: Case, runs: list[Fired]) -> dict[str, dict[str, float | None]]:
-    """By detector: percent of runs that fired (leak-free), or found in time, and minutes to it."""
+    """Return for each detector the percent of runs that fired (leak-free) or found the leak, and minutes to it."""
     table: dict[str, dict[str, float | None]] = {}
     for name in runs[0].at:
         at = [(one.at[name], one.onset) for one in runs]

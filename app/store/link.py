@@ -44,7 +44,7 @@ class AnswerLost(ConnectionError):
     def __init__(self, text: str, *, is_gone: bool = False) -> None:
         super().__init__(text)
         self.is_gone = is_gone
-        """Whether it was a new connection, and a second one broke or could not be opened either."""
+        """True if a new connection broke, and a second one broke or could not be opened either."""
 
 
 class Link(asyncio.Protocol):

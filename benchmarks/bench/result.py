@@ -53,7 +53,7 @@ class Result:
         return f"{'≥' if self.wanted == 'at least' else '≤'} {quantity(self.bound, self.unit)}"
 
     def as_dict(self) -> dict[str, object]:
-        """All of it, for JSON."""
+        """Return the row with its median and verdict, as JSON takes it."""
         return asdict(self) | {"median": self.median, "is_met": self.is_met}
 
 
@@ -79,7 +79,7 @@ class Report:
         return missed + [f"failed: {name}: {why}" for name, why in self.failed.items()]
 
     def as_dict(self) -> dict[str, object]:
-        """All of it, for JSON."""
+        """Return all rows and what failed, as JSON takes them."""
         rows = [one.as_dict() for one in self.results]
         told = {"pairs": self.pairs, "seconds": self.seconds, "rows": rows, "failed": self.failed}
         return taken_here() | told

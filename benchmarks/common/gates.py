@@ -33,7 +33,7 @@ class Service(GateProcess):
         return {name: process.memory_info().rss for name, process in self.processes().items()}
 
     def target(self) -> Target:
-        """Its port and its process ids; workers count as the gate."""
+        """Return where the load goes and whose CPU is measured; workers count as the gate."""
         main = psutil.Process(self.process.pid)
         parts: dict[str, list[int]] = {"gate": [main.pid]}
         for child in main.children(recursive=True):
@@ -46,7 +46,7 @@ class Service(GateProcess):
             return client.get(path).json()
 
     def answers(self) -> bool:
-        """Whether it serves."""
+        """Tell whether the service serves."""
         if self.process.poll() is not None:
             raise SystemExit(f"the service ended:\n{self.log.read_text()[-3000:]}")
         try:

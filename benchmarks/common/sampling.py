@@ -48,7 +48,7 @@ class Recorder:
                 await task
 
     async def _run(self) -> None:
-        """At uneven times: in step with the buckets, all samples would show one end of their sawtooth."""
+        """Sample at uneven times: in step with the buckets, all would show one end of their sawtooth."""
         while True:
             await self.sample()
             await asyncio.sleep(SAMPLE_SECONDS * self._draw.uniform(0.8, 1.2))

@@ -16,7 +16,7 @@ class Point:
     """One point of a curve."""
 
     at: float
-    """Where it is on the axis."""
+    """The point's place on the axis."""
     load: Plan
     filled: int | None = None
     """Transactions, each by three feeds, that the maps hold before; None: a new store, as shipped."""

@@ -50,7 +50,7 @@ app = FastAPI(lifespan=lifespan)
 
 @app.get("/livez")
 async def alive() -> dict[str, str]:
-    """Whether it serves."""
+    """Tell that the service serves."""
     return {"status": "alive"}
 
 

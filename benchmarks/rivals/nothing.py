@@ -24,7 +24,7 @@ app = FastAPI()
 
 @app.get("/livez")
 async def alive() -> dict[str, str]:
-    """Whether it serves."""
+    """Tell that the service serves."""
     return {"status": "alive"}
 
 

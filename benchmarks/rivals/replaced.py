@@ -39,7 +39,7 @@ class Gate:
     transactions: dict[str, bytes] = field(default_factory=dict)
 
     def admit(self, item: Item, source: str, now: float) -> bool:
-        """Whether it is accepted; either way it is noted who delivered it."""
+        """Tell whether the item is accepted; either way, note who delivered it."""
         self.monitoring.setdefault(item.signature, []).append((source, now))
         if now - self.first_seen.get(item.signature, float("-inf")) < WINDOW_SECONDS:
             return False

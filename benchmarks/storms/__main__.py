@@ -57,7 +57,7 @@ class Memory:
 
     @property
     def mib(self) -> float:
-        """What it is now."""
+        """Resident MiB of the gate now."""
         now = self._gate.resident()["gate"] / MIB
         self.peak_mib = max(self.peak_mib, now)
         return now
