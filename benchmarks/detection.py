@@ -86,7 +86,7 @@ def run(job: tuple[str, float, int]) -> Fired:
 
 
 def summary(case: Case, runs: list[Fired]) -> dict[str, dict[str, float | None]]:
-    """Return for each detector the percent of runs that fired (leak-free) or found the leak, and minutes to it."""
+    """Return for each detector the percent of runs that fired or found the leak, and the minutes to it."""
     table: dict[str, dict[str, float | None]] = {}
     for name in runs[0].at:
         at = [(one.at[name], one.onset) for one in runs]
