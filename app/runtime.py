@@ -35,7 +35,7 @@ from app.reports.recorder import SAMPLE_SECONDS, Recorder, gate_name
 from app.reports.service import Reports
 from app.reports.wiring import figures_of
 from app.runtime_settings.sync import SettingsSync
-from app.server.connections import ClientConnections
+from app.server.config import ClientConnections
 from app.settings.model import Settings
 from app.store.address import normal_url
 from app.store.connection import StoreConnector

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from starlette.responses import Response
 
 from app.errors import HttpError, MethodNotAllowed, RetryLater, StoreError, Unauthorized, UnsupportedMedia
-from app.server.problem import MEDIA_TYPE, problem_bytes
+from app.server.responses import MEDIA_TYPE, problem_bytes
 
 
 def problem(

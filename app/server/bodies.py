@@ -1,4 +1,4 @@
-"""Bodies as they come in: by their length, or chunked and decoded by httptools."""
+"""Decodes bodies as they come in: by their length, or in chunks, which httptools decodes."""
 
 from typing import Protocol
 
@@ -14,7 +14,7 @@ class Body(Protocol):
     """Decodes one body."""
 
     turn_bytes: int
-    """How much of it is decoded in one turn of the event loop."""
+    """The most bytes that are decoded in one turn of the event loop."""
     size: int
     """Bytes that were decoded and not taken out."""
     is_whole: bool
@@ -27,19 +27,19 @@ class Body(Protocol):
         """
 
     def take_out(self) -> bytes:
-        """What was decoded since the last call."""
+        """Return what was decoded since the last call."""
 
     def close(self) -> None:
-        """No more is taken."""
+        """Take no more."""
 
 
 def body_of(length: int, limits: Limits) -> Body:
-    """For a body of so many bytes, or a `CHUNKED` one."""
+    """Make the decoder of a body of so many bytes, or of a `CHUNKED` one."""
     return ChunkedBody(limits) if length == CHUNKED else SizedBody(length)
 
 
 class _Pieces:
-    """What was decoded, in the pieces it came in: to join each with those before it would copy all again."""
+    """Keeps what was decoded in the pieces it came in: joining each with those before copies all again."""
 
     __slots__ = ("_pieces", "size")
 
@@ -52,12 +52,12 @@ class _Pieces:
         self.size += len(piece)
 
     def take_out(self) -> bytes:
-        """What was collected since the last call."""
+        """Return what was decoded since the last call."""
         pieces, self._pieces, self.size = self._pieces, [], 0
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def close(self) -> None:
-        """Nothing is held but the pieces."""
+        """Do nothing: there is no parser to let go of."""
 
 
 class SizedBody(_Pieces):

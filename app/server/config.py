@@ -1,9 +1,10 @@
-"""uvicorn as all processes of the gate run it: one protocol, one set of bounds, a heap that stays small."""
+"""uvicorn as all processes of the gate run it: one protocol, one set of limits, a heap that stays small."""
 
+import asyncio
 import gc
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 import uvicorn
@@ -12,13 +13,15 @@ from starlette.types import ASGIApp
 from app.metrics.catalogue import Metrics
 from app.server.fast_path import FastPath
 from app.server.limits import Limits
-from app.server.protocol import bounded_protocol
+from app.server.protocol import BoundedProtocol, bounded_protocol
 from app.settings.model import Settings
 
 BACKLOG = 2048
 # Two of these, the drain and the stop of the store, fit into the ten seconds a SIGTERM may take.
 GRACEFUL_SECONDS = 4
 KEEP_ALIVE_SECONDS = 75
+# A request may be on its way on a connection that has just been opened or answered.
+IDLE_SECONDS = 1.0
 # Before the collector looks at them. Requests leave no cycles, and with 700, Python's default, looking in
 # vain takes a fourteenth of the time of a single post.
 YOUNG_OBJECTS = 10_000
@@ -33,7 +36,7 @@ def server_config(  # noqa: PLR0913  what differs between the servers of a gate
     lifespan: bool,
     fast_path: FastPath | None = None,
 ) -> uvicorn.Config:
-    """The configuration of a server with at most so many connections."""
+    """Configure a server with at most so many connections."""
     limits = Limits(
         header_bytes=settings.max_header_bytes,
         header_seconds=settings.receive_deadline_seconds,
@@ -71,7 +74,7 @@ class QuietServer(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Unlike uvicorn, do not raise the signal again: a stop that was asked for is a success."""
+        """Do not raise the signal again, as uvicorn does: a stop that was asked for is a success."""
         handled = (signal.SIGINT, signal.SIGTERM)
         before = {number: signal.signal(number, self.handle_exit) for number in handled}
         try:
@@ -79,3 +82,23 @@ class QuietServer(uvicorn.Server):
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+class ClientConnections:
+    """The open connections of clients, in the server's own set of them; without a server there are none."""
+
+    def __init__(self) -> None:
+        self._connections: Collection[asyncio.Protocol] = ()
+
+    def __len__(self) -> int:
+        return len(self._connections)
+
+    def follow(self, connections: Collection[asyncio.Protocol]) -> None:
+        """Look at this set of a server from now on."""
+        self._connections = connections
+
+    def drop_idle(self, seconds: float = IDLE_SECONDS) -> None:
+        """Close the connections that are between two requests for so long; their clients connect again."""
+        for connection in list(self._connections):
+            if isinstance(connection, BoundedProtocol):
+                connection.drop_if_idle(seconds)

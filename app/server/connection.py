@@ -1,4 +1,13 @@
-"""What holds for a connection in every state: what it holds, what it waits for, and how it ends."""
+"""A connection in every state: what it holds, what it waits for, and how it ends.
+
+After each event, and in each turn, `_update` asks three questions. How many bytes does the connection hold
+(not parsed, not taken by the application, not sent), and is that too much for all together? Is there work
+left over, for a turn of its own? And shall the transport read on? While an application works on a body of
+100 MB, some 64 KiB of it wait here and the client is held back by TCP; once it takes them, reading goes on.
+
+`_refuse` is the one way in which a request is refused, whatever the reason: answered if an answer can still
+be read, cut off if not, and counted once.
+"""
 
 import asyncio
 from functools import partial
@@ -6,16 +15,11 @@ from typing import Any, ClassVar, cast
 
 from starlette.types import ASGIApp
 
-from app.server.deadline import NEVER, Deadline
-from app.server.exchange import Exchange
-from app.server.held_bytes import HeldBytes, Holding
-from app.server.inbox import Inbox
-from app.server.limits import ABORTED, Limits, State
-from app.server.lingering import Lingering
-from app.server.outbox import Outbox
-from app.server.refusals import Refusals
-from app.server.scope import Addresses
-from app.server.turns import Turns
+from app.server.exchange import Addresses, Exchange
+from app.server.limits import ABORTED, HeldBytes, Holding, Limits, RoundRobin, State
+from app.server.receive_buffer import ReceiveBuffer
+from app.server.responses import Refusals
+from app.server.writer import NEVER, Deadline, LingeringClose, Writer
 
 # Of a body that the application does not take, and of requests that wait for their turn.
 WAITING_BYTES = 64 * 1024
@@ -24,14 +28,14 @@ LINGERING_REFUSED = 64
 
 
 class BoundedConnection(asyncio.Protocol):
-    """One connection. Of uvicorn it uses what `uvicorn_names.py` lists, and no more."""
+    """One connection. It uses of uvicorn what `uvicorn_names.py` lists, and no more."""
 
-    bounds: ClassVar[Limits] = Limits()
+    limits: ClassVar[Limits] = Limits()
     refusals: ClassVar[Refusals]
     held: ClassVar[HeldBytes]
-    turns: ClassVar[Turns]
+    round_robin: ClassVar[RoundRobin]
     extra: ClassVar[int] = 0
-    """Connections past the limit, which are told so."""
+    """How many connections are past the limit, and are being told so."""
     # For the client to close once our side is ended, without a byte that comes; seconds.
     linger_seconds: ClassVar[float] = 2
 
@@ -50,7 +54,7 @@ class BoundedConnection(asyncio.Protocol):
         self._loop = _loop or asyncio.get_running_loop()
         self._deadline = Deadline(self._loop, self._overdue)
         self._holding = Holding(self.held)
-        self.inbox = Inbox(self.bounds)
+        self.received = ReceiveBuffer(self.limits)
         self._state = State.HEAD
         self._exchange: Exchange | None = None
         self._addresses: Addresses | None = None
@@ -66,15 +70,17 @@ class BoundedConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the header deadline, or refuse one connection too many."""
         self.transport = transport = cast("asyncio.Transport", transport)
-        self._outbox = Outbox(transport, self._loop, self.bounds.send_seconds, self._give_up)
-        self._lingering = Lingering(transport, self._loop, self._deadline, self.bounds, self.linger_seconds)
-        if len(self._server.connections) >= self.bounds.connections:
+        self._writer = Writer(transport, self._loop, self.limits.send_seconds, self._give_up)
+        self._lingering = LingeringClose(
+            transport, self._loop, self._deadline, self.limits, self.linger_seconds
+        )
+        if len(self._server.connections) >= self.limits.connections:
             self._is_extra = True
             type(self).extra += 1
             self._refuse("too-many-connections")
             return
         self._server.connections.add(self)
-        self._deadline.set(self._loop.time() + self.bounds.header_seconds)
+        self._deadline.set(self._loop.time() + self.limits.header_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  how it ended makes no difference
         """Let go of all."""
@@ -82,25 +88,25 @@ class BoundedConnection(asyncio.Protocol):
         self._server.connections.discard(self)
         type(self).extra -= self._is_extra
         self._deadline.end()
-        self._outbox.end()
-        self.inbox.clear()
+        self._writer.end()
+        self.received.clear()
         self._holding.set(0)
         if self._exchange is not None:
             self._exchange.leave()
             self._exchange = None
 
     def pause_writing(self) -> None:
-        """The client does not take what was written."""
-        self._outbox.pause()
-        self._loop.call_soon(self._settle)
+        """Start the deadline for a client that does not take what was written."""
+        self._writer.pause()
+        self._loop.call_soon(self._update)
 
     def write(self, data: bytes) -> None:
-        """Send."""
-        self._outbox.write(data)
+        """Send, as soon as the client's side has room."""
+        self._writer.write(data)
 
     async def drain(self) -> None:
         """Wait until what was written has gone out."""
-        await self._outbox.drain()
+        await self._writer.drain()
 
     def _advance(self) -> None:
         """Do one turn's work with what has come."""
@@ -110,22 +116,22 @@ class BoundedConnection(asyncio.Protocol):
         """Go on in the next turn of the loop, after others."""
         if not self._is_due:
             self._is_due = True
-            self.turns.wait(self._loop, self._advance)
+            self.round_robin.call_soon(self._loop, self._advance)
 
-    def _settle(self) -> None:
-        """Account for what is held, and find out what the connection waits for now."""
-        state, raw, exchange = self._state, self.inbox.raw, self._exchange
+    def _update(self) -> None:
+        """Count what is held, and find out what the connection waits for now."""
+        state, raw, exchange = self._state, self.received.raw, self._exchange
         if state is State.CLOSED:
             return
         if (
             (state is State.HEAD or state is State.ANSWER)
             and self._is_reading
-            and not (raw or exchange or self._holding.size or self._outbox.is_behind or self._is_half_closed)
+            and not (raw or exchange or self._holding.size or self._writer.is_paused or self._is_half_closed)
         ):
             return  # what most requests leave
         waiting = exchange.body.size if exchange is not None else 0
-        if not self._holding.set(len(raw) + waiting + self._outbox.unsent_bytes):
-            self._shed()
+        if not self._holding.set(len(raw) + waiting + self._writer.unsent_bytes):
+            self._shed_load()
             return
         if raw and (state is State.DRAIN or (state is State.BODY and waiting < WAITING_BYTES)):
             self._schedule()
@@ -140,7 +146,9 @@ class BoundedConnection(asyncio.Protocol):
             return False
         if self._state is State.BODY:
             return waiting < WAITING_BYTES
-        return self._state is not State.ANSWER or not (self._is_last or len(self.inbox.raw) >= WAITING_BYTES)
+        return self._state is not State.ANSWER or not (
+            self._is_last or len(self.received.raw) >= WAITING_BYTES
+        )
 
     def _read(self, wanted: bool) -> None:
         if wanted == self._is_reading or self.transport.is_closing():
@@ -152,32 +160,32 @@ class BoundedConnection(asyncio.Protocol):
             self.transport.pause_reading()
 
     def _time_body(self, exchange: Exchange) -> None:
-        """The deadline of a body holds while nothing but the client holds it up."""
+        """Let the deadline of a body hold while nothing but the client holds the body up."""
         if not self._is_reading or exchange.is_waiting_for_continue:
             self._deadline.at = NEVER
         elif self._deadline.at == NEVER:
-            self._deadline.set(self._loop.time() + self.bounds.body_seconds)
+            self._deadline.set(self._loop.time() + self.limits.body_seconds)
 
     def _end_what_was_cut_off(self) -> None:
-        if self._state is State.HEAD and not self.inbox.raw:
+        if self._state is State.HEAD and not self.received.raw:
             self._close()
-        elif self._state is State.HEAD or (self._state is State.BODY and not self.inbox.raw):
+        elif self._state is State.HEAD or (self._state is State.BODY and not self.received.raw):
             self._refuse("incomplete-request")
 
     # How it ends.
 
     def _overdue(self) -> None:
-        """A deadline has passed."""
+        """Act on a deadline that has passed."""
         if self._state is State.BODY:
             self._refuse("body-timeout")
         elif self._state is State.DRAIN:
             self._linger()
-        elif self._state is State.LINGER and self._outbox.is_behind:
+        elif self._state is State.LINGER and self._writer.is_paused:
             # The answer is still going out, for which there is a deadline of its own.
             self._deadline.set(self._loop.time() + self.linger_seconds)
         elif self._state is State.LINGER:
             self.transport.abort()
-        elif self.inbox.has_begun or self._is_first:
+        elif self.received.has_begun or self._is_first:
             self._refuse("header-timeout")
         else:
             self._close()
@@ -185,23 +193,23 @@ class BoundedConnection(asyncio.Protocol):
     def _give_up(self) -> None:
         self._refuse("send-timeout")
 
-    def _shed(self) -> None:
-        """All connections together hold too much, and this one has just grown."""
-        if self._state is not State.ANSWER or self._outbox.is_behind:
+    def _shed_load(self) -> None:
+        """Refuse something: all connections together hold too much, and this one has just grown."""
+        if self._state is not State.ANSWER or self._writer.is_paused:
             self._refuse("connection-bytes")
-        elif self.inbox.raw:
+        elif self.received.raw:
             # The request was begun, and what is begun is not answered as refused. Those behind it go.
             self._is_last = True
             if self._exchange is not None:
                 self._exchange.keeps_alive = False
             self.refusals.note("connection-bytes", has_begun=False, times=self._waiting_requests())
-            self.inbox.clear()
-            self._settle()
+            self.received.clear()
+            self._update()
 
     def _waiting_requests(self) -> int:
-        """How many requests have come and were not begun; the rest of a body is none."""
+        """Count the requests that have come and were not begun; the rest of a body is none."""
         is_in_a_body = self._exchange is not None and not self._exchange.body.is_whole
-        return 0 if is_in_a_body else self.inbox.requests()
+        return 0 if is_in_a_body else self.received.requests()
 
     def _drop(self, size: int) -> None:
         if not self._lingering.drop(size):
@@ -220,14 +228,14 @@ class BoundedConnection(asyncio.Protocol):
         exchange.refuse_rest = partial(self._refuse_now, reason)
         exchange.keeps_alive = False
         self._state, self._deadline.at = State.ANSWER, NEVER
-        self.inbox.clear()
-        self._settle()
+        self.received.clear()
+        self._update()
 
     def _refuse_now(self, reason: str) -> None:
         """Answer with a refusal, if there can be an answer, and end the connection."""
         refusal, exchange = self.refusals[reason], self._exchange
         has_answered = self._state in (State.DRAIN, State.LINGER) or (exchange and exchange.has_answered)
-        is_cut_off = refusal.status == ABORTED or bool(has_answered) or self._outbox.is_behind
+        is_cut_off = refusal.status == ABORTED or bool(has_answered) or self._writer.is_paused
         # What is cut off is an answer, so its request was counted already.
         self.refusals.note(reason, has_begun=is_cut_off or (exchange is not None and exchange.has_begun))
         if self._state is State.ANSWER:
@@ -241,7 +249,7 @@ class BoundedConnection(asyncio.Protocol):
             self.transport.abort()
             return
         has_body = exchange is None or exchange.head.method != b"HEAD"
-        self._outbox.write(refusal.response(self._server.default_headers, has_body=has_body))
+        self._writer.write(refusal.response(self._server.default_headers, has_body=has_body))
         self._linger()
 
     def _linger(self) -> None:
@@ -250,12 +258,12 @@ class BoundedConnection(asyncio.Protocol):
         if self._exchange is not None:
             self._exchange.leave()
             self._exchange = None
-        self.inbox.clear()
+        self.received.clear()
         if self._is_half_closed or (self._is_extra and self.extra > LINGERING_REFUSED):
             self.transport.close()
         elif not self.transport.is_closing():
             self._lingering.begin()
-            self._settle()
+            self._update()
 
     def _close(self) -> None:
         self._state = State.CLOSED

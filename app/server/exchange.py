@@ -1,38 +1,49 @@
-"""One request that the application answers, and its response: the two callables of ASGI."""
+"""One request that the application answers, and its response, as ASGI 3 has them: `scope`, `receive`, `send`.
+
+    receive() → {"type": "http.request", "body": b"abcd", "more_body": False}
+    send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
+    send({"type": "http.response.body", "body": b"4"})
+
+The head of the response waits for the first of its body, so that a small answer is one write. A response with
+neither Content-Length nor a status without a body is chunked. What the application sends after the client has
+gone, or was refused, goes nowhere.
+"""
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, Self
 
 import structlog
 from starlette.types import ASGIApp, Message
 
 from app.server.bodies import Body
 from app.server.heads import Head
-from app.server.refusals import header_lines, status_line
+from app.server.responses import header_lines, status_line
 
 log = structlog.get_logger()
 
 NO_BODY_STATUSES = frozenset({204, 304})
+_ASGI = {"version": "3.0", "spec_version": "2.3"}
+Address = tuple[str, int | None]
 
 
 class Connection(Protocol):
-    """What an exchange needs of its connection."""
+    """The part of a connection that an exchange calls."""
 
     def write(self, data: bytes) -> None:
-        """Send."""
+        """Send, as soon as the client's side has room."""
 
     async def drain(self) -> None:
         """Wait until what was written has gone out."""
 
     def read_on(self) -> None:
-        """The application wants more of the body."""
+        """Read more of the body, which the application asks for."""
 
     def finish(self, exchange: "Exchange") -> None:
-        """The response is complete."""
+        """Go on with the next request after a complete response."""
 
     def fail(self, exchange: "Exchange") -> None:
-        """The application has ended without a complete response."""
+        """Refuse a request whose application has ended without a complete response."""
 
 
 class Exchange:
@@ -47,7 +58,7 @@ class Exchange:
         """Set once the rest of the body is refused: called when the application asks for it after all."""
         self._connection, self._server_headers = connection, server_headers
         self._is_gone = self._has_told_the_end = False
-        self._news: asyncio.Future[None] | None = None
+        self._waiter: asyncio.Future[None] | None = None
         self._start: bytes | None = None  # the head of the response, until its body begins
         self._left: int | None = None  # bytes of the response's body; None for a chunked one
         self._is_chunked = False
@@ -69,14 +80,14 @@ class Exchange:
 
     @property
     def is_at_work(self) -> bool:
-        """Whether the application is doing something other than to wait for more of the body."""
-        waits = self._news is not None and not self._news.done()
+        """Tell whether the application does something other than to wait for more of the body."""
+        waits = self._waiter is not None and not self._waiter.done()
         return self.has_begun and not (waits or self.has_answered)
 
     async def receive(self) -> Message:
-        """The next of the body, as much as has come; waits only if nothing has."""
+        """Return the next of the body, as much as has come; wait only if nothing has."""
         if self.is_waiting_for_continue:
-            self._invite()
+            self._send_continue()
         while not (self._is_gone or self.is_complete):
             body = self.body
             if body.size or (body.is_whole and not self._has_told_the_end):
@@ -85,11 +96,11 @@ class Exchange:
                 self.refuse_rest()
                 break
             self._connection.read_on()
-            self._news = asyncio.get_running_loop().create_future()
-            await self._news
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
         return {"type": "http.disconnect"}
 
-    def _invite(self) -> None:
+    def _send_continue(self) -> None:
         self.is_waiting_for_continue = False
         if not (self._is_gone or self.has_answered or self.body.size or self.body.is_whole):
             self._connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -100,19 +111,19 @@ class Exchange:
         self._connection.read_on()
         return {"type": "http.request", "body": data, "more_body": not body.is_whole}
 
-    def tell(self) -> None:
-        """Something has come, or nothing will."""
-        if self._news is not None and not self._news.done():
-            self._news.set_result(None)
+    def wake(self) -> None:
+        """Let `receive` look again: something has come, or nothing will."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     def leave(self) -> None:
-        """The client has gone, or was refused: what the application still sends goes nowhere."""
+        """Take no more from the application: the client has gone, or was refused."""
         self._is_gone = True
         self.body.close()
-        self.tell()
+        self.wake()
 
     async def send(self, message: Message) -> None:
-        """Write; what is last does not wait for the client to read it."""
+        """Write a message of the response; what is last does not wait for the client to read it."""
         if self._is_gone:
             return
         if message["type"] == "http.response.start" and self._start is None and not self.has_answered:
@@ -155,7 +166,7 @@ class Exchange:
             self._connection.write(data)
         if not more:
             self.is_complete = True
-            self.tell()
+            self.wake()
             self._connection.finish(self)
         else:
             await self._connection.drain()
@@ -171,3 +182,44 @@ class Exchange:
             if self._left < 0 or (self._left and not more):
                 raise RuntimeError("the response's body is not as long as its Content-Length")
         return body
+
+
+class Addresses(NamedTuple):
+    """The two ends of a connection."""
+
+    client: Address | None
+    server: Address | None
+
+    @classmethod
+    def of(cls, transport: asyncio.BaseTransport) -> Self:
+        """Read the ends of a transport; a unix socket has the server's path alone."""
+        return cls(
+            _address(transport.get_extra_info("peername"), ""), _address(transport.get_extra_info("sockname"))
+        )
+
+
+def _address(name: object, *nameless: str) -> Address | None:
+    if isinstance(name, tuple):
+        return str(name[0]), int(name[1])
+    if isinstance(name, str) and name not in nameless:
+        return name, None
+    return None
+
+
+def scope_of(head: Head, addresses: Addresses, state: dict[str, Any]) -> dict[str, Any]:
+    """Return the scope of a request for the application (ASGI 3)."""
+    return {
+        "type": "http",
+        "asgi": _ASGI,
+        "http_version": head.version,
+        "method": head.method.decode("ascii"),
+        "scheme": "http",
+        "path": head.decoded_path,
+        "raw_path": head.path,
+        "query_string": head.query,
+        "root_path": "",
+        "headers": head.fields,
+        "client": addresses.client,
+        "server": addresses.server,
+        "state": state.copy(),
+    }

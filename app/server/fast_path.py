@@ -1,4 +1,4 @@
-"""Requests that are whole when their head is: what it takes to answer them without ASGI.
+"""How requests that come whole in one read are answered without ASGI.
 
 A task, a scope and four messages for every request cost more than a small request itself. Whoever has a fast
 path leaves everything to ASGI that is not plain.
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
 Headers = Mapping[bytes, bytes]
-"""By their names in lower case."""
+"""Headers by their names in lower case."""
 
 
 class WholeRequest(NamedTuple):
@@ -16,12 +16,12 @@ class WholeRequest(NamedTuple):
 
     query: bytes
     headers: Headers
-    """Without Content-Length, which the body has."""
+    """The headers without Content-Length, which the body has."""
     body: bytes
 
 
 class Reply(NamedTuple):
-    """What is answered."""
+    """The answer to a request: status, headers but for Content-Length, and body."""
 
     status: int
     headers: Iterable[tuple[bytes, bytes]]
@@ -36,7 +36,7 @@ class FastPath(Protocol):
 
     @property
     def path(self) -> bytes:
-        """As it stands in the request line."""
+        """The path as it stands in the request line, such as `b"/transactions"`."""
 
     def take(self, request: WholeRequest, send: SendReply) -> bool:
         """Call `send` once, later; or leave the request, which nothing has come of, to ASGI: False."""

@@ -1,10 +1,22 @@
-"""Heads of requests: parsed by httptools as a whole, and held to the rules that it leaves out."""
+"""Heads of requests, from the request line to the empty line: parsed, and remembered.
+
+    POST /transactions?source=helius-a HTTP/1.1
+    Host: gate.internal:8080
+    Content-Length: 650
+
+httptools parses a head that is whole, and what it leaves out of RFC 9112 is checked here: one valid Host, a
+version that is known, codings of which the last is chunked. A client sends the same head each time, but for
+the figure in its Content-Length: a head that took the fast path is remembered without it, and not parsed
+again.
+"""
 
 import re
 from typing import Final, NamedTuple
 from urllib.parse import unquote
 
 import httptools
+
+from app.server.fast_path import Headers
 
 Fields = list[tuple[bytes, bytes]]
 HEAD_END: Final = b"\r\n\r\n"
@@ -16,10 +28,13 @@ _UPGRADE = re.compile(rb"\r\nupgrade:[\t\x20-\x7e\x80-\xff]*(?=\r\n)", re.IGNORE
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Za-z.:_~!$&'()*+,;=-]+\])(?::\d*)?")
 _BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
 _TOKEN_START = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]")
+# Together some 2 MiB: the headers of a parsed head take up to 200 bytes each beside those of the head.
+MOST_HEADS, MOST_HEAD_BYTES, MOST_HEADERS = 256, 1024, 32
+_LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ?([0-9]{1,9})\r\n")
 
 
 class RefusedError(Exception):
-    """The request is refused for this reason, which is one of the table of bounds."""
+    """A request is refused; the reason is one of the table in `limits.py`, such as `invalid-host`."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -31,7 +46,7 @@ class Head(NamedTuple):
 
     method: bytes
     path: bytes
-    """As it was sent, without the query."""
+    """The path that was sent, with its escapes and without the query."""
     query: bytes
     version: str
     fields: Fields
@@ -53,7 +68,7 @@ class Head(NamedTuple):
 
 
 class _Collector:
-    """What httptools calls."""
+    """Collects the header lines that httptools finds."""
 
     __slots__ = ("fields",)
 
@@ -121,7 +136,7 @@ def _check_host(count: int, host: bytes, version: str) -> None:
 
 
 def _split_target(target: bytes) -> tuple[bytes, bytes, bool]:
-    """Path, query, and whether it is a plain path; of an absolute form those of its URL."""
+    """Split into path, query, and whether it is a plain path; an absolute form has those of its URL."""
     if target.startswith(b"/"):
         whole, fragment, _ = target.partition(b"#")
         path, _, query = whole.partition(b"?")
@@ -141,7 +156,7 @@ def _body_length(by_name: dict[bytes, bytes], fields: Fields, version: str) -> i
 
 
 def _check_codings(fields: Fields, version: str) -> None:
-    """RFC 9112, section 6.1: chunked comes last and once; others may come before, and are not known here."""
+    """Refuse codings unless chunked is the only one: it has to come last and once (RFC 9112, section 6.1)."""
     if version == "1.0":
         raise RefusedError("malformed-request")
     *others, last = _list_of(fields, b"transfer-encoding")
@@ -158,11 +173,42 @@ def _expects_continue(fields: Fields) -> bool:
 
 
 def _list_of(fields: Fields, name: bytes) -> list[bytes]:
-    """The members of a header that is a list, in lower case."""
+    """Return the members of a header that is a list, in lower case."""
     values = b",".join([value for key, value in fields if key == name])
     return [item.strip(b" \t").lower() for item in values.split(b",")]
 
 
 def cannot_become_a_head(raw: bytes | bytearray, start: int) -> bool:
-    """Whether what came is no start of a head: begins with another protocol, or has a line feed alone."""
+    """Tell whether no head can begin like this: it is another protocol, or has a line feed alone."""
     return _TOKEN_START.match(raw) is None or _BARE_LINE_FEED.search(raw, max(start - 1, 0)) is not None
+
+
+class KnownHeads:
+    """Remembers heads of requests that took the fast path: query and headers, by the head without its length.
+
+    What was accepted with one Content-Length is accepted with any other of one to nine digits, and means the
+    same. So `Content-Length: 650` and `Content-Length: 71` of one client are one entry.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, tuple[bytes, Headers]] = {}
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def find(self, raw: bytes) -> tuple[bytes, Headers, int] | None:
+        """Return query, headers and the length of the body, if the head is known."""
+        figure = _LENGTH.search(raw) if self._known else None
+        if figure is None:
+            return None
+        known = self._known.get(raw[: figure.start(1)] + raw[figure.end(1) :])
+        return (*known, int(figure[1])) if known else None
+
+    def note(self, raw: bytes, head: Head, headers: Headers) -> None:
+        """Remember a head, if it is small and has its length in the usual place."""
+        figure = _LENGTH.search(raw)
+        if figure is None or len(raw) > MOST_HEAD_BYTES or len(head.fields) > MOST_HEADERS:
+            return
+        if len(self._known) == MOST_HEADS:  # clients that send another one each time
+            self._known.clear()
+        self._known[raw[: figure.start(1)] + raw[figure.end(1) :]] = head.query, headers

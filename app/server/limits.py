@@ -1,16 +1,32 @@
-"""The bounds of the HTTP protocol in one table: what each is, where it holds, what is answered past it."""
+"""What a client may take of the gate over HTTP: the limits, and what is answered past each of them.
 
+`Limits` has the figures, `State` the states of a connection, and `BOUNDS` is the table of both: for each
+reason to refuse, in which states it can come up and what the client is told. So a head of 17 KiB is answered
+431 with `header-too-large`, and a client that reads no byte of its answer is cut off without one
+(`ABORTED`). Below the table are the two things that connections share: the count of bytes they hold, and
+their turns.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+CONNECTIONS_A_TURN: Final = 4
 RETRY_AFTER_SECONDS = 1
 ABORTED = 0
-"""In the place of a status: nothing is answered, the connection is cut off."""
+"""A bound with this in the place of a status is not answered: the connection is cut off."""
 
 
 class State(Enum):
-    """How far a connection is; it serves one request at a time."""
+    """The states of a connection, which serves one request at a time.
+
+    HEAD → BODY → ANSWER → HEAD → … is the way of most requests. An answer that comes before the body is
+    whole leads from BODY to DRAIN, and on to HEAD when the body has passed. A refusal, and an answer that is
+    the last one, lead to LINGER, and everything ends in CLOSED.
+    """
 
     HEAD = "the head of a request is awaited or collected, and nothing of it parsed"
     BODY = "the head was taken, the body is coming in"
@@ -24,7 +40,7 @@ class State(Enum):
 
 @dataclass(frozen=True)
 class Limits:
-    """What one connection may take, and all of them together."""
+    """The figures: how much and how long one connection may take, and all of them together."""
 
     header_bytes: int = 16 * 1024
     """The most bytes of a request's line and headers with line ends, and of a chunked body's trailers."""
@@ -47,7 +63,7 @@ class Limits:
 
 
 class Bound(NamedTuple):
-    """A row of the table."""
+    """A row of the table: a reason to refuse, and what the client is told."""
 
     reason: str
     """The end of the problem's type, and the label of `tidegate_connection_refusals_total`."""
@@ -193,3 +209,52 @@ BOUNDS = (
         "The request could not be answered. Report it, with the log line `request failed`.",
     ),
 )
+
+
+class HeldBytes:
+    """Counts the bytes that all connections of a process hold together, of at most `most`."""
+
+    def __init__(self, most: int) -> None:
+        self.most, self.held = most, 0
+
+
+class Holding:
+    """Counts the bytes that one connection holds, among those of all."""
+
+    __slots__ = ("_shared", "size")
+
+    def __init__(self, shared: HeldBytes) -> None:
+        self._shared, self.size = shared, 0
+
+    def set(self, size: int) -> bool:
+        """Note what the connection holds now; False if it has grown, and all together are past the bound."""
+        grown = size - self.size
+        self.size = size
+        self._shared.held += grown
+        return grown <= 0 or self._shared.held <= self._shared.most
+
+
+class RoundRobin:
+    """Gives connections with work left over their turns: pipelined requests, and chunked bodies in parts.
+
+    A thousand connections that each have something left over would make a turn of the event loop last a
+    second, and an ordinary post takes several turns. So a turn of the loop goes on with a few of them, in
+    the order they came, and leaves the others to the next. All connections of a process share one of these;
+    bodies that take long to decode have a queue of their own (`app/decode/turns.py`).
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[Callable[[], None]] = deque()
+
+    def call_soon(self, loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
+        """Call back once, in a later turn of the loop."""
+        if not self._waiting:
+            loop.call_soon(self._call_some, loop)
+        self._waiting.append(callback)
+
+    def _call_some(self, loop: asyncio.AbstractEventLoop) -> None:
+        due = [self._waiting.popleft() for _ in range(min(CONNECTIONS_A_TURN, len(self._waiting)))]
+        if self._waiting:
+            loop.call_soon(self._call_some, loop)
+        for callback in due:  # each on its own, should one raise
+            loop.call_soon(callback)

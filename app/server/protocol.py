@@ -1,7 +1,17 @@
-"""HTTP/1.1 for `uvicorn.Config(http=...)`: a state machine with bounds on all that a client can hold.
+"""HTTP/1.1 for `uvicorn.Config(http=...)`: what a connection does in each state.
 
-`State` in `limits.py` says what the states are, and the table there which bound holds in which. One request
-is read and answered at a time. What comes behind it waits as it came, and past some bytes is not read.
+A connection reads and answers one request at a time. What comes behind it waits as it came, and past some
+bytes is not read. With the states of `limits.py`, two pipelined requests go like this:
+
+    HEAD    `POST / HTTP/1.1␍␊Host: x␍␊Content-Length: 4␍␊␍␊ab`: the head is whole, the application starts
+    BODY    `cdGET / HTTP/1.1␍␊…`: the body is whole with `cd`; what follows waits unparsed
+    ANSWER  the application answers, and the answer goes out
+    HEAD    `GET / HTTP/1.1␍␊…` is looked at in a later turn of the event loop, after other connections
+
+A post that comes whole in one read, to the path of the fast path, skips BODY and the application: it is
+handed over in `_is_taken`, and answered in `_reply`. If the application answers while the body still comes
+in (a 413, say), the rest is read and dropped in DRAIN; after a last answer, in LINGER. How a connection
+ends, what it holds and what it waits for is the same in all states, and stands in `connection.py`.
 """
 
 from functools import partial
@@ -10,18 +20,13 @@ from typing import ClassVar
 from app.metrics.catalogue import Metrics
 from app.server.bodies import body_of
 from app.server.connection import BoundedConnection
-from app.server.deadline import NEVER
-from app.server.exchange import Exchange
+from app.server.exchange import Addresses, Exchange, scope_of
 from app.server.fast_path import FastPath, Headers, Reply, WholeRequest
-from app.server.heads import HEAD_END, Head, RefusedError, parse_head
-from app.server.held_bytes import HeldBytes
-from app.server.inbox import NO_HEAD
-from app.server.known_heads import KnownHeads
-from app.server.limits import Limits, State
-from app.server.refusals import Refusals, header_lines
-from app.server.replies import reply_bytes
-from app.server.scope import Addresses, scope_of
-from app.server.turns import Turns
+from app.server.heads import HEAD_END, Head, KnownHeads, RefusedError, parse_head
+from app.server.limits import HeldBytes, Limits, RoundRobin, State
+from app.server.receive_buffer import NO_HEAD
+from app.server.responses import Refusals, header_lines, reply_bytes
+from app.server.writer import NEVER
 
 # The first byte of what is no head, or one behind an empty line.
 LINE_FEED_AND_RETURN = 0x0D
@@ -30,21 +35,21 @@ LINE_FEED_AND_RETURN = 0x0D
 def bounded_protocol(
     limits: Limits, fast_path: FastPath | None = None, metrics: Metrics | None = None
 ) -> type["BoundedProtocol"]:
-    """The protocol class with these limits, which its connections share what is shared of."""
+    """Make the protocol class of a server with these limits, which its connections share."""
 
     class Bounded(BoundedProtocol):
-        bounds = limits
         refusals = Refusals(limits, metrics)
         fast = fast_path
         known = KnownHeads()
         held = HeldBytes(limits.held_bytes)
-        turns = Turns()
+        round_robin = RoundRobin()
 
+    Bounded.limits = limits
     return Bounded
 
 
 class BoundedProtocol(BoundedConnection):
-    """What a connection does in each state; see `bounded_protocol`."""
+    """One connection of a server, which makes an object for each; `bounded_protocol` makes the class."""
 
     fast: ClassVar[FastPath | None] = None
     known: ClassVar[KnownHeads]
@@ -53,40 +58,40 @@ class BoundedProtocol(BoundedConnection):
 
     def data_received(self, data: bytes) -> None:
         """Take what has come as far as the state allows; the rest waits."""
-        inbox, state = self.inbox, self._state
+        received, state = self.received, self._state
         if state is State.LINGER or state is State.CLOSED:
             self._drop(len(data))
             return
-        if state is State.HEAD and not inbox.raw:
+        if state is State.HEAD and not received.raw:
             # What most requests are: one head and perhaps its body, in one read. It is not copied.
             end = data.find(HEAD_END) + len(HEAD_END)
-            if len(HEAD_END) <= end <= self.bounds.header_bytes and data[0] > LINE_FEED_AND_RETURN:
+            if len(HEAD_END) <= end <= self.limits.header_bytes and data[0] > LINE_FEED_AND_RETURN:
                 self._open(data, end)
                 return
-        if (state is State.BODY or state is State.DRAIN) and not inbox.raw:
+        if (state is State.BODY or state is State.DRAIN) and not received.raw:
             if self._take_body(data, 0):
-                self._settle()
+                self._update()
             return
-        inbox.raw += data
+        received.raw += data
         if not self._is_due:
             self._advance()
 
     def eof_received(self) -> bool:
         """Let a client that has ended its side have its answers; True keeps the connection open for them."""
         self._is_half_closed = True
-        if self._state in (State.BODY, State.ANSWER) or self.inbox.raw:
-            self._settle()
+        if self._state in (State.BODY, State.ANSWER) or self.received.raw:
+            self._update()
             return True
         return False
 
     def resume_writing(self) -> None:
-        """The client has taken all."""
-        self._outbox.resume()
+        """Go on after an answer: the client has taken all of it."""
+        self._writer.resume()
         if self._is_answered:
             self._is_answered = False
             self._go_on()
         elif self._state is not State.CLOSED:
-            self._settle()
+            self._update()
 
     # What the server and the memory guard call.
 
@@ -104,7 +109,7 @@ class BoundedProtocol(BoundedConnection):
         """Close the connection if for so long no request was under way or coming in."""
         if (
             self._state is State.HEAD
-            and not self.inbox.raw
+            and not self.received.raw
             and self._loop.time() - self._idle_since >= seconds
         ):
             self._close()
@@ -112,11 +117,11 @@ class BoundedProtocol(BoundedConnection):
     # What an exchange calls.
 
     def read_on(self) -> None:
-        """The application wants more of the body."""
-        self._settle()
+        """Read more of the body, which the application asks for."""
+        self._update()
 
     def finish(self, exchange: Exchange) -> None:
-        """The response is complete: go on with the next request, once the body of this one is over."""
+        """Go on with the next request after a complete response, once the body of this one is over."""
         self._server.total_requests += 1
         if exchange is not self._exchange:
             return
@@ -128,11 +133,11 @@ class BoundedProtocol(BoundedConnection):
             self._linger()
         else:
             self._state = State.DRAIN
-            self._deadline.set(self._loop.time() + self.bounds.body_seconds)
-            self._settle()
+            self._deadline.set(self._loop.time() + self.limits.body_seconds)
+            self._update()
 
     def fail(self, exchange: Exchange) -> None:
-        """The application has ended without a complete response."""
+        """Refuse a request whose application has ended without a complete response."""
         if exchange is self._exchange:
             (exchange.refuse_rest or partial(self._refuse_now, "internal"))()
 
@@ -144,20 +149,20 @@ class BoundedProtocol(BoundedConnection):
         if self._state is State.HEAD:
             self._seek_head()
         elif self._state in (State.BODY, State.DRAIN):
-            self._take_body(self.inbox.raw, 0)
-        self._settle()
+            self._take_body(self.received.raw, 0)
+        self._update()
 
     def _seek_head(self) -> None:
-        inbox, had_begun = self.inbox, self.inbox.has_begun
+        received, had_begun = self.received, self.received.has_begun
         try:
-            end = inbox.head_end()
+            end = received.head_end()
         except RefusedError as refused:
             self._refuse(refused.reason)
             return
         if end != NO_HEAD:
-            self._open(inbox.raw, end)
-        elif inbox.has_begun and not (had_begun or self._is_first):
-            self._deadline.set(self._loop.time() + self.bounds.header_seconds)
+            self._open(received.raw, end)
+        elif received.has_begun and not (had_begun or self._is_first):
+            self._deadline.set(self._loop.time() + self.limits.header_seconds)
 
     def _open(self, data: bytes | bytearray, end: int) -> None:
         """Begin with a request, whose head is whole; past its end is more."""
@@ -167,7 +172,7 @@ class BoundedProtocol(BoundedConnection):
         if known is not None and self._is_taken(known[0], known[1], data, end, end + known[2]):
             return
         try:
-            head = parse_head(raw, self.bounds.header_count)
+            head = parse_head(raw, self.limits.header_count)
         except RefusedError as refused:
             self._refuse(refused.reason)
             return
@@ -181,24 +186,24 @@ class BoundedProtocol(BoundedConnection):
     def _is_taken(
         self, query: bytes, headers: Headers, data: bytes | bytearray, start: int, end: int
     ) -> bool:
-        """Whether the fast path takes the request, of which the body begins and ends there."""
+        """Offer a request with the body `data[start:end]` to the fast path; False if it is not taken."""
         if self.fast is None or not start <= end <= len(data):
             return False
         if not self.fast.take(WholeRequest(query, headers, bytes(data[start:end])), self._reply):
             return False
         self._state = State.ANSWER
         self._deadline.at = NEVER
-        self.inbox.keep(data, end)
-        if self.inbox.raw:
-            self._settle()
+        self.received.keep(data, end)
+        if self.received.raw:
+            self._update()
         return True
 
     def _begin(self, head: Head, data: bytes | bytearray, end: int) -> None:
         """Start the application, unless what has come of the body, after the head, is wrong already."""
         server_headers = header_lines(self._server.default_headers)
-        exchange = Exchange(self, head, body_of(head.length, self.bounds), server_headers)
+        exchange = Exchange(self, head, body_of(head.length, self.limits), server_headers)
         self._state, self._exchange = State.BODY, exchange
-        self._deadline.set(self._loop.time() + self.bounds.body_seconds)
+        self._deadline.set(self._loop.time() + self.limits.body_seconds)
         if self._take_body(data, end):
             if self._addresses is None:
                 self._addresses = Addresses.of(self.transport)
@@ -206,7 +211,7 @@ class BoundedProtocol(BoundedConnection):
             task = self._loop.create_task(exchange.run(self._app, scope))
             self._server.tasks.add(task)
             task.add_done_callback(self._server.tasks.discard)
-            self._settle()
+            self._update()
 
     def _take_body(self, data: bytes | bytearray, start: int) -> bool:
         """Decode the next part of the body, which begins there, and keep the rest; False if refused."""
@@ -219,15 +224,15 @@ class BoundedProtocol(BoundedConnection):
         except RefusedError as refused:
             self._refuse(refused.reason)
             return False
-        self.inbox.keep(data, start + taken)
+        self.received.keep(data, start + taken)
         if self._state is State.DRAIN:
             body.take_out()
             self._drop(taken)
         elif body.size > size:
-            self._deadline.set(self._loop.time() + self.bounds.body_seconds)
+            self._deadline.set(self._loop.time() + self.limits.body_seconds)
         if body.is_whole:
             self._end_body()
-        exchange.tell()
+        exchange.wake()
         return True
 
     def _end_body(self) -> None:
@@ -242,13 +247,13 @@ class BoundedProtocol(BoundedConnection):
         self._server.total_requests += 1
         if self._state is State.ANSWER:
             keeps = not self._is_last
-            self._outbox.write(reply_bytes(reply, self._server.default_headers, keeps_alive=keeps))
+            self._writer.write(reply_bytes(reply, self._server.default_headers, keeps_alive=keeps))
             self._end_answer()
 
     def _end_answer(self) -> None:
         """Go on after an answer, once it has gone out."""
         self._exchange, self._state = None, State.ANSWER
-        if self._outbox.is_behind:
+        if self._writer.is_paused:
             self._is_answered = True
         else:
             self._go_on()
@@ -257,19 +262,19 @@ class BoundedProtocol(BoundedConnection):
         """Await the next request, or end the connection."""
         if self._is_last:
             # What was not read, too, would reset the connection and take the answer with it.
-            self._linger() if self.inbox.raw or not self._is_reading else self._close()
+            self._linger() if self.received.raw or not self._is_reading else self._close()
             return
         self._state = State.HEAD
         self._lingering.restart()
         self._idle_since = self._loop.time()
         self._deadline.set(self._idle_since + self._keep_alive_seconds)
-        if self.inbox.raw:
+        if self.received.raw:
             self._schedule()
-        self._settle()
+        self._update()
 
 
 def _may_take(fast: FastPath, head: Head) -> bool:
-    """Whether a fast path may take a request with this head."""
+    """Tell whether a fast path may take a request with this head."""
     return (
         head.path == fast.path
         and head.method == b"POST"

@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 import app.runtime
 from app.cli.serve import run
-from app.server.known_heads import KnownHeads
+from app.server.heads import KnownHeads
 from app.tasks import Seconds, Task, Tasks
 from benchmarks.common.gates import module
 

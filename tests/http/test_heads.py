@@ -4,8 +4,7 @@ import tracemalloc
 
 import pytest
 
-from app.server.heads import HEAD_END, parse_head
-from app.server.known_heads import MOST_HEAD_BYTES, MOST_HEADERS, MOST_HEADS, KnownHeads
+from app.server.heads import HEAD_END, MOST_HEAD_BYTES, MOST_HEADERS, MOST_HEADS, KnownHeads, parse_head
 
 MANY = 100
 HEADERS = {b"host": b"gate"}

@@ -10,7 +10,7 @@ from app.ingest.recent import Fingerprints
 from app.metrics.catalogue import Metrics
 from app.runtime_settings.sync import SettingsSync
 from app.schedule import StoreUpkeep, common_tasks
-from app.server.connections import ClientConnections
+from app.server.config import ClientConnections
 from app.settings.model import Settings
 from app.settings.process_limits import process_limits
 from app.store.connection import StoreConnector

@@ -10,7 +10,7 @@ import pytest
 
 from app.server.connection import WAITING_BYTES
 from app.server.limits import Limits
-from app.server.problem import problem_bytes
+from app.server.responses import problem_bytes
 from tests.support.http_service import LONG, SHORT, Service, served
 
 pytestmark = pytest.mark.asyncio
@@ -265,11 +265,11 @@ async def test_pipelined_requests_wait_unparsed_and_few_of_them(request_: bytes)
                 await asyncio.sleep(0.005)
         await asyncio.sleep(SHORT)
         assert service.calls == 1
-        most = len(protocol.inbox.raw)
+        most = len(protocol.received.raw)
         service.go.set()
         for _ in range(1000):
             assert (await client.answer())[0] == 200
-            most = max(most, len(protocol.inbox.raw))
+            most = max(most, len(protocol.received.raw))
         assert WAITING_BYTES <= most <= WAITING_BYTES + ONE_READ_BYTES
         flood.cancel()
 

@@ -1,4 +1,10 @@
-"""What has come on a connection and is not parsed; finds where a head ends without parsing any of it."""
+"""Bytes that a connection has received and not parsed, and where in them a head ends.
+
+A head may come in any pieces: of `GET / HT` nothing is known yet but that it may become one, while a line
+that ends with a line feed alone never will. What was looked through is not looked through again, so that a
+head that comes byte by byte costs no more than one that comes at once. Nothing is parsed here; `heads.py`
+parses a head that is whole.
+"""
 
 import re
 from typing import Final
@@ -12,8 +18,8 @@ _FRAMING = re.compile(rb"\r\n(?:content-length:[ \t]*(\d{1,18})|transfer-encodin
 _LAST_CHUNK = b"\r\n0\r\n\r\n"
 
 
-class Inbox:
-    """The bytes, and how far they were looked through for the end of a head."""
+class ReceiveBuffer:
+    """Received bytes, and how far they were looked through for the end of a head."""
 
     __slots__ = ("_empty", "_limits", "_lines", "_seen", "raw")
 
@@ -24,11 +30,11 @@ class Inbox:
 
     @property
     def has_begun(self) -> bool:
-        """Whether there is the beginning of a head, more than an empty line before it."""
+        """Tell whether a head has begun, with more than an empty line before it."""
         return self._seen > 0
 
     def head_end(self) -> int:
-        """Where the head ends, or `NO_HEAD` while it is not whole.
+        """Return where the head ends, or `NO_HEAD` while it is not whole.
 
         Raises:
             RefusedError: it will be too large, have too many lines, or be no head.
@@ -48,7 +54,7 @@ class Inbox:
         return NO_HEAD
 
     def _skip_empty_lines(self) -> None:
-        """RFC 9112, section 2.2: an empty line or more before a request is ignored."""
+        """Drop empty lines before a request (RFC 9112, section 2.2)."""
         size = _after_empty_lines(self.raw, 0)
         self._empty += size
         if self._empty > self._limits.header_bytes:
@@ -65,14 +71,14 @@ class Inbox:
             raise RefusedError("too-many-headers")
 
     def keep(self, data: bytes | bytearray, start: int) -> None:
-        """Keep what follows in data that may be the inbox's own."""
+        """Keep what follows in data, which may be this buffer's own."""
         if data is self.raw:
             del self.raw[:start]
         elif start < len(data):
             self.raw += data[start:]
 
     def requests(self) -> int:
-        """How many requests have come, one that is not whole among them; they are told apart, not parsed.
+        """Count the requests that have come, one that is not whole too; they are told apart, not parsed.
 
         A chunked body with trailers, or with what looks like a last chunk, may be taken for more or fewer.
         """
@@ -98,6 +104,6 @@ class Inbox:
 
 
 def _after_empty_lines(raw: bytearray, at: int) -> int:
-    """Where something other than an empty line stands."""
+    """Return where something other than an empty line stands."""
     lines = _EMPTY_LINES.match(raw, at)
     return lines.end() if lines else at

@@ -1,20 +1,35 @@
-"""What is answered past each bound, and how refusals are counted and told."""
+"""Responses that the server writes without an application, as bytes: replies of a fast path, and refusals.
+
+A refusal is a problem document (RFC 9457) that ends the connection. With some of it left out:
+
+    HTTP/1.1 431 Request Header Fields Too Large
+    date: Thu, 05 Nov 2026 10:00:00 GMT
+    content-type: application/problem+json
+    content-length: 273
+    connection: close
+
+    {"type":"urn:tidegate:problem:header-too-large","title":"The request's headers are too large",...}
+"""
 
 import asyncio
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict
+from functools import lru_cache
 from http import HTTPStatus
+from typing import Final
 
+import msgspec
 import structlog
 
 from app.metrics.catalogue import Metrics
+from app.server.fast_path import Reply
 from app.server.limits import BOUNDS, RETRY_AFTER_SECONDS, Bound, Limits
-from app.server.problem import MEDIA_TYPE, problem_bytes
 
 log = structlog.get_logger()
 
-Headers = Iterable[tuple[bytes, bytes]]
+HeaderLines = Iterable[tuple[bytes, bytes]]
+MEDIA_TYPE: Final = "application/problem+json"
 TOLD_EVERY_SECONDS = 10.0
 RETRY_AFTER = 503
 
@@ -24,13 +39,32 @@ STATUS_LINES = {
 
 
 def status_line(status: int) -> bytes:
-    """The first line of a response; a status that has no name gets none."""
+    """Return the first line of a response; a status that has no name gets none."""
     return STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
 
 
-def header_lines(headers: Headers) -> bytes:
-    """Header lines with their line ends."""
+def header_lines(headers: HeaderLines) -> bytes:
+    """Join header lines, each with its line end."""
     return b"".join([b"%b: %b\r\n" % header for header in headers])
+
+
+def reply_bytes(reply: Reply, server_headers: HeaderLines, *, keeps_alive: bool) -> bytes:
+    """Return the whole response for a fast path's reply, with the server's own headers."""
+    head = _reply_head(reply.status, *server_headers, *reply.headers)
+    end = b"\r\n" if keeps_alive else b"connection: close\r\n\r\n"
+    return b"%bcontent-length: %d\r\n%b%b" % (head, len(reply.body), end, reply.body)
+
+
+# The server's own headers, of which one is the date, change every second.
+@lru_cache(16)
+def _reply_head(status: int, *headers: tuple[bytes, bytes]) -> bytes:
+    return status_line(status) + header_lines(headers)
+
+
+def problem_bytes(status: int, slug: str, title: str, detail: str, **extension: object) -> bytes:
+    """Return a problem document as JSON; further members are its extension (RFC 9457, section 3.2)."""
+    members = {"type": f"urn:tidegate:problem:{slug}", "title": title, "status": status, "detail": detail}
+    return msgspec.json.encode(members | extension)
 
 
 class Refusal:
@@ -47,8 +81,8 @@ class Refusal:
         again = b"retry-after: %d\r\n" % RETRY_AFTER_SECONDS if bound.status == RETRY_AFTER else b""
         self._head, self._body = head + again + b"\r\n", body
 
-    def response(self, headers: Headers, *, has_body: bool = True) -> bytes:
-        """The whole response with the server's own headers, such as `Date`; one to HEAD has no body."""
+    def response(self, headers: HeaderLines, *, has_body: bool = True) -> bytes:
+        """Return the response with the server's own headers, such as `Date`; one to HEAD has no body."""
         head = status_line(self.status) + header_lines(headers) + self._head
         return head + self._body if has_body else head
 
