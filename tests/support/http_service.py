@@ -125,6 +125,12 @@ class Service:
         assert sample is not None
         return int(sample)
 
+    async def refuses(self, reason: str, times: int, begun: str = "no") -> None:
+        """Wait until the protocol has refused so often for this reason."""
+        async with asyncio.timeout(4 * LONG):
+            while self.refused(reason, begun) < times:
+                await asyncio.sleep(0.01)
+
     @property
     def port(self) -> int:
         return int(self.server.servers[0].sockets[0].getsockname()[1])
