@@ -156,6 +156,14 @@ class MapSizes(msgspec.Struct, frozen=True):
     on_time: int
 
 
+@dataclass
+class MemoryHeadroom:
+    """What memory allows: whether no request is taken in, and the bytes left below the limit."""
+
+    refuses: bool = False
+    room_bytes: int | None = None
+
+
 @dataclass(frozen=True)
 class StoreFigures:
     """The store's memory by its own figures, summed over the masters; the limit is None without one."""

@@ -1,7 +1,8 @@
 """The composition root: builds every part of a gate once, hands them to one another, starts and stops them.
 
-What reads or does something is built before what uses it. Two parts need one another: the data plane asks the
-guard for room, and the guard asks how much the data plane holds. So the data plane looks the guard up later.
+What reads or does something is built before what uses it. Two parts need one another: the data plane has to
+know what memory allows, which the guard finds out, and the guard asks how much the data plane holds. So the
+data plane is given a `MemoryHeadroom`, which the guard writes.
 """
 
 from collections.abc import Iterable
@@ -23,10 +24,10 @@ from app.guard.diagnosis.examiner import Examiner
 from app.guard.diagnosis.figures import ProcessReader
 from app.guard.guard import Clock, Guard
 from app.guard.service_memory import ServiceMemory, store_explained_bytes
-from app.ingest.plane import DataPlane, Service
+from app.ingest.plane import DataPlane
 from app.metrics.catalogue import Metrics
 from app.metrics.exposition import Scrapes
-from app.models import MapName, Mode, Trigger
+from app.models import MapName, MemoryHeadroom, Mode, Trigger
 from app.observability.collector import FiguresCollector
 from app.observability.readiness import ReadinessCheck
 from app.observability.stats import ServiceStats
@@ -68,8 +69,8 @@ class Runtime:
         self.embedded = None if settings.store_url else EmbeddedStore(settings.embedded_store_limit_bytes)
         url = self.embedded.url if self.embedded else normal_url(settings.store_url or "")
         self.session = StoreSession(StoreConnector(url, settings.store_deadline_seconds), self.metrics)
-        service = Service(lambda: self.guard.room_bytes, lambda: self.guard.refuses_ingest)
-        self.plane = DataPlane(self.live, self.session, self.metrics, access, service)
+        self._headroom = MemoryHeadroom()
+        self.plane = DataPlane(self.live, self.session, self.metrics, access, self._headroom)
         self.workers = WorkerPool(settings, listener, url, self.metrics, self.plane.sources)
         self._build_control_plane()
         self._build_observers()
@@ -132,6 +133,7 @@ class Runtime:
             self.metrics,
             self._clock,
             StoreLease(self.session, lambda: self.plane.maps.layout, "emergency-cleanup").take,
+            self._headroom,
             self.workers.publish,
         )
 

@@ -4,7 +4,7 @@ With 64 MiB allowed and 40 MiB of memory left below the limit of the process, bo
 through one takes four times its bytes.
 """
 
-from collections.abc import Callable
+from typing import Protocol
 
 from app.errors import Overloaded
 
@@ -13,21 +13,32 @@ BODY_COST = 4
 LEAST_BYTES = 1 << 20
 
 
+class Headroom(Protocol):
+    """What memory allows: the guard writes it, and those that take requests in look before each."""
+
+    @property
+    def refuses(self) -> bool:
+        """Tell whether nothing may be taken in."""
+
+    @property
+    def room_bytes(self) -> int | None:
+        """Return the bytes left below the memory limit, None without one."""
+
+
 class ByteBudget:
     """Counts the bytes of bodies that are held, and refuses those past the limit.
 
-    `most` may be held, or less where `room`, the bytes left below the limit of memory, is small; None is no
-    limit.
+    `most` may be held, or less where little is left below the memory limit.
     """
 
-    def __init__(self, most: int, room: Callable[[], int | None]) -> None:
-        self.most, self._room = most, room
+    def __init__(self, most: int, headroom: Headroom) -> None:
+        self.most, self._headroom = most, headroom
         self.held = 0
 
     @property
     def limit(self) -> int:
         """Return how many bytes may be held now: 1 MiB however little room there is."""
-        room = self._room()
+        room = self._headroom.room_bytes
         return self.most if room is None else min(self.most, max(LEAST_BYTES, room // BODY_COST))
 
     def take(self, amount: int) -> None:

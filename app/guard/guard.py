@@ -25,6 +25,7 @@ from app.guard.readers import Discard, MemoryReading, Pressure, ProcessReading, 
 from app.guard.relief import Lease, ProcessRelief, StoreRelief, granted
 from app.guard.status import GuardStatus, Level
 from app.metrics.catalogue import Metrics
+from app.models import MemoryHeadroom
 from app.settings.model import Settings
 
 log = structlog.get_logger()
@@ -70,16 +71,14 @@ class Guard:
     clock: Clock = field(default_factory=Clock)
     lease: Lease = granted
     """Asked before a store that other gates may live on is cleaned."""
+    headroom: MemoryHeadroom = field(default_factory=MemoryHeadroom)
+    """Written after every comparison with the limit; those that take requests in read it."""
     publish: Publish = publish_to_nobody
     """Called after every comparison with the limit."""
     watches: dict[str, Watch] = field(default_factory=dict, init=False)
     latest: MemoryReading | None = field(default=None, init=False)
     readings: deque[MemoryReading] = field(default_factory=lambda: deque(maxlen=READINGS_KEPT), init=False)
     """Past ones, the oldest first, half a minute apart at least."""
-    refuses_ingest: bool = field(default=False, init=False)
-    """The one flag the request path reads."""
-    room_bytes: int | None = field(default=None, init=False)
-    """Bytes below the limit at the last look, None without one; what bodies under way take has to fit."""
 
     def __post_init__(self) -> None:
         self._rules = self.settings()
@@ -111,7 +110,7 @@ class Guard:
         """What the guard says of itself now."""
         return GuardStatus(
             level=self.level,
-            refuses_ingest=self.refuses_ingest,
+            refuses_ingest=self.headroom.refuses,
             blind_spots=self.blind_spots,
             processes={name: watch.status for name, watch in self.watches.items()},
             latest=self.latest,
@@ -128,8 +127,7 @@ class Guard:
         if reading.limit_bytes is None or (reading.pressure_bytes is None and self.blind_spots):
             # Without a limit, or blind, it must not go on refusing traffic.
             self._band = LevelBand()
-            self.refuses_ingest = False
-            self.publish(refuses=False, room_bytes=self.room_bytes)
+            self._tell(refuses=False, room_bytes=self.headroom.room_bytes)
         for name, process in reading.processes.items():
             if name in self.watches:
                 await self._watch(self.watches[name], process, reading.at_seconds)
@@ -139,9 +137,8 @@ class Guard:
         """Compare memory with its limit, and free some or refuse ingest when it is near."""
         self._follow_settings()
         before, pressure = self.level, read_pressure(self.readers)
-        self.room_bytes = pressure and max(0, pressure.limit_bytes - pressure.used_bytes)
         if pressure is None:
-            self.publish(refuses=self.refuses_ingest, room_bytes=None)
+            self._tell(refuses=self.headroom.refuses, room_bytes=None)
             return
         is_new = self._set_level(pressure).number > before.number
         gate_and_workers = [name for name in self.watches if name != "store"]
@@ -189,13 +186,17 @@ class Guard:
     def _set_level(self, pressure: Pressure) -> Level:
         before = self.level
         level = self._band.tick(pressure.used_bytes, pressure.limit_bytes, self._rules)
-        self.refuses_ingest = level is Level.HARD
-        self.publish(refuses=self.refuses_ingest, room_bytes=self.room_bytes)
+        room_bytes = max(0, pressure.limit_bytes - pressure.used_bytes)
+        self._tell(refuses=level is Level.HARD, room_bytes=room_bytes)
         if level is not before:
             write = log.warning if level.number > before.number else log.info
             figures = {"pressure_bytes": pressure.used_bytes, "limit_bytes": pressure.limit_bytes}
             write("memory pressure", old=before, new=level, **figures)
         return level
+
+    def _tell(self, *, refuses: bool, room_bytes: int | None) -> None:
+        self.headroom.refuses, self.headroom.room_bytes = refuses, room_bytes
+        self.publish(refuses=refuses, room_bytes=room_bytes)
 
     def _read_again(self, pressure: Pressure) -> Pressure:
         """Read the pressure after an action and set the level by it; as it was if it cannot be read."""

@@ -8,7 +8,6 @@ up from then on.
 """
 
 import re
-from collections.abc import Callable
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import NamedTuple
@@ -16,7 +15,7 @@ from urllib.parse import parse_qsl
 
 from app.auth import Access
 from app.decode.body import Headers, body_too_large, media_type
-from app.decode.budget import ByteBudget
+from app.decode.budget import ByteBudget, Headroom
 from app.decode.gzip import inflater_for
 from app.decode.item import ItemLimits
 from app.errors import InvalidRequest, MemoryPressure, RetryLater, UnsupportedMedia
@@ -45,11 +44,11 @@ class Admission:
         self,
         access: Access,
         live: LiveSettings,
-        refuses: Callable[[], bool],
+        headroom: Headroom,
         budget: ByteBudget,
         metrics: Metrics,
     ) -> None:
-        self._access, self._live, self._refuses = access, live, refuses
+        self._access, self._live, self._headroom = access, live, headroom
         self._budget, self._metrics = budget, metrics
 
     def admit(self, query: bytes, headers: Headers, length: int) -> Admitted:
@@ -81,7 +80,7 @@ class Admission:
 
     def check_pressure(self) -> None:
         """Raise MemoryPressure while nothing may be taken in."""
-        if self._refuses():
+        if self._headroom.refuses:
             raise MemoryPressure(
                 "memory is near its limit (TIDEGATE_MEMORY_HARD_RATIO); cleanup is under way, send this again"
             )

@@ -1,13 +1,10 @@
 """The data plane: what a transaction passes from its request to the store; control is in `runtime.py`."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 from starlette.types import Receive
 
 from app.auth import Access
 from app.decode.body import BodyReader, Headers
-from app.decode.budget import ByteBudget
+from app.decode.budget import ByteBudget, Headroom
 from app.ingest.admission import Admission
 from app.ingest.coalescer import Coalescer
 from app.ingest.flush import Flusher
@@ -24,41 +21,33 @@ from app.store.rules import flush_max_items
 from app.store.session import StoreSession
 
 
-@dataclass(frozen=True)
-class Service:
-    """What the data plane is told by the service around it."""
-
-    room: Callable[[], int | None]
-    """Bytes left below the limit, None without one."""
-    refuses: Callable[[], bool]
-    """Whether nothing may be taken in, for want of memory."""
-    fingerprints: Fingerprints | None = None
-    """Where there are workers: what any of them had lately."""
-
-
 class DataPlane:
-    """Builds and holds the parts of the data plane, around a store session."""
+    """Builds and holds the parts of the data plane, around a store session.
 
-    def __init__(
+    Workers of one service share `fingerprints` of the signatures that any of them had lately.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917  as many parts as it is given
         self,
         live: LiveSettings,
         session: StoreSession,
         metrics: Metrics,
         access: Access,
-        service: Service,
+        headroom: Headroom,
+        fingerprints: Fingerprints | None = None,
     ) -> None:
         settings = live.settings
         limits = process_limits(settings)
         self._live = live
         self.metrics = metrics
         self.access = access
-        self.body_budget = ByteBudget(limits.body_bytes, service.room)
-        self.admission = Admission(access, live, service.refuses, self.body_budget, metrics)
+        self.body_budget = ByteBudget(limits.body_bytes, headroom)
+        self.admission = Admission(access, live, headroom, self.body_budget, metrics)
         self.maps = Maps(session, live.layout)
         self.sources = SourceStatistics(metrics.source_label)
         metrics.registry.register(self.sources)
         self.coalescer = Coalescer(
-            Flusher(self.maps, metrics, self.sources, service.fingerprints).flush,
+            Flusher(self.maps, metrics, self.sources, fingerprints).flush,
             flush_max_items(settings),
             limits.queued_items,
             limits.queued_bytes,

@@ -30,7 +30,7 @@ class ReadinessCheck:
             reasons.append(f"the store is full: {StoreFull.advice}")
         if self._access.ingest.is_shut:
             reasons.append("the file of TIDEGATE_INGEST_TOKENS_FILE holds no token: nobody is admitted")
-        if self._guard.refuses_ingest:
+        if self._guard.headroom.refuses:
             reasons.append(f"{MemoryPressure.title}: see GET /memory")
         return reasons + self._workers.unready_reasons()
 

@@ -100,7 +100,7 @@ class Machine:
         return str(self.guard.level)
 
     def refuses(self) -> bool:
-        return self.guard.refuses_ingest
+        return self.guard.headroom.refuses
 
     def done(self, action: str) -> int:
         return sum(1 for _, one in self.actions if one == action)

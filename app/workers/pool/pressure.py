@@ -17,8 +17,8 @@ NO_LIMIT = -1
 class PressurePage:
     """Maps shared memory of `BYTES` bytes: `create` is for the control plane, `follow` for workers."""
 
-    def __init__(self, memory: mmap.mmap) -> None:
-        self._memory = memory
+    def __init__(self, memory: mmap.mmap, shares: int = 1) -> None:
+        self._memory, self._shares = memory, shares
 
     @classmethod
     def create(cls, memory: int) -> Self:
@@ -28,9 +28,9 @@ class PressurePage:
         return page
 
     @classmethod
-    def follow(cls, memory: int) -> Self:
-        """The page in the memory of this descriptor, to read."""
-        return cls(mmap.mmap(memory, BYTES, access=mmap.ACCESS_READ))
+    def follow(cls, memory: int, workers: int) -> Self:
+        """The page in the memory of this descriptor, for one of so many workers to read."""
+        return cls(mmap.mmap(memory, BYTES, access=mmap.ACCESS_READ), workers)
 
     def publish(self, *, refuses: bool, room_bytes: int | None) -> None:
         """Tell all workers."""
@@ -44,6 +44,6 @@ class PressurePage:
 
     @property
     def room_bytes(self) -> int | None:
-        """Bytes below the memory limit of the service, None without one."""
+        """This worker's share of the bytes below the memory limit of the service, None without one."""
         room: int = _FIGURE.unpack_from(self._memory, _ROOM)[0]
-        return None if room == NO_LIMIT else room
+        return None if room == NO_LIMIT else room // self._shares

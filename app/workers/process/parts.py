@@ -5,7 +5,7 @@ from importlib.metadata import version
 
 from app.auth import Access
 from app.guard.diagnosis.figures import open_descriptors
-from app.ingest.plane import DataPlane, Service
+from app.ingest.plane import DataPlane
 from app.ingest.recent import Fingerprints
 from app.metrics.catalogue import Metrics
 from app.runtime_settings.sync import SettingsSync
@@ -32,15 +32,10 @@ class WorkerParts:
         connector = StoreConnector(config.store_url, settings.store_deadline_seconds)
         self.session = StoreSession(connector, self.metrics)
         self.connections = ClientConnections()
-        page, workers = PressurePage.follow(config.inherited.pressure), settings.workers
-
-        def room() -> int | None:
-            all_of_it = page.room_bytes
-            return None if all_of_it is None else all_of_it // workers
-
+        headroom = PressurePage.follow(config.inherited.pressure, settings.workers)
         fingerprints = Fingerprints.follow(config.inherited.fingerprints)
-        service = Service(room, lambda: page.refuses, fingerprints)
-        self.plane = DataPlane(self.live, self.session, self.metrics, Access(settings), service)
+        access = Access(settings)
+        self.plane = DataPlane(self.live, self.session, self.metrics, access, headroom, fingerprints)
         self._upkeep = StoreUpkeep(self.session, self._refresh)
         self._settings_sync = SettingsSync(self.live, self.plane.maps, self.metrics, self.plane.apply)
         self._tasks = Tasks(self.metrics)

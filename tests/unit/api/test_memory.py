@@ -87,7 +87,7 @@ async def pressed(valkey: StoreServer, settings_for: MakeSettings) -> AsyncItera
     ):
 
         async def refuses() -> bool:
-            return runtime.guard.refuses_ingest
+            return runtime.guard.headroom.refuses
 
         await until(refuses)
         yield client

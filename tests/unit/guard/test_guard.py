@@ -140,15 +140,15 @@ async def test_without_a_limit_there_is_no_pressure() -> None:
     machine = await warm(store=1e15)
     assert machine.level() == "normal"
     assert machine.done("emergency_cleanup") == 0
-    assert machine.guard.room_bytes is None
+    assert machine.guard.headroom.room_bytes is None
 
 
 async def test_the_room_below_the_limit_is_known_at_every_look() -> None:
     machine = await warm(limit=100 * MIB)
-    assert machine.guard.room_bytes == 100 * MIB - machine.gate - machine.store
+    assert machine.guard.headroom.room_bytes == 100 * MIB - machine.gate - machine.store
     machine.gate += 500 * MIB
     await machine.run(1)
-    assert machine.guard.room_bytes == 0
+    assert machine.guard.headroom.room_bytes == 0
 
 
 async def test_each_change_of_level_is_one_log_line() -> None:
