@@ -43,8 +43,8 @@ from app.store.connection import StoreConnector
 from app.store.embedded import EmbeddedStore
 from app.store.figures import Sizes
 from app.store.history import StoredSamples
+from app.store.layout import LiveSettings
 from app.store.lease import StoreLease
-from app.store.live_settings import LiveSettings
 from app.store.session import StoreSession
 from app.tasks import Task, Tasks
 from app.workers.pool.pool import WorkerPool

@@ -73,7 +73,7 @@ def settings_for() -> MakeSettings:
     """Settings for a store: `settings_for(store, dedup_window_seconds=0.2)`; patient with a busy machine."""
 
     def make(server: StoreServer, **changes: object) -> Settings:
-        return Settings(store_url=server.url, **({"store_deadline_seconds": 3} | changes))  # type: ignore[arg-type]
+        return Settings(store_url=server.url, **({"store_deadline_seconds": 10} | changes))  # type: ignore[arg-type]
 
     return make
 

@@ -21,7 +21,7 @@ from app.decode.item import ItemLimits
 from app.errors import InvalidRequest, MemoryPressure, RetryLater, UnsupportedMedia
 from app.metrics.catalogue import Metrics
 from app.models import DEFAULT_SOURCE, SOURCE_PATTERN, SOURCE_RULE
-from app.store.live_settings import LiveSettings
+from app.store.layout import LiveSettings
 
 JSON = "application/json"
 NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")

@@ -40,8 +40,8 @@ from app.ingest.recent import Fingerprints, Recent
 from app.ingest.source_statistics import SourceStatistics, count_outcomes
 from app.metrics.catalogue import Metrics
 from app.models import ACCEPTED, REFUSED, UNSEEN, Answers, Transaction
+from app.store.layout import partition_of
 from app.store.maps import ClaimResult, Deliveries, Maps
-from app.store.partitions import partition_of
 
 JUST_NOW = 1
 """The code of a duplicate of what was accepted at the same moment."""

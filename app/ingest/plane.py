@@ -15,9 +15,8 @@ from app.ingest.submitter import Submitter
 from app.metrics.catalogue import Metrics
 from app.settings.model import Settings
 from app.settings.process_limits import process_limits
-from app.store.live_settings import LiveSettings
+from app.store.layout import LiveSettings, flush_max_items
 from app.store.maps import Maps
-from app.store.rules import flush_max_items
 from app.store.session import StoreSession
 
 

@@ -9,7 +9,7 @@ from app.metrics.catalogue import NAMESPACE
 from app.models import NO_STORE_FIGURES, MapName
 from app.process.resident_memory import Processes
 from app.store.figures import Sizes
-from app.store.live_settings import LiveSettings
+from app.store.layout import LiveSettings
 
 
 class FiguresCollector(Collector):

@@ -16,8 +16,7 @@ from app.models import MapName, MapSizes, Outcome, Reason, Report, Shape
 from app.process.resident_memory import Processes
 from app.settings.model import env_name
 from app.store.figures import Sizes
-from app.store.live_settings import LiveSettings
-from app.store.rules import MapRule
+from app.store.layout import LiveSettings, MapRule
 from app.store.session import StoreSession
 
 log = structlog.get_logger()

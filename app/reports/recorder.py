@@ -13,7 +13,7 @@ from app.models import MapName, MapSizes, Mode, StoreFigures
 from app.reports.samples import REASONS, MapSample, ProcessSample, Sample, encoded
 from app.settings.model import Settings
 from app.store.history import StoredSamples
-from app.store.rules import MapRule
+from app.store.layout import MapRule
 
 log = structlog.get_logger()
 

@@ -9,7 +9,7 @@ from app.models import Mode
 from app.process.resident_memory import Processes
 from app.reports.recorder import Figures, GuardFigures
 from app.store.figures import Sizes
-from app.store.live_settings import LiveSettings
+from app.store.layout import LiveSettings
 
 
 def figures_of(

@@ -17,7 +17,7 @@ from app.runtime_settings.document import (
     with_changes,
 )
 from app.settings.model import CHANGEABLE, Settings
-from app.store.live_settings import LiveSettings
+from app.store.layout import LiveSettings
 from app.store.maps import Maps
 
 log = structlog.get_logger()

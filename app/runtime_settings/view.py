@@ -9,7 +9,7 @@ from app.runtime_settings.document import Document
 from app.settings.environment import given_variables
 from app.settings.model import CHANGEABLE, Settings, description_of, env_name
 from app.store.address import normal_url, safe_url
-from app.store.live_settings import LiveSettings
+from app.store.layout import LiveSettings
 
 Source = Literal["default", "environment", "argument", "run time"]
 Value = int | float | str | None

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from app.models import HISTORY_DAYS
-from app.store.partitions import Layout
+from app.store.layout import Layout
 from app.store.scripts import ScriptCalls
 
 MOST_SAMPLES = HISTORY_DAYS * 24 * 60

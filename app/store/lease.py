@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.store.partitions import Layout
+from app.store.layout import Layout
 from app.store.scripts import ScriptCalls
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from app.models import MapName, MapSizes, Reason, Sighting
-from app.store.partitions import Layout, partition_of
+from app.store.layout import Layout, partition_of
 from app.store.scripts import ScriptCalls
 
 OTHER_SOURCES_INDEX = 255

@@ -17,10 +17,8 @@ from app.metrics.catalogue import Metrics
 from app.models import Transaction
 from app.settings.model import Settings
 from app.store.connection import StoreConnector
-from app.store.live_settings import LiveSettings
+from app.store.layout import FLUSH_MAX_ITEMS, HASH_BYTES, LiveSettings, signature_hash
 from app.store.maps import Deliveries, Maps
-from app.store.partitions import HASH_BYTES, signature_hash
-from app.store.rules import FLUSH_MAX_ITEMS
 from app.store.session import StoreSession
 from benchmarks.common.bodies import supply
 from benchmarks.common.constant_rate import FEEDS

@@ -8,7 +8,7 @@ from typing import Any
 
 import redis
 
-from app.store.partitions import partition_prefixes
+from app.store.layout import partition_prefixes
 from benchmarks.common.gates import Service, tidegate
 from benchmarks.common.loader_process import run_loader
 from benchmarks.common.percentiles import percentile

@@ -14,7 +14,7 @@ from app.reports.service import Reports
 from app.settings.model import Settings
 from app.store.connection import StoreConnector
 from app.store.history import StoredSamples
-from app.store.live_settings import LiveSettings
+from app.store.layout import LiveSettings
 from app.store.maps import Maps
 from app.store.session import StoreSession
 from tests.support.servers import StoreServer

@@ -9,7 +9,7 @@ from app.guard.diagnosis.document import Diagnosis
 from app.guard.diagnosis.examiner import NOTES_A_WINDOW, ProcessExaminer, ProvenLeak
 from app.guard.diagnosis.figures import ProcessFigures, ProcessReader
 from app.process.resident_memory import own_resident_bytes
-from app.store.live_settings import LiveSettings
+from app.store.layout import LiveSettings
 
 
 class WorkerExaminer:

@@ -14,7 +14,7 @@ from app.server.config import ClientConnections
 from app.settings.model import Settings
 from app.settings.process_limits import process_limits
 from app.store.connection import StoreConnector
-from app.store.live_settings import LiveSettings
+from app.store.layout import LiveSettings
 from app.store.session import StoreSession
 from app.tasks import Task, Tasks
 from app.workers.pool.pressure import PressurePage

@@ -8,7 +8,7 @@ from app.errors import ConfigError
 from app.models import MapName
 from app.runtime import Runtime
 from app.settings.model import Settings, env_name, load_settings
-from app.store.rules import map_rules
+from app.store.layout import map_rules
 
 MIB = 1024 * 1024
 DEFAULTS: dict[str, object] = {

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from app.runtime_settings.document import Document
 from app.runtime_settings.view import settings_document
 from app.settings.model import CHANGEABLE, Settings
-from app.store.live_settings import LiveSettings
+from app.store.layout import LiveSettings
 from tests.conftest import MakeSettings
 from tests.support.api_calls import QUIET, Api, events, open_api, until
 from tests.support.metric_families import value

@@ -8,7 +8,7 @@ import redis
 
 from app.errors import StoreTimeout
 from app.settings.model import Settings
-from app.store.partitions import key_slot, partition_prefixes, signature_hash
+from app.store.layout import key_slot, partition_prefixes, signature_hash
 from tests.support.deliver import Gate, connected_gate, transaction
 from tests.support.gate import running
 from tests.support.processes import pause_all, resume_all, wait_until
@@ -126,9 +126,9 @@ async def test_a_master_that_died_is_followed_by_its_replica(replicated: StoreSe
     replica = nodes[(dead + 3) % 6]
     replicated.processes[dead].kill()
     replicated.processes[dead].wait()
-    assert wait_until(lambda: replica.info("replication")["role"] == "master", 20.0)
+    assert wait_until(lambda: replica.info("replication")["role"] == "master", 60.0)
     alive = [node for at, node in enumerate(nodes) if at != dead]
-    assert wait_until(lambda: all(n.cluster("info")["cluster_state"] == "ok" for n in alive), 20.0)
+    assert wait_until(lambda: all(n.cluster("info")["cluster_state"] == "ok" for n in alive), 60.0)
     await _assert_accepts(gate, *(f"{signature}-after" for signature in SIGNATURES))
     assert gate.session.is_up, "the call that found it dead went to the new master"
     for node in nodes:

@@ -20,7 +20,7 @@ from app.settings.model import Settings
 from app.store import server, session
 from app.store.address import normal_url, parse_address, safe_url
 from app.store.connection import StoreConnector
-from app.store.live_settings import LiveSettings
+from app.store.layout import LiveSettings
 from app.store.maps import Maps
 from app.store.session import StoreSession
 from tests.conftest import MakeSettings

@@ -9,16 +9,19 @@ from app import errors
 from app.models import MapName
 from app.settings.model import Settings
 from app.store.failures import as_store_error
-from app.store.link import AnswerLost, NotConnected, ReplyError
-from app.store.partitions import (
+from app.store.layout import (
     CLUSTER_PARTITIONS,
+    FLUSH_MAX_ITEMS,
     SLOTS,
+    flush_max_items,
     key_slot,
+    map_rules,
+    packed_rules,
     partition_of,
     partition_prefixes,
     signature_hash,
 )
-from app.store.rules import FLUSH_MAX_ITEMS, flush_max_items, map_rules, packed_rules
+from app.store.link import AnswerLost, NotConnected, ReplyError
 
 
 def test_the_partitions_of_a_cluster_lie_evenly_over_the_slots() -> None:

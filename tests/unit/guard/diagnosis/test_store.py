@@ -15,7 +15,7 @@ from app.models import Transaction
 from app.settings.model import Settings
 from app.store.connection import StoreConnector
 from app.store.figures import Sizes
-from app.store.live_settings import LiveSettings
+from app.store.layout import LiveSettings
 from app.store.maps import Maps
 from app.store.session import StoreSession
 from tests.conftest import MakeSettings
