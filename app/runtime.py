@@ -5,10 +5,8 @@ know what memory allows, which the guard finds out, and the guard asks how much 
 data plane is given a `MemoryHeadroom`, which the guard writes.
 """
 
-from collections.abc import Iterable
 from contextlib import suppress
 from copy import copy
-from functools import partial
 from importlib.metadata import version
 from socket import socket
 from typing import Any
@@ -27,12 +25,12 @@ from app.guard.service_memory import ServiceMemory, store_explained_bytes
 from app.ingest.plane import DataPlane
 from app.metrics.catalogue import Metrics
 from app.metrics.exposition import Scrapes
-from app.models import MapName, MemoryHeadroom, Mode, Trigger
+from app.models import MemoryHeadroom, Mode, Trigger
 from app.observability.collector import FiguresCollector
 from app.observability.readiness import ReadinessCheck
 from app.observability.stats import ServiceStats
 from app.process.resident_memory import Processes
-from app.reports.recorder import SAMPLE_SECONDS, Recorder, gate_name
+from app.reports.recorder import Recorder, gate_name
 from app.reports.service import Reports
 from app.reports.wiring import figures_of
 from app.runtime_settings.sync import SettingsSync
@@ -46,14 +44,11 @@ from app.store.history import StoredSamples
 from app.store.layout import LiveSettings
 from app.store.lease import StoreLease
 from app.store.session import StoreSession
-from app.tasks import Task, Tasks
+from app.tasks import Tasks
 from app.workers.pool.pool import WorkerPool
 from app.workers.pool.supervisor import Supervisor
 
 ASK_SECONDS = 1.0
-
-SIGNATURES = frozenset({MapName.SIGNATURES})
-OTHER_MAPS = frozenset(MapName) - SIGNATURES
 
 
 class Runtime:
@@ -186,7 +181,8 @@ class Runtime:
         # What has to be known before traffic is taken.
         await self._tasks.once("store", self._upkeep.keep)
         await self._tasks.once("memory", self.sample_memory)
-        self._tasks.start(self._schedule())
+        common = schedule.common_tasks(self._upkeep, self._tick, self.plane.access)
+        self._tasks.start([*common, *schedule.gate_tasks(self)])
 
     async def start_workers(self) -> None:
         """Let the workers take transactions in; nothing is to be done in a gate of one process.
@@ -223,22 +219,6 @@ class Runtime:
         reading = self.guard.read_memory()
         await self.examiner.note(reading, is_warm=self.guard.is_warm)
         await self.guard.tick(reading)
-
-    def _schedule(self) -> Iterable[Task]:
-        settings, clean = self.live, partial(self.cleanup.run, Trigger.PERIODIC)
-        yield from schedule.common_tasks(self._upkeep, self._tick, self.plane.access)
-        yield Task("memory", lambda: settings.settings.memory_sample_seconds, self.sample_memory)
-        yield Task("ceiling", schedule.CEILING_SECONDS, self.guard.check_ceiling)
-        yield Task(
-            "cleanup-signatures",
-            lambda: settings.settings.signature_cleanup_interval_seconds,
-            partial(clean, maps=SIGNATURES),
-        )
-        yield Task(
-            "cleanup", lambda: settings.settings.cleanup_interval_seconds, partial(clean, maps=OTHER_MAPS)
-        )
-        yield Task("stats-log", schedule.STATS_LOG_SECONDS, self.stats.log_stats)
-        yield Task("reports", SAMPLE_SECONDS, self.recorder.record)
 
     async def _tick(self) -> None:
         await self._upkeep.tick()

@@ -1,10 +1,18 @@
-"""What every process of the gate does over and over, and how often; `Runtime` adds what only a gate does."""
+"""What a gate and its workers do over and over, and how often."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from copy import copy
+from functools import partial
+from typing import Protocol
 
 from app.auth import Access
+from app.cleanup.run import Cleanup
+from app.guard.guard import Guard
 from app.guard.reclaim import LOOK_SECONDS, Reclaimer
+from app.models import MapName, Trigger
+from app.observability.stats import ServiceStats
+from app.reports.recorder import SAMPLE_SECONDS, Recorder
+from app.settings.model import Settings
 from app.store.embedded import EmbeddedStore
 from app.store.session import StoreSession
 from app.tasks import Task
@@ -14,6 +22,8 @@ TICK_SECONDS = 1.0
 CEILING_SECONDS = 0.25
 STATS_LOG_SECONDS = 30.0
 TOKEN_RELOAD_SECONDS = 5.0
+SIGNATURES = frozenset({MapName.SIGNATURES})
+OTHER_MAPS = frozenset(MapName) - SIGNATURES
 
 
 class StoreUpkeep:
@@ -65,3 +75,34 @@ def common_tasks(upkeep: StoreUpkeep, tick: Callable[[], Awaitable[object]], acc
         Task("token-reload", TOKEN_RELOAD_SECONDS, access.reload),
         Task("reclaim", LOOK_SECONDS, Reclaimer().tick),
     ]
+
+
+class ScheduledParts(Protocol):
+    """The parts of a gate that do something of themselves."""
+
+    guard: Guard
+    cleanup: Cleanup
+    stats: ServiceStats
+    recorder: Recorder
+
+    @property
+    def settings(self) -> Settings:
+        """Return the settings in force; a changed period holds from the next turn."""
+
+    async def sample_memory(self) -> None:
+        """Read memory once, for all that need it."""
+
+
+def gate_tasks(gate: ScheduledParts) -> Iterator[Task]:
+    """Yield what only a gate does, beside the common tasks."""
+    clean = partial(gate.cleanup.run, Trigger.PERIODIC)
+    yield Task("memory", lambda: gate.settings.memory_sample_seconds, gate.sample_memory)
+    yield Task("ceiling", CEILING_SECONDS, gate.guard.check_ceiling)
+    yield Task(
+        "cleanup-signatures",
+        lambda: gate.settings.signature_cleanup_interval_seconds,
+        partial(clean, maps=SIGNATURES),
+    )
+    yield Task("cleanup", lambda: gate.settings.cleanup_interval_seconds, partial(clean, maps=OTHER_MAPS))
+    yield Task("stats-log", STATS_LOG_SECONDS, gate.stats.log_stats)
+    yield Task("reports", SAMPLE_SECONDS, gate.recorder.record)

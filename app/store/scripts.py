@@ -7,10 +7,10 @@ from typing import Any, Protocol
 # A script's text is that of `prelude`, of its parts in this order, and of its own file. The server builds
 # every function of the text anew at each call, so a script gets only the parts it uses.
 PARTS = {
-    "claim": ("buckets", "removal", "filling", "acceptances", "sightings"),
+    "claim": ("buckets", "what_is_due", "filling", "acceptances", "sightings"),
     "lookup": ("buckets",),
-    "sizes": ("buckets", "removal", "changed_rules", "stored_settings"),
-    "cleanup": ("buckets", "removal"),
+    "sizes": ("buckets", "what_is_due", "changed_rules", "stored_settings"),
+    "cleanup": ("buckets", "what_is_due"),
     "settings": ("stored_settings",),
     "record": (),
     "history": (),
