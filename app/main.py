@@ -10,15 +10,29 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.api import error_handlers as handlers
 from app.api.checks import Checks
 from app.api.contract import TRANSACTIONS
-from app.api.documentation import add_documentation
 from app.api.middleware import Front
 from app.api.openapi.common import document_checks
+from app.api.openapi.pages import add_documentation
 from app.api.openapi.transactions import document_data_plane
-from app.api.routes import alerts, memory, operations, reports, settings, sources, transactions
+from app.api.routes import (
+    alerts,
+    cleanup,
+    memory,
+    metrics,
+    probes,
+    reports,
+    settings,
+    sources,
+    stats,
+    transactions,
+)
 from app.runtime import Runtime
 
 ROUTERS = (
-    operations.router,
+    stats.router,
+    cleanup.router,
+    probes.router,
+    metrics.router,
     memory.router,
     alerts.router,
     sources.router,
@@ -38,7 +52,7 @@ def create_app(runtime: Runtime) -> Front:
 
 
 def _head_as_get(app: ASGIApp) -> ASGIApp:
-    """Let what answers GET answer HEAD too; the front leaves the body out."""
+    """Let what answers GET answer HEAD too; the middleware leaves the body out."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         if scope.get("method") == "HEAD":

@@ -66,7 +66,7 @@ class Checks:
             body.release()
 
     def _examine(self, scope: Scope) -> Call:
-        """What the request asks for, if its head is in order."""
+        """Find what the request asks for, if its head is in order."""
         path = scope["path"]
         # What HEAD is answered has the length of what GET is answered, so it says GET too.
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
@@ -98,7 +98,7 @@ class Checks:
 
 
 class _Body:
-    """The body of one request: read as a whole first, then given to whoever asks for it."""
+    """Reads the body of one request as a whole first, then gives it to whoever asks for it."""
 
     def __init__(self, receive: Receive, budget: ByteBudget) -> None:
         self._receive, self._budget = receive, budget
@@ -130,7 +130,7 @@ class _Body:
         self._is_whole = True
 
     async def receive(self) -> Message:
-        """The whole body in one message; after that what the server says (ASGI).
+        """Return the whole body in one message; after that what the server says (ASGI).
 
         Its bytes leave the budget with it: who receives them counts them as its own, without a pause between.
         """
@@ -148,7 +148,7 @@ class _Body:
 
 
 def _has_body(headers: Headers, most: int) -> bool:
-    """Whether a body follows these headers.
+    """Tell whether a body follows these headers.
 
     Raises:
         BodyTooLarge: it is declared to be longer than `most` bytes.
@@ -183,7 +183,7 @@ def _what_parameters(address: Address, call: Call, name: str) -> str:
 
 
 def _where_else(method: str, path: str) -> str:
-    """What to call in the place of an address there is not."""
+    """Say what to call in the place of an address there is not."""
     shown = path[:SHOWN_CHARACTERS]
     without_slash = ADDRESSES.get(path.rstrip("/"))
     if without_slash is not None:

@@ -31,17 +31,17 @@ class Call(NamedTuple):
     """What one method of an address asks of a request."""
 
     is_admin: bool = False
-    """Whether it takes an admin token."""
+    """Whether a client needs an admin token for this call."""
     parameters: frozenset[str] | None = frozenset()
-    """The query parameters it knows; None where any is let pass, such as the cache buster of a probe."""
+    """The known query parameters; None where any is let pass, such as the cache buster of a probe."""
     takes_body: bool = False
-    """Whether it reads a body; that of any other call is dropped."""
+    """Whether this call reads a body; the body of any other call is dropped."""
     most_body_bytes: int = SMALL_BODY_BYTES
-    """How long a body may be."""
+    """The most bytes of a body."""
 
 
 class Address(NamedTuple):
-    """A path with its calls; `path` is the label of its metrics."""
+    """A path with its calls by method; the path is the label of its metrics."""
 
     path: str
     calls: Mapping[str, Call]
@@ -52,7 +52,7 @@ class Address(NamedTuple):
         return ", ".join(sorted({*self.calls, *(("HEAD",) if "GET" in self.calls else ())}))
 
     def call(self, method: str) -> Call | None:
-        """What the method asks for; None when the address does not have it."""
+        """Find what the method asks for; None when the address does not have it."""
         return self.calls.get(method)
 
 
@@ -87,14 +87,14 @@ LOOKUP: Final = Address(f"{TRANSACTIONS}/{{signature:path}}", {"GET": _OPEN})
 
 
 def address_of(path: str) -> Address | None:
-    """The address a path belongs to, None when there is none."""
+    """Find the address a path belongs to, None when there is none."""
     if path.startswith(_BELOW_TRANSACTIONS) and path != _BELOW_TRANSACTIONS:
         return LOOKUP
     return ADDRESSES.get(path)
 
 
 def nearest(word: str, known: Mapping[str, object] | frozenset[str]) -> str | None:
-    """The known word that is most like this one, None when none is much like it."""
+    """Find the known word that is most like this one, None when none is much like it."""
     if len(word) > _LONGEST_NEAR_MISS:
         return None
     return next(iter(get_close_matches(word.lower(), sorted(known), 1)), None)

@@ -1,8 +1,14 @@
-"""The outermost layer, plain ASGI: bounds requests in flight, counts and times them, catches what escapes."""
+"""The outermost layer, plain ASGI: bounds requests in flight, counts and times them, catches what escapes.
+
+A stop ends requests here as well. The server cancels those that are still under way some seconds after it was
+told to stop, and they are answered 503 here; what a request has begun with the store is waited for
+(`to_its_end`), so that nothing is answered as refused and done all the same.
+"""
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, TypeVar
 
 import structlog
 from starlette.routing import Route
@@ -10,12 +16,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.contract import NEVER_REFUSED, TRANSACTIONS
 from app.api.problems import internal_problem, problem_of
-from app.errors import Overloaded, ShuttingDown
+from app.errors import OutcomeUnknown, Overloaded, ShuttingDown, StoreError
 from app.ingest.admission import source_named
 from app.metrics.catalogue import Metrics
 
 log = structlog.get_logger()
 
+_Result = TypeVar("_Result")
+CUT_OFF = "the gate stopped before the end of this, and some or all of it may be done; sent again it is safe"
 UNMATCHED = "unmatched"
 UNAUTHORIZED = 401
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -23,7 +31,7 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 COUNTED_ELSEWHERE = "tidegate.counted_elsewhere"
 
 Direct = Mapping[tuple[str, str], Route]
-"""Routes by method and path that are found here: they skip what the application does for the others."""
+"""Routes by method and path that are found here, and skip what the application does for the others."""
 
 
 class Front:
@@ -59,7 +67,7 @@ class Front:
 
     @property
     def has_room(self) -> bool:
-        """Whether one more request may be under way."""
+        """Tell whether one more request may be under way."""
         return self.in_flight < self._max_in_flight
 
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -98,7 +106,7 @@ class Front:
 
 
 class _Answer:
-    """What is sent to one request: remembers the status, and leaves the body out where HEAD was asked.
+    """Sends the answer to one request: remembers the status, and leaves the body out where HEAD was asked.
 
     The request is at its end when the last of the answer is handed to the server. How long the client takes
     to read it is the server's affair: a place among the requests under way does not wait for that.
@@ -137,3 +145,23 @@ class _Answer:
 
 def _route(scope: Scope) -> str:
     return str(getattr(scope.get("route"), "path", UNMATCHED))
+
+
+async def to_its_end(action: Coroutine[Any, Any, _Result]) -> _Result:
+    """Carry out an action and wait for its end, also when the server's patience with the request has ended.
+
+    The server cancels a request some seconds after a stop. The store is closed soon after, which ends
+    whatever still waits for it.
+
+    Raises:
+        OutcomeUnknown: the stop has cut the action off.
+    """
+    task, is_stopping = asyncio.create_task(action), False
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            is_stopping = True
+    if task.cancelled() or (is_stopping and isinstance(task.exception(), StoreError)):
+        raise OutcomeUnknown(CUT_OFF)
+    return task.result()

@@ -1,4 +1,7 @@
-"""Errors as problem documents (RFC 9457)."""
+"""Errors as problem documents (RFC 9457): `urn:tidegate:problem:` and the slug, status, title and detail.
+
+A few errors have a header besides: `Retry-After`, `WWW-Authenticate`, `Allow`, `Accept-Encoding`.
+"""
 
 from collections.abc import Mapping
 
@@ -16,12 +19,12 @@ def problem(
     headers: Mapping[str, str] | None = None,
     **extension: object,
 ) -> Response:
-    """A problem document; further members are its extension."""
+    """Return a problem document; further members are its extension."""
     return Response(problem_bytes(status, slug, title, detail, **extension), status, headers, MEDIA_TYPE)
 
 
 def problem_of(error: HttpError, **extension: object) -> Response:
-    """The problem document of one of our errors."""
+    """Return one of our errors as a problem document, with the headers that belong to it."""
     headers = {}
     if isinstance(error, RetryLater):
         headers["Retry-After"] = str(error.retry_after_seconds)
@@ -36,5 +39,5 @@ def problem_of(error: HttpError, **extension: object) -> Response:
 
 
 def internal_problem() -> Response:
-    """The one for what should not have happened."""
+    """Return the problem document for what should not have happened."""
     return problem(500, "internal", "The gate failed", "This is a bug; the log has the details.")

@@ -30,13 +30,13 @@ Responses = dict[int | str, dict[str, Any]]
 
 
 def problems(**by_status: str) -> Responses:
-    """Responses that are problem documents, by status (`s503="…"`)."""
+    """Describe responses that are problem documents, by status (`s503="…"`)."""
     content = {"application/problem+json": {"schema": _PROBLEM}}
     return {int(key[1:]): {"description": text, "content": content} for key, text in by_status.items()}
 
 
 def json_response(description: str, schema: dict[str, Any]) -> dict[str, Any]:
-    """A response that is JSON."""
+    """Describe a response that is JSON."""
     return {"description": description, "content": {"application/json": {"schema": schema}}}
 
 

@@ -136,5 +136,5 @@ def document_data_plane(api: FastAPI) -> None:
 
 
 def _keyed(operation: dict[str, Any]) -> dict[str, Any]:
-    """The responses by their status as text, as JSON has keys."""
+    """Key the responses by their status as text, since the keys of JSON are text."""
     return operation | {"responses": {str(status): text for status, text in operation["responses"].items()}}

@@ -5,9 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Request, Response
 
 from app.alerts.receiver import AlertAnswer, AlertReceiver, ReceivedAlert
-from app.api.actions import to_its_end
 from app.api.contract import ALERT_BODY_BYTES
 from app.api.deps import part
+from app.api.middleware import to_its_end
 from app.api.openapi.common import ALERT_BODY, ALERT_RESPONSES, problems
 from app.decode.body import media_type
 from app.errors import UnsupportedMedia

@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
 
-from app.api.actions import to_its_end
 from app.api.contract import SMALL_BODY_BYTES
 from app.api.deps import part
+from app.api.middleware import to_its_end
 from app.api.openapi.common import problems
 from app.decode.body import media_type
 from app.decode.surrogates import shown_as_replaced

@@ -19,9 +19,8 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import Message, Receive, Scope, Send
 
-from app.api.actions import to_its_end
 from app.api.contract import TRANSACTIONS
-from app.api.middleware import Front
+from app.api.middleware import Front, to_its_end
 from app.api.problems import internal_problem, problem, problem_of
 from app.decode.arrays import decode_array
 from app.decode.body import BodyReader, Headers, declared_length

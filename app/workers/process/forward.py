@@ -8,9 +8,8 @@ import httpx
 import structlog
 from starlette.types import Receive, Scope, Send
 
-from app.api.actions import CUT_OFF
 from app.api.contract import NEVER_REFUSED
-from app.api.middleware import COUNTED_ELSEWHERE
+from app.api.middleware import COUNTED_ELSEWHERE, CUT_OFF
 from app.api.problems import problem, problem_of
 from app.errors import ControlUnavailable, OutcomeUnknown
 from app.workers.pool.worker_config import FORWARDED_AT_ONCE, PROBES_AT_ONCE

@@ -1,4 +1,4 @@
-"""`/openapi.json` and `/docs`, with what it loads: made once each, since they are large and open to all."""
+"""Serves `/openapi.json`, `/docs` and what that page loads: made once each, being large and open to all."""
 
 import asyncio
 import gzip
@@ -24,7 +24,7 @@ COMPRESSED = {"Content-Encoding": "gzip", "Cache-Control": "max-age=3600"}
 
 
 def add_documentation(api: FastAPI) -> None:
-    """Serve them in the place of FastAPI, which makes the page anew and has it load the rest from a CDN."""
+    """Serve both instead of FastAPI, which makes the page anew and has it load the rest from a CDN."""
 
     @cache
     def document() -> bytes:
@@ -60,6 +60,6 @@ def add_documentation(api: FastAPI) -> None:
 
 @cache
 def _compressed(path: str) -> bytes:
-    """A file of Swagger UI, as the package `fastapi-swagger` has it, compressed."""
+    """Compress a file of Swagger UI that the package `fastapi-swagger` has."""
     name = path.removeprefix(f"{PAGE}/")
     return gzip.compress(files("fastapi_swagger").joinpath("resources", name).read_bytes())
