@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.api import error_handlers as handlers
 from app.api.checks import Checks
 from app.api.contract import TRANSACTIONS
-from app.api.middleware import Front
+from app.api.middleware import RequestMiddleware
 from app.api.openapi.common import document_checks
 from app.api.openapi.pages import add_documentation
 from app.api.openapi.transactions import document_data_plane
@@ -41,12 +41,12 @@ ROUTERS = (
 )
 
 
-def create_app(runtime: Runtime) -> Front:
+def create_app(runtime: Runtime) -> RequestMiddleware:
     """Build the application around a gate, which it starts and stops."""
     plane, data_plane = runtime.plane, transactions.routes(runtime.plane)
     direct = {("POST", TRANSACTIONS): data_plane[0]}
     checked = Checks(_head_as_get(create_api(runtime, data_plane)), plane.access, plane.body_budget)
-    return Front(
+    return RequestMiddleware(
         checked, direct, runtime.metrics, plane.settings.max_in_flight_requests, runtime.workers.requests
     )
 

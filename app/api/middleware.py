@@ -34,7 +34,7 @@ Direct = Mapping[tuple[str, str], Route]
 """Routes by method and path that are found here, and skip what the application does for the others."""
 
 
-class Front:
+class RequestMiddleware:
     """Stands around the whole application; `in_flight_elsewhere` counts the requests of other processes."""
 
     def __init__(
@@ -112,10 +112,10 @@ class _Answer:
     to read it is the server's affair: a place among the requests under way does not wait for that.
     """
 
-    __slots__ = ("_front", "_has_ended", "_is_head", "_scope", "_send", "_started", "status")
+    __slots__ = ("_has_ended", "_is_head", "_middleware", "_scope", "_send", "_started", "status")
 
-    def __init__(self, front: Front, scope: Scope, send: Send) -> None:
-        self._front, self._scope, self._send = front, scope, send
+    def __init__(self, middleware: RequestMiddleware, scope: Scope, send: Send) -> None:
+        self._middleware, self._scope, self._send = middleware, scope, send
         self._is_head = scope["method"] == "HEAD"
         self._started = time.perf_counter()
         self._has_ended = False
@@ -137,10 +137,12 @@ class _Answer:
         if self._has_ended:
             return
         self._has_ended = True
-        self._front.in_flight -= 1
+        self._middleware.in_flight -= 1
         if COUNTED_ELSEWHERE not in self._scope:
             method = self._scope["method"] if self._scope["method"] in METHODS else "other"
-            self._front.count(method, _route(self._scope), self.status, time.perf_counter() - self._started)
+            self._middleware.count(
+                method, _route(self._scope), self.status, time.perf_counter() - self._started
+            )
 
 
 def _route(scope: Scope) -> str:

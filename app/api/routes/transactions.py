@@ -20,7 +20,7 @@ from starlette.routing import Match, Route
 from starlette.types import Message, Receive, Scope, Send
 
 from app.api.contract import TRANSACTIONS
-from app.api.middleware import Front, to_its_end
+from app.api.middleware import RequestMiddleware, to_its_end
 from app.api.problems import internal_problem, problem, problem_of
 from app.decode.arrays import decode_array
 from app.decode.body import BodyReader, Headers, declared_length
@@ -77,7 +77,7 @@ class PostTransactions:
             self._count_refused(error, query, headers)
             await problem_of(error, **(summary.as_dict() if summary.is_shown else {}))(scope, receive, send)
         except asyncio.CancelledError:
-            # `Front` answers 503 then; nothing was with the store, which is waited for.
+            # `RequestMiddleware` answers 503 then; nothing was with the store, which is waited for.
             self._count_refused(ShuttingDown(), query, headers)
             raise
         else:
@@ -155,13 +155,13 @@ class FastPosts:
 
     path = TRANSACTIONS.encode()
 
-    def __init__(self, plane: DataPlane, front: Front) -> None:
-        self.plane, self.front = plane, front
+    def __init__(self, plane: DataPlane, middleware: RequestMiddleware) -> None:
+        self.plane, self.middleware = plane, middleware
 
     def take(self, request: WholeRequest, send: SendReply) -> bool:
         """Queue the transaction; False, before anything was counted, for what is not plain and valid."""
         plane, (query, headers, body) = self.plane, request
-        if not (body.startswith(b"{") and self.front.has_room) or b"content-encoding" in headers:
+        if not (body.startswith(b"{") and self.middleware.has_room) or b"content-encoding" in headers:
             return False
         try:
             limits, is_lines = plane.admission.admit(query, headers, len(body))
@@ -171,7 +171,7 @@ class FastPosts:
             plane.coalescer.submit_one(item, _Post(self, item, len(body), send).finish)
         except (HttpError, InvalidItem):
             return False
-        self.front.in_flight += 1
+        self.middleware.in_flight += 1
         plane.body_budget.hold(len(body))
         plane.metrics.ingest_batch_size.observe(1)
         return True
@@ -188,15 +188,15 @@ class _Post:
 
     def finish(self, outcome: Answers | Exception, at: int) -> None:
         """Answer the request with its place in the answers of the flush, or with the error."""
-        plane, front = self._paths.plane, self._paths.front
+        plane, middleware = self._paths.plane, self._paths.middleware
         answer = None if isinstance(outcome, Exception) else outcome[at]
         if answer is None or answer.verdict is Verdict.REFUSED:
             reply = self._failed(outcome)
         else:
             reply = Reply(200, _JSON, encode(single_answer(self._item, answer)))
-        front.in_flight -= 1
+        middleware.in_flight -= 1
         plane.body_budget.release(self._size)
-        front.count("POST", TRANSACTIONS, reply.status, time.perf_counter() - self._since)
+        middleware.count("POST", TRANSACTIONS, reply.status, time.perf_counter() - self._since)
         self._send(reply)
 
     def _failed(self, outcome: Answers | Exception) -> Reply:

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.checks import Checks
 from app.api.contract import LIVEZ, LOOKUP, TRANSACTIONS, address_of
-from app.api.middleware import Front
+from app.api.middleware import RequestMiddleware
 from app.api.routes import transactions
 from app.guard.diagnosis.examiner import ProvenLeak
 from app.process.heap import trim_heap
@@ -39,7 +39,7 @@ def _is_here(method: str, path: str) -> bool:
     return path == LIVEZ or address_of(path) is LOOKUP
 
 
-def client_app(parts: WorkerParts, forward: Forward) -> Front:
+def client_app(parts: WorkerParts, forward: Forward) -> RequestMiddleware:
     """Build the application of clients, which starts and stops the worker's parts."""
 
     @asynccontextmanager
@@ -54,7 +54,7 @@ def client_app(parts: WorkerParts, forward: Forward) -> Front:
     direct = {("POST", TRANSACTIONS): data_plane[0]}
     checked = Checks(forward, parts.plane.access, parts.plane.body_budget)
     door = Door(Router([*data_plane, livez], lifespan=lifespan), checked)
-    return Front(door, direct, parts.metrics, parts.limits.requests)
+    return RequestMiddleware(door, direct, parts.metrics, parts.limits.requests)
 
 
 async def _get_livez(_: Request) -> Response:

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from app.api.contract import NEVER_REFUSED
-from app.api.middleware import Front
+from app.api.middleware import RequestMiddleware
 from app.metrics.catalogue import Metrics
 
 
@@ -19,36 +19,36 @@ async def _no_body() -> Message:
     return {"type": "http.request", "body": b"", "more_body": False}
 
 
-async def _status(front: Front, scope: Scope) -> int:
+async def _status(middleware: RequestMiddleware, scope: Scope) -> int:
     statuses: list[int] = []
 
     async def send(message: Message) -> None:
         if message["type"] == "http.response.start":
             statuses.append(message["status"])
 
-    await front(scope, _no_body, send)
+    await middleware(scope, _no_body, send)
     return statuses[0]
 
 
 async def test_a_client_that_does_not_read_holds_no_place_and_is_counted() -> None:
     metrics = Metrics(1, "0")
-    front = Front(Response(b"x" * 1000), {}, metrics, 1)
+    middleware = RequestMiddleware(Response(b"x" * 1000), {}, metrics, 1)
     reads = asyncio.Event()
 
     async def never_taken(message: Message) -> None:
         if message["type"] == "http.response.body":
             await reads.wait()
 
-    stuck = [asyncio.create_task(front(_scope("/stats"), _no_body, never_taken)) for _ in range(3)]
+    stuck = [asyncio.create_task(middleware(_scope("/stats"), _no_body, never_taken)) for _ in range(3)]
     await asyncio.sleep(0)
     assert not any(task.done() for task in stuck)
-    assert front.in_flight == 0
+    assert middleware.in_flight == 0
     labels = {"method": "GET", "route": "unmatched", "code": "200"}
     assert metrics.registry.get_sample_value("tidegate_http_requests_total", labels) == 3
-    assert await _status(front, _scope("/stats")) == 200
+    assert await _status(middleware, _scope("/stats")) == 200
     reads.set()
     await asyncio.gather(*stuck)
-    assert front.in_flight == 0
+    assert middleware.in_flight == 0
     assert metrics.registry.get_sample_value("tidegate_http_requests_total", labels) == 4
 
 
@@ -63,11 +63,11 @@ async def test_probes_and_scrapes_are_answered_when_every_place_is_taken(path: s
         await Response()(scope, receive, send)
 
     metrics = Metrics(1, "0")
-    front = Front(works, {}, metrics, 1)
-    working = asyncio.create_task(_status(front, _scope("/stats")))
+    middleware = RequestMiddleware(works, {}, metrics, 1)
+    working = asyncio.create_task(_status(middleware, _scope("/stats")))
     await asyncio.sleep(0)
-    assert await _status(front, _scope(path, method)) == 200
-    assert await _status(front, _scope("/memory")) == 503
+    assert await _status(middleware, _scope(path, method)) == 200
+    assert await _status(middleware, _scope("/memory")) == 503
     work_ends.set()
     assert await working == 200
     refused = {"method": "GET", "route": "unmatched", "code": "503"}
