@@ -11,9 +11,10 @@ ANSWERS = {"2xx": "green", "4xx": "yellow", "5xx": "red"}
 
 
 def panels() -> Iterator[Builder]:
-    """Two rows of graphs: amounts and shares, then time and answers."""
+    """Three rows of graphs: amounts and shares, then time and answers, then what was refused and why."""
     yield from _amounts()
     yield from _answers()
+    yield from _refusals()
 
 
 def _amounts() -> Iterator[Builder]:
@@ -81,6 +82,28 @@ def _answers() -> Iterator[Builder]:
         colours=ANSWERS,
     )
     yield requests_under_way(width=6)
+
+
+def _refusals() -> Iterator[Builder]:
+    yield lines(
+        About(
+            "Requests refused a second",
+            "Posts of transactions answered 503, by the problem's name, and requests without a valid token.",
+            "reqps",
+        ),
+        Query(total(rate("ingest_refusals_total"), "reason"), "{{reason}}"),
+        Query(total(rate("unauthorized_total"), "plane"), "no token: {{plane}}"),
+        width=12,
+    )
+    yield lines(
+        About(
+            "Connections refused a second",
+            "Requests that the HTTP protocol refused or cut off, by the limit or rule that they broke.",
+            "reqps",
+        ),
+        Query(total(rate("connection_refusals_total"), "reason"), "{{reason}}"),
+        width=12,
+    )
 
 
 def requests_under_way(width: int) -> Builder:

@@ -100,6 +100,7 @@ SIGNS = (
     ),
     Sign("overview", "Failing share", at_least=0.0144),
     Sign("overview", "Answers a second", {"class": "5xx"}, SOME),
+    Sign("overview", "Requests refused a second", {"reason": "memory-pressure"}, SOME),
     Sign("overview", "Memory of limit", at_least=0.8),
     Sign("overview", "Pressure level", at_least=2),
     Sign("overview", "Guard, by process", {"process": "store"}, 2),
