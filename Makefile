@@ -50,12 +50,13 @@ bench: $(VENV)/.installed-dev ## Tidegate beside its rivals, every row of the RE
 curves: $(VENV)/.installed-dev ## How cost grows with batches, connections, entries, payload, duplicates (some 17 minutes)
 	@$(BIN)/python -m benchmarks.curves $(CURVES)
 
-lint: $(VENV)/.installed-dev ## Check style, formatting, types, layers and shape
+lint: $(VENV)/.installed-dev ## Check style, formatting, types, layers, shape and docstrings
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python scripts/shape.py
+	@$(BIN)/python scripts/docstrings.py
 
 format: $(VENV)/.installed-dev ## Format the code and apply the safe fixes
 	@$(BIN)/ruff check --fix-only

@@ -44,6 +44,6 @@ class PressurePage:
 
     @property
     def room_bytes(self) -> int | None:
-        """This worker's share of the bytes below the memory limit of the service, None without one."""
+        """Bytes below the memory limit that are this worker's share, None without a limit."""
         room: int = _FIGURE.unpack_from(self._memory, _ROOM)[0]
         return None if room == NO_LIMIT else room // self._shares
