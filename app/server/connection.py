@@ -123,13 +123,14 @@ class BoundedConnection(asyncio.Protocol):
         state, raw, exchange = self._state, self.received.raw, self._exchange
         if state is State.CLOSED:
             return
+        waiting = exchange.body.size if exchange is not None else 0
         if (
             (state is State.HEAD or state is State.ANSWER)
             and self._is_reading
-            and not (raw or exchange or self._holding.size or self._writer.is_paused or self._is_half_closed)
+            and not (raw or waiting or self._holding.size or self._writer.is_paused)
+            and not (self._is_half_closed or (exchange is not None and self._is_last))
         ):
             return  # what most requests leave
-        waiting = exchange.body.size if exchange is not None else 0
         if not self._holding.set(len(raw) + waiting + self._writer.unsent_bytes):
             self._shed_load()
             return

@@ -203,15 +203,20 @@ class BoundedProtocol(BoundedConnection):
         server_headers = header_lines(self._server.default_headers)
         exchange = Exchange(self, head, body_of(head.length, self.limits), server_headers)
         self._state, self._exchange = State.BODY, exchange
-        self._deadline.set(self._loop.time() + self.limits.body_seconds)
-        if self._take_body(data, end):
-            if self._addresses is None:
-                self._addresses = Addresses.of(self.transport)
-            scope = scope_of(head, self._addresses, self._app_state)
-            task = self._loop.create_task(exchange.run(self._app, scope))
-            self._server.tasks.add(task)
-            task.add_done_callback(self._server.tasks.discard)
-            self._update()
+        if head.length == 0:  # there is nothing to decode
+            self.received.keep(data, end)
+            self._end_body()
+        else:
+            self._deadline.set(self._loop.time() + self.limits.body_seconds)
+            if not self._take_body(data, end):
+                return
+        if self._addresses is None:
+            self._addresses = Addresses.of(self.transport)
+        scope = scope_of(head, self._addresses, self._app_state)
+        task = self._loop.create_task(exchange.run(self._app, scope))
+        self._server.tasks.add(task)
+        task.add_done_callback(self._server.tasks.discard)
+        self._update()
 
     def _take_body(self, data: bytes | bytearray, start: int) -> bool:
         """Decode the next part of the body, which begins there, and keep the rest; False if refused."""
