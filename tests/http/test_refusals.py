@@ -45,7 +45,7 @@ BODIES = {
 async def test_a_body_refused_unread_under_pressure_counts_as_one(
     runtime: Runtime, client: httpx.AsyncClient, kind: str
 ) -> None:
-    object.__setattr__(runtime.plane.admission, "_refuses", lambda: True)
+    runtime.guard.headroom.refuses = True
     body, media = BODIES[kind]
     problem(await post(client, body, media, params={"source": "feed"}), 503, "memory")
     found = await ingest(client)
