@@ -5,10 +5,11 @@
 1. A reading is a time in seconds, resident bytes, and those of them that are explained: requests in flight
    for gate and workers, entries of the maps for the store. (Connections explain nothing.) What is compared
    is the rest, *unexplained = resident - explained*.
-2. Readings fall into blocks of time, and each block leaves a *floor*, the least of it (`floors`). With
-   readings every 5 s and blocks of 30 s, six readings become one floor:
+2. Readings fall into blocks of time, and each block leaves a *floor*: its least resident bytes less its
+   least explained bytes, which may be of different moments (`floors`). With readings every 5 s and blocks of
+   30 s, six readings become one floor:
 
-       resident   61 64 90 75 62 61 MiB, explained 1 4 30 15 2 1 MiB  ->  floor 61 - 1 = 60 MiB unexplained
+       resident   61 64 95 75 62 62 MiB, explained 2 4 30 15 2 1 MiB  ->  floor 61 - 1 = 60 MiB unexplained
 
    A burst that is over within a block leaves no trace.
 3. Windows of the latest floors are asked whether they rise steadily. All lengths follow from the leak window
@@ -23,11 +24,13 @@
 
    For example 60, 66, 72, ... 120 MiB, eleven floors of the rule window, rise by 60 MiB in steps of 6.
 4. What rises is a *suspicion* (`Finding`). It may be garbage or free memory, so the caller collects garbage
-   and trims the heap, then hands the next reading to `confirm`. That is repeated each tenth of the window,
-   and what is left after one trim is compared with what is left after the next (`confirmation`): three trims
-   and two intervals at least. Growth that goes on is proven, a step or none is refuted.
+   and trims the heap, then hands the next reading to `confirm`. This is repeated after each tenth of the
+   window, and what is left after one trim is compared with what is left after the next (`confirmation`):
+   three trims and two intervals at least. Growth that goes on proves the leak; a single step, or no growth,
+   refutes it.
 
-   A daily finding is for reports only: it is returned once and neither trimmed for nor confirmed.
+   A daily finding is for the log, the metrics and reports only: it is neither trimmed for nor confirmed, and
+   is returned every six hours while the rise lasts.
 
 ## How a caller drives it
 
@@ -40,11 +43,12 @@
 
     warm-up --(leak_warmup_seconds)--> watching --(a window rises)--> suspicious
                                           ^                               |
-                                          +------ proven or refuted ------+
+                                          +- proven, refuted or dropped --+
 
-While it is suspicious, `tick` returns the same finding again whenever the next trim is due. One process has
-one suspicion at a time: that of a shorter window replaces that of a longer one, never the reverse. A window
-that was suspicious is asked again a quarter of its length after that is settled.
+While it is suspicious, `tick` returns the same finding again whenever the next trim is due; the suspicion is
+dropped when nobody has trimmed by an interval after that. One process has one suspicion at a time: that of a
+shorter window replaces that of a longer one, never the reverse. A window is asked again a quarter of its
+length after its suspicion was proven or refuted, or else after it was found.
 
 A block has at least two readings: with a short W and a long sample interval all windows stretch.
 """
@@ -62,7 +66,7 @@ SLOW_POINT_BLOCKS, SLOW_POINTS = 4, 60
 DAILY_POINT_BLOCKS, DAILY_POINTS = 30, 96
 # The least slopes: shares of the rule's rate, and of the slow leak's.
 RULE_SHARE, FAST_SHARE, SLOW_SHARE, DAILY_SHARE = 0.5, 0.2, 0.5, 0.1
-# What is left after trims has to grow faster than the least slope that makes it suspicious.
+# What is left after trims has to grow by this many times the least slope that makes it suspicious.
 PROOF_SHARE = 1.4
 # A window that found a rise is asked again after this share of its length.
 QUIET_SHARE = 0.25
@@ -114,7 +118,6 @@ class Detector:
         self._started: float | None = None
         self._last = 0.0
         self.is_warm = False
-        self._slope: float | None = None
         self._suspected: Finding | None = None
         """The finding to be confirmed; None exactly when `_confirmation` is."""
         self._confirmation: Confirmation | None = None
@@ -154,16 +157,14 @@ class Detector:
 
     @property
     def growth_bytes(self) -> int:
-        """Unexplained growth from one leak window ago, or from as long ago as is known, until now."""
+        """Unexplained growth to the latest floor, from a leak window before it or as long ago as is known."""
         floors = self._short.last(RULE_BLOCKS + 1)
         return floors[-1].unexplained_bytes - floors[0].unexplained_bytes if floors else 0
 
     @property
     def slope_bytes_per_hour(self) -> float:
-        """Unexplained growth over the slow window, or what there is of it; 0 until something is known."""
-        if self._slope is None:
-            self._slope = SECONDS_AN_HOUR * slope_bytes_per_second(self._slow.last(SLOW_POINTS))
-        return self._slope
+        """Slope of unexplained bytes over the slow window, or what there is of it; 0 until that is known."""
+        return SECONDS_AN_HOUR * self._slow.slope_bytes_per_second
 
     def tick(self, at_seconds: float, resident_bytes: int, explained_bytes: int) -> Finding | None:
         """Take a reading; return the finding that a trim is due for, or what the daily window has found.
@@ -176,8 +177,6 @@ class Detector:
         closed_short, closed_slow, closed_daily = (
             floors.add(*reading) for floors in (self._short, self._slow, self._daily)
         )
-        if closed_slow:
-            self._slope = None
         if not self.is_warm:
             return None
         # A window is asked when it has a new floor.
@@ -188,12 +187,11 @@ class Detector:
         due = self._due_for_trim(at_seconds, explained_bytes)
         if due is not None or not closed_daily:
             return due
-        # One answer a tick: when a trim is due, the daily window waits for its next floor (15 minutes).
+        # While anything is suspected the daily window is not asked; its next floor comes 15 minutes later.
         return self._find(Tier.DAILY, at_seconds)
 
     def restart(self) -> None:
-        """Forget all windows, without a new warm-up: after an action, or when an operator says so."""
-        self._slope = None
+        """Forget all windows and the suspicion, without a new warm-up: after an action, or when told to."""
         self._suspected = self._confirmation = None
         self._quiet_until.clear()
         self._build()
@@ -201,8 +199,8 @@ class Detector:
     def confirm(self, at_seconds: float, resident_bytes: int, explained_bytes: int, finding: Finding) -> bool:
         """Take the first reading after collecting and trimming for a finding; true when it proves the leak.
 
-        It takes three at least: while `is_suspicious`, `tick` returns the finding when the next trim is due.
-        A finding that is no longer suspected proves nothing.
+        A proof takes three such readings at least: while `is_suspicious`, `tick` returns the finding when the
+        next trim is due. A finding that is no longer suspected proves nothing.
         """
         confirmation = self._confirmation
         if confirmation is None or self._suspected != finding:
@@ -228,8 +226,8 @@ class Detector:
             self.restart()
 
     def _find(self, tier: Tier, at_seconds: float) -> Finding | None:
-        """Ask one window for a steady rise, unless it is quiet or a shorter one is suspected already."""
-        if at_seconds < self._quiet_until.get(tier, at_seconds) or self._suspects_as_short(tier):
+        """Ask a window for a steady rise, unless it is quiet, or it or a shorter one is suspected already."""
+        if at_seconds < self._quiet_until.get(tier, at_seconds) or self._suspects_this_or_shorter(tier):
             return None
         floors = self._window(tier)
         if not floors or not rises_steadily(floors, self._rules.demand(tier)):
@@ -254,21 +252,24 @@ class Detector:
         return floors_of.last(len(floors_of)) if floors_of.is_full else []
 
     def _suspect(self, finding: Finding, at_seconds: float) -> None:
-        """Begin to confirm a finding; each reason for doubt makes the proof one interval longer."""
+        """Begin to confirm a finding; each doubt makes the proof one interval longer, two at most."""
         least = self._rules.demand(finding.tier).bytes_per_second
         has_bursts = _has_bursts(self._window(finding.tier), least * finding.window_seconds)
         doubts = self._refuted.get(finding.tier, 0) + has_bursts
         self._suspected = finding
         self._confirmation = Confirmation(at_seconds, finding.window_seconds, PROOF_SHARE * least, doubts)
 
-    def _suspects_as_short(self, tier: Tier) -> bool:
-        """Whether a window as short or shorter is suspected; that goes first."""
+    def _suspects_this_or_shorter(self, tier: Tier) -> bool:
+        """Whether this window or a shorter one is suspected; that goes first."""
         return self._suspected is not None and (
             _SHORTEST_FIRST.index(self._suspected.tier) <= _SHORTEST_FIRST.index(tier)
         )
 
     def _due_for_trim(self, at_seconds: float, explained_bytes: int) -> Finding | None:
-        """The suspected finding when its next trim is due, which may wait for requests in flight to end."""
+        """Return the suspected finding when its trim is due and requests in flight allow it.
+
+        The suspicion is dropped when nobody trimmed in time.
+        """
         confirmation = self._confirmation
         if confirmation is None or at_seconds < confirmation.due_at_seconds:
             return None
@@ -282,6 +283,6 @@ class Detector:
 
 
 def _has_bursts(floors: list[Floor], least_bytes: float) -> bool:
-    """Whether load came and went by as much as was to be found: such bursts may leave steps behind."""
+    """Tell whether explained bytes varied by at least `least_bytes`: such bursts may leave steps behind."""
     most = max(floor.most_explained_bytes for floor in floors)
     return most - min(floor.explained_bytes for floor in floors) >= least_bytes

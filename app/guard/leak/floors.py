@@ -1,11 +1,13 @@
 """Floors, the least memory of each block of time, and whether a window of them rises steadily.
 
-Readings of memory are noisy: requests come and go within seconds. The least reading of a block of 30 s is not
+Readings of memory are noisy: requests come and go within seconds. The least values of a block of 30 s are not
 touched by bursts that are shorter, so floors show what a process holds at rest. An example of a block:
 
     at          0    5    10   15   20   25 s
-    resident    61   64   90   75   62   61 MiB      -> 61 MiB, the least resident bytes
-    explained   1    4    30   15   2    1  MiB      -> 1 MiB, the least explained (30 MiB, the most)
+    resident    61   64   95   75   62   62 MiB      -> 61 MiB, the least resident bytes
+    explained   2    4    30   15   2    1  MiB      -> 1 MiB, the least explained (30 MiB, the most)
+
+Its floor is 61 - 1 = 60 MiB of unexplained bytes.
 
 A leak rises in most parts of its window, a step in one or two. The eleven floors 60, 66, 72, ... 120 MiB, cut
 into five parts, rise by some 12 MiB from the middle of each part to the next: four rises of four, so they
@@ -60,6 +62,7 @@ class Floors:
         self._floors: deque[Floor] = deque(maxlen=blocks)
         self._open: Floor | None = None
         self._start = self._last = 0.0
+        self._slope: float | None = None
 
     def __len__(self) -> int:
         return len(self._floors)
@@ -78,6 +81,13 @@ class Floors:
         """The latest `count` floors, or as many as there are, oldest first."""
         return list(islice(self._floors, max(0, len(self._floors) - count), None))
 
+    @property
+    def slope_bytes_per_second(self) -> float:
+        """The slope of all floors, computed anew once they have changed; 0 with fewer than two."""
+        if self._slope is None:
+            self._slope = slope_bytes_per_second(self._floors)
+        return self._slope
+
     def add(self, at_seconds: float, resident_bytes: int, explained_bytes: int) -> bool:
         """Take a reading; true when it closed a block. A gap or a clock set back empties the window first."""
         if not 0 <= at_seconds - self._last <= GAP_BLOCKS * self.block_seconds:
@@ -86,7 +96,7 @@ class Floors:
         closed = self._open is not None and at_seconds >= self._start + self.block_seconds
         if closed and self._open is not None:
             self._floors.append(self._open)
-            self._open = None
+            self._open = self._slope = None
         if self._open is None:
             blocks = (at_seconds - self._start) // self.block_seconds if closed else 0
             self._start = self._start + blocks * self.block_seconds if closed else at_seconds
@@ -99,7 +109,7 @@ class Floors:
     def clear(self) -> None:
         """Forget all floors and the open block."""
         self._floors.clear()
-        self._open = None
+        self._open = self._slope = None
 
 
 @dataclass(frozen=True, slots=True)

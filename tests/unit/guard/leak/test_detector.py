@@ -179,6 +179,15 @@ def test_figures_of_the_floor_growth_and_slope() -> None:
     assert process.detector.slope_bytes_per_hour == pytest.approx(36 * MIB, rel=0.02)
 
 
+def test_figures_of_growth_begin_anew_after_a_gap_in_the_readings() -> None:
+    process = Process()
+    process.run(HOUR, leak(36))
+    detector = process.detector
+    assert min(detector.growth_bytes, detector.slope_bytes_per_hour) > 0
+    detector.tick(process.now + HOUR, 2 * BASE, 0)
+    assert (detector.growth_bytes, detector.slope_bytes_per_hour) == (0, 0)
+
+
 def test_with_a_short_window_a_leak_is_proven_within_half_a_minute() -> None:
     rules = DetectorRules(
         leak_window_seconds=10, leak_growth_bytes=4 * MIB, leak_warmup_seconds=0, sample_seconds=0.2
