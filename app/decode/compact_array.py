@@ -1,10 +1,10 @@
-"""Decodes arrays as nearly every client sends them at once: valid items without white space.
+"""Decodes, in one go, arrays as nearly every client sends them: valid items, white space only in payloads.
 
 `[{"signature":"A","slot":5},{"signature":"B"}]` has 46 bytes, and nothing shorter says the same. So an array
-that has just the least bytes for what was read from it has no white space and no key twice (a second
-`"slot":5` would make it longer), and nothing is left to check item by item but the nesting of payloads. An
-array of any other length, or with an item that is not valid, is left to `arrays`, which finds out what is
-wrong and says so.
+that has just the least bytes for what was read from it has, outside its payloads, no white space and no key
+twice (a second `"slot":5` would make it longer). Then nothing is left to check item by item but the nesting
+of payloads. Any other array is left to `arrays`, which decodes it in pieces and says what is wrong, if
+anything is.
 """
 
 import re
@@ -31,14 +31,16 @@ from app.decode.item import (
 from app.models import SIGNATURE_MAX_CHARS, SOURCE_PATTERN, Slot
 
 _SOURCE = re.compile(SOURCE_PATTERN)
-# Payloads are looked at together in pieces of so many bytes, or of the longest one.
+# Brackets are counted in pieces of the body of so many bytes, or as long as the longest payload if that is
+# longer.
 NEAR_BYTES = 4096
-# Nesting of as many opening brackets takes ten milliseconds to follow; one by one, items have pauses between.
+# Following the nesting of this many opening brackets takes ten milliseconds. With more, items are decoded one
+# by one, with pauses for others.
 MOST_OPENED = 75_000
 
 
 class _Item(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """A transaction that tells a field that is null from one that is missing; patterns are checked after."""
+    """A transaction that tells a field that is null from one that is missing; patterns are checked later."""
 
     signature: str
     source: str | UnsetType | None = UNSET
@@ -50,7 +52,10 @@ _decoder = msgspec.json.Decoder(list[_Item])
 
 
 def decode_compact_array(body: bytes, limits: ItemLimits, max_items: int) -> Columns | None:
-    """Return the transactions of an array, all of them valid; None for any other body."""
+    """Return the transactions of an array of valid items that has the least bytes.
+
+    None for any other body, and for one that takes too long to check.
+    """
     try:
         items = _decoder.decode(body)
         if not body.isascii():
@@ -82,7 +87,7 @@ def decode_compact_array(body: bytes, limits: ItemLimits, max_items: int) -> Col
 
 
 def _filled(sources: Sequence[Any], names: Mapping[Any, int], default: str) -> Sequence[str]:
-    """Return the sources, with the default for what is missing or null: mostly all of them, or none."""
+    """Return the sources, the default for one missing or null; mostly every item has one, or none has."""
     if all(names):
         return sources
     return [default] * len(sources) if len(names) == 1 else [source or default for source in sources]
@@ -91,7 +96,8 @@ def _filled(sources: Sequence[Any], names: Mapping[Any, int], default: str) -> S
 def _is_nested_within(body: bytes, payloads: Sequence[msgspec.Raw], longest: int, limits: ItemLimits) -> bool:
     """Tell whether no payload is nested too deeply; False, too, where it takes too long to find out.
 
-    Mostly the longest of them spans too few brackets for that.
+    A payload lies within two neighbouring pieces of the body, and mostly no two of them open more brackets
+    than the limit.
     """
     width = max(longest, NEAR_BYTES)
     opened = [_opened(body[at : at + width]) for at in range(0, len(body), width)]
@@ -104,7 +110,7 @@ def _is_nested_within(body: bytes, payloads: Sequence[msgspec.Raw], longest: int
 
 
 def _opened(text: bytes) -> int:
-    """Count the brackets that open; leaving them out is three times as fast as `bytes.count`."""
+    """Count opening brackets: removing them and comparing lengths is three times as fast as `bytes.count`."""
     return 2 * len(text) - len(text.replace(b"{", b"")) - len(text.replace(b"[", b""))
 
 
@@ -121,7 +127,7 @@ def _are_signatures(texts: Sequence[str]) -> bool:
 def _least_bytes(
     signatures: Sequence[str], sources: Mapping[Any, int], slots: Sequence[object], payloads: Sequence[int]
 ) -> int:
-    """Return how many bytes an array takes at least that says just this; payloads by their lengths."""
+    """Return the least bytes of an array that says just this; `payloads` are their lengths."""
     count = len(signatures)
     return (
         len("[]")

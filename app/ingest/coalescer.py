@@ -1,11 +1,12 @@
 """Brings concurrent requests together into few flushes; it knows of timing, not of the store.
 
-Two flushes run at a time. Say 40 posts arrive while both run: they wait in a queue, and go together with the
-next flush, which starts when one of the two ends. So a flush grows with the load, up to 1,500 transactions or
-1 MiB, and nobody waits for a timer. A call of the store costs as much as dozens of transactions: while fewer
-than 16 wait, none starts beside a flush of 16 or more. A request of 5,000 transactions is cut into chunks,
-each with a flush of its own. The queue is bounded in transactions and bytes; a request that does not fit is
-refused whole.
+Two flushes run at a time. Say 40 posts of one transaction each arrive while both run: they wait in a queue,
+and go together with the next flush, which starts when one of the two ends. So a flush grows with the load, up
+to 1,500 transactions (fewer with small maps) or 1 MiB, and nobody waits for a timer. A call of the store
+costs as much as dozens of transactions: while fewer than 16 transactions wait, no flush starts beside one of
+16 or more. A request of 5,000 transactions is cut into chunks, each of which goes with another flush. What
+waits and what is being flushed is bounded together, in transactions and bytes of payloads; a request that
+does not fit is refused whole.
 """
 
 import asyncio
@@ -28,19 +29,19 @@ CONCURRENT_FLUSHES = 2
 SMALL_FLUSH = 16
 
 Flush = Callable[[Sequence[Transaction]], Awaitable[Answers]]
-# What a flush answered, or why it failed, and where in it the transactions of a request begin.
+# What a flush answered or why it failed, and where in the flush the transactions of a request begin.
 OnDone = Callable[[Answers | Exception, int], None]
 
 
 class Chunk(NamedTuple):
-    """Transactions of one request that went into one flush, with its answers, or why it failed."""
+    """Transactions of one request that went into one flush, with their answers, or why the flush failed."""
 
     items: Sequence[Transaction]
     outcome: Answers | HttpError
 
 
 def joined_answers(parts: Sequence[Chunk]) -> Answers:
-    """Return the answers of all chunks, none of which failed."""
+    """Return the answers of all chunks together; none of them may have failed."""
     answers = [part.outcome for part in parts if isinstance(part.outcome, Answers)]
     if len(answers) == 1:
         return answers[0]
@@ -58,7 +59,7 @@ class _Pending:
 
 
 class Coalescer:
-    """A bounded queue of transactions, flushed by a few workers."""
+    """A bounded queue of transactions, flushed by two tasks."""
 
     def __init__(self, flush: Flush, flush_max_items: int, max_items: int, max_bytes: int) -> None:
         self._flush = flush
@@ -73,7 +74,7 @@ class Coalescer:
         self.bytes = 0
 
     def start(self) -> None:
-        """Start the workers."""
+        """Start these tasks."""
         self._workers = [
             asyncio.create_task(self._work(), name=f"flush-{n}") for n in range(CONCURRENT_FLUSHES)
         ]
@@ -86,6 +87,7 @@ class Coalescer:
         Raises:
             Overloaded: the queue is full; none of these was queued.
             ShuttingDown: the service is stopping.
+            Exception: a flush failed with what is no `HttpError`.
         """
         items = Columns.of(items)
         sizes = list(map(len, items.payloads))
@@ -205,7 +207,7 @@ def _resolve(future: asyncio.Future[Answers], count: int, outcome: Answers | Exc
 
 
 def _cut(sizes: Sequence[int], max_items: int) -> list[slice]:
-    """Cut into pieces of at most so many items, and of 1 MiB unless a single item is larger."""
+    """Cut into pieces of at most `max_items` items and 1 MiB; a single larger item is a piece of its own."""
     parts, start, total = [], 0, 0
     for at, size in enumerate(sizes):
         total += size

@@ -1,4 +1,4 @@
-"""A flush: transactions of several requests, answered with one call to each partition of the store.
+"""A flush: transactions of several requests, answered with one or two calls to each partition they are in.
 
 Say three feeds deliver at the same moment, and the store has two partitions, P and Q:
 
@@ -7,25 +7,25 @@ Say three feeds deliver at the same moment, and the store has two partitions, P 
     source     helius   helius   quick    quick    grpc
 
 1. The plan. A stands there twice, and goes to the store once: place 3 repeats place 0. Of the four different
-   signatures, `recent` has the hashes of those this gate had lately, say C alone, and makes those of the
-   others. So A, B and D are most likely new and C is most likely a duplicate. New ones come first, because
-   the block that is stored holds the transactions of the first signatures of a call. That gives the places 0
-   1 4 2, and each goes to the partition of its hash: say P gets the places 0 4 2, of which the first two are
-   taken for new, and Q gets place 1, which is.
+   signatures, `recent` has the hashes of those this process had lately, say of C alone, and makes the others.
+   No other worker had A, B or D either, so they are most likely new, and C is most likely a duplicate. New
+   ones come first, because the block that is stored holds the transactions of the first signatures of a call.
+   That gives the places 0 1 4 2, and each goes to the partition of its hash: say P gets the places 0 4 2, of
+   which the first two are taken for new, and Q gets place 1, which is taken for new.
 2. The claims, all at once. P is asked about the hashes of A, D and C, with a block of the transactions of A
    and D, and is told that quick delivered A too. It accepts A and D, and says that C is a duplicate, by its
-   age. Had C been none (its window has passed), P would have called it unseen, and a second claim would bring
-   its transaction. Only what was taken for a duplicate and is none costs that.
-3. The answers. Each goes to its place, once: P's to 0, 4 and 2, Q's to 1. Then place 3 repeats what place 0
-   got, as a duplicate of this moment if that was accepted.
+   age. Had C not been a duplicate (its window has passed), P would have called it unseen, and a second claim
+   would bring its transaction. Only a signature wrongly taken for a duplicate costs a second claim.
+3. The answers. Each goes to its place, once: P's to 0, 4 and 2, Q's to 1. Then place 3 repeats the answer of
+   place 0; if that answer is `accepted`, place 3 is a duplicate of this moment.
 
-While `recent` is not reliable (what it did not know has mostly turned out to be duplicates, of other gates
-that share the feeds), compressing transactions on a guess is wasted: the first claim goes without a block,
-and what is new is always called unseen and brought by a second one.
+While `recent` is not reliable (of late a fifth or more of what it took for new were duplicates, mostly of
+other gates that share the feeds), compressing transactions on a guess is wasted: the first claim goes without
+a block, and what is new is always called unseen and brought by a second one.
 
-When a partition fails, the others are still waited for; then the whole flush fails with the first error. What
-they accepted stays stored, and is a duplicate when the client sends it again. Nothing is answered `accepted`
-that is not stored.
+When a claim fails, the others are still waited for; then the whole flush fails with the error of the first
+claim of the plan that failed. What the others accepted stays stored, and is a duplicate when the client sends
+it again. Nothing is answered `accepted` that is not stored.
 """
 
 import asyncio
@@ -62,7 +62,7 @@ class Claim(NamedTuple):
     """How many are taken for new."""
 
     def only(self, indices: Sequence[int]) -> "Claim":
-        """Return the claim of some of them, all taken for new."""
+        """Return the claim of those at `indices`, all taken for new."""
         places, hashes = [self.places[at] for at in indices], [self.hashes[at] for at in indices]
         return Claim(self.prefix, places, hashes, len(indices))
 
@@ -132,7 +132,7 @@ class Flusher:
         return answers
 
     async def _decide_all(self, claims: Sequence[Claim], columns: Columns, repeats: Repeats) -> list[Said]:
-        """Return what every partition said; raise the first error when all have ended."""
+        """Return what every partition said; when all have ended, raise the error of the first that failed."""
         deciding = (self._decide(claim, columns, repeats) for claim in claims)
         outcomes = await asyncio.gather(*deciding, return_exceptions=True)
         said: list[Said] = []
@@ -143,7 +143,7 @@ class Flusher:
         return said
 
     async def _decide(self, claim: Claim, columns: Columns, repeats: Repeats) -> list[Said]:
-        """Return what a partition says of all, and when asked again of what it called unseen."""
+        """Return what a partition says of a claim, and of those it called unseen when asked again."""
         ages = await self._call(claim, claim.new if self._recent.is_reliable else 0, columns, repeats)
         if claim.new:
             self._recent.learn(ages.codes[: claim.new])
@@ -169,7 +169,7 @@ class Flusher:
 
 
 def scattered(said: Sequence[Said], repeats: Repeats, count: int) -> Answers:
-    """Return the answers of a flush of so many in its order, from what was said of claims in theirs."""
+    """Return the answers of a flush of `count` transactions, in their order; of two answers the later one."""
     claim, ages = said[0]
     clocks: list[int] = [ages.now_ms] * count
     if len(said) == 1 and isinstance(claim.places, range):

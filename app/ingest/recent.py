@@ -125,9 +125,9 @@ class Recent:
 
     @property
     def is_reliable(self) -> bool:
-        """Tell whether signatures taken for new have mostly been new, of late.
+        """Tell whether of late more than four fifths of the signatures taken for new were new.
 
-        They have not been where several gates share the feeds, or one is far behind.
+        Fewer are where several gates share the feeds, or one is far behind.
         """
         return self._wrong < MOST_WRONG
 

@@ -144,7 +144,7 @@ class Examiner:
         """Take what it reads with.
 
         `keyspace` asks each master of the store for `INFO keyspace`. `in_worker` has the worker of this name
-        examine a leak, given and answered as JSON; its answer is None when it cannot say.
+        examine a leak, given and answered as JSON; its answer is None or empty when it cannot say.
         """
         self._settings = settings
         self._keyspace, self._wall_ms, self._in_worker = keyspace, wall_ms, in_worker

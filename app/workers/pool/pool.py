@@ -1,18 +1,19 @@
 """The workers of a service, as the control plane asks them and tells them.
 
-A gate with TIDEGATE_WORKERS=2 is three processes. Two workers take transactions in, from one listener: the
-kernel gives a connection to whoever takes it first. The third process, the control plane, answers everything
-else, and its figures have to hold for the whole service. So it asks every worker, once a second and for each
-scrape, for all that the worker has counted since its start, and adds what has grown since it asked before:
+A gate with TIDEGATE_WORKERS=2 is three processes beside its store. Two workers take transactions in and look
+them up, from one listener: the kernel gives a connection to whoever takes it first. They also answer
+GET /livez. All other requests they pass on to the third process, the control plane, whose figures have to
+hold for the whole service. So it asks every worker, once a second and for each scrape, for all that the
+worker has counted since its start, and adds what has grown since it asked before:
 
-    asked at 10:00   worker-1 accepted 100   worker-2 accepted 50   total   0 + 100 + 50 = 150
-    asked at 10:01   worker-1 accepted 130   worker-2 accepted 50   total 150 +  30 +  0 = 180
+    asked at 10:00:00   worker-1 accepted 100   worker-2 accepted 50   total   0 + 100 + 50 = 150
+    asked at 10:00:01   worker-1 accepted 130   worker-2 accepted 50   total 150 +  30 +  0 = 180
     worker-2 is killed, and its successor begins to count at 0
-    asked at 10:02   worker-1 accepted 130   worker-2 accepted  4   total 180 +   0 +  4 = 184
+    asked at 10:00:02   worker-1 accepted 130   worker-2 accepted  4   total 180 +   0 +  4 = 184
 
-A total never falls, and lacks only what an ended worker had counted after it was last asked (see `report`).
-The other way, whether to refuse ingest stands in a page of shared memory, which a worker reads with each
-request: a full machine refuses at once, also while the control plane is busy (`pressure`).
+A total never falls, and lacks only what an ended worker had counted after its last report (see `report`).
+In the other direction, a page of shared memory says whether to refuse ingest. A worker reads it with each
+request, so it sees a change at once and asks nobody (`pressure`).
 """
 
 import asyncio
@@ -35,7 +36,7 @@ from app.workers.pool.worker_config import Inherited, WorkerConfig
 
 NEEDED_BY = "TIDEGATE_WORKERS above 1"
 BACKLOG = 2048
-# A scrape waits no longer for workers that do not answer.
+# Nobody who asks all workers waits longer than this for those that do not answer.
 SCRAPE_SECONDS = 0.1
 
 
@@ -54,7 +55,7 @@ class WorkerPool(Collector):
         self.restarts = 0
         """Workers that were started again because they had ended."""
         self.listener: socket | None = None
-        """The listener on which this process answers its workers; None without workers."""
+        """The listener on which this process answers its workers, not clients; None without workers."""
         self._asking: set[asyncio.Task[None]] = set()
         self._shared: tuple[int, ...] = ()
         self._page: pressure.PressurePage | None = None
@@ -116,7 +117,7 @@ class WorkerPool(Collector):
             self._page.publish(refuses=refuses, room_bytes=room_bytes)
 
     async def ask(self) -> None:
-        """Ask all for their figures, for a tenth of a second; who is late is counted the next time."""
+        """Ask all for their figures and wait a tenth of a second; a later answer is counted when it comes."""
         up = [asyncio.create_task(worker.ask()) for worker in self.workers if worker.pid is not None]
         if up:
             self._asking.update(up)
@@ -135,7 +136,10 @@ class WorkerPool(Collector):
                 await worker.free_memory(how)
 
     async def examine(self, name: str, leak: bytes) -> bytes | None:
-        """Have a worker examine what grew in it, for up to two minutes; None when it cannot say."""
+        """Have a worker examine what grew in it, for up to two minutes.
+
+        None when it is not up or does not answer; empty when it found nothing.
+        """
         up = (worker for worker in self.workers if worker.name == name and worker.pid is not None)
         worker = next(up, None)
         return await worker.examine(leak) if worker is not None else None

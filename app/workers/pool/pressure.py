@@ -1,6 +1,6 @@
 """One page of memory that the control plane writes and its workers read: whether to refuse, and what fits.
 
-A worker sees a change with its next request, also while the control plane is busy, and pays no call for it.
+A worker sees a change with its next request, without a call to the control plane.
 """
 
 import mmap

@@ -173,7 +173,7 @@ class Worker:
             log.warning("worker did not answer", worker=self.name, asked=how)
 
     async def examine(self, case: bytes) -> bytes | None:
-        """Have the worker examine itself; None when it found nothing or did not answer."""
+        """Have the worker examine itself; None when it does not answer, empty when it found nothing."""
         client, answer = self._client, None
         if client is not None:
             call = client.post("/examine", content=case, timeout=EXAMINE_SECONDS)

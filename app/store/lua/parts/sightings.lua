@@ -1,26 +1,26 @@
--- Who delivered what, and when: notes it in the map of observations. Sightings are told by the block and the place of a
--- transaction there, not by its signature, for feeds deliver together what belongs together. A field of
--- P:observations:<id> is a stretch of 32 neighbouring places of one block, (block number, place / 32). Noted for each
--- signature by itself, sightings took two thirds of the time of a duplicate.
+-- Who delivered what, and when: notes it in the map of observations. Sightings are kept by the block of a
+-- transaction and its place there, not by its signature, for feeds deliver together what belongs together. A
+-- field of P:observations:<id> is a stretch of 32 neighbouring places of one block: (block number, place / 32).
+-- When sightings were noted for each signature by itself, that took two thirds of the time of a duplicate.
 --
--- The value of a field is a record: the number of its sources, and behind it, for each source and moment,
--- ";source=milliseconds since <id>,a bit a place", the bits being a signed number. For example, in a bucket with the
--- id 1700000000000
+-- The value of a field is a record: the number of its sources, or a little more (after block numbers began
+-- again), and behind it, for each source and moment, ";source=milliseconds since <id>,a bit for each place",
+-- the bits being a signed number. For example, in a bucket with the id 1700000000000
 --
 --   2;helius-a=120,7;quick-b=180,3;quick-b=950,4
 --
--- says that helius-a delivered the places 0, 1 and 2 at 1700000000120, and quick-b the first two of them 60 ms later
--- and place 2 at 1700000000950. A source is noted once a bucket for a place, and at most rules.sources of them are.
+-- says that helius-a delivered the places 0, 1 and 2 at 1700000000120, and quick-b the first two of them 60
+-- ms later and place 2 at 1700000000950. In a bucket a source is noted once for a place, and at most
+-- rules.sources sources are noted for it.
 --
 -- What was delivered comes in three arguments, all about the hashes of ARGV[2]:
---   ARGV[3]  one byte a hash: who delivered it, as a place in the list of sources
---   ARGV[4]  three bytes for each hash that was delivered again in the same flush: its place among the hashes (2), and
---            that of the source (1)
+--   ARGV[3]  one byte for each hash: who delivered it, by index, from 0, in the list of sources
+--   ARGV[4]  three bytes for each time that a hash was delivered again in the same flush: its index among the
+--            hashes, from 0 (2 bytes), and that of the source (1 byte)
 --   ARGV[5]  the list of sources, in msgpack
 
--- Deliveries are told apart by a number: that of its source among `names` for what came first, and the same behind the
--- last of these for what came again in the same flush. So a flush notes what came again behind what came first, with
--- the same mark.
+-- A delivery's number is that of its source among `names`, from 1, and #names more if it came again in the
+-- same flush. So for each stretch what came again is noted behind what came first, with the same mark.
 local names = cmsgpack.unpack(ARGV[5])
 local marks = {}
 for source, name in ipairs(names) do
@@ -36,10 +36,11 @@ local function count_bits(bits)
   return band(bits + rshift(bits, 4), 0x0F0F0F0F) % 255
 end
 
--- What was delivered now, by stretches. Returns a list of them, each with the bits of its places by the number of the
--- delivery; of each its field; of each when its block was accepted; and the most sightings this can be. For example,
--- places 30 to 33 of block 7, delivered first by the source 1: {{[1] = bits 30 and 31}, {[1] = bits 0 and 1}}, the
--- fields (7, 0) and (7, 1), and 4. Neighbours mostly come together, so they are taken in runs.
+-- What was delivered now, by stretches. Returns four things: the stretches, each with the bits of its places
+-- by delivery number; their fields; when their blocks were accepted; and the most sightings this can be. For
+-- example, places 30 to 33 of block 7, accepted 60 ms ago, by delivery number 1: {{[1] = bits 30 and 31},
+-- {[1] = bits 0 and 1}}, the fields (7, 0) and (7, 1), {now - 60, now - 60}, and 4. Neighbours mostly come
+-- together, so they are taken in runs.
 local function delivered_stretches(ages, blocks, places, count, now)
   local of_block, stretches, fields, accepted_ms, most = {}, {}, {}, {}, 0
   local function deliver(delivery, block, first, last, age)
@@ -80,8 +81,9 @@ local function delivered_stretches(ages, blocks, places, count, now)
   return stretches, fields, accepted_ms, most
 end
 
--- The bits of the places that the source of `mark` has delivered by `record`. What was noted before `earliest`
--- (milliseconds since the bucket's id, as in the record) belongs to a block that had the same number, and is left out.
+-- Returns the bits of the places that the source of `mark` has delivered, by `record`. What was noted before
+-- `earliest` (milliseconds since the bucket's id, as in the record) belongs to an earlier block that had the
+-- same number, and is left out.
 local function noted_places(record, mark, earliest)
   local noted, _, at = 0, string.find(record, mark, 1, true)
   while at do
@@ -92,7 +94,8 @@ local function noted_places(record, mark, earliest)
   return noted
 end
 
--- Of `places`, bits, those that rules.sources have delivered by `record` since `earliest`.
+-- Returns those of `places` (bits) that at least rules.sources sources have delivered since `earliest`, by
+-- `record`.
 local function full_places(record, places, earliest)
   local noted, full = {}, 0
   for offset, bits in string.gmatch(record, '=(%-?%d+),(%-?%d+)') do
@@ -108,10 +111,10 @@ local function full_places(record, places, earliest)
   return full
 end
 
--- Returns `record` with what was delivered now, at `offset`; how many sightings that adds, and how many more it would
--- if no place were full. The record begins with the number of its sources, because only many of them make a place
--- full. A source's own places are found by its mark alone, since a record has up to 32 entries a source when neighbours
--- come one by one.
+-- Returns `record` with what was delivered now, at `offset`; how many sightings that adds, and how many more
+-- it would if no place were full. The record begins with the number of its sources, since a place can be full
+-- only when there are at least rules.sources of them. A source's own places are found by its mark alone,
+-- since a record has up to 32 entries for each source when neighbours come one by one.
 local function with_sightings(record, stretch, earliest, offset)
   local sources, added, over = 0, 0, 0
   if record ~= '' then
@@ -135,9 +138,9 @@ local function with_sightings(record, stretch, earliest, offset)
   return sources .. record, added, over
 end
 
--- Notes who delivered those of `count` hashes that are inside their window, by position: their ages, the numbers of
--- their blocks, and their places there. A sighting past rules.sources is booked as added and at once removed for
--- capacity.
+-- Notes who delivered the hashes that are inside their window. `ages`, `blocks` and `places` are by position
+-- among `count` hashes, and nil for the others. A sighting past rules.sources is booked as added and at once
+-- removed for capacity.
 local function note_sightings(ages, blocks, places, count, clock)
   local map = open_map('observations')
   sweep_due(map, clock)
