@@ -1,8 +1,9 @@
 """The outermost layer, plain ASGI: bounds requests in flight, counts and times them, catches what escapes.
 
 A stop ends requests here as well. The server cancels those that are still under way some seconds after it was
-told to stop, and they are answered 503 here; what a request has begun with the store is waited for
-(`to_its_end`), so that nothing is answered as refused and done all the same.
+told to stop, and they are answered 503 here, unless their route says itself what was done before. What a
+request has begun with the store is waited for (`to_its_end`), so that nothing is answered as refused and done
+all the same.
 """
 
 import asyncio

@@ -141,6 +141,29 @@ async def test_an_upload_that_goes_on_for_ever_does_not_keep_a_gate_from_stoppin
         assert "Traceback" not in gate.log.read_text()
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_lines_whose_body_stays_open_are_answered_with_their_summary_when_a_gate_stops(
+    valkey: StoreServer, workers: int
+) -> None:
+    with gate_process(**_settings(valkey), workers=workers) as gate:
+        async with connected(gate.url, 2) as [lines, other]:
+            head = b"POST /transactions HTTP/1.1\r\nHost: gate\r\nTransfer-Encoding: chunked\r\n"
+            await lines.send(head + f"Content-Type: {NDJSON}\r\n\r\n".encode())
+            await lines.send(_http_chunk(b'{"signature":"open-1"}\n{"signature":"open-2"}\n'))
+            await _until_found(other, "open-2")
+            stopping = asyncio.create_task(_stopped(gate))
+            problem = (await lines.answer()).assert_try_again()
+            assert await stopping == 0
+        assert problem["type"].endswith(":shutting-down"), problem
+        assert (problem["accepted"], problem["duplicate"], problem["invalid"]) == (2, 0, 0), problem
+        assert "behind those of this summary" in problem["detail"]
+        assert "Traceback" not in gate.log.read_text()
+
+
+def _http_chunk(data: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
 async def _feed_lines(connection: Connection) -> None:
     number = 0
     while True:

@@ -74,18 +74,20 @@ class PostTransactions:
         try:
             document = await self._answer(query, headers, receive, summary)
         except HttpError as error:
-            self._count_refused(error, query, headers)
-            await problem_of(error, **(summary.as_dict() if summary.is_shown else {}))(scope, receive, send)
+            answer = self._failed(error, summary, query, headers)
         except asyncio.CancelledError:
-            # `RequestMiddleware` answers 503 then; nothing was with the store, which is waited for.
-            self._count_refused(ShuttingDown(), query, headers)
-            raise
+            # The server's patience has ended. Nothing is with the store, which is waited for (`to_its_end`).
+            answer = self._failed(_stopping(summary), summary, query, headers)
         else:
             await send_json(send, document)
+            return
+        await answer(scope, receive, send)
 
-    def _count_refused(self, error: HttpError, query: bytes, headers: Headers) -> None:
+    def _failed(self, error: HttpError, summary: Summary, query: bytes, headers: Headers) -> Response:
+        """Count a request that fails, and return its answer: the problem, and what was done before it."""
         if isinstance(error, RetryLater):
             self._plane.admission.count_refused(error, query, headers)
+        return problem_of(error, **(summary.as_dict() if summary.is_shown else {}))
 
     async def _answer(
         self, query: bytes, headers: Headers, receive: Receive, summary: Summary
@@ -143,11 +145,24 @@ def _check_stop() -> None:
     """Read no more lines once the server has ended its patience while the last ones were being stored.
 
     Raises:
-        ShuttingDown: it has.
+        CancelledError: it has.
     """
     task = asyncio.current_task()
     if task is not None and task.cancelling():
-        raise ShuttingDown("the gate is stopping; send the lines behind those of this summary again")
+        raise asyncio.CancelledError
+
+
+def _stopping(summary: Summary) -> ShuttingDown:
+    """Return the error for a request that the stop has ended, whose lines in the summary were processed.
+
+    Each of those is counted as what it was, and of what was not read nobody knows whether there is any: after
+    two lines of an NDJSON body that stays open, two were accepted and none was refused.
+    """
+    if not summary.items:
+        return ShuttingDown("the gate is stopping; send this again")
+    error = ShuttingDown("the gate is stopping; send the lines behind those of this summary again")
+    error.is_counted = True
+    return error
 
 
 class FastPosts:
