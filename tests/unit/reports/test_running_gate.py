@@ -26,7 +26,7 @@ async def _samples(client: httpx.AsyncClient) -> int:
 async def test_a_gate_records_from_its_start_on_in_its_interval(
     store: StoreServer, settings_for: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.runtime.SAMPLE_SECONDS", 0.05)
+    monkeypatch.setattr("app.schedule.SAMPLE_SECONDS", 0.05)
     async with open_api(settings_for(store, gate_name="eu-1")) as api:
         await api.post_many("reported", 30)
         await api.runtime.sizes.refresh()
