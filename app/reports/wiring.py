@@ -21,7 +21,7 @@ def figures_of(
 ) -> Figures:
     """Let the recorder read its figures from these parts."""
     return Figures(
-        processes=lambda: processes.rss,
+        processes=processes.read,
         store=lambda: sizes.store,
         maps=lambda: sizes.maps,
         rules=lambda: live.rules,

@@ -60,6 +60,21 @@ async def test_the_embedded_store_is_a_process_of_its_gate_and_cleanups_are_coun
         assert (target["status"], target["value"]) == ("fail", 1)
 
 
+async def test_a_sample_reads_memory_anew_however_seldom_the_guard_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seldom = Settings(gate_name="eu-1", memory_sample_seconds=300, leak_window_seconds=3000)
+    async with running(seldom) as runtime, api_client(runtime) as client:
+        await until(lambda: _has(client, 1))
+        monkeypatch.setattr("app.process.resident_memory.rss_bytes", lambda pid: 123_000_000)
+        await runtime.recorder.record()
+        document = (await client.get("/reports/recent")).json()
+        assert {(one["process"], one["last_bytes"]) for one in document["processes"]} == {
+            ("gate", 123_000_000),
+            ("store", 123_000_000),
+        }
+
+
 async def test_leaks_of_workers_are_counted() -> None:
     async with running(Settings(gate_name="eu-1")) as runtime, api_client(runtime) as client:
         await until(lambda: _has(client, 1))
