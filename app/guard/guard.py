@@ -121,7 +121,7 @@ class Guard:
         return read(self.readers, self.clock.monotonic(), self.clock.wall_ms())
 
     async def tick(self, reading: MemoryReading) -> None:
-        """Take a reading and look for leaks in it."""
+        """Take a reading and look for leaks in it; a process that came up since is not judged by it."""
         self._follow_settings()
         self._remember(reading)
         if reading.limit_bytes is None or (reading.pressure_bytes is None and self.blind_spots):
@@ -129,8 +129,12 @@ class Guard:
             self._band = LevelBand()
             self._tell(refuses=False, room_bytes=self.headroom.room_bytes)
         for name, process in reading.processes.items():
-            if name in self.watches:
-                await self._watch(self.watches[name], process, reading.at_seconds)
+            watch = self.watches.get(name)
+            # A worker may have ended and come up again under its name since the reading, while the figures
+            # were noted or another process was acted upon: 10 MiB of the old one would make the new one, with
+            # 60 MiB, one that grew by 50.
+            if watch is not None and watch.since_seconds <= reading.at_seconds:
+                await self._watch(watch, process, reading.at_seconds)
         await self._store.relieve_store(reading.store, self._rules)
 
     async def check_ceiling(self) -> None:
@@ -164,7 +168,8 @@ class Guard:
     def _watch_new(self, name: str) -> None:
         self.metrics.leak_detections_total.start(*((name, tier) for tier in Tier))
         self.actions.start_series(name)
-        self.watches[name] = Watch(name, Detector(_detector_rules(self._rules)), self.settings)
+        detector = Detector(_detector_rules(self._rules))
+        self.watches[name] = Watch(name, self.clock.monotonic(), detector, self.settings)
 
     def _follow_settings(self) -> None:
         settings = self.settings()

@@ -32,6 +32,8 @@ class Machine:
     store: float = 20.0 * MIB
     gate_rate: float = 0.0
     store_rate: float = 0.0
+    workers: dict[str, tuple[int, float]] = field(default_factory=dict)
+    """Process id and resident bytes of each worker."""
     in_flight: int = 0
     freed_by_trim: float = 0.0
     freed_by_cleanup: float = 0.0
@@ -53,6 +55,7 @@ class Machine:
         readers = Readers(
             resident=lambda: {
                 "gate": (7, self.sensor(self.gate)),
+                **self.workers,
                 "store": (8 if self.is_store_ours else None, self.store),
             },
             explained=lambda: {"gate": {"in_flight": self.in_flight}},
@@ -95,6 +98,9 @@ class Machine:
 
     def state(self, name: str = "gate") -> str:
         return str(self.guard.watches[name].state)
+
+    def floor(self, name: str) -> int:
+        return self.guard.status.processes[name].floor_bytes
 
     def level(self) -> str:
         return str(self.guard.level)

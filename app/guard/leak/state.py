@@ -25,10 +25,13 @@ FORGIVEN_SECONDS = 3600.0
 
 
 class Watch:
-    """One process under watch, with a detector of its own."""
+    """One process under watch since a moment on the clock of the readings, with a detector of its own."""
 
-    def __init__(self, name: str, detector: Detector, settings: Callable[[], Settings]) -> None:
+    def __init__(
+        self, name: str, since_seconds: float, detector: Detector, settings: Callable[[], Settings]
+    ) -> None:
         self.name = name
+        self.since_seconds = since_seconds
         self.detector = detector
         self._settings = settings
         self.state = LeakState.WARMUP

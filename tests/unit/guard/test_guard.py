@@ -214,3 +214,19 @@ async def test_settings_that_change_apply_at_the_next_tick() -> None:
     machine.limit = round((machine.gate + machine.store) / 0.72)
     await machine.run(1)
     assert machine.level() == "soft"
+
+
+async def test_a_worker_that_came_up_again_since_a_reading_is_not_judged_by_that_of_the_one_before() -> None:
+    machine = Machine(workers={"worker-1": (9, 10.0 * MIB)})
+    machine.guard.watch_only(machine.workers)
+    await machine.run(1)
+    assert machine.floor("worker-1") == 10 * MIB
+    reading = machine.guard.read_memory()
+    machine.now += 1
+    machine.guard.watch_only([])
+    machine.workers = {"worker-1": (10, 60.0 * MIB)}
+    machine.guard.watch_only(machine.workers)
+    await machine.guard.tick(reading)
+    assert machine.floor("worker-1") == 0, "there is no reading of the new one yet"
+    await machine.run(1)
+    assert machine.floor("worker-1") == 60 * MIB
