@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from app.cli.client import Refused, Target, checked, gate_options
+from app.cli.client import Refused, GateAddress, checked, gate_options
 from app.cli.exit_codes import REFUSED
 from app.cli.text import elements, figure, plain
 
@@ -18,9 +18,9 @@ OUTCOMES = frozenset({"pass", "fail", "unknown"})
 )
 @click.option("--strict", is_flag=True, help="Exit 1 as well when a target cannot be judged.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as it is.")
-def check(target: Target, hours: int, strict: bool, as_json: bool) -> None:
+def check(gate: GateAddress, hours: int, strict: bool, as_json: bool) -> None:
     """Exit 0 when no target of the last hours failed, 1 when one did, 3 when nothing answers."""
-    answer = target.call("GET", "/reports/recent", params={"hours": hours})
+    answer = gate.call("GET", "/reports/recent", params={"hours": hours})
     targets = elements(checked(answer), "targets")
     outcomes = {plain(figure(one, "status")) for one in targets}
     if not outcomes or not outcomes <= OUTCOMES:

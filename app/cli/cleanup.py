@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from app.cli.client import Target, checked, gate_options
+from app.cli.client import GateAddress, checked, gate_options
 from app.cli.terminal import Rows, show
 from app.cli.text import count, figure, members, milliseconds, plain, size
 
@@ -19,10 +19,10 @@ COLUMNS = ("before", "removed", "after")
 @click.option("--map", "maps", type=click.Choice(MAPS), multiple=True, help="Only this map; may be repeated.")
 @click.option("--dry-run", is_flag=True, help="Report what would be removed, and remove nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as it is.")
-def cleanup(target: Target, emergency: bool, maps: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
+def cleanup(gate: GateAddress, emergency: bool, maps: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
     """Run a cleanup and show its report."""
     path = "/cleanup/emergency" if emergency else "/cleanup"
-    answer = target.call("POST", path, params={"map": list(maps), "dry_run": str(dry_run).lower()})
+    answer = gate.call("POST", path, params={"map": list(maps), "dry_run": str(dry_run).lower()})
     report = checked(answer)
     if as_json:
         click.echo(answer.text)

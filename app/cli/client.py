@@ -33,7 +33,7 @@ class Unreachable(click.ClickException):
 
 
 @dataclass(frozen=True)
-class Target:
+class GateAddress:
     """Holds a gate's address and the token to show it, if any."""
 
     url: str
@@ -67,7 +67,7 @@ class Target:
 
 
 def gate_options(command: F) -> F:
-    """Add --url and --token-file, and pass a Target as `target`."""
+    """Add --url and --token-file, and pass a GateAddress as `gate`."""
 
     @click.option(
         "--url", default=None, help="Where the gate is. [env TIDEGATE_URL; default http://127.0.0.1:8000]"
@@ -80,7 +80,7 @@ def gate_options(command: F) -> F:
     )
     @wraps(command)
     def wrapped(url: str | None, token_file: Path | None, **rest: Any) -> None:
-        command(target=Target(_checked_url(url or _default_url()), _token(token_file)), **rest)
+        command(gate=GateAddress(_checked_url(url or _default_url()), _token(token_file)), **rest)
 
     return wrapped  # type: ignore[return-value]  # click's decorators change the signature
 

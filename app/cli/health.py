@@ -3,16 +3,16 @@
 import click
 import httpx
 
-from app.cli.client import Refused, Target, gate_options, json_object, sentence
+from app.cli.client import Refused, GateAddress, gate_options, json_object, sentence
 from app.cli.text import elements, plain
 
 
 @click.command()
 @gate_options
 @click.option("--json", "as_json", is_flag=True, help="Print the gate's own answer.")
-def health(target: Target, as_json: bool) -> None:
+def health(gate: GateAddress, as_json: bool) -> None:
     """Exit 0 when the gate is ready, 1 with the reasons when not, 3 when nothing answers."""
-    answer = target.call("GET", "/readyz")
+    answer = gate.call("GET", "/readyz")
     if as_json:
         click.echo(answer.text)
     document = json_object(answer)

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from app.cli.client import Target, checked, gate_options
+from app.cli.client import GateAddress, checked, gate_options
 from app.cli.terminal import Rows, show
 from app.cli.text import count, elements, figure, members, plain, seconds, share, size
 
@@ -16,9 +16,9 @@ HEADINGS = ("map", "entries", "limit", "bytes", "retention", "oldest", "added", 
 @click.command()
 @gate_options
 @click.option("--json", "as_json", is_flag=True, help="Print GET /stats as it is.")
-def stats(target: Target, as_json: bool) -> None:
+def stats(gate: GateAddress, as_json: bool) -> None:
     """Show what the gate holds, what came in, and what was removed."""
-    answer = target.call("GET", "/stats")
+    answer = gate.call("GET", "/stats")
     document = checked(answer)
     if as_json:
         click.echo(answer.text)

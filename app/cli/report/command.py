@@ -6,7 +6,7 @@ import click
 import httpx
 from pydantic import ValidationError
 
-from app.cli.client import Refused, Target, checked, gate_options
+from app.cli.client import Refused, GateAddress, checked, gate_options
 from app.cli.report.page import page
 from app.cli.report.text import text
 from app.cli.terminal import show
@@ -23,13 +23,13 @@ from app.reports.document import ReportDocument
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
     help="Write a page with plots to this file, - is stdout.",
 )
-def report(target: Target, day: str | None, hours: int | None, as_json: bool, html: Path | None) -> None:
+def report(gate: GateAddress, day: str | None, hours: int | None, as_json: bool, html: Path | None) -> None:
     """Show memory, maps, cleanup and events of a day, judged by the success targets."""
     if day is not None and hours is not None:
         raise click.UsageError("give --day or --hours, not both")
     if as_json and html is not None:
         raise click.UsageError("give --json or --html, not both")
-    answer = _ask(target, day, hours)
+    answer = _ask(gate, day, hours)
     checked(answer)
     if as_json:
         click.echo(answer.text)
@@ -39,10 +39,10 @@ def report(target: Target, day: str | None, hours: int | None, as_json: bool, ht
         show(*text(_document(answer)))
 
 
-def _ask(target: Target, day: str | None, hours: int | None) -> httpx.Response:
+def _ask(gate: GateAddress, day: str | None, hours: int | None) -> httpx.Response:
     if hours is not None:
-        return target.call("GET", "/reports/recent", params={"hours": hours})
-    return target.call("GET", "/reports/daily", params={} if day is None else {"day": day})
+        return gate.call("GET", "/reports/recent", params={"hours": hours})
+    return gate.call("GET", "/reports/daily", params={} if day is None else {"day": day})
 
 
 def _document(answer: httpx.Response) -> ReportDocument:

@@ -18,7 +18,7 @@ from click.core import ParameterSource
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from app.cli.client import Refused, Target, gate_options, without_password
+from app.cli.client import Refused, GateAddress, gate_options, without_password
 from app.cli.exit_codes import REFUSED
 from app.cli.send.chunks import Chunk, Tally, chunks
 from app.cli.send.sender import Sender
@@ -81,7 +81,7 @@ class Lines(click.File):
     help="After a 503 or a lost connection.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
-def send(target: Target, file: BinaryIO, source: str | None, as_json: bool, **options: Any) -> None:
+def send(gate: GateAddress, file: BinaryIO, source: str | None, as_json: bool, **options: Any) -> None:
     """Post the transactions in FILE, one JSON item a line; `-` is stdin.
 
     A request answered 503 may have been processed in part, and is sent again. That is safe, the gate
@@ -92,8 +92,8 @@ def send(target: Target, file: BinaryIO, source: str | None, as_json: bool, **op
     """
     tally, started = Tally(), time.monotonic()
     limits = (options["batch_lines"], options["batch_bytes"])
-    with target.open() as client:
-        sender = Sender(client, target, options["use_gzip"], options["retries"])
+    with gate.open() as client:
+        sender = Sender(client, gate, options["use_gzip"], options["retries"])
         _send_all(sender, file, limits, {"source": source} if source else {}, tally)
     _print_summary(tally, time.monotonic() - started, as_json)
     if tally.stopped:

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from app.cli.client import Refused, Target, json_object, sentence
+from app.cli.client import Refused, GateAddress, json_object, sentence
 from app.cli.send.chunks import Chunk
 
 FIRST_WAIT_SECONDS, MAX_WAIT_SECONDS, MAX_RETRY_AFTER_SECONDS = 0.1, 10.0, 60.0
@@ -29,7 +29,7 @@ class Sender:
     """
 
     client: httpx.Client
-    target: Target
+    gate: GateAddress
     use_gzip: bool
     retries: int
     sleep: Callable[[float], None] = time.sleep
@@ -64,7 +64,7 @@ class Sender:
             answer = self.client.post("/transactions", content=_pieces(body), params=params, headers=headers)
         except httpx.RequestError as error:
             if not self.reached:
-                raise self.target.unreachable(error) from None
+                raise self.gate.unreachable(error) from None
             return f"no answer: {error or type(error).__name__}"
         self.reached = True
         return answer

@@ -6,7 +6,7 @@ from email.utils import format_datetime
 import httpx
 import pytest
 
-from app.cli.client import Refused, Target, Unreachable
+from app.cli.client import Refused, GateAddress, Unreachable
 from app.cli.send.chunks import Chunk
 from app.cli.send.sender import MAX_RETRY_AFTER_SECONDS, Sender, retry_after
 
@@ -26,9 +26,9 @@ def _sender(answers: Answers, retries: int = 3) -> tuple[Sender, list[float]]:
             raise outcome
         return outcome
 
-    target = Target("http://gate", None)
-    client = httpx.Client(transport=httpx.MockTransport(answer), base_url=target.url)
-    return Sender(client, target, False, retries, slept.append), slept
+    gate = GateAddress("http://gate", None)
+    client = httpx.Client(transport=httpx.MockTransport(answer), base_url=gate.url)
+    return Sender(client, gate, False, retries, slept.append), slept
 
 
 def _unavailable() -> httpx.Response:

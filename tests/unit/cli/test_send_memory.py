@@ -7,7 +7,7 @@ from typing import Any, BinaryIO, cast
 
 import httpx
 
-from app.cli.client import Target
+from app.cli.client import GateAddress
 from app.cli.send.chunks import Tally
 from app.cli.send.command import MIB, _send_all
 from app.cli.send.sender import Sender
@@ -40,12 +40,12 @@ def test_50_mb_are_sent_in_the_memory_of_two_chunks() -> None:
         received.extend(len(piece) for piece in cast("Iterable[bytes]", request.stream))
         return httpx.Response(200, json={"accepted": 0, "duplicate": 0, "invalid": 0, "errors": []})
 
-    target = Target("http://gate", None)
-    client = httpx.Client(transport=_Taking(take), base_url=target.url)
+    gate = GateAddress("http://gate", None)
+    client = httpx.Client(transport=_Taking(take), base_url=gate.url)
     stream = cast("BinaryIO", io.BufferedReader(Generated(10_000), 64 * 1024))
     tracemalloc.start()
     try:
-        _send_all(Sender(client, target, False, 0), stream, (2000, MIB), {}, Tally())
+        _send_all(Sender(client, gate, False, 0), stream, (2000, MIB), {}, Tally())
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
