@@ -50,7 +50,7 @@ class Verdict(StrEnum):
     REFUSED = "refused"
 
 
-class Outcome(StrEnum):
+class TransactionOutcome(StrEnum):
     """What became of one transaction that was delivered, as metrics and `/stats` count it."""
 
     ACCEPTED = "accepted"

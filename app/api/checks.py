@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.contract import ADDRESSES, Address, Call, address_of, nearest
+from app.api.contract import ADDRESSES, PathItem, Call, address_of, nearest
 from app.api.problems import problem_of
 from app.auth import Access
 from app.decode.budget import ByteBudget
@@ -163,7 +163,7 @@ def _header(headers: Headers, name: bytes) -> str | None:
     return next((value.decode("latin-1") for key, value in headers if key == name), None)
 
 
-def _check_parameters(address: Address, call: Call, query: bytes) -> None:
+def _check_parameters(address: PathItem, call: Call, query: bytes) -> None:
     if call.parameters is None or not query:
         return
     for name, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
@@ -173,7 +173,7 @@ def _check_parameters(address: Address, call: Call, query: bytes) -> None:
             )
 
 
-def _what_parameters(address: Address, call: Call, name: str) -> str:
+def _what_parameters(address: PathItem, call: Call, name: str) -> str:
     known = call.parameters or frozenset()
     near = nearest(name, known)
     if near:

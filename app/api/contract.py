@@ -40,7 +40,7 @@ class Call(NamedTuple):
     """The most bytes of a body."""
 
 
-class Address(NamedTuple):
+class PathItem(NamedTuple):
     """A path with its calls by method; the path is the label of its metrics."""
 
     path: str
@@ -82,11 +82,11 @@ _CALLS: Mapping[str, Mapping[str, Call]] = {
     **{path: {"GET": _OPEN} for path in SWAGGER_UI},
     "/openapi.json": {"GET": _OPEN},
 }
-ADDRESSES: Mapping[str, Address] = {path: Address(path, calls) for path, calls in _CALLS.items()}
-LOOKUP: Final = Address(f"{TRANSACTIONS}/{{signature:path}}", {"GET": _OPEN})
+ADDRESSES: Mapping[str, PathItem] = {path: PathItem(path, calls) for path, calls in _CALLS.items()}
+LOOKUP: Final = PathItem(f"{TRANSACTIONS}/{{signature:path}}", {"GET": _OPEN})
 
 
-def address_of(path: str) -> Address | None:
+def address_of(path: str) -> PathItem | None:
     """Find the address a path belongs to, None when there is none."""
     if path.startswith(_BELOW_TRANSACTIONS) and path != _BELOW_TRANSACTIONS:
         return LOOKUP

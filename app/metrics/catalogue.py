@@ -20,7 +20,7 @@ from app.errors import (
     StoreError,
 )
 from app.metrics.counters import Count, Counts, Distribution, Distributions
-from app.models import ACCEPTED, REFUSED, Mode, Outcome, Trigger
+from app.models import ACCEPTED, REFUSED, Mode, TransactionOutcome, Trigger
 
 NAMESPACE = "tidegate"
 REFUSAL_REASONS = (
@@ -31,7 +31,7 @@ REFUSAL_REASONS = (
     OutcomeUnknown.slug,
     StoreError.slug,
 )
-_OUTCOME_OF = {ACCEPTED: Outcome.ACCEPTED, REFUSED: Outcome.REFUSED}
+_OUTCOME_OF = {ACCEPTED: TransactionOutcome.ACCEPTED, REFUSED: TransactionOutcome.REFUSED}
 OTHER_SOURCE = "other"
 SIZE_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
 SECONDS_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
@@ -71,13 +71,13 @@ class Metrics:
         self.refusals[reason] += 1
         self.ingest_refusals_total.labels(reason).inc()
         if source is not None:
-            self.count_transactions(source, Outcome.REFUSED)
+            self.count_transactions(source, TransactionOutcome.REFUSED)
 
     def count_answers(self, answers: Mapping[tuple[str, int], int]) -> None:
         """Count what became of the transactions of a flush: how often each source got each code."""
         outcomes: dict[tuple[str, str], int] = defaultdict(int)
         for (source, code), times in answers.items():
-            outcomes[source, _OUTCOME_OF.get(code, Outcome.DUPLICATE)] += times
+            outcomes[source, _OUTCOME_OF.get(code, TransactionOutcome.DUPLICATE)] += times
         for (source, outcome), times in outcomes.items():
             self.count_transactions(source, outcome, times)
 
@@ -145,8 +145,8 @@ class Metrics:
             "ingest_flush_size", "Items of one flush to the store", SIZE_BUCKETS
         ).labels()
         self.ingest_refusals_total.start(*zip(REFUSAL_REASONS))
-        self.transactions_total.start(*zip(Outcome))
-        self.source_transactions_total.start(*product((OTHER_SOURCE,), Outcome))
+        self.transactions_total.start(*zip(TransactionOutcome))
+        self.source_transactions_total.start(*product((OTHER_SOURCE,), TransactionOutcome))
 
     def _store(self) -> None:
         self.store_up = self._gauge("store_up", "1 while the store answers")

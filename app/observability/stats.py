@@ -12,7 +12,7 @@ from app.cleanup.run import Cleanup
 from app.guard.leak.finding import LeakState
 from app.guard.status import GuardStatus, Level
 from app.metrics.catalogue import Metrics
-from app.models import MapName, MapSizes, Outcome, Reason, Report, Shape
+from app.models import MapName, MapSizes, TransactionOutcome, Reason, Report, Shape
 from app.process.resident_memory import Processes
 from app.settings.model import env_name
 from app.store.figures import Sizes
@@ -118,7 +118,7 @@ class ServiceStats:
             uptime_seconds=time.monotonic() - self._started,
             maps={name: _map_stats(rule, self.sizes.of(name)) for name, rule in self.live.rules.items()},
             ingest=IngestStats(
-                **{name: totals[name] for name in Outcome}, refusals=dict(self.metrics.refusals)
+                **{name: totals[name] for name in TransactionOutcome}, refusals=dict(self.metrics.refusals)
             ),
             memory=self._memory(),
             cleanup=CleanupStats(
@@ -150,7 +150,7 @@ class ServiceStats:
             "stats",
             dedup_size=sizes.get("signatures_entries", 0),
             **sizes,
-            **{f"ingest_{name}": totals[name] for name in Outcome},
+            **{f"ingest_{name}": totals[name] for name in TransactionOutcome},
             **{f"rss_{name}_bytes": rss for name, (_, rss) in self.processes.read().items()},
             efficiency_ratio=self.sizes.efficiency_ratio(),
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from app.models import MapName
 from app.reports.maps import MapsFold
 from app.reports.period import MINUTE_MS, Period
-from app.reports.samples import ProcessSample, Sample, Unusable, decoded
+from app.reports.samples import ProcessSample, Sample, UnusableSample, decoded
 
 MOST_EVENTS = 200
 LEAK_STATES = frozenset({"leak", "cooldown", "ineffective"})
@@ -94,7 +94,7 @@ class Fold:
         for raw in stored:
             try:
                 sample = decoded(raw)
-            except Unusable:
+            except UnusableSample:
                 self.unusable += 1
                 continue
             key = (sample.started_ms, sample.taken_ms, sample.uptime_seconds)

@@ -4,7 +4,7 @@ import asyncio
 
 from app.reports.fold import Fold
 from app.reports.period import MINUTE_MS, Period
-from app.reports.samples import Unusable, decoded
+from app.reports.samples import UnusableSample, decoded
 from app.store.history import MOST_SAMPLES, PAGE_SAMPLES, StoredSamples
 
 # Beyond the start of a period: what is needed to know which totals it began with.
@@ -42,7 +42,7 @@ def _latest_ms(page: list[bytes]) -> float:
     for raw in page:
         try:
             taken_ms = decoded(raw).taken_ms
-        except Unusable:
+        except UnusableSample:
             continue
         latest = taken_ms if latest == float("inf") else max(latest, taken_ms)
     return latest

@@ -7,7 +7,7 @@ import msgspec
 from app.models import MapName, Reason
 
 # The store's scripts count in doubles, exact up to 2**53.
-Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+NonNegativeInt = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Name = Annotated[str, msgspec.Meta(max_length=64)]
 # Control plane, store, and as many workers as the settings allow.
 MOST_PROCESSES = 2 + 64
@@ -18,7 +18,7 @@ class ProcessSample(msgspec.Struct, frozen=True, array_like=True):
 
     name: Name
     pid: int | None
-    rss_bytes: Count
+    rss_bytes: NonNegativeInt
 
 
 class MapSample(msgspec.Struct, frozen=True, array_like=True):
@@ -27,13 +27,13 @@ class MapSample(msgspec.Struct, frozen=True, array_like=True):
     `removed` has one total a reason, in the order of `Reason`; `late` is how many did not go in time.
     """
 
-    entries: Count
-    peak_entries: Count
-    warn_entries: Count
-    bytes: Count
-    removed: tuple[Count, Count, Count, Count]
-    due: Count
-    late: Count
+    entries: NonNegativeInt
+    peak_entries: NonNegativeInt
+    warn_entries: NonNegativeInt
+    bytes: NonNegativeInt
+    removed: tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt, NonNegativeInt]
+    due: NonNegativeInt
+    late: NonNegativeInt
 
     @property
     def added(self) -> int:
@@ -57,11 +57,11 @@ class Sample(msgspec.Struct, frozen=True, array_like=True):
     started_ms: int
     uptime_seconds: Annotated[float, msgspec.Meta(ge=0, le=10**9)]
     processes: Annotated[list[ProcessSample], msgspec.Meta(max_length=MOST_PROCESSES)]
-    store_used_bytes: Count | None
+    store_used_bytes: NonNegativeInt | None
     maps: tuple[MapSample, MapSample, MapSample] | None
-    normal_runs: Count
-    emergency_runs: Count
-    leak_detections: Annotated[dict[Name, Count], msgspec.Meta(max_length=MOST_PROCESSES)]
+    normal_runs: NonNegativeInt
+    emergency_runs: NonNegativeInt
+    leak_detections: Annotated[dict[Name, NonNegativeInt], msgspec.Meta(max_length=MOST_PROCESSES)]
     level: Name
     leak_state: Name
 
@@ -70,7 +70,7 @@ class Sample(msgspec.Struct, frozen=True, array_like=True):
         return self.maps[_MAPS.index(name)] if self.maps else None
 
 
-class Unusable(Exception):
+class UnusableSample(Exception):
     """Raised when what was stored is no sample."""
 
 
@@ -89,9 +89,9 @@ def decoded(stored: bytes) -> Sample:
     """Decode a sample from the store.
 
     Raises:
-        Unusable: it is none.
+        UnusableSample: it is none.
     """
     try:
         return _decoder.decode(stored)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Unusable(str(error)) from None
+        raise UnusableSample(str(error)) from None

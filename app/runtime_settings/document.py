@@ -13,11 +13,11 @@ FORMAT = 1
 Number = int | float
 
 
-class Unusable(TidegateError):
+class UnusableSettings(TidegateError):
     """What is stored cannot be read as settings."""
 
 
-class FromNewerGate(Unusable):
+class FromNewerGate(UnusableSettings):
     """A newer Tidegate has written what is stored, and this one must not write over it."""
 
 
@@ -53,7 +53,7 @@ def read_document(stored: bytes) -> Document:
     """Read what is stored.
 
     Raises:
-        Unusable: it is no such document.
+        UnusableSettings: it is no such document.
         FromNewerGate: it is one of a later format, or holds settings that cannot be changed here.
     """
     try:
@@ -61,12 +61,12 @@ def read_document(stored: bytes) -> Document:
             raise FromNewerGate("they are in a format of a newer Tidegate")
         body = msgspec.json.decode(stored, type=_Body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Unusable(f"they cannot be read ({error})") from None
+        raise UnusableSettings(f"they cannot be read ({error})") from None
     foreign = sorted(body.values.keys() - set(CHANGEABLE))
     if foreign:
         raise FromNewerGate(f"a newer Tidegate has put {foreign[0][:64]!r} among them")
     if not 0 < body.version < 2**53:
-        raise Unusable("their version is not a positive number")
+        raise UnusableSettings("their version is not a positive number")
     return Document(body.version, body.values)
 
 

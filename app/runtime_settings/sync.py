@@ -12,7 +12,7 @@ from app.runtime_settings.document import (
     Document,
     FromNewerGate,
     Number,
-    Unusable,
+    UnusableSettings,
     read_document,
     with_changes,
 )
@@ -83,7 +83,7 @@ class SettingsSync:
                     await self._maps.replace_settings(stored, self.document.encoded())
                     return
                 await self._apply(found, with_changes(self.live.start, found.values), "store")
-            except (Unusable, ConfigError) as error:
+            except (UnusableSettings, ConfigError) as error:
                 self.live.ignored = _ignored(error)
             self._followed = stored
 
@@ -117,7 +117,7 @@ class SettingsSync:
             found = read_document(stored)
         except FromNewerGate as error:
             raise Conflict(f"the store holds settings that this gate cannot take: {error}") from None
-        except Unusable:
+        except UnusableSettings:
             return self.document
         return found if found.version >= self.document.version else self.document
 
@@ -149,7 +149,7 @@ def _ignored(error: Exception) -> str:
     match error:
         case FromNewerGate():
             advice = "Update this gate"
-        case Unusable():
+        case UnusableSettings():
             advice = "Any PATCH /settings replaces them"
         case _:
             advice = "Change one of them by PATCH /settings, or this gate's environment"

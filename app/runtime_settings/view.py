@@ -11,7 +11,7 @@ from app.settings.model import CHANGEABLE, Settings, description_of, env_name
 from app.store.address import normal_url, safe_url
 from app.store.layout import LiveSettings
 
-Source = Literal["default", "environment", "argument", "run time"]
+SettingSource = Literal["default", "environment", "argument", "run time"]
 Value = int | float | str | None
 SET = "set"
 _SECRETS = frozenset({"ingest_tokens", "admin_tokens"})
@@ -23,7 +23,7 @@ class SettingView(Shape):
 
     value: Value
     start_value: Value = Field(description="What it goes back to when it is changed to null.")
-    source: Source
+    source: SettingSource
     unit: str | None
     description: str
     changeable: bool = Field(description="At run time, by PATCH.")
@@ -73,7 +73,7 @@ def _shown(name: str, settings: Settings) -> Value:
     return value if value is None or isinstance(value, int | float) else str(value)
 
 
-def _start_source(name: str, start: Settings) -> Source:
+def _start_source(name: str, start: Settings) -> SettingSource:
     if name not in start.model_fields_set:
         return "default"
     given = given_variables()

@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 NO_BODY_STATUSES = frozenset({204, 304})
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
-Address = tuple[str, int | None]
+SocketAddress = tuple[str, int | None]
 
 
 class Connection(Protocol):
@@ -187,8 +187,8 @@ class Exchange:
 class Addresses(NamedTuple):
     """The two ends of a connection."""
 
-    client: Address | None
-    server: Address | None
+    client: SocketAddress | None
+    server: SocketAddress | None
 
     @classmethod
     def of(cls, transport: asyncio.BaseTransport) -> Self:
@@ -198,7 +198,7 @@ class Addresses(NamedTuple):
         )
 
 
-def _address(name: object, *nameless: str) -> Address | None:
+def _address(name: object, *nameless: str) -> SocketAddress | None:
     if isinstance(name, tuple):
         return str(name[0]), int(name[1])
     if isinstance(name, str) and name not in nameless:

@@ -39,7 +39,7 @@ _KEEPALIVE = (
 
 
 @dataclass(frozen=True)
-class Address:
+class StoreAddress:
     """A server's place (a socket's path, or a host and port), the login, the database, and TLS if any."""
 
     host: str = ""
@@ -51,7 +51,7 @@ class Address:
     tls: tuple[tuple[str, str], ...] | None = None
     """The URL's options for TLS; None without TLS."""
 
-    def at(self, host: str, port: int) -> "Address":
+    def at(self, host: str, port: int) -> "StoreAddress":
         """The address of another node of the same cluster; the login is the same there."""
         return replace(self, host=host, port=port, path="")
 
@@ -99,7 +99,7 @@ class Address:
         return context
 
 
-def parse_address(url: str) -> Address:
+def parse_address(url: str) -> StoreAddress:
     """Read a store's URL; the schemes are those of Redis and of Valkey.
 
     Raises:
@@ -119,8 +119,8 @@ def parse_address(url: str) -> Address:
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     if scheme == "unix":
         path = unquote(parts.path) or _refuse("names no socket")
-        return Address(path=path, user=user, password=password, database=_database(options.get("db", "")))
-    return Address(
+        return StoreAddress(path=path, user=user, password=password, database=_database(options.get("db", "")))
+    return StoreAddress(
         host=_host(parts),
         port=_port(parts),
         user=user,

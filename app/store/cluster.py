@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from app.errors import StoreClusterDown, StoreUnsupported
-from app.store.address import Address
+from app.store.address import StoreAddress
 from app.store.layout import key_slot
 from app.store.link import Argument, NotConnected, ReplyError
 from app.store.node import Node
@@ -22,10 +22,10 @@ _UNKNOWN_HOSTS = (None, b"", b"?")
 class _Range(NamedTuple):
     first: int
     last: int
-    masters_then_replicas: tuple[Address, ...]
+    masters_then_replicas: tuple[StoreAddress, ...]
 
     @property
-    def master(self) -> Address:
+    def master(self) -> StoreAddress:
         return self.masters_then_replicas[0]
 
 
@@ -45,12 +45,12 @@ class Cluster:
     to the new master, if there is one.
     """
 
-    def __init__(self, seed: Address, deadline_seconds: float) -> None:
+    def __init__(self, seed: StoreAddress, deadline_seconds: float) -> None:
         self._seed = seed
         self._deadline_seconds = deadline_seconds
-        self._nodes: dict[Address, Node] = {}
+        self._nodes: dict[StoreAddress, Node] = {}
         self._ranges: list[_Range] = []
-        self._moved: dict[int, Address] = {}
+        self._moved: dict[int, StoreAddress] = {}
         self._reading: asyncio.Task[None] | None = None
 
     async def call(self, key: str, *command: Argument) -> Any:
@@ -82,7 +82,7 @@ class Cluster:
         masters = list(dict.fromkeys(found.master for found in self._ranges))
         return list(await asyncio.gather(*(self._node(address).call(*command) for address in masters)))
 
-    def places(self) -> list[Address]:
+    def places(self) -> list[StoreAddress]:
         """Every node that is known, masters first."""
         replicas = (place for found in self._ranges for place in found.masters_then_replicas[1:])
         return list(dict.fromkeys([*(found.master for found in self._ranges), *replicas]))
@@ -110,7 +110,7 @@ class Cluster:
             self._reading.add_done_callback(_taken_note_of)
         return self._reading
 
-    async def _read(self, but: Address | None = None) -> None:
+    async def _read(self, but: StoreAddress | None = None) -> None:
         problem: Exception = StoreClusterDown("the cluster has no node that could be asked")
         for place in dict.fromkeys([*self.places(), self._seed]):
             if place == but:
@@ -138,13 +138,13 @@ class Cluster:
         for address in [address for address in self._nodes if address not in known]:
             self._nodes.pop(address).retire()
 
-    async def _is_replaced(self, address: Address, slot: int) -> bool:
+    async def _is_replaced(self, address: StoreAddress, slot: int) -> bool:
         """Read the map from the other nodes, and say whether it has another master for the slot by now."""
         with suppress(Exception):
             await self._read(but=address)
         return self._master(slot) != address
 
-    def _master(self, slot: int) -> Address:
+    def _master(self, slot: int) -> StoreAddress:
         if slot in self._moved:
             return self._moved[slot]
         at = bisect_right(self._ranges, slot, key=lambda found: found.first) - 1
@@ -152,7 +152,7 @@ class Cluster:
             raise StoreClusterDown(f"no master serves slot {slot}")
         return self._ranges[at].master
 
-    def _node(self, address: Address) -> Node:
+    def _node(self, address: StoreAddress) -> Node:
         if address not in self._nodes:
             self._nodes[address] = Node(address, self._deadline_seconds)
         return self._nodes[address]
@@ -170,13 +170,13 @@ def _taken_note_of(reading: "asyncio.Task[None]") -> None:
         reading.exception()
 
 
-def _redirected(place: str, asked: Address) -> Address:
+def _redirected(place: str, asked: StoreAddress) -> StoreAddress:
     """Return where `3999 10.0.0.2:6379` points to; without a host, to the host of the node that says so."""
     host, _, port = place.partition(" ")[2].rpartition(":")
     return asked.at(host.strip("[]") if host not in ("", "?") else asked.host, int(port))
 
 
-def _ranges(reply: Any, asked: Address) -> list[_Range]:
+def _ranges(reply: Any, asked: StoreAddress) -> list[_Range]:
     """Read the answer to CLUSTER SLOTS: `[[0, 5460, [b"10.0.0.2", 6379, b"id", []], …], …]`, master first.
 
     Raises:
@@ -191,7 +191,7 @@ def _ranges(reply: Any, asked: Address) -> list[_Range]:
         raise StoreUnsupported("it answers CLUSTER SLOTS as no Cluster does") from error
 
 
-def _places(nodes: list[Any], asked: Address) -> Iterator[Address]:
+def _places(nodes: list[Any], asked: StoreAddress) -> Iterator[StoreAddress]:
     for host, port, *rest in nodes:
         if host not in _UNKNOWN_HOSTS:
             yield asked.at(host.decode(), int(port))

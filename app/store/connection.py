@@ -2,7 +2,7 @@
 
 import asyncio
 
-from app.store.address import Address, parse_address, safe_url
+from app.store.address import StoreAddress, parse_address, safe_url
 from app.store.cluster import Cluster
 from app.store.node import Node, Single
 from app.store.server import Server, identify
@@ -35,7 +35,7 @@ class StoreConnector:
         self._places = [self._first, *(place for place in servers.places() if place != self._first)]
         return servers, server
 
-    async def _connect_to(self, place: Address) -> tuple[Single | Cluster, Server]:
+    async def _connect_to(self, place: StoreAddress) -> tuple[Single | Cluster, Server]:
         node = Node(place, self.deadline_seconds)
         try:
             server = await identify(node.call)

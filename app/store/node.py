@@ -6,7 +6,7 @@ from typing import Any
 
 import hiredis
 
-from app.store.address import Address
+from app.store.address import StoreAddress
 from app.store.link import AnswerLost, Argument, Link, NotConnected, ReplyError, packed
 
 CLIENT_NAME = "tidegate"
@@ -23,7 +23,7 @@ class Node:
     sent on it, another one is opened instead.
     """
 
-    def __init__(self, address: Address, deadline_seconds: float) -> None:
+    def __init__(self, address: StoreAddress, deadline_seconds: float) -> None:
         self.address = address
         self._deadline_seconds = deadline_seconds
         self._links: set[Link] = set()
@@ -193,7 +193,7 @@ class Single:
         """Send a command to the server; errors are those of `Node.call`."""
         return [await self._node.call(*command)]
 
-    def places(self) -> list[Address]:
+    def places(self) -> list[StoreAddress]:
         """List the server's address, as a Cluster lists those of its nodes."""
         return [self._node.address]
 

@@ -49,7 +49,7 @@ _STORE_GENERAL = {
     PartName.FRAGMENTATION: Cause.STORE_FRAGMENTATION,
 }
 
-Sizes = dict[PartName, int]
+PartSizes = dict[PartName, int]
 
 
 class ExplainedGrowth(NamedTuple):
@@ -68,7 +68,7 @@ class ExplainedGrowth(NamedTuple):
         return sum(part.count or 0 for part in self.parts if part.part is name)
 
 
-def split(growth_bytes: int, sizes: Sizes, counts: Mapping[PartName, int]) -> list[Part]:
+def split(growth_bytes: int, sizes: PartSizes, counts: Mapping[PartName, int]) -> list[Part]:
     """Make parts of the estimates: what they leave is unexplained, and all shrink where they are too much."""
     estimated = sum(sizes.values())
     scale = max(0, growth_bytes) / estimated if estimated > growth_bytes and estimated > 0 else 1.0
@@ -79,7 +79,7 @@ def split(growth_bytes: int, sizes: Sizes, counts: Mapping[PartName, int]) -> li
 
 def blame(
     growth_bytes: int,
-    sizes: Sizes,
+    sizes: PartSizes,
     named: Mapping[PartName, Cause],
     general: Mapping[PartName, Cause],
 ) -> Cause:

@@ -7,7 +7,7 @@ import pytest
 
 from app.errors import StoreClusterDown, StoreUnreachable
 from app.metrics.catalogue import Metrics
-from app.store.address import Address, parse_address
+from app.store.address import StoreAddress, parse_address
 from app.store.cluster import Cluster
 from app.store.connection import StoreConnector
 from app.store.layout import key_slot
@@ -63,7 +63,7 @@ def _slots(port: int) -> bytes:
     return b"*1\r\n*3\r\n:0\r\n:%d\r\n*2\r\n$9\r\n127.0.0.1\r\n:%d\r\n" % (ALL_SLOTS, port)
 
 
-def _address(url: str) -> Address:
+def _address(url: str) -> StoreAddress:
     return parse_address(url)
 
 
