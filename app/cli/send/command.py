@@ -20,7 +20,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from app.cli.client import Refused, GateAddress, gate_options, without_password
 from app.cli.exit_codes import REFUSED
-from app.cli.send.chunks import Chunk, Tally, chunks
+from app.cli.send.batches import Batch, LineCounts, batches
 from app.cli.send.sender import Sender
 
 MIB = 1024 * 1024
@@ -90,52 +90,52 @@ def send(gate: GateAddress, file: BinaryIO, source: str | None, as_json: bool, *
     An invalid line is named by its number in FILE, from 1, and by its index, as the gate's answers count:
     from 0, blank lines left out.
     """
-    tally, started = Tally(), time.monotonic()
+    counts, started = LineCounts(), time.monotonic()
     limits = (options["batch_lines"], options["batch_bytes"])
     with gate.open() as client:
         sender = Sender(client, gate, options["use_gzip"], options["retries"])
-        _send_all(sender, file, limits, {"source": source} if source else {}, tally)
-    _print_summary(tally, time.monotonic() - started, as_json)
-    if tally.stopped:
-        raise Refused(tally.stopped)
-    if tally.invalid:
+        _send_all(sender, file, limits, {"source": source} if source else {}, counts)
+    _print_summary(counts, time.monotonic() - started, as_json)
+    if counts.stopped:
+        raise Refused(counts.stopped)
+    if counts.invalid:
         sys.exit(REFUSED)
 
 
 def _send_all(
-    sender: Sender, file: BinaryIO, limits: tuple[int, int], params: dict[str, str], tally: Tally
+    sender: Sender, file: BinaryIO, limits: tuple[int, int], params: dict[str, str], counts: LineCounts
 ) -> None:
-    """Send until the end, or until the gate refuses a chunk for good, which `tally.stopped` then tells."""
+    """Send until the end, or until the gate refuses a batch for good, which `counts.stopped` then tells."""
     with _progress(file) as advance:
-        for chunk in chunks(file, *limits):
-            tally.add_too_long(chunk)
-            if chunk.numbers:
+        for batch in batches(file, *limits):
+            counts.add_too_long(batch)
+            if batch.numbers:
                 try:
-                    tally.add(chunk, sender.post(chunk, params))
+                    counts.add(batch, sender.post(batch, params))
                 except Refused as error:
-                    first = chunk.numbers[0]
-                    tally.stopped = (
+                    first = batch.numbers[0]
+                    counts.stopped = (
                         f"stopped at line {first}: {error.message.rstrip('.')}. {_for_rest(file, first)}"
                     )
                     break
-            advance(chunk)
-    tally.retries = sender.retried
+            advance(batch)
+    counts.retries = sender.retried
 
 
-def _print_summary(tally: Tally, seconds: float, as_json: bool) -> None:
+def _print_summary(counts: LineCounts, seconds: float, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(tally.document(seconds)))
+        click.echo(json.dumps(counts.document(seconds)))
         return
-    for line, index, detail in tally.errors:
+    for line, index, detail in counts.errors:
         click.echo(f"line {line} (index {index}): {detail}", err=True)
-    if tally.invalid > len(tally.errors):
-        click.echo(f"… and {tally.invalid - len(tally.errors):,} more invalid lines", err=True)
-    click.echo(tally.sentence(seconds))
+    if counts.invalid > len(counts.errors):
+        click.echo(f"… and {counts.invalid - len(counts.errors):,} more invalid lines", err=True)
+    click.echo(counts.sentence(seconds))
 
 
 @contextmanager
-def _progress(stream: BinaryIO) -> Iterator[Callable[[Chunk], object]]:
-    """Yield what to call after each chunk, and show on a terminal how much is sent.
+def _progress(stream: BinaryIO) -> Iterator[Callable[[Batch], object]]:
+    """Yield what to call after each batch, and show on a terminal how much is sent.
 
     Of a stream without a known end there is the count of lines, beside a bar that only moves.
     """
@@ -150,8 +150,8 @@ def _progress(stream: BinaryIO) -> Iterator[Callable[[Chunk], object]]:
     )
     with shown:
         task = shown.add_task("", total=_length(stream), lines=0)
-        yield lambda chunk: shown.update(
-            task, advance=chunk.read_bytes, lines=shown.tasks[0].fields["lines"] + len(chunk.numbers)
+        yield lambda batch: shown.update(
+            task, advance=batch.read_bytes, lines=shown.tasks[0].fields["lines"] + len(batch.numbers)
         )
 
 

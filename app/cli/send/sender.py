@@ -1,4 +1,4 @@
-"""Posts chunks of lines to a gate, and posts them again when it was busy or away."""
+"""Posts batches of lines to a gate, and posts them again when it was busy or away."""
 
 import gzip
 import random
@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from app.cli.client import Refused, GateAddress, json_object, sentence
-from app.cli.send.chunks import Chunk
+from app.cli.send.batches import Batch
 
 FIRST_WAIT_SECONDS, MAX_WAIT_SECONDS, MAX_RETRY_AFTER_SECONDS = 0.1, 10.0, 60.0
 PIECE_BYTES = 64 * 1024
@@ -22,7 +22,7 @@ COUNTS = ("accepted", "duplicate", "invalid")
 
 @dataclass
 class Sender:
-    """Posts chunks over one connection, again when the gate says so.
+    """Posts batches over one connection, again when the gate says so.
 
     A request answered 503 may have been processed in part. Sending it again is safe because the gate
     deduplicates, within its window: what the first try got in then counts as duplicate.
@@ -36,14 +36,14 @@ class Sender:
     reached: bool = False
     retried: int = 0
 
-    def post(self, chunk: Chunk, params: dict[str, str]) -> dict[str, Any]:
-        """Post a chunk until the gate has taken it, and return its summary.
+    def post(self, batch: Batch, params: dict[str, str]) -> dict[str, Any]:
+        """Post a batch until the gate has taken it, and return its summary.
 
         Raises:
             Unreachable: nothing ever answered.
             Refused: still 503 or gone after all retries, or refused for good.
         """
-        body = memoryview(gzip.compress(chunk.body, 1) if self.use_gzip else chunk.body)
+        body = memoryview(gzip.compress(batch.body, 1) if self.use_gzip else batch.body)
         for attempt in range(self.retries + 1):
             answer = self._try(body, params)
             if isinstance(answer, str):

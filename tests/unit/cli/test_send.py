@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from app.cli.client import Refused, GateAddress, Unreachable
-from app.cli.send.chunks import Chunk
+from app.cli.send.batches import Batch
 from app.cli.send.sender import MAX_RETRY_AFTER_SECONDS, Sender, retry_after
 
 SUMMARY = {"accepted": 1, "duplicate": 0, "invalid": 0, "duplicates": [], "errors": []}
@@ -36,7 +36,7 @@ def _unavailable() -> httpx.Response:
 
 
 def _post(sender: Sender) -> dict[str, object]:
-    return sender.post(Chunk(bytearray(b'{"signature":"a"}\n'), [1]), {})
+    return sender.post(Batch(bytearray(b'{"signature":"a"}\n'), [1]), {})
 
 
 def test_a_503_is_sent_again_no_sooner_than_retry_after() -> None:

@@ -1,4 +1,4 @@
-"""`tidegate send` holds a chunk or two, however much it reads."""
+"""`tidegate send` holds a batch or two, however much it reads."""
 
 import io
 import tracemalloc
@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, cast
 import httpx
 
 from app.cli.client import GateAddress
-from app.cli.send.chunks import Tally
+from app.cli.send.batches import LineCounts
 from app.cli.send.command import MIB, _send_all
 from app.cli.send.sender import Sender
 
@@ -33,7 +33,7 @@ class Generated(io.RawIOBase):
         return len(part)
 
 
-def test_50_mb_are_sent_in_the_memory_of_two_chunks() -> None:
+def test_50_mb_are_sent_in_the_memory_of_two_batches() -> None:
     received: list[int] = []
 
     def take(request: httpx.Request) -> httpx.Response:
@@ -45,7 +45,7 @@ def test_50_mb_are_sent_in_the_memory_of_two_chunks() -> None:
     stream = cast("BinaryIO", io.BufferedReader(Generated(10_000), 64 * 1024))
     tracemalloc.start()
     try:
-        _send_all(Sender(client, gate, False, 0), stream, (2000, MIB), {}, Tally())
+        _send_all(Sender(client, gate, False, 0), stream, (2000, MIB), {}, LineCounts())
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.cli.send import sender
-from app.cli.send.chunks import MAX_LINE_BYTES, chunks
+from app.cli.send.batches import MAX_LINE_BYTES, batches
 from app.cli.send.command import MIB
 from tests.support.gate import tidegate_command
 from tests.support.stand_in import Answer, Request, in_turn, ingest, problem
@@ -76,16 +76,16 @@ def test_errors_carry_the_line_of_the_file_across_blank_and_overlong_lines(run: 
 
 def test_a_line_of_the_longest_length_is_sent_and_the_next_one_too() -> None:
     longest = b"x" * MAX_LINE_BYTES
-    parts = list(chunks(io.BytesIO(longest + b"\n" + GOOD + b"\n" + longest), 1, 4 * MIB))
+    parts = list(batches(io.BytesIO(longest + b"\n" + GOOD + b"\n" + longest), 1, 4 * MIB))
     assert [part.numbers for part in parts if part.numbers] == [[1], [2], [3]]
     assert not any(part.too_long for part in parts)
-    one_more = list(chunks(io.BytesIO(longest + b"x\n" + GOOD), 10, 4 * MIB))
+    one_more = list(batches(io.BytesIO(longest + b"x\n" + GOOD), 10, 4 * MIB))
     assert [(part.numbers, part.too_long) for part in one_more] == [([2], [1])]
 
 
 @pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
 def test_an_overlong_last_line_ends_the_file(end: bytes) -> None:
-    parts = list(chunks(io.BytesIO(GOOD + b"\n" + b"x" * (2 * MAX_LINE_BYTES) + end), 10, MAX_LINE_BYTES))
+    parts = list(batches(io.BytesIO(GOOD + b"\n" + b"x" * (2 * MAX_LINE_BYTES) + end), 10, MAX_LINE_BYTES))
     assert [(part.numbers, part.too_long) for part in parts] == [([1], [2])]
     assert parts[0].read_bytes == len(GOOD) + 1 + 2 * MAX_LINE_BYTES + len(end)
 

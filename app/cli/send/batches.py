@@ -1,4 +1,4 @@
-"""Cuts the lines that `tidegate send` reads into chunks, in bounded memory, and counts them by outcome."""
+"""Cuts the lines that `tidegate send` reads into batches, in bounded memory, and counts them by outcome."""
 
 from bisect import bisect_left
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ ERRORS_SHOWN = 10
 
 
 @dataclass
-class Chunk:
+class Batch:
     """Lines to post together: `numbers[i]` is where in the file line i of `body` stands, counted from 1."""
 
     body: bytearray = field(default_factory=bytearray)
@@ -28,30 +28,30 @@ class Chunk:
         self.numbers.append(number)
 
     def place(self, number: int) -> int:
-        """Count the lines of the chunk, too long ones included, that come before this line of the file."""
+        """Count the lines of the batch, too long ones included, that come before this line of the file."""
         return bisect_left(self.numbers, number) + bisect_left(self.too_long, number)
 
 
-def chunks(stream: BinaryIO, max_lines: int, max_bytes: int) -> Iterator[Chunk]:
-    """Yield chunks of at most so many lines and bytes, but of one line at least; blank lines are left out."""
-    chunk, number = Chunk(), 0
+def batches(stream: BinaryIO, max_lines: int, max_bytes: int) -> Iterator[Batch]:
+    """Yield batches of at most so many lines and bytes, but of one line at least; blank lines are left out."""
+    batch, number = Batch(), 0
     while line := stream.readline(MAX_LINE_BYTES + 1):
         number += 1
         is_too_long = len(line) > MAX_LINE_BYTES and not line.endswith(b"\n")
         stripped = b"" if is_too_long else line.strip(BLANK)
-        if chunk.numbers and len(chunk.body) + len(stripped) >= max_bytes:
-            yield chunk
-            chunk = Chunk()
-        chunk.read_bytes += len(line)
+        if batch.numbers and len(batch.body) + len(stripped) >= max_bytes:
+            yield batch
+            batch = Batch()
+        batch.read_bytes += len(line)
         if is_too_long:
-            chunk.read_bytes += _skip_line(stream)
-            chunk.too_long.append(number)
+            batch.read_bytes += _skip_line(stream)
+            batch.too_long.append(number)
         elif stripped:
-            chunk.add(number, stripped)
-        if len(chunk.numbers) >= max_lines:
-            yield chunk
-            chunk = Chunk()
-    yield chunk
+            batch.add(number, stripped)
+        if len(batch.numbers) >= max_lines:
+            yield batch
+            batch = Batch()
+    yield batch
 
 
 def _skip_line(stream: BinaryIO) -> int:
@@ -64,8 +64,8 @@ def _skip_line(stream: BinaryIO) -> int:
 
 
 @dataclass
-class Tally:
-    """Counts over all chunks; `errors` are the first few, each with its line of the file and its index.
+class LineCounts:
+    """Counts over all batches; `errors` are the first few, each with its line of the file and its index.
 
     The index is what an answer for the whole file would have: from 0, blank lines left out.
     """
@@ -78,27 +78,27 @@ class Tally:
     errors: list[tuple[int, int, str]] = field(default_factory=list)
     stopped: str | None = None
 
-    def add_too_long(self, chunk: Chunk) -> None:
+    def add_too_long(self, batch: Batch) -> None:
         """Add the lines that are not sent."""
         before = self.lines
-        self.lines += len(chunk.too_long)
-        self.invalid += len(chunk.too_long)
+        self.lines += len(batch.too_long)
+        self.invalid += len(batch.too_long)
         detail = f"longer than {MAX_LINE_BYTES} bytes, not sent"
-        self._note([(number, before + chunk.place(number), detail) for number in chunk.too_long])
+        self._note([(number, before + batch.place(number), detail) for number in batch.too_long])
 
-    def add(self, chunk: Chunk, summary: dict[str, Any]) -> None:
-        """Add the gate's answer to a chunk; its indices become lines of the file."""
-        before = self.lines - len(chunk.too_long)
-        self.lines += len(chunk.numbers)
+    def add(self, batch: Batch, summary: dict[str, Any]) -> None:
+        """Add the gate's answer to a batch; its indices become lines of the file."""
+        before = self.lines - len(batch.too_long)
+        self.lines += len(batch.numbers)
         self.accepted += summary["accepted"]
         self.duplicate += summary["duplicate"]
         self.invalid += summary["invalid"]
         self._note(
             [
-                (number, before + chunk.place(number), plain(error.get("detail", "invalid")))
+                (number, before + batch.place(number), plain(error.get("detail", "invalid")))
                 for error in summary["errors"]
-                if 0 <= error["index"] < len(chunk.numbers)
-                for number in [chunk.numbers[error["index"]]]
+                if 0 <= error["index"] < len(batch.numbers)
+                for number in [batch.numbers[error["index"]]]
             ]
         )
 
@@ -120,5 +120,5 @@ class Tally:
         return self.lines / seconds if seconds else 0.0
 
     def _note(self, errors: list[tuple[int, int, str]]) -> None:
-        """Keep the first by line; within a chunk they may come in any order."""
+        """Keep the first by line; within a batch they may come in any order."""
         self.errors = sorted(self.errors + errors)[:ERRORS_SHOWN]
