@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.contract import ADDRESSES, PathItem, Call, address_of, nearest
+from app.api.contract import ADDRESSES, Call, PathItem, address_of, nearest
 from app.api.problems import problem_of
 from app.auth import Access
 from app.decode.budget import ByteBudget

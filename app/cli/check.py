@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from app.cli.client import Refused, GateAddress, checked, gate_options
+from app.cli.client import GateAddress, Refused, checked, gate_options
 from app.cli.exit_codes import REFUSED
 from app.cli.text import elements, figure, plain
 

@@ -3,7 +3,7 @@
 import click
 import httpx
 
-from app.cli.client import Refused, GateAddress, gate_options, json_object, sentence
+from app.cli.client import GateAddress, Refused, gate_options, json_object, sentence
 from app.cli.text import elements, plain
 
 

@@ -12,7 +12,7 @@ from app.cleanup.run import Cleanup
 from app.guard.leak.finding import LeakState
 from app.guard.status import GuardStatus, Level
 from app.metrics.catalogue import Metrics
-from app.models import MapName, MapSizes, TransactionOutcome, Reason, Report, Shape
+from app.models import MapName, MapSizes, Reason, Report, Shape, TransactionOutcome
 from app.process.resident_memory import Processes
 from app.settings.model import env_name
 from app.store.figures import Sizes
