@@ -14,7 +14,7 @@ from app.metrics.catalogue import Metrics
 log = structlog.get_logger()
 
 LAG_INTERVAL_SECONDS = 0.25
-# So that a round that fails each time, and is due each tenth of a second, does not fill the log.
+# So that a task that fails each time, and is due each tenth of a second, does not fill the log.
 FAILED_PAUSE_SECONDS = 1.0
 
 Seconds = float | Callable[[], float]
@@ -25,12 +25,12 @@ class Task(NamedTuple):
 
     name: str
     seconds: Seconds
-    """Seconds from the begin of one round to that of the next, or a function that says so after each."""
+    """Seconds from the begin of one run to that of the next, or a function that says so after each."""
     run: Callable[[], Awaitable[object]]
 
 
 class Tasks:
-    """Runs functions over and over, one task each; a round that fails is logged and the next one comes."""
+    """Runs functions over and over, one task each; a run that fails is logged and the next one comes."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
@@ -45,15 +45,15 @@ class Tasks:
         self._tasks.append(asyncio.create_task(self._lag(), name="event-loop-lag"))
 
     def every(self, seconds: Seconds, name: str, work: Callable[[], Awaitable[object]]) -> None:
-        """Run `work` now and then every so many seconds, never two rounds at once.
+        """Run `work` now and then every so many seconds, never twice at once.
 
-        A function is asked for them after each round, and again when `reconsider` is called.
+        A function is asked for them after each run, and again when `reconsider` is called.
         """
         self._metrics.background_task_up.labels(name).set(1)
         self._tasks.append(asyncio.create_task(self._repeat(seconds, name, work), name=name))
 
     async def once(self, name: str, work: Callable[[], Awaitable[object]]) -> bool:
-        """Run a round of `work` now, under the supervision of `every`; whether it did what it should."""
+        """Run `work` once, now, under the supervision of `every`; whether it did what it should."""
         up = self._metrics.background_task_up.labels(name)
         try:
             await work()
@@ -65,14 +65,14 @@ class Tasks:
                 raise
             self._log_failure(name, error)  # of something it waited for, which somebody else has cancelled
             return False
-        except Exception as error:  # noqa: BLE001  whatever a round raises, the next one comes
+        except Exception as error:  # noqa: BLE001  whatever a run raises, the next one comes
             self._log_failure(name, error)
             return False
         up.set(1)
         return True
 
     async def stop(self) -> None:
-        """Let every round that runs come to its end, then stop; none is cancelled in a store call."""
+        """Let every run that is under way come to its end, then stop; none is cancelled in a store call."""
         self._stopping.set()
         self._woken.set()
         await asyncio.gather(*self._tasks)
@@ -93,7 +93,7 @@ class Tasks:
         log.error("background task failed", task=name, exc_info=error)
 
     async def _await_next(self, last: float, seconds: Seconds, pause: float) -> float:
-        """Wait until the round after that of `last` is due; the moment it was due, after a pause at least."""
+        """Wait until the run after that of `last` is due; the moment it was due, after a pause at least."""
         ended = time.monotonic() + pause
         while True:
             due = max(ended, last + (seconds() if callable(seconds) else seconds))

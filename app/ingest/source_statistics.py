@@ -101,9 +101,9 @@ class SourceStatistics(Collector):
         self._sources: dict[str, _Source] = {OTHER_SOURCE: _Source()}
         self._since_ms = int(time.time() * 1000)
 
-    def note(self, tally: Mapping[tuple[str, int], int], now_ms: int) -> None:
+    def note(self, counts: Mapping[tuple[str, int], int], now_ms: int) -> None:
         """Count the outcome of one flush: how often each source got each code (see `Answers`)."""
-        for (name, code), times in tally.items():
+        for (name, code), times in counts.items():
             if code == REFUSED:
                 continue
             source = self._source(name)

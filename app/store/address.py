@@ -119,7 +119,8 @@ def parse_address(url: str) -> StoreAddress:
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     if scheme == "unix":
         path = unquote(parts.path) or _refuse("names no socket")
-        return StoreAddress(path=path, user=user, password=password, database=_database(options.get("db", "")))
+        database = _database(options.get("db", ""))
+        return StoreAddress(path=path, user=user, password=password, database=database)
     return StoreAddress(
         host=_host(parts),
         port=_port(parts),

@@ -33,7 +33,7 @@ class Batch:
 
 
 def batches(stream: BinaryIO, max_lines: int, max_bytes: int) -> Iterator[Batch]:
-    """Yield batches of at most so many lines and bytes, but of one line at least; blank lines are left out."""
+    """Yield batches of at most so many lines and bytes, but of one line at least, without blank lines."""
     batch, number = Batch(), 0
     while line := stream.readline(MAX_LINE_BYTES + 1):
         number += 1

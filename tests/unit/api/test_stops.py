@@ -38,8 +38,13 @@ async def test_what_of_an_open_ndjson_body_was_accepted_is_told_and_never_counte
     async def send(message: Message) -> None:
         sent.append(message)
 
-    headers = [(b"content-type", NDJSON.encode()), (b"transfer-encoding", b"chunked")]
-    scope = {"type": "http", "method": "POST", "path": "/transactions", "query_string": b"", "headers": headers}
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/transactions",
+        "query_string": b"",
+        "headers": [(b"content-type", NDJSON.encode()), (b"transfer-encoding", b"chunked")],
+    }
     post = asyncio.create_task(create_app(api.runtime)(scope, receive, send))
     async with asyncio.timeout(PATIENCE_SECONDS):
         await wants_more.wait()
