@@ -8,7 +8,7 @@ from annotated_types import Ge, Le
 from pydantic.fields import FieldInfo
 
 from app.runtime_settings.view import unit_of
-from app.settings.model import CHANGEABLE, ORDERED, Settings, description_of, env_name, group_of
+from app.settings.model import CHANGEABLE, ORDERED, Settings, description_of, env_name
 
 PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 COMMAND = ".venv/bin/python scripts/settings_page.py"
@@ -45,14 +45,20 @@ def page() -> str:
 
 
 def _sections() -> Iterator[str]:
-    for heading in dict.fromkeys(map(group_of, Settings.model_fields)):
+    for heading in dict.fromkeys(map(_group, Settings.model_fields.values())):
         yield f"## {heading}\n"
         yield "| variable | unit | default | limits | at run time | what it sets |"
         yield "|---|---|---|---|---|---|"
         for name, field in Settings.model_fields.items():
-            if group_of(name) == heading:
+            if _group(field) == heading:
                 yield _row(name, field)
         yield ""
+
+
+def _group(field: FieldInfo) -> str:
+    """The heading under which a setting stands."""
+    extra = field.json_schema_extra
+    return str(extra["group"]) if isinstance(extra, dict) else ""
 
 
 def _order() -> Iterator[str]:

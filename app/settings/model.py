@@ -246,11 +246,6 @@ class Settings(EnvironmentSettings):
         return self
 
 
-def group_of(name: str) -> str:
-    """The heading under which a setting stands."""
-    return str(_declared(name)["group"])
-
-
 def description_of(name: str) -> str:
     """The sentence on a setting, in one line."""
     return " ".join(str(Settings.model_fields[name].description).split())
