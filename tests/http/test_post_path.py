@@ -11,8 +11,10 @@ MOST = {"fast path": (26, 98), "ordinary way": (33, 170)}
 
 
 def test_a_single_post_passes_no_more_files_and_functions_than_it_did() -> None:
-    command = [sys.executable, SCRIPT]
-    told = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, check=True)
+    command = [sys.executable, str(SCRIPT)]
+    told = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, check=True
+    )
     counts = {
         way: (int(files), int(functions))
         for way, files, functions in re.findall(r"(.+): (\d+) files, (\d+) functions", told.stdout)

@@ -66,7 +66,7 @@ async def test_a_sample_reads_memory_anew_however_seldom_the_guard_does(
     seldom = Settings(gate_name="eu-1", memory_sample_seconds=300, leak_window_seconds=3000)
     async with running(seldom) as runtime, api_client(runtime) as client:
         await until(lambda: _has(client, 1))
-        monkeypatch.setattr("app.process.resident_memory.rss_bytes", lambda pid: 123_000_000)
+        monkeypatch.setattr("app.process.resident_memory.rss_bytes", lambda _: 123_000_000)
         await runtime.recorder.record()
         document = (await client.get("/reports/recent")).json()
         assert {(one["process"], one["last_bytes"]) for one in document["processes"]} == {
