@@ -8,8 +8,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api import error_handlers as handlers
-from app.api.checks import Checks
 from app.api.contract import TRANSACTIONS
+from app.api.control_plane_checks import Checks
 from app.api.middleware import RequestMiddleware
 from app.api.openapi.common import document_checks
 from app.api.openapi.pages import add_documentation

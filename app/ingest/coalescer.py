@@ -92,7 +92,7 @@ class Coalescer:
         items = Columns.of(items)
         sizes = list(map(len, items.payloads))
         size = sum(sizes)
-        self._admit(len(items), size)
+        self._reserve(len(items), size)
         if len(items) <= self.flush_max_items and size <= FLUSH_MAX_BYTES:
             waiting = [(items, self._enqueue(items, size))]
         else:
@@ -111,7 +111,7 @@ class Coalescer:
             ShuttingDown: the service is stopping; `on_done` is not called.
         """
         size = len(item.payload)
-        self._admit(1, size)
+        self._reserve(1, size)
         self._queue.append(_Pending((item,), size, on_done))
         self._wake.set()
 
@@ -125,7 +125,7 @@ class Coalescer:
         self._wake.set()
         await asyncio.gather(*self._workers)
 
-    def _admit(self, count: int, size: int) -> None:
+    def _reserve(self, count: int, size: int) -> None:
         if self._closing:
             raise ShuttingDown("the gate is stopping; send this again to another one, or in a moment")
         if self.items + count > self._max_items or self.bytes + size > self._max_bytes:

@@ -25,7 +25,7 @@
    For example 60, 66, 72, ... 120 MiB, eleven floors of the rule window, rise by 60 MiB in steps of 6.
 4. What rises is a *suspicion* (`Finding`). It may be garbage or free memory, so the caller collects garbage
    and trims the heap, then hands the next reading to `confirm`. This is repeated after each tenth of the
-   window, and what is left after one trim is compared with what is left after the next (`confirmation`):
+   window, and what is left after one trim is compared with what is left after the next (`proof`):
    three trims and two intervals at least. Growth that goes on proves the leak; a single step, or no growth,
    refutes it.
 
@@ -55,9 +55,9 @@ A block has at least two readings: with a short W and a long sample interval all
 
 from dataclasses import dataclass
 
-from app.guard.leak.confirmation import Confirmation
 from app.guard.leak.finding import Finding, Tier
 from app.guard.leak.floors import Demand, Floor, Floors, rises_steadily, slope_bytes_per_second
+from app.guard.leak.proof import Confirmation
 
 SECONDS_AN_HOUR = 3600
 RULE_BLOCKS = 10

@@ -11,8 +11,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.api.checks import Checks
 from app.api.contract import LIVEZ, LOOKUP, TRANSACTIONS, address_of
+from app.api.control_plane_checks import Checks
 from app.api.middleware import RequestMiddleware
 from app.api.routes import transactions
 from app.guard.diagnosis.examiner import ProvenLeak

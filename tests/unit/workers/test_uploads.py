@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from app.api.checks import MOST_BODIES
 from app.api.contract import SMALL_BODY_BYTES
+from app.api.control_plane_checks import MOST_BODIES
 from tests.support.gate import GateProcess
 from tests.support.processes import wait_until
 from tests.support.worker_gates import NAMES, SECONDS, client_at, figure, two_workers
