@@ -7,15 +7,16 @@ Say three feeds deliver at the same moment, and the store has two partitions, P 
     source     helius   helius   quick    quick    grpc
 
 1. The plan. A stands there twice, and goes to the store once: place 3 repeats place 0. Of the four different
-   signatures, `recent` has the hashes of those this process had lately, say of C alone, and makes the others.
-   No other worker had A, B or D either, so they are most likely new, and C is most likely a duplicate. New
-   ones come first, because the block that is stored holds the transactions of the first signatures of a call.
-   That gives the places 0 1 4 2, and each goes to the partition of its hash: say P gets the places 0 4 2, the
+   signatures, `recent` knows the hash of C, say, which this process had lately, and computes the others. By
+   the fingerprints that all workers share nobody had A, B or D, so they are most likely new, and C is most
+   likely a duplicate. New ones come first, because the block that is stored holds the transactions of the
+   first signatures of a call. That gives the places 0 1 4 2, and each goes to the partition of its hash: say P gets the places 0 4 2, the
    first two of which are taken for new, and Q gets place 1, which is taken for new, too.
 2. The claims, all at once. P is asked about the hashes of A, D and C, with a block of the transactions of A
    and D, and is told that quick delivered A too. It accepts A and D, and says that C is a duplicate, by its
-   age. Had C not been a duplicate (its window has passed), P would have called it unseen, and a second claim
-   would bring its transaction. Only a signature wrongly taken for a duplicate costs a second claim.
+   age. Had C not been a duplicate (its window has passed, or the flush that brought it failed: `recent` notes
+   a signature before the store has answered), P would have called it unseen, and a second claim would bring
+   its transaction. While `recent` is reliable, only a signature wrongly taken for a duplicate costs that.
 3. The answers. Each goes to its place, once: P's to 0, 4 and 2, Q's to 1. Then place 3 repeats the answer of
    place 0; if that answer is `accepted`, place 3 is a duplicate of this moment.
 

@@ -11,7 +11,8 @@
 
        resident   61 64 95 75 62 62 MiB, explained 2 4 30 15 2 1 MiB  ->  floor 61 - 1 = 60 MiB unexplained
 
-   A burst that is over within a block leaves no trace.
+   A burst that is over within a block does not raise its floor. The block remembers only the most that was
+   explained; where that varies much, a proof takes an interval longer.
 3. Windows of the latest floors are asked whether they rise steadily. All lengths follow from the leak window
    W (300 s by default):
 
@@ -45,8 +46,9 @@
                                           ^                               |
                                           +- proven, refuted or dropped --+
 
-While it is suspicious, `tick` returns the same finding again whenever the next trim is due; the suspicion is
-dropped when nobody has trimmed by an interval after that. One process has one suspicion at a time: that of a
+While it is suspicious, `tick` returns the same finding with every reading from when the next trim is due (up
+to half an interval later while much is in flight) until one is confirmed; the suspicion is dropped when nobody
+has trimmed by an interval after it was due. One process has one suspicion at a time: that of a
 shorter window replaces that of a longer one, never the reverse. A window is asked again a quarter of its
 length after its suspicion was proven or refuted, or else after it was found.
 

@@ -78,6 +78,7 @@ if accepted > 0 then
   local bytes = #block + accepted * ENTRY_BYTES
   make_room(transactions, accepted, bytes, now)
   local bucket = open_bucket(transactions, clock, accepted, bytes)
+  -- bucket.blocks is the number of the latest block, not a count: numbers go on from bucket to bucket (last_block).
   local number = (bucket.blocks + 1) % MOST_BLOCKS
   bucket.blocks = number
   redis.call('HSET', key('blocks', id_text(bucket.id)), number, block)
