@@ -10,8 +10,9 @@ Say three feeds deliver at the same moment, and the store has two partitions, P 
    signatures, `recent` knows the hash of C, say, which this process had lately, and computes the others. By
    the fingerprints that all workers share nobody had A, B or D, so they are most likely new, and C is most
    likely a duplicate. New ones come first, because the block that is stored holds the transactions of the
-   first signatures of a call. That gives the places 0 1 4 2, and each goes to the partition of its hash: say P gets the places 0 4 2, the
-   first two of which are taken for new, and Q gets place 1, which is taken for new, too.
+   first signatures of a call. That gives the places 0 1 4 2, and each goes to the partition of its hash: say
+   P gets the places 0 4 2, the first two of which are taken for new, and Q gets place 1, which is taken for
+   new, too.
 2. The claims, all at once. P is asked about the hashes of A, D and C, with a block of the transactions of A
    and D, and is told that quick delivered A too. It accepts A and D, and says that C is a duplicate, by its
    age. Had C not been a duplicate (its window has passed, or the flush that brought it failed: `recent` notes

@@ -47,10 +47,10 @@
                                           +- proven, refuted or dropped --+
 
 While it is suspicious, `tick` returns the same finding with every reading from when the next trim is due (up
-to half an interval later while much is in flight) until one is confirmed; the suspicion is dropped when nobody
-has trimmed by an interval after it was due. One process has one suspicion at a time: that of a
-shorter window replaces that of a longer one, never the reverse. A window is asked again a quarter of its
-length after its suspicion was proven or refuted, or else after it was found.
+to half an interval later while much is in flight) until one is confirmed; the suspicion is dropped when
+nobody has trimmed by an interval after it was due. One process has one suspicion at a time: that of a shorter
+window replaces that of a longer one, never the reverse. A window is asked again a quarter of its length after
+its suspicion was proven or refuted, or else after it was found.
 
 A block has at least two readings: with a short W and a long sample interval all windows stretch.
 """

@@ -3,8 +3,9 @@
 A gate with TIDEGATE_WORKERS=2 is three processes beside its store. Two workers take transactions in and look
 them up, from one listener: the kernel gives a connection to whoever takes it first. They also answer
 GET /livez. All other requests they pass on to the third process, the control plane, whose figures have to
-hold for the whole service. So it asks every worker that is up, once a second and for each GET /metrics, /stats
-and /sources, for all that the worker has counted since its start, and adds what has grown since it asked before:
+hold for the whole service. So it asks every worker that is up, once a second and for each GET /metrics,
+/stats and /sources, for all that the worker has counted since its start, and adds what has grown since it
+asked before:
 
     asked at 10:00:00   worker-1 accepted 100   worker-2 accepted 50   total   0 + 100 + 50 = 150
     asked at 10:00:01   worker-1 accepted 130   worker-2 accepted 50   total 150 +  30 +  0 = 180
@@ -118,7 +119,7 @@ class WorkerPool(Collector):
             self._page.publish(refuses=refuses, room_bytes=room_bytes)
 
     async def ask(self) -> None:
-        """Ask all for their figures and wait a tenth of a second; an answer within a second counts when it comes."""
+        """Ask all for their figures, and wait 0.1 s; an answer within a second is counted when it comes."""
         up = [asyncio.create_task(worker.ask()) for worker in self.workers if worker.pid is not None]
         if up:
             self._asking.update(up)
