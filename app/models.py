@@ -1,6 +1,5 @@
 """Value types shared by all layers. The words are those of the docs, JSON, metrics and logs."""
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
@@ -93,37 +92,6 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 ACCEPTED, REFUSED = 0, 0xFFFFFFFF
 # The store says so of a signature outside its window that came without its payload: it has to come again.
 UNSEEN = 0xFFFFFFFE
-
-
-@dataclass(slots=True)
-class Answers:
-    """The answers to transactions in their order, in columns: an object each would cost too much."""
-
-    clocks: Sequence[int]
-    """The store's clock when it decided, milliseconds since the epoch."""
-    codes: Sequence[int]
-    """ACCEPTED, REFUSED, or one more than the milliseconds since the acceptance of what is a duplicate."""
-
-    def __len__(self) -> int:
-        return len(self.codes)
-
-    def __iter__(self) -> Iterator[Answer]:
-        return map(_answer, self.clocks, self.codes)
-
-    def __getitem__(self, at: int) -> Answer:
-        return _answer(self.clocks[at], self.codes[at])
-
-    def part(self, start: int, end: int) -> "Answers":
-        """The answers to a part of the transactions."""
-        return Answers(self.clocks[start:end], self.codes[start:end])
-
-
-def _answer(clock: int, code: int) -> Answer:
-    if code == ACCEPTED:
-        return Answer(Verdict.ACCEPTED, clock)
-    if code == REFUSED:
-        return Answer(Verdict.REFUSED, None)
-    return Answer(Verdict.DUPLICATE, clock - (code - 1))
 
 
 class Sighting(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""Transactions in columns: a list for each field instead of an object for each transaction.
+"""Transactions and their answers in columns: a list for each field instead of an object for each transaction.
 
 500 transactions of a request are four lists of 500: signatures, sources, slots and payloads. Every step on
 their way needs a field or two of all of them: hashing the signatures, the limit of the queue the lengths of
@@ -6,13 +6,14 @@ the payloads. That is one list at a time.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain, groupby
 from typing import Self, TypeVar, overload
 
 import msgspec
 
-from app.models import Transaction
+from app.models import ACCEPTED, REFUSED, Answer, Transaction, Verdict
 
 T = TypeVar("T")
 
@@ -95,3 +96,34 @@ def count_values(values: Sequence[T]) -> Mapping[T, int]:
     """Return how often each value is there; quick where all are the same, as sources and codes mostly are."""
     first = values[0]
     return {first: len(values)} if values.count(first) == len(values) else Counter(values)
+
+
+@dataclass(slots=True)
+class Answers:
+    """The answers to transactions in their order, in columns: an object each would cost too much."""
+
+    clocks: Sequence[int]
+    """The store's clock when it decided, milliseconds since the epoch."""
+    codes: Sequence[int]
+    """ACCEPTED, REFUSED, or one more than the milliseconds since the acceptance of what is a duplicate."""
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __iter__(self) -> Iterator[Answer]:
+        return map(_answer, self.clocks, self.codes)
+
+    def __getitem__(self, at: int) -> Answer:
+        return _answer(self.clocks[at], self.codes[at])
+
+    def part(self, start: int, end: int) -> "Answers":
+        """The answers to a part of the transactions."""
+        return Answers(self.clocks[start:end], self.codes[start:end])
+
+
+def _answer(clock: int, code: int) -> Answer:
+    if code == ACCEPTED:
+        return Answer(Verdict.ACCEPTED, clock)
+    if code == REFUSED:
+        return Answer(Verdict.REFUSED, None)
+    return Answer(Verdict.DUPLICATE, clock - (code - 1))

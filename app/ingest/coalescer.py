@@ -18,9 +18,9 @@ from typing import NamedTuple
 
 import structlog
 
-from app.decode.columns import Columns
+from app.decode.columns import Answers, Columns
 from app.errors import HttpError, Overloaded, ShuttingDown
-from app.models import Answers, Transaction
+from app.models import Transaction
 
 log = structlog.get_logger()
 

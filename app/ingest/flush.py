@@ -36,12 +36,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from app.decode.columns import Columns
+from app.decode.columns import Answers, Columns
 from app.ingest.blocks import encode_block
 from app.ingest.recent import Fingerprints, Recent
 from app.ingest.source_statistics import SourceStatistics, count_outcomes
 from app.metrics.catalogue import Metrics
-from app.models import ACCEPTED, REFUSED, UNSEEN, Answers, Transaction
+from app.models import ACCEPTED, REFUSED, UNSEEN, Transaction
 from app.store.layout import partition_of
 from app.store.maps import ClaimResult, Deliveries, Maps
 

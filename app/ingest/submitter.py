@@ -12,13 +12,13 @@ from typing import Any
 
 import msgspec
 
-from app.decode.columns import Columns, count_values
+from app.decode.columns import Answers, Columns, count_values
 from app.decode.item import InvalidItem, ItemResult
 from app.decode.turns import portions
 from app.errors import HttpError, MapFull, RetryLater
 from app.ingest.coalescer import Coalescer, joined_answers
 from app.metrics.catalogue import Metrics
-from app.models import ACCEPTED, REFUSED, Answers, Transaction
+from app.models import ACCEPTED, REFUSED, Transaction
 
 MAX_LISTED = 10_000
 # Others are served after so many invalid items.

@@ -24,13 +24,14 @@ from app.api.middleware import RequestMiddleware, to_its_end
 from app.api.problems import internal_problem, problem, problem_of
 from app.decode.arrays import decode_array
 from app.decode.body import BodyReader, Headers, declared_length
+from app.decode.columns import Answers
 from app.decode.item import InvalidItem, ItemLimits, decode_item, is_array, try_decode_item
 from app.decode.messages import looks_like_lines
 from app.errors import HttpError, InvalidRequest, MalformedBody, RetryLater, ShuttingDown
 from app.ingest.admission import authorization
 from app.ingest.plane import DataPlane
 from app.ingest.submitter import Summary
-from app.models import SIGNATURE_PATTERN, SIGNATURE_RULE, Answer, Answers, Transaction, Verdict
+from app.models import SIGNATURE_PATTERN, SIGNATURE_RULE, Answer, Transaction, Verdict
 from app.server.fast_path import Reply, SendReply, WholeRequest
 
 LINES_AS_JSON = (

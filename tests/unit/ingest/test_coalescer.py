@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from app.decode.columns import Answers
 from app.errors import Overloaded, ShuttingDown, StoreTimeout
 from app.ingest.coalescer import (
     CONCURRENT_FLUSHES,
@@ -16,7 +17,7 @@ from app.ingest.coalescer import (
     Flush,
     joined_answers,
 )
-from app.models import ACCEPTED, Answers, Transaction
+from app.models import ACCEPTED, Transaction
 from tests.support.deliver import transaction
 
 
