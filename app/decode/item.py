@@ -15,6 +15,7 @@ from operator import sub
 
 import msgspec
 
+from app.decode import messages
 from app.decode.array_scanner import SPACE
 from app.decode.messages import explain
 from app.decode.surrogates import Masked, masked
@@ -104,7 +105,7 @@ def _stripped(raw: bytes | mmap | memoryview, limits: ItemLimits) -> bytes:
 
 
 def _too_long(length: int, limits: ItemLimits) -> InvalidItem:
-    return InvalidItem(f"the item has {length} bytes; its payload may have {limits.max_payload_bytes}")
+    return InvalidItem(messages.ITEM_TOO_LONG.format(length, limits.max_payload_bytes))
 
 
 def _decode_masked(raw: bytes, error: Exception) -> Transaction:
@@ -185,9 +186,9 @@ def _is_json(text: bytes) -> bool:
 
 def _check_payload(payload: bytes, limits: ItemLimits) -> None:
     if len(payload) > limits.max_payload_bytes:
-        raise InvalidItem(f"payload has {len(payload)} bytes, {limits.max_payload_bytes} are allowed")
+        raise InvalidItem(messages.PAYLOAD_TOO_LONG.format(len(payload), limits.max_payload_bytes))
     if nested := depth_above(payload, limits.max_payload_depth):
-        raise InvalidItem(f"payload is nested {nested} deep, {limits.max_payload_depth} are allowed")
+        raise InvalidItem(messages.NESTED_TOO_DEEP.format(nested, limits.max_payload_depth))
 
 
 def _least_bytes(item: Transaction) -> int:
@@ -215,7 +216,7 @@ def _check_keys(raw: bytes, payload: bytes) -> None:
         return
     twice = _twice(rest + b'""}' if is_last else raw)
     if twice:
-        raise InvalidItem(f"key given twice: {', '.join(sorted(twice))}")
+        raise InvalidItem(messages.KEY_TWICE.format(", ".join(sorted(twice))))
 
 
 def _twice(text: bytes) -> set[str]:

@@ -19,6 +19,10 @@ _RULES = {
     "source": f"source: {SOURCE_RULE}",
     "slot": "slot: an integer from 0 to 9223372036854775807, or null",
 }
+ITEM_TOO_LONG = "the item has {} bytes; its payload may have {}"
+PAYLOAD_TOO_LONG = "payload has {} bytes, {} are allowed"
+NESTED_TOO_DEEP = "payload is nested {} deep, {} are allowed"
+KEY_TWICE = "key given twice: {}"
 _CUT_OFF = "Input data was truncated"
 _UNKNOWN = "Object contains unknown field"
 _MISSING = "Object missing required field `signature`"
