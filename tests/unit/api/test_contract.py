@@ -151,4 +151,4 @@ async def test_every_401_is_counted_once_by_its_plane(closed: Api) -> None:
 def test_no_handler_checks_a_token_itself() -> None:
     """The one place is `app/api/control_plane_checks.py`, ahead of all of them: workers have it too."""
     texts = {file.name: file.read_text() for file in Path("app/api").glob("*.py")}
-    assert [name for name, text in texts.items() if "check_admin" in text] == ["checks.py"]
+    assert [name for name, text in texts.items() if "check_admin" in text] == ["control_plane_checks.py"]
