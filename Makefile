@@ -34,7 +34,7 @@ test: $(VENV)/.installed-dev ## Run all tests (installs missing system packages 
 
 QUICK := tests/unit -m 'not server and not slow' -n 2
 
-test-quick: $(VENV)/.installed-dev ## Run the unit tests that start no server: under a minute
+test-quick: $(VENV)/.installed-dev ## Run the unit tests that start no server: a minute and a half
 	@$(BIN)/python -m pytest $(QUICK)
 
 coverage: $(VENV)/.installed-dev ## The same, and tell which branches of app/ they take
