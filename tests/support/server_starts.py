@@ -1,7 +1,7 @@
 """Holds tests without the mark `server` to their word: they start no store, no gate and no other server.
 
-`make test-quick` leaves out what bears the mark, and takes a tenth of the time because of it. A test that asks for a
-store by a fixture gets the mark by itself; a file whose tests start a server on their own says so:
+`make test-quick` leaves out what bears the mark, and takes a tenth of the time of `make test`. A test that
+asks for a store by a fixture gets the mark by itself; a file whose tests start a server on their own says so:
 
     pytestmark = pytest.mark.server
 """
