@@ -6,7 +6,6 @@ data plane is given a `MemoryHeadroom`, which the guard writes.
 """
 
 from contextlib import suppress
-from copy import copy
 from importlib.metadata import version
 from socket import socket
 from typing import Any
@@ -241,8 +240,7 @@ class Runtime:
 
     async def _keyspace(self) -> list[dict[str, Any]]:
         """Ask each master of the store how many keys it has; a store that is down is not asked."""
-        if self.session.down_reason is not None:
-            raise copy(self.session.down_reason)
+        self.session.ensure_up()
         return await self.session.info("keyspace")
 
     def _maps_bytes(self) -> int:

@@ -1,7 +1,6 @@
 """What a gate and its workers do over and over, and how often."""
 
 from collections.abc import Awaitable, Callable, Iterator
-from copy import copy
 from functools import partial
 from typing import Protocol
 
@@ -58,8 +57,7 @@ class StoreUpkeep:
         await self.start()
         if self._session.is_probe_due:
             await self._session.probe(self._refresh)
-        if self._session.down_reason is not None:
-            raise copy(self._session.down_reason)
+        self._session.ensure_up()
 
     async def tick(self) -> None:
         """Refresh what was read from the store, while it is up."""

@@ -124,6 +124,11 @@ class StoreSession:
         """Whether the store is down and it is time to look again: after 0.1 s, then up to 0.5 s apart."""
         return not self.is_up and time.monotonic() >= self._next_probe
 
+    def ensure_up(self) -> None:
+        """Raise a copy of the error that took the store down, if it is down; each has its own traceback."""
+        if self.down_reason is not None:
+            raise copy(self.down_reason)
+
     async def probe(self, check: Callable[[], Awaitable[object]]) -> None:
         """Try to bring a store that is down back: reconnect, then `check` that it serves."""
         try:
@@ -137,8 +142,7 @@ class StoreSession:
 
     async def run(self, script: str, prefix: str, args: Sequence[bytes | str | int]) -> Any:
         """Call a script on the partition named by `prefix`; when it fails the outcome may be unknown."""
-        if self.down_reason is not None:
-            raise copy(self.down_reason)
+        self.ensure_up()
         return await self.run_unguarded(script, prefix, args)
 
     async def run_unguarded(self, script: str, prefix: str, args: Sequence[bytes | str | int]) -> Any:
