@@ -12,7 +12,6 @@ class StoreConnector:
     """Opens the store, at the URL's place or, of a Cluster, at any other place that is known of it."""
 
     def __init__(self, url: str, deadline_seconds: float) -> None:
-        self.url = url
         self.shown_url = safe_url(url)
         self.deadline_seconds = deadline_seconds
         self._first = parse_address(url)

@@ -43,8 +43,6 @@ class Servers(Protocol):
 class Connector(Protocol):
     """What opens the store for a session: `StoreConnector`."""
 
-    url: str
-    """Where the store is; may hold a password."""
     shown_url: str
     """The URL without user and password, for logs."""
     deadline_seconds: float

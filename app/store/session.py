@@ -99,11 +99,6 @@ class StoreSession:
         self.down_reason: StoreError | None = StoreUnreachable("not connected yet")
 
     @property
-    def url(self) -> str:
-        """The store's URL, which may hold a password."""
-        return self._connector.url
-
-    @property
     def is_up(self) -> bool:
         """Whether calls are let through now."""
         return self.down_reason is None

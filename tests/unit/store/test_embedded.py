@@ -38,7 +38,8 @@ async def test_a_store_without_its_socket_is_reached_all_the_same_and_keeps_what
     async with running(Settings(store_deadline_seconds=5)) as runtime:
         assert await _verdict(runtime, "one") == "accepted"
         shutil.rmtree(_directory(runtime))
-        with redis.Redis.from_url(runtime.session.url) as other:
+        assert runtime.embedded is not None
+        with redis.Redis.from_url(runtime.embedded.url) as other:
             other.client_kill_filter(_type="normal", skipme=True)
         await _assert_back(runtime)
         assert await _verdict(runtime, "one") == "duplicate"
