@@ -5,7 +5,7 @@ from typing import Any
 
 from app.models import HISTORY_DAYS
 from app.store.layout import Layout
-from app.store.scripts import ScriptCalls
+from app.store.session import StoreSession
 
 MOST_SAMPLES = HISTORY_DAYS * 24 * 60
 MOST_GATES = 32
@@ -17,7 +17,7 @@ PAGE_SAMPLES = 720
 class StoredSamples:
     """One list a gate and a register of the gates, in the first partition."""
 
-    def __init__(self, session: ScriptCalls, layout: Callable[[], Layout]) -> None:
+    def __init__(self, session: StoreSession, layout: Callable[[], Layout]) -> None:
         self._session = session
         self._layout = layout
 

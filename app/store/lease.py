@@ -4,14 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.store.layout import Layout
-from app.store.scripts import ScriptCalls
+from app.store.session import StoreSession
 
 
 @dataclass(frozen=True)
 class StoreLease:
     """A key with an expiry in the first partition, under the name of what is to be done."""
 
-    session: ScriptCalls
+    session: StoreSession
     layout: Callable[[], Layout]
     name: str
 

@@ -10,7 +10,7 @@ import msgspec
 
 from app.models import MapName, MapSizes, Reason, Sighting
 from app.store.layout import Layout, partition_of
-from app.store.scripts import ScriptCalls
+from app.store.session import StoreSession
 
 OTHER_SOURCES_INDEX = 255
 _LATER = struct.Struct(">HB")
@@ -95,7 +95,7 @@ class CleanupStepResult(NamedTuple):
 class Maps:
     """Calls the scripts of the maps on the partitions of one store."""
 
-    def __init__(self, session: ScriptCalls, layout_of: Callable[[bool], Layout]) -> None:
+    def __init__(self, session: StoreSession, layout_of: Callable[[bool], Layout]) -> None:
         """Call scripts over a session; `layout_of` gives the layout of a Cluster (True) or of one server."""
         self._session = session
         self._layout_of = layout_of

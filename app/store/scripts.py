@@ -1,8 +1,6 @@
-"""The store's Lua scripts: which there are, the parts each is put together from, and what calls them."""
+"""The store's Lua scripts: which there are, and the parts each is put together from."""
 
-from collections.abc import Sequence
 from importlib.resources import files
-from typing import Any, Protocol
 
 # A script's text is that of `prelude`, of its parts in this order, and of its own file. The server builds
 # every function of the text anew at each call, so a script gets only the parts it uses.
@@ -16,20 +14,6 @@ PARTS = {
     "history": (),
     "lease": (),
 }
-
-
-class ScriptCalls(Protocol):
-    """What calls scripts: `StoreSession`."""
-
-    @property
-    def is_cluster(self) -> bool:
-        """Whether the store is a Cluster; raises StoreError when none was connected to yet."""
-
-    async def run(self, script: str, prefix: str, args: Sequence[bytes | str | int]) -> Any:
-        """Call a script on the partition named by `prefix`; raises StoreError."""
-
-    async def run_unguarded(self, script: str, prefix: str, args: Sequence[bytes | str | int]) -> Any:
-        """Call a script also while the store counts as down; raises StoreError."""
 
 
 def load_scripts() -> dict[str, str]:
