@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any
 
 from app.models import MapName, MapSizes, Reason, StoreFigures
 
@@ -13,22 +13,16 @@ SAMPLE_SECONDS = 60
 NO_SIZES = MapSizes(0, 0, 0, dict.fromkeys(Reason, 0), None, 0, 0)
 
 
-class ReadInfo(Protocol):
-    """What reads sections of `INFO` of every master: `StoreSession.info`."""
-
-    async def __call__(self, *sections: str) -> list[dict[str, Any]]:
-        """Read them; raises StoreError."""
-
-
 class Sizes:
     """The latest figures, and an hour of totals for the efficiency ratio."""
 
     def __init__(
         self,
         read_maps: Callable[[], Awaitable[dict[MapName, MapSizes]]],
-        read_info: ReadInfo,
+        read_info: Callable[[str, str], Awaitable[list[dict[str, Any]]]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Take what it reads with: `read_info` reads two sections of `INFO` of every master of the store."""
         self._read_maps = read_maps
         self._read_info = read_info
         self._clock = clock
