@@ -200,12 +200,16 @@ class BoundedConnection(asyncio.Protocol):
             self._refuse("connection-bytes")
         elif self.received.raw:
             # The request was begun, and what is begun is not answered as refused. Those behind it go.
-            self._is_last = True
-            if self._exchange is not None:
-                self._exchange.keeps_alive = False
+            self._take_no_more()
             self.refusals.note("connection-bytes", has_begun=False, times=self._waiting_requests())
             self.received.clear()
             self._update()
+
+    def _take_no_more(self) -> None:
+        """Take no further request; the answer under way tells the client so, unless it has begun already."""
+        self._is_last = True
+        if self._exchange is not None:
+            self._exchange.keeps_alive = False
 
     def _waiting_requests(self) -> int:
         """Count the requests that have come and were not begun; the rest of a body is none."""

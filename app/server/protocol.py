@@ -97,9 +97,7 @@ class BoundedProtocol(BoundedConnection):
 
     def shutdown(self) -> None:
         """Close the connection, after the answer of the request under way."""
-        self._is_last = True
-        if self._exchange is not None:
-            self._exchange.keeps_alive = False
+        self._take_no_more()
         if self._state is State.HEAD:
             self._close()
         elif self._state is State.DRAIN:
