@@ -116,7 +116,7 @@ class StoreSession:
 
     @property
     def is_probe_due(self) -> bool:
-        """Whether the store is down and it is time to look again: after 0.1 s, then up to 0.5 s apart."""
+        """Whether the store is down and a probe is due: 0.1 to 0.5 s apart, 5 s after a refused command."""
         return not self.is_up and time.monotonic() >= self._next_probe
 
     def ensure_up(self) -> None:
