@@ -189,16 +189,9 @@ MIB = 1024 * 1024
 MINUTE_SECONDS = 60
 
 _PARTS = {
-    Cause.PYTHON_OBJECTS: PartName.PYTHON_OBJECTS,
-    Cause.C_HEAP: PartName.C_HEAP,
-    Cause.CONNECTIONS: PartName.CONNECTIONS,
-    Cause.TASKS: PartName.TASKS,
-    Cause.METRIC_LABELS: PartName.METRIC_SERIES,
-    Cause.ALLOCATOR: PartName.ALLOCATOR_HELD,
-    Cause.STORE_MAPS: PartName.MAPS,
-    Cause.STORE_FOREIGN_KEYS: PartName.FOREIGN_KEYS,
-    Cause.STORE_CLIENTS: PartName.CLIENTS,
-    Cause.STORE_FRAGMENTATION: PartName.FRAGMENTATION,
+    cause: part
+    for causes in (_PROCESS_NAMED, _PROCESS_GENERAL, _STORE_NAMED, _STORE_GENERAL)
+    for part, cause in causes.items()
 }
 _WORDS = {
     Cause.PYTHON_OBJECTS: "{size} of it in Python objects",
