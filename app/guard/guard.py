@@ -12,7 +12,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import structlog
 
@@ -40,17 +39,6 @@ Examine = Callable[[str, Finding, Mapping[str, int]], None]
 """Begins to examine what leaks: the process, the finding, and bytes that came back, by action."""
 
 
-class Publish(Protocol):
-    """Tells the workers whether ingest is refused, and the bytes below the limit, None without one."""
-
-    def __call__(self, *, refuses: bool, room_bytes: int | None) -> None:
-        """Tell them at once."""
-
-
-def publish_to_nobody(*, refuses: bool, room_bytes: int | None) -> None:
-    """Tell nobody: a gate without workers."""
-
-
 @dataclass(frozen=True)
 class Clock:
     """Seconds that only go forward, and milliseconds since the epoch."""
@@ -73,8 +61,8 @@ class Guard:
     """Asked before a store that other gates may live on is cleaned."""
     headroom: MemoryHeadroom = field(default_factory=MemoryHeadroom)
     """Written after every comparison with the limit; those that take requests in read it."""
-    publish: Publish = publish_to_nobody
-    """Called after every comparison with the limit."""
+    publish: Callable[[MemoryHeadroom], None] = lambda _: None
+    """Passes the headroom on to the workers, which are other processes; called whenever it was written."""
     watches: dict[str, Watch] = field(default_factory=dict, init=False)
     latest: MemoryReading | None = field(default=None, init=False)
     readings: deque[MemoryReading] = field(default_factory=lambda: deque(maxlen=READINGS_KEPT), init=False)
@@ -127,7 +115,8 @@ class Guard:
         if reading.limit_bytes is None or (reading.pressure_bytes is None and self.blind_spots):
             # Without a limit, or blind, it must not go on refusing traffic.
             self._band = LevelBand()
-            self._tell(refuses=False, room_bytes=self.headroom.room_bytes)
+            self.headroom.refuses = False
+            self.publish(self.headroom)
         for name, process in reading.processes.items():
             watch = self.watches.get(name)
             # A worker may have ended and come up again under its name since the reading, while the figures
@@ -142,7 +131,8 @@ class Guard:
         self._follow_settings()
         before, pressure = self.level, read_pressure(self.readers)
         if pressure is None:
-            self._tell(refuses=self.headroom.refuses, room_bytes=None)
+            self.headroom.room_bytes = None
+            self.publish(self.headroom)
             return
         is_new = self._set_level(pressure).number > before.number
         gate_and_workers = [name for name in self.watches if name != "store"]
@@ -191,17 +181,14 @@ class Guard:
     def _set_level(self, pressure: Pressure) -> Level:
         before = self.level
         level = self._band.tick(pressure.used_bytes, pressure.limit_bytes, self._rules)
-        room_bytes = max(0, pressure.limit_bytes - pressure.used_bytes)
-        self._tell(refuses=level is Level.HARD, room_bytes=room_bytes)
+        self.headroom.refuses = level is Level.HARD
+        self.headroom.room_bytes = max(0, pressure.limit_bytes - pressure.used_bytes)
+        self.publish(self.headroom)
         if level is not before:
             write = log.warning if level.number > before.number else log.info
             figures = {"pressure_bytes": pressure.used_bytes, "limit_bytes": pressure.limit_bytes}
             write("memory pressure", old=before, new=level, **figures)
         return level
-
-    def _tell(self, *, refuses: bool, room_bytes: int | None) -> None:
-        self.headroom.refuses, self.headroom.room_bytes = refuses, room_bytes
-        self.publish(refuses=refuses, room_bytes=room_bytes)
 
     def _read_again(self, pressure: Pressure) -> Pressure:
         """Read the pressure after an action and set the level by it; as it was if it cannot be read."""

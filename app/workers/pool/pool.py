@@ -29,6 +29,7 @@ from prometheus_client.registry import Collector
 from app.ingest.recent import FINGERPRINT_BYTES
 from app.ingest.source_statistics import SourceStatistics
 from app.metrics.catalogue import NAMESPACE, Metrics
+from app.models import MemoryHeadroom
 from app.process.child_processes import private_listener, shared_memory
 from app.settings.model import Settings
 from app.workers.pool import pressure
@@ -113,10 +114,10 @@ class WorkerPool(Collector):
         take = "takes" if up == 1 else "take"
         return [f"{up} of {wanted} workers {take} traffic; not up: {', '.join(missing)} (see the log)"]
 
-    def publish(self, *, refuses: bool, room_bytes: int | None) -> None:
+    def publish(self, headroom: MemoryHeadroom) -> None:
         """Tell all workers at once whether to refuse ingest, and the bytes below the limit."""
         if self._page is not None:
-            self._page.publish(refuses=refuses, room_bytes=room_bytes)
+            self._page.publish(headroom)
 
     async def ask(self) -> None:
         """Ask all for their figures, and wait 0.1 s; an answer within a second is counted when it comes."""

@@ -7,6 +7,8 @@ import mmap
 import struct
 from typing import Self
 
+from app.models import MemoryHeadroom
+
 # Each is written and read as one machine word.
 _FIGURE = struct.Struct("q")
 _REFUSES, _ROOM = 0, 8
@@ -24,7 +26,7 @@ class PressurePage:
     def create(cls, memory: int) -> Self:
         """The page in the memory of this descriptor, without pressure or limit, to write."""
         page = cls(mmap.mmap(memory, BYTES))
-        page.publish(refuses=False, room_bytes=None)
+        page.publish(MemoryHeadroom())
         return page
 
     @classmethod
@@ -32,10 +34,11 @@ class PressurePage:
         """The page in the memory of this descriptor, for one of so many workers to read."""
         return cls(mmap.mmap(memory, BYTES, access=mmap.ACCESS_READ), workers)
 
-    def publish(self, *, refuses: bool, room_bytes: int | None) -> None:
+    def publish(self, headroom: MemoryHeadroom) -> None:
         """Tell all workers."""
-        _FIGURE.pack_into(self._memory, _REFUSES, refuses)
-        _FIGURE.pack_into(self._memory, _ROOM, NO_LIMIT if room_bytes is None else room_bytes)
+        room = headroom.room_bytes
+        _FIGURE.pack_into(self._memory, _REFUSES, headroom.refuses)
+        _FIGURE.pack_into(self._memory, _ROOM, NO_LIMIT if room is None else room)
 
     @property
     def refuses(self) -> bool:
