@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 import click
 
 from app.cli.exit_codes import INTERRUPTED, REFUSED
+from app.process.left_out import leave_out_rich
 
 
 class _Place(NamedTuple):
@@ -57,9 +58,7 @@ def main() -> None:
     """Run the command line; Ctrl-C ends a client quietly."""
     _speak_utf8()
     if sys.argv[1:2] == ["serve"]:
-        # structlog and httpx load these where they are installed, 4 MB a process, and the gate draws nothing.
-        # None is Python's documented way to say that a module is not to be found.
-        sys.modules.update({"rich": None, "pygments": None})  # type: ignore[dict-item]
+        leave_out_rich()
     try:
         tidegate(standalone_mode=False)
     except click.exceptions.Abort:

@@ -2,10 +2,10 @@
 
 import sys
 
-# structlog and httpx load these where they are installed, 4 MB a process, and a worker draws nothing. None is
-# Python's documented way to say that a module is not to be found.
-sys.modules.update({"rich": None, "pygments": None})  # type: ignore[dict-item]
+from app.process.left_out import leave_out_rich
 
-from app.workers.process.main import main  # noqa: E402  it loads both
+leave_out_rich()
+
+from app.workers.process.main import main  # noqa: E402  it loads structlog and httpx
 
 sys.exit(main())
