@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from app.guard.diagnosis.figures import ProcessFigures
 from app.guard.leak.finding import LeakState
 from app.guard.status import GuardStatus
-from app.metrics.catalogue import NAMESPACE
+from app.metrics.families import gauge, single
 from app.settings.model import Settings
 
 _SUSPECTED = frozenset({LeakState.SUSPECT, LeakState.LEAK, LeakState.COOLDOWN, LeakState.INEFFECTIVE})
@@ -45,16 +45,16 @@ class GuardCollector(Collector):
         """Yield all families, each with every label set."""
         status, figures, threshold = self._status(), self._figures(), self._settings().leak_growth_bytes
         yield from _pressure(status)
-        yield from _single(
+        yield from single(
             "memory_growth_threshold_bytes",
             "Growth within the leak window that counts as a leak, bytes",
             threshold,
         )
         yield from _growth(status)
         if figures is not None:
-            yield from _single("connections", "Open connections of clients", self._connections())
-            yield from _single("asyncio_tasks", "Tasks of the event loop", figures.tasks)
-            yield from _single("open_fds", "Open files and sockets of the gate", figures.descriptors)
+            yield from single("connections", "Open connections of clients", self._connections())
+            yield from single("asyncio_tasks", "Tasks of the event loop", figures.tasks)
+            yield from single("open_fds", "Open files and sockets of the gate", figures.descriptors)
         gate: Mapping[str, AllocatorFigures] = {} if figures is None else {"gate": figures}
         yield from _allocators({**gate, **self._workers()})
         yield from _states(status)
@@ -62,27 +62,27 @@ class GuardCollector(Collector):
 
 def _pressure(status: GuardStatus) -> Iterable[Metric]:
     levels = "0 normal, 1 soft (emergency cleanup), 2 hard (ingest refused)"
-    yield from _single("guard_up", "0 while a reading the guard needs fails", not status.blind_spots)
-    yield from _single("memory_pressure_level", levels, status.level.number)
+    yield from single("guard_up", "0 while a reading the guard needs fails", not status.blind_spots)
+    yield from single("memory_pressure_level", levels, status.level.number)
     if status.latest is not None:
         used, limit = status.latest.pressure_bytes, status.latest.limit_bytes
-        yield from _single("memory_pressure_bytes", "Bytes that count against the memory limit", used)
-        yield from _single("memory_limit_bytes", "Bytes the service may hold", limit)
+        yield from single("memory_pressure_bytes", "Bytes that count against the memory limit", used)
+        yield from single("memory_limit_bytes", "Bytes the service may hold", limit)
 
 
 def _growth(status: GuardStatus) -> Iterable[Metric]:
-    floor = _family("memory_floor_bytes", "Least resident bytes of the latest block of time", "process")
-    growth = _family(
+    floor = gauge("memory_floor_bytes", "Least resident bytes of the latest block of time", "process")
+    growth = gauge(
         "memory_growth_bytes", "Growth within the leak window, less what is explained, bytes", "process"
     )
-    slope = _family(
+    slope = gauge(
         "memory_slope_bytes_per_hour", "Trend of the floors less what is explained, bytes an hour", "process"
     )
     for name, process in status.processes.items():
         floor.add_metric([name], process.floor_bytes)
         growth.add_metric([name], process.growth_bytes)
         slope.add_metric([name], process.slope_bytes_per_hour)
-    explained = _family("memory_explained_bytes", "Bytes accounted for", "process", "part")
+    explained = gauge("memory_explained_bytes", "Bytes accounted for", "process", "part")
     for name, reading in status.latest.processes.items() if status.latest else ():
         for part, amount in reading.explained_bytes.items() if name in status.processes else ():
             explained.add_metric([name, part], amount)
@@ -91,13 +91,13 @@ def _growth(status: GuardStatus) -> Iterable[Metric]:
 
 def _allocators(processes: Mapping[str, AllocatorFigures]) -> Iterable[Metric]:
     """Export what each program itself holds, which does not move when an allocator takes or returns pages."""
-    held = _family(
+    held = gauge(
         "memory_allocator_held_bytes", "Freed by the program, kept by its allocator, bytes", "process"
     )
-    live = _family(
+    live = gauge(
         "memory_allocator_live_bytes", "Bytes the program holds of malloc, mapped blocks included", "process"
     )
-    blocks = _family("python_allocated_blocks", "Blocks CPython's own allocator has handed out", "process")
+    blocks = gauge("python_allocated_blocks", "Blocks CPython's own allocator has handed out", "process")
     for name, figures in processes.items():
         if figures.heap is not None:
             live.add_metric([name], figures.heap[0])
@@ -108,24 +108,12 @@ def _allocators(processes: Mapping[str, AllocatorFigures]) -> Iterable[Metric]:
 
 
 def _states(status: GuardStatus) -> Iterable[Metric]:
-    suspected = _family("leak_suspected", "1 from suspicion until the growth is over", "process")
-    ineffective = _family("guard_ineffective", "1 when acting did not help, until it is reset", "process")
-    state = _family("guard_state", "1 for the state a process is in", "process", "state")
+    suspected = gauge("leak_suspected", "1 from suspicion until the growth is over", "process")
+    ineffective = gauge("guard_ineffective", "1 when acting did not help, until it is reset", "process")
+    state = gauge("guard_state", "1 for the state a process is in", "process", "state")
     for name, process in status.processes.items():
         suspected.add_metric([name], process.state in _SUSPECTED)
         ineffective.add_metric([name], process.state is LeakState.INEFFECTIVE)
         for one in LeakState:
             state.add_metric([name, one], process.state is one)
     return suspected, ineffective, state
-
-
-def _single(name: str, text: str, value: float | None) -> Iterable[Metric]:
-    """Yield a gauge without labels; none while there is no value."""
-    if value is not None:
-        family = _family(name, text)
-        family.add_metric([], value)
-        yield family
-
-
-def _family(name: str, text: str, *labels: str) -> GaugeMetricFamily:
-    return GaugeMetricFamily(f"{NAMESPACE}_{name}", text, labels=list(labels))

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from app.metrics.catalogue import NAMESPACE
+from app.metrics.families import counter, gauge, single
 from app.models import NO_STORE_FIGURES, MapName
 from app.process.resident_memory import Processes
 from app.store.figures import Sizes
@@ -31,13 +31,13 @@ class FiguresCollector(Collector):
         yield from self._store()
 
     def _map_gauges(self) -> Iterable[Metric]:
-        entries = _gauge("map_entries", "Entries held", "map")
-        limits = _gauge("map_limit_entries", "Entries a map may hold", "map")
-        size = _gauge("map_bytes", "Bytes of data held, without the store's overhead", "map")
-        retention = _gauge("map_retention_seconds", "How long an entry is kept, seconds", "map")
-        warn = _gauge("map_warn_entries", "Entries above which a warning is raised", "map")
-        most = _gauge("map_limit_bytes", "Bytes of data a map may hold, where it has such a limit", "map")
-        age = _gauge(
+        entries = gauge("map_entries", "Entries held", "map")
+        limits = gauge("map_limit_entries", "Entries a map may hold", "map")
+        size = gauge("map_bytes", "Bytes of data held, without the store's overhead", "map")
+        retention = gauge("map_retention_seconds", "How long an entry is kept, seconds", "map")
+        warn = gauge("map_warn_entries", "Entries above which a warning is raised", "map")
+        most = gauge("map_limit_bytes", "Bytes of data a map may hold, where it has such a limit", "map")
+        age = gauge(
             "map_oldest_entry_age_seconds", "Age of the oldest entry, 0 when there is none, seconds", "map"
         )
         for name, rule in self._live.rules.items():
@@ -53,12 +53,8 @@ class FiguresCollector(Collector):
         return entries, limits, size, retention, age, warn, most
 
     def _map_totals(self) -> Iterable[Metric]:
-        added = CounterMetricFamily(
-            f"{NAMESPACE}_map_added", "Entries added, by all gates of the store", labels=["map"]
-        )
-        removed = CounterMetricFamily(
-            f"{NAMESPACE}_map_removed", "Entries removed, by all gates of the store", labels=["map", "reason"]
-        )
+        added = counter("map_added", "Entries added, by all gates of the store", "map")
+        removed = counter("map_removed", "Entries removed, by all gates of the store", "map", "reason")
         for name in MapName:
             sizes = self._sizes.of(name)
             added.add_metric([name], sizes.added)
@@ -67,7 +63,7 @@ class FiguresCollector(Collector):
         return added, removed
 
     def _memory(self) -> Iterable[Metric]:
-        rss = _gauge("memory_rss_bytes", "Resident bytes of a process of the service", "process")
+        rss = gauge("memory_rss_bytes", "Resident bytes of a process of the service", "process")
         for name, (_, resident) in self._processes.rss.items():
             rss.add_metric([name], resident)
         yield rss
@@ -90,14 +86,7 @@ class FiguresCollector(Collector):
             ),
         )
         for name, text, value in figures:
-            if value is not None:
-                family = _gauge(name, text)
-                family.add_metric([], value)
-                yield family
-        evicted = CounterMetricFamily(f"{NAMESPACE}_store_evicted_keys", "Keys the store evicted")
+            yield from single(name, text, value)
+        evicted = counter("store_evicted_keys", "Keys the store evicted")
         evicted.add_metric([], store.evicted_keys)
         yield evicted
-
-
-def _gauge(name: str, text: str, *labels: str) -> GaugeMetricFamily:
-    return GaugeMetricFamily(f"{NAMESPACE}_{name}", text, labels=list(labels))

@@ -23,12 +23,13 @@ import os
 from collections.abc import Iterable, Mapping
 from socket import socket
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from app.ingest.recent import FINGERPRINT_BYTES
 from app.ingest.source_statistics import SourceStatistics
-from app.metrics.catalogue import NAMESPACE, Metrics
+from app.metrics.catalogue import Metrics
+from app.metrics.families import counter, gauge, single
 from app.models import MemoryHeadroom
 from app.process.child_processes import private_listener, shared_memory
 from app.settings.model import Settings
@@ -156,20 +157,17 @@ class WorkerPool(Collector):
         """Yield the metrics of the pool itself, none without workers (prometheus_client)."""
         if not self.workers:
             return
-        wanted = GaugeMetricFamily(f"{NAMESPACE}_workers", "Workers there should be")
-        up = GaugeMetricFamily(f"{NAMESPACE}_workers_up", "Workers that run")
-        restarts = CounterMetricFamily(
-            f"{NAMESPACE}_worker_restarts", "Workers started again because they had ended"
-        )
-        started = GaugeMetricFamily(
-            f"{NAMESPACE}_worker_start_time_seconds",
-            "When a worker that runs was started, seconds since the epoch",
-            labels=["process"],
-        )
-        wanted.add_metric([], len(self.workers))
-        up.add_metric([], len(self.pids()))
+        yield from single("workers", "Workers there should be", len(self.workers))
+        yield from single("workers_up", "Workers that run", len(self.pids()))
+        restarts = counter("worker_restarts", "Workers started again because they had ended")
         restarts.add_metric([], self.restarts)
+        yield restarts
+        started = gauge(
+            "worker_start_time_seconds",
+            "When a worker that runs was started, seconds since the epoch",
+            "process",
+        )
         for worker in self.workers:
             if worker.pid is not None:
                 started.add_metric([worker.name], worker.start_time_seconds)
-        yield from (wanted, up, restarts, started)
+        yield started
