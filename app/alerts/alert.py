@@ -19,7 +19,7 @@ _MAPS = {"": frozenset(MapName)} | {str(name): frozenset({name}) for name in Map
 
 
 class Alert(msgspec.Struct, frozen=True):
-    """What is needed to act of one alert as it was delivered."""
+    """The members of a delivered alert that the gate acts on; it has others, which are ignored."""
 
     status: Literal["firing", "resolved"]
     labels: dict[str, str]
