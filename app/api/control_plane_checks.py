@@ -14,13 +14,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.api.contract import ADDRESSES, Call, PathItem, address_of, nearest
 from app.api.problems import problem_of
 from app.auth import Access
+from app.decode.body import chunk_of
 from app.decode.budget import ByteBudget
 from app.errors import (
     BodyTimeout,
     BodyTooLarge,
     HttpError,
     InvalidRequest,
-    MalformedBody,
     MethodNotAllowed,
     NotFound,
     Overloaded,
@@ -116,10 +116,7 @@ class _Body:
         """
         length, more = 0, True
         while more:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise MalformedBody("the client went away before the body was complete")
-            chunk, more = message.get("body", b""), message.get("more_body", False)
+            chunk, more = chunk_of(await self._receive())
             length += len(chunk)
             if length > most:
                 raise BodyTooLarge(f"the body has more than {most} bytes")

@@ -155,7 +155,7 @@ class BodyReader:
     async def _chunks(self) -> AsyncIterator[bytes]:
         more = True
         while more:
-            chunk, more = _chunk_of(await self._receive())
+            chunk, more = chunk_of(await self._receive())
             yield chunk
 
     def _pieces(self, chunk: bytes, inflater: Inflater | None) -> Iterator[bytes]:
@@ -170,8 +170,12 @@ class BodyReader:
         self._held = amount
 
 
-def _chunk_of(message: Message) -> tuple[bytes, bool]:
-    """Return the next bytes of a body, and whether there are more."""
+def chunk_of(message: Message) -> tuple[bytes, bool]:
+    """Return the next bytes of a body, and whether there are more.
+
+    Raises:
+        MalformedBody: the client went away instead.
+    """
     if message["type"] == "http.disconnect":
         raise MalformedBody("the client went away before the body was complete")
     return message.get("body", b""), message.get("more_body", False)
