@@ -230,7 +230,7 @@ def _twice(text: bytes) -> set[str]:
     try:
         json.loads(text, object_pairs_hook=keep, parse_int=len, parse_float=len)
     except RecursionError:
-        raise InvalidItem("JSON is nested too deeply") from None
+        raise InvalidItem(messages.TOO_DEEP_TO_READ) from None
     # There are four names, so that five members are enough.
     names = Counter(name for name, _ in pairs[: len(_KEYS) + 1])
     return {name for name, times in names.items() if times > 1}

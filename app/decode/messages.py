@@ -23,6 +23,7 @@ ITEM_TOO_LONG = "the item has {} bytes; its payload may have {}"
 PAYLOAD_TOO_LONG = "payload has {} bytes, {} are allowed"
 NESTED_TOO_DEEP = "payload is nested {} deep, {} are allowed"
 KEY_TWICE = "key given twice: {}"
+TOO_DEEP_TO_READ = "JSON is nested too deeply"
 _CUT_OFF = "Input data was truncated"
 _UNKNOWN = "Object contains unknown field"
 _MISSING = "Object missing required field `signature`"
@@ -53,7 +54,7 @@ def explain(error: Exception, raw: bytes) -> Explanation:
             return explain(broken, raw)
         return Explanation(_explain_item(str(error), raw), False)
     if isinstance(error, RecursionError):
-        return Explanation("JSON is nested too deeply", True)
+        return Explanation(TOO_DEEP_TO_READ, True)
     if isinstance(error, UnicodeDecodeError):
         return Explanation(f"JSON is not UTF-8 (byte {error.start})", True)
     return Explanation(_explain_text(str(error), raw), True)
