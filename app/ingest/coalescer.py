@@ -67,15 +67,15 @@ class Coalescer:
         self._max_items, self._max_bytes = max_items, max_bytes
         self._queue: deque[_Pending] = deque()
         self._wake = asyncio.Event()
-        self._workers: list[asyncio.Task[None]] = []
+        self._tasks: list[asyncio.Task[None]] = []
         self._closing = False
         self._in_flight = 0  # transactions
         self.items = 0
         self.bytes = 0
 
     def start(self) -> None:
-        """Start these tasks."""
-        self._workers = [
+        """Start the two tasks."""
+        self._tasks = [
             asyncio.create_task(self._work(), name=f"flush-{n}") for n in range(CONCURRENT_FLUSHES)
         ]
 
@@ -123,7 +123,7 @@ class Coalescer:
         """Flush what is queued, then stop."""
         self._closing = True
         self._wake.set()
-        await asyncio.gather(*self._workers)
+        await asyncio.gather(*self._tasks)
 
     def _reserve(self, count: int, size: int) -> None:
         if self._closing:
