@@ -9,8 +9,8 @@ import pytest
 from app.errors import ConfigError
 from app.settings.environment import is_service_link, wrong_variables
 from app.settings.model import Settings, env_name, load_settings
-from tests.support.faulty_gates import has_port, refused, started
-from tests.support.gate import GateProcess, tidegate_command
+from tests.support.faulty_gates import refused
+from tests.support.gate import GateProcess, await_gate, started, tidegate_command
 from tests.support.processes import free_port, wait_until
 
 KNOWN = [env_name(field) for field in Settings.model_fields]
@@ -70,7 +70,7 @@ def test_an_empty_variable_means_unset(monkeypatch: pytest.MonkeyPatch, field: s
 
 def test_a_gate_all_of_whose_variables_are_empty_starts_with_an_embedded_store() -> None:
     with started(**dict.fromkeys(set(Settings.model_fields) - {"port", "log_format"}, "")) as gate:
-        assert wait_until(lambda: has_port(gate) and gate.is_ready(), 30), gate.log.read_text()
+        await_gate(gate)
         [event] = [event for event in gate.events() if event["event"] == "listening"]
         assert (event["host"], event["store"]) == ("127.0.0.1", "embedded Valkey")
 
@@ -217,7 +217,7 @@ def test_the_commands_that_ask_a_gate_work_in_any_locale(tmp_path: Path) -> None
     lines = tmp_path / "é.ndjson"
     lines.write_text('{"signature":"s1","payload":"ñandú"}\n', encoding="utf-8")
     with started() as gate:
-        assert wait_until(lambda: has_port(gate) and gate.is_ready(), 30), gate.log.read_text()
+        await_gate(gate)
         for arguments, code in (
             (("send", str(lines)), 0),
             (("send", "--source", "é", str(lines)), 1),

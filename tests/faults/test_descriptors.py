@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.faulty_gates import has_port, store_processes
-from tests.support.gate import GateProcess, start_command, tidegate_command
+from tests.support.faulty_gates import store_processes
+from tests.support.gate import GateProcess, await_gate, start_command, tidegate_command
 from tests.support.processes import wait_until
 
 ASK = b"GET /livez HTTP/1.1\r\nHost: gate\r\n\r\n"
@@ -24,7 +24,7 @@ def limited_gate(folder: Path, soft: int, hard: int, **settings: object) -> Iter
     limits = f"ulimit -Sn {soft} && ulimit -Hn {hard} && exec {tidegate_command()} serve"
     gate = start_command(("sh", "-c", limits), folder, settings)
     try:
-        assert wait_until(lambda: has_port(gate) and gate.is_ready(), SECONDS), gate.log.read_text()
+        await_gate(gate)
         yield gate
     finally:
         if gate.process.poll() is None:

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from app.store.embedded import EmbeddedStore
-from tests.support.faulty_gates import has_port, running_in, started, store_processes
-from tests.support.gate import GateProcess, await_gate, gate_process
+from tests.support.faulty_gates import running_in, store_processes
+from tests.support.gate import GateProcess, await_gate, gate_process, has_port, started
 from tests.support.processes import wait_until
 from tests.support.wire import ask_once
 

@@ -9,8 +9,8 @@ from subprocess import CompletedProcess
 import httpx
 import pytest
 
-from tests.support.faulty_gates import EXIT_SECONDS, has_port, refused, started, started_with
-from tests.support.gate import START_SECONDS, GateProcess
+from tests.support.faulty_gates import EXIT_SECONDS, refused
+from tests.support.gate import START_SECONDS, GateProcess, await_gate, has_port, started
 from tests.support.processes import wait_until
 from tests.support.servers import StoreServer
 
@@ -101,8 +101,8 @@ def test_beyond_loopback_a_gate_without_both_tokens_is_refused_with_2(
 def test_beyond_loopback_a_gate_serves_when_told_so_or_when_all_access_needs_a_token(
     own_valkey: StoreServer, arguments: list[str], tokens: dict[str, object]
 ) -> None:
-    with started_with(*arguments, **OPEN, **tokens, store_url=own_valkey.url) as gate:
-        assert wait_until(lambda: has_port(gate) and gate.is_ready(), START_SECONDS), gate.log.read_text()
+    with started(*arguments, **OPEN, **tokens, store_url=own_valkey.url) as gate:
+        await_gate(gate)
         reply = httpx.post(f"{gate.url}/transactions", json={"signature": "one"}, trust_env=False)
         assert reply.status_code == (401 if tokens else 200)
         assert gate.terminate() == 0

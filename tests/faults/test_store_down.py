@@ -8,8 +8,7 @@ from contextlib import ExitStack, asynccontextmanager
 import pytest
 import redis
 
-from tests.support.faulty_gates import has_port, started
-from tests.support.gate import START_SECONDS, GateProcess, gate_process
+from tests.support.gate import START_SECONDS, GateProcess, gate_process, has_port, started
 from tests.support.load import Attempt, Feed
 from tests.support.outages import CLUSTER_OUTAGES, OUTAGES, Outage
 from tests.support.processes import wait_until

@@ -72,23 +72,28 @@ def start_gate(folder: Path, **settings: object) -> GateProcess:
 
 def start_command(command: Sequence[str], folder: Path, settings: Mapping[str, object]) -> GateProcess:
     """Start a gate by another command, with settings by their names; returns at once."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("TIDEGATE_")}
-    environment |= {f"TIDEGATE_{name.upper()}": str(value) for name, value in settings.items()}
-    environment |= {"TIDEGATE_LOG_FORMAT": "json", "TIDEGATE_PORT": environment.get("TIDEGATE_PORT", "0")}
     log = folder / f"gate-{len(list(folder.iterdir()))}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stderr=output, stdout=output, env=environment
+            command, stdin=subprocess.DEVNULL, stderr=output, stdout=output, env=environment_of(settings)
         )
     return GateProcess(process, log)
 
 
+def environment_of(settings: Mapping[str, object]) -> dict[str, str]:
+    """The variables for a gate with these settings; it logs JSON on a free port unless they say otherwise."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("TIDEGATE_")}
+    given = {f"TIDEGATE_{name.upper()}": str(value) for name, value in settings.items()}
+    return inherited | {"TIDEGATE_LOG_FORMAT": "json", "TIDEGATE_PORT": "0"} | given
+
+
 def await_gate(gate: GateProcess) -> None:
     """Wait until it listens and is ready."""
-    assert wait_until(lambda: _listens(gate) and gate.is_ready(), START_SECONDS), gate.log.read_text()
+    assert wait_until(lambda: has_port(gate) and gate.is_ready(), START_SECONDS), gate.log.read_text()
 
 
-def _listens(gate: GateProcess) -> bool:
+def has_port(gate: GateProcess) -> bool:
+    """Tell whether the gate listens, and note where."""
     assert gate.process.poll() is None, gate.log.read_text()
     ports = [event["port"] for event in gate.events() if event.get("event") == "listening"]
     if ports:
@@ -97,17 +102,23 @@ def _listens(gate: GateProcess) -> bool:
 
 
 @contextmanager
+def started(*arguments: str, **settings: object) -> Iterator[GateProcess]:
+    """A gate that `tidegate serve` just started with these arguments, ready or not; killed in the end."""
+    with tempfile.TemporaryDirectory(prefix="gate-test-", ignore_cleanup_errors=True) as folder:
+        gate = start_command((tidegate_command(), "serve", *arguments), Path(folder), settings)
+        try:
+            yield gate
+        finally:
+            if gate.process.poll() is None:
+                gate.kill()
+
+
+@contextmanager
 def gate_process(**settings: object) -> Iterator[GateProcess]:
     """A gate that is ready; killed in the end if it still runs."""
-    folder = Path(tempfile.mkdtemp(prefix="gate-test-"))
-    gate = start_gate(folder, **settings)
-    try:
+    with started(**settings) as gate:
         await_gate(gate)
         yield gate
-    finally:
-        if gate.process.poll() is None:
-            gate.kill()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @asynccontextmanager

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.faulty_gates import has_port, started
-from tests.support.gate import GateProcess, gate_process
+from tests.support.gate import GateProcess, gate_process, has_port, started
 from tests.support.processes import wait_until
 from tests.support.servers import StoreServer, redis_server, valkey_server
 from tests.support.wire import Connection
