@@ -126,12 +126,10 @@ class MapSizes(msgspec.Struct, frozen=True):
 
 @dataclass
 class MemoryHeadroom:
-    """What memory allows: the guard writes it, and those that take requests in look before each."""
+    """What memory allows: whether no request is taken in, and the bytes left below the limit."""
 
     refuses: bool = False
-    """Whether nothing may be taken in."""
     room_bytes: int | None = None
-    """Bytes left below the memory limit, None without one."""
 
 
 @dataclass(frozen=True)

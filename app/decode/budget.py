@@ -4,12 +4,25 @@ With 64 MiB allowed and 40 MiB of memory left below the limit of the process, bo
 through one takes four times its bytes.
 """
 
+from typing import Protocol
+
 from app.errors import Overloaded
-from app.models import MemoryHeadroom
 
 # At its peak a body takes 3.3 times its bytes, measured: payloads, their block, what goes to the store.
 BODY_COST = 4
 LEAST_BYTES = 1 << 20
+
+
+class Headroom(Protocol):
+    """What memory allows: the guard writes it, and those that take requests in look before each."""
+
+    @property
+    def refuses(self) -> bool:
+        """Tell whether nothing may be taken in."""
+
+    @property
+    def room_bytes(self) -> int | None:
+        """Return the bytes left below the memory limit, None without one."""
 
 
 class ByteBudget:
@@ -18,7 +31,7 @@ class ByteBudget:
     `most` may be held, or less where little is left below the memory limit.
     """
 
-    def __init__(self, most: int, headroom: MemoryHeadroom) -> None:
+    def __init__(self, most: int, headroom: Headroom) -> None:
         self.most, self._headroom = most, headroom
         self.held = 0
 

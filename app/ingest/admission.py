@@ -15,12 +15,12 @@ from urllib.parse import parse_qsl
 
 from app.auth import Access
 from app.decode.body import Headers, body_too_large, media_type
-from app.decode.budget import ByteBudget
+from app.decode.budget import ByteBudget, Headroom
 from app.decode.gzip import inflater_for
 from app.decode.item import ItemLimits
 from app.errors import InvalidRequest, MemoryPressure, RetryLater, UnsupportedMedia
 from app.metrics.catalogue import Metrics
-from app.models import DEFAULT_SOURCE, SOURCE_PATTERN, SOURCE_RULE, MemoryHeadroom
+from app.models import DEFAULT_SOURCE, SOURCE_PATTERN, SOURCE_RULE
 from app.store.layout import LiveSettings
 
 JSON = "application/json"
@@ -44,7 +44,7 @@ class Admission:
         self,
         access: Access,
         live: LiveSettings,
-        headroom: MemoryHeadroom,
+        headroom: Headroom,
         budget: ByteBudget,
         metrics: Metrics,
     ) -> None:

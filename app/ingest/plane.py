@@ -4,7 +4,7 @@ from starlette.types import Receive
 
 from app.auth import Access
 from app.decode.body import BodyReader, Headers
-from app.decode.budget import ByteBudget
+from app.decode.budget import ByteBudget, Headroom
 from app.ingest.admission import Admission
 from app.ingest.coalescer import Coalescer
 from app.ingest.flush import Flusher
@@ -13,7 +13,6 @@ from app.ingest.recent import Fingerprints
 from app.ingest.source_statistics import SourceStatistics
 from app.ingest.submitter import Submitter
 from app.metrics.catalogue import Metrics
-from app.models import MemoryHeadroom
 from app.settings.model import Settings
 from app.settings.process_limits import process_limits
 from app.store.layout import LiveSettings, flush_max_items
@@ -33,7 +32,7 @@ class DataPlane:
         session: StoreSession,
         metrics: Metrics,
         access: Access,
-        headroom: MemoryHeadroom,
+        headroom: Headroom,
         fingerprints: Fingerprints | None = None,
     ) -> None:
         settings = live.settings
