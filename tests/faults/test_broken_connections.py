@@ -16,6 +16,7 @@ POSTS_A_SECOND = 40
 CALM_SECONDS = 0.5
 IDLE_TIMEOUT_SECONDS = 3
 BURST_POSTS = 40
+PAUSE_MS = 500
 BACK_SECONDS = 20.0
 STORES: dict[str, Callable[[], StoreServer]] = {
     "valkey": valkey_server,
@@ -50,6 +51,21 @@ def _connections(store: StoreServer) -> int:
         with node:
             total += sum(client["name"] == "tidegate" for client in node.client_list())
     return total
+
+
+async def _open_many(store: StoreServer, gate: GateProcess, steady: Steady) -> int:
+    """Requests that wait for a paused store hold a connection each; returns how many are open then."""
+    before = await asyncio.to_thread(_connections, store)
+    while (opened := await asyncio.to_thread(_connections, store)) <= before:
+        await asyncio.to_thread(_pause, store)
+        await asyncio.gather(*(steady.look_up(gate.url) for _ in range(BURST_POSTS)))
+    return opened
+
+
+def _pause(store: StoreServer) -> None:
+    for node in store.nodes():
+        with node:
+            node.client_pause(PAUSE_MS)
 
 
 def _set_timeout(store: StoreServer, seconds: int) -> None:
@@ -90,15 +106,15 @@ async def test_connections_that_the_store_closes_when_idle_cost_no_post(
 ) -> None:
     """A burst opens connections, few posts keep one alive, the store closes the rest; then another burst."""
     steady = Steady("timeout")
-    _set_timeout(breakable, IDLE_TIMEOUT_SECONDS)
     try:
         async with steady.running(gate.url, POSTS_A_SECOND):
             for _ in range(2):
-                await asyncio.gather(*(steady.post(gate.url) for _ in range(BURST_POSTS)))
-                await asyncio.gather(*(steady.look_up(gate.url) for _ in range(BURST_POSTS)))
-                opened = await asyncio.to_thread(_connections, breakable)
+                _set_timeout(breakable, 0)
+                opened = await _open_many(breakable, gate, steady)
+                _set_timeout(breakable, IDLE_TIMEOUT_SECONDS)
                 fewer = lambda opened=opened: _connections(breakable) < opened  # noqa: E731
                 assert await asyncio.to_thread(wait_until, fewer, BACK_SECONDS, 0.1), opened
+                await asyncio.gather(*(steady.post(gate.url) for _ in range(BURST_POSTS)))
     finally:
         _set_timeout(breakable, 0)
     assert steady.failed() == []

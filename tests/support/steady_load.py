@@ -55,15 +55,17 @@ class Steady:
     async def running(self, url: str, a_second: float) -> AsyncIterator[None]:
         """Post until the block ends, then wait for the last answers."""
         stop = asyncio.Event()
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._pace(url, a_second, stop, tasks))
-            tasks.create_task(self._look(url, stop))
-            try:
-                yield
-            finally:
-                stop.set()
-        await asyncio.gather(*(connection.close() for connection in self._idle))
-        self._idle.clear()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._pace(url, a_second, stop, tasks))
+                tasks.create_task(self._look(url, stop))
+                try:
+                    yield
+                finally:
+                    stop.set()
+        finally:
+            await asyncio.gather(*(connection.close() for connection in self._idle))
+            self._idle.clear()
 
     @contextmanager
     def store_away(self) -> Iterator[None]:
