@@ -17,7 +17,7 @@ TidegateError
 │   ├── MapFull                      signatures are at their limit
 │   ├── MemoryPressure               memory is near its limit; see the guard's ceiling
 │   ├── ShuttingDown
-│   ├── OutcomeUnknown               a stop cut off what had begun
+│   ├── OutcomeUnknown               what had begun was cut off
 │   └── StoreError                   named by what failed, see `kind`
 └── ConfigError                 refuses to start, with a sentence for the operator
 """
@@ -144,7 +144,7 @@ class ShuttingDown(RetryLater):
 
 
 class OutcomeUnknown(RetryLater):
-    """A stop cut off what had begun: it may have been carried out, in whole or in part."""
+    """What had begun was cut off, by a stop or a lost answer: some or all of it may have been carried out."""
 
     slug, title = "outcome-unknown", "Whether it was carried out is not known"
     is_counted = True

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 from app.api.contract import NEVER_REFUSED
 from app.api.middleware import COUNTED_ELSEWHERE, CUT_OFF
 from app.api.problems import problem, problem_of
-from app.errors import ControlUnavailable, OutcomeUnknown
+from app.errors import ControlUnavailable, OutcomeUnknown, RetryLater
 from app.workers.pool.worker_config import FORWARDED_AT_ONCE, PROBES_AT_ONCE
 
 log = structlog.get_logger()
@@ -21,6 +21,8 @@ WAIT_SECONDS, WRITE_SECONDS = 1.0, 10.0
 READ_SECONDS, WORK_SECONDS = 5.0, 60.0
 # Shorter than the control plane keeps an idle connection.
 KEPT_SECONDS = 30.0
+READING = frozenset({"GET", "HEAD"})
+NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 # Those that are for one connection only, and those of a body, which has been read.
 _OF_ONE_CONNECTION = frozenset(
@@ -55,8 +57,7 @@ class Forward:
             answer = problem_of(OutcomeUnknown(CUT_OFF))
         except httpx.TransportError as error:
             log.warning("control plane does not answer", error=type(error).__name__)
-            detail = "transactions are taken in all the same; send this again in a moment"
-            answer = problem_of(ControlUnavailable(detail))
+            answer = problem_of(_unanswered(scope, error))
         else:
             scope[COUNTED_ELSEWHERE] = True
             # The server does not notice that a client with several requests under way has gone.
@@ -85,13 +86,20 @@ class Forward:
         return response
 
 
+def _unanswered(scope: Scope, error: httpx.TransportError) -> RetryLater:
+    """Return the error for a request without an answer: a change that was sent may have been carried out."""
+    if scope["method"] in READING or isinstance(error, NOT_SENT):
+        return ControlUnavailable("transactions are taken in all the same; send this again in a moment")
+    return OutcomeUnknown("the control plane gave no answer: some or all of this may be done")
+
+
 def _transport(control: str, most: int) -> httpx.AsyncHTTPTransport:
     limits = httpx.Limits(max_connections=most, max_keepalive_connections=most, keepalive_expiry=KEPT_SECONDS)
     return httpx.AsyncHTTPTransport(uds=control, limits=limits, verify=False)
 
 
 async def _body(scope: Scope, receive: Receive) -> bytes:
-    if scope["method"] in ("GET", "HEAD"):
+    if scope["method"] in READING:
         return b""
     message = await receive()
     body: bytes = message.get("body", b"")
@@ -101,7 +109,7 @@ async def _body(scope: Scope, receive: Receive) -> bytes:
 def _request(scope: Scope, body: bytes) -> httpx.Request:
     target = scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
     headers = [header for header in _of_message(scope["headers"]) if header[0] not in _OF_READ_BODY]
-    read = READ_SECONDS if scope["method"] in ("GET", "HEAD") else WORK_SECONDS
+    read = READ_SECONDS if scope["method"] in READING else WORK_SECONDS
     timeout = {"connect": WAIT_SECONDS, "pool": WAIT_SECONDS, "write": WRITE_SECONDS, "read": read}
     extensions = {"target": target, "timeout": timeout}
     return httpx.Request(
