@@ -6,28 +6,29 @@ Say three feeds deliver at the same moment, and the store has two partitions, P 
     signature  A        B        C        A        D
     source     helius   helius   quick    quick    grpc
 
-1. The plan. A stands there twice, and goes to the store once: place 3 repeats place 0. Of the four different
-   signatures, `recent` knows the hash of C, say, which this process had lately, and computes the others. By
-   the fingerprints that all workers share nobody had A, B or D, so they are most likely new, and C is most
-   likely a duplicate. New ones come first, because the block that is stored holds the transactions of the
-   first signatures of a call. That gives the places 0 1 4 2, and each goes to the partition of its hash: say
-   P gets the places 0 4 2, the first two of which are taken for new, and Q gets place 1, which is taken for
-   new, too.
-2. The claims, all at once. P is asked about the hashes of A, D and C, with a block of the transactions of A
-   and D, and is told that quick delivered A too. It accepts A and D, and says that C is a duplicate, by its
-   age. Had C not been a duplicate (its window has passed, or the flush that brought it failed: `recent` notes
-   a signature before the store has answered), P would have called it unseen, and a second claim would bring
-   its transaction. While `recent` is reliable, only a signature wrongly taken for a duplicate costs that.
-3. The answers. Each goes to its place, once: P's to 0, 4 and 2, Q's to 1. Then place 3 repeats the answer of
-   place 0; if that answer is `accepted`, place 3 is a duplicate of this moment.
+1. The plan. A stands there twice, and goes to the store once: place 3 repeats place 0. `recent` has C, which
+   this process had lately: C is taken for a duplicate. It computes the hashes of A, B and D; no fingerprint
+   that the workers share matches them, so they are taken for new. New ones come first, because the block that
+   is stored holds the transactions of the first signatures of a call. That gives the places 0 1 4 2. A hash
+   belongs to one partition: P gets the places 0 4 2, say, of which the first two are taken for new, and Q
+   gets place 1, which is taken for new, too.
+2. The claims, one for each partition, all at once. P is asked about the hashes of A, D and C, with a block
+   of the transactions of A and D, and is told that quick delivered A too. It accepts A and D, and says that C
+   is a duplicate, by its age. C may be new after all: its window has passed, or its first flush failed, since
+   a signature enters `recent` before the store answers. Then P calls C UNSEEN, and a second claim brings its
+   transaction. While `recent` is reliable, only signatures wrongly taken for duplicates need one.
+3. The answers. Each goes to the first place of its signature: P's to 0, 4 and 2, Q's to 1. That of a second
+   claim replaces UNSEEN. Then place 3 repeats the answer of place 0; if that is `accepted`, place 3 is a
+   duplicate of this moment.
 
-While `recent` is not reliable (of late a fifth or more of what it took for new were duplicates, mostly of
-other gates that share the feeds), compressing transactions on a guess is wasted: the first claim goes without
-a block, and what is new is always called unseen and brought by a second one.
+`recent` is not reliable when of late a fifth or more of what it took for new were duplicates, mostly of other
+gates that share the feeds. Then compressing transactions on a guess is wasted: the first claim goes without a
+block, and what is new is always called UNSEEN and brought by a second one.
 
 When a claim fails, the others are still waited for; then the whole flush fails with the error of the first
 claim of the plan that failed. What the others accepted stays stored, and is a duplicate when the client sends
-it again. Nothing is answered `accepted` that is not stored.
+it again. What was not stored is in `recent` all the same, so it needs a second claim when it is sent again.
+Nothing is answered `accepted` that is not stored.
 """
 
 import asyncio
@@ -46,14 +47,14 @@ from app.store.layout import partition_of
 from app.store.maps import ClaimResult, Deliveries, Maps
 
 JUST_NOW = 1
-"""The code of a duplicate of what was accepted at the same moment."""
+"""A duplicate's code is its age in milliseconds + 1; this is the code of age 0."""
 
 Repeats = Sequence[tuple[int, int]]
-"""Where in the flush a signature stands again, and where it stands first."""
+"""Pairs of places: where a signature comes again, and where it came first."""
 
 
 class Claim(NamedTuple):
-    """The different signatures of a flush that are in one partition, those taken for new first."""
+    """What one partition is asked: about its different signatures of a flush, those taken for new first."""
 
     prefix: str
     """The partition's key prefix."""
@@ -63,10 +64,10 @@ class Claim(NamedTuple):
     new: int
     """How many are taken for new."""
 
-    def only(self, indices: Sequence[int]) -> "Claim":
-        """Return the claim of those at `indices`, all taken for new."""
+    def only(self, indices: Sequence[int], new: int) -> "Claim":
+        """Return a claim of those at `indices` of this one, the first `new` of which are taken for new."""
         places, hashes = [self.places[at] for at in indices], [self.hashes[at] for at in indices]
-        return Claim(self.prefix, places, hashes, len(indices))
+        return Claim(self.prefix, places, hashes, new)
 
 
 Said = tuple[Claim, ClaimResult]
@@ -86,11 +87,9 @@ def plan_flush(
     parted: dict[int, list[int]] = defaultdict(list)
     for at, digest in enumerate(hashes):
         parted[partition_of(digest, len(prefixes))].append(at)
-    # Each list rises and its first indices are below `new`: in a partition, too, what is taken for new comes
-    # first.
-    whole = Claim("", places, hashes, new)
+    # The indices of a partition are in rising order, so those below `new`, taken for new, come first.
     return [
-        whole.only(indices)._replace(prefix=prefixes[number], new=bisect_left(indices, new))
+        Claim(prefixes[number], places, hashes, new).only(indices, bisect_left(indices, new))
         for number, indices in parted.items()
     ], repeats
 
@@ -134,7 +133,7 @@ class Flusher:
         return answers
 
     async def _decide_all(self, claims: Sequence[Claim], columns: Columns, repeats: Repeats) -> list[Said]:
-        """Return what every partition said; when all have ended, raise the error of the first that failed."""
+        """Wait for all claims; return what was said of each, or raise the error of the first that failed."""
         deciding = (self._decide(claim, columns, repeats) for claim in claims)
         outcomes = await asyncio.gather(*deciding, return_exceptions=True)
         said: list[Said] = []
@@ -145,19 +144,23 @@ class Flusher:
         return said
 
     async def _decide(self, claim: Claim, columns: Columns, repeats: Repeats) -> list[Said]:
-        """Return what a partition says of a claim, and of those it called unseen when asked again."""
-        ages = await self._call(claim, claim.new if self._recent.is_reliable else 0, columns, repeats)
+        """Return a claim and its answer; if some were UNSEEN, also a second claim of those and its answer."""
+        result = await self._call(claim, claim.new if self._recent.is_reliable else 0, columns, repeats)
         if claim.new:
-            self._recent.learn(ages.codes[: claim.new])
-        if UNSEEN not in ages.codes:
-            return [(claim, ages)]
-        unseen = claim.only([at for at, code in enumerate(ages.codes) if code == UNSEEN])
-        return [(claim, ages), (unseen, await self._call(unseen, unseen.new, columns, repeats, ages))]
+            self._recent.learn(result.codes[: claim.new])
+        if UNSEEN not in result.codes:
+            return [(claim, result)]
+        unseen = [at for at, code in enumerate(result.codes) if code == UNSEEN]
+        second = claim.only(unseen, len(unseen))
+        return [(claim, result), (second, await self._call(second, second.new, columns, repeats, result))]
 
     async def _call(
         self, claim: Claim, new: int, columns: Columns, repeats: Repeats, checked: ClaimResult | None = None
     ) -> ClaimResult:
-        """Claim at the store, with a block of the transactions of the first `new` signatures."""
+        """Claim at the store, with a block of the transactions of the first `new` signatures.
+
+        `checked` is the first claim's result: the store then looks only for acceptances since that call.
+        """
         block = encode_block(columns.only(claim.places[:new])) if new else b""
         sources, later = columns.sources, list[tuple[int, str]]()
         if repeats:
@@ -171,15 +174,18 @@ class Flusher:
 
 
 def scattered(said: Sequence[Said], repeats: Repeats, count: int) -> Answers:
-    """Return the answers of a flush of `count` transactions, in their order; of two answers the later one."""
-    claim, ages = said[0]
-    clocks: list[int] = [ages.now_ms] * count
+    """Return the answers of a flush of `count` transactions, in their order.
+
+    Where a place has two answers, that of the second claim counts.
+    """
+    claim, result = said[0]
+    clocks: list[int] = [result.now_ms] * count
     if len(said) == 1 and isinstance(claim.places, range):
-        return Answers(clocks, ages.codes)
-    codes = [REFUSED] * count
-    for claim, (now_ms, found, _) in said:
-        for at, code in zip(claim.places, found, strict=True):
-            clocks[at], codes[at] = now_ms, code
+        return Answers(clocks, result.codes)
+    codes = [REFUSED] * count  # every place is written below; REFUSED only fills the list
+    for claim, result in said:
+        for at, code in zip(claim.places, result.codes, strict=True):
+            clocks[at], codes[at] = result.now_ms, code
     for at, first in repeats:
         clocks[at], codes[at] = clocks[first], codes[first]
         if codes[first] == ACCEPTED:
