@@ -1,12 +1,14 @@
-"""Brings concurrent requests together into few flushes; it knows of timing, not of the store.
+"""Brings the transactions of concurrent requests together in flushes, and decides when each flush starts.
 
 Two flushes run at a time. Say 40 posts of one transaction each arrive while both run: they wait in a queue,
-and go together with the next flush, which starts when one of the two ends. So a flush grows with the load, up
-to 1,500 transactions (fewer with small maps) or 1 MiB, and nobody waits for a timer. A call of the store
-costs as much as dozens of transactions: while fewer than 16 transactions wait, no flush starts beside one of
-16 or more. A request of 5,000 transactions is cut into chunks, each of which goes with another flush. What
-waits and what is being flushed is bounded together, in transactions and bytes of payloads; a request that
-does not fit is refused whole.
+and go together with the next flush, which starts when one of the two ends. Nobody waits for a timer. A flush
+grows with the load: up to 1,500 transactions, or fewer where a map's limit is small (`flush_max_items` in
+app/store/layout.py), or 1 MiB of payloads. Few transactions are not worth a call of the store: while a flush
+of 16 or more runs and fewer than 16 wait, they wait for its end.
+
+A request of 5,000 transactions is cut into chunks, and no two go in the same flush (unless `flush_max_items`
+is raised meanwhile). Other requests may fill up the flush of a chunk. One limit on transactions and one on
+bytes of payloads count what waits and what is being flushed; a request that would pass one is refused whole.
 """
 
 import asyncio
@@ -29,7 +31,7 @@ CONCURRENT_FLUSHES = 2
 SMALL_FLUSH = 16
 
 Flush = Callable[[Sequence[Transaction]], Awaitable[Answers]]
-# What a flush answered or why it failed, and where in the flush the transactions of a request begin.
+# Called with the answers of the whole flush, or its error, and the index in it of the caller's first item.
 OnDone = Callable[[Answers | Exception, int], None]
 
 
@@ -54,12 +56,12 @@ def joined_answers(parts: Sequence[Chunk]) -> Answers:
 @dataclass(slots=True)
 class _Pending:
     items: Sequence[Transaction]
-    size: int
+    size: int  # bytes of payloads
     on_done: OnDone
 
 
 class Coalescer:
-    """A bounded queue of transactions, flushed by two tasks."""
+    """Holds transactions that wait or are being flushed, within limits; two tasks flush them."""
 
     def __init__(self, flush: Flush, flush_max_items: int, max_items: int, max_bytes: int) -> None:
         self._flush = flush
@@ -69,9 +71,9 @@ class Coalescer:
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._closing = False
-        self._in_flight = 0  # transactions
-        self.items = 0
-        self.bytes = 0
+        self._in_flight = 0  # transactions that are being flushed
+        # Transactions, and bytes of their payloads, that wait or are being flushed.
+        self.items = self.bytes = 0
 
     def start(self) -> None:
         """Start the two tasks."""
@@ -80,14 +82,14 @@ class Coalescer:
         ]
 
     async def submit(self, items: Sequence[Transaction]) -> list[Chunk]:
-        """Queue transactions, and return what became of them when they were flushed, in order.
+        """Queue transactions, wait until all are flushed, and return their chunks in the order of `items`.
 
         Should the caller be cancelled, its transactions are still processed; nobody else is disturbed.
 
         Raises:
-            Overloaded: the queue is full; none of these was queued.
+            Overloaded: with these a limit would be passed; none of them was queued.
             ShuttingDown: the service is stopping.
-            Exception: a flush failed with what is no `HttpError`.
+            Exception: a flush failed with another error. An `HttpError` is the outcome of its chunk instead.
         """
         items = Columns.of(items)
         sizes = list(map(len, items.payloads))
@@ -107,7 +109,7 @@ class Coalescer:
         """Queue a transaction for a caller that does not wait: `on_done` is called later, and must not raise.
 
         Raises:
-            Overloaded: the queue is full; `on_done` is not called.
+            Overloaded: with it a limit would be passed; `on_done` is not called.
             ShuttingDown: the service is stopping; `on_done` is not called.
         """
         size = len(item.payload)
@@ -116,7 +118,7 @@ class Coalescer:
         self._wake.set()
 
     def resize(self, max_items: int, max_bytes: int) -> None:
-        """Change how much may be queued; what is queued stays."""
+        """Change the limits for later requests. The size of a flush is `flush_max_items`, set directly."""
         self._max_items, self._max_bytes = max_items, max_bytes
 
     async def close(self) -> None:
@@ -130,7 +132,7 @@ class Coalescer:
             raise ShuttingDown("the gate is stopping; send this again to another one, or in a moment")
         if self.items + count > self._max_items or self.bytes + size > self._max_bytes:
             raise Overloaded(
-                f"{self.items} transactions with {self.bytes} bytes are waiting for the store already"
+                f"{self.items} transactions with {self.bytes} bytes are waiting for the store or being stored"
             )
         self.items += count
         self.bytes += size
@@ -146,7 +148,7 @@ class Coalescer:
             if taken:
                 await self._run(taken)
             elif self._closing:
-                return
+                return  # the other task may still flush; it takes what is left when it is done
             else:
                 self._wake.clear()
                 await self._wake.wait()
@@ -154,10 +156,11 @@ class Coalescer:
     def _take(self) -> list[_Pending]:
         taken: list[_Pending] = []
         if self._in_flight >= SMALL_FLUSH > self.items - self._in_flight:
-            return taken
+            return taken  # a flush of 16 or more runs and fewer than 16 wait: they go with the next one
         room_items, room_bytes = self.flush_max_items, FLUSH_MAX_BYTES
         while self._queue:
             first = self._queue[0]
+            # The first goes whatever its size. Order is kept: one that does not fit holds up those behind it.
             if taken and (len(first.items) > room_items or first.size > room_bytes):
                 break
             taken.append(self._queue.popleft())
