@@ -1,4 +1,4 @@
--- Which signatures are inside their window: the latest acceptance of each, looked for from the newest bucket back.
+-- Which signatures are inside their window: looks for the latest acceptance of each, newest bucket first.
 
 -- Of `hashes` joined to one text, 16 bytes each, makes a list.
 local function split_hashes(packed)
@@ -7,8 +7,8 @@ local function split_hashes(packed)
   return hashes
 end
 
--- Returns the buckets in which a signature may be that is inside its window, newest first; and the longest window of
--- any signature there, or by the rules.
+-- Returns the buckets that can hold a signature inside its window, newest first. Returns also the longest
+-- window, of those buckets or by the rules.
 local function buckets_in_window(signatures, now)
   local buckets, longest = {}, rules.window
   for _, bucket in ipairs(live_buckets(signatures)) do
@@ -20,8 +20,9 @@ local function buckets_in_window(signatures, now)
   return buckets, longest
 end
 
--- Returns the first `count` of `fields` that have no value, the positions these have among all the hashes, and how many
--- they are. `positions` is nil for fields that are all the hashes, so that position and index are the same.
+-- Of the first `count` fields, keeps those without a value. Returns them, their positions among all the
+-- hashes, and their number. `positions` is nil for fields that are all the hashes, so that position and index
+-- are the same.
 local function without_value(values, fields, positions, count)
   local left, left_positions, n = {}, {}, 0
   for i = 1, count do
@@ -33,14 +34,14 @@ local function without_value(values, fields, positions, count)
   return left, left_positions, n
 end
 
--- Looks for each signature in the buckets of the window. By position in `hashes`, of those found inside their window:
--- returns their ages in milliseconds, the numbers of their blocks, and their places in these; then how many they are,
--- and the longest window of any signature. For example, of three hashes the second was accepted 800 ms ago as the
--- first of block 7: {[2] = 800}, {[2] = 7}, {[2] = 0}, 1, 5000.
+-- Looks for each signature in the buckets of the window. By position in `hashes`, of those found inside their
+-- window: returns their ages in milliseconds, the numbers of their blocks, and their places in these; then
+-- how many they are, and the longest window of any signature. For example, of three hashes the second was
+-- accepted 800 ms ago as the first of block 7: {[2] = 800}, {[2] = 7}, {[2] = 0}, 1, 5000.
 --
--- After an earlier call on the same hashes only newer acceptances are of interest: the latest `unchecked` ones, and
--- what was accepted at `checked_ms` or later. Usually either says enough. After a failover neither does, since the new
--- master may have lost acceptances, and its clock may differ.
+-- A second call goes back as long as a bucket may hold one of the latest `unchecked` acceptances, or ended
+-- after `checked_ms`. It stops at the first bucket for which both are untrue. It asks for both because after
+-- a failover the count or the clock may be wrong.
 local function acceptances_in_window(signatures, hashes, now, checked_ms, unchecked)
   local ages, blocks, places, found = {}, {}, {}, 0
   local fields, positions, left = hashes, nil, #hashes

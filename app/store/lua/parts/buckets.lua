@@ -1,8 +1,8 @@
 -- A map and its buckets: reads them, and says what a bucket consists of.
 
 local MOST_BUCKETS = 64
--- A signature or a transaction: the last 32 bits of the millisecond it was accepted in, its block's number, and its
--- place in that block. Accepted at 1700000000123 as the third of block 7: (3487918203, 7, 2), in 10 bytes.
+-- A signature or a transaction: the last 32 bits of the millisecond it was accepted in, its block's number,
+-- and its place in it, in 10 bytes. Accepted at 1700000000123 as the third of block 7: (3487918203, 7, 2).
 local ENTRY = '>I4I4I2'
 local STRETCH = 32 -- neighbouring places of a block whose sightings are noted together (sightings.lua)
 
@@ -12,7 +12,8 @@ local function when_accepted(low, now)
   return now - (age < 2 ^ 31 and age or age - 2 ^ 32)
 end
 
--- Returns a map with its rule and what its ledger has of its size. Whoever adds or removes entries keeps the two equal.
+-- Returns a map with its rule and what its ledger has of its size. Whoever adds or removes entries changes
+-- this table and the ledger together.
 local function open_map(name)
   local ledger = key(name, 'ledger')
   local sizes = redis.call('HMGET', ledger, 'entries', 'bytes', 'added')
@@ -59,7 +60,8 @@ local function set_expiry(map, bucket)
   for _, name in ipairs(data_keys(map, bucket)) do redis.call('PEXPIREAT', name, expires) end
 end
 
--- Whether the newest bucket, opened under other rules, may be ended now; many changes must not make many buckets.
+-- Whether a bucket opened under other rules may be ended early: when it takes entries now, and fewer
+-- than 64 buckets live. Many changes of the rules must not make many buckets.
 local function may_end(map, bucket, now)
   return bucket.id <= now and now < bucket.ends and redis.call('LLEN', map.buckets) < MOST_BUCKETS
 end

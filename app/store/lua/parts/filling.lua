@@ -3,18 +3,20 @@
 local MOST_BLOCKS = 2 ^ 32
 local BLOCKS_A_MILLISECOND = 4
 
--- The number of the last block before those of a new bucket of transactions. Numbers go on from the newest bucket, or
--- from the one that this call dropped: sightings outlive the block they tell of, and must not be taken for those of
--- another one with its number. When nothing is left to go on from, the clock gives a number that is higher than any
--- given so far, since a partition takes fewer than four blocks a millisecond. Numbers begin again after 2^32.
+-- The number of the last block before those of a new bucket of transactions. It is that of the newest bucket;
+-- if none is left, that of the bucket this call dropped last; else it is made from the clock, higher than any
+-- given so far, since a partition takes fewer than four blocks a millisecond. So numbers begin again only
+-- after 2^32: sightings outlive the block they tell of, and must not be taken for those of another one with
+-- its number.
 local function last_block(map, newest, id)
   if map.name ~= 'transactions' then return 0 end
   return newest and newest.blocks or map.dropped_blocks or BLOCKS_A_MILLISECOND * id % MOST_BLOCKS
 end
 
--- Returns the bucket that takes so many entries and bytes now: the newest one, or a new one when that is over, holds
--- its share, or was opened to take entries for longer than the rules have it. What the newest holds already stays as
--- long as what comes now.
+-- Returns the bucket that takes so many entries and bytes now: the newest one, or a new one when the newest
+-- has ended, would pass its share of the limit, was to take entries for longer than the rules say, or was
+-- opened more than `hold` after `now`. The newest bucket's `keep` is raised to the retention in force and
+-- never lowered.
 local function open_bucket(map, clock, entries, bytes)
   local now, rule = clock.now, map.rule
   local newest = decode_bucket(map, redis.call('LINDEX', map.buckets, -1))
@@ -28,7 +30,7 @@ local function open_bucket(map, clock, entries, bytes)
     newest.keep = math.max(newest.keep, rule.retention)
     return newest
   end
-  local id = now
+  local id = now -- two buckets may be opened in one millisecond: the second takes the next id
   if newest and newest.id >= now and not is_from_future then id = newest.id + 1 end
   return {
     id = id, ends = now + rule.width, entries = 0, bytes = 0, blocks = last_block(map, newest, id),
@@ -36,7 +38,7 @@ local function open_bucket(map, clock, entries, bytes)
   }
 end
 
--- Adds to the ledger and to the bucket's descriptor what was written into the bucket; only now a new bucket is listed.
+-- Adds what was written into a bucket to its descriptor and the ledger. Only now a new bucket is listed.
 local function book(map, bucket, entries, bytes)
   bucket.entries = bucket.entries + entries
   bucket.bytes = bucket.bytes + bytes
@@ -44,7 +46,8 @@ local function book(map, bucket, entries, bytes)
   map.bytes = map.bytes + bytes
   map.added = map.added + entries
   redis.call(
-    'HSET', map.ledger, 'entries', id_text(map.entries), 'bytes', id_text(map.bytes), 'added', id_text(map.added)
+    'HSET', map.ledger, 'entries', id_text(map.entries), 'bytes', id_text(map.bytes),
+    'added', id_text(map.added)
   )
   set_expiry(map, bucket)
   if not bucket.is_new then

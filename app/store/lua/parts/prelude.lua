@@ -1,37 +1,41 @@
--- What a partition of the store holds, and what every script needs of it: its keys, the rules in force, the clock.
+-- What a partition of the store holds, and what every script needs of it: its keys, rules and clock.
 --
--- A script is the text of this part, of the other parts it uses and of its own file, put together by scripts.py.
--- They share one scope: a part can use what stands in the parts before it.
+-- A script is the text of this part, of the other parts it uses and of its own file, put together by
+-- scripts.py. They share one scope: a part can use what stands in the parts before it.
 --
--- A partition is all that shares one hash tag, so one script call stays on one cluster slot. KEYS[1] is its prefix P,
--- for example `tidegate:{0}`. The other keys are named here, because the server's clock decides which bucket is open.
+-- A partition is all that shares one hash tag, so one script call stays on one cluster slot. KEYS[1] is its
+-- prefix P, for example `tidegate:{0}`. The other keys are named here, because the server's clock decides
+-- which bucket is open.
 --
---   P:<map>:buckets      LIST  one descriptor a live bucket, oldest first: {id, ends, entries, bytes, blocks, keep}
+--   P:<map>:buckets      LIST  one descriptor a live bucket, oldest first: {id, ends, entries, bytes,
+--                              number of the latest block, keep}
 --   P:<map>:ledger       HASH  entries, bytes, added, one total a removal reason, due, on_time, reported;
 --                              of signatures also clock and hold
---   P:signatures:<id>    HASH  16-byte hash -> ENTRY
+--   P:signatures:<id>    HASH  16-byte hash -> ENTRY (buckets.lua)
 --   P:transactions:<id>  HASH  16-byte hash -> ENTRY
 --   P:blocks:<id>        HASH  block number -> compressed transactions of one flush
 --   P:observations:<id>  HASH  block number, stretch of it -> who delivered what of it when (sightings.lua)
 --   P:rules              STR   the rules in force here, from the first change of the settings at run time on
---   P:settings           STR   the settings changed at run time, in the first partition only
---   P:history            ZSET  the gates that have a history -> when it last grew, in the first partition only
+--   P:settings           STR   the settings changed at run time; in the first partition only
+--   P:history            ZSET  each gate that has a history -> when it last grew; in the first partition only
 --   P:history:<gate>     LIST  that gate's samples, one a minute, oldest first; in the first partition only
---   P:lease:<name>       STR   held by the gate that does something on behalf of all, in the first partition only
+--   P:lease:<name>       STR   held by the gate that does something for all; in the first partition only
 --
--- <map> is signatures, transactions or observations, and <id> a bucket's. The id is the millisecond in which the
--- bucket was opened. For example, a window of 5 s gives P:signatures:buckets
+-- <map> is signatures, transactions or observations, and <id> a bucket's. The id is the millisecond in which
+-- the bucket was opened. For example, a window of 5 s gives P:signatures:buckets
 --
---   {1700000000000, 1700000001000, 800, 20800, 0, 5000}   took 800 entries until 1700000001000, leaves 5 s after that
---   {1700000001000, 1700000002000, 120, 3120, 0, 5000}    takes entries until 1700000002000
+--   {1700000000000, 1700000001000, 800, 20800, 0, 5000}  took 800 entries until 1700000001000, goes 5 s later
+--   {1700000001000, 1700000002000, 120, 3120, 0, 5000}   takes entries until 1700000002000
 --
--- A bucket takes entries for one width, or until it holds its share of the map's limit. It leaves whole, when its
--- youngest entry is past retention. Every key has an expiry, that of a bucket being the moment it is due, for when no
--- gate is left to sweep. It is set with every write, so that a key somebody deleted does not come back without one.
+-- A bucket takes entries for one width, or until it holds its share of the map's limit. It leaves whole, when
+-- its youngest entry is past retention. Every key has an expiry, that of a bucket being the moment it is due,
+-- for when no gate is left to sweep. It is set with every write, so that a key somebody deleted does not come
+-- back without one.
 --
--- Rules can change while entries live. `keep` is how long a bucket's entries were promised to stay; of a signature
--- that is the window, which so never changes once the signature was accepted. All calls on a partition change over
--- in the same moment: when a tick first brings rules of a higher version (changed_rules.lua).
+-- Rules can change while entries live. `keep` is how long entries stay after the end of their bucket; for
+-- signatures it is their window. It never gets shorter for signatures. It grows when a bucket goes on taking
+-- entries under rules with a longer retention. A tick puts rules of a higher version in force for all gates
+-- (changed_rules.lua). A gate that has newer rules goes by them even before its tick.
 
 local P = KEYS[1]
 
@@ -44,8 +48,9 @@ local function id_text(id)
   return string.format('%.0f', id)
 end
 
--- Returns the rules to go by, and the version in force: the caller's rules, except that windows, retentions and limits
--- are those of P:rules when that has a higher version. A gate that has not heard of a change follows it nevertheless.
+-- Returns the rules to go by, and the version in force: the caller's rules, except that windows, retentions
+-- and limits are those of P:rules when that has a higher version. A gate that has not heard of a change
+-- follows it nevertheless. The version is 0 when P:rules is missing, unreadable or of another format.
 local function rules_in_force()
   local own, held = cmsgpack.unpack(ARGV[1]), redis.pcall('GET', key('rules'))
   if held == ARGV[1] then return own, own.version end
@@ -58,10 +63,12 @@ end
 
 local rules, version_in_force = rules_in_force()
 
--- Returns the server's clock: `now` in milliseconds, and `hold`, the longest window of any signature. While the clock
--- has been set back by less than `hold`, `now` stands still at the last acceptance: an entry from the future would
--- otherwise fall out of the window twice. Set back by more, it goes on from where it is, and what lies more than
--- `hold` ahead of it is swept.
+-- Returns the server's clock: `now` in milliseconds, and `hold`, the longest window of any signature. While
+-- the clock has been set back by less than `hold`, `now` stands still at the last acceptance. Say the window
+-- is 5 s, a bucket takes entries until 11 s, and the clock goes back from 10 s to 5.5 s. If `now` went back,
+-- too, a signature accepted at 5.5 s could be accepted again at 10.6 s in that same bucket: one entry that
+-- counts as two. Set back by `hold` or more, `now` is the clock as it is. Buckets opened more than `hold`
+-- after `now` are swept.
 local function read_clock()
   local time = redis.call('TIME')
   local now = time[1] * 1000 + math.floor(time[2] / 1000)

@@ -1,17 +1,18 @@
 -- Who delivered what, and when: notes it in the map of observations. Sightings are kept by the block of a
 -- transaction and its place there, not by its signature, for feeds deliver together what belongs together. A
--- field of P:observations:<id> is a stretch of 32 neighbouring places of one block: (block number, place / 32).
+-- field of P:observations:<id> is a stretch of 32 neighbouring places of one block: (block number, place/32).
 -- When sightings were noted for each signature by itself, that took two thirds of the time of a duplicate.
 --
--- The value of a field is a record: the number of its sources, or a little more (after block numbers began
--- again), and behind it, for each source and moment, ";source=milliseconds since <id>,a bit for each place",
--- the bits being a signed number. For example, in a bucket with the id 1700000000000
+-- The value of a field is a record. It begins with a number that is at least that of its sources; it can be
+-- more once block numbers have begun again. Behind it stands, for each source and moment,
+-- ";source=milliseconds since <id>,a bit for each place", the bits being a signed number. For example, in a
+-- bucket with the id 1700000000000
 --
 --   2;helius-a=120,7;quick-b=180,3;quick-b=950,4
 --
 -- says that helius-a delivered the places 0, 1 and 2 at 1700000000120, and quick-b the first two of them 60
--- ms later and place 2 at 1700000000950. In a bucket a source is noted once for a place, and at most
--- rules.sources sources are noted for it.
+-- ms later and place 2 at 1700000000950. In one bucket a place has at most one sighting of each source, and
+-- at most rules.sources in all.
 --
 -- What was delivered comes in three arguments, all about the hashes of ARGV[2]:
 --   ARGV[3]  one byte for each hash: who delivered it, by index, from 0, in the list of sources
@@ -19,8 +20,8 @@
 --            hashes, from 0 (2 bytes), and that of the source (1 byte)
 --   ARGV[5]  the list of sources, in msgpack
 
--- A delivery's number is that of its source among `names`, from 1, and #names more if it came again in the
--- same flush. So for each stretch what came again is noted behind what came first, with the same mark.
+-- A delivery's number is that of its source among `names`, from 1; a repeat in the same flush has #names
+-- more. Both have the mark of the source, and a stretch's repeats are noted behind its first deliveries.
 local names = cmsgpack.unpack(ARGV[5])
 local marks = {}
 for source, name in ipairs(names) do
@@ -36,11 +37,11 @@ local function count_bits(bits)
   return band(bits + rshift(bits, 4), 0x0F0F0F0F) % 255
 end
 
--- What was delivered now, by stretches. Returns four things: the stretches, each with the bits of its places
--- by delivery number; their fields; when their blocks were accepted; and the most sightings this can be. For
--- example, places 30 to 33 of block 7, accepted 60 ms ago, by delivery number 1: {{[1] = bits 30 and 31},
--- {[1] = bits 0 and 1}}, the fields (7, 0) and (7, 1), {now - 60, now - 60}, and 4. Neighbours mostly come
--- together, so they are taken in runs.
+-- Sorts what was delivered now by stretches. Returns three lists, one item a stretch: which places each
+-- delivery number brought, as bits; the field; when the block was accepted. Returns fourth the most sightings
+-- that these can add. For example, places 30 to 33 of block 7, accepted 60 ms ago, by delivery number 1:
+-- {{[1] = bits 30 and 31}, {[1] = bits 0 and 1}}, the fields (7, 0) and (7, 1), {now - 60, now - 60}, and 4.
+-- Neighbours mostly come together, so they are taken in runs.
 local function delivered_stretches(ages, blocks, places, count, now)
   local of_block, stretches, fields, accepted_ms, most = {}, {}, {}, {}, 0
   local function deliver(delivery, block, first, last, age)
@@ -67,7 +68,9 @@ local function delivered_stretches(ages, blocks, places, count, now)
     local begins = at
     at = at + 1
     if block then
-      while blocks[at] == block and places[at] == first + at - begins and sources[at] == source do at = at + 1 end
+      while blocks[at] == block and places[at] == first + at - begins and sources[at] == source do
+        at = at + 1
+      end
       deliver(source + 1, block, first, first + at - begins - 1, ages[begins])
     end
   end
@@ -111,10 +114,10 @@ local function full_places(record, places, earliest)
   return full
 end
 
--- Returns `record` with what was delivered now, at `offset`; how many sightings that adds, and how many more
--- it would if no place were full. The record begins with the number of its sources, since a place can be full
--- only when there are at least rules.sources of them. A source's own places are found by its mark alone,
--- since a record has up to 32 entries for each source when neighbours come one by one.
+-- Returns the record with the new sightings, made at `offset`; how many those are; and how many were left out
+-- because their place was full. Only a record that begins with rules.sources or more can have a full place. A
+-- source's own places are found by its mark alone, since a record has up to 32 entries for each source when
+-- neighbours come one by one.
 local function with_sightings(record, stretch, earliest, offset)
   local sources, added, over = 0, 0, 0
   if record ~= '' then
@@ -139,8 +142,8 @@ local function with_sightings(record, stretch, earliest, offset)
 end
 
 -- Notes who delivered the hashes that are inside their window. `ages`, `blocks` and `places` are by position
--- among `count` hashes, and nil for the others. A sighting past rules.sources is booked as added and at once
--- removed for capacity.
+-- among `count` hashes, and nil for the others. A sighting that is left out counts in the ledger as added and
+-- as removed for capacity.
 local function note_sightings(ages, blocks, places, count, clock)
   local map = open_map('observations')
   sweep_due(map, clock)

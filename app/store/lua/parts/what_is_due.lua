@@ -2,8 +2,8 @@
 
 local SWEEP_BUCKETS = 4
 
--- Removes a bucket and books that under `reason`. Entries that were due count as such, and as on time when they leave
--- as `expired` within one cleanup interval: the efficiency ratio is made of these two.
+-- Removes a bucket, and counts its entries under `reason`. If they were due they count under `due`, too; and
+-- under `on_time` if they expire at most one cleanup interval late. The efficiency ratio compares these two.
 local function drop(map, bucket, reason, now)
   redis.call('LREM', map.buckets, 1, bucket.raw)
   redis.call('UNLINK', unpack(data_keys(map, bucket)))
@@ -20,18 +20,18 @@ local function drop(map, bucket, reason, now)
   end
 end
 
--- Whether a bucket may leave, when entries are to be kept for `retention`. An emergency's shorter retention cuts what
--- was promised to transactions and observations. A signature always keeps its window, or a duplicate would be admitted.
--- What was opened in a future that the clock was set back from by more than `hold` leaves too: it would keep everything
--- behind it from being swept.
+-- Whether a bucket may leave, when entries are to be kept for `retention`. An emergency's shorter retention
+-- cuts what was promised to transactions and observations. A signature always keeps its window, or a
+-- duplicate would be admitted. A bucket opened more than `hold` after `now` (the clock was set back) leaves,
+-- too: it would keep everything behind it from being swept.
 local function is_due(map, bucket, retention, clock)
   local keep = map.name == 'signatures' and bucket.keep or math.min(bucket.keep, retention)
   return bucket.ends + keep <= clock.now or bucket.id > clock.now + clock.hold
 end
 
--- Drops at most `most` buckets that are due. Returns how many entries left, and whether more buckets are due. The
--- oldest bucket is due first, so the search ends at one that is not; except that of signatures, where an older bucket
--- may have a longer window.
+-- Drops at most `most` buckets that are due. Returns how many entries left, and whether more buckets are due.
+-- Of signatures an older bucket may have a longer window. Else the oldest bucket is due first, so the search
+-- ends at one that is not.
 local function sweep(map, clock, retention, reason, most)
   local is_ordered = map.name ~= 'signatures'
   local removed, dropped = 0, 0
