@@ -9,26 +9,27 @@
    least explained bytes, which may be of different moments (`floors`). With readings every 5 s and blocks of
    30 s, six readings become one floor:
 
-       resident   61 64 95 75 62 62 MiB, explained 2 4 30 15 2 1 MiB  ->  floor 61 - 1 = 60 MiB unexplained
+       resident    61  64  95  75  62  62 MiB    -> 61 MiB, the least
+       explained    2   4  30  15   2   1 MiB    ->  1 MiB, the least; so the floor is 60 MiB unexplained
 
-   A burst that is over within a block does not raise its floor. The block remembers only the most that was
-   explained; where that varies much, a proof takes an interval longer.
-3. Windows of the latest floors are asked whether they rise steadily. All lengths follow from the leak window
-   W (300 s by default):
+   A burst that is over within a block does not raise its floor.
+3. Windows of the latest floors are asked whether they rise steadily (`floors`). All lengths follow from the
+   leak window W (300 s by default):
 
    | tier  | block           | window          | floors | least slope that is suspicious                    |
    |-------|-----------------|-----------------|--------|---------------------------------------------------|
-   | rule  | W/10 (30 s)     | W (5 min)       | 11     | half of 50 MiB in W, and growth of 50 MiB at least |
+   | rule  | W/10 (30 s)     | W (5 min)       | 11     | half of 50 MiB in W (*)                           |
    | fast  | W/10 (30 s)     | 3 W (15 min)    | 31     | 0.2 of 50 MiB in W (120 MiB/h)                    |
    | slow  | 2 W/5 (2 min)   | 24 W (2 h)      | 60     | 0.5 of the slow leak's rate (5 MiB/h)             |
    | daily | 3 W (15 min)    | 288 W (24 h)    | 96     | 0.1 of the slow leak's rate (1 MiB/h)             |
 
-   For example 60, 66, 72, ... 120 MiB, eleven floors of the rule window, rise by 60 MiB in steps of 6.
-4. What rises is a *suspicion* (`Finding`). It may be garbage or free memory, so the caller collects garbage
-   and trims the heap, then hands the next reading to `confirm`. This is repeated after each tenth of the
-   window, and what is left after one trim is compared with what is left after the next (`proof`):
-   three trims and two intervals at least. Growth that goes on proves the leak; a single step, or no growth,
-   refutes it.
+   (*) and the last floor is 50 MiB above the first. For example 60, 66, 72, ... 120 MiB, eleven floors of the
+   rule window, rise by 60 MiB in steps of 6.
+4. A window that rises steadily raises a *suspicion* (`Finding`). What grew may be garbage or free memory, so
+   the caller collects garbage and trims the heap, then hands the next reading to `confirm`. It trims again
+   after each *interval*, a tenth of the window, and what is left after each trim is compared: three trims and
+   two intervals at least. Growth in the intervals proves the leak; hardly any refutes it. A step in one of
+   them asks for up to two intervals more, and so do earlier refutals and bursts (`proof`).
 
    A daily finding is for the log, the metrics and reports only: it is neither trimmed for nor confirmed, and
    is returned every six hours while the rise lasts.
@@ -38,7 +39,7 @@
     finding = detector.tick(at, resident, explained)      # each sample
     if finding is not None and finding.tier is not Tier.DAILY:
         ...collect garbage, trim the heap...
-        at, resident, explained = ...the next sample, which `tick` does not get...
+        at, resident, explained = ...the first reading after the trim, which `tick` does not get...
         if detector.confirm(at, resident, explained, finding):
             ...the leak is proven...
 
@@ -46,13 +47,15 @@
                                           ^                               |
                                           +- proven, refuted or dropped --+
 
-While it is suspicious, `tick` returns the same finding with every reading from when the next trim is due (up
-to half an interval later while much is in flight) until one is confirmed; the suspicion is dropped when
-nobody has trimmed by an interval after it was due. One process has one suspicion at a time: that of a shorter
-window replaces that of a longer one, never the reverse. A window is asked again a quarter of its length after
-its suspicion was proven or refuted, or else after it was found.
+From when a trim is due, `tick` returns the same finding with each reading until `confirm` takes one. While
+much is in flight, it begins up to half an interval later. More than an interval after the trim was due, the
+suspicion is dropped. One process has one suspicion at a time: that of a shorter window replaces that of a
+longer one, never the reverse. After a proof or a refutal its window is not asked for a quarter of its length.
+If the suspicion was dropped or replaced, that counts from when it was found.
 
-A block has at least two readings: with a short W and a long sample interval all windows stretch.
+A block lasts two sample intervals at least. Where W/10 is shorter, all windows are longer than in the table.
+A gap of more than two blocks between readings empties the window of these blocks. A clock set back empties
+all windows and drops the suspicion.
 """
 
 from dataclasses import dataclass
@@ -68,7 +71,7 @@ SLOW_POINT_BLOCKS, SLOW_POINTS = 4, 60
 DAILY_POINT_BLOCKS, DAILY_POINTS = 30, 96
 # The least slopes: shares of the rule's rate, and of the slow leak's.
 RULE_SHARE, FAST_SHARE, SLOW_SHARE, DAILY_SHARE = 0.5, 0.2, 0.5, 0.1
-# What is left after trims has to grow by this many times the least slope that makes it suspicious.
+# A proof asks for this many times the slope that makes a window suspicious.
 PROOF_SHARE = 1.4
 # A window that found a rise is asked again after this share of its length.
 QUIET_SHARE = 0.25
@@ -103,12 +106,14 @@ class DetectorRules:
     def demand(self, tier: Tier) -> Demand:
         """What the floors of a tier's window have to show to be suspicious."""
         if tier is Tier.RULE:
+            # Five parts have four rises from one to the next: all four have to be large enough.
             return Demand(RULE_SHARE * self.rule_bytes_per_second, parts=5, rises=4)
         least = {
             Tier.FAST: FAST_SHARE * self.rule_bytes_per_second,
             Tier.SLOW: SLOW_SHARE * self.slow_bytes_per_second,
             Tier.DAILY: DAILY_SHARE * self.slow_bytes_per_second,
         }
+        # Six parts have five such rises: four have to be large enough.
         return Demand(least[tier], parts=6, rises=4)
 
 
@@ -124,7 +129,7 @@ class Detector:
         """The finding to be confirmed; None exactly when `_confirmation` is."""
         self._confirmation: Confirmation | None = None
         self._refuted: dict[Tier, int] = {}
-        """How many suspicions of a tier were refuted since it last proved one."""
+        """How many suspicions of a tier were refuted since one was proven; `restart` keeps it."""
         self._quiet_until: dict[Tier, float] = {}
         self._build()
 
@@ -159,13 +164,13 @@ class Detector:
 
     @property
     def growth_bytes(self) -> int:
-        """Unexplained growth to the latest floor, from a leak window before it or as long ago as is known."""
+        """How far the latest floor's unexplained bytes are above those a leak window before, or the first."""
         floors = self._short.last(RULE_BLOCKS + 1)
         return floors[-1].unexplained_bytes - floors[0].unexplained_bytes if floors else 0
 
     @property
     def slope_bytes_per_hour(self) -> float:
-        """Slope of unexplained bytes over the slow window, or what there is of it; 0 until that is known."""
+        """Slope of unexplained bytes over what there is of the slow window; 0 with fewer than two floors."""
         return SECONDS_AN_HOUR * self._slow.slope_bytes_per_second
 
     def tick(self, at_seconds: float, resident_bytes: int, explained_bytes: int) -> Finding | None:
@@ -189,7 +194,7 @@ class Detector:
         due = self._due_for_trim(at_seconds, explained_bytes)
         if due is not None or not closed_daily:
             return due
-        # While anything is suspected the daily window is not asked; its next floor comes 15 minutes later.
+        # `_find` does not ask the daily window while anything is suspected; its next floor is 15 minutes off.
         return self._find(Tier.DAILY, at_seconds)
 
     def restart(self) -> None:
@@ -254,7 +259,7 @@ class Detector:
         return floors_of.last(len(floors_of)) if floors_of.is_full else []
 
     def _suspect(self, finding: Finding, at_seconds: float) -> None:
-        """Begin to confirm a finding; each doubt makes the proof one interval longer, two at most."""
+        """Begin to confirm a finding; each refutal since a proof, and bursts, ask for an interval more."""
         least = self._rules.demand(finding.tier).bytes_per_second
         has_bursts = _has_bursts(self._window(finding.tier), least * finding.window_seconds)
         doubts = self._refuted.get(finding.tier, 0) + has_bursts
@@ -262,13 +267,13 @@ class Detector:
         self._confirmation = Confirmation(at_seconds, finding.window_seconds, PROOF_SHARE * least, doubts)
 
     def _suspects_this_or_shorter(self, tier: Tier) -> bool:
-        """Whether this window or a shorter one is suspected; that goes first."""
+        """Whether this window or a shorter one is suspected; then it is not asked."""
         return self._suspected is not None and (
             _SHORTEST_FIRST.index(self._suspected.tier) <= _SHORTEST_FIRST.index(tier)
         )
 
     def _due_for_trim(self, at_seconds: float, explained_bytes: int) -> Finding | None:
-        """Return the suspected finding when its trim is due and requests in flight allow it.
+        """Return the suspected finding if its trim is due, and little is in flight or it waited long enough.
 
         The suspicion is dropped when nobody trimmed in time.
         """
@@ -278,13 +283,14 @@ class Detector:
         if confirmation.is_forgotten(at_seconds):
             self._suspected = self._confirmation = None
             return None
-        at_rest = min(
-            (floor.explained_bytes for floor in self._short.last(RULE_BLOCKS)), default=explained_bytes
-        )
-        return self._suspected if confirmation.may_trim(at_seconds, explained_bytes - at_rest) else None
+        # The least that was explained in the last leak window; what is above it is in flight.
+        explained = [floor.explained_bytes for floor in self._short.last(RULE_BLOCKS)]
+        # What is above the least that was explained in the last leak window is in flight.
+        in_flight = explained_bytes - min(explained, default=explained_bytes)
+        return self._suspected if confirmation.may_trim(at_seconds, in_flight) else None
 
 
 def _has_bursts(floors: list[Floor], least_bytes: float) -> bool:
-    """Tell whether explained bytes varied by at least `least_bytes`: such bursts may leave steps behind."""
+    """Tell whether explained bytes varied by `least_bytes`: after such bursts a step can look like a leak."""
     most = max(floor.most_explained_bytes for floor in floors)
     return most - min(floor.explained_bytes for floor in floors) >= least_bytes

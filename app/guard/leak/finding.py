@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class Tier(StrEnum):
-    """The window that found a rise, from the shortest (5 minutes by default) to the longest (24 hours)."""
+    """The window that found a rise: 5 minutes, 15 minutes, 2 hours or 24 hours by default, in this order."""
 
     RULE = "rule"
     FAST = "fast"
@@ -15,7 +15,10 @@ class Tier(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A steady rise of unexplained memory; `since_seconds` is the window's start on the readings' clock."""
+    """A steady rise of unexplained memory.
+
+    `since_seconds` is the middle of the window's first block, on the clock of the readings.
+    """
 
     tier: Tier
     growth_bytes: int
@@ -25,7 +28,7 @@ class Finding:
 
 
 class LeakState(StrEnum):
-    """What the guard makes of one process; `ineffective` stays until an operator resets it."""
+    """What the guard makes of one process; state.py shows how one state follows another."""
 
     WARMUP = "warmup"
     OK = "ok"
