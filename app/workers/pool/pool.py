@@ -3,19 +3,18 @@
 A gate with TIDEGATE_WORKERS=2 is three processes beside its store. Two workers take transactions in and look
 them up, from one listener: the kernel gives a connection to whoever takes it first. They also answer
 GET /livez. All other requests they pass on to the third process, the control plane, whose figures have to
-hold for the whole service. So it asks every worker that is up, once a second and for each GET /metrics,
-/stats and /sources, for all that the worker has counted since its start, and adds what has grown since it
-asked before:
+hold for the whole service. So it asks every worker that is up for all it has counted since its start, once
+a second and for each GET /metrics, /stats and /sources. It adds what has grown since it asked before:
 
     asked at 10:00:00   worker-1 accepted 100   worker-2 accepted 50   total   0 + 100 + 50 = 150
     asked at 10:00:01   worker-1 accepted 130   worker-2 accepted 50   total 150 +  30 +  0 = 180
     worker-2 is killed, and its successor begins to count at 0
     asked at 10:00:02   worker-1 accepted 130   worker-2 accepted  4   total 180 +   0 +  4 = 184
 
-A total never falls, and lacks only what an ended worker had counted after its last report (see `report`).
-In the other direction, a page of shared memory says whether to refuse ingest, and how many bytes are left
-below the memory limit, of which each worker takes an equal share. A worker reads it with each request, so it
-sees a change at once and asks nobody (`pressure`).
+A total never falls, and lacks only what an ended worker had counted after its last report (`Growth` in
+report.py). In the other direction, a page of shared memory says whether to refuse ingest, and how many bytes
+are left below the memory limit, of which each worker takes an equal share. A worker reads it with each
+request, so it sees a change at once and asks nobody (`pressure`).
 """
 
 import asyncio
@@ -40,7 +39,7 @@ from app.workers.pool.worker_config import Inherited, WorkerConfig
 
 NEEDED_BY = "TIDEGATE_WORKERS above 1"
 BACKLOG = 2048
-# Nobody who asks all workers waits longer than this for those that do not answer.
+# `ask` waits this long at most. An answer that comes later still counts.
 SCRAPE_SECONDS = 0.1
 
 
@@ -57,20 +56,21 @@ class WorkerPool(Collector):
     ) -> None:
         self.workers: list[Worker] = []
         self.restarts = 0
-        """Workers that were started again because they had ended."""
+        """How often a worker was started again because it had ended; `Supervisor` counts."""
         self.listener: socket | None = None
-        """The listener on which this process answers its workers, not clients; None without workers."""
+        """The unix listener for requests that workers pass on to this process; None without workers."""
         self._asking: set[asyncio.Task[None]] = set()
         self._shared: tuple[int, ...] = ()
         self._page: pressure.PressurePage | None = None
         if listener is None or settings.workers == 1:
             return
         page = shared_memory("tidegate-pressure", pressure.BYTES, NEEDED_BY)
-        known = shared_memory("tidegate-fingerprints", FINGERPRINT_BYTES, NEEDED_BY)
-        self.listener, door = private_listener(BACKLOG)
-        self._shared, self._page = (page, known, door), pressure.PressurePage.create(page)
-        inherited = Inherited(listener.fileno(), door, page, known)
-        # The URL of a file was read at the start, and is in `store_url`.
+        fingerprints = shared_memory("tidegate-fingerprints", FINGERPRINT_BYTES, NEEDED_BY)
+        # `control`: the descriptor by which workers reach `self.listener`.
+        self.listener, control = private_listener(BACKLOG)
+        self._shared, self._page = (page, fingerprints, control), pressure.PressurePage.create(page)
+        inherited = Inherited(listener.fileno(), control, page, fingerprints)
+        # Workers get the URL in `store_url`, and do not read its file again.
         values = settings.model_dump(mode="json") | {"store_url_file": None}
         for number in range(1, settings.workers + 1):
             config = WorkerConfig(f"worker-{number}", inherited, store_url, values)
@@ -81,8 +81,8 @@ class WorkerPool(Collector):
         return {worker.name: pid for worker in self.workers if (pid := worker.pid) is not None}
 
     def reports(self) -> Mapping[str, WorkerReport]:
-        """The last report of each worker that is up, by its name."""
-        return {worker.name: worker.report for worker in self.workers if worker.report}
+        """The last report of each worker that is up, by its name; a worker that hangs keeps it."""
+        return {worker.name: worker.report for worker in self.workers if worker.report is not None}
 
     def in_flight_bytes(self) -> Mapping[str, int]:
         """Bytes of bodies and of queued payloads in each worker that is up, by its name."""
@@ -107,7 +107,7 @@ class WorkerPool(Collector):
         return silent + [f"{name} does not reach the store" for name in apart]
 
     def warnings(self) -> list[str]:
-        """What does not keep the gate from taking traffic: some workers are not up, others are."""
+        """Name the workers that are not up while others are; nothing when all are up or none is."""
         missing = [worker.name for worker in self.workers if worker.pid is None]
         if not missing or len(missing) == len(self.workers):
             return []
@@ -116,12 +116,12 @@ class WorkerPool(Collector):
         return [f"{up} of {wanted} workers {take} traffic; not up: {', '.join(missing)} (see the log)"]
 
     def publish(self, headroom: MemoryHeadroom) -> None:
-        """Tell all workers at once whether to refuse ingest, and the bytes below the limit."""
+        """Write to the shared page whether to refuse ingest, and how many bytes are left."""
         if self._page is not None:
             self._page.publish(headroom)
 
     async def ask(self) -> None:
-        """Ask all for their figures, and wait 0.1 s; an answer within a second is counted when it comes."""
+        """Ask all that are up and wait 0.1 s at most; an answer within a second counts when it comes."""
         up = [asyncio.create_task(worker.ask()) for worker in self.workers if worker.pid is not None]
         if up:
             self._asking.update(up)
@@ -133,14 +133,14 @@ class WorkerPool(Collector):
         """Wait for the questions that are under way, so that none is left when the event loop ends."""
         await asyncio.gather(*self._asking, return_exceptions=True)
 
-    async def free_memory(self, name: str, how: str) -> None:
-        """Make a worker return memory to the system."""
+    async def free_memory(self, name: str, action: str) -> None:
+        """Have a worker return memory by `gc`, `trim` or `shrink` in 5 s; log when it does not answer."""
         for worker in self.workers:
             if worker.name == name and worker.pid is not None:
-                await worker.free_memory(how)
+                await worker.free_memory(action)
 
     async def examine(self, name: str, leak: bytes) -> bytes | None:
-        """Have a worker examine what grew in it, for up to two minutes.
+        """Send a worker a `ProvenLeak` as JSON, and return its `Diagnosis` as JSON within two minutes.
 
         None when it is not up or does not answer; empty when it found nothing.
         """

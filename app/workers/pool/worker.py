@@ -163,20 +163,20 @@ class Worker:
             with suppress(ProcessLookupError):
                 process.kill()
 
-    async def free_memory(self, how: str) -> None:
-        """`gc`, `trim` or `shrink`: make it return memory to the system."""
+    async def free_memory(self, action: str) -> None:
+        """Have the worker return memory to the system by `gc`, `trim` or `shrink`."""
         client, answer = self._client, None
         with suppress(TimeoutError):
             async with asyncio.timeout(GIVE_BACK_SECONDS):
-                answer = await self._answered(client.post(f"/free-memory/{how}") if client else None)
+                answer = await self._answered(client.post(f"/free-memory/{action}") if client else None)
         if answer is None:
-            log.warning("worker did not answer", worker=self.name, asked=how)
+            log.warning("worker did not answer", worker=self.name, asked=action)
 
-    async def examine(self, case: bytes) -> bytes | None:
+    async def examine(self, leak: bytes) -> bytes | None:
         """Have the worker examine itself; None when it does not answer, empty when it found nothing."""
         client, answer = self._client, None
         if client is not None:
-            call = client.post("/examine", content=case, timeout=EXAMINE_SECONDS)
+            call = client.post("/examine", content=leak, timeout=EXAMINE_SECONDS)
             answer = await self._answered(call)
         if answer is None:
             log.warning("worker did not answer", worker=self.name, asked="examine")
