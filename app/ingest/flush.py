@@ -174,10 +174,7 @@ class Flusher:
 
 
 def scattered(said: Sequence[Said], repeats: Repeats, count: int) -> Answers:
-    """Return the answers of a flush of `count` transactions, in their order.
-
-    Where a place has two answers, that of the second claim counts.
-    """
+    """Return the answers of a flush of `count` transactions in order; a second claim's replace UNSEEN."""
     claim, result = said[0]
     clocks: list[int] = [result.now_ms] * count
     if len(said) == 1 and isinstance(claim.places, range):
