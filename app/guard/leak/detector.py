@@ -206,8 +206,7 @@ class Detector:
     def confirm(self, at_seconds: float, resident_bytes: int, explained_bytes: int, finding: Finding) -> bool:
         """Take the first reading after collecting and trimming for a finding; true when it proves the leak.
 
-        A proof takes three such readings at least: while `is_suspicious`, `tick` returns the finding when the
-        next trim is due. A finding that is no longer suspected proves nothing.
+        A proof takes three such readings at least. A finding that is no longer suspected proves nothing.
         """
         confirmation = self._confirmation
         if confirmation is None or self._suspected != finding:
@@ -250,7 +249,7 @@ class Detector:
         )
 
     def _window(self, tier: Tier) -> list[Floor]:
-        """The floors of a tier's window; none until it reaches back all its length."""
+        """The floors of a tier's window; none before it is full, or while the rule window grew too little."""
         if tier is Tier.RULE:
             floors = self._short.last(RULE_BLOCKS + 1)
             grew_enough = self.growth_bytes >= self._rules.leak_growth_bytes
@@ -283,7 +282,6 @@ class Detector:
         if confirmation.is_forgotten(at_seconds):
             self._suspected = self._confirmation = None
             return None
-        # The least that was explained in the last leak window; what is above it is in flight.
         explained = [floor.explained_bytes for floor in self._short.last(RULE_BLOCKS)]
         # What is above the least that was explained in the last leak window is in flight.
         in_flight = explained_bytes - min(explained, default=explained_bytes)

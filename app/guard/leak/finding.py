@@ -15,16 +15,14 @@ class Tier(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A steady rise of unexplained memory.
-
-    `since_seconds` is the middle of the window's first block, on the clock of the readings.
-    """
+    """A steady rise of unexplained memory."""
 
     tier: Tier
     growth_bytes: int
     window_seconds: float
     slope_bytes_per_hour: float
     since_seconds: float
+    """The middle of the window's first block, on the clock of the readings."""
 
 
 class LeakState(StrEnum):
