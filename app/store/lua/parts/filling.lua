@@ -6,8 +6,7 @@ local BLOCKS_A_MILLISECOND = 4
 -- The number of the last block before those of a new bucket of transactions. It is that of the newest bucket;
 -- if none is left, that of the bucket this call dropped last; else it is made from the clock, higher than any
 -- given so far, since a partition takes fewer than four blocks a millisecond. So numbers begin again only
--- after 2^32: sightings outlive the block they tell of, and must not be taken for those of another one with
--- its number.
+-- after 2^32: sightings outlive their block, and must not be taken for those of another one with its number.
 local function last_block(map, newest, id)
   if map.name ~= 'transactions' then return 0 end
   return newest and newest.blocks or map.dropped_blocks or BLOCKS_A_MILLISECOND * id % MOST_BLOCKS
@@ -15,8 +14,7 @@ end
 
 -- Returns the bucket that takes so many entries and bytes now: the newest one, or a new one when the newest
 -- has ended, would pass its share of the limit, was to take entries for longer than the rules say, or was
--- opened more than `hold` after `now`. The newest bucket's `keep` is raised to the retention in force and
--- never lowered.
+-- opened more than `hold` after `now`. A `keep` below the retention in force is raised, and never lowered.
 local function open_bucket(map, clock, entries, bytes)
   local now, rule = clock.now, map.rule
   local newest = decode_bucket(map, redis.call('LINDEX', map.buckets, -1))

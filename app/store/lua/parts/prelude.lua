@@ -27,10 +27,10 @@
 --   {1700000000000, 1700000001000, 800, 20800, 0, 5000}  took 800 entries until 1700000001000, goes 5 s later
 --   {1700000001000, 1700000002000, 120, 3120, 0, 5000}   takes entries until 1700000002000
 --
--- A bucket takes entries for one width, or until it holds its share of the map's limit. It leaves whole, when
--- its youngest entry is past retention. Every key has an expiry, that of a bucket being the moment it is due,
--- for when no gate is left to sweep. It is set with every write, so that a key somebody deleted does not come
--- back without one.
+-- A bucket takes entries for one width, a fifth of the window for signatures, or until it holds its share of
+-- the map's limit. It leaves whole, when its youngest entry is past retention. Every key has an expiry, that
+-- of a bucket being the moment it is due, for when no gate is left to sweep. It is set with every write, so
+-- that a key somebody deleted does not come back without one.
 --
 -- Rules can change while entries live. `keep` is how long entries stay after the end of their bucket; for
 -- signatures it is their window. It never gets shorter for signatures. It grows when a bucket goes on taking

@@ -97,8 +97,7 @@ local function noted_places(record, mark, earliest)
   return noted
 end
 
--- Returns those of `places` (bits) that at least rules.sources sources have delivered since `earliest`, by
--- `record`.
+-- Returns those of `places` (bits) that by `record` at least rules.sources delivered since `earliest`.
 local function full_places(record, places, earliest)
   local noted, full = {}, 0
   for offset, bits in string.gmatch(record, '=(%-?%d+),(%-?%d+)') do
