@@ -11,6 +11,9 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 # pip's builds take their exact versions from the constraints as well (two names: older and newer pip).
 export PIP_CONSTRAINT := constraints.txt
 export PIP_BUILD_CONSTRAINT := constraints.txt
+# Empty is unset: where an environment forbids bytecode caches (containers' often do), each start of a gate compiles
+# the application, a third more work, and tests start hundreds of them.
+export PYTHONDONTWRITEBYTECODE :=
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

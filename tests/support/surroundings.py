@@ -8,6 +8,8 @@ from types import FrameType
 OFTEN_IGNORED = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM)
 # What click and the terminal's size are read from.
 OF_A_TERMINAL = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR")
+# Without bytecode caches each of the hundreds of gates that tests start would compile the application first.
+NO_CACHES = "PYTHONDONTWRITEBYTECODE"
 
 
 def stop_inheriting() -> None:
@@ -20,7 +22,7 @@ def stop_inheriting() -> None:
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, _ignore)
     for name in list(os.environ):
-        if name in OF_A_TERMINAL or name.startswith("TIDEGATE_"):
+        if name in (*OF_A_TERMINAL, NO_CACHES) or name.startswith("TIDEGATE_"):
             del os.environ[name]
 
 
