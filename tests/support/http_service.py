@@ -59,6 +59,9 @@ class Client:
     async def some(self, most: int) -> bytes:
         return await asyncio.wait_for(self._reader.read(most), LONG)
 
+    async def read(self, size: int) -> bytes:
+        return await asyncio.wait_for(self._reader.readexactly(size), LONG)
+
     async def rest(self) -> bytes:
         return await asyncio.wait_for(self._reader.read(), LONG)
 

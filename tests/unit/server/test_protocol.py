@@ -155,8 +155,8 @@ async def test_a_slow_application_is_not_the_clients_fault(size: int) -> None:
 
 
 async def test_a_client_that_waits_for_100_continue_has_a_deadline_from_then_on() -> None:
-    async with served(Limits(SIZE, body_seconds=2)) as (service, client):
-        await client.send(post(b"x", b"/slow", b"Expect: 100-continue\r\n")[:-1], pause=2.5)
+    async with served(Limits(SIZE, body_seconds=4 * SHORT)) as (service, client):
+        await client.send(post(b"x", b"/slow", b"Expect: 100-continue\r\n")[:-1], pause=5 * SHORT)
         service.go.set()
         assert (await client.answer())[0] == 100
         await client.send(b"x")
@@ -198,7 +198,7 @@ async def test_what_does_not_become_a_request_is_refused_and_does_not_stay(sent:
 async def test_a_refusal_waits_for_its_turn(between: bytes, second: bytes, refusal: tuple[int, str]) -> None:
     async with served(IMPATIENT) as (service, client):
         await client.send(post(b"", b"/listening") + between)
-        await client.send(second, pause=2 * SHORT)
+        await client.send(second, pause=2 * SHORT if (second, refusal) in LATE else 0.02)
         service.go.set()
         assert await client.sizes(1 + bool(between)) == [0] * (1 + bool(between))
         assert await client.refusal() == refusal

@@ -115,8 +115,11 @@ async def test_a_request_of_http_1_0_may_leave_out_the_host_and_is_the_last() ->
 async def test_an_empty_line_after_a_request_starts_no_deadline() -> None:
     async with served(IMPATIENT) as (_, client):
         for stray in (b"\r\n", b"\r\n\r\n", b"\r"):
-            await client.send(post(b"ab"), stray, pause=2 * SHORT)
+            await client.send(post(b"ab"))
             assert await client.sizes(1) == [2]
+            await client.send(stray, pause=2 * SHORT)
+        await client.send(b"\n" + GET)
+        assert await client.sizes(1) == [0]
 
 
 async def test_the_answer_to_head_has_the_length_of_a_body_and_none() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from structlog.testing import capture_logs
 
 from app.errors import StoreTimeout
@@ -71,7 +72,10 @@ async def test_a_round_whose_own_work_was_cancelled_by_somebody_else_is_followed
     assert [entry["event"] for entry in logs] == ["background task failed"]
 
 
-async def test_a_round_that_fails_is_logged_counted_and_followed_by_the_next() -> None:
+async def test_a_round_that_fails_is_logged_counted_and_followed_by_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("app.tasks.FAILED_PAUSE_SECONDS", 0.001)
     metrics = Metrics(64, "test")
     tasks, rounds = Tasks(metrics), 0
     enough = asyncio.Event()

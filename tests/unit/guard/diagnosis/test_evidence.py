@@ -92,7 +92,7 @@ async def test_nothing_that_grows_leaves_the_share_open() -> None:
 
 
 async def test_tracing_ends_early_when_there_is_much_to_read() -> None:
-    async with leaking(lambda: [random.random()], 2000) as kept:
+    async with leaking(lambda: [random.random()], 500) as kept:
         found = await trace(AN_HOUR_SECONDS, heap_reader())
     assert found.seconds < AN_HOUR_SECONDS, "not broken off"
     assert found.places[0].place.startswith("guard/diagnosis/test_evidence.py:")
