@@ -13,6 +13,7 @@ from app.api.control_plane_checks import Checks
 from app.api.middleware import RequestMiddleware
 from app.api.openapi.common import document_checks
 from app.api.openapi.pages import add_documentation
+from app.api.openapi.settings import document_settings
 from app.api.openapi.transactions import document_data_plane
 from app.api.routes import (
     alerts,
@@ -92,5 +93,6 @@ def create_api(runtime: Runtime, data_plane: Sequence[Route]) -> FastAPI:
             runtime.metrics.start_route(method, route.path)
     add_documentation(api)
     document_data_plane(api)
+    document_settings(api)
     document_checks(api)
     return api

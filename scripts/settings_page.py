@@ -8,7 +8,8 @@ from annotated_types import Ge, Le
 from pydantic.fields import FieldInfo
 
 from app.runtime_settings.view import unit_of
-from app.settings.model import CHANGEABLE, ORDERED, Settings, description_of, env_name
+from app.settings.descriptions import description_of
+from app.settings.model import CHANGEABLE, ORDERED, Settings, env_name
 
 PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 COMMAND = ".venv/bin/python scripts/settings_page.py"

@@ -6,8 +6,9 @@ from pydantic import Field
 
 from app.models import Shape
 from app.runtime_settings.document import Document
+from app.settings.descriptions import description_of
 from app.settings.environment import given_variables
-from app.settings.model import CHANGEABLE, Settings, description_of, env_name
+from app.settings.model import CHANGEABLE, Settings, env_name
 from app.store.address import normal_url, safe_url
 from app.store.layout import LiveSettings
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
-from pydantic_settings import NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode
 
 from app.errors import ConfigError
 from app.settings.environment import EnvironmentSettings, wrong_variables
@@ -68,8 +68,6 @@ ORDERED = (
 
 class Settings(EnvironmentSettings):
     """The service's settings; `Settings()` reads the environment, arguments win over it."""
-
-    model_config = SettingsConfigDict(use_attribute_docstrings=True)
 
     host: str = fixed(LISTENING, "127.0.0.1")
     """Address to listen on; only loopback without both token lists."""
@@ -244,11 +242,6 @@ class Settings(EnvironmentSettings):
         if found := list(_contradictions(self)):
             raise ValueError("; ".join(found))
         return self
-
-
-def description_of(name: str) -> str:
-    """The sentence on a setting, in one line."""
-    return " ".join(str(Settings.model_fields[name].description).split())
 
 
 def _declared(name: str) -> dict[str, Any]:

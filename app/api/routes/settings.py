@@ -1,6 +1,6 @@
 """`GET /settings` and `PATCH /settings`."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Header, Request, Response
 
@@ -15,27 +15,10 @@ from app.ingest.plane import DataPlane
 from app.runtime_settings.patch import read_changes
 from app.runtime_settings.sync import SettingsSync
 from app.runtime_settings.view import SettingsDocument, settings_document
-from app.settings.model import CHANGEABLE, Settings, description_of
 
 router = APIRouter(tags=["settings"])
 
-# Keys of a setting's schema that say nothing on the value.
-_NOT_FOR_A_BODY = frozenset({"title", "default", "description", "group", "changeable"})
 MEDIA_TYPES = ("application/json", "application/merge-patch+json")
-
-
-def _change_schema() -> dict[str, Any]:
-    """The body of a PATCH: any of the settings that can be changed, within its limits, or null."""
-    every, members = Settings.model_json_schema()["properties"], {}
-    for name in CHANGEABLE:
-        schema = {key: value for key, value in every[name].items() if key not in _NOT_FOR_A_BODY}
-        kinds = schema.pop("anyOf", [schema, {"type": "null"}])
-        members[name] = {"anyOf": kinds, "description": description_of(name)}
-    return {"type": "object", "additionalProperties": False, "properties": members}
-
-
-_CONTENT = {kind: {"schema": _change_schema()} for kind in MEDIA_TYPES}
-_BODY = {"requestBody": {"required": True, "content": _CONTENT}}
 
 SyncDep = Annotated[SettingsSync, part(SettingsSync)]
 IfMatch = Annotated[
@@ -51,7 +34,6 @@ async def get_settings(sync: SyncDep, response: Response) -> SettingsDocument:
 
 @router.patch(
     "/settings",
-    openapi_extra=_BODY,
     responses=problems(
         s400="Not JSON, or nested too deeply",
         s401="No valid token",

@@ -7,6 +7,7 @@ import pytest
 from app.errors import ConfigError
 from app.models import MapName
 from app.runtime import Runtime
+from app.settings.descriptions import description_of
 from app.settings.model import Settings, env_name, load_settings
 from app.store.layout import map_rules
 
@@ -118,7 +119,7 @@ def test_an_argument_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("name", Settings.model_fields)
 def test_every_setting_is_described_by_a_sentence(name: str) -> None:
-    assert (Settings.model_fields[name].description or "").endswith((".", "`.", "503.", "431.", "408."))
+    assert description_of(name).endswith((".", "`.", "503.", "431.", "408."))
 
 
 @pytest.mark.parametrize("name", NUMBERS)
