@@ -21,6 +21,7 @@ import asyncio
 import os
 from collections.abc import Iterable, Mapping
 from socket import socket
+from typing import TYPE_CHECKING
 
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
@@ -34,13 +35,21 @@ from app.process.child_processes import private_listener, shared_memory
 from app.settings.model import Settings
 from app.workers.pool import pressure
 from app.workers.pool.report import WorkerReport
-from app.workers.pool.worker import Worker
 from app.workers.pool.worker_config import Inherited, WorkerConfig
+
+if TYPE_CHECKING:
+    from app.workers.pool.worker import Worker
 
 NEEDED_BY = "TIDEGATE_WORKERS above 1"
 BACKLOG = 2048
 # `ask` waits this long at most. An answer that comes later still counts.
 SCRAPE_SECONDS = 0.1
+
+
+def _new_worker(config: WorkerConfig, metrics: Metrics, sources: SourceStatistics) -> "Worker":
+    from app.workers.pool.worker import Worker  # noqa: PLC0415  loads httpx, of which others have no need
+
+    return Worker(config, metrics, sources)
 
 
 class WorkerPool(Collector):
@@ -74,7 +83,7 @@ class WorkerPool(Collector):
         values = settings.model_dump(mode="json") | {"store_url_file": None}
         for number in range(1, settings.workers + 1):
             config = WorkerConfig(f"worker-{number}", inherited, store_url, values)
-            self.workers.append(Worker(config, metrics, sources))
+            self.workers.append(_new_worker(config, metrics, sources))
 
     def pids(self) -> dict[str, int]:
         """The process ids of those that are up, by name."""

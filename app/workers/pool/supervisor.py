@@ -10,13 +10,16 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import structlog
 
 from app.errors import WorkerFailed
 from app.workers.pool.heartbeat import HEARTBEAT_SECONDS, hangs
 from app.workers.pool.pool import WorkerPool
-from app.workers.pool.worker import Worker
+
+if TYPE_CHECKING:
+    from app.workers.pool.worker import Worker
 
 log = structlog.get_logger()
 
@@ -55,14 +58,14 @@ class Supervisor:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._pool.finish_asking()
 
-    async def _begin(self, worker: Worker) -> None:
+    async def _begin(self, worker: "Worker") -> None:
         await worker.begin()
         if not await worker.came_up():
             code = await worker.ended()
             raise WorkerFailed(f"{worker.name} ended with {code} before it was up; its last lines say why")
         self._changed()
 
-    async def _keep(self, worker: Worker) -> None:
+    async def _keep(self, worker: "Worker") -> None:
         """Wait for the end of a worker, and start it again, until all are stopped."""
         pause = 0.0
         while True:
@@ -81,12 +84,12 @@ class Supervisor:
             self._pool.restarts += 1
             await self._again(worker)
 
-    async def _watch(self, worker: Worker) -> None:
+    async def _watch(self, worker: "Worker") -> None:
         """End a worker whenever it hangs, so that it is started again, until all are stopped."""
         while await hangs(worker.lives, lambda: self._stops_within(HEARTBEAT_SECONDS)):
             worker.kill()
 
-    async def _again(self, worker: Worker) -> None:
+    async def _again(self, worker: "Worker") -> None:
         try:
             await worker.begin()
         except Exception as error:  # noqa: BLE001  whatever it was: without this task no worker comes back
