@@ -35,9 +35,9 @@ test: $(VENV)/.installed-dev ## Run all tests (installs missing system packages 
 	@scripts/system-packages
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
-QUICK := tests/unit -m 'not server and not slow' -n 2
+QUICK := tests/unit -m 'not server and not slow' -n 3
 
-test-quick: $(VENV)/.installed-dev ## Run the unit tests that start no server: a minute and a half
+test-quick: $(VENV)/.installed-dev ## Run the unit tests that start no server: under a minute
 	@$(BIN)/python -m pytest $(QUICK)
 
 coverage: $(VENV)/.installed-dev ## The same, and tell which branches of app/ they take

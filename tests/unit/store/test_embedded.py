@@ -16,8 +16,6 @@ from tests.support.deliver import transaction
 from tests.support.gate import running
 from tests.support.processes import wait_until
 
-pytestmark = pytest.mark.server
-
 
 def _directory(runtime: Runtime) -> Path:
     embedded = runtime.embedded
@@ -36,6 +34,7 @@ async def _assert_back(runtime: Runtime) -> None:
     assert await _verdict(runtime, "afterwards") == "accepted"
 
 
+@pytest.mark.server
 async def test_a_store_without_its_socket_is_reached_all_the_same_and_keeps_what_it_has() -> None:
     async with running(Settings(store_deadline_seconds=5)) as runtime:
         assert await _verdict(runtime, "one") == "accepted"
@@ -47,6 +46,7 @@ async def test_a_store_without_its_socket_is_reached_all_the_same_and_keeps_what
         assert await _verdict(runtime, "one") == "duplicate"
 
 
+@pytest.mark.server
 async def test_a_store_that_ended_without_its_directory_is_started_again() -> None:
     async with running(Settings(store_deadline_seconds=5)) as runtime:
         embedded = runtime.embedded
