@@ -1,6 +1,5 @@
 """What an emergency cleanup does to the heap of the embedded store, which is glibc's."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from itertools import groupby
 from typing import Any
@@ -11,14 +10,15 @@ from app.cleanup.run import STEPS_A_TRIM
 from app.models import MapName
 from app.settings.model import load_settings
 from app.store.maps import CleanupStep, CleanupStepResult, Maps
-from tests.support.api_calls import QUIET, Api, open_api
+from tests.support.api_calls import QUIET, Api, open_api, until
 
 BATCHES, BATCH_ITEMS = 75, 2000
-# Buckets of 0.5 s and of at most 3,125 entries, cut by an emergency after 0.3 s.
+# Buckets of 2 s and of at most 3,125 entries, cut by an emergency after 0.3 s. Without one all stay for longer
+# than it takes to fill them on a busy machine.
 SETTINGS: dict[str, Any] = {
     "dedup_window_seconds": 0.2,
-    "transaction_retention_seconds": 12,
-    "observation_retention_seconds": 12,
+    "transaction_retention_seconds": 48,
+    "observation_retention_seconds": 48,
     "emergency_transaction_retention_seconds": 0.3,
     "emergency_observation_retention_seconds": 0.3,
     "transactions_limit": 200_000,
@@ -42,9 +42,15 @@ async def _store(api: Api) -> dict[str, Any]:
 
 
 async def _fill(api: Api, batches: int = BATCHES) -> None:
+    """Fill the store with what an emergency may remove."""
     for number in range(batches):
         await api.post_many(f"old-{number}", BATCH_ITEMS)
-    await asyncio.sleep(1)
+
+    async def is_all_due() -> bool:
+        maps = (await api.clean("/emergency", dry_run=True))["maps"]
+        return all(maps[name]["after"] == 0 for name in ("transactions", "observations"))
+
+    await until(is_all_due)
 
 
 async def test_an_emergency_cleanup_returns_the_stores_memory_to_the_system(embedded: Api) -> None:
@@ -80,9 +86,9 @@ async def test_what_an_emergency_removes_is_given_back_a_few_buckets_at_a_time(
         done.append("given back")
         await trim()
 
+    await _fill(embedded, 4 * STEPS_A_TRIM)
     monkeypatch.setattr(Maps, "cleanup_step", noted_step)
     monkeypatch.setattr(embedded.runtime.session, "trim_memory", noted_trim)
-    await _fill(embedded, 4 * STEPS_A_TRIM)
     await embedded.clean("/emergency", map=MapName.TRANSACTIONS)
     between = [len(list(steps)) for name, steps in groupby(done) if name == "buckets: 1"]
     assert sum(between) + done.count("given back") == len(done)
