@@ -10,7 +10,6 @@
 The first two cost nobody anything and are what `collect_and_trim` does; `cut_back` does the others.
 """
 
-import asyncio
 import gc
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -24,8 +23,6 @@ from app.process.heap import trim_heap
 
 log = structlog.get_logger()
 
-# The event loop closes connections in its next rounds; what they held is free after that.
-CLOSE_SECONDS = 0.2
 # While pressure lasts actions are repeated each second; those that gave nothing back are not worth a line.
 LOGGED_BYTES = 1024 * 1024
 
@@ -53,8 +50,8 @@ class Actions:
     emergency_cleanup: Callable[[bool], Awaitable[object]]
     """Cleans the store; with True it also removes the oldest quarter (sheds)."""
     trim_store: Callable[[], Awaitable[object]]
-    shrink: Callable[[], None]
-    """Closes idle connections of clients of this process."""
+    shrink: Callable[[], Awaitable[object]]
+    """Closes idle connections of clients of this process; on return they are closed."""
     in_worker: Callable[[str, MemoryAction], Awaitable[object]] | None = None
     """Has the worker of this name do it for its own memory; None without workers."""
     collect: Callable[[], object] = gc.collect
@@ -94,14 +91,15 @@ class Actions:
     async def _do(self, process: str, action: MemoryAction) -> None:
         if process == "store":
             await self.trim_store()
+        elif process == "gate" and action is MemoryAction.SHRINK:
+            await self.shrink()
         elif process == "gate":
-            {MemoryAction.GC: self.collect, MemoryAction.TRIM: self.trim}.get(action, self.shrink)()
+            {MemoryAction.GC: self.collect, MemoryAction.TRIM: self.trim}[action]()
         elif self.in_worker is not None:
             await self.in_worker(process, action)
 
     async def _shrink(self, process: str) -> None:
         await self._do(process, MemoryAction.SHRINK)
-        await asyncio.sleep(CLOSE_SECONDS)
         await self._do(process, MemoryAction.GC)
         await self._do(process, MemoryAction.TRIM)
 

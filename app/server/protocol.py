@@ -103,14 +103,10 @@ class BoundedProtocol(BoundedConnection):
         elif self._state is State.DRAIN:
             self._linger()
 
-    def drop_if_idle(self, seconds: float) -> None:
-        """Close the connection if for so long no request was under way or coming in."""
-        if (
-            self._state is State.HEAD
-            and not self.received.raw
-            and self._loop.time() - self._idle_since >= seconds
-        ):
-            self._close()
+    def is_idle(self, seconds: float) -> bool:
+        """Whether for so long no request was under way or coming in."""
+        is_between = self._state is State.HEAD and not self.received.raw
+        return is_between and self._loop.time() - self._idle_since >= seconds
 
     # What an exchange calls.
 

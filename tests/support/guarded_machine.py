@@ -70,7 +70,7 @@ class Machine:
             resident_bytes=lambda name: round(self.gate if name == "gate" else self.store),
             emergency_cleanup=self._clean,
             trim_store=self._trim_store,
-            shrink=lambda: self.actions.append((self.now, "shrink")),
+            shrink=self._shrink,
             collect=lambda: None,
             trim=self._trim,
         )
@@ -122,6 +122,9 @@ class Machine:
 
     async def _lease(self, _: float) -> bool:
         return self.leases.pop(0) if self.leases else True
+
+    async def _shrink(self) -> None:
+        self.actions.append((self.now, "shrink"))
 
     async def _trim_store(self) -> None:
         self.actions.append((self.now, "trim_store"))

@@ -67,17 +67,17 @@ def control_app(parts: WorkerParts, requests: Callable[[], int]) -> ASGIApp:
     `requests` counts those under way that this worker answers itself.
     """
     encode = msgspec.msgpack.Encoder().encode
-    ways: dict[str, Callable[[], object]] = {
-        "gc": gc.collect,
-        "trim": trim_heap,
-        "shrink": parts.connections.drop_idle,
-    }
+    at_once: dict[str, Callable[[], object]] = {"gc": gc.collect, "trim": trim_heap}
 
     async def report(_: Request) -> Response:
         return Response(encode(parts.report(requests())), media_type="application/msgpack")
 
     async def free_memory(request: Request) -> Response:
-        ways[request.path_params["how"]]()
+        how = request.path_params["how"]
+        if how == "shrink":
+            await parts.connections.drop_idle()
+        else:
+            at_once[how]()
         return Response()
 
     async def examine(request: Request) -> Response:

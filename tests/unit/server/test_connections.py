@@ -9,7 +9,7 @@ from tests.unit.server.test_protocol import GET, PATIENT, post
 
 async def test_without_a_server_there_is_nothing_to_drop() -> None:
     connections = ClientConnections()
-    connections.drop_idle()
+    await connections.drop_idle()
     assert len(connections) == 0
 
 
@@ -25,10 +25,11 @@ async def test_only_connections_between_two_requests_are_dropped() -> None:
         async with asyncio.timeout(30):
             while len(connections) < 4 or service.calls < 2:
                 await asyncio.sleep(0.005)
-        connections.drop_idle(seconds=60)
+        await connections.drop_idle(seconds=60)
         await asyncio.sleep(0.05)
         assert len(connections) == 4, "none has been idle for so long"
-        connections.drop_idle(seconds=0.05)
+        await connections.drop_idle(seconds=0.05)
+        assert len(connections) == 2, "they are closed when it returns"
         assert await idle.rest() == b""
         assert await fresh.rest() == b""
         await half_sent.send(GET[20:])
