@@ -13,8 +13,8 @@ from app.store.maps import CleanupStep, CleanupStepResult, Maps
 from tests.support.api_calls import QUIET, Api, open_api, until
 
 BATCHES, BATCH_ITEMS = 75, 2000
-# Buckets of 2 s and of at most 3,125 entries, cut by an emergency after 0.3 s. Without one all stay for longer
-# than it takes to fill them on a busy machine.
+# Buckets of 2 s and of at most 3,125 entries, cut by an emergency after 0.3 s. Without one all stay for
+# longer than it takes to fill them on a busy machine.
 SETTINGS: dict[str, Any] = {
     "dedup_window_seconds": 0.2,
     "transaction_retention_seconds": 48,
