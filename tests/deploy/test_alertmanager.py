@@ -9,12 +9,12 @@ import httpx
 import pytest
 import yaml
 
+from tests.support.deployed_rules import alerts
 from tests.support.monitoring import Alertmanager, alertmanager
 from tests.support.processes import wait_until
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "deploy/alertmanager/alertmanager.yml"
-RULES = ROOT / "deploy/prometheus/rules"
 
 Labels = dict[str, str]
 GATE = {"job": "tidegate", "instance": "127.0.0.1:8000"}
@@ -43,9 +43,7 @@ def receivers(labels: Labels) -> list[str]:
 
 def shipped_alerts() -> dict[str, Labels]:
     """The labels each shipped rule gives its alert."""
-    files = (yaml.safe_load(file.read_text()) for file in sorted(RULES.glob("*.rules.yml")))
-    rules = (rule for file in files for group in file["groups"] for rule in group["rules"])
-    return {rule["alert"]: rule["labels"] for rule in rules if "alert" in rule}
+    return {rule.name: rule.written["labels"] for rule in alerts()}
 
 
 def expected_receivers(name: str, labels: Labels) -> list[str]:

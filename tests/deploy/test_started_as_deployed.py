@@ -5,6 +5,7 @@ import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ STOP_SECONDS = 10
 """From SIGTERM to the end, at most: two times GRACEFUL_SECONDS, and what is left to do behind them."""
 
 
+@cache
 def rendered() -> list[dict[str, Any]]:
     return list(yaml.safe_load_all(run("kubectl", "kustomize", DEPLOY / "kubernetes" / "operator")))
 
