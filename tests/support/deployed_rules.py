@@ -1,5 +1,6 @@
 """What the tests of rules, dashboards and runbooks share: the files, promtool, and PromQL as a tree."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ PROMETHEUS = ROOT / "deploy" / "prometheus"
 RUNBOOKS = ROOT / "deploy" / "runbooks"
 RULE_FILES = sorted(PROMETHEUS.glob("rules/*.rules.yml"))
 TEST_FILES = sorted(PROMETHEUS.glob("tests/*.test.yml"))
+# Tests run beside one another: with one thread, and more memory for fewer collections, promtool takes a third less.
+FRUGAL = {"GOMAXPROCS": "1", "GOGC": "400"}
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,7 @@ def promtool(*arguments: str | Path, given: str | None = None) -> subprocess.Com
         text=True,
         timeout=100,
         input=given or "",
+        env=os.environ | FRUGAL,
     )
 
 
