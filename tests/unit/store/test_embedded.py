@@ -58,6 +58,16 @@ async def test_a_store_that_ended_without_its_directory_is_started_again() -> No
         await _assert_back(runtime)
 
 
+@pytest.mark.server
+async def test_a_slow_command_leaves_none_of_its_arguments_in_the_store() -> None:
+    """The slow log would keep 32 of them, small pieces that hold on to the pages which a cleanup empties."""
+    async with running(Settings()) as runtime:
+        assert runtime.embedded is not None
+        with redis.Redis.from_url(runtime.embedded.url) as other:
+            other.eval("for i = 1, 3000000 do end return #ARGV", 0, *range(40))
+            assert other.slowlog_len() == 0
+
+
 def test_the_server_is_the_one_of_the_package() -> None:
     assert embedded._program() == get_binary_path()  # noqa: SLF001
 
