@@ -40,6 +40,7 @@ from typing import NamedTuple
 from app.decode.columns import Answers, Columns
 from app.ingest.blocks import encode_block
 from app.ingest.recent import Fingerprints, Recent
+from app.ingest.samples import samples_of
 from app.ingest.source_statistics import SourceStatistics, count_outcomes
 from app.metrics.catalogue import Metrics
 from app.models import ACCEPTED, REFUSED, UNSEEN, Transaction
@@ -130,6 +131,12 @@ class Flusher:
         counts = count_outcomes(columns.sources, answers.codes)
         self._sources.note(counts, max(answers.clocks))
         self._metrics.count_answers(counts)
+        if REFUSED not in answers.codes and any(columns.slots):
+            self._sources.note_slots(columns.sources, columns.slots)
+        for claim, result in said:
+            if result.sample:
+                samples = samples_of(result, claim.hashes, claim.places, columns.sources)
+                self._sources.note_samples(samples, self._maps.layout.late_sample)
         return answers
 
     async def _decide_all(self, claims: Sequence[Claim], columns: Columns, repeats: Repeats) -> list[Said]:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ingest.source_statistics import BOUNDS_MS, METRIC_BOUNDS_MS, DelayHistogram
+from app.ingest.delays import BOUNDS_MS, DelayHistogram
+from app.ingest.source_statistics import METRIC_BOUNDS_MS
 from tests.conftest import MakeSettings
 from tests.support.api_calls import QUIET, Api, open_api
 from tests.support.servers import StoreServer, valkey_server
