@@ -54,7 +54,7 @@ class _Source:
         """Estimates: delivered by others as well, by nobody else, and only by others (see coverage.py)."""
         self.delays = DelayHistogram()
         self.late_ages = DelayHistogram()
-        """How long late duplicates had been accepted before, each found one counted as often as it stands for."""
+        """How long they had been accepted before, each one found counted as often as it stands for."""
 
     @property
     def late_share(self) -> float:

@@ -42,8 +42,8 @@ class SourceView(Shape):
     accepted: int = Field(description="Transactions it delivered that were accepted, late duplicates too.")
     duplicate: int = Field(description="Transactions it delivered after somebody, itself included.")
     first_share: float = Field(
-        description="Of all transactions accepted, the share it delivered first. Late duplicates are left out, "
-        "by the estimate of `late`."
+        description="Of all transactions accepted, the share it delivered first; late duplicates are left "
+        "out, by the estimate of `late`."
     )
     delay_ms: Delays | None = Field(description="How far behind the first its duplicates were; null without.")
     late: Late | None = Field(description="Its late duplicates; null when the sample has none.")

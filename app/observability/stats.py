@@ -193,9 +193,9 @@ class ServiceStats:
         window, wanted = self.live.settings.dedup_window_seconds, self._wanted_window()
         if wanted is not None and wanted > window:
             warnings["window_too_short"] = (
-                f"The window of {window:g} s is too short: to cover 99.9 % of what came again since the start it "
-                f"has to be {wanted:g} s, estimated by a sample. Raise TIDEGATE_DEDUP_WINDOW_SECONDS, "
-                "or see in GET /sources which feeds have `late` ones."
+                f"The window of {window:g} s is too short: to cover 99.9 % of what came again since the "
+                f"start, it has to be {wanted:g} s, by the estimate of a sample. See in GET /sources whose "
+                "transactions are `late`, and raise TIDEGATE_DEDUP_WINDOW_SECONDS."
             )
         return warnings | self._store_warnings() | self.guard_status().warnings()
 

@@ -160,7 +160,7 @@ class Maps:
         return LookupResult(first_seen_ms, position, block, _sightings(sightings, first_seen_ms, in_stretch))
 
     async def sightings(self, digest: bytes) -> tuple[int, list[Sighting]] | None:
-        """Return when a signature's transaction was accepted, and who delivered it; None if it is not kept."""
+        """Return when the transaction was accepted, and who delivered it; None if it is not kept."""
         args: list[bytes | str | int] = [self.layout.rules, digest, "no block"]
         answer = await self._session.run("lookup", self.partition_of(digest), args)
         if not answer:
