@@ -17,8 +17,8 @@ missed as soon as it is seen again, and never if that takes longer than a minute
 import asyncio
 from collections.abc import Callable, Iterable
 
-from app.ingest.samples import Sample
 from app.ingest.source_statistics import SourceStatistics
+from app.models import Sample
 from app.settings.model import Settings
 from app.store.maps import Maps
 
@@ -32,7 +32,7 @@ class _Active:
     def __init__(self, seen_ms: int) -> None:
         self.seen_ms = seen_ms
         self.missing = 0.0
-        """How many it has not delivered since; an estimate."""
+        """An estimate of how many it has not delivered since."""
 
 
 class Coverage:

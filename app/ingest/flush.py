@@ -40,7 +40,6 @@ from typing import NamedTuple
 from app.decode.columns import Answers, Columns
 from app.ingest.blocks import encode_block
 from app.ingest.recent import Fingerprints, Recent
-from app.ingest.samples import samples_of
 from app.ingest.source_statistics import SourceStatistics, count_outcomes
 from app.metrics.catalogue import Metrics
 from app.models import ACCEPTED, REFUSED, UNSEEN, Transaction
@@ -135,8 +134,8 @@ class Flusher:
             self._sources.note_slots(columns.sources, columns.slots)
         for claim, result in said:
             if result.sample:
-                samples = samples_of(result, claim.hashes, claim.places, columns.sources)
-                self._sources.note_samples(samples, self._maps.layout.late_sample)
+                delivered = Deliveries(claim.hashes, [columns.sources[at] for at in claim.places])
+                self._sources.note_samples(result.samples(delivered), self._maps.layout.late_sample)
         return answers
 
     async def _decide_all(self, claims: Sequence[Claim], columns: Columns, repeats: Repeats) -> list[Said]:

@@ -7,41 +7,13 @@ worker has the same ones. A sample stands for that many transactions: what is co
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
 
-from app.models import ACCEPTED
-from app.store.maps import ClaimResult
+from app.models import Sample
 
 MOST_A_SECOND = 16
 # Longer than anybody waits before they are looked up (see coverage.py).
 MOST_SECONDS = 90
-
-
-class Sample(NamedTuple):
-    """One transaction of the sample, as it was accepted."""
-
-    digest: bytes
-    """The hash of its signature."""
-    source: str
-    """Who delivered it first."""
-    accepted_ms: int
-    """When, by the store's clock, milliseconds since the epoch."""
-    late_ms: int | None
-    """For a late duplicate how long before that it had been accepted already, else None."""
-
-
-def samples_of(
-    result: ClaimResult, hashes: Sequence[bytes], places: Sequence[int], sources: Sequence[str]
-) -> Iterator[Sample]:
-    """Yield the sampled ones that a claim of these hashes accepted.
-
-    Their places tell who of `sources`, those of the whole flush, delivered them.
-    """
-    late = dict(result.late)
-    for at in result.sample:
-        if result.codes[at] == ACCEPTED:
-            yield Sample(hashes[at], sources[places[at]], result.now_ms, late.get(at))
 
 
 class _Second:

@@ -16,11 +16,11 @@ from prometheus_client.registry import Collector
 
 from app.decode.columns import count_values
 from app.ingest.delays import DelayHistogram
-from app.ingest.samples import Sample, Waiting
+from app.ingest.samples import Waiting
 from app.ingest.source_views import Ages, Delays, Late, Part, SourcesView, SourceView
 from app.metrics.catalogue import NAMESPACE, OTHER_SOURCE
 from app.metrics.families import counter, gauge, single
-from app.models import ACCEPTED, REFUSED
+from app.models import ACCEPTED, REFUSED, Sample
 
 _SHORT_STRETCH = 16
 METRIC_BOUNDS_MS = (1, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 60_000)
@@ -36,7 +36,7 @@ class SourceTotals(NamedTuple):
     last_seen_ms: int
     highest_slot: int
     numbers: list[float]
-    """Those that add up."""
+    """All other figures, which add up."""
 
 
 class _Source:
@@ -54,7 +54,7 @@ class _Source:
         """Estimates: delivered by others as well, by nobody else, and only by others (see coverage.py)."""
         self.delays = DelayHistogram()
         self.late_ages = DelayHistogram()
-        """How long they had been accepted before, each one found counted as often as it stands for."""
+        """Times since the earlier acceptance, each counted as often as the one that was found stands for."""
 
     @property
     def late_share(self) -> float:

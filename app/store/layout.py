@@ -43,7 +43,7 @@ class Layout:
     late_sample: int
     """One in so many signatures is looked through for late duplicates; 0 for none."""
     in_sample: bytes
-    """For each value of a hash's last byte 1 if the hash is in that sample, else 0."""
+    """A 1 for each last byte of a hash with which it is in that sample, else a 0."""
 
 
 def signature_hash(signature: str) -> bytes:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from app.models import MapName, MapSizes, Reason, Sighting
+from app.models import ACCEPTED, MapName, MapSizes, Reason, Sample, Sighting
 from app.store.layout import HASH_BYTES, Layout, partition_of
 from app.store.session import StoreSession
 
@@ -52,9 +52,15 @@ class ClaimResult(NamedTuple):
     added: int
     """How many signatures the partition has ever accepted: a second call looks only at what came between."""
     sample: Sequence[int] = ()
-    """Which of them, by place, were to be looked through for late duplicates; only accepted ones were."""
+    """The places of those in the sample that is looked through for late duplicates."""
     late: Sequence[tuple[int, int]] = ()
-    """Of the late duplicates in the sample, the place and the milliseconds since the earlier acceptance."""
+    """The places of late duplicates in the sample, with the milliseconds since the earlier acceptance."""
+
+    def samples(self, deliveries: Deliveries) -> list[Sample]:
+        """Return those in the sample that were accepted; `deliveries` are what was claimed."""
+        late, (hashes, sources, _) = dict(self.late), deliveries
+        accepted = (at for at in self.sample if self.codes[at] == ACCEPTED)
+        return [Sample(hashes[at], sources[at], self.now_ms, late.get(at)) for at in accepted]
 
 
 class LookupResult(NamedTuple):

@@ -3,12 +3,11 @@
 import asyncio
 from dataclasses import dataclass, field
 
-import pytest
-
 from app.ingest.coverage import Coverage
-from app.ingest.samples import MOST_A_SECOND, MOST_SECONDS, Sample, Waiting
+from app.ingest.samples import MOST_A_SECOND, MOST_SECONDS, Waiting
 from app.ingest.source_statistics import SourceStatistics
-from app.ingest.source_views import SourceView
+from app.ingest.source_views import Part, SourceView
+from app.models import Sample
 from app.settings.model import Settings
 from tests.conftest import MakeSettings
 from tests.support.deliver import Gate, connected_gate, transaction
@@ -58,14 +57,10 @@ def test_the_example_of_the_module_counts_as_it_says() -> None:
     told.tell(3_000, "helius", "quick")
     views = told.views
     helius, quick, grpc = (views[name] for name in ("helius", "quick", "grpc"))
-    assert helius.missed is not None
-    assert quick.solo is not None
-    assert (helius.missed.count, helius.missed.share) == (16, pytest.approx(1 / 3))
-    assert (quick.solo.count, quick.solo.share) == (16, pytest.approx(1 / 3))
-    assert quick.missed is not None
-    assert quick.missed.count == 0
-    assert grpc.missed is not None
-    assert grpc.missed.count == 0, "not seen since: it may be switched off"
+    assert helius.missed == Part(count=16, share=1 / 3)
+    assert quick.solo == Part(count=16, share=1 / 3)
+    assert quick.missed == Part(count=0, share=0)
+    assert grpc.missed == Part(count=0, share=0), "not seen since: it may be switched off"
 
 
 def test_what_a_source_did_not_deliver_in_a_pause_of_more_than_a_minute_it_has_not_missed() -> None:
@@ -76,9 +71,7 @@ def test_what_a_source_did_not_deliver_in_a_pause_of_more_than_a_minute_it_has_n
     told.tell(90_000, "a", "b")
     told.tell(91_000, "a")
     told.tell(92_000, "a", "b")
-    missed = told.views["b"].missed
-    assert missed is not None
-    assert (missed.count, missed.share) == (16, pytest.approx(1 / 4))
+    assert told.views["b"].missed == Part(count=16, share=1 / 4)
 
 
 def test_observations_that_are_no_longer_whole_count_for_nobody() -> None:
@@ -93,7 +86,7 @@ def test_sources_past_the_limit_are_one() -> None:
     told.tell(1_000, "a", "c")
     told.tell(2_000, "d")
     assert told.views.keys() == {"a", "other"}
-    assert told.views["other"].solo == told.views["other"].solo.__class__(count=16, share=0.5)
+    assert told.views["other"].solo == Part(count=16, share=0.5)
 
 
 def test_waiting_takes_bounded_memory_and_every_sample_stands_for_its_second() -> None:
@@ -143,15 +136,13 @@ async def test_the_store_tells_who_delivered_what_to_any_gate(
     await _covered(one)
     await _covered(two)
     [of_one] = [view for view in one.sources.view().sources if view.source == "a"]
-    assert of_one.solo is not None
-    assert (of_one.solo.count, of_one.solo.share) == (4, 0.5)
+    assert of_one.solo == Part(count=4, share=0.5)
     [other] = [view for view in one.sources.view().sources if view.source == "b"]
     assert other.accepted == 0
     assert other.missed is not None
     # Of those that gate one accepted; the last of all nobody can tell, since b was not seen after it.
     assert 3 <= other.missed.count <= 4
     [alone] = [view for view in two.sources.view().sources if view.source == "b"]
-    assert alone.solo is not None
-    assert (alone.solo.count, alone.solo.share) == (4, 1.0)
+    assert alone.solo == Part(count=4, share=1)
     for gate in (one, two):
         await gate.session.close()
