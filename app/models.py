@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
@@ -99,6 +99,19 @@ class Sighting(msgspec.Struct, frozen=True):
 
     source: str
     delay_ms: int
+
+
+class Sample(NamedTuple):
+    """An accepted transaction whose signature is in the sample of TIDEGATE_LATE_SAMPLE."""
+
+    digest: bytes
+    """The hash of its signature."""
+    source: str
+    """The source that delivered it."""
+    accepted_ms: int
+    """The moment of its acceptance by the store's clock, milliseconds since the epoch."""
+    late_ms: int | None
+    """How long before that it had been accepted already, if it is a late duplicate; else None."""
 
 
 class StoredTransaction(msgspec.Struct, frozen=True):

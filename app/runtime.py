@@ -144,6 +144,7 @@ class Runtime:
             self._processes,
             lambda: self.guard.status,
             self.plane.access,
+            self.plane.sources,
         )
         stored, clock = StoredSamples(self.session, lambda: maps.layout), self._clock
         figures = figures_of(self._processes, self.sizes, self.live, lambda: self.guard.status, self.metrics)
@@ -180,7 +181,8 @@ class Runtime:
         # What has to be known before traffic is taken.
         await self._tasks.once("store", self._upkeep.keep)
         await self._tasks.once("memory", self.sample_memory)
-        common = schedule.common_tasks(self._upkeep, self._tick, self.plane.access)
+        cover = self.plane.coverage.tick
+        common = schedule.common_tasks(self._upkeep, self._tick, self.plane.access, cover)
         self._tasks.start([*common, *schedule.gate_tasks(self)])
 
     async def start_workers(self) -> None:

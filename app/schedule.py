@@ -65,12 +65,18 @@ class StoreUpkeep:
             await self._refresh()
 
 
-def common_tasks(upkeep: StoreUpkeep, tick: Callable[[], Awaitable[object]], access: Access) -> list[Task]:
+def common_tasks(
+    upkeep: StoreUpkeep,
+    tick: Callable[[], Awaitable[object]],
+    access: Access,
+    cover: Callable[[], Awaitable[object]],
+) -> list[Task]:
     """The tasks of a gate and of each of its workers."""
     return [
         Task("store", STORE_SECONDS, upkeep.keep),
         Task("tick", TICK_SECONDS, tick),
         Task("token-reload", TOKEN_RELOAD_SECONDS, access.reload),
+        Task("coverage", TICK_SECONDS, cover),
         Task("reclaim", LOOK_SECONDS, Reclaimer().tick),
     ]
 

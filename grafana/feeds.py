@@ -6,7 +6,7 @@ from grafana_foundation_sdk.builders import dashboard
 
 from grafana.frame import frame
 from grafana.panels import About, Builder, Query, figure, lines
-from grafana.promql import SCOPE, quantile, rate, share, total
+from grafana.promql import SCOPE, gauge, increase, largest, quantile, rate, share, total
 from grafana.style import QUANTILES, Alarm
 
 NAME = "source_transactions_total"
@@ -25,7 +25,13 @@ def feeds() -> dashboard.Dashboard:
     )
     for panel in _summary():
         board.with_panel(panel)
-    for title, panels in (("Who delivers", _delivered), ("Who is late", _late), ("How they send", _sent)):
+    for title, panels in (
+        ("Who delivers", _delivered),
+        ("Who is late", _late),
+        ("Is the window long enough", _window),
+        ("Who has what the others have", _coverage),
+        ("How they send", _sent),
+    ):
         board.with_row(dashboard.Row(title))
         for panel in panels():
             board.with_panel(panel)
@@ -131,6 +137,68 @@ def _late() -> Iterator[Builder]:
                 "{{source}}",
             ),
         )
+
+
+def _window() -> Iterator[Builder]:
+    late = increase("late_duplicates_total", OF, within="1h")
+    yield lines(
+        About(
+            "Late duplicates in an hour, by source",
+            "Accepted a second time, because their window had passed. An estimate by a sample.",
+            "short",
+            (Alarm("TidegateWindowTooShort", 160),),
+        ),
+        Query(total(late, "source"), "{{source}}"),
+    )
+    yield lines(
+        About(
+            "Window",
+            "The window in force, and the one that covers 99.9 % of what came again since the gate started.",
+            "s",
+            (Alarm("TidegateWindowTooShort"),),
+        ),
+        Query(largest(gauge("recommended_window_seconds")), "recommended"),
+        Query(largest(gauge("map_retention_seconds", 'map="signatures"')), "in force"),
+        limits=("in force",),
+    )
+    yield lines(
+        About(
+            "How late",
+            "How long late duplicates had been accepted before. Half, 95 % and 99 % no longer than this.",
+            "s",
+        ),
+        *(Query(quantile(int(p[1:]) / 100, "late_duplicate_age_seconds"), p) for p in QUANTILES),
+        colours=QUANTILES,
+    )
+
+
+def _coverage() -> Iterator[Builder]:
+    yield lines(
+        About(
+            "Missed a second, by source",
+            "What others delivered and the source did not, while it was active. An estimate by a sample.",
+            "cps",
+        ),
+        Query(total(rate("source_missed_total", OF), "source"), "{{source}}"),
+    )
+    yield lines(
+        About(
+            "Solo a second, by source",
+            "What only the source delivered: it would be missing without it. An estimate by a sample.",
+            "cps",
+        ),
+        Query(total(rate("source_solo_total", OF), "source"), "{{source}}"),
+    )
+    seen = largest(gauge("source_last_seen_timestamp_seconds", OF), "source")
+    yield lines(
+        About(
+            "Silent for",
+            "How long ago the source last delivered anything valid, to any gate.",
+            "s",
+            (Alarm("TidegateFeedSilent", 300),),
+        ),
+        Query(f"time() - {seen}", "{{source}}"),
+    )
 
 
 def _sent() -> Iterator[Builder]:

@@ -130,6 +130,12 @@ class Flusher:
         counts = count_outcomes(columns.sources, answers.codes)
         self._sources.note(counts, max(answers.clocks))
         self._metrics.count_answers(counts)
+        if REFUSED not in answers.codes and any(columns.slots):
+            self._sources.note_slots(columns.sources, columns.slots)
+        for claim, result in said:
+            if result.sample:
+                delivered = Deliveries(claim.hashes, [columns.sources[at] for at in claim.places])
+                self._sources.note_samples(result.samples(delivered), self._maps.layout.late_sample)
         return answers
 
     async def _decide_all(self, claims: Sequence[Claim], columns: Columns, repeats: Repeats) -> list[Said]:

@@ -7,6 +7,7 @@ from app.decode.body import BodyReader, Headers
 from app.decode.budget import ByteBudget, Headroom
 from app.ingest.admission import Admission
 from app.ingest.coalescer import Coalescer
+from app.ingest.coverage import Coverage
 from app.ingest.flush import Flusher
 from app.ingest.lookup import Lookup
 from app.ingest.recent import Fingerprints
@@ -45,6 +46,7 @@ class DataPlane:
         self.maps = Maps(session, live.layout)
         self.sources = SourceStatistics(metrics.source_label)
         metrics.registry.register(self.sources)
+        self.coverage = Coverage(lambda: live.settings, self.maps, self.sources)
         self.coalescer = Coalescer(
             Flusher(self.maps, metrics, self.sources, fingerprints).flush,
             flush_max_items(settings),

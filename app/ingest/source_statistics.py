@@ -1,6 +1,7 @@
-"""Counts for each source how often it was first, and how far behind the first it was, for `GET /sources`.
+"""Counts for each source how often it was first, how far behind the first it was, and what came late.
 
-Counted by this gate since its start, in constant memory: a source's delays go into a histogram.
+Counted by this gate since its start, in constant memory: a source's delays go into histograms. What a sample
+of the signatures tells (see samples.py) is an estimate.
 """
 
 import time
@@ -8,98 +9,96 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import compress, islice, pairwise
 from operator import ne
+from typing import NamedTuple
 
 from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
-from pydantic import Field
 
 from app.decode.columns import count_values
+from app.ingest.delays import DelayHistogram
+from app.ingest.samples import Waiting
+from app.ingest.source_views import Ages, Delays, Late, Part, SourcesView, SourceView
 from app.metrics.catalogue import NAMESPACE, OTHER_SOURCE
-from app.metrics.counters import Distribution
-from app.models import ACCEPTED, REFUSED, Shape
+from app.metrics.families import counter, gauge, single
+from app.models import ACCEPTED, REFUSED, Sample
 
-_STEPS = (10, 11, 12, 13, 15, 17, 20, 22, 25, 28, 30, 35, 40, 45, 50, 60, 70, 80, 90)
-_DECADES = 6
-# Upper bounds in milliseconds: every one up to ten, then nineteen a decade up to an hour and more.
-BOUNDS_MS = (*range(10), *(step * 10**decade for decade in range(_DECADES) for step in _STEPS))
 _SHORT_STRETCH = 16
 METRIC_BOUNDS_MS = (1, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 60_000)
+COVERED = 0.999
+# Those that TIDEGATE_DEDUP_WINDOW_SECONDS can have.
+LEAST_WINDOW_SECONDS, MOST_WINDOW_SECONDS = 0.1, 3600.0
+SILENT_MS = 60_000
 
 
-class Delays(Shape):
-    """Milliseconds behind the first: half of the duplicates were no later than p50, and so on."""
+class SourceTotals(NamedTuple):
+    """What a process has counted of a source, for `SourceStatistics.grow` of another."""
 
-    p50: float
-    p95: float
-    p99: float
-
-
-class SourceView(Shape):
-    """One source, as this gate saw it since it started."""
-
-    source: str
-    accepted: int = Field(description="Transactions it delivered first.")
-    duplicate: int = Field(description="Transactions it delivered after somebody, itself included.")
-    first_share: float = Field(description="Of all transactions accepted, the share it delivered first.")
-    delay_ms: Delays | None = Field(description="How far behind the first its duplicates were; null without.")
-    last_seen_ms: int = Field(description="Milliseconds since the epoch, by the store's clock.")
-
-
-class SourcesView(Shape):
-    """Every source, the one that was first most often first; those past TIDEGATE_MAX_SOURCES as `other`."""
-
-    since_ms: int = Field(description="When this gate began to count, milliseconds since the epoch.")
-    sources: list[SourceView]
-
-
-class DelayHistogram(Distribution):
-    """Delays in whole milliseconds, counted between fixed bounds."""
-
-    __slots__ = ()
-
-    def __init__(self) -> None:
-        super().__init__(BOUNDS_MS)
-
-    @property
-    def count(self) -> int:
-        """Return how many delays were counted."""
-        return sum(self._counts)
-
-    def up_to(self, bound_ms: int) -> int:
-        """Return how many were no longer than this, one of `BOUNDS_MS`."""
-        return sum(self._counts[: BOUNDS_MS.index(bound_ms) + 1])
-
-    def quantile(self, share: float) -> float:
-        """Return the delay in milliseconds that this share did not pass, exact below 10 ms, else to 18 %."""
-        rank, passed = share * self.count, 0
-        for at, amount in enumerate(self._counts):
-            if amount and passed + amount >= rank:
-                return _between(at, (rank - passed) / amount)
-            passed += amount
-        return 0.0
-
-
-def _between(at: int, share: float) -> float:
-    """Return the delay at this share of a bucket; of one that is a millisecond wide, its upper bound."""
-    upper = BOUNDS_MS[min(at, len(BOUNDS_MS) - 1)]
-    lower = BOUNDS_MS[at - 1] if at else upper
-    return float(upper) if upper - lower <= 1 else lower + (upper - lower) * share
+    last_seen_ms: int
+    highest_slot: int
+    numbers: list[float]
+    """All other figures, which add up."""
 
 
 class _Source:
+    """What is counted of one source."""
+
     def __init__(self) -> None:
-        self.accepted = 0
         self.last_seen_ms = 0
+        self.highest_slot = -1
+        self.accepted = 0
+        self.sampled = 0
+        """Accepted ones in the sample."""
+        self.late_found = 0
+        """Late duplicates among these."""
+        self.shared, self.solo, self.missed = 0.0, 0.0, 0.0
+        """Estimates: delivered by others as well, by nobody else, and only by others (see coverage.py)."""
         self.delays = DelayHistogram()
+        self.late_ages = DelayHistogram()
+        """Times since the earlier acceptance, each counted as often as the one that was found stands for."""
+
+    @property
+    def late_share(self) -> float:
+        """Return which share of those accepted were late duplicates, an estimate."""
+        return self.late_found / self.sampled if self.sampled else 0.0
+
+    @property
+    def firsts(self) -> float:
+        """Return how many it delivered before everybody else: a replay of what had been accepted is none."""
+        return self.accepted * (1 - self.late_share)
+
+    def totals(self) -> SourceTotals:
+        """Return all that was counted."""
+        counts = (self.accepted, self.sampled, self.late_found, self.shared, self.solo, self.missed)
+        numbers = [*counts, *self.late_ages.numbers, *self.delays.numbers]
+        return SourceTotals(self.last_seen_ms, self.highest_slot, numbers)
+
+    def grow(self, more: SourceTotals) -> None:
+        """Add what another has counted."""
+        self.last_seen_ms = max(self.last_seen_ms, more.last_seen_ms)
+        self.highest_slot = max(self.highest_slot, more.highest_slot)
+        accepted, sampled, late_found, shared, solo, missed, *delays = more.numbers
+        self.accepted += int(accepted)
+        self.sampled += int(sampled)
+        self.late_found += int(late_found)
+        self.shared, self.solo, self.missed = self.shared + shared, self.solo + solo, self.missed + missed
+        half = len(delays) // 2
+        self.late_ages.grow(delays[:half])
+        self.delays.grow(delays[half:])
 
 
 class SourceStatistics(Collector):
     """Counts what each source delivered; those past the limit count as one source."""
 
-    def __init__(self, name_of: Callable[[str], str]) -> None:
-        self._name_of = name_of
+    def __init__(
+        self, name_of: Callable[[str], str], wall_ms: Callable[[], float] = lambda: time.time() * 1000
+    ) -> None:
+        self.name_of = name_of
+        """The name that a source is counted under."""
+        self._wall_ms = wall_ms
+        self.waiting = Waiting()
+        """The sample that is yet to be looked up."""
         self._sources: dict[str, _Source] = {OTHER_SOURCE: _Source()}
-        self._since_ms = int(time.time() * 1000)
+        self._since_ms = int(wall_ms())
 
     def note(self, counts: Mapping[tuple[str, int], int], now_ms: int) -> None:
         """Count the outcome of one flush: how often each source got each code (see `Answers`)."""
@@ -113,63 +112,159 @@ class SourceStatistics(Collector):
             else:
                 source.delays.observe(code - 1, times)
 
+    def note_slots(self, sources: Sequence[str], slots: Sequence[int | None]) -> None:
+        """Note the highest slot of each source, of the transactions of a flush."""
+        if sources.count(sources[0]) == len(sources):
+            sources, slots = sources[:1], [max(filter(None, slots), default=None)]
+        for name, slot in zip(sources, slots, strict=True):
+            if slot is not None:
+                source = self._source(name)
+                source.highest_slot = max(source.highest_slot, slot)
+
+    def note_samples(self, samples: Iterable[Sample], one_in: int) -> None:
+        """Count the sampled ones among those accepted; each stands for `one_in` transactions."""
+        for sample in samples:
+            source = self._source(sample.source)
+            source.sampled += 1
+            if sample.late_ms is not None:
+                source.late_found += 1
+                source.late_ages.observe(sample.late_ms, one_in)
+            else:  # what comes again so late says nothing of who delivered it when it was new
+                self.waiting.add(sample)
+
+    def note_coverage(self, name: str, seen_ms: int, shared: float, solo: float, missed: float) -> None:
+        """Count estimates: what a source delivered as others did, what it alone did, what it missed."""
+        source = self._source(name)
+        source.last_seen_ms = max(source.last_seen_ms, seen_ms)
+        source.shared += shared
+        source.solo += solo
+        source.missed += missed
+
     def view(self) -> SourcesView:
         """Return all sources, as `GET /sources` shows them."""
-        total = sum(source.accepted for source in self._sources.values()) or 1
-        seen = ((name, source) for name, source in self._sources.items() if source.last_seen_ms)
-        views = [_view(name, source, total) for name, source in seen]
+        seen = self._seen()
+        total, now_ms = sum(source.firsts for source in seen.values()) or 1, self._wall_ms()
+        views = [_view(name, source, total, now_ms) for name, source in seen.items()]
         return SourcesView(
-            since_ms=self._since_ms, sources=sorted(views, key=lambda view: (-view.accepted, view.source))
+            since_ms=self._since_ms,
+            recommended_window_seconds=self.recommended_window_seconds(),
+            sources=sorted(views, key=lambda view: (-view.first_share, view.source)),
         )
 
+    def recommended_window_seconds(self, least_late: int = 0) -> float | None:
+        """Return the least window that covers 99.9 % of what came again; None if nothing did.
+
+        None also while the sample has found fewer than `least_late` late duplicates.
+        """
+        seen, delays = self._seen().values(), DelayHistogram()
+        if sum(source.late_found for source in seen) < least_late:
+            return None
+        for source in seen:
+            delays.grow(source.delays.numbers)
+            delays.grow(source.late_ages.numbers)
+        if not delays.count:
+            return None
+        return min(max(delays.bound(COVERED) / 1000, LEAST_WINDOW_SECONDS), MOST_WINDOW_SECONDS)
+
     def collect(self) -> Iterable[Metric]:
-        """Yield the delays as a histogram for Prometheus."""
+        """Yield the metrics that are made of these statistics (prometheus_client)."""
+        yield self._delay_family()
+        yield from self._late_families()
+        missed = counter("source_missed", "What others delivered and the source did not, estimated", "source")
+        solo = counter("source_solo", "What the source alone delivered, estimated", "source")
+        for name, source in self._sources.items():
+            missed.add_metric([name], source.missed)
+            solo.add_metric([name], source.solo)
+        seen = gauge(
+            "source_last_seen_timestamp_seconds",
+            "When a source was seen last, seconds since the epoch",
+            "source",
+        )
+        for name, source in self._seen().items():
+            seen.add_metric([name], source.last_seen_ms / 1000)
+        yield from (missed, solo, seen)
+
+    def _delay_family(self) -> Metric:
         family = HistogramMetricFamily(
             f"{NAMESPACE}_source_delay_seconds",
             "How far behind the first a source's duplicates were, seconds",
             labels=["source"],
         )
         for name, source in self._sources.items():
-            delays = source.delays
-            buckets = [(str(bound / 1000), float(delays.up_to(bound))) for bound in METRIC_BOUNDS_MS]
-            family.add_metric([name], [*buckets, ("+Inf", delays.count)], delays.sum / 1000)
+            family.add_metric([name], *_exported(source.delays))
+        return family
+
+    def _late_families(self) -> Iterable[Metric]:
+        late = counter("late_duplicates", "Accepted anew after the window, estimated by a sample", "source")
+        ages = DelayHistogram()
+        for name, source in self._sources.items():
+            late.add_metric([name], source.late_ages.count)
+            ages.grow(source.late_ages.numbers)
+        yield late
+        family = HistogramMetricFamily(
+            f"{NAMESPACE}_late_duplicate_age_seconds",
+            "How long late duplicates had been accepted before, estimated by a sample, seconds",
+        )
+        family.add_metric([], *_exported(ages))
         yield family
+        yield from single(
+            "recommended_window_seconds",
+            "The window that covers 99.9 % of what came again, seconds",
+            self.recommended_window_seconds(),
+        )
 
-    def totals(self) -> dict[str, tuple[int, list[float]]]:
-        """Return of each source seen when it was last, and its numbers, which `grow` of another adds."""
-        return {
-            name: (source.last_seen_ms, [source.accepted, *source.delays.numbers])
-            for name, source in self._sources.items()
-            if source.last_seen_ms
-        }
+    def totals(self) -> dict[str, SourceTotals]:
+        """Return of each source seen what was counted, which `grow` of another adds."""
+        return {name: source.totals() for name, source in self._seen().items()}
 
-    def grow(self, name: str, last_seen_ms: int, numbers: Sequence[float]) -> None:
+    def grow(self, name: str, more: SourceTotals) -> None:
         """Add what another has counted of a source."""
-        source = self._source(name)
-        source.last_seen_ms = max(source.last_seen_ms, last_seen_ms)
-        source.accepted += int(numbers[0])
-        source.delays.grow(numbers[1:])
+        self._source(name).grow(more)
+
+    def _seen(self) -> dict[str, _Source]:
+        return {name: source for name, source in self._sources.items() if source.last_seen_ms}
 
     def _source(self, name: str) -> _Source:
-        name = self._name_of(name)
+        name = self.name_of(name)
         found = self._sources.get(name)
         if found is None:
             found = self._sources[name] = _Source()
         return found
 
 
-def _view(name: str, source: _Source, total_accepted: int) -> SourceView:
-    delays = source.delays
+def _exported(delays: DelayHistogram) -> tuple[list[tuple[str, float]], float]:
+    """Return the buckets of a histogram and its sum, in seconds, as the exposition has them."""
+    buckets = [(str(bound / 1000), float(delays.up_to(bound))) for bound in METRIC_BOUNDS_MS]
+    return [*buckets, ("+Inf", delays.count)], delays.sum / 1000
+
+
+def _view(name: str, source: _Source, total_firsts: float, now_ms: float) -> SourceView:
+    delays, ages = source.delays, source.late_ages
     return SourceView(
         source=name,
         accepted=source.accepted,
         duplicate=delays.count,
-        first_share=source.accepted / total_accepted,
+        first_share=source.firsts / total_firsts,
         delay_ms=Delays(**{f"p{percent}": delays.quantile(percent / 100) for percent in (50, 95, 99)})
         if delays.count
         else None,
+        late=Late(
+            count=ages.count,
+            share=source.late_share,
+            age_ms=Ages(p50=ages.quantile(0.5), p99=ages.quantile(0.99)),
+        )
+        if ages.count
+        else None,
+        missed=_part(source.missed, source.missed + source.shared),
+        solo=_part(source.solo, source.solo + source.shared),
+        highest_slot=source.highest_slot if source.highest_slot >= 0 else None,
         last_seen_ms=source.last_seen_ms,
+        silent_since_ms=source.last_seen_ms if now_ms - source.last_seen_ms >= SILENT_MS else None,
     )
+
+
+def _part(amount: float, whole: float) -> Part | None:
+    return Part(count=round(amount), share=amount / whole) if whole else None
 
 
 def count_outcomes(sources: Sequence[str], codes: Sequence[int]) -> Mapping[tuple[str, int], int]:

@@ -11,6 +11,7 @@ from app.auth import Access
 from app.cleanup.run import Cleanup
 from app.guard.leak.finding import LeakState
 from app.guard.status import GuardStatus, Level
+from app.ingest.source_statistics import SourceStatistics
 from app.metrics.catalogue import Metrics
 from app.models import MapName, MapSizes, Reason, Report, Shape, TransactionOutcome
 from app.process.resident_memory import Processes
@@ -22,6 +23,8 @@ from app.store.session import StoreSession
 log = structlog.get_logger()
 
 STORE_NEAR_LIMIT_RATIO = 0.9
+# Fewer late duplicates in the sample may be chance.
+LATE_FOUND_FOR_WARNING = 10
 
 
 class MapStats(Shape):
@@ -107,6 +110,7 @@ class ServiceStats:
     processes: Processes
     guard_status: Callable[[], GuardStatus]
     access: Access
+    sources: SourceStatistics
     _started: float = field(default_factory=time.monotonic, init=False)
     _standing: dict[str, str] = field(default_factory=dict, init=False)
 
@@ -186,7 +190,17 @@ class ServiceStats:
             )
         if self.live.ignored is not None:
             warnings["settings_ignored"] = self.live.ignored
+        window, wanted = self.live.settings.dedup_window_seconds, self._wanted_window()
+        if wanted is not None and wanted > window:
+            warnings["window_too_short"] = (
+                f"The window of {window:g} s is too short: to cover 99.9 % of what came again since the "
+                f"start, it has to be {wanted:g} s, by the estimate of a sample. See in GET /sources whose "
+                "transactions are `late`, and raise TIDEGATE_DEDUP_WINDOW_SECONDS."
+            )
         return warnings | self._store_warnings() | self.guard_status().warnings()
+
+    def _wanted_window(self) -> float | None:
+        return self.sources.recommended_window_seconds(LATE_FOUND_FOR_WARNING)
 
     def _store_warnings(self) -> dict[str, str]:
         store, warnings = self.sizes.store, {}

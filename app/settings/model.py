@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import NoDecode
 
@@ -19,6 +19,15 @@ TokenList = Annotated[tuple[str, ...], NoDecode]
 # The store's scripts count in doubles, exact up to 2**53.
 Entries = Annotated[int, Field(ge=1, le=10**12)]
 Bytes = Annotated[int, Field(le=2**50)]
+
+
+def _power_of_two(value: int) -> int:
+    if value & (value - 1):
+        raise ValueError("must be a power of two, or 0")
+    return value
+
+
+PowerOfTwo = Annotated[int, AfterValidator(_power_of_two)]
 
 
 # The groups of settings, which are the headings of docs/settings.md in the order of their first fields.
@@ -108,6 +117,8 @@ class Settings(EnvironmentSettings):
     """Time between normal cleanups of transactions and observations, seconds."""
     signature_cleanup_interval_seconds: float = changeable(WINDOWS, 5, ge=0.1, le=3600)
     """Time between normal cleanups of signatures, seconds."""
+    late_sample: PowerOfTwo = changeable(WINDOWS, 16, ge=0, le=256)
+    """One in so many signatures is looked through for late duplicates and misses; a power of two, 0: none."""
 
     signatures_limit: Entries = changeable(MAPS, 1_000_000)
     """Entries; at the limit new signatures are refused (503)."""

@@ -40,6 +40,10 @@ class Layout:
 
     prefixes: tuple[str, ...]
     rules: bytes
+    late_sample: int
+    """One in so many signatures is looked through for late duplicates; 0 for none."""
+    in_sample: bytes
+    """A 1 for each last byte of a hash with which it is in that sample, else a 0."""
 
 
 def signature_hash(signature: str) -> bytes:
@@ -232,4 +236,6 @@ def _current(settings: Settings, version: int) -> Current:
 
 def _layout(settings: Settings, version: int, *, is_cluster: bool) -> Layout:
     prefixes = partition_prefixes(settings.store_prefix, is_cluster)
-    return Layout(prefixes, packed_rules(settings, len(prefixes), version))
+    rules, one_in = packed_rules(settings, len(prefixes), version), settings.late_sample
+    in_sample = bytes(one_in > 0 and value % one_in == 0 for value in range(256))
+    return Layout(prefixes, rules, one_in, in_sample)

@@ -4,16 +4,18 @@ import asyncio
 import struct
 from collections.abc import Callable, Sequence
 from enum import StrEnum
+from itertools import compress
 from typing import Any, NamedTuple
 
 import msgspec
 
-from app.models import MapName, MapSizes, Reason, Sighting
-from app.store.layout import Layout, partition_of
+from app.models import ACCEPTED, MapName, MapSizes, Reason, Sample, Sighting
+from app.store.layout import HASH_BYTES, Layout, partition_of
 from app.store.session import StoreSession
 
 OTHER_SOURCES_INDEX = 255
 _LATER = struct.Struct(">HB")
+_LATE = struct.Struct(">HI")
 
 
 class Deliveries(NamedTuple):
@@ -49,6 +51,16 @@ class ClaimResult(NamedTuple):
     codes: tuple[int, ...]
     added: int
     """How many signatures the partition has ever accepted: a second call looks only at what came between."""
+    sample: Sequence[int] = ()
+    """The places of those in the sample that is looked through for late duplicates."""
+    late: Sequence[tuple[int, int]] = ()
+    """The places of late duplicates in the sample, with the milliseconds since the earlier acceptance."""
+
+    def samples(self, deliveries: Deliveries) -> list[Sample]:
+        """Return those in the sample that were accepted; `deliveries` are what was claimed."""
+        late, (hashes, sources, _) = dict(self.late), deliveries
+        accepted = (at for at in self.sample if self.codes[at] == ACCEPTED)
+        return [Sample(hashes[at], sources[at], self.now_ms, late.get(at)) for at in accepted]
 
 
 class LookupResult(NamedTuple):
@@ -132,10 +144,18 @@ class Maps:
         inside its window is UNSEEN: it is claimed with a second call that brings its transaction, and to
         which `checked` tells what the first one on that partition returned.
         """
-        since = (checked.now_ms, checked.added) if checked else (0, -1)
-        args: list[bytes | int] = [self.layout.rules, *deliveries.packed(), block, block_count, *since]
-        now_ms, packed, added = await self._session.run("claim", prefix, args)
-        return ClaimResult(now_ms, struct.unpack(f">{len(deliveries.hashes)}I", packed), added)
+        layout, since = self.layout, (checked.now_ms, checked.added) if checked else (0, -1)
+        hashes, *delivered = deliveries.packed()
+        # A hash is in the sample or not by its last byte, whichever gate has it.
+        in_sample = hashes[HASH_BYTES - 1 : HASH_BYTES * block_count : HASH_BYTES].translate(layout.in_sample)
+        sample = [*compress(range(block_count), in_sample)]
+        places = struct.pack(f">{len(sample)}H", *sample)
+        args: list[bytes | int] = [layout.rules, hashes, *delivered, block, block_count, *since, places]
+        now_ms, codes, added, late = await self._session.run("claim", prefix, args)
+        found = [*_LATE.iter_unpack(late)] if late else ()
+        return ClaimResult(
+            now_ms, struct.unpack(f">{len(hashes) // HASH_BYTES}I", codes), added, sample, found
+        )
 
     async def lookup(self, digest: bytes) -> LookupResult | None:
         """Find a transaction by the hash of its signature."""
@@ -144,6 +164,15 @@ class Maps:
             return None
         first_seen_ms, position, in_stretch, block, sightings = answer
         return LookupResult(first_seen_ms, position, block, _sightings(sightings, first_seen_ms, in_stretch))
+
+    async def sightings(self, digest: bytes) -> tuple[int, list[Sighting]] | None:
+        """Return when the transaction was accepted, and who delivered it; None if it is not kept."""
+        args: list[bytes | str | int] = [self.layout.rules, digest, "no block"]
+        answer = await self._session.run("lookup", self.partition_of(digest), args)
+        if not answer:
+            return None
+        first_seen_ms, _, in_stretch, _, records = answer
+        return first_seen_ms, _sightings(records, first_seen_ms, in_stretch)
 
     async def sizes(self) -> dict[MapName, MapSizes]:
         """Every map's figures over all partitions, by O(1) commands; sweeps what is due."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from app.ingest.coverage import Coverage
 from app.ingest.flush import Flusher
 from app.ingest.recent import Fingerprints
 from app.ingest.source_statistics import SourceStatistics
@@ -24,6 +25,8 @@ class Gate:
     maps: Maps
     flusher: Flusher
     live: LiveSettings
+    sources: SourceStatistics
+    coverage: Coverage
 
 
 async def connected_gate(settings: Settings, fingerprints: Fingerprints | None = None) -> Gate:
@@ -34,8 +37,9 @@ async def connected_gate(settings: Settings, fingerprints: Fingerprints | None =
     maps = Maps(session, live.layout)
     await session.probe(maps.sizes)
     assert session.is_up, session.down_reason
-    flusher = Flusher(maps, metrics, SourceStatistics(metrics.source_label), fingerprints)
-    return Gate(session, maps, flusher, live)
+    sources = SourceStatistics(metrics.source_label)
+    flusher = Flusher(maps, metrics, sources, fingerprints)
+    return Gate(session, maps, flusher, live, sources, Coverage(lambda: live.settings, maps, sources))
 
 
 def transaction(signature: str, source: str = "helius-a", payload: object = None) -> Transaction:

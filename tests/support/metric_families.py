@@ -32,7 +32,7 @@ DISCARDS = ("negative", "huge", "not_a_number", "unreadable")
 SCRIPTS = ("claim", "lookup", "sizes", "cleanup", "settings", "record", "history", "lease")
 TASKS = (
     *("store", "tick", "memory", "ceiling", "cleanup-signatures", "cleanup"),
-    *("stats-log", "token-reload", "reports", "alerts", "reclaim"),
+    *("stats-log", "token-reload", "reports", "alerts", "reclaim", "coverage"),
 )
 ALERT_ACTIONS = ("cleanup", "ignored", "duplicate", "cooldown", "invalid")
 
@@ -48,6 +48,12 @@ FAMILIES: dict[str, Family] = {
     "transactions": Family("counter", {"outcome": OUTCOMES}),
     "source_transactions": Family("counter", {"source": ("other",), "outcome": OUTCOMES}),
     "source_delay_seconds": Family("histogram", {"source": ("other",)}),
+    "source_missed": Family("counter", {"source": ("other",)}),
+    "source_solo": Family("counter", {"source": ("other",)}),
+    "source_last_seen_timestamp_seconds": Family("gauge", {"source": ()}),
+    "late_duplicates": Family("counter", {"source": ("other",)}),
+    "late_duplicate_age_seconds": Family("histogram", {}),
+    "recommended_window_seconds": Family("gauge", {}),
     "ingest_batch_size": Family("histogram", {}),
     "ingest_flush_size": Family("histogram", {}),
     "map_entries": Family("gauge", {"map": MAPS}),

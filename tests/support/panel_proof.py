@@ -17,6 +17,8 @@ from tests.support.quick_monitoring import quick_prometheus
 
 SCRAPE_SECONDS = 1
 FEEDS = ("helius-a", "quicknode-b", "grpc-c")
+# Turns of 0.1 s and more after which a feed sends again: later than a window of a second.
+LATER = 20
 PAYLOAD = {"memo": "x" * 200}
 Points = list[tuple[dict[str, str], float, float]]
 
@@ -57,11 +59,14 @@ def _feed(gate: GateProcess, ended: threading.Event) -> None:
         number = 0
         while not ended.wait(0.1):
             number += 1
-            items: list[dict[str, object]] = [
-                {"signature": f"load-{number}-{at}", "payload": PAYLOAD} for at in range(50)
-            ]
             for place in range(len(FEEDS)):
-                _deliver(client, FEEDS[(number + place) % len(FEEDS)], items)
+                _deliver(client, FEEDS[(number + place) % len(FEEDS)], _items(number))
+            if number > LATER and number % 5 == 0:
+                _deliver(client, FEEDS[0], _items(number - LATER))
+
+
+def _items(number: int) -> list[dict[str, object]]:
+    return [{"signature": f"load-{number}-{at}", "payload": PAYLOAD} for at in range(50)]
 
 
 def _deliver(client: httpx.Client, source: str, items: list[dict[str, object]]) -> None:

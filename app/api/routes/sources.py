@@ -5,7 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter
 
 from app.api.deps import part
-from app.ingest.source_statistics import SourceStatistics, SourcesView
+from app.ingest.source_statistics import SourceStatistics
+from app.ingest.source_views import SourcesView
 from app.workers.pool.pool import WorkerPool
 
 router = APIRouter(tags=["operations"])

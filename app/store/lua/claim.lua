@@ -14,8 +14,9 @@
 --   6, 7  the block, and how many of the first hashes have their transaction in it
 --   8, 9  in a second call, the first and third value that the first call returned: it called all of these
 --         hashes UNSEEN, so only what was accepted since can be a duplicate. In a first call 0 and -1.
--- Returns {now, codes, how many signatures the partition has ever accepted}. The codes are 4 bytes for each
--- hash. A hash inside its window is a duplicate; its code is its age in milliseconds + 1. Else the code is
+--   10    which of the hashes are in the sample that is looked through for late duplicates, see late.lua
+-- Returns {now, codes, how many signatures the partition has ever accepted, the late duplicates found in the
+-- sample}. The codes are 4 bytes for each hash. A hash inside its window is a duplicate; its code is its age in milliseconds + 1. Else the code is
 -- UNSEEN if its transaction is not in the block, however full the map of signatures is. Else it is REFUSED if
 -- that map is full, or 0 for accepted.
 --
@@ -58,7 +59,7 @@ sweep_due(signatures, clock)
 local ages, blocks, places, found, longest_window =
   acceptances_in_window(signatures, hashes, now, checked_ms, unchecked)
 local room = signatures.rule.limit - signatures.entries
-local codes, accepted = {}, 0
+local codes, accepted, late = {}, 0, ''
 for i = 1, #hashes do
   local age = ages[i]
   if age then
@@ -76,6 +77,7 @@ end
 if accepted > 0 then
   local transactions = open_map('transactions')
   sweep_due(transactions, clock)
+  if ARGV[10] ~= '' then late = late_duplicates(ARGV[10], hashes, codes, transactions, now) end
   local bytes = #block + accepted * ENTRY_BYTES
   make_room(transactions, accepted, bytes, now)
   local bucket = open_bucket(transactions, clock, accepted, bytes)
@@ -106,4 +108,4 @@ if accepted > 0 then
   redis.call('HSET', signatures.ledger, 'clock', id_text(now), 'hold', id_text(hold))
 end
 if found + accepted > 0 then note_sightings(ages, blocks, places, #hashes, clock) end
-return {now, pack_codes(codes), signatures.added}
+return {now, pack_codes(codes), signatures.added, late}

@@ -1,10 +1,10 @@
 """What a worker answers when it is asked how it is, and how that grows the figures of the whole service."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import msgspec
 
-from app.ingest.source_statistics import SourceStatistics
+from app.ingest.source_statistics import SourceStatistics, SourceTotals
 from app.metrics.catalogue import Metrics
 
 Numbers = list[float]
@@ -17,8 +17,8 @@ class WorkerReport(msgspec.Struct, frozen=True):
 
     counters: dict[str, list[tuple[tuple[str, ...], Numbers]]]
     """Counters and histograms by name: label values with their numbers, `[(("accepted",), [100.0]), …]`."""
-    sources: dict[str, tuple[int, Numbers]]
-    """Statistics of each source: when it was seen last, milliseconds since the epoch, and its numbers."""
+    sources: dict[str, SourceTotals]
+    """What was counted of each source."""
     in_flight_bytes: int
     requests: int
     connections: int
@@ -50,11 +50,11 @@ class Growth:
             for labels, numbers in series:
                 for grown in self._grown(("counter", name, *labels), numbers):
                     self._metrics.grow(name, labels, grown)
-        for source, (last_seen_ms, numbers) in report.sources.items():
-            for grown in self._grown(("source", source), numbers):
-                self._sources.grow(source, last_seen_ms, grown)
+        for source, totals in report.sources.items():
+            for grown in self._grown(("source", source), totals.numbers):
+                self._sources.grow(source, totals._replace(numbers=grown))
 
-    def _grown(self, key: tuple[str, ...], numbers: Numbers) -> Iterator[Sequence[float]]:
+    def _grown(self, key: tuple[str, ...], numbers: Numbers) -> Iterator[Numbers]:
         """Yield the growth since the last report, if there is any; what is new counts as it is, be it 0."""
         before = self._counted.get(key)
         if numbers == before:

@@ -49,7 +49,8 @@ class WorkerParts:
         self.plane.coalescer.start()
         await self._tasks.once("store", self._upkeep.keep)
         own = Task("examiner", lambda: self.live.settings.memory_sample_seconds, self.examiner.follow)
-        self._tasks.start([*common_tasks(self._upkeep, self._upkeep.tick, self.plane.access), own])
+        upkeep, plane = self._upkeep, self.plane
+        self._tasks.start([*common_tasks(upkeep, upkeep.tick, plane.access, plane.coverage.tick), own])
 
     async def stop(self) -> None:
         """Finish what was taken in."""

@@ -21,7 +21,7 @@ from tests.support.truth import count_entries
 pytestmark = pytest.mark.server
 
 # Their first value or their label comes with use.
-LATER = ("cleanup_efficiency_ratio", "build_info")
+LATER = ("cleanup_efficiency_ratio", "build_info", "recommended_window_seconds")
 ENDPOINTS = (
     ("POST", "/transactions"),
     ("GET", "/transactions/{signature:path}"),

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ingest.source_statistics import BOUNDS_MS, METRIC_BOUNDS_MS, DelayHistogram
+from app.ingest.delays import BOUNDS_MS, DelayHistogram
+from app.ingest.source_statistics import METRIC_BOUNDS_MS
 from tests.conftest import MakeSettings
-from tests.support.api_calls import QUIET, Api, open_api
+from tests.support.api_calls import QUIET, Api, open_api, until
 from tests.support.servers import StoreServer, valkey_server
 
 WIDE = {"dedup_window_seconds": 60, "emergency_transaction_retention_seconds": 60}
@@ -123,6 +124,71 @@ async def test_the_metric_tells_the_same(wide: Api) -> None:
     assert buckets == sorted(buckets)
     assert buckets[-1] == 40
     assert wide.sample("source_delay_seconds_count", source="other") == 0
+
+
+async def _deliver_late(api: Api, prefix: str, count: int, source: str) -> None:
+    """Deliver what was accepted, until its window has passed and all of it is accepted again."""
+    accepted = 0
+    while accepted < count:
+        accepted += (await api.post_many(prefix, count, source))["accepted"]
+        await asyncio.sleep(0.02)
+
+
+async def test_late_ones_are_shown_counted_and_warned_of(
+    valkey: StoreServer, settings_for: MakeSettings
+) -> None:
+    settings = settings_for(valkey, dedup_window_seconds=0.3, late_sample=1, **QUIET)
+    async with open_api(settings) as api:
+        await api.post_many("late", 20, "helius-a")
+        assert (await api.http.get("/sources")).json()["recommended_window_seconds"] is None
+        await _deliver_late(api, "late", 20, "replay-b")
+        document = (await api.http.get("/sources")).json()
+        helius, replay = document["sources"]
+        assert (helius["source"], helius["first_share"], helius["late"]) == ("helius-a", 1, None)
+        assert (replay["source"], replay["accepted"], replay["first_share"]) == ("replay-b", 20, 0)
+        assert (replay["late"]["count"], replay["late"]["share"]) == (20, 1)
+        assert replay["late"]["age_ms"]["p50"] * 1.2 >= 300
+        window = document["recommended_window_seconds"]
+        assert window >= 0.3
+        assert api.sample("late_duplicates_total", source="replay-b") == 20
+        assert api.sample("late_duplicate_age_seconds_count") == 20
+        assert api.sample("recommended_window_seconds") == window
+        warned = [text for text in (await api.stats())["warnings"] if "window" in text]
+        assert warned == [text for text in warned if f"has to be {window:g} s" in text]
+        assert len(warned) == (window > 0.3)
+
+
+async def test_misses_and_solo_finds_come_with_a_tick(
+    valkey: StoreServer, settings_for: MakeSettings
+) -> None:
+    settings = settings_for(valkey, dedup_window_seconds=2, late_sample=1, **QUIET)
+    async with open_api(settings) as api:
+        for name, feeds in (("both", "ab"), ("own", "a"), ("again", "ab")):
+            for feed in feeds:
+                await api.post_many(name, 4, feed)
+
+        async def is_counted() -> bool:
+            found = await sources(api)
+            return found["b"]["missed"] == {"count": 4, "share": pytest.approx(1 / 3)}
+
+        await until(is_counted)
+        found = await sources(api)
+        assert found["a"]["solo"] == {"count": 4, "share": pytest.approx(1 / 3)}
+        assert found["a"]["missed"] == found["b"]["solo"] == {"count": 0, "share": 0}
+        assert api.sample("source_missed_total", source="b") == 4
+        assert api.sample("source_solo_total", source="a") == 4
+        seen = api.sample("source_last_seen_timestamp_seconds", source="b")
+        assert seen == pytest.approx(found["b"]["last_seen_ms"] / 1000)
+
+
+async def test_the_highest_slot_is_shown(wide: Api) -> None:
+    for at, slot in enumerate((7, 304573958, None, 12)):
+        await wide.http.post("/transactions", json={"signature": f"slot-{at}", "source": "a", "slot": slot})
+    await wide.post("without", "b")
+    assert {name: one["highest_slot"] for name, one in (await sources(wide)).items()} == {
+        "a": 304573958,
+        "b": None,
+    }
 
 
 DELAYS_MS = st.lists(st.integers(0, 3_600_000), min_size=1, max_size=200)

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ from app.settings.model import Settings
 from app.store import server, session
 from app.store.address import normal_url, parse_address, safe_url
 from app.store.connection import StoreConnector
-from app.store.layout import LiveSettings
+from app.store.layout import LiveSettings, signature_hash
 from app.store.maps import Maps
 from app.store.session import StoreSession
 from tests.conftest import MakeSettings
@@ -29,12 +30,27 @@ from tests.support.servers import StoreServer, make_tls, redis_server, valkey_se
 
 pytestmark = pytest.mark.server
 
+LATE: dict[str, Any] = {"dedup_window_seconds": 0.1, "late_sample": 1}
+
 
 async def _accepts(url: str) -> bool:
     gate = await connected_gate(Settings(store_url=url))
     [answer] = await gate.flusher.flush([transaction("one")])
     await gate.session.close()
     return answer.verdict == "accepted"
+
+
+async def _finds_a_late_duplicate(settings: Settings) -> bool:
+    """Deliver one until it is accepted again, and look up who did, as far as the store allows it."""
+    gate = await connected_gate(settings)
+    accepted = 0
+    while accepted < 2:
+        [answer] = await gate.flusher.flush([transaction("late")])
+        accepted += answer.verdict == "accepted"
+    assert await gate.maps.sightings(signature_hash("late")) is not None
+    await gate.session.close()
+    [source] = gate.sources.view().sources
+    return source.late is not None
 
 
 async def _down_reason(url: str) -> Exception | None:
@@ -76,8 +92,10 @@ async def test_a_named_user_with_only_the_rights_needed_is_enough(valkey: StoreS
                 "+info",
             ],
         )
+        url = valkey.url.replace("unix://", "unix://gate:pw@")
         try:
-            assert await _accepts(valkey.url.replace("unix://", "unix://gate:pw@"))
+            assert await _accepts(url)
+            assert await _finds_a_late_duplicate(Settings(store_url=url, store_deadline_seconds=10, **LATE))
         finally:
             node.acl_deluser("gate")
 

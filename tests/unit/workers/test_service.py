@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -60,6 +61,35 @@ def test_a_scrape_through_any_worker_has_the_sum_of_all(gate: GateProcess) -> No
         assert sources["feed-worker-1"] == sources["feed-worker-2"] == 7
     assert figure(gate, "transactions_total", outcome="accepted") == before + 14
     assert figure(gate, "source_transactions_total", source="feed-worker-1", outcome="accepted") == 7
+
+
+def test_what_feeds_of_two_workers_miss_and_deliver_late_is_known() -> None:
+    """Each feed has a connection to one worker, which sees nothing of the other feed."""
+    with (
+        two_workers(late_sample=1, dedup_window_seconds=2) as gate,
+        client_at(gate, "worker-1") as one,
+        client_at(gate, "worker-2") as two,
+    ):
+
+        def deliver(client: httpx.Client, source: str, *names: str) -> int:
+            items = [item(f"{name}-{n}", source) for name in names for n in range(5)]
+            return int(client.post("/transactions", json=items).json()["accepted"])
+
+        def sources() -> dict[str, dict[str, Any]]:
+            with gate.client() as client:
+                return {shown["source"]: shown for shown in client.get("/sources").json()["sources"]}
+
+        deliver(one, "a", "both")
+        deliver(two, "b", "both")
+        deliver(one, "a", "own", "end")
+        deliver(two, "b", "end")
+        third = {"count": 5, "share": pytest.approx(1 / 3)}
+        assert wait_until(lambda: sources()["b"]["missed"] == third, 30)
+        assert sources()["a"]["solo"] == third
+        assert deliver(two, "b", "own") == 5
+        late = sources()["b"]["late"]
+        assert (late["count"], late["share"]) == (5, 1)
+        assert sources()["a"]["first_share"] == 1
 
 
 def test_memory_is_shown_for_every_process_and_maps_once(gate: GateProcess) -> None:

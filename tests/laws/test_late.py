@@ -1,0 +1,134 @@
+"""Late duplicates: what the window let through a second time is accepted, counted, and no first."""
+
+import asyncio
+
+import pytest
+
+from app.ingest.source_views import SourceView
+from app.models import ACCEPTED, MapName
+from app.store.layout import partition_of, signature_hash, signature_hashes
+from app.store.maps import ClaimResult, Deliveries
+from tests.conftest import MakeSettings
+from tests.support.deliver import Gate, connected_gate, transaction
+from tests.support.servers import StoreServer
+
+WINDOW = {"dedup_window_seconds": 0.2, "emergency_transaction_retention_seconds": 60}
+
+
+def views(gate: Gate) -> dict[str, SourceView]:
+    """Each source of the gate by its name."""
+    return {view.source: view for view in gate.sources.view().sources}
+
+
+async def deliver_until_accepted(gate: Gate, signatures: list[str], source: str) -> None:
+    """Deliver until the windows of all have passed, so that each was accepted once more."""
+    left = signatures
+    while left:
+        answers = await gate.flusher.flush([transaction(signature, source) for signature in left])
+        left = [signature for signature, code in zip(left, answers.codes, strict=True) if code != ACCEPTED]
+        await asyncio.sleep(0.01)
+
+
+async def test_what_comes_again_after_the_window_is_late_for_its_source_and_no_first(
+    store: StoreServer, settings_for: MakeSettings
+) -> None:
+    gate = await connected_gate(settings_for(store, late_sample=1, **WINDOW))
+    signatures = [f"signature-{number}" for number in range(40)]
+    await gate.flusher.flush([transaction(signature, "helius-a") for signature in signatures])
+    await deliver_until_accepted(gate, signatures[:30], "replay-b")
+    await gate.flusher.flush([transaction("own", "replay-b")])
+    found = views(gate)
+    replay, first = found["replay-b"], found["helius-a"]
+    assert (first.accepted, replay.accepted) == (40, 31), "the verdict is as ever"
+    assert (first.first_share, replay.first_share) == pytest.approx((40 / 41, 1 / 41))
+    assert first.late is None
+    assert replay.late is not None
+    assert (replay.late.count, replay.late.share) == (30, 30 / 31)
+    assert replay.late.age_ms.p50 >= 150
+    window = gate.sources.view().recommended_window_seconds
+    assert window is not None
+    assert window >= 0.2
+    await gate.session.close()
+
+
+async def test_a_late_one_is_told_with_the_age_of_the_latest_acceptance(
+    store: StoreServer, settings_for: MakeSettings
+) -> None:
+    gate = await connected_gate(settings_for(store, late_sample=1, **WINDOW))
+    digests = signature_hashes([f"signature-{number}" for number in range(8)])
+    prefixes = gate.maps.layout.prefixes
+    mine = [
+        one for one in digests if partition_of(one, len(prefixes)) == partition_of(digests[0], len(prefixes))
+    ]
+    prefix, accepted_ms = gate.maps.partition_of(mine[0]), list[int]()
+    deliveries = Deliveries(mine, ["feed"] * len(mine))
+    while len(accepted_ms) < 3:
+        result = await gate.maps.claim(prefix, deliveries, b"block", len(mine))
+        if result.codes[0] != ACCEPTED:
+            assert result.late == ()
+            continue
+        assert list(result.sample) == list(range(len(mine)))
+        age = result.now_ms - accepted_ms[-1] if accepted_ms else None
+        assert [*result.late] == [(at, age) for at in range(len(mine)) if age is not None]
+        accepted_ms.append(result.now_ms)
+    sizes = await gate.maps.sizes()
+    assert sizes[MapName.SIGNATURES].added == 3 * len(mine)
+    await gate.session.close()
+
+
+@pytest.mark.parametrize("one_in", [0, 1, 4, 16])
+async def test_the_sample_is_chosen_by_the_hash_and_nothing_else(
+    valkey: StoreServer, settings_for: MakeSettings, one_in: int
+) -> None:
+    gate = await connected_gate(settings_for(valkey, late_sample=one_in, **WINDOW))
+    digests = signature_hashes([f"signature-{number}" for number in range(400)])
+    [prefix] = gate.maps.layout.prefixes
+
+    async def claim(some: list[bytes]) -> ClaimResult:
+        return await gate.maps.claim(prefix, Deliveries(some, ["feed"] * len(some)), b"block", len(some))
+
+    chosen = {at for at, digest in enumerate(digests) if one_in and digest[-1] % one_in == 0}
+    assert set((await claim(digests)).sample) == chosen
+    assert len(chosen) == pytest.approx(400 / one_in if one_in else 0, rel=0.5)
+    backwards = (await claim(digests[::-1])).sample
+    assert {399 - at for at in backwards} == chosen, "also of duplicates, which the store does not look for"
+    await gate.session.close()
+
+
+async def test_a_retry_after_a_claim_that_failed_in_the_middle_is_no_late_duplicate(
+    store: StoreServer, settings_for: MakeSettings
+) -> None:
+    """Transactions are written before signatures, so that only these may be missing."""
+    gate = await connected_gate(settings_for(store, late_sample=1, dedup_window_seconds=60))
+    digest = signature_hash("retried")
+    prefix, deliveries = gate.maps.partition_of(digest), Deliveries([digest], ["feed"])
+    await gate.maps.claim(prefix, deliveries, b"block", 1)
+    with store.client() as client:
+        assert client.delete(f"{prefix}:signatures:buckets") == 1
+    again = await gate.maps.claim(prefix, deliveries, b"block", 1)
+    assert (again.codes, again.late) == ((ACCEPTED,), ())
+    await gate.session.close()
+
+
+async def test_a_second_call_looks_for_late_ones_too(store: StoreServer, settings_for: MakeSettings) -> None:
+    """A gate that had a signature lately takes it for a duplicate, and brings it with a second call."""
+    gate = await connected_gate(settings_for(store, late_sample=1, **WINDOW))
+    await gate.flusher.flush([transaction("again", "helius-a")])
+    await asyncio.sleep(0.3)
+    [answer] = await gate.flusher.flush([transaction("again", "helius-a")])
+    assert answer.verdict == "accepted"
+    late = views(gate)["helius-a"].late
+    assert late is not None
+    assert (late.count, late.share) == (1, 0.5)
+    await gate.session.close()
+
+
+async def test_what_is_no_longer_kept_is_not_late(store: StoreServer, settings_for: MakeSettings) -> None:
+    brief = {"transaction_retention_seconds": 1, "emergency_transaction_retention_seconds": 0.5}
+    gate = await connected_gate(settings_for(store, late_sample=1, dedup_window_seconds=0.2, **brief))
+    await gate.flusher.flush([transaction("gone", "helius-a")])
+    await asyncio.sleep(1.2)
+    await gate.flusher.flush([transaction("gone", "helius-a")])
+    found = views(gate)["helius-a"]
+    assert (found.accepted, found.late) == (2, None)
+    await gate.session.close()
