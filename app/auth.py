@@ -8,7 +8,7 @@ import structlog
 
 from app.errors import ConfigError, Unauthorized
 from app.settings.model import Settings, env_name
-from app.settings.secret_files import secret_lines
+from app.settings.secret_files import file_mark, secret_lines
 
 log = structlog.get_logger()
 
@@ -56,7 +56,7 @@ class Tokens:
 
     def reload(self) -> None:
         """Read the file again if it changed; while it cannot be read, the tokens read before stay valid."""
-        if self._file is None or not (self._trouble or _mark(self._file) != self._seen):
+        if self._file is None or not (self._trouble or file_mark(self._file) != self._seen):
             return
         try:
             self._read(self._file)
@@ -75,7 +75,7 @@ class Tokens:
         self._trouble = trouble
 
     def _read(self, file: Path) -> None:
-        seen = _mark(file)
+        seen = file_mark(file)
         try:
             tokens = secret_lines(file)
         except ConfigError as error:
@@ -95,15 +95,6 @@ def _forms(token: bytes) -> tuple[bytes, ...]:
         return tuple({token, token.decode().encode("latin-1")})
     except UnicodeEncodeError:
         return (token,)
-
-
-def _mark(file: Path) -> tuple[int, ...]:
-    """What changes with a file: a rewrite in one tick of the clock changes the size, a rename the inode."""
-    try:
-        status = file.stat()
-    except OSError:
-        return ()
-    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 class Access:

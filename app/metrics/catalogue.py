@@ -16,6 +16,7 @@ from app.errors import (
     MemoryPressure,
     OutcomeUnknown,
     Overloaded,
+    RateLimited,
     ShuttingDown,
     StoreError,
 )
@@ -25,6 +26,7 @@ from app.models import ACCEPTED, REFUSED, Mode, TransactionOutcome, Trigger
 NAMESPACE = "tidegate"
 REFUSAL_REASONS = (
     Overloaded.slug,
+    RateLimited.slug,
     MapFull.slug,
     MemoryPressure.slug,
     ShuttingDown.slug,
@@ -67,7 +69,7 @@ class Metrics:
         self.source_transactions_total.labels(self.source_label(source), outcome).inc(amount)
 
     def count_refusal(self, reason: str, source: str | None) -> None:
-        """Count a request for transactions that was answered 503, by the name of its problem.
+        """Count a request for transactions that was answered 503 or 429, by the name of its problem.
 
         `source` is given when none of its transactions was counted: then it counts as one that was refused.
         """

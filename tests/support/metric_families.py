@@ -24,6 +24,7 @@ REFUSALS = (
     "memory-pressure",
     "outcome-unknown",
     "overloaded",
+    "rate-limited",
     "shutting-down",
     "signatures-full",
     "store-unavailable",

@@ -1,0 +1,19 @@
+"""What is known of a feed, whether the feeds file declares it or not."""
+
+from typing import NamedTuple
+
+from app.feeds.rules import FeedRules
+from app.feeds.signatures import BodySignature
+
+
+class Feed(NamedTuple):
+    """How bodies of one feed are let in and read."""
+
+    name: str
+    signature: BodySignature | None = None
+    """What its bodies are signed with; then a token is neither needed nor of use. None: it needs a token."""
+    over_inflated: bool = False
+    """Whether the body is signed before it is compressed with gzip."""
+    rules: FeedRules = FeedRules()
+    transactions_per_second: int | None = None
+    """How many it may send; None: any number."""
