@@ -146,6 +146,8 @@ class Runtime:
             self._processes,
             lambda: self.guard.status,
             self.plane.access,
+            self.plane.feeds,
+            lambda: [self.plane.rejections.latest, *self.workers.rejections()],
         )
         stored, clock = StoredSamples(self.session, lambda: maps.layout), self._clock
         figures = figures_of(self._processes, self.sizes, self.live, lambda: self.guard.status, self.metrics)

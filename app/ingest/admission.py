@@ -101,7 +101,9 @@ class Admission:
             self._access.check_feed(authorization(headers))
         if query or headers.get(b"x-source"):
             what = "?" + ascii(query[:_SHOWN_CHARACTERS].decode("latin-1"))[1:-1] if query else "X-Source"
-            raise InvalidRequest(f"{what}: leave it out, the feed in the address is the source: /feeds/{name}")
+            raise InvalidRequest(
+                f"{what}: leave it out, the feed in the address is the source: /feeds/{name}"
+            )
         settings = self._live.settings
         inflater_for(headers.get(b"content-encoding", b"").decode("latin-1"), 0)  # for its error
         self.check_pressure()

@@ -42,11 +42,11 @@ REASONS: Final = (
     ),
 )
 SHOWN_CHARACTERS: Final = 200
+# What is looked at of a body: what is masked and what is shown of it.
+SHOWN_BYTES: Final = 2 * SHOWN_CHARACTERS
 WARNED_SECONDS: Final = 600
 """So long after the last rejection `/stats` names the feed."""
 _MINUTE_SECONDS: Final = 60
-# What is looked at of a body: what is masked and what is shown of it.
-_LOOKED_AT_BYTES: Final = 2 * SHOWN_CHARACTERS
 _SECRET_MEMBER: Final = re.compile(
     r'("[^"]*(?:secret|token|passw|auth|api.?key|private|credential)[^"]*"\s*:\s*)'
     r'(?:"(?:[^"\\]|\\.?)*"?|[^\s,}\]]+)',
@@ -116,24 +116,20 @@ def warnings_of(latest: Iterable[Mapping[str, Rejection]], now: float) -> Iterat
     for feed, rejection in sorted(newest.items()):
         if now - rejection.when_ms / 1000 <= WARNED_SECONDS:
             when = time.strftime("%H:%M:%S", time.gmtime(rejection.when_ms / 1000))
-            yield (
-                f"feed_{feed}_not_taken",
-                f"What the feed {feed} sent was not taken, last at {when} UTC ({rejection.reason}): "
-                f"{rejection.detail}",
-            )
+            what = f"What the feed {feed} sent was not taken, last at {when} UTC ({rejection.reason})"
+            yield f"feed_{feed}_not_taken", f"{what}: {rejection.detail}"
 
 
 def shown(body: bytes) -> str:
     """Return the begin of a body as a line for the log: control characters escaped, secrets masked."""
-    text = body[:_LOOKED_AT_BYTES].decode("utf-8", "replace")
+    text = body[:SHOWN_BYTES].decode("utf-8", "replace")
     return cut(_SECRET_MEMBER.sub(r'\1"…"', text))
 
 
 def cut(text: str) -> str:
     """Return the begin of a text, at most 200 characters of it, control characters escaped."""
-    kept = text[:SHOWN_CHARACTERS]
-    escaped = kept if kept.isprintable() else "".join(c if c.isprintable() else _escape(c) for c in kept)
-    return escaped[:SHOWN_CHARACTERS] + ("…" if len(text) > len(kept) or len(escaped) > SHOWN_CHARACTERS else "")
+    escaped = "".join(c if c.isprintable() else _escape(c) for c in text[: SHOWN_CHARACTERS + 1])
+    return escaped if len(escaped) <= SHOWN_CHARACTERS else f"{escaped[:SHOWN_CHARACTERS]}…"
 
 
 def _escape(character: str) -> str:

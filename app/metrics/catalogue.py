@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Gauge, Info, disable_created_me
 
 from app.errors import (
     STORE_ERRORS,
+    FeedsUnknown,
     MapFull,
     MemoryPressure,
     OutcomeUnknown,
@@ -27,6 +28,7 @@ NAMESPACE = "tidegate"
 REFUSAL_REASONS = (
     Overloaded.slug,
     RateLimited.slug,
+    FeedsUnknown.slug,
     MapFull.slug,
     MemoryPressure.slug,
     ShuttingDown.slug,
@@ -95,7 +97,7 @@ class Metrics:
         return source
 
     def label_of_feed(self, feed: str, *, is_proven: bool) -> str:
-        """The label of a feed; of one that was not admitted only if it is known, so that none is displaced."""
+        """The label of a feed; one that was not admitted does not take the place of another."""
         return self.source_label(feed) if is_proven or feed in self._sources else OTHER_SOURCE
 
     def count_request(self, method: str, route: str, code: str, seconds: float) -> None:
@@ -159,7 +161,7 @@ class Metrics:
 
     def _feeds(self) -> None:
         self.feed_documents_total = self._counter(
-            "feed_documents", "Documents that came to a feed, by the shape they have", "feed", "shape", "outcome"
+            "feed_documents", "Documents that a feed sent, by their shape", "feed", "shape"
         )
         self.feed_rejected_total = self._counter(
             "feed_rejected", "Bodies and transactions of a feed that were not taken", "feed", "reason"

@@ -26,9 +26,17 @@ from app.api.data_plane import DataRoute, check_stop, send_json, stopping
 from app.api.middleware import to_its_end
 from app.api.problems import problem_of
 from app.decode.body import BodyReader, declared_length
-from app.errors import ClientError, HttpError, InvalidRequest, MalformedBody, RateLimited, RetryLater
+from app.errors import (
+    BodyTooLarge,
+    HttpError,
+    InvalidRequest,
+    MalformedBody,
+    RateLimited,
+    RetryLater,
+    UnsupportedMedia,
+)
 from app.feeds.delivery import Part, read_delivery
-from app.feeds.feeds_file import Feed
+from app.feeds.feed import Feed
 from app.feeds.signatures import BodySignature, signed_headers
 from app.ingest.admission import feed_named
 from app.ingest.plane import DataPlane
@@ -41,6 +49,8 @@ PART_ITEMS: Final = 500
 # A signature takes a pass over the body, which a thread does meanwhile: 3 ms for 4 MiB.
 _VERIFIED_AT_ONCE_BYTES: Final = 128 * 1024
 _GZIP: Final = b"\x1f\x8b"
+# A body that is refused so counts as one invalid transaction: how many it holds nobody knows.
+_UNREADABLE: Final = (InvalidRequest, MalformedBody, BodyTooLarge, UnsupportedMedia)
 
 
 def route(plane: DataPlane) -> Route:
@@ -101,13 +111,18 @@ class _Delivery:
             document = await self._read(body, feed)
             self._begin = document[:SHOWN_BYTES]
             if self._begin.startswith(_GZIP):
-                raise MalformedBody("the body begins like gzip (1f 8b): send it with `Content-Encoding: gzip`")
+                raise MalformedBody(
+                    "the body begins like gzip (1f 8b): send it with `Content-Encoding: gzip`"
+                )
             most = min(PART_ITEMS, plane.settings.max_batch_items)
             parts = read_delivery(document, limits, feed.rules, most)
-            await self._store(parts if feed.share is None else self._within_share(parts, feed))
+            is_shared = feed.transactions_per_second is not None
+            await self._store(self._within_share(parts) if is_shared else parts)
         plane.metrics.ingest_batch_size.observe(summary.items)
         if summary.invalid and summary.invalid == summary.items + (summary.skipped or 0):
-            raise InvalidRequest(f"nothing in it is a valid transaction; the first: {summary.errors[0].detail}")
+            raise InvalidRequest(
+                f"nothing in it is a valid transaction; the first: {summary.errors[0].detail}"
+            )
         return summary.as_dict()
 
     def failed(self, error: HttpError) -> Response:
@@ -117,7 +132,7 @@ class _Delivery:
             plane.admission.count_refused(error, source)
         if error.slug in REASONS and not self._is_told:
             plane.rejections.note(source, error.slug, str(error), self._begin)
-            if isinstance(error, ClientError) and error.status != 401:
+            if isinstance(error, _UNREADABLE):
                 plane.submitter.count_invalid(source)
         return problem_of(error, **(self.summary.as_dict() if self.summary.items else {}))
 
@@ -128,7 +143,7 @@ class _Delivery:
         verify = partial(_verify, feed.signature, headers)
         return await body.verified(verify, over_inflated=feed.over_inflated)
 
-    async def _within_share(self, parts: AsyncIterator[Part], feed: Feed) -> AsyncIterator[Part]:
+    async def _within_share(self, parts: AsyncIterator[Part]) -> AsyncIterator[Part]:
         """Yield the parts of a body once its feed has room for all of them.
 
         Raises:
@@ -137,7 +152,7 @@ class _Delivery:
         found = [part async for part in parts]
         count = sum(len(part.results) for part in found)
         try:
-            feed.share.take(count, time.monotonic())
+            self._plane.feeds.take(self._name, count, time.monotonic())
         except RateLimited as error:
             self._plane.metrics.count_transactions(self._name, TransactionOutcome.REFUSED, count)
             error.is_counted = True
