@@ -16,4 +16,4 @@ class Feed(NamedTuple):
     """Whether the body is signed before it is compressed with gzip."""
     rules: FeedRules = FeedRules()
     transactions_per_second: int | None = None
-    """How many it may send; None: any number."""
+    """The feed's share of the rate; None: no limit."""

@@ -49,9 +49,10 @@ def _plain_key(secret: bytes) -> bytes:
 
 
 def _decoded_key(secret: bytes) -> bytes:
-    """Decode `whsec_` and Base64, of which the prefix may be left out."""
+    """Decode `whsec_` and Base64, of which the prefix and the `=` at the end may be left out."""
+    text = secret.removeprefix(b"whsec_").rstrip(b"=")
     try:
-        key = b64decode(secret.removeprefix(b"whsec_"), validate=True)
+        key = b64decode(text + b"=" * (-len(text) % 4), validate=True)
     except ValueError:
         key = b""
     if not key:
@@ -63,13 +64,17 @@ def _hexadecimal(digest: bytes) -> bytes:
     return digest.hex().encode()
 
 
+def _base64(digest: bytes) -> bytes:
+    return b64encode(digest).rstrip(b"=")
+
+
 def _single(header: bytes) -> list[bytes]:
     return [header.lower()]
 
 
 def _version_1(header: bytes) -> list[bytes]:
     """Find the signatures of version 1; beside them may be others, such as `v1a` with a public key."""
-    return [each.removeprefix(b"v1,") for each in header.split(b" ") if each.startswith(b"v1,")]
+    return [each[3:].rstrip(b"=") for each in header.split(b" ") if each.startswith(b"v1,")]
 
 
 QUICKNODE: Final = Scheme(
@@ -89,7 +94,7 @@ STANDARD_WEBHOOKS: Final = Scheme(
     b"webhook-signature",
     b".",
     _decoded_key,
-    b64encode,
+    _base64,
     _version_1,
 )
 SCHEMES: Final = {scheme.name: scheme for scheme in (QUICKNODE, STANDARD_WEBHOOKS)}
