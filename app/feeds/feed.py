@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from app.feeds.rules import FeedRules
-from app.feeds.signatures import BodySignature
+from app.feeds.body_signatures import BodySignature
 
 
 class Feed(NamedTuple):

@@ -228,13 +228,13 @@ def test_a_file_that_cannot_be_read_is_told(folder: Path) -> None:
 
 def test_feeds_are_current_until_a_file_changes(folder: Path) -> None:
     feeds = _load(folder, WHOLE)
-    assert feeds.is_current
+    assert feeds.is_current()
     (folder / "svix-b").write_text(f"{WEBHOOK_SECRET}\n\n")
-    assert not feeds.is_current
+    assert not feeds.is_current()
     feeds = load_feeds(folder / "feeds.toml")
-    assert feeds.is_current
+    assert feeds.is_current()
     (folder / "feeds.toml").unlink()
-    assert not feeds.is_current
+    assert not feeds.is_current()
 
 
 @given(data=st.one_of(st.binary(max_size=80), st.text(max_size=80).map(str.encode)))

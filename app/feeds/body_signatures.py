@@ -10,10 +10,11 @@ nonce `ab9` with 1764403200 could send nonce `ab` with the same signature and th
 would stay young for 2,800 years.
 """
 
-import hmac
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from hmac import compare_digest
+from hmac import new as new_hmac
 from mmap import mmap
 from typing import Final, NamedTuple
 
@@ -149,7 +150,7 @@ class BodySignature:
         before = nonce + scheme.separator + second + scheme.separator
         expected = [scheme.written(_digest(key, before, body)) for key in self._keys]
         # All are compared with all, and each in constant time, so that the time tells nothing of a secret.
-        matches = [hmac.compare_digest(ours, theirs) for ours in expected for theirs in signatures]
+        matches = [compare_digest(ours, theirs) for ours in expected for theirs in signatures]
         if not any(matches):
             raise Unauthorized(
                 f"no secret of this feed makes the signature in {scheme.signature.decode()}; "
@@ -179,6 +180,6 @@ def _header(headers: Headers, name: bytes) -> bytes:
 
 
 def _digest(key: bytes, before: bytes, body: Body) -> bytes:
-    digest = hmac.new(key, before, "sha256")
+    digest = new_hmac(key, before, "sha256")
     digest.update(body)
     return digest.digest()
