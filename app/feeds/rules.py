@@ -1,23 +1,29 @@
-"""What a feed declares about the bodies it is sent: where transactions are in them, and which are skipped."""
+"""What an operator says of one feed's bodies: where a mapped shape has its fields, and what is not stored."""
 
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 VOTES, FAILED = "votes", "failed"
-SKIPPABLE: Final = (VOTES, FAILED)
+SKIPPABLE = (VOTES, FAILED)
+"""What a feed may leave out: votes of validators, and transactions that failed on their chain."""
 
 
 class MappedShape(NamedTuple):
-    """Where transactions are in JSON of a shape that is not known by itself, as JSON Pointers (RFC 6901)."""
+    """JSON Pointers (RFC 6901) into the bodies of a feed whose shape is none of the known ones.
+
+    `items` leads from the document to the array of its items; without it the document is the item, or each
+    element of an array. The other two lead from an item to its fields.
+    """
 
     items: str | None
-    """Where the array of transactions is in a document; None: the document is the array or a transaction."""
     signature: str
     slot: str | None
 
 
 class FeedRules(NamedTuple):
-    """How the bodies of one feed are read."""
+    """The rules of one feed. One with a mapped shape has no other."""
 
     mapped: MappedShape | None = None
     skip: frozenset[str] = frozenset()
-    """What is counted and not stored, of `SKIPPABLE`."""
+
+
+NO_RULES = FeedRules()

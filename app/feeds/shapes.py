@@ -1,0 +1,15 @@
+"""The names of the shapes of bodies that the gate knows, as docs, metrics and answers have them."""
+
+from enum import StrEnum
+
+
+class Shape(StrEnum):
+    """Shapes in the words of the docs."""
+
+    ITEM = "item"
+    HELIUS_ENHANCED = "helius-enhanced"
+    SOLANA_TRANSACTION = "solana-transaction"
+    SOLANA_BLOCK = "solana-block"
+    JSON_RPC = "json-rpc"
+    YELLOWSTONE = "yellowstone"
+    MAPPED = "mapped"
