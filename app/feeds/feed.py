@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from app.feeds.rules import FeedRules
 from app.feeds.body_signatures import BodySignature
+from app.feeds.rules import FeedRules
 
 
 class Feed(NamedTuple):
