@@ -10,8 +10,8 @@ from typing import Annotated, Final, Literal, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from app.feeds.body_signatures import DEFAULT_MAX_AGE_SECONDS
 from app.feeds.rules import FeedRules, MappedShape
-from app.feeds.signatures import DEFAULT_MAX_AGE_SECONDS
 
 # RFC 6901: empty, or a `/` before each key, in which `~0` stands for `~` and `~1` for `/`.
 _POINTER = re.compile(r"(/([^/~]|~[01])*)*")

@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
+from app.feeds.body_signatures import BodySignature
 from app.feeds.rules import FeedRules
-from app.feeds.signatures import BodySignature
 
 
 class Feed(NamedTuple):
@@ -16,4 +16,4 @@ class Feed(NamedTuple):
     """Whether the body is signed before it is compressed with gzip."""
     rules: FeedRules = FeedRules()
     transactions_per_second: int | None = None
-    """How many it may send; None: any number."""
+    """The feed's share of the rate; None: no limit."""

@@ -26,9 +26,9 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from app.errors import ConfigError
+from app.feeds.body_signatures import SCHEMES, BodySignature
 from app.feeds.declaration import KEYS, Declaration
 from app.feeds.feed import Feed
-from app.feeds.signatures import SCHEMES, BodySignature
 from app.feeds.toml_lines import line_of
 from app.models import SOURCE_PATTERN, SOURCE_RULE
 from app.settings.secret_files import file_mark, secret_lines
@@ -72,7 +72,6 @@ class Feeds:
         """Return a feed; one that is not declared has the defaults."""
         return self.declared.get(name) or Feed(name)
 
-    @property
     def is_current(self) -> bool:
         """Whether neither the file nor a file of secrets has changed since they were read."""
         return all(file_mark(file) == mark for file, mark in self._marks.items())

@@ -84,7 +84,7 @@ class FeedRegistry:
 
     def _read_again(self) -> Feeds | FeedsFileError | None:
         """Return the feeds of a file that has changed or was broken, or what is wrong with it."""
-        if self._file is None or (self.warning is None and self._feeds.is_current):
+        if self._file is None or (self.warning is None and self._feeds.is_current()):
             return None
         try:
             return load_feeds(self._file)

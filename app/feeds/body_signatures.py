@@ -10,10 +10,11 @@ nonce `ab9` with 1764403200 could send nonce `ab` with the same signature and th
 would stay young for 2,800 years.
 """
 
-import hmac
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from hmac import compare_digest
+from hmac import new as new_hmac
 from mmap import mmap
 from typing import Final, NamedTuple
 
@@ -49,9 +50,10 @@ def _plain_key(secret: bytes) -> bytes:
 
 
 def _decoded_key(secret: bytes) -> bytes:
-    """Decode `whsec_` and Base64, of which the prefix may be left out."""
+    """Decode `whsec_` and Base64, of which the prefix and the `=` at the end may be left out."""
+    text = secret.removeprefix(b"whsec_").rstrip(b"=")
     try:
-        key = b64decode(secret.removeprefix(b"whsec_"), validate=True)
+        key = b64decode(text + b"=" * (-len(text) % 4), validate=True)
     except ValueError:
         key = b""
     if not key:
@@ -63,13 +65,17 @@ def _hexadecimal(digest: bytes) -> bytes:
     return digest.hex().encode()
 
 
+def _base64(digest: bytes) -> bytes:
+    return b64encode(digest).rstrip(b"=")
+
+
 def _single(header: bytes) -> list[bytes]:
     return [header.lower()]
 
 
 def _version_1(header: bytes) -> list[bytes]:
     """Find the signatures of version 1; beside them may be others, such as `v1a` with a public key."""
-    return [each.removeprefix(b"v1,") for each in header.split(b" ") if each.startswith(b"v1,")]
+    return [each[3:].rstrip(b"=") for each in header.split(b" ") if each.startswith(b"v1,")]
 
 
 QUICKNODE: Final = Scheme(
@@ -89,7 +95,7 @@ STANDARD_WEBHOOKS: Final = Scheme(
     b"webhook-signature",
     b".",
     _decoded_key,
-    b64encode,
+    _base64,
     _version_1,
 )
 SCHEMES: Final = {scheme.name: scheme for scheme in (QUICKNODE, STANDARD_WEBHOOKS)}
@@ -144,7 +150,7 @@ class BodySignature:
         before = nonce + scheme.separator + second + scheme.separator
         expected = [scheme.written(_digest(key, before, body)) for key in self._keys]
         # All are compared with all, and each in constant time, so that the time tells nothing of a secret.
-        matches = [hmac.compare_digest(ours, theirs) for ours in expected for theirs in signatures]
+        matches = [compare_digest(ours, theirs) for ours in expected for theirs in signatures]
         if not any(matches):
             raise Unauthorized(
                 f"no secret of this feed makes the signature in {scheme.signature.decode()}; "
@@ -174,6 +180,6 @@ def _header(headers: Headers, name: bytes) -> bytes:
 
 
 def _digest(key: bytes, before: bytes, body: Body) -> bytes:
-    digest = hmac.new(key, before, "sha256")
+    digest = new_hmac(key, before, "sha256")
     digest.update(body)
     return digest.digest()
