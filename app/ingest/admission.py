@@ -22,6 +22,7 @@ from app.decode.item import ItemLimits
 from app.errors import InvalidRequest, MemoryPressure, NotFound, RetryLater, UnsupportedMedia
 from app.metrics.catalogue import Metrics
 from app.models import DEFAULT_SOURCE, SOURCE_PATTERN, SOURCE_RULE
+from app.settings.process_limits import most_feed_bytes
 from app.store.layout import LiveSettings
 
 JSON = "application/json"
@@ -107,8 +108,8 @@ class Admission:
         settings = self._live.settings
         inflater_for(headers.get(b"content-encoding", b"").decode("latin-1"), 0)  # for its error
         self.check_pressure()
-        if length > settings.max_feed_body_bytes:
-            raise body_too_large(length, settings.max_feed_body_bytes)
+        if length > most_feed_bytes(settings):
+            raise body_too_large(length, most_feed_bytes(settings))
         self._budget.check(length)
         return ItemLimits(settings.max_payload_bytes, settings.max_payload_depth, name)
 

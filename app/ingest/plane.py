@@ -16,7 +16,7 @@ from app.ingest.source_statistics import SourceStatistics
 from app.ingest.submitter import Submitter
 from app.metrics.catalogue import Metrics
 from app.settings.model import Settings
-from app.settings.process_limits import process_limits
+from app.settings.process_limits import most_feed_bytes, process_limits
 from app.store.layout import LiveSettings, flush_max_items
 from app.store.maps import Maps
 from app.store.session import StoreSession
@@ -78,7 +78,7 @@ class DataPlane:
 
     def feed_body(self, headers: Headers, receive: Receive) -> BodyReader:
         """Return the reader of the body of a feed, which has one limit, sent and inflated."""
-        most = self.settings.max_feed_body_bytes
+        most = most_feed_bytes(self.settings)
         return BodyReader(headers, receive, self.body_budget, most, most)
 
     def apply(self, settings: Settings) -> None:

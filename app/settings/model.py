@@ -177,8 +177,8 @@ class Settings(EnvironmentSettings):
     read again when it changes."""
 
     max_feed_body_bytes: int = changeable(FEEDS, 64 * MIB, ge=1024, le=1024 * MIB)
-    """Longest body of `POST /feeds/…`, bytes, as it is sent and after inflation; no longer than
-    `TIDEGATE_MAX_IN_FLIGHT_BYTES` in any case."""
+    """Longest body of `POST /feeds/…`, bytes, as it is sent and after inflation; in any case no longer
+    than all bodies together, and than what may wait for the store."""
 
     memory_limit_bytes: int | None = changeable(MEMORY, None, ge=1, le=2**50)
     """Limit of the whole service, bytes; unset: the cgroup's limit if any."""

@@ -14,6 +14,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from functools import partial
+from itertools import product
 from mmap import mmap
 from typing import Any, Final
 
@@ -37,11 +38,14 @@ from app.errors import (
 )
 from app.feeds.delivery import Part, read_delivery
 from app.feeds.feed import Feed
+from app.feeds.rules import SKIPPABLE
+from app.feeds.shapes import Shape
 from app.feeds.signatures import BodySignature, signed_headers
 from app.ingest.admission import feed_named
 from app.ingest.plane import DataPlane
 from app.ingest.rejections import INVALID_TRANSACTION, REASONS, SHOWN_BYTES
 from app.ingest.submitter import Summary
+from app.metrics.catalogue import OTHER_SOURCE
 from app.models import TransactionOutcome
 
 # Transactions of one part: so many are decoded without others being served between.
@@ -62,7 +66,12 @@ class PostFeed:
     """Takes bodies of providers (ASGI)."""
 
     def __init__(self, plane: DataPlane) -> None:
-        self._plane = plane
+        self._plane, metrics = plane, plane.metrics
+        # A feed that is declared is counted under its name however many others come before it.
+        feeds = [OTHER_SOURCE, *map(metrics.source_label, plane.feeds.declared)]
+        metrics.feed_documents_total.start(*product(feeds, Shape))
+        metrics.feed_skipped_total.start(*product(feeds, SKIPPABLE))
+        metrics.feed_rejected_total.start(*product(feeds, REASONS))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request (ASGI)."""
