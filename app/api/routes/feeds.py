@@ -36,11 +36,11 @@ from app.errors import (
     RetryLater,
     UnsupportedMedia,
 )
+from app.feeds.body_signatures import BodySignature, signed_headers
 from app.feeds.delivery import Part, read_delivery
 from app.feeds.feed import Feed
 from app.feeds.rules import SKIPPABLE
 from app.feeds.shapes import Shape
-from app.feeds.signatures import BodySignature, signed_headers
 from app.ingest.admission import feed_named
 from app.ingest.plane import DataPlane
 from app.ingest.rejections import INVALID_TRANSACTION, REASONS, SHOWN_BYTES
