@@ -1,6 +1,5 @@
 """A gate that gets into every kind of trouble the dashboards have to show, one after the other."""
 
-import json
 import os
 import re
 import signal
@@ -66,23 +65,15 @@ class Trouble:
 
     def send_what_feeds_must_not(self) -> None:
         """No JSON; transactions that failed; more than a feed's share; and what is not signed."""
-        failed = {
-            "slot": 1,
-            "transaction": {"signatures": ["5" * 88]},
-            "meta": {"err": {"InstructionError": []}},
-        }
+        transaction = {"signatures": ["5" * 88], "message": {"accountKeys": [], "instructions": []}}
+        failed = {"slot": 1, "transaction": transaction, "meta": {"err": {"InstructionError": []}}}
         greed = [{"signature": f"greed-{number}"} for number in range(5)]
-        sent = (
-            ("broken", "{"),
-            ("skipping", [failed]),
-            ("greedy", greed),
-            ("greedy", greed),
-            ("signing", []),
-        )
         with self.gate.client() as client:
-            for feed, body in sent:
-                content = body if isinstance(body, str) else json.dumps(body)
-                client.post(f"/feeds/{feed}", content=content)
+            client.post("/feeds/broken", content=b"{")
+            client.post("/feeds/skipping", json=[failed])
+            client.post("/feeds/greedy", json=greed)
+            client.post("/feeds/greedy", json=greed)
+            client.post("/feeds/signing", json=[])
 
     def clean_up(self) -> None:
         """An operator's emergency cleanup, when there is something old enough."""
