@@ -141,7 +141,7 @@ class _Delivery:
         except InvalidItem as error:
             if error.is_malformed:
                 raise MalformedBody(str(error)) from None
-            yield InvalidItem(str(error))
+            yield type(error)(str(error))
 
     def _read_lines(self) -> Steps:
         """Yield the transactions of each line; one that is no JSON spoils no other."""

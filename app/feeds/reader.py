@@ -21,6 +21,12 @@ _MOST_NAMES = 9
 _KINDS = {b'"': "a text", b"[": "an array", b"t": "true", b"f": "false", b"n": "null"}
 
 
+class UnknownShape(InvalidItem):
+    """A document of none of the shapes that the gate knows."""
+
+    __slots__ = ()
+
+
 class Reader:
     """One body on its way to transactions."""
 
@@ -69,7 +75,7 @@ class Reader:
             yield refused_item(refused, self.values, document)
         except InvalidItem as error:
             # A new one: the one raised holds, through its traceback, the document and its readers.
-            yield InvalidItem(str(error), is_malformed=error.is_malformed)
+            yield type(error)(str(error), is_malformed=error.is_malformed)
 
     def _read_object(self, document: Document) -> Steps:
         fields, error = yield from self._fields(document)
@@ -154,4 +160,6 @@ class Reader:
         return f"an object with {named(names)}" if names else "an empty object"
 
     def _unknown(self, found: str) -> InvalidItem:
-        return InvalidItem(f"{found} is no known shape; known are {NAMES}, and whatever the feed's file maps")
+        return UnknownShape(
+            f"{found} is no known shape; known are {NAMES}, and whatever the feed's file maps"
+        )

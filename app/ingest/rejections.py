@@ -25,9 +25,12 @@ from app.metrics.catalogue import Metrics
 
 log = structlog.get_logger()
 
+UNKNOWN_SHAPE: Final = "unknown-shape"
+"""A document that looks like nothing the gate knows; others of its body may."""
 INVALID_TRANSACTION: Final = "invalid-transaction"
 """A transaction of a body whose others may be valid."""
 REASONS: Final = (
+    UNKNOWN_SHAPE,
     INVALID_TRANSACTION,
     *(
         error.slug

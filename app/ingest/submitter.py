@@ -144,7 +144,7 @@ class Submitter:
         first = summary.items
         indices: Sequence[int] = range(first, first + len(results))
         valid: Sequence[Any] = results
-        if not isinstance(results, Columns) and InvalidItem in set(map(type, results)):
+        if not isinstance(results, Columns) and set(map(type, results)) - {Transaction}:
             valid = [item for item in results if isinstance(item, Transaction)]
             indices = [at for at, item in zip(indices, results, strict=True) if isinstance(item, Transaction)]
         if valid:

@@ -41,7 +41,7 @@ SHAPES = (
     *("json-rpc", "yellowstone", "mapped"),
 )
 REJECTIONS = (
-    *("invalid", "invalid-transaction", "malformed-body", "too-large", "unsupported-media"),
+    *("invalid", "unknown-shape", "invalid-transaction", "malformed-body", "too-large", "unsupported-media"),
     *("unauthorized", "rate-limited"),
 )
 ALERT_ACTIONS = ("cleanup", "ignored", "duplicate", "cooldown", "invalid")

@@ -12,7 +12,7 @@ are counted first.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from itertools import product
 from mmap import mmap
@@ -27,6 +27,8 @@ from app.api.data_plane import DataRoute, check_stop, send_json, stopping
 from app.api.middleware import to_its_end
 from app.api.problems import problem_of
 from app.decode.body import BodyReader, declared_length
+from app.decode.columns import Columns
+from app.decode.item import InvalidItem, ItemResult
 from app.errors import (
     BodyTooLarge,
     HttpError,
@@ -39,11 +41,12 @@ from app.errors import (
 from app.feeds.body_signatures import BodySignature, signed_headers
 from app.feeds.delivery import Part, read_delivery
 from app.feeds.feed import Feed
+from app.feeds.reader import UnknownShape
 from app.feeds.rules import SKIPPABLE
 from app.feeds.shapes import Shape
 from app.ingest.admission import feed_named
 from app.ingest.plane import DataPlane
-from app.ingest.rejections import INVALID_TRANSACTION, REASONS, SHOWN_BYTES
+from app.ingest.rejections import INVALID_TRANSACTION, REASONS, SHOWN_BYTES, UNKNOWN_SHAPE
 from app.ingest.submitter import Summary
 from app.metrics.catalogue import OTHER_SOURCE
 from app.models import TransactionOutcome
@@ -129,6 +132,7 @@ class _Delivery:
             await self._store(self._within_share(parts) if is_shared else parts)
         plane.metrics.ingest_batch_size.observe(summary.items)
         if summary.invalid and summary.invalid == summary.items + (summary.skipped or 0):
+            self._is_told = True
             raise InvalidRequest(
                 f"nothing in it is a valid transaction; the first: {summary.errors[0].detail}"
             )
@@ -161,7 +165,8 @@ class _Delivery:
         found = [part async for part in parts]
         count = sum(len(part.results) for part in found)
         try:
-            self._plane.feeds.take(self._name, count, time.monotonic())
+            if count:
+                self._plane.feeds.take(self._name, count, time.monotonic())
         except RateLimited as error:
             self._plane.metrics.count_transactions(self._name, TransactionOutcome.REFUSED, count)
             error.is_counted = True
@@ -175,9 +180,8 @@ class _Delivery:
             async for part in parts:
                 plane.admission.check_pressure()
                 self._count(part)
-                listed, invalid = len(summary.errors), summary.invalid
                 await to_its_end(plane.submitter.submit_batch(part.results, summary, self._name))
-                self._tell_invalid(summary.invalid - invalid, listed)
+                self._tell_invalid(part.results)
                 check_stop()
                 grown = summary.listed_bytes - held
                 plane.body_budget.take(grown)
@@ -194,13 +198,16 @@ class _Delivery:
             metrics.feed_skipped_total.labels(feed, kind).inc(times)
             self.summary.skipped = (self.summary.skipped or 0) + times
 
-    def _tell_invalid(self, times: int, first: int) -> None:
-        """Tell of so many invalid transactions, of which the first is at this place of the list of errors."""
-        if times:
-            errors = self.summary.errors
-            detail = errors[first].detail if first < len(errors) else ""
-            self._plane.rejections.note(self._name, INVALID_TRANSACTION, detail, self._begin, times)
-            self._is_told = True
+    def _tell_invalid(self, results: Sequence[ItemResult]) -> None:
+        """Tell of what is wrong in a part, with the first that is wrong for each reason."""
+        if isinstance(results, Columns):
+            return
+        wrong = [result for result in results if isinstance(result, InvalidItem)]
+        unknown = [result for result in wrong if isinstance(result, UnknownShape)]
+        others = [result for result in wrong if not isinstance(result, UnknownShape)]
+        for reason, found in ((UNKNOWN_SHAPE, unknown), (INVALID_TRANSACTION, others)):
+            if found:
+                self._plane.rejections.note(self._name, reason, str(found[0]), self._begin, len(found))
 
 
 async def _verify(signature: BodySignature, headers: dict[bytes, bytes], body: bytes | mmap) -> None:
