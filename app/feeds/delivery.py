@@ -131,7 +131,7 @@ class _Delivery:
         return end
 
     def _read_only(self, document: Document) -> Steps:
-        """Yield the transactions of the only document, which has to be JSON as a whole unless it is an array."""
+        """Yield the transactions of the only document, which is JSON as a whole unless it is an array."""
         try:
             yield from self._reader.read_root(document)
         except Refused as refused:
