@@ -151,7 +151,7 @@ def refused_item(refused: Refused, values: Values, document: Document) -> Invali
 
 
 def malformed(error: Exception, text: bytes, start: int) -> InvalidItem:
-    """Return why the parser refuses a text that begins at `start` of the body, with the body's byte at fault."""
+    """Return why the parser refuses a text that begins at `start` of the body, with its byte."""
     detail = explain(error, text).detail
     detail = _AT_BYTE.sub(lambda place: f"(byte {int(place[1]) + start})", detail)
     return InvalidItem(detail, is_malformed=True)

@@ -8,7 +8,7 @@ from mmap import mmap
 from app.decode.item import InvalidItem, ItemLimits
 from app.decode.surrogates import masked
 from app.errors import BodyTooLarge
-from app.feeds.document import MOST_LEVELS, Document, Known, Steps, first_of, refused_item, text_of
+from app.feeds.document import MOST_LEVELS, Document, Known, Steps, first_of, malformed, refused_item, text_of
 from app.feeds.fields import NO_FIELDS, NULL, Fields, fields_at, fields_of, named
 from app.feeds.mapped import MappedReader
 from app.feeds.recognise import NAMES, recognised
