@@ -1,6 +1,5 @@
 """Reads what a provider delivers: from the bytes of a body to transactions, whatever the body's shape."""
 
-import re
 from collections.abc import AsyncIterator, Generator, Mapping
 from mmap import mmap
 from typing import NamedTuple
@@ -9,11 +8,11 @@ from app.decode.array_scanner import SPACE
 from app.decode.columns import Columns
 from app.decode.compact_array import decode_compact_array
 from app.decode.item import InvalidItem, ItemLimits, ItemResult
-from app.decode.messages import explain, looks_like_lines
+from app.decode.messages import looks_like_lines
 from app.decode.turns import next_turn
 from app.errors import MalformedBody
 from app.feeds import helius_enhanced
-from app.feeds.document import Document, Steps
+from app.feeds.document import Document, Steps, malformed
 from app.feeds.reader import Reader
 from app.feeds.rules import FeedRules
 from app.feeds.shapes import Shape
@@ -22,7 +21,6 @@ from app.models import Transaction
 
 LINE_END = b"\n"
 _CUT_OFF = "Input data was truncated"
-_AT_BYTE = re.compile(r"\(byte (\d+)\)")
 
 
 class Part(NamedTuple):
@@ -78,7 +76,7 @@ def _part(reader: Reader, results: list[ItemResult]) -> Part:
 
 
 def _at_once(document: bytes | mmap, limits: ItemLimits, rules: FeedRules) -> tuple[Columns | None, Shape]:
-    """Return the transactions of a short array of one of the two shapes that come most often, and the shape."""
+    """Return the transactions of a short array of one of the two shapes that come most, and the shape."""
     shape = Shape.ITEM
     is_short = document[:1] == b"[" and len(document) <= helius_enhanced.MOST_QUICK_BYTES
     if not is_short or rules.mapped is not None or rules.skip:
@@ -133,7 +131,7 @@ class _Delivery:
         return end
 
     def _read_only(self, document: Document) -> Steps:
-        """Yield the transactions of the only document, which must be JSON as a whole unless it is an array."""
+        """Yield the transactions of the only document, which is JSON as a whole unless it is an array."""
         try:
             yield from self._reader.read_root(document)
         except Refused as refused:
@@ -159,5 +157,4 @@ def _reason(refused: Refused, text: bytes | mmap) -> str:
     """Return why a body is no JSON, with the byte counted from its beginning."""
     if str(refused.error) == _CUT_OFF:
         return f"JSON is cut off (byte {len(text)})"
-    detail = explain(refused.error, text[refused.start : refused.start + WINDOW_BYTES]).detail
-    return _AT_BYTE.sub(lambda place: f"(byte {int(place[1]) + refused.start})", detail)
+    return str(malformed(refused.error, text[refused.start : refused.start + WINDOW_BYTES], refused.start))

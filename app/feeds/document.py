@@ -1,5 +1,6 @@
 """What the readers of shapes are given: a document, and the body that it is a part of."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from typing import NamedTuple, Protocol
@@ -19,11 +20,13 @@ Steps = Iterator[ItemResult | None]
 """Transactions and what is wrong with some, in their order; None wherever others may be served."""
 
 MOST_LEVELS = 8
-"""So many arrays and envelopes a transaction may be in."""
+"""A transaction may be in this many arrays and envelopes."""
 
 
 SHORT_BYTES = 64 * 1024
 """No signature, slot or error is longer than this."""
+
+_AT_BYTE = re.compile(r"\(byte (\d+)\)")
 
 
 class Document(NamedTuple):
@@ -83,30 +86,31 @@ def text_of(reading: Reading, document: Document) -> bytes:
     """Return a document as it was sent.
 
     Raises:
-        InvalidItem: it is too long to be a transaction.
+        InvalidItem: it is too long to be a transaction, or not UTF-8.
     """
     length, limits = document.end - document.start, reading.limits
     if length > limits.max_item_bytes:
         raise InvalidItem(messages.PAYLOAD_TOO_LONG.format(length, limits.max_payload_bytes))
-    return bytes(reading.values.text[document.start : document.end])
+    text = bytes(reading.values.text[document.start : document.end])
+    if not text.isascii():
+        try:
+            text.decode()
+        except UnicodeDecodeError as error:
+            raise malformed(error, text, document.start) from None
+    return text
 
 
 def transaction_of(reading: Reading, signature: str, slot: int | None, payload: bytes) -> Transaction:
     """Return a transaction of the feed.
 
     Raises:
-        InvalidItem: its payload is too long, nested too deeply, or not UTF-8.
+        InvalidItem: its payload is too long, or nested too deeply.
     """
     limits = reading.limits
     if len(payload) > limits.max_payload_bytes:
         raise InvalidItem(messages.PAYLOAD_TOO_LONG.format(len(payload), limits.max_payload_bytes))
     if nested := depth_above(payload, limits.max_payload_depth):
         raise InvalidItem(messages.NESTED_TOO_DEEP.format(nested, limits.max_payload_depth))
-    if not payload.isascii():
-        try:
-            payload.decode()
-        except UnicodeDecodeError as error:
-            raise InvalidItem(explain(error, payload).detail, is_malformed=True) from None
     return Transaction(signature, limits.default_source, slot, msgspec.Raw(payload))
 
 
@@ -128,7 +132,8 @@ def members_of(
             elif member.name not in names:
                 if member.is_refused:
                     raise InvalidItem(
-                        f"JSON is malformed: at the member {member.name[:64]!r}", is_malformed=True
+                        f"JSON is malformed: at the member {member.name[:64]!r} (byte {member.start})",
+                        is_malformed=True,
                     )
             elif member.name in found:
                 raise InvalidItem(messages.KEY_TWICE.format(member.name))
@@ -142,7 +147,14 @@ def members_of(
 def refused_item(refused: Refused, values: Values, document: Document) -> InvalidItem:
     """Return what is wrong with a document that the parser refuses."""
     text = bytes(values.text[refused.start : min(document.end, refused.start + SHORT_BYTES)])
-    return InvalidItem(explain(refused.error, text).detail, is_malformed=True)
+    return malformed(refused.error, text, refused.start)
+
+
+def malformed(error: Exception, text: bytes, start: int) -> InvalidItem:
+    """Return why the parser refuses a text that begins at `start` of the body, with its byte."""
+    detail = explain(error, text).detail
+    detail = _AT_BYTE.sub(lambda place: f"(byte {int(place[1]) + start})", detail)
+    return InvalidItem(detail, is_malformed=True)
 
 
 def value_of(reading: Reading, place: Element | None) -> bytes:

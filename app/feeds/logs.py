@@ -1,4 +1,4 @@
-"""What a subscription to logs sends of a transaction: `{"signature":"5h6x…","err":null,"logs":["Program…"]}`."""
+"""What a subscription to logs sends of a transaction: `{"signature":"5h6x…","err":null,"logs":["Prog…"]}`."""
 
 from app.feeds.document import Document, Known, Reading, Steps, text_of, transaction_of
 from app.feeds.fields import Fields, is_array, is_given, refuse_twice

@@ -1,4 +1,4 @@
-"""Any other JSON, of any chain: an operator says by JSON Pointers where a feed has its items and their fields.
+"""Any other JSON, of any chain: JSON Pointers in the feeds file say where items and their fields stand.
 
 Of `{"logs":[{"transactionHash":"0xab…","blockNumber":"0x1b4"}]}` the items are at `/logs`, and in each the
 signature at `/transactionHash` and the slot at `/blockNumber`.

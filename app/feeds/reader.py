@@ -1,14 +1,14 @@
 """Reads the documents of one body, whatever their shapes and envelopes, with what is wrong in its place."""
 
+import re
 from collections import Counter
 from collections.abc import Generator, Iterator
 from mmap import mmap
 
 from app.decode.item import InvalidItem, ItemLimits
-from app.decode.messages import explain
 from app.decode.surrogates import masked
 from app.errors import BodyTooLarge
-from app.feeds.document import MOST_LEVELS, Document, Known, Steps, first_of, refused_item, text_of
+from app.feeds.document import MOST_LEVELS, Document, Known, Steps, first_of, malformed, refused_item, text_of
 from app.feeds.fields import NO_FIELDS, NULL, Fields, fields_at, fields_of, named
 from app.feeds.mapped import MappedReader
 from app.feeds.recognise import NAMES, recognised
@@ -17,6 +17,7 @@ from app.feeds.values import WINDOW_BYTES, Refused, Values, value_end
 
 MOST_DOCUMENTS = 200_000
 """A body of 32 MiB holds 16 million times `1,`, and each would have a sentence of its own."""
+EMPTY = re.compile(rb"\{[ \t\r\n]*+\}")
 _MOST_NAMES = 9
 _KINDS = {b'"': "a text", b"[": "an array", b"t": "true", b"f": "false", b"n": "null"}
 
@@ -83,6 +84,8 @@ class Reader:
         if error is not None and not (known is not None and known.is_envelope):
             raise error
         if known is None:
+            if document.level == 0 and EMPTY.match(self.values.text, document.start):
+                return
             raise self._unknown((yield from self.contents(document)))
         yield from self._read_known(known, document, fields)
 
@@ -110,7 +113,7 @@ class Reader:
             try:
                 return fields_of(text), None
             except (ValueError, RecursionError) as refused:
-                error = InvalidItem(explain(refused, text).detail, is_malformed=True)
+                error = malformed(refused, text, document.start)
             found = masked(text)
             if found is not None:
                 try:
@@ -142,7 +145,7 @@ class Reader:
             try:
                 value_end(found.text if found else text, 0, len(text))
             except (ValueError, RecursionError):
-                raise InvalidItem(explain(error, text).detail, is_malformed=True) from None
+                raise malformed(error, text, document.start) from None
 
     def contents(self, document: Document) -> Generator[None, None, str]:
         """Return what a document is and has, for an error."""

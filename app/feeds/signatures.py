@@ -79,10 +79,7 @@ def _base64(text: str) -> bytes | str:
 
 def _listed(value: Any) -> bytes | None:
     if isinstance(value, dict):
-        if "data" in value:
-            value = value["data"]
-        else:
-            value = [value.get(str(at)) for at in range(len(value))]
+        value = value["data"] if "data" in value else [value.get(str(at)) for at in range(len(value))]
     if not isinstance(value, list):
         return None
     try:

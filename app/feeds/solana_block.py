@@ -1,4 +1,4 @@
-"""Solana's blocks: `{"blockhash":"GdY1…","parentSlot":99999999,"transactions":[{…},…]}`, as `getBlock` answers.
+"""Solana's blocks: `{"blockhash":"GdY1…","parentSlot":99999999,"transactions":[{…},…]}`.
 
 A block does not say its own slot. A subscription to blocks says it beside the block, as does a provider that
 adds `slot`; without either, its transactions have none. `parentSlot` may be any number of slots before, and

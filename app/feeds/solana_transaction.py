@@ -1,4 +1,4 @@
-"""Solana's own form of a transaction: `{"transaction":{"signatures":["5nNt…"],"message":{…}},"meta":{…},"slot":5}`.
+"""Solana's own transactions: `{"transaction":{"signatures":["5nNt…"],"message":{…}},"meta":{…},"slot":5}`.
 
 Helius' raw webhooks send it, `getTransaction` answers it, blocks are made of it. `transaction` may be written
 out, or encoded: `["AbCd…","base64"]`. A subscription to transactions has all of that one level deeper, with

@@ -4,7 +4,7 @@ A transaction has three levels, and a forwarder may leave out the outer ones:
 
     {"filters": ["client"], "createdAt": "2025-…",
      "transaction": {"slot": "378215733",
-                     "transaction": {"signature": "sk3B…==", "isVote": false, "transaction": {…}, "meta": {…}}}}
+                     "transaction": {"signature": "sk3B…==", "isVote": false, "transaction": {…}}}}
 
 Its payload is the value with the slot, as a subscription of JSON-RPC has it. Names are those of protobuf or
 of its JSON, `is_vote` or `isVote`. Updates of slots and accounts, and pings, hold no transaction.
