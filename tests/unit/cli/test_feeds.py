@@ -38,10 +38,14 @@ def test_each_feed_is_told_in_a_line(run: Run, file: Path) -> None:
     assert done.exit_code == 0, done.output
     assert done.stdout.splitlines() == [
         f"{file}: 3 feeds",
-        "quicknode-a: signs the body before gzip as quicknode, with any of 2 secrets, at most 300 s ago; "
-        "at most 5,000 transactions a second; skips failed and votes",
-        "evm: needs an ingest token where the gate has some; "
-        "mapped (items '/logs', signature '/transactionHash')",
+        (
+            "quicknode-a: signs the body before gzip as quicknode, with any of 2 secrets, at most 300 s ago; "
+            "at most 5,000 transactions a second; skips failed and votes"
+        ),
+        (
+            "evm: needs an ingest token where the gate has some; "
+            "mapped (items '/logs', signature '/transactionHash')"
+        ),
         "plain: needs an ingest token where the gate has some",
     ]
     assert "hush" not in done.output
