@@ -14,7 +14,7 @@ from app.cli.text import count, plain
 from app.decode.array_scanner import SPACE
 from app.decode.gzip import Inflater
 from app.decode.item import InvalidItem, ItemLimits, ItemResult
-from app.errors import ConfigError, HttpError
+from app.errors import BodyTooLarge, ConfigError, HttpError
 from app.feeds.delivery import Part, read_delivery
 from app.feeds.feed import Feed, is_feed_name
 from app.feeds.feeds_file import load_feeds
@@ -22,6 +22,7 @@ from app.models import SOURCE_RULE
 from app.settings.model import Settings, load_settings
 
 GZIP = b"\x1f\x8b"
+OUTCOMES = ("accepted", "duplicate", "invalid", "skipped")
 
 
 class WrongSettings(click.ClickException):
@@ -108,9 +109,12 @@ def _show_body(body: BinaryIO, feed: Feed, settings: Settings) -> None:
 
 def _document(body: BinaryIO, settings: Settings) -> bytes:
     """Return the whole body, inflated; more than the gate takes is not read."""
+    most = settings.max_inflated_bytes
     with body:
-        sent = body.read(settings.max_inflated_bytes + 1)
-    inflater = Inflater(settings.max_inflated_bytes)
+        sent = body.read(most + 1)
+    if len(sent) > most:
+        raise BodyTooLarge(f"the body has more than {most} bytes")
+    inflater = Inflater(most)
     if not sent.startswith(GZIP):
         return sent.strip(SPACE)
     document = b"".join(inflater.decode(sent))
@@ -119,11 +123,20 @@ def _document(body: BinaryIO, settings: Settings) -> bytes:
 
 
 class _Listing:
-    """Prints a line for each transaction of a body, and counts what would become of them."""
+    """Prints a line for each transaction of a body, and counts what would become of them.
+
+        0  accepted  helius-enhanced  signature 5BNb…  slot 287412732  payload 1,497 bytes
+        -  skipped  solana-block  votes
+        1  invalid  solana-block: null is no transaction
+        2  duplicate of 0  helius-enhanced  signature 5BNb…  slot 287412732  payload 1,497 bytes
+
+    The numbers are the indices of a gate's answer, which has none for what is skipped.
+    """
 
     def __init__(self) -> None:
         self.outcomes: Counter[str] = Counter()
-        self._shape = "?"
+        self._index = 0
+        self._shape = ""
         self._shapes: Counter[str] = Counter()
         self._places: dict[str, int] = {}
 
@@ -135,36 +148,33 @@ class _Listing:
 
     def _show(self, part: Part) -> None:
         self._shapes.update(part.shapes)
+        # A block has its shape in the part of its first transaction.
         self._shape = next(iter(part.shapes), self._shape)
         for rule, times in part.skipped.items():
+            self.outcomes["skipped"] += times
             for _ in range(times):
-                self._tell("skipped", f"skipped ({rule})")
+                click.echo(f"-  skipped  {self._shape}  {rule}")
         for result in part.results:
-            self._tell(*self._outcome(result))
+            self._show_result(result)
+            self._index += 1
 
-    def _outcome(self, result: ItemResult) -> tuple[str, str]:
+    def _show_result(self, result: ItemResult) -> None:
         if isinstance(result, InvalidItem):
-            return "invalid", f"invalid: {plain(result)}"
-        at = self._places.setdefault(result.signature, self._index)
-        words = "stored" if at == self._index else f"duplicate of {at}"
-        slot = "-" if result.slot is None else result.slot
-        return words.partition(" ")[0], (
-            f"{words}  signature {result.signature}  slot {slot}  payload {count(len(result.payload))} bytes"
-        )
-
-    @property
-    def _index(self) -> int:
-        return self.outcomes.total()
-
-    def _tell(self, outcome: str, sentence: str) -> None:
-        click.echo(f"{self._index}  {self._shape}  {sentence}")
+            self.outcomes["invalid"] += 1
+            click.echo(f"{self._index}  invalid  {plain(result)}")
+            return
+        first = self._places.setdefault(result.signature, self._index)
+        outcome = "accepted" if first == self._index else "duplicate"
         self.outcomes[outcome] += 1
+        place = "" if first == self._index else f" of {first}"
+        slot = "-" if result.slot is None else result.slot
+        click.echo(
+            f"{self._index}  {outcome}{place}  {self._shape}  signature {result.signature}  slot {slot}  "
+            f"payload {count(len(result.payload))} bytes"
+        )
 
     def finish(self) -> None:
         """Print the sums."""
-        words = ("stored", "duplicate", "invalid", "skipped")
-        sums = ", ".join(f"{count(self.outcomes[word])} {word}" for word in words)
+        sums = ", ".join(f"{count(self.outcomes[outcome])} {outcome}" for outcome in OUTCOMES)
         shapes = ", ".join(f"{count(times)} {shape}" for shape, times in sorted(self._shapes.items()))
-        click.echo(
-            f"{count(self._index)} transactions: {sums}; documents: {shapes or 'none'}; nothing was stored"
-        )
+        click.echo(f"transactions: {sums}; documents: {shapes or 'none'}; nothing was stored")
