@@ -15,6 +15,7 @@ TidegateError
 ├── RetryLater                  503 with Retry-After: nothing of it was acknowledged
 │   ├── Overloaded                   a bounded queue or budget is full
 │   ├── RateLimited             429  a feed has used up its share of the rate
+│   ├── FeedsUnknown                 a worker has not been able to read the feeds file
 │   ├── MapFull                      signatures are at their limit
 │   ├── MemoryPressure               memory is near its limit; see the guard's ceiling
 │   ├── ShuttingDown
@@ -133,6 +134,12 @@ class RateLimited(RetryLater):
     def __init__(self, detail: str, retry_after_seconds: int) -> None:
         super().__init__(detail)
         self.retry_after_seconds = retry_after_seconds
+
+
+class FeedsUnknown(RetryLater):
+    """A worker was started while the feeds file was broken, and does not know which feeds have to sign."""
+
+    slug, title = "feeds-unknown", "The feeds file cannot be used"
 
 
 class MapFull(RetryLater):

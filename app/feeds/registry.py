@@ -1,10 +1,12 @@
 """Feeds in force, each with its share of the rate: read at the start, and again when their file changes."""
 
 import asyncio
+from collections.abc import Iterable
 from pathlib import Path
 
 import structlog
 
+from app.errors import FeedsUnknown
 from app.feeds.feed import Feed
 from app.feeds.feeds_file import Feeds, FeedsFileError, load_feeds
 from app.feeds.rate import RateShare
@@ -20,8 +22,11 @@ class FeedRegistry:
     transactions a second it is 2,500, all of which a feed with one connection may use.
     """
 
-    def __init__(self, file: Path | None, workers: int = 1) -> None:
-        """Read the file.
+    def __init__(self, file: Path | None, workers: int = 1, *, has_to_start: bool = False) -> None:
+        """Read the file; one that `has_to_start` refuses all feeds until the file can be used.
+
+        A worker has to, which takes the place of one that has died while the file is broken: it cannot know
+        which feeds have to sign.
 
         Raises:
             FeedsFileError: it cannot be used.
@@ -31,11 +36,31 @@ class FeedRegistry:
         self._shares: dict[str, RateShare] = {}
         self.warning: str | None = None
         """Why the file is not in force as it stands now; what was read before is."""
+        self._is_known = True
         if file is not None:
-            self._put_in_force(load_feeds(file))
+            try:
+                self._put_in_force(load_feeds(file))
+            except FeedsFileError as error:
+                if not has_to_start:
+                    raise
+                self._is_known = False
+                self._settle(error)
+
+    @property
+    def declared(self) -> Iterable[str]:
+        """The names of the feeds that the file declares."""
+        return self._feeds.declared
 
     def get(self, name: str) -> Feed:
-        """Return a feed, declared or not."""
+        """Return a feed, declared or not.
+
+        Raises:
+            FeedsUnknown: the file could not be used yet.
+        """
+        if not self._is_known:
+            raise FeedsUnknown(
+                "the file of TIDEGATE_FEEDS_FILE cannot be used (see the log); send this again"
+            )
         return self._feeds.get(name)
 
     def take(self, name: str, count: int, now: float) -> None:
@@ -87,3 +112,4 @@ class FeedRegistry:
                 is_same = before is not None and before.per_second == per_second
                 shares[name] = before if before and is_same else RateShare(per_second)
         self._feeds, self._shares = feeds, shares
+        self._is_known = True

@@ -1,7 +1,7 @@
 """`GET /stats`: its shape, how it is put together, and the warnings in it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -9,8 +9,10 @@ from pydantic import Field
 
 from app.auth import Access
 from app.cleanup.run import Cleanup
+from app.feeds.registry import FeedRegistry
 from app.guard.leak.finding import LeakState
 from app.guard.status import GuardStatus, Level
+from app.ingest.rejections import Rejection, warnings_of
 from app.metrics.catalogue import Metrics
 from app.models import MapName, MapSizes, Reason, Report, Shape, TransactionOutcome
 from app.process.resident_memory import Processes
@@ -107,6 +109,9 @@ class ServiceStats:
     processes: Processes
     guard_status: Callable[[], GuardStatus]
     access: Access
+    feeds: FeedRegistry
+    rejections: Callable[[], Iterable[Mapping[str, Rejection]]]
+    """The last rejection of each feed, of each process that takes transactions in."""
     _started: float = field(default_factory=time.monotonic, init=False)
     _standing: dict[str, str] = field(default_factory=dict, init=False)
 
@@ -184,6 +189,9 @@ class ServiceStats:
                 f"The file of {env_name(setting)} holds no token, so nobody is admitted. Write one into it; "
                 "it is read again within seconds."
             )
+        if self.feeds.warning is not None:
+            warnings["feeds_file"] = f"{self.feeds.warning}. It is read again within seconds."
+        warnings |= dict(warnings_of(self.rejections(), time.time()))
         if self.live.ignored is not None:
             warnings["settings_ignored"] = self.live.ignored
         return warnings | self._store_warnings() | self.guard_status().warnings()

@@ -176,6 +176,10 @@ class Settings(EnvironmentSettings):
     """TOML file that says for each feed how it signs, its share of the rate, and how its bodies are read;
     read again when it changes."""
 
+    max_feed_body_bytes: int = changeable(FEEDS, 64 * MIB, ge=1024, le=1024 * MIB)
+    """Longest body of `POST /feeds/…`, bytes, as it is sent and after inflation; in any case no longer
+    than all bodies together, and than what may wait for the store."""
+
     memory_limit_bytes: int | None = changeable(MEMORY, None, ge=1, le=2**50)
     """Limit of the whole service, bytes; unset: the cgroup's limit if any."""
     memory_soft_ratio: float = changeable(MEMORY, 0.75, gt=0, le=1)
