@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from codecs import BOM_UTF8
 from collections import Counter
 from pathlib import Path
 from typing import BinaryIO
@@ -20,6 +21,7 @@ from app.feeds.feed import Feed, is_feed_name
 from app.feeds.feeds_file import load_feeds
 from app.models import SOURCE_RULE
 from app.settings.model import Settings, load_settings
+from app.settings.process_limits import most_feed_bytes
 
 GZIP = b"\x1f\x8b"
 OUTCOMES = ("accepted", "duplicate", "invalid", "skipped")
@@ -108,18 +110,22 @@ def _show_body(body: BinaryIO, feed: Feed, settings: Settings) -> None:
 
 
 def _document(body: BinaryIO, settings: Settings) -> bytes:
-    """Return the whole body, inflated; more than the gate takes is not read."""
-    most = settings.max_inflated_bytes
+    """Return the whole body, inflated where it is gzip, without a byte order mark and white space around it.
+
+    Raises:
+        BodyTooLarge: a gate would not take it, sent or inflated.
+        MalformedBody: it begins like gzip and is none.
+    """
+    most = most_feed_bytes(settings)
     with body:
         sent = body.read(most + 1)
     if len(sent) > most:
         raise BodyTooLarge(f"the body has more than {most} bytes")
-    inflater = Inflater(most)
-    if not sent.startswith(GZIP):
-        return sent.strip(SPACE)
-    document = b"".join(inflater.decode(sent))
-    inflater.finish()
-    return document.strip(SPACE)
+    if sent.startswith(GZIP):
+        inflater = Inflater(most)
+        sent = b"".join(inflater.decode(sent))
+        inflater.finish()
+    return sent.removeprefix(BOM_UTF8).strip(SPACE)
 
 
 class _Listing:

@@ -164,7 +164,7 @@ def test_a_body_that_would_be_refused_exits_with_1(run: Run, file: Path, body: b
 
 
 def test_a_body_past_the_limit_is_not_read(run: Run, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TIDEGATE_MAX_INFLATED_BYTES", "2048")
+    monkeypatch.setenv("TIDEGATE_MAX_FEED_BODY_BYTES", "2048")
     for body in (b"[" + b" " * 3000 + b"]", gzip.compress(b" " * 3000)):
         done = run("feeds", "check", str(file), "--feed", "plain", "--body", "-", stdin=body)
         assert done.exit_code == 1
