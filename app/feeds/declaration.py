@@ -4,27 +4,21 @@ A table without `hmac` and `shape` is as good as one with both; what one key nee
 what lies in other files is not.
 """
 
-import re
 from collections.abc import Iterator
 from typing import Annotated, Final, Literal, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.feeds.body_signatures import DEFAULT_MAX_AGE_SECONDS
+from app.feeds.pointers import pointer_of
 from app.feeds.rules import FeedRules, MappedShape
 
-# RFC 6901: empty, or a `/` before each key, in which `~0` stands for `~` and `~1` for `/`.
-_POINTER = re.compile(r"(/([^/~]|~[01])*)*")
 MOST_TRANSACTIONS_PER_SECOND: Final = 10**9
 DAY_SECONDS: Final = 86_400
 
 
 def _pointer(text: str) -> str:
-    if not _POINTER.fullmatch(text):
-        raise ValueError(
-            "is not a JSON Pointer: a `/` stands before each key, as in `/result/hash`, and in a key "
-            "`~0` for `~` and `~1` for `/`"
-        )
+    pointer_of(text)  # for its error
     return text
 
 
@@ -70,6 +64,8 @@ class Declaration(BaseModel):
         for key in ("secrets_file", "hmac_over", "max_age_seconds"):
             if key in given and not self.hmac:
                 yield Conflict(key, 'needs hmac beside it, as in hmac = "quicknode"')
+        if self.shape and self.skip:
+            yield Conflict("skip", 'does not go with shape = "mapped"; it is for transactions of Solana')
         for key in ("items", "signature", "slot"):
             if key in given and not self.shape:
                 yield Conflict(key, 'needs shape = "mapped" beside it')

@@ -1,9 +1,18 @@
 """What is known of a feed, whether the feeds file declares it or not."""
 
+import re
 from typing import NamedTuple
 
 from app.feeds.body_signatures import BodySignature
 from app.feeds.rules import FeedRules
+from app.models import SOURCE_PATTERN
+
+_NAME = re.compile(SOURCE_PATTERN)
+
+
+def is_feed_name(name: str) -> bool:
+    """Tell whether a feed may have this name, which is the source of what it delivers."""
+    return _NAME.match(name) is not None
 
 
 class Feed(NamedTuple):

@@ -28,9 +28,9 @@ from pydantic_core import ErrorDetails
 from app.errors import ConfigError
 from app.feeds.body_signatures import SCHEMES, BodySignature
 from app.feeds.declaration import KEYS, Declaration
-from app.feeds.feed import Feed
+from app.feeds.feed import Feed, is_feed_name
 from app.feeds.toml_lines import line_of
-from app.models import SOURCE_PATTERN, SOURCE_RULE
+from app.models import SOURCE_RULE
 from app.settings.secret_files import file_mark, secret_lines
 
 MOST_BYTES: Final = 1024 * 1024
@@ -141,7 +141,7 @@ class _Reader:
 
     def _feed(self, name: str, table: object) -> Feed | None:
         """Return the feed, or None when something is wrong with it."""
-        if not re.match(SOURCE_PATTERN, name):
+        if not is_feed_name(name):
             self._refuse(
                 f"{_shown(name)} cannot be the name of a feed, which is {SOURCE_RULE}", "feeds", name
             )

@@ -147,7 +147,9 @@ class Metrics:
             "source_transactions", "Transactions by the source that delivered them", "source", "outcome"
         )
         self.ingest_refusals_total = self._counter(
-            "ingest_refusals", "Requests for transactions answered 503, by the name of the problem", "reason"
+            "ingest_refusals",
+            "Requests for transactions answered 503 or 429, by the name of the problem",
+            "reason",
         )
         self.ingest_batch_size = self._histogram(
             "ingest_batch_size", "Items of one request", SIZE_BUCKETS

@@ -48,7 +48,7 @@ class IngestStats(Shape):
     refused: int
     failed: int
     refusals: dict[str, int] = Field(
-        description="Requests answered 503, by the name of their problem; one may hold many transactions."
+        description="Requests answered 503 or 429, by the name of their problem; each may hold many items."
     )
 
 

@@ -167,11 +167,15 @@ SIGNED = '[feeds.a]\nhmac = "quicknode"\n'
         ('[feeds.a]\nsignature = "/x"\n', 'line 2: feed a: signature needs shape = "mapped" beside it'),
         (
             '[feeds.a]\nshape = "mapped"\nsignature = "hash"\n',
-            "line 3: feed a: signature: is not a JSON Pointer: a `/` stands before each key",
+            "line 3: feed a: signature: 'hash': a JSON Pointer begins with a slash",
         ),
         (
             '[feeds.a]\nshape = "mapped"\nsignature = "/hash"\nslot = "/a~2"\n',
-            "line 4: feed a: slot: is not a JSON Pointer",
+            "line 4: feed a: slot: '/a~2': in a JSON Pointer ~0 stands for ~",
+        ),
+        (
+            '[feeds.a]\nskip = ["votes"]\nshape = "mapped"\nsignature = "/hash"\n',
+            'line 2: feed a: skip does not go with shape = "mapped"',
         ),
         (b"[feeds.a]\n# \xff\n", "line 2: it is not UTF-8"),
         ("x = " + "[" * 20_000 + "]" * 20_000, "its arrays or tables are nested too deep"),
