@@ -34,7 +34,7 @@ class Sample(NamedTuple):
     body: bytes
     headers: dict[str, str]
     payloads: dict[str, bytes]
-    count: int
+    total: int
     """How many transactions it has, with those that are there twice."""
 
 
@@ -45,11 +45,13 @@ def sample(file: str) -> Sample:
     return Sample((DATA / file).read_bytes(), HEADERS_OF[file.partition("_")[0]], payloads, len(found))
 
 
-async def send(api: Api, feed: str, body: bytes, *, zipped: bool = False, **headers: str) -> httpx.Response:
+async def send(
+    api: Api, feed: str, body: bytes, headers: dict[str, str] | None = None, *, zipped: bool = False
+) -> httpx.Response:
     """POST a body to a feed."""
     coding = {"Content-Encoding": "gzip"} if zipped else {}
     content = gzip.compress(body) if zipped else body
-    return await api.http.post(f"/feeds/{feed}", content=content, headers=headers | coding)
+    return await api.http.post(f"/feeds/{feed}", content=content, headers=(headers or {}) | coding)
 
 
 def summary_of(response: httpx.Response) -> tuple[int, int, int]:

@@ -27,6 +27,7 @@ from app.decode.columns import Answers
 from app.decode.item import InvalidItem, ItemLimits, decode_item, is_array, try_decode_item
 from app.decode.messages import looks_like_lines
 from app.errors import HttpError, InvalidRequest, MalformedBody, RetryLater
+from app.feeds.provider_hint import provider_hint
 from app.ingest.admission import authorization, source_named
 from app.ingest.plane import DataPlane
 from app.ingest.submitter import Summary
@@ -82,6 +83,7 @@ class PostTransactions:
         self, query: bytes, headers: Headers, receive: Receive, summary: Summary
     ) -> dict[str, Any]:
         limits, is_lines = self._plane.admission.admit(query, headers, declared_length(headers))
+        document: bytes | mmap = b""
         async with self._plane.body(headers, receive) as body:
             if is_lines:
                 items, summary.is_shown = "line", True
@@ -91,9 +93,10 @@ class PostTransactions:
                 if not is_array(document, limits):
                     return await self._post_one(document, limits)
                 await self._post_array(document, limits, summary)
-        if summary.items and summary.invalid == summary.items:
-            summary.is_shown = True
-            raise InvalidRequest(f"every {items} is invalid")
+            if summary.items and summary.invalid == summary.items:
+                summary.is_shown = True
+                hint = await provider_hint(document, limits) if document else None
+                raise InvalidRequest(f"every {items} is invalid" + (f"; {hint}" if hint else ""))
         return summary.as_dict()
 
     async def _post_one(self, body: bytes | mmap, limits: ItemLimits) -> dict[str, Any]:
@@ -104,7 +107,8 @@ class PostTransactions:
             self._plane.submitter.count_invalid(limits.default_source)
             if looks_like_lines(body):
                 raise MalformedBody(LINES_AS_JSON) from None
-            raise error.as_http_error() from None
+            hint = None if error.is_malformed else await provider_hint(body, limits)
+            raise error.as_http_error() if hint is None else InvalidRequest(f"{hint} ({error})") from None
         answers = await to_its_end(self._plane.submitter.submit([item]))
         return single_answer(item, answers[0])
 

@@ -30,8 +30,8 @@ COUNTS = ("accepted", "duplicate", "invalid", "skipped")
 async def test_a_real_body_is_accepted_as_it_is_and_then_known(api: Api, file: str, zipped: bool) -> None:
     body, headers, payloads, count = sample(file)
     twice = count - len(payloads)
-    assert summary_of(await send(api, "x", body, zipped=zipped, **headers)) == (len(payloads), twice, 0)
-    assert summary_of(await send(api, "x", body, zipped=zipped, **headers)) == (0, count, 0)
+    assert summary_of(await send(api, "x", body, headers, zipped=zipped)) == (len(payloads), twice, 0)
+    assert summary_of(await send(api, "x", body, headers, zipped=zipped)) == (0, count, 0)
     for key, payload in payloads.items():
         found = await api.http.get(f"/transactions/{key}")
         members = raw_members(found.content)
@@ -62,7 +62,7 @@ async def test_a_transaction_in_four_forms_is_accepted_once(api: Api) -> None:
 )
 async def test_the_media_type_of_a_body_means_nothing(api: Api, kind: str) -> None:
     headers = {"Content-Type": kind} if kind else {}
-    assert summary_of(await send(api, "x", block(3), **headers)) == (3, 0, 0)
+    assert summary_of(await send(api, "x", block(3), headers)) == (3, 0, 0)
 
 
 async def test_documents_may_stand_a_line_each(api: Api) -> None:
@@ -121,7 +121,7 @@ async def test_gzip_without_its_header_is_told_so(api: Api) -> None:
 
 @pytest.mark.parametrize("coding", ["br", "deflate", "zstd"])
 async def test_another_coding_is_refused(api: Api, coding: str) -> None:
-    response = await send(api, "x", block(1), **{"Content-Encoding": coding})
+    response = await send(api, "x", block(1), {"Content-Encoding": coding})
     assert response.status_code == 415
     assert response.headers["accept-encoding"] == "gzip"
 
@@ -158,3 +158,29 @@ async def test_feeds_without_a_name_are_told_how_to_name_one(api: Api) -> None:
 async def test_the_elided_sample_of_quicknodes_documentation_is_told_what_is_missing(api: Api) -> None:
     response = await send(api, "x", (DATA / QUICKNODE_EXCERPT).read_bytes())
     assert response.status_code in (200, 400, 422), response.text
+
+
+@pytest.mark.parametrize(
+    ("file", "what"),
+    [
+        (ENHANCED, "this is a Helius enhanced webhook: send it to /feeds/NAME"),
+        (RAW, "this is a Solana transaction"),
+        ("solana_getTransaction_mainnet_v0_a.json", "JSON-RPC: send it to /feeds/NAME"),
+        ("solana_getBlock_100000000_jsonParsed_10tx.json", "this is a Solana block"),
+    ],
+)
+async def test_who_posts_a_providers_body_as_items_is_told_where_it_belongs(
+    api: Api, file: str, what: str
+) -> None:
+    headers = {"Content-Type": "application/json"}
+    response = await api.http.post("/transactions", content=(DATA / file).read_bytes(), headers=headers)
+    assert response.status_code == 422
+    assert what in response.json()["detail"]
+
+
+@pytest.mark.parametrize("body", ['{"signature":""}', '[{"signature":""}]', '{"event":1}', "[[]]", "[null]"])
+async def test_other_invalid_items_are_not(api: Api, body: str) -> None:
+    headers = {"Content-Type": "application/json"}
+    response = await api.http.post("/transactions", content=body.encode(), headers=headers)
+    assert response.status_code == 422
+    assert "feeds" not in response.json()["detail"]
