@@ -25,7 +25,7 @@ _WORDS: Final = {
 async def provider_hint(body: bytes | mmap, limits: ItemLimits) -> str | None:
     """Return a sentence when the first document of a body is what a provider sends; else None.
 
-    `body` has no white space around it. While the members of a long document are told apart, others are served.
+    `body` has no white space around it. Others are served while the members of a long one are told apart.
     """
     reader = Reader(body, limits, NO_RULES)
     walk = _shape(reader, len(body))

@@ -1,9 +1,6 @@
 """What the tests of feeds share: bodies as providers send them, with the headers that come with them."""
 
 import gzip
-import hmac
-import itertools
-import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,8 +9,7 @@ import msgspec
 
 from tests.support.api_calls import Api
 from tests.support.real_payloads import DATA, transactions_of
-
-_nonces = itertools.count()
+from tests.support.signed import QUICKNODE_SECRET
 
 HELIUS = {"Content-Type": "application/json", "User-Agent": "Helius/1.0", "Authorization": "my-own-word"}
 QUICKNODE = {
@@ -79,14 +75,7 @@ def signature(number: int, prefix: str = "5") -> str:
     return (prefix + digits).ljust(87, "4")
 
 
-def quicknode_headers(body: bytes, secret: bytes, seconds: float | None = None) -> dict[str, str]:
-    """The headers with which QuickNode signs a body."""
-    nonce, stamp = f"nonce-{next(_nonces)}", str(int(time.time() if seconds is None else seconds))
-    digest = hmac.new(secret, nonce.encode() + stamp.encode() + body, "sha256").hexdigest()
-    return {"x-qn-nonce": nonce, "x-qn-timestamp": stamp, "x-qn-signature": digest}
-
-
-def feeds_file(folder: Path, text: str, secret: str = "of the feed") -> Path:
+def feeds_file(folder: Path, text: str, secret: str = QUICKNODE_SECRET) -> Path:
     """A feeds file, and beside it a file `secret` with one secret."""
     (folder / "secret").write_text(secret, encoding="utf-8")
     file = folder / "feeds.toml"
