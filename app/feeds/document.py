@@ -13,7 +13,7 @@ from app.decode.messages import explain
 from app.feeds.fields import Fields
 from app.feeds.rules import FeedRules
 from app.feeds.shapes import Shape
-from app.feeds.values import Element, Refused, Values
+from app.feeds.values import Element, Refused, Values, is_null
 from app.models import Transaction
 
 Steps = Iterator[ItemResult | None]
@@ -141,7 +141,7 @@ def members_of(
                 found[member.name] = Element(member.start, member.end)
     except Refused as refused:
         raise refused_item(refused, values, document) from None
-    return {name: place for name, place in found.items() if values.text[place.start : place.end] != b"null"}
+    return {name: place for name, place in found.items() if not is_null(values.text, place)}
 
 
 def refused_item(refused: Refused, values: Values, document: Document) -> InvalidItem:

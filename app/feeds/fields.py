@@ -30,6 +30,7 @@ class Fields(msgspec.Struct, gc=False):
     native_transfers: Raw = field(default=_MISSING, name="nativeTransfers")
     token_transfers: Raw = field(default=_MISSING, name="tokenTransfers")
     instructions: Raw = _MISSING
+    events: Raw = _MISSING
     transaction_error: Raw = field(default=_MISSING, name="transactionError")
     transaction: Raw = _MISSING
     meta: Raw = _MISSING
@@ -112,17 +113,17 @@ def _first(raw: bytes | Raw) -> bytes:
     return bytes(memoryview(raw)[:1])
 
 
-def refuse_twice(text: bytes, *names: str) -> None:
+def refuse_twice(text: bytes, *names: str, inside: Raw = _MISSING) -> None:
     """Refuse an object of which two readers could read two things, since it has one of these names twice.
 
-    A name that stands once in the whole text stands once in its object. Only of one that stands there more
-    often, perhaps inside of other objects, or may be written with escapes, the members are looked through.
+    A name that stands once in the whole text stands once in its object; so does one that stands there twice,
+    once of it inside of a member's value, `inside`. Only of an object with more of them, or which may have
+    names written with escapes, the members are looked through.
 
     Raises:
         InvalidItem: it has a name twice.
     """
-    is_plain = b"\\" not in text or b"\\u" not in text
-    if is_plain and all(text.count(b'"%s"' % name.encode()) <= 1 for name in names):
+    if has_plain_names(text) and all(occurrences(text, name, inside) <= 1 for name in names):
         return
     values = Values(text)
     values.is_tolerant = True
@@ -133,6 +134,18 @@ def refuse_twice(text: bytes, *names: str) -> None:
     twice = [name for name in names if given.count(name) > 1]
     if twice:
         raise InvalidItem(messages.KEY_TWICE.format(", ".join(twice)))
+
+
+def has_plain_names(text: bytes) -> bool:
+    """Tell whether no name of ASCII letters can be written with escapes: an s would be \\u0073."""
+    return b"\\" not in text or b"\\u00" not in text
+
+
+def occurrences(text: bytes, name: str, inside: Raw) -> int:
+    """Return how often a quoted name stands in a text outside of a value that is in it."""
+    quoted = b'"%s"' % name.encode()
+    count = text.count(quoted)
+    return count - bytes(inside).count(quoted) if count > 1 and len(inside) else count
 
 
 _NOT_SHOWN = re.compile(r"[^!-~]")

@@ -3,13 +3,15 @@
 Their `source` is a program such as MAGIC_EDEN, and says nothing of the feed.
 """
 
+from collections.abc import Sequence
+
 import msgspec
 from msgspec import Raw
 
 from app.decode.columns import Columns
 from app.decode.item import ItemLimits, depth_above
 from app.feeds.document import Document, Known, Reading, Steps, text_of, transaction_of
-from app.feeds.fields import Fields, is_given, refuse_twice
+from app.feeds.fields import Fields, has_plain_names, is_given, refuse_twice
 from app.feeds.rules import FAILED, VOTES, FeedRules
 from app.feeds.shapes import Shape
 from app.feeds.signatures import are_signatures, plain_signature
@@ -40,7 +42,7 @@ def fits(fields: Fields) -> bool:
 def read(reading: Reading, document: Document, fields: Fields) -> Steps:
     """Yield the transaction; its payload is the document."""
     text = text_of(reading, document)
-    refuse_twice(text, "signature", "slot")
+    refuse_twice(text, "signature", "slot", inside=fields.events)
     reason = _reason_to_skip(reading.rules, fields)
     if reason is not None:
         reading.skipped[reason] += 1
@@ -67,10 +69,12 @@ class _Enhanced(msgspec.Struct, gc=False):
     signature: str
     type: str
     slot: int | None = None
+    events: Raw = Raw()
     payload: Raw = Raw()
     transaction: Raw = Raw()
 
 
+_SIGNATURE, _SLOT = b'"signature"', b'"slot"'
 _slices_decoder = msgspec.json.Decoder(list[Raw])
 _documents_decoder = msgspec.json.Decoder(list[_Enhanced])
 
@@ -79,7 +83,7 @@ def read_array(body: bytes, limits: ItemLimits) -> Columns | None:
     """Return the transactions of an array of nothing but valid enhanced documents, as Helius sends them.
 
     None for any other array, and wherever the slow way has to look: in an array of 50 the names `signature`
-    and `slot` stand 50 times each, or one of them may be twice in a document.
+    and `slot` stand 50 times each outside of `events`, or one of them may be twice in a document.
     """
     try:
         documents = _documents_decoder.decode(body)
@@ -90,9 +94,9 @@ def read_array(body: bytes, limits: ItemLimits) -> Columns | None:
     slots = [document.slot for document in documents]
     is_clear = (
         len(documents) > 0
-        and (b"\\" not in body or b"\\u" not in body)
-        and body.count(b'"signature"') == len(documents)
-        and body.count(b'"slot"') <= len(documents)
+        and has_plain_names(body)
+        and _times(body, _SIGNATURE, documents) == len(documents)
+        and _times(body, _SLOT, documents) <= len(documents)
         and not any(len(document.payload) or len(document.transaction) for document in documents)
         and all(slot is not None and 0 <= slot <= MAX_SLOT for slot in slots)
         and are_signatures(signatures)
@@ -101,6 +105,14 @@ def read_array(body: bytes, limits: ItemLimits) -> Columns | None:
         and _is_utf8(body)
     )
     return Columns(signatures, [limits.default_source] * len(signatures), slots, slices) if is_clear else None
+
+
+def _times(body: bytes, name: bytes, documents: Sequence[_Enhanced]) -> int:
+    """Return how often a name stands in the array outside of `events`, which tells a sale once more."""
+    times = body.count(name)
+    if times > len(documents):
+        times -= sum(bytes(document.events).count(name) for document in documents)
+    return times
 
 
 def _is_utf8(body: bytes) -> bool:

@@ -14,13 +14,12 @@ from app.feeds.document import (
     transaction_of,
     value_of,
 )
-from app.feeds.fields import NULL
 from app.feeds.pointers import Pointer, find, pointer_of
 from app.feeds.rules import MappedShape
 from app.feeds.shapes import Shape
 from app.feeds.signatures import plain_signature
 from app.feeds.slots import slot_of
-from app.feeds.values import Element
+from app.feeds.values import Element, is_null
 
 
 class MappedReader:
@@ -63,7 +62,7 @@ class MappedReader:
                 else:
                     reading.shapes[Shape.MAPPED] += is_counted
                     yield from reading.guarded(self._read_item(reading, inner), inner)
-        elif value_of(reading, Element(document.start, document.end)) != NULL:
+        elif not is_null(reading.values.text, document):
             reading.shapes[Shape.MAPPED] += is_counted
             yield from reading.guarded(self._read_item(reading, document), document)
 

@@ -9,11 +9,11 @@ from app.decode.item import InvalidItem, ItemLimits
 from app.decode.surrogates import masked
 from app.errors import BodyTooLarge
 from app.feeds.document import MOST_LEVELS, Document, Known, Steps, first_of, malformed, refused_item, text_of
-from app.feeds.fields import NO_FIELDS, NULL, Fields, fields_at, fields_of, named
+from app.feeds.fields import NO_FIELDS, Fields, fields_at, fields_of, named
 from app.feeds.mapped import MappedReader
 from app.feeds.recognise import NAMES, recognised
 from app.feeds.rules import FeedRules
-from app.feeds.values import WINDOW_BYTES, Refused, Values, value_end
+from app.feeds.values import WINDOW_BYTES, Refused, Values, is_null, value_end
 
 MOST_DOCUMENTS = 200_000
 """A body of 32 MiB holds 16 million times `1,`, and each would have a sentence of its own."""
@@ -56,12 +56,12 @@ class Reader:
                 else:
                     element = document.inner(place)
                     yield from self.guarded(self._read_element(element), element)
-        elif self.values.text[document.start : document.end] != NULL:
+        elif not is_null(self.values.text, document):
             yield from self.check(document)
             raise self._unknown((yield from self.contents(document)))
 
     def _read_element(self, document: Document) -> Steps:
-        if self.values.text[document.start : document.end] == NULL:
+        if is_null(self.values.text, document):
             raise InvalidItem("null is no transaction")
         yield from self.read(document)
 

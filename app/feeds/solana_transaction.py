@@ -22,10 +22,10 @@ _list_decoder = msgspec.json.Decoder(list[Raw])
 
 def fits(fields: Fields) -> bool:
     """Tell whether an object is one."""
-    return is_transaction(fields.transaction) or is_transaction(fields_of(fields.transaction).transaction)
+    return _is_transaction(fields.transaction) or _is_transaction(fields_of(fields.transaction).transaction)
 
 
-def is_transaction(transaction: Raw) -> bool:
+def _is_transaction(transaction: Raw) -> bool:
     """Tell whether a value is a transaction, written out or encoded."""
     if is_object(transaction):
         inner = fields_of(transaction)
@@ -39,20 +39,21 @@ def read(reading: Reading, document: Document, fields: Fields) -> Steps:
     """Yield the transaction; its payload is the document."""
     text = text_of(reading, document)
     refuse_twice(text, "transaction", "slot")
-    body = fields if is_transaction(fields.transaction) else fields_of(fields.transaction)
-    if body is not fields:
+    body, inner = fields, fields_of(fields.transaction)
+    if len(inner.transaction):
         refuse_twice(bytes(fields.transaction), "transaction")
+        body, inner = inner, fields_of(inner.transaction)
     reason = reason_to_skip(reading.rules, body.meta, body.transaction)
     if reason is not None:
         reading.skipped[reason] += 1
         return
     slot = slot_of(fields.slot)
-    signature = first_signature(body.transaction)
+    signature = _first_signature(body.transaction, inner)
     yield transaction_of(reading, signature, document.slot if slot is None else slot, text)
 
 
-def first_signature(transaction: Raw) -> str:
-    """Return the first signature of a transaction, which is the one it is known by.
+def _first_signature(transaction: Raw, fields: Fields) -> str:
+    """Return the first signature of a transaction with these fields, which is the one it is known by.
 
     Raises:
         InvalidItem: it has none.
@@ -61,11 +62,10 @@ def first_signature(transaction: Raw) -> str:
     if wire is not None:
         return wire_signature(wire)
     refuse_twice(bytes(transaction), "signatures")
-    signatures = fields_of(transaction).signatures
-    if not len(signatures):
+    if not len(fields.signatures):
         raise InvalidItem("transaction.signatures is missing")
     try:
-        listed = _list_decoder.decode(signatures)
+        listed = _list_decoder.decode(fields.signatures)
     except (ValueError, RecursionError):
         raise InvalidItem("transaction.signatures: an array of signatures") from None
     if not listed:

@@ -14,7 +14,7 @@ What takes long is a generator here, which yields None wherever others may be se
 import re
 from collections.abc import Generator, Iterator
 from mmap import mmap
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -31,7 +31,9 @@ _TRAILING = "trailing characters (byte "
 _SPACE = re.compile(rb"[ \t\r\n]*+")
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _PLAIN = re.compile(rb'[^,\[\]{}":\s]++')
-_QUOTE = ord('"')
+_NULL = b"null"
+# Besides the four characters: nothing, at the end of the text.
+_SPACES = frozenset((b" ", b"\t", b"\r", b"\n"))
 _OPENING = b"{["
 _raw_decoder = msgspec.json.Decoder(msgspec.Raw)
 _name_decoder = msgspec.json.Decoder(str)
@@ -85,8 +87,22 @@ def value_end(text: Text, start: int, stop: int) -> int:
     return start + end
 
 
+class _Place(Protocol):
+    @property
+    def start(self) -> int: ...
+    @property
+    def end(self) -> int: ...
+
+
+def is_null(text: Text, place: _Place) -> bool:
+    """Tell whether null stands there; of a long value nothing is copied to find out."""
+    return place.end - place.start == len(_NULL) and text[place.start : place.end] == _NULL
+
+
 def after_space(text: Text, start: int) -> int:
     """Return where the first character stands from `start` on that is no white space."""
+    if text[start : start + 1] not in _SPACES:
+        return start
     space = _SPACE.match(text, start)
     return space.end() if space else start
 
@@ -125,7 +141,9 @@ class Values:
         if text[at : at + 1] == b"]":
             return at + 1
         while True:
-            end, _ = yield from self._end(at, stop, level)
+            end = self._short_end(at, stop)
+            if end is None:
+                end, _ = yield from self._end(at, stop, level)
             yield Element(at, end)
             work += end - at + VALUE_COST
             if work > PACE_BYTES:
@@ -181,6 +199,15 @@ class Values:
             raise Refused(msgspec.DecodeError("Input data was truncated"), begin)
         text = f"JSON is malformed: expected {mark.decode()!r} (byte 0)"
         raise Refused(msgspec.DecodeError(text), at)
+
+    def _short_end(self, start: int, stop: int) -> int | None:
+        """Return where the value at `start` ends as nearly all do: within a window; else None."""
+        window = min(stop, start + WINDOW_BYTES)
+        try:
+            end = value_end(self.text, start, window)
+        except (ValueError, RecursionError):
+            return None
+        return end if end < window else None
 
     def _end(self, start: int, stop: int, level: int) -> Generator[None, None, tuple[int, bool]]:
         """Return where the value at `start` ends, and whether the parser refuses it."""
