@@ -29,13 +29,14 @@ from app.errors import ConfigError
 from app.feeds.body_signatures import SCHEMES, BodySignature
 from app.feeds.declaration import KEYS, Declaration
 from app.feeds.feed import Feed, is_feed_name
-from app.feeds.toml_lines import line_of
+from app.feeds.toml_lines import KeyLines
 from app.models import SOURCE_RULE
 from app.settings.secret_files import file_mark, secret_lines
 
 MOST_BYTES: Final = 1024 * 1024
 MOST_FEEDS: Final = 1024
 MOST_SECRETS: Final = 16
+MOST_TOLD: Final = 10
 _SHOWN: Final = 64
 _LINE = re.compile(r" \(at line (\d+), column \d+\)$")
 _DECLARED_TWICE = re.compile(r"Cannot declare \('feeds', (['\"])(.*)\1\) twice")
@@ -53,8 +54,9 @@ class FeedsFileError(ConfigError, ValueError):
 
     def __init__(self, file: Path, problems: list[Problem]) -> None:
         self.file, self.problems = file, sorted(problems)
-        told = "; ".join(f"line {line}: {sentence}" if line else sentence for line, sentence in self.problems)
-        super().__init__(f"{file}: {told}")
+        told = [f"line {line}: {sentence}" if line else sentence for line, sentence in self.problems]
+        more = f"; and {len(told) - MOST_TOLD} more" if len(told) > MOST_TOLD else ""
+        super().__init__(f"{file}: {'; '.join(told[:MOST_TOLD])}{more}")
 
 
 class Feeds:
@@ -92,6 +94,7 @@ class _Reader:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._text = ""
+        self._lines: KeyLines | None = None
         self._problems: list[Problem] = []
         self._marks: dict[Path, tuple[int, ...]] = {}
 
@@ -104,7 +107,8 @@ class _Reader:
 
     def _refuse(self, sentence: str, *path: str) -> None:
         """Note what is wrong with the keys at this path; without one it is the file as a whole."""
-        self._problems.append(Problem(line_of(path, self._text) if path else 0, sentence))
+        self._lines = self._lines or KeyLines(self._text)
+        self._problems.append(Problem(self._lines.line_of(path) if path else 0, sentence))
 
     def _tables(self) -> dict[str, Any]:
         """Return what stands below `feeds`, by the names of the feeds."""
@@ -169,7 +173,8 @@ class _Reader:
         if declared.hmac is None or declared.secrets_file is None:
             return None
         secrets, scheme = self._file.parent / declared.secrets_file, SCHEMES[declared.hmac]
-        self._marks[secrets] = file_mark(secrets)
+        # Two feeds may name one file: what was there before the first reading tells of a change after it.
+        self._marks.setdefault(secrets, file_mark(secrets))
         try:
             keys = _keys(secrets, scheme.key)
         except ConfigError as error:

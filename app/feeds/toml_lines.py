@@ -1,4 +1,4 @@
-"""Finds the line of a TOML file on which a key stands, which Python's parser does not say.
+"""Finds the lines of a TOML file on which keys stand, which Python's parser does not say.
 
     1  [feeds.quicknode-a]
     2  hmac = "quicknode"
@@ -13,47 +13,63 @@ lines together are for `skip`. Each statement says below the header before it wh
 
 import tomllib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 KeyPath = tuple[str, ...]
 
-
-def line_of(path: KeyPath, text: str) -> int:
-    """Return the line on which this path, such as `("feeds", "quicknode-a", "skip")`, is first set, from 1.
-
-    The text is valid TOML. Of a path that is nowhere set it is the line of the longest part of it that is.
-    """
-    longest, line = 0, 1
-    for number, found in _statements(text):
-        shared = _shared(path, found)
-        if shared > longest:
-            longest, line = shared, number
-    return line
+# A longer one is not looked into, nor what comes after it: it is parsed anew with each of its lines.
+MOST_STATEMENT_LINES: Final = 1000
+# What the last line of several has: the end of an array, or of a text in three quotes.
+_ENDS = ("]", '"""', "'''")
 
 
-def _shared(path: KeyPath, found: KeyPath) -> int:
-    """How many keys the two have in common from the first on."""
-    differing = (at for at, (one, other) in enumerate(zip(path, found, strict=False)) if one != other)
-    return next(differing, min(len(path), len(found)))
+class KeyLines:
+    """The lines of all keys of a valid TOML file."""
+
+    def __init__(self, text: str) -> None:
+        self._lines: dict[KeyPath, int] = {}
+        for line, path in _statements(text):
+            for length in range(1, len(path) + 1):
+                self._lines.setdefault(path[:length], line)
+
+    def line_of(self, path: KeyPath) -> int:
+        """Return the line on which a path, such as `("feeds", "quicknode-a", "skip")`, is first set, from 1.
+
+        Of one that is nowhere set it is the line of the longest part of it that is.
+        """
+        for length in range(len(path), 0, -1):
+            if path[:length] in self._lines:
+                return self._lines[path[:length]]
+        return 1
 
 
 def _statements(text: str) -> Iterator[tuple[int, KeyPath]]:
     """Yield each path that is set with the line on which its statement begins."""
     header: KeyPath = ()
-    begins, statement = 1, ""
-    for number, line in enumerate(text.split("\n"), start=1):
-        statement += f"{line}\n"
-        try:
-            keys = tomllib.loads(statement)
-        except tomllib.TOMLDecodeError:
-            continue
+    for line, statement, keys in _parsed(text):
         paths = list(_paths(keys))
         if paths and statement.lstrip().startswith("["):
             header = paths[-1]
-            yield begins, header
+            yield line, header
         else:
-            yield from ((begins, header + path) for path in paths)
-        begins, statement = number + 1, ""
+            yield from ((line, header + path) for path in paths)
+
+
+def _parsed(text: str) -> Iterator[tuple[int, str, dict[str, Any]]]:
+    """Yield each statement with the line on which it begins and the keys that it sets, seen alone."""
+    begins, lines = 1, list[str]()
+    for number, line in enumerate(text.split("\n"), start=1):
+        lines.append(line)
+        if len(lines) > MOST_STATEMENT_LINES:
+            return
+        if len(lines) > 1 and not any(end in line for end in _ENDS):
+            continue
+        statement = "\n".join([*lines, ""])
+        try:
+            yield begins, statement, tomllib.loads(statement)
+        except tomllib.TOMLDecodeError:
+            continue
+        begins, lines = number + 1, []
 
 
 def _paths(keys: dict[str, Any]) -> Iterator[KeyPath]:

@@ -4,7 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from app.cli.feeds import feeds
 from app.feeds.body_signatures import DEFAULT_MAX_AGE_SECONDS, SCHEMES
 from app.feeds.declaration import KEYS, Declaration
 from app.feeds.feeds_file import FeedsFileError, load_feeds
@@ -32,6 +34,17 @@ def test_the_example_can_be_used(tmp_path: Path) -> None:
     file = tmp_path / "feeds.toml"
     file.write_text(example.replace("/run/secrets/quicknode-a", "secrets"))
     assert set(load_feeds(file).declared) == {"quicknode-a", "evm"}
+
+
+def test_a_body_is_told_as_the_page_shows_it(tmp_path: Path) -> None:
+    shown = re.search(r"^    (evm: .*?)\n\n", PAGE, re.MULTILINE | re.DOTALL)
+    example = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)[0]
+    file = tmp_path / "feeds.toml"
+    file.write_text(example[example.index("[feeds.evm]") :])
+    body = b'{"logs":[{"transactionHash":"0x2f4c","blockNumber":"0x1234"},{"blockNumber":4660}]}'
+    done = CliRunner().invoke(feeds, ["check", str(file), "--feed", "evm", "--body", "-"], input=body)
+    assert shown is not None
+    assert done.output.splitlines() == [line.strip() for line in shown[1].splitlines()]
 
 
 def test_the_mistake_is_told_as_the_page_shows_it(tmp_path: Path) -> None:

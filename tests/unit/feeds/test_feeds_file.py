@@ -196,6 +196,19 @@ def test_all_that_is_wrong_is_told_in_the_order_of_the_lines(folder: Path) -> No
     ]
 
 
+def test_of_very_many_problems_the_first_are_told_and_how_many_more_there_are(folder: Path) -> None:
+    text = "".join(f"[feeds.f{number}]\nwrong = 1\n" for number in range(1000))
+    told = _refusal(folder, text)
+    assert told.startswith("line 2: feed f0: unknown key 'wrong'")
+    assert told.count("unknown key") == 10
+    assert told.endswith("; and 990 more")
+
+
+def test_more_feeds_than_may_be_are_refused(folder: Path) -> None:
+    text = "".join(f"[feeds.f{number}]\n" for number in range(1025))
+    assert _refusal(folder, text) == "it declares 1025 feeds, and may declare 1024"
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [

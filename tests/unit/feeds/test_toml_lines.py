@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.feeds.toml_lines import line_of
+from app.feeds.toml_lines import MOST_STATEMENT_LINES, KeyLines
 
 TEXT = """\
 # feeds
@@ -46,8 +46,15 @@ two = 2
 )
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
 def test_a_key_stands_where_its_statement_begins(path: tuple[str, ...], line: int, line_end: str) -> None:
-    assert line_of(path, TEXT.replace("\n", line_end)) == line
+    assert KeyLines(TEXT.replace("\n", line_end)).line_of(path) == line
 
 
 def test_only_line_feeds_end_a_line() -> None:
-    assert line_of(("b",), 'a = "\u2028\x85"\nb = 1') == 2
+    assert KeyLines('a = "\u2028\x85"\nb = 1').line_of(("b",)) == 2
+
+
+def test_a_statement_of_too_many_lines_ends_the_search() -> None:
+    elements = "[],\n" * MOST_STATEMENT_LINES
+    lines = KeyLines(f"a = 1\n[b]\nc = [\n{elements}]\nd = 1\n")
+    assert lines.line_of(("a",)) == 1
+    assert lines.line_of(("b", "d")) == 2, "the table is all that is known of it"
