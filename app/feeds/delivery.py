@@ -11,8 +11,8 @@ from app.decode.item import InvalidItem, ItemLimits, ItemResult
 from app.decode.messages import looks_like_lines
 from app.decode.turns import next_turn
 from app.errors import MalformedBody
-from app.feeds import helius_enhanced
 from app.feeds.document import Document, Steps, malformed
+from app.feeds.enhanced_array import MOST_QUICK_BYTES, read_enhanced_array
 from app.feeds.reader import Reader
 from app.feeds.rules import FeedRules
 from app.feeds.shapes import Shape
@@ -78,7 +78,7 @@ def _part(reader: Reader, results: list[ItemResult]) -> Part:
 def _at_once(document: bytes | mmap, limits: ItemLimits, rules: FeedRules) -> tuple[Columns | None, Shape]:
     """Return the transactions of a short array of one of the two shapes that come most, and the shape."""
     shape = Shape.ITEM
-    is_short = document[:1] == b"[" and len(document) <= helius_enhanced.MOST_QUICK_BYTES
+    is_short = document[:1] == b"[" and len(document) <= MOST_QUICK_BYTES
     if not is_short or rules.mapped is not None or rules.skip:
         return None, shape
     body = bytes(document)
@@ -87,7 +87,7 @@ def _at_once(document: bytes | mmap, limits: ItemLimits, rules: FeedRules) -> tu
     if columns is not None:
         columns.sources = [limits.default_source] * len(columns)
     else:
-        shape, columns = Shape.HELIUS_ENHANCED, helius_enhanced.read_array(body, limits)
+        shape, columns = Shape.HELIUS_ENHANCED, read_enhanced_array(body, limits)
     return columns, shape
 
 

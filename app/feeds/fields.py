@@ -137,8 +137,10 @@ def refuse_twice(text: bytes, *names: str, inside: Raw = _MISSING) -> None:
 
 
 def has_plain_names(text: bytes) -> bool:
-    """Tell whether no name of ASCII letters can be written with escapes: an s would be \\u0073."""
-    return b"\\" not in text or b"\\u00" not in text
+    r"""Tell whether no name of ASCII letters can be written with escapes: an s would be \u0073."""
+    if b"\\" not in text:
+        return True
+    return not any(part.startswith(b"u00") for part in text.split(b"\\"))
 
 
 def occurrences(text: bytes, name: str, inside: Raw) -> int:

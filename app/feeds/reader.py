@@ -114,7 +114,7 @@ class Reader:
                 return fields_of(text), None
             except (ValueError, RecursionError) as refused:
                 error = malformed(refused, text, document.start)
-            found = masked(text)
+            found = masked(text) if len(text) <= self.limits.max_item_bytes else None
             if found is not None:
                 try:
                     return fields_of(found.text), None

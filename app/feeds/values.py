@@ -24,7 +24,7 @@ from app.feeds.brackets import bracketed_end
 WINDOW_BYTES = 1024 * 1024
 """What the parser is given at most in one call, unless a string alone is longer: a millisecond of work."""
 # Others are served after so many bytes; a value costs as much as so many bytes, however short it is.
-PACE_BYTES, VALUE_COST = 256 * 1024, 512
+PACE_BYTES, VALUE_COST = 256 * 1024, 4096
 # Values longer than a window are gone into so many levels deep.
 _MOST_LEVELS = 8
 _TRAILING = "trailing characters (byte "
