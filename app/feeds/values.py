@@ -25,7 +25,7 @@ from app.feeds.brackets import bracketed_end
 WINDOW_BYTES = 1024 * 1024
 """What the parser is given at most in one call, unless a string alone is longer: a millisecond of work."""
 MOST_VALUES = 1_000_000
-"""So many elements and members are told apart in one text: 32 MiB hold 16 million times `1,`."""
+"""The most elements and members that are told apart in one text: 32 MiB hold 16 million times `1,`."""
 # Others are served after so many bytes; a value costs as much as so many bytes, however short it is.
 PACE_BYTES, VALUE_COST = 256 * 1024, 4096
 # Values longer than a window are gone into so many levels deep.
