@@ -96,6 +96,7 @@ class _Delivery:
 
     def __init__(self, reader: Reader, text: bytes | mmap) -> None:
         self._reader, self._values, self._text = reader, reader.values, text
+        self._refused: Refused | None = None
 
     def steps(self) -> Steps:
         """Yield the transactions of all documents."""
@@ -127,7 +128,7 @@ class _Delivery:
         end = (yield from self._values.lenient_end(0, len(self._text))) if is_container else None
         if end is None:
             raise MalformedBody(_reason(refused, self._text))
-        self._values.is_tolerant = True
+        self._values.is_tolerant, self._refused = True, refused
         return end
 
     def _read_only(self, document: Document) -> Steps:
@@ -135,10 +136,11 @@ class _Delivery:
         try:
             yield from self._reader.read_root(document)
         except Refused as refused:
-            raise MalformedBody(_reason(refused, self._text)) from None
+            raise MalformedBody(_reason(self._refused or refused, self._text)) from None
         except InvalidItem as error:
             if error.is_malformed:
-                raise MalformedBody(str(error)) from None
+                detail = _reason(self._refused, self._text) if self._refused else str(error)
+                raise MalformedBody(detail) from None
             yield InvalidItem(str(error))
 
     def _read_lines(self) -> Steps:
