@@ -128,7 +128,7 @@ def test_a_document_that_is_none_is_told_what_it_is(body: bytes, error: str) -> 
         (b'[{"signature":"A"},', "JSON is cut off (byte 19)"),
         (b'{"signature":"A"} x', "trailing characters (byte 18)"),
         (b'{"signature":"A","type":NaN}', "JSON has no NaN: send null or a string instead (byte 24)"),
-        (b'{"blockhash":NaN,"transactions":[]}', "JSON is malformed"),
+        (b'{"blockhash":NaN,"transactions":[]}', "JSON has no NaN: send null or a string instead (byte 13)"),
         (b'{"signature":"A","type":"\xff"}', "JSON is not UTF-8 (byte 25)"),
         (b"\xff", "invalid character (byte 0)"),
         (b"nul", "JSON"),

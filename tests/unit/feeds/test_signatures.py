@@ -90,8 +90,11 @@ def test_slots_as_numbers_texts_and_halves(raw: bytes, slot: int | None) -> None
         b"true",
         b"[]",
         b'{"low":1}',
-    ]
-    + [b'{"low":1,"high":-1}', b'{"low":1.5,"high":0}', b'"' + b"1" * 300 + b'"', '"٣"'.encode()],
+        b'{"low":1,"high":-1}',
+        b'{"low":1.5,"high":0}',
+        b'"' + b"1" * 300 + b'"',
+        '"٣"'.encode(),
+    ],
 )
 def test_what_is_no_slot_is_told(raw: bytes) -> None:
     with pytest.raises(InvalidItem, match="slot: an integer from 0 to"):
