@@ -240,6 +240,22 @@ def test_lines_are_recognised_without_a_content_type() -> None:
     assert found.errors[0] == "JSON has no NaN: send null or a string instead (byte 34)"
 
 
+def test_an_indented_document_that_lacks_a_comma_is_not_taken_for_lines() -> None:
+    with pytest.raises(MalformedBody, match=r"\(byte "):
+        read(real_body("solana_getTransaction_mainnet_v0_small.json").replace(b"},", b"}", 1))
+    assert len(read(real_body("helius_enhanced_transfer.json").replace(b"},", b"}", 1)).errors) == 1
+
+
+def test_lines_of_which_the_first_is_cut_off_are_read() -> None:
+    found = read(b'{"signature":"A\n{"signature":"B"}\n{"signature":"C"}')
+    assert found.signatures == [None, "B", "C"]
+
+
+@pytest.mark.parametrize("body", [b'{"createdAt":"x","slot":5}', b'{"filters":1,"a":2}', b'{"ping":1}'])
+def test_other_json_is_not_taken_for_an_update_without_transactions(body: bytes) -> None:
+    assert "is no known shape" in read(body).errors[0]
+
+
 def test_a_body_of_too_many_documents_is_refused() -> None:
     with pytest.raises(BodyTooLarge, match="more than 200000 documents"):
         read(b"[" + b"[]," * 200_001 + b"[]]")
