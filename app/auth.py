@@ -8,7 +8,7 @@ import structlog
 
 from app.errors import ConfigError, Unauthorized
 from app.settings.model import Settings, env_name
-from app.settings.secret_files import secret_lines
+from app.settings.secret_files import file_mark, secret_lines
 
 log = structlog.get_logger()
 
@@ -40,18 +40,23 @@ class Tokens:
         """Whether nobody may pass, as there is a file of tokens without one."""
         return not self.is_open and not self._tokens
 
-    def admits(self, authorization: str | None) -> bool:
-        """Whether the header carries one of the tokens; all are compared, so time tells nothing."""
+    def admits(self, authorization: str | None, *, bare: bool = False) -> bool:
+        """Whether the header carries one of the tokens; all are compared, so time tells nothing.
+
+        With `bare` the token may also stand alone in the header, without `Bearer`.
+        """
         if self.is_open:
             return True
-        scheme, _, rest = (authorization or "").partition(" ")
-        given = rest.encode("latin-1", "replace").strip()
+        header = authorization or ""
+        scheme, _, rest = header.partition(" ")
+        is_bearer = scheme.lower() == "bearer"
+        given = (rest if is_bearer or not bare else header).encode("latin-1", "replace").strip()
         matches = [compare_digest(token, given) for token in self._tokens]
-        return scheme.lower() == "bearer" and any(matches)
+        return (is_bearer or bare) and any(matches)
 
     def reload(self) -> None:
         """Read the file again if it changed; while it cannot be read, the tokens read before stay valid."""
-        if self._file is None or not (self._trouble or _mark(self._file) != self._seen):
+        if self._file is None or not (self._trouble or file_mark(self._file) != self._seen):
             return
         try:
             self._read(self._file)
@@ -70,7 +75,7 @@ class Tokens:
         self._trouble = trouble
 
     def _read(self, file: Path) -> None:
-        seen = _mark(file)
+        seen = file_mark(file)
         try:
             tokens = secret_lines(file)
         except ConfigError as error:
@@ -90,15 +95,6 @@ def _forms(token: bytes) -> tuple[bytes, ...]:
         return tuple({token, token.decode().encode("latin-1")})
     except UnicodeEncodeError:
         return (token,)
-
-
-def _mark(file: Path) -> tuple[int, ...]:
-    """What changes with a file: a rewrite in one tick of the clock changes the size, a rename the inode."""
-    try:
-        status = file.stat()
-    except OSError:
-        return ()
-    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 class Access:
@@ -123,6 +119,13 @@ class Access:
     def check_ingest(self, authorization: str | None) -> None:
         """Raise Unauthorized unless the header carries an ingest token."""
         _check(self.ingest.admits(authorization), "TIDEGATE_INGEST_TOKENS")
+
+    def check_feed(self, authorization: str | None) -> None:
+        """Raise Unauthorized unless the header carries an ingest token, behind `Bearer` or alone.
+
+        Helius sends as Authorization what was typed into its form, which for many is the token itself.
+        """
+        _check(self.ingest.admits(authorization, bare=True), "TIDEGATE_INGEST_TOKENS")
 
     def check_admin(self, authorization: str | None) -> None:
         """Raise Unauthorized unless the header carries an admin token."""

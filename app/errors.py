@@ -14,6 +14,8 @@ TidegateError
 │   └── InvalidRequest          422  well-formed, but not what the call takes
 ├── RetryLater                  503 with Retry-After: nothing of it was acknowledged
 │   ├── Overloaded                   a bounded queue or budget is full
+│   ├── RateLimited             429  a feed has used up its share of the rate
+│   ├── FeedsUnknown                 a worker has not been able to read the feeds file
 │   ├── MapFull                      signatures are at their limit
 │   ├── MemoryPressure               memory is near its limit; see the guard's ceiling
 │   ├── ShuttingDown
@@ -52,9 +54,9 @@ class MalformedBody(ClientError):
 
 
 class Unauthorized(ClientError):
-    """The token is missing or not among those valid now."""
+    """The token, or the signature of the body, is missing or none of those valid now."""
 
-    status, slug, title = 401, "unauthorized", "A valid token is required"
+    status, slug, title = 401, "unauthorized", "A valid token or signature is required"
 
 
 class NotFound(ClientError):
@@ -113,7 +115,7 @@ class RetryLater(HttpError):
     """Nothing was acknowledged; the same request may be sent again after a while."""
 
     status: ClassVar[int] = 503
-    retry_after_seconds: ClassVar[int] = 1
+    retry_after_seconds: int = 1
     is_counted = False
     """Whether the transactions that it was raised for have been counted, as refused or as failed."""
 
@@ -122,6 +124,22 @@ class Overloaded(RetryLater):
     """A bounded queue or budget is full."""
 
     slug, title = "overloaded", "The gate has more to do than it may hold"
+
+
+class RateLimited(RetryLater):
+    """A feed has used up its share of the rate; `retry_after_seconds` says when the same body will fit."""
+
+    status, slug, title = 429, "rate-limited", "The feed sends more than its share"
+
+    def __init__(self, detail: str, retry_after_seconds: int) -> None:
+        super().__init__(detail)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class FeedsUnknown(RetryLater):
+    """A worker was started while the feeds file was broken, and does not know which feeds have to sign."""
+
+    slug, title = "feeds-unknown", "The feeds file cannot be used"
 
 
 class MapFull(RetryLater):

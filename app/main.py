@@ -8,9 +8,10 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api import error_handlers as handlers
-from app.api.contract import TRANSACTIONS
+from app.api.contract import FEED
 from app.api.control_plane_checks import Checks
-from app.api.middleware import RequestMiddleware
+from app.api.middleware import Direct, RequestMiddleware
+from app.api.openapi import feeds as feeds_document
 from app.api.openapi.common import document_checks
 from app.api.openapi.pages import add_documentation
 from app.api.openapi.settings import document_settings
@@ -18,6 +19,7 @@ from app.api.openapi.transactions import document_data_plane
 from app.api.routes import (
     alerts,
     cleanup,
+    feeds,
     memory,
     metrics,
     probes,
@@ -44,8 +46,9 @@ ROUTERS = (
 
 def create_app(runtime: Runtime) -> RequestMiddleware:
     """Build the application around a gate, which it starts and stops."""
-    plane, data_plane = runtime.plane, transactions.routes(runtime.plane)
-    direct = {("POST", TRANSACTIONS): data_plane[0]}
+    plane = runtime.plane
+    data_plane = [*transactions.routes(plane), feeds.route(plane)]
+    direct = Direct(data_plane[0], data_plane[-1])
     checked = Checks(_head_as_get(create_api(runtime, data_plane)), plane.access, plane.body_budget)
     return RequestMiddleware(
         checked, direct, runtime.metrics, plane.settings.max_in_flight_requests, runtime.workers.requests
@@ -92,7 +95,7 @@ def create_api(runtime: Runtime, data_plane: Sequence[Route]) -> FastAPI:
         for method in (route.methods or set()) - {"HEAD"}:
             runtime.metrics.start_route(method, route.path)
     add_documentation(api)
-    document_data_plane(api)
+    document_data_plane(api, {("post", FEED.path): feeds_document.POST})
     document_settings(api)
     document_checks(api)
     return api

@@ -15,6 +15,7 @@ from app.alerts.receiver import AlertReceiver
 from app.auth import Access
 from app.cleanup.run import Cleanup
 from app.errors import StoreError
+from app.feeds.registry import FeedRegistry
 from app.guard.actions import Actions
 from app.guard.collector import GuardCollector
 from app.guard.diagnosis.examiner import Examiner
@@ -56,7 +57,8 @@ class Runtime:
     def __init__(self, settings: Settings, listener: socket | None = None) -> None:
         self.live = LiveSettings(settings)
         self.version = version("tidegate")
-        access = Access(settings)  # first: what is wrong with it is found before anything is started
+        # First: what is wrong with them is found before anything is started.
+        access, feeds = Access(settings), FeedRegistry(settings.feeds_file, settings.workers)
         self.metrics = Metrics(settings.max_sources, self.version)
         self.connections = ClientConnections()
         self._tasks = Tasks(self.metrics)
@@ -64,7 +66,7 @@ class Runtime:
         url = self.embedded.url if self.embedded else normal_url(settings.store_url or "")
         self.session = StoreSession(StoreConnector(url, settings.store_deadline_seconds), self.metrics)
         self._headroom = MemoryHeadroom()
-        self.plane = DataPlane(self.live, self.session, self.metrics, access, self._headroom)
+        self.plane = DataPlane(self.live, self.session, self.metrics, access, self._headroom, feeds)
         self.workers = WorkerPool(settings, listener, url, self.metrics, self.plane.sources)
         self._build_control_plane()
         self._build_observers()
@@ -145,6 +147,8 @@ class Runtime:
             lambda: self.guard.status,
             self.plane.access,
             self.plane.sources,
+            lambda: self.plane.feeds.warning,
+            lambda: [self.plane.rejections.latest, *self.workers.rejections()],
         )
         stored, clock = StoredSamples(self.session, lambda: maps.layout), self._clock
         figures = figures_of(self._processes, self.sizes, self.live, lambda: self.guard.status, self.metrics)
@@ -181,8 +185,10 @@ class Runtime:
         # What has to be known before traffic is taken.
         await self._tasks.once("store", self._upkeep.keep)
         await self._tasks.once("memory", self.sample_memory)
-        cover = self.plane.coverage.tick
-        common = schedule.common_tasks(self._upkeep, self._tick, self.plane.access, cover)
+        plane = self.plane
+        common = schedule.common_tasks(
+            self._upkeep, self._tick, plane.access, plane.feeds, plane.coverage.tick
+        )
         self._tasks.start([*common, *schedule.gate_tasks(self)])
 
     async def start_workers(self) -> None:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from app.auth import Access
 from app.cleanup.run import Cleanup
+from app.feeds.registry import FeedRegistry
 from app.guard.guard import Guard
 from app.guard.reclaim import LOOK_SECONDS, Reclaimer
 from app.models import MapName, Trigger
@@ -21,6 +22,7 @@ TICK_SECONDS = 1.0
 CEILING_SECONDS = 0.25
 STATS_LOG_SECONDS = 30.0
 TOKEN_RELOAD_SECONDS = 5.0
+FEEDS_RELOAD_SECONDS = 5.0
 SIGNATURES = frozenset({MapName.SIGNATURES})
 OTHER_MAPS = frozenset(MapName) - SIGNATURES
 
@@ -69,6 +71,7 @@ def common_tasks(
     upkeep: StoreUpkeep,
     tick: Callable[[], Awaitable[object]],
     access: Access,
+    feeds: FeedRegistry,
     cover: Callable[[], Awaitable[object]],
 ) -> list[Task]:
     """The tasks of a gate and of each of its workers."""
@@ -76,6 +79,7 @@ def common_tasks(
         Task("store", STORE_SECONDS, upkeep.keep),
         Task("tick", TICK_SECONDS, tick),
         Task("token-reload", TOKEN_RELOAD_SECONDS, access.reload),
+        Task("feeds-reload", FEEDS_RELOAD_SECONDS, feeds.reload),
         Task("coverage", TICK_SECONDS, cover),
         Task("reclaim", LOOK_SECONDS, Reclaimer().tick),
     ]

@@ -11,6 +11,7 @@ from grafana.style import QUANTILES, Alarm
 
 NAME = "source_transactions_total"
 OF = 'source=~"$source"'
+OF_FEED = 'feed=~"$source"'
 FIRST = 'outcome="accepted"'
 VALID = 'outcome=~"accepted|duplicate"'
 
@@ -25,13 +26,15 @@ def feeds() -> dashboard.Dashboard:
     )
     for panel in _summary():
         board.with_panel(panel)
-    for title, panels in (
+    rows = (
         ("Who delivers", _delivered),
         ("Who is late", _late),
         ("Is the window long enough", _window),
         ("Who has what the others have", _coverage),
+        ("What is not taken", _not_taken),
         ("How they send", _sent),
-    ):
+    )
+    for title, panels in rows:
         board.with_row(dashboard.Row(title))
         for panel in panels():
             board.with_panel(panel)
@@ -198,6 +201,49 @@ def _coverage() -> Iterator[Builder]:
             (Alarm("TidegateFeedSilent", 300),),
         ),
         Query(f"time() - {seen}", "{{source}}"),
+    )
+
+
+def _not_taken() -> Iterator[Builder]:
+    rejected = "feed_rejected_total"
+    yield lines(
+        About(
+            "Rejected a second, by reason",
+            "Bodies and transactions the feed sent and the gate did not take. The log has examples.",
+            "cps",
+            (Alarm("TidegateFeedRejected"),),
+        ),
+        Query(total(rate(rejected, OF_FEED), "feed", "reason") + " > 0", "{{feed}}: {{reason}}"),
+        width=12,
+    )
+    yield lines(
+        About(
+            "Skipped a second",
+            "Transactions the feed is told to skip: votes of validators, and those that failed.",
+            "cps",
+        ),
+        Query(total(rate("feed_skipped_total", OF_FEED), "feed", "kind") + " > 0", "{{feed}}: {{kind}}"),
+        width=12,
+    )
+    yield lines(
+        About(
+            "Over their share a second",
+            "Bodies answered 429: the feed has used up `transactions_per_second` of the feeds file.",
+            "reqps",
+        ),
+        Query(total(rate(rejected, OF_FEED, 'reason="rate-limited"'), "feed"), "{{feed}}"),
+        width=12,
+    )
+    yield lines(
+        About(
+            "Without a token or signature a second",
+            "Posts of transactions answered 401, and of these the ones to feeds.",
+            "reqps",
+            (Alarm("TidegateFeedTokensRefused"),),
+        ),
+        Query(total(rate("unauthorized_total", 'plane="ingest"')), "all"),
+        Query(total(rate(rejected, OF_FEED, 'reason="unauthorized"'), "feed"), "{{feed}}"),
+        width=12,
     )
 
 

@@ -12,6 +12,7 @@ SMALL_BODY_BYTES: Final = 16 * 1024
 # Webhooks have some KiB, and those of a thousand alerts less than this.
 ALERT_BODY_BYTES: Final = 1024 * 1024
 TRANSACTIONS: Final = "/transactions"
+BELOW_FEEDS: Final = "/feeds/"
 LIVEZ: Final = "/livez"
 SWAGGER_UI: Final = {
     "/docs/swagger-ui-bundle.js": "text/javascript",
@@ -84,12 +85,17 @@ _CALLS: Mapping[str, Mapping[str, Call]] = {
 }
 ADDRESSES: Mapping[str, PathItem] = {path: PathItem(path, calls) for path, calls in _CALLS.items()}
 LOOKUP: Final = PathItem(f"{TRANSACTIONS}/{{signature:path}}", {"GET": _OPEN})
+FEED: Final = PathItem(f"{BELOW_FEEDS}{{feed}}", {"POST": _OPEN})
+DATA_PLANE: Final = frozenset({TRANSACTIONS, LOOKUP.path, FEED.path})
+"""The paths, as metrics label them, that need an ingest token and no admin token."""
 
 
 def address_of(path: str) -> PathItem | None:
     """Find the address a path belongs to, None when there is none."""
     if path.startswith(_BELOW_TRANSACTIONS) and path != _BELOW_TRANSACTIONS:
         return LOOKUP
+    if path.startswith(BELOW_FEEDS) and path != BELOW_FEEDS:
+        return FEED
     return ADDRESSES.get(path)
 
 

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.contract import ADDRESSES, Call, PathItem, address_of, nearest
+from app.api.contract import ADDRESSES, BELOW_FEEDS, Call, PathItem, address_of, nearest
 from app.api.problems import problem_of
 from app.auth import Access
 from app.decode.body import chunk_of
@@ -185,6 +185,8 @@ def _where_else(method: str, path: str) -> str:
     without_slash = ADDRESSES.get(path.rstrip("/"))
     if without_slash is not None:
         return f"{method} {shown}: leave the slash at its end out: {method} {without_slash.path}; see /docs"
+    if path.rstrip("/") == BELOW_FEEDS.rstrip("/"):
+        return f"{method} {shown}: name the feed: POST {BELOW_FEEDS}NAME; see /docs"
     near = nearest(path, ADDRESSES)
     hint = f"did you mean {near}? See" if near else "see"
     return f"{method} {shown}: there is no such address; {hint} /docs"

@@ -8,17 +8,17 @@ all the same.
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, NamedTuple, TypeVar
 
 import structlog
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.contract import NEVER_REFUSED, TRANSACTIONS
+from app.api.contract import BELOW_FEEDS, DATA_PLANE, NEVER_REFUSED
 from app.api.problems import internal_problem, problem_of
 from app.errors import OutcomeUnknown, Overloaded, ShuttingDown, StoreError
-from app.ingest.admission import source_named
+from app.ingest.admission import feed_named, source_named
 from app.metrics.catalogue import Metrics
 
 log = structlog.get_logger()
@@ -31,8 +31,20 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 # In the scope of a request that another process has counted.
 COUNTED_ELSEWHERE = "tidegate.counted_elsewhere"
 
-Direct = Mapping[tuple[str, str], Route]
-"""Routes by method and path that are found here, and skip what the application does for the others."""
+
+class Direct(NamedTuple):
+    """The routes of posts that are found here, and skip what the application does for the others."""
+
+    transactions: Route
+    feed: Route
+
+    def find(self, method: str, path: str) -> Route | None:
+        """Find the route of a request; None when it is one of the others."""
+        if method != "POST":
+            return None
+        if path == self.transactions.path:
+            return self.transactions
+        return self.feed if path.startswith(BELOW_FEEDS) else None
 
 
 class RequestMiddleware:
@@ -41,7 +53,7 @@ class RequestMiddleware:
     def __init__(
         self,
         app: ASGIApp,
-        direct: Direct,
+        direct: Direct | None,
         metrics: Metrics,
         max_in_flight: int,
         in_flight_elsewhere: Callable[[], int] = lambda: 0,
@@ -75,15 +87,14 @@ class RequestMiddleware:
         """Count a request that was answered; status 0 stands for a client that went away before."""
         self._metrics.count_request(method, route, str(status or 499), seconds)
         if status == UNAUTHORIZED:
-            plane = "ingest" if route.startswith(TRANSACTIONS) else "admin"
+            plane = "ingest" if route in DATA_PLANE else "admin"
             self._metrics.unauthorized_total.labels(plane).inc()
 
     async def _serve(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
         if self.in_flight > self._max_in_flight and scope["path"] not in NEVER_REFUSED:
             refusal = Overloaded(f"{self._max_in_flight} requests are under way already")
-            if (scope["method"], scope["path"]) in self._direct:
-                source = source_named(scope["query_string"], dict(scope["headers"]))
-                self._metrics.count_refusal(refusal.slug, source)
+            if self._route_of(scope) is not None:
+                self._metrics.count_refusal(refusal.slug, _source(scope))
             await problem_of(refusal)(scope, receive, answer.send)
             return
         try:
@@ -99,11 +110,14 @@ class RequestMiddleware:
                 await internal_problem()(scope, receive, answer.send)
 
     def _app_for(self, scope: Scope) -> ASGIApp:
-        route = self._direct.get((scope["method"], scope["path"]))
+        route = self._route_of(scope)
         if route is None:
             return self._app
         scope["route"] = route
         return route.app
+
+    def _route_of(self, scope: Scope) -> Route | None:
+        return self._direct.find(scope["method"], scope["path"]) if self._direct else None
 
 
 class _Answer:
@@ -144,6 +158,14 @@ class _Answer:
             self._middleware.count(
                 method, _route(self._scope), self.status, time.perf_counter() - self._started
             )
+
+
+def _source(scope: Scope) -> str:
+    """Return the source of a request to the data plane that is refused unread."""
+    path: str = scope["path"]
+    if path.startswith(BELOW_FEEDS):
+        return feed_named(path.removeprefix(BELOW_FEEDS))
+    return source_named(scope["query_string"], dict(scope["headers"]))
 
 
 def _route(scope: Scope) -> str:

@@ -19,6 +19,7 @@ class _Place(NamedTuple):
 COMMANDS: Final = {
     "check": _Place("app.cli.check", "Exit 0 when no target of the last hours failed, 1 when one did."),
     "cleanup": _Place("app.cli.cleanup", "Run a cleanup and show its report."),
+    "feeds": _Place("app.cli.feeds", "Check the feeds file, and what would become of a body."),
     "health": _Place("app.cli.health", "Exit 0 when the gate is ready, 1 with the reasons when not."),
     "report": _Place("app.cli.report.command", "Show what happened over a day, judged by the targets."),
     "send": _Place("app.cli.send.command", "Post the transactions in FILE, one JSON item a line."),

@@ -8,7 +8,7 @@ requests are served.
 
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from functools import lru_cache
 from mmap import mmap
 from types import TracebackType
@@ -34,6 +34,8 @@ LINE_BYTES_AT_ONCE = 256 * 1024
 
 Headers = Mapping[bytes, bytes]
 """The headers of a request by their names in lower case."""
+Verify = Callable[[bytes | mmap], Awaitable[None]]
+"""Looks at the very bytes of a body, and raises unless they are what the client has signed."""
 
 
 def declared_length(headers: Headers) -> int:
@@ -92,23 +94,52 @@ class BodyReader:
 
     async def whole(self) -> bytes | mmap:
         """Return the body without a byte order mark and white space around it."""
+        return await (await self._collected(self._inflater())).whole(self._pacer)
+
+    async def verified(self, verify: Verify, *, over_inflated: bool) -> bytes | mmap:
+        """Return the body as `whole` does, once `verify` has let pass its very bytes.
+
+        These are the bytes that were sent, of which nothing is inflated before, or with `over_inflated` those
+        that come out of gzip. `verify` raises what it does not let pass.
+        """
+        inflater = self._inflater()
+        collected = await self._collected(inflater if over_inflated else None)
+        exact = await collected.exact(self._pacer)
+        await verify(exact)
+        buffer = BodyBuffer()
+        if over_inflated or inflater is None:
+            if not _has_margin(exact):
+                return exact
+            inflater = None
+        # A copy is made piece by piece, as others are served between: 64 MiB take 20 ms.
+        for at in range(0, len(exact), PIECE_BYTES):
+            await self._fill(buffer, exact[at : at + PIECE_BYTES], inflater)
+        if inflater is not None:
+            inflater.finish()
+        return await buffer.whole(self._pacer)
+
+    async def _collected(self, inflater: Inflater | None) -> "BodyBuffer":
+        """Take all of the body as it comes, within the limits."""
         length = declared_length(self._headers)
         if length > self._most_bytes:
             raise body_too_large(length, self._most_bytes)
         self._budget.check(length)
-        buffer, inflater, sent = BodyBuffer(), self._inflater(), 0
+        buffer, sent = BodyBuffer(), 0
         async for chunk in self._chunks():
             sent += len(chunk)
             if sent > self._most_bytes:
                 raise BodyTooLarge(
                     f"the body has more than {self._most_bytes} bytes: split it, or send NDJSON"
                 )
-            for piece in self._pieces(chunk, inflater):
-                buffer.add(piece)
-                await self._pacer.spend(len(piece))
+            await self._fill(buffer, chunk, inflater)
         if inflater is not None:
             inflater.finish()
-        return await buffer.whole(self._pacer)
+        return buffer
+
+    async def _fill(self, buffer: "BodyBuffer", chunk: bytes, inflater: Inflater | None) -> None:
+        for piece in self._pieces(chunk, inflater):
+            buffer.add(piece)
+            await self._pacer.spend(len(piece))
 
     async def lines(self, max_line_bytes: int) -> AsyncIterator[list[bytes | int]]:
         """Yield the lines that have come, some at a time; never wait for more than has come.
@@ -168,6 +199,12 @@ class BodyReader:
     def _hold(self, amount: int) -> None:
         self._budget.release(self._held - amount)
         self._held = amount
+
+
+def _has_margin(body: bytes | mmap) -> bool:
+    """Tell whether a byte order mark or white space stands around a body."""
+    first, last = body[:1], body[-1:]
+    return first in (b"\xef", b"") or first.isspace() or last.isspace()
 
 
 def chunk_of(message: Message) -> tuple[bytes, bool]:
@@ -235,6 +272,11 @@ class BodyBuffer:
             await pace.spend(len(pieces.pop()))
         pieces[-1] = last
         return await self._joined(pace)
+
+    async def exact(self, pace: Pacer) -> bytes | mmap:
+        """Return the body with every byte of it; the pieces are gone then."""
+        self._end_small()
+        return await self._joined(pace) if self._pieces else b""
 
     def _end_small(self) -> None:
         if self._small:

@@ -1,10 +1,11 @@
 """Admits requests that post transactions, or refuses them by their head, before a body is read.
 
-Both ways in ask here first: the fast path, and the ordinary one. What is the client's fault is said first,
+All ways in ask here first: the fast path, and the ordinary one. What is the client's fault is said first,
 since sending the request again will not help: 401 without a token, 422 for `?sourc=helius` (did you mean
 source?), 415 for a form. Then comes what passes: 503 while memory is near its limit, or too many bodies are
 under way. A feed sends the same head with every request, so that what it says is worked out once and looked
-up from then on.
+up from then on. A feed under its own address (`POST /feeds/helius-a`) sends what its provider sends: its
+media type says nothing, and its name stands in the address alone.
 """
 
 import re
@@ -18,9 +19,10 @@ from app.decode.body import Headers, body_too_large, media_type
 from app.decode.budget import ByteBudget, Headroom
 from app.decode.gzip import inflater_for
 from app.decode.item import ItemLimits
-from app.errors import InvalidRequest, MemoryPressure, RetryLater, UnsupportedMedia
+from app.errors import InvalidRequest, MemoryPressure, NotFound, RetryLater, UnsupportedMedia
 from app.metrics.catalogue import Metrics
 from app.models import DEFAULT_SOURCE, SOURCE_PATTERN, SOURCE_RULE
+from app.settings.process_limits import most_feed_bytes
 from app.store.layout import LiveSettings
 
 JSON = "application/json"
@@ -78,6 +80,39 @@ class Admission:
             self._budget.check(length)
         return terms
 
+    def admit_feed(
+        self, name: str, query: bytes, headers: Headers, length: int, *, is_signed: bool
+    ) -> ItemLimits:
+        """Admit a request to a feed, of a body of `length` bytes, 0 when that is not known.
+
+        The bodies of a feed that `is_signed` are verified when they have come; a token counts for nothing.
+
+        Raises:
+            NotFound: the name is none that a feed can have.
+            Unauthorized: no valid token.
+            InvalidRequest: the request names a source beside the feed, or has a parameter.
+            UnsupportedMedia: the body is coded otherwise than with gzip.
+            BodyTooLarge: the body is too long.
+            MemoryPressure, Overloaded: not now.
+        """
+        if not _SOURCE.match(name):
+            shown = ascii(name[:_SHOWN_CHARACTERS])[1:-1]
+            raise NotFound(f"/feeds/{shown}: the name of a feed is {SOURCE_RULE}; see /docs")
+        if not is_signed:
+            self._access.check_feed(authorization(headers))
+        if query or headers.get(b"x-source"):
+            what = "?" + ascii(query[:_SHOWN_CHARACTERS].decode("latin-1"))[1:-1] if query else "X-Source"
+            raise InvalidRequest(
+                f"{what}: leave it out, the feed in the address is the source: /feeds/{name}"
+            )
+        settings = self._live.settings
+        inflater_for(headers.get(b"content-encoding", b"").decode("latin-1"), 0)  # for its error
+        self.check_pressure()
+        if length > most_feed_bytes(settings):
+            raise body_too_large(length, most_feed_bytes(settings))
+        self._budget.check(length)
+        return ItemLimits(settings.max_payload_bytes, settings.max_payload_depth, name)
+
     def check_pressure(self) -> None:
         """Raise MemoryPressure while nothing may be taken in."""
         if self._headroom.refuses:
@@ -85,10 +120,9 @@ class Admission:
                 "memory is near its limit (TIDEGATE_MEMORY_HARD_RATIO); cleanup is under way, send this again"
             )
 
-    def count_refused(self, error: RetryLater, query: bytes, headers: Headers) -> None:
-        """Count a request that is answered 503, and one transaction unless its own were counted already."""
-        source = None if error.is_counted else source_named(query, headers)
-        self._metrics.count_refusal(error.slug, source)
+    def count_refused(self, error: RetryLater, source: str) -> None:
+        """Count a request of the source that is refused for now, and one transaction unless its own were."""
+        self._metrics.count_refusal(error.slug, None if error.is_counted else source)
 
 
 def authorization(headers: Headers) -> str | None:
@@ -148,3 +182,8 @@ def source_named(query: bytes, headers: Headers) -> str:
         return _source(query, headers.get(b"x-source", b""))
     except InvalidRequest:
         return DEFAULT_SOURCE
+
+
+def feed_named(name: str) -> str:
+    """Return the source that the address of a feed names, or the default when it cannot be one."""
+    return name if _SOURCE.match(name) else DEFAULT_SOURCE

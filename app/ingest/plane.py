@@ -5,17 +5,19 @@ from starlette.types import Receive
 from app.auth import Access
 from app.decode.body import BodyReader, Headers
 from app.decode.budget import ByteBudget, Headroom
+from app.feeds.registry import FeedRegistry
 from app.ingest.admission import Admission
 from app.ingest.coalescer import Coalescer
 from app.ingest.coverage import Coverage
 from app.ingest.flush import Flusher
 from app.ingest.lookup import Lookup
 from app.ingest.recent import Fingerprints
+from app.ingest.rejections import Rejections
 from app.ingest.source_statistics import SourceStatistics
 from app.ingest.submitter import Submitter
 from app.metrics.catalogue import Metrics
 from app.settings.model import Settings
-from app.settings.process_limits import process_limits
+from app.settings.process_limits import most_feed_bytes, process_limits
 from app.store.layout import LiveSettings, flush_max_items
 from app.store.maps import Maps
 from app.store.session import StoreSession
@@ -34,6 +36,7 @@ class DataPlane:
         metrics: Metrics,
         access: Access,
         headroom: Headroom,
+        feeds: FeedRegistry,
         fingerprints: Fingerprints | None = None,
     ) -> None:
         settings = live.settings
@@ -41,6 +44,8 @@ class DataPlane:
         self._live = live
         self.metrics = metrics
         self.access = access
+        self.feeds = feeds
+        self.rejections = Rejections(metrics)
         self.body_budget = ByteBudget(limits.body_bytes, headroom)
         self.admission = Admission(access, live, headroom, self.body_budget, metrics)
         self.maps = Maps(session, live.layout)
@@ -72,6 +77,11 @@ class DataPlane:
         if most_bytes is not None:
             sent, inflated = min(sent, most_bytes), min(inflated, most_bytes)
         return BodyReader(headers, receive, self.body_budget, sent, inflated)
+
+    def feed_body(self, headers: Headers, receive: Receive) -> BodyReader:
+        """Return the reader of the body of a feed, which has one limit, sent and inflated."""
+        most = most_feed_bytes(self.settings)
+        return BodyReader(headers, receive, self.body_budget, most, most)
 
     def apply(self, settings: Settings) -> None:
         """Pass changed settings to those who do not look them up each time."""

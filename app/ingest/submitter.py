@@ -46,6 +46,8 @@ class Summary:
     duplicates: list[int] = field(default_factory=list)
     errors: list[ItemError] = field(default_factory=list)
     truncated: bool = False
+    skipped: int | None = None
+    """Transactions that a feed is told to skip; None where there is no such thing."""
     is_shown: bool = False
     """Whether an error shows it too."""
     detail_bytes: int = 0
@@ -90,6 +92,7 @@ class Summary:
             "accepted": self.accepted,
             "duplicate": self.duplicate,
             "invalid": self.invalid,
+            **({} if self.skipped is None else {"skipped": self.skipped}),
             "duplicates": self.duplicates,
             "errors": self.errors,
         }
@@ -141,7 +144,7 @@ class Submitter:
         first = summary.items
         indices: Sequence[int] = range(first, first + len(results))
         valid: Sequence[Any] = results
-        if not isinstance(results, Columns) and InvalidItem in set(map(type, results)):
+        if not isinstance(results, Columns) and set(map(type, results)) - {Transaction}:
             valid = [item for item in results if isinstance(item, Transaction)]
             indices = [at for at, item in zip(indices, results, strict=True) if isinstance(item, Transaction)]
         if valid:

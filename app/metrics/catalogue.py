@@ -12,10 +12,12 @@ from prometheus_client import CollectorRegistry, Gauge, Info, disable_created_me
 
 from app.errors import (
     STORE_ERRORS,
+    FeedsUnknown,
     MapFull,
     MemoryPressure,
     OutcomeUnknown,
     Overloaded,
+    RateLimited,
     ShuttingDown,
     StoreError,
 )
@@ -25,6 +27,8 @@ from app.models import ACCEPTED, REFUSED, Mode, TransactionOutcome, Trigger
 NAMESPACE = "tidegate"
 REFUSAL_REASONS = (
     Overloaded.slug,
+    RateLimited.slug,
+    FeedsUnknown.slug,
     MapFull.slug,
     MemoryPressure.slug,
     ShuttingDown.slug,
@@ -33,6 +37,8 @@ REFUSAL_REASONS = (
 )
 _OUTCOME_OF = {ACCEPTED: TransactionOutcome.ACCEPTED, REFUSED: TransactionOutcome.REFUSED}
 OTHER_SOURCE = "other"
+# Those whose first label is a source; of another process it may be past this one's limit.
+_BY_SOURCE = frozenset({"source_transactions", "feed_documents", "feed_rejected", "feed_skipped"})
 SIZE_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
 SECONDS_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 
@@ -51,6 +57,7 @@ class Metrics:
         self._max_sources = max_sources
         self._sources: set[str] = set()
         self._ingest()
+        self._feeds()
         self._store()
         self._cleanup()
         self._guard()
@@ -64,7 +71,7 @@ class Metrics:
         self.source_transactions_total.labels(self.source_label(source), outcome).inc(amount)
 
     def count_refusal(self, reason: str, source: str | None) -> None:
-        """Count a request for transactions that was answered 503, by the name of its problem.
+        """Count a request for transactions that was answered 503 or 429, by the name of its problem.
 
         `source` is given when none of its transactions was counted: then it counts as one that was refused.
         """
@@ -89,6 +96,10 @@ class Metrics:
             self._sources.add(source)
         return source
 
+    def label_of_feed(self, feed: str, *, is_proven: bool) -> str:
+        """The label of a feed; one that was not admitted does not take the place of another."""
+        return self.source_label(feed) if is_proven or feed in self._sources else OTHER_SOURCE
+
     def count_request(self, method: str, route: str, code: str, seconds: float) -> None:
         """Count an answered request, and how long it took."""
         child = self._requests.get((method, route, code))
@@ -107,7 +118,7 @@ class Metrics:
 
     def grow(self, name: str, labels: tuple[str, ...], numbers: Sequence[float]) -> None:
         """Add what another process has counted."""
-        if name == "source_transactions":
+        if name in _BY_SOURCE:
             labels = (self.source_label(labels[0]), *labels[1:])
         if name == "transactions":
             self.outcomes[labels[0]] += int(numbers[0])
@@ -136,7 +147,9 @@ class Metrics:
             "source_transactions", "Transactions by the source that delivered them", "source", "outcome"
         )
         self.ingest_refusals_total = self._counter(
-            "ingest_refusals", "Requests for transactions answered 503, by the name of the problem", "reason"
+            "ingest_refusals",
+            "Requests for transactions answered 503 or 429, by the name of the problem",
+            "reason",
         )
         self.ingest_batch_size = self._histogram(
             "ingest_batch_size", "Items of one request", SIZE_BUCKETS
@@ -147,6 +160,17 @@ class Metrics:
         self.ingest_refusals_total.start(*zip(REFUSAL_REASONS))
         self.transactions_total.start(*zip(TransactionOutcome))
         self.source_transactions_total.start(*product((OTHER_SOURCE,), TransactionOutcome))
+
+    def _feeds(self) -> None:
+        self.feed_documents_total = self._counter(
+            "feed_documents", "Documents that a feed sent, by their shape", "feed", "shape"
+        )
+        self.feed_rejected_total = self._counter(
+            "feed_rejected", "Bodies and transactions of a feed that were not taken", "feed", "reason"
+        )
+        self.feed_skipped_total = self._counter(
+            "feed_skipped", "Transactions of a feed that it is told to skip, by their kind", "feed", "kind"
+        )
 
     def _store(self) -> None:
         self.store_up = self._gauge("store_up", "1 while the store answers")

@@ -1,7 +1,7 @@
 """`GET /stats`: its shape, how it is put together, and the warnings in it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -11,6 +11,7 @@ from app.auth import Access
 from app.cleanup.run import Cleanup
 from app.guard.leak.finding import LeakState
 from app.guard.status import GuardStatus, Level
+from app.ingest.rejections import Rejection, warnings_of
 from app.ingest.source_statistics import SourceStatistics
 from app.metrics.catalogue import Metrics
 from app.models import MapName, MapSizes, Reason, Report, Shape, TransactionOutcome
@@ -49,7 +50,7 @@ class IngestStats(Shape):
     refused: int
     failed: int
     refusals: dict[str, int] = Field(
-        description="Requests answered 503, by the name of their problem; one may hold many transactions."
+        description="Requests answered 503 or 429, by the name of their problem; each may hold many items."
     )
 
 
@@ -111,6 +112,10 @@ class ServiceStats:
     guard_status: Callable[[], GuardStatus]
     access: Access
     sources: SourceStatistics
+    feeds_warning: Callable[[], str | None]
+    """Why the feeds file is not in force as it stands."""
+    rejections: Callable[[], Iterable[Mapping[str, Rejection]]]
+    """The last rejection of each feed, of each process that takes transactions in."""
     _started: float = field(default_factory=time.monotonic, init=False)
     _standing: dict[str, str] = field(default_factory=dict, init=False)
 
@@ -188,6 +193,9 @@ class ServiceStats:
                 f"The file of {env_name(setting)} holds no token, so nobody is admitted. Write one into it; "
                 "it is read again within seconds."
             )
+        if (trouble := self.feeds_warning()) is not None:
+            warnings["feeds_file"] = f"{trouble}. It is read again within seconds."
+        warnings |= dict(warnings_of(self.rejections(), time.time()))
         if self.live.ignored is not None:
             warnings["settings_ignored"] = self.live.ignored
         window, wanted = self.live.settings.dedup_window_seconds, self._wanted_window()

@@ -38,6 +38,7 @@ MAPS = "Bounds of the maps"
 REQUEST = "Bounds of one request"
 REQUESTS = "Bounds of all requests together"
 ACCESS = "Access"
+FEEDS = "Feeds"
 MEMORY = "Memory: limit and pressure"
 LEAKS = "Memory: leaks"
 ALERTS = "Alerts"
@@ -181,6 +182,14 @@ class Settings(EnvironmentSettings):
     """Tokens that may call `/cleanup`, `/alerts` and `/settings`, comma-separated; unset means open."""
     admin_tokens_file: Path | None = fixed(ACCESS, None)
     """File of such tokens, one a line; read again when it changes; emptied, it shuts."""
+
+    feeds_file: Path | None = fixed(FEEDS, None)
+    """TOML file that says for each feed how it signs, its share of the rate, and how its bodies are read;
+    read again when it changes."""
+
+    max_feed_body_bytes: int = changeable(FEEDS, 64 * MIB, ge=1024, le=1024 * MIB)
+    """Longest body of `POST /feeds/…`, bytes, as it is sent and after inflation; in any case no longer
+    than all bodies together, and than what may wait for the store."""
 
     memory_limit_bytes: int | None = changeable(MEMORY, None, ge=1, le=2**50)
     """Limit of the whole service, bytes; unset: the cgroup's limit if any."""

@@ -36,3 +36,9 @@ def process_limits(settings: Settings) -> ProcessLimits:
 
 def _uneven(most: int, workers: int) -> int:
     return min(most, -(-2 * most // workers))
+
+
+def most_feed_bytes(settings: Settings) -> int:
+    """Return the bytes of the longest body of a feed: what is more than may be held at all is too long."""
+    limits = process_limits(settings)
+    return min(settings.max_feed_body_bytes, limits.body_bytes, limits.queued_bytes)

@@ -83,6 +83,26 @@ def test_a_wrong_setting_is_refused_with_2_and_named(
 
 
 @pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('[feeds.a]\n\nhmac = "quicknode"\n', "line 3: feed a: hmac needs secrets_file"),
+        ('[feeds.a]\nhmac = "quicknode"\nsecrets_file = "none"\n', "line 3: feed a: "),
+        ("[feeds.a]\n[feeds.a]\n", "line 2: feed a is declared a second time"),
+        (None, "cannot be read: No such file or directory"),
+    ],
+    ids=["no secrets", "unreadable secrets", "declared twice", "no file"],
+)
+def test_a_feeds_file_that_cannot_be_used_is_refused_with_2_and_its_line(
+    gate_folder: Path, tmp_path: Path, text: str | None, told: str
+) -> None:
+    file = tmp_path / "feeds.toml"
+    if text is not None:
+        file.write_text(text)
+    _assert_refused(refused(feeds_file=file), 2, f"{file}: ", told)
+    assert list(gate_folder.glob("tidegate-*")) == []
+
+
+@pytest.mark.parametrize(
     "tokens", [{}, {"ingest_tokens": "feeds"}, {"admin_tokens": "operators"}], ids=["none", "ingest", "admin"]
 )
 def test_beyond_loopback_a_gate_without_both_tokens_is_refused_with_2(

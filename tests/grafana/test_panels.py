@@ -28,6 +28,8 @@ ONLY_IN_TROUBLE = {
     "overview: Errors a second: {{kind}}": "only the kinds that occur are drawn",
     "overview: Alerts: {{alertname}}": "a warning has to fire for one query, a critical alert for the other",
     "feeds: Not taken a second: {{source}}: {{outcome}}": "only what occurs is drawn",
+    "feeds: Rejected a second, by reason: {{feed}}: {{reason}}": "only what occurs is drawn",
+    "feeds: Skipped a second: {{feed}}: {{kind}}": "only what occurs is drawn",
 }
 
 
@@ -120,6 +122,10 @@ SIGNS = (
     Sign("leak", "Actions, by kind", {"process": "store", "action": "emergency_cleanup"}, SOME),
     Sign("leak", "Growth of the floors", {"process": "store"}, 2**18),
     Sign("feeds", "Not taken a second", {"source": "broken", "outcome": "invalid"}, SOME),
+    Sign("feeds", "Rejected a second, by reason", {"feed": "broken", "reason": "malformed-body"}, SOME),
+    Sign("feeds", "Skipped a second", {"feed": "skipping", "kind": "failed"}, SOME),
+    Sign("feeds", "Over their share a second", {"feed": "greedy"}, SOME),
+    Sign("feeds", "Without a token or signature a second", {"feed": "signing"}, SOME),
 )
 
 
@@ -143,9 +149,12 @@ def get_into_trouble(trouble: Trouble, server: Prometheus) -> None:
     """Everything that can go wrong, each seen by Prometheus before the next."""
     assert wait_until(lambda: server.value("tidegate_store_up") == 1, PATIENCE_SECONDS)
     trouble.send_nonsense()
+    trouble.send_what_feeds_must_not()
     trouble.clean_up()
+    trouble.send_what_feeds_must_not()
     trouble.leak()
     trouble.send_nonsense()
+    trouble.send_what_feeds_must_not()
     trouble.fill_signatures()
     trouble.fill_memory(lambda: server.value("tidegate_memory_pressure_level") == 2)
     trouble.freeze_store(lambda: bool(server.query(STORE_DOWN)))

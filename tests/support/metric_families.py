@@ -24,6 +24,8 @@ REFUSALS = (
     "memory-pressure",
     "outcome-unknown",
     "overloaded",
+    "rate-limited",
+    "feeds-unknown",
     "shutting-down",
     "signatures-full",
     "store-unavailable",
@@ -32,7 +34,15 @@ DISCARDS = ("negative", "huge", "not_a_number", "unreadable")
 SCRIPTS = ("claim", "lookup", "sizes", "cleanup", "settings", "record", "history", "lease")
 TASKS = (
     *("store", "tick", "memory", "ceiling", "cleanup-signatures", "cleanup"),
-    *("stats-log", "token-reload", "reports", "alerts", "reclaim", "coverage"),
+    *("stats-log", "token-reload", "reports", "alerts", "reclaim", "feeds-reload", "coverage"),
+)
+SHAPES = (
+    *("item", "helius-enhanced", "solana-transaction", "solana-block"),
+    *("json-rpc", "yellowstone", "mapped"),
+)
+REJECTIONS = (
+    *("invalid", "unknown-shape", "invalid-transaction", "malformed-body", "too-large", "unsupported-media"),
+    *("unauthorized", "rate-limited"),
 )
 ALERT_ACTIONS = ("cleanup", "ignored", "duplicate", "cooldown", "invalid")
 
@@ -54,6 +64,9 @@ FAMILIES: dict[str, Family] = {
     "late_duplicates": Family("counter", {"source": ("other",)}),
     "late_duplicate_age_seconds": Family("histogram", {}),
     "recommended_window_seconds": Family("gauge", {}),
+    "feed_documents": Family("counter", {"feed": ("other",), "shape": SHAPES}),
+    "feed_rejected": Family("counter", {"feed": ("other",), "reason": REJECTIONS}),
+    "feed_skipped": Family("counter", {"feed": ("other",), "kind": ("votes", "failed")}),
     "ingest_batch_size": Family("histogram", {}),
     "ingest_flush_size": Family("histogram", {}),
     "map_entries": Family("gauge", {"map": MAPS}),
@@ -119,6 +132,7 @@ STARTED_AT_ZERO = (
     *("transactions", "source_transactions", "map_added", "map_removed", "cleanup_runs", "store_errors"),
     *("map_entries", "map_bytes", "map_oldest_entry_age_seconds", "ingest_batch_size", "ingest_flush_size"),
     *("alerts_received", "source_delay_seconds", "ingest_refusals", "unauthorized"),
+    *("feed_documents", "feed_rejected", "feed_skipped"),
 )
 
 

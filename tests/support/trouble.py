@@ -15,6 +15,15 @@ from tests.support.gate import GateProcess, await_gate, start_gate
 from tests.support.processes import free_port, wait_until
 
 PATIENCE_SECONDS = 40.0
+FEEDS = """
+[feeds.skipping]
+skip = ["failed"]
+[feeds.greedy]
+transactions_per_second = 1
+[feeds.signing]
+hmac = "quicknode"
+secrets_file = "secret"
+"""
 SETTINGS: dict[str, object] = {
     "memory_limit_bytes": 1024 * MIB,
     "memory_sample_seconds": 0.1,
@@ -35,10 +44,13 @@ class Trouble:
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
         self._folder, self._port = folder, free_port()
+        self._feeds = folder / "feeds.toml"
+        self._feeds.write_text(FEEDS, encoding="utf-8")
+        (folder / "secret").write_text("a secret of the feed", encoding="utf-8")
         self.gate = self._start()
 
     def _start(self) -> GateProcess:
-        gate = start_gate(self._folder, port=self._port, **SETTINGS)
+        gate = start_gate(self._folder, port=self._port, feeds_file=self._feeds, **SETTINGS)
         await_gate(gate)
         return gate
 
@@ -50,6 +62,18 @@ class Trouble:
     def send_nonsense(self) -> None:
         """Items that are no transactions, of a source that sends nothing else."""
         self._post("broken", [{"signature": ""} for _ in range(5)])
+
+    def send_what_feeds_must_not(self) -> None:
+        """No JSON; transactions that failed; more than a feed's share; and what is not signed."""
+        transaction = {"signatures": ["5" * 88], "message": {"accountKeys": [], "instructions": []}}
+        failed = {"slot": 1, "transaction": transaction, "meta": {"err": {"InstructionError": []}}}
+        greed = [{"signature": f"greed-{number}"} for number in range(5)]
+        with self.gate.client() as client:
+            client.post("/feeds/broken", content=b"{")
+            client.post("/feeds/skipping", json=[failed])
+            client.post("/feeds/greedy", json=greed)
+            client.post("/feeds/greedy", json=greed)
+            client.post("/feeds/signing", json=[])
 
     def clean_up(self) -> None:
         """An operator's emergency cleanup, when there is something old enough."""

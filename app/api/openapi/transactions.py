@@ -1,5 +1,6 @@
 """The data plane's part of the OpenAPI document: its routes are plain ASGI, which a framework cannot read."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI
@@ -18,7 +19,7 @@ _ITEM: dict[str, Any] = {
         "payload": {"description": "Any JSON up to 256 KiB, kept verbatim."},
     },
 }
-_SUMMARY: dict[str, Any] = {
+SUMMARY: dict[str, Any] = {
     "type": "object",
     "required": ["accepted", "duplicate", "invalid", "duplicates", "errors"],
     "properties": {
@@ -88,7 +89,7 @@ _POST: dict[str, Any] = {
         },
     },
     "responses": {
-        200: json_response("One answer, or a summary of the batch", {"anyOf": [_ONE, _SUMMARY]}),
+        200: json_response("One answer, or a summary of the batch", {"anyOf": [_ONE, SUMMARY]}),
         **problems(
             s400="Not JSON, not gzip, or cut off",
             s401="No valid token",
@@ -122,10 +123,17 @@ _LOOKUP: dict[str, Any] = {
 }
 
 
-def document_data_plane(api: FastAPI) -> None:
-    """Put the data plane into the API's document, before everything else."""
+def document_data_plane(api: FastAPI, others: Mapping[tuple[str, str], dict[str, Any]]) -> None:
+    """Put the data plane into the API's document, before everything else.
+
+    `others` has further operations of it, by method and path.
+    """
     document = api.openapi
-    paths = {"/transactions": {"post": _keyed(_POST)}, "/transactions/{signature}": {"get": _keyed(_LOOKUP)}}
+    paths = {
+        "/transactions": {"post": _keyed(_POST)},
+        "/transactions/{signature}": {"get": _keyed(_LOOKUP)},
+        **{path: {method: _keyed(operation)} for (method, path), operation in others.items()},
+    }
 
     def openapi() -> dict[str, Any]:
         whole = document()

@@ -9,17 +9,16 @@ flush is mostly the task, the scope and the messages of ASGI: one that is whole,
 import asyncio
 import re
 import time
-from functools import lru_cache
 from mmap import mmap
 from typing import Any
 
-import msgspec
 import structlog
 from starlette.responses import Response
-from starlette.routing import Match, Route
-from starlette.types import Message, Receive, Scope, Send
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from app.api.contract import TRANSACTIONS
+from app.api.data_plane import DataRoute, check_stop, encode, send_json, stopping
 from app.api.middleware import RequestMiddleware, to_its_end
 from app.api.problems import internal_problem, problem, problem_of
 from app.decode.arrays import decode_array
@@ -27,11 +26,12 @@ from app.decode.body import BodyReader, Headers, declared_length
 from app.decode.columns import Answers
 from app.decode.item import InvalidItem, ItemLimits, decode_item, is_array, try_decode_item
 from app.decode.messages import looks_like_lines
-from app.errors import HttpError, InvalidRequest, MalformedBody, RetryLater, ShuttingDown
-from app.ingest.admission import authorization
+from app.errors import HttpError, InvalidRequest, MalformedBody, RetryLater
+from app.feeds.provider_hint import provider_hint
+from app.ingest.admission import authorization, source_named
 from app.ingest.plane import DataPlane
 from app.ingest.submitter import Summary
-from app.models import SIGNATURE_PATTERN, SIGNATURE_RULE, Answer, Transaction, Verdict
+from app.models import DEFAULT_SOURCE, SIGNATURE_PATTERN, SIGNATURE_RULE, Answer, Transaction, Verdict
 from app.server.fast_path import Reply, SendReply, WholeRequest
 
 LINES_AS_JSON = (
@@ -39,19 +39,8 @@ LINES_AS_JSON = (
 )
 
 log = structlog.get_logger()
-encode = msgspec.json.Encoder().encode
-
 _JSON = [(b"content-type", b"application/json")]
 _SIGNATURE = re.compile(SIGNATURE_PATTERN)
-
-
-class DataRoute(Route):
-    """A route that notes in the scope which one it is, so that metrics can count by it."""
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Return whether it is for this request, and what that adds to its scope."""
-        match, child_scope = super().matches(scope)
-        return match, {**child_scope, "route": self}
 
 
 def routes(plane: DataPlane) -> list[Route]:
@@ -78,7 +67,7 @@ class PostTransactions:
             answer = self._failed(error, summary, query, headers)
         except asyncio.CancelledError:
             # The server's patience has ended. Nothing is with the store, which is waited for (`to_its_end`).
-            answer = self._failed(_stopping(summary), summary, query, headers)
+            answer = self._failed(stopping(summary, "lines"), summary, query, headers)
         else:
             await send_json(send, document)
             return
@@ -87,13 +76,14 @@ class PostTransactions:
     def _failed(self, error: HttpError, summary: Summary, query: bytes, headers: Headers) -> Response:
         """Count a request that fails, and return its answer: the problem, and what was done before it."""
         if isinstance(error, RetryLater):
-            self._plane.admission.count_refused(error, query, headers)
+            self._plane.admission.count_refused(error, source_named(query, headers))
         return problem_of(error, **(summary.as_dict() if summary.is_shown else {}))
 
     async def _answer(
         self, query: bytes, headers: Headers, receive: Receive, summary: Summary
     ) -> dict[str, Any]:
         limits, is_lines = self._plane.admission.admit(query, headers, declared_length(headers))
+        document: bytes | mmap = b""
         async with self._plane.body(headers, receive) as body:
             if is_lines:
                 items, summary.is_shown = "line", True
@@ -103,9 +93,10 @@ class PostTransactions:
                 if not is_array(document, limits):
                     return await self._post_one(document, limits)
                 await self._post_array(document, limits, summary)
-        if summary.items and summary.invalid == summary.items:
-            summary.is_shown = True
-            raise InvalidRequest(f"every {items} is invalid")
+            if summary.items and summary.invalid == summary.items:
+                summary.is_shown = True
+                hint = await provider_hint(document, limits) if document else None
+                raise InvalidRequest(f"every {items} is invalid" + (f"; {hint}" if hint else ""))
         return summary.as_dict()
 
     async def _post_one(self, body: bytes | mmap, limits: ItemLimits) -> dict[str, Any]:
@@ -116,7 +107,8 @@ class PostTransactions:
             self._plane.submitter.count_invalid(limits.default_source)
             if looks_like_lines(body):
                 raise MalformedBody(LINES_AS_JSON) from None
-            raise error.as_http_error() from None
+            hint = None if error.is_malformed else await provider_hint(body, limits)
+            raise error.as_http_error() if hint is None else InvalidRequest(f"{hint} ({error})") from None
         answers = await to_its_end(self._plane.submitter.submit([item]))
         return single_answer(item, answers[0])
 
@@ -133,37 +125,13 @@ class PostTransactions:
                 results = [try_decode_item(line, limits) for line in lines]
                 plane.admission.check_pressure()
                 await to_its_end(plane.submitter.submit_batch(results, summary, limits.default_source))
-                _check_stop()
+                check_stop()
                 grown = summary.listed_bytes - held
                 plane.body_budget.take(grown)
                 held += grown
         finally:
             plane.body_budget.release(held)
         plane.metrics.ingest_batch_size.observe(summary.items)
-
-
-def _check_stop() -> None:
-    """Read no more lines once the server has ended its patience while the last ones were being stored.
-
-    Raises:
-        CancelledError: it has.
-    """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
-
-
-def _stopping(summary: Summary) -> ShuttingDown:
-    """Return the error for a request that the stop has ended, whose lines in the summary were processed.
-
-    Each of those is counted as what it was, and of what was not read nobody knows whether there is any: after
-    two lines of an NDJSON body that stays open, two were accepted and none was refused.
-    """
-    if not summary.items:
-        return ShuttingDown("the gate is stopping; send this again")
-    error = ShuttingDown("the gate is stopping; send the lines behind those of this summary again")
-    error.is_counted = True
-    return error
 
 
 class FastPosts:
@@ -219,7 +187,7 @@ class _Post:
         plane = self._paths.plane
         error = plane.submitter.error_of(self._item, outcome)
         if isinstance(error, RetryLater):
-            plane.admission.count_refused(error, b"", {})
+            plane.admission.count_refused(error, DEFAULT_SOURCE)
         if isinstance(error, HttpError):
             return _of(problem_of(error))
         log.error("request failed", method="POST", route=TRANSACTIONS, exc_info=error)
@@ -262,16 +230,3 @@ def single_answer(item: Transaction, answer: Answer) -> dict[str, object]:
         "signature": item.signature,
         "first_seen_ms": answer.first_seen_ms,
     }
-
-
-async def send_json(send: Send, document: object) -> None:
-    """Answer 200 with a JSON document."""
-    body = encode(document)
-    await send(_start(len(body)))
-    await send({"type": "http.response.body", "body": body})
-
-
-@lru_cache(1024)
-def _start(length: int) -> Message:
-    headers = [(b"content-length", b"%d" % length), (b"content-type", b"application/json")]
-    return {"type": "http.response.start", "status": 200, "headers": headers}

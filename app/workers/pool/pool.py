@@ -27,6 +27,7 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from app.ingest.recent import FINGERPRINT_BYTES
+from app.ingest.rejections import Rejection
 from app.ingest.source_statistics import SourceStatistics
 from app.metrics.catalogue import Metrics
 from app.metrics.families import counter, gauge, single
@@ -104,6 +105,10 @@ class WorkerPool(Collector):
     def requests(self) -> int:
         """Count the requests under way that workers answer themselves."""
         return sum(report.requests for report in self.reports().values())
+
+    def rejections(self) -> list[Mapping[str, Rejection]]:
+        """Return the last rejection of each feed, as each worker that is up has it."""
+        return [report.rejections for report in self.reports().values()]
 
     def unready_reasons(self) -> list[str]:
         """What keeps workers from taking traffic: none is up, or one does not answer or reach the store."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from app.ingest.rejections import Rejection
 from app.ingest.source_statistics import SourceStatistics, SourceTotals
 from app.metrics.catalogue import Metrics
 
@@ -30,6 +31,8 @@ class WorkerReport(msgspec.Struct, frozen=True):
     """Small Python objects and parts of such; None before they were first counted."""
     store_down: str | None
     """The reason why the worker does not reach the store, None while it does."""
+    rejections: dict[str, Rejection]
+    """The last of each feed that was not taken."""
 
 
 class Growth:

@@ -11,10 +11,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.api.contract import LIVEZ, LOOKUP, TRANSACTIONS, address_of
+from app.api.contract import LIVEZ, LOOKUP, address_of
 from app.api.control_plane_checks import Checks
-from app.api.middleware import RequestMiddleware
-from app.api.routes import transactions
+from app.api.data_plane import DataRoute
+from app.api.middleware import Direct, RequestMiddleware
+from app.api.routes import feeds, transactions
 from app.guard.diagnosis.examiner import ProvenLeak
 from app.process.heap import trim_heap
 from app.workers.process.forward import Forward
@@ -50,8 +51,8 @@ def client_app(parts: WorkerParts, forward: Forward) -> RequestMiddleware:
         await forward.close()
 
     data_plane = transactions.routes(parts.plane)
-    livez = transactions.DataRoute(LIVEZ, _get_livez)
-    direct = {("POST", TRANSACTIONS): data_plane[0]}
+    livez = DataRoute(LIVEZ, _get_livez)
+    direct = Direct(data_plane[0], feeds.route(parts.plane))
     checked = Checks(forward, parts.plane.access, parts.plane.body_budget)
     door = Door(Router([*data_plane, livez], lifespan=lifespan), checked)
     return RequestMiddleware(door, direct, parts.metrics, parts.limits.requests)

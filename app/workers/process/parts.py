@@ -4,6 +4,7 @@ import asyncio
 from importlib.metadata import version
 
 from app.auth import Access
+from app.feeds.registry import FeedRegistry
 from app.guard.diagnosis.figures import open_descriptors
 from app.ingest.plane import DataPlane
 from app.ingest.recent import Fingerprints
@@ -35,7 +36,8 @@ class WorkerParts:
         headroom = PressurePage.follow(config.inherited.pressure, settings.workers)
         fingerprints = Fingerprints.follow(config.inherited.fingerprints)
         access = Access(settings)
-        self.plane = DataPlane(self.live, self.session, self.metrics, access, headroom, fingerprints)
+        feeds = FeedRegistry(settings.feeds_file, settings.workers, has_to_start=True)
+        self.plane = DataPlane(self.live, self.session, self.metrics, access, headroom, feeds, fingerprints)
         self._upkeep = StoreUpkeep(self.session, self._refresh)
         self._settings_sync = SettingsSync(self.live, self.plane.maps, self.metrics, self.plane.apply)
         self._tasks = Tasks(self.metrics)
@@ -49,8 +51,9 @@ class WorkerParts:
         self.plane.coalescer.start()
         await self._tasks.once("store", self._upkeep.keep)
         own = Task("examiner", lambda: self.live.settings.memory_sample_seconds, self.examiner.follow)
-        upkeep, plane = self._upkeep, self.plane
-        self._tasks.start([*common_tasks(upkeep, upkeep.tick, plane.access, plane.coverage.tick), own])
+        plane = self.plane
+        common = common_tasks(self._upkeep, self._upkeep.tick, plane.access, plane.feeds, plane.coverage.tick)
+        self._tasks.start([*common, own])
 
     async def stop(self) -> None:
         """Finish what was taken in."""
@@ -73,6 +76,7 @@ class WorkerParts:
             heap=figures.heap if figures else None,
             python_blocks=figures.python_blocks if figures else None,
             store_down=down.kind if down else None,
+            rejections=dict(self.plane.rejections.latest),
         )
 
     async def _refresh(self) -> None:

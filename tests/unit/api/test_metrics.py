@@ -24,6 +24,7 @@ pytestmark = pytest.mark.server
 LATER = ("cleanup_efficiency_ratio", "build_info", "recommended_window_seconds")
 ENDPOINTS = (
     ("POST", "/transactions"),
+    ("POST", "/feeds/{feed}"),
     ("GET", "/transactions/{signature:path}"),
     ("GET", "/stats"),
     ("POST", "/cleanup"),

@@ -32,7 +32,7 @@ async def _status(middleware: RequestMiddleware, scope: Scope) -> int:
 
 async def test_a_client_that_does_not_read_holds_no_place_and_is_counted() -> None:
     metrics = Metrics(1, "0")
-    middleware = RequestMiddleware(Response(b"x" * 1000), {}, metrics, 1)
+    middleware = RequestMiddleware(Response(b"x" * 1000), None, metrics, 1)
     reads = asyncio.Event()
 
     async def never_taken(message: Message) -> None:
@@ -63,7 +63,7 @@ async def test_probes_and_scrapes_are_answered_when_every_place_is_taken(path: s
         await Response()(scope, receive, send)
 
     metrics = Metrics(1, "0")
-    middleware = RequestMiddleware(works, {}, metrics, 1)
+    middleware = RequestMiddleware(works, None, metrics, 1)
     working = asyncio.create_task(_status(middleware, _scope("/stats")))
     await asyncio.sleep(0)
     assert await _status(middleware, _scope(path, method)) == 200

@@ -1,0 +1,245 @@
+"""`POST /feeds/{feed}`: what a provider sends, as it sends it.
+
+    POST /feeds/helius-a          [{"signature": "5h6x…", "type": "NFT_SALE", "accountData": …}, …]
+    POST /feeds/quicknode-a       {"blockhash": "DJjp…", "transactions": [{"transaction": …}, …]}
+
+The address says who sends, and the body what: its media type means nothing. A body is read whole, and where
+its feed signs, verified before anything of it is parsed. Then it is stored part by part, as it is read: of a
+block with 10,001 transactions others are served between, and what is wrong with one is listed and keeps none
+of the others back. A feed with a share of the rate has all of a body taken or none of it, so there the parts
+are counted first.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
+from itertools import product
+from mmap import mmap
+from typing import Any, Final
+
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from app.api.contract import BELOW_FEEDS, FEED
+from app.api.data_plane import DataRoute, check_stop, send_json, stopping
+from app.api.middleware import to_its_end
+from app.api.problems import problem_of
+from app.decode.body import BodyReader, declared_length
+from app.decode.columns import Columns
+from app.decode.item import InvalidItem, ItemResult
+from app.errors import (
+    BodyTooLarge,
+    HttpError,
+    InvalidRequest,
+    MalformedBody,
+    RateLimited,
+    RetryLater,
+    UnsupportedMedia,
+)
+from app.feeds.body_signatures import BodySignature, signed_headers
+from app.feeds.delivery import Part, read_delivery
+from app.feeds.feed import Feed
+from app.feeds.reader import UnknownShape
+from app.feeds.rules import SKIPPABLE
+from app.feeds.shapes import Shape
+from app.ingest.admission import feed_named
+from app.ingest.plane import DataPlane
+from app.ingest.rejections import INVALID_TRANSACTION, REASONS, SHOWN_BYTES, UNKNOWN_SHAPE
+from app.ingest.submitter import MAX_LISTED, Summary
+from app.metrics.catalogue import OTHER_SOURCE
+from app.models import TransactionOutcome
+
+# Transactions of one part: so many are decoded without others being served between.
+PART_ITEMS: Final = 500
+# A signature takes a pass over the body, which a thread does meanwhile: 3 ms for 4 MiB.
+_VERIFIED_AT_ONCE_BYTES: Final = 128 * 1024
+_GZIP: Final = b"\x1f\x8b"
+# A body that is refused so counts as one invalid transaction: how many it holds nobody knows.
+_UNREADABLE: Final = (InvalidRequest, MalformedBody, BodyTooLarge, UnsupportedMedia)
+
+
+def route(plane: DataPlane) -> Route:
+    """Return the route of all feeds."""
+    return DataRoute(FEED.path, PostFeed(plane), methods=["POST"])
+
+
+class PostFeed:
+    """Takes bodies of providers (ASGI)."""
+
+    def __init__(self, plane: DataPlane) -> None:
+        self._plane, metrics = plane, plane.metrics
+        # A feed that is declared is counted under its name however many others come before it.
+        feeds = [OTHER_SOURCE, *map(metrics.source_label, plane.feeds.declared)]
+        metrics.feed_documents_total.start(*product(feeds, Shape))
+        metrics.feed_skipped_total.start(*product(feeds, SKIPPABLE))
+        metrics.feed_rejected_total.start(*product(feeds, REASONS))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request (ASGI)."""
+        delivery = _Delivery(self._plane, scope)
+        try:
+            document = await delivery.take(receive)
+        except HttpError as error:
+            answer = delivery.failed(error)
+        except asyncio.CancelledError:
+            # The server's patience has ended. Nothing is with the store, which is waited for (`to_its_end`).
+            answer = delivery.failed(stopping(delivery.summary, "transactions"))
+        else:
+            await send_json(send, document)
+            return
+        await answer(scope, receive, send)
+
+
+class _Delivery:
+    """One request to a feed."""
+
+    def __init__(self, plane: DataPlane, scope: Scope) -> None:
+        self._plane, self._scope = plane, scope
+        self._name: str = scope["path"].removeprefix(BELOW_FEEDS)
+        self._headers = dict(scope["headers"])
+        self._begin = b""
+        self._is_told = False
+        self.summary = Summary(skipped=0)
+
+    async def take(self, receive: Receive) -> dict[str, Any]:
+        """Store what the request brings, and return the answer.
+
+        Raises:
+            HttpError: none of it was taken; or not all, and the summary has what was.
+            CancelledError: the gate stops; the summary has what was taken.
+        """
+        plane, summary = self._plane, self.summary
+        feed = plane.feeds.get(self._name)
+        limits = plane.admission.admit_feed(
+            self._name,
+            self._scope["query_string"],
+            self._headers,
+            declared_length(self._headers),
+            is_signed=feed.signature is not None,
+        )
+        async with plane.feed_body(self._headers, receive) as body:
+            document = await self._read(body, feed)
+            self._begin = document[:SHOWN_BYTES]
+            if self._begin.startswith(_GZIP):
+                raise MalformedBody(
+                    "the body begins like gzip (1f 8b): send it with `Content-Encoding: gzip`"
+                )
+            most = min(PART_ITEMS, plane.settings.max_batch_items)
+            parts = self._bounded(read_delivery(document, limits, feed.rules, most))
+            is_shared = feed.transactions_per_second is not None
+            await self._store(self._within_share(parts) if is_shared else parts)
+        plane.metrics.ingest_batch_size.observe(summary.items)
+        if summary.invalid and summary.invalid == summary.items + (summary.skipped or 0):
+            self._is_told = True
+            raise InvalidRequest(
+                f"nothing in it is a valid transaction; the first: {summary.errors[0].detail}"
+            )
+        return summary.as_dict()
+
+    def failed(self, error: HttpError) -> Response:
+        """Count a request that fails, and return its answer: the problem, and what was done before it."""
+        plane, source = self._plane, feed_named(self._name)
+        if isinstance(error, RetryLater):
+            plane.admission.count_refused(error, source)
+        if error.slug in REASONS and not self._is_told:
+            plane.rejections.note(source, error.slug, str(error), self._begin)
+            if isinstance(error, _UNREADABLE):
+                plane.submitter.count_invalid(source)
+        return problem_of(error, **(self.summary.as_dict() if self.summary.items else {}))
+
+    async def _read(self, body: BodyReader, feed: Feed) -> bytes | mmap:
+        if feed.signature is None:
+            return await body.whole()
+        headers = signed_headers(self._scope["headers"])
+        verify = partial(_verify, feed.signature, headers)
+        return await body.verified(verify, over_inflated=feed.over_inflated)
+
+    async def _bounded(self, parts: AsyncIterator[Part]) -> AsyncIterator[Part]:
+        """Yield the parts of a body in which not too much is invalid.
+
+        Raises:
+            InvalidRequest: what was yielded has more of it than an answer lists; the rest is not read.
+        """
+        invalid, first = 0, ""
+        async for part in parts:
+            yield part
+            wrong = _wrong(part.results)
+            if wrong:
+                invalid, first = invalid + len(wrong), first or str(wrong[0])
+            if invalid > MAX_LISTED:
+                self._is_told = True
+                raise InvalidRequest(
+                    f"more than {MAX_LISTED} things in it are invalid, and the rest was not read; "
+                    f"the first: {first}"
+                )
+
+    async def _within_share(self, parts: AsyncIterator[Part]) -> AsyncIterator[Part]:
+        """Yield the parts of a body once its feed has room for all of them.
+
+        Raises:
+            RateLimited: it has not.
+        """
+        found = [part async for part in parts]
+        count = sum(len(part.results) for part in found)
+        try:
+            if count:
+                self._plane.feeds.take(self._name, count, time.monotonic())
+        except RateLimited as error:
+            self._plane.metrics.count_transactions(self._name, TransactionOutcome.REFUSED, count)
+            error.is_counted = True
+            raise
+        for part in found:
+            yield part
+
+    async def _store(self, parts: AsyncIterator[Part]) -> None:
+        plane, summary, held = self._plane, self.summary, 0
+        try:
+            async for part in parts:
+                plane.admission.check_pressure()
+                self._count(part)
+                await to_its_end(plane.submitter.submit_batch(part.results, summary, self._name))
+                self._tell_invalid(part.results)
+                check_stop()
+                grown = summary.listed_bytes - held
+                plane.body_budget.take(grown)
+                held += grown
+        finally:
+            plane.body_budget.release(held)
+
+    def _count(self, part: Part) -> None:
+        metrics = self._plane.metrics
+        feed = metrics.source_label(self._name)
+        for shape, times in part.shapes.items():
+            metrics.feed_documents_total.labels(feed, shape).inc(times)
+        for kind, times in part.skipped.items():
+            metrics.feed_skipped_total.labels(feed, kind).inc(times)
+            self.summary.skipped = (self.summary.skipped or 0) + times
+
+    def _tell_invalid(self, results: Sequence[ItemResult]) -> None:
+        """Tell of what is wrong in a part, with the first that is wrong for each reason."""
+        wrong = _wrong(results)
+        unknown = [result for result in wrong if isinstance(result, UnknownShape)]
+        others = [result for result in wrong if not isinstance(result, UnknownShape)]
+        for reason, found in ((UNKNOWN_SHAPE, unknown), (INVALID_TRANSACTION, others)):
+            if found:
+                self._plane.rejections.note(self._name, reason, str(found[0]), self._begin, len(found))
+
+
+def _wrong(results: Sequence[ItemResult]) -> list[InvalidItem]:
+    if isinstance(results, Columns):
+        return []
+    return [result for result in results if isinstance(result, InvalidItem)]
+
+
+async def _verify(signature: BodySignature, headers: dict[bytes, bytes], body: bytes | mmap) -> None:
+    """Return if the body is signed; a long one is hashed while others are served.
+
+    Raises:
+        Unauthorized: it is not.
+    """
+    if len(body) <= _VERIFIED_AT_ONCE_BYTES:
+        signature.verify(headers, body, time.time())
+    else:
+        await asyncio.to_thread(signature.verify, headers, body, time.time())

@@ -1,0 +1,19 @@
+"""An object around what a provider sends: QuickNode Streams' `{"data":[{block},…],"metadata":{…}}`."""
+
+from app.feeds.document import Document, Known, Reading, Steps, members_of
+from app.feeds.fields import Fields, is_array, is_object
+
+
+def fits(fields: Fields) -> bool:
+    """Tell whether an object is one: that of no other shape which has `data`."""
+    return is_array(fields.data) or is_object(fields.data)
+
+
+def read(reading: Reading, document: Document, fields: Fields) -> Steps:  # noqa: ARG001  # every shape has them
+    """Yield the transactions of what is inside."""
+    found = yield from members_of(reading, document, "data")
+    if "data" in found:
+        yield from reading.read(document.inner(found["data"]))
+
+
+KNOWN = Known(None, is_envelope=True, fits=fits, read=read)

@@ -1,0 +1,180 @@
+"""Reads what a provider delivers: from the bytes of a body to transactions, whatever the body's shape."""
+
+from collections.abc import AsyncIterator, Generator, Mapping
+from mmap import mmap
+from typing import NamedTuple
+
+from app.decode.array_scanner import SPACE
+from app.decode.columns import Columns
+from app.decode.compact_array import decode_compact_array
+from app.decode.item import InvalidItem, ItemLimits, ItemResult
+from app.decode.messages import looks_like_lines
+from app.decode.turns import next_turn
+from app.errors import MalformedBody
+from app.feeds.document import Document, Steps, malformed
+from app.feeds.enhanced_array import MOST_QUICK_BYTES, read_enhanced_array
+from app.feeds.reader import Reader
+from app.feeds.recognise import recognised
+from app.feeds.rules import FeedRules
+from app.feeds.shapes import Shape
+from app.feeds.values import PACE_BYTES, VALUE_COST, WINDOW_BYTES, Refused, after_space
+from app.models import Transaction
+
+LINE_END = b"\n"
+_CUT_OFF = "Input data was truncated"
+
+
+class Part(NamedTuple):
+    """Some of the transactions of a body, in their order; a body has as many parts as it takes."""
+
+    results: Columns | list[ItemResult]
+    """Columns where all are valid; there may be none in a part."""
+    skipped: Mapping[str, int]
+    """Transactions that the feed's rules leave out, by the rule."""
+    shapes: Mapping[str, int]
+    """Documents that were read, by their shape."""
+
+
+async def read_delivery(
+    document: bytes | mmap, limits: ItemLimits, rules: FeedRules, most_items: int
+) -> AsyncIterator[Part]:
+    """Yield the transactions of a body in parts of at most `most_items`.
+
+    `document` has no white space around it. What is wrong with one transaction stands in its place. Of a body
+    that holds nothing, such as `[]` or `{"jsonrpc":"2.0","result":null}`, there is no transaction.
+
+    Raises:
+        MalformedBody: the body as a whole is no JSON, with the byte at fault; nothing of it was yielded.
+        BodyTooLarge: it holds too many documents, or is no JSON and too long to find out where they end.
+    """
+    columns, shape = _at_once(document, limits, rules)
+    if columns is not None:
+        for start in range(0, len(columns), most_items):
+            part = columns[start : start + most_items]
+            yield Part(part, {}, {shape: len(part)})
+        return
+    reader, results = Reader(document, limits, rules, recognised), list[ItemResult]()
+    for step in _Delivery(reader, document).steps():
+        if step is None:
+            await next_turn()
+            continue
+        results.append(step)
+        if len(results) == most_items:
+            yield _part(reader, results)
+            results = []
+    if results or reader.shapes or reader.skipped:
+        yield _part(reader, results)
+
+
+def _part(reader: Reader, results: list[ItemResult]) -> Part:
+    """Return what was read since the last part."""
+    transactions = [result for result in results if isinstance(result, Transaction)]
+    is_valid = len(transactions) == len(results)
+    part = Part(Columns.of(transactions) if is_valid else results, dict(reader.skipped), dict(reader.shapes))
+    reader.skipped.clear()
+    reader.shapes.clear()
+    return part
+
+
+def _at_once(document: bytes | mmap, limits: ItemLimits, rules: FeedRules) -> tuple[Columns | None, Shape]:
+    """Return the transactions of a short array of one of the two shapes that come most, and the shape."""
+    shape = Shape.ITEM
+    is_short = document[:1] == b"[" and len(document) <= MOST_QUICK_BYTES
+    if not is_short or rules.mapped is not None or rules.skip:
+        return None, shape
+    body = bytes(document)
+    # It has no more items than half its bytes.
+    columns = decode_compact_array(body, limits, len(body))
+    if columns is not None:
+        columns.sources = [limits.default_source] * len(columns)
+    else:
+        shape, columns = Shape.HELIUS_ENHANCED, read_enhanced_array(body, limits)
+    return columns, shape
+
+
+class _Delivery:
+    """The documents of one body: one, or one on each line."""
+
+    def __init__(self, reader: Reader, text: bytes | mmap) -> None:
+        self._reader, self._values, self._text = reader, reader.values, text
+        self._refused: Refused | None = None
+
+    def steps(self) -> Steps:
+        """Yield the transactions of all documents."""
+        text, length = self._text, len(self._text)
+        if not length:
+            raise MalformedBody("the body is empty; send it as the provider gave it")
+        try:
+            end = yield from self._values.prove(0, length)
+        except Refused as refused:
+            end = yield from self._lenient_end(refused)
+        behind = after_space(text, end)
+        if end and behind == length:
+            yield from self._read_only(Document(0, end))
+        elif end and text[end:behind].find(LINE_END) < 0:
+            raise MalformedBody(f"JSON is malformed: trailing characters (byte {behind})")
+        else:
+            self._values.is_tolerant = True
+            yield from self._read_lines()
+
+    def _lenient_end(self, refused: Refused) -> Generator[None, None, int]:
+        """Return where a document ends that is no JSON, by its brackets; 0 if there are lines of documents.
+
+        Raises:
+            MalformedBody: that cannot be told, as of one that is cut off.
+        """
+        text, length = self._text, len(self._text)
+        if looks_like_lines(text) and (yield from self._are_lines()):
+            return 0
+        is_container = text[:1] in (b"{", b"[")
+        end = (yield from self._values.lenient_end(0, length)) if is_container else None
+        if end is None:
+            raise MalformedBody(_reason(refused, self._text))
+        self._values.is_tolerant, self._refused = True, refused
+        return end
+
+    def _are_lines(self) -> Generator[None, None, bool]:
+        """Tell whether the first line holds a document, or the last one: no line of an indented one does."""
+        text, values = self._text, self._values
+        first_end, last = text.find(LINE_END), text.rfind(LINE_END) + 1
+        end = yield from values.lenient_end(0, first_end)
+        if end is not None and after_space(text, end) >= first_end:
+            return True
+        try:
+            yield from values.prove(after_space(text, last), len(text))
+        except Refused:
+            return False
+        return True
+
+    def _read_only(self, document: Document) -> Steps:
+        """Yield the transactions of the only document, which is JSON as a whole unless it is an array."""
+        try:
+            yield from self._reader.read_root(document)
+        except Refused as refused:
+            raise MalformedBody(_reason(self._refused or refused, self._text)) from None
+        except InvalidItem as error:
+            if error.is_malformed:
+                detail = _reason(self._refused, self._text) if self._refused else str(error)
+                raise MalformedBody(detail) from None
+            yield type(error)(str(error))
+
+    def _read_lines(self) -> Steps:
+        """Yield the transactions of each line; one that is no JSON spoils no other."""
+        text, at, length, work = self._text, 0, len(self._text), 0
+        while (at := after_space(text, at)) < length:
+            line_end = text.find(LINE_END, at)
+            line = text[at : line_end if line_end >= 0 else length].rstrip(SPACE)
+            document = Document(at, at + len(line))
+            yield from self._reader.guarded(self._reader.read_root(document), document)
+            at += len(line)
+            work += len(line) + VALUE_COST
+            if work > PACE_BYTES:
+                work = 0
+                yield None
+
+
+def _reason(refused: Refused, text: bytes | mmap) -> str:
+    """Return why a body is no JSON, with the byte counted from its beginning."""
+    if str(refused.error) == _CUT_OFF:
+        return f"JSON is cut off (byte {len(text)})"
+    return str(malformed(refused.error, text[refused.start : refused.start + WINDOW_BYTES], refused.start))

@@ -1,0 +1,53 @@
+"""Tells who posts a provider's body to `/transactions`, which takes items, where it belongs."""
+
+from collections.abc import Generator
+from mmap import mmap
+from typing import Final
+
+from app.decode.item import InvalidItem, ItemLimits
+from app.decode.turns import next_turn
+from app.feeds.document import Document
+from app.feeds.reader import Reader
+from app.feeds.recognise import recognised
+from app.feeds.rules import NO_RULES
+from app.feeds.shapes import Shape
+from app.feeds.values import Refused
+
+_WORDS: Final = {
+    Shape.HELIUS_ENHANCED: "a Helius enhanced webhook",
+    Shape.SOLANA_TRANSACTION: "a Solana transaction, as Helius raw webhooks and getTransaction have it",
+    Shape.SOLANA_BLOCK: "a Solana block",
+    Shape.JSON_RPC: "an answer or a notification of JSON-RPC",
+    Shape.YELLOWSTONE: "an update of Yellowstone gRPC",
+}
+
+
+async def provider_hint(body: bytes | mmap, limits: ItemLimits) -> str | None:
+    """Return a sentence when the first document of a body is what a provider sends; else None.
+
+    `body` has no white space around it. Others are served while the members of a long one are told apart.
+    """
+    reader = Reader(body, limits, NO_RULES, recognised)
+    walk = _shape(reader, len(body))
+    try:
+        while True:
+            next(walk)
+            await next_turn()
+    except StopIteration as done:
+        what = _WORDS.get(done.value)
+    except (Refused, InvalidItem):
+        return None
+    return None if what is None else f"this is {what}: send it to /feeds/NAME, with the source's name"
+
+
+def _shape(reader: Reader, length: int) -> Generator[None, None, Shape | None]:
+    """Return the shape of the first document, and yield wherever others may be served."""
+    document = Document(0, length)
+    if reader.values.text[:1] == b"[":
+        for place in reader.values.elements(0, length):
+            if place is not None:
+                document = document.inner(place)
+                break
+            yield
+    known = recognised((yield from reader.fields(document)))
+    return None if known is None else known.shape

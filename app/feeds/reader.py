@@ -1,0 +1,176 @@
+"""Reads the documents of one body, whatever their shapes and envelopes, with what is wrong in its place."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator
+from mmap import mmap
+
+from app.decode.item import InvalidItem, ItemLimits
+from app.decode.surrogates import masked
+from app.errors import BodyTooLarge
+from app.feeds.document import MOST_LEVELS, Document, Known, Steps, first_of, malformed, refused_item, text_of
+from app.feeds.fields import NO_FIELDS, Fields, fields_at, named, parsed_fields
+from app.feeds.mapped import MappedReader
+from app.feeds.rules import FeedRules
+from app.feeds.shapes import NAMES
+from app.feeds.values import WINDOW_BYTES, Refused, Values, is_null, value_end
+
+MOST_DOCUMENTS = 200_000
+"""A body of 32 MiB holds 16 million times `1,`, and each would have a sentence of its own."""
+EMPTY = re.compile(rb"\{[ \t\r\n]*+\}")
+_MOST_NAMES = 9
+_KINDS = {b'"': "a text", b"[": "an array", b"t": "true", b"f": "false", b"n": "null"}
+
+
+class UnknownShape(InvalidItem):
+    """A document of none of the shapes that the gate knows."""
+
+    __slots__ = ()
+
+
+class Reader:
+    """One body on its way to transactions."""
+
+    def __init__(
+        self,
+        text: bytes | mmap,
+        limits: ItemLimits,
+        rules: FeedRules,
+        recognised: Callable[[Fields], Known | None],
+    ) -> None:
+        """Prepare to read a text; `recognised` finds the shape of an object with these fields."""
+        self._recognised = recognised
+        self.values = Values(text)
+        self.limits, self.rules = limits, rules
+        self.shapes, self.skipped = Counter[str](), Counter[str]()
+        self._documents = 0
+        self._mapped = None if rules.mapped is None else MappedReader(rules.mapped)
+
+    def read_root(self, document: Document) -> Steps:
+        """Yield the transactions of a document that is in no other."""
+        return self.read(document) if self._mapped is None else self._mapped.read(self, document)
+
+    def read(self, document: Document) -> Steps:
+        """Yield the transactions of a document of any shape, of each element of an array, or of null none."""
+        if document.level > MOST_LEVELS:
+            raise InvalidItem(f"the transaction is inside of more than {MOST_LEVELS} arrays and envelopes")
+        first = first_of(self, document)
+        if first == b"{":
+            yield from self._read_object(document)
+        elif first == b"[":
+            for place in self.values.elements(document.start, document.end):
+                if place is None:
+                    yield None
+                else:
+                    element = document.inner(place)
+                    yield from self.guarded(self._read_element(element), element)
+        elif not is_null(self.values.text, document):
+            yield from self.check(document)
+            raise self._unknown((yield from self.contents(document)))
+
+    def _read_element(self, document: Document) -> Steps:
+        if is_null(self.values.text, document):
+            raise InvalidItem("null is no transaction")
+        yield from self.read(document)
+
+    def guarded(self, steps: Steps, document: Document) -> Steps:
+        """Yield what a reader of one document yields, and in place of the error it raises what is wrong."""
+        self._documents += 1
+        if self._documents > MOST_DOCUMENTS:
+            raise BodyTooLarge(f"the body holds more than {MOST_DOCUMENTS} documents: send less at once")
+        try:
+            yield from steps
+        except Refused as refused:
+            yield refused_item(refused, self.values, document)
+        except InvalidItem as error:
+            # A new one: the one raised holds, through its traceback, the document and its readers.
+            yield type(error)(str(error), is_malformed=error.is_malformed)
+
+    def _read_object(self, document: Document) -> Steps:
+        fields, error = yield from self._fields(document)
+        known = self._recognised(fields)
+        if error is not None and not (known is not None and known.is_envelope):
+            raise error
+        if known is None:
+            if document.level == 0 and EMPTY.match(self.values.text, document.start):
+                return
+            raise self._unknown((yield from self.contents(document)))
+        yield from self._read_known(known, document, fields)
+
+    def _read_known(self, known: Known, document: Document, fields: Fields) -> Steps:
+        if document.within is None and known.shape is not None:
+            self.shapes[known.shape] += 1
+        try:
+            yield from known.read(self, document, fields)
+        except InvalidItem as error:
+            name = f"{known.shape}: " if known.shape else ""
+            raise InvalidItem(f"{name}{error}", is_malformed=error.is_malformed) from None
+
+    def fields(self, document: Document) -> Generator[None, None, Fields]:
+        """Return the fields of a document that is an object; none of another."""
+        if first_of(self, document) != b"{":
+            return NO_FIELDS
+        fields, _ = yield from self._fields(document)
+        return fields
+
+    def _fields(self, document: Document) -> Generator[None, None, tuple[Fields, InvalidItem | None]]:
+        """Return the fields of an object, and what is wrong with it as JSON, which may be in one of them."""
+        error = None
+        if document.end - document.start <= WINDOW_BYTES:
+            text = bytes(self.values.text[document.start : document.end])
+            try:
+                return parsed_fields(text), None
+            except (ValueError, RecursionError) as refused:
+                error = malformed(refused, text, document.start)
+            found = masked(text) if len(text) <= self.limits.max_item_bytes else None
+            if found is not None:
+                try:
+                    return parsed_fields(found.text), None
+                except (ValueError, RecursionError):
+                    yield None
+        fields = Fields()
+        for member in self.values.members(document.start, document.end):
+            if member is None:
+                yield None
+            else:
+                fields_at(fields, self.values, member)
+        return fields, error
+
+    def check(self, document: Document) -> Iterator[None]:
+        """Refuse a document that is no JSON, as others of its array may be without spoiling it.
+
+        Raises:
+            InvalidItem: it is none.
+        """
+        if not self.values.is_tolerant:
+            return
+        text = text_of(self, document)
+        try:
+            value_end(text, 0, len(text))
+        except (ValueError, RecursionError) as error:
+            yield None
+            found = masked(text)
+            try:
+                value_end(found.text if found else text, 0, len(text))
+            except (ValueError, RecursionError):
+                raise malformed(error, text, document.start) from None
+
+    def contents(self, document: Document) -> Generator[None, None, str]:
+        """Return what a document is and has, for an error."""
+        first = first_of(self, document)
+        if first != b"{":
+            return _KINDS.get(first, "a number")
+        names = list[str]()
+        for member in self.values.members(document.start, document.end):
+            if member is None:
+                yield None
+            else:
+                names.append(member.name)
+                if len(names) == _MOST_NAMES:
+                    break
+        return f"an object with {named(names)}" if names else "an empty object"
+
+    def _unknown(self, found: str) -> InvalidItem:
+        return UnknownShape(
+            f"{found} is no known shape; known are {NAMES}, and whatever the feed's file maps"
+        )

@@ -1,0 +1,34 @@
+"""Recognises the shape of a document by the fields it has."""
+
+from app.feeds import (
+    data_envelope,
+    helius_enhanced,
+    item,
+    json_rpc,
+    logs,
+    solana_block,
+    solana_transaction,
+    yellowstone,
+)
+from app.feeds.document import Known
+from app.feeds.fields import Fields
+
+# The first that fits: a transaction of Solana may have a signature beside, and so may look like an item.
+_KNOWN = (
+    json_rpc.KNOWN,
+    solana_block.KNOWN,
+    yellowstone.KNOWN,
+    solana_transaction.KNOWN,
+    logs.KNOWN,
+    helius_enhanced.KNOWN,
+    item.KNOWN,
+    data_envelope.KNOWN,
+)
+
+
+def recognised(fields: Fields) -> Known | None:
+    """Return the shape of an object with these fields, None if it has no known one."""
+    for known in _KNOWN:
+        if known.fits(fields):
+            return known
+    return None

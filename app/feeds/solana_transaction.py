@@ -1,0 +1,76 @@
+"""Solana's own transactions: `{"transaction":{"signatures":["5nNt…"],"message":{…}},"meta":{…},"slot":5}`.
+
+Helius' raw webhooks send it, `getTransaction` answers it, blocks are made of it. `transaction` may be written
+out, or encoded: `["AbCd…","base64"]`. A subscription to transactions has all of that one level deeper, with
+its slot and signature beside: `{"transaction":{"transaction":["AbCd…","base64"],"meta":{…}},"slot":5}`.
+"""
+
+import msgspec
+from msgspec import Raw
+
+from app.decode.item import InvalidItem
+from app.feeds.document import Document, Known, Reading, Steps, text_of, transaction_of
+from app.feeds.fields import Fields, fields_of, is_array, is_object, refuse_twice
+from app.feeds.shapes import Shape
+from app.feeds.signatures import any_signature
+from app.feeds.skipping import reason_to_skip
+from app.feeds.slots import slot_of
+from app.feeds.wire import wire_bytes, wire_signature
+
+_list_decoder = msgspec.json.Decoder(list[Raw])
+
+
+def fits(fields: Fields) -> bool:
+    """Tell whether an object is one."""
+    return _is_transaction(fields.transaction) or _is_transaction(fields_of(fields.transaction).transaction)
+
+
+def _is_transaction(transaction: Raw) -> bool:
+    """Tell whether a value is a transaction, written out or encoded."""
+    if is_object(transaction):
+        inner = fields_of(transaction)
+        return len(inner.signatures) > 0 or len(inner.message) > 0
+    if is_array(transaction):
+        return bytes(transaction).rstrip(b"] \t\r\n").endswith((b'"base64"', b'"base58"'))
+    return False
+
+
+def read(reading: Reading, document: Document, fields: Fields) -> Steps:
+    """Yield the transaction; its payload is the document."""
+    text = text_of(reading, document)
+    refuse_twice(text, "transaction", "slot")
+    body, inner = fields, fields_of(fields.transaction)
+    if len(inner.transaction):
+        refuse_twice(bytes(fields.transaction), "transaction")
+        body, inner = inner, fields_of(inner.transaction)
+    reason = reason_to_skip(reading.rules, body.meta, body.transaction)
+    if reason is not None:
+        reading.skipped[reason] += 1
+        return
+    slot = slot_of(fields.slot)
+    signature = _first_signature(body.transaction, inner)
+    yield transaction_of(reading, signature, document.slot if slot is None else slot, text)
+
+
+def _first_signature(transaction: Raw, fields: Fields) -> str:
+    """Return the first signature of a transaction with these fields, which is the one it is known by.
+
+    Raises:
+        InvalidItem: it has none.
+    """
+    wire = wire_bytes(transaction)
+    if wire is not None:
+        return wire_signature(wire)
+    refuse_twice(bytes(transaction), "signatures")
+    if not len(fields.signatures):
+        raise InvalidItem("transaction.signatures is missing")
+    try:
+        listed = _list_decoder.decode(fields.signatures)
+    except (ValueError, RecursionError):
+        raise InvalidItem("transaction.signatures: an array of signatures") from None
+    if not listed:
+        raise InvalidItem("transaction.signatures is empty: a transaction has one at least")
+    return any_signature(listed[0], "transaction.signatures[0]")
+
+
+KNOWN = Known(Shape.SOLANA_TRANSACTION, is_envelope=False, fits=fits, read=read)

@@ -1,0 +1,265 @@
+"""Finds where the values of a JSON text stand, without making objects of them.
+
+A provider's block is one object of many megabytes, and its thousand transactions have to be told apart, each
+with the bytes it was sent as. A strict parser does it: given `{"fee":5000},{"fee":...` it reads the first
+value and refuses the comma behind it with the byte at which it stands, which is where the value ends. So each
+value is read by the parser once, at its speed, and others can be served between two values.
+
+A value may be one that the parser refuses: `{"fee":NaN}`, one nested a million levels, one with half an
+emoji. It spoils no neighbour: its end is found by its brackets (`brackets`).
+
+What takes long is a generator here, which yields None wherever others may be served.
+"""
+
+import re
+from collections.abc import Generator, Iterator
+from mmap import mmap
+from typing import NamedTuple, Protocol, TypeVar
+
+import msgspec
+
+from app.decode.array_scanner import MAX_TOKENS, SPACE
+from app.errors import BodyTooLarge
+from app.feeds.brackets import bracketed_end
+
+WINDOW_BYTES = 1024 * 1024
+"""What the parser is given at most in one call, unless a string alone is longer: a millisecond of work."""
+MOST_WALKED = 1_000_000
+"""Five seconds of work; a body of 32 MiB may hold 16 million times `1,`."""
+# Others are served after so many bytes; a value costs as much as so many bytes, however short it is.
+PACE_BYTES, VALUE_COST = 256 * 1024, 4096
+# Values longer than a window are gone into so many levels deep.
+_MOST_LEVELS = 8
+_TRAILING = "trailing characters (byte "
+_SPACE = re.compile(rb"[ \t\r\n]*+")
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_PLAIN = re.compile(rb'[^,\[\]{}":\s]++')
+_NULL = b"null"
+# Besides the four characters: nothing, at the end of the text.
+_SPACES = frozenset((b" ", b"\t", b"\r", b"\n"))
+_OPENING = b"{["
+_raw_decoder = msgspec.json.Decoder(msgspec.Raw)
+_name_decoder = msgspec.json.Decoder(str)
+
+Text = bytes | mmap | memoryview
+T = TypeVar("T")
+
+
+class Refused(ValueError):
+    """The text is no JSON: the parser's error for the value that begins at byte `start` of it."""
+
+    def __init__(self, error: Exception, start: int) -> None:
+        super().__init__(str(error))
+        self.error, self.start = error, start
+
+
+class Member(NamedTuple):
+    """A member of an object: its name, where its value stands, and whether the parser refuses that."""
+
+    name: str
+    start: int
+    end: int
+    is_refused: bool
+
+
+class Element(NamedTuple):
+    """Where an element of an array stands."""
+
+    start: int
+    end: int
+
+
+def value_end(text: Text, start: int, stop: int) -> int:
+    """Return where the value that begins at `start` ends, at `stop` at the latest.
+
+    Raises:
+        ValueError, RecursionError: the parser refuses it.
+    """
+    view = memoryview(text)[start:stop]
+    try:
+        _raw_decoder.decode(view)
+    except msgspec.DecodeError as error:
+        _, trailing, place = str(error).rpartition(_TRAILING)
+        if not trailing:
+            raise
+        end = int(place[:-1]) - 1  # the parser counts the character it refuses
+    else:
+        end = len(view)
+    if view[end - 1] in SPACE:
+        end = len(bytes(view[:end]).rstrip(SPACE))
+    return start + end
+
+
+class _Place(Protocol):
+    @property
+    def start(self) -> int: ...
+    @property
+    def end(self) -> int: ...
+
+
+def is_null(text: Text, place: _Place) -> bool:
+    """Tell whether null stands there; of a long value nothing is copied to find out."""
+    return place.end - place.start == len(_NULL) and text[place.start : place.end] == _NULL
+
+
+def after_space(text: Text, start: int) -> int:
+    """Return where the first character stands from `start` on that is no white space."""
+    if text[start : start + 1] not in _SPACES:
+        return start
+    space = _SPACE.match(text, start)
+    return space.end() if space else start
+
+
+def _drained(walk: Generator[T | None, None, int]) -> Generator[None, None, int]:
+    """Return what a walk returns, and of what it yields keep only the pauses."""
+    while True:
+        try:
+            place = next(walk)
+        except StopIteration as done:
+            return int(done.value)
+        if place is None:
+            yield
+
+
+class Values:
+    """The values of one text.
+
+    While `is_tolerant`, what the parser refuses ends where its brackets end; else it is an error.
+    """
+
+    def __init__(self, text: Text) -> None:
+        self.text = text
+        self.is_tolerant = False
+        self._walked = 0
+        # Where values end that are longer than a window, so that none is read twice.
+        self._long_ends: dict[int, int] = {}
+
+    def prove(self, start: int, stop: int) -> Generator[None, None, int]:
+        """Return where the value at `start` ends; raise Refused if the parser refuses it."""
+        return (yield from self._strict_end(start, stop, 0))
+
+    def elements(self, start: int, stop: int, level: int = 0) -> Generator[Element | None, None, int]:
+        """Yield where the elements of the array at `start` stand, and return where it ends."""
+        text, work = self.text, 0
+        at = after_space(text, start + 1)
+        if text[at : at + 1] == b"]":
+            return at + 1
+        while True:
+            end = self._short_end(at, stop)
+            if end is None:
+                end, _ = yield from self._end(at, stop, level)
+            self._count()
+            yield Element(at, end)
+            work += end - at + VALUE_COST
+            if work > PACE_BYTES:
+                work = 0
+                yield None
+            begin, at = at, after_space(text, end)
+            mark = text[at : at + 1]
+            if mark == b"]":
+                return at + 1
+            self._expect(mark, b",", at, begin)
+            at = after_space(text, at + 1)
+
+    def members(self, start: int, stop: int, level: int = 0) -> Generator[Member | None, None, int]:
+        """Yield the members of the object at `start`, and return where it ends."""
+        text, work = self.text, 0
+        at = after_space(text, start + 1)
+        if text[at : at + 1] == b"}":
+            return at + 1
+        while True:
+            name, colon = self._name(at)
+            self._expect(text[colon : colon + 1], b":", colon, at)
+            value = after_space(text, colon + 1)
+            end, is_refused = yield from self._end(value, stop, level)
+            self._count()
+            yield Member(name, value, end, is_refused)
+            work += end - at + VALUE_COST
+            if work > PACE_BYTES:
+                work = 0
+                yield None
+            begin, at = at, after_space(text, end)
+            mark = text[at : at + 1]
+            if mark == b"}":
+                return at + 1
+            self._expect(mark, b",", at, begin)
+            at = after_space(text, at + 1)
+
+    def _count(self) -> None:
+        self._walked += 1
+        if self._walked > MOST_WALKED:
+            raise BodyTooLarge(
+                f"the body holds more than {MOST_WALKED} values to tell apart: send less at once"
+            )
+
+    def _name(self, start: int) -> tuple[str, int]:
+        """Return the name of the member that begins there, and where its colon should stand."""
+        match = _STRING.match(self.text, start)
+        if match is None:
+            raise Refused(msgspec.DecodeError("JSON is malformed: a name is missing (byte 0)"), start)
+        try:
+            name = _name_decoder.decode(match[0])
+        except (ValueError, RecursionError) as error:
+            if not self.is_tolerant:
+                raise Refused(error, start) from None
+            name = match[0].decode(errors="replace")
+        return name, after_space(self.text, match.end())
+
+    def _expect(self, found: Text, mark: bytes, at: int, begin: int) -> None:
+        if found == mark:
+            return
+        if not found:
+            raise Refused(msgspec.DecodeError("Input data was truncated"), begin)
+        text = f"JSON is malformed: expected {mark.decode()!r} (byte 0)"
+        raise Refused(msgspec.DecodeError(text), at)
+
+    def _short_end(self, start: int, stop: int) -> int | None:
+        """Return where the value at `start` ends as nearly all do: within a window; else None."""
+        window = min(stop, start + WINDOW_BYTES)
+        try:
+            end = value_end(self.text, start, window)
+        except (ValueError, RecursionError):
+            return None
+        return end if end < window else None
+
+    def _end(self, start: int, stop: int, level: int) -> Generator[None, None, tuple[int, bool]]:
+        """Return where the value at `start` ends, and whether the parser refuses it."""
+        try:
+            return (yield from self._strict_end(start, stop, level)), False
+        except Refused:
+            if not self.is_tolerant:
+                raise
+            end = yield from self.lenient_end(start, stop)
+            if end is None:
+                raise
+            return end, True
+
+    def _strict_end(self, start: int, stop: int, level: int) -> Generator[None, None, int]:
+        if start in self._long_ends:
+            return self._long_ends[start]
+        text = self.text
+        is_long = stop - start > WINDOW_BYTES and text[start] in _OPENING
+        try:
+            return value_end(text, start, start + WINDOW_BYTES if is_long else stop)
+        except (ValueError, RecursionError) as error:
+            if not is_long or level >= _MOST_LEVELS or isinstance(error, RecursionError):
+                raise Refused(error, start) from None
+        yield
+        is_array = text[start : start + 1] == b"["
+        walk = self.elements if is_array else self.members
+        end = yield from _drained(walk(start, stop, level + 1))
+        self._long_ends[start] = end
+        return end
+
+    def lenient_end(self, start: int, stop: int) -> Generator[None, None, int | None]:
+        """Return where the value at `start` ends if it is no JSON; None if that cannot be told."""
+        if self.text[start : start + 1] in (b"{", b"["):
+            return (yield from bracketed_end(self.text, start, stop, MAX_TOKENS))
+        pattern = _STRING if self.text[start : start + 1] == b'"' else _PLAIN
+        match = pattern.match(self.text, start, stop)
+        return match.end() if match else None
+
+
+def all_of(walk: Iterator[T | None]) -> Iterator[T]:
+    """Yield what a walk through a short text yields, without its pauses."""
+    return (place for place in walk if place is not None)

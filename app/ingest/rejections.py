@@ -1,0 +1,139 @@
+"""Says loudly that a feed sends what is not taken: on metrics, in the log, and as warnings of `/stats`.
+
+A provider's form shows "delivered" or nothing, and whoever set it up watches the log. So the first body that
+is not taken makes a line there, with the reason and the begin of the body, and the next one of the same feed
+and reason in a later minute, which says how many came since. Feeds are told apart up to
+TIDEGATE_MAX_SOURCES, and reasons are a closed set, so that nobody can fill memory or the log.
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final, NamedTuple
+
+import structlog
+
+from app.errors import (
+    BodyTooLarge,
+    InvalidRequest,
+    MalformedBody,
+    RateLimited,
+    Unauthorized,
+    UnsupportedMedia,
+)
+from app.metrics.catalogue import Metrics
+
+log = structlog.get_logger()
+
+UNKNOWN_SHAPE: Final = "unknown-shape"
+"""A document that looks like nothing the gate knows; others of its body may."""
+INVALID_TRANSACTION: Final = "invalid-transaction"
+"""A transaction of a body whose others may be valid."""
+REASONS: Final = (
+    UNKNOWN_SHAPE,
+    INVALID_TRANSACTION,
+    *(
+        error.slug
+        for error in (
+            InvalidRequest,
+            MalformedBody,
+            BodyTooLarge,
+            UnsupportedMedia,
+            Unauthorized,
+            RateLimited,
+        )
+    ),
+)
+SHOWN_CHARACTERS: Final = 200
+# What is looked at of a body: what is masked and what is shown of it.
+SHOWN_BYTES: Final = 2 * SHOWN_CHARACTERS
+WARNED_SECONDS: Final = 600
+"""So long after the last rejection `/stats` names the feed."""
+_MINUTE_SECONDS: Final = 60
+_SECRET_MEMBER: Final = re.compile(
+    r'("[^"]*(?:secret|token|passw|auth|api.?key|private|credential)[^"]*"\s*:\s*)'
+    r'(?:"(?:[^"\\]|\\.?)*"?|[^\s,}\]]+)',
+    re.IGNORECASE,
+)
+
+
+class Rejection(NamedTuple):
+    """What a feed sent last that was not taken."""
+
+    when_ms: int
+    """Milliseconds since the epoch."""
+    reason: str
+    detail: str
+
+
+class Rejections:
+    """Counts and tells what feeds sent that was not taken; `clock` answers seconds since the epoch."""
+
+    def __init__(self, metrics: Metrics, clock: Callable[[], float] = time.time) -> None:
+        self._metrics, self._clock = metrics, clock
+        self._latest: dict[str, Rejection] = {}
+        self._told: dict[tuple[str, str], _Told] = {}
+
+    def note(self, feed: str, reason: str, detail: str, body: bytes = b"", times: int = 1) -> None:
+        """Count so much that was not taken for one of `REASONS`; `body` is the begin of what was sent."""
+        label, now = self._metrics.label_of_feed(feed, is_proven=reason != Unauthorized.slug), self._clock()
+        self._metrics.feed_rejected_total.labels(label, reason).inc(times)
+        self._latest[label] = Rejection(int(now * 1000), reason, cut(detail))
+        told, minute = self._told.setdefault((label, reason), _Told()), int(now // _MINUTE_SECONDS)
+        told.untold += times
+        if minute != told.minute:
+            log.warning(
+                "feed not taken",
+                feed=label,
+                reason=reason,
+                times=told.untold,
+                detail=cut(detail),
+                body=shown(body),
+            )
+            told.minute, told.untold = minute, 0
+
+    @property
+    def latest(self) -> Mapping[str, Rejection]:
+        """The last rejection of each feed."""
+        return self._latest
+
+
+class _Told:
+    """When a feed and reason had its last line in the log, and how much was not taken since."""
+
+    __slots__ = ("minute", "untold")
+
+    def __init__(self) -> None:
+        self.minute, self.untold = -1, 0
+
+
+def warnings_of(latest: Iterable[Mapping[str, Rejection]], now: float) -> Iterator[tuple[str, str]]:
+    """Yield a key and a sentence for each feed that sent what was not taken in the last ten minutes.
+
+    `latest` has the rejections of each process, `now` is in seconds since the epoch.
+    """
+    newest: dict[str, Rejection] = {}
+    for rejections in latest:
+        for feed, rejection in rejections.items():
+            newest[feed] = max(rejection, newest.get(feed, rejection))
+    for feed, rejection in sorted(newest.items()):
+        if now - rejection.when_ms / 1000 <= WARNED_SECONDS:
+            when = time.strftime("%H:%M:%S", time.gmtime(rejection.when_ms / 1000))
+            what = f"What the feed {feed} sent was not taken, last at {when} UTC ({rejection.reason})"
+            yield f"feed_{feed}_not_taken", f"{what}: {rejection.detail}"
+
+
+def shown(body: bytes) -> str:
+    """Return the begin of a body as a line for the log: control characters escaped, secrets masked."""
+    text = body[:SHOWN_BYTES].decode("utf-8", "replace")
+    return cut(_SECRET_MEMBER.sub(r'\1"…"', text))
+
+
+def cut(text: str) -> str:
+    """Return the begin of a text, at most 200 characters of it, control characters escaped."""
+    escaped = "".join(c if c.isprintable() else _escape(c) for c in text[: SHOWN_CHARACTERS + 1])
+    return escaped if len(escaped) <= SHOWN_CHARACTERS else f"{escaped[:SHOWN_CHARACTERS]}…"
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode()

@@ -1,0 +1,158 @@
+"""Who may send to a feed: a token behind `Bearer` or alone, or whoever signs the body."""
+
+import gzip
+import json
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import MakeSettings
+from tests.support.api_calls import QUIET, Api, open_api
+from tests.support.feed_calls import block, feeds_file, send, summary_of
+from tests.support.servers import StoreServer
+from tests.support.signed import QUICKNODE_SECRET, quicknode_headers, webhook_headers
+from tests.support.tokens import INGEST, POST, call
+
+pytestmark = pytest.mark.asyncio
+
+FEEDS = """
+[feeds.quicknode-a]
+hmac = "quicknode"
+secrets_file = "secret"
+
+[feeds.quicknode-gzip]
+hmac = "quicknode"
+secrets_file = "secret"
+hmac_over = "inflated"
+"""
+BODY = b" " + block(2) + b"\n"
+
+
+@pytest.fixture
+async def closed(valkey: StoreServer, settings_for: MakeSettings, tmp_path: Path) -> AsyncIterator[Api]:
+    """A gate with an ingest token, and two feeds that sign."""
+    file = feeds_file(tmp_path, FEEDS)
+    settings = settings_for(valkey, ingest_tokens=INGEST, admin_tokens="x", feeds_file=file, **QUIET)
+    async with open_api(settings) as opened:
+        yield opened
+
+
+def signed(body: bytes, secret: str = QUICKNODE_SECRET, age: int = 0) -> dict[str, str]:
+    headers = quicknode_headers(body, int(time.time()) - age, secret)
+    return {name.decode(): value.decode() for name, value in headers.items()}
+
+
+@pytest.mark.parametrize("header", [f"Bearer {INGEST}", f"bearer {INGEST}", INGEST, f" {INGEST} "])
+async def test_a_token_may_stand_behind_bearer_or_alone(closed: Api, header: str) -> None:
+    assert summary_of(await send(closed, "x", BODY, {"Authorization": header})) == (2, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "header", ["", "wrong", f"Bearer {INGEST}x", "Bearer", f"Basic {INGEST}", f"{INGEST} x"]
+)
+async def test_no_other_is_let_in_and_nothing_of_the_body_is_looked_at(closed: Api, header: str) -> None:
+    response = await send(closed, "x", b"no json", {"Authorization": header} if header else {})
+    assert response.status_code == 401
+    assert response.headers["www-authenticate"].startswith("Bearer")
+    assert closed.sample("unauthorized_total", plane="ingest") == 1
+    assert closed.sample("transactions_total", outcome="invalid") == 0
+    assert closed.sample("feed_rejected_total", feed="other", reason="unauthorized") == 1
+    assert closed.sample("feed_rejected_total", feed="x", reason="unauthorized") is None, (
+        "it never was let in"
+    )
+
+
+async def test_a_token_alone_is_for_feeds_only(closed: Api) -> None:
+    assert (await call(closed, POST, INGEST)).status_code == 401
+
+
+@pytest.mark.parametrize("zipped", [False, True], ids=["plain", "gzip"])
+async def test_a_signed_body_needs_no_token_and_is_verified_as_it_was_sent(closed: Api, zipped: bool) -> None:
+    sent = gzip.compress(BODY) if zipped else BODY
+    coding = {"Content-Encoding": "gzip"} if zipped else {}
+    assert summary_of(await send(closed, "quicknode-a", sent, signed(sent) | coding)) == (2, 0, 0)
+    assert summary_of(await send(closed, "quicknode-a", sent, signed(sent) | coding)) == (0, 2, 0)
+
+
+async def test_a_feed_may_sign_before_it_compresses(closed: Api) -> None:
+    headers = signed(BODY) | {"Content-Encoding": "gzip"}
+    assert summary_of(await send(closed, "quicknode-gzip", gzip.compress(BODY), headers)) == (2, 0, 0)
+    assert summary_of(await send(closed, "quicknode-gzip", BODY, signed(BODY))) == (0, 2, 0)
+    response = await send(closed, "quicknode-a", gzip.compress(BODY), headers)
+    assert response.status_code == 401
+    assert "hmac_over" in response.json()["detail"]
+
+
+async def test_a_long_body_is_verified_too(closed: Api) -> None:
+    body = block(5_000)
+    assert summary_of(await send(closed, "quicknode-a", body, signed(body))) == (5_000, 0, 0)
+    response = await send(closed, "quicknode-a", body + b" ", signed(body))
+    assert response.status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("headers", "word"),
+    [
+        ({}, "x-qn-nonce is missing"),
+        ({"Authorization": f"Bearer {INGEST}"}, "x-qn-nonce is missing"),
+        (signed(BODY, secret="another"), "no secret"),
+        (signed(BODY + b" "), "no secret"),
+        (signed(BODY, age=400), "old"),
+        (signed(BODY, age=-400), "ahead"),
+        (signed(BODY) | {"x-qn-timestamp": "soon"}, "x-qn-timestamp"),
+    ],
+)
+async def test_a_feed_that_signs_takes_nothing_unsigned(
+    closed: Api, headers: dict[str, str], word: str
+) -> None:
+    response = await send(closed, "quicknode-a", BODY, headers)
+    assert response.status_code == 401
+    assert word in response.json()["detail"]
+    assert closed.sample("unauthorized_total", plane="ingest") == 1
+    assert closed.sample("feed_rejected_total", feed="quicknode-a", reason="unauthorized") == 1
+    assert closed.sample("transactions_total", outcome="accepted") == 0
+
+
+async def test_what_is_not_signed_is_neither_parsed_nor_inflated(closed: Api) -> None:
+    headers = signed(b"x") | {"Content-Encoding": "gzip"}
+    assert (await send(closed, "quicknode-a", b"neither gzip nor json", headers)).status_code == 401
+
+
+@pytest.mark.parametrize("name", ["x-qn-nonce", "x-qn-timestamp", "x-qn-signature"])
+async def test_a_header_of_the_signature_may_stand_once_only(closed: Api, name: str) -> None:
+    headers = signed(BODY)
+    response = await closed.http.post(
+        "/feeds/quicknode-a", content=BODY, headers=[*headers.items(), (name, headers[name])]
+    )
+    assert response.status_code == 401
+    assert "twice" in response.json()["detail"]
+
+
+async def test_standard_webhooks_are_verified_with_any_of_the_secrets(
+    valkey: StoreServer, settings_for: MakeSettings, tmp_path: Path
+) -> None:
+    old, new = "whsec_b2xkIHNlY3JldCBvZiBhIGZlZWQ=", "whsec_bmV3IHNlY3JldCBvZiBhIGZlZWQ="
+    text = '[feeds.svix]\nhmac = "standard-webhooks"\nsecrets_file = "secret"\n'
+    file = feeds_file(tmp_path, text, f"{old}\n{new}\n")
+    body = json.dumps([{"signature": "5" * 88, "type": "TRANSFER", "fee": 1}]).encode()
+    async with open_api(settings_for(valkey, feeds_file=file, **QUIET)) as api:
+        for secret in (old, new):
+            headers = webhook_headers(body, int(time.time()), secret)
+            texts = {name.decode(): value.decode() for name, value in headers.items()}
+            response = await send(api, "svix", body, texts)
+            assert response.status_code == 200, response.text
+
+
+async def test_a_changed_file_of_feeds_counts_and_a_broken_one_leaves_the_last_in_force(
+    closed: Api, tmp_path: Path
+) -> None:
+    (tmp_path / "secret").write_text("the next secret", encoding="utf-8")
+    await closed.runtime.plane.feeds.reload()
+    assert (await send(closed, "quicknode-a", BODY, signed(BODY))).status_code == 401
+    (tmp_path / "feeds.toml").write_text("[feeds.quicknode-a]\nhmca = 1\n", encoding="utf-8")
+    await closed.runtime.plane.feeds.reload()
+    assert summary_of(await send(closed, "quicknode-a", BODY, signed(BODY, "the next secret"))) == (2, 0, 0)
+    [warning] = (text for text in (await closed.stats())["warnings"] if "hmca" in text)
+    assert "line 2" in warning

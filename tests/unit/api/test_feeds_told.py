@@ -1,0 +1,43 @@
+"""What feeds send and the gate does not take stands in the log, on metrics and in `/stats`."""
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests.support.api_calls import Api, events
+from tests.support.feed_calls import block, send
+
+pytestmark = pytest.mark.asyncio
+
+
+async def test_a_body_of_no_known_shape_is_told_loudly(api: Api) -> None:
+    with capture_logs() as logs:
+        for _ in range(3):
+            await send(api, "helius-a", b'{"event":"push","token":"hush"}')
+    [line] = events(logs, "feed not taken")
+    assert line["log_level"] == "warning"
+    assert (line["feed"], line["reason"], line["times"]) == ("helius-a", "unknown-shape", 1)
+    assert "event" in line["detail"]
+    assert line["body"].startswith('{"event":"push"')
+    assert "hush" not in str(line)
+    assert api.sample("feed_rejected_total", feed="helius-a", reason="unknown-shape") == 3
+    assert api.sample("source_transactions_total", source="helius-a", outcome="invalid") == 3
+    [warning] = (text for text in (await api.stats())["warnings"] if "helius-a" in text)
+    assert "unknown-shape" in warning
+
+
+async def test_an_invalid_transaction_beside_valid_ones_is_told_too(api: Api) -> None:
+    body = block(3).replace(b'["522', b'[7,"522', 1)
+    with capture_logs() as logs:
+        response = await send(api, "helius-a", body)
+    assert response.json()["accepted"] == 2
+    [line] = events(logs, "feed not taken")
+    assert (line["reason"], line["times"]) == ("invalid-transaction", 1)
+
+
+async def test_a_feed_that_is_taken_is_told_nowhere(api: Api) -> None:
+    with capture_logs() as logs:
+        await send(api, "helius-a", block(3))
+        await send(api, "helius-a", b"[]")
+        await api.http.post("/feeds/not%20a%20name", content=block(3))
+    assert events(logs, "feed not taken") == []
+    assert (await api.stats())["warnings"] == []
