@@ -264,12 +264,23 @@ def test_a_body_of_too_many_documents_is_refused() -> None:
 ENHANCED = msgspec.json.decode(real_body("helius_enhanced_25.json"), type=list[msgspec.Raw])
 
 
+def _slowly(body: bytes) -> bytes:
+    """The same documents in an envelope, of which each is read by itself."""
+    return b'{"data":' + body + b"}"
+
+
 @pytest.mark.parametrize("indent", [-1, 0, 2])
 def test_the_quick_way_reads_what_the_slow_way_reads(indent: int) -> None:
     body = msgspec.json.format(real_body("helius_enhanced_25.json"), indent=indent)
-    quick, slow = read(body), read(body, FeedRules(skip=frozenset(("failed",))))
+    quick, slow = read(body), read(_slowly(body))
+    skipping = read(body, FeedRules(skip=frozenset(("votes", "failed"))))
+    assert (skipping.payloads, skipping.skipped) == (quick.payloads, {})
     assert (quick.signatures, quick.slots, quick.payloads) == (slow.signatures, slow.slots, slow.payloads)
     assert quick.shapes == slow.shapes == {"helius-enhanced": 25}
+
+
+def _without_byte(error: str) -> str:
+    return error.partition(" (byte")[0]
 
 
 @pytest.mark.parametrize(
@@ -290,6 +301,6 @@ def test_the_quick_way_reads_what_the_slow_way_reads(indent: int) -> None:
 def test_the_quick_way_takes_nothing_that_the_slow_way_refuses(change: Callable[[bytes], bytes]) -> None:
     texts = [bytes(text) for text in ENHANCED[:4]]
     body = b"[" + b",".join([texts[0], change(texts[1]), *texts[2:]]) + b"]"
-    quick, slow = read(body), read(body, FeedRules(skip=frozenset(("votes",))))
-    assert [str(one) for one in quick.errors] == [str(one) for one in slow.errors]
+    quick, slow = read(body), read(_slowly(body))
+    assert [_without_byte(error) for error in quick.errors] == [_without_byte(error) for error in slow.errors]
     assert (quick.signatures, quick.slots, quick.payloads) == (slow.signatures, slow.slots, slow.payloads)
