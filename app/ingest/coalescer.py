@@ -74,7 +74,7 @@ class Coalescer:
         self._closing = False
         self._in_flight = 0  # transactions that are being flushed
         # Transactions, and bytes of their payloads, that wait or are being flushed.
-        self.items = self.bytes = 0
+        self.held_items = self.held_bytes = 0
 
     def start(self) -> None:
         """Start the two tasks."""
@@ -134,12 +134,13 @@ class Coalescer:
     def _reserve(self, count: int, size: int) -> None:
         if self._closing:
             raise ShuttingDown("the gate is stopping; send this again to another one, or in a moment")
-        if self.items + count > self._max_items or self.bytes + size > self._max_bytes:
+        if self.held_items + count > self._max_items or self.held_bytes + size > self._max_bytes:
             raise Overloaded(
-                f"{self.items} transactions with {self.bytes} bytes are waiting for the store or being stored"
+                f"{self.held_items} transactions with {self.held_bytes} bytes"
+                " are waiting for the store or being stored"
             )
-        self.items += count
-        self.bytes += size
+        self.held_items += count
+        self.held_bytes += size
 
     def _enqueue(self, items: Sequence[Transaction], size: int) -> asyncio.Future[Answers]:
         answered: asyncio.Future[Answers] = asyncio.get_running_loop().create_future()
@@ -159,7 +160,7 @@ class Coalescer:
 
     def _take(self) -> list[_Pending]:
         taken: list[_Pending] = []
-        waiting = self.items - self._in_flight
+        waiting = self.held_items - self._in_flight
         # The task that asks flushes nothing, so what is in flight is the other one's flush.
         if self._in_flight >= SMALL_FLUSH and waiting < SMALL_FLUSH:
             return taken
@@ -202,8 +203,8 @@ class Coalescer:
 
     def _answer(self, pendings: list[_Pending], outcome: Answers | Exception) -> None:
         _pass_on(pendings, outcome)
-        self.items -= sum(len(pending.items) for pending in pendings)
-        self.bytes -= sum(pending.size for pending in pendings)
+        self.held_items -= sum(len(pending.items) for pending in pendings)
+        self.held_bytes -= sum(pending.size for pending in pendings)
 
 
 def _pass_on(taken: Sequence[_Pending], outcome: Answers | Exception) -> None:

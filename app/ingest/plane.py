@@ -62,7 +62,7 @@ class DataPlane:
     @property
     def in_flight_bytes(self) -> int:
         """Return the bytes of bodies and of queued payloads held now."""
-        return self.body_budget.held + self.coalescer.bytes
+        return self.body_budget.held + self.coalescer.held_bytes
 
     def body(self, headers: Headers, receive: Receive, most_bytes: int | None = None) -> BodyReader:
         """Return the reader of a request's body; `most_bytes` replaces larger limits, sent and inflated."""

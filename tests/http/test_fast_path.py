@@ -121,7 +121,7 @@ async def _reply(fast: FastPosts, body: bytes, headers: Headers | None = None) -
 
 
 def _figures(runtime: Runtime, fast: FastPosts) -> tuple[int, int, int]:
-    return fast.middleware.in_flight, runtime.plane.body_budget.held, runtime.plane.coalescer.items
+    return fast.middleware.in_flight, runtime.plane.body_budget.held, runtime.plane.coalescer.held_items
 
 
 async def test_it_is_under_way_until_it_is_answered_and_counted_as_any_request(runtime: Runtime) -> None:

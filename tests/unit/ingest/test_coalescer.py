@@ -179,10 +179,10 @@ async def test_past_the_queues_limit_a_request_is_refused_whole(
         waiting = await _occupy(keeper, coalescer)
         with pytest.raises(Overloaded):
             await coalescer.submit(make())
-        assert coalescer.items == len(waiting)
+        assert coalescer.held_items == len(waiting)
         keeper.open.set()
         await asyncio.gather(*waiting)
-        assert (coalescer.items, coalescer.bytes) == (0, 0)
+        assert (coalescer.held_items, coalescer.held_bytes) == (0, 0)
 
 
 async def test_a_caller_that_goes_away_disturbs_nobody() -> None:
@@ -198,7 +198,7 @@ async def test_a_caller_that_goes_away_disturbs_nobody() -> None:
         assert _times(await stays) == [8]
         assert _times(await first[1]) == [1]
     assert ["7", "8"] in keeper.flushes, "what was queued is processed all the same"
-    assert (coalescer.items, coalescer.bytes) == (0, 0)
+    assert (coalescer.held_items, coalescer.held_bytes) == (0, 0)
 
 
 async def test_a_failed_flush_fails_its_own_items_and_the_others_are_answered() -> None:
@@ -214,7 +214,7 @@ async def test_a_failed_flush_fails_its_own_items_and_the_others_are_answered() 
         }
         assert failed == {"0": False, "1": False, "2": True, "3": True, "4": False}
         assert len(await coalescer.submit(_items(6))) == 1
-        assert (coalescer.items, coalescer.bytes) == (0, 0)
+        assert (coalescer.held_items, coalescer.held_bytes) == (0, 0)
 
 
 async def test_closing_flushes_what_is_queued_and_refuses_what_comes_after() -> None:
@@ -246,7 +246,7 @@ async def test_items_that_cannot_be_joined_fail_and_the_next_are_flushed() -> No
         for _ in range(CONCURRENT_FLUSHES):
             coalescer.submit_one(no_transaction, on_done)
             async with asyncio.timeout(30):
-                while coalescer.items:
+                while coalescer.held_items:
                     await asyncio.sleep(0)
         assert _times(await coalescer.submit(_items(7))) == [7]
     assert outcomes == [AttributeError] * CONCURRENT_FLUSHES
@@ -264,7 +264,7 @@ async def test_a_flush_whose_task_is_cancelled_is_answered_and_the_other_task_go
         assert isinstance(part.outcome, OutcomeUnknown)
         keeper.open.set()
         assert _times(await asyncio.wait_for(few, 30)) == [100]
-        assert (coalescer.items, coalescer.bytes) == (0, 0)
+        assert (coalescer.held_items, coalescer.held_bytes) == (0, 0)
 
 
 async def test_when_all_tasks_are_cancelled_what_is_queued_is_answered_and_nothing_more_is_taken() -> None:
@@ -281,4 +281,4 @@ async def test_when_all_tasks_are_cancelled_what_is_queued_is_answered_and_nothi
         assert kinds == [OutcomeUnknown, OutcomeUnknown, ShuttingDown]
         with pytest.raises(ShuttingDown):
             await coalescer.submit(_items(43))
-        assert (coalescer.items, coalescer.bytes) == (0, 0)
+        assert (coalescer.held_items, coalescer.held_bytes) == (0, 0)
