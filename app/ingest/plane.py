@@ -43,7 +43,7 @@ class DataPlane:
         self.body_budget = ByteBudget(limits.body_bytes, headroom)
         self.admission = Admission(access, live, headroom, self.body_budget, metrics)
         self.maps = Maps(session, live.layout)
-        self.sources = SourceStatistics(metrics.source_label)
+        self.sources = SourceStatistics(metrics.source_limit.label)
         metrics.registry.register(self.sources)
         self.coalescer = Coalescer(
             Flusher(self.maps, metrics, self.sources, fingerprints).flush,

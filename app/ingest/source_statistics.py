@@ -14,8 +14,9 @@ from prometheus_client.registry import Collector
 from pydantic import Field
 
 from app.decode.columns import count_values
-from app.metrics.catalogue import NAMESPACE, OTHER_SOURCE
+from app.metrics.catalogue import NAMESPACE
 from app.metrics.counters import Distribution
+from app.metrics.source_limit import OTHER_SOURCE
 from app.models import ACCEPTED, REFUSED, Shape
 
 _STEPS = (10, 11, 12, 13, 15, 17, 20, 22, 25, 28, 30, 35, 40, 45, 50, 60, 70, 80, 90)
@@ -94,7 +95,7 @@ class _Source:
 
 
 class SourceStatistics(Collector):
-    """Counts what each source delivered; those past the limit count as one source."""
+    """Counts what each source delivered, under the name that `SourceLimit.label` gives it."""
 
     def __init__(self, name_of: Callable[[str], str]) -> None:
         self._name_of = name_of

@@ -34,7 +34,7 @@ async def connected_gate(settings: Settings, fingerprints: Fingerprints | None =
     maps = Maps(session, live.layout)
     await session.probe(maps.sizes)
     assert session.is_up, session.down_reason
-    flusher = Flusher(maps, metrics, SourceStatistics(metrics.source_label), fingerprints)
+    flusher = Flusher(maps, metrics, SourceStatistics(metrics.source_limit.label), fingerprints)
     return Gate(session, maps, flusher, live)
 
 
