@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 import msgspec
 import pytest
 
-from app.api.routes.transactions import FastPosts
+from app.api.fast_posts import FastPosts
 from app.main import create_app
 from app.runtime import Runtime
-from app.server.fast_path import Reply, WholeRequest
+from app.server.whole_request import Reply, WholeRequest
 from tests.conftest import MakeSettings
 from tests.support.gate import GateProcess, running
 from tests.support.http_calls import item, nested, with_payload
