@@ -18,7 +18,7 @@ from statistics import median
 
 import numpy as np
 
-from app.guard.leak.detector import PROOF_SHARE, SLOW_SHARE, Detector, DetectorRules
+from app.guard.leak.detector import PROOF_FACTOR, SLOW_SHARE, Detector, DetectorRules
 from benchmarks.common.results import RESULTS, options_of, write_json
 from tests.support.simulation.cases import HARDER_LEAKS, LEAK_FREE, LEAKS, Case
 from tests.support.simulation.memory import HOUR
@@ -27,7 +27,7 @@ from tests.support.simulation.replay import BLOCK_SECONDS, onset, replay
 FIRST_SEED = 5000
 RULES = DetectorRules()
 CASES = {case.name: case for case in (*LEAK_FREE, *LEAKS, *HARDER_LEAKS)}
-SLOPE_BYTES_PER_HOUR = SLOW_SHARE * PROOF_SHARE * RULES.slow_leak_bytes_per_hour
+SLOPE_BYTES_PER_HOUR = SLOW_SHARE * PROOF_FACTOR * RULES.slow_leak_bytes_per_hour
 
 
 Array = np.ndarray[tuple[int], np.dtype[np.float64]]

@@ -8,7 +8,7 @@ import click
 import structlog
 import uvicorn
 
-from app.api.routes.transactions import FastPosts
+from app.api.fast_posts import FastPosts
 from app.cli.exit_codes import REFUSED, USAGE
 from app.errors import ConfigError, WorkerFailed
 from app.logs import configure_logs

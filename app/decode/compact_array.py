@@ -1,7 +1,7 @@
 """Decodes, in one go, arrays as nearly every client sends them: valid items, white space only in payloads.
 
-`[{"signature":"A","slot":5},{"signature":"B"}]` has 46 bytes, and nothing shorter says the same. So an array
-that has just the least bytes for what was read from it has, outside its payloads, no white space and no key
+`[{"signature":"A","slot":5},{"signature":"B"}]` has 46 bytes, and nothing shorter says the same. So if an
+array is as short as what was read from it can be, it holds no white space outside of its payloads and no key
 twice (a second `"slot":5` would make it longer). Then nothing is left to check item by item but the nesting
 of payloads. Any other array is left to `arrays`, which decodes it in pieces and says what is wrong, if
 anything is.
@@ -31,11 +31,10 @@ from app.decode.item import (
 from app.models import SIGNATURE_MAX_CHARS, SOURCE_PATTERN, Slot
 
 _SOURCE = re.compile(SOURCE_PATTERN)
-# Brackets are counted in pieces of the body of so many bytes, or as long as the longest payload if that is
-# longer.
-NEAR_BYTES = 4096
-# Following the nesting of this many opening brackets takes ten milliseconds. With more, items are decoded one
-# by one, with pauses for others.
+# Opening brackets are counted in pieces of the body: each as long as the longest payload, and this at least.
+LEAST_PIECE_BYTES = 4096
+# Following the nesting of this many opening brackets takes ten milliseconds, in which no other request is
+# served. A body with more is left to `arrays`, which pauses between items.
 MOST_OPENED = 75_000
 
 
@@ -59,7 +58,7 @@ def decode_compact_array(body: bytes, limits: ItemLimits, max_items: int) -> Col
     try:
         items = _decoder.decode(body)
         if not body.isascii():
-            body.decode()
+            body.decode()  # payloads have to be UTF-8, too, and msgspec does not look into a Raw
     except (ValueError, RecursionError):
         return None
     if not 0 < len(items) <= max_items:
@@ -68,41 +67,41 @@ def decode_compact_array(body: bytes, limits: ItemLimits, max_items: int) -> Col
     sources = [item.source for item in items]
     slots = [item.slot for item in items]
     payloads = [item.payload for item in items]
-    lengths, names = list(map(len, payloads)), count_values(sources)
+    payload_lengths, source_counts = list(map(len, payloads)), count_values(sources)
     is_canonical = (
-        max(lengths) <= limits.max_payload_bytes
+        max(payload_lengths) <= limits.max_payload_bytes
         and _are_signatures(signatures)
-        and all(source is None or source is UNSET or _SOURCE.match(source) for source in names)
-        and _least_bytes(signatures, names, slots, lengths) == len(body)
-        and _is_nested_within(body, payloads, max(lengths), limits)
+        and all(source is None or source is UNSET or _SOURCE.match(source) for source in source_counts)
+        and _least_bytes(signatures, source_counts, slots, payload_lengths) == len(body)
+        and _is_nested_within(body, payloads, max(payload_lengths), limits)
     )
     if not is_canonical:
         return None
     return Columns(
         signatures,
-        _filled(sources, names, limits.default_source),
+        _filled(sources, source_counts, limits.default_source),
         [None if slot is UNSET else slot for slot in slots],
-        [payload or NULL for payload in payloads] if 0 in lengths else payloads,
+        [payload or NULL for payload in payloads] if 0 in payload_lengths else payloads,
     )
 
 
-def _filled(sources: Sequence[Any], names: Mapping[Any, int], default: str) -> Sequence[str]:
+def _filled(sources: Sequence[Any], source_counts: Mapping[Any, int], default: str) -> Sequence[str]:
     """Return the sources, the default for one missing or null; mostly every item has one, or none has."""
-    if all(names):
+    if all(source_counts):  # UNSET and None are false, and no valid source is empty
         return sources
-    return [default] * len(sources) if len(names) == 1 else [source or default for source in sources]
+    return [default] * len(sources) if len(source_counts) == 1 else [source or default for source in sources]
 
 
 def _is_nested_within(body: bytes, payloads: Sequence[msgspec.Raw], longest: int, limits: ItemLimits) -> bool:
     """Tell whether no payload is nested too deeply; False, too, where it takes too long to find out.
 
-    A payload lies within two neighbouring pieces of the body, and mostly no two of them open more brackets
-    than the limit.
+    A payload lies within two neighbouring pieces of the body, so it is nested no deeper than both together
+    have opening brackets. Mostly no two have more than the limit, and no payload needs a look.
     """
-    width = max(longest, NEAR_BYTES)
+    width = max(longest, LEAST_PIECE_BYTES)
     opened = [_opened(body[at : at + width]) for at in range(0, len(body), width)]
-    near: int = max(map(add, opened, [*opened[1:], 0]))
-    if near <= limits.max_payload_depth:
+    most_in_two: int = max(map(add, opened, [*opened[1:], 0]))
+    if most_in_two <= limits.max_payload_depth:
         return True
     if sum(opened) > MOST_OPENED:
         return False
@@ -117,7 +116,7 @@ def _opened(text: bytes) -> int:
 def _are_signatures(texts: Sequence[str]) -> bool:
     """Tell whether each is 1 to 128 visible ASCII characters.
 
-    Control characters are not looked for: JSON has them escaped, which takes more than the least bytes.
+    Control characters are not looked for: JSON has them escaped, which `_least_bytes` finds too long.
     """
     joined = "".join(texts)
     is_visible = joined.isascii() and " " not in joined and "\x7f" not in joined
@@ -125,9 +124,15 @@ def _are_signatures(texts: Sequence[str]) -> bool:
 
 
 def _least_bytes(
-    signatures: Sequence[str], sources: Mapping[Any, int], slots: Sequence[object], payloads: Sequence[int]
+    signatures: Sequence[str],
+    source_counts: Mapping[Any, int],
+    slots: Sequence[object],
+    payload_lengths: Sequence[int],
 ) -> int:
-    """Return the least bytes of an array that says just this; `payloads` are their lengths."""
+    """Return how many bytes an array has that says just this without white space and without escapes.
+
+    A quote in a signature is escaped, so an array with one has more: valid as it is, it is left to `arrays`.
+    """
     count = len(signatures)
     return (
         len("[]")
@@ -135,10 +140,10 @@ def _least_bytes(
         - len(",")
         + count * ITEM_BYTES
         + sum(map(len, signatures))
-        + sum(_source_bytes(source) * times for source, times in sources.items())
+        + sum(_source_bytes(source) * times for source, times in source_counts.items())
         + _slot_bytes(slots)
-        + (count - payloads.count(0)) * PAYLOAD_BYTES
-        + sum(payloads)
+        + (count - payload_lengths.count(0)) * PAYLOAD_BYTES
+        + sum(payload_lengths)
     )
 
 
@@ -149,9 +154,9 @@ def _source_bytes(source: object) -> int:
 
 
 def _slot_bytes(slots: Sequence[Any]) -> int:
-    with suppress(TypeError):  # not all of them are numbers
-        least, most = len(f"{min(slots):d}"), len(f"{max(slots):d}")
-        if least == most:
-            return len(slots) * (SLOT_BYTES + least)
+    with suppress(TypeError):  # it is raised if not all of them are numbers
+        least_digits, most_digits = len(f"{min(slots):d}"), len(f"{max(slots):d}")
+        if least_digits == most_digits:  # so all have as many: a slot has no sign
+            return len(slots) * (SLOT_BYTES + least_digits)
     given = [slot for slot in slots if slot is not UNSET]
     return len(given) * SLOT_BYTES + sum(map(len, map(str, given)))  # None takes as much as null

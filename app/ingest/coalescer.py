@@ -3,12 +3,13 @@
 Two flushes run at a time. Say 40 posts of one transaction each arrive while both run: they wait in a queue,
 and go together with the next flush, which starts when one of the two ends. Nobody waits for a timer. A flush
 grows with the load: up to 1,500 transactions, or fewer where a map's limit is small (`flush_max_items` in
-app/store/layout.py), or 1 MiB of payloads. Few transactions are not worth a call of the store: while a flush
-of 16 or more runs and fewer than 16 wait, they wait for its end.
+app/store/layout.py), or 1 MiB of payloads. While a flush of 16 or more runs, fewer than 16 are not worth a
+call of the store: they wait until it ends, or until they are 16.
 
-A request of 5,000 transactions is cut into chunks, and no two go in the same flush (unless `flush_max_items`
-is raised meanwhile). Other requests may fill up the flush of a chunk. One limit on transactions and one on
-bytes of payloads count what waits and what is being flushed; a request that would pass one is refused whole.
+A request of 5,000 transactions is cut into chunks as large as a flush may be, so no two chunks fit in one
+(unless `flush_max_items` is raised meanwhile). Other requests may fill up the flush of a chunk. What waits
+and what is being flushed is limited together, in transactions and in bytes of payloads; a request that would
+pass one of these limits is refused whole.
 """
 
 import asyncio
@@ -21,18 +22,18 @@ from typing import NamedTuple
 import structlog
 
 from app.decode.columns import Answers, Columns
-from app.errors import HttpError, Overloaded, ShuttingDown
+from app.errors import HttpError, OutcomeUnknown, Overloaded, ShuttingDown
 from app.models import Transaction
 
 log = structlog.get_logger()
 
 FLUSH_MAX_BYTES = 1024 * 1024
 CONCURRENT_FLUSHES = 2
-SMALL_FLUSH = 16
+SMALL_FLUSH = 16  # fewer transactions do not start a flush beside one of so many
 
 Flush = Callable[[Sequence[Transaction]], Awaitable[Answers]]
-# Called with the answers of the whole flush, or its error, and the index in it of the caller's first item.
 OnDone = Callable[[Answers | Exception, int], None]
+"""Called with the answers of a whole flush, or its error, and with how many come before the caller's own."""
 
 
 class Chunk(NamedTuple):
@@ -73,13 +74,15 @@ class Coalescer:
         self._closing = False
         self._in_flight = 0  # transactions that are being flushed
         # Transactions, and bytes of their payloads, that wait or are being flushed.
-        self.items = self.bytes = 0
+        self.held_items = self.held_bytes = 0
 
     def start(self) -> None:
         """Start the two tasks."""
         self._tasks = [
             asyncio.create_task(self._work(), name=f"flush-{n}") for n in range(CONCURRENT_FLUSHES)
         ]
+        for task in self._tasks:
+            task.add_done_callback(self._ended)
 
     async def submit(self, items: Sequence[Transaction]) -> list[Chunk]:
         """Queue transactions, wait until all are flushed, and return their chunks in the order of `items`.
@@ -89,7 +92,7 @@ class Coalescer:
         Raises:
             Overloaded: with these a limit would be passed; none of them was queued.
             ShuttingDown: the service is stopping.
-            Exception: a flush failed with another error. An `HttpError` is the outcome of its chunk instead.
+            Exception: a flush failed, and not with an `HttpError`, which would be its chunk's outcome.
         """
         items = Columns.of(items)
         sizes = list(map(len, items.payloads))
@@ -102,8 +105,9 @@ class Coalescer:
             waiting = [(items[cut], self._enqueue(items[cut], sum(sizes[cut]))) for cut in cuts]
         self._wake.set()
         if len(waiting) > 1:
-            await asyncio.gather(*(answers for _, answers in waiting), return_exceptions=True)
-        return [await _part(items, answers) for items, answers in waiting]
+            # All have ended before the error of one is raised.
+            await asyncio.gather(*(answered for _, answered in waiting), return_exceptions=True)
+        return [await _part(items, answered) for items, answered in waiting]
 
     def submit_one(self, item: Transaction, on_done: OnDone) -> None:
         """Queue a transaction for a caller that does not wait: `on_done` is called later, and must not raise.
@@ -125,22 +129,23 @@ class Coalescer:
         """Flush what is queued, then stop."""
         self._closing = True
         self._wake.set()
-        await asyncio.gather(*self._tasks)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _reserve(self, count: int, size: int) -> None:
         if self._closing:
             raise ShuttingDown("the gate is stopping; send this again to another one, or in a moment")
-        if self.items + count > self._max_items or self.bytes + size > self._max_bytes:
+        if self.held_items + count > self._max_items or self.held_bytes + size > self._max_bytes:
             raise Overloaded(
-                f"{self.items} transactions with {self.bytes} bytes are waiting for the store or being stored"
+                f"{self.held_items} transactions with {self.held_bytes} bytes"
+                " are waiting for the store or being stored"
             )
-        self.items += count
-        self.bytes += size
+        self.held_items += count
+        self.held_bytes += size
 
     def _enqueue(self, items: Sequence[Transaction], size: int) -> asyncio.Future[Answers]:
-        answers: asyncio.Future[Answers] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Pending(items, size, partial(_resolve, answers, len(items))))
-        return answers
+        answered: asyncio.Future[Answers] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Pending(items, size, partial(_resolve, answered, len(items))))
+        return answered
 
     async def _work(self) -> None:
         while True:
@@ -155,12 +160,15 @@ class Coalescer:
 
     def _take(self) -> list[_Pending]:
         taken: list[_Pending] = []
-        if self._in_flight >= SMALL_FLUSH > self.items - self._in_flight:
-            return taken  # a flush of 16 or more runs and fewer than 16 wait: they go with the next one
+        waiting = self.held_items - self._in_flight
+        # The task that asks flushes nothing, so what is in flight is the other one's flush.
+        if self._in_flight >= SMALL_FLUSH and waiting < SMALL_FLUSH:
+            return taken
         room_items, room_bytes = self.flush_max_items, FLUSH_MAX_BYTES
         while self._queue:
             first = self._queue[0]
-            # The first goes whatever its size. Order is kept: one that does not fit holds up those behind it.
+            # The first goes whatever its size: it may be a payload of more than 1 MiB, or a chunk cut
+            # before `flush_max_items` was lowered. One that does not fit holds up those behind it.
             if taken and (len(first.items) > room_items or first.size > room_bytes):
                 break
             taken.append(self._queue.popleft())
@@ -169,18 +177,34 @@ class Coalescer:
         return taken
 
     async def _run(self, taken: list[_Pending]) -> None:
-        items = Columns.joined([pending.items for pending in taken])
-        self._in_flight += len(items)
+        count = sum(len(pending.items) for pending in taken)
+        self._in_flight += count
+        outcome: Answers | Exception
         try:
-            answers = await self._flush(items)
+            outcome = await self._flush(Columns.joined([pending.items for pending in taken]))
         except Exception as error:  # noqa: BLE001  every waiter must hear of it, whatever it is
-            _pass_on(taken, error)
-        else:
-            _pass_on(taken, answers)
+            outcome = error
+        except asyncio.CancelledError:
+            outcome = OutcomeUnknown(
+                "the flush was cut off: some of this may be stored; sent again it is safe"
+            )
+            raise
         finally:
-            self._in_flight -= len(items)
-            self.items -= len(items)
-            self.bytes -= sum(pending.size for pending in taken)
+            self._answer(taken, outcome)
+            self._in_flight -= count
+
+    def _ended(self, _: asyncio.Task[None]) -> None:
+        """Leave what waits to the other task if one was cancelled; refuse everything if both were."""
+        self._wake.set()
+        if all(task.done() for task in self._tasks):
+            self._closing = True
+            left, self._queue = list(self._queue), deque()
+            self._answer(left, ShuttingDown("the gate has stopped; send this again to another one"))
+
+    def _answer(self, pendings: list[_Pending], outcome: Answers | Exception) -> None:
+        _pass_on(pendings, outcome)
+        self.held_items -= sum(len(pending.items) for pending in pendings)
+        self.held_bytes -= sum(pending.size for pending in pendings)
 
 
 def _pass_on(taken: Sequence[_Pending], outcome: Answers | Exception) -> None:
@@ -193,16 +217,16 @@ def _pass_on(taken: Sequence[_Pending], outcome: Answers | Exception) -> None:
         at += len(pending.items)
 
 
-async def _part(items: Sequence[Transaction], answers: asyncio.Future[Answers]) -> Chunk:
+async def _part(items: Sequence[Transaction], answered: asyncio.Future[Answers]) -> Chunk:
     try:
-        return Chunk(items, await answers)
+        return Chunk(items, await answered)
     except HttpError as error:
         return Chunk(items, error)
 
 
 def _resolve(future: asyncio.Future[Answers], count: int, outcome: Answers | Exception, at: int) -> None:
     if future.done():
-        return
+        return  # the caller was cancelled
     if isinstance(outcome, Exception):
         future.set_exception(outcome)
     else:

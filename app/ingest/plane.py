@@ -49,7 +49,7 @@ class DataPlane:
         self.body_budget = ByteBudget(limits.body_bytes, headroom)
         self.admission = Admission(access, live, headroom, self.body_budget, metrics)
         self.maps = Maps(session, live.layout)
-        self.sources = SourceStatistics(metrics.source_label)
+        self.sources = SourceStatistics(metrics.source_limit.label)
         metrics.registry.register(self.sources)
         self.coverage = Coverage(lambda: live.settings, self.maps, self.sources)
         self.coalescer = Coalescer(
@@ -69,7 +69,7 @@ class DataPlane:
     @property
     def in_flight_bytes(self) -> int:
         """Return the bytes of bodies and of queued payloads held now."""
-        return self.body_budget.held + self.coalescer.bytes
+        return self.body_budget.held + self.coalescer.held_bytes
 
     def body(self, headers: Headers, receive: Receive, most_bytes: int | None = None) -> BodyReader:
         """Return the reader of a request's body; `most_bytes` replaces larger limits, sent and inflated."""

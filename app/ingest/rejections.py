@@ -76,7 +76,10 @@ class Rejections:
 
     def note(self, feed: str, reason: str, detail: str, body: bytes = b"", times: int = 1) -> None:
         """Count so much that was not taken for one of `REASONS`; `body` is the begin of what was sent."""
-        label, now = self._metrics.label_of_feed(feed, is_proven=reason != Unauthorized.slug), self._clock()
+        label, now = (
+            self._metrics.source_limit.label_of_feed(feed, is_proven=reason != Unauthorized.slug),
+            self._clock(),
+        )
         self._metrics.feed_rejected_total.labels(label, reason).inc(times)
         self._latest[label] = Rejection(int(now * 1000), reason, cut(detail))
         told, minute = self._told.setdefault((label, reason), _Told()), int(now // _MINUTE_SECONDS)

@@ -18,8 +18,9 @@ from app.decode.columns import count_values
 from app.ingest.delays import DelayHistogram
 from app.ingest.samples import Waiting
 from app.ingest.source_views import Ages, Delays, Late, Part, SourcesView, SourceView
-from app.metrics.catalogue import NAMESPACE, OTHER_SOURCE
+from app.metrics.catalogue import NAMESPACE
 from app.metrics.families import counter, gauge, single
+from app.metrics.source_limit import OTHER_SOURCE
 from app.models import ACCEPTED, REFUSED, Sample
 
 _SHORT_STRETCH = 16
@@ -87,7 +88,7 @@ class _Source:
 
 
 class SourceStatistics(Collector):
-    """Counts what each source delivered; those past the limit count as one source."""
+    """Counts what each source delivered, under the name that `SourceLimit.label` gives it."""
 
     def __init__(
         self, name_of: Callable[[str], str], wall_ms: Callable[[], float] = lambda: time.time() * 1000

@@ -22,6 +22,7 @@ from app.errors import (
     StoreError,
 )
 from app.metrics.counters import Count, Counts, Distribution, Distributions
+from app.metrics.source_limit import OTHER_SOURCE, SourceLimit
 from app.models import ACCEPTED, REFUSED, Mode, TransactionOutcome, Trigger
 
 NAMESPACE = "tidegate"
@@ -36,7 +37,6 @@ REFUSAL_REASONS = (
     StoreError.slug,
 )
 _OUTCOME_OF = {ACCEPTED: TransactionOutcome.ACCEPTED, REFUSED: TransactionOutcome.REFUSED}
-OTHER_SOURCE = "other"
 # Those whose first label is a source; of another process it may be past this one's limit.
 _BY_SOURCE = frozenset({"source_transactions", "feed_documents", "feed_rejected", "feed_skipped"})
 SIZE_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
@@ -54,8 +54,7 @@ class Metrics:
         self.refusals: Counter[str] = Counter(dict.fromkeys(REFUSAL_REASONS, 0))
         self._families: dict[str, Counts | Distributions] = {}
         self._requests: dict[tuple[str, str, str], tuple[Count, Distribution]] = {}
-        self._max_sources = max_sources
-        self._sources: set[str] = set()
+        self.source_limit = SourceLimit(max_sources)
         self._ingest()
         self._feeds()
         self._store()
@@ -65,10 +64,10 @@ class Metrics:
         self._service(version)
 
     def count_transactions(self, source: str, outcome: str, amount: int = 1) -> None:
-        """Count under the outcome, and under the source while there are at most `max_sources`."""
+        """Count under the outcome, and under the source within the limit on sources."""
         self.outcomes[outcome] += amount
         self.transactions_total.labels(outcome).inc(amount)
-        self.source_transactions_total.labels(self.source_label(source), outcome).inc(amount)
+        self.source_transactions_total.labels(self.source_limit.label(source), outcome).inc(amount)
 
     def count_refusal(self, reason: str, source: str | None) -> None:
         """Count a request for transactions that was answered 503 or 429, by the name of its problem.
@@ -87,18 +86,6 @@ class Metrics:
             outcomes[source, _OUTCOME_OF.get(code, TransactionOutcome.DUPLICATE)] += times
         for (source, outcome), times in outcomes.items():
             self.count_transactions(source, outcome, times)
-
-    def source_label(self, source: str) -> str:
-        """The source itself while there are at most `max_sources`, `other` for those that come after."""
-        if source not in self._sources:
-            if len(self._sources) >= self._max_sources:
-                return OTHER_SOURCE
-            self._sources.add(source)
-        return source
-
-    def label_of_feed(self, feed: str, *, is_proven: bool) -> str:
-        """The label of a feed; one that was not admitted does not take the place of another."""
-        return self.source_label(feed) if is_proven or feed in self._sources else OTHER_SOURCE
 
     def count_request(self, method: str, route: str, code: str, seconds: float) -> None:
         """Count an answered request, and how long it took."""
@@ -119,7 +106,7 @@ class Metrics:
     def grow(self, name: str, labels: tuple[str, ...], numbers: Sequence[float]) -> None:
         """Add what another process has counted."""
         if name in _BY_SOURCE:
-            labels = (self.source_label(labels[0]), *labels[1:])
+            labels = (self.source_limit.label(labels[0]), *labels[1:])
         if name == "transactions":
             self.outcomes[labels[0]] += int(numbers[0])
         if name == "ingest_refusals":

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 import httptools
 
-from app.server.fast_path import Headers
+from app.server.whole_request import Headers
 
 Fields = list[tuple[bytes, bytes]]
 HEAD_END: Final = b"\r\n\r\n"

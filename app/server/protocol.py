@@ -21,11 +21,11 @@ from app.metrics.catalogue import Metrics
 from app.server.bodies import body_of
 from app.server.connection import BoundedConnection
 from app.server.exchange import Addresses, Exchange, scope_of
-from app.server.fast_path import FastPath, Headers, Reply, WholeRequest
 from app.server.heads import HEAD_END, Head, KnownHeads, RefusedError, parse_head
 from app.server.limits import HeldBytes, Limits, RoundRobin, State
 from app.server.receive_buffer import NO_HEAD
 from app.server.responses import Refusals, header_lines, reply_bytes
+from app.server.whole_request import FastPath, Headers, Reply, WholeRequest
 from app.server.writer import NEVER
 
 # The first byte of what is no head, or one behind an empty line.

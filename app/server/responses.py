@@ -23,8 +23,8 @@ import msgspec
 import structlog
 
 from app.metrics.catalogue import Metrics
-from app.server.fast_path import Reply
 from app.server.limits import BOUNDS, RETRY_AFTER_SECONDS, Bound, Limits
+from app.server.whole_request import Reply
 
 log = structlog.get_logger()
 

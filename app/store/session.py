@@ -14,7 +14,8 @@ import structlog
 from app.errors import Overloaded, StoreDenied, StoreError, StoreRejected, StoreUnreachable, StoreUnsupported
 from app.metrics.catalogue import Metrics
 from app.store.failures import as_store_error
-from app.store.link import AnswerLost, ReplyError
+from app.store.link import ReplyError
+from app.store.retry import REPEATABLE_SCRIPTS, call_again_if_lost
 from app.store.scripts import load_scripts
 from app.store.server import Connector, Server, Servers, parse_info
 
@@ -24,9 +25,6 @@ STORE_CONNECTIONS = 8
 LOOKUPS_AT_ONCE = 3  # of the connections, so that a flood of lookups leaves room for claims
 SETTLE_POLLS, SETTLE_SECONDS = 50, 0.02
 PROBE_SECONDS, MOST_PROBE_SECONDS, REFUSED_PROBE_SECONDS = 0.1, 0.5, 5.0
-# Scripts that are called again when the answer was lost: `lookup` and `history` only read, and `sizes`
-# removes what is due, which its next call would do as well. A claim is not repeated: it may be stored.
-REPEATABLE = frozenset({"lookup", "sizes", "history"})
 _REFUSED_BY_REDIS_7 = "can't run this command or subcommand"
 _LINE = re.compile(r"user_script:(\d+)")
 _COMMAND = re.compile(r"\('([A-Z]+)'")
@@ -74,7 +72,7 @@ class StoreSession:
     """Connects, calls, and notices when the store goes and comes back.
 
     A connection that breaks says little: the store may have been restarted, or closes what is idle. The next
-    call opens a new one, and what may be done twice is done again. The store counts as down when no
+    call opens a new one, and what may be done twice is done again (`retry`). The store counts as down when no
     connection stands and none can be opened, when a new one breaks and a second one too, when a deadline
     passes, or when the store says so. Then calls fail at once with the error that took it down, instead of
     each waiting for a deadline of its own, and `probe` brings it back.
@@ -146,7 +144,7 @@ class StoreSession:
         slots = self._lookup_slots if script == "lookup" else self._slots
         with self._metrics.store_call_duration_seconds.labels(script).time():
             return await self._guard(
-                lambda: called.run(servers, prefix, args), slots, is_repeatable=script in REPEATABLE
+                lambda: called.run(servers, prefix, args), slots, is_repeatable=script in REPEATABLE_SCRIPTS
             )
 
     async def info(self, *sections: str) -> list[dict[str, Any]]:
@@ -208,7 +206,7 @@ class StoreSession:
             await slots.acquire()
         servers = self._servers
         try:
-            return await (_twice(call) if is_repeatable else call())
+            return await (call_again_if_lost(call) if is_repeatable else call())
         except Exception as error:
             if servers is not self._servers:  # we closed it, which says nothing of the store
                 raise as_store_error(error) from error
@@ -283,13 +281,3 @@ class StoreSession:
             version=server and server.version,
             cluster=server and server.is_cluster,
         )
-
-
-async def _twice(call: Callable[[], Awaitable[Any]]) -> Any:
-    """Call again should the connection break, unless a second one did not do any better."""
-    try:
-        return await call()
-    except AnswerLost as lost:
-        if lost.is_gone:
-            raise
-    return await call()

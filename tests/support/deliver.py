@@ -37,7 +37,7 @@ async def connected_gate(settings: Settings, fingerprints: Fingerprints | None =
     maps = Maps(session, live.layout)
     await session.probe(maps.sizes)
     assert session.is_up, session.down_reason
-    sources = SourceStatistics(metrics.source_label)
+    sources = SourceStatistics(metrics.source_limit.label)
     flusher = Flusher(maps, metrics, sources, fingerprints)
     return Gate(session, maps, flusher, live, sources, Coverage(lambda: live.settings, maps, sources))
 

@@ -48,7 +48,7 @@ from app.ingest.admission import feed_named
 from app.ingest.plane import DataPlane
 from app.ingest.rejections import INVALID_TRANSACTION, REASONS, SHOWN_BYTES, UNKNOWN_SHAPE
 from app.ingest.submitter import MAX_LISTED, Summary
-from app.metrics.catalogue import OTHER_SOURCE
+from app.metrics.source_limit import OTHER_SOURCE
 
 # Transactions of one part: so many are decoded without others being served between.
 PART_ITEMS: Final = 500
@@ -70,7 +70,7 @@ class PostFeed:
     def __init__(self, plane: DataPlane) -> None:
         self._plane, metrics = plane, plane.metrics
         # A feed that is declared is counted under its name however many others come before it.
-        feeds = [OTHER_SOURCE, *map(metrics.source_label, plane.feeds.declared)]
+        feeds = [OTHER_SOURCE, *map(metrics.source_limit.label, plane.feeds.declared)]
         metrics.feed_documents_total.start(*product(feeds, Shape))
         metrics.feed_skipped_total.start(*product(feeds, SKIPPABLE))
         metrics.feed_rejected_total.start(*product(feeds, REASONS))
@@ -210,7 +210,7 @@ class _Delivery:
 
     def _count(self, part: Part) -> None:
         metrics = self._plane.metrics
-        feed = metrics.source_label(self._name)
+        feed = metrics.source_limit.label(self._name)
         for shape, times in part.shapes.items():
             metrics.feed_documents_total.labels(feed, shape).inc(times)
         for kind, times in part.skipped.items():

@@ -1,29 +1,25 @@
 """`POST /transactions` and `GET /transactions/{signature}`: the data plane, without the framework.
 
 A framework's route costs more than all the rest of a single post (benchmarks/README.md), so posts are
-dispatched ahead of it, by the middleware, to plain ASGI. And what a single post costs beside its part of a
-flush is mostly the task, the scope and the messages of ASGI: one that is whole, plain and valid is taken by
-`FastPosts` before those are made. Every other one, and what is wrong with it, is left to `PostTransactions`.
+dispatched ahead of it, by the middleware, to plain ASGI. One that is whole, plain and valid is taken by
+`FastPosts` (fast_posts.py) even before ASGI; every other one, and what is wrong with it, comes here.
 """
 
 import asyncio
 import re
-import time
 from mmap import mmap
 from typing import Any
 
-import structlog
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from app.api.contract import TRANSACTIONS
-from app.api.data_plane import DataRoute, check_stop, encode, send_json, stopping
-from app.api.middleware import RequestMiddleware, to_its_end
-from app.api.problems import internal_problem, problem, problem_of
+from app.api.data_plane import DataRoute, check_stop, send_json, stopping
+from app.api.middleware import to_its_end
+from app.api.problems import problem, problem_of
 from app.decode.arrays import decode_array
 from app.decode.body import BodyReader, Headers, declared_length
-from app.decode.columns import Answers
 from app.decode.item import InvalidItem, ItemLimits, decode_item, is_array, try_decode_item
 from app.decode.messages import looks_like_lines
 from app.errors import HttpError, InvalidRequest, MalformedBody, RetryLater
@@ -31,15 +27,12 @@ from app.feeds.provider_hint import provider_hint
 from app.ingest.admission import authorization, source_named
 from app.ingest.plane import DataPlane
 from app.ingest.submitter import Summary
-from app.models import DEFAULT_SOURCE, SIGNATURE_PATTERN, SIGNATURE_RULE, Answer, Transaction, Verdict
-from app.server.fast_path import Reply, SendReply, WholeRequest
+from app.models import SIGNATURE_PATTERN, SIGNATURE_RULE, Answer, Transaction
 
 LINES_AS_JSON = (
     "the body is NDJSON, an object a line: send it with the header `Content-Type: application/x-ndjson`"
 )
 
-log = structlog.get_logger()
-_JSON = [(b"content-type", b"application/json")]
 _SIGNATURE = re.compile(SIGNATURE_PATTERN)
 
 
@@ -132,71 +125,6 @@ class PostTransactions:
         finally:
             plane.body_budget.release(held)
         plane.metrics.ingest_batch_size.observe(summary.items)
-
-
-class FastPosts:
-    """Takes posts of one object that are whole, plain and valid, before ASGI (see `FastPath`)."""
-
-    path = TRANSACTIONS.encode()
-
-    def __init__(self, plane: DataPlane, middleware: RequestMiddleware) -> None:
-        self.plane, self.middleware = plane, middleware
-
-    def take(self, request: WholeRequest, send: SendReply) -> bool:
-        """Queue the transaction; False, before anything was counted, for what is not plain and valid."""
-        plane, (query, headers, body) = self.plane, request
-        if not (body.startswith(b"{") and self.middleware.has_room) or b"content-encoding" in headers:
-            return False
-        try:
-            limits, is_lines = plane.admission.admit(query, headers, len(body))
-            if is_lines:
-                return False
-            item = decode_item(body, limits)
-            plane.coalescer.submit_one(item, _Post(self, item, len(body), send).finish)
-        except (HttpError, InvalidItem):
-            return False
-        self.middleware.in_flight += 1
-        plane.body_budget.hold(len(body))
-        plane.metrics.ingest_batch_size.observe(1)
-        return True
-
-
-class _Post:
-    """One transaction of the fast path that waits for its flush."""
-
-    __slots__ = ("_item", "_paths", "_send", "_since", "_size")
-
-    def __init__(self, paths: FastPosts, item: Transaction, size: int, send: SendReply) -> None:
-        self._paths, self._item, self._size, self._send = paths, item, size, send
-        self._since = time.perf_counter()
-
-    def finish(self, outcome: Answers | Exception, at: int) -> None:
-        """Answer the request with its place in the answers of the flush, or with the error."""
-        plane, middleware = self._paths.plane, self._paths.middleware
-        answer = None if isinstance(outcome, Exception) else outcome[at]
-        if answer is None or answer.verdict is Verdict.REFUSED:
-            reply = self._failed(outcome)
-        else:
-            reply = Reply(200, _JSON, encode(single_answer(self._item, answer)))
-        middleware.in_flight -= 1
-        plane.body_budget.release(self._size)
-        middleware.count("POST", TRANSACTIONS, reply.status, time.perf_counter() - self._since)
-        self._send(reply)
-
-    def _failed(self, outcome: Answers | Exception) -> Reply:
-        plane = self._paths.plane
-        error = plane.submitter.error_of(self._item, outcome)
-        if isinstance(error, RetryLater):
-            plane.admission.count_refused(error, DEFAULT_SOURCE)
-        if isinstance(error, HttpError):
-            return _of(problem_of(error))
-        log.error("request failed", method="POST", route=TRANSACTIONS, exc_info=error)
-        return _of(internal_problem())
-
-
-def _of(response: Response) -> Reply:
-    headers = [header for header in response.raw_headers if header[0] != b"content-length"]
-    return Reply(response.status_code, headers, bytes(response.body))
 
 
 class GetTransaction:

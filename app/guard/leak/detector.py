@@ -3,8 +3,8 @@
 ## From a reading to a proven leak
 
 1. A reading is a time in seconds, resident bytes, and those of them that are explained: requests in flight
-   for gate and workers, entries of the maps for the store. (Connections explain nothing.) What is compared
-   is the rest, *unexplained = resident - explained*.
+   for gate and workers, entries of the maps for the store. (Connections explain nothing: those that are never
+   closed are a leak.) What is compared is the rest, *unexplained = resident - explained*.
 2. Readings fall into blocks of time, and each block leaves a *floor*: its least resident bytes less its
    least explained bytes, which may be of different moments (`floors`). With readings every 5 s and blocks of
    30 s, six readings become one floor:
@@ -13,23 +13,25 @@
        explained    2   4  30  15   2   1 MiB    ->  1 MiB, the least; so the floor is 60 MiB unexplained
 
    A burst that is over within a block does not raise its floor.
-3. Windows of the latest floors are asked whether they rise steadily (`floors`). All lengths follow from the
-   leak window W (300 s by default):
+3. Windows of the latest floors are asked whether they rise steadily (`floors`). All lengths and slopes follow
+   from three settings, here with their defaults: the leak window W (300 s), the growth G that makes a leak
+   within it (50 MiB), and the rate R of a slow leak (10 MiB/h):
 
    | tier  | block           | window          | floors | least slope that is suspicious                    |
    |-------|-----------------|-----------------|--------|---------------------------------------------------|
-   | rule  | W/10 (30 s)     | W (5 min)       | 11     | half of 50 MiB in W (*)                           |
-   | fast  | W/10 (30 s)     | 3 W (15 min)    | 31     | 0.2 of 50 MiB in W (120 MiB/h)                    |
-   | slow  | 2 W/5 (2 min)   | 24 W (2 h)      | 60     | 0.5 of the slow leak's rate (5 MiB/h)             |
-   | daily | 3 W (15 min)    | 288 W (24 h)    | 96     | 0.1 of the slow leak's rate (1 MiB/h)             |
+   | rule  | W/10 (30 s)     | W (5 min)       | 11     | G/2 in W (300 MiB/h) (*)                          |
+   | fast  | W/10 (30 s)     | 3 W (15 min)    | 31     | G/5 in W (120 MiB/h)                              |
+   | slow  | 2 W/5 (2 min)   | 24 W (2 h)      | 60     | R/2 (5 MiB/h)                                     |
+   | daily | 3 W (15 min)    | 288 W (24 h)    | 96     | R/10 (1 MiB/h)                                    |
 
-   (*) and the last floor is 50 MiB above the first. For example 60, 66, 72, ... 120 MiB, eleven floors of the
-   rule window, rise by 60 MiB in steps of 6.
+   (*) and the last floor is G above the first. So there are eleven: one at either end of W, nine between (and
+   30 + 1 in the fast window). For example 60, 66, 72, ... 120 MiB rise by 60 MiB in steps of 6.
 4. A window that rises steadily raises a *suspicion* (`Finding`). What grew may be garbage or free memory, so
    the caller collects garbage and trims the heap, then hands the next reading to `confirm`. It trims again
    after each *interval*, a tenth of the window, and what is left after each trim is compared: three trims and
-   two intervals at least. Growth in the intervals proves the leak; hardly any refutes it. A step in one of
-   them asks for up to two intervals more, and so do earlier refutals and bursts (`proof`).
+   two intervals at least. Growth in the intervals proves the leak; hardly any refutes it. Where a step
+   leaves that open, up to two intervals more decide. Earlier refutals and bursts ask for up to two more from
+   the start (`proof`).
 
    A daily finding is for the log, the metrics and reports only: it is neither trimmed for nor confirmed, and
    is returned every six hours while the rise lasts.
@@ -48,14 +50,14 @@
                                           +- proven, refuted or dropped --+
 
 From when a trim is due, `tick` returns the same finding with each reading until `confirm` takes one. While
-much is in flight, it begins up to half an interval later. More than an interval after the trim was due, the
-suspicion is dropped. One process has one suspicion at a time: that of a shorter window replaces that of a
-longer one, never the reverse. After a proof or a refutal its window is not asked for a quarter of its length.
-If the suspicion was dropped or replaced, that counts from when it was found.
+much is in flight, `tick` puts this off by up to half an interval. More than an interval after the trim was
+due, the suspicion is dropped. One process has one suspicion at a time: that of a shorter window replaces that
+of a longer one, never the reverse. A window rests for a quarter of its length after a proof or a refutal of
+its suspicion, and as long from when the suspicion was found if that was dropped or replaced.
 
 A block lasts two sample intervals at least. Where W/10 is shorter, all windows are longer than in the table.
-A gap of more than two blocks between readings empties the window of these blocks. A clock set back empties
-all windows and drops the suspicion.
+A gap between readings of more than two of its blocks empties a window. The guard's clock is monotonic; one
+set back would empty all windows and drop the suspicion.
 """
 
 from dataclasses import dataclass
@@ -67,15 +69,17 @@ from app.guard.leak.proof import Confirmation
 SECONDS_AN_HOUR = 3600
 RULE_BLOCKS = 10
 FAST_BLOCKS = 30
-SLOW_POINT_BLOCKS, SLOW_POINTS = 4, 60
-DAILY_POINT_BLOCKS, DAILY_POINTS = 30, 96
+# A floor of these windows is that of so many of the shortest blocks, and this is how many floors they have.
+SLOW_FLOOR_BLOCKS, SLOW_FLOORS = 4, 60
+DAILY_FLOOR_BLOCKS, DAILY_FLOORS = 30, 96
 # The least slopes: shares of the rule's rate, and of the slow leak's.
 RULE_SHARE, FAST_SHARE, SLOW_SHARE, DAILY_SHARE = 0.5, 0.2, 0.5, 0.1
-# A proof asks for this many times the slope that makes a window suspicious.
-PROOF_SHARE = 1.4
+# A suspicion costs a few trims, but a proof is acted on. So it takes this many times the suspicious slope: in
+# the slow window 7 MiB/h, still less than R. Chosen by simulation (docs/leak-detection.md).
+PROOF_FACTOR = 1.4
 # A window that found a rise is asked again after this share of its length.
 QUIET_SHARE = 0.25
-_SHORTEST_FIRST = tuple(Tier)
+_SHORTEST_FIRST = tuple(Tier)  # as Tier lists them
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +122,7 @@ class DetectorRules:
 
 
 class Detector:
-    """Finds steady, unexplained growth of one process. All times are seconds of one monotonic clock."""
+    """Finds steady, unexplained growth of one process. All times are seconds of one clock."""
 
     def __init__(self, rules: DetectorRules) -> None:
         self._rules = rules
@@ -136,8 +140,8 @@ class Detector:
     def _build(self) -> None:
         block = self._rules.block_seconds
         self._short = Floors(block, FAST_BLOCKS + 1)
-        self._slow = Floors(SLOW_POINT_BLOCKS * block, SLOW_POINTS)
-        self._daily = Floors(DAILY_POINT_BLOCKS * block, DAILY_POINTS)
+        self._slow = Floors(SLOW_FLOOR_BLOCKS * block, SLOW_FLOORS)
+        self._daily = Floors(DAILY_FLOOR_BLOCKS * block, DAILY_FLOORS)
 
     @property
     def rules(self) -> DetectorRules:
@@ -186,16 +190,14 @@ class Detector:
         )
         if not self.is_warm:
             return None
-        # A window is asked when it has a new floor.
-        for tier in (Tier.RULE, Tier.FAST) * closed_short + (Tier.SLOW,) * closed_slow:
-            found = self._find(tier, at_seconds)
-            if found is not None:
+        with_new_floor = [Tier.RULE, Tier.FAST] if closed_short else []
+        with_new_floor += [Tier.SLOW] if closed_slow else []
+        for tier in with_new_floor:
+            if found := self._find(tier, at_seconds):
                 self._suspect(found, at_seconds)
         due = self._due_for_trim(at_seconds, explained_bytes)
-        if due is not None or not closed_daily:
-            return due
-        # `_find` does not ask the daily window while anything is suspected; its next floor is 15 minutes off.
-        return self._find(Tier.DAILY, at_seconds)
+        # With something due, `_find` would not ask the daily window: while anything is suspected it rests.
+        return self._find(Tier.DAILY, at_seconds) if closed_daily and due is None else due
 
     def restart(self) -> None:
         """Forget all windows and the suspicion, without a new warm-up: after an action, or when told to."""
@@ -214,8 +216,8 @@ class Detector:
         confirmation.add(at_seconds, resident_bytes, explained_bytes)
         if confirmation.is_proven or confirmation.is_refuted:
             self._suspected = self._confirmation = None
-            times_refuted = self._refuted.get(finding.tier, 0) + 1
-            self._refuted[finding.tier] = times_refuted if confirmation.is_refuted else 0
+            refuted_before = self._refuted.get(finding.tier, 0)
+            self._refuted[finding.tier] = refuted_before + 1 if confirmation.is_refuted else 0
             self._quiet_until[finding.tier] = at_seconds + QUIET_SHARE * finding.window_seconds
         return confirmation.is_proven
 
@@ -229,7 +231,7 @@ class Detector:
         self._last = at_seconds
         if not self.is_warm and at_seconds - self._started >= self._rules.leak_warmup_seconds:
             self.is_warm = True
-            self.restart()
+            self.restart()  # growth of the warm-up stands in no window
 
     def _find(self, tier: Tier, at_seconds: float) -> Finding | None:
         """Ask a window for a steady rise, unless it is quiet, or it or a shorter one is suspected already."""
@@ -263,7 +265,7 @@ class Detector:
         has_bursts = _has_bursts(self._window(finding.tier), least * finding.window_seconds)
         doubts = self._refuted.get(finding.tier, 0) + has_bursts
         self._suspected = finding
-        self._confirmation = Confirmation(at_seconds, finding.window_seconds, PROOF_SHARE * least, doubts)
+        self._confirmation = Confirmation(at_seconds, finding.window_seconds, PROOF_FACTOR * least, doubts)
 
     def _suspects_this_or_shorter(self, tier: Tier) -> bool:
         """Whether this window or a shorter one is suspected; then it is not asked."""
@@ -283,7 +285,7 @@ class Detector:
             self._suspected = self._confirmation = None
             return None
         explained = [floor.explained_bytes for floor in self._short.last(RULE_BLOCKS)]
-        # What is above the least that was explained in the last leak window is in flight.
+        # Taken as in flight: what is explained above the least of the last leak window, also new entries.
         in_flight = explained_bytes - min(explained, default=explained_bytes)
         return self._suspected if confirmation.may_trim(at_seconds, in_flight) else None
 

@@ -1,4 +1,4 @@
-"""The workers of a service, as the control plane asks them and tells them.
+"""The workers of a service, seen from the process that answers for all of them, the control plane.
 
 A gate with TIDEGATE_WORKERS=2 is three processes beside its store. Two workers take transactions in and look
 them up, from one listener: the kernel gives a connection to whoever takes it first. They also answer
@@ -41,10 +41,10 @@ from app.workers.pool.worker_config import Inherited, WorkerConfig
 if TYPE_CHECKING:
     from app.workers.pool.worker import Worker
 
-NEEDED_BY = "TIDEGATE_WORKERS above 1"
+NEEDED_BY = "TIDEGATE_WORKERS above 1"  # "... needs Linux", says the error on other systems
 BACKLOG = 2048
-# `ask` waits this long at most. An answer that comes later still counts.
-SCRAPE_SECONDS = 0.1
+# `ask` waits this long at most. An answer that comes later, within a second in all (worker.py), still counts.
+ASK_WAIT_SECONDS = 0.1
 
 
 def _new_worker(config: WorkerConfig, metrics: Metrics, sources: SourceStatistics) -> "Worker":
@@ -73,7 +73,7 @@ class WorkerPool(Collector):
         self._shared: tuple[int, ...] = ()
         self._page: pressure.PressurePage | None = None
         if listener is None or settings.workers == 1:
-            return
+            return  # only tests build a gate without a listener, and call its application themselves
         page = shared_memory("tidegate-pressure", pressure.BYTES, NEEDED_BY)
         fingerprints = shared_memory("tidegate-fingerprints", FINGERPRINT_BYTES, NEEDED_BY)
         # `control`: the descriptor by which workers reach `self.listener`.
@@ -91,7 +91,7 @@ class WorkerPool(Collector):
         return {worker.name: pid for worker in self.workers if (pid := worker.pid) is not None}
 
     def reports(self) -> Mapping[str, WorkerReport]:
-        """The last report of each worker that is up, by its name; a worker that hangs keeps it."""
+        """The last report of each worker that is up, also of one that hangs, by its name."""
         return {worker.name: worker.report for worker in self.workers if worker.report is not None}
 
     def in_flight_bytes(self) -> Mapping[str, int]:
@@ -111,14 +111,13 @@ class WorkerPool(Collector):
         return [report.rejections for report in self.reports().values()]
 
     def unready_reasons(self) -> list[str]:
-        """What keeps workers from taking traffic: none is up, or one does not answer or reach the store."""
+        """What keeps workers from taking traffic: none is up, one does not answer, or one has no store."""
         if self.workers and not self.pids():
             return ["no worker is up"]
-        silent = [
-            f"{worker.name} does not answer" for worker in self.workers if worker.pid and not worker.answers
-        ]
-        apart = (name for name, report in self.reports().items() if report.store_down)
-        return silent + [f"{name} does not reach the store" for name in apart]
+        up = [worker for worker in self.workers if worker.pid is not None]
+        silent = [f"{worker.name} does not answer" for worker in up if not worker.answers]
+        without_store = [name for name, report in self.reports().items() if report.store_down]
+        return silent + [f"{name} does not reach the store" for name in without_store]
 
     def warnings(self) -> list[str]:
         """Name the workers that are not up while others are; nothing when all are up or none is."""
@@ -135,20 +134,20 @@ class WorkerPool(Collector):
             self._page.publish(headroom)
 
     async def ask(self) -> None:
-        """Ask all that are up and wait 0.1 s at most; an answer within a second counts when it comes."""
+        """Ask all that are up for their reports, and wait 0.1 s at most for the answers."""
         up = [asyncio.create_task(worker.ask()) for worker in self.workers if worker.pid is not None]
         if up:
             self._asking.update(up)
             for task in up:
                 task.add_done_callback(self._asking.discard)
-            await asyncio.wait(up, timeout=SCRAPE_SECONDS)
+            await asyncio.wait(up, timeout=ASK_WAIT_SECONDS)
 
     async def finish_asking(self) -> None:
         """Wait for the questions that are under way, so that none is left when the event loop ends."""
         await asyncio.gather(*self._asking, return_exceptions=True)
 
     async def free_memory(self, name: str, action: str) -> None:
-        """Have a worker return memory by `gc`, `trim` or `shrink` in 5 s; log when it does not answer."""
+        """Have a worker return memory by `gc`, `trim` or `shrink`; log when it has not answered after 5 s."""
         for worker in self.workers:
             if worker.name == name and worker.pid is not None:
                 await worker.free_memory(action)
@@ -163,7 +162,7 @@ class WorkerPool(Collector):
         return await worker.examine(leak) if worker is not None else None
 
     def close(self) -> None:
-        """Let go of what was shared with the workers; none may run any more."""
+        """Close what was shared with workers, of which none may run now; the server closes the listener."""
         for descriptor in self._shared:
             os.close(descriptor)
 

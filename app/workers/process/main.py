@@ -14,7 +14,7 @@ import structlog
 import uvicorn
 import uvloop
 
-from app.api.routes.transactions import FastPosts
+from app.api.fast_posts import FastPosts
 from app.logs import configure_logs
 from app.process.child_processes import path_of
 from app.process.descriptors import client_connections

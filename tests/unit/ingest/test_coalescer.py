@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from app.decode.columns import Answers
-from app.errors import Overloaded, ShuttingDown, StoreTimeout
+from app.errors import OutcomeUnknown, Overloaded, ShuttingDown, StoreTimeout
 from app.ingest.coalescer import (
     CONCURRENT_FLUSHES,
     FLUSH_MAX_BYTES,
@@ -59,6 +61,13 @@ async def _coalescer(
 
 def _items(*numbers: int) -> list[Transaction]:
     return [transaction(str(number)) for number in numbers]
+
+
+def _flush_tasks() -> list[asyncio.Task[object]]:
+    return sorted(
+        (task for task in asyncio.all_tasks() if task.get_name().startswith("flush-")),
+        key=asyncio.Task.get_name,
+    )
 
 
 async def _occupy(keeper: Gatekeeper, coalescer: Coalescer) -> list[asyncio.Task[list[Chunk]]]:
@@ -170,10 +179,10 @@ async def test_past_the_queues_limit_a_request_is_refused_whole(
         waiting = await _occupy(keeper, coalescer)
         with pytest.raises(Overloaded):
             await coalescer.submit(make())
-        assert coalescer.items == len(waiting)
+        assert coalescer.held_items == len(waiting)
         keeper.open.set()
         await asyncio.gather(*waiting)
-        assert (coalescer.items, coalescer.bytes) == (0, 0)
+        assert (coalescer.held_items, coalescer.held_bytes) == (0, 0)
 
 
 async def test_a_caller_that_goes_away_disturbs_nobody() -> None:
@@ -189,7 +198,7 @@ async def test_a_caller_that_goes_away_disturbs_nobody() -> None:
         assert _times(await stays) == [8]
         assert _times(await first[1]) == [1]
     assert ["7", "8"] in keeper.flushes, "what was queued is processed all the same"
-    assert (coalescer.items, coalescer.bytes) == (0, 0)
+    assert (coalescer.held_items, coalescer.held_bytes) == (0, 0)
 
 
 async def test_a_failed_flush_fails_its_own_items_and_the_others_are_answered() -> None:
@@ -205,7 +214,7 @@ async def test_a_failed_flush_fails_its_own_items_and_the_others_are_answered() 
         }
         assert failed == {"0": False, "1": False, "2": True, "3": True, "4": False}
         assert len(await coalescer.submit(_items(6))) == 1
-        assert (coalescer.items, coalescer.bytes) == (0, 0)
+        assert (coalescer.held_items, coalescer.held_bytes) == (0, 0)
 
 
 async def test_closing_flushes_what_is_queued_and_refuses_what_comes_after() -> None:
@@ -223,3 +232,53 @@ async def test_closing_flushes_what_is_queued_and_refuses_what_comes_after() -> 
     await closing
     times = [time for outcomes in await asyncio.gather(*tasks) for time in _times(outcomes)]
     assert times == [*range(CONCURRENT_FLUSHES), 42]
+
+
+async def test_items_that_cannot_be_joined_fail_and_the_next_are_flushed() -> None:
+    def on_done(outcome: Answers | Exception, _at: int) -> None:
+        outcomes.append(type(outcome))
+
+    outcomes: list[type] = []
+    no_transaction: Any = SimpleNamespace(payload=b"1")
+    keeper = Gatekeeper()
+    keeper.open.set()
+    async with _coalescer(keeper.flush) as coalescer:
+        for _ in range(CONCURRENT_FLUSHES):
+            coalescer.submit_one(no_transaction, on_done)
+            async with asyncio.timeout(30):
+                while coalescer.held_items:
+                    await asyncio.sleep(0)
+        assert _times(await coalescer.submit(_items(7))) == [7]
+    assert outcomes == [AttributeError] * CONCURRENT_FLUSHES
+
+
+async def test_a_flush_whose_task_is_cancelled_is_answered_and_the_other_task_goes_on() -> None:
+    keeper = Gatekeeper()
+    async with _coalescer(keeper.flush) as coalescer:
+        many = asyncio.create_task(coalescer.submit(_items(*range(SMALL_FLUSH))))
+        await keeper.busy(1)
+        few = asyncio.create_task(coalescer.submit(_items(100)))  # waits for the end of many
+        await asyncio.sleep(0)
+        _flush_tasks()[0].cancel()
+        [part] = await asyncio.wait_for(many, 30)
+        assert isinstance(part.outcome, OutcomeUnknown)
+        keeper.open.set()
+        assert _times(await asyncio.wait_for(few, 30)) == [100]
+        assert (coalescer.held_items, coalescer.held_bytes) == (0, 0)
+
+
+async def test_when_all_tasks_are_cancelled_what_is_queued_is_answered_and_nothing_more_is_taken() -> None:
+    keeper = Gatekeeper()
+    async with _coalescer(keeper.flush) as coalescer:
+        flushed = await _occupy(keeper, coalescer)
+        queued = asyncio.create_task(coalescer.submit(_items(42)))
+        await asyncio.sleep(0)
+        for task in _flush_tasks():
+            task.cancel()
+        kinds = [
+            type(part.outcome) for task in [*flushed, queued] for part in await asyncio.wait_for(task, 30)
+        ]
+        assert kinds == [OutcomeUnknown, OutcomeUnknown, ShuttingDown]
+        with pytest.raises(ShuttingDown):
+            await coalescer.submit(_items(43))
+        assert (coalescer.held_items, coalescer.held_bytes) == (0, 0)

@@ -80,7 +80,7 @@ def test_who_was_not_let_in_takes_no_feeds_place(rejections: Rejections, metrics
         rejections.note(name, Unauthorized.slug, "")
     assert counted(metrics, "helius-a", Unauthorized.slug) == 1
     assert counted(metrics, "other", Unauthorized.slug) == 2
-    assert metrics.source_label("quicknode-a") == "quicknode-a"
+    assert metrics.source_limit.label("quicknode-a") == "quicknode-a"
 
 
 def test_a_feed_is_a_warning_for_ten_minutes_with_the_newest_of_all_processes(

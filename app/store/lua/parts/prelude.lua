@@ -3,18 +3,18 @@
 -- A script is the text of this part, of the other parts it uses and of its own file, put together by
 -- scripts.py. They share one scope: a part can use what stands in the parts before it.
 --
--- A partition is all that shares one hash tag, so one script call stays on one cluster slot. KEYS[1] is its
--- prefix P, for example `tidegate:{0}`. The other keys are named here, because the server's clock decides
--- which bucket is open.
+-- A partition is all that shares one hash tag, so one script call stays on one cluster slot. A caller passes
+-- only its prefix P as KEYS[1], for example `tidegate:{0}`. The scripts make the other keys themselves, since
+-- only the server's clock says which bucket is open.
 --
 --   P:<map>:buckets      LIST  one descriptor a live bucket, oldest first: {id, ends, entries, bytes,
 --                              number of the latest block, keep}
---   P:<map>:ledger       HASH  entries, bytes, added, one total a removal reason, due, on_time, reported;
---                              of signatures also clock and hold
+--   P:<map>:ledger       HASH  entries, bytes, added, one total a removal reason, due and on_time
+--                              (what_is_due.lua), reported (cleanup.lua); of signatures also clock and hold
 --   P:signatures:<id>    HASH  16-byte hash -> ENTRY (buckets.lua)
 --   P:transactions:<id>  HASH  16-byte hash -> ENTRY
 --   P:blocks:<id>        HASH  block number -> compressed transactions of one flush
---   P:observations:<id>  HASH  block number, stretch of it -> who delivered what of it when (sightings.lua)
+--   P:observations:<id>  HASH  block number, stretch of it -> who delivered which of it when (sightings.lua)
 --   P:rules              STR   the rules in force here, from the first change of the settings at run time on
 --   P:settings           STR   the settings changed at run time; in the first partition only
 --   P:history            ZSET  each gate that has a history -> when it last grew; in the first partition only
@@ -28,14 +28,14 @@
 --   {1700000001000, 1700000002000, 120, 3120, 0, 5000}   takes entries until 1700000002000
 --
 -- A bucket takes entries for one width, a fifth of the window for signatures, or until it holds its share of
--- the map's limit. It leaves whole, when its youngest entry is past retention. Every key has an expiry, that
--- of a bucket being the moment it is due, for when no gate is left to sweep. It is set with every write, so
--- that a key somebody deleted does not come back without one.
+-- the map's limit (`share` in app/store/layout.py). It leaves whole, when its youngest is past retention.
+-- Every key expires, a bucket's when it is due: nothing stays when no gate is left to sweep. The expiry
+-- is set anew with every write: a key that somebody deleted would come back without one.
 --
--- Rules can change while entries live. `keep` is how long entries stay after the end of their bucket; for
--- signatures it is their window. It never gets shorter for signatures. It grows when a bucket goes on taking
--- entries under rules with a longer retention. A tick puts rules of a higher version in force for all gates
--- (changed_rules.lua). A gate that has newer rules goes by them even before its tick.
+-- Rules can change while entries live. `keep` is how long entries stay after the end of their bucket. For
+-- signatures it is their window, which is never shortened. `keep` is raised when a bucket goes on taking
+-- entries under rules with a longer retention. Once a second each gate calls sizes.lua, which puts rules of a
+-- higher version in force for all gates. A gate that has newer rules goes by them even before that call.
 
 local P = KEYS[1]
 
@@ -48,15 +48,16 @@ local function id_text(id)
   return string.format('%.0f', id)
 end
 
--- Returns the rules to go by, and the version in force: the caller's rules, except that windows, retentions
--- and limits are those of P:rules when that has a higher version. A gate that has not heard of a change
--- follows it nevertheless. The version is 0 when P:rules is missing, unreadable or of another format.
+-- Returns the rules for this call, and the version of P:rules, which may be lower than theirs. They are the
+-- caller's, except that windows, retentions and limits are those of P:rules when that has a higher version: a
+-- gate that has not heard of a change follows it nevertheless. The version is 0 when P:rules is missing,
+-- unreadable or of another format.
 local function rules_in_force()
   local own, held = cmsgpack.unpack(ARGV[1]), redis.pcall('GET', key('rules'))
   if held == ARGV[1] then return own, own.version end
   if type(held) ~= 'string' then return own, 0 end
-  local is_whole, theirs = pcall(cmsgpack.unpack, held)
-  if not is_whole or type(theirs) ~= 'table' or theirs.format ~= own.format then return own, 0 end
+  local is_read, theirs = pcall(cmsgpack.unpack, held)
+  if not is_read or type(theirs) ~= 'table' or theirs.format ~= own.format then return own, 0 end
   if theirs.version > own.version then own.window, own.maps = theirs.window, theirs.maps end
   return own, theirs.version
 end
@@ -66,9 +67,9 @@ local rules, version_in_force = rules_in_force()
 -- Returns the server's clock: `now` in milliseconds, and `hold`, the longest window of any signature. While
 -- the clock has been set back by less than `hold`, `now` stands still at the last acceptance. Say the window
 -- is 5 s, a bucket takes entries until 11 s, and the clock goes back from 10 s to 5.5 s. If `now` went back,
--- too, a signature accepted at 5.5 s could be accepted again at 10.6 s in that same bucket: one entry that
--- counts as two. Set back by `hold` or more, `now` is the clock as it is. Buckets opened more than `hold`
--- after `now` are swept.
+-- too, a signature accepted at 5.5 s could be accepted again at 10.6 s in that same bucket: one field of the
+-- hash, but two entries in the ledger. If the clock was set back by `hold` or more, `now` follows it instead
+-- of standing still for so long, and buckets opened more than `hold` after `now` are swept (what_is_due.lua).
 local function read_clock()
   local time = redis.call('TIME')
   local now = time[1] * 1000 + math.floor(time[2] / 1000)

@@ -1,7 +1,7 @@
 """How requests that come whole in one read are answered without ASGI.
 
-A task, a scope and four messages for every request cost more than a small request itself. Whoever has a fast
-path leaves everything to ASGI that is not plain.
+A task, a scope and four messages for every request cost more than a small request itself. The application may
+give the server a `FastPath` (see app/api/fast_posts.py), which leaves everything to ASGI that is not plain.
 """
 
 from collections.abc import Callable, Iterable, Mapping

@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 import msgspec
 import pytest
 
-from app.api.routes.transactions import FastPosts
+from app.api.fast_posts import FastPosts
 from app.main import create_app
 from app.runtime import Runtime
-from app.server.fast_path import Reply, WholeRequest
+from app.server.whole_request import Reply, WholeRequest
 from tests.conftest import MakeSettings
 from tests.support.gate import GateProcess, running
 from tests.support.http_calls import item, nested, with_payload
@@ -121,7 +121,7 @@ async def _reply(fast: FastPosts, body: bytes, headers: Headers | None = None) -
 
 
 def _figures(runtime: Runtime, fast: FastPosts) -> tuple[int, int, int]:
-    return fast.middleware.in_flight, runtime.plane.body_budget.held, runtime.plane.coalescer.items
+    return fast.middleware.in_flight, runtime.plane.body_budget.held, runtime.plane.coalescer.held_items
 
 
 async def test_it_is_under_way_until_it_is_answered_and_counted_as_any_request(runtime: Runtime) -> None:

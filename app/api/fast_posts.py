@@ -1,0 +1,94 @@
+"""The fast way of a single post: from the server's protocol to the coalescer and back, without ASGI.
+
+What a single post costs beside its part of a flush is mostly the task, the scope and the messages of ASGI.
+`FastPosts` takes a post before those are made, if its body is whole, one plain object and valid, and if it is
+admitted. It refuses nothing: a 401 and all other refusals (a full queue, pressure of memory, an invalid body)
+are left to the ordinary way, `PostTransactions` in routes/transactions.py, which finds the same and answers.
+Only what goes wrong after the transaction was queued is answered here, since then it has been taken.
+"""
+
+import time
+
+import structlog
+from starlette.responses import Response
+
+from app.api.contract import TRANSACTIONS
+from app.api.data_plane import encode
+from app.api.middleware import RequestMiddleware
+from app.api.problems import internal_problem, problem_of
+from app.api.routes.transactions import single_answer
+from app.decode.columns import Answers
+from app.decode.item import InvalidItem, decode_item
+from app.errors import HttpError, RetryLater
+from app.ingest.plane import DataPlane
+from app.models import DEFAULT_SOURCE, Transaction, Verdict
+from app.server.whole_request import Reply, SendReply, WholeRequest
+
+log = structlog.get_logger()
+
+_JSON = [(b"content-type", b"application/json")]
+
+
+class FastPosts:
+    """Takes posts of one object that are whole, plain and valid, before ASGI (see `FastPath`)."""
+
+    path = TRANSACTIONS.encode()
+
+    def __init__(self, plane: DataPlane, middleware: RequestMiddleware) -> None:
+        self.plane, self.middleware = plane, middleware
+
+    def take(self, request: WholeRequest, send: SendReply) -> bool:
+        """Queue the transaction; False, before anything was counted, for what is not plain and valid."""
+        plane, (query, headers, body) = self.plane, request
+        if not (body.startswith(b"{") and self.middleware.has_room) or b"content-encoding" in headers:
+            return False
+        try:
+            limits, is_lines = plane.admission.admit(query, headers, len(body))
+            if is_lines:
+                return False
+            item = decode_item(body, limits)
+            plane.coalescer.submit_one(item, _Post(self, item, len(body), send).finish)
+        except (HttpError, InvalidItem):
+            return False
+        self.middleware.in_flight += 1
+        plane.body_budget.hold(len(body))
+        plane.metrics.ingest_batch_size.observe(1)
+        return True
+
+
+class _Post:
+    """One transaction of the fast path that waits for its flush."""
+
+    __slots__ = ("_item", "_paths", "_send", "_since", "_size")
+
+    def __init__(self, paths: FastPosts, item: Transaction, size: int, send: SendReply) -> None:
+        self._paths, self._item, self._size, self._send = paths, item, size, send
+        self._since = time.perf_counter()
+
+    def finish(self, outcome: Answers | Exception, at: int) -> None:
+        """Answer the request with its place in the answers of the flush, or with the error."""
+        plane, middleware = self._paths.plane, self._paths.middleware
+        answer = None if isinstance(outcome, Exception) else outcome[at]
+        if answer is None or answer.verdict is Verdict.REFUSED:
+            reply = self._failed(outcome)
+        else:
+            reply = Reply(200, _JSON, encode(single_answer(self._item, answer)))
+        middleware.in_flight -= 1
+        plane.body_budget.release(self._size)
+        middleware.count("POST", TRANSACTIONS, reply.status, time.perf_counter() - self._since)
+        self._send(reply)
+
+    def _failed(self, outcome: Answers | Exception) -> Reply:
+        plane = self._paths.plane
+        error = plane.submitter.error_of(self._item, outcome)
+        if isinstance(error, RetryLater):
+            plane.admission.count_refused(error, DEFAULT_SOURCE)
+        if isinstance(error, HttpError):
+            return _of(problem_of(error))
+        log.error("request failed", method="POST", route=TRANSACTIONS, exc_info=error)
+        return _of(internal_problem())
+
+
+def _of(response: Response) -> Reply:
+    headers = [header for header in response.raw_headers if header[0] != b"content-length"]
+    return Reply(response.status_code, headers, bytes(response.body))

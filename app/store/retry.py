@@ -1,0 +1,31 @@
+"""The retry after a connection to the store broke: which calls are made again, and how often.
+
+When a connection breaks before the answer came, nobody knows whether the server carried the call out. A call
+that only reads, or whose second time changes nothing, is made once more, on another connection. A claim is
+not: had it been carried out, the second one would find its own signatures and call all of them duplicates.
+
+A connection that was closed while it lay idle needs no retry: `Node` opens another before it sends anything.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from app.store.link import AnswerLost
+
+# `lookup` and `history` only read, and `sizes` removes what is due, which its next call would do as well.
+REPEATABLE_SCRIPTS = frozenset({"lookup", "sizes", "history"})
+
+
+async def call_again_if_lost(call: Callable[[], Awaitable[Any]]) -> Any:
+    """Call, and call once more should the connection break; not where a second one did not do any better.
+
+    Raises:
+        AnswerLost: both connections broke, or the server is gone.
+        Exception: whatever else the call raises, which is not repeated for that.
+    """
+    try:
+        return await call()
+    except AnswerLost as lost:
+        if lost.is_gone:
+            raise
+    return await call()
