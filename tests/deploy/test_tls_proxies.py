@@ -148,7 +148,7 @@ def test_items_are_taken_and_nothing_else_is_reached(site: Site) -> None:
     item = {"signature": "behind-a-proxy"}
     answer = site.client.post("/transactions", json=item, headers={"Authorization": f"Bearer {TOKEN}"})
     assert answer.json()["status"] == "accepted"
-    for address in ("/stats", "/sources", "/metrics", "/docs", "/settings", "/feeds", "/transactions/x"):
+    for address in ("/stats", "/sources", "/metrics", "/docs", "/settings", "/transactions/x"):
         answer = site.client.get(address, headers={"Authorization": f"Bearer {TOKEN}"})
         assert (answer.status_code, "urn:tidegate" in answer.text) == (404, False), address
 
