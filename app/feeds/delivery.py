@@ -14,6 +14,7 @@ from app.errors import MalformedBody
 from app.feeds.document import Document, Steps, malformed
 from app.feeds.enhanced_array import MOST_QUICK_BYTES, read_enhanced_array
 from app.feeds.reader import Reader
+from app.feeds.recognise import recognised
 from app.feeds.rules import FeedRules
 from app.feeds.shapes import Shape
 from app.feeds.values import WINDOW_BYTES, Refused, after_space
@@ -52,7 +53,7 @@ async def read_delivery(
             part = columns[start : start + most_items]
             yield Part(part, {}, {shape: len(part)})
         return
-    reader, results = Reader(document, limits, rules), list[ItemResult]()
+    reader, results = Reader(document, limits, rules, recognised), list[ItemResult]()
     for step in _Delivery(reader, document).steps():
         if step is None:
             await next_turn()

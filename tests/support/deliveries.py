@@ -1,4 +1,4 @@
-"""Bodies as providers deliver them: read by the feeds' reader, and made of one real transaction in many forms."""
+"""Bodies as providers deliver them: read by the feeds' reader, and made of one transaction in many forms."""
 
 import asyncio
 import json
