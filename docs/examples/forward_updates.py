@@ -12,14 +12,15 @@ import urllib.error
 import urllib.request
 
 TRY_AGAIN = (429, 503)
+HEADERS = {"Content-Type": "application/json", "Authorization": f"Bearer {os.getenv('TIDEGATE_TOKEN', '')}"}
 
 
 def post(body: bytes) -> None:
     """Send a body until the gate has answered it; sending again is safe."""
-    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {os.getenv('TIDEGATE_TOKEN', '')}"}
+    request = urllib.request.Request(sys.argv[1], body, HEADERS)
     while True:
         try:
-            with urllib.request.urlopen(urllib.request.Request(sys.argv[1], body, headers), timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=30) as answer:
                 return print(answer.read().decode(), flush=True)
         except urllib.error.HTTPError as refused:
             if refused.code not in TRY_AGAIN:

@@ -1,4 +1,7 @@
-"""Print the headers with which QuickNode Streams would send a body now: sign_as_quicknode.py FILE_OF_SECRETS BODY."""
+"""Print the headers with which QuickNode Streams would send a body now.
+
+python3 sign_as_quicknode.py FILE_OF_SECRETS BODY | curl -H @- --data-binary @BODY …
+"""
 
 import hmac
 import secrets

@@ -59,7 +59,7 @@ def test_blocks_are_polled_past_skipped_slots_and_those_that_are_not_there_yet(t
     assert [asked.asked[slot] for slot in (100, 101, 102, 103)] == [2, 1, 1, 2]
 
 
-def test_polling_ends_with_the_gates_words_when_the_token_is_wrong(tmp_path: Path) -> None:
+def test_polling_ends_with_the_gates_words_when_the_token_is_wrong() -> None:
     with gate_process(ingest_tokens="another") as gate, rpc_node({100: BLOCK}) as node:
         done = subprocess.run(
             ["sh", EXAMPLES / "poll_blocks.sh", f"{gate.url}/feeds/rpc-a", "100"],

@@ -1,4 +1,4 @@
-"""nginx and Caddy with TLS in front of a gate, each with the configuration in `deploy` that operators copy."""
+"""nginx and Caddy with TLS in front of a gate, each with the configuration that operators copy."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ NGINX_SITE = ROOT / "deploy" / "nginx" / "tidegate.conf"
 CADDYFILE = ROOT / "deploy" / "caddy" / "Caddyfile"
 START_SECONDS = 60.0
 
-# Around a site in conf.d there is Debian's nginx.conf, with the paths of the system; this one needs none of them.
+# Stands for Debian's nginx.conf around a site in conf.d, without the paths of the system.
 _NGINX_MAIN = """\
 daemon off;
 master_process on;
@@ -55,7 +55,7 @@ def caddy_command() -> str:
 
 
 def nginx_files(folder: Path, port: int, gate: str, tls: TlsFiles) -> Path:
-    """Write the site with this machine's addresses and files, and nothing else changed; returns nginx' main file."""
+    """Write the site with other addresses and files, and nothing else changed; returns nginx' main file."""
     site = NGINX_SITE.read_text(encoding="utf-8")
     here = {
         "listen 443 ssl;": f"listen 127.0.0.1:{port} ssl;",
