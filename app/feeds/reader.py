@@ -9,7 +9,7 @@ from app.decode.item import InvalidItem, ItemLimits
 from app.decode.surrogates import masked
 from app.errors import BodyTooLarge
 from app.feeds.document import MOST_LEVELS, Document, Known, Steps, first_of, malformed, refused_item, text_of
-from app.feeds.fields import NO_FIELDS, Fields, fields_at, fields_of, named
+from app.feeds.fields import NO_FIELDS, Fields, fields_at, named, parsed_fields
 from app.feeds.mapped import MappedReader
 from app.feeds.rules import FeedRules
 from app.feeds.shapes import NAMES
@@ -119,13 +119,13 @@ class Reader:
         if document.end - document.start <= WINDOW_BYTES:
             text = bytes(self.values.text[document.start : document.end])
             try:
-                return fields_of(text), None
+                return parsed_fields(text), None
             except (ValueError, RecursionError) as refused:
                 error = malformed(refused, text, document.start)
             found = masked(text) if len(text) <= self.limits.max_item_bytes else None
             if found is not None:
                 try:
-                    return fields_of(found.text), None
+                    return parsed_fields(found.text), None
                 except (ValueError, RecursionError):
                     yield None
         fields = Fields()

@@ -16,4 +16,4 @@ class Shape(StrEnum):
 
 
 NAMES = ", ".join(shape for shape in Shape if shape is not Shape.MAPPED)
-"""Those that are known without a feeds file, for an error."""
+"""The shapes that are known without a feeds file, for an error."""

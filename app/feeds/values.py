@@ -24,8 +24,8 @@ from app.feeds.brackets import bracketed_end
 
 WINDOW_BYTES = 1024 * 1024
 """What the parser is given at most in one call, unless a string alone is longer: a millisecond of work."""
-MOST_VALUES = 1_000_000
-"""So many elements and members are told apart in one text: 32 MiB hold 16 million times `1,`."""
+MOST_WALKED = 1_000_000
+"""Five seconds of work; a body of 32 MiB may hold 16 million times `1,`."""
 # Others are served after so many bytes; a value costs as much as so many bytes, however short it is.
 PACE_BYTES, VALUE_COST = 256 * 1024, 4096
 # Values longer than a window are gone into so many levels deep.
@@ -130,9 +130,9 @@ class Values:
     def __init__(self, text: Text) -> None:
         self.text = text
         self.is_tolerant = False
+        self._walked = 0
         # Where values end that are longer than a window, so that none is read twice.
         self._long_ends: dict[int, int] = {}
-        self._walked = 0
 
     def prove(self, start: int, stop: int) -> Generator[None, None, int]:
         """Return where the value at `start` ends; raise Refused if the parser refuses it."""
@@ -187,9 +187,9 @@ class Values:
 
     def _count(self) -> None:
         self._walked += 1
-        if self._walked > MOST_VALUES:
+        if self._walked > MOST_WALKED:
             raise BodyTooLarge(
-                f"the body holds more than {MOST_VALUES} values to tell apart: send less at once"
+                f"the body holds more than {MOST_WALKED} values to tell apart: send less at once"
             )
 
     def _name(self, start: int) -> tuple[str, int]:
