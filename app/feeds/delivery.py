@@ -80,7 +80,7 @@ def _at_once(document: bytes | mmap, limits: ItemLimits, rules: FeedRules) -> tu
     """Return the transactions of a short array of one of the two shapes that come most, and the shape."""
     shape = Shape.ITEM
     is_short = document[:1] == b"[" and len(document) <= MOST_QUICK_BYTES
-    if not is_short or rules.mapped is not None or rules.skip:
+    if not is_short or rules.mapped is not None:
         return None, shape
     body = bytes(document)
     # It has no more items than half its bytes.
@@ -88,7 +88,7 @@ def _at_once(document: bytes | mmap, limits: ItemLimits, rules: FeedRules) -> tu
     if columns is not None:
         columns.sources = [limits.default_source] * len(columns)
     else:
-        shape, columns = Shape.HELIUS_ENHANCED, read_enhanced_array(body, limits)
+        shape, columns = Shape.HELIUS_ENHANCED, read_enhanced_array(body, limits, rules)
     return columns, shape
 
 
@@ -104,13 +104,14 @@ class _Delivery:
         text, length = self._text, len(self._text)
         if not length:
             raise MalformedBody("the body is empty; send it as the provider gave it")
+        start = after_space(text, 0)
         try:
-            end = yield from self._values.prove(0, length)
+            end = yield from self._values.prove(start, length)
         except Refused as refused:
             end = yield from self._lenient_end(refused)
         behind = after_space(text, end)
         if end and behind == length:
-            yield from self._read_only(Document(0, end))
+            yield from self._read_only(Document(start, end))
         elif end and text[end:behind].find(LINE_END) < 0:
             raise MalformedBody(f"JSON is malformed: trailing characters (byte {behind})")
         else:
