@@ -24,8 +24,12 @@ from tests.support.pages import (
 )
 
 ADDRESS = "http://127.0.0.1:8000"
-# Pages whose first block names the gate's address for all that follow.
-TOURS = ["README.md", "docs/feeds-guide.md"]
+# Pages whose first block names the gate's address for all that follow, and the settings they ask for.
+TOURS: dict[str, dict[str, object]] = {
+    "README.md": {},
+    "docs/feeds-guide.md": {},
+    "docs/feeds.md": {"feeds_file": ROOT / "docs" / "examples" / "feeds.toml"},
+}
 # Longer than the default, so that a duplicate stays one on a slow machine.
 WINDOW_SECONDS = 60
 
@@ -80,7 +84,7 @@ def test_the_tour_prints_what_it_says_on_any_port_and_with_tokens(page: str, tok
     assert ADDRESS in top.commands
     assert not any(ADDRESS in example.commands for example in tour)
     tokens = {"ingest_tokens": token, "admin_tokens": token} if token else {}
-    with gate_process(dedup_window_seconds=WINDOW_SECONDS, **tokens) as gate:
+    with gate_process(dedup_window_seconds=WINDOW_SECONDS, **tokens, **TOURS[page]) as gate:
         for example in tour:
             assert example.documents or example.text, f"{example}: no output is shown"
             output = _run(example, gate, before=top.commands, token=token)

@@ -10,7 +10,9 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("benchmarks/*.md")])
 ANYTHING = "…"
 # Numbers that are the point of an example; of all others only the kind counts.
-EXACT = frozenset({"accepted", "duplicate", "invalid", "duplicates", "index", "slot", "status", "fee"})
+EXACT = frozenset(
+    {"accepted", "duplicate", "invalid", "skipped", "duplicates", "index", "slot", "status", "fee"}
+)
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _INLINE_CODE = re.compile(r"`[^`\n]+`")

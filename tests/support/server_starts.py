@@ -19,6 +19,7 @@ SERVERS = (
     "redis-server",
     "redis-sentinel",
     "nginx",
+    "caddy",
     "prometheus",
     "prometheus-alertmanager",
 )
