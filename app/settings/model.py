@@ -3,56 +3,35 @@
 import string
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
-from pydantic_settings import NoDecode
 
 from app.errors import ConfigError
 from app.settings.environment import EnvironmentSettings, wrong_variables
 from app.settings.environment import env_name as env_name  # noqa: PLC0414  who reads settings names their variables
+from app.settings.fields import (
+    ACCESS,
+    ALERTS,
+    FEEDS,
+    LEAKS,
+    LISTENING,
+    MAPS,
+    MEMORY,
+    MIB,
+    REQUEST,
+    REQUESTS,
+    STORE,
+    WINDOWS,
+    Bytes,
+    Entries,
+    PowerOfTwo,
+    TokenList,
+    changeable,
+    fixed,
+)
 from app.settings.secret_files import secret_lines
-
-MIB = 1024 * 1024
-TokenList = Annotated[tuple[str, ...], NoDecode]
-# The store's scripts count in doubles, exact up to 2**53.
-Entries = Annotated[int, Field(ge=1, le=10**12)]
-Bytes = Annotated[int, Field(le=2**50)]
-
-
-def _power_of_two(value: int) -> int:
-    if value & (value - 1):
-        raise ValueError("must be a power of two, or 0")
-    return value
-
-
-PowerOfTwo = Annotated[int, AfterValidator(_power_of_two)]
-
-
-# The groups of settings, which are the headings of docs/settings.md in the order of their first fields.
-LISTENING = "Where it listens, what it logs"
-STORE = "Store"
-WINDOWS = "Window and retention"
-MAPS = "Bounds of the maps"
-REQUEST = "Bounds of one request"
-REQUESTS = "Bounds of all requests together"
-ACCESS = "Access"
-FEEDS = "Feeds"
-MEMORY = "Memory: limit and pressure"
-LEAKS = "Memory: leaks"
-ALERTS = "Alerts"
-
-
-def fixed(group: str, default: Any, **more: Any) -> Any:
-    """Declare a setting that is read at the start; `more` is passed to pydantic's `Field`."""
-    return Field(default, json_schema_extra={"group": group, "changeable": False}, **more)
-
-
-def changeable(group: str, default: Any, **more: Any) -> Any:
-    """Declare a setting that can also be changed at run time, for all gates of the store."""
-    return Field(default, json_schema_extra={"group": group, "changeable": True}, **more)
-
 
 # What has to fit together for the laws on windows, retentions and bounds: the first is not above the second.
 ORDERED = (

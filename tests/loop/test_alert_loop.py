@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from app.settings.model import MIB
+from app.settings.fields import MIB
 from tests.loop.conftest import GATE, TRANSACTIONS_LIMIT, Loop
 from tests.support.processes import wait_until
 

@@ -10,7 +10,7 @@ import psutil
 import redis
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.settings.model import MIB
+from app.settings.fields import MIB
 from tests.support.gate import GateProcess, await_gate, start_gate
 from tests.support.processes import free_port, wait_until
 
