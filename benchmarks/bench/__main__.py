@@ -30,6 +30,7 @@ CASES: Mapping[str, Case] = {
     "batches-small": throughput.batches_small,
     "batches-enhanced": throughput.batches_enhanced,
     "singles": throughput.singles,
+    "feeds": throughput.feeds,
     "workers": throughput.workers,
     "density": timed_by_itself(store_density.run),
     "residency": timed_by_itself(store_residency.run),
