@@ -40,7 +40,7 @@ Measured = Callable[[], Awaitable[Figures]]
 
 def block(pairs: int, seconds: float) -> list[Result]:
     """Single posts, and a block of a thousand transactions every second beside them."""
-    [body] = pool_of(Plan("raw", batch_items=BLOCK_TRANSACTIONS, form="block"), 1, seed=time.time_ns())
+    [body] = pool_of(Plan("block", batch_items=BLOCK_TRANSACTIONS, form="block"), 1, seed=time.time_ns())
     taken = []
     for number in range(pairs):
         with tidegate() as gate:

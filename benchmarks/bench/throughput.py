@@ -20,7 +20,7 @@ SINGLE = Plan("small", batch_items=1, connections=64, behind=(150, 600), warm_up
 
 RAW = replace(ENHANCED, payload="raw")
 # A provider has one connection for blocks, and sends the next one when the last one is answered.
-BLOCK = Plan("raw", batch_items=1000, connections=3, behind=(1000, 3000), warm_up_seconds=1.5)
+BLOCK = Plan("block", batch_items=1000, connections=3, behind=(1000, 3000), warm_up_seconds=1.5)
 
 HAND_WRITTEN = "hand-written"
 NATS = "NATS JetStream with deduplication, its Python client publishing asynchronously"

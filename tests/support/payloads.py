@@ -1,6 +1,7 @@
 """Transactions for load: real payloads, each copy with its own signature, slot, accounts and amounts.
 
-There are `enhanced` ones, as Helius tells them (25, of 1.5 to 18 KB), and `raw` ones, as Solana tells them.
+There are `enhanced` ones, as Helius tells them (25, of 1.5 to 18 KB), `raw` ones, as Solana tells them (3, of
+1.9 to 7 KB), and those of a `block`, without slot and time (5, of 1.8 to 7 KB).
 
 A payload repeated as it is would flatter compression, so a copy gets fresh values where real transactions
 differ: an account or a long number is replaced by the same fresh one wherever it stands in the copy. What
@@ -14,13 +15,16 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
+import msgspec
+
 from tests.support.real_payloads import FILES, transactions_of
 
 BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 SIGNATURE_LENGTH, ACCOUNT_LENGTH = 88, 44
 POOL = 16_384
 FIRST_SLOT = 380_000_000
-RAW_LEAST_BYTES = 1800
+SOLANA_LEAST_BYTES = 1800
+_IN_BLOCK = ("meta", "transaction", "version")
 _OWN = re.compile(
     r"\b(?P<signature>[1-9A-HJ-NP-Za-km-z]{86,88})\b"
     r'|(?<="slot":)(?P<slot>\d+)'
@@ -110,12 +114,25 @@ def _enhanced() -> list[str]:
 
 
 def _raw() -> list[str]:
-    """Those of 1.8 to 7 KB, of 4.6 KB on average; votes and bare transfers are shorter."""
+    return [text for text in _solana() if '"blockTime":' in text]
+
+
+def _of_block() -> list[str]:
+    """Transactions with those members alone that they have inside of a block."""
+    documents = [msgspec.json.decode(text, type=dict[str, msgspec.Raw]) for text in _solana()]
+    return [
+        msgspec.json.encode({name: one[name] for name in _IN_BLOCK if name in one}).decode()
+        for one in documents
+    ]
+
+
+def _solana() -> list[str]:
+    """All that are long enough: votes and bare transfers are shorter."""
     texts = [text for file in FILES if "enhanced" not in file for text in _compact(file)]
-    return [text for text in texts if len(text) > RAW_LEAST_BYTES]
+    return [text for text in texts if len(text) > SOLANA_LEAST_BYTES]
 
 
-TEXTS: dict[str, Callable[[], list[str]]] = {"enhanced": _enhanced, "raw": _raw}
+TEXTS: dict[str, Callable[[], list[str]]] = {"enhanced": _enhanced, "raw": _raw, "block": _of_block}
 
 
 def _compact(file: str) -> list[str]:
