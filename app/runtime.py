@@ -146,7 +146,7 @@ class Runtime:
             self._processes,
             lambda: self.guard.status,
             self.plane.access,
-            self.plane.feeds,
+            lambda: self.plane.feeds.warning,
             lambda: [self.plane.rejections.latest, *self.workers.rejections()],
         )
         stored, clock = StoredSamples(self.session, lambda: maps.layout), self._clock

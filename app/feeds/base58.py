@@ -4,6 +4,8 @@ By hand, because it is on the way of every transaction of a block in base64: two
 division of the long number for ten of them, take 9 microseconds, and PyPI's `base58` takes 41.
 """
 
+SIGNATURE_BYTES = 64
+"""A signature of Solana has so many."""
 ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _PAIRS = [first + second for first in ALPHABET for second in ALPHABET]
 _VALUES = {char: value for value, char in enumerate(ALPHABET)}

@@ -4,7 +4,6 @@ import re
 from collections.abc import Generator
 from mmap import mmap
 
-from app.decode.array_scanner import MAX_TOKENS
 from app.errors import BodyTooLarge
 
 # A string, a quote whose string does not end, or a run of brackets.
@@ -15,14 +14,14 @@ _TOKENS_AT_ONCE = 5000
 
 
 def bracketed_end(
-    text: bytes | mmap | memoryview, start: int, stop: int
+    text: bytes | mmap | memoryview, start: int, stop: int, most_tokens: int
 ) -> Generator[None, None, int | None]:
     """Return where the object or array that begins at `start` ends by its brackets, None if it does not.
 
     A generator: it yields wherever others may be served.
 
     Raises:
-        BodyTooLarge: it holds more brackets and strings than can be looked at.
+        BodyTooLarge: it holds more than `most_tokens` strings and runs of brackets.
     """
     depth = 0
     for number, token in enumerate(_TOKEN.finditer(text, start, stop), 1):
@@ -38,8 +37,8 @@ def bracketed_end(
             return None
         if number % _TOKENS_AT_ONCE == 0:
             yield
-            if number > MAX_TOKENS:
+            if number > most_tokens:
                 raise BodyTooLarge(
-                    f"the body holds more than {MAX_TOKENS} brackets and strings, and is no JSON: send less"
+                    f"the body holds more than {most_tokens} brackets and strings, and is no JSON: send less"
                 )
     return None

@@ -14,10 +14,11 @@ from app.errors import MalformedBody
 from app.feeds.document import Document, Steps, malformed
 from app.feeds.enhanced_array import MOST_QUICK_BYTES, read_enhanced_array
 from app.feeds.reader import Reader
+from app.feeds.recognise import recognised
 from app.feeds.rules import FeedRules
 from app.feeds.shapes import Shape
 from app.feeds.solana_documents import find_transactions
-from app.feeds.values import WINDOW_BYTES, Refused, after_space
+from app.feeds.values import PACE_BYTES, VALUE_COST, WINDOW_BYTES, Refused, after_space
 from app.models import Transaction
 
 LINE_END = b"\n"
@@ -62,7 +63,7 @@ async def read_delivery(
             part = columns[start : start + most_items]
             yield Part(part, {}, {shape: len(part)})
         return
-    reader, results = Reader(document, limits, rules), list[ItemResult]()
+    reader, results = Reader(document, limits, rules, recognised), list[ItemResult]()
     for step in _Delivery(reader, document).steps():
         if step is None:
             await next_turn()
@@ -116,6 +117,7 @@ class _Delivery:
 
     def __init__(self, reader: Reader, text: bytes | mmap) -> None:
         self._reader, self._values, self._text = reader, reader.values, text
+        self._refused: Refused | None = None
 
     def steps(self) -> Steps:
         """Yield the transactions of all documents."""
@@ -141,36 +143,54 @@ class _Delivery:
         Raises:
             MalformedBody: that cannot be told, as of one that is cut off.
         """
-        if looks_like_lines(self._text):
+        text, length = self._text, len(self._text)
+        if looks_like_lines(text) and (yield from self._are_lines()):
             return 0
-        is_container = self._text[:1] in (b"{", b"[")
-        end = (yield from self._values.lenient_end(0, len(self._text))) if is_container else None
+        is_container = text[:1] in (b"{", b"[")
+        end = (yield from self._values.lenient_end(0, length)) if is_container else None
         if end is None:
             raise MalformedBody(_reason(refused, self._text))
-        self._values.is_tolerant = True
+        self._values.is_tolerant, self._refused = True, refused
         return end
+
+    def _are_lines(self) -> Generator[None, None, bool]:
+        """Tell whether the first line holds a document, or the last one: no line of an indented one does."""
+        text, values = self._text, self._values
+        first_end, last = text.find(LINE_END), text.rfind(LINE_END) + 1
+        end = yield from values.lenient_end(0, first_end)
+        if end is not None and after_space(text, end) >= first_end:
+            return True
+        try:
+            yield from values.prove(after_space(text, last), len(text))
+        except Refused:
+            return False
+        return True
 
     def _read_only(self, document: Document) -> Steps:
         """Yield the transactions of the only document, which is JSON as a whole unless it is an array."""
         try:
             yield from self._reader.read_root(document)
         except Refused as refused:
-            raise MalformedBody(_reason(refused, self._text)) from None
+            raise MalformedBody(_reason(self._refused or refused, self._text)) from None
         except InvalidItem as error:
             if error.is_malformed:
-                raise MalformedBody(str(error)) from None
+                detail = _reason(self._refused, self._text) if self._refused else str(error)
+                raise MalformedBody(detail) from None
             yield type(error)(str(error))
 
     def _read_lines(self) -> Steps:
         """Yield the transactions of each line; one that is no JSON spoils no other."""
-        text, at, length = self._text, 0, len(self._text)
+        text, at, length, work = self._text, 0, len(self._text), 0
         while (at := after_space(text, at)) < length:
             line_end = text.find(LINE_END, at)
             line = text[at : line_end if line_end >= 0 else length].rstrip(SPACE)
             document = Document(at, at + len(line))
             yield from self._reader.guarded(self._reader.read_root(document), document)
             at += len(line)
-            yield None
+            work += len(line) + VALUE_COST
+            if work > PACE_BYTES:
+                work = 0
+                yield None
 
 
 def _reason(refused: Refused, text: bytes | mmap) -> str:

@@ -131,10 +131,7 @@ def members_of(
                 yield
             elif member.name not in names:
                 if member.is_refused:
-                    raise InvalidItem(
-                        f"JSON is malformed: at the member {member.name[:64]!r} (byte {member.start})",
-                        is_malformed=True,
-                    )
+                    yield from reading.check(Document(member.start, member.end))
             elif member.name in found:
                 raise InvalidItem(messages.KEY_TWICE.format(member.name))
             else:

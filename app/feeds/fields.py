@@ -77,13 +77,23 @@ NO_FIELDS = Fields()
 _KEPT_BYTES = 64 * 1024
 
 
-def fields_of(text: bytes | Raw) -> Fields:
-    """Return the fields of an object; of any other value none.
+def parsed_fields(text: bytes) -> Fields:
+    """Return the fields of an object.
 
     Raises:
         ValueError, RecursionError: the parser refuses it.
     """
-    return _decoder.decode(text) if is_object(text) else NO_FIELDS
+    return _decoder.decode(text)
+
+
+def fields_of(text: bytes | Raw) -> Fields:
+    """Return the fields of an object; of any other value, or of one that the parser refuses, none."""
+    if not is_object(text):
+        return NO_FIELDS
+    try:
+        return _decoder.decode(text)
+    except (ValueError, RecursionError):
+        return NO_FIELDS
 
 
 def fields_at(fields: Fields, values: Values, member: Member) -> None:

@@ -73,10 +73,7 @@ def _value_of(reading: Reading, document: Document) -> Generator[None, None, Doc
     """Return what a result has with its context: a value, or the block that is in it."""
     found = yield from members_of(reading, document, "context", "value")
     context = value_of(reading, found.get("context"))
-    try:
-        slot = slot_of(fields_of(context).slot)
-    except (ValueError, RecursionError):
-        slot = None
+    slot = slot_of(fields_of(context).slot)
     nothing = Element(document.end, document.end)
     value = document.inner(found.get("value", nothing), slot=slot)
     if first_of(reading, value) != b"{":

@@ -27,7 +27,7 @@ async def provider_hint(body: bytes | mmap, limits: ItemLimits) -> str | None:
 
     `body` has no white space around it. Others are served while the members of a long one are told apart.
     """
-    reader = Reader(body, limits, NO_RULES)
+    reader = Reader(body, limits, NO_RULES, recognised)
     walk = _shape(reader, len(body))
     try:
         while True:

@@ -2,17 +2,17 @@
 
 import re
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from mmap import mmap
 
 from app.decode.item import InvalidItem, ItemLimits
 from app.decode.surrogates import masked
 from app.errors import BodyTooLarge
 from app.feeds.document import MOST_LEVELS, Document, Known, Steps, first_of, malformed, refused_item, text_of
-from app.feeds.fields import NO_FIELDS, Fields, fields_at, fields_of, named
+from app.feeds.fields import NO_FIELDS, Fields, fields_at, named, parsed_fields
 from app.feeds.mapped import MappedReader
-from app.feeds.recognise import NAMES, recognised
 from app.feeds.rules import FeedRules
+from app.feeds.shapes import NAMES
 from app.feeds.values import WINDOW_BYTES, Refused, Values, is_null, value_end
 
 MOST_DOCUMENTS = 200_000
@@ -31,7 +31,15 @@ class UnknownShape(InvalidItem):
 class Reader:
     """One body on its way to transactions."""
 
-    def __init__(self, text: bytes | mmap, limits: ItemLimits, rules: FeedRules) -> None:
+    def __init__(
+        self,
+        text: bytes | mmap,
+        limits: ItemLimits,
+        rules: FeedRules,
+        recognised: Callable[[Fields], Known | None],
+    ) -> None:
+        """Prepare to read a text; `recognised` finds the shape of an object with these fields."""
+        self._recognised = recognised
         self.values = Values(text)
         self.limits, self.rules = limits, rules
         self.shapes, self.skipped = Counter[str](), Counter[str]()
@@ -80,7 +88,7 @@ class Reader:
 
     def _read_object(self, document: Document) -> Steps:
         fields, error = yield from self._fields(document)
-        known = recognised(fields)
+        known = self._recognised(fields)
         if error is not None and not (known is not None and known.is_envelope):
             raise error
         if known is None:
@@ -111,13 +119,13 @@ class Reader:
         if document.end - document.start <= WINDOW_BYTES:
             text = bytes(self.values.text[document.start : document.end])
             try:
-                return fields_of(text), None
+                return parsed_fields(text), None
             except (ValueError, RecursionError) as refused:
                 error = malformed(refused, text, document.start)
             found = masked(text) if len(text) <= self.limits.max_item_bytes else None
             if found is not None:
                 try:
-                    return fields_of(found.text), None
+                    return parsed_fields(found.text), None
                 except (ValueError, RecursionError):
                     yield None
         fields = Fields()

@@ -12,7 +12,6 @@ from app.feeds import (
 )
 from app.feeds.document import Known
 from app.feeds.fields import Fields
-from app.feeds.shapes import Shape
 
 # The first that fits: a transaction of Solana may have a signature beside, and so may look like an item.
 _KNOWN = (
@@ -25,7 +24,6 @@ _KNOWN = (
     item.KNOWN,
     data_envelope.KNOWN,
 )
-NAMES = ", ".join(shape for shape in Shape if shape is not Shape.MAPPED)
 
 
 def recognised(fields: Fields) -> Known | None:

@@ -13,3 +13,7 @@ class Shape(StrEnum):
     JSON_RPC = "json-rpc"
     YELLOWSTONE = "yellowstone"
     MAPPED = "mapped"
+
+
+NAMES = ", ".join(shape for shape in Shape if shape is not Shape.MAPPED)
+"""The shapes that are known without a feeds file, for an error."""

@@ -13,10 +13,9 @@ from typing import Any
 import msgspec
 
 from app.decode.item import InvalidItem
-from app.feeds.base58 import base58_encode
+from app.feeds.base58 import SIGNATURE_BYTES, base58_encode
 from app.models import SIGNATURE_MAX_CHARS, SIGNATURE_PATTERN, SIGNATURE_RULE
 
-SIGNATURE_BYTES = 64
 # 64 bytes, each a number of three digits, its place in quotes, and white space of an indented document.
 _MOST_BYTES = 64 * 1024
 _BASE58_CHARS = range(64, 89)

@@ -18,11 +18,14 @@ from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
 
-from app.decode.array_scanner import SPACE
+from app.decode.array_scanner import MAX_TOKENS, SPACE
+from app.errors import BodyTooLarge
 from app.feeds.brackets import bracketed_end
 
 WINDOW_BYTES = 1024 * 1024
 """What the parser is given at most in one call, unless a string alone is longer: a millisecond of work."""
+MOST_WALKED = 1_000_000
+"""Five seconds of work; a body of 32 MiB may hold 16 million times `1,`."""
 # Others are served after so many bytes; a value costs as much as so many bytes, however short it is.
 PACE_BYTES, VALUE_COST = 256 * 1024, 4096
 # Values longer than a window are gone into so many levels deep.
@@ -127,6 +130,7 @@ class Values:
     def __init__(self, text: Text) -> None:
         self.text = text
         self.is_tolerant = False
+        self._walked = 0
         # Where values end that are longer than a window, so that none is read twice.
         self._long_ends: dict[int, int] = {}
 
@@ -144,6 +148,7 @@ class Values:
             end = self._short_end(at, stop)
             if end is None:
                 end, _ = yield from self._end(at, stop, level)
+            self._count()
             yield Element(at, end)
             work += end - at + VALUE_COST
             if work > PACE_BYTES:
@@ -167,6 +172,7 @@ class Values:
             self._expect(text[colon : colon + 1], b":", colon, at)
             value = after_space(text, colon + 1)
             end, is_refused = yield from self._end(value, stop, level)
+            self._count()
             yield Member(name, value, end, is_refused)
             work += end - at + VALUE_COST
             if work > PACE_BYTES:
@@ -178,6 +184,13 @@ class Values:
                 return at + 1
             self._expect(mark, b",", at, begin)
             at = after_space(text, at + 1)
+
+    def _count(self) -> None:
+        self._walked += 1
+        if self._walked > MOST_WALKED:
+            raise BodyTooLarge(
+                f"the body holds more than {MOST_WALKED} values to tell apart: send less at once"
+            )
 
     def _name(self, start: int) -> tuple[str, int]:
         """Return the name of the member that begins there, and where its colon should stand."""
@@ -241,7 +254,7 @@ class Values:
     def lenient_end(self, start: int, stop: int) -> Generator[None, None, int | None]:
         """Return where the value at `start` ends if it is no JSON; None if that cannot be told."""
         if self.text[start : start + 1] in (b"{", b"["):
-            return (yield from bracketed_end(self.text, start, stop))
+            return (yield from bracketed_end(self.text, start, stop, MAX_TOKENS))
         pattern = _STRING if self.text[start : start + 1] == b'"' else _PLAIN
         match = pattern.match(self.text, start, stop)
         return match.end() if match else None

@@ -10,8 +10,7 @@ import msgspec
 from msgspec import Raw
 
 from app.decode.item import InvalidItem
-from app.feeds.base58 import base58_decode, base58_encode
-from app.feeds.signatures import SIGNATURE_BYTES
+from app.feeds.base58 import SIGNATURE_BYTES, base58_decode, base58_encode
 
 KEY_BYTES = 32
 # A packet of the network has 1,232 bytes; later versions allow 4,096, which RPC does not write in base58.

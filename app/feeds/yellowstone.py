@@ -14,7 +14,7 @@ from msgspec import Raw
 
 from app.decode.item import InvalidItem
 from app.feeds.document import Document, Known, Reading, Steps, members_of, text_of, transaction_of, value_of
-from app.feeds.fields import NO_FIELDS, Fields, fields_of, is_given, is_object, refuse_twice
+from app.feeds.fields import NO_FIELDS, Fields, fields_of, is_array, is_given, is_object, refuse_twice
 from app.feeds.rules import FAILED, VOTES
 from app.feeds.shapes import Shape
 from app.feeds.signatures import any_signature
@@ -28,39 +28,40 @@ _TRANSACTION, _BLOCK, _UPDATE = (
     ("update_oneof", "updateOneof"),
 )
 
+_KINDS = (
+    "transaction",
+    "block",
+    "slot",
+    "account",
+    "entry",
+    "block_meta",
+    "block_meta_snake",
+    "transaction_status",
+    "transaction_status_snake",
+)
+
 
 def fits(fields: Fields) -> bool:
     """Tell whether an object is an update, or the part of one that has the transaction."""
-    is_update = any(
-        map(
-            len,
-            (fields.filters, fields.created_at, fields.created_at_snake),
-        )
-    ) and any(
-        map(
-            len,
-            (
-                fields.filters,
-                fields.slot,
-                fields.account,
-                fields.block,
-                fields.transaction,
-                fields.block_meta,
-                fields.block_meta_snake,
-                fields.transaction_status,
-                fields.transaction_status_snake,
-                fields.entry,
-            ),
-        )
-    )
-    is_sign_of_life = not len(fields.signature) and (len(fields.ping) > 0 or len(fields.pong) > 0)
     return (
-        (is_update and not len(fields.signature))
-        or len(fields.update_oneof) > 0
-        or len(fields.update_oneof_snake) > 0
-        or is_sign_of_life
+        _is_update(fields)
         or _is_info(fields)
         or (b'"signature"' in bytes(fields.transaction) and _is_info(fields_of(fields.transaction)))
+    )
+
+
+def _is_update(fields: Fields) -> bool:
+    """Tell whether an object is the outermost of the three levels, of whatever kind of update."""
+    if len(fields.signature):
+        return False
+    is_dated = len(fields.created_at) > 0 or len(fields.created_at_snake) > 0
+    return (
+        is_array(fields.filters)
+        or len(fields.update_oneof) > 0
+        or len(fields.update_oneof_snake) > 0
+        or is_object(fields.ping)
+        or is_object(fields.pong)
+        or (is_dated and any(map(is_object, (getattr(fields, kind) for kind in _KINDS))))
     )
 
 
@@ -116,6 +117,7 @@ def _read_block(reading: Reading, document: Document) -> Steps:
 
 def _read_info(reading: Reading, whole: Document, document: Document, fields: Fields) -> Steps:
     """Yield one transaction: `document` is the innermost level, `whole` what becomes the payload."""
+    yield from reading.check(whole)
     refuse_twice(text_of(reading, document), "signature")
     reason = _reason_to_skip(reading, fields)
     if reason is not None:

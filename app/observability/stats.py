@@ -9,7 +9,6 @@ from pydantic import Field
 
 from app.auth import Access
 from app.cleanup.run import Cleanup
-from app.feeds.registry import FeedRegistry
 from app.guard.leak.finding import LeakState
 from app.guard.status import GuardStatus, Level
 from app.ingest.rejections import Rejection, warnings_of
@@ -109,7 +108,8 @@ class ServiceStats:
     processes: Processes
     guard_status: Callable[[], GuardStatus]
     access: Access
-    feeds: FeedRegistry
+    feeds_warning: Callable[[], str | None]
+    """Why the feeds file is not in force as it stands."""
     rejections: Callable[[], Iterable[Mapping[str, Rejection]]]
     """The last rejection of each feed, of each process that takes transactions in."""
     _started: float = field(default_factory=time.monotonic, init=False)
@@ -189,8 +189,8 @@ class ServiceStats:
                 f"The file of {env_name(setting)} holds no token, so nobody is admitted. Write one into it; "
                 "it is read again within seconds."
             )
-        if self.feeds.warning is not None:
-            warnings["feeds_file"] = f"{self.feeds.warning}. It is read again within seconds."
+        if (trouble := self.feeds_warning()) is not None:
+            warnings["feeds_file"] = f"{trouble}. It is read again within seconds."
         warnings |= dict(warnings_of(self.rejections(), time.time()))
         if self.live.ignored is not None:
             warnings["settings_ignored"] = self.live.ignored

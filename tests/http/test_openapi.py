@@ -19,6 +19,7 @@ from tests.support.gate import GateProcess
 
 CALLS = [
     ("POST", "/transactions"),
+    ("POST", "/feeds/{feed}"),
     ("GET", "/transactions/{signature}"),
     ("GET", "/stats"),
     ("GET", "/cleanup"),

@@ -1,6 +1,7 @@
-"""Bodies as providers deliver them: read by the feeds' reader, and made of one real transaction in many forms."""
+"""Bodies as providers deliver them: how they are read, and one real transaction in many forms."""
 
 import asyncio
+import atexit
 import json
 from base64 import b64encode
 from collections import Counter
@@ -20,6 +21,10 @@ from tests.support.real_payloads import DATA, transactions_of
 LIMITS = ItemLimits(max_payload_bytes=256 * 1024, max_payload_depth=128, default_source="feed-a")
 RAW_SALE = transactions_of("helius_raw_nft_sale.json")[0]
 """The sale of an NFT as Helius' raw webhook has it; the enhanced webhook's file has the same transaction."""
+
+# One event loop for the thousands of bodies that a test reads.
+_RUNNER = asyncio.Runner()
+atexit.register(_RUNNER.close)
 
 
 class Read(NamedTuple):
@@ -61,7 +66,7 @@ def read(
     body: bytes | mmap, rules: FeedRules = NO_RULES, limits: ItemLimits = LIMITS, most: int = 10_000
 ) -> Read:
     """Everything that a body is read as."""
-    parts = asyncio.run(parts_of(body, rules, limits, most))
+    parts = _RUNNER.run(parts_of(body, rules, limits, most))
     skipped, shapes = Counter[str](), Counter[str]()
     for part in parts:
         assert len(part.results) <= most

@@ -47,7 +47,7 @@ from app.feeds.shapes import Shape
 from app.ingest.admission import feed_named
 from app.ingest.plane import DataPlane
 from app.ingest.rejections import INVALID_TRANSACTION, REASONS, SHOWN_BYTES, UNKNOWN_SHAPE
-from app.ingest.submitter import Summary
+from app.ingest.submitter import MAX_LISTED, Summary
 from app.metrics.catalogue import OTHER_SOURCE
 from app.models import TransactionOutcome
 
@@ -127,7 +127,7 @@ class _Delivery:
                     "the body begins like gzip (1f 8b): send it with `Content-Encoding: gzip`"
                 )
             most = min(PART_ITEMS, plane.settings.max_batch_items)
-            parts = read_delivery(document, limits, feed.rules, most)
+            parts = self._bounded(read_delivery(document, limits, feed.rules, most))
             is_shared = feed.transactions_per_second is not None
             await self._store(self._within_share(parts) if is_shared else parts)
         plane.metrics.ingest_batch_size.observe(summary.items)
@@ -155,6 +155,25 @@ class _Delivery:
         headers = signed_headers(self._scope["headers"])
         verify = partial(_verify, feed.signature, headers)
         return await body.verified(verify, over_inflated=feed.over_inflated)
+
+    async def _bounded(self, parts: AsyncIterator[Part]) -> AsyncIterator[Part]:
+        """Yield the parts of a body in which not too much is invalid.
+
+        Raises:
+            InvalidRequest: what was yielded has more of it than an answer lists; the rest is not read.
+        """
+        invalid, first = 0, ""
+        async for part in parts:
+            yield part
+            wrong = _wrong(part.results)
+            if wrong:
+                invalid, first = invalid + len(wrong), first or str(wrong[0])
+            if invalid > MAX_LISTED:
+                self._is_told = True
+                raise InvalidRequest(
+                    f"more than {MAX_LISTED} things in it are invalid, and the rest was not read; "
+                    f"the first: {first}"
+                )
 
     async def _within_share(self, parts: AsyncIterator[Part]) -> AsyncIterator[Part]:
         """Yield the parts of a body once its feed has room for all of them.
@@ -200,14 +219,18 @@ class _Delivery:
 
     def _tell_invalid(self, results: Sequence[ItemResult]) -> None:
         """Tell of what is wrong in a part, with the first that is wrong for each reason."""
-        if isinstance(results, Columns):
-            return
-        wrong = [result for result in results if isinstance(result, InvalidItem)]
+        wrong = _wrong(results)
         unknown = [result for result in wrong if isinstance(result, UnknownShape)]
         others = [result for result in wrong if not isinstance(result, UnknownShape)]
         for reason, found in ((UNKNOWN_SHAPE, unknown), (INVALID_TRANSACTION, others)):
             if found:
                 self._plane.rejections.note(self._name, reason, str(found[0]), self._begin, len(found))
+
+
+def _wrong(results: Sequence[ItemResult]) -> list[InvalidItem]:
+    if isinstance(results, Columns):
+        return []
+    return [result for result in results if isinstance(result, InvalidItem)]
 
 
 async def _verify(signature: BodySignature, headers: dict[bytes, bytes], body: bytes | mmap) -> None:

@@ -135,6 +135,21 @@ async def test_what_a_feed_skips_is_counted_and_not_stored(small: Api) -> None:
     assert (only_skipped.status_code, only_skipped.json()["skipped"]) == (200, 1)
 
 
+async def test_a_body_with_more_invalid_than_an_answer_lists_is_not_read_to_its_end(
+    valkey: StoreServer, settings_for: MakeSettings
+) -> None:
+    valid = json.dumps(raw(0)).encode()
+    body = b"[" + b",".join([valid, *[b"1"] * 12_000, valid.replace(b"522", b"523")]) + b"]"
+    async with open_api(settings_for(valkey, **QUIET)) as api:
+        answer = (await send(api, "x", body)).json()
+        assert answer["status"] == 422
+        assert "rest was not read" in answer["detail"]
+        assert (answer["accepted"], answer["truncated"]) == (1, True)
+        assert 10_000 < answer["invalid"] < 11_000
+        assert api.sample("feed_rejected_total", feed="x", reason="unknown-shape") == answer["invalid"]
+        assert (await api.http.get(f"/transactions/{signature(1)}")).status_code == 404
+
+
 async def test_an_answer_of_a_feed_lists_no_more_than_that_of_an_array(small: Api) -> None:
     body = json.dumps([None] * 3_000).encode()
     response = await send(small, "x", body)
