@@ -49,15 +49,15 @@ async def read_delivery(
         MalformedBody: the body as a whole is no JSON, with the byte at fault; nothing of it was yielded.
         BodyTooLarge: it holds too many documents, or is no JSON and too long to find out where they end.
     """
-    has_quick_ways = rules.mapped is None and not rules.skip
-    found = await _paced(find_transactions(document, limits)) if has_quick_ways else None
+    is_mapped = rules.mapped is not None
+    found = None if is_mapped or rules.skip else await _paced(find_transactions(document, limits))
     if found is not None:
         for start in range(0, len(found.places), most_items):
             part = found.columns(start, start + most_items, limits.default_source)
             documents = len(part) if found.shape is Shape.SOLANA_TRANSACTION else int(start == 0)
             yield Part(part, {}, {found.shape: documents})
         return
-    columns, shape = _at_once(document, limits) if has_quick_ways else (None, Shape.ITEM)
+    columns, shape = (None, Shape.MAPPED) if is_mapped else _at_once(document, limits, rules)
     if columns is not None:
         for start in range(0, len(columns), most_items):
             part = columns[start : start + most_items]
@@ -96,7 +96,7 @@ async def _paced(walk: Generator[None, None, T]) -> T:
         await next_turn()
 
 
-def _at_once(document: bytes | mmap, limits: ItemLimits) -> tuple[Columns | None, Shape]:
+def _at_once(document: bytes | mmap, limits: ItemLimits, rules: FeedRules) -> tuple[Columns | None, Shape]:
     """Return the transactions of a short array of one of the two shapes that come most, and the shape."""
     shape = Shape.ITEM
     is_short = document[:1] == b"[" and len(document) <= MOST_QUICK_BYTES
@@ -108,7 +108,7 @@ def _at_once(document: bytes | mmap, limits: ItemLimits) -> tuple[Columns | None
     if columns is not None:
         columns.sources = [limits.default_source] * len(columns)
     else:
-        shape, columns = Shape.HELIUS_ENHANCED, read_enhanced_array(body, limits)
+        shape, columns = Shape.HELIUS_ENHANCED, read_enhanced_array(body, limits, rules)
     return columns, shape
 
 
@@ -124,13 +124,14 @@ class _Delivery:
         text, length = self._text, len(self._text)
         if not length:
             raise MalformedBody("the body is empty; send it as the provider gave it")
+        start = after_space(text, 0)
         try:
-            end = yield from self._values.prove(0, length)
+            end = yield from self._values.prove(start, length)
         except Refused as refused:
             end = yield from self._lenient_end(refused)
         behind = after_space(text, end)
         if end and behind == length:
-            yield from self._read_only(Document(0, end))
+            yield from self._read_only(Document(start, end))
         elif end and text[end:behind].find(LINE_END) < 0:
             raise MalformedBody(f"JSON is malformed: trailing characters (byte {behind})")
         else:

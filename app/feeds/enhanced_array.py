@@ -13,14 +13,17 @@ from msgspec import Raw, field
 
 from app.decode.columns import Columns
 from app.decode.item import ItemLimits
-from app.feeds.fields import has_plain_names
+from app.feeds.fields import has_plain_names, is_given
 from app.feeds.proofs import are_nested_within, is_utf8, least_bytes_of, others_of
+from app.feeds.rules import FeedRules
 from app.feeds.signatures import are_signatures
+from app.feeds.skipping import VOTE_PROGRAM
 from app.feeds.slots import MAX_SLOT
 
 MOST_QUICK_BYTES = 512 * 1024
 """Longer arrays are read document by document, so that others can be served between."""
 _FIRST_NAME = re.compile(rb'\[(\{"[A-Za-z]{1,32}":)')
+_VOTE_PROGRAM = VOTE_PROGRAM.encode()
 _NO = Raw()
 _READ_NAMES = b'"signature"', b'"slot"'
 # What is cut out of a document to look for names given twice: a shorter value costs less to look through.
@@ -52,11 +55,15 @@ class _Enhanced(msgspec.Struct, gc=False):
 _OTHERS = others_of(_Enhanced, "signature", "slot")
 _LEAST_BYTES = len('{"signature":"","slot":}')
 _decoder = msgspec.json.Decoder(_Enhanced)
+_array_decoder = msgspec.json.Decoder(list[_Enhanced])
 _slices_decoder = msgspec.json.Decoder(list[Raw])
 
 
-def read_enhanced_array(body: bytes, limits: ItemLimits) -> Columns | None:
-    """Return the transactions of an array of valid enhanced documents, None for any other array."""
+def read_enhanced_array(body: bytes, limits: ItemLimits, rules: FeedRules) -> Columns | None:
+    """Return the transactions of an array of valid enhanced documents, None for any other array.
+
+    None, too, for an array of which something may have to be left out.
+    """
     parts = _guessed_parts(body)
     documents = _decoded(parts)
     if documents is None:
@@ -68,6 +75,7 @@ def read_enhanced_array(body: bytes, limits: ItemLimits) -> Columns | None:
     slots = [document.slot for document in documents]
     is_clear = (
         max(map(len, parts)) <= limits.max_payload_bytes
+        and (not rules.skip or not _may_be_skipped(body, documents))
         and not any(len(document.payload) or len(document.transaction) for document in documents)
         and min(slots) >= 0
         and max(slots) <= MAX_SLOT
@@ -82,6 +90,11 @@ def read_enhanced_array(body: bytes, limits: ItemLimits) -> Columns | None:
     if not is_clear:
         return None
     return Columns(signatures, [limits.default_source] * len(parts), slots, list(map(Raw, parts)))
+
+
+def _may_be_skipped(body: bytes, documents: Sequence[_Enhanced]) -> bool:
+    """Tell whether a document may be a vote, or a transaction that failed."""
+    return any(is_given(document.transaction_error) for document in documents) or _VOTE_PROGRAM in body
 
 
 def _guessed_parts(body: bytes) -> list[bytes]:
@@ -100,6 +113,9 @@ def _guessed_parts(body: bytes) -> list[bytes]:
 def _found_parts(body: bytes) -> list[bytes]:
     """Return the elements of an array as a parser finds them."""
     try:
+        _array_decoder.decode(
+            body
+        )  # refuses most others at their first element, of which 500 KB may have 250,000
         return [bytes(element) for element in _slices_decoder.decode(body)]
     except (ValueError, RecursionError):
         return []

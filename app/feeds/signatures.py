@@ -20,6 +20,7 @@ from app.models import SIGNATURE_MAX_CHARS, SIGNATURE_PATTERN, SIGNATURE_RULE
 _MOST_BYTES = 64 * 1024
 _BASE58_CHARS = range(64, 89)
 _BASE64_CHARS = range(86, 89)
+_BASE58_BYTES, _BASE58_RAW = range(66, 91), re.compile(rb'"[1-9A-HJ-NP-Za-km-z]+"\Z')
 _BASE58 = re.compile(r"[1-9A-HJ-NP-Za-km-z]+\Z")
 _PATTERN = re.compile(SIGNATURE_PATTERN)
 _text_decoder = msgspec.json.Decoder(str)
@@ -48,6 +49,8 @@ def any_signature(raw: bytes | msgspec.Raw, name: str = "signature") -> str:
         InvalidItem: it is none.
     """
     value = None
+    if len(raw) in _BASE58_BYTES and _BASE58_RAW.match(raw):  # as RPC writes it, which is nearly always
+        return bytes(raw)[1:-1].decode()
     if len(raw) <= _MOST_BYTES:
         try:
             value = _decoder.decode(raw)

@@ -17,22 +17,19 @@ from app.feeds.skipping import reason_to_skip
 from app.feeds.slots import slot_of
 from app.feeds.wire import wire_bytes, wire_signature
 
+_MARKS = b'"signatures"', b'"message"', b'"base64"', b'"base58"'
 _list_decoder = msgspec.json.Decoder(list[Raw])
 
 
 def fits(fields: Fields) -> bool:
-    """Tell whether an object is one."""
-    return _is_transaction(fields.transaction) or _is_transaction(fields_of(fields.transaction).transaction)
+    """Tell whether an object is one: somewhere in its `transaction` stands what only Solana's have.
 
-
-def _is_transaction(transaction: Raw) -> bool:
-    """Tell whether a value is a transaction, written out or encoded."""
-    if is_object(transaction):
-        inner = fields_of(transaction)
-        return len(inner.signatures) > 0 or len(inner.message) > 0
-    if is_array(transaction):
-        return bytes(transaction).rstrip(b"] \t\r\n").endswith((b'"base64"', b'"base58"'))
-    return False
+    Looking for that takes a quarter of the time of another parse.
+    """
+    if not is_object(fields.transaction) and not is_array(fields.transaction):
+        return False
+    text = bytes(fields.transaction)
+    return any(mark in text for mark in _MARKS)
 
 
 def read(reading: Reading, document: Document, fields: Fields) -> Steps:

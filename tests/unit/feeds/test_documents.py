@@ -1,13 +1,9 @@
 """Documents of each shape as they may be, and what is said of those that are none."""
 
-from collections.abc import Callable
-
-import msgspec
 import pytest
 
 from app.decode.item import ItemLimits
 from app.errors import BodyTooLarge, MalformedBody
-from app.feeds.rules import FeedRules
 from tests.support.deliveries import RAW_SALE, compact, parts_of, read, real_body, sale
 
 RAW = sale()
@@ -259,37 +255,3 @@ def test_other_json_is_not_taken_for_an_update_without_transactions(body: bytes)
 def test_a_body_of_too_many_documents_is_refused() -> None:
     with pytest.raises(BodyTooLarge, match="more than 200000 documents"):
         read(b"[" + b"[]," * 200_001 + b"[]]")
-
-
-ENHANCED = msgspec.json.decode(real_body("helius_enhanced_25.json"), type=list[msgspec.Raw])
-
-
-@pytest.mark.parametrize("indent", [-1, 0, 2])
-def test_the_quick_way_reads_what_the_slow_way_reads(indent: int) -> None:
-    body = msgspec.json.format(real_body("helius_enhanced_25.json"), indent=indent)
-    quick, slow = read(body), read(body, FeedRules(skip=frozenset(("failed",))))
-    assert (quick.signatures, quick.slots, quick.payloads) == (slow.signatures, slow.slots, slow.payloads)
-    assert quick.shapes == slow.shapes == {"helius-enhanced": 25}
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda text: text.replace(b'"slot":', b'"slot":1,"slot":', 1),
-        lambda text: text.replace(b'"fee":', b'"\\u0073lot":1,"fee":', 1),
-        lambda text: text.replace(b'"signature":', b'"signatur":', 1),
-        lambda text: text.replace(b'"slot":', b'"slot":-', 1),
-        lambda text: text.replace(b'"slot":', b'"slot":9', 1),
-        lambda text: text.replace(b'"events":', b'"events":{"slot":1,"a":"' + b"x" * 40 + b'"},"events":', 1),
-        lambda text: text.replace(b'"type":"', b'"type":"\xff', 1),
-        lambda text: text.replace(b'"fee":', b'"deep":' + b"[" * 200 + b"]" * 200 + b',"fee":', 1),
-        lambda text: text.replace(b'"fee":', b'"other":[1],"fee":', 1),
-        lambda text: text.replace(b'"signature":"', b'"signature":" ', 1),
-    ],
-)
-def test_the_quick_way_takes_nothing_that_the_slow_way_refuses(change: Callable[[bytes], bytes]) -> None:
-    texts = [bytes(text) for text in ENHANCED[:4]]
-    body = b"[" + b",".join([texts[0], change(texts[1]), *texts[2:]]) + b"]"
-    quick, slow = read(body), read(body, FeedRules(skip=frozenset(("votes",))))
-    assert [str(one) for one in quick.errors] == [str(one) for one in slow.errors]
-    assert (quick.signatures, quick.slots, quick.payloads) == (slow.signatures, slow.slots, slow.payloads)

@@ -45,6 +45,24 @@ def test_a_real_vote_is_left_out_and_a_transfer_is_not() -> None:
     assert len(read(real_body("helius_enhanced_transfer.json"), BOTH).results) == 1
 
 
+@pytest.mark.parametrize(
+    ("change", "skipped"),
+    [
+        (
+            (b'"transactionError":null', b'"transactionError":{"InstructionError":[0,"Custom"]}'),
+            {"failed": 1},
+        ),
+        ((b'"events":{}', b'"events":{"by":"' + VOTE.encode() + b'"}'), {}),
+    ],
+)
+def test_an_array_of_which_one_is_left_out(change: tuple[bytes, bytes], skipped: dict[str, int]) -> None:
+    body = real_body("helius_enhanced_25.json")
+    changed = body.replace(*change, 1)
+    assert changed != body
+    found = read(changed, BOTH)
+    assert (found.skipped, len(found.results)) == (skipped, 25 - sum(skipped.values()))
+
+
 @pytest.mark.parametrize("is_encoded", [False, True])
 @pytest.mark.parametrize(
     ("programs", "err", "skipped"),
