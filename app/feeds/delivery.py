@@ -50,12 +50,11 @@ async def read_delivery(
         BodyTooLarge: it holds too many documents, or is no JSON and too long to find out where they end.
     """
     is_mapped = rules.mapped is not None
-    found = None if is_mapped or rules.skip else await _paced(find_transactions(document, limits))
+    found = None if is_mapped else await _paced(find_transactions(document, limits, rules))
     if found is not None:
+        yield Part([], found.skipped, {found.shape: found.documents})
         for start in range(0, len(found.places), most_items):
-            part = found.columns(start, start + most_items, limits.default_source)
-            documents = len(part) if found.shape is Shape.SOLANA_TRANSACTION else int(start == 0)
-            yield Part(part, {}, {found.shape: documents})
+            yield Part(found.columns(start, start + most_items, limits.default_source), {}, {})
         return
     columns, shape = (None, Shape.MAPPED) if is_mapped else _at_once(document, limits, rules)
     if columns is not None:

@@ -10,6 +10,7 @@ What is found is where the transactions stand: a block of 64 MiB is not there tw
 """
 
 import re
+from collections import Counter
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -22,8 +23,10 @@ from app.decode.columns import Columns
 from app.decode.item import ItemLimits
 from app.feeds.fields import has_plain_names
 from app.feeds.proofs import are_nested_within, is_utf8, least_bytes_of, others_of
+from app.feeds.rules import FeedRules
 from app.feeds.shapes import Shape
 from app.feeds.signatures import are_base58
+from app.feeds.skipping import reason_to_skip_written_out
 from app.feeds.slots import MAX_SLOT
 from app.feeds.values import PACE_BYTES, VALUE_COST
 
@@ -90,11 +93,29 @@ class Found:
     places: list[tuple[int, int]] = field(default_factory=list)
     signatures: list[str] = field(default_factory=list)
     slots: list[int | None] = field(default_factory=list)
+    skipped: Counter[str] = field(default_factory=Counter)
 
-    def note(self, documents: Sequence[_Document]) -> None:
-        """Keep the signatures and slots of further transactions."""
+    def note(
+        self, documents: Sequence[_Document], places: Sequence[tuple[int, int]], rules: FeedRules
+    ) -> None:
+        """Keep the signatures, slots and places of further transactions that are not left out."""
+        if rules.skip:
+            reasons = [
+                reason_to_skip_written_out(rules, document.meta, document.transaction.message)
+                for document in documents
+            ]
+            self.skipped.update(reason for reason in reasons if reason)
+            documents = [document for document, reason in zip(documents, reasons, strict=True) if not reason]
+            places = [place for place, reason in zip(places, reasons, strict=True) if not reason]
+        self.places += places
         self.signatures += [document.transaction.signatures[0] for document in documents]
         self.slots += [self.slot if document.slot is UNSET else document.slot for document in documents]
+
+    @property
+    def documents(self) -> int:
+        """Return how many documents were read: one block, or as many as there are transactions."""
+        is_block = self.shape is Shape.SOLANA_BLOCK
+        return 1 if is_block else len(self.places) + self.skipped.total()
 
     def columns(self, first: int, last: int, source: str) -> Columns:
         """Return the transactions from one place to another, as those of a source."""
@@ -103,7 +124,9 @@ class Found:
         return Columns(self.signatures[first:last], sources, self.slots[first:last], payloads)
 
 
-def find_transactions(text: bytes | mmap, limits: ItemLimits) -> Generator[None, None, Found | None]:
+def find_transactions(
+    text: bytes | mmap, limits: ItemLimits, rules: FeedRules
+) -> Generator[None, None, Found | None]:
     """Return the transactions of a body if it is an array or a block of them and all are valid, else None.
 
     A generator: it yields wherever others may be served.
@@ -114,19 +137,19 @@ def find_transactions(text: bytes | mmap, limits: ItemLimits) -> Generator[None,
         return None
     border, start = b"}," + first[0], found.start
     while start < found.end:
-        parts, work = list[bytes](), 0
+        parts, places, work = list[bytes](), list[tuple[int, int]](), 0
         while start < found.end and work < PACE_BYTES:
             at = text.find(border, start, found.end)
             end = found.end if at < 0 else at + 1
             if end - start > limits.max_payload_bytes:
                 return None
             parts.append(bytes(text[start:end]))
-            found.places.append((start, end))
+            places.append((start, end))
             start, work = end + 1, work + end - start + VALUE_COST
         documents = _decoded(parts)
         if not _are_clear(documents, parts, limits) or len(found.places) > MOST_TRANSACTIONS:
             return None
-        found.note(documents)
+        found.note(documents, places, rules)
         yield
     return found
 
