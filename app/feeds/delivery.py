@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Generator, Mapping
 from mmap import mmap
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar, cast
 
 from app.decode.array_scanner import SPACE
 from app.decode.columns import Columns
@@ -17,10 +17,12 @@ from app.feeds.reader import Reader
 from app.feeds.recognise import recognised
 from app.feeds.rules import FeedRules
 from app.feeds.shapes import Shape
+from app.feeds.solana_documents import find_transactions
 from app.feeds.values import PACE_BYTES, VALUE_COST, WINDOW_BYTES, Refused, after_space
 from app.models import Transaction
 
 LINE_END = b"\n"
+T = TypeVar("T")
 _CUT_OFF = "Input data was truncated"
 
 
@@ -47,7 +49,14 @@ async def read_delivery(
         MalformedBody: the body as a whole is no JSON, with the byte at fault; nothing of it was yielded.
         BodyTooLarge: it holds too many documents, or is no JSON and too long to find out where they end.
     """
-    columns, shape = _at_once(document, limits, rules)
+    is_mapped = rules.mapped is not None
+    found = None if is_mapped else await _paced(find_transactions(document, limits, rules))
+    if found is not None:
+        yield Part([], found.skipped, {found.shape: found.documents})
+        for start in range(0, len(found.places), most_items):
+            yield Part(found.columns(start, start + most_items, limits.default_source), {}, {})
+        return
+    columns, shape = (None, Shape.MAPPED) if is_mapped else _at_once(document, limits, rules)
     if columns is not None:
         for start in range(0, len(columns), most_items):
             part = columns[start : start + most_items]
@@ -76,11 +85,21 @@ def _part(reader: Reader, results: list[ItemResult]) -> Part:
     return part
 
 
+async def _paced(walk: Generator[None, None, T]) -> T:
+    """Return what a walk through a body returns; others are served wherever it pauses."""
+    while True:
+        try:
+            next(walk)
+        except StopIteration as done:
+            return cast(T, done.value)
+        await next_turn()
+
+
 def _at_once(document: bytes | mmap, limits: ItemLimits, rules: FeedRules) -> tuple[Columns | None, Shape]:
     """Return the transactions of a short array of one of the two shapes that come most, and the shape."""
     shape = Shape.ITEM
     is_short = document[:1] == b"[" and len(document) <= MOST_QUICK_BYTES
-    if not is_short or rules.mapped is not None:
+    if not is_short:
         return None, shape
     body = bytes(document)
     # It has no more items than half its bytes.

@@ -99,6 +99,16 @@ def _found(raw: bytes | msgspec.Raw) -> str:
     return names.get(start, "a number")
 
 
+def are_base58(texts: Sequence[str]) -> bool:
+    """Tell whether each is as Solana writes a signature, which is kept as it stands; all of them at once."""
+    lengths = set(map(len, texts))
+    return (
+        min(lengths) in _BASE58_CHARS
+        and max(lengths) in _BASE58_CHARS
+        and bool(_BASE58.match("".join(texts)))
+    )
+
+
 def are_signatures(texts: Sequence[str]) -> bool:
     """Tell whether each is 1 to 128 visible ASCII characters; all of them at once, for they are many."""
     joined = "".join(texts)

@@ -28,11 +28,12 @@ class _Message(msgspec.Struct, gc=False):
 
 
 class _Transaction(msgspec.Struct, gc=False):
-    message: _Message | None = None
+    message: Raw = Raw(b"null")
 
 
 _meta_decoder = msgspec.json.Decoder(_Meta)
 _instructions_decoder = msgspec.json.Decoder(list[_Instruction])
+_message_decoder = msgspec.json.Decoder(_Message | None)
 _transaction_decoder = msgspec.json.Decoder(_Transaction)
 
 
@@ -40,9 +41,14 @@ def reason_to_skip(rules: FeedRules, meta: Raw, transaction: Raw) -> str | None:
     """Return by which rule a Solana transaction is left out, None if it is not."""
     if FAILED in rules.skip and has_failed(meta):
         return FAILED
-    if VOTES in rules.skip and _is_vote(transaction):
-        return VOTES
-    return None
+    return VOTES if VOTES in rules.skip and _is_vote(transaction) else None
+
+
+def reason_to_skip_written_out(rules: FeedRules, meta: Raw, message: Raw) -> str | None:
+    """Return by which rule a Solana transaction with this message is left out, None if it is not."""
+    if FAILED in rules.skip and has_failed(meta):
+        return FAILED
+    return VOTES if VOTES in rules.skip and _has_only_votes(message) else None
 
 
 def has_failed(meta: Raw) -> bool:
@@ -72,6 +78,14 @@ def _is_vote(transaction: Raw) -> bool:
         return _are_votes(WireMessage(wire).programs())
     try:
         message = _transaction_decoder.decode(transaction).message
+    except (ValueError, RecursionError):
+        return False
+    return _has_only_votes(message)
+
+
+def _has_only_votes(raw: Raw) -> bool:
+    try:
+        message = _message_decoder.decode(raw)
     except (ValueError, RecursionError):
         return False
     return message is not None and _are_votes([_program(message, each) for each in message.instructions])

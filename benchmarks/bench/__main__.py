@@ -11,7 +11,15 @@ import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks.bench import startup, store_cleanup, store_density, store_residency, store_scrape, throughput
+from benchmarks.bench import (
+    feeds,
+    startup,
+    store_cleanup,
+    store_density,
+    store_residency,
+    store_scrape,
+    throughput,
+)
 from benchmarks.bench.chart import draw
 from benchmarks.bench.result import Report, Result
 from benchmarks.bench.table import RESULTS, table
@@ -30,6 +38,9 @@ CASES: Mapping[str, Case] = {
     "batches-small": throughput.batches_small,
     "batches-enhanced": throughput.batches_enhanced,
     "singles": throughput.singles,
+    "feeds": throughput.feeds,
+    "feeds-block": feeds.block,
+    "feeds-limit": feeds.limit,
     "workers": throughput.workers,
     "density": timed_by_itself(store_density.run),
     "residency": timed_by_itself(store_residency.run),

@@ -22,7 +22,8 @@ from benchmarks.bench.result import Result
 from benchmarks.common.constant_rate import FEEDS
 from benchmarks.common.gates import Service, tidegate
 from benchmarks.common.store import records_of, store_client, used_bytes
-from tests.support.payloads import DATA, Item, Payloads, body_of
+from tests.support.payloads import Item, Payloads, body_of
+from tests.support.real_payloads import DATA
 from tests.support.servers import valkey_server
 from tests.support.wire import Connection, connected, request_bytes
 

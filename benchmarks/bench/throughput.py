@@ -1,4 +1,4 @@
-"""The rows about transactions a second, duplicates counted, and about two workers beside one."""
+"""The rows about transactions a second, duplicates counted: batches, singles, feeds, and two workers."""
 
 import os
 from collections.abc import Sequence
@@ -17,6 +17,10 @@ from benchmarks.rivals.jetstream import server
 SMALL = Plan("small", batch_items=500, connections=12, behind=(1500, 6000), warm_up_seconds=1.5)
 ENHANCED = Plan("enhanced", batch_items=50, connections=6, behind=(250, 1000), warm_up_seconds=1.5)
 SINGLE = Plan("small", batch_items=1, connections=64, behind=(150, 600), warm_up_seconds=1.5)
+
+RAW = replace(ENHANCED, payload="raw")
+# A provider has one connection for blocks, and sends the next one when the last one is answered.
+BLOCK = Plan("block", batch_items=1000, connections=3, behind=(1000, 3000), warm_up_seconds=1.5)
 
 HAND_WRITTEN = "hand-written"
 NATS = "NATS JetStream with deduplication, its Python client publishing asynchronously"
@@ -67,6 +71,31 @@ def singles(pairs: int, seconds: float) -> list[Result]:
         row(taken, ("tidegate", "bare"), work, "bare ASGI function under the same uvicorn", 0.5),
         row(taken, ("tidegate", "nothing"), work, "FastAPI route that does nothing", None),
     ]
+
+
+def feeds(pairs: int, seconds: float) -> list[Result]:
+    """What providers send, through `/feeds`, beside the same as items through `/transactions`."""
+    real = "documents as Helius sends them"
+    return [
+        _feed(
+            pairs,
+            replace(ENHANCED, form="documents", seconds=seconds),
+            f"arrays of 50 enhanced {real} (5.5 KB)",
+            0.8,
+        ),
+        _feed(
+            pairs, replace(RAW, form="documents", seconds=seconds), f"arrays of 50 raw {real} (4.6 KB)", 0.5
+        ),
+        _feed(
+            pairs, replace(BLOCK, form="block", seconds=seconds), "blocks of 1,000 transactions (4.6 MB)", 0.5
+        ),
+    ]
+
+
+def _feed(pairs: int, plan: Plan, bodies: str, bound: float) -> Result:
+    names = ("feeds", "items")
+    taken = rounds([gate(name) for name in names], [plan, replace(plan, form="items")], pairs)
+    return row(taken, names, f"{bodies} through `/feeds`, three feeds", "the same as items", bound)
 
 
 def workers(pairs: int, seconds: float) -> list[Result]:

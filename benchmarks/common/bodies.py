@@ -11,7 +11,15 @@ from itertools import chain, count, cycle, islice, repeat
 from typing import Any
 
 from benchmarks.common.plan import Plan
-from tests.support.payloads import ACCOUNT_LENGTH, BASE58, SIGNATURE_LENGTH, Item, Payloads
+from tests.support.payloads import (
+    ACCOUNT_LENGTH,
+    BASE58,
+    SIGNATURE_LENGTH,
+    TEXTS,
+    Item,
+    Payloads,
+    payload_of,
+)
 
 SMALL_BYTES = 650
 # Payloads made; more than a flush takes, and making one takes far longer than signing it anew.
@@ -22,6 +30,19 @@ LISTS = ("accountData", "instructions", "nativeTransfers", "tokenTransfers")
 TOO_LONG = 8
 _AT, _LENGTH = 40, 4
 GENERATIONS = len(BASE58) ** _LENGTH
+# What stands around the transactions of a body, by its form.
+AROUND = {
+    "items": (b"[", b"]"),
+    "documents": (b"[", b"]"),
+    "block": (
+        (
+            b'{"blockHeight":360000000,"blockTime":1795399566,'
+            b'"blockhash":"DJjpZ8xhyb9dpYZPBhnMHbBbEYQJSEXWjyJbK1qEsyXX","parentSlot":379999999,'
+            b'"previousBlockhash":"HP9x8mHUmzGmNqMMfnVhGH7RGAm7CYGqkQGAFsWj2NNp","rewards":[],"transactions":['
+        ),
+        b"]}",
+    ),
+}
 # From any byte to a digit.
 _DIGITS = bytes(BASE58.encode()[byte % len(BASE58)] for byte in range(256))
 
@@ -29,15 +50,15 @@ _DIGITS = bytes(BASE58.encode()[byte % len(BASE58)] for byte in range(256))
 class Body:
     """One body and where its signatures are."""
 
-    def __init__(self, items: list[Item], *, is_array: bool) -> None:
+    def __init__(self, items: list[Item], opening: bytes, closing: bytes) -> None:
         self.data = bytearray()
         self._places: list[int] = []
-        separators = chain([b"[" if is_array else b""], repeat(b","))
+        separators = chain([opening], repeat(b","))
         for separator, (signature, data) in zip(separators, items, strict=False):
             self.data += separator
             self._places += [len(self.data) + _AT + at for at in _found(signature.encode(), data)]
             self.data += data
-        self.data += b"]" if is_array else b""
+        self.data += closing
 
     def renew(self, generation: int) -> None:
         """Give every transaction a signature it has not had in an earlier generation."""
@@ -57,16 +78,18 @@ def _found(signature: bytes, data: bytes) -> Iterator[int]:
 def pool_of(plan: Plan, bodies: int, seed: int) -> list[Body]:
     """Make so many bodies: no two transactions of a flush share a payload, and none share a signature."""
     made = supply(plan.payload, seed)(min(bodies * plan.batch_items, DISTINCT))
+    if plan.form != "items":
+        made = [(item[0], payload_of(item)) for item in made]
     draw, items = random.Random(f"{seed} {plan.payload}"), cycle(made)
     signed = ((fresh := _base58(draw, SIGNATURE_LENGTH), _resigned(item, fresh)) for item in items)
-    is_array = plan.batch_items > 1
-    return [Body(list(islice(signed, plan.batch_items)), is_array=is_array) for _ in range(bodies)]
+    around = AROUND[plan.form] if plan.batch_items > 1 else (b"", b"")
+    return [Body(list(islice(signed, plan.batch_items)), *around) for _ in range(bodies)]
 
 
 def supply(payload: str | int, seed: int) -> Callable[[int], list[Item]]:
     """What makes transactions with the payload that a plan names."""
-    if payload == "enhanced":
-        return Payloads(seed).items
+    if payload in TEXTS:
+        return Payloads(seed, payload).items
     items = _small(seed) if payload == "small" else _sized(int(payload), seed)
     return lambda number: list(islice(items, number))
 

@@ -21,6 +21,7 @@ from benchmarks.common.percentiles import percentile
 from benchmarks.common.plan import Measure, Plan, Target
 
 SOURCES = ("helius-a", "quicknode-b", "grpc-c")
+ADDRESSES = {"items": "/transactions?source=", "documents": "/feeds/", "block": "/feeds/"}
 SILENCE_SECONDS = 20.0
 _HEAD = re.compile(
     rb"HTTP/1\.1 (\d+) .*?\r\ncontent-length: (\d+)\r\n(?:.*?\r\n)?\r\n", re.IGNORECASE | re.DOTALL
@@ -30,13 +31,13 @@ _HEAD = re.compile(
 class Channel:
     """One keep-alive connection of one feed, with at most one request under way."""
 
-    def __init__(self, port: int, feed: int) -> None:
+    def __init__(self, port: int, feed: int, address: str) -> None:
         self.feed, self.batch, self.since = feed, -1, 0.0
         self.socket = socket.create_connection(("127.0.0.1", port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.setblocking(False)
         self._head = (
-            f"POST /transactions?source={SOURCES[feed]} HTTP/1.1\r\nHost: gate\r\n"
+            f"POST {address}{SOURCES[feed]} HTTP/1.1\r\nHost: gate\r\n"
             "Content-Type: application/json\r\nContent-Length: "
         ).encode()
         self._unsent = memoryview(b"")
@@ -84,7 +85,8 @@ class Load:
         self._took: list[float] = []
         self._parked: list[Channel] = []
         self._poll = select.epoll()
-        made = (Channel(target.port, number % FEEDS) for number in range(plan.connections))
+        address = ADDRESSES[plan.form]
+        made = (Channel(target.port, number % FEEDS, address) for number in range(plan.connections))
         self._channels = {channel.socket.fileno(): channel for channel in made}
 
     def run(self) -> Measure:

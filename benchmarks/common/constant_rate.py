@@ -21,6 +21,7 @@ from tests.support.wire import Connection, NoAnswerError, Reply, request_bytes
 FEEDS = ("helius-a", "quicknode-b", "grpc-c")
 BEHIND_SECONDS = (0.0, 0.03, 0.12)
 BATCH_ITEMS = 100
+SOURCE_ADDRESS = "/transactions?source="
 
 Call = tuple[float, float]
 """When a call was due, by `time.monotonic`, and the seconds until its answer."""
@@ -50,15 +51,20 @@ class Answers:
         return [seconds for due, seconds in self.calls if since <= due < until]
 
 
-async def post_when_due(url: str, schedule: Schedule, answers: Answers) -> None:
-    """Post one after another over one connection, and over a new one when it ends."""
+async def post_when_due(
+    url: str, schedule: Schedule, answers: Answers, address: str = SOURCE_ADDRESS
+) -> None:
+    """Post one after another over one connection, and over a new one when it ends.
+
+    The source stands at the end of the address.
+    """
     connection: Connection | None = None
     try:
         for due, source, body in schedule:
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             try:
                 connection = connection or await Connection.open(url)
-                reply = await connection.ask(request_bytes("POST", f"/transactions?source={source}", body))
+                reply = await connection.ask(request_bytes("POST", address + source, body))
             except (NoAnswerError, TimeoutError):
                 answers.statuses[0] += 1
                 connection = None

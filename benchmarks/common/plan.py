@@ -12,9 +12,13 @@ import psutil
 class Plan:
     """Three feeds that deliver the same batches, as fast as they are answered."""
 
-    payload: Literal["small", "enhanced"] | int = "small"
-    """`small`: made-up transactions of 650 bytes; `enhanced`: real ones of 5.5 KB on average; a number:
+    payload: Literal["small", "enhanced", "raw", "block"] | int = "small"
+    """`small`: made-up transactions of 650 bytes; `enhanced`: real ones as Helius tells them, of 5.5 KB on
+    average; `raw`: real ones as Solana tells them, of 5.1 KB; `block`: those of a block, of 4.5 KB; a number:
     transactions of exactly so many bytes, made of pieces of real ones."""
+    form: Literal["items", "documents", "block"] = "items"
+    """`items`: Tidegate's own, posted to `/transactions`; `documents`: the payloads alone, as their provider
+    sends them, posted to `/feeds/{feed}`; `block`: the same with a block of Solana around them."""
     batch_items: int = 500
     """1 posts single objects, no arrays."""
     connections: int = 6

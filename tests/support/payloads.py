@@ -1,5 +1,8 @@
 """Transactions for load: real payloads, each copy with its own signature, slot, accounts and amounts.
 
+There are `enhanced` ones, as Helius tells them (25, of 1.5 to 18 KB), `raw` ones, as Solana tells them (3, of
+1.9 to 7 KB), and those of a `block`, without slot and time (5, of 1.8 to 7 KB).
+
 A payload repeated as it is would flatter compression, so a copy gets fresh values where real transactions
 differ: an account or a long number is replaced by the same fresh one wherever it stands in the copy. What
 several of the real ones name (programs, tokens) stays, and fresh accounts come from a pool: many return.
@@ -9,16 +12,22 @@ import json
 import random
 import re
 from collections import Counter
+from collections.abc import Callable, Sequence
 from functools import cached_property
-from pathlib import Path
 
-DATA = Path(__file__).parents[1] / "data"
+import msgspec
+
+from tests.support.real_payloads import FILES, transactions_of
+
 BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 SIGNATURE_LENGTH, ACCOUNT_LENGTH = 88, 44
 POOL = 16_384
 FIRST_SLOT = 380_000_000
+SOLANA_LEAST_BYTES = 1800
+_IN_BLOCK = ("meta", "transaction", "version")
 _OWN = re.compile(
     r"\b(?P<signature>[1-9A-HJ-NP-Za-km-z]{86,88})\b"
+    r'|(?<="slot":)(?P<slot>\d+)'
     r"|\b(?P<account>[1-9A-HJ-NP-Za-km-z]{43,44})\b"
     r"|\b(?P<amount>[1-9]\d{5,})\b"
 )
@@ -55,11 +64,11 @@ class Template:
 
 
 class Payloads:
-    """An endless supply of items, as signature and JSON, from 25 enhanced transactions (1.5 to 18 KB)."""
+    """An endless supply of items, as signature and JSON, from real transactions of one kind."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, kind: str = "enhanced") -> None:
         self._random = random.Random(seed)
-        self._templates = _templates()
+        self._templates = _templates(TEXTS[kind]())
         self._number = 0
 
     def items(self, count: int) -> list[Item]:
@@ -70,11 +79,9 @@ class Payloads:
         signature = self._base58(SIGNATURE_LENGTH)
         template = self._templates[self._number % len(self._templates)]
         draw = self._random.random
-        values = [
-            signature if kind == "signature" else self._pools[kind][int(draw() * POOL)]
-            for kind in template.kinds
-        ]
         slot = FIRST_SLOT + self._number // 1000
+        own = {"signature": signature, "slot": str(slot)}
+        values = [own.get(kind) or self._pools[kind][int(draw() * POOL)] for kind in template.kinds]
         self._number += 1
         return (
             signature,
@@ -97,10 +104,43 @@ def body_of(items: list[Item]) -> bytes:
     return b"[" + b",".join(data for _, data in items) + b"]"
 
 
-def _templates() -> list[Template]:
-    transactions = json.loads((DATA / "helius_enhanced_25.json").read_text())
-    texts = [json.dumps(transaction, separators=(",", ":")) for transaction in transactions]
+def payload_of(item: Item) -> bytes:
+    """The payload of an item: the transaction as its provider sends it."""
+    return item[1].partition(b',"payload":')[2][:-1]
+
+
+def _enhanced() -> list[str]:
+    return _compact("helius_enhanced_25.json")
+
+
+def _raw() -> list[str]:
+    return [text for text in _solana() if '"blockTime":' in text]
+
+
+def _of_block() -> list[str]:
+    """Transactions with those members alone that they have inside of a block."""
+    documents = [msgspec.json.decode(text, type=dict[str, msgspec.Raw]) for text in _solana()]
+    return [
+        msgspec.json.encode({name: one[name] for name in _IN_BLOCK if name in one}).decode()
+        for one in documents
+    ]
+
+
+def _solana() -> list[str]:
+    """All that are long enough: votes and bare transfers are shorter."""
+    texts = [text for file in FILES if "enhanced" not in file for text in _compact(file)]
+    return [text for text in texts if len(text) > SOLANA_LEAST_BYTES]
+
+
+TEXTS: dict[str, Callable[[], list[str]]] = {"enhanced": _enhanced, "raw": _raw, "block": _of_block}
+
+
+def _compact(file: str) -> list[str]:
+    return [one.minified().payload.decode() for one in transactions_of(file)]
+
+
+def _templates(texts: Sequence[str]) -> list[Template]:
     named = Counter(value for text in texts for value in {found.group() for found in _OWN.finditer(text)})
-    payers = {transaction["feePayer"] for transaction in transactions}
+    payers = {json.loads(text).get("feePayer") for text in texts}
     shared = {value for value, times in named.items() if times > 1} - payers
     return [Template(text, shared) for text in texts]
