@@ -169,7 +169,7 @@ async def test_misses_and_solo_finds_come_with_a_tick(
 
         async def is_counted() -> bool:
             found = await sources(api)
-            return found["b"]["missed"] == {"count": 4, "share": pytest.approx(1 / 3)}
+            return bool(found["b"]["missed"] == {"count": 4, "share": pytest.approx(1 / 3)})
 
         await until(is_counted)
         found = await sources(api)
