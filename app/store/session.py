@@ -26,7 +26,7 @@ SETTLE_POLLS, SETTLE_SECONDS = 50, 0.02
 PROBE_SECONDS, MOST_PROBE_SECONDS, REFUSED_PROBE_SECONDS = 0.1, 0.5, 5.0
 # Scripts that are called again when the answer was lost: `lookup` and `history` only read, and `sizes`
 # removes what is due, which its next call would do as well. A claim is not repeated: it may be stored.
-REPEATABLE = frozenset({"lookup", "sizes", "history"})
+REPEATABLE = frozenset({"lookup", "deliverers", "sizes", "history"})
 _REFUSED_BY_REDIS_7 = "can't run this command or subcommand"
 _LINE = re.compile(r"user_script:(\d+)")
 _COMMAND = re.compile(r"\('([A-Z]+)'")
