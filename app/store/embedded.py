@@ -131,8 +131,8 @@ class EmbeddedStore:
             str(self._limit_bytes),
             "--maxmemory-policy",
             "noeviction",
-            # Nobody reads its slow log. The 128 calls in it, each a dozen small texts, lie all over the heap and
-            # kept a quarter of it from going back to the system after an emergency cleanup.
+            # Nobody reads its slow log. The 128 calls in it, each a dozen small texts, lay all over the heap
+            # and kept a quarter of it from going back to the system after an emergency cleanup.
             "--slowlog-log-slower-than",
             "-1",
             "--lazyfree-lazy-expire",
