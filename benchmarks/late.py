@@ -1,7 +1,7 @@
 """Does the gate find out who delivers late, and what does that cost its store?
 
 Two gates run at once under the same load, one of them without the sample (TIDEGATE_LATE_SAMPLE=0). Three
-feeds deliver the same; one of them sends 1 % again after 12 s and 2 % after 60 s, which the window of 5 s does
+feeds deliver the same; one sends 1 % again after 12 s and 2 % after 60 s, which the window of 5 s does
 not cover. The answers tell how many were accepted again: the truth that `GET /sources` is compared with.
 
     python -m benchmarks.late --seconds 150
