@@ -14,7 +14,6 @@ it, at most a minute apart. grpc may have been switched off at 10:00:00. What it
 missed as soon as it is seen again, and never if that takes longer than a minute.
 """
 
-import asyncio
 from collections.abc import Callable, Iterable
 
 from app.ingest.source_statistics import SourceStatistics
@@ -54,11 +53,12 @@ class Coverage:
             settings.dedup_window_seconds, settings.observation_retention_seconds / 2, MOST_WAIT_SECONDS
         )
         for samples, times in self._sources.waiting.take(wait):
-            found = await asyncio.gather(*(self._maps.sightings(sample.digest) for sample in samples))
-            for sample, sightings in zip(samples, found, strict=True):
-                if sightings is not None and sightings[0] == sample.accepted_ms:
-                    deliverers = {sighting.source for sighting in sightings[1]}
-                    self.note(sample, deliverers, settings.late_sample * times)
+            delivered = await self._maps.deliverers({sample.digest for sample in samples})
+            for sample in samples:
+                found = delivered.get(sample.digest)
+                if found is not None and found.first_seen_ms == sample.accepted_ms:
+                    sources = {sighting.source for sighting in found.sightings}
+                    self.note(sample, sources, settings.late_sample * times)
 
     def note(self, sample: Sample, deliverers: Iterable[str], amount: float) -> None:
         """Count a looked-up transaction, which stands for so many, for those that delivered or missed it.

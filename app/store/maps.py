@@ -2,9 +2,10 @@
 
 import asyncio
 import struct
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
-from itertools import compress
+from itertools import chain, compress
 from typing import Any, NamedTuple
 
 import msgspec
@@ -69,6 +70,13 @@ class LookupResult(NamedTuple):
     first_seen_ms: int
     position: int
     block: bytes
+    sightings: list[Sighting]
+
+
+class Delivered(NamedTuple):
+    """When a transaction was accepted last, milliseconds since the epoch, and who has delivered it since."""
+
+    first_seen_ms: int
     sightings: list[Sighting]
 
 
@@ -165,14 +173,19 @@ class Maps:
         first_seen_ms, position, in_stretch, block, sightings = answer
         return LookupResult(first_seen_ms, position, block, _sightings(sightings, first_seen_ms, in_stretch))
 
-    async def sightings(self, digest: bytes) -> tuple[int, list[Sighting]] | None:
-        """Return when the transaction was accepted, and who delivered it; None if it is not kept."""
-        args: list[bytes | str | int] = [self.layout.rules, digest, "no block"]
-        answer = await self._session.run("lookup", self.partition_of(digest), args)
-        if not answer:
-            return None
-        first_seen_ms, _, in_stretch, _, records = answer
-        return first_seen_ms, _sightings(records, first_seen_ms, in_stretch)
+    async def deliverers(self, digests: Iterable[bytes]) -> dict[bytes, Delivered]:
+        """Tell who delivered each of these transactions, all different; those not kept are left out."""
+        parted: dict[str, list[bytes]] = defaultdict(list)
+        for digest in digests:
+            parted[self.partition_of(digest)].append(digest)
+        rules = self.layout.rules
+        calls = [self._session.run("deliverers", at, [rules, b"".join(part)]) for at, part in parted.items()]
+        answers = chain.from_iterable(await asyncio.gather(*calls))
+        return {
+            digest: Delivered(answer[0], _sightings(answer[2], answer[0], answer[1]))
+            for digest, answer in zip(chain.from_iterable(parted.values()), answers, strict=True)
+            if answer
+        }
 
     async def sizes(self) -> dict[MapName, MapSizes]:
         """Every map's figures over all partitions, by O(1) commands; sweeps what is due."""

@@ -7,6 +7,7 @@ from importlib.resources import files
 PARTS = {
     "claim": ("buckets", "what_is_due", "filling", "acceptances", "late", "sightings"),
     "lookup": ("buckets",),
+    "deliverers": ("buckets", "acceptances"),
     "sizes": ("buckets", "what_is_due", "changed_rules", "stored_settings"),
     "cleanup": ("buckets", "what_is_due"),
     "settings": ("stored_settings",),

@@ -132,3 +132,22 @@ async def test_what_is_no_longer_kept_is_not_late(store: StoreServer, settings_f
     found = views(gate)["helius-a"]
     assert (found.accepted, found.late) == (2, None)
     await gate.session.close()
+
+
+async def test_who_delivered_is_told_of_many_as_the_lookup_tells_of_one(
+    store: StoreServer, settings_for: MakeSettings
+) -> None:
+    gate = await connected_gate(settings_for(store, dedup_window_seconds=60))
+    signatures = [f"signature-{number}" for number in range(100)]
+    for feed, step in (("a", 1), ("b", 2), ("c", 3)):
+        await gate.flusher.flush([transaction(signature, feed) for signature in signatures[::step]])
+    digests = signature_hashes([*signatures, "unknown"])
+    found = await gate.maps.deliverers(digests)
+    assert list(found) != []
+    assert set(found) == set(digests[:-1])
+    for digest in digests[:-1]:
+        alone = await gate.maps.lookup(digest)
+        assert alone is not None
+        assert found[digest] == (alone.first_seen_ms, alone.sightings)
+    assert await gate.maps.deliverers([]) == {}
+    await gate.session.close()

@@ -1,6 +1,6 @@
 -- Finds one transaction by the hash of its signature, the latest acceptance first, and who delivered it.
 --
--- KEYS: the partition's prefix. ARGV: rules, the hash, 'no block' from who asks only who delivered it.
+-- KEYS: the partition's prefix. ARGV: rules, the hash.
 -- Returns {} when it is not kept, or {when it was accepted, its place in its block, its place in the stretch of that,
 -- the block, {a bucket's id, the record of the stretch there, …}}, records being those of sightings.lua. For example,
 -- the third transaction of a block: {1700000000123, 2, 2, <block>, {1700000000000, '2;helius-a=123,7;quick-b=180,4'}}.
@@ -28,7 +28,7 @@ for _, bucket in ipairs(live_buckets(open_map('transactions'))) do
     local low, number, place = struct.unpack(ENTRY, entry)
     local first_seen = when_accepted(low, now)
     local records = records_since(first_seen, struct.pack('>I4I2', number, math.floor(place / STRETCH)))
-    local block = ARGV[3] == 'no block' and '' or redis.call('HGET', key('blocks', id), number)
+    local block = redis.call('HGET', key('blocks', id), number)
     return block and {first_seen, place, place % STRETCH, block, records} or {} -- somebody deleted the block's key
   end
 end

@@ -47,7 +47,7 @@ async def _finds_a_late_duplicate(settings: Settings) -> bool:
     while accepted < 2:
         [answer] = await gate.flusher.flush([transaction("late")])
         accepted += answer.verdict == "accepted"
-    assert await gate.maps.sightings(signature_hash("late")) is not None
+    assert await gate.maps.deliverers([signature_hash("late")])
     await gate.session.close()
     [source] = gate.sources.view().sources
     return source.late is not None
