@@ -54,9 +54,11 @@ async def read_delivery(
     is_mapped = rules.mapped is not None
     found = None if is_mapped else await _paced(find_transactions(document, limits, rules))
     if found is not None:
-        yield Part([], found.skipped, {found.shape: found.documents})
         for first, last in found.cuts(most_items, PART_BYTES):
-            yield Part(found.columns(first, last, limits.default_source), {}, {})
+            columns = found.columns(first, last, limits.default_source)
+            yield Part(
+                columns, {} if first else found.skipped, {} if first else {found.shape: found.documents}
+            )
         return
     columns, shape = (None, Shape.MAPPED) if is_mapped else _at_once(document, limits, rules)
     if columns is not None:

@@ -84,7 +84,7 @@ class Found:
 
     text: bytes | mmap = field(repr=False)
     shape: Shape
-    """Of the body: a block, or transactions."""
+    """What the body is: a block, or an array of transactions."""
     start: int
     end: int
     """Where the array of them begins and ends, without its brackets."""
@@ -118,15 +118,17 @@ class Found:
         return 1 if is_block else len(self.places) + self.skipped.total()
 
     def cuts(self, most_items: int, most_bytes: int) -> Iterator[tuple[int, int]]:
-        """Yield the first of each part, and the first behind it; one that is longer is a part of its own."""
+        """Yield the first of each part, and the first behind it; there is one part at least.
+
+        A transaction that is longer is a part of its own.
+        """
         first = size = 0
         for at, (start, end) in enumerate(self.places):
             size += end - start
             if at > first and (at - first == most_items or size > most_bytes):
                 yield first, at
                 first, size = at, end - start
-        if self.places:
-            yield first, len(self.places)
+        yield first, len(self.places)
 
     def columns(self, first: int, last: int, source: str) -> Columns:
         """Return the transactions from one place to another, as those of a source."""
