@@ -164,8 +164,8 @@ def _not_taken() -> Iterator[Builder]:
     yield lines(
         About(
             "Over their share a second",
-            "Bodies answered 429: the feed has used up `transactions_per_second` of the feeds file.",
-            "reqps",
+            "Transactions answered 429: the feed has used up `transactions_per_second` of the feeds file.",
+            "cps",
         ),
         Query(total(rate(rejected, OF_FEED, 'reason="rate-limited"'), "feed"), "{{feed}}"),
         width=12,

@@ -6,7 +6,7 @@ from grafana.panels import About, Builder, Query, at_least, figure, words
 from grafana.promql import gauge, largest, quantile, rate, select, share, smallest, total
 from grafana.style import Alarm
 
-INGEST = ('method="POST"', 'route="/transactions"')
+INGEST = ('method="POST"', 'route=~"/transactions|/feeds/.*"')
 SEEN = f"last_over_time({select('tidegate_build_info')}[1d])"
 
 
@@ -20,7 +20,7 @@ def failing_transactions() -> str:
 
 def failing_requests() -> str:
     """The share of requests on transactions that was answered 5xx, however many items one has."""
-    on_transactions = 'route=~"/transactions.*"'
+    on_transactions = 'route=~"/(transactions|feeds).*"'
     return share(
         total(rate("http_requests_total", on_transactions, 'code=~"5.."')),
         total(rate("http_requests_total", on_transactions)),

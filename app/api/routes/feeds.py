@@ -49,7 +49,6 @@ from app.ingest.plane import DataPlane
 from app.ingest.rejections import INVALID_TRANSACTION, REASONS, SHOWN_BYTES, UNKNOWN_SHAPE
 from app.ingest.submitter import MAX_LISTED, Summary
 from app.metrics.catalogue import OTHER_SOURCE
-from app.models import TransactionOutcome
 
 # Transactions of one part: so many are decoded without others being served between.
 PART_ITEMS: Final = 500
@@ -187,8 +186,9 @@ class _Delivery:
             if count:
                 self._plane.feeds.take(self._name, count, time.monotonic())
         except RateLimited as error:
-            self._plane.metrics.count_transactions(self._name, TransactionOutcome.REFUSED, count)
-            error.is_counted = True
+            # Not as refused by the gate: what an operator has limited is no failure that the alerts judge.
+            self._plane.rejections.note(self._name, error.slug, str(error), self._begin, count)
+            self._is_told = error.is_counted = True
             raise
         for part in found:
             yield part
