@@ -55,10 +55,8 @@ async def read_delivery(
     found = None if is_mapped else await _paced(find_transactions(document, limits, rules))
     if found is not None:
         for first, last in found.cuts(most_items, PART_BYTES):
-            columns = found.columns(first, last, limits.default_source)
-            yield Part(
-                columns, {} if first else found.skipped, {} if first else {found.shape: found.documents}
-            )
+            part = found.columns(first, last, limits.default_source)
+            yield Part(part, {} if first else found.skipped, {} if first else {found.shape: found.documents})
         return
     columns, shape = (None, Shape.MAPPED) if is_mapped else _at_once(document, limits, rules)
     if columns is not None:
