@@ -21,6 +21,8 @@ from app.feeds.solana_documents import find_transactions
 from app.feeds.values import PACE_BYTES, VALUE_COST, WINDOW_BYTES, Refused, after_space
 from app.models import Transaction
 
+PART_BYTES = 512 * 1024
+"""A part is compressed in one go when it is stored, and others wait for that: two milliseconds."""
 LINE_END = b"\n"
 T = TypeVar("T")
 _CUT_OFF = "Input data was truncated"
@@ -40,7 +42,7 @@ class Part(NamedTuple):
 async def read_delivery(
     document: bytes | mmap, limits: ItemLimits, rules: FeedRules, most_items: int
 ) -> AsyncIterator[Part]:
-    """Yield the transactions of a body in parts of at most `most_items`.
+    """Yield the transactions of a body in parts of at most `most_items`, and mostly at most 512 KiB.
 
     `document` has no white space around it. What is wrong with one transaction stands in its place. Of a body
     that holds nothing, such as `[]` or `{"jsonrpc":"2.0","result":null}`, there is no transaction.
@@ -52,9 +54,9 @@ async def read_delivery(
     is_mapped = rules.mapped is not None
     found = None if is_mapped else await _paced(find_transactions(document, limits, rules))
     if found is not None:
-        yield Part([], found.skipped, {found.shape: found.documents})
-        for start in range(0, len(found.places), most_items):
-            yield Part(found.columns(start, start + most_items, limits.default_source), {}, {})
+        for first, last in found.cuts(most_items, PART_BYTES):
+            part = found.columns(first, last, limits.default_source)
+            yield Part(part, {} if first else found.skipped, {} if first else {found.shape: found.documents})
         return
     columns, shape = (None, Shape.MAPPED) if is_mapped else _at_once(document, limits, rules)
     if columns is not None:
@@ -62,15 +64,16 @@ async def read_delivery(
             part = columns[start : start + most_items]
             yield Part(part, {}, {shape: len(part)})
         return
-    reader, results = Reader(document, limits, rules, recognised), list[ItemResult]()
+    reader, results, size = Reader(document, limits, rules, recognised), list[ItemResult](), 0
     for step in _Delivery(reader, document).steps():
         if step is None:
             await next_turn()
             continue
         results.append(step)
-        if len(results) == most_items:
+        size += len(step.payload) if isinstance(step, Transaction) else 0
+        if len(results) == most_items or size >= PART_BYTES:
             yield _part(reader, results)
-            results = []
+            results, size = [], 0
     if results or reader.shapes or reader.skipped:
         yield _part(reader, results)
 

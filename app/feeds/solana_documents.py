@@ -11,7 +11,7 @@ What is found is where the transactions stand: a block of 64 MiB is not there tw
 
 import re
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from mmap import mmap
@@ -84,7 +84,7 @@ class Found:
 
     text: bytes | mmap = field(repr=False)
     shape: Shape
-    """Of the body: a block, or transactions."""
+    """What the body is: a block, or an array of transactions."""
     start: int
     end: int
     """Where the array of them begins and ends, without its brackets."""
@@ -116,6 +116,19 @@ class Found:
         """Return how many documents were read: one block, or as many as there are transactions."""
         is_block = self.shape is Shape.SOLANA_BLOCK
         return 1 if is_block else len(self.places) + self.skipped.total()
+
+    def cuts(self, most_items: int, most_bytes: int) -> Iterator[tuple[int, int]]:
+        """Yield the first of each part, and the first behind it; there is one part at least.
+
+        A transaction that is longer is a part of its own.
+        """
+        first = size = 0
+        for at, (start, end) in enumerate(self.places):
+            size += end - start
+            if at > first and (at - first == most_items or size > most_bytes):
+                yield first, at
+                first, size = at, end - start
+        yield first, len(self.places)
 
     def columns(self, first: int, last: int, source: str) -> Columns:
         """Return the transactions from one place to another, as those of a source."""

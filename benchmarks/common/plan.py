@@ -16,9 +16,6 @@ class Plan:
     """`small`: made-up transactions of 650 bytes; `enhanced`: real ones as Helius tells them, of 5.5 KB on
     average; `raw`: real ones as Solana tells them, of 5.1 KB; `block`: those of a block, of 4.5 KB; a number:
     transactions of exactly so many bytes, made of pieces of real ones."""
-    form: Literal["items", "documents", "block"] = "items"
-    """`items`: Tidegate's own, posted to `/transactions`; `documents`: the payloads alone, as their provider
-    sends them, posted to `/feeds/{feed}`; `block`: the same with a block of Solana around them."""
     batch_items: int = 500
     """1 posts single objects, no arrays."""
     connections: int = 6
@@ -33,6 +30,9 @@ class Plan:
     """What is measured, after the warm-up."""
     is_verified: bool = True
     """Whether the answers have to be true; a service that does nothing cannot."""
+    form: Literal["items", "documents", "block"] = "items"
+    """`items`: Tidegate's own, posted to `/transactions`; `documents`: the payloads alone, as their provider
+    sends them, posted to `/feeds/{feed}`; `block`: the same with a block of Solana around them."""
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,7 @@ def _of_block() -> list[str]:
 
 
 def _solana() -> list[str]:
-    """All that are long enough: votes and bare transfers are shorter."""
+    """Transactions of Solana; votes and bare transfers are shorter than those wanted."""
     texts = [text for file in FILES if "enhanced" not in file for text in _compact(file)]
     return [text for text in texts if len(text) > SOLANA_LEAST_BYTES]
 
