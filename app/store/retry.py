@@ -12,8 +12,8 @@ from typing import Any
 
 from app.store.link import AnswerLost
 
-# `lookup`, `deliverers` and `history` only read, and `sizes` removes what is due, which its next call would do
-# as well.
+# `lookup`, `deliverers` and `history` only read, and `sizes` removes what is due, which its next call would
+# do as well.
 REPEATABLE_SCRIPTS = frozenset({"lookup", "deliverers", "sizes", "history"})
 
 
