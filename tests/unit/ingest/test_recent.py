@@ -67,7 +67,7 @@ def test_the_hashes_are_those_of_the_signatures_and_what_was_asked_for_lately_is
         assert {text for text, one in zip(signatures, _known(guess), strict=True) if one} <= had
         had |= set(signatures)
         again = recent.guess(signatures)
-        assert (again.places, again.new_count) == (range(len(signatures)), 0), "the last ones always are known"
+        assert (again.places, again.new_count) == (range(len(signatures)), 0), "the last ones are known"
         assert again.hashes == _hashes(guess)
 
 
