@@ -53,7 +53,7 @@ class _Source:
         self.late_found = 0
         """How many of those in the sample were late duplicates."""
         self.shared, self.solo, self.missed = 0.0, 0.0, 0.0
-        """Estimates (coverage.py): what others delivered as well, what nobody else did, what only others did."""
+        """Estimates (coverage.py): what others delivered as well, nobody else did, and only others did."""
         self.delays = DelayHistogram()
         self.late_ages = DelayHistogram()
         """How long before late duplicates had been accepted; each one found counts for all it stands for."""
