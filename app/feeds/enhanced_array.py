@@ -78,12 +78,12 @@ def read_enhanced_array(body: bytes, limits: ItemLimits, rules: FeedRules) -> Co
     is_clear = (
         max(map(len, parts)) <= limits.max_payload_bytes
         and (not rules.skip or not _may_be_skipped(body, documents))
-        # With such a member a document may be an item or of another shape (recognise.py).
+        # With such a member it is not plainly a document of Helius': recognise.py decides.
         and not any(len(document.payload) or len(document.transaction) for document in documents)
         and min(slots) >= 0
         and max(slots) <= MAX_SLOT
         and are_signatures(signatures)
-        # No name is there twice.
+        # No name that is read is there twice.
         and (
             _least_bytes(signatures, slots, documents) == sum(map(len, parts))
             or (has_plain_names(body) and all(map(_has_names_once, parts, documents)))
