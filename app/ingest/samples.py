@@ -17,7 +17,7 @@ MOST_SECONDS = 90
 
 
 class _Second:
-    """Of what was accepted in one second, `MOST_A_SECOND` picked by chance, and how many there were."""
+    """What was accepted in one second: `MOST_A_SECOND` of them, picked by chance, and how many there were."""
 
     def __init__(self, number: int) -> None:
         self.number = number

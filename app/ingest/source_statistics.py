@@ -49,9 +49,9 @@ class _Source:
         self.highest_slot = -1
         self.accepted = 0
         self.sampled = 0
-        """How many of these are in the sample."""
+        """Accepted ones that are in the sample."""
         self.late_found = 0
-        """How many of those in the sample were late duplicates."""
+        """Late duplicates among the accepted ones of the sample."""
         self.shared, self.solo, self.missed = 0.0, 0.0, 0.0
         """Estimates (coverage.py): what others delivered as well, nobody else did, and only others did."""
         self.delays = DelayHistogram()
