@@ -75,27 +75,18 @@ def singles(pairs: int, seconds: float) -> list[Result]:
 
 def feeds(pairs: int, seconds: float) -> list[Result]:
     """What providers send, through `/feeds`, beside the same as items through `/transactions`."""
-    real = "documents as Helius sends them"
-    return [
-        _feed(
-            pairs,
-            replace(ENHANCED, form="documents", seconds=seconds),
-            f"arrays of 50 enhanced {real} (5.5 KB)",
-            0.8,
-        ),
-        _feed(
-            pairs, replace(RAW, form="documents", seconds=seconds), f"arrays of 50 raw {real} (4.6 KB)", 0.5
-        ),
-        _feed(
-            pairs, replace(BLOCK, form="block", seconds=seconds), "blocks of 1,000 transactions (4.6 MB)", 0.5
-        ),
+    wanted: list[tuple[Plan, str]] = [
+        (replace(ENHANCED, form="documents"), "arrays of 50 real enhanced transactions (5.5 KB)"),
+        (replace(RAW, form="documents"), "arrays of 50 real raw transactions (5.2 KB)"),
+        (replace(BLOCK, form="block"), "blocks of 1,000 real transactions (4.6 MB)"),
     ]
+    return [_feed(pairs, replace(plan, seconds=seconds), bodies) for plan, bodies in wanted]
 
 
-def _feed(pairs: int, plan: Plan, bodies: str, bound: float) -> Result:
+def _feed(pairs: int, plan: Plan, bodies: str) -> Result:
     names = ("feeds", "items")
     taken = rounds([gate(name) for name in names], [plan, replace(plan, form="items")], pairs)
-    return row(taken, names, f"{bodies} through `/feeds`, three feeds", "the same as items", bound)
+    return row(taken, names, f"{bodies} through `/feeds`, three feeds", "the same as items", 0.8)
 
 
 def workers(pairs: int, seconds: float) -> list[Result]:
