@@ -31,7 +31,7 @@ class _Active:
     def __init__(self, seen_ms: int) -> None:
         self.seen_ms = seen_ms
         self.missing = 0.0
-        """What it has not delivered since then, in transactions, an estimate."""
+        """Transactions it has not delivered since then, an estimate."""
 
 
 class Coverage:
