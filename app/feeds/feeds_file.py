@@ -37,6 +37,7 @@ MOST_BYTES: Final = 1024 * 1024
 MOST_FEEDS: Final = 1024
 MOST_SECRETS: Final = 16
 MOST_TOLD: Final = 10
+MOST_NAMED: Final = 5
 _SHOWN: Final = 64
 _LINE = re.compile(r" \(at line (\d+), column \d+\)$")
 _DECLARED_TWICE = re.compile(r"Cannot declare \('feeds', (['\"])(.*)\1\) twice")
@@ -73,6 +74,22 @@ class Feeds:
     def get(self, name: str) -> Feed:
         """Return a feed; one that is not declared has the defaults."""
         return self.declared.get(name) or Feed(name)
+
+    def warning_if_open(self) -> str | None:
+        """Return what to warn of where no ingest token is set, None when no feed is signed.
+
+        A signature guards its own feed. Whoever does not know the secret of `/feeds/quicknode-a` posts to
+        `/feeds/anything` instead, and what is stored there is a duplicate when `quicknode-a` delivers it.
+        """
+        signed = [name for name, feed in self.declared.items() if feed.signature is not None]
+        if not signed:
+            return None
+        more = f" and {len(signed) - MOST_NAMED} more" if len(signed) > MOST_NAMED else ""
+        return (
+            f"Feeds are signed ({', '.join(signed[:MOST_NAMED])}{more}), but no ingest token is set: anybody "
+            "who reaches the gate can post to any other feed and to /transactions. "
+            "Set TIDEGATE_INGEST_TOKENS, or TIDEGATE_INGEST_TOKENS_FILE."
+        )
 
     def is_current(self) -> bool:
         """Whether neither the file nor a file of secrets has changed since they were read."""

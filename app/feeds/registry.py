@@ -51,6 +51,10 @@ class FeedRegistry:
         """The names of the feeds that the file declares."""
         return self._feeds.declared
 
+    def warning_if_open(self) -> str | None:
+        """Return what to warn of where no ingest token is set, None when no feed is signed."""
+        return self._feeds.warning_if_open()
+
     def get(self, name: str) -> Feed:
         """Return a feed, declared or not.
 

@@ -64,6 +64,19 @@ async def test_no_other_is_let_in_and_nothing_of_the_body_is_looked_at(closed: A
     )
 
 
+async def test_signed_feeds_beside_open_ones_are_a_warning(
+    closed: Api, valkey: StoreServer, settings_for: MakeSettings, tmp_path: Path
+) -> None:
+    assert (await closed.http.get("/stats")).json()["warnings"] == []
+    file = feeds_file(tmp_path, FEEDS)
+    async with open_api(settings_for(valkey, feeds_file=file, **QUIET)) as api:
+        [warning] = (await api.http.get("/stats")).json()["warnings"]
+        assert warning.startswith(
+            "Feeds are signed (quicknode-a, quicknode-gzip), but no ingest token is set:"
+        )
+        assert summary_of(await send(api, "any", BODY)) == (2, 0, 0)
+
+
 async def test_a_token_alone_is_for_feeds_only(closed: Api) -> None:
     assert (await call(closed, POST, INGEST)).status_code == 401
 
