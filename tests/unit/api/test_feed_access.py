@@ -56,6 +56,8 @@ async def test_no_other_is_let_in_and_nothing_of_the_body_is_looked_at(closed: A
     response = await send(closed, "x", b"no json", {"Authorization": header} if header else {})
     assert response.status_code == 401
     assert response.headers["www-authenticate"].startswith("Bearer")
+    found = "the Authorization header that arrived has none" if header else "no Authorization header arrived"
+    assert response.json()["detail"].startswith(found)
     assert closed.sample("unauthorized_total", plane="ingest") == 1
     assert closed.sample("transactions_total", outcome="invalid") == 0
     assert closed.sample("feed_rejected_total", feed="other", reason="unauthorized") == 1
