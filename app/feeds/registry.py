@@ -39,12 +39,15 @@ class FeedRegistry:
         self._is_known = True
         if file is not None:
             try:
-                self._put_in_force(load_feeds(file))
+                found = load_feeds(file)
             except FeedsFileError as error:
                 if not has_to_start:
                     raise
                 self._is_known = False
                 self._settle(error)
+            else:
+                self._put_in_force(found)
+                log.info("feeds read", feeds=len(found.declared))
 
     @property
     def declared(self) -> Iterable[str]:
