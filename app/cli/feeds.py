@@ -92,9 +92,10 @@ def _access(feed: Feed) -> str:
     signature = feed.signature
     if signature is None:
         return "needs an ingest token where the gate has some"
+    secrets = f"any of {signature.secrets} secrets" if signature.secrets > 1 else "one secret"
     over = "before gzip" if feed.over_inflated else "as it is sent"
     return (
-        f"signs the body {over} as {signature.scheme.name}, with any of {signature.secrets} secrets, "
+        f"signs the body {over} as {signature.scheme.name}, with {secrets}, "
         f"at most {signature.max_age_seconds:g} s ago"
     )
 

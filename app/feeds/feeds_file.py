@@ -170,7 +170,7 @@ class _Reader:
         try:
             declared = Declaration.model_validate(table)
         except ValidationError as error:
-            for item in error.errors(include_url=False, include_input=False):
+            for item in error.errors(include_url=False):
                 self._refuse(_sentence(name, item), "feeds", name, *_key_of(item))
             return None
         conflicts = list(declared.conflicts())
@@ -238,9 +238,16 @@ def _sentence(name: str, item: ErrorDetails) -> str:
     where = "".join(f"{key}: " for key in _key_of(item))
     if item["type"] == "extra_forbidden":
         key = str(item["loc"][0])
+        if isinstance(item["input"], dict):  # from [feeds.quicknode.a]
+            whole = f"{name}.{key}"
+            return (
+                f'feed {name}: unknown table {_shown(whole)}; a dot in a name needs quotes: [feeds."NAME"]'
+            )
         return f"feed {name}: unknown key {_shown(key)}; {_advice(key, KEYS)}"
     if item["type"] == "model_type":
         return f"feed {name} must be a table, as [feeds.{name}] begins one"
+    if item["type"] == "list_type":
+        return f'feed {name}: {where}should be a list, as in ["votes"]'
     message = str(item["msg"]).removeprefix("Value error, ").removeprefix("Input ")
     return f"feed {name}: {where}{message[0].lower()}{message[1:]}"
 

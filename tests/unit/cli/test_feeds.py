@@ -57,6 +57,8 @@ def test_each_feed_is_told_in_a_line(run: Run, file: Path) -> None:
         ),
     ]
     assert "hush" not in done.output
+    (file.parent / "secrets").write_text("hush\n")
+    assert "as quicknode, with one secret, at most" in run("feeds", "check", str(file)).stdout
 
 
 def test_with_an_ingest_token_or_without_a_signed_feed_nothing_is_warned_of(
