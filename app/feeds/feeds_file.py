@@ -240,9 +240,7 @@ def _sentence(name: str, item: ErrorDetails) -> str:
         key = str(item["loc"][0])
         if isinstance(item["input"], dict):  # from [feeds.quicknode.a]
             whole = f"{name}.{key}"
-            return (
-                f'feed {name}: unknown table {_shown(whole)}; a dot in a name needs quotes: [feeds."NAME"]'
-            )
+            return f'feed {name}: unknown table {_shown(whole)}; a dot in a name needs quotes: [feeds."NAME"]'
         return f"feed {name}: unknown key {_shown(key)}; {_advice(key, KEYS)}"
     if item["type"] == "model_type":
         return f"feed {name} must be a table, as [feeds.{name}] begins one"
