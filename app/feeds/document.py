@@ -40,7 +40,7 @@ class Document(NamedTuple):
     level: int = 0
     """How many arrays and envelopes it is in."""
     is_of_block: bool = False
-    """Whether it is one of the transactions of a block of Solana's."""
+    """Whether a block of Solana's has it among its transactions."""
 
     def inner(self, place: Element, within: Shape | None = None, slot: int | None = None) -> "Document":
         """Return a document inside of this one; what it does not say of itself is as this one says."""
