@@ -66,7 +66,7 @@ class Reader:
                     yield from self.guarded(self._read_element(element), element)
         elif not is_null(self.values.text, document):
             yield from self.check(document)
-            raise self._unknown((yield from self.contents(document)))
+            raise _unknown(document, (yield from self.contents(document)))
 
     def _read_element(self, document: Document) -> Steps:
         if is_null(self.values.text, document):
@@ -95,7 +95,7 @@ class Reader:
         if known is None:
             if document.level == 0 and EMPTY.match(self.values.text, document.start):
                 return  # a body of {} brings nothing, as one of [] or null
-            raise self._unknown((yield from self.contents(document)))
+            raise _unknown(document, (yield from self.contents(document)))
         yield from self._read_known(known, document, fields)
 
     def _read_known(self, known: Known, document: Document, fields: Fields) -> Steps:
@@ -172,7 +172,10 @@ class Reader:
                     break
         return f"an object with {named(names)}" if names else "an empty object"
 
-    def _unknown(self, found: str) -> InvalidItem:
-        return UnknownShape(
-            f"{found} is no known shape; known are {NAMES}, and whatever the feed's file maps"
+
+def _unknown(document: Document, found: str) -> InvalidItem:
+    if document.is_of_block:
+        return InvalidItem(
+            f"the transaction of the block has no transaction.signatures, which it is known by; it is {found}"
         )
+    return UnknownShape(f"{found} is no known shape; known are {NAMES}, and whatever the feed's file maps")

@@ -96,8 +96,7 @@ class Admission:
             MemoryPressure, Overloaded: not now.
         """
         if not _SOURCE.match(name):
-            shown = ascii(name[:_SHOWN_CHARACTERS])[1:-1]
-            raise NotFound(f"/feeds/{shown}: the name of a feed is {SOURCE_RULE}; see /docs")
+            raise NotFound(_no_feed(name))
         if not is_signed:
             self._access.check_feed(authorization(headers))
         if query or headers.get(b"x-source"):
@@ -167,6 +166,14 @@ def _source(query: bytes, header: bytes) -> str:
         where = "X-Source" if named is None else "source"
         raise InvalidRequest(f"{where}: {SOURCE_RULE}")
     return source
+
+
+def _no_feed(name: str) -> str:
+    """Say of an address that no feed can have what it should be."""
+    shown, feed = ascii(name[:_SHOWN_CHARACTERS])[1:-1], name.rstrip("/")
+    if feed != name and _SOURCE.match(feed):
+        return f"POST /feeds/{shown}: leave the slash at its end out: POST /feeds/{feed}; see /docs"
+    return f"/feeds/{shown}: the name of a feed is {SOURCE_RULE}; see /docs"
 
 
 def _unknown(name: str) -> str:

@@ -2,8 +2,10 @@
 
 A provider's form shows "delivered" or nothing, and whoever set it up watches the log. So the first body that
 is not taken makes a line there, with the reason and the begin of the body, and the next one of the same feed
-and reason in a later minute, which says how many came since. Feeds are told apart up to
-TIDEGATE_MAX_SOURCES, and reasons are a closed set, so that nobody can fill memory or the log.
+and reason in a later minute, which says how many came since. Feeds are counted apart up to
+TIDEGATE_MAX_SOURCES, and reasons are a closed set, so that nobody can fill memory or the log. Feeds that were
+never let in, such as `quicknode-b` with a wrong token, are counted as `other` together: they share the lines
+of one feed, each of which names the feed that sent the body it shows.
 """
 
 import re
@@ -64,6 +66,8 @@ class Rejection(NamedTuple):
     """Milliseconds since the epoch."""
     reason: str
     detail: str
+    feed: str
+    """The feed that sent it, which may be counted as `other`."""
 
 
 class Rejections:
@@ -81,13 +85,14 @@ class Rejections:
             self._clock(),
         )
         self._metrics.feed_rejected_total.labels(label, reason).inc(times)
-        self._latest[label] = Rejection(int(now * 1000), reason, cut(detail))
+        self._latest[label] = Rejection(int(now * 1000), reason, cut(detail), cut(feed))
         told, minute = self._told.setdefault((label, reason), _Told()), int(now // _MINUTE_SECONDS)
         told.untold += times
         if minute != told.minute:
             log.warning(
                 "feed not taken",
-                feed=label,
+                feed=cut(feed),
+                counted_as=label,
                 reason=reason,
                 times=told.untold,
                 detail=cut(detail),
@@ -97,7 +102,7 @@ class Rejections:
 
     @property
     def latest(self) -> Mapping[str, Rejection]:
-        """The last rejection of each feed."""
+        """The last rejection of each feed, by the name it is counted under."""
         return self._latest
 
 
@@ -117,13 +122,15 @@ def warnings_of(latest: Iterable[Mapping[str, Rejection]], now: float) -> Iterat
     """
     newest: dict[str, Rejection] = {}
     for rejections in latest:
-        for feed, rejection in rejections.items():
-            newest[feed] = max(rejection, newest.get(feed, rejection))
-    for feed, rejection in sorted(newest.items()):
+        for label, rejection in rejections.items():
+            newest[label] = max(rejection, newest.get(label, rejection))
+    for label, rejection in sorted(newest.items()):
         if now - rejection.when_ms / 1000 <= WARNED_SECONDS:
             when = time.strftime("%H:%M:%S", time.gmtime(rejection.when_ms / 1000))
-            what = f"What the feed {feed} sent was not taken, last at {when} UTC ({rejection.reason})"
-            yield f"feed_{feed}_not_taken", f"{what}: {rejection.detail}"
+            counted = "" if rejection.feed == label else f", counted as `{label}`,"
+            what = f"What the feed {rejection.feed}{counted} sent was not taken"
+            last = f"last at {when} UTC ({rejection.reason})"
+            yield f"feed_{label}_not_taken", f"{what}, {last}: {rejection.detail}"
 
 
 def shown(body: bytes) -> str:

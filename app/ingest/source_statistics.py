@@ -251,7 +251,8 @@ def _view(name: str, source: _Source, total_firsts: float, now_ms: float) -> Sou
         if delays.count
         else None,
         late=Late(
-            count=ages.count,
+            # One found counts for 16, though the source may have delivered only 4 so far.
+            count=min(ages.count, source.accepted),
             share=source.late_share,
             age_ms=Ages(p50=ages.quantile(0.5), p99=ages.quantile(0.99)),
         )

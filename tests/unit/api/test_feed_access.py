@@ -56,12 +56,27 @@ async def test_no_other_is_let_in_and_nothing_of_the_body_is_looked_at(closed: A
     response = await send(closed, "x", b"no json", {"Authorization": header} if header else {})
     assert response.status_code == 401
     assert response.headers["www-authenticate"].startswith("Bearer")
+    found = "the Authorization header that arrived has none" if header else "no Authorization header arrived"
+    assert response.json()["detail"].startswith(found)
     assert closed.sample("unauthorized_total", plane="ingest") == 1
     assert closed.sample("transactions_total", outcome="invalid") == 0
     assert closed.sample("feed_rejected_total", feed="other", reason="unauthorized") == 1
     assert closed.sample("feed_rejected_total", feed="x", reason="unauthorized") is None, (
         "it never was let in"
     )
+
+
+async def test_signed_feeds_beside_open_ones_are_a_warning(
+    closed: Api, valkey: StoreServer, settings_for: MakeSettings, tmp_path: Path
+) -> None:
+    assert (await closed.http.get("/stats")).json()["warnings"] == []
+    file = feeds_file(tmp_path, FEEDS)
+    async with open_api(settings_for(valkey, feeds_file=file, **QUIET)) as api:
+        [warning] = (await api.http.get("/stats")).json()["warnings"]
+        assert warning.startswith(
+            "Feeds are signed (quicknode-a, quicknode-gzip), but no ingest token is set:"
+        )
+        assert summary_of(await send(api, "any", BODY)) == (2, 0, 0)
 
 
 async def test_a_token_alone_is_for_feeds_only(closed: Api) -> None:

@@ -112,6 +112,10 @@ SIGNED = '[feeds.a]\nhmac = "quicknode"\n'
     ("text", "told"),
     [
         ("[feeds.a]\n\nskips = []\n", "line 3: feed a: unknown key 'skips'; did you mean skip?"),
+        (
+            "[feeds.quicknode.a]\nskip = []\n",
+            "line 1: feed quicknode: unknown table 'quicknode.a'; a dot in a name needs quotes: [feeds.",
+        ),
         ("[feeds.a]\ncolour = 1\n", "line 2: feed a: unknown key 'colour'; there is hmac, secrets_file, "),
         ("[feed.a]\n", "line 1: unknown table or key 'feed'; did you mean feeds?"),
         ("\nversion = 2\n", "line 2: unknown table or key 'version'; there is feeds"),
@@ -129,7 +133,7 @@ SIGNED = '[feeds.a]\nhmac = "quicknode"\n'
         ("[[feeds.a]]\n", "line 1: feed a must be a table, as [feeds.a] begins one"),
         ("feeds = 1\n", "line 1: feeds must be a table of feeds, as [feeds.helius-a] begins one"),
         ('[feeds.a]\nskip = ["vote"]\n', "line 2: feed a: skip: should be 'votes' or 'failed'"),
-        ('[feeds.a]\nskip = "votes"\n', "line 2: feed a: skip: should be a valid list"),
+        ('[feeds.a]\nskip = "votes"\n', 'line 2: feed a: skip: should be a list, as in ["votes"]'),
         (
             '[feeds.a]\ntransactions_per_second = "5"\n',
             "line 2: feed a: transactions_per_second: should be a valid integer",

@@ -52,13 +52,14 @@ def test_a_broken_file_is_refused_at_the_start(file: Path) -> None:
 
 
 def test_a_changed_file_is_read_again(file: Path) -> None:
-    registry = _registry(file, "")
     with capture_logs() as logs:
+        registry = _registry(file, "")
         registry.reload_if_changed()
         file.write_text(SIGNED)
         registry.reload_if_changed()
         registry.reload_if_changed()
-    assert [log["event"] for log in logs] == ["feeds read again"]
+    assert [log["event"] for log in logs] == ["feeds read", "feeds read again"]
+    assert [log["feeds"] for log in logs] == [0, 1]
     _verify(registry, "first")
 
 
