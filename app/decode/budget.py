@@ -3,8 +3,8 @@
 With 64 MiB allowed and 40 MiB of memory left below the limit of the process, bodies may hold 10 MiB: to work
 through one takes four times its bytes.
 
-A body that is signed has to be held whole before it is known whether its sender has the secret. Anybody can send
-such bodies, so that together they may hold half of the budget: the other half is for senders who are known.
+A signed body has to be held whole before it is known whether its sender has the secret. Anybody can send such
+bodies, so that together they may hold half of the budget: the other half is for senders who are known.
 """
 
 from typing import Protocol

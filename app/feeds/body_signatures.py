@@ -177,8 +177,8 @@ class BodySignature:
             )
 
     def _signatures(self, headers: Headers) -> list[bytes]:
-        scheme = self.scheme
-        return [each for each in scheme.given(_header(headers, scheme.signature)) if scheme.form.fullmatch(each)]
+        given = self.scheme.given(_header(headers, self.scheme.signature))
+        return [each for each in given if self.scheme.form.fullmatch(each)]
 
     def _check_age(self, second: bytes, now: float) -> None:
         name = self.scheme.timestamp.decode()

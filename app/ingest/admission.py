@@ -5,8 +5,8 @@ since sending the request again will not help: 401 without a token, 422 for `?so
 source?), 415 for a form. Then comes what passes: 503 while memory is near its limit, or too many bodies are
 under way. A feed sends the same head with every request, so that what it says is worked out once and looked
 up from then on. A feed under its own address (`POST /feeds/helius-a`) sends what its provider sends: its
-media type says nothing, and its name stands in the address alone. Where it signs its bodies, who sends is known
-only when a body has come and was verified: what is wrong with a request otherwise is said after that.
+media type says nothing, and its name stands in the address alone. Where it signs its bodies, who sends is
+known only when a body has come and was verified: what is wrong with a request otherwise is said after that.
 """
 
 import re
@@ -43,7 +43,7 @@ class Admitted(NamedTuple):
 
 
 class Admission:
-    """Checks token, parameters, media type, length, pressure and budget; and counts what is refused."""
+    """Checks sender, parameters, media type, length, pressure and budget; and counts what is refused."""
 
     def __init__(
         self,
