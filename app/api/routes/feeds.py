@@ -26,7 +26,7 @@ from app.api.contract import BELOW_FEEDS, FEED
 from app.api.data_plane import DataRoute, check_stop, send_json, stopping
 from app.api.middleware import to_its_end
 from app.api.problems import problem_of
-from app.decode.body import BodyReader, declared_length
+from app.decode.body import BodyReader, Headers
 from app.decode.columns import Columns
 from app.decode.item import InvalidItem, ItemResult
 from app.errors import (
@@ -36,9 +36,10 @@ from app.errors import (
     MalformedBody,
     RateLimited,
     RetryLater,
+    Unauthorized,
     UnsupportedMedia,
 )
-from app.feeds.body_signatures import BodySignature, signed_headers
+from app.feeds.body_signatures import BodySignature
 from app.feeds.delivery import Part, read_delivery
 from app.feeds.feed import Feed
 from app.feeds.reader import UnknownShape
@@ -99,7 +100,7 @@ class _Delivery:
         self._name: str = scope["path"].removeprefix(BELOW_FEEDS)
         self._headers = dict(scope["headers"])
         self._begin = b""
-        self._is_told = False
+        self._is_told = self._is_known = False
         self.summary = Summary(skipped=0)
 
     async def take(self, receive: Receive) -> dict[str, Any]:
@@ -111,15 +112,12 @@ class _Delivery:
         """
         plane, summary = self._plane, self.summary
         feed = plane.feeds.get(self._name)
-        limits = plane.admission.admit_feed(
-            self._name,
-            self._scope["query_string"],
-            self._headers,
-            declared_length(self._headers),
-            is_signed=feed.signature is not None,
-        )
+        plane.admission.admit_sender(feed, self._scope["headers"])
         async with plane.feed_body(self._headers, receive) as body:
-            document = await self._read(body, feed)
+            signed = await self._verified(body, feed)
+            self._is_known = True
+            limits = plane.admission.admit_feed(self._name, self._scope["query_string"], self._headers)
+            document = await body.whole() if signed is None else signed
             self._begin = document[:SHOWN_BYTES]
             if self._begin.startswith(_GZIP):
                 raise MalformedBody(
@@ -142,17 +140,19 @@ class _Delivery:
         plane, source = self._plane, feed_named(self._name)
         if isinstance(error, RetryLater):
             plane.admission.count_refused(error, source)
-        if error.slug in REASONS and not self._is_told:
+        # Of somebody who may not send to the feed nothing counts but that: anybody could make it look broken.
+        is_told = self._is_told or not (self._is_known or isinstance(error, Unauthorized))
+        if error.slug in REASONS and not is_told:
             plane.rejections.note(source, error.slug, str(error), self._begin)
             if isinstance(error, _UNREADABLE):
                 plane.submitter.count_invalid(source)
         return problem_of(error, **(self.summary.as_dict() if self.summary.items else {}))
 
-    async def _read(self, body: BodyReader, feed: Feed) -> bytes | mmap:
+    async def _verified(self, body: BodyReader, feed: Feed) -> bytes | mmap | None:
+        """Return the body of a feed that signs; None for others, whose body is not read yet."""
         if feed.signature is None:
-            return await body.whole()
-        headers = signed_headers(self._scope["headers"])
-        verify = partial(_verify, feed.signature, headers)
+            return None
+        verify = partial(_verify, feed.signature, self._headers)
         return await body.verified(verify, over_inflated=feed.over_inflated)
 
     async def _bounded(self, parts: AsyncIterator[Part]) -> AsyncIterator[Part]:
@@ -233,13 +233,13 @@ def _wrong(results: Sequence[ItemResult]) -> list[InvalidItem]:
     return [result for result in results if isinstance(result, InvalidItem)]
 
 
-async def _verify(signature: BodySignature, headers: dict[bytes, bytes], body: bytes | mmap) -> None:
+async def _verify(signature: BodySignature, headers: Headers, body: Sequence[bytes]) -> None:
     """Return if the body is signed; a long one is hashed while others are served.
 
     Raises:
         Unauthorized: it is not.
     """
-    if len(body) <= _VERIFIED_AT_ONCE_BYTES:
+    if sum(map(len, body)) <= _VERIFIED_AT_ONCE_BYTES:
         signature.verify(headers, body, time.time())
     else:
         await asyncio.to_thread(signature.verify, headers, body, time.time())

@@ -25,7 +25,7 @@ from app.decode.item import InvalidItem, ItemLimits, decode_item, is_array, try_
 from app.decode.messages import looks_like_lines
 from app.errors import HttpError, InvalidRequest, MalformedBody, RetryLater
 from app.feeds.provider_hint import provider_hint
-from app.ingest.admission import authorization, source_named
+from app.ingest.admission import authorization, headers_of, source_named
 from app.ingest.plane import DataPlane
 from app.ingest.submitter import Summary
 from app.models import SIGNATURE_PATTERN, SIGNATURE_RULE
@@ -54,7 +54,7 @@ class PostTransactions:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request (ASGI)."""
         summary = Summary()
-        query, headers = scope["query_string"], dict(scope["headers"])
+        query, headers = scope["query_string"], headers_of(scope["headers"])
         try:
             document = await self._answer(query, headers, receive, summary)
         except HttpError as error:
@@ -138,7 +138,7 @@ class GetTransaction:
         """Answer a request (ASGI)."""
         signature: str = scope["path_params"]["signature"]
         try:
-            self._plane.access.check_lookup(authorization(dict(scope["headers"])))
+            self._plane.access.check_lookup(authorization(headers_of(scope["headers"])))
             if not _SIGNATURE.match(signature):
                 raise InvalidRequest(f"signature: {SIGNATURE_RULE}")
             found = await self._plane.lookup.find(signature)

@@ -82,16 +82,16 @@ def test_each_line_of_a_file_of_secrets_is_one_that_is_valid(folder: Path) -> No
     assert feed.signature is not None
     assert feed.signature.secrets == 2, "the comment is none"
     for secret in (QUICKNODE_SECRET, "next-secret"):
-        feed.signature.verify(quicknode_headers(b"[]", NOW, secret), b"[]", NOW)
+        feed.signature.verify(quicknode_headers(b"[]", NOW, secret), [b"[]"], NOW)
     assert feed.signature.max_age_seconds == 300
 
 
 def test_the_age_that_is_allowed_can_be_set(folder: Path) -> None:
     feed = _load(folder, WHOLE).get("svix:b")
     assert feed.signature is not None
-    feed.signature.verify(webhook_headers(b"[]", NOW), b"[]", NOW + 60)
+    feed.signature.verify(webhook_headers(b"[]", NOW), [b"[]"], NOW + 60)
     with pytest.raises(Unauthorized, match="61 s old, and may be 60 s"):
-        feed.signature.verify(webhook_headers(b"[]", NOW), b"[]", NOW + 61)
+        feed.signature.verify(webhook_headers(b"[]", NOW), [b"[]"], NOW + 61)
 
 
 def test_secrets_lie_where_they_are_named_or_beside_the_feeds_file(folder: Path, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def _warning(registry: FeedRegistry) -> str:
 def _verify(registry: FeedRegistry, secret: str) -> None:
     signature = registry.get("a").signature
     assert signature is not None
-    signature.verify(quicknode_headers(b"[]", NOW, secret), b"[]", NOW)
+    signature.verify(quicknode_headers(b"[]", NOW, secret), [b"[]"], NOW)
 
 
 def test_without_a_file_all_feeds_have_the_defaults_and_no_limit() -> None:
