@@ -7,7 +7,7 @@ kind, which leaves every count and every index as it is.
 
 from app.decode.columns import Columns
 from app.decode.item import InvalidItem, ItemResult
-from app.feeds.delivery import Part
+from app.feeds.part import Part
 
 
 class Collection:

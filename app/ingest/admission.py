@@ -177,7 +177,7 @@ def _unknown(name: str) -> str:
 
 
 def _parameter(query: bytes) -> str:
-    """Return the name of a query's first parameter that has a value, which may be a secret and is not told."""
+    """Return the name of a query's first parameter with a value, which may be a secret and is not told."""
     name = next((pair.partition(b"=")[0] for pair in query.split(b"&") if b"=" in pair), None)
     if name is None:
         return "a query"

@@ -1,9 +1,9 @@
 r"""Hides what looks like a secret in a text that is shown: in the log, and in the warnings of `/stats`.
 
-Bodies and errors of providers quote addresses with keys, `https://rpc.example/?api-key=5f3a`, and headers. What
-is hidden becomes an ellipsis: `https://rpc.example/?api-key=…`. A text may be cut off anywhere, so that no
-secret needs an end; and a secret may stand in JSON that is itself a text, `"{\"token\":\"5f3a\"}"`. Rather too
-much is hidden than too little.
+Bodies and errors of providers quote addresses with keys, `https://rpc.example/?api-key=5f3a`, and headers.
+What is hidden becomes an ellipsis: `https://rpc.example/?api-key=…`. A text may be cut off anywhere, so that
+no secret needs an end; and a secret may stand in JSON that is itself a text, `"{\"token\":\"5f3a\"}"`. Rather
+too much is hidden than too little.
 """
 
 import re
@@ -15,9 +15,10 @@ _WORDS: Final = r"secret|token|passw|passphrase|auth|api.?key|access.?key|privat
 _NAME: Final = rf'"(?:[^"]*(?:{_WORDS})[^"]*|(?:[^"]*[-_.])?(?:key|pass)\\?)"'
 _TEXT: Final = r'"(?:[^"\\]|\\.?)*"?'
 _MEMBER: Final = re.compile(rf"({_NAME}\s*:\s*)(?:{_TEXT}|\[[^\[\]{{}}]*\]?|[^\s,}}\]]+)", re.IGNORECASE)
-# `?api-key=5f3a&…`, and in a sentence: `invalid api key: 5f3a`.
+# `?api-key=5f3a&…`, and in a sentence: `invalid api key: 5f3a`. What the gate says of the
+# parameter itself, `?api-key: leave it out`, has no secret.
 _PARAMETER: Final = re.compile(
-    rf"""((?:[\w.%-]*(?:{_WORDS})[\w.%-]*|(?<![a-z0-9])key|(?<![a-z0-9])pass)\s*=\s*|api[ _-]?key\s*:\s*)"""
+    rf"""((?:(?:{_WORDS})[\w.%-]*|(?<![a-z0-9])key|(?<![a-z0-9])pass)\s*=\s*|(?<!\?)api[ _-]?key\s*:\s*)"""
     r"""[^\s&"'<>`…]+""",
     re.IGNORECASE,
 )

@@ -41,8 +41,9 @@ from app.errors import (
 )
 from app.feeds.body_signatures import BodySignature, signed_headers
 from app.feeds.collection import Collection
-from app.feeds.delivery import Part, read_delivery
+from app.feeds.delivery import read_delivery
 from app.feeds.feed import Feed
+from app.feeds.part import Part
 from app.feeds.reader import UnknownShape
 from app.feeds.rules import SKIPPABLE
 from app.feeds.shapes import Shape

@@ -3,7 +3,7 @@
 from app.decode.columns import Columns
 from app.decode.item import InvalidItem, ItemResult
 from app.feeds.collection import Collection
-from app.feeds.delivery import Part
+from app.feeds.part import Part
 from app.feeds.reader import UnknownShape
 from app.models import Transaction
 

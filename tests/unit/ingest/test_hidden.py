@@ -48,7 +48,7 @@ def test_a_secret_is_hidden(text: str) -> None:
         "send `Authorization: Bearer <token>` with a token of TIDEGATE_INGEST_TOKENS_FILE",
         "it needs a bearer token",
         "an object with event, token is no known shape; known are item, helius-enhanced",
-        "?token: leave it out, the feed in the address is the source: /feeds/q",
+        "?api-key: leave it out, the feed in the address is the source: /feeds/q",
     ],
 )
 def test_anything_else_is_shown(text: str) -> None:
