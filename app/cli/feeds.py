@@ -16,9 +16,10 @@ from app.decode.array_scanner import SPACE
 from app.decode.gzip import Inflater
 from app.decode.item import InvalidItem, ItemLimits, ItemResult
 from app.errors import BodyTooLarge, ConfigError, HttpError
-from app.feeds.delivery import Part, read_delivery
+from app.feeds.delivery import read_delivery
 from app.feeds.feed import Feed, is_feed_name
 from app.feeds.feeds_file import load_feeds
+from app.feeds.part import Part
 from app.models import SOURCE_RULE
 from app.settings.model import Settings, load_settings
 from app.settings.process_limits import most_feed_bytes

@@ -8,9 +8,9 @@ There are three ways. Each leaves what it is not made for to the next:
    If the feed's file maps the documents, the feed's bodies go only this way.
 """
 
-from collections.abc import AsyncIterator, Generator, Mapping
+from collections.abc import AsyncIterator, Generator
 from mmap import mmap
-from typing import NamedTuple, TypeVar, cast
+from typing import TypeVar, cast
 
 from app.decode.array_scanner import SPACE
 from app.decode.columns import Columns
@@ -21,6 +21,7 @@ from app.decode.turns import next_turn
 from app.errors import MalformedBody
 from app.feeds.document import Document, Steps, malformed
 from app.feeds.enhanced_array import MOST_QUICK_BYTES, read_enhanced_array
+from app.feeds.part import Part
 from app.feeds.reader import Reader
 from app.feeds.recognise import recognised
 from app.feeds.rules import FeedRules
@@ -35,17 +36,6 @@ LINE_END = b"\n"
 T = TypeVar("T")
 _CUT_OFF = "Input data was truncated"
 """What the parser says of a text that ends too early, without a byte."""
-
-
-class Part(NamedTuple):
-    """Some of the transactions of a body, in their order; a body has as many parts as it takes."""
-
-    results: Columns | list[ItemResult]
-    """Columns where all are valid; there may be none in a part."""
-    skipped: Mapping[str, int]
-    """Transactions that the feed's rules leave out, by the rule."""
-    shapes: Mapping[str, int]
-    """Documents that were read, by their shape."""
 
 
 async def read_delivery(

@@ -110,7 +110,7 @@ class Admission:
             MemoryPressure: not now.
         """
         if query or headers.get(b"x-source"):
-            what = "?" + ascii(query[:_SHOWN_CHARACTERS].decode("latin-1"))[1:-1] if query else "X-Source"
+            what = _parameter(query) if query else "X-Source"
             raise InvalidRequest(
                 f"{what}: leave it out, the feed in the address is the source: /feeds/{name}"
             )
@@ -202,6 +202,14 @@ def _unknown(name: str) -> str:
     near = get_close_matches(name[:_SHOWN_CHARACTERS].lower(), PARAMETERS, n=1)
     hint = f"did you mean {near[0]}?" if near else f"there is {', '.join(PARAMETERS)}"
     return f"unknown parameter {shown}; {hint}"
+
+
+def _parameter(query: bytes) -> str:
+    """Return the name of a query's first parameter with a value, which may be a secret and is not told."""
+    name = next((pair.partition(b"=")[0] for pair in query.split(b"&") if b"=" in pair), None)
+    if name is None:
+        return "a query"
+    return "?" + ascii(name[:_SHOWN_CHARACTERS].decode("latin-1"))[1:-1]
 
 
 def source_named(query: bytes, headers: Headers) -> str:

@@ -8,7 +8,6 @@ never let in, such as `quicknode-b` with a wrong token, are counted as `other` t
 of one feed, each of which names the feed that sent the body it shows.
 """
 
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
@@ -23,6 +22,7 @@ from app.errors import (
     Unauthorized,
     UnsupportedMedia,
 )
+from app.ingest.hidden import without_secrets
 from app.metrics.catalogue import Metrics
 
 log = structlog.get_logger()
@@ -47,16 +47,11 @@ REASONS: Final = (
     ),
 )
 SHOWN_CHARACTERS: Final = 200
-# What is looked at of a body: what is masked and what is shown of it.
+# What is looked at of a text: what is hidden and what is shown of it.
 SHOWN_BYTES: Final = 2 * SHOWN_CHARACTERS
 WARNED_SECONDS: Final = 600
 """So long after the last rejection `/stats` names the feed."""
 _MINUTE_SECONDS: Final = 60
-_SECRET_MEMBER: Final = re.compile(
-    r'("[^"]*(?:secret|token|passw|auth|api.?key|private|credential)[^"]*"\s*:\s*)'
-    r'(?:"(?:[^"\\]|\\.?)*"?|[^\s,}\]]+)',
-    re.IGNORECASE,
-)
 
 
 class Rejection(NamedTuple):
@@ -134,14 +129,14 @@ def warnings_of(latest: Iterable[Mapping[str, Rejection]], now: float) -> Iterat
 
 
 def shown(body: bytes) -> str:
-    """Return the begin of a body as a line for the log: control characters escaped, secrets masked."""
-    text = body[:SHOWN_BYTES].decode("utf-8", "replace")
-    return cut(_SECRET_MEMBER.sub(r'\1"…"', text))
+    """Return the begin of a body as a line for the log (`cut`)."""
+    return cut(body[:SHOWN_BYTES].decode("utf-8", "replace"))
 
 
 def cut(text: str) -> str:
-    """Return the begin of a text, at most 200 characters of it, control characters escaped."""
-    escaped = "".join(c if c.isprintable() else _escape(c) for c in text[: SHOWN_CHARACTERS + 1])
+    """Return the begin of a text, at most 200 characters: control characters escaped, secrets hidden."""
+    known = without_secrets(text[:SHOWN_BYTES])
+    escaped = "".join(c if c.isprintable() else _escape(c) for c in known[: SHOWN_CHARACTERS + 1])
     return escaped if len(escaped) <= SHOWN_CHARACTERS else f"{escaped[:SHOWN_CHARACTERS]}…"
 
 
