@@ -9,6 +9,8 @@ from app.feeds.fields import is_given
 from app.feeds.rules import FAILED, VOTES, FeedRules
 from app.feeds.wire import WireMessage, wire_bytes
 
+# Solana runs 64 at most, and a vote is one. Of 256 KiB of `{},` the programs would be looked up for 20 ms.
+_MOST_INSTRUCTIONS = 256
 VOTE_PROGRAM = "Vote111111111111111111111111111111111111111"
 COMPUTE_BUDGET_PROGRAM = "ComputeBudget111111111111111111111111111111"
 
@@ -69,7 +71,7 @@ def has_only_votes(instructions: Raw) -> bool:
         found = _instructions_decoder.decode(instructions)
     except (ValueError, RecursionError):
         return False
-    return _are_votes([instruction.program_id for instruction in found])
+    return len(found) <= _MOST_INSTRUCTIONS and _are_votes([each.program_id for each in found])
 
 
 def _is_vote(transaction: Raw) -> bool:
@@ -88,7 +90,9 @@ def _has_only_votes(raw: Raw) -> bool:
         message = _message_decoder.decode(raw)
     except (ValueError, RecursionError):
         return False
-    return message is not None and _are_votes([_program(message, each) for each in message.instructions])
+    if message is None or len(message.instructions) > _MOST_INSTRUCTIONS:
+        return False
+    return _are_votes([_program(message, each) for each in message.instructions])
 
 
 def _program(message: _Message, instruction: _Instruction) -> str | None:
