@@ -18,6 +18,8 @@ _SPACE = re.compile(rb"[ \t\r\n]*+")
 _PLAIN = re.compile(rb'[^,\[\]{}":\s]*+')
 # Whole escapes only: what is behind a backslash may stand in the next piece.
 _STRING = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
+SHORT_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+"""A whole string, for one that ends within a step."""
 # So that a parser can read each piece by itself, neither `\u0041` nor an emoji, `\ud83d\ude00`, is cut: of
 # its first half the piece has at least ten more characters.
 _PARSED_STRING = re.compile(rb'[^"\\]*+(?:\\(?:[^u]|u(?![dD][89abAB].{0,7}\Z).{4})[^"\\]*+)*+', re.DOTALL)

@@ -19,7 +19,7 @@ import msgspec
 from app.decode.array_scanner import MAX_TOKENS, SPACE
 from app.errors import BodyTooLarge
 from app.feeds.brackets import bracketed_end
-from app.feeds.runs import STEP_BYTES, Text, after_space, plain_end, string_end
+from app.feeds.runs import SHORT_STRING, STEP_BYTES, Text, after_space, plain_end, string_end
 
 WINDOW_BYTES = 1024 * 1024
 """What the parser is given at most in one call: a millisecond of work."""
@@ -154,7 +154,9 @@ class Values:
             name, colon = yield from self._name(at, stop)
             self._expect(text[colon : colon + 1], b":", colon, at)
             value = yield from after_space(text, colon + 1)
-            end, is_refused = yield from self._end(value, stop, level)
+            end, is_refused = self._short_end(value, stop), False
+            if end is None:
+                end, is_refused = yield from self._end(value, stop, level)
             self._count()
             yield Member(name, value, end, is_refused)
             work, before = work + end - before + VALUE_COST, end
@@ -181,8 +183,11 @@ class Values:
         Of a name that is longer than 64 KiB only the beginning is returned, which is longer than any other.
         """
         text = self.text
-        is_string = text[start : start + 1] == b'"'
-        end = (yield from self._string_end(start, stop)) if is_string else None
+        short, end = SHORT_STRING.match(text, start, start + STEP_BYTES), None
+        if short:
+            end = short.end()
+        elif text[start : start + 1] == b'"':
+            end = yield from self._string_end(start, stop)
         if end is None:
             raise Refused(msgspec.DecodeError("JSON is malformed: a name is missing (byte 0)"), start)
         colon = yield from after_space(text, end)

@@ -202,7 +202,7 @@ FEEDS = {
         lambda: filled(b"[", b"1," + b" " * 60_000, b"1]", 16 * MIB)
     ),
     "documents that are no JSON at their end": _delivered(
-        lambda: _many(lambda _: filled(b'{"transaction":{"a":[', b"[],", b"NaN]}}", MIB - 8), 8)
+        lambda: _many(lambda _: filled(b'{"transaction":{"a":[', b"[],", b"NaN]}}", MIB - 8), 2)
     ),
     "transactions of brackets": _delivered(
         lambda: _many(lambda _: _transaction(b',"message":[', b"[" * 9 + b"]" * 9 + b",", b"1]"), 8)
