@@ -158,7 +158,7 @@ def refuse_twice(text: bytes, *names: str, inside: Raw = _MISSING) -> Generator[
 
 def has_plain_names(text: bytes) -> bool:
     r"""Tell whether no name of ASCII letters can be written with escapes: an s would be \u0073."""
-    return b"\\u00" not in text
+    return b"\\" not in text or b"\\u00" not in text  # one byte is found ten times as fast
 
 
 def occurrences(text: bytes, name: str, inside: Raw) -> int:
