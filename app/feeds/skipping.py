@@ -9,6 +9,10 @@ from app.feeds.fields import is_given
 from app.feeds.rules import FAILED, VOTES, FeedRules
 from app.feeds.wire import WireMessage, wire_bytes
 
+# Solana runs 64 at most, and a vote is one. Of 256 KiB of `{},` the programs would be looked up for 20 ms.
+_MOST_INSTRUCTIONS = 256
+# With its name and marks, `{"pubkey":"Vote1111…","signer":true,"source":"transaction","writable":true}`.
+_MOST_KEY_BYTES = 1024
 VOTE_PROGRAM = "Vote111111111111111111111111111111111111111"
 COMPUTE_BUDGET_PROGRAM = "ComputeBudget111111111111111111111111111111"
 
@@ -23,7 +27,7 @@ class _Instruction(msgspec.Struct, gc=False):
 
 
 class _Message(msgspec.Struct, gc=False):
-    keys: list[Any] = field(default_factory=list, name="accountKeys")
+    keys: list[Raw] = field(default_factory=list, name="accountKeys")
     instructions: list[_Instruction] = field(default_factory=list)
 
 
@@ -31,6 +35,7 @@ class _Transaction(msgspec.Struct, gc=False):
     message: Raw = Raw(b"null")
 
 
+_key_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 _meta_decoder = msgspec.json.Decoder(_Meta)
 _instructions_decoder = msgspec.json.Decoder(list[_Instruction])
 _message_decoder = msgspec.json.Decoder(_Message | None)
@@ -69,7 +74,7 @@ def has_only_votes(instructions: Raw) -> bool:
         found = _instructions_decoder.decode(instructions)
     except (ValueError, RecursionError):
         return False
-    return _are_votes([instruction.program_id for instruction in found])
+    return len(found) <= _MOST_INSTRUCTIONS and _are_votes([each.program_id for each in found])
 
 
 def _is_vote(transaction: Raw) -> bool:
@@ -86,9 +91,11 @@ def _is_vote(transaction: Raw) -> bool:
 def _has_only_votes(raw: Raw) -> bool:
     try:
         message = _message_decoder.decode(raw)
+        if message is None or len(message.instructions) > _MOST_INSTRUCTIONS:
+            return False
+        return _are_votes([_program(message, each) for each in message.instructions])
     except (ValueError, RecursionError):
         return False
-    return message is not None and _are_votes([_program(message, each) for each in message.instructions])
 
 
 def _program(message: _Message, instruction: _Instruction) -> str | None:
@@ -96,7 +103,10 @@ def _program(message: _Message, instruction: _Instruction) -> str | None:
         return instruction.program_id
     if not 0 <= instruction.index < len(message.keys):
         return None
-    key = message.keys[instruction.index]
+    raw = message.keys[instruction.index]
+    if len(raw) > _MOST_KEY_BYTES:
+        return None
+    key = _key_decoder.decode(raw)
     found = key.get("pubkey") if isinstance(key, dict) else key
     return found if isinstance(found, str) else None
 

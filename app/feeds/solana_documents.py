@@ -152,7 +152,8 @@ def find_transactions(
     while start < found.end:
         parts, places, work = list[bytes](), list[tuple[int, int]](), 0
         while start < found.end and work < PACE_BYTES:
-            at = text.find(border, start, found.end)
+            # What is longer than a payload may be is not searched: 64 MiB take a tenth of a second.
+            at = text.find(border, start, min(found.end, start + limits.max_payload_bytes + len(border)))
             end = found.end if at < 0 else at + 1
             if end - start > limits.max_payload_bytes:
                 return None

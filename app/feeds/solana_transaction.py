@@ -5,6 +5,8 @@ out, or encoded: `["AbCd…","base64"]`. A subscription to transactions has all 
 its slot and signature beside: `{"transaction":{"transaction":["AbCd…","base64"],"meta":{…}},"slot":5}`.
 """
 
+from collections.abc import Generator
+
 import msgspec
 from msgspec import Raw
 
@@ -35,22 +37,24 @@ def fits(fields: Fields) -> bool:
 def read(reading: Reading, document: Document, fields: Fields) -> Steps:
     """Yield the transaction; its payload is the document."""
     text = text_of(reading, document)
-    refuse_twice(text, "transaction", "slot")
+    yield from refuse_twice(text, "transaction", "slot")
     body, inner = fields, fields_of(fields.transaction)
     if len(inner.transaction):
-        refuse_twice(bytes(fields.transaction), "transaction")
+        yield from refuse_twice(bytes(fields.transaction), "transaction")
         body, inner = inner, fields_of(inner.transaction)
     reason = reason_to_skip(reading.rules, body.meta, body.transaction)
     if reason is not None:
         reading.skipped[reason] += 1
         return
     slot = slot_of(fields.slot)
-    signature = _first_signature(body.transaction, inner)
+    signature = yield from _first_signature(body.transaction, inner)
     yield transaction_of(reading, signature, document.slot if slot is None else slot, text)
 
 
-def _first_signature(transaction: Raw, fields: Fields) -> str:
+def _first_signature(transaction: Raw, fields: Fields) -> Generator[None, None, str]:
     """Return the first signature of a transaction with these fields, which is the one it is known by.
+
+    A generator: it yields wherever others may be served.
 
     Raises:
         InvalidItem: it has none.
@@ -58,7 +62,7 @@ def _first_signature(transaction: Raw, fields: Fields) -> str:
     wire = wire_bytes(transaction)
     if wire is not None:
         return wire_signature(wire)
-    refuse_twice(bytes(transaction), "signatures")
+    yield from refuse_twice(bytes(transaction), "signatures")
     if not len(fields.signatures):
         raise InvalidItem("transaction.signatures is missing")
     try:

@@ -11,9 +11,7 @@ emoji. So that it spoils no neighbour, its end can be found by its brackets inst
 What takes long is a generator here, which yields None wherever others may be served.
 """
 
-import re
-from collections.abc import Generator, Iterator
-from mmap import mmap
+from collections.abc import Generator
 from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -21,9 +19,10 @@ import msgspec
 from app.decode.array_scanner import MAX_TOKENS, SPACE
 from app.errors import BodyTooLarge
 from app.feeds.brackets import bracketed_end
+from app.feeds.runs import SHORT_STRING, STEP_BYTES, Text, after_space, plain_end, string_end
 
 WINDOW_BYTES = 1024 * 1024
-"""What the parser is given at most in one call, unless a string alone is longer: a millisecond of work."""
+"""What the parser is given at most in one call: a millisecond of work."""
 MOST_WALKED = 1_000_000
 """Five seconds of work; a body of 32 MiB may hold 16 million times `1,`."""
 # Others may be served after the work of this many bytes. A value counts as 4096 bytes more than it has.
@@ -31,17 +30,13 @@ PACE_BYTES, VALUE_COST = 256 * 1024, 4096
 # How many levels of values longer than a window are walked through, one inside the other.
 _MOST_LEVELS = 8
 _TRAILING = "trailing characters (byte "
-_SPACE = re.compile(rb"[ \t\r\n]*+")
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
-_PLAIN = re.compile(rb'[^,\[\]{}":\s]++')
 _NULL = b"null"
-# At the end of a text a slice is empty, which is none of these.
-_SPACES = frozenset((b" ", b"\t", b"\r", b"\n"))
-_OPENING = b"{["
+_OPENINGS = frozenset((b"{", b"["))
+_CUT_OFF = "Input data was truncated"
+_LONG_NUMBER = f"JSON has a number of more than {WINDOW_BYTES} bytes (byte 0)"
 _raw_decoder = msgspec.json.Decoder(msgspec.Raw)
 _name_decoder = msgspec.json.Decoder(str)
 
-Text = bytes | mmap | memoryview
 T = TypeVar("T")
 
 
@@ -102,14 +97,6 @@ def is_null(text: Text, place: _Place) -> bool:
     return place.end - place.start == len(_NULL) and text[place.start : place.end] == _NULL
 
 
-def after_space(text: Text, start: int) -> int:
-    """Return where the first character stands from `start` on that is no white space."""
-    if text[start : start + 1] not in _SPACES:
-        return start
-    space = _SPACE.match(text, start)
-    return space.end() if space else start
-
-
 def _drained(walk: Generator[T | None, None, int]) -> Generator[None, None, int]:
     """Return what a walk returns, and of what it yields keep only the pauses."""
     while True:
@@ -136,8 +123,8 @@ class Values:
 
     def elements(self, start: int, stop: int, level: int = 0) -> Generator[Element | None, None, int]:
         """Yield where the elements of the array at `start` stand, and return where it ends."""
-        text, work = self.text, 0
-        at = after_space(text, start + 1)
+        text, work, before = self.text, 0, start
+        at = yield from after_space(text, start + 1)
         if text[at : at + 1] == b"]":
             return at + 1
         while True:
@@ -146,40 +133,42 @@ class Values:
                 end, _ = yield from self._end(at, stop, level)
             self._count()
             yield Element(at, end)
-            work += end - at + VALUE_COST
+            work, before = work + end - before + VALUE_COST, end
             if work > PACE_BYTES:
                 work = 0
                 yield None
-            begin, at = at, after_space(text, end)
+            begin, at = at, (yield from after_space(text, end))
             mark = text[at : at + 1]
             if mark == b"]":
                 return at + 1
             self._expect(mark, b",", at, begin)
-            at = after_space(text, at + 1)
+            at = yield from after_space(text, at + 1)
 
     def members(self, start: int, stop: int, level: int = 0) -> Generator[Member | None, None, int]:
         """Yield the members of the object at `start`, and return where it ends."""
-        text, work = self.text, 0
-        at = after_space(text, start + 1)
+        text, work, before = self.text, 0, start
+        at = yield from after_space(text, start + 1)
         if text[at : at + 1] == b"}":
             return at + 1
         while True:
-            name, colon = self._name(at)
+            name, colon = yield from self._name(at, stop)
             self._expect(text[colon : colon + 1], b":", colon, at)
-            value = after_space(text, colon + 1)
-            end, is_refused = yield from self._end(value, stop, level)
+            value = yield from after_space(text, colon + 1)
+            end, is_refused = self._short_end(value, stop), False
+            if end is None:
+                end, is_refused = yield from self._end(value, stop, level)
             self._count()
             yield Member(name, value, end, is_refused)
-            work += end - at + VALUE_COST
+            work, before = work + end - before + VALUE_COST, end
             if work > PACE_BYTES:
                 work = 0
                 yield None
-            begin, at = at, after_space(text, end)
+            begin, at = at, (yield from after_space(text, end))
             mark = text[at : at + 1]
             if mark == b"}":
                 return at + 1
             self._expect(mark, b",", at, begin)
-            at = after_space(text, at + 1)
+            at = yield from after_space(text, at + 1)
 
     def _count(self) -> None:
         self._walked += 1
@@ -188,25 +177,51 @@ class Values:
                 f"the body holds more than {MOST_WALKED} values to tell apart: send less at once"
             )
 
-    def _name(self, start: int) -> tuple[str, int]:
-        """Return the name of the member that begins there, and where its colon should stand."""
-        match = _STRING.match(self.text, start)
-        if match is None:
+    def _name(self, start: int, stop: int) -> Generator[None, None, tuple[str, int]]:
+        """Return the name of the member that begins there, and where its colon should stand.
+
+        Of a name that is longer than 64 KiB only the beginning is returned, which is longer than any other.
+        """
+        text = self.text
+        short, end = SHORT_STRING.match(text, start, start + STEP_BYTES), None
+        if short:
+            end = short.end()
+        elif text[start : start + 1] == b'"':
+            end = yield from self._string_end(start, stop)
+        if end is None:
             raise Refused(msgspec.DecodeError("JSON is malformed: a name is missing (byte 0)"), start)
+        colon = yield from after_space(text, end)
+        raw = bytes(text[start : min(end, start + STEP_BYTES)])
+        if end - start > STEP_BYTES:
+            return raw.decode(errors="replace"), colon
         try:
-            name = _name_decoder.decode(match[0])
+            return _name_decoder.decode(raw), colon
         except (ValueError, RecursionError) as error:
             if not self.is_tolerant:
                 raise Refused(error, start) from None
-            name = match[0].decode(errors="replace")
-        return name, after_space(self.text, match.end())
+            return raw.decode(errors="replace"), colon
+
+    def _string_end(self, start: int, stop: int) -> Generator[None, None, int | None]:
+        """Return where the string at `start` ends, None if it does not.
+
+        Raises:
+            Refused: it is no JSON, and nothing is tolerated.
+        """
+        return string_end(self.text, start, stop, None if self.is_tolerant else self._check_string)
+
+    def _check_string(self, start: int, end: int) -> None:
+        """Refuse what stands in a string if the parser refuses it."""
+        try:
+            _raw_decoder.decode(b'"' + bytes(self.text[start:end]) + b'"')
+        except msgspec.DecodeError as error:
+            raise Refused(error, start - 1) from None
 
     def _expect(self, found: Text, mark: bytes, at: int, begin: int) -> None:
         """Refuse a text that has not `mark` at `at`; one that ends there is refused from `begin` on."""
         if found == mark:
             return
         if not found:
-            raise Refused(msgspec.DecodeError("Input data was truncated"), begin)
+            raise Refused(msgspec.DecodeError(_CUT_OFF), begin)
         text = f"JSON is malformed: expected {mark.decode()!r} (byte 0)"
         raise Refused(msgspec.DecodeError(text), at)
 
@@ -244,17 +259,28 @@ class Values:
         if start in self._long_ends:
             return self._long_ends[start]
         text = self.text
-        is_long = stop - start > WINDOW_BYTES and text[start] in _OPENING
+        window, opening = min(stop, start + WINDOW_BYTES), text[start : start + 1]
+        is_container = opening in _OPENINGS
         try:
-            return value_end(text, start, start + WINDOW_BYTES if is_long else stop)
+            end = value_end(text, start, window)
         except (ValueError, RecursionError) as error:
-            if not is_long or level >= _MOST_LEVELS or isinstance(error, RecursionError):
+            is_long = window < stop and (opening == b'"' or (is_container and level < _MOST_LEVELS))
+            if not is_long or isinstance(error, RecursionError):
                 raise Refused(error, start) from None
+        else:
+            if end < window or end == stop or is_container or opening == b'"':
+                return end
+            raise Refused(msgspec.DecodeError(_LONG_NUMBER), start)
         # It does not end within the window, or is no JSON there: the walk through what it holds finds out.
         yield
-        is_array = text[start : start + 1] == b"["
-        walk = self.elements if is_array else self.members
-        end = yield from _drained(walk(start, stop, level + 1))
+        if is_container:
+            walk = self.elements if opening == b"[" else self.members
+            end = yield from _drained(walk(start, stop, level + 1))
+        else:
+            found = yield from string_end(text, start, stop, self._check_string)
+            if found is None:
+                raise Refused(msgspec.DecodeError(_CUT_OFF), start)
+            end = found
         self._long_ends[start] = end
         return end
 
@@ -262,11 +288,7 @@ class Values:
         """Return where the value at `start` ends by its looks, be it JSON or not; None if it has no end."""
         if self.text[start : start + 1] in (b"{", b"["):
             return (yield from bracketed_end(self.text, start, stop, MAX_TOKENS))
-        pattern = _STRING if self.text[start : start + 1] == b'"' else _PLAIN
-        match = pattern.match(self.text, start, stop)
-        return match.end() if match else None
-
-
-def all_of(walk: Iterator[T | None]) -> Iterator[T]:
-    """Yield what a walk through a short text yields, without its pauses."""
-    return (place for place in walk if place is not None)
+        if self.text[start : start + 1] == b'"':
+            return (yield from string_end(self.text, start, stop))
+        end = yield from plain_end(self.text, start, stop)
+        return end if end > start else None

@@ -118,7 +118,7 @@ def _read_block(reading: Reading, document: Document) -> Steps:
 def _read_info(reading: Reading, whole: Document, document: Document, fields: Fields) -> Steps:
     """Yield one transaction: `document` is the innermost level, `whole` what becomes the payload."""
     yield from reading.check(whole)
-    refuse_twice(text_of(reading, document), "signature")
+    yield from refuse_twice(text_of(reading, document), "signature")
     reason = _reason_to_skip(reading, fields)
     if reason is not None:
         reading.skipped[reason] += 1

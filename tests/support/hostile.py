@@ -165,4 +165,54 @@ CONTROL = {
         lambda: repeated_gzip(b'{"a":[' * MIB, 6), JSON, "gzip", "/settings", "PATCH"
     ),
 }
-BODIES = ARRAYS | SINGLE | LINES | GZIP | CONTROL
+
+
+def _delivered(make: Callable[[], bytes]) -> Hostile:
+    return Hostile(make, path="/feeds/hostile")
+
+
+def _enhanced(number: int) -> bytes:
+    """An enhanced transaction of 24,000 members, one of whose names may be `signature` with escapes."""
+    return b'{"signature":"m%d","type":"X","x":"\\u0041",%b}' % (
+        number,
+        b",".join(b'"%d":1' % member for member in range(24_000)),
+    )
+
+
+def _transaction(begin: bytes, fill: bytes, last: bytes) -> bytes:
+    """A transaction of Solana as long as may be."""
+    start = b'{"meta":null,"transaction":{"signatures":["' + b"5" * 88 + b'"]' + begin
+    return filled(start, fill, last + b"}}", 255 * 1024)
+
+
+FEEDS = {
+    "12 transactions of 24,000 members": _delivered(lambda: _many(_enhanced, 12)),
+    "a word of 16 MiB": _delivered(lambda: filled(b"[a", b"b", b"]", 16 * MIB)),
+    "white space behind NaN, 16 MiB": _delivered(lambda: filled(b"[NaN,", b" ", b"1]", 16 * MIB)),
+    "white space in an object, 16 MiB": _delivered(lambda: filled(b"{", b" ", b"}", 16 * MIB)),
+    "a name of 16 MiB": _delivered(lambda: filled(b'{"', b"a", b'":1}', 16 * MIB)),
+    "a string of 16 MiB": _delivered(lambda: filled(b'["', b"a", b'"]', 16 * MIB)),
+    "escapes in a string, 16 MiB": _delivered(lambda: filled(b'["', b"\\n", b'"]', 16 * MIB)),
+    "emojis in a string, 16 MiB": _delivered(lambda: filled(b'["', b"\\ud83d\\ude00", b'"]', 16 * MIB)),
+    "escapes behind NaN, 16 MiB": _delivered(lambda: filled(b'[NaN,"', b"\\n", b'"]', 16 * MIB)),
+    "a string of 16 MiB in a transaction": _delivered(lambda: filled(b'[{"meta":"', b"a", b'"}]', 16 * MIB)),
+    "a line of 16 MiB": _delivered(lambda: filled(b"{}\n", b"x", b"\n{}", 16 * MIB)),
+    "white space between lines, 16 MiB": _delivered(lambda: filled(b"{}\n", b" ", b"\n{}", 16 * MIB)),
+    "white space between elements, 16 MiB": _delivered(
+        lambda: filled(b"[", b"1," + b" " * 60_000, b"1]", 16 * MIB)
+    ),
+    "documents that are no JSON at their end": _delivered(
+        lambda: _many(lambda _: filled(b'{"transaction":{"a":[', b"[],", b"NaN]}}", MIB - 8), 2)
+    ),
+    "transactions of brackets": _delivered(
+        lambda: _many(lambda _: _transaction(b',"message":[', b"[" * 9 + b"]" * 9 + b",", b"1]"), 8)
+    ),
+    "transactions of signatures": _delivered(
+        lambda: _many(lambda _: _transaction(b',"message":{},"signatures":[', b'"",', b'""]'), 8)
+    ),
+    "13,000 tiny transactions": _delivered(
+        lambda: _many(lambda n: b'{"signature":"%d","slot":1,"type":1}' % n, 13_000)
+    ),
+    "24,000 tiny items": _delivered(lambda: _many(lambda n: b'{"signature":"%d"}' % n, 24_000)),
+}
+BODIES = ARRAYS | SINGLE | LINES | GZIP | CONTROL | FEEDS
