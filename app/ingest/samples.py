@@ -40,6 +40,10 @@ class Waiting:
         self._clock = clock
         self._seconds: deque[_Second] = deque(maxlen=MOST_SECONDS)
 
+    def __bool__(self) -> bool:
+        """Tell whether there is any."""
+        return bool(self._seconds)
+
     def add(self, sample: Sample) -> None:
         """Add a transaction that was accepted now."""
         number = int(self._clock())
