@@ -20,8 +20,7 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.common.altered_gates import altered
-from benchmarks.common.gates import Service, service
+from benchmarks.common.gates import Service, module, service
 from benchmarks.common.percentiles import times_ms
 from benchmarks.common.results import options_of
 from tests.support.hostile import BODIES
@@ -89,7 +88,7 @@ def run(names: Sequence[str], seconds: float) -> None:
     worst = {"seconds": 0.0, "cpu_seconds": 0.0}
     with tempfile.TemporaryDirectory(prefix="stalls-") as folder:
         path = Path(folder) / "watch"
-        with service(*altered("watched", str(path))) as gate:
+        with service(*module("benchmarks.watched_gate", str(path))) as gate:
             print(f"{'milliseconds':44} {'stall':>8} {'of CPU':>8} {'p50':>8} {'p99':>8}  statuses")
             for name in ("calm", *(names or BODIES)):
                 longest_turn(path)
