@@ -3,6 +3,8 @@
 A real gate under a constant load of three feeds, and a real Prometheus; then a burst of large transactions
 takes memory past the soft limit, upon which the gate cleans up by itself. The pictures are drawn from
 Prometheus' answers to the panels' queries; they are previews of the data, not of Grafana.
+
+    python -m grafana.preview
 """
 
 import argparse
@@ -25,14 +27,14 @@ import httpx
 
 from benchmarks.common.constant_rate import load
 from benchmarks.common.results import options_of
-from benchmarks.contact_sheet import Series, Sheet, draw
+from grafana.preview.sheet import Series, Sheet, draw
 from tests.support.dashboards import FOLDER, Query, read
 from tests.support.gate import gate_process
 from tests.support.monitoring import Prometheus
 from tests.support.panel_proof import answers, monitored
 
 MIB = 2**20
-IMAGES = Path(__file__).parents[1] / "docs" / "images"
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
 WHOLE = "overview-data-preview-whole.png"
 TOP = "overview-data-preview.png"
 TITLE = (

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MaxNLocator
 
-from benchmarks.units import in_unit, scaled
+from grafana.preview.units import in_unit, scaled
 
 COLOURS = {
     "green": "#2e8b57",
