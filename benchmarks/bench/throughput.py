@@ -75,27 +75,19 @@ def singles(pairs: int, seconds: float) -> list[Result]:
 
 def feeds(pairs: int, seconds: float) -> list[Result]:
     """What providers send, through `/feeds`, beside the same as items through `/transactions`."""
-    real = "documents as Helius sends them"
-    return [
-        _feed(
-            pairs,
-            replace(ENHANCED, form="documents", seconds=seconds),
-            f"arrays of 50 enhanced {real} (5.5 KB)",
-            0.8,
-        ),
-        _feed(
-            pairs, replace(RAW, form="documents", seconds=seconds), f"arrays of 50 raw {real} (4.6 KB)", 0.5
-        ),
-        _feed(
-            pairs, replace(BLOCK, form="block", seconds=seconds), "blocks of 1,000 transactions (4.6 MB)", 0.5
-        ),
-    ]
-
-
-def _feed(pairs: int, plan: Plan, bodies: str, bound: float) -> Result:
-    names = ("feeds", "items")
-    taken = rounds([gate(name) for name in names], [plan, replace(plan, form="items")], pairs)
-    return row(taken, names, f"{bodies} through `/feeds`, three feeds", "the same as items", bound)
+    real, names = "documents as Helius sends them", ("feeds", "items")
+    sent: dict[str, tuple[Plan, float]] = {
+        f"arrays of 50 enhanced {real} (5.5 KB)": (replace(ENHANCED, form="documents"), 0.8),
+        f"arrays of 50 raw {real} (4.6 KB)": (replace(RAW, form="documents"), 0.5),
+        "blocks of 1,000 transactions (4.6 MB)": (replace(BLOCK, form="block"), 0.5),
+    }
+    results = []
+    for bodies, (form, bound) in sent.items():
+        plan = replace(form, seconds=seconds)
+        taken = rounds([gate(name) for name in names], [plan, replace(plan, form="items")], pairs)
+        work = f"{bodies} through `/feeds`, three feeds"
+        results.append(row(taken, names, work, "the same as items", bound))
+    return results
 
 
 def workers(pairs: int, seconds: float) -> list[Result]:
@@ -107,32 +99,26 @@ def workers(pairs: int, seconds: float) -> list[Result]:
     # What this machine has to have is 1.6 times what one worker, its store and its loader take.
     needed = TIMES * median(sum(each.cpu_seconds.values()) / each.seconds for each in one)
     bound = TIMES if needed <= (os.cpu_count() or 1) else None
-    cpu = Result(
-        work="batches, two workers: gate CPU a transaction",
-        against="one worker",
-        wanted="at most",
-        bound=None,
-        unit="×",
-        measured=[ours.cpu_us("gate") / theirs.cpu_us("gate") for ours, theirs in zip(two, one, strict=True)],
-        details={name: [measure.figures() for measure in taken[name]] for name in names},
-        remark=f"{figures(two)}; at 1.25 × two workers do 1.6 × where there are cores",
-    )
-    return [row(taken, names, "batches, two workers", "one worker", bound), cpu]
+    spent = [ours.cpu_us("gate") / theirs.cpu_us("gate") for ours, theirs in zip(two, one, strict=True)]
+    remark = f"{figures(two)}; at 1.25 × two workers do 1.6 × where there are cores"
+    cpu = "batches, two workers: gate CPU a transaction"
+    return [
+        row(taken, names, "batches, two workers", "one worker", bound),
+        Result(cpu, "one worker", "at most", None, "×", spent, details(taken, names), remark),
+    ]
 
 
 def row(taken: Rounds, sides: tuple[str, str], work: str, against: str, bound: float | None) -> Result:
     """One side beside another, as they are named: the ratio of their rates, round by round."""
     ours, theirs = (taken[name] for name in sides)
-    return Result(
-        work=work,
-        against=against,
-        wanted="at least",
-        bound=bound,
-        unit="×",
-        measured=[one.rate / other.rate for one, other in zip(ours, theirs, strict=True)],
-        details={name: [measure.figures() for measure in taken[name]] for name in sides},
-        remark=f"{figures(ours)}; against: {figures(theirs)}",
-    )
+    ratios = [one.rate / other.rate for one, other in zip(ours, theirs, strict=True)]
+    remark = f"{figures(ours)}; against: {figures(theirs)}"
+    return Result(work, against, "at least", bound, "×", ratios, details(taken, sides), remark)
+
+
+def details(taken: Rounds, sides: tuple[str, str]) -> dict[str, object]:
+    """Every measure of two sides."""
+    return {name: [measure.figures() for measure in taken[name]] for name in sides}
 
 
 def figures(measures: Sequence[Measure]) -> str:

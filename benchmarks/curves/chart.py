@@ -10,6 +10,9 @@ from benchmarks.common.plots import GATE, GREEN, INK, RED, STORE, picture
 from benchmarks.curves.table import spread
 
 
+STYLE: dict[str, Any] = {"marker": "o", "markersize": 3, "linewidth": 1.3, "elinewidth": 0.8}
+
+
 class Line(NamedTuple):
     """A figure, what it is called, and its colour."""
 
@@ -31,18 +34,16 @@ def _parts(unit: str, *more: Line) -> Sequence[Line]:
     return [Line(f"gate_{unit}", "gate", GATE), Line(f"store_{unit}", "store", STORE), *more]
 
 
+LATENCIES = (
+    Line("p50_ms", "p50", "#9db8d9"),
+    Line("p99_ms", "p99", "#4a78b5"),
+    Line("p999_ms", "p99.9", "#1b3a66"),
+    Line("lookup_p99_ms", "lookup p99", RED),
+    Line("scrape_p99_ms", "/metrics p99", "#8e44ad"),
+)
 PANELS = (
     Panel("transactions a second", [Line("transactions_per_second", "", GREEN)]),
-    Panel(
-        "latency, ms",
-        [
-            Line("p50_ms", "p50", "#9db8d9"),
-            Line("p99_ms", "p99", "#4a78b5"),
-            Line("p999_ms", "p99.9", "#1b3a66"),
-            Line("lookup_p99_ms", "lookup p99", RED),
-            Line("scrape_p99_ms", "/metrics p99", "#8e44ad"),
-        ],
-    ),
+    Panel("latency, ms", LATENCIES),
     Panel("CPU a transaction, µs", _parts("us")),
     Panel("cores", _parts("cores", Line("loader_cores", "loader", "#999999")), is_log=False),
     Panel("resident, MB", _parts("mb")),
@@ -67,22 +68,11 @@ def _draw_panel(axes: Axes, panel: Panel, document: dict[str, Any], *, is_log_ax
         below = [found.median - found.least for _, found in drawn]
         above = [found.most - found.median for _, found in drawn]
         if drawn:
-            axes.errorbar(
-                [at for at, _ in drawn],
-                [found.median for _, found in drawn],
-                yerr=[below, above],
-                label=line.label,
-                color=line.colour,
-                marker="o",
-                markersize=3,
-                linewidth=1.3,
-                elinewidth=0.8,
-            )
-    if is_log_axis:
-        axes.set_xscale("log")
-    if panel.is_log:
-        axes.set_yscale("log")
-    else:
+            at, medians = [at for at, _ in drawn], [found.median for _, found in drawn]
+            axes.errorbar(at, medians, yerr=[below, above], label=line.label, color=line.colour, **STYLE)
+    axes.set_xscale("log" if is_log_axis else "linear")
+    axes.set_yscale("log" if panel.is_log else "linear")
+    if not panel.is_log:
         axes.set_ylim(bottom=0)
     axes.set_xlabel(document["axis"], fontsize=8)
     axes.tick_params(labelsize=7)

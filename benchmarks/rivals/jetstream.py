@@ -32,10 +32,10 @@ from nats.aio.client import Client
 from nats.js.api import PubAck, StorageType, StreamConfig
 
 from benchmarks.common.bodies import pool_of
-from benchmarks.common.ledger import FEEDS, WrongAnswerError
+from benchmarks.common.ledger import WrongAnswerError
 from benchmarks.common.loader_process import load_as_ordered
-from benchmarks.common.percentiles import percentile
-from benchmarks.common.plan import Measure, Plan, Target
+from benchmarks.common.plan import FEEDS, Measure, Plan, Target
+from benchmarks.common.times import times_ms
 from tests.support.processes import free_port, wait_until
 
 STREAM, SUBJECT = "transactions", "transactions.new"
@@ -170,8 +170,8 @@ def publish(plan: Plan, target: Target, processes: int) -> Measure:
     Raises:
         WrongAnswerError: a transaction was not accepted exactly once.
     """
-    shares = [list(range(first, FEEDS, processes)) for first in range(processes)]
-    context, positions = multiprocessing.get_context("fork"), RawArray(ctypes.c_int64, FEEDS)
+    shares = [list(range(first, len(FEEDS), processes)) for first in range(processes)]
+    context, positions = multiprocessing.get_context("fork"), RawArray(ctypes.c_int64, len(FEEDS))
     barrier, results = context.Barrier(processes), context.Queue()
 
     def work(feeds: list[int]) -> None:
@@ -199,9 +199,7 @@ def _together(parts: list[Part]) -> Measure:
         seconds=seconds,
         transactions=transactions,
         requests=transactions,
-        p50_ms=1000 * percentile(took, 50),
-        p99_ms=1000 * percentile(took, 99),
-        p999_ms=1000 * percentile(took, 99.9),
+        times_ms=times_ms(took),
         machine_seconds=parts[0].spent["machine"],
         cpu_seconds={"gate": parts[0].spent["gate"], "loader": loader},
         checked_transactions=published,
