@@ -4,7 +4,8 @@ Runs the simulation of tests/support/simulation with more runs and cases than th
 detector, on the same traces: the raw rule (resident +50 MiB within 5 minutes) and least-squares slopes as
 PromQL's deriv() computes them, over one and two hours, with the threshold of the slow tier's proof.
 
-The thresholds were chosen with seeds below 2,000; from FIRST_SEED on they are new to it.
+The thresholds were chosen with seeds below 2,000; from FIRST_SEED on they are new to it. Each case has
+`--runs`, of `--hours` where it has no leak.
 
     python -m benchmarks.detection --runs 300
 """
@@ -109,22 +110,18 @@ def tick_microseconds(hours: float = 24) -> dict[str, float]:
     costs = {}
     for name, rate in (("steady", 0.0), ("leaking 10 MiB/h", 10 * 2**20 / HOUR)):
         random, detector = Random(1), Detector(RULES)
-        readings = [
-            int(2**27 + 5.0 * n * rate + random.expovariate(1 / 2**20)) for n in range(int(hours * 720))
-        ]
+        times = [5.0 * number for number in range(int(hours * 720))]
+        readings = [(at, int(2**27 + at * rate + random.expovariate(1 / 2**20))) for at in times]
         started = time.perf_counter()
-        for number, resident in enumerate(readings):
-            detector.tick(5.0 * number, resident, 0)
+        for at, resident in readings:
+            detector.tick(at, resident, 0)
         costs[name] = round((time.perf_counter() - started) / len(readings) * 1e6, 2)
     return costs
 
 
 def main() -> None:
     """Run all cases and write the table."""
-    parser = options_of(__doc__)
-    parser.add_argument("--runs", type=int, default=300, help="runs of each case")
-    parser.add_argument("--hours", type=float, default=24, help="hours of a run without a leak")
-    options = parser.parse_args()
+    options = options_of(__doc__, runs=300, hours=24.0).parse_args()
     costs = tick_microseconds()
     table: dict[str, object] = {}
     with ProcessPoolExecutor() as pool:
@@ -132,11 +129,8 @@ def main() -> None:
             hours = case.hours if case.leak else options.hours
             jobs = [(case.name, hours, seed) for seed in range(FIRST_SEED, FIRST_SEED + options.runs)]
             runs = list(pool.map(run, jobs, chunksize=5))
-            table[case.name] = {
-                "within_minutes": case.within / 60 or None,
-                "hours": hours,
-                **summary(case, runs),
-            }
+            told = {"within_minutes": case.within / 60 or None, "hours": hours}
+            table[case.name] = told | summary(case, runs)
             print(case.name, json.dumps(table[case.name]), flush=True)
     results = {"runs": options.runs, "first_seed": FIRST_SEED, "tick_microseconds": costs, "cases": table}
     write_json(RESULTS / "detection.json", results)

@@ -3,7 +3,7 @@
     python -m benchmarks.stalls [NAME…]
 
 A gate whose event loop is watched gets each body of `tests/support/hostile.py` in turn, one after another
-without a pause for two seconds, while four good clients post single transactions. For each body it prints the
+without a pause for `--seconds`, while four good clients post single transactions. For each body it prints the
 longest turn of the loop (on the clock, and of CPU: the clock is longer when somebody else has the
 processor), and how long the good clients waited. The last line is the worst of all.
 """
@@ -21,12 +21,12 @@ from pathlib import Path
 import httpx
 
 from benchmarks.common.gates import Service, module, service
-from benchmarks.common.percentiles import times_ms
 from benchmarks.common.results import options_of
+from benchmarks.common.times import times_ms
 from tests.support.hostile import BODIES
 from tests.support.wire import connected
 
-GOOD_CLIENTS, SECONDS, PAUSE_SECONDS = 4, 2.0, 0.01
+GOOD_CLIENTS, PAUSE_SECONDS = 4, 0.01
 
 
 def longest_turn(path: Path) -> dict[str, float]:
@@ -103,9 +103,8 @@ def run(names: Sequence[str], seconds: float) -> None:
 
 def main() -> None:
     """Run it as the arguments say."""
-    parser = options_of(__doc__)
+    parser = options_of(__doc__, seconds=2.0)
     parser.add_argument("names", nargs="*", help="only these bodies")
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="how long each is sent")
     options = parser.parse_args()
     run(options.names, options.seconds)
 
