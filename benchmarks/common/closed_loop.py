@@ -41,22 +41,18 @@ class Channel:
         self._unsent = memoryview(b"")
         self._read = b""
 
-    def start(self, batch: int, body: bytearray) -> None:
-        """Send a request; what does not fit goes with `send_more`."""
+    def start(self, batch: int, body: bytearray) -> bool:
+        """Send a request; True when all is sent, else the rest goes with `send_more`."""
         self.batch, self.since, self._read = batch, time.perf_counter(), b""
         head = b"%b%d\r\n\r\n" % (self._head, len(body))
         sent = self.socket.sendmsg([head, body])
         self._unsent = memoryview(body)[max(0, sent - len(head)) :]
+        return not self._unsent
 
     def send_more(self) -> bool:
         """Send on; True when all is sent."""
         if self._unsent:
             self._unsent = self._unsent[self.socket.send(self._unsent) :]
-        return not self._unsent
-
-    @property
-    def is_sent(self) -> bool:
-        """Whether the whole request is on its way."""
         return not self._unsent
 
     def receive(self) -> tuple[int, bytes] | None:
@@ -151,8 +147,7 @@ class Load:
         taken = self._deliveries.take(channel.feed)
         if taken is None:
             return False
-        channel.start(*taken)
-        if not channel.is_sent:
+        if not channel.start(*taken):
             self._poll.modify(channel.socket.fileno(), select.EPOLLIN | select.EPOLLOUT)
         return True
 
