@@ -13,7 +13,7 @@ The thresholds were chosen with seeds below 2,000; from FIRST_SEED on they are n
 import json
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from random import Random
 from statistics import median
 
@@ -56,14 +56,6 @@ def slopes(seconds: Array, resident: Array, range_seconds: float) -> Array:
     return found
 
 
-@dataclass(frozen=True)
-class Fired:
-    """When each detector fired first in a run, in seconds, and when the run's leak started."""
-
-    onset: float
-    at: dict[str, float | None]
-
-
 def others(case: Case, seed: int) -> dict[str, float | None]:
     """When the other rules fire first after the warm-up; nobody trims for them."""
     memory = case.memory(seed)
@@ -77,28 +69,31 @@ def others(case: Case, seed: int) -> dict[str, float | None]:
     return {name: float(seconds[fired.argmax()]) if fired.any() else None for name, fired in fires.items()}
 
 
-def run(job: tuple[str, float, int]) -> Fired:
-    """One run of a case, by its name, for so many hours at most, under each detector."""
+def run(job: tuple[str, float, int]) -> dict[str, float | None]:
+    """One run of a case, by its name, for so many hours at most: when each detector fired first.
+
+    In seconds from the start of the leak, below 0 when it fired before; None when it never did.
+    """
     name, hours, seed = job
     case = replace(CASES[name], hours=hours)
-    outcome = replay(case, seed)
+    outcome, start = replay(case, seed), onset(case, seed)
     at = outcome.daily_at if case.is_for_report else outcome.action_at
-    return Fired(onset(case, seed), {"tidegate": at, **others(case, seed)})
+    fired = {"tidegate": at, **others(case, seed)}
+    return {each: None if when is None else when - start for each, when in fired.items()}
 
 
-def summary(case: Case, runs: list[Fired]) -> dict[str, dict[str, float | None]]:
+def summary(case: Case, runs: list[dict[str, float | None]]) -> dict[str, dict[str, float | None]]:
     """Return for each detector the percent of runs that fired or found the leak, and the minutes to it."""
     table: dict[str, dict[str, float | None]] = {}
-    for name in runs[0].at:
-        at = [(one.at[name], one.onset) for one in runs]
-        if not case.leak:
-            table[name] = {"fired_percent": _percent([when is not None for when, _ in at])}
-            continue
-        delays = [(when - start) / 60 for when, start in at if when is not None]
+    for name in runs[0]:
+        delays = [delay / 60 for one in runs if (delay := one[name]) is not None]
         found = [delay for delay in delays if delay >= 0]
+        if not case.leak:
+            table[name] = {"fired_percent": _percent(len(delays), len(runs))}
+            continue
         table[name] = {
-            "found_percent": _percent([delay <= case.within / 60 for delay in found], len(at)),
-            "fired_before_percent": _percent([delay < 0 for delay in delays], len(at)),
+            "found_percent": _percent(sum(delay <= case.within / 60 for delay in found), len(runs)),
+            "fired_before_percent": _percent(len(delays) - len(found), len(runs)),
             "median_minutes": round(median(found), 1) if found else None,
             "longest_minutes": round(max(found), 1) if found else None,
         }
@@ -136,8 +131,8 @@ def main() -> None:
     write_json(RESULTS / "detection.json", results)
 
 
-def _percent(hits: list[bool], of: int | None = None) -> float:
-    return round(100 * sum(hits) / (of or len(hits)), 1)
+def _percent(hits: int, of: int) -> float:
+    return round(100 * hits / of, 1)
 
 
 if __name__ == "__main__":
