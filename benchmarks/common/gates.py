@@ -25,7 +25,8 @@ class Service(GateProcess):
     def processes(self) -> dict[str, psutil.Process]:
         """`gate`, the service itself, and `store`, if it started one."""
         gate = psutil.Process(self.process.pid)
-        return {"gate": gate} | {"store": child for child in gate.children() if "valkey" in child.name()}
+        stores = [child for child in gate.children() if "valkey" in child.name()]
+        return {"gate": gate} | dict(zip(["store"], stores, strict=False))
 
     def resident(self) -> dict[str, int]:
         """Resident bytes of each process."""
