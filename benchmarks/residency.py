@@ -1,9 +1,9 @@
 """How many signatures are resident in the store at a constant rate, beside many foreign keys?
 
 Posts new transactions at a constant rate through a real gate, while a second connection counts ten times a
-second the entries of every signature bucket there ever was. With per-key TTL in place of buckets the same load
-is shown in the second column: `SET key 1 PX window NX`, counted by DBSIZE. `make bench` has a row of it:
-5,000 a second for three minutes, once.
+second the entries of every signature bucket there ever was. With per-key TTL in place of buckets the same
+load is shown in the second column: `SET key 1 PX window NX`, counted by DBSIZE. `make bench` has a row of
+it: 5,000 a second for three minutes, once.
 
     python -m benchmarks.residency --rate 2000 --seconds 60 --foreign 500000
 """
@@ -11,7 +11,8 @@ is shown in the second column: `SET key 1 PX window NX`, counted by DBSIZE. `mak
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
@@ -44,28 +45,22 @@ def paced(rate: int, seconds: int, send: Callable[[list[str]], None]) -> float:
     return size * seconds * BATCHES_A_SECOND / (time.monotonic() - started)
 
 
-class BucketCounter(threading.Thread):
-    """Counts the entries of all signature buckets seen so far, ten times a second."""
+@contextmanager
+def counting(node: redis.Redis) -> Iterator[list[int]]:
+    """Count the entries of all signature buckets seen so far, ten times a second while the block runs."""
+    samples, stop_asked = list[int](), threading.Event()
 
-    def __init__(self, node: redis.Redis) -> None:
-        super().__init__(daemon=True)
-        self._node = node
-        self._stop_asked = threading.Event()
-        self._ids: set[int] = set()
-        self._samples: list[int] = []
+    def count() -> None:
+        ids: list[int] = []
+        while not stop_asked.wait(SAMPLE_SECONDS):
+            ids = sorted({*ids, *node.eval(BUCKET_IDS, 1, "tidegate:{0}:signatures:buckets")})[-40:]
+            samples.append(sum(node.hlen(f"tidegate:{{0}}:signatures:{bucket}") for bucket in ids))
 
-    def run(self) -> None:
-        """Sample until told to stop."""
-        while not self._stop_asked.wait(SAMPLE_SECONDS):
-            self._ids |= set(self._node.eval(BUCKET_IDS, 1, "tidegate:{0}:signatures:buckets"))
-            self._ids = set(sorted(self._ids)[-40:])
-            self._samples.append(sum(self._node.hlen(f"tidegate:{{0}}:signatures:{i}") for i in self._ids))
-
-    def finish(self) -> list[int]:
-        """Stop; the samples."""
-        self._stop_asked.set()
-        self.join()
-        return self._samples
+    thread = threading.Thread(target=count, daemon=True)
+    thread.start()
+    yield samples
+    stop_asked.set()
+    thread.join()
 
 
 def measure_gate(server: StoreServer, rate: int, seconds: int, foreign: int) -> dict[str, float]:
@@ -79,10 +74,9 @@ def measure_gate(server: StoreServer, rate: int, seconds: int, foreign: int) -> 
 
         for number in range(foreign // 1000):
             node.eval(PLANT, 0, f"foreign:{number}")
-        counter = BucketCounter(node)
-        counter.start()
-        reached = paced(rate, seconds, send)
-        return figures(counter.finish(), rate, reached)
+        with counting(node) as samples:
+            reached = paced(rate, seconds, send)
+    return figures(samples, rate, reached)
 
 
 def measure_plain(server: StoreServer, rate: int, seconds: int) -> dict[str, float]:

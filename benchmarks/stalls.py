@@ -13,8 +13,7 @@ import json
 import socket
 import tempfile
 import time
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -58,13 +57,13 @@ def send(url: str, name: str, seconds: float) -> set[int]:
     return statuses
 
 
-async def good_clients(gate: Service, goes_on: Callable[[], bool]) -> list[float]:
-    """What each of the good clients' posts waited, in seconds, while something goes on."""
+async def good_clients(gate: Service, sending: "Future[set[int]]") -> list[float]:
+    """What each of the good clients' posts waited, in seconds, until something is sent."""
     waits = list[float]()
 
     async def post(number: int) -> None:
         async with connected(gate.url, 1) as [connection]:
-            while goes_on():
+            while not sending.done():
                 started = time.perf_counter()
                 await connection.post({"signature": f"{number}-{time.time_ns()}", "payload": {"fee": 1}})
                 waits.append(time.perf_counter() - started)
@@ -88,7 +87,7 @@ def main() -> None:
         for name in (CALM, *(options.names or BODIES)):
             longest_turn(path)
             sending = pool.submit(send, gate.url, name, options.seconds)
-            waited = times_ms(asyncio.run(good_clients(gate, lambda: not sending.done())))
+            waited = times_ms(asyncio.run(good_clients(gate, sending)))
             turn, statuses = longest_turn(path), sorted(sending.result())
             times = turn["seconds"], turn["cpu_seconds"], waited["p50_ms"], waited["p99_ms"]
             told = " ".join(f"{milliseconds:8.1f}" for milliseconds in times)
