@@ -57,7 +57,7 @@ def send(url: str, name: str, seconds: float) -> set[int]:
     return statuses
 
 
-async def good_clients(gate: Service, sending: "Future[set[int]]") -> list[float]:
+async def good_clients(gate: Service, sending: Future[set[int]]) -> list[float]:
     """What each of the good clients' posts waited, in seconds, until something is sent."""
     waits = list[float]()
 
