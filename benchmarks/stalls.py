@@ -39,7 +39,7 @@ def longest_turn(path: Path) -> dict[str, float]:
 
 
 def send(url: str, name: str, seconds: float) -> set[int]:
-    """Send a hostile body again and again, in a process of its own, or nothing; the statuses of its answers."""
+    """Send a hostile body again and again, in a process of its own, or nothing; how it was answered."""
     if name == CALM:
         time.sleep(seconds)
         return set()

@@ -50,10 +50,11 @@ def block(pairs: int, seconds: float) -> list[Result]:
         "{mib_before:.1f} MiB before, {mib_last:.1f} with the last block, "
         "{mib_after:.1f} after {back_seconds:.1f} s more"
     )
+    remark = told.format(**taken[0])
     resident = f"{work}: resident memory of the gate afterwards, over that before"
     return [
         _p99(work, BLOCK_P99_BOUND, taken),
-        Result(resident, "—", "at most", BACK_WITHIN_MIB, "MiB", over, {"pairs": taken}, told.format(**taken[0])),
+        Result(resident, "—", "at most", BACK_WITHIN_MIB, "MiB", over, {"pairs": taken}, remark),
     ]
 
 

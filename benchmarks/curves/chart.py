@@ -1,4 +1,4 @@
-"""The curves as small multiples: a row a curve, a column for each column of the table that all curves have."""
+"""The curves as small multiples: a row a curve, a column for each that every curve has in its table."""
 
 from pathlib import Path
 from typing import Any

@@ -4,8 +4,8 @@ A real gate under a constant load of three feeds, and a real Prometheus; then a 
 takes memory past the soft limit, upon which the gate cleans up by itself. The pictures are drawn from
 Prometheus' answers to the panels' queries; they are previews of the data, not of Grafana.
 
-`--rate` transactions a second come from each of the three feeds. Seconds are `--fill`, until the maps are full,
-and then `--before`, `--burst` and `--after`.
+`--rate` transactions a second come from each of the three feeds. Seconds are `--fill`, until the maps are
+full, and then `--before`, `--burst` and `--after`.
 
     python -m grafana.preview
 """
