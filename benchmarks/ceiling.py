@@ -56,9 +56,10 @@ async def measure(gate: Service, options: argparse.Namespace) -> dict[str, Any]:
     storm, pids = Storm(gate.url, options.memo_bytes), _pids(gate)
     async with storm.raging(options.workers):
         await asyncio.sleep(options.seconds)
-    ended = time.monotonic()
+    ended, number = time.monotonic(), 0
     async with asyncio.timeout(RECOVERS_SECONDS):
-        while not await _accepts(gate):
+        while not await _accepts(gate, number):
+            number += 1
             await asyncio.sleep(POLL_SECONDS)
     refused = [one["seconds"] for one in storm.readings if one["refused"]]
     levels = [one["level"] for one in storm.readings]
@@ -74,8 +75,8 @@ async def measure(gate: Service, options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-async def _accepts(gate: Service) -> bool:
-    document = {"signature": f"after-{time.time_ns()}"}
+async def _accepts(gate: Service, number: int) -> bool:
+    document = {"signature": f"after-{number}"}
     return (await ask_once(gate.url, "POST", "/transactions", document)).status == 200  # noqa: PLR2004  OK
 
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from benchmarks.bench.result import Result
 from benchmarks.common.bodies import Body, pool_of
-from benchmarks.common.constant_rate import Answers, post_at_rate
+from benchmarks.common.constant_rate import Answers, Rate, post_at_rate
 from benchmarks.common.gates import Service, tidegate
 from benchmarks.common.plan import ADDRESSES, Plan
 from benchmarks.common.results import say
@@ -140,9 +140,7 @@ async def _post(gate: Service, feed: str, per_second: int, seconds: float) -> An
     """Post real transactions one by one, each connection every eighth of them."""
     answers = Answers()
     bodies = [payload_of(item) for item in Payloads(time.time_ns()).items(int(per_second * seconds))]
-    await post_at_rate(
-        gate.url, bodies, per_second, answers, sources=[feed], connections=CONNECTIONS, form="documents"
-    )
+    await post_at_rate(gate.url, bodies, Rate(per_second, [feed], CONNECTIONS, "documents"), answers)
     return answers
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.bench.probe import probing
 from benchmarks.bench.result import Result
-from benchmarks.common.constant_rate import Answers, post_at_rate
+from benchmarks.common.constant_rate import Answers, Rate, post_at_rate
 from benchmarks.common.gates import Service, tidegate
 from benchmarks.common.plan import FEEDS
 from benchmarks.common.store import fill, room_for, socket_of, store_client
@@ -23,7 +23,7 @@ from tests.support.wire import ask_once
 TRANSACTIONS = 1_000_000
 P99_BOUND, CALL_BOUND_MS = 2.0, 20.0
 BATCH_ITEMS, BATCHES_A_SECOND, BEFORE_SECONDS, AFTER_SECONDS = 10, 100, 10.0, 2.0
-CONNECTIONS_A_FEED = 4
+RATE = Rate(BATCHES_A_SECOND, FEEDS, connections=4)
 INGEST_SECONDS = 30.0
 # Due a second after its bucket is over; nothing else leaves while it is measured.
 EMERGENCY_SECONDS, RETENTION_SECONDS, WIDTHS = 5, 240, 24
@@ -67,10 +67,7 @@ async def _round(gate: Service, seed: int) -> dict[str, Any]:
     bodies = [body_of(payloads.items(BATCH_ITEMS)) for _ in range(int(BATCHES_A_SECOND * INGEST_SECONDS))]
     gc.collect()
     gc.freeze()  # the load's own pauses would be taken for the gate's
-    posts = post_at_rate(
-        gate.url, bodies, BATCHES_A_SECOND, ingest, sources=FEEDS, connections=CONNECTIONS_A_FEED
-    )
-    load = asyncio.create_task(posts)
+    load = asyncio.create_task(post_at_rate(gate.url, bodies, RATE, ingest))
     with probing(socket_of(gate)) as calls:
         await asyncio.sleep(BEFORE_SECONDS)
         measured = await _cleanup(gate)

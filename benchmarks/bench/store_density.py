@@ -19,8 +19,8 @@ import redis
 
 from app.ingest.blocks import encode_block
 from benchmarks.bench.result import Result
-from benchmarks.common.plan import FEEDS
 from benchmarks.common.gates import Service, tidegate
+from benchmarks.common.plan import FEEDS
 from benchmarks.common.store import records_of, store_client, used_bytes
 from tests.support.payloads import Item, Payloads, body_of
 from tests.support.real_payloads import DATA
@@ -124,9 +124,7 @@ def _originals() -> list[Item]:
     """The 25 transactions the payloads are copies of, as they are."""
     documents = json.loads((DATA / "helius_enhanced_25.json").read_bytes())
     named = {one["signature"]: one for one in documents}
-    return [
-        (name, msgspec.json.encode({"signature": name, "payload": one})) for name, one in named.items()
-    ]
+    return [(name, msgspec.json.encode({"signature": name, "payload": one})) for name, one in named.items()]
 
 
 def _block_share(items: list[Item]) -> float:

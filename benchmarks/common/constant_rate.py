@@ -76,25 +76,26 @@ async def post_when_due(
             await connection.close()
 
 
-async def post_at_rate(
-    url: str,
-    bodies: Sequence[bytes],
-    per_second: float,
-    answers: Answers,
-    *,
-    sources: Sequence[str],
-    connections: int,
-    form: str = "items",
-) -> None:
-    """Post the bodies at a constant rate, each by every source, in turn over a source's connections."""
+@dataclass(frozen=True)
+class Rate:
+    """How often a body is posted by every source, and over how many connections a source, in turn."""
+
+    per_second: float
+    sources: Sequence[str]
+    connections: int
+    form: str = "items"
+
+
+async def post_at_rate(url: str, bodies: Sequence[bytes], rate: Rate, answers: Answers) -> None:
+    """Post the bodies at a constant rate."""
     begins = time.monotonic()
-    due = [(begins + number / per_second, body) for number, body in enumerate(bodies)]
+    due = [(begins + number / rate.per_second, body) for number, body in enumerate(bodies)]
     schedules = (
-        [(at, source, body) for at, body in due[first::connections]]
-        for source in sources
-        for first in range(connections)
+        [(at, source, body) for at, body in due[first :: rate.connections]]
+        for source in rate.sources
+        for first in range(rate.connections)
     )
-    await asyncio.gather(*(post_when_due(url, each, answers, ADDRESSES[form]) for each in schedules))
+    await asyncio.gather(*(post_when_due(url, each, answers, ADDRESSES[rate.form]) for each in schedules))
 
 
 @asynccontextmanager

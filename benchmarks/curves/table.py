@@ -80,10 +80,10 @@ def spread(point: dict[str, Any], name: str) -> Spread | None:
 def table(name: str, document: dict[str, Any]) -> str:
     """One curve as a Markdown table."""
     columns = COLUMNS[name]
-    rows = [[document["axis"], *(column.head for column in columns)]]
-    for point in document["points"]:
-        rows.append([f"{point['at']:,}", *(_cell(point, column) for column in columns)])
-    return markdown(rows)
+    points = (
+        [f"{point['at']:,}", *(_cell(point, column) for column in columns)] for point in document["points"]
+    )
+    return markdown([[document["axis"], *(column.head for column in columns)], *points])
 
 
 def section(name: str, document: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
-from benchmarks.common.constant_rate import Answers, post_at_rate
+from benchmarks.common.constant_rate import Answers, Rate, post_at_rate
 from benchmarks.common.gates import Service, tidegate
 from benchmarks.common.results import RESULTS, options_of, write_json
 from benchmarks.common.tables import markdown
@@ -87,9 +87,7 @@ async def post_ordinarily(gate: Service, seconds: float) -> Answers:
     """Post new transactions for so long; waiting for an answer does not slow the rate down."""
     answers, now, posts = Answers(), time.time_ns(), range(int(seconds * POSTS_PER_SECOND))
     bodies = [b'{"signature":"ordinary-%d-%d","payload":{"fee":25000}}' % (now, number) for number in posts]
-    await post_at_rate(
-        gate.url, bodies, POSTS_PER_SECOND, answers, sources=["default"], connections=CONNECTIONS
-    )
+    await post_at_rate(gate.url, bodies, Rate(POSTS_PER_SECOND, ["default"], CONNECTIONS), answers)
     return answers
 
 

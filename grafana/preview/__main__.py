@@ -138,9 +138,7 @@ def _top(sheet: Sheet) -> Sheet:
 
 def main() -> None:
     """Run, and write the two pictures."""
-    parser = options_of(
-        __doc__, rate=200.0, fill=75.0, before=45.0, burst=16.0, after=75.0, limit_mib=150
-    )
+    parser = options_of(__doc__, rate=200.0, fill=75.0, before=45.0, burst=16.0, after=75.0, limit_mib=150)
     parser.add_argument("--folder", type=Path, default=IMAGES)
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
