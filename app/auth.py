@@ -118,27 +118,33 @@ class Access:
 
     def check_ingest(self, authorization: str | None) -> None:
         """Raise Unauthorized unless the header carries an ingest token."""
-        _check(self.ingest.admits(authorization), "TIDEGATE_INGEST_TOKENS")
+        _check(self.ingest.admits(authorization), authorization, "TIDEGATE_INGEST_TOKENS")
 
     def check_feed(self, authorization: str | None) -> None:
         """Raise Unauthorized unless the header carries an ingest token, behind `Bearer` or alone.
 
         Helius sends as Authorization what was typed into its form, which for many is the token itself.
         """
-        _check(self.ingest.admits(authorization, bare=True), "TIDEGATE_INGEST_TOKENS")
+        _check(self.ingest.admits(authorization, bare=True), authorization, "TIDEGATE_INGEST_TOKENS")
 
     def check_admin(self, authorization: str | None) -> None:
         """Raise Unauthorized unless the header carries an admin token."""
-        _check(self.admin.admits(authorization), "TIDEGATE_ADMIN_TOKENS")
+        _check(self.admin.admits(authorization), authorization, "TIDEGATE_ADMIN_TOKENS")
 
     def check_lookup(self, authorization: str | None) -> None:
         """Raise Unauthorized unless the header carries a token of either kind."""
         admitted = self.ingest.admits(authorization) or (
             not self.admin.is_open and self.admin.admits(authorization)
         )
-        _check(admitted, "TIDEGATE_INGEST_TOKENS or TIDEGATE_ADMIN_TOKENS")
+        _check(admitted, authorization, "TIDEGATE_INGEST_TOKENS or TIDEGATE_ADMIN_TOKENS")
 
 
-def _check(admitted: bool, setting: str) -> None:
+def _check(admitted: bool, authorization: str | None, setting: str) -> None:
     if not admitted:
-        raise Unauthorized(f"send `Authorization: Bearer <token>` with a token of {setting}")
+        # Whether something arrived is no secret; how near it came to a token is not looked at.
+        found = (
+            "no Authorization header arrived"
+            if authorization is None
+            else "the Authorization header that arrived has none of the gate's tokens"
+        )
+        raise Unauthorized(f"{found}: send `Authorization: Bearer <token>` with a token of {setting}")

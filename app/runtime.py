@@ -147,7 +147,7 @@ class Runtime:
             lambda: self.guard.status,
             self.plane.access,
             self.plane.sources,
-            lambda: self.plane.feeds.warning,
+            self.plane.feeds,
             lambda: [self.plane.rejections.latest, *self.workers.rejections()],
         )
         stored, clock = StoredSamples(self.session, lambda: maps.layout), self._clock

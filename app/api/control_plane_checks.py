@@ -32,6 +32,7 @@ BODY_SECONDS = 30.0
 # Of a path or a name that is said back.
 SHOWN_CHARACTERS = 128
 
+_FEEDS = frozenset({BELOW_FEEDS.strip("/")})
 Headers = Iterable[tuple[bytes, bytes]]
 
 
@@ -179,6 +180,12 @@ def _what_parameters(address: PathItem, call: Call, name: str) -> str:
     return f"{address.path} takes {taken or 'none'}"
 
 
+def _near_feed(path: str) -> str | None:
+    """Return the feed that was meant by an address such as `/feed/helius-a`, None when it is unlike one."""
+    first, _, name = path.removeprefix("/").partition("/")
+    return f"{BELOW_FEEDS}{name}" if name and nearest(first, _FEEDS) else None
+
+
 def _where_else(method: str, path: str) -> str:
     """Say what to call in the place of an address there is not."""
     shown = path[:SHOWN_CHARACTERS]
@@ -187,6 +194,6 @@ def _where_else(method: str, path: str) -> str:
         return f"{method} {shown}: leave the slash at its end out: {method} {without_slash.path}; see /docs"
     if path.rstrip("/") == BELOW_FEEDS.rstrip("/"):
         return f"{method} {shown}: name the feed: POST {BELOW_FEEDS}NAME; see /docs"
-    near = nearest(path, ADDRESSES)
+    near = _near_feed(shown) or nearest(path, ADDRESSES)
     hint = f"did you mean {near}? See" if near else "see"
     return f"{method} {shown}: there is no such address; {hint} /docs"

@@ -16,12 +16,11 @@ from app.api.contract import TRANSACTIONS
 from app.api.data_plane import encode
 from app.api.middleware import RequestMiddleware
 from app.api.problems import internal_problem, problem_of
-from app.api.routes.transactions import single_answer
 from app.decode.columns import Answers
 from app.decode.item import InvalidItem, decode_item
 from app.errors import HttpError, RetryLater
 from app.ingest.plane import DataPlane
-from app.models import DEFAULT_SOURCE, Transaction, Verdict
+from app.models import DEFAULT_SOURCE, Answer, Transaction, Verdict
 from app.server.whole_request import Reply, SendReply, WholeRequest
 
 log = structlog.get_logger()
@@ -92,3 +91,12 @@ class _Post:
 def _of(response: Response) -> Reply:
     headers = [header for header in response.raw_headers if header[0] != b"content-length"]
     return Reply(response.status_code, headers, bytes(response.body))
+
+
+def single_answer(item: Transaction, answer: Answer) -> dict[str, object]:
+    """Return the document that answers a single transaction."""
+    return {
+        "status": answer.verdict,
+        "signature": item.signature,
+        "first_seen_ms": answer.first_seen_ms,
+    }

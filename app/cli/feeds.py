@@ -16,9 +16,10 @@ from app.decode.array_scanner import SPACE
 from app.decode.gzip import Inflater
 from app.decode.item import InvalidItem, ItemLimits, ItemResult
 from app.errors import BodyTooLarge, ConfigError, HttpError
-from app.feeds.delivery import Part, read_delivery
+from app.feeds.delivery import read_delivery
 from app.feeds.feed import Feed, is_feed_name
 from app.feeds.feeds_file import load_feeds
+from app.feeds.part import Part
 from app.models import SOURCE_RULE
 from app.settings.model import Settings, load_settings
 from app.settings.process_limits import most_feed_bytes
@@ -47,8 +48,8 @@ def feeds() -> None:
 def check(file: Path, name: str | None, body: BinaryIO | None) -> None:
     """Say what FILE declares, or read a body as a gate with FILE would, transaction by transaction.
 
-    Nothing is stored, and no gate is needed. The limits of a body are those of the TIDEGATE_… variables. That
-    the body is signed is not checked.
+    Nothing is stored, and no gate is needed. The TIDEGATE_… variables say how long a body may be, and
+    whether there are ingest tokens. That the body is signed is not checked.
 
     Exits with 2 when FILE cannot be used, and with 1 when something in the body is invalid.
     """
@@ -65,6 +66,9 @@ def check(file: Path, name: str | None, body: BinaryIO | None) -> None:
         click.echo(f"{plain(file)}: {count(len(shown))} feeds")
     for feed in shown:
         click.echo(f"{feed.name}: {_described(feed, feed.name in declared.declared)}")
+    is_open = not (settings.ingest_tokens or settings.ingest_tokens_file)
+    if name is None and is_open and (warning := declared.warning_if_open()) is not None:
+        click.echo(f"warning: {warning}")
     if body is not None and name is not None:
         _show_body(body, declared.get(name), settings)
 
@@ -89,9 +93,10 @@ def _access(feed: Feed) -> str:
     signature = feed.signature
     if signature is None:
         return "needs an ingest token where the gate has some"
+    secrets = f"any of {signature.secrets} secrets" if signature.secrets > 1 else "one secret"
     over = "before gzip" if feed.over_inflated else "as it is sent"
     return (
-        f"signs the body {over} as {signature.scheme.name}, with any of {signature.secrets} secrets, "
+        f"signs the body {over} as {signature.scheme.name}, with {secrets}, "
         f"at most {signature.max_age_seconds:g} s ago"
     )
 

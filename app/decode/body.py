@@ -8,7 +8,7 @@ requests are served.
 
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from mmap import mmap
 from types import TracebackType
@@ -17,7 +17,7 @@ from typing import Self
 from starlette.types import Message, Receive
 
 from app.decode.array_scanner import BYTE_ORDER_MARK, SPACE
-from app.decode.budget import ByteBudget
+from app.decode.budget import ByteBudget, UnverifiedPart
 from app.decode.gzip import PIECE_BYTES, Inflater, inflater_for, pieces_of
 from app.decode.lines import LineSplitter
 from app.decode.turns import next_turn
@@ -34,8 +34,8 @@ LINE_BYTES_AT_ONCE = 256 * 1024
 
 Headers = Mapping[bytes, bytes]
 """The headers of a request by their names in lower case."""
-Verify = Callable[[bytes | mmap], Awaitable[None]]
-"""Looks at the very bytes of a body, and raises unless they are what the client has signed."""
+Verify = Callable[[Sequence[bytes]], Awaitable[None]]
+"""Looks at the very bytes of a body, in pieces, and raises unless they are what the client has signed."""
 
 
 def declared_length(headers: Headers) -> int:
@@ -78,6 +78,7 @@ class BodyReader:
         self, headers: Headers, receive: Receive, budget: ByteBudget, most_bytes: int, most_inflated: int
     ) -> None:
         self._headers, self._receive, self._budget = headers, receive, budget
+        self._room: ByteBudget | UnverifiedPart = budget
         self._most_bytes, self._most_inflated = most_bytes, most_inflated
         self._pacer = Pacer()
         self._held = 0
@@ -100,30 +101,37 @@ class BodyReader:
         """Return the body as `whole` does, once `verify` has let pass its very bytes.
 
         These are the bytes that were sent, of which nothing is inflated before, or with `over_inflated` those
-        that come out of gzip. `verify` raises what it does not let pass.
+        that come out of gzip. `verify` raises what it does not let pass; till then the body may be no longer
+        than all bodies together that are not verified.
         """
-        inflater = self._inflater()
+        unverified = self._room = self._budget.unverified
+        self._most_bytes = min(self._most_bytes, unverified.most)
+        inflater = self._inflater(unverified.most)
         collected = await self._collected(inflater if over_inflated else None)
-        exact = await collected.exact(self._pacer)
-        await verify(exact)
-        buffer = BodyBuffer()
-        if over_inflated or inflater is None:
-            if not _has_margin(exact):
-                return exact
-            inflater = None
-        # A copy is made piece by piece, as others are served between: 64 MiB take 20 ms.
-        for at in range(0, len(exact), PIECE_BYTES):
-            await self._fill(buffer, exact[at : at + PIECE_BYTES], inflater)
+        await verify(collected.pieces)
+        unverified.hand_over(self._held)
+        self._room = self._budget
+        if inflater is not None and not over_inflated:
+            collected = await self._inflated(collected.pieces)
+        return await collected.whole(self._pacer)
+
+    async def _inflated(self, sent: Sequence[bytes]) -> "BodyBuffer":
+        """Inflate what is held, which is held meanwhile: both together have to have room in the budget."""
+        held, buffer = self._held, BodyBuffer()
+        inflater = self._inflater(self._budget.most - held)
+        for piece in sent:
+            await self._fill(buffer, piece, inflater)
         if inflater is not None:
             inflater.finish()
-        return await buffer.whole(self._pacer)
+        self._hold(self._held - held)
+        return buffer
 
     async def _collected(self, inflater: Inflater | None) -> "BodyBuffer":
         """Take all of the body as it comes, within the limits."""
         length = declared_length(self._headers)
         if length > self._most_bytes:
             raise body_too_large(length, self._most_bytes)
-        self._budget.check(length)
+        self._room.check(length)
         buffer, sent = BodyBuffer(), 0
         async for chunk in self._chunks():
             sent += len(chunk)
@@ -179,9 +187,9 @@ class BodyReader:
             yield lines
             self._hold(splitter.pending_bytes)
 
-    def _inflater(self) -> Inflater | None:
+    def _inflater(self, most: int | None = None) -> Inflater | None:
         coding = self._headers.get(b"content-encoding", b"").decode("latin-1")
-        return inflater_for(coding, self._most_inflated)
+        return inflater_for(coding, self._most_inflated if most is None else min(self._most_inflated, most))
 
     async def _chunks(self) -> AsyncIterator[bytes]:
         more = True
@@ -192,19 +200,13 @@ class BodyReader:
     def _pieces(self, chunk: bytes, inflater: Inflater | None) -> Iterator[bytes]:
         """Take a chunk in pieces of at most 64 KiB, inflated, from the budget; a piece may be empty."""
         for piece in pieces_of(chunk) if inflater is None else inflater.decode(chunk):
-            self._budget.take(len(piece))
+            self._room.take(len(piece))
             self._held += len(piece)
             yield piece
 
     def _hold(self, amount: int) -> None:
-        self._budget.release(self._held - amount)
+        self._room.release(self._held - amount)
         self._held = amount
-
-
-def _has_margin(body: bytes | mmap) -> bool:
-    """Tell whether a byte order mark or white space stands around a body."""
-    first, last = body[:1], body[-1:]
-    return first in (b"\xef", b"") or first.isspace() or last.isspace()
 
 
 def chunk_of(message: Message) -> tuple[bytes, bool]:
@@ -273,10 +275,11 @@ class BodyBuffer:
         pieces[-1] = last
         return await self._joined(pace)
 
-    async def exact(self, pace: Pacer) -> bytes | mmap:
-        """Return the body with every byte of it; the pieces are gone then."""
+    @property
+    def pieces(self) -> Sequence[bytes]:
+        """Return the pieces with every byte of the body."""
         self._end_small()
-        return await self._joined(pace) if self._pieces else b""
+        return tuple(self._pieces)
 
     def _end_small(self) -> None:
         if self._small:

@@ -2,6 +2,9 @@
 
 With 64 MiB allowed and 40 MiB of memory left below the limit of the process, bodies may hold 10 MiB: to work
 through one takes four times its bytes.
+
+A signed body has to be held whole before it is known whether its sender has the secret. Anybody can send such
+bodies, so that together they may hold half of the budget: the other half is for senders who are known.
 """
 
 from typing import Protocol
@@ -11,6 +14,8 @@ from app.errors import Overloaded
 # At its peak a body takes 3.3 times its bytes, measured: payloads, their block, what goes to the store.
 BODY_COST = 4
 LEAST_BYTES = 1 << 20
+# Bodies that are not verified yet may hold one part of so many.
+UNVERIFIED_PARTS = 2
 
 
 class Headroom(Protocol):
@@ -34,6 +39,7 @@ class ByteBudget:
     def __init__(self, most: int, headroom: Headroom) -> None:
         self.most, self._headroom = most, headroom
         self.held = 0
+        self.unverified = UnverifiedPart(self)
 
     @property
     def limit(self) -> int:
@@ -66,4 +72,47 @@ class ByteBudget:
 
     def release(self, amount: int) -> None:
         """Count bytes as held no more."""
+        self.held -= amount
+
+
+class UnverifiedPart:
+    """The part of a budget that bodies may hold while nobody knows whether their sender has the secret."""
+
+    def __init__(self, whole: ByteBudget) -> None:
+        self._whole = whole
+        self.held = 0
+
+    @property
+    def most(self) -> int:
+        """Return how many bytes may be held when there is no lack of memory."""
+        return self._whole.most // UNVERIFIED_PARTS
+
+    def take(self, amount: int) -> None:
+        """Check bytes, and count them as held, by the whole budget too.
+
+        Raises:
+            Overloaded: too many are held.
+        """
+        self.check(amount)
+        self._whole.hold(amount)
+        self.held += amount
+
+    def check(self, amount: int) -> None:
+        """Refuse bytes that could not be held.
+
+        Raises:
+            Overloaded: too many are held.
+        """
+        self._whole.check(amount)
+        limit = self._whole.limit // UNVERIFIED_PARTS
+        if self.held + amount > limit:
+            raise Overloaded(f"bodies that are not verified yet already hold {self.held} of {limit} bytes")
+
+    def release(self, amount: int) -> None:
+        """Count bytes as held no more."""
+        self.hand_over(amount)
+        self._whole.release(amount)
+
+    def hand_over(self, amount: int) -> None:
+        """Count bytes as verified: they are held by the whole budget alone from now on."""
         self.held -= amount

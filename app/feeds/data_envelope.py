@@ -1,12 +1,16 @@
 """An object around what a provider sends: QuickNode Streams' `{"data":[{block},…],"metadata":{…}}`."""
 
 from app.feeds.document import Document, Known, Reading, Steps, members_of
-from app.feeds.fields import Fields, is_array, is_object
+from app.feeds.fields import Fields, is_array, is_given, is_object
 
 
 def fits(fields: Fields) -> bool:
-    """Tell whether an object is one: that of no other shape which has `data`."""
-    return is_array(fields.data) or is_object(fields.data)
+    """Tell whether an object is one: that of no other shape which has `data`.
+
+    `{"data":null,"metadata":{…}}` is one that brings nothing; a null alone may be of any other shape.
+    """
+    is_nothing = len(fields.data) > 0 and not is_given(fields.data) and is_object(fields.metadata)
+    return is_array(fields.data) or is_object(fields.data) or is_nothing
 
 
 def read(reading: Reading, document: Document, fields: Fields) -> Steps:  # noqa: ARG001  # every shape has them

@@ -1,8 +1,16 @@
-"""Reads what a provider delivers: from the bytes of a body to transactions, whatever the body's shape."""
+"""Reads what a provider delivers: from the bytes of a body to transactions, whatever the body's shape.
 
-from collections.abc import AsyncIterator, Generator, Mapping
+There are three ways. Each leaves what it is not made for to the next:
+
+1. Arrays and blocks of Solana's transactions, all valid, are cut in one pass (solana_documents.py).
+2. Short arrays of items or of Helius' enhanced transactions, all valid, are decoded at once (`_short_array`).
+3. Any other body is read document by document, and what is wrong with one stands in its place (`_Delivery`).
+   If the feed's file maps the documents, the feed's bodies go only this way.
+"""
+
+from collections.abc import AsyncIterator, Generator
 from mmap import mmap
-from typing import NamedTuple, TypeVar, cast
+from typing import TypeVar, cast
 
 from app.decode.array_scanner import SPACE
 from app.decode.columns import Columns
@@ -13,6 +21,7 @@ from app.decode.turns import next_turn
 from app.errors import MalformedBody
 from app.feeds.document import Document, Steps, malformed
 from app.feeds.enhanced_array import MOST_QUICK_BYTES, read_enhanced_array
+from app.feeds.part import Part
 from app.feeds.reader import Reader
 from app.feeds.recognise import recognised
 from app.feeds.rules import FeedRules
@@ -26,17 +35,7 @@ PART_BYTES = 512 * 1024
 LINE_END = b"\n"
 T = TypeVar("T")
 _CUT_OFF = "Input data was truncated"
-
-
-class Part(NamedTuple):
-    """Some of the transactions of a body, in their order; a body has as many parts as it takes."""
-
-    results: Columns | list[ItemResult]
-    """Columns where all are valid; there may be none in a part."""
-    skipped: Mapping[str, int]
-    """Transactions that the feed's rules leave out, by the rule."""
-    shapes: Mapping[str, int]
-    """Documents that were read, by their shape."""
+"""What the parser says of a text that ends too early, without a byte."""
 
 
 async def read_delivery(
@@ -44,8 +43,8 @@ async def read_delivery(
 ) -> AsyncIterator[Part]:
     """Yield the transactions of a body in parts of at most `most_items`, and mostly at most 512 KiB.
 
-    `document` has no white space around it. What is wrong with one transaction stands in its place. Of a body
-    that holds nothing, such as `[]` or `{"jsonrpc":"2.0","result":null}`, there is no transaction.
+    `document` has no white space around it. What is wrong with one transaction stands in its place. A body
+    such as `[]` or `{"jsonrpc":"2.0","result":null}` has no transactions and is no error.
 
     Raises:
         MalformedBody: the body as a whole is no JSON, with the byte at fault; nothing of it was yielded.
@@ -58,7 +57,7 @@ async def read_delivery(
             part = found.columns(first, last, limits.default_source)
             yield Part(part, {} if first else found.skipped, {} if first else {found.shape: found.documents})
         return
-    columns, shape = (None, Shape.MAPPED) if is_mapped else _at_once(document, limits, rules)
+    columns, shape = (None, Shape.MAPPED) if is_mapped else _short_array(document, limits, rules)
     if columns is not None:
         for start in range(0, len(columns), most_items):
             part = columns[start : start + most_items]
@@ -98,24 +97,30 @@ async def _paced(walk: Generator[None, None, T]) -> T:
         await next_turn()
 
 
-def _at_once(document: bytes | mmap, limits: ItemLimits, rules: FeedRules) -> tuple[Columns | None, Shape]:
-    """Return the transactions of a short array of one of the two shapes that come most, and the shape."""
-    shape = Shape.ITEM
-    is_short = document[:1] == b"[" and len(document) <= MOST_QUICK_BYTES
-    if not is_short:
-        return None, shape
+def _short_array(
+    document: bytes | mmap, limits: ItemLimits, rules: FeedRules
+) -> tuple[Columns | None, Shape]:
+    """Return the transactions of a short array of items or enhanced transactions; None for any other body.
+
+    Return its shape, too, which means nothing beside None.
+    """
+    if document[:1] != b"[" or len(document) > MOST_QUICK_BYTES:
+        return None, Shape.ITEM
     body = bytes(document)
-    # It has no more items than half its bytes.
-    columns = decode_compact_array(body, limits, len(body))
-    if columns is not None:
-        columns.sources = [limits.default_source] * len(columns)
-    else:
-        shape, columns = Shape.HELIUS_ENHANCED, read_enhanced_array(body, limits, rules)
-    return columns, shape
+    most_items = len(body)  # more than it can hold: how many go at once is decided by the caller
+    columns = decode_compact_array(body, limits, most_items)
+    if columns is None:
+        return read_enhanced_array(body, limits, rules), Shape.HELIUS_ENHANCED
+    columns.sources = [limits.default_source] * len(columns)  # the feed, whatever source an item names
+    return columns, Shape.ITEM
 
 
 class _Delivery:
-    """The documents of one body: one, or one on each line."""
+    """The documents of one body: one, or one on each line.
+
+    One that is no JSON as a whole may be an array with good elements, or have a good envelope: it is read all
+    the same if its end can be told by its brackets, and `_refused` keeps why the parser refuses it.
+    """
 
     def __init__(self, reader: Reader, text: bytes | mmap) -> None:
         self._reader, self._values, self._text = reader, reader.values, text
@@ -128,7 +133,7 @@ class _Delivery:
             raise MalformedBody("the body is empty; send it as the provider gave it")
         start = after_space(text, 0)
         try:
-            end = yield from self._values.prove(start, length)
+            end = yield from self._values.strict_end(start, length)
         except Refused as refused:
             end = yield from self._lenient_end(refused)
         behind = after_space(text, end)
@@ -137,14 +142,14 @@ class _Delivery:
         elif end and text[end:behind].find(LINE_END) < 0:
             raise MalformedBody(f"JSON is malformed: trailing characters (byte {behind})")
         else:
-            self._values.is_tolerant = True
+            self._values.is_tolerant = True  # a line that is no JSON spoils no other
             yield from self._read_lines()
 
     def _lenient_end(self, refused: Refused) -> Generator[None, None, int]:
-        """Return where a document ends that is no JSON, by its brackets; 0 if there are lines of documents.
+        """Return where a document that is no JSON ends by its brackets; 0 if the body is lines of documents.
 
         Raises:
-            MalformedBody: that cannot be told, as of one that is cut off.
+            MalformedBody: the end cannot be told, for example because the body is cut off.
         """
         text, length = self._text, len(self._text)
         if looks_like_lines(text) and (yield from self._are_lines()):
@@ -157,20 +162,20 @@ class _Delivery:
         return end
 
     def _are_lines(self) -> Generator[None, None, bool]:
-        """Tell whether the first line holds a document, or the last one: no line of an indented one does."""
+        """Tell whether the first or the last line is a document; of one indented document neither is."""
         text, values = self._text, self._values
         first_end, last = text.find(LINE_END), text.rfind(LINE_END) + 1
         end = yield from values.lenient_end(0, first_end)
         if end is not None and after_space(text, end) >= first_end:
             return True
         try:
-            yield from values.prove(after_space(text, last), len(text))
+            yield from values.strict_end(after_space(text, last), len(text))
         except Refused:
             return False
         return True
 
     def _read_only(self, document: Document) -> Steps:
-        """Yield the transactions of the only document, which is JSON as a whole unless it is an array."""
+        """Yield the transactions of the only document; it may be an array with an element that is no JSON."""
         try:
             yield from self._reader.read_root(document)
         except Refused as refused:
@@ -182,7 +187,7 @@ class _Delivery:
             yield type(error)(str(error))
 
     def _read_lines(self) -> Steps:
-        """Yield the transactions of each line; one that is no JSON spoils no other."""
+        """Yield the transactions of each line, and what is wrong with a line in its place."""
         text, at, length, work = self._text, 0, len(self._text), 0
         while (at := after_space(text, at)) < length:
             line_end = text.find(LINE_END, at)

@@ -39,11 +39,14 @@ class Document(NamedTuple):
     """The shape of the outermost envelope, which is what is counted."""
     level: int = 0
     """How many arrays and envelopes it is in."""
+    is_of_block: bool = False
+    """Whether a block of Solana's has it among its transactions."""
 
     def inner(self, place: Element, within: Shape | None = None, slot: int | None = None) -> "Document":
         """Return a document inside of this one; what it does not say of itself is as this one says."""
         known = self.slot if slot is None else slot
-        return Document(place.start, place.end, known, self.within or within, self.level + 1)
+        within = self.within or within
+        return Document(place.start, place.end, known, within, self.level + 1, self.is_of_block)
 
 
 class Reading(Protocol):

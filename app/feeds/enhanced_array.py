@@ -2,7 +2,8 @@
 
 Where a document ends is guessed and then proven. `[{"description":"…",…},{"description":"…",…}]` is cut
 before every object that begins as the first one does; if a parser takes each part as a document of its own,
-then it was cut between two documents. Any other array is left to the reader of documents, one by one.
+then it was cut between two documents. If not, a parser cuts the array, which takes longer. An array with
+anything that is not plainly valid is left to reader.py, which reads one document after the other.
 """
 
 import re
@@ -26,8 +27,9 @@ _FIRST_NAME = re.compile(rb'\[(\{"[A-Za-z]{1,32}":)')
 _VOTE_PROGRAM = VOTE_PROGRAM.encode()
 _NO = Raw()
 _READ_NAMES = b'"signature"', b'"slot"'
-# What is cut out of a document to look for names given twice: a shorter value costs less to look through.
-# That of `events` has a signature and a slot of its own, unless it is empty.
+# Values of at least this many bytes are cut out of a document before names given twice are looked for: of
+# shorter ones that takes longer than to look through them. `events` has a signature and a slot of its own,
+# unless it is nearly empty.
 _LONG_BYTES, _LEAST_EVENT_BYTES = 1024, 32
 
 
@@ -62,7 +64,7 @@ _slices_decoder = msgspec.json.Decoder(list[Raw])
 def read_enhanced_array(body: bytes, limits: ItemLimits, rules: FeedRules) -> Columns | None:
     """Return the transactions of an array of valid enhanced documents, None for any other array.
 
-    None, too, for an array of which something may have to be left out.
+    None, too, for an array of which the feed's rules may leave something out.
     """
     parts = _guessed_parts(body)
     documents = _decoded(parts)
@@ -76,10 +78,12 @@ def read_enhanced_array(body: bytes, limits: ItemLimits, rules: FeedRules) -> Co
     is_clear = (
         max(map(len, parts)) <= limits.max_payload_bytes
         and (not rules.skip or not _may_be_skipped(body, documents))
+        # With such a member it is not plainly a document of Helius': recognise.py decides.
         and not any(len(document.payload) or len(document.transaction) for document in documents)
         and min(slots) >= 0
         and max(slots) <= MAX_SLOT
         and are_signatures(signatures)
+        # No name that is read is there twice.
         and (
             _least_bytes(signatures, slots, documents) == sum(map(len, parts))
             or (has_plain_names(body) and all(map(_has_names_once, parts, documents)))
@@ -93,7 +97,7 @@ def read_enhanced_array(body: bytes, limits: ItemLimits, rules: FeedRules) -> Co
 
 
 def _may_be_skipped(body: bytes, documents: Sequence[_Enhanced]) -> bool:
-    """Tell whether a document may be a vote, or a transaction that failed."""
+    """Tell whether any document may be a vote or a failed transaction, which rules may leave out."""
     return any(is_given(document.transaction_error) for document in documents) or _VOTE_PROGRAM in body
 
 
@@ -113,9 +117,8 @@ def _guessed_parts(body: bytes) -> list[bytes]:
 def _found_parts(body: bytes) -> list[bytes]:
     """Return the elements of an array as a parser finds them."""
     try:
-        _array_decoder.decode(
-            body
-        )  # refuses most others at their first element, of which 500 KB may have 250,000
+        # Refuses most other arrays at their first element, before a list is made of up to 250,000.
+        _array_decoder.decode(body)
         return [bytes(element) for element in _slices_decoder.decode(body)]
     except (ValueError, RecursionError):
         return []
@@ -129,17 +132,16 @@ def _decoded(parts: Sequence[bytes]) -> Sequence[_Enhanced] | None:
 
 
 def _least_bytes(signatures: Sequence[str], slots: Sequence[int], documents: Sequence[_Enhanced]) -> int:
-    """Return the least bytes of documents that say just this."""
+    """Return the least bytes that documents with just these members take (proofs.py)."""
     least = len(documents) * _LEAST_BYTES + sum(map(len, signatures)) + sum(map(len, map(str, slots)))
     return least + least_bytes_of(documents, _OTHERS)
 
 
 def _has_names_once(text: bytes, document: _Enhanced) -> bool:
-    """Tell whether the names that are read stand once in a document; False, too, where that is in doubt.
+    """Tell whether `signature` and `slot` stand once in a document; False, too, where that is in doubt.
 
-    Its long values are cut out, whose objects have names of their own: what remains is some hundred bytes.
-    Should the value of another `events` further inside be cut out, being the same, then the outer one remains
-    and there is doubt at most.
+    Long values, whose objects have names of their own, are cut out first: some hundred bytes remain. If an
+    equal value further inside is cut out instead, then the outer one remains: that makes a doubt at most.
     """
     for name, value, least in (
         (b'"accountData":', document.account_data, _LONG_BYTES),

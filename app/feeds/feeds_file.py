@@ -37,6 +37,7 @@ MOST_BYTES: Final = 1024 * 1024
 MOST_FEEDS: Final = 1024
 MOST_SECRETS: Final = 16
 MOST_TOLD: Final = 10
+MOST_NAMED: Final = 5
 _SHOWN: Final = 64
 _LINE = re.compile(r" \(at line (\d+), column \d+\)$")
 _DECLARED_TWICE = re.compile(r"Cannot declare \('feeds', (['\"])(.*)\1\) twice")
@@ -73,6 +74,22 @@ class Feeds:
     def get(self, name: str) -> Feed:
         """Return a feed; one that is not declared has the defaults."""
         return self.declared.get(name) or Feed(name)
+
+    def warning_if_open(self) -> str | None:
+        """Return what to warn of where no ingest token is set, None when no feed is signed.
+
+        A signature guards its own feed. Whoever does not know the secret of `/feeds/quicknode-a` posts to
+        `/feeds/anything` instead, and what is stored there is a duplicate when `quicknode-a` delivers it.
+        """
+        signed = [name for name, feed in self.declared.items() if feed.signature is not None]
+        if not signed:
+            return None
+        more = f" and {len(signed) - MOST_NAMED} more" if len(signed) > MOST_NAMED else ""
+        return (
+            f"Feeds are signed ({', '.join(signed[:MOST_NAMED])}{more}), but no ingest token is set: anybody "
+            "who reaches the gate can post to any other feed and to /transactions. "
+            "Set TIDEGATE_INGEST_TOKENS, or TIDEGATE_INGEST_TOKENS_FILE."
+        )
 
     def is_current(self) -> bool:
         """Whether neither the file nor a file of secrets has changed since they were read."""
@@ -153,7 +170,7 @@ class _Reader:
         try:
             declared = Declaration.model_validate(table)
         except ValidationError as error:
-            for item in error.errors(include_url=False, include_input=False):
+            for item in error.errors(include_url=False):
                 self._refuse(_sentence(name, item), "feeds", name, *_key_of(item))
             return None
         conflicts = list(declared.conflicts())
@@ -221,9 +238,14 @@ def _sentence(name: str, item: ErrorDetails) -> str:
     where = "".join(f"{key}: " for key in _key_of(item))
     if item["type"] == "extra_forbidden":
         key = str(item["loc"][0])
+        if isinstance(item["input"], dict):  # from [feeds.quicknode.a]
+            whole = f"{name}.{key}"
+            return f'feed {name}: unknown table {_shown(whole)}; a dot in a name needs quotes: [feeds."NAME"]'
         return f"feed {name}: unknown key {_shown(key)}; {_advice(key, KEYS)}"
     if item["type"] == "model_type":
         return f"feed {name} must be a table, as [feeds.{name}] begins one"
+    if item["type"] == "list_type":
+        return f'feed {name}: {where}should be a list, as in ["votes"]'
     message = str(item["msg"]).removeprefix("Value error, ").removeprefix("Input ")
     return f"feed {name}: {where}{message[0].lower()}{message[1:]}"
 

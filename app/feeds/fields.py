@@ -49,6 +49,7 @@ class Fields(msgspec.Struct, gc=False):
     context: Raw = _MISSING
     value: Raw = _MISSING
     data: Raw = _MISSING
+    metadata: Raw = _MISSING
     logs: Raw = _MISSING
     err: Raw = _MISSING
     index: Raw = _MISSING

@@ -4,6 +4,10 @@ Of `{"logs":[{"transactionHash":"0xab…","blockNumber":"0x1b4"}]}` the items ar
 signature at `/transactionHash` and the slot at `/blockNumber`.
 """
 
+import re
+from collections.abc import Generator
+
+from app.decode import messages
 from app.decode.item import InvalidItem
 from app.feeds.document import (
     Document,
@@ -14,12 +18,14 @@ from app.feeds.document import (
     transaction_of,
     value_of,
 )
-from app.feeds.pointers import Pointer, find, pointer_of
+from app.feeds.pointers import Pointer, pointer_of
 from app.feeds.rules import MappedShape
 from app.feeds.shapes import Shape
 from app.feeds.signatures import plain_signature
 from app.feeds.slots import slot_of
-from app.feeds.values import Element, is_null
+from app.feeds.values import Element, Values, is_null
+
+_INDEX = re.compile(r"(?:0|[1-9][0-9]{0,8})\Z")
 
 
 class MappedReader:
@@ -37,7 +43,7 @@ class MappedReader:
         if self._items is None:
             yield from self._read_items(reading, document, first)
             return
-        found = yield from find(reading.values, Element(document.start, document.end), self._items)
+        found = yield from _find(reading.values, Element(document.start, document.end), self._items)
         if found is not None:
             reading.shapes[Shape.MAPPED] += 1
             items = document.inner(found)
@@ -69,11 +75,58 @@ class MappedReader:
     def _read_item(self, reading: Reading, document: Document) -> Steps:
         text, place = text_of(reading, document), Element(document.start, document.end)
         yield from reading.check(document)
-        signature = yield from find(reading.values, place, self._signature)
+        signature = yield from _find(reading.values, place, self._signature)
         if signature is None:
             has = yield from reading.contents(document)
             raise InvalidItem(f"mapped: there is no signature at {self._mapped.signature} in {has}")
-        slot = None if self._slot is None else (yield from find(reading.values, place, self._slot))
+        slot = None if self._slot is None else (yield from _find(reading.values, place, self._slot))
         name = f"mapped: {self._mapped.signature}"
         known = plain_signature(value_of(reading, signature), name)
         yield transaction_of(reading, known, slot_of(value_of(reading, slot)), text)
+
+
+def _find(values: Values, place: Element, pointer: Pointer) -> Generator[None, None, Element | None]:
+    """Return where the value stands that a pointer leads to from a value; None if there is none.
+
+    A generator: it yields wherever others may be served.
+
+    Raises:
+        InvalidItem: a name on the way is there twice.
+        Refused: what is on the way is no JSON.
+    """
+    found: Element | None = place
+    for name in pointer:
+        if found is None:
+            return None
+        first = bytes(values.text[found.start : found.start + 1])
+        if first == b"{":
+            found = yield from _member(values, found, name)
+        elif first == b"[" and _INDEX.match(name):
+            found = yield from _element(values, found, int(name))
+        else:
+            return None
+    return found
+
+
+def _member(values: Values, place: Element, name: str) -> Generator[None, None, Element | None]:
+    found: Element | None = None
+    for member in values.members(place.start, place.end):
+        if member is None:
+            yield
+        elif member.name == name:
+            if found is not None:
+                raise InvalidItem(messages.KEY_TWICE.format(name))
+            found = Element(member.start, member.end)
+    return found
+
+
+def _element(values: Values, place: Element, index: int) -> Generator[None, None, Element | None]:
+    at = 0
+    for element in values.elements(place.start, place.end):
+        if element is None:
+            yield
+        elif at == index:
+            return element
+        else:
+            at += 1
+    return None

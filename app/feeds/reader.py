@@ -16,7 +16,7 @@ from app.feeds.shapes import NAMES
 from app.feeds.values import WINDOW_BYTES, Refused, Values, is_null, value_end
 
 MOST_DOCUMENTS = 200_000
-"""A body of 32 MiB holds 16 million times `1,`, and each would have a sentence of its own."""
+"""A body of 32 MiB may hold 16 million times `1,`, and each is answered with a sentence of its own."""
 EMPTY = re.compile(rb"\{[ \t\r\n]*+\}")
 _MOST_NAMES = 9
 _KINDS = {b'"': "a text", b"[": "an array", b"t": "true", b"f": "false", b"n": "null"}
@@ -29,7 +29,7 @@ class UnknownShape(InvalidItem):
 
 
 class Reader:
-    """One body on its way to transactions."""
+    """Reads the documents of one body, and counts them by shape, and what the feed's rules leave out."""
 
     def __init__(
         self,
@@ -47,11 +47,11 @@ class Reader:
         self._mapped = None if rules.mapped is None else MappedReader(rules.mapped)
 
     def read_root(self, document: Document) -> Steps:
-        """Yield the transactions of a document that is in no other."""
+        """Yield the transactions of a document that is a body or a line of it."""
         return self.read(document) if self._mapped is None else self._mapped.read(self, document)
 
     def read(self, document: Document) -> Steps:
-        """Yield the transactions of a document of any shape, of each element of an array, or of null none."""
+        """Yield the transactions of a document of any shape, or of an array's elements; null has none."""
         if document.level > MOST_LEVELS:
             raise InvalidItem(f"the transaction is inside of more than {MOST_LEVELS} arrays and envelopes")
         first = first_of(self, document)
@@ -66,7 +66,7 @@ class Reader:
                     yield from self.guarded(self._read_element(element), element)
         elif not is_null(self.values.text, document):
             yield from self.check(document)
-            raise self._unknown((yield from self.contents(document)))
+            raise _unknown(document, (yield from self.contents(document)))
 
     def _read_element(self, document: Document) -> Steps:
         if is_null(self.values.text, document):
@@ -74,7 +74,7 @@ class Reader:
         yield from self.read(document)
 
     def guarded(self, steps: Steps, document: Document) -> Steps:
-        """Yield what a reader of one document yields, and in place of the error it raises what is wrong."""
+        """Yield what a reader of one document yields; if it raises, yield what is wrong instead."""
         self._documents += 1
         if self._documents > MOST_DOCUMENTS:
             raise BodyTooLarge(f"the body holds more than {MOST_DOCUMENTS} documents: send less at once")
@@ -83,22 +83,23 @@ class Reader:
         except Refused as refused:
             yield refused_item(refused, self.values, document)
         except InvalidItem as error:
-            # A new one: the one raised holds, through its traceback, the document and its readers.
+            # A copy, since the error raised keeps the document in memory through its traceback.
             yield type(error)(str(error), is_malformed=error.is_malformed)
 
     def _read_object(self, document: Document) -> Steps:
         fields, error = yield from self._fields(document)
         known = self._recognised(fields)
+        # What is wrong with an envelope may be wrong with one of the transactions in it only.
         if error is not None and not (known is not None and known.is_envelope):
             raise error
         if known is None:
             if document.level == 0 and EMPTY.match(self.values.text, document.start):
-                return
-            raise self._unknown((yield from self.contents(document)))
+                return  # a body of {} brings nothing, as one of [] or null
+            raise _unknown(document, (yield from self.contents(document)))
         yield from self._read_known(known, document, fields)
 
     def _read_known(self, known: Known, document: Document, fields: Fields) -> Steps:
-        if document.within is None and known.shape is not None:
+        if document.within is None and known.shape is not None:  # else its envelope was counted, or is none
             self.shapes[known.shape] += 1
         try:
             yield from known.read(self, document, fields)
@@ -114,7 +115,7 @@ class Reader:
         return fields
 
     def _fields(self, document: Document) -> Generator[None, None, tuple[Fields, InvalidItem | None]]:
-        """Return the fields of an object, and what is wrong with it as JSON, which may be in one of them."""
+        """Return the fields of an object, and the error if it, or the value of a field, is no JSON."""
         error = None
         if document.end - document.start <= WINDOW_BYTES:
             text = bytes(self.values.text[document.start : document.end])
@@ -122,6 +123,7 @@ class Reader:
                 return parsed_fields(text), None
             except (ValueError, RecursionError) as refused:
                 error = malformed(refused, text, document.start)
+            # The parser refuses half an emoji, which is valid JSON (surrogates.py).
             found = masked(text) if len(text) <= self.limits.max_item_bytes else None
             if found is not None:
                 try:
@@ -137,13 +139,13 @@ class Reader:
         return fields, error
 
     def check(self, document: Document) -> Iterator[None]:
-        """Refuse a document that is no JSON, as others of its array may be without spoiling it.
+        """Refuse a document that is no JSON, when the body was not refused as a whole for it.
 
         Raises:
-            InvalidItem: it is none.
+            InvalidItem: it is no JSON.
         """
         if not self.values.is_tolerant:
-            return
+            return  # the whole body is JSON
         text = text_of(self, document)
         try:
             value_end(text, 0, len(text))
@@ -156,7 +158,7 @@ class Reader:
                 raise malformed(error, text, document.start) from None
 
     def contents(self, document: Document) -> Generator[None, None, str]:
-        """Return what a document is and has, for an error."""
+        """Describe a document for an error, by what it is and has: `an object with signature, slot`."""
         first = first_of(self, document)
         if first != b"{":
             return _KINDS.get(first, "a number")
@@ -170,7 +172,10 @@ class Reader:
                     break
         return f"an object with {named(names)}" if names else "an empty object"
 
-    def _unknown(self, found: str) -> InvalidItem:
-        return UnknownShape(
-            f"{found} is no known shape; known are {NAMES}, and whatever the feed's file maps"
+
+def _unknown(document: Document, found: str) -> InvalidItem:
+    if document.is_of_block:
+        return InvalidItem(
+            f"the transaction of the block has no transaction.signatures, which it is known by; it is {found}"
         )
+    return UnknownShape(f"{found} is no known shape; known are {NAMES}, and whatever the feed's file maps")

@@ -39,17 +39,24 @@ class FeedRegistry:
         self._is_known = True
         if file is not None:
             try:
-                self._put_in_force(load_feeds(file))
+                found = load_feeds(file)
             except FeedsFileError as error:
                 if not has_to_start:
                     raise
                 self._is_known = False
                 self._settle(error)
+            else:
+                self._put_in_force(found)
+                log.info("feeds read", feeds=len(found.declared))
 
     @property
     def declared(self) -> Iterable[str]:
         """The names of the feeds that the file declares."""
         return self._feeds.declared
+
+    def warning_if_open(self) -> str | None:
+        """Return what to warn of where no ingest token is set, None when no feed is signed."""
+        return self._feeds.warning_if_open()
 
     def get(self, name: str) -> Feed:
         """Return a feed, declared or not.

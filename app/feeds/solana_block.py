@@ -28,7 +28,7 @@ def read(reading: Reading, document: Document, fields: Fields) -> Steps:  # noqa
         return
     if reading.values.text[place.start : place.start + 1] != b"[":
         raise InvalidItem("transactions: an array")
-    yield from reading.read(document.inner(place, Shape.SOLANA_BLOCK, slot))
+    yield from reading.read(document.inner(place, Shape.SOLANA_BLOCK, slot)._replace(is_of_block=True))
 
 
 KNOWN = Known(Shape.SOLANA_BLOCK, is_envelope=True, fits=fits, read=read)

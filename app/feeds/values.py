@@ -6,7 +6,7 @@ value and refuses the comma behind it with the byte at which it stands, which is
 value is read by the parser once, at its speed, and others can be served between two values.
 
 A value may be one that the parser refuses: `{"fee":NaN}`, one nested a million levels, one with half an
-emoji. It spoils no neighbour: its end is found by its brackets (`brackets`).
+emoji. So that it spoils no neighbour, its end can be found by its brackets instead (brackets.py).
 
 What takes long is a generator here, which yields None wherever others may be served.
 """
@@ -26,16 +26,16 @@ WINDOW_BYTES = 1024 * 1024
 """What the parser is given at most in one call, unless a string alone is longer: a millisecond of work."""
 MOST_WALKED = 1_000_000
 """Five seconds of work; a body of 32 MiB may hold 16 million times `1,`."""
-# Others are served after so many bytes; a value costs as much as so many bytes, however short it is.
+# Others may be served after the work of this many bytes. A value counts as 4096 bytes more than it has.
 PACE_BYTES, VALUE_COST = 256 * 1024, 4096
-# Values longer than a window are gone into so many levels deep.
+# How many levels of values longer than a window are walked through, one inside the other.
 _MOST_LEVELS = 8
 _TRAILING = "trailing characters (byte "
 _SPACE = re.compile(rb"[ \t\r\n]*+")
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _PLAIN = re.compile(rb'[^,\[\]{}":\s]++')
 _NULL = b"null"
-# Besides the four characters: nothing, at the end of the text.
+# At the end of a text a slice is empty, which is none of these.
 _SPACES = frozenset((b" ", b"\t", b"\r", b"\n"))
 _OPENING = b"{["
 _raw_decoder = msgspec.json.Decoder(msgspec.Raw)
@@ -131,12 +131,8 @@ class Values:
         self.text = text
         self.is_tolerant = False
         self._walked = 0
-        # Where values end that are longer than a window, so that none is read twice.
+        # The ends of values longer than a window, by where they begin, so that none is read twice.
         self._long_ends: dict[int, int] = {}
-
-    def prove(self, start: int, stop: int) -> Generator[None, None, int]:
-        """Return where the value at `start` ends; raise Refused if the parser refuses it."""
-        return (yield from self._strict_end(start, stop, 0))
 
     def elements(self, start: int, stop: int, level: int = 0) -> Generator[Element | None, None, int]:
         """Yield where the elements of the array at `start` stand, and return where it ends."""
@@ -206,6 +202,7 @@ class Values:
         return name, after_space(self.text, match.end())
 
     def _expect(self, found: Text, mark: bytes, at: int, begin: int) -> None:
+        """Refuse a text that has not `mark` at `at`; one that ends there is refused from `begin` on."""
         if found == mark:
             return
         if not found:
@@ -214,7 +211,7 @@ class Values:
         raise Refused(msgspec.DecodeError(text), at)
 
     def _short_end(self, start: int, stop: int) -> int | None:
-        """Return where the value at `start` ends as nearly all do: within a window; else None."""
+        """Return where the value at `start` ends if the parser takes it and it ends within a window."""
         window = min(stop, start + WINDOW_BYTES)
         try:
             end = value_end(self.text, start, window)
@@ -223,9 +220,13 @@ class Values:
         return end if end < window else None
 
     def _end(self, start: int, stop: int, level: int) -> Generator[None, None, tuple[int, bool]]:
-        """Return where the value at `start` ends, and whether the parser refuses it."""
+        """Return where the value at `start` ends, and whether the parser refuses it.
+
+        Raises:
+            Refused: the parser refuses it, and nothing is tolerated or its brackets do not end.
+        """
         try:
-            return (yield from self._strict_end(start, stop, level)), False
+            return (yield from self.strict_end(start, stop, level)), False
         except Refused:
             if not self.is_tolerant:
                 raise
@@ -234,7 +235,12 @@ class Values:
                 raise
             return end, True
 
-    def _strict_end(self, start: int, stop: int, level: int) -> Generator[None, None, int]:
+    def strict_end(self, start: int, stop: int, level: int = 0) -> Generator[None, None, int]:
+        """Return where the value at `start` ends, which is at `level` of the long ones.
+
+        Raises:
+            Refused: the parser refuses it.
+        """
         if start in self._long_ends:
             return self._long_ends[start]
         text = self.text
@@ -244,6 +250,7 @@ class Values:
         except (ValueError, RecursionError) as error:
             if not is_long or level >= _MOST_LEVELS or isinstance(error, RecursionError):
                 raise Refused(error, start) from None
+        # It does not end within the window, or is no JSON there: the walk through what it holds finds out.
         yield
         is_array = text[start : start + 1] == b"["
         walk = self.elements if is_array else self.members
@@ -252,7 +259,7 @@ class Values:
         return end
 
     def lenient_end(self, start: int, stop: int) -> Generator[None, None, int | None]:
-        """Return where the value at `start` ends if it is no JSON; None if that cannot be told."""
+        """Return where the value at `start` ends by its looks, be it JSON or not; None if it has no end."""
         if self.text[start : start + 1] in (b"{", b"["):
             return (yield from bracketed_end(self.text, start, stop, MAX_TOKENS))
         pattern = _STRING if self.text[start : start + 1] == b'"' else _PLAIN

@@ -5,10 +5,12 @@ since sending the request again will not help: 401 without a token, 422 for `?so
 source?), 415 for a form. Then comes what passes: 503 while memory is near its limit, or too many bodies are
 under way. A feed sends the same head with every request, so that what it says is worked out once and looked
 up from then on. A feed under its own address (`POST /feeds/helius-a`) sends what its provider sends: its
-media type says nothing, and its name stands in the address alone.
+media type says nothing, and its name stands in the address alone. Where it signs its bodies, who sends is
+known only when a body has come and was verified: what is wrong with a request otherwise is said after that.
 """
 
 import re
+import time
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import NamedTuple
@@ -20,9 +22,10 @@ from app.decode.budget import ByteBudget, Headroom
 from app.decode.gzip import inflater_for
 from app.decode.item import ItemLimits
 from app.errors import InvalidRequest, MemoryPressure, NotFound, RetryLater, UnsupportedMedia
+from app.feeds.body_signatures import Fields, signed_headers
+from app.feeds.feed import Feed
 from app.metrics.catalogue import Metrics
 from app.models import DEFAULT_SOURCE, SOURCE_PATTERN, SOURCE_RULE
-from app.settings.process_limits import most_feed_bytes
 from app.store.layout import LiveSettings
 
 JSON = "application/json"
@@ -40,7 +43,7 @@ class Admitted(NamedTuple):
 
 
 class Admission:
-    """Checks token, parameters, media type, length, pressure and budget; and counts what is refused."""
+    """Checks sender, parameters, media type, length, pressure and budget; and counts what is refused."""
 
     def __init__(
         self,
@@ -80,37 +83,40 @@ class Admission:
             self._budget.check(length)
         return terms
 
-    def admit_feed(
-        self, name: str, query: bytes, headers: Headers, length: int, *, is_signed: bool
-    ) -> ItemLimits:
-        """Admit a request to a feed, of a body of `length` bytes, 0 when that is not known.
+    def admit_sender(self, feed: Feed, fields: Fields) -> None:
+        """Admit the sender of a request to a feed by the head, of which each header is in `fields`.
 
-        The bodies of a feed that `is_signed` are verified when they have come; a token counts for nothing.
+        The bodies of a feed that signs are verified when they have come; a token counts for nothing there.
 
         Raises:
             NotFound: the name is none that a feed can have.
-            Unauthorized: no valid token.
+            Unauthorized: no valid token, or nothing that may be the signature of a body.
+            MemoryPressure: no body that would have to be verified is read now.
+        """
+        if not _SOURCE.match(feed.name):
+            raise NotFound(_no_feed(feed.name))
+        if feed.signature is None:
+            self._access.check_feed(authorization(headers_of(fields)))
+        else:
+            feed.signature.check_head(signed_headers(fields), time.time())
+            self.check_pressure()
+
+    def admit_feed(self, name: str, query: bytes, headers: Headers) -> ItemLimits:
+        """Admit a request to a feed, of a sender who is known.
+
+        Raises:
             InvalidRequest: the request names a source beside the feed, or has a parameter.
             UnsupportedMedia: the body is coded otherwise than with gzip.
-            BodyTooLarge: the body is too long.
-            MemoryPressure, Overloaded: not now.
+            MemoryPressure: not now.
         """
-        if not _SOURCE.match(name):
-            shown = ascii(name[:_SHOWN_CHARACTERS])[1:-1]
-            raise NotFound(f"/feeds/{shown}: the name of a feed is {SOURCE_RULE}; see /docs")
-        if not is_signed:
-            self._access.check_feed(authorization(headers))
         if query or headers.get(b"x-source"):
-            what = "?" + ascii(query[:_SHOWN_CHARACTERS].decode("latin-1"))[1:-1] if query else "X-Source"
+            what = _parameter(query) if query else "X-Source"
             raise InvalidRequest(
                 f"{what}: leave it out, the feed in the address is the source: /feeds/{name}"
             )
         settings = self._live.settings
         inflater_for(headers.get(b"content-encoding", b"").decode("latin-1"), 0)  # for its error
         self.check_pressure()
-        if length > most_feed_bytes(settings):
-            raise body_too_large(length, most_feed_bytes(settings))
-        self._budget.check(length)
         return ItemLimits(settings.max_payload_bytes, settings.max_payload_depth, name)
 
     def check_pressure(self) -> None:
@@ -123,6 +129,20 @@ class Admission:
     def count_refused(self, error: RetryLater, source: str) -> None:
         """Count a request of the source that is refused for now, and one transaction unless its own were."""
         self._metrics.count_refusal(error.slug, None if error.is_counted else source)
+
+
+def headers_of(fields: Fields) -> dict[bytes, bytes]:
+    """Return the headers of a request by their names, of several with one name the last.
+
+    Of `Authorization` twice, a proxy may have looked at the first: both stand there, which is no valid token.
+    """
+    fields = list(fields)
+    headers = dict(fields)
+    if len(headers) < len(fields):
+        given = [value for name, value in fields if name == b"authorization"]
+        if len(given) > 1:
+            headers[b"authorization"] = b", ".join(given)
+    return headers
 
 
 def authorization(headers: Headers) -> str | None:
@@ -169,11 +189,27 @@ def _source(query: bytes, header: bytes) -> str:
     return source
 
 
+def _no_feed(name: str) -> str:
+    """Say of an address that no feed can have what it should be."""
+    shown, feed = ascii(name[:_SHOWN_CHARACTERS])[1:-1], name.rstrip("/")
+    if feed != name and _SOURCE.match(feed):
+        return f"POST /feeds/{shown}: leave the slash at its end out: POST /feeds/{feed}; see /docs"
+    return f"/feeds/{shown}: the name of a feed is {SOURCE_RULE}; see /docs"
+
+
 def _unknown(name: str) -> str:
     shown = ascii(name[:_SHOWN_CHARACTERS])[1:-1]
     near = get_close_matches(name[:_SHOWN_CHARACTERS].lower(), PARAMETERS, n=1)
     hint = f"did you mean {near[0]}?" if near else f"there is {', '.join(PARAMETERS)}"
     return f"unknown parameter {shown}; {hint}"
+
+
+def _parameter(query: bytes) -> str:
+    """Return the name of a query's first parameter with a value, which may be a secret and is not told."""
+    name = next((pair.partition(b"=")[0] for pair in query.split(b"&") if b"=" in pair), None)
+    if name is None:
+        return "a query"
+    return "?" + ascii(name[:_SHOWN_CHARACTERS].decode("latin-1"))[1:-1]
 
 
 def source_named(query: bytes, headers: Headers) -> str:

@@ -58,7 +58,7 @@ class Guess(NamedTuple):
     places: Sequence[int]
     """Where each of them stood; a range if none had to be moved."""
     hashes: Sequence[bytes]
-    new: int
+    new_count: int
     """How many are taken for new."""
 
     def without(self, known: bytes) -> "Guess":
@@ -114,7 +114,7 @@ class Recent:
         return Guess(
             [*map(unknown.__getitem__, rest.places), *compress(places, found)],
             [*rest.hashes, *filter(None, found)],
-            rest.new,
+            rest.new_count,
         )
 
     def _guess_unknown(self, signatures: Sequence[str]) -> Guess:

@@ -2,11 +2,12 @@
 
 A provider's form shows "delivered" or nothing, and whoever set it up watches the log. So the first body that
 is not taken makes a line there, with the reason and the begin of the body, and the next one of the same feed
-and reason in a later minute, which says how many came since. Feeds are told apart up to
-TIDEGATE_MAX_SOURCES, and reasons are a closed set, so that nobody can fill memory or the log.
+and reason in a later minute, which says how many came since. Feeds are counted apart up to
+TIDEGATE_MAX_SOURCES, and reasons are a closed set, so that nobody can fill memory or the log. Feeds that were
+never let in, such as `quicknode-b` with a wrong token, are counted as `other` together: they share the lines
+of one feed, each of which names the feed that sent the body it shows.
 """
 
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
@@ -21,6 +22,7 @@ from app.errors import (
     Unauthorized,
     UnsupportedMedia,
 )
+from app.ingest.hidden import without_secrets
 from app.metrics.catalogue import Metrics
 
 log = structlog.get_logger()
@@ -45,16 +47,11 @@ REASONS: Final = (
     ),
 )
 SHOWN_CHARACTERS: Final = 200
-# What is looked at of a body: what is masked and what is shown of it.
+# What is looked at of a text: what is hidden and what is shown of it.
 SHOWN_BYTES: Final = 2 * SHOWN_CHARACTERS
 WARNED_SECONDS: Final = 600
 """So long after the last rejection `/stats` names the feed."""
 _MINUTE_SECONDS: Final = 60
-_SECRET_MEMBER: Final = re.compile(
-    r'("[^"]*(?:secret|token|passw|auth|api.?key|private|credential)[^"]*"\s*:\s*)'
-    r'(?:"(?:[^"\\]|\\.?)*"?|[^\s,}\]]+)',
-    re.IGNORECASE,
-)
 
 
 class Rejection(NamedTuple):
@@ -64,6 +61,8 @@ class Rejection(NamedTuple):
     """Milliseconds since the epoch."""
     reason: str
     detail: str
+    feed: str
+    """The feed that sent it, which may be counted as `other`."""
 
 
 class Rejections:
@@ -81,13 +80,14 @@ class Rejections:
             self._clock(),
         )
         self._metrics.feed_rejected_total.labels(label, reason).inc(times)
-        self._latest[label] = Rejection(int(now * 1000), reason, cut(detail))
+        self._latest[label] = Rejection(int(now * 1000), reason, cut(detail), cut(feed))
         told, minute = self._told.setdefault((label, reason), _Told()), int(now // _MINUTE_SECONDS)
         told.untold += times
         if minute != told.minute:
             log.warning(
                 "feed not taken",
-                feed=label,
+                feed=cut(feed),
+                counted_as=label,
                 reason=reason,
                 times=told.untold,
                 detail=cut(detail),
@@ -97,7 +97,7 @@ class Rejections:
 
     @property
     def latest(self) -> Mapping[str, Rejection]:
-        """The last rejection of each feed."""
+        """The last rejection of each feed, by the name it is counted under."""
         return self._latest
 
 
@@ -117,24 +117,26 @@ def warnings_of(latest: Iterable[Mapping[str, Rejection]], now: float) -> Iterat
     """
     newest: dict[str, Rejection] = {}
     for rejections in latest:
-        for feed, rejection in rejections.items():
-            newest[feed] = max(rejection, newest.get(feed, rejection))
-    for feed, rejection in sorted(newest.items()):
+        for label, rejection in rejections.items():
+            newest[label] = max(rejection, newest.get(label, rejection))
+    for label, rejection in sorted(newest.items()):
         if now - rejection.when_ms / 1000 <= WARNED_SECONDS:
             when = time.strftime("%H:%M:%S", time.gmtime(rejection.when_ms / 1000))
-            what = f"What the feed {feed} sent was not taken, last at {when} UTC ({rejection.reason})"
-            yield f"feed_{feed}_not_taken", f"{what}: {rejection.detail}"
+            counted = "" if rejection.feed == label else f", counted as `{label}`,"
+            what = f"What the feed {rejection.feed}{counted} sent was not taken"
+            last = f"last at {when} UTC ({rejection.reason})"
+            yield f"feed_{label}_not_taken", f"{what}, {last}: {rejection.detail}"
 
 
 def shown(body: bytes) -> str:
-    """Return the begin of a body as a line for the log: control characters escaped, secrets masked."""
-    text = body[:SHOWN_BYTES].decode("utf-8", "replace")
-    return cut(_SECRET_MEMBER.sub(r'\1"…"', text))
+    """Return the begin of a body as a line for the log (`cut`)."""
+    return cut(body[:SHOWN_BYTES].decode("utf-8", "replace"))
 
 
 def cut(text: str) -> str:
-    """Return the begin of a text, at most 200 characters of it, control characters escaped."""
-    escaped = "".join(c if c.isprintable() else _escape(c) for c in text[: SHOWN_CHARACTERS + 1])
+    """Return the begin of a text, at most 200 characters: control characters escaped, secrets hidden."""
+    known = without_secrets(text[:SHOWN_BYTES])
+    escaped = "".join(c if c.isprintable() else _escape(c) for c in known[: SHOWN_CHARACTERS + 1])
     return escaped if len(escaped) <= SHOWN_CHARACTERS else f"{escaped[:SHOWN_CHARACTERS]}…"
 
 

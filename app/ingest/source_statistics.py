@@ -1,7 +1,7 @@
 """Counts for each source how often it was first, how far behind the first it was, and what came late.
 
-Counted by this gate since its start, in constant memory: a source's delays go into histograms. What a sample
-of the signatures tells (see samples.py) is an estimate.
+Counted by this gate since its start, in constant memory: a source's delays go into histograms. What came late
+(accepted anew, as its window had passed) and what a source missed are estimates from a sample (samples.py).
 """
 
 import time
@@ -24,9 +24,10 @@ from app.metrics.source_limit import OTHER_SOURCE
 from app.models import ACCEPTED, REFUSED, Sample
 
 _SHORT_STRETCH = 16
+"""Transactions in a row of one source, see `count_outcomes`."""
 METRIC_BOUNDS_MS = (1, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 60_000)
 COVERED = 0.999
-# Those that TIDEGATE_DEDUP_WINDOW_SECONDS can have.
+# The bounds of TIDEGATE_DEDUP_WINDOW_SECONDS.
 LEAST_WINDOW_SECONDS, MOST_WINDOW_SECONDS = 0.1, 3600.0
 SILENT_MS = 60_000
 
@@ -48,23 +49,23 @@ class _Source:
         self.highest_slot = -1
         self.accepted = 0
         self.sampled = 0
-        """Accepted ones in the sample."""
+        """Accepted ones that are in the sample."""
         self.late_found = 0
-        """Late duplicates among these."""
+        """Late duplicates among the accepted ones of the sample."""
         self.shared, self.solo, self.missed = 0.0, 0.0, 0.0
-        """Estimates: delivered by others as well, by nobody else, and only by others (see coverage.py)."""
+        """Estimates (coverage.py): what others delivered as well, nobody else did, and only others did."""
         self.delays = DelayHistogram()
         self.late_ages = DelayHistogram()
-        """Times since the earlier acceptance, each counted as often as the one that was found stands for."""
+        """How long before late duplicates had been accepted; each one found counts for all it stands for."""
 
     @property
     def late_share(self) -> float:
-        """Return which share of those accepted were late duplicates, an estimate."""
+        """Return the share of late duplicates in what was accepted, an estimate."""
         return self.late_found / self.sampled if self.sampled else 0.0
 
     @property
     def firsts(self) -> float:
-        """Return how many it delivered before everybody else: a replay of what had been accepted is none."""
+        """Return how many it delivered before everybody else: all accepted, except late duplicates."""
         return self.accepted * (1 - self.late_share)
 
     def totals(self) -> SourceTotals:
@@ -130,11 +131,11 @@ class SourceStatistics(Collector):
             if sample.late_ms is not None:
                 source.late_found += 1
                 source.late_ages.observe(sample.late_ms, one_in)
-            else:  # what comes again so late says nothing of who delivered it when it was new
+            else:  # of a late duplicate it is too late to find out who delivered it when it was new
                 self.waiting.add(sample)
 
     def note_coverage(self, name: str, seen_ms: int, shared: float, solo: float, missed: float) -> None:
-        """Count estimates: what a source delivered as others did, what it alone did, what it missed."""
+        """Add estimates: what a source and others delivered, what it alone delivered, what it missed."""
         source = self._source(name)
         source.last_seen_ms = max(source.last_seen_ms, seen_ms)
         source.shared += shared
@@ -153,9 +154,9 @@ class SourceStatistics(Collector):
         )
 
     def recommended_window_seconds(self, least_late: int = 0) -> float | None:
-        """Return the least window that covers 99.9 % of what came again; None if nothing did.
+        """Return the least window that covers 99.9 % of what came again, within the setting's bounds.
 
-        None also while the sample has found fewer than `least_late` late duplicates.
+        None if nothing came again, or fewer than `least_late` late duplicates were found in the sample.
         """
         seen, delays = self._seen().values(), DelayHistogram()
         if sum(source.late_found for source in seen) < least_late:
@@ -250,7 +251,8 @@ def _view(name: str, source: _Source, total_firsts: float, now_ms: float) -> Sou
         if delays.count
         else None,
         late=Late(
-            count=ages.count,
+            # One found counts for 16, though the source may have delivered only 4 so far.
+            count=min(ages.count, source.accepted),
             share=source.late_share,
             age_ms=Ages(p50=ages.quantile(0.5), p99=ages.quantile(0.99)),
         )
@@ -273,8 +275,8 @@ def count_outcomes(sources: Sequence[str], codes: Sequence[int]) -> Mapping[tupl
     first, count = sources[0], len(sources)
     if sources.count(first) == count:
         return {(first, code): times for code, times in count_values(codes).items()}
-    # Counting pairs takes ten times as long as counting codes, so that it is worth finding stretches of one
-    # source, such as a request of 500.
+    # Counting pairs takes ten times as long as counting codes. So stretches of one source, such as a request
+    # of 500, are found and counted by their codes, unless they are short.
     borders = list(compress(range(1, count), map(ne, sources, islice(sources, 1, None))))
     if len(borders) > count // _SHORT_STRETCH:
         return Counter(zip(sources, codes, strict=True))

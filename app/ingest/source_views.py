@@ -23,7 +23,7 @@ class Ages(Shape):
 class Late(Shape):
     """Late duplicates: accepted because the window had passed, though their transaction was still kept."""
 
-    count: int = Field(description="How many; an estimate by the sample.")
+    count: int = Field(description="How many; an estimate by the sample, at most `accepted`.")
     share: float = Field(description="Of the transactions it delivered that were accepted; an estimate.")
     age_ms: Ages = Field(description="How long they had been accepted before.")
 

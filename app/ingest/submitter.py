@@ -151,11 +151,17 @@ class Submitter:
             answers = await self.submit(valid)
             summary.note(indices, answers.codes)
         if len(valid) < len(results):
-            wrong = [(at, item) for at, item in enumerate(results, first) if isinstance(item, InvalidItem)]
-            async for some in portions(wrong, LISTED_AT_ONCE):
-                for at, item in some:
-                    summary.note_invalid(at, str(item))
-            self.count_invalid(default_source, len(wrong))
+            await self.list_invalid(results, summary, first, default_source)
+
+    async def list_invalid(
+        self, results: Sequence[ItemResult], summary: Summary, first: int, default_source: str
+    ) -> None:
+        """Count what is invalid, and add it to the summary; the first result has the index `first`."""
+        wrong = [(at, item) for at, item in enumerate(results, first) if isinstance(item, InvalidItem)]
+        async for some in portions(wrong, LISTED_AT_ONCE):
+            for at, item in some:
+                summary.note_invalid(at, str(item))
+        self.count_invalid(default_source, len(wrong))
 
     def count_invalid(self, source: str, amount: int = 1) -> None:
         """Count invalid items under the request's default source: their own cannot be trusted."""

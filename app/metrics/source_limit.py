@@ -5,24 +5,33 @@ own in `GET /sources`. With a limit of 3, transactions of `a`, `b`, `c`, `d`, `a
 `other`, `a`. The sources of one transaction are limited as well: see sightings.lua in the store.
 """
 
+from collections.abc import Callable
+
 OTHER_SOURCE = "other"
+
+
+class _Labels(dict[str, str]):
+    """The label of each name that was let through; a name that is looked up for the first time may be one."""
+
+    def __init__(self, max_sources: int) -> None:
+        super().__init__()
+        self._max_sources = max_sources
+
+    def __missing__(self, source: str) -> str:
+        if len(self) >= self._max_sources:
+            return OTHER_SOURCE
+        self[source] = source
+        return source
 
 
 class SourceLimit:
     """Lets the first `max_sources` names through for as long as the process runs."""
 
     def __init__(self, max_sources: int) -> None:
-        self._max_sources = max_sources
-        self._names: set[str] = set()
-
-    def label(self, source: str) -> str:
-        """Return the source itself while there are at most `max_sources`, `other` for those after."""
-        if source not in self._names:
-            if len(self._names) >= self._max_sources:
-                return OTHER_SOURCE
-            self._names.add(source)
-        return source
+        self._labels = _Labels(max_sources)
+        self.label: Callable[[str], str] = self._labels.__getitem__
+        """Returns the source itself while there are at most `max_sources`, `other` for those after."""
 
     def label_of_feed(self, feed: str, *, is_proven: bool) -> str:
         """Return the label of a feed; one that was not admitted does not take the place of another."""
-        return self.label(feed) if is_proven or feed in self._names else OTHER_SOURCE
+        return self.label(feed) if is_proven or feed in self._labels else OTHER_SOURCE

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from app.auth import Access
 from app.cleanup.run import Cleanup
+from app.feeds.registry import FeedRegistry
 from app.guard.leak.finding import LeakState
 from app.guard.status import GuardStatus, Level
 from app.ingest.rejections import Rejection, warnings_of
@@ -112,8 +113,7 @@ class ServiceStats:
     guard_status: Callable[[], GuardStatus]
     access: Access
     sources: SourceStatistics
-    feeds_warning: Callable[[], str | None]
-    """Why the feeds file is not in force as it stands."""
+    feeds: FeedRegistry
     rejections: Callable[[], Iterable[Mapping[str, Rejection]]]
     """The last rejection of each feed, of each process that takes transactions in."""
     _started: float = field(default_factory=time.monotonic, init=False)
@@ -193,8 +193,7 @@ class ServiceStats:
                 f"The file of {env_name(setting)} holds no token, so nobody is admitted. Write one into it; "
                 "it is read again within seconds."
             )
-        if (trouble := self.feeds_warning()) is not None:
-            warnings["feeds_file"] = f"{trouble}. It is read again within seconds."
+        warnings |= self._feeds_warnings()
         warnings |= dict(warnings_of(self.rejections(), time.time()))
         if self.live.ignored is not None:
             warnings["settings_ignored"] = self.live.ignored
@@ -206,6 +205,16 @@ class ServiceStats:
                 "transactions are `late`, and raise TIDEGATE_DEDUP_WINDOW_SECONDS."
             )
         return warnings | self._store_warnings() | self.guard_status().warnings()
+
+    def _feeds_warnings(self) -> dict[str, str]:
+        warnings, trouble = {}, self.feeds.warning
+        if trouble is not None:
+            # It may end with a question: did you mean skip?
+            end = "" if trouble.endswith("?") else "."
+            warnings["feeds_file"] = f"{trouble}{end} It is read again within seconds."
+        if self.access.ingest.is_open and (open_beside := self.feeds.warning_if_open()) is not None:
+            warnings["feeds_open"] = open_beside
+        return warnings
 
     def _wanted_window(self) -> float | None:
         return self.sources.recommended_window_seconds(LATE_FOUND_FOR_WARNING)

@@ -273,11 +273,15 @@ class BoundedProtocol(BoundedConnection):
 
 
 def _may_take(fast: FastPath, head: Head) -> bool:
-    """Tell whether a fast path may take a request with this head."""
+    """Tell whether a fast path may take a request with this head.
+
+    It knows headers by their names, so that one that stands twice is left to those who see both.
+    """
     return (
         head.path == fast.path
         and head.method == b"POST"
         and head.is_plain
         and head.keeps_alive
         and not head.expects_continue
+        and len(head.by_name) == len(head.fields)
     )

@@ -168,7 +168,7 @@ class Settings(EnvironmentSettings):
 
     max_feed_body_bytes: int = changeable(FEEDS, 64 * MIB, ge=1024, le=1024 * MIB)
     """Longest body of `POST /feeds/…`, bytes, as it is sent and after inflation; in any case no longer
-    than all bodies together, and than what may wait for the store."""
+    than all bodies together, or half of them if the feed signs, and than what may wait for the store."""
 
     memory_limit_bytes: int | None = changeable(MEMORY, None, ge=1, le=2**50)
     """Limit of the whole service, bytes; unset: the cgroup's limit if any."""

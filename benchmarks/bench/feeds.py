@@ -10,7 +10,7 @@ import http.client
 import json
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -90,7 +90,7 @@ def _p99(work: str, bound: float, taken: list[Figures]) -> Result:
 
 
 async def _beside_blocks(gate: Service, number: int, seconds: float, body: Body) -> Figures:
-    await _post(gate, FEED, POSTS_A_SECOND, WARM_UP_SECONDS)
+    await _post(gate, FEED, POSTS_A_SECOND, _bodies(POSTS_A_SECOND, WARM_UP_SECONDS))
     before, figures = _resident_mib(gate), dict[str, float]()
 
     async def beside() -> Figures:
@@ -106,11 +106,13 @@ async def _beside_blocks(gate: Service, number: int, seconds: float, body: Body)
 
 
 async def _beside_limited(gate: Service, number: int, seconds: float) -> Figures:
-    await _post(gate, FEED, POSTS_A_SECOND, WARM_UP_SECONDS)
+    await _post(gate, FEED, POSTS_A_SECOND, _bodies(POSTS_A_SECOND, WARM_UP_SECONDS))
     figures = dict[str, float]()
 
     async def beside() -> Figures:
-        times, limited = await asyncio.gather(_times(gate, seconds), _post(gate, LIMITED_FEED, SENT, seconds))
+        bodies = _bodies(SENT, seconds)
+        limited_posts = _post(gate, LIMITED_FEED, SENT, bodies)
+        times, limited = await asyncio.gather(_times(gate, seconds), limited_posts)
         took = max(due + answered for due, answered in limited.calls) - min(limited.calls)[0]
         figures["taken_a_second"] = (limited.items["accepted"] - SHARE) / took
         figures["refused_a_second"] = limited.statuses[429] / took
@@ -130,16 +132,20 @@ async def _in_turn(number: int, alone: Measured, beside: Measured) -> Figures:
 
 async def _times(gate: Service, seconds: float) -> Figures:
     """Post singles, all of which have to be accepted, and return how long their answers took."""
-    answers = await _post(gate, FEED, POSTS_A_SECOND, seconds)
+    answers = await _post(gate, FEED, POSTS_A_SECOND, _bodies(POSTS_A_SECOND, seconds))
     if set(answers.statuses) != {200} or answers.items["accepted"] != len(answers.calls):
         raise SystemExit(f"not all accepted: {answers.statuses}, {answers.items}")
     return times_ms([took for _, took in answers.calls])
 
 
-async def _post(gate: Service, feed: str, per_second: int, seconds: float) -> Answers:
+def _bodies(per_second: int, seconds: float) -> list[bytes]:
+    """Make the bodies of a load. It takes 0.2 ms each, in which no answer of another load would be timed."""
+    return [payload_of(item) for item in Payloads(time.time_ns()).items(int(per_second * seconds))]
+
+
+async def _post(gate: Service, feed: str, per_second: int, bodies: Sequence[bytes]) -> Answers:
     """Post real transactions one by one, each connection every eighth of them."""
     answers = Answers()
-    bodies = [payload_of(item) for item in Payloads(time.time_ns()).items(int(per_second * seconds))]
     await post_at_rate(gate.url, bodies, Rate(per_second, [feed], CONNECTIONS, "documents"), answers)
     return answers
 

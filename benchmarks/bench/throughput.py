@@ -75,19 +75,18 @@ def singles(pairs: int, seconds: float) -> list[Result]:
 
 def feeds(pairs: int, seconds: float) -> list[Result]:
     """What providers send, through `/feeds`, beside the same as items through `/transactions`."""
-    real, names = "documents as Helius sends them", ("feeds", "items")
-    sent: dict[str, tuple[Plan, float]] = {
-        f"arrays of 50 enhanced {real} (5.5 KB)": (replace(ENHANCED, form="documents"), 0.8),
-        f"arrays of 50 raw {real} (4.6 KB)": (replace(RAW, form="documents"), 0.5),
-        "blocks of 1,000 transactions (4.6 MB)": (replace(BLOCK, form="block"), 0.5),
-    }
-    results = []
-    for bodies, (form, bound) in sent.items():
-        plan = replace(form, seconds=seconds)
-        taken = rounds([gate(name) for name in names], [plan, replace(plan, form="items")], pairs)
-        work = f"{bodies} through `/feeds`, three feeds"
-        results.append(row(taken, names, work, "the same as items", bound))
-    return results
+    wanted: list[tuple[Plan, str]] = [
+        (replace(ENHANCED, form="documents"), "arrays of 50 real enhanced transactions (5.5 KB)"),
+        (replace(RAW, form="documents"), "arrays of 50 real raw transactions (5.2 KB)"),
+        (replace(BLOCK, form="block"), "blocks of 1,000 real transactions (4.6 MB)"),
+    ]
+    return [_feed(pairs, replace(plan, seconds=seconds), bodies) for plan, bodies in wanted]
+
+
+def _feed(pairs: int, plan: Plan, bodies: str) -> Result:
+    names = ("feeds", "items")
+    taken = rounds([gate(name) for name in names], [plan, replace(plan, form="items")], pairs)
+    return row(taken, names, f"{bodies} through `/feeds`, three feeds", "the same as items", 0.8)
 
 
 def workers(pairs: int, seconds: float) -> list[Result]:

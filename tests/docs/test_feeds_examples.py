@@ -1,5 +1,6 @@
 """The programs that stand between a source and a feed do what docs/feeds.md says of them."""
 
+import hmac
 import json
 import os
 import subprocess
@@ -72,6 +73,26 @@ def test_polling_ends_with_the_gates_words_when_the_token_is_wrong() -> None:
         )
     assert done.returncode != 0
     assert json.loads(done.stdout)["type"] == "urn:tidegate:problem:unauthorized"
+
+
+def _sign(*arguments: Path | str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, EXAMPLES / "sign_as_quicknode.py", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
+
+
+def test_a_body_is_signed_with_the_last_secret_past_comments_and_empty_lines(tmp_path: Path) -> None:
+    secrets, body = tmp_path / "secrets", tmp_path / "body"
+    secrets.write_text("# old\nfirst\n  last \n\n# end\n\n")
+    body.write_bytes(b"[]")
+    headers = dict(line.split(": ") for line in _sign(secrets, body).stdout.splitlines())
+    signed = f"{headers['x-qn-nonce']}{headers['x-qn-timestamp']}[]".encode()
+    assert headers["x-qn-signature"] == hmac.new(b"last", signed, "sha256").hexdigest()
+
+
+def test_signing_without_arguments_or_secrets_ends_with_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "secrets").write_text("# none\n\n")
+    assert _sign().stderr == "usage: sign_as_quicknode.py FILE_OF_SECRETS BODY\n"
+    assert _sign(tmp_path / "secrets", "body").stderr == f"{tmp_path / 'secrets'} holds no secret\n"
 
 
 @contextmanager

@@ -13,7 +13,8 @@ import msgspec
 
 from app.decode.item import InvalidItem, ItemLimits
 from app.feeds.base58 import base58_decode
-from app.feeds.delivery import Part, read_delivery
+from app.feeds.delivery import read_delivery
+from app.feeds.part import Part
 from app.feeds.rules import NO_RULES, FeedRules
 from app.models import Transaction
 from tests.support.real_payloads import DATA, transactions_of

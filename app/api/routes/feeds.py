@@ -6,13 +6,13 @@
 The address says who sends, and the body what: its media type means nothing. A body is read whole, and where
 its feed signs, verified before anything of it is parsed. Then it is stored part by part, as it is read: of a
 block with 10,001 transactions others are served between, and what is wrong with one is listed and keeps none
-of the others back. A feed with a share of the rate has all of a body taken or none of it, so there the parts
-are counted first.
+of the others back, however much it is. A feed with a share of the rate has all transactions of a body taken
+or none, so there the parts are collected first, and what is wrong is listed in either case.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from itertools import product
 from mmap import mmap
@@ -26,9 +26,10 @@ from app.api.contract import BELOW_FEEDS, FEED
 from app.api.data_plane import DataRoute, check_stop, send_json, stopping
 from app.api.middleware import to_its_end
 from app.api.problems import problem_of
-from app.decode.body import BodyReader, declared_length
+from app.decode.body import BodyReader, Headers
 from app.decode.columns import Columns
 from app.decode.item import InvalidItem, ItemResult
+from app.decode.turns import next_turn
 from app.errors import (
     BodyTooLarge,
     HttpError,
@@ -36,11 +37,14 @@ from app.errors import (
     MalformedBody,
     RateLimited,
     RetryLater,
+    Unauthorized,
     UnsupportedMedia,
 )
-from app.feeds.body_signatures import BodySignature, signed_headers
-from app.feeds.delivery import Part, read_delivery
+from app.feeds.body_signatures import BodySignature
+from app.feeds.collection import Collection
+from app.feeds.delivery import read_delivery
 from app.feeds.feed import Feed
+from app.feeds.part import Part
 from app.feeds.reader import UnknownShape
 from app.feeds.rules import SKIPPABLE
 from app.feeds.shapes import Shape
@@ -99,7 +103,8 @@ class _Delivery:
         self._name: str = scope["path"].removeprefix(BELOW_FEEDS)
         self._headers = dict(scope["headers"])
         self._begin = b""
-        self._is_told = False
+        self._is_told = self._is_known = False
+        self._held = 0  # bytes of the lists in the summary
         self.summary = Summary(skipped=0)
 
     async def take(self, receive: Receive) -> dict[str, Any]:
@@ -111,22 +116,19 @@ class _Delivery:
         """
         plane, summary = self._plane, self.summary
         feed = plane.feeds.get(self._name)
-        limits = plane.admission.admit_feed(
-            self._name,
-            self._scope["query_string"],
-            self._headers,
-            declared_length(self._headers),
-            is_signed=feed.signature is not None,
-        )
+        plane.admission.admit_sender(feed, self._scope["headers"])
         async with plane.feed_body(self._headers, receive) as body:
-            document = await self._read(body, feed)
+            signed = await self._verified(body, feed)
+            self._is_known = True
+            limits = plane.admission.admit_feed(self._name, self._scope["query_string"], self._headers)
+            document = await body.whole() if signed is None else signed
             self._begin = document[:SHOWN_BYTES]
             if self._begin.startswith(_GZIP):
                 raise MalformedBody(
                     "the body begins like gzip (1f 8b): send it with `Content-Encoding: gzip`"
                 )
             most = min(PART_ITEMS, plane.settings.max_batch_items)
-            parts = self._bounded(read_delivery(document, limits, feed.rules, most))
+            parts = read_delivery(document, limits, feed.rules, most)
             is_shared = feed.transactions_per_second is not None
             await self._store(self._within_share(parts) if is_shared else parts)
         plane.metrics.ingest_batch_size.observe(summary.items)
@@ -142,59 +144,63 @@ class _Delivery:
         plane, source = self._plane, feed_named(self._name)
         if isinstance(error, RetryLater):
             plane.admission.count_refused(error, source)
-        if error.slug in REASONS and not self._is_told:
+        # Of somebody who may not send to the feed nothing counts but that: anybody could make it look broken.
+        is_told = self._is_told or not (self._is_known or isinstance(error, Unauthorized))
+        if error.slug in REASONS and not is_told:
             plane.rejections.note(source, error.slug, str(error), self._begin)
             if isinstance(error, _UNREADABLE):
                 plane.submitter.count_invalid(source)
         return problem_of(error, **(self.summary.as_dict() if self.summary.items else {}))
 
-    async def _read(self, body: BodyReader, feed: Feed) -> bytes | mmap:
+    async def _verified(self, body: BodyReader, feed: Feed) -> bytes | mmap | None:
+        """Return the body of a feed that signs; None for others, whose body is not read yet."""
         if feed.signature is None:
-            return await body.whole()
-        headers = signed_headers(self._scope["headers"])
-        verify = partial(_verify, feed.signature, headers)
+            return None
+        verify = partial(_verify, feed.signature, self._headers)
         return await body.verified(verify, over_inflated=feed.over_inflated)
 
-    async def _bounded(self, parts: AsyncIterator[Part]) -> AsyncIterator[Part]:
-        """Yield the parts of a body in which not too much is invalid.
-
-        Raises:
-            InvalidRequest: what was yielded has more of it than an answer lists; the rest is not read.
-        """
-        invalid, first = 0, ""
-        async for part in parts:
-            yield part
-            wrong = _wrong(part.results)
-            if wrong:
-                invalid, first = invalid + len(wrong), first or str(wrong[0])
-            if invalid > MAX_LISTED:
-                self._is_told = True
-                raise InvalidRequest(
-                    f"more than {MAX_LISTED} things in it are invalid, and the rest was not read; "
-                    f"the first: {first}"
-                )
-
     async def _within_share(self, parts: AsyncIterator[Part]) -> AsyncIterator[Part]:
-        """Yield the parts of a body once its feed has room for all of them.
+        """Yield the parts of a body once its feed has room for all of its transactions.
 
         Raises:
-            RateLimited: it has not.
+            RateLimited: it has not. What is invalid was told all the same.
         """
-        found = [part async for part in parts]
-        count = sum(len(part.results) for part in found)
+        found = Collection(MAX_LISTED)
         try:
-            if count:
-                self._plane.feeds.take(self._name, count, time.monotonic())
-        except RateLimited as error:
-            # Not as refused by the gate: what an operator has limited is no failure that the alerts judge.
-            self._plane.rejections.note(self._name, error.slug, str(error), self._begin, count)
-            self._is_told = error.is_counted = True
+            async for part in parts:
+                found.add(part)
+            if found.transactions:
+                self._plane.feeds.take(self._name, found.transactions, time.monotonic())
+        except HttpError as error:
+            if isinstance(error, RateLimited):
+                self._tell_refused(error, found.transactions)
+            await self._list_invalid(found.parts)
             raise
-        for part in found:
+        for part in found.parts:
             yield part
+
+    def _tell_refused(self, error: RateLimited, count: int) -> None:
+        """Tell of transactions that are beyond the feed's share.
+
+        They do not count as refused by the gate: what an operator has limited is no failure that the alerts
+        judge.
+        """
+        self._plane.rejections.note(self._name, error.slug, str(error), self._begin, count)
+        self._is_told = error.is_counted = True
+
+    async def _list_invalid(self, parts: Sequence[Part]) -> None:
+        """Tell of what is invalid in parts of which nothing is stored."""
+        plane, summary, at = self._plane, self.summary, 0
+        for part in parts:
+            await next_turn()
+            if _wrong(part.results):
+                await plane.submitter.list_invalid(part.results, summary, at, self._name)
+                self._tell_invalid(part.results)
+                self._hold_lists(plane.body_budget.hold)
+            at += len(part.results)
 
     async def _store(self, parts: AsyncIterator[Part]) -> None:
-        plane, summary, held = self._plane, self.summary, 0
+        plane, summary = self._plane, self.summary
         try:
             async for part in parts:
                 plane.admission.check_pressure()
@@ -202,11 +208,14 @@ class _Delivery:
                 await to_its_end(plane.submitter.submit_batch(part.results, summary, self._name))
                 self._tell_invalid(part.results)
                 check_stop()
-                grown = summary.listed_bytes - held
-                plane.body_budget.take(grown)
-                held += grown
+                self._hold_lists(plane.body_budget.take)
         finally:
-            plane.body_budget.release(held)
+            plane.body_budget.release(self._held)
+
+    def _hold_lists(self, hold: Callable[[int], None]) -> None:
+        grown = self.summary.listed_bytes - self._held
+        hold(grown)
+        self._held += grown
 
     def _count(self, part: Part) -> None:
         metrics = self._plane.metrics
@@ -233,13 +242,13 @@ def _wrong(results: Sequence[ItemResult]) -> list[InvalidItem]:
     return [result for result in results if isinstance(result, InvalidItem)]
 
 
-async def _verify(signature: BodySignature, headers: dict[bytes, bytes], body: bytes | mmap) -> None:
+async def _verify(signature: BodySignature, headers: Headers, body: Sequence[bytes]) -> None:
     """Return if the body is signed; a long one is hashed while others are served.
 
     Raises:
         Unauthorized: it is not.
     """
-    if len(body) <= _VERIFIED_AT_ONCE_BYTES:
+    if sum(map(len, body)) <= _VERIFIED_AT_ONCE_BYTES:
         signature.verify(headers, body, time.time())
     else:
         await asyncio.to_thread(signature.verify, headers, body, time.time())

@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.api.contract import TRANSACTIONS
 from app.api.data_plane import DataRoute, check_stop, send_json, stopping
+from app.api.fast_posts import single_answer
 from app.api.middleware import to_its_end
 from app.api.problems import problem, problem_of
 from app.decode.arrays import decode_array
@@ -24,10 +25,10 @@ from app.decode.item import InvalidItem, ItemLimits, decode_item, is_array, try_
 from app.decode.messages import looks_like_lines
 from app.errors import HttpError, InvalidRequest, MalformedBody, RetryLater
 from app.feeds.provider_hint import provider_hint
-from app.ingest.admission import authorization, source_named
+from app.ingest.admission import authorization, headers_of, source_named
 from app.ingest.plane import DataPlane
 from app.ingest.submitter import Summary
-from app.models import SIGNATURE_PATTERN, SIGNATURE_RULE, Answer, Transaction
+from app.models import SIGNATURE_PATTERN, SIGNATURE_RULE
 
 LINES_AS_JSON = (
     "the body is NDJSON, an object a line: send it with the header `Content-Type: application/x-ndjson`"
@@ -53,7 +54,7 @@ class PostTransactions:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request (ASGI)."""
         summary = Summary()
-        query, headers = scope["query_string"], dict(scope["headers"])
+        query, headers = scope["query_string"], headers_of(scope["headers"])
         try:
             document = await self._answer(query, headers, receive, summary)
         except HttpError as error:
@@ -137,7 +138,7 @@ class GetTransaction:
         """Answer a request (ASGI)."""
         signature: str = scope["path_params"]["signature"]
         try:
-            self._plane.access.check_lookup(authorization(dict(scope["headers"])))
+            self._plane.access.check_lookup(authorization(headers_of(scope["headers"])))
             if not _SIGNATURE.match(signature):
                 raise InvalidRequest(f"signature: {SIGNATURE_RULE}")
             found = await self._plane.lookup.find(signature)
@@ -149,12 +150,3 @@ class GetTransaction:
             await problem(404, "not-found", "There is nothing here", detail)(scope, receive, send)
             return
         await send_json(send, found)
-
-
-def single_answer(item: Transaction, answer: Answer) -> dict[str, object]:
-    """Return the document that answers a single transaction."""
-    return {
-        "status": answer.verdict,
-        "signature": item.signature,
-        "first_seen_ms": answer.first_seen_ms,
-    }

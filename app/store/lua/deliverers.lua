@@ -1,13 +1,17 @@
--- Tells who delivered each of several transactions, for the statistics of what a source missed: one call for all of
--- them, since most of the time of a call goes into the buckets, which are the same for all.
+-- Tells who delivered each of several transactions, for the statistics of what a source missed. One call looks all of
+-- them up, since it takes most of its time to go through the buckets, whether for one or for many.
 --
 -- KEYS: the partition's prefix. ARGV: rules, the hashes of the signatures, 16 bytes each, all different.
--- Returns for each hash nil when its transaction is not kept, or {when it was accepted, its place in the stretch of
--- its block, {a bucket's id, the record of the stretch there, …}}, as lookup.lua does for one.
+-- Returns for each hash nil when its transaction is not kept, else {when it was accepted, its place in its stretch,
+-- {a bucket's id, the record of that stretch there, …}}, records being those of sightings.lua. For example, for two
+-- hashes, the first of them not kept and the second that of the third transaction of a block:
+-- {nil, {1700000000123, 2, {1700000000000, '2;helius-a=123,7;quick-b=180,4'}}}.
 
 local hashes, now = split_hashes(ARGV[2]), read_clock().now
-local found, stretches, earliest = {}, {}, now
+local answers, stretches, earliest = {}, {}, now -- the first two by position in `hashes`
+for i = 1, #hashes do answers[i] = false end
 
+-- First the transactions: when each was accepted, and the field of its stretch in the map of observations.
 local fields, positions, left = hashes, nil, #hashes
 for _, bucket in ipairs(live_buckets(open_map('transactions'))) do
   if left == 0 then break end
@@ -16,7 +20,7 @@ for _, bucket in ipairs(live_buckets(open_map('transactions'))) do
     if values[i] then
       local low, number, place = struct.unpack(ENTRY, values[i])
       local position, first_seen = positions and positions[i] or i, when_accepted(low, now)
-      found[position] = {first_seen, place % STRETCH, {}}
+      answers[position] = {first_seen, place % STRETCH, {}}
       stretches[position] = struct.pack('>I4I2', number, math.floor(place / STRETCH))
       earliest = math.min(earliest, first_seen)
     end
@@ -24,11 +28,11 @@ for _, bucket in ipairs(live_buckets(open_map('transactions'))) do
   fields, positions, left = without_value(values, fields, positions, left)
 end
 
-local answers, kept, names = {}, {}, {}
+-- Then the records of these stretches, from every bucket that took some since the acceptance.
+local kept, names = {}, {}
 for i = 1, #hashes do
-  answers[i] = found[i] or false
-  if found[i] then
-    kept[#kept + 1] = found[i]
+  if answers[i] then
+    kept[#kept + 1] = answers[i]
     names[#names + 1] = stretches[i]
   end
 end
@@ -36,10 +40,11 @@ if #kept == 0 then return answers end
 for _, bucket in ipairs(live_buckets(open_map('observations'))) do
   if bucket.ends < earliest then break end
   local records = redis.call('HMGET', key('observations', id_text(bucket.id)), unpack(names))
-  for i, one in ipairs(kept) do
-    if records[i] and bucket.ends >= one[1] then
-      one[3][#one[3] + 1] = bucket.id
-      one[3][#one[3] + 1] = records[i]
+  for i, answer in ipairs(kept) do
+    local first_seen, flat = answer[1], answer[3]
+    if records[i] and bucket.ends >= first_seen then
+      flat[#flat + 1] = bucket.id
+      flat[#flat + 1] = records[i]
     end
   end
 end

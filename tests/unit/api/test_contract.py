@@ -121,7 +121,13 @@ async def test_a_slash_too_much_gets_a_sentence_that_says_so(api: Api, path: str
 
 @pytest.mark.parametrize(
     ("path", "near"),
-    [("/stat", "/stats"), ("/Metrics", "/metrics"), ("/clean-up", "/cleanup"), ("/health", None)],
+    [
+        ("/stat", "/stats"),
+        ("/Metrics", "/metrics"),
+        ("/clean-up", "/cleanup"),
+        ("/health", None),
+        ("/feed/a", "/feeds/a"),
+    ],
 )
 async def test_an_address_there_is_not_names_one_that_is_much_like_it(
     api: Api, path: str, near: str | None

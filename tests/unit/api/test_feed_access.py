@@ -3,11 +3,14 @@
 import gzip
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from starlette.types import Message
 
+from app.ingest.rejections import REASONS
+from app.main import create_app
 from tests.conftest import MakeSettings
 from tests.support.api_calls import QUIET, Api, open_api
 from tests.support.feed_calls import block, feeds_file, send, summary_of
@@ -56,6 +59,8 @@ async def test_no_other_is_let_in_and_nothing_of_the_body_is_looked_at(closed: A
     response = await send(closed, "x", b"no json", {"Authorization": header} if header else {})
     assert response.status_code == 401
     assert response.headers["www-authenticate"].startswith("Bearer")
+    found = "the Authorization header that arrived has none" if header else "no Authorization header arrived"
+    assert response.json()["detail"].startswith(found)
     assert closed.sample("unauthorized_total", plane="ingest") == 1
     assert closed.sample("transactions_total", outcome="invalid") == 0
     assert closed.sample("feed_rejected_total", feed="other", reason="unauthorized") == 1
@@ -64,8 +69,31 @@ async def test_no_other_is_let_in_and_nothing_of_the_body_is_looked_at(closed: A
     )
 
 
+async def test_signed_feeds_beside_open_ones_are_a_warning(
+    closed: Api, valkey: StoreServer, settings_for: MakeSettings, tmp_path: Path
+) -> None:
+    assert (await closed.http.get("/stats")).json()["warnings"] == []
+    file = feeds_file(tmp_path, FEEDS)
+    async with open_api(settings_for(valkey, feeds_file=file, **QUIET)) as api:
+        [warning] = (await api.http.get("/stats")).json()["warnings"]
+        assert warning.startswith(
+            "Feeds are signed (quicknode-a, quicknode-gzip), but no ingest token is set:"
+        )
+        assert summary_of(await send(api, "any", BODY)) == (2, 0, 0)
+
+
 async def test_a_token_alone_is_for_feeds_only(closed: Api) -> None:
     assert (await call(closed, POST, INGEST)).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/feeds/x", "/transactions"])
+async def test_a_token_that_stands_beside_another_does_not_count(closed: Api, path: str) -> None:
+    """A proxy that has looked at the first of two lets pass what the gate would take by the last."""
+    right, wrong = ("Authorization", f"Bearer {INGEST}"), ("Authorization", "Bearer another")
+    body, media = b'{"signature":"a"}', ("Content-Type", "application/json")
+    for given in ([wrong, right], [right, wrong], [right, right]):
+        assert (await closed.http.post(path, content=body, headers=[media, *given])).status_code == 401
+    assert (await closed.http.post(path, content=body, headers=[media, right])).status_code == 200
 
 
 @pytest.mark.parametrize("zipped", [False, True], ids=["plain", "gzip"])
@@ -93,21 +121,22 @@ async def test_a_long_body_is_verified_too(closed: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("headers", "word"),
+    ("make_headers", "word"),
     [
-        ({}, "x-qn-nonce is missing"),
-        ({"Authorization": f"Bearer {INGEST}"}, "x-qn-nonce is missing"),
-        (signed(BODY, secret="another"), "no secret"),
-        (signed(BODY + b" "), "no secret"),
-        (signed(BODY, age=400), "old"),
-        (signed(BODY, age=-400), "ahead"),
-        (signed(BODY) | {"x-qn-timestamp": "soon"}, "x-qn-timestamp"),
+        (dict, "x-qn-nonce is missing"),
+        (lambda: {"Authorization": f"Bearer {INGEST}"}, "x-qn-nonce is missing"),
+        (lambda: signed(BODY, secret="another"), "no secret"),
+        (lambda: signed(BODY + b" "), "no secret"),
+        (lambda: signed(BODY, age=400), "old"),
+        (lambda: signed(BODY, age=-400), "ahead"),
+        (lambda: signed(BODY) | {"x-qn-timestamp": "soon"}, "x-qn-timestamp"),
     ],
 )
 async def test_a_feed_that_signs_takes_nothing_unsigned(
-    closed: Api, headers: dict[str, str], word: str
+    closed: Api, make_headers: Callable[[], dict[str, str]], word: str
 ) -> None:
-    response = await send(closed, "quicknode-a", BODY, headers)
+    """The headers are made as the test begins: a signature is old five minutes after it was made."""
+    response = await send(closed, "quicknode-a", BODY, make_headers())
     assert response.status_code == 401
     assert word in response.json()["detail"]
     assert closed.sample("unauthorized_total", plane="ingest") == 1
@@ -128,6 +157,104 @@ async def test_a_header_of_the_signature_may_stand_once_only(closed: Api, name: 
     )
     assert response.status_code == 401
     assert "twice" in response.json()["detail"]
+
+
+def unsigned() -> dict[str, str]:
+    """What anybody can write into a head."""
+    return signed(b"another body")
+
+
+def byte_of_unread() -> bytes:
+    """Fail, for whoever asks for a byte."""
+    raise AssertionError("the body was read")
+
+
+async def unread() -> AsyncIterator[bytes]:
+    """A body of which nobody may ask for a byte."""
+    yield byte_of_unread()
+
+
+@pytest.mark.parametrize(
+    "make_headers",
+    [
+        dict,
+        lambda: unsigned() | {"x-qn-signature": "0"},
+        lambda: unsigned() | {"x-qn-signature": "g" * 64},
+        lambda: signed(BODY, age=400),
+        lambda: {"X-Source": "x"},
+        lambda: {"Content-Encoding": "br"},
+        lambda: {"Content-Length": str(10**12)},
+    ],
+)
+async def test_by_its_head_a_request_is_refused_before_its_body_is_read(
+    closed: Api, make_headers: Callable[[], dict[str, str]]
+) -> None:
+    response = await closed.http.post("/feeds/quicknode-a?a=b", content=unread(), headers=make_headers())
+    assert response.status_code == 401
+    assert closed.runtime.plane.body_budget.held == 0
+
+
+@pytest.mark.parametrize(
+    ("query", "more", "status"),
+    [
+        ("", {}, 401),
+        ("?a=b", {}, 401),
+        ("", {"X-Source": "x"}, 401),
+        ("", {"Content-Encoding": "br"}, 415),
+        ("", {"Content-Length": str(10**12)}, 413),
+    ],
+)
+async def test_whoever_is_not_verified_cannot_make_a_feed_look_broken(
+    closed: Api, query: str, more: dict[str, str], status: int
+) -> None:
+    path = f"/feeds/quicknode-a{query}"
+    response = await closed.http.post(path, content=BODY, headers=unsigned() | more)
+    assert response.status_code == status
+    assert told_of(closed) == {"unauthorized": float(status == 401)}
+    assert closed.sample("transactions_total", outcome="invalid") == 0
+
+
+async def test_a_client_that_hangs_up_before_it_is_verified_is_nothing_the_feed_has_sent(closed: Api) -> None:
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def drop(_: Message) -> None:
+        """Nobody is there to read an answer."""
+
+    headers = [(name.encode(), value.encode()) for name, value in unsigned().items()]
+    path = "/feeds/quicknode-a"
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}
+    await create_app(closed.runtime)(scope, receive, drop)
+    assert told_of(closed) == {"unauthorized": 0}
+    assert (await closed.stats())["warnings"] == []
+
+
+async def test_of_a_verified_sender_it_is_told_what_is_wrong(closed: Api) -> None:
+    response = await closed.http.post("/feeds/quicknode-a?a=b", content=BODY, headers=signed(BODY))
+    assert response.status_code == 422
+    assert told_of(closed) == {"unauthorized": 0, "invalid": 1}
+    assert closed.sample("source_transactions_total", source="quicknode-a", outcome="invalid") == 1
+
+
+def told_of(api: Api) -> dict[str, float]:
+    """What was counted as not taken, by its reason."""
+    counted = {
+        reason: api.sample("feed_rejected_total", feed="quicknode-a", reason=reason) or 0.0
+        for reason in REASONS
+    }
+    return {reason: times for reason, times in counted.items() if times or reason == "unauthorized"}
+
+
+async def test_senders_who_are_not_verified_take_no_room_from_those_who_are_known(closed: Api) -> None:
+    """The bodies of the others do not come to their end, and fill their part of the budget."""
+    part = closed.runtime.plane.body_budget.unverified
+    part.take(part.most)
+    response = await send(closed, "quicknode-a", BODY, signed(BODY))
+    assert (response.status_code, response.headers["retry-after"]) == (503, "1")
+    assert "not verified" in response.json()["detail"]
+    assert summary_of(await send(closed, "x", BODY, {"Authorization": INGEST})) == (2, 0, 0)
+    part.release(part.most)
+    assert summary_of(await send(closed, "quicknode-a", BODY, signed(BODY))) == (0, 2, 0)
 
 
 async def test_standard_webhooks_are_verified_with_any_of_the_secrets(

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 from starlette.types import Message
+from structlog.testing import capture_logs
 
 from app.main import create_app
 from tests.conftest import MakeSettings
-from tests.support.api_calls import QUIET, Api, open_api
+from tests.support.api_calls import QUIET, Api, events, open_api
 from tests.support.feed_calls import block, feeds_file, raw, send, signature, summary_of
 from tests.support.servers import StoreServer
 
@@ -135,19 +136,64 @@ async def test_what_a_feed_skips_is_counted_and_not_stored(small: Api) -> None:
     assert (only_skipped.status_code, only_skipped.json()["skipped"]) == (200, 1)
 
 
-async def test_a_body_with_more_invalid_than_an_answer_lists_is_not_read_to_its_end(
-    valkey: StoreServer, settings_for: MakeSettings
+@pytest.mark.parametrize("feed", ["x", "limited"])
+async def test_of_a_body_with_more_invalid_than_an_answer_lists_all_others_are_stored(
+    valkey: StoreServer, settings_for: MakeSettings, tmp_path: Path, feed: str
 ) -> None:
-    valid = json.dumps(raw(0)).encode()
-    body = b"[" + b",".join([valid, *[b"1"] * 12_000, valid.replace(b"522", b"523")]) + b"]"
-    async with open_api(settings_for(valkey, **QUIET)) as api:
-        answer = (await send(api, "x", body)).json()
-        assert answer["status"] == 422
-        assert "rest was not read" in answer["detail"]
-        assert (answer["accepted"], answer["truncated"]) == (1, True)
-        assert 10_000 < answer["invalid"] < 11_000
-        assert api.sample("feed_rejected_total", feed="x", reason="unknown-shape") == answer["invalid"]
-        assert (await api.http.get(f"/transactions/{signature(1)}")).status_code == 404
+    valid = [json.dumps(raw(number)).encode() for number in range(2)]
+    body = b"[" + b",".join([valid[0], *[b"1"] * 12_000, valid[1]]) + b"]"
+    file = feeds_file(tmp_path, FEEDS)
+    async with open_api(settings_for(valkey, feeds_file=file, **QUIET)) as api:
+        response = await send(api, feed, body)
+        assert summary_of(response) == (2, 0, 12_000)
+        answer = response.json()
+        assert answer["truncated"] is True
+        assert answer["errors"][0]["index"] == 1
+        assert len(answer["errors"]) <= 10_000
+        assert api.sample("feed_rejected_total", feed=feed, reason="unknown-shape") == 12_000
+        assert api.sample("source_transactions_total", source=feed, outcome="invalid") == 12_000
+        assert (await api.http.get(f"/transactions/{signature(1)}")).status_code == 200
+        assert api.runtime.plane.body_budget.held == 0
+
+
+async def test_what_is_invalid_in_a_body_beyond_the_share_is_told_all_the_same(small: Api) -> None:
+    await send(small, "limited", block(110, "2"))
+    body = json.dumps([raw(0, "3"), 1, raw(1, "3"), None]).encode()
+    with capture_logs() as logs:
+        response = await send(small, "limited", body)
+    answer = response.json()
+    assert (response.status_code, answer["accepted"], answer["invalid"]) == (429, 0, 2)
+    assert [error["index"] for error in answer["errors"]] == [1, 3]
+    counts = {"rate-limited": 2, "unknown-shape": 1, "invalid-transaction": 1}
+    assert {line["reason"]: line["times"] for line in events(logs, "feed not taken")} == counts
+    for reason, count in counts.items():
+        assert small.sample("feed_rejected_total", feed="limited", reason=reason) == count
+    assert small.sample("source_transactions_total", source="limited", outcome="invalid") == 2
+    assert small.runtime.plane.body_budget.held == 0
+
+
+async def test_invalid_things_take_nothing_of_a_share(small: Api) -> None:
+    await send(small, "limited", block(110, "2"))
+    response = await send(small, "limited", b"[1,2]")
+    assert response.status_code == 422
+    assert small.sample("feed_rejected_total", feed="limited", reason="unknown-shape") == 2
+
+
+@pytest.mark.parametrize(("feed", "accepted"), [("x", 1), ("limited", 0)])
+async def test_a_body_of_too_many_documents_is_told_up_to_the_one_too_many(
+    small: Api, monkeypatch: pytest.MonkeyPatch, feed: str, accepted: int
+) -> None:
+    monkeypatch.setattr("app.feeds.reader.MOST_DOCUMENTS", 1_000)
+    body = b"[" + b",".join([json.dumps(raw(0)).encode(), *[b"1"] * 1_100]) + b"]"
+    response = await send(small, feed, body)
+    answer = response.json()
+    assert (response.status_code, answer["accepted"], answer["invalid"]) == (413, accepted, 999)
+    assert small.sample("feed_rejected_total", feed=feed, reason="unknown-shape") == 999
+    assert small.sample("feed_rejected_total", feed=feed, reason="too-large") == 1
+    assert small.sample("source_transactions_total", source=feed, outcome="invalid") == 999 + 1
+    found = await small.http.get(f"/transactions/{signature(0)}")
+    assert found.status_code == (200 if accepted else 404)
+    assert small.runtime.plane.body_budget.held == 0
 
 
 async def test_an_answer_of_a_feed_lists_no_more_than_that_of_an_array(small: Api) -> None:

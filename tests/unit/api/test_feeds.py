@@ -133,6 +133,13 @@ async def test_a_name_that_no_feed_can_have_is_not_found_with_a_sentence(api: Ap
     assert "1 to 64 of" in response.json()["detail"]
 
 
+@pytest.mark.parametrize("slashes", ["/", "//"])
+async def test_a_slash_too_many_at_the_end_is_told_with_the_right_address(api: Api, slashes: str) -> None:
+    response = await api.http.post(f"/feeds/evm-a{slashes}", content=block(1))
+    assert response.status_code == 404
+    assert "leave the slash at its end out: POST /feeds/evm-a;" in response.json()["detail"]
+
+
 @pytest.mark.parametrize(
     ("query", "headers"), [("?source=y", {}), ("?api-key=1", {}), ("", {"X-Source": "y"})]
 )
@@ -157,7 +164,20 @@ async def test_feeds_without_a_name_are_told_how_to_name_one(api: Api) -> None:
 
 async def test_the_elided_sample_of_quicknodes_documentation_is_told_what_is_missing(api: Api) -> None:
     response = await send(api, "x", (DATA / QUICKNODE_EXCERPT).read_bytes())
-    assert response.status_code in (200, 400, 422), response.text
+    assert response.status_code == 422
+    [error] = response.json()["errors"]
+    assert error["detail"] == (
+        "the transaction of the block has no transaction.signatures, which it is known by; it is an object "
+        "with meta"
+    )
+
+
+async def test_a_block_in_an_answer_is_told_so_as_well_and_its_neighbours_are_stored(api: Api) -> None:
+    whole = block(1).removesuffix(b"]}") + b',{"meta":{}}]}'
+    response = await send(api, "x", b'{"jsonrpc":"2.0","id":1,"result":' + whole + b"}")
+    assert summary_of(response) == (1, 0, 1)
+    assert "the block has no transaction.signatures" in response.json()["errors"][0]["detail"]
+    assert api.sample("feed_rejected_total", feed="x", reason="invalid-transaction") == 1
 
 
 @pytest.mark.parametrize(

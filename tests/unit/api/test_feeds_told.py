@@ -34,6 +34,36 @@ async def test_an_invalid_transaction_beside_valid_ones_is_told_too(api: Api) ->
     assert (line["reason"], line["times"]) == ("invalid-transaction", 1)
 
 
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ("token=tok123", "?token: leave it out"),
+        ("a&api-key=tok123", "?api-key: leave it out"),
+        ("source=&token=tok123", "?source: leave it out"),
+        ("tok123", "a query: leave it out"),
+    ],
+)
+async def test_the_value_of_a_parameter_is_told_nowhere(api: Api, query: str, shown: str) -> None:
+    with capture_logs() as logs:
+        response = await api.http.post(f"/feeds/q?{query}", content=block(1))
+    assert (response.status_code, response.json()["detail"].startswith(shown)) == (422, True)
+    [line] = events(logs, "feed not taken")
+    assert line["detail"].startswith(shown)
+    [warning] = (text for text in (await api.stats())["warnings"] if "feed q" in text)
+    for text in (response.text, str(logs), warning):
+        assert "tok123" not in text
+
+
+async def test_a_secret_in_the_error_of_a_provider_is_told_nowhere(api: Api) -> None:
+    body = b'{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"https://a.example/?api-key=tok123 failed"}}'
+    with capture_logs() as logs:
+        await send(api, "q", body)
+    [line] = events(logs, "feed not taken")
+    assert "a.example/?api-key=…" in line["detail"]
+    assert "tok123" not in str(logs)
+    assert "tok123" not in str((await api.stats())["warnings"])
+
+
 async def test_a_feed_that_is_taken_is_told_nowhere(api: Api) -> None:
     with capture_logs() as logs:
         await send(api, "helius-a", block(3))

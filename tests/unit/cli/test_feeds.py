@@ -50,8 +50,25 @@ def test_each_feed_is_told_in_a_line(run: Run, file: Path) -> None:
             "mapped (items '/logs', signature '/transactionHash')"
         ),
         "plain: needs an ingest token where the gate has some",
+        (
+            "warning: Feeds are signed (quicknode-a), but no ingest token is set: anybody who reaches "
+            "the gate can post to any other feed and to /transactions. "
+            "Set TIDEGATE_INGEST_TOKENS, or TIDEGATE_INGEST_TOKENS_FILE."
+        ),
     ]
     assert "hush" not in done.output
+    (file.parent / "secrets").write_text("hush\n")
+    assert "as quicknode, with one secret, at most" in run("feeds", "check", str(file)).stdout
+
+
+def test_with_an_ingest_token_or_without_a_signed_feed_nothing_is_warned_of(
+    run: Run, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as context:
+        context.setenv("TIDEGATE_INGEST_TOKENS", "one-that-may")
+        assert "warning" not in run("feeds", "check", str(file)).output
+    file.write_text("[feeds.plain]\n")
+    assert "warning" not in run("feeds", "check", str(file)).output
 
 
 def test_one_feed_is_told_declared_or_not(run: Run, file: Path) -> None:
@@ -154,7 +171,7 @@ def test_what_is_invalid_is_told_and_exits_with_1(run: Run, file: Path) -> None:
         (b"", "the body would be answered 400: the body is empty"),
         (b"no JSON", "the body would be answered 400: JSON is malformed"),
         (b"\x1f\x8b no gzip", "the body would be answered 400: the body is not gzip"),
-        (gzip.compress(b"[]")[:-4], "the body would be answered 400: the gzip body is cut off"),
+        (gzip.compress(b"[]", mtime=0)[:-4], "the body would be answered 400: the gzip body is cut off"),
     ],
 )
 def test_a_body_that_would_be_refused_exits_with_1(run: Run, file: Path, body: bytes, told: str) -> None:

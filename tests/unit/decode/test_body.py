@@ -1,14 +1,15 @@
 """The pieces of a body put together, wherever they were cut."""
 
 import gzip
-from mmap import mmap
+from collections.abc import Sequence
+from random import randbytes
 
 import pytest
 from starlette.types import Message
 
 from app.decode.body import BodyBuffer, BodyReader, Pacer
 from app.decode.budget import ByteBudget
-from app.errors import Unauthorized
+from app.errors import BodyTooLarge, Overloaded, Unauthorized
 from app.models import MemoryHeadroom
 
 
@@ -31,10 +32,10 @@ def a_budget() -> ByteBudget:
     return ByteBudget(4_000_000, MemoryHeadroom())
 
 
-def reader(sent: bytes, coding: bytes, budget: ByteBudget) -> BodyReader:
+def reader(sent: bytes, coding: bytes, budget: ByteBudget, size: int = 3) -> BodyReader:
     """A body that comes in pieces of three bytes."""
     most = budget.most
-    pieces = [sent[at : at + 3] for at in range(0, len(sent), 3)]
+    pieces = [sent[at : at + size] for at in range(0, len(sent), size)]
     messages = iter([*({"type": "http.request", "body": piece, "more_body": True} for piece in pieces), END])
 
     async def receive() -> Message:
@@ -52,8 +53,8 @@ async def test_what_is_verified_is_every_byte_that_was_signed(
 ) -> None:
     sent, seen = gzip.compress(body) if zipped else body, list[bytes]()
 
-    async def verify(exact: bytes | mmap) -> None:
-        seen.append(bytes(exact))
+    async def verify(exact: Sequence[bytes]) -> None:
+        seen.append(b"".join(exact))
 
     async with reader(sent, b"gzip" if zipped else b"", a_budget()) as body_reader:
         document = await body_reader.verified(verify, over_inflated=over_inflated)
@@ -63,7 +64,7 @@ async def test_what_is_verified_is_every_byte_that_was_signed(
 
 @pytest.mark.asyncio
 async def test_what_is_not_verified_is_not_inflated_and_gives_its_room_back() -> None:
-    async def refuse(_: bytes | mmap) -> None:
+    async def refuse(_: Sequence[bytes]) -> None:
         raise Unauthorized("no")
 
     budget = a_budget()
@@ -72,3 +73,73 @@ async def test_what_is_not_verified_is_not_inflated_and_gives_its_room_back() ->
         async with body:
             await body.verified(refuse, over_inflated=False)
     assert budget.held == 0
+
+
+async def let_pass(_: Sequence[bytes]) -> None:
+    """Verify, with any secret."""
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("margin", [b"", b"\n"])
+@pytest.mark.parametrize("over_inflated", [False, True])
+async def test_a_verified_body_may_fill_the_room_of_those_that_are_not_whatever_stands_around_it(
+    margin: bytes, over_inflated: bool
+) -> None:
+    budget = a_budget()
+    text = (b"1" * budget.unverified.most)[len(margin) :]
+    budget.take(budget.most - budget.unverified.most)
+    body = reader(text + margin, b"", budget, 100_000)
+    async with body:
+        document = await body.verified(let_pass, over_inflated=over_inflated)
+        assert len(document) == len(text)
+        assert (budget.held, budget.unverified.held) == (budget.most, 0)
+    assert budget.held == budget.most - budget.unverified.most
+
+
+@pytest.mark.asyncio
+async def test_before_it_is_verified_a_body_has_a_part_of_the_budget_only() -> None:
+    budget = a_budget()
+    budget.unverified.take(budget.unverified.most)
+    body = reader(BODY, b"", budget)
+    with pytest.raises(Overloaded, match="not verified"):
+        async with body:
+            await body.verified(let_pass, over_inflated=False)
+    async with reader(BODY, b"", budget) as other:
+        assert await other.whole() == BODY.strip(b"\xef\xbb\xbf \n")
+    assert budget.held == budget.unverified.held == budget.unverified.most
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("declared", [True, False])
+async def test_what_could_never_be_verified_is_too_large_and_not_refused_for_now(declared: bool) -> None:
+    budget = a_budget()
+    text = b"1" * (budget.unverified.most + 1)
+    length = {b"content-length": b"%d" % len(text)} if declared else {}
+    messages = iter([{"type": "http.request", "body": text, "more_body": False}])
+
+    async def receive() -> Message:
+        return next(messages)
+
+    async with BodyReader(length, receive, budget, budget.most, budget.most) as body:
+        with pytest.raises(BodyTooLarge):
+            await body.verified(let_pass, over_inflated=False)
+    assert budget.held == 0
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("over_inflated", [False, True])
+async def test_gzip_that_never_fits_in_the_budget_is_too_large(over_inflated: bool) -> None:
+    """1.5 MB that cannot be compressed, and zeros: together with what was sent more than 4 MB."""
+    budget = a_budget()
+    body = reader(gzip.compress(randbytes(1_500_000) + b"0" * 1_100_000), b"gzip", budget, 100_000)
+    async with body:
+        with pytest.raises(BodyTooLarge, match="inflates to more"):
+            await body.verified(let_pass, over_inflated=over_inflated)
+    assert (budget.held, budget.unverified.held) == (0, 0)
+
+
+@pytest.mark.asyncio
+async def test_what_was_sent_is_given_back_once_it_is_inflated() -> None:
+    budget, text = a_budget(), b"0" * 3_000_000
+    async with reader(gzip.compress(text), b"gzip", budget) as body:
+        assert len(await body.verified(let_pass, over_inflated=False)) == budget.held == len(text)

@@ -33,3 +33,17 @@ def test_little_bodies_are_read_however_little_room_there_is() -> None:
     budget.take(LEAST_BYTES)
     with pytest.raises(Overloaded):
         budget.check(1)
+
+
+def test_what_is_not_verified_leaves_half_of_the_room_to_others() -> None:
+    headroom = MemoryHeadroom(room_bytes=40 * MIB)
+    budget = ByteBudget(64 * MIB, headroom)
+    budget.unverified.take(5 * MIB)
+    with pytest.raises(Overloaded, match="not verified yet already hold 5242880 of 5242880"):
+        budget.unverified.take(1)
+    budget.take(5 * MIB)
+    budget.unverified.release(MIB)
+    budget.unverified.hand_over(4 * MIB)
+    assert (budget.held, budget.unverified.held) == (9 * MIB, 0)
+    with pytest.raises(Overloaded, match="bodies under way"):
+        budget.unverified.take(2 * MIB)

@@ -31,6 +31,8 @@ NOTHING = [
     b'{"blockhash":"x","transactions":null}',
     b'{"data":[],"metadata":{"network":"solana-mainnet"}}',
     b'{"data":null,"jsonrpc":"2.0"}',
+    b'{"data":null,"metadata":{}}',
+    b'{"metadata":{"network":"solana-mainnet"}, "data" : null }',
 ]
 
 
@@ -50,6 +52,7 @@ def test_bodies_that_hold_nothing_are_no_error(body: bytes) -> None:
         (b"17", "a number is no known shape"),
         (b"false", "false is no known shape"),
         (b"[null]", "null is no transaction"),
+        (b'{"event":"x","data":null}', "an object with event, data is no known shape"),
         (b"[{}]", "an empty object is no known shape"),
         (b'{"signature":"A","foo":1}', "item: unknown field: foo"),
         (b'{"signature":7,"slot":1}', "item: signature: 1 to 128 visible ASCII characters"),

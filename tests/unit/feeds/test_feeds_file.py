@@ -82,16 +82,16 @@ def test_each_line_of_a_file_of_secrets_is_one_that_is_valid(folder: Path) -> No
     assert feed.signature is not None
     assert feed.signature.secrets == 2, "the comment is none"
     for secret in (QUICKNODE_SECRET, "next-secret"):
-        feed.signature.verify(quicknode_headers(b"[]", NOW, secret), b"[]", NOW)
+        feed.signature.verify(quicknode_headers(b"[]", NOW, secret), [b"[]"], NOW)
     assert feed.signature.max_age_seconds == 300
 
 
 def test_the_age_that_is_allowed_can_be_set(folder: Path) -> None:
     feed = _load(folder, WHOLE).get("svix:b")
     assert feed.signature is not None
-    feed.signature.verify(webhook_headers(b"[]", NOW), b"[]", NOW + 60)
+    feed.signature.verify(webhook_headers(b"[]", NOW), [b"[]"], NOW + 60)
     with pytest.raises(Unauthorized, match="61 s old, and may be 60 s"):
-        feed.signature.verify(webhook_headers(b"[]", NOW), b"[]", NOW + 61)
+        feed.signature.verify(webhook_headers(b"[]", NOW), [b"[]"], NOW + 61)
 
 
 def test_secrets_lie_where_they_are_named_or_beside_the_feeds_file(folder: Path, tmp_path: Path) -> None:
@@ -112,6 +112,10 @@ SIGNED = '[feeds.a]\nhmac = "quicknode"\n'
     ("text", "told"),
     [
         ("[feeds.a]\n\nskips = []\n", "line 3: feed a: unknown key 'skips'; did you mean skip?"),
+        (
+            "[feeds.quicknode.a]\nskip = []\n",
+            "line 1: feed quicknode: unknown table 'quicknode.a'; a dot in a name needs quotes: [feeds.",
+        ),
         ("[feeds.a]\ncolour = 1\n", "line 2: feed a: unknown key 'colour'; there is hmac, secrets_file, "),
         ("[feed.a]\n", "line 1: unknown table or key 'feed'; did you mean feeds?"),
         ("\nversion = 2\n", "line 2: unknown table or key 'version'; there is feeds"),
@@ -129,7 +133,7 @@ SIGNED = '[feeds.a]\nhmac = "quicknode"\n'
         ("[[feeds.a]]\n", "line 1: feed a must be a table, as [feeds.a] begins one"),
         ("feeds = 1\n", "line 1: feeds must be a table of feeds, as [feeds.helius-a] begins one"),
         ('[feeds.a]\nskip = ["vote"]\n', "line 2: feed a: skip: should be 'votes' or 'failed'"),
-        ('[feeds.a]\nskip = "votes"\n', "line 2: feed a: skip: should be a valid list"),
+        ('[feeds.a]\nskip = "votes"\n', 'line 2: feed a: skip: should be a list, as in ["votes"]'),
         (
             '[feeds.a]\ntransactions_per_second = "5"\n',
             "line 2: feed a: transactions_per_second: should be a valid integer",

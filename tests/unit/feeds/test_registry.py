@@ -35,7 +35,7 @@ def _warning(registry: FeedRegistry) -> str:
 def _verify(registry: FeedRegistry, secret: str) -> None:
     signature = registry.get("a").signature
     assert signature is not None
-    signature.verify(quicknode_headers(b"[]", NOW, secret), b"[]", NOW)
+    signature.verify(quicknode_headers(b"[]", NOW, secret), [b"[]"], NOW)
 
 
 def test_without_a_file_all_feeds_have_the_defaults_and_no_limit() -> None:
@@ -52,13 +52,14 @@ def test_a_broken_file_is_refused_at_the_start(file: Path) -> None:
 
 
 def test_a_changed_file_is_read_again(file: Path) -> None:
-    registry = _registry(file, "")
     with capture_logs() as logs:
+        registry = _registry(file, "")
         registry.reload_if_changed()
         file.write_text(SIGNED)
         registry.reload_if_changed()
         registry.reload_if_changed()
-    assert [log["event"] for log in logs] == ["feeds read again"]
+    assert [log["event"] for log in logs] == ["feeds read", "feeds read again"]
+    assert [log["feeds"] for log in logs] == [0, 1]
     _verify(registry, "first")
 
 

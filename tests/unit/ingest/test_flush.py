@@ -53,8 +53,8 @@ def test_those_that_are_new_come_first_and_are_not_moved_if_they_do_already(
     claims, repeats = plan_flush(signatures, _recent(known), prefixes)
     for claim in claims:
         is_known = [signatures[at] in known for at in claim.places]
-        assert is_known == [at >= claim.new for at in range(len(claim.places))]
-        for part in (claim.places[: claim.new], claim.places[claim.new :]):
+        assert is_known == [at >= claim.new_count for at in range(len(claim.places))]
+        for part in (claim.places[: claim.new_count], claim.places[claim.new_count :]):
             assert list(part) == sorted(part), "beside others of its kind each keeps its place"
     flags = [signature in known for signature in signatures]
     if prefixes is ONE and not repeats:
@@ -68,7 +68,7 @@ def test_the_example_of_the_module_is_planned_as_it_says() -> None:
         names["PQ"[partition_of(signature_hashes([name])[0], 2)]].append(name)
     (a, c, d, *_), (b, *_) = names["P"], names["Q"]
     claims, repeats = plan_flush([a, b, c, a, d], _recent([c]), ["P", "Q"])
-    assert [(claim.prefix, list(claim.places), claim.new) for claim in claims] == [
+    assert [(claim.prefix, list(claim.places), claim.new_count) for claim in claims] == [
         ("P", [0, 4, 2], 2),
         ("Q", [1], 1),
     ]
@@ -112,7 +112,7 @@ def test_a_flush_of_one_needs_no_more_than_one_claim_with_everything_in_its_plac
     for signatures in flushes:
         recent.guess(signatures)
         [claim], repeats = plan_flush(signatures[:1], recent, prefixes)
-        assert (list(claim.places), claim.new, list(repeats)) == ([0], 0, [])
+        assert (list(claim.places), claim.new_count, list(repeats)) == ([0], 0, [])
 
 
 @pytest.mark.parametrize("times", [1, 2])

@@ -45,7 +45,7 @@ def claims(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
 def _known(guess: Guess) -> bytes:
     """1 for each place that is not taken for new."""
     known = bytearray(len(guess.places))
-    for place in guess.places[guess.new :]:
+    for place in guess.places[guess.new_count :]:
         known[place] = 1
     return bytes(known)
 
@@ -67,7 +67,7 @@ def test_the_hashes_are_those_of_the_signatures_and_what_was_asked_for_lately_is
         assert {text for text, one in zip(signatures, _known(guess), strict=True) if one} <= had
         had |= set(signatures)
         again = recent.guess(signatures)
-        assert (again.places, again.new) == (range(len(signatures)), 0), "the last ones always are known"
+        assert (again.places, again.new_count) == (range(len(signatures)), 0), "the last ones are known"
         assert again.hashes == _hashes(guess)
 
 
@@ -89,7 +89,7 @@ def test_no_more_than_two_generations_are_kept() -> None:
     recent = Recent(generation=10)
     for number in range(100):
         recent.guess([f"{number}-{at}" for at in range(5)])
-    known = [recent.guess([f"{number}-0"]).new == 0 for number in range(99, -1, -1)]
+    known = [recent.guess([f"{number}-0"]).new_count == 0 for number in range(99, -1, -1)]
     assert sum(known) <= 5, "20 signatures, and a flush on top of each generation"
 
 
@@ -97,7 +97,7 @@ def test_what_comes_again_stays_known() -> None:
     recent = Recent(generation=10)
     for number in range(100):
         guess = recent.guess(["again", *(f"{number}-{at}" for at in range(5))])
-        assert guess.new == 5 + (number == 0)
+        assert guess.new_count == 5 + (number == 0)
 
 
 def test_what_another_worker_had_is_known_too() -> None:

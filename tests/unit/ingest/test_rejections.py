@@ -69,7 +69,8 @@ def test_feeds_past_the_limit_on_sources_are_one(rejections: Rejections, metrics
     with capture_logs() as logs:
         for number in range(1_000):
             rejections.note(f"feed-{number}", UNKNOWN_SHAPE, "")
-    assert [line["feed"] for line in events(logs, NOT_TAKEN)] == ["feed-0", "feed-1", "other"]
+    told = [(line["feed"], line["counted_as"]) for line in events(logs, NOT_TAKEN)]
+    assert told == [("feed-0", "feed-0"), ("feed-1", "feed-1"), ("feed-2", "other")]
     assert set(rejections.latest) == {"feed-0", "feed-1", "other"}
     assert counted(metrics, "other", UNKNOWN_SHAPE) == 998
 
@@ -81,6 +82,19 @@ def test_who_was_not_let_in_takes_no_feeds_place(rejections: Rejections, metrics
     assert counted(metrics, "helius-a", Unauthorized.slug) == 1
     assert counted(metrics, "other", Unauthorized.slug) == 2
     assert metrics.source_limit.label("quicknode-a") == "quicknode-a"
+
+
+def test_a_feed_that_was_never_let_in_is_named_though_it_is_counted_as_other(
+    rejections: Rejections, clock: Clock
+) -> None:
+    with capture_logs() as logs:
+        for name in ("quicknode-a", "quicknode-b"):
+            rejections.note(name, Unauthorized.slug, "x-qn-signature is missing")
+            clock.now += MINUTE
+    assert [line["feed"] for line in events(logs, NOT_TAKEN)] == ["quicknode-a", "quicknode-b"]
+    [(key, sentence)] = warnings_of([rejections.latest], clock.now)
+    assert key == "feed_other_not_taken"
+    assert sentence.startswith("What the feed quicknode-b, counted as `other`, sent was not taken, last at ")
 
 
 def test_a_feed_is_a_warning_for_ten_minutes_with_the_newest_of_all_processes(
@@ -107,18 +121,11 @@ def test_a_body_is_shown_as_a_line_that_is_not_long() -> None:
     assert cut("\x1f\ufffd") == "\\x1f\ufffd"
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b'{"apiKey":"hush-hush","a":1}',
-        b'{"api_key" : "hush-hush"}',
-        b'{"webhookSecret":"hush-\\"hush"}',
-        b'{"Authorization":"Bearer hush-hush',
-        b'{"password":hush-hush}',
-        b'{"auth":{"accessToken":"hush-hush"}}',
-    ],
-)
-def test_a_secret_in_a_body_is_not_shown(body: bytes) -> None:
-    text = shown(body)
-    assert "hush" not in text
-    assert "…" in text
+def test_secrets_are_hidden_in_the_body_and_in_what_is_wrong_with_it(rejections: Rejections) -> None:
+    body = b'{"url":"https://rpc.example/?api-key=hush"}'
+    with capture_logs() as logs:
+        rejections.note("a", UNKNOWN_SHAPE, "invalid url: https://rpc.example/?api-key=hush", body)
+    [line] = events(logs, NOT_TAKEN)
+    assert line["detail"] == "invalid url: https://rpc.example/?api-key=…"
+    assert line["body"] == '{"url":"https://rpc.example/?api-key=…"}'
+    assert "hush" not in rejections.latest["a"].detail

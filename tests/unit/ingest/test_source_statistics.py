@@ -41,6 +41,15 @@ def test_a_replay_of_everything_wins_no_first_share() -> None:
     assert 60_000 < late.age_ms.p50 <= late.age_ms.p99 <= 70_000
 
 
+def test_no_more_are_late_than_were_accepted() -> None:
+    counted = statistics()
+    counted.note({("a", ACCEPTED): 4}, NOW_MS)
+    counted.note_samples(samples("a", 70_000), 16)
+    late = view(counted, "a").late
+    assert late is not None
+    assert (late.count, late.share) == (4, 1.0)
+
+
 @given(st.lists(st.integers(0, 8_000_000), min_size=1), st.lists(st.integers(100, 8_000_000)))
 def test_the_recommended_window_is_the_least_bound_that_covers(delays: list[int], ages: list[int]) -> None:
     counted = statistics()

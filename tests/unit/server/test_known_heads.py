@@ -4,7 +4,7 @@ import pytest
 
 from app.server import protocol
 from app.server.heads import Head
-from tests.support.http_service import Service, served
+from tests.support.http_service import FastSizes, Service, served
 from tests.unit.server.test_protocol import IMPATIENT, LATE_BODY, MALFORMED, NONSENSE, PATIENT, post
 
 pytestmark = pytest.mark.asyncio
@@ -67,3 +67,14 @@ async def test_a_body_that_is_cut_off_behind_a_head_that_is_known_has_a_deadline
         assert await client.sizes(1) == [2]
         await client.send(post(b"abcd")[:-1])
         assert await client.refusal() == LATE_BODY
+
+
+async def test_a_header_that_stands_twice_is_left_to_those_who_see_both(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The fast path would see `Bearer b` alone, and a proxy before the gate may have looked at `Bearer a`."""
+    monkeypatch.setattr(FastSizes, "take", _never)
+    async with served(PATIENT) as (_, client):
+        for _ in range(2):
+            await client.send(post(b"ab", headers=b"Authorization: Bearer a\r\nauthorization: Bearer b\r\n"))
+            assert await client.sizes(1) == [2]

@@ -27,13 +27,14 @@ local function decode_bucket(map, raw)
   if not raw then return nil end
   local fields = cmsgpack.unpack(raw)
   return {
-    raw = raw, id = fields[1], ends = fields[2], entries = fields[3], bytes = fields[4], blocks = fields[5],
+    raw = raw, id = fields[1], ends = fields[2], entries = fields[3], bytes = fields[4], latest_block = fields[5],
     keep = fields[6] or map.rule.retention,
   }
 end
 
 local function encode_bucket(bucket)
-  return cmsgpack.pack({bucket.id, bucket.ends, bucket.entries, bucket.bytes, bucket.blocks, bucket.keep})
+  local id, ends, entries, bytes = bucket.id, bucket.ends, bucket.entries, bucket.bytes
+  return cmsgpack.pack({id, ends, entries, bytes, bucket.latest_block, bucket.keep})
 end
 
 local function oldest_bucket(map)

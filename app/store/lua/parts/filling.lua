@@ -9,7 +9,7 @@ local BLOCKS_A_MILLISECOND = 4
 -- after 2^32: sightings outlive their block, and must not be taken for those of another one with its number.
 local function last_block(map, newest, id)
   if map.name ~= 'transactions' then return 0 end
-  return newest and newest.blocks or map.dropped_blocks or BLOCKS_A_MILLISECOND * id % MOST_BLOCKS
+  return newest and newest.latest_block or map.dropped_block or BLOCKS_A_MILLISECOND * id % MOST_BLOCKS
 end
 
 -- Returns the bucket that takes so many entries and bytes now: the newest one, or a new one when the newest
@@ -31,8 +31,8 @@ local function open_bucket(map, clock, entries, bytes)
   local id = now -- two buckets may be opened in one millisecond: the second takes the next id
   if newest and newest.id >= now and not is_from_future then id = newest.id + 1 end
   return {
-    id = id, ends = now + rule.width, entries = 0, bytes = 0, blocks = last_block(map, newest, id),
-    keep = rule.retention, is_new = true,
+    id = id, ends = now + rule.width, entries = 0, bytes = 0,
+    latest_block = last_block(map, newest, id), keep = rule.retention, is_new = true,
   }
 end
 

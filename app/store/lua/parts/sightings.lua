@@ -1,12 +1,14 @@
 -- Who delivered what, and when: notes it in the map of observations. Sightings are kept by the block of a
--- transaction and its place there, not by its signature, for feeds deliver together what belongs together. A
--- field of P:observations:<id> is a stretch of 32 neighbouring places of one block: (block number, place/32).
--- When sightings were noted for each signature by itself, that took two thirds of the time of a duplicate.
+-- transaction and its place there, not by its signature. A field of P:observations:<id> (see prelude.lua) is a
+-- stretch of 32 neighbouring places of one block: (block number, place/32). A feed mostly delivers neighbours
+-- together, and these then are one entry. Sightings noted for each signature by itself took two thirds of the
+-- time that the store spends on a duplicate.
 --
--- The value of a field is a record. It begins with a number that is at least that of its sources; it can be
--- more once block numbers have begun again. Behind it stands, for each source and moment,
--- ";source=milliseconds since <id>,a bit for each place", the bits being a signed number. For example, in a
--- bucket with the id 1700000000000
+-- The value of a field is a record. It begins with how many sources it has, or more: once block numbers begin
+-- again, a source that delivered for the earlier block of the same number is counted twice. Then follows, for
+-- each source and moment, ";source=milliseconds since <id>,a bit for each place". The bits are a signed
+-- number; the milliseconds are negative if the clock was set back behind <id>. For example, in a bucket with
+-- the id 1700000000000
 --
 --   2;helius-a=120,7;quick-b=180,3;quick-b=950,4
 --
@@ -20,8 +22,9 @@
 --            hashes, from 0 (2 bytes), and that of the source (1 byte)
 --   ARGV[5]  the list of sources, in msgpack
 
--- A delivery's number is that of its source among `names`, from 1; a repeat in the same flush has #names
--- more. Both have the mark of the source, and a stretch's repeats are noted behind its first deliveries.
+-- Deliveries are noted in the order of their numbers. The number is that of the source among `names`, from 1;
+-- repeats in the same flush have #names more, so that whoever was first stands first. The mark is how an entry
+-- of the source begins in a record.
 local names = cmsgpack.unpack(ARGV[5])
 local marks = {}
 for source, name in ipairs(names) do
@@ -41,7 +44,7 @@ end
 -- delivery number brought, as bits; the field; when the block was accepted. Returns fourth the most sightings
 -- that these can add. For example, places 30 to 33 of block 7, accepted 60 ms ago, by delivery number 1:
 -- {{[1] = bits 30 and 31}, {[1] = bits 0 and 1}}, the fields (7, 0) and (7, 1), {now - 60, now - 60}, and 4.
--- Neighbours mostly come together, so they are taken in runs.
+-- A run, neighbours of one block from one source, is taken at once; all of a block were accepted at one moment.
 local function delivered_stretches(ages, blocks, places, count, now)
   local of_block, stretches, fields, accepted_ms, most = {}, {}, {}, {}, 0
   local function deliver(delivery, block, first, last, age)
@@ -58,7 +61,7 @@ local function delivered_stretches(ages, blocks, places, count, now)
         fields[n], accepted_ms[n] = struct.pack('>I4I2', block, number), now - age
       end
       local to = math.min(last - number * STRETCH + 1, STRETCH)
-      stretch[delivery] = bor(stretch[delivery] or 0, 2 ^ to - 2 ^ from) -- the bits from..to-1
+      stretch[delivery] = bor(stretch[delivery] or 0, 2 ^ to - 2 ^ from) -- the bits from..to-1, signed
       from = 0
     end
   end
@@ -76,17 +79,17 @@ local function delivered_stretches(ages, blocks, places, count, now)
   end
   for again = 1, #ARGV[4], 3 do
     local index, source = struct.unpack('>HB', ARGV[4], again)
-    local seen = index + 1
-    if blocks[seen] then
-      deliver(#names + source + 1, blocks[seen], places[seen], places[seen], ages[seen])
-    end
+    local position = index + 1
+    local block, place = blocks[position], places[position]
+    if block then deliver(#names + source + 1, block, place, place, ages[position]) end
   end
   return stretches, fields, accepted_ms, most
 end
 
--- Returns the bits of the places that the source of `mark` has delivered, by `record`. What was noted before
--- `earliest` (milliseconds since the bucket's id, as in the record) belongs to an earlier block that had the
--- same number, and is left out.
+-- Returns, as bits, the places that the source of `mark` has delivered, according to `record`. What was noted
+-- before `earliest` (milliseconds since the bucket's id, as in the record) belongs to an earlier block that had
+-- the same number, and is passed over. Entries of other sources are not looked at: when neighbours come one by
+-- one, a record has up to 32 entries for each source.
 local function noted_places(record, mark, earliest)
   local noted, _, at = 0, string.find(record, mark, 1, true)
   while at do
@@ -97,7 +100,8 @@ local function noted_places(record, mark, earliest)
   return noted
 end
 
--- Returns those of `places` (bits) that by `record` at least rules.sources delivered since `earliest`.
+-- Of `places` (bits), returns the full ones: `record` has sightings of them by rules.sources sources or more
+-- since `earliest`.
 local function full_places(record, places, earliest)
   local noted, full = {}, 0
   for offset, bits in string.gmatch(record, '=(%-?%d+),(%-?%d+)') do
@@ -114,11 +118,9 @@ local function full_places(record, places, earliest)
 end
 
 -- Returns the record with the new sightings, made at `offset`; how many those are; and how many were left out
--- because their place was full. Only a record that begins with rules.sources or more can have a full place. A
--- source's own places are found by its mark alone, since a record has up to 32 entries for each source when
--- neighbours come one by one.
+-- because their place was full. Only a record that begins with rules.sources or more can have a full place.
 local function with_sightings(record, stretch, earliest, offset)
-  local sources, added, over = 0, 0, 0
+  local sources, added, left_out = 0, 0, 0
   if record ~= '' then
     sources, record = string.match(record, '^(%d+)(.*)$')
     sources = tonumber(sources)
@@ -129,7 +131,7 @@ local function with_sightings(record, stretch, earliest, offset)
     local new = bits and band(bits, bnot(noted)) or 0
     if new ~= 0 and sources >= rules.sources then
       local full = full_places(record, new, earliest)
-      over, new = over + count_bits(band(new, full)), band(new, bnot(full))
+      left_out, new = left_out + count_bits(band(new, full)), band(new, bnot(full))
     end
     if new ~= 0 then
       if noted == 0 then sources = sources + 1 end
@@ -137,12 +139,12 @@ local function with_sightings(record, stretch, earliest, offset)
       record = record .. mark .. offset .. ',' .. new
     end
   end
-  return sources .. record, added, over
+  return sources .. record, added, left_out
 end
 
 -- Notes who delivered the hashes that are inside their window. `ages`, `blocks` and `places` are by position
--- among `count` hashes, and nil for the others. A sighting that is left out counts in the ledger as added and
--- as removed for capacity.
+-- among `count` hashes, and nil for the others. A sighting that is left out counts in the ledger as added and as
+-- removed for capacity. Room is made for the most sightings there can be, before it is known how many are new.
 local function note_sightings(ages, blocks, places, count, clock)
   local map = open_map('observations')
   sweep_due(map, clock)
@@ -151,11 +153,11 @@ local function note_sightings(ages, blocks, places, count, clock)
   local bucket = open_bucket(map, clock, most, 0)
   local name, offset = key('observations', id_text(bucket.id)), id_text(clock.now - bucket.id)
   local noted = redis.call('HMGET', name, unpack(fields))
-  local records, added, bytes, over = {}, 0, 0, 0
+  local records, added, bytes, left_out = {}, 0, 0, 0
   for i = 1, #stretches do
     local before = noted[i] or ''
-    local record, new, refused = with_sightings(before, stretches[i], accepted_ms[i] - bucket.id, offset)
-    added, over, bytes = added + new, over + refused, bytes + #record - #before
+    local record, new, new_left_out = with_sightings(before, stretches[i], accepted_ms[i] - bucket.id, offset)
+    added, left_out, bytes = added + new, left_out + new_left_out, bytes + #record - #before
     if new > 0 then
       records[#records + 1] = fields[i]
       records[#records + 1] = record
@@ -165,8 +167,8 @@ local function note_sightings(ages, blocks, places, count, clock)
     redis.call('HSET', name, unpack(records))
     book(map, bucket, added, bytes)
   end
-  if over > 0 then
-    redis.call('HINCRBY', map.ledger, 'added', over)
-    redis.call('HINCRBY', map.ledger, 'capacity', over)
+  if left_out > 0 then
+    redis.call('HINCRBY', map.ledger, 'added', left_out)
+    redis.call('HINCRBY', map.ledger, 'capacity', left_out)
   end
 end

@@ -9,7 +9,7 @@ local function drop(map, bucket, reason, now)
   redis.call('UNLINK', unpack(data_keys(map, bucket)))
   map.entries = map.entries - bucket.entries
   map.bytes = map.bytes - bucket.bytes
-  map.dropped_blocks = bucket.blocks -- the next bucket numbers its blocks on from there, see open_bucket
+  map.dropped_block = bucket.latest_block -- the next bucket numbers its blocks on from there: last_block
   redis.call('HSET', map.ledger, 'entries', id_text(map.entries), 'bytes', id_text(map.bytes))
   redis.call('HINCRBY', map.ledger, reason, bucket.entries)
   local due_ms = bucket.ends + bucket.keep
