@@ -1,7 +1,8 @@
 """A gate with a memory limit under more load than it has room for: refused, alive, and back at once.
 
 The limit is the setting, or with `--cgroup` that of a control group around gate and store, where the kernel
-would kill them (needs root and a memory controller below /sys/fs/cgroup).
+would kill them (needs root and a memory controller below /sys/fs/cgroup). Each transaction has `--memo-bytes`
+that do not compress added to it.
 
     python -m benchmarks.ceiling --seconds 90 [--cgroup]
 """
@@ -12,7 +13,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +42,6 @@ def control_group(limit_bytes: int) -> Iterator[Path]:
         yield group
     finally:
         group.rmdir()
-
-
-def gate_in(group: Path) -> AbstractContextManager[Service]:
-    """A gate that reads its limit from the group it runs in."""
-    return service("/bin/sh", "-c", JOIN, str(group), tidegate_command())
 
 
 def kills(group: Path) -> int:
@@ -88,26 +84,21 @@ def _pids(gate: Service) -> dict[str, int]:
     return {name: process.pid for name, process in gate.processes().items()}
 
 
-def _measure(gate: AbstractContextManager[Service], options: argparse.Namespace) -> dict[str, Any]:
-    with gate as running:
-        return asyncio.run(measure(running, options))
-
-
 def main() -> None:
     """Run it, print the figures and write them."""
-    parser = options_of(__doc__)
-    parser.add_argument("--seconds", type=float, default=90.0)
-    parser.add_argument("--limit-mib", type=int, default=160)
-    parser.add_argument("--workers", type=int, default=3)
-    parser.add_argument("--memo-bytes", type=int, default=5000, help="incompressible, added to each")
+    parser = options_of(__doc__, seconds=90.0, limit_mib=160, workers=3, memo_bytes=5000)
     parser.add_argument("--cgroup", action="store_true")
     options = parser.parse_args()
     limit_bytes = options.limit_mib * MIB
     if options.cgroup:
         with control_group(limit_bytes) as group:
-            figures = _measure(gate_in(group), options) | {"killed": kills(group)}
+            # A gate that reads its limit from the group it runs in.
+            with service("/bin/sh", "-c", JOIN, str(group), tidegate_command()) as gate:
+                figures = asyncio.run(measure(gate, options))
+            figures["killed"] = kills(group)
     else:
-        figures = _measure(tidegate(memory_limit_bytes=limit_bytes), options)
+        with tidegate(memory_limit_bytes=limit_bytes) as gate:
+            figures = asyncio.run(measure(gate, options))
     write_json(RESULTS / ("ceiling-cgroup.json" if options.cgroup else "ceiling.json"), figures)
     print(json.dumps(figures, indent=2))
 

@@ -4,7 +4,8 @@ Runs the simulation of tests/support/simulation with more runs and cases than th
 detector, on the same traces: the raw rule (resident +50 MiB within 5 minutes) and least-squares slopes as
 PromQL's deriv() computes them, over one and two hours, with the threshold of the slow tier's proof.
 
-The thresholds were chosen with seeds below 2,000; from FIRST_SEED on they are new to it.
+The thresholds were chosen with seeds below 2,000; from FIRST_SEED on they are new to it. Each case has
+`--runs`, of `--hours` where it has no leak.
 
     python -m benchmarks.detection --runs 300
 """
@@ -12,7 +13,7 @@ The thresholds were chosen with seeds below 2,000; from FIRST_SEED on they are n
 import json
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from random import Random
 from statistics import median
 
@@ -55,14 +56,6 @@ def slopes(seconds: Array, resident: Array, range_seconds: float) -> Array:
     return found
 
 
-@dataclass(frozen=True)
-class Fired:
-    """When each detector fired first in a run, in seconds, and when the run's leak started."""
-
-    onset: float
-    at: dict[str, float | None]
-
-
 def others(case: Case, seed: int) -> dict[str, float | None]:
     """When the other rules fire first after the warm-up; nobody trims for them."""
     memory = case.memory(seed)
@@ -76,28 +69,31 @@ def others(case: Case, seed: int) -> dict[str, float | None]:
     return {name: float(seconds[fired.argmax()]) if fired.any() else None for name, fired in fires.items()}
 
 
-def run(job: tuple[str, float, int]) -> Fired:
-    """One run of a case, by its name, for so many hours at most, under each detector."""
+def run(job: tuple[str, float, int]) -> dict[str, float | None]:
+    """One run of a case, by its name, for so many hours at most: when each detector fired first.
+
+    In seconds from the start of the leak, below 0 when it fired before; None when it never did.
+    """
     name, hours, seed = job
     case = replace(CASES[name], hours=hours)
-    outcome = replay(case, seed)
+    outcome, start = replay(case, seed), onset(case, seed)
     at = outcome.daily_at if case.is_for_report else outcome.action_at
-    return Fired(onset(case, seed), {"tidegate": at, **others(case, seed)})
+    fired = {"tidegate": at, **others(case, seed)}
+    return {each: None if when is None else when - start for each, when in fired.items()}
 
 
-def summary(case: Case, runs: list[Fired]) -> dict[str, dict[str, float | None]]:
+def summary(case: Case, runs: list[dict[str, float | None]]) -> dict[str, dict[str, float | None]]:
     """Return for each detector the percent of runs that fired or found the leak, and the minutes to it."""
     table: dict[str, dict[str, float | None]] = {}
-    for name in runs[0].at:
-        at = [(one.at[name], one.onset) for one in runs]
-        if not case.leak:
-            table[name] = {"fired_percent": _percent([when is not None for when, _ in at])}
-            continue
-        delays = [(when - start) / 60 for when, start in at if when is not None]
+    for name in runs[0]:
+        delays = [delay / 60 for one in runs if (delay := one[name]) is not None]
         found = [delay for delay in delays if delay >= 0]
+        if not case.leak:
+            table[name] = {"fired_percent": _percent(len(delays), len(runs))}
+            continue
         table[name] = {
-            "found_percent": _percent([delay <= case.within / 60 for delay in found], len(at)),
-            "fired_before_percent": _percent([delay < 0 for delay in delays], len(at)),
+            "found_percent": _percent(sum(delay <= case.within / 60 for delay in found), len(runs)),
+            "fired_before_percent": _percent(len(delays) - len(found), len(runs)),
             "median_minutes": round(median(found), 1) if found else None,
             "longest_minutes": round(max(found), 1) if found else None,
         }
@@ -109,22 +105,18 @@ def tick_microseconds(hours: float = 24) -> dict[str, float]:
     costs = {}
     for name, rate in (("steady", 0.0), ("leaking 10 MiB/h", 10 * 2**20 / HOUR)):
         random, detector = Random(1), Detector(RULES)
-        readings = [
-            int(2**27 + 5.0 * n * rate + random.expovariate(1 / 2**20)) for n in range(int(hours * 720))
-        ]
+        times = [5.0 * number for number in range(int(hours * 720))]
+        readings = [(at, int(2**27 + at * rate + random.expovariate(1 / 2**20))) for at in times]
         started = time.perf_counter()
-        for number, resident in enumerate(readings):
-            detector.tick(5.0 * number, resident, 0)
+        for at, resident in readings:
+            detector.tick(at, resident, 0)
         costs[name] = round((time.perf_counter() - started) / len(readings) * 1e6, 2)
     return costs
 
 
 def main() -> None:
     """Run all cases and write the table."""
-    parser = options_of(__doc__)
-    parser.add_argument("--runs", type=int, default=300, help="runs of each case")
-    parser.add_argument("--hours", type=float, default=24, help="hours of a run without a leak")
-    options = parser.parse_args()
+    options = options_of(__doc__, runs=300, hours=24.0).parse_args()
     costs = tick_microseconds()
     table: dict[str, object] = {}
     with ProcessPoolExecutor() as pool:
@@ -132,18 +124,15 @@ def main() -> None:
             hours = case.hours if case.leak else options.hours
             jobs = [(case.name, hours, seed) for seed in range(FIRST_SEED, FIRST_SEED + options.runs)]
             runs = list(pool.map(run, jobs, chunksize=5))
-            table[case.name] = {
-                "within_minutes": case.within / 60 or None,
-                "hours": hours,
-                **summary(case, runs),
-            }
+            told = {"within_minutes": case.within / 60 or None, "hours": hours}
+            table[case.name] = told | summary(case, runs)
             print(case.name, json.dumps(table[case.name]), flush=True)
     results = {"runs": options.runs, "first_seed": FIRST_SEED, "tick_microseconds": costs, "cases": table}
     write_json(RESULTS / "detection.json", results)
 
 
-def _percent(hits: list[bool], of: int | None = None) -> float:
-    return round(100 * sum(hits) / (of or len(hits)), 1)
+def _percent(hits: int, of: int) -> float:
+    return round(100 * hits / of, 1)
 
 
 if __name__ == "__main__":

@@ -3,20 +3,20 @@
 Two gates run at once under the same load, one of them without the sample (TIDEGATE_LATE_SAMPLE=0). Three
 feeds deliver the same; one sends 1 % again after 12 s and 2 % after 60 s, which the window of 5 s does
 not cover. The answers tell how many were accepted again: the truth that `GET /sources` is compared with.
+`--rate` are new transactions a second, and `--seconds` of load have to be more than 60.
 
     python -m benchmarks.late --seconds 150
 """
 
-import argparse
 import asyncio
 import json
 import time
 from collections.abc import Iterator
-from itertools import count
 from typing import Any
 
-from benchmarks.common.constant_rate import FEEDS, Answers, Schedule, post_when_due
+from benchmarks.common.constant_rate import Answers, post_when_due
 from benchmarks.common.gates import Service, tidegate
+from benchmarks.common.plan import FEEDS
 from benchmarks.common.results import RESULTS, options_of, taken_here, write_json
 
 BATCH_ITEMS = 100
@@ -28,38 +28,30 @@ PAYLOAD = {"memo": "x" * 200}
 WITHIN, WINDOW_SECONDS, MOST_CPU = 0.25, (60, 75), 1.05
 
 
-def items(number: int) -> list[dict[str, object]]:
-    """The transactions of a batch."""
-    return [{"signature": f"late-{number}-{at}", "payload": PAYLOAD} for at in range(BATCH_ITEMS)]
-
-
-def batches(place: int, rate: float, started: float, until: float) -> Schedule:
-    """When a feed posts each batch: in turn one of them is first, and the others follow."""
-    for number in count():
-        behind = (number + place) % len(FEEDS) * BEHIND_SECONDS
-        due = started + number * BATCH_ITEMS / rate + behind
-        if due > until:
-            return
-        yield due, FEEDS[place], json.dumps(items(number)).encode()
-
-
-def replays(after: float, part: slice, rate: float, started: float, until: float) -> Schedule:
-    """When the replaying feed posts a part of each batch again."""
-    for due, _, _ in batches(0, rate, started, until - after):
-        number = round((due - started) * rate // BATCH_ITEMS)
-        yield due + after, REPLAYING, json.dumps(items(number)[part]).encode()
+def batch(number: int, part: slice = slice(None)) -> bytes:
+    """The transactions of a batch, or a part of them, as a body."""
+    items = [{"signature": f"late-{number}-{at}", "payload": PAYLOAD} for at in range(BATCH_ITEMS)]
+    return json.dumps(items[part]).encode()
 
 
 async def load(gate: Service, rate: float, seconds: float) -> int:
     """Run the feeds; how many were accepted again."""
-    started = time.monotonic() + 1
-    until = started + seconds
-    again = Answers()
-    feeds = [batches(place, rate, started, until) for place in range(len(FEEDS))]
-    late = [replays(after, part, rate, started, until) for after, part in AGAIN.items()]
+    started, again = time.monotonic() + 1, Answers()
+    due = [started + number * BATCH_ITEMS / rate for number in range(int(seconds * rate / BATCH_ITEMS))]
+
+    def deliveries(place: int) -> Iterator[tuple[float, str, bytes]]:
+        """A feed's batches: in turn one of the feeds is first, and the others follow."""
+        for number, at in enumerate(due):
+            yield at + (number + place) % len(FEEDS) * BEHIND_SECONDS, FEEDS[place], batch(number)
+
+    def replays(after: float, part: slice) -> Iterator[tuple[float, str, bytes]]:
+        for number, at in enumerate(due):
+            if at + after <= started + seconds:
+                yield at + after, REPLAYING, batch(number, part)
+
     await asyncio.gather(
-        *(post_when_due(gate.url, schedule, Answers()) for schedule in feeds),
-        *(post_when_due(gate.url, schedule, again) for schedule in late),
+        *(post_when_due(gate.url, deliveries(place), Answers()) for place in range(len(FEEDS))),
+        *(post_when_due(gate.url, replays(after, part), again) for after, part in AGAIN.items()),
     )
     return again.items["accepted"]
 
@@ -75,8 +67,7 @@ async def measure(rate: float, seconds: float) -> dict[str, Any]:
     return {
         **compared(found, true),
         "store_cpu_seconds": {"with": spent[0]["store"], "without": spent[1]["store"]},
-        "store_cpu_ratio": spent[0]["store"] / spent[1]["store"],
-        "gate_cpu_ratio": spent[0]["gate"] / spent[1]["gate"],
+        **{f"{part}_cpu_ratio": spent[0][part] / spent[1][part] for part in ("store", "gate")},
     }
 
 
@@ -104,10 +95,7 @@ def failures(figures: dict[str, Any]) -> Iterator[str]:
 
 def main() -> int:
     """Run it; 0 when the figures are near the truth and the store is hardly busier."""
-    parser = options_of(__doc__)
-    parser.add_argument("--rate", type=float, default=1000, help="new transactions a second")
-    parser.add_argument("--seconds", type=float, default=150, help="time of load, above 60")
-    options: argparse.Namespace = parser.parse_args()
+    options = options_of(__doc__, rate=1000.0, seconds=150.0).parse_args()
     figures = asyncio.run(measure(options.rate, options.seconds))
     write_json(RESULTS / "late.json", taken_here() | figures)
     print(json.dumps(figures, indent=2))

@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from itertools import groupby
 
 import redis
@@ -27,18 +28,9 @@ POSTS_A_SECOND = 200
 CALM_SECONDS, AFTER_SECONDS = 2.0, 10.0
 IDLE_TIMEOUT_SECONDS = 3
 BURSTS, BURST_POSTS, BURST_PAUSE_SECONDS = 5, 60, 4.5
-KILLS = 3
+KILLS, KILL_PAUSE_SECONDS = 3, 4.0
 FAILOVERS, FAILOVER_SECONDS = 15, 1.5
 PATIENCE_SECONDS = 60.0
-
-STORES: dict[str, Callable[[], AbstractContextManager[StoreServer]]] = {
-    "valkey": valkey_server,
-    "redis": redis_server,
-    "valkey-cluster": cluster_server,
-    "redis-cluster": lambda: cluster_server(kind="redis"),
-    "valkey-replicated": lambda: cluster_server(replicas=1),
-    "redis-replicated": lambda: cluster_server(kind="redis", replicas=1),
-}
 
 Case = Callable[[StoreServer, GateProcess, Steady], Coroutine[None, None, None]]
 
@@ -49,7 +41,8 @@ def _each(server: StoreServer) -> Iterator[list[redis.Redis]]:
         yield [stack.enter_context(node) for node in server.nodes()]
 
 
-async def _restarted(server: StoreServer, gate: GateProcess, steady: Steady, seconds: float) -> None:
+async def restart(server: StoreServer, gate: GateProcess, steady: Steady, *, seconds: float) -> None:
+    """Killed, and started so many seconds later."""
     with steady.store_away():
         async with killed(server):
             await asyncio.sleep(seconds)
@@ -57,16 +50,6 @@ async def _restarted(server: StoreServer, gate: GateProcess, steady: Steady, sec
         await asyncio.to_thread(wait_until, gate.is_ready, PATIENCE_SECONDS)
     print(f"    ready {time.monotonic() - returned:.2f} s after the store's return")
     await asyncio.sleep(AFTER_SECONDS)
-
-
-async def restart_at_once(server: StoreServer, gate: GateProcess, steady: Steady) -> None:
-    """Killed, and started 60 ms later."""
-    await _restarted(server, gate, steady, 0.06)
-
-
-async def restart_after_2_s(server: StoreServer, gate: GateProcess, steady: Steady) -> None:
-    """Killed, and started 2 s later."""
-    await _restarted(server, gate, steady, 2.0)
 
 
 async def idle_timeout(server: StoreServer, gate: GateProcess, steady: Steady) -> None:
@@ -85,7 +68,7 @@ async def clients_killed(server: StoreServer, _gate: GateProcess, steady: Steady
         with _each(server) as nodes, steady.store_away():
             for node in nodes:
                 node.client_kill_filter(_type="normal", skipme=True)
-        await asyncio.sleep(4)
+        await asyncio.sleep(KILL_PAUSE_SECONDS)
 
 
 async def failovers(server: StoreServer, _gate: GateProcess, _steady: Steady) -> None:
@@ -105,34 +88,43 @@ async def _until(node: redis.Redis, field: str, value: object) -> None:
     await asyncio.to_thread(wait_until, lambda: node.info("replication")[field] == value, PATIENCE_SECONDS)
 
 
-ORDINARY: tuple[Case, ...] = (restart_at_once, restart_after_2_s, idle_timeout, clients_killed)
-ROWS: list[tuple[str, Case]] = [(store, case) for store in list(STORES)[:4] for case in ORDINARY]
-ROWS += [(store, failovers) for store in list(STORES)[4:]]
+ORDINARY: dict[str, Case] = {
+    "restart_at_once": partial(restart, seconds=0.06),
+    "restart_after_2_s": partial(restart, seconds=2.0),
+    "idle_timeout": idle_timeout,
+    "clients_killed": clients_killed,
+}
+REPLICATED: dict[str, Case] = {"failovers": failovers}
+STORES: dict[str, tuple[Callable[[], AbstractContextManager[StoreServer]], dict[str, Case]]] = {
+    "valkey": (valkey_server, ORDINARY),
+    "redis": (redis_server, ORDINARY),
+    "valkey-cluster": (cluster_server, ORDINARY),
+    "redis-cluster": (partial(cluster_server, kind="redis"), ORDINARY),
+    "valkey-replicated": (partial(cluster_server, replicas=1), REPLICATED),
+    "redis-replicated": (partial(cluster_server, kind="redis", replicas=1), REPLICATED),
+}
 
 
 def longest_failing(steady: Steady) -> float:
     """The longest time from the first to the last of posts that failed one after the other, in seconds."""
     ordered = sorted(steady.posts, key=lambda post: post.sent)
-    longest = 0.0
-    for failed, group in groupby(ordered, key=lambda post: post.has_failed):
-        posts = list(group)
-        if failed:
-            longest = max(longest, max(post.answered for post in posts) - posts[0].sent)
-    return longest
+    runs = [list(run) for _, run in groupby(ordered, key=lambda post: post.has_failed)]
+    failed = [run for run in runs if run[0].has_failed]
+    return max((max(post.answered for post in run) - run[0].sent for run in failed), default=0.0)
 
 
-async def measure(store: str, case: Case) -> None:
+async def measure(store: str, name: str) -> None:
     """Run one row and print it."""
-    steady = Steady(store)
-    with STORES[store]() as server, gate_process(store_url=server.url) as gate:
+    (start, cases), steady = STORES[store], Steady(store)
+    with start() as server, gate_process(store_url=server.url) as gate:
         async with steady.running(gate.url, POSTS_A_SECOND):
             await asyncio.sleep(CALM_SECONDS)
-            await case(server, gate, steady)
+            await cases[name](server, gate, steady)
             await asyncio.sleep(CALM_SECONDS)
     unready = steady.unready()
     slowest = max(post.answered - post.sent for post in steady.posts if not post.has_failed)
     print(
-        f"{store:18} {case.__name__:18} posts {len(steady.posts):5}  failed {len(steady.failed()):5}"
+        f"{store:18} {name:18} posts {len(steady.posts):5}  failed {len(steady.failed()):5}"
         f"  beside {len(steady.failed_while_there()):5}  longest {longest_failing(steady):6.2f} s"
         f"  unready {len(unready)} times, {sum(s.ended - s.began for s in unready):6.2f} s"
         f"  slowest answer {slowest * 1000:5.0f} ms",
@@ -147,9 +139,10 @@ def main() -> None:
     parser = options_of(__doc__)
     parser.add_argument("words", nargs="*")
     words = parser.parse_args().words
-    for store, case in ROWS:
-        if all(word in f"{store} {case.__name__}" for word in words):
-            asyncio.run(measure(store, case))
+    for store, (_, cases) in STORES.items():
+        for name in cases:
+            if all(word in f"{store} {name}" for word in words):
+                asyncio.run(measure(store, name))
 
 
 if __name__ == "__main__":

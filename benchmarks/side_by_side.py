@@ -1,7 +1,7 @@
 """The design Tidegate replaces and Tidegate, under the same load: resident memory over time in one plot.
 
-Both run at once, each under three feeds that deliver the same transactions. Of Tidegate the gate and its
-store are counted together.
+Both run at once, each under three feeds that deliver the same transactions, `--rate` new ones a second. Of
+Tidegate the gate and its store are counted together.
 
     python -m benchmarks.side_by_side --minutes 15 --rate 100
 """
@@ -56,9 +56,7 @@ def figures_of(points: list[Point], answers: Answers) -> dict[str, object]:
 
 def main() -> None:
     """Run it, print the figures, write them and the plot."""
-    parser = options_of(__doc__)
-    parser.add_argument("--minutes", type=float, default=15.0)
-    parser.add_argument("--rate", type=float, default=100.0, help="transactions accepted a second")
+    parser = options_of(__doc__, minutes=15.0, rate=100.0)
     parser.add_argument("--out", type=Path, default=RESULTS / "side_by_side")
     options = parser.parse_args()
     with service(*module("benchmarks.rivals.replaced")) as replaced, tidegate() as gate:
@@ -67,14 +65,10 @@ def main() -> None:
     figures = {name: figures_of(lines[name], answers) for name, (_, answers) in found.items()}
     document = {"minutes": options.minutes, "rate": options.rate, "results": figures}
     write_json(options.out.with_suffix(".json"), document)
-    plot_memory(
-        options.out.with_suffix(".png"),
-        f"The same load: {options.rate:g} transactions a second, each delivered by three feeds",
-        [
-            ("the replaced design: three maps without bounds", RED, lines["replaced"]),
-            ("Tidegate: gate and store together", GREEN, lines["tidegate"]),
-        ],
-    )
+    replaced_line = "the replaced design: three maps without bounds", RED, lines["replaced"]
+    gate_line = "Tidegate: gate and store together", GREEN, lines["tidegate"]
+    title = f"The same load: {options.rate:g} transactions a second, each delivered by three feeds"
+    plot_memory(options.out.with_suffix(".png"), title, [replaced_line, gate_line])
     print(json.dumps(figures, indent=2))
 
 

@@ -8,6 +8,8 @@ is that even. The trend of the store as it is is shown beside it.
 Of the gate a second figure is judged, more strictly: the bytes its program holds by its allocators' own
 count. Resident bytes move in steps of pages, so their interval takes longer to become narrow.
 
+`--rate` new transactions come each second; `--leak` plants a leak of so many MB an hour.
+
     make soak MINUTES=60
     make soak MINUTES=60 LEAK_MB_PER_HOUR=20    # a leak is planted; this run has to fail
 """
@@ -61,13 +63,8 @@ def series(recorder: Recorder, after_seconds: float) -> dict[str, list[tuple[flo
     samples = [one for one in recorder.samples if one["seconds"] >= after_seconds and needed <= one.keys()]
     for one in samples:
         one["store_less_maps"] = one["store_rss_bytes"] - sum(one[f"{name}_bytes"] for name in MAPS)
-    names = {
-        "gate": "gate_rss_bytes",
-        "gate_live": "gate_live_bytes",
-        "store": "store_rss_bytes",
-        "store_less_maps": "store_less_maps",
-        "accepted": "accepted",
-    }
+    names = {"gate": "gate_rss_bytes", "gate_live": "gate_live_bytes", "store": "store_rss_bytes"}
+    names |= {name: name for name in ("store_less_maps", "accepted")}
     return {name: [(one["seconds"], one[figure]) for one in samples] for name, figure in names.items()}
 
 
@@ -141,10 +138,7 @@ def draw(recorder: Recorder, figures: dict[str, Any], file: Path) -> None:
 
 def main() -> int:
     """Run it; 0 when memory stayed flat."""
-    parser = options_of(__doc__)
-    parser.add_argument("--minutes", type=float, default=60.0)
-    parser.add_argument("--rate", type=float, default=1000.0, help="transactions accepted a second")
-    parser.add_argument("--leak", type=float, default=0.0, help="planted leak, MB/h")
+    parser = options_of(__doc__, minutes=60.0, rate=1000.0, leak=0.0)
     parser.add_argument("--out", type=Path, help="results without suffix; .json, .png and .jsonl are written")
     options = parser.parse_args()
     options.out = options.out or RESULTS / ("soak-leak" if options.leak else "soak")

@@ -3,7 +3,7 @@
     python -m benchmarks.stalls [NAME…]
 
 A gate whose event loop is watched gets each body of `tests/support/hostile.py` in turn, one after another
-without a pause for two seconds, while four good clients post single transactions. For each body it prints the
+without a pause for `--seconds`, while four good clients post single transactions. For each body it prints the
 longest turn of the loop (on the clock, and of CPU: the clock is longer when somebody else has the
 processor), and how long the good clients waited. The last line is the worst of all.
 """
@@ -13,21 +13,21 @@ import json
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from multiprocessing import Process, Queue
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
 
-from benchmarks.common.altered_gates import altered
-from benchmarks.common.gates import Service, service
-from benchmarks.common.percentiles import times_ms
+from benchmarks.common.gates import Service, module, service
 from benchmarks.common.results import options_of
+from benchmarks.common.times import times_ms
 from tests.support.hostile import BODIES
 from tests.support.wire import connected
 
-GOOD_CLIENTS, SECONDS, PAUSE_SECONDS = 4, 2.0, 0.01
+GOOD_CLIENTS, PAUSE_SECONDS = 4, 0.01
+# Nothing is sent beside the good clients.
+CALM = "calm"
 
 
 def longest_turn(path: Path) -> dict[str, float]:
@@ -38,9 +38,12 @@ def longest_turn(path: Path) -> dict[str, float]:
     return {name: 1000 * seconds for name, seconds in told.items()}
 
 
-def send(url: str, name: str, seconds: float, statuses: "Queue[int]") -> None:
-    """Send a hostile body again and again, in a process of its own; tells the statuses."""
-    hostile = BODIES[name]
+def send(url: str, name: str, seconds: float) -> set[int]:
+    """Send a hostile body again and again, in a process of its own, or nothing; how it was answered."""
+    if name == CALM:
+        time.sleep(seconds)
+        return set()
+    hostile, statuses = BODIES[name], set[int]()
     body, headers = hostile.make(), {"Content-Type": hostile.media}
     if hostile.coding:
         headers["Content-Encoding"] = hostile.coding
@@ -50,16 +53,17 @@ def send(url: str, name: str, seconds: float, statuses: "Queue[int]") -> None:
             sent += 1
             with suppress(httpx.TransportError):  # an early answer may come with a close
                 answer = client.request(hostile.method, hostile.path, content=body, headers=headers)
-                statuses.put(answer.status_code)
+                statuses.add(answer.status_code)
+    return statuses
 
 
-async def good_clients(gate: Service, goes_on: Callable[[], bool]) -> list[float]:
-    """What each of the good clients' posts waited, in seconds, while something goes on."""
+async def good_clients(gate: Service, sending: Future[set[int]]) -> list[float]:
+    """What each of the good clients' posts waited, in seconds, until something is sent."""
     waits = list[float]()
 
     async def post(number: int) -> None:
         async with connected(gate.url, 1) as [connection]:
-            while goes_on():
+            while not sending.done():
                 started = time.perf_counter()
                 await connection.post({"signature": f"{number}-{time.time_ns()}", "payload": {"fee": 1}})
                 waits.append(time.perf_counter() - started)
@@ -69,46 +73,27 @@ async def good_clients(gate: Service, goes_on: Callable[[], bool]) -> list[float
     return waits
 
 
-def measured(gate: Service, name: str, seconds: float) -> tuple[list[float], set[int]]:
-    """What good clients waited beside a body, and how that was answered."""
-    if name not in BODIES:
-        ends = time.monotonic() + seconds
-        return asyncio.run(good_clients(gate, lambda: time.monotonic() < ends)), set()
-    statuses: Queue[int] = Queue()
-    sender = Process(target=send, args=(gate.url, name, seconds, statuses), daemon=True)
-    sender.start()
-    waits = asyncio.run(good_clients(gate, sender.is_alive))
-    found = set[int]()
-    while not statuses.empty():
-        found.add(statuses.get())
-    return waits, found
-
-
-def run(names: Sequence[str], seconds: float) -> None:
-    """Print the table."""
-    worst = {"seconds": 0.0, "cpu_seconds": 0.0}
-    with tempfile.TemporaryDirectory(prefix="stalls-") as folder:
-        path = Path(folder) / "watch"
-        with service(*altered("watched", str(path))) as gate:
-            print(f"{'milliseconds':44} {'stall':>8} {'of CPU':>8} {'p50':>8} {'p99':>8}  statuses")
-            for name in ("calm", *(names or BODIES)):
-                longest_turn(path)
-                waits, statuses = measured(gate, name, seconds)
-                turn, waited = longest_turn(path), times_ms(waits)
-                times = turn["seconds"], turn["cpu_seconds"], waited["p50_ms"], waited["p99_ms"]
-                told = " ".join(f"{milliseconds:8.1f}" for milliseconds in times)
-                print(f"{name:44} {told}  {' '.join(map(str, sorted(statuses)))}", flush=True)
-                worst = {kind: max(worst[kind], turn[kind]) for kind in worst}
-    print(f"worst: {worst['seconds']:.1f} ms, {worst['cpu_seconds']:.1f} ms of CPU")
-
-
 def main() -> None:
-    """Run it as the arguments say."""
-    parser = options_of(__doc__)
-    parser.add_argument("names", nargs="*", help="only these bodies")
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="how long each is sent")
+    """Print the table of all bodies, or of those asked for."""
+    parser = options_of(__doc__, seconds=2.0)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="only these bodies")
     options = parser.parse_args()
-    run(options.names, options.seconds)
+    worst = {"seconds": 0.0, "cpu_seconds": 0.0}
+    print(f"{'milliseconds':44} {'stall':>8} {'of CPU':>8} {'p50':>8} {'p99':>8}  statuses")
+    with ExitStack() as stack:
+        path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stalls-"))) / "watch"
+        gate = stack.enter_context(service(*module("benchmarks.watched_gate", str(path))))
+        pool = stack.enter_context(ProcessPoolExecutor(1))
+        for name in (CALM, *(options.names or BODIES)):
+            longest_turn(path)
+            sending = pool.submit(send, gate.url, name, options.seconds)
+            waited = times_ms(asyncio.run(good_clients(gate, sending)))
+            turn, statuses = longest_turn(path), sorted(sending.result())
+            times = turn["seconds"], turn["cpu_seconds"], waited["p50_ms"], waited["p99_ms"]
+            told = " ".join(f"{milliseconds:8.1f}" for milliseconds in times)
+            print(f"{name:44} {told}  {' '.join(map(str, statuses))}", flush=True)
+            worst = {kind: max(worst[kind], turn[kind]) for kind in worst}
+    print(f"worst: {worst['seconds']:.1f} ms, {worst['cpu_seconds']:.1f} ms of CPU")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     python -m benchmarks.bench                                          # all, written to benchmarks/results
     python -m benchmarks.bench --only batches-small --pairs 1 --seconds 3    # a look, written nowhere
 
-Exits with 1 when a row is missed or a case failed.
+`--seconds` are measured in each run, after the warm-up. Exits with 1 when a row is missed or a case failed.
 """
 
 import sys
@@ -11,27 +11,14 @@ import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks.bench import (
-    feeds,
-    startup,
-    store_cleanup,
-    store_density,
-    store_residency,
-    store_scrape,
-    throughput,
-)
+from benchmarks import residency
+from benchmarks.bench import feeds, startup, store_cleanup, store_density, store_scrape, throughput
 from benchmarks.bench.chart import draw
 from benchmarks.bench.result import Report, Result
 from benchmarks.bench.table import RESULTS, table
-from benchmarks.common.results import options_of, timed, write_json
-from benchmarks.common.rounds import say
+from benchmarks.common.results import options_of, say, timed, write_json
 
 Case = Callable[[int, float], list[Result]]
-
-
-def timed_by_itself(case: Callable[[int], list[Result]]) -> Case:
-    """A case that knows how long it measures, whatever `--seconds` says."""
-    return lambda pairs, _: case(pairs)
 
 
 CASES: Mapping[str, Case] = {
@@ -42,11 +29,12 @@ CASES: Mapping[str, Case] = {
     "feeds-block": feeds.block,
     "feeds-limit": feeds.limit,
     "workers": throughput.workers,
-    "density": timed_by_itself(store_density.run),
-    "residency": timed_by_itself(store_residency.run),
-    "cleanup": timed_by_itself(store_cleanup.run),
-    "scrape": timed_by_itself(store_scrape.run),
-    "startup": timed_by_itself(startup.run),
+    # These know how long they measure.
+    "density": lambda pairs, _: store_density.run(pairs),
+    "residency": lambda *_: residency.row(),
+    "cleanup": lambda pairs, _: store_cleanup.run(pairs),
+    "scrape": lambda pairs, _: store_scrape.run(pairs),
+    "startup": lambda pairs, _: startup.run(pairs),
 }
 
 
@@ -56,7 +44,7 @@ def run(cases: Mapping[str, Case], pairs: int, seconds: float) -> Report:
     for name, case in cases.items():
         with timed(name):
             try:
-                report.results += case(pairs, seconds)
+                report.rows += case(pairs, seconds)
             except (Exception, SystemExit) as error:  # noqa: BLE001  whatever it is, it is one case's
                 traceback.print_exc()
                 report.failed[name] = f"{type(error).__name__}: {error}"
@@ -65,10 +53,8 @@ def run(cases: Mapping[str, Case], pairs: int, seconds: float) -> Report:
 
 def main(cases: Mapping[str, Case] = CASES) -> int:
     """Run the cases asked for; the exit code."""
-    parser = options_of(__doc__)
+    parser = options_of(__doc__, pairs=5, seconds=4.0)
     parser.add_argument("--only", action="append", choices=cases, help="this case; may be given again")
-    parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=4.0, help="measured in each run, after the warm-up")
     parser.add_argument("--out", type=Path, help="where to write .json and .png")
     options = parser.parse_args()
     chosen = {name: case for name, case in cases.items() if not options.only or name in options.only}
@@ -76,8 +62,8 @@ def main(cases: Mapping[str, Case] = CASES) -> int:
     out = options.out or (None if options.only else RESULTS)
     if out:
         write_json(out.with_suffix(".json"), report.as_dict(), indent=1)
-        draw(report.results, out.with_suffix(".png"))
-    print(table(report.results, remarks=True, aligned=True))
+        draw(report.rows, out.with_suffix(".png"))
+    print(table(report.rows, remarks=True, aligned=True))
     for complaint in report.complaints:
         say(complaint)
     return 1 if report.complaints else 0

@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 
 from benchmarks.bench.result import Result
 from benchmarks.common.plots import GREEN, INK, RED, picture
-from benchmarks.common.tables import quantity
 
 TICKS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 LABEL_CHARACTERS = 70
@@ -45,12 +44,9 @@ def _draw_row(axes: Axes, at: int, one: Result) -> None:
     every = margins(one)
     axes.barh(at, median(every) - 1, left=1, height=0.55, color=GREEN if one.is_met else RED)
     axes.plot([min(every), max(every)], [at, at], color=INK, linewidth=1.6, marker="|")
-    told = f"{quantity(one.median, one.unit)}, wanted {one.bound_text}"
-    axes.text(1.01, at, told, transform=axes.get_yaxis_transform(), va="center", fontsize=8)
+    axes.text(1.01, at, one.told, transform=axes.get_yaxis_transform(), va="center", fontsize=8)
 
 
 def _label(one: Result) -> str:
     lines = [one.work] if one.against == "—" else [one.work, f"against {one.against}"]
-    return "\n".join(
-        line if len(line) <= LABEL_CHARACTERS else f"{line[: LABEL_CHARACTERS - 1]}…" for line in lines
-    )
+    return "\n".join(line[:LABEL_CHARACTERS] + "…" * (len(line) > LABEL_CHARACTERS) for line in lines)

@@ -16,12 +16,11 @@ from urllib.parse import urlsplit
 
 from benchmarks.bench.result import Result
 from benchmarks.common.bodies import Body, pool_of
-from benchmarks.common.closed_loop import ADDRESSES
-from benchmarks.common.constant_rate import Answers, post_when_due
+from benchmarks.common.constant_rate import Answers, Rate, post_at_rate
 from benchmarks.common.gates import Service, tidegate
-from benchmarks.common.percentiles import times_ms
-from benchmarks.common.plan import Plan
-from benchmarks.common.rounds import say
+from benchmarks.common.plan import ADDRESSES, Plan
+from benchmarks.common.results import say
+from benchmarks.common.times import times_ms
 from tests.support.payloads import Payloads, payload_of
 from tests.support.processes import wait_until
 
@@ -45,18 +44,17 @@ def block(pairs: int, seconds: float) -> list[Result]:
     for number in range(pairs):
         with tidegate() as gate:
             taken.append(asyncio.run(_beside_blocks(gate, number, 2 * seconds, body)))
-    work = (
-        f"single posts, {POSTS_A_SECOND}/s, a block of 1,000 ({len(body.data) / 1e6:.1f} MB) a second beside"
-    )
-    first, over = taken[0], [one["mib_after"] - one["mib_before"] for one in taken]
+    size, over = len(body.data) / 1e6, [one["mib_after"] - one["mib_before"] for one in taken]
+    work = f"single posts, {POSTS_A_SECOND}/s, a block of 1,000 ({size:.1f} MB) a second beside"
     told = (
-        f"{first['mib_before']:.1f} MiB before, {first['mib_last']:.1f} with the last block, "
-        f"{first['mib_after']:.1f} after {first['back_seconds']:.1f} s more"
+        "{mib_before:.1f} MiB before, {mib_last:.1f} with the last block, "
+        "{mib_after:.1f} after {back_seconds:.1f} s more"
     )
+    remark = told.format(**taken[0])
     resident = f"{work}: resident memory of the gate afterwards, over that before"
     return [
         _p99(work, BLOCK_P99_BOUND, taken),
-        Result(resident, "—", "at most", BACK_WITHIN_MIB, "MiB", over, {"pairs": taken}, told),
+        Result(resident, "—", "at most", BACK_WITHIN_MIB, "MiB", over, {"pairs": taken}, remark),
     ]
 
 
@@ -73,10 +71,10 @@ def limit(pairs: int, seconds: float) -> list[Result]:
     rates = [one["taken_a_second"] for one in taken]
     told = f"{taken[0]['refused_a_second']:.0f} a second refused with 429; none of the feed beside it"
     limited = f"{work}: taken of the limited feed, but for the {SHARE} that it has at first"
+    most = SHARE * 1.01  # what its bucket is given while the last post is on its way
     return [
         _p99(work, UNCHANGED, taken),
-        # What its bucket is given while the last post is on its way.
-        Result(limited, "—", "at most", SHARE * 1.01, "/s", rates, {"pairs": taken}, told),
+        Result(limited, "—", "at most", most, "/s", rates, {"pairs": taken}, told),
     ]
 
 
@@ -87,9 +85,8 @@ def _p99(work: str, bound: float, taken: list[Figures]) -> Result:
         f"p50 {beside['p50_ms']:.1f} and {alone['p50_ms']:.1f}"
     )
     ratios = [one["beside"]["p99_ms"] / one["alone"]["p99_ms"] for one in taken]
-    return Result(
-        f"{work}: p99 of the posts", "p99 alone", "at most", bound, "×", ratios, {"pairs": taken}, told
-    )
+    posts = f"{work}: p99 of the posts"
+    return Result(posts, "p99 alone", "at most", bound, "×", ratios, {"pairs": taken}, told)
 
 
 async def _beside_blocks(gate: Service, number: int, seconds: float, body: Body) -> Figures:
@@ -128,12 +125,8 @@ async def _in_turn(number: int, alone: Measured, beside: Measured) -> Figures:
     """Measure both, the one first that was second in the pair before."""
     sides = {"alone": alone, "beside": beside}
     taken = {name: await sides[name]() for name in sorted(sides, reverse=number % 2 == 1)}
-    say(
-        "  "
-        + ", ".join(
-            f"{name}: p50 {one['p50_ms']:.2f} ms  p99 {one['p99_ms']:.2f} ms" for name, one in taken.items()
-        )
-    )
+    for name, one in taken.items():
+        say(f"  {name}: p50 {one['p50_ms']:.2f} ms  p99 {one['p99_ms']:.2f} ms")
     return taken
 
 
@@ -153,11 +146,7 @@ def _bodies(per_second: int, seconds: float) -> list[bytes]:
 async def _post(gate: Service, feed: str, per_second: int, bodies: Sequence[bytes]) -> Answers:
     """Post real transactions one by one, each connection every eighth of them."""
     answers = Answers()
-    begins = time.monotonic()
-    posts = [(begins + number / per_second, feed, body) for number, body in enumerate(bodies)]
-    connections = (posts[first::CONNECTIONS] for first in range(CONNECTIONS))
-    address = ADDRESSES["documents"]
-    await asyncio.gather(*(post_when_due(gate.url, each, answers, address) for each in connections))
+    await post_at_rate(gate.url, bodies, Rate(per_second, [feed], CONNECTIONS, "documents"), answers)
     return answers
 
 

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any, Literal
 
+import msgspec
+
 from benchmarks.common.results import taken_here
 from benchmarks.common.tables import quantity
 
@@ -52,6 +54,11 @@ class Result:
             return "for comparison"
         return f"{'≥' if self.wanted == 'at least' else '≤'} {quantity(self.bound, self.unit)}"
 
+    @property
+    def told(self) -> str:
+        """The median and the bound."""
+        return f"{quantity(self.median, self.unit)}, wanted {self.bound_text}"
+
     def as_dict(self) -> dict[str, object]:
         """Return the row with its median and verdict, as JSON takes it."""
         return asdict(self) | {"median": self.median, "is_met": self.is_met}
@@ -63,30 +70,24 @@ class Report:
 
     pairs: int
     seconds: float
-    results: list[Result] = field(default_factory=list)
+    rows: list[Result] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     """Why, by the name of the case."""
 
     @property
     def complaints(self) -> list[str]:
         """What is not as it has to be, a line each."""
-        missed = [
-            f"missed: {one.work}, against {one.against}: "
-            f"{quantity(one.median, one.unit)}, wanted {one.bound_text}"
-            for one in self.results
-            if not one.is_met
+        missed = [one for one in self.rows if not one.is_met]
+        return [
+            *(f"missed: {one.work}, against {one.against}: {one.told}" for one in missed),
+            *(f"failed: {name}: {why}" for name, why in self.failed.items()),
         ]
-        return missed + [f"failed: {name}: {why}" for name, why in self.failed.items()]
 
     def as_dict(self) -> dict[str, object]:
         """Return all rows and what failed, as JSON takes them."""
-        rows = [one.as_dict() for one in self.results]
-        told = {"pairs": self.pairs, "seconds": self.seconds, "rows": rows, "failed": self.failed}
-        return taken_here() | told
+        return taken_here() | asdict(self) | {"rows": [one.as_dict() for one in self.rows]}
 
 
 def results_of(document: dict[str, Any]) -> list[Result]:
-    """The rows of a report that was written as JSON."""
-    derived = {"median", "is_met"}
-    rows = document["rows"]
-    return [Result(**{key: value for key, value in row.items() if key not in derived}) for row in rows]
+    """The rows of a report that was written as JSON; what follows from the others is left out."""
+    return msgspec.convert(document["rows"], list[Result])

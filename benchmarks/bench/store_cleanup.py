@@ -8,35 +8,33 @@ that asks `PING` every half millisecond, the machine's own pauses included, or o
 import asyncio
 import gc
 import time
-from collections.abc import Iterator
 from typing import Any
 
 from benchmarks.bench.probe import probing
 from benchmarks.bench.result import Result
-from benchmarks.common.constant_rate import FEEDS, Answers, post_when_due
+from benchmarks.common.constant_rate import Answers, Rate, post_at_rate
 from benchmarks.common.gates import Service, tidegate
-from benchmarks.common.percentiles import times_ms
-from benchmarks.common.store import fill, socket_of, store_client
+from benchmarks.common.plan import FEEDS
+from benchmarks.common.store import fill, room_for, socket_of, store_client
+from benchmarks.common.times import times_ms
 from tests.support.payloads import Payloads, body_of
 from tests.support.wire import ask_once
 
 TRANSACTIONS = 1_000_000
 P99_BOUND, CALL_BOUND_MS = 2.0, 20.0
 BATCH_ITEMS, BATCHES_A_SECOND, BEFORE_SECONDS, AFTER_SECONDS = 10, 100, 10.0, 2.0
-CONNECTIONS_A_FEED = 4
+RATE = Rate(BATCHES_A_SECOND, FEEDS, connections=4)
 INGEST_SECONDS = 30.0
 # Due a second after its bucket is over; nothing else leaves while it is measured.
 EMERGENCY_SECONDS, RETENTION_SECONDS, WIDTHS = 5, 240, 24
-SETTINGS: dict[str, Any] = {
-    "transaction_retention_seconds": RETENTION_SECONDS,
-    "observation_retention_seconds": RETENTION_SECONDS,
-    "emergency_transaction_retention_seconds": EMERGENCY_SECONDS,
-    "emergency_observation_retention_seconds": EMERGENCY_SECONDS,
-    "transactions_limit": 1_500_000,
-    "observations_limit": 4_500_000,
-    "transactions_limit_bytes": 2 << 30,
-    "embedded_store_limit_bytes": 3 << 30,
-}
+SETTINGS = room_for(
+    1_500_000,
+    store_gib=3,
+    transaction_retention_seconds=RETENTION_SECONDS,
+    observation_retention_seconds=RETENTION_SECONDS,
+    emergency_transaction_retention_seconds=EMERGENCY_SECONDS,
+    emergency_observation_retention_seconds=EMERGENCY_SECONDS,
+)
 
 
 def run(pairs: int) -> list[Result]:
@@ -45,23 +43,20 @@ def run(pairs: int) -> list[Result]:
         rounds = [asyncio.run(_round(gate, seed)) for seed in range(1, pairs + 1)]
     first, details = rounds[0], {"rounds": rounds}
     work = f"emergency cleanup of {TRANSACTIONS:,} transactions during ingest"
+    disturbed, stopped = f"{work}: p99 of ingest", f"{work}: longest store call"
     ratios = [round(one["ingest_during"]["p99_ms"] / one["ingest_before"]["p99_ms"], 2) for one in rounds]
     longest = [max(one["calls_during"]["most_ms"], one["slowest_command_ms"]) for one in rounds]
-    disturbed = (
+    ingest = (
         f"{first['ingest_during']['p99_ms']:.1f} ms after {first['ingest_before']['p99_ms']:.1f}; "
         f"the cleanup took {first['report']['duration_seconds']:.1f} s"
     )
-    stopped = (
+    calls = (
         f"the slowest command by the store's log {first['slowest_command_ms']:.1f} ms; "
         f"the longest PING before it {first['calls_before']['most_ms']:.1f} ms"
     )
     return [
-        Result(
-            f"{work}: p99 of ingest", "p99 before", "at most", P99_BOUND, "×", ratios, {**details}, disturbed
-        ),
-        Result(
-            f"{work}: longest store call", "—", "at most", CALL_BOUND_MS, "ms", longest, {**details}, stopped
-        ),
+        Result(disturbed, "p99 before", "at most", P99_BOUND, "×", ratios, {**details}, ingest),
+        Result(stopped, "—", "at most", CALL_BOUND_MS, "ms", longest, {**details}, calls),
     ]
 
 
@@ -72,9 +67,7 @@ async def _round(gate: Service, seed: int) -> dict[str, Any]:
     bodies = [body_of(payloads.items(BATCH_ITEMS)) for _ in range(int(BATCHES_A_SECOND * INGEST_SECONDS))]
     gc.collect()
     gc.freeze()  # the load's own pauses would be taken for the gate's
-    begins = time.monotonic()
-    feeds = [_feed(source, first, bodies, begins) for source in FEEDS for first in range(CONNECTIONS_A_FEED)]
-    load = asyncio.gather(*(post_when_due(gate.url, feed, ingest) for feed in feeds))
+    load = asyncio.create_task(post_at_rate(gate.url, bodies, RATE, ingest))
     with probing(socket_of(gate)) as calls:
         await asyncio.sleep(BEFORE_SECONDS)
         measured = await _cleanup(gate)
@@ -84,20 +77,12 @@ async def _round(gate: Service, seed: int) -> dict[str, Any]:
     if set(ingest.statuses) != {200}:
         raise SystemExit(f"not taken: {ingest.statuses}")
     started, ended = measured.pop("started"), measured.pop("ended")
-    before = started - BEFORE_SECONDS + 1, started
-    return measured | {
-        "filled": TRANSACTIONS,
-        "ingest_before": _figures(ingest, *before),
-        "ingest_during": _figures(ingest, started, ended),
-        "calls_before": _figures(calls, *before),
-        "calls_during": _figures(calls, started, ended),
-    }
-
-
-def _feed(source: str, first: int, bodies: list[bytes], begins: float) -> Iterator[tuple[float, str, bytes]]:
-    """Every fourth body, from the first on, when it is due."""
-    for number in range(first, len(bodies), CONNECTIONS_A_FEED):
-        yield begins + number / BATCHES_A_SECOND, source, bodies[number]
+    spans = {"before": (started - BEFORE_SECONDS + 1, started), "during": (started, ended)}
+    for what, answers in {"ingest": ingest, "calls": calls}.items():
+        for when, span in spans.items():
+            took = answers.seconds(*span)
+            measured[f"{what}_{when}"] = {"calls": len(took), **times_ms(took)}
+    return measured | {"filled": TRANSACTIONS}
 
 
 async def _cleanup(gate: Service) -> dict[str, Any]:
@@ -119,8 +104,3 @@ async def _cleanup(gate: Service) -> dict[str, Any]:
         "slowest_command_ms": max((took / 1000 for took, _ in slow), default=0.0),
         "slowlog_ms": [(took / 1000, command[:40].decode(errors="replace")) for took, command in slow[:5]],
     }
-
-
-def _figures(answers: Answers, since: float, until: float) -> dict[str, float]:
-    took = answers.seconds(since, until)
-    return {"calls": len(took), **times_ms(took)}

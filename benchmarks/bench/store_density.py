@@ -19,8 +19,8 @@ import redis
 
 from app.ingest.blocks import encode_block
 from benchmarks.bench.result import Result
-from benchmarks.common.constant_rate import FEEDS
 from benchmarks.common.gates import Service, tidegate
+from benchmarks.common.plan import FEEDS
 from benchmarks.common.store import records_of, store_client, used_bytes
 from tests.support.payloads import Item, Payloads, body_of
 from tests.support.real_payloads import DATA
@@ -35,42 +35,29 @@ TRANSACTION_BOUND, SIGNATURE_BOUND = 0.20, 90.0
 # Long enough that nothing leaves while it is measured.
 SETTINGS = {"dedup_window_seconds": 60, "signature_cleanup_interval_seconds": 60}
 SETTLE_SECONDS = 3.0  # for the buffers of the connections that brought it
+SIGNATURE = "store bytes a live signature"
 MAPS = ("signatures", "transactions", "blocks", "observations")
 
 
 def run(pairs: int) -> list[Result]:
     """Each figure so many times, on a fresh gate with other payloads."""
-    seeds = range(1, pairs + 1)
+    seeds, originals = range(1, pairs + 1), _originals()
     transactions = [asyncio.run(_transactions(Payloads(seed).items(TRANSACTIONS))) for seed in seeds]
     signatures = [asyncio.run(_signatures()) for _ in seeds]
-    originals, first, plain = asyncio.run(_transactions(_originals())), transactions[0], _one_key_each()
-    shares = [one["used_share"] for one in transactions]
-    details: dict[str, object] = {"originals_once": originals, "block_share": _block_shares()}
+    once, first, plain = asyncio.run(_transactions(originals)), transactions[0], _one_key_each()
+    # How well originals and copies compress in a block of 25: of their JSON, what is left.
+    block_share = {"originals": _block_share(originals), "copies": _block_share(Payloads(1).items(25))}
     remark = (
         f"{first['used_bytes_each']:,.0f} bytes used of {first['raw_bytes_each']:,.0f} of JSON, three feeds, "
-        f"batches of {BATCH_ITEMS}; the keys of the 25 originals, each once: {originals['maps_share']:.3f}"
+        f"batches of {BATCH_ITEMS}; the keys of the 25 originals, each once: {once['maps_share']:.3f}"
     )
+    details: dict[str, object] = {"runs": transactions, "originals_once": once, "block_share": block_share}
+    each, told = [one["signatures_bytes_each"] for one in signatures], f"one key each: {plain:.0f}"
+    shares, work = [one["used_share"] for one in transactions], "store bytes a transaction, real enhanced"
+    known: dict[str, object] = {"runs": signatures, "one_key_each_bytes": plain}
     return [
-        Result(
-            "store bytes a transaction, real enhanced",
-            "raw JSON",
-            "at most",
-            TRANSACTION_BOUND,
-            "×",
-            shares,
-            {"runs": transactions, **details},
-            remark,
-        ),
-        Result(
-            "store bytes a live signature",
-            "one key each",
-            "at most",
-            SIGNATURE_BOUND,
-            "bytes",
-            [one["signatures_bytes_each"] for one in signatures],
-            {"runs": signatures, "one_key_each_bytes": plain},
-            f"one key each: {plain:.0f}",
-        ),
+        Result(work, "raw JSON", "at most", TRANSACTION_BOUND, "×", shares, details, remark),
+        Result(SIGNATURE, "one key each", "at most", SIGNATURE_BOUND, "bytes", each, known, told),
     ]
 
 
@@ -136,18 +123,10 @@ def _one_key_each() -> float:
 def _originals() -> list[Item]:
     """The 25 transactions the payloads are copies of, as they are."""
     documents = json.loads((DATA / "helius_enhanced_25.json").read_bytes())
-    return [
-        (one["signature"], msgspec.json.encode({"signature": one["signature"], "payload": one}))
-        for one in documents
-    ]
+    named = {one["signature"]: one for one in documents}
+    return [(name, msgspec.json.encode({"signature": name, "payload": one})) for name, one in named.items()]
 
 
-def _block_shares() -> Figures:
-    """How well originals and copies compress in a block of 25: of their JSON, what is left."""
-    groups = {"originals": _originals(), "copies": Payloads(1).items(25)}
-    return {name: _block_share([data for _, data in items]) for name, items in groups.items()}
-
-
-def _block_share(items: list[bytes]) -> float:
-    records = records_of(items)
+def _block_share(items: list[Item]) -> float:
+    records = records_of([data for _, data in items])
     return round(len(encode_block(records)) / sum(len(record.payload) for record in records), 4)

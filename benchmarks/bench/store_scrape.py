@@ -17,21 +17,13 @@ import redis
 
 from benchmarks.bench.result import Result
 from benchmarks.common.gates import Service, tidegate
-from benchmarks.common.percentiles import times_ms
-from benchmarks.common.store import fill, store_client
-from benchmarks.common.timed_gets import timed_gets
+from benchmarks.common.store import fill, room_for, store_client
+from benchmarks.common.times import timed_gets, times_ms
 
 TRANSACTIONS = 1_000_000
 SCRAPES, PAUSE_SECONDS = 400, 0.01
 P99_BOUND_MS, COMMANDS_BOUND = 10.0, 0.05
-SETTINGS: dict[str, Any] = {
-    "transaction_retention_seconds": 3600,
-    "observation_retention_seconds": 3600,
-    "transactions_limit": 2_000_000,
-    "observations_limit": 6_000_000,
-    "transactions_limit_bytes": 2 << 30,
-    "embedded_store_limit_bytes": 3 << 30,
-}
+SETTINGS = room_for(2_000_000, store_gib=3)
 END = "that is all"
 
 

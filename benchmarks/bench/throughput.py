@@ -98,32 +98,26 @@ def workers(pairs: int, seconds: float) -> list[Result]:
     # What this machine has to have is 1.6 times what one worker, its store and its loader take.
     needed = TIMES * median(sum(each.cpu_seconds.values()) / each.seconds for each in one)
     bound = TIMES if needed <= (os.cpu_count() or 1) else None
-    cpu = Result(
-        work="batches, two workers: gate CPU a transaction",
-        against="one worker",
-        wanted="at most",
-        bound=None,
-        unit="×",
-        measured=[ours.cpu_us("gate") / theirs.cpu_us("gate") for ours, theirs in zip(two, one, strict=True)],
-        details={name: [measure.figures() for measure in taken[name]] for name in names},
-        remark=f"{figures(two)}; at 1.25 × two workers do 1.6 × where there are cores",
-    )
-    return [row(taken, names, "batches, two workers", "one worker", bound), cpu]
+    spent = [ours.cpu_us("gate") / theirs.cpu_us("gate") for ours, theirs in zip(two, one, strict=True)]
+    remark = f"{figures(two)}; at 1.25 × two workers do 1.6 × where there are cores"
+    cpu = "batches, two workers: gate CPU a transaction"
+    return [
+        row(taken, names, "batches, two workers", "one worker", bound),
+        Result(cpu, "one worker", "at most", None, "×", spent, details(taken, names), remark),
+    ]
 
 
 def row(taken: Rounds, sides: tuple[str, str], work: str, against: str, bound: float | None) -> Result:
     """One side beside another, as they are named: the ratio of their rates, round by round."""
     ours, theirs = (taken[name] for name in sides)
-    return Result(
-        work=work,
-        against=against,
-        wanted="at least",
-        bound=bound,
-        unit="×",
-        measured=[one.rate / other.rate for one, other in zip(ours, theirs, strict=True)],
-        details={name: [measure.figures() for measure in taken[name]] for name in sides},
-        remark=f"{figures(ours)}; against: {figures(theirs)}",
-    )
+    ratios = [one.rate / other.rate for one, other in zip(ours, theirs, strict=True)]
+    remark = f"{figures(ours)}; against: {figures(theirs)}"
+    return Result(work, against, "at least", bound, "×", ratios, details(taken, sides), remark)
+
+
+def details(taken: Rounds, sides: tuple[str, str]) -> dict[str, object]:
+    """Every measure of two sides."""
+    return {name: [measure.figures() for measure in taken[name]] for name in sides}
 
 
 def figures(measures: Sequence[Measure]) -> str:

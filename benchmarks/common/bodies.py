@@ -11,17 +11,9 @@ from itertools import chain, count, cycle, islice, repeat
 from typing import Any
 
 from benchmarks.common.plan import Plan
-from tests.support.payloads import (
-    ACCOUNT_LENGTH,
-    BASE58,
-    SIGNATURE_LENGTH,
-    TEXTS,
-    Item,
-    Payloads,
-    payload_of,
-)
+from tests.support.payloads import ACCOUNT_LENGTH, BASE58, SIGNATURE_LENGTH, TEXTS, Item, Payloads, payload_of
 
-SMALL_BYTES = 650
+SMALL_BYTES, AMOUNTS = 650, (10**6, 10**10)
 # Payloads made; more than a flush takes, and making one takes far longer than signing it anew.
 DISTINCT = 2048
 # Pieces of a real transaction that stand in lists, a few hundred bytes each.
@@ -31,18 +23,12 @@ TOO_LONG = 8
 _AT, _LENGTH = 40, 4
 GENERATIONS = len(BASE58) ** _LENGTH
 # What stands around the transactions of a body, by its form.
-AROUND = {
-    "items": (b"[", b"]"),
-    "documents": (b"[", b"]"),
-    "block": (
-        (
-            b'{"blockHeight":360000000,"blockTime":1795399566,'
-            b'"blockhash":"DJjpZ8xhyb9dpYZPBhnMHbBbEYQJSEXWjyJbK1qEsyXX","parentSlot":379999999,'
-            b'"previousBlockhash":"HP9x8mHUmzGmNqMMfnVhGH7RGAm7CYGqkQGAFsWj2NNp","rewards":[],"transactions":['
-        ),
-        b"]}",
-    ),
-}
+BLOCK_HEAD = (
+    b'{"blockHeight":360000000,"blockTime":1795399566,'
+    b'"blockhash":"DJjpZ8xhyb9dpYZPBhnMHbBbEYQJSEXWjyJbK1qEsyXX","parentSlot":379999999,'
+    b'"previousBlockhash":"HP9x8mHUmzGmNqMMfnVhGH7RGAm7CYGqkQGAFsWj2NNp","rewards":[],"transactions":['
+)
+AROUND = {"items": (b"[", b"]"), "documents": (b"[", b"]"), "block": (BLOCK_HEAD, b"]}")}
 # From any byte to a digit.
 _DIGITS = bytes(BASE58.encode()[byte % len(BASE58)] for byte in range(256))
 
@@ -80,10 +66,15 @@ def pool_of(plan: Plan, bodies: int, seed: int) -> list[Body]:
     made = supply(plan.payload, seed)(min(bodies * plan.batch_items, DISTINCT))
     if plan.form != "items":
         made = [(item[0], payload_of(item)) for item in made]
-    draw, items = random.Random(f"{seed} {plan.payload}"), cycle(made)
-    signed = ((fresh := _base58(draw, SIGNATURE_LENGTH), _resigned(item, fresh)) for item in items)
+    signed = _signed_anew(made, random.Random(f"{seed} {plan.payload}"))
     around = AROUND[plan.form] if plan.batch_items > 1 else (b"", b"")
     return [Body(list(islice(signed, plan.batch_items)), *around) for _ in range(bodies)]
+
+
+def _signed_anew(items: list[Item], draw: random.Random) -> Iterator[Item]:
+    for signature, data in cycle(items):
+        fresh = _base58(draw, SIGNATURE_LENGTH)
+        yield fresh, data.replace(signature.encode(), fresh.encode())
 
 
 def supply(payload: str | int, seed: int) -> Callable[[int], list[Item]]:
@@ -106,12 +97,10 @@ def _small(seed: int) -> Iterator[Item]:
             "fee": 5000 + draw(4000),
             "feePayer": payer,
             "timestamp": 1_795_399_566,
-            "nativeTransfers": [
-                {"fromUserAccount": payer, "toUserAccount": payee, "amount": draw(10**6, 10**10)}
-            ],
+            "nativeTransfers": [{"fromUserAccount": payer, "toUserAccount": payee, "amount": draw(*AMOUNTS)}],
             "accountData": [
-                {"account": payer, "nativeBalanceChange": -draw(10**6, 10**10)},
-                {"account": payee, "nativeBalanceChange": draw(10**6, 10**10)},
+                {"account": payer, "nativeBalanceChange": -draw(*AMOUNTS)},
+                {"account": payee, "nativeBalanceChange": draw(*AMOUNTS)},
             ],
             "memo": "",
         }
@@ -150,10 +139,6 @@ def _pieces(seed: int) -> Iterator[str]:
         payload: dict[str, Any] = json.loads(data)["payload"]
         for name in LISTS:
             yield from map(_compact, payload.get(name) or [])
-
-
-def _resigned(item: Item, signature: str) -> bytes:
-    return item[1].replace(item[0].encode(), signature.encode())
 
 
 def _base58(source: random.Random, length: int) -> str:

@@ -15,13 +15,11 @@ from http import HTTPStatus
 
 from benchmarks.common.bodies import pool_of
 from benchmarks.common.deliveries import Deliveries, bodies_needed
-from benchmarks.common.ledger import FEEDS, Ledger, WrongAnswerError
+from benchmarks.common.ledger import Ledger, WrongAnswerError
 from benchmarks.common.loader_process import load_as_ordered
-from benchmarks.common.percentiles import percentile
-from benchmarks.common.plan import Measure, Plan, Target
+from benchmarks.common.plan import ADDRESSES, FEEDS, Measure, Plan, Target
+from benchmarks.common.times import times_ms
 
-SOURCES = ("helius-a", "quicknode-b", "grpc-c")
-ADDRESSES = {"items": "/transactions?source=", "documents": "/feeds/", "block": "/feeds/"}
 SILENCE_SECONDS = 20.0
 _HEAD = re.compile(
     rb"HTTP/1\.1 (\d+) .*?\r\ncontent-length: (\d+)\r\n(?:.*?\r\n)?\r\n", re.IGNORECASE | re.DOTALL
@@ -37,28 +35,24 @@ class Channel:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.setblocking(False)
         self._head = (
-            f"POST {address}{SOURCES[feed]} HTTP/1.1\r\nHost: gate\r\n"
+            f"POST {address}{FEEDS[feed]} HTTP/1.1\r\nHost: gate\r\n"
             "Content-Type: application/json\r\nContent-Length: "
         ).encode()
         self._unsent = memoryview(b"")
         self._read = b""
 
-    def start(self, batch: int, body: bytearray) -> None:
-        """Send a request; what does not fit goes with `send_more`."""
+    def start(self, batch: int, body: bytearray) -> bool:
+        """Send a request; True when all is sent, else the rest goes with `send_more`."""
         self.batch, self.since, self._read = batch, time.perf_counter(), b""
         head = b"%b%d\r\n\r\n" % (self._head, len(body))
         sent = self.socket.sendmsg([head, body])
         self._unsent = memoryview(body)[max(0, sent - len(head)) :]
+        return not self._unsent
 
     def send_more(self) -> bool:
         """Send on; True when all is sent."""
         if self._unsent:
             self._unsent = self._unsent[self.socket.send(self._unsent) :]
-        return not self._unsent
-
-    @property
-    def is_sent(self) -> bool:
-        """Whether the whole request is on its way."""
         return not self._unsent
 
     def receive(self) -> tuple[int, bytes] | None:
@@ -86,7 +80,7 @@ class Load:
         self._parked: list[Channel] = []
         self._poll = select.epoll()
         address = ADDRESSES[plan.form]
-        made = (Channel(target.port, number % FEEDS, address) for number in range(plan.connections))
+        made = (Channel(target.port, number % len(FEEDS), address) for number in range(plan.connections))
         self._channels = {channel.socket.fileno(): channel for channel in made}
 
     def run(self) -> Measure:
@@ -111,9 +105,7 @@ class Load:
             seconds=seconds,
             transactions=len(took) * self._plan.batch_items,
             requests=len(took),
-            p50_ms=1000 * percentile(took, 50),
-            p99_ms=1000 * percentile(took, 99),
-            p999_ms=1000 * percentile(took, 99.9),
+            times_ms=times_ms(took),
             machine_seconds=spent.pop("machine"),
             cpu_seconds=spent,
             checked_transactions=self._ledger.complete * self._plan.batch_items,
@@ -155,8 +147,7 @@ class Load:
         taken = self._deliveries.take(channel.feed)
         if taken is None:
             return False
-        channel.start(*taken)
-        if not channel.is_sent:
+        if not channel.start(*taken):
             self._poll.modify(channel.socket.fileno(), select.EPOLLIN | select.EPOLLOUT)
         return True
 

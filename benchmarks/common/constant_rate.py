@@ -9,19 +9,18 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from itertools import count, tee
 
+from benchmarks.common.plan import ADDRESSES, FEEDS
 from tests.support.payloads import Payloads, body_of
 from tests.support.wire import Connection, NoAnswerError, Reply, request_bytes
 
-FEEDS = ("helius-a", "quicknode-b", "grpc-c")
 BEHIND_SECONDS = (0.0, 0.03, 0.12)
 BATCH_ITEMS = 100
-SOURCE_ADDRESS = "/transactions?source="
 
 Call = tuple[float, float]
 """When a call was due, by `time.monotonic`, and the seconds until its answer."""
@@ -52,7 +51,7 @@ class Answers:
 
 
 async def post_when_due(
-    url: str, schedule: Schedule, answers: Answers, address: str = SOURCE_ADDRESS
+    url: str, schedule: Schedule, answers: Answers, address: str = ADDRESSES["items"]
 ) -> None:
     """Post one after another over one connection, and over a new one when it ends.
 
@@ -75,6 +74,28 @@ async def post_when_due(
     finally:
         if connection is not None:
             await connection.close()
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How often a body is posted by every source, and over how many connections a source, in turn."""
+
+    per_second: float
+    sources: Sequence[str]
+    connections: int
+    form: str = "items"
+
+
+async def post_at_rate(url: str, bodies: Sequence[bytes], rate: Rate, answers: Answers) -> None:
+    """Post the bodies at a constant rate."""
+    begins = time.monotonic()
+    due = [(begins + number / rate.per_second, body) for number, body in enumerate(bodies)]
+    schedules = (
+        [(at, source, body) for at, body in due[first :: rate.connections]]
+        for source in rate.sources
+        for first in range(rate.connections)
+    )
+    await asyncio.gather(*(post_when_due(url, each, answers, ADDRESSES[rate.form]) for each in schedules))
 
 
 @asynccontextmanager

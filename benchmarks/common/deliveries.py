@@ -8,8 +8,7 @@ has nothing due begins a batch, and the last copy of it comes three requests a c
 from heapq import heappop, heappush
 
 from benchmarks.common.bodies import Body
-from benchmarks.common.ledger import FEEDS
-from benchmarks.common.plan import Plan
+from benchmarks.common.plan import FEEDS, Plan
 
 # The last copy of a batch comes so many requests a connection after the first.
 SPREAD = 3
@@ -29,15 +28,15 @@ class Deliveries:
         self._pool, self._copies = pool, plan.copies
         self._spread = SPREAD * plan.connections
         self._lags = [number // plan.batch_items for number in plan.behind or ()]
-        self._due: list[list[tuple[float, int]]] = [[] for _ in range(min(FEEDS, plan.connections))]
+        self._due: list[list[tuple[float, int]]] = [[] for _ in range(min(len(FEEDS), plan.connections))]
         self._left: dict[int, int] = {}
         self._begun = self._given = 0
         self._is_ending = False
 
     def copies_of(self, number: int) -> int:
         """How often a batch is delivered: with 1.5 copies on average once and twice in turn."""
-        if self._copies == FEEDS:
-            return FEEDS  # the usual case, asked for with each answer
+        if self._copies == len(FEEDS):
+            return len(FEEDS)  # the usual case, asked for with each answer
         return int((number + 1) * self._copies + 1e-6) - int(number * self._copies + 1e-6)
 
     def take(self, feed: int) -> tuple[int, bytearray] | None:

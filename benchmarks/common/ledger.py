@@ -5,7 +5,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-FEEDS = 3
+from benchmarks.common.plan import FEEDS
+
 _COUNTS = re.compile(rb'"accepted":(\d+),"duplicate":(\d+),"invalid":(\d+)')
 
 
@@ -16,7 +17,7 @@ class WrongAnswerError(Exception):
 class Ledger:
     """What was answered about each batch, as a mask with a bit for each item that was accepted."""
 
-    def __init__(self, batch_items: int, copies_of: Callable[[int], int] = lambda _: FEEDS) -> None:
+    def __init__(self, batch_items: int, copies_of: Callable[[int], int] = lambda _: len(FEEDS)) -> None:
         """Take how many items a batch has, and a function that tells how often batch `n` is delivered."""
         self._items, self._copies_of = batch_items, copies_of
         self._every = (1 << batch_items) - 1

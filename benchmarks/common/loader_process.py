@@ -4,11 +4,11 @@ The process reads its plan and its target as JSON from its standard input and pr
 """
 
 import gc
-import json
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+
+import msgspec
 
 from benchmarks.common.ledger import WrongAnswerError
 from benchmarks.common.plan import Measure, Plan, Target
@@ -27,25 +27,22 @@ def run_loader(plan: Plan, target: Target, command: Sequence[str] = CLOSED_LOOP)
     Raises:
         MeasurementError: it failed, or found an answer that is not true.
     """
-    order = json.dumps({"plan": asdict(plan), "target": asdict(target)})
-    allowed = plan.warm_up_seconds + plan.seconds + SPARE_SECONDS
+    order, allowed = msgspec.json.encode((plan, target)), plan.warm_up_seconds + plan.seconds + SPARE_SECONDS
     try:
-        ran = subprocess.run(
-            command, input=order, capture_output=True, text=True, timeout=allowed, check=False
-        )
+        ran = subprocess.run(command, input=order, capture_output=True, timeout=allowed, check=False)
     except subprocess.TimeoutExpired:
         raise MeasurementError(f"the load did not end within {allowed:g} s") from None
     if ran.returncode:
-        raise MeasurementError(ran.stderr.strip()[-1500:] or f"the loader ended with {ran.returncode}")
-    return Measure(**json.loads(ran.stdout))
+        raise MeasurementError(ran.stderr.decode().strip()[-1500:] or f"it ended with {ran.returncode}")
+    return msgspec.json.decode(ran.stdout, type=Measure)
 
 
 def load_as_ordered(load: Callable[[Plan, Target], Measure]) -> int:
     """Be the loader process: run the load that the standard input orders; the exit code."""
-    order = json.load(sys.stdin)
+    plan, target = msgspec.json.decode(sys.stdin.buffer.read(), type=tuple[Plan, Target])
     gc.disable()  # its pauses would be taken for the gate's
     try:
-        print(json.dumps(asdict(load(Plan(**order["plan"]), Target(**order["target"])))))
+        sys.stdout.buffer.write(msgspec.json.encode(load(plan, target)))
     except (WrongAnswerError, OSError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1

@@ -7,6 +7,10 @@ from typing import Literal
 
 import psutil
 
+FEEDS = ("helius-a", "quicknode-b", "grpc-c")
+# Where a feed, whose name comes behind, posts each form of body.
+ADDRESSES = {"items": "/transactions?source=", "documents": "/feeds/", "block": "/feeds/"}
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -67,9 +71,8 @@ class Measure:
     seconds: float
     transactions: int
     requests: int
-    p50_ms: float
-    p99_ms: float
-    p999_ms: float
+    times_ms: dict[str, float]
+    """`p50_ms`, `p99_ms`, `p999_ms` and `most_ms` of the requests."""
     cpu_seconds: dict[str, float]
     """CPU of the gate, the store and the loader."""
     machine_seconds: float
@@ -102,8 +105,7 @@ class Measure:
         shares = {part: round(self.cores(part), 3) for part in self.cpu_seconds}
         return {
             "transactions_per_second": round(self.rate),
-            "p50_ms": round(self.p50_ms, 2),
-            "p99_ms": round(self.p99_ms, 2),
+            **{name: round(self.times_ms[name], 2) for name in ("p50_ms", "p99_ms")},
             "cores": shares | {"others": round(self.other_cores, 3)},
             "cpu_us_per_transaction": {part: round(self.cpu_us(part), 2) for part in self.cpu_seconds},
             "checked_transactions": self.checked_transactions,

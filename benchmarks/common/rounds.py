@@ -1,6 +1,5 @@
 """The sides of a comparison, run in turn: what is started, loaded and stopped for one measurement."""
 
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 from benchmarks.common.gates import Service, module, service, tidegate
 from benchmarks.common.loader_process import run_loader
 from benchmarks.common.plan import Measure, Plan
+from benchmarks.common.results import say
 
 Rounds = dict[str, list[Measure]]
 
@@ -56,10 +56,5 @@ def rounds(sides: Sequence[Side], plans: Sequence[Plan], count: int) -> Rounds:
 def line_of(measure: Measure) -> str:
     """A measure for the terminal."""
     cores = "  ".join(f"{part} {measure.cores(part):.2f}" for part in measure.cpu_seconds)
-    times = f"p50 {measure.p50_ms:.2f} ms  p99 {measure.p99_ms:.2f} ms"
+    times = f"p50 {measure.times_ms['p50_ms']:.2f} ms  p99 {measure.times_ms['p99_ms']:.2f} ms"
     return f"{measure.rate:10,.0f} tx/s   {times}   cores: {cores}  others {measure.other_cores:.2f}"
-
-
-def say(line: str) -> None:
-    """Tell how far a run has come, beside the table that goes to the standard output."""
-    print(line, file=sys.stderr, flush=True)

@@ -84,11 +84,10 @@ async def _figures(url: str) -> Figures:
     stats: dict[str, Any] = (await ask_once(url, "GET", "/stats")).json()
     memory: dict[str, Any] = (await ask_once(url, "GET", "/memory")).json()
     metrics = (await ask_once(url, "GET", "/metrics")).body.decode()
-    store = memory["store"] or {}
+    store, maps = memory["store"] or {}, stats["maps"].items()
     return {
         **live_bytes(metrics),
-        **{f"{name}_entries": one["entries"] for name, one in stats["maps"].items()},
-        **{f"{name}_bytes": one["bytes"] for name, one in stats["maps"].items()},
+        **{f"{name}_{figure}": one[figure] for name, one in maps for figure in ("entries", "bytes")},
         "accepted": stats["ingest"]["accepted"],
         **{f"store_info_{name}": store[name] for name in ("used_bytes", "rss_bytes") if name in store},
     }

@@ -5,6 +5,7 @@ Filling makes the calls the gate itself would make: full flushes, whose items th
 
 import asyncio
 import os
+from collections.abc import Iterator
 from itertools import cycle
 from typing import Any
 
@@ -21,12 +22,24 @@ from app.store.layout import FLUSH_MAX_ITEMS, HASH_BYTES, LiveSettings, signatur
 from app.store.maps import Deliveries, Maps
 from app.store.session import StoreSession
 from benchmarks.common.bodies import supply
-from benchmarks.common.constant_rate import FEEDS
 from benchmarks.common.gates import Service
+from benchmarks.common.plan import FEEDS
 
 DEADLINE_SECONDS = 30.0
 DISTINCT_FLUSHES = {"small": 1, "enhanced": 64}
 FLUSHES_AT_ONCE = 2
+
+
+def room_for(transactions: int, store_gib: int, **others: int) -> dict[str, Any]:
+    """The settings of a gate whose store of so many GiB holds so many transactions for an hour."""
+    return {
+        "transaction_retention_seconds": 3600,
+        "observation_retention_seconds": 3600,
+        "transactions_limit": transactions,
+        "observations_limit": 3 * transactions,
+        "transactions_limit_bytes": (store_gib << 30) * 2 // 3,
+        "embedded_store_limit_bytes": store_gib << 30,
+    } | others
 
 
 def socket_of(service: Service) -> str:
@@ -51,9 +64,8 @@ async def fill(service: Service, settings: dict[str, Any], transactions: int, pa
     The settings are those of the gate; the payload is `small` or `enhanced`.
     """
     rules = Settings(**settings)
-    session = StoreSession(
-        StoreConnector(f"unix://{socket_of(service)}", DEADLINE_SECONDS), Metrics(rules.max_sources, "bench")
-    )
+    connector = StoreConnector(f"unix://{socket_of(service)}", DEADLINE_SECONDS)
+    session = StoreSession(connector, Metrics(rules.max_sources, "bench"))
     maps = Maps(session, LiveSettings(rules).layout)
     await session.probe(maps.sizes)
     if session.down_reason is not None:
@@ -84,7 +96,7 @@ def records_of(items: list[bytes]) -> list[Transaction]:
     return records
 
 
-def _flushes(payload: str) -> "cycle[tuple[list[Transaction], bytes]]":
+def _flushes(payload: str) -> Iterator[tuple[list[Transaction], bytes]]:
     """Flushes as they are under load, bounded in items and in bytes, each with its block."""
     make, flushes = supply(payload, seed=7), []
     for _ in range(DISTINCT_FLUSHES[payload]):

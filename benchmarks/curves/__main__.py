@@ -22,9 +22,8 @@ from benchmarks.curves.plan import CURVES, Curve
 
 def main(curves: Mapping[str, Curve] = CURVES) -> int:
     """Run the curves asked for and write what they show; the exit code."""
-    parser = options_of(__doc__)
+    parser = options_of(__doc__, rounds=3)
     parser.add_argument("--only", action="append", choices=curves, help="this curve; may be given again")
-    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, help="measured at each point, each time; else the plan's")
     parser.add_argument("--out", type=Path, help="where to write .json and .png")
     options = parser.parse_args()

@@ -1,91 +1,50 @@
-"""The curves as small multiples: a row a curve, a column a kind of figure."""
+"""The curves as small multiples: a row a curve, a column for each that every curve has in its table."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from matplotlib.axes import Axes
 
 from benchmarks.common.plots import GATE, GREEN, INK, RED, STORE, picture
-from benchmarks.curves.table import spread
+from benchmarks.curves.table import USUAL, Column, spread
 
-
-class Line(NamedTuple):
-    """A figure, what it is called, and its colour."""
-
-    name: str
-    label: str
-    colour: str
-
-
-class Panel(NamedTuple):
-    """What one column shows."""
-
-    title: str
-    lines: Sequence[Line]
-    is_log: bool = True
-
-
-def _parts(unit: str, *more: Line) -> Sequence[Line]:
-    """A figure of the gate and of the store."""
-    return [Line(f"gate_{unit}", "gate", GATE), Line(f"store_{unit}", "store", STORE), *more]
-
-
-PANELS = (
-    Panel("transactions a second", [Line("transactions_per_second", "", GREEN)]),
-    Panel(
-        "latency, ms",
-        [
-            Line("p50_ms", "p50", "#9db8d9"),
-            Line("p99_ms", "p99", "#4a78b5"),
-            Line("p999_ms", "p99.9", "#1b3a66"),
-            Line("lookup_p99_ms", "lookup p99", RED),
-            Line("scrape_p99_ms", "/metrics p99", "#8e44ad"),
-        ],
-    ),
-    Panel("CPU a transaction, µs", _parts("us")),
-    Panel("cores", _parts("cores", Line("loader_cores", "loader", "#999999")), is_log=False),
-    Panel("resident, MB", _parts("mb")),
-    Panel("store bytes a transaction", [Line("store_bytes_each", "", STORE)]),
-)
+# By the beginning of a figure's name: `gate_us` has the gate's.
+COLOURS = {"gate": GATE, "store": STORE, "loader": "#999999", "lookup": RED, "scrape": "#8e44ad"}
+COLOURS |= {"p50": "#9db8d9", "p99": "#4a78b5", "p999": "#1b3a66"}
+# Only the curve of the maps has these; they are drawn beside the other times.
+READERS = {"p99_ms": ["lookup_p99_ms", "scrape_p99_ms"]}
+STYLE: dict[str, Any] = {"marker": "o", "markersize": 3, "linewidth": 1.3, "elinewidth": 0.8}
 
 
 def draw(curves: dict[str, Any], file: Path) -> None:
     """Write a PNG: medians as lines, least to most as bars."""
-    size = 3.1 * len(PANELS), 2.7 * len(curves)
-    with picture(file, size, len(curves), len(PANELS)) as grid:
+    size = 3.1 * len(USUAL), 2.7 * len(curves)
+    with picture(file, size, len(curves), len(USUAL)) as grid:
         for row, (name, document) in zip(grid, curves.items(), strict=True):
-            for axes, panel in zip(row, PANELS, strict=True):
-                _draw_panel(axes, panel, document, is_log_axis=name != "duplicates")
-        for axes, panel in zip(grid[0], PANELS, strict=True):
-            axes.set_title(panel.title, fontsize=10, color=INK)
+            for axes, column in zip(row, USUAL, strict=True):
+                _draw_panel(axes, column, document)
+                axes.set_xscale("linear" if name == "duplicates" else "log")
+        for axes, column in zip(grid[0], USUAL, strict=True):
+            axes.set_title(column.head, fontsize=10, color=INK)
 
 
-def _draw_panel(axes: Axes, panel: Panel, document: dict[str, Any], *, is_log_axis: bool) -> None:
-    for line in panel.lines:
-        drawn = [(point["at"], found) for point in document["points"] if (found := spread(point, line.name))]
-        below = [found.median - found.least for _, found in drawn]
-        above = [found.most - found.median for _, found in drawn]
+def _draw_panel(axes: Axes, column: Column, document: dict[str, Any]) -> None:
+    names = [name for each in column.names for name in (each, *READERS.get(each, []))]
+    for name in names:
+        drawn = [(point["at"], found) for point in document["points"] if (found := spread(point, name))]
         if drawn:
-            axes.errorbar(
-                [at for at, _ in drawn],
-                [found.median for _, found in drawn],
-                yerr=[below, above],
-                label=line.label,
-                color=line.colour,
-                marker="o",
-                markersize=3,
-                linewidth=1.3,
-                elinewidth=0.8,
-            )
-    if is_log_axis:
-        axes.set_xscale("log")
-    if panel.is_log:
-        axes.set_yscale("log")
-    else:
+            at, medians = [at for at, _ in drawn], [found.median for _, found in drawn]
+            below = [found.median - found.least for _, found in drawn]
+            above = [found.most - found.median for _, found in drawn]
+            part, label = name.partition("_")[0], name.removesuffix("_ms").replace("_", " ")
+            colour = COLOURS.get(part, GREEN)
+            axes.errorbar(at, medians, yerr=[below, above], label=label, color=colour, **STYLE)
+    if column.head.startswith("cores"):
         axes.set_ylim(bottom=0)
+    else:
+        axes.set_yscale("log")
     axes.set_xlabel(document["axis"], fontsize=8)
     axes.tick_params(labelsize=7)
     axes.grid(visible=True, alpha=0.3)
-    if any(line.label for line in panel.lines):
+    if len(names) > 1 and axes.has_data():
         axes.legend(fontsize=6, framealpha=0.8)

@@ -2,24 +2,21 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
 
 import redis
 
 from app.store.layout import partition_prefixes
 from benchmarks.common.gates import Service, tidegate
 from benchmarks.common.loader_process import run_loader
-from benchmarks.common.percentiles import percentile
 from benchmarks.common.plan import Measure
-from benchmarks.common.rounds import say
-from benchmarks.common.store import fill, store_client, used_bytes
-from benchmarks.common.timed_gets import timed_gets
+from benchmarks.common.results import say
+from benchmarks.common.store import fill, room_for, store_client, used_bytes
+from benchmarks.common.times import timed_gets, times_ms
 from benchmarks.curves.plan import Point
 
-# With fewer requests than these a percentile says no more than the longest did.
-P99_REQUESTS, P999_REQUESTS = 100, 1000
+LEAST_REQUESTS = {"p50_ms": 1, "p99_ms": 100, "p999_ms": 1000}
 LOOKUPS, SCRAPES, SCRAPE_PAUSE_SECONDS = 1000, 100, 0.005
 MB = 1e6
 SLOW_CALL_US = 500
@@ -27,17 +24,13 @@ SLOW_CALL_US = 500
 KEPT_FROM = 1_000_000
 MOST = 12_000_000
 # Equal for every size, so that nothing but the entries differs; nothing leaves while it is measured.
-SETTINGS: dict[str, Any] = {
-    "dedup_window_seconds": 3600,
-    "transaction_retention_seconds": 3600,
-    "emergency_transaction_retention_seconds": 3600,
-    "observation_retention_seconds": 3600,
-    "signatures_limit": MOST,
-    "transactions_limit": MOST,
-    "observations_limit": 3 * MOST,
-    "transactions_limit_bytes": 8 << 30,
-    "embedded_store_limit_bytes": 12 << 30,
-}
+SETTINGS = room_for(
+    MOST,
+    store_gib=12,
+    signatures_limit=MOST,
+    dedup_window_seconds=3600,
+    emergency_transaction_retention_seconds=3600,
+)
 
 Figures = dict[str, float | None]
 
@@ -66,7 +59,8 @@ def run_points(points: Sequence[Point], rounds: int) -> list[list[Figures]]:
         kept = {at: stack.enter_context(gate_for(point)) for at, point in large}
         for number in range(rounds):
             for at in order(len(points), number):
-                figures = _measured(points[at], kept.get(at))
+                with nullcontext(kept[at]) if at in kept else gate_for(points[at]) as gate:
+                    figures = measure(points[at], gate)
                 taken[at].append(figures)
                 say(f"  round {number + 1} of {rounds}, {points[at].at:12,}: {line_of(figures)}")
     return taken
@@ -105,23 +99,16 @@ def measure(point: Point, gate: Gate) -> Figures:
     return _load_figures(loaded) | _store_figures(gate) | before | asked
 
 
-def _measured(point: Point, kept: Gate | None) -> Figures:
-    if kept:
-        return measure(point, kept)
-    with gate_for(point) as gate:
-        return measure(point, gate)
-
-
 def _load_figures(one: Measure) -> Figures:
+    """What the load measured; a percentile of few requests says no more than the longest did."""
+    told = {name: one.times_ms[name] for name, least in LEAST_REQUESTS.items() if one.requests >= least}
     return {
         "transactions_per_second": one.rate,
         "mb_per_second": one.rate * one.item_bytes / MB,
         "requests": one.requests,
-        "p50_ms": one.p50_ms,
-        "p99_ms": one.p99_ms if one.requests >= P99_REQUESTS else None,
-        "p999_ms": one.p999_ms if one.requests >= P999_REQUESTS else None,
-        "gate_us": one.cpu_us("gate"),
-        "store_us": one.cpu_us("store"),
+        **dict.fromkeys(LEAST_REQUESTS),
+        **told,
+        **{f"{part}_us": one.cpu_us(part) for part in ("gate", "store")},
         **{f"{part}_cores": one.cores(part) for part in ("gate", "store", "loader")},
         "other_cores": one.other_cores,
         "checked": one.checked_transactions,
@@ -146,12 +133,7 @@ def _asked(gate: Gate) -> Figures:
     step = len(gate.known) / LOOKUPS
     lookups = [f"/transactions/{gate.known[int(number * step)]}" for number in range(LOOKUPS)]
     url, scrapes = gate.service.url, ["/metrics"] * SCRAPES
-    found = asyncio.run(timed_gets(url, lookups, b'"source":"helius-a"', 0))
+    found = times_ms(asyncio.run(timed_gets(url, lookups, b'"source":"helius-a"', 0)))
     scraped = asyncio.run(timed_gets(url, scrapes, b"tidegate_map_entries", SCRAPE_PAUSE_SECONDS))
-    return {
-        "lookup_p50_ms": 1000 * percentile(found, 50),
-        "lookup_p99_ms": 1000 * percentile(found, 99),
-        "lookup_p999_ms": 1000 * percentile(found, 99.9),
-        "scrape_p50_ms": 1000 * percentile(scraped, 50),
-        "scrape_p99_ms": 1000 * percentile(scraped, 99),
-    }
+    told = {"lookup": found, "scrape": times_ms(scraped)}
+    return {f"{what}_{name}": times[name] for what, times in told.items() for name in LEAST_REQUESTS}

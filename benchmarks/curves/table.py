@@ -9,13 +9,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from benchmarks.common.results import RESULTS as FOLDER
-from benchmarks.common.results import taken_here
+from benchmarks.common import results
 from benchmarks.common.tables import between, markdown, quantity
 from benchmarks.curves.measuring import Figures
 from benchmarks.curves.plan import CURVES, Curve
 
-RESULTS = FOLDER / "curves.json"
+RESULTS = results.RESULTS / "curves.json"
 PAGE = Path(__file__).parents[1] / "CURVES.md"
 DIGITS = 5
 # What of a plan differs between points, beside the bytes of an item.
@@ -67,7 +66,7 @@ def curve_document(curve: Curve, taken: Sequence[Sequence[Figures]]) -> dict[str
         }
         for point, figures in zip(curve.points, taken, strict=True)
     ]
-    return {**taken_here(), "axis": curve.axis, "points": points}
+    return {**results.taken_here(), "axis": curve.axis, "points": points}
 
 
 def spread(point: dict[str, Any], name: str) -> Spread | None:
@@ -81,10 +80,10 @@ def spread(point: dict[str, Any], name: str) -> Spread | None:
 def table(name: str, document: dict[str, Any]) -> str:
     """One curve as a Markdown table."""
     columns = COLUMNS[name]
-    rows = [
+    points = (
         [f"{point['at']:,}", *(_cell(point, column) for column in columns)] for point in document["points"]
-    ]
-    return markdown([[document["axis"], *(column.head for column in columns)], *rows])
+    )
+    return markdown([[document["axis"], *(column.head for column in columns)], *points])
 
 
 def section(name: str, document: dict[str, Any]) -> str:

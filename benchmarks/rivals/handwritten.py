@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 from redis.asyncio import Redis
 
 from app.store.embedded import EmbeddedStore
-from benchmarks.rivals.serving import serve, summary
+from benchmarks.rivals.serving import serve, service, summary
 
 WINDOW_SECONDS, RETENTION_SECONDS = 5, 120
 STORE_LIMIT_BYTES = 512 * 1024 * 1024
@@ -45,13 +45,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     await store.stop()
 
 
-app = FastAPI(lifespan=lifespan)
-
-
-@app.get("/livez")
-async def alive() -> dict[str, str]:
-    """Tell that the service serves."""
-    return {"status": "alive"}
+app = service(lifespan=lifespan)
 
 
 @app.post("/transactions", response_model=None)
@@ -87,10 +81,8 @@ async def many(items: list[Item], source: str) -> dict[str, object]:
 
 def stored(item: Item, source: str, now_ms: int) -> str:
     """What is kept of a transaction."""
-    return json.dumps(
-        {"source": source, "slot": item.slot, "first_seen_ms": now_ms, "payload": item.payload},
-        separators=(",", ":"),
-    )
+    kept = {"source": source, "slot": item.slot, "first_seen_ms": now_ms, "payload": item.payload}
+    return json.dumps(kept, separators=(",", ":"))
 
 
 if __name__ == "__main__":

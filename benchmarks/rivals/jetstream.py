@@ -32,14 +32,15 @@ from nats.aio.client import Client
 from nats.js.api import PubAck, StorageType, StreamConfig
 
 from benchmarks.common.bodies import pool_of
-from benchmarks.common.ledger import FEEDS, WrongAnswerError
+from benchmarks.common.ledger import WrongAnswerError
 from benchmarks.common.loader_process import load_as_ordered
-from benchmarks.common.percentiles import percentile
-from benchmarks.common.plan import Measure, Plan, Target
+from benchmarks.common.plan import FEEDS, Measure, Plan, Target
+from benchmarks.common.times import times_ms
 from tests.support.processes import free_port, wait_until
 
-STREAM, SUBJECT = "transactions", "transactions.new"
-WINDOW_SECONDS, RETENTION_SECONDS = 5, 120
+SUBJECT = "transactions.new"
+STREAM = StreamConfig("transactions", subjects=[SUBJECT], storage=StorageType.MEMORY)
+STREAM.duplicate_window, STREAM.max_age = 5, 120
 OUTSTANDING = 2000
 # A feed is never further ahead of the slowest, so that every copy comes within the window.
 AHEAD = 8000
@@ -74,14 +75,7 @@ def _listens(port: int) -> bool:
 
 async def _make_stream(port: int) -> None:
     client = await _connected(port)
-    stream = StreamConfig(
-        name=STREAM,
-        subjects=[SUBJECT],
-        storage=StorageType.MEMORY,
-        duplicate_window=WINDOW_SECONDS,
-        max_age=RETENTION_SECONDS,
-    )
-    await client.jetstream().add_stream(stream)
+    await client.jetstream().add_stream(STREAM)
     await client.close()
 
 
@@ -170,13 +164,13 @@ def publish(plan: Plan, target: Target, processes: int) -> Measure:
     Raises:
         WrongAnswerError: a transaction was not accepted exactly once.
     """
-    shares = [list(range(first, FEEDS, processes)) for first in range(processes)]
-    context, positions = multiprocessing.get_context("fork"), RawArray(ctypes.c_int64, FEEDS)
+    context, positions = multiprocessing.get_context("fork"), RawArray(ctypes.c_int64, len(FEEDS))
     barrier, results = context.Barrier(processes), context.Queue()
 
     def work(feeds: list[int]) -> None:
         results.put(uvloop.run(Publisher(plan, target, feeds, positions).run(barrier)))
 
+    shares = [list(range(first, len(FEEDS), processes)) for first in range(processes)]
     children = [context.Process(target=partial(work, share), daemon=True) for share in shares]
     for child in children:
         child.start()
@@ -184,26 +178,18 @@ def publish(plan: Plan, target: Target, processes: int) -> Measure:
     parts = [results.get(timeout=allowed) for _ in children]
     for child in children:
         child.join(PATIENCE_SECONDS)
-    return _together(parts)
-
-
-def _together(parts: list[Part]) -> Measure:
-    published, seconds = max(part.published for part in parts), max(part.seconds for part in parts)
+    published = max(part.published for part in parts)
     accepted = [number for part in parts for number in part.accepted]
     if len(accepted) != published or len(set(accepted)) != published:
         raise WrongAnswerError(f"{len(accepted)} accepted of {published}, {len(set(accepted))} different")
-    took = [seconds for part in parts for seconds in part.took]
-    loader = sum(part.spent["loader"] for part in parts)
-    transactions = sum(part.transactions for part in parts)
+    transactions, spent = sum(part.transactions for part in parts), parts[0].spent
     return Measure(
-        seconds=seconds,
+        seconds=max(part.seconds for part in parts),
         transactions=transactions,
         requests=transactions,
-        p50_ms=1000 * percentile(took, 50),
-        p99_ms=1000 * percentile(took, 99),
-        p999_ms=1000 * percentile(took, 99.9),
-        machine_seconds=parts[0].spent["machine"],
-        cpu_seconds={"gate": parts[0].spent["gate"], "loader": loader},
+        times_ms=times_ms([seconds for part in parts for seconds in part.took]),
+        machine_seconds=spent["machine"],
+        cpu_seconds={"gate": spent["gate"], "loader": sum(part.spent["loader"] for part in parts)},
         checked_transactions=published,
     )
 

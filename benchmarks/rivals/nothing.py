@@ -5,10 +5,9 @@ It does not look at what it is given. Listens on `TIDEGATE_PORT`.
 
 from typing import Any
 
-from fastapi import FastAPI
 from pydantic import BaseModel
 
-from benchmarks.rivals.serving import serve
+from benchmarks.rivals.serving import serve, service
 
 
 class Item(BaseModel):
@@ -19,13 +18,7 @@ class Item(BaseModel):
     payload: Any = None
 
 
-app = FastAPI()
-
-
-@app.get("/livez")
-async def alive() -> dict[str, str]:
-    """Tell that the service serves."""
-    return {"status": "alive"}
+app = service()
 
 
 @app.post("/transactions")

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import msgspec
 from fastapi import FastAPI, Request
 
-from benchmarks.rivals.serving import serve, summary
+from benchmarks.rivals.serving import serve, service, summary
 
 WINDOW_SECONDS, MONITORING_SECONDS, PURGE_SECONDS = 5.0, 300.0, 30.0
 
@@ -66,11 +66,7 @@ def create_app() -> FastAPI:
         yield
         task.cancel()
 
-    app = FastAPI(lifespan=lifespan)
-
-    @app.get("/livez")
-    async def alive() -> dict[str, str]:
-        return {"status": "alive"}
+    app = service(lifespan=lifespan)
 
     @app.post("/transactions")
     async def transactions(request: Request, source: str = "default") -> dict[str, object]:

@@ -4,17 +4,24 @@ import os
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
+
+
+def service(**options: Any) -> FastAPI:
+    """An application that tells at `/livez` that it serves."""
+    app = FastAPI(**options)
+
+    @app.get("/livez")
+    async def alive() -> dict[str, str]:
+        return {"status": "alive"}
+
+    return app
 
 
 def serve(app: Any, **options: Any) -> None:
     """Serve until it is told to stop."""
-    common: dict[str, Any] = {
-        "loop": "uvloop",
-        "http": "httptools",
-        "access_log": False,
-        "log_level": "warning",
-    }
-    uvicorn.run(app, port=int(os.environ["TIDEGATE_PORT"]), **common, **options)
+    common: dict[str, Any] = {"loop": "uvloop", "http": "httptools", "access_log": False}
+    uvicorn.run(app, port=int(os.environ["TIDEGATE_PORT"]), log_level="warning", **common, **options)
 
 
 def summary(items: int, duplicates: list[int]) -> dict[str, object]:

@@ -6,28 +6,38 @@ p50 and p99 before and during the attack, how many of its posts were not answere
 memory before, at its peak and 60 seconds after, and when it had come back to within 25 MiB of the start.
 A gate that has not come back after 60 seconds fails the run.
 
-    python -m benchmarks.storms [--only heads] [--seconds 15] [--limit-mib 256]
+    python -m benchmarks.storms [--only heads] [--seconds 15] [--limit-mib 256]    # 0: no second gate
 """
 
 import asyncio
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
-from benchmarks.common.constant_rate import Answers, post_when_due
+from benchmarks.common.constant_rate import Answers, Rate, post_at_rate
 from benchmarks.common.gates import Service, tidegate
-from benchmarks.common.percentiles import percentile
 from benchmarks.common.results import RESULTS, options_of, write_json
+from benchmarks.common.tables import markdown
+from benchmarks.common.times import percentile
 from benchmarks.storms import attacks
 from benchmarks.storms.attacks import Attack
+from tests.support.processes import wait_until
 
 MIB = 1024 * 1024
 CONNECTIONS, POSTS_PER_SECOND = 4, 100.0
 CALM_SECONDS, BACK_SECONDS, SAMPLE_SECONDS = 8.0, 60.0, 0.25
 BACK_MIB = 25.0
+HEAD = (
+    "attack",
+    "limit",
+    "p50 / p99 before, ms",
+    "during, ms",
+    "posts not answered 200",
+    "RSS before → peak → after, MiB",
+    "within 25 MiB after",
+)
 
 
 @dataclass(frozen=True)
@@ -47,64 +57,56 @@ class Outcome:
     back_after_seconds: float | None
     """When memory was within 25 MiB of the start, from the end of the attack; None when it was not."""
 
+    def cells(self) -> tuple[str, ...]:
+        """A row of the table."""
+        total, fine = sum(self.statuses.values()), self.statuses.get(200, 0)
+        return (
+            self.attack,
+            f"{self.limit_mib} MiB" if self.limit_mib else "none",
+            f"{self.calm_p50:g} / {self.calm_p99:g}",
+            f"{self.storm_p50:g} / {self.storm_p99:g}",
+            f"{total - fine} of {total}",
+            f"{self.before_mib:g} → {self.peak_mib:g} → {self.after_mib:g}",
+            "no" if self.back_after_seconds is None else f"{self.back_after_seconds:g} s",
+        )
 
-class Memory:
-    """Resident memory of one gate's process, read over and over."""
 
-    def __init__(self, gate: Service) -> None:
-        self._gate = gate
-        self.peak_mib = 0.0
+def resident_mib(gate: Service) -> float:
+    """Resident memory of the gate's process now."""
+    return round(gate.resident()["gate"] / MIB, 1)
 
-    @property
-    def mib(self) -> float:
-        """Resident MiB of the gate now."""
-        now = self._gate.resident()["gate"] / MIB
-        self.peak_mib = max(self.peak_mib, now)
-        return now
 
-    async def watch(self) -> None:
-        """Keep the peak up to date until cancelled."""
-        while True:
-            _ = self.mib
-            await asyncio.sleep(SAMPLE_SECONDS)
-
-    async def comes_back(self, most_mib: float) -> float | None:
-        """Seconds until it is at most this; None when that takes more than 60 seconds."""
-        started = time.monotonic()
-        while (waited := time.monotonic() - started) < BACK_SECONDS:
-            if self.mib <= most_mib:
-                return round(waited, 1)
-            await asyncio.sleep(SAMPLE_SECONDS)
-        return None
+async def watch(gate: Service, readings: list[float]) -> None:
+    """Read the gate's memory over and over until cancelled."""
+    while True:
+        readings.append(resident_mib(gate))
+        await asyncio.sleep(SAMPLE_SECONDS)
 
 
 async def post_ordinarily(gate: Service, seconds: float) -> Answers:
     """Post new transactions for so long; waiting for an answer does not slow the rate down."""
-    answers, started = Answers(), time.monotonic()
-
-    def schedule(first: int) -> Iterator[tuple[float, str, bytes]]:
-        for number in range(first, int(seconds * POSTS_PER_SECOND), CONNECTIONS):
-            body = b'{"signature":"ordinary-%d-%d","payload":{"fee":25000}}' % (int(1000 * started), number)
-            yield started + number / POSTS_PER_SECOND, "default", body
-
-    await asyncio.gather(*(post_when_due(gate.url, schedule(at), answers) for at in range(CONNECTIONS)))
+    answers, now, posts = Answers(), time.time_ns(), range(int(seconds * POSTS_PER_SECOND))
+    bodies = [b'{"signature":"ordinary-%d-%d","payload":{"fee":25000}}' % (now, number) for number in posts]
+    await post_at_rate(gate.url, bodies, Rate(POSTS_PER_SECOND, ["default"], CONNECTIONS), answers)
     return answers
 
 
 async def endure(gate: Service, attack: Attack, seconds: float, limit_mib: int | None) -> Outcome:
     """Calm, attack and recovery of one gate."""
-    memory = Memory(gate)
     calm = await post_ordinarily(gate, CALM_SECONDS)
-    before = memory.mib
-    watch = asyncio.create_task(memory.watch())
-    attacker = get_context("spawn").Process(
-        target=attacks.run, args=(attack.name, gate.url, seconds), daemon=True
-    )
+    before, readings = resident_mib(gate), list[float]()
+    watching = asyncio.create_task(watch(gate, readings))
+    arguments = attack.name, gate.url, seconds
+    attacker = get_context("spawn").Process(target=attacks.run, args=arguments, daemon=True)
     attacker.start()
     storm = await post_ordinarily(gate, seconds)
     await asyncio.to_thread(attacker.join)
-    watch.cancel()
-    back = await memory.comes_back(before + BACK_MIB)
+    ended = time.monotonic()
+    came_back = await asyncio.to_thread(
+        wait_until, lambda: resident_mib(gate) <= before + BACK_MIB, BACK_SECONDS, SAMPLE_SECONDS
+    )
+    waited = round(time.monotonic() - ended, 1)
+    watching.cancel()
     return Outcome(
         attack=attack.name,
         limit_mib=limit_mib,
@@ -113,10 +115,10 @@ async def endure(gate: Service, attack: Attack, seconds: float, limit_mib: int |
         storm_p50=milliseconds(storm, 50),
         storm_p99=milliseconds(storm, 99),
         statuses=dict(storm.statuses),
-        before_mib=round(before, 1),
-        peak_mib=round(memory.peak_mib, 1),
-        after_mib=round(memory.mib, 1),
-        back_after_seconds=back,
+        before_mib=before,
+        peak_mib=max(readings),
+        after_mib=resident_mib(gate),
+        back_after_seconds=waited if came_back else None,
     )
 
 
@@ -125,41 +127,20 @@ def milliseconds(answers: Answers, percent: float) -> float:
     return round(1000 * percentile(answers.seconds(), percent), 1)
 
 
-def line(outcome: Outcome) -> str:
-    """A row of the table."""
-    limit = f"{outcome.limit_mib} MiB" if outcome.limit_mib else "none"
-    back = "no" if outcome.back_after_seconds is None else f"{outcome.back_after_seconds:g} s"
-    total, fine = sum(outcome.statuses.values()), outcome.statuses.get(200, 0)
-    return (
-        f"| {outcome.attack} | {limit} | {outcome.calm_p50:g} / {outcome.calm_p99:g} "
-        f"| {outcome.storm_p50:g} / {outcome.storm_p99:g} | {total - fine} of {total} "
-        f"| {outcome.before_mib:g} → {outcome.peak_mib:g} → {outcome.after_mib:g} | {back} |"
-    )
-
-
-HEADING = (
-    "| attack | limit | p50 / p99 before, ms | during, ms | posts not answered 200 "
-    "| RSS before → peak → after, MiB | within 25 MiB after |\n|---|---|---|---|---|---|---|"
-)
-
-
 def main() -> int:
     """Run every attack; 1 when a gate did not come back."""
-    parser = options_of(__doc__)
+    parser = options_of(__doc__, seconds=12.0, limit_mib=256)
     parser.add_argument("--only", default="", help="attacks whose name has this in it")
-    parser.add_argument("--seconds", type=float, default=12.0, help="of each attack")
-    parser.add_argument("--limit-mib", type=int, default=256, help="memory limit of the second gate; 0: none")
     parser.add_argument("--out", type=Path, default=RESULTS / "storms.json")
     options = parser.parse_args()
-    print(HEADING, flush=True)
     outcomes = []
     for attack in (one for one in attacks.ATTACKS if options.only in one.name):
         for limit_mib in (None, options.limit_mib) if options.limit_mib else (None,):
             limits = {"memory_limit_bytes": limit_mib * MIB} if limit_mib else {}
             with tidegate(**limits) as gate:
-                outcome = asyncio.run(endure(gate, attack, options.seconds, limit_mib))
-            print(line(outcome), flush=True)
-            outcomes.append(outcome)
+                outcomes.append(asyncio.run(endure(gate, attack, options.seconds, limit_mib)))
+            table = markdown([HEAD, *(one.cells() for one in outcomes)]).splitlines()
+            print(*(table[-1:] if len(outcomes) > 1 else table), sep="\n", flush=True)
     if not options.only:
         write_json(options.out, [asdict(one) for one in outcomes])
     return 1 if any(one.back_after_seconds is None for one in outcomes) else 0

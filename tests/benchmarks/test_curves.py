@@ -12,9 +12,9 @@ from benchmarks.common.bodies import SMALL_BYTES, pool_of
 from benchmarks.common.deliveries import Deliveries, bodies_needed
 from benchmarks.common.ledger import Ledger, WrongAnswerError
 from benchmarks.common.loader_process import MeasurementError
-from benchmarks.common.percentiles import percentile
 from benchmarks.common.plan import Plan
 from benchmarks.common.rounds import rival
+from benchmarks.common.times import percentile
 from benchmarks.curves import __main__ as curves
 from benchmarks.curves.measuring import Figures, order
 from benchmarks.curves.plan import CURVES, DUPLICATES, Curve, Point, copies

@@ -6,9 +6,9 @@ from itertools import islice
 import pytest
 
 from benchmarks.common.bodies import pool_of
-from benchmarks.common.constant_rate import BEHIND_SECONDS, FEEDS, Answers, _batches, post_when_due
+from benchmarks.common.constant_rate import BEHIND_SECONDS, Answers, _batches, post_when_due
 from benchmarks.common.deliveries import Deliveries, bodies_needed
-from benchmarks.common.plan import Plan
+from benchmarks.common.plan import FEEDS, Plan
 from tests.support.processes import free_port
 
 PLAN = Plan("small", batch_items=2, connections=3, behind=(4, 10))

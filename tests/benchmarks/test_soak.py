@@ -5,8 +5,9 @@ import asyncio
 
 import pytest
 
-from benchmarks.common.constant_rate import BATCH_ITEMS, FEEDS, Answers, load
+from benchmarks.common.constant_rate import BATCH_ITEMS, Answers, load
 from benchmarks.common.gates import Service, tidegate
+from benchmarks.common.plan import FEEDS
 from benchmarks.common.sampling import Recorder
 from benchmarks.common.trend import MB, SECONDS_AN_HOUR
 from benchmarks.soak import judge, service_to_soak, warm_up_seconds

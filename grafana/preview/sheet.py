@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MaxNLocator
 
-from benchmarks.units import in_unit, scaled
+from grafana.preview.units import in_unit, scaled
 
 COLOURS = {
     "green": "#2e8b57",
@@ -28,6 +28,9 @@ DPI = 136
 LINES_IN_LEGEND = 8
 # Entries in a line of the legend, by the panel's width in columns of the grid.
 LEGEND_COLUMNS = {24: 8, 12: 5, 8: 3}
+
+LEGEND: dict[str, Any] = {"loc": "upper left", "fontsize": 7, "frameon": False, "borderaxespad": 0}
+LEGEND |= {"handlelength": 1.2, "columnspacing": 1.0}
 
 Points = list[tuple[float, float]]
 
@@ -102,16 +105,7 @@ def _graph(axes: Axes, panel: dict[str, Any], series: list[Series], sheet: Sheet
     _decorate(axes, panel, sheet, factor, suffix)
     if shown:
         columns = LEGEND_COLUMNS.get(panel["gridPos"]["w"], 2)
-        axes.legend(
-            loc="upper left",
-            bbox_to_anchor=(-0.02, -0.12),
-            ncols=columns,
-            fontsize=7,
-            frameon=False,
-            borderaxespad=0,
-            handlelength=1.2,
-            columnspacing=1.0,
-        )
+        axes.legend(bbox_to_anchor=(-0.02, -0.12), ncols=columns, **LEGEND)
     else:
         _say_none(axes)
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import contact_sheet
-from benchmarks.contact_sheet import COLOURS, Series, Sheet, draw, said
-from benchmarks.units import in_unit
+from grafana.preview import sheet
+from grafana.preview.sheet import COLOURS, Series, Sheet, draw, said
+from grafana.preview.units import in_unit
 from tests.support.dashboards import FOLDER, panels, read
 
 OVERVIEW = read(FOLDER / "overview.json")
@@ -48,7 +48,7 @@ def test_single_values_have_the_words_and_colours_of_the_dashboard(
 
 
 def test_every_panel_is_drawn_with_and_without_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contact_sheet, "DPI", 30)
+    monkeypatch.setattr(sheet, "DPI", 30)
     course = [(float(at), at % 3 / 2) for at in range(20)]
     filled = [
         [Series(target["legendFormat"], course) for target in panel.get("targets", [])]

@@ -3,6 +3,11 @@
 A real gate under a constant load of three feeds, and a real Prometheus; then a burst of large transactions
 takes memory past the soft limit, upon which the gate cleans up by itself. The pictures are drawn from
 Prometheus' answers to the panels' queries; they are previews of the data, not of Grafana.
+
+`--rate` transactions a second come from each of the three feeds. Seconds are `--fill`, until the maps are
+full, and then `--before`, `--burst` and `--after`.
+
+    python -m grafana.preview
 """
 
 import argparse
@@ -25,14 +30,14 @@ import httpx
 
 from benchmarks.common.constant_rate import load
 from benchmarks.common.results import options_of
-from benchmarks.contact_sheet import Series, Sheet, draw
+from grafana.preview.sheet import Series, Sheet, draw
 from tests.support.dashboards import FOLDER, Query, read
 from tests.support.gate import gate_process
 from tests.support.monitoring import Prometheus
 from tests.support.panel_proof import answers, monitored
 
 MIB = 2**20
-IMAGES = Path(__file__).parents[1] / "docs" / "images"
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
 WHOLE = "overview-data-preview-whole.png"
 TOP = "overview-data-preview.png"
 TITLE = (
@@ -133,13 +138,7 @@ def _top(sheet: Sheet) -> Sheet:
 
 def main() -> None:
     """Run, and write the two pictures."""
-    parser = options_of(__doc__)
-    parser.add_argument("--rate", type=float, default=200, help="transactions a second, from each of 3 feeds")
-    parser.add_argument("--fill", type=float, default=75, help="seconds until the maps are full")
-    parser.add_argument("--before", type=float, default=45)
-    parser.add_argument("--burst", type=float, default=16)
-    parser.add_argument("--after", type=float, default=75)
-    parser.add_argument("--limit-mib", type=int, default=150)
+    parser = options_of(__doc__, rate=200.0, fill=75.0, before=45.0, burst=16.0, after=75.0, limit_mib=150)
     parser.add_argument("--folder", type=Path, default=IMAGES)
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
