@@ -15,6 +15,8 @@ from app.models import Transaction
 from tests.support.deliveries import LIMITS, Read, compact, read, real_body, sale, yellowstone_update
 from tests.support.real_payloads import FILES
 
+pytestmark = pytest.mark.slow
+
 MIB = 1024 * 1024
 BARE = compact({"transaction": sale()["transaction"], "meta": sale()["meta"]})
 BODIES = [

@@ -16,6 +16,8 @@ from app.feeds.values import PACE_BYTES, VALUE_COST, Refused, Values
 from tests.support.deliveries import parts_of
 from tests.support.hostile import FEEDS, MIB
 
+pytestmark = pytest.mark.slow
+
 # What lies between two pauses: many small values, or one transaction, or what the parser is given at once.
 BETWEEN_PAUSES = MIB
 MANY_MEMBERS = "12 transactions of 24,000 members"
