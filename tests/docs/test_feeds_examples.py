@@ -77,7 +77,9 @@ def test_polling_ends_with_the_gates_words_when_the_token_is_wrong() -> None:
 
 def _sign(*arguments: Path | str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, EXAMPLES / "sign_as_quicknode.py", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    return subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=PATIENCE
+    )
 
 
 def test_a_body_is_signed_with_the_last_secret_past_comments_and_empty_lines(tmp_path: Path) -> None:

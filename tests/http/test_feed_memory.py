@@ -82,7 +82,7 @@ def test_blocks_leave_memory_as_it_was(warm_gate: GateProcess) -> None:
 
 
 def test_others_are_answered_while_a_large_body_is_processed(warm_gate: GateProcess) -> None:
-    body = many(msgspec.json.encode({"event": "push"}), 4 * MIB)
+    body = many(msgspec.json.encode({"event": "push"}), MIB)
     with warm_gate.client() as other, ThreadPoolExecutor(1) as pool:
         sending, answers = pool.submit(post, warm_gate, body), 0
         while not sending.done():

@@ -145,6 +145,7 @@ async def test_the_store_tells_who_delivered_what_to_any_gate(
         both, first, second = (f"signature-{begin + at}" for at in range(3))
         await one.flusher.flush([transaction(both, "a"), transaction(first, "a")])
         await two.flusher.flush([transaction(both, "b"), transaction(second, "b")])
+        await asyncio.sleep(0.02)  # the clocks of a cluster's nodes tell apart what is milliseconds apart
     await _covered(one)
     await _covered(two)
     [of_one] = [view for view in one.sources.view().sources if view.source == "a"]
