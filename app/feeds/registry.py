@@ -81,13 +81,12 @@ class FeedRegistry:
             share.take(count, now)
 
     async def reload(self) -> None:
-        """Read the file again in a thread if it, or a file of secrets, has changed."""
+        """Read the file again in a thread if it, or a file of secrets, has changed.
+
+        A broken one changes nothing but the warning.
+        """
         found = await asyncio.to_thread(self._read_again)
         self._settle(found)
-
-    def reload_if_changed(self) -> None:
-        """Read the file again if it, or a file of secrets, has changed; a broken one changes nothing."""
-        self._settle(self._read_again())
 
     def _read_again(self) -> Feeds | FeedsFileError | None:
         """Return the feeds of a file that has changed or was broken, or what is wrong with it."""

@@ -28,6 +28,10 @@ def _registry(file: Path, text: str, workers: int = 1) -> FeedRegistry:
     return FeedRegistry(file, workers)
 
 
+def _reload(registry: FeedRegistry) -> None:
+    asyncio.run(registry.reload())
+
+
 def _warning(registry: FeedRegistry) -> str:
     return registry.warning or ""
 
@@ -42,7 +46,7 @@ def test_without_a_file_all_feeds_have_the_defaults_and_no_limit() -> None:
     registry = FeedRegistry(None)
     assert registry.get("any") == Feed("any")
     registry.take("any", 10**9, 0)
-    registry.reload_if_changed()
+    _reload(registry)
     assert registry.warning is None
 
 
@@ -54,10 +58,10 @@ def test_a_broken_file_is_refused_at_the_start(file: Path) -> None:
 def test_a_changed_file_is_read_again(file: Path) -> None:
     with capture_logs() as logs:
         registry = _registry(file, "")
-        registry.reload_if_changed()
+        _reload(registry)
         file.write_text(SIGNED)
-        registry.reload_if_changed()
-        registry.reload_if_changed()
+        _reload(registry)
+        _reload(registry)
     assert [log["event"] for log in logs] == ["feeds read", "feeds read again"]
     assert [log["feeds"] for log in logs] == [0, 1]
     _verify(registry, "first")
@@ -66,11 +70,11 @@ def test_a_changed_file_is_read_again(file: Path) -> None:
 def test_a_changed_file_of_secrets_is_read_again(file: Path) -> None:
     registry = _registry(file, SIGNED)
     (file.parent / "secrets").write_text("first\nsecond\n")
-    registry.reload_if_changed()
+    _reload(registry)
     _verify(registry, "first")
     _verify(registry, "second")
     (file.parent / "secrets").write_text("second\n")
-    registry.reload_if_changed()
+    _reload(registry)
     with pytest.raises(Unauthorized):
         _verify(registry, "first")
 
@@ -80,7 +84,7 @@ def test_a_file_that_is_replaced_by_another_is_read_again(file: Path) -> None:
     other = file.with_name("other")
     other.write_text(LIMITED.format(2))
     other.replace(file)
-    registry.reload_if_changed()
+    _reload(registry)
     assert registry.get("a").transactions_per_second == 2
 
 
@@ -95,7 +99,7 @@ def test_a_broken_file_leaves_the_feeds_as_they_were_and_is_a_warning_once(
         else:
             file.write_text(broken)
         for _ in range(3):
-            registry.reload_if_changed()
+            _reload(registry)
     assert [(log["event"], log["log_level"]) for log in logs] == [("feeds not read again", "warning")]
     assert registry.warning is not None
     assert str(file) in registry.warning
@@ -105,11 +109,11 @@ def test_a_broken_file_leaves_the_feeds_as_they_were_and_is_a_warning_once(
 def test_secrets_that_go_and_come_back_are_a_warning_in_between(file: Path) -> None:
     registry = _registry(file, SIGNED)
     (file.parent / "secrets").write_text("")
-    registry.reload_if_changed()
+    _reload(registry)
     assert "holds no secret" in _warning(registry)
     _verify(registry, "first")
     (file.parent / "secrets").write_text("second\n")
-    registry.reload_if_changed()
+    _reload(registry)
     assert not _warning(registry)
     _verify(registry, "second")
 
@@ -119,7 +123,7 @@ def test_a_file_that_is_broken_in_another_way_is_another_warning(file: Path) -> 
     with capture_logs() as logs:
         for text in ("x = 1", "x = 1 #", "y = 1", ""):
             file.write_text(text)
-            registry.reload_if_changed()
+            _reload(registry)
     assert [log["event"] for log in logs] == ["feeds not read again"] * 2 + ["feeds read again"]
 
 
@@ -136,15 +140,15 @@ def test_a_share_stays_as_full_as_it_is_until_it_is_changed(file: Path) -> None:
     registry = _registry(file, LIMITED.format(10))
     registry.take("a", 10, 0)
     file.write_text(LIMITED.format(10) + 'skip = ["votes"]\n')
-    registry.reload_if_changed()
+    _reload(registry)
     assert registry.get("a").rules.skip == {"votes"}
     with pytest.raises(RateLimited):
         registry.take("a", 1, 0)
     file.write_text(LIMITED.format(20))
-    registry.reload_if_changed()
+    _reload(registry)
     registry.take("a", 20, 0)
     file.write_text("")
-    registry.reload_if_changed()
+    _reload(registry)
     registry.take("a", 10**6, 0)
 
 
