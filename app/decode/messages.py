@@ -24,7 +24,8 @@ PAYLOAD_TOO_LONG = "payload has {} bytes, {} are allowed"
 NESTED_TOO_DEEP = "payload is nested {} deep, {} are allowed"
 KEY_TWICE = "key given twice: {}"
 TOO_DEEP_TO_READ = "JSON is nested too deeply"
-_CUT_OFF = "Input data was truncated"
+CUT_OFF = "Input data was truncated"
+"""What msgspec says of a text that ends too early, without a byte."""
 _UNKNOWN = "Object contains unknown field"
 _MISSING = "Object missing required field `signature`"
 _AN_ARRAY = "Expected `object`, got `array`"
@@ -67,7 +68,7 @@ def looks_like_lines(body: bytes | mmap) -> bool:
 
 def _explain_text(message: str, raw: bytes) -> str:
     """Return what is wrong with text that is no JSON."""
-    if message == _CUT_OFF:
+    if message == CUT_OFF:
         return f"JSON is cut off (byte {len(raw)})"
     place = _AT_BYTE.search(message)
     if place and (number := _NO_NUMBER.match(raw, int(place[1]))):

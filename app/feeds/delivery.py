@@ -15,7 +15,7 @@ from typing import TypeVar, cast
 from app.decode.columns import Columns
 from app.decode.compact_array import decode_compact_array
 from app.decode.item import InvalidItem, ItemLimits, ItemResult
-from app.decode.messages import looks_like_lines
+from app.decode.messages import CUT_OFF, looks_like_lines
 from app.decode.turns import next_turn
 from app.errors import MalformedBody
 from app.feeds.document import Document, Steps, malformed
@@ -35,8 +35,6 @@ MOST_QUICK_ITEMS = 10_000
 PART_BYTES = 512 * 1024
 """A part is compressed in one go when it is stored, and others wait for that: two milliseconds."""
 T = TypeVar("T")
-_CUT_OFF = "Input data was truncated"
-"""What the parser says of a text that ends too early, without a byte."""
 
 
 async def read_delivery(
@@ -207,6 +205,6 @@ class _Delivery:
 
 def _reason(refused: Refused, text: bytes | mmap) -> str:
     """Return why a body is no JSON, with the byte counted from its beginning."""
-    if str(refused.error) == _CUT_OFF:
+    if str(refused.error) == CUT_OFF:
         return f"JSON is cut off (byte {len(text)})"
     return str(malformed(refused.error, text[refused.start : refused.start + WINDOW_BYTES], refused.start))

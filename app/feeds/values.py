@@ -17,6 +17,7 @@ from typing import NamedTuple, Protocol, TypeVar
 import msgspec
 
 from app.decode.array_scanner import MAX_TOKENS, SPACE
+from app.decode.messages import CUT_OFF
 from app.errors import BodyTooLarge
 from app.feeds.brackets import bracketed_end
 from app.feeds.runs import SHORT_STRING, STEP_BYTES, Text, after_space, plain_end, string_end
@@ -32,7 +33,6 @@ _MOST_LEVELS = 8
 _TRAILING = "trailing characters (byte "
 _NULL = b"null"
 _OPENINGS = frozenset((b"{", b"["))
-_CUT_OFF = "Input data was truncated"
 _LONG_NUMBER = f"JSON has a number of more than {WINDOW_BYTES} bytes (byte 0)"
 _raw_decoder = msgspec.json.Decoder(msgspec.Raw)
 _name_decoder = msgspec.json.Decoder(str)
@@ -221,7 +221,7 @@ class Values:
         if found == mark:
             return
         if not found:
-            raise Refused(msgspec.DecodeError(_CUT_OFF), begin)
+            raise Refused(msgspec.DecodeError(CUT_OFF), begin)
         text = f"JSON is malformed: expected {mark.decode()!r} (byte 0)"
         raise Refused(msgspec.DecodeError(text), at)
 
@@ -279,7 +279,7 @@ class Values:
         else:
             found = yield from string_end(text, start, stop, self._check_string)
             if found is None:
-                raise Refused(msgspec.DecodeError(_CUT_OFF), start)
+                raise Refused(msgspec.DecodeError(CUT_OFF), start)
             end = found
         self._long_ends[start] = end
         return end
