@@ -134,8 +134,8 @@ class Flusher:
             self._sources.note_slots(columns.sources, columns.slots)
         for claim, result in results:
             if result.sample:
-                delivered = Deliveries(claim.hashes, [columns.sources[at] for at in claim.places])
-                self._sources.note_samples(result.samples(delivered), self._maps.layout.late_sample)
+                samples = result.samples(claim.hashes, claim.places, columns.sources)
+                self._sources.note_samples(samples, self._maps.layout.late_sample)
         return answers
 
     async def _decide_all(self, claims: list[Claim], columns: Columns, repeats: Repeats) -> list[Answered]:

@@ -57,11 +57,10 @@ class ClaimResult(NamedTuple):
     late: Sequence[tuple[int, int]] = ()
     """The places of late duplicates in the sample, with the milliseconds since the earlier acceptance."""
 
-    def samples(self, deliveries: Deliveries) -> list[Sample]:
-        """Return those in the sample that were accepted; `deliveries` are what was claimed."""
-        late, (hashes, sources, _) = dict(self.late), deliveries
-        accepted = (at for at in self.sample if self.codes[at] == ACCEPTED)
-        return [Sample(hashes[at], sources[at], self.now_ms, late.get(at)) for at in accepted]
+    def samples(self, hashes: Sequence[bytes], places: Sequence[int], sources: Sequence[str]) -> list[Sample]:
+        """Return those in the sample that were accepted; `hashes` stand at `places` of the flush."""
+        late, accepted = dict(self.late), (at for at in self.sample if self.codes[at] == ACCEPTED)
+        return [Sample(hashes[at], sources[places[at]], self.now_ms, late.get(at)) for at in accepted]
 
 
 class LookupResult(NamedTuple):
