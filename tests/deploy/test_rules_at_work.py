@@ -1,6 +1,7 @@
 """A real Prometheus evaluates every rule and every query of the runbooks, and serves the runbooks."""
 
 from pathlib import Path
+from typing import Any
 
 import httpx
 import yaml
@@ -12,6 +13,7 @@ from tests.support.monitoring import Prometheus, prometheus
 from tests.support.processes import free_port, wait_until
 
 PATIENCE_SECONDS = 60.0
+A_ROUND_SECONDS = 90.0
 INTERVAL = "1s"
 
 
@@ -34,6 +36,11 @@ def evaluated(server: Prometheus) -> set[str]:
     return {rule["name"] for group in groups for rule in group["rules"] if rule["health"] == "ok"}
 
 
+def others(server: Prometheus) -> list[dict[str, Any]]:
+    """The alerts beside the one that always fires: none for gates that have just started and are idle."""
+    return server.query('ALERTS{alertname!="TidegateWatchdog"}')
+
+
 def test_every_rule_works_against_real_gates_and_links_to_a_page_prometheus_serves(tmp_path: Path) -> None:
     port = free_port()
     with gate_process(memory_limit_bytes=2**30) as gate, gate_process(workers=2) as of_workers:
@@ -54,5 +61,5 @@ def test_every_rule_works_against_real_gates_and_links_to_a_page_prometheus_serv
             for page in PAGES:
                 for query in "".join(blocks(page, "promql")).splitlines():
                     server.query(query)
-            firing = server.query('ALERTS{alertname!="TidegateWatchdog"}')
-            assert firing == [], "gates that have just started and have nothing to do are well"
+            # A task whose first run comes before the store is up is well after its next run, a minute later.
+            assert wait_until(lambda: others(server) == [], A_ROUND_SECONDS), others(server)
