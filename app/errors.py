@@ -94,7 +94,11 @@ class PreconditionFailed(ClientError):
 
 
 class BodyTooLarge(ClientError):
-    """A limit on the size of the request was passed."""
+    """A limit on the size of the request was passed.
+
+    It is told by the Content-Length (app/ingest/admission.py, app/api/control_plane_checks.py), by what has
+    come (app/decode/body_reader.py), and by what gzip makes of it (app/decode/gzip.py).
+    """
 
     status, slug, title = 413, "too-large", "The request is too large"
 

@@ -46,11 +46,11 @@ class Reader:
         self._mapped = None if rules.mapped is None else MappedReader(rules.mapped)
 
     def read_root(self, document: Document) -> Steps:
-        """Yield the transactions of a document that is a body or a line of it."""
+        """Yield the steps (`Steps`) of reading a document that is a body or a line of it."""
         return self.read(document) if self._mapped is None else self._mapped.read(self, document)
 
     def read(self, document: Document) -> Steps:
-        """Yield the transactions of a document of any shape, or of an array's elements; null has none."""
+        """Yield the steps of reading a document of any shape, or an array's elements; null has none."""
         if document.level > MOST_LEVELS:
             raise InvalidItem(f"the transaction is inside of more than {MOST_LEVELS} arrays and envelopes")
         first = first_of(self, document)
@@ -102,7 +102,8 @@ class Reader:
         return self.values.text[at : at + 1] == b"}"
 
     def _read_known(self, known: Known, document: Document, fields: Fields) -> Steps:
-        if document.within is None and known.shape is not None:  # else its envelope was counted, or is none
+        # What is inside an envelope was counted with it; an envelope without a shape is not counted itself.
+        if document.within is None and known.shape is not None:
             self.shapes[known.shape] += 1
         try:
             yield from known.read(self, document, fields)
@@ -144,13 +145,13 @@ class Reader:
         return fields, error
 
     def check(self, document: Document) -> Iterator[None]:
-        """Refuse a document that is no JSON, when the body was not refused as a whole for it.
+        """Refuse a document that is no JSON, in a tolerant reading; otherwise all of the body is JSON.
 
         Raises:
             InvalidItem: it is no JSON.
         """
         if not self.values.is_tolerant:
-            return  # the whole body is JSON
+            return
         text = text_of(self, document)
         try:
             value_end(text, 0, len(text))

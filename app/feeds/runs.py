@@ -19,8 +19,8 @@ _PLAIN = re.compile(rb'[^,\[\]{}":\s]*+')
 _STRING = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
 SHORT_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 """A whole string, for one that ends within a step."""
-# So that a parser can read each piece by itself, neither `\u0041` nor an emoji, `\ud83d\ude00`, is cut: of
-# its first half the piece has at least ten more characters.
+# So that a parser can read each piece by itself, neither `\u0041` nor an emoji, `\ud83d\ude00`, is cut: its
+# first half is taken only if ten more characters follow its `u` in the piece, so that the second is there.
 _PARSED_STRING = re.compile(rb'[^"\\]*+(?:\\(?:[^u]|u(?![dD][89abAB].{0,7}\Z).{4})[^"\\]*+)*+', re.DOTALL)
 # At the end of a text a slice is empty, which is none of these.
 _SPACES = frozenset((b" ", b"\t", b"\r", b"\n"))
@@ -82,7 +82,8 @@ def string_end(
 ) -> Generator[None, None, int | None]:
     """Return where the string ends whose quote stands at `start`, None if it does not.
 
-    `check` is given where each piece of it begins and ends, and raises if that is no JSON.
+    `check` is given where each piece of it begins and ends, and raises if that is no JSON. With it the answer
+    is None as well if half an emoji stands so near the end of the text that the other half may be missing.
     """
     pattern, at = _STRING if check is None else _PARSED_STRING, start + 1
     while at < stop:

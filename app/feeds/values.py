@@ -30,8 +30,7 @@ MOST_WALKED = 1_000_000
 PACE_BYTES, VALUE_COST = 256 * 1024, 4096
 # How many levels of values longer than a window are walked through, one inside the other.
 _MOST_LEVELS = 8
-_TRAILING = "trailing characters (byte "
-_NULL = b"null"
+_TRAILING, _NULL = "trailing characters (byte ", b"null"
 _OPENINGS = frozenset((b"{", b"["))
 _LONG_NUMBER = f"JSON has a number of more than {WINDOW_BYTES} bytes (byte 0)"
 _raw_decoder = msgspec.json.Decoder(msgspec.Raw)
@@ -111,15 +110,18 @@ def _drained(walk: Generator[T | None, None, int]) -> Generator[None, None, int]
 class Values:
     """The values of one text.
 
-    While `is_tolerant`, what the parser refuses ends where its brackets end; else it is an error.
+    While `is_tolerant`, what the parser refuses ends where its brackets end; else it is an error. A body that
+    as a whole is no JSON, or that has lines, is read so (delivery.py).
     """
 
     def __init__(self, text: Text) -> None:
         self.text = text
         self.is_tolerant = False
         self._walked = 0
-        # The ends of values longer than a window, by where they begin, so that none is read twice.
+        # Of long values: where they end, and which of them hold what was tolerated. None is read twice.
         self._long_ends: dict[int, int] = {}
+        self._long_refused: set[int] = set()
+        self._tolerated = 0
 
     def elements(self, start: int, stop: int, level: int = 0) -> Generator[Element | None, None, int]:
         """Yield where the elements of the array at `start` stand, and return where it ends."""
@@ -199,6 +201,7 @@ class Values:
         except (ValueError, RecursionError) as error:
             if not self.is_tolerant:
                 raise Refused(error, start) from None
+            self._tolerated += 1
             return raw.decode(errors="replace"), colon
 
     def _string_end(self, start: int, stop: int) -> Generator[None, None, int | None]:
@@ -218,10 +221,10 @@ class Values:
 
     def _expect(self, found: Text, mark: bytes, at: int, begin: int) -> None:
         """Refuse a text that has not `mark` at `at`; one that ends there is refused from `begin` on."""
-        if found == mark:
-            return
         if not found:
             raise Refused(msgspec.DecodeError(CUT_OFF), begin)
+        if found == mark:
+            return
         text = f"JSON is malformed: expected {mark.decode()!r} (byte 0)"
         raise Refused(msgspec.DecodeError(text), at)
 
@@ -235,20 +238,23 @@ class Values:
         return end if end < window else None
 
     def _end(self, start: int, stop: int, level: int) -> Generator[None, None, tuple[int, bool]]:
-        """Return where the value at `start` ends, and whether the parser refuses it.
+        """Return where the value at `start` ends, and whether the parser refuses it or anything in it.
 
         Raises:
             Refused: the parser refuses it, and nothing is tolerated or its brackets do not end.
         """
+        before = self._tolerated
         try:
-            return (yield from self.strict_end(start, stop, level)), False
+            end = yield from self.strict_end(start, stop, level)
         except Refused:
-            if not self.is_tolerant:
+            self._tolerated += 1
+            found = (yield from self.lenient_end(start, stop)) if self.is_tolerant else None
+            if found is None:
                 raise
-            end = yield from self.lenient_end(start, stop)
-            if end is None:
-                raise
-            return end, True
+            return found, True
+        if self._tolerated > before:  # in the walk through a long value
+            self._long_refused.add(start)
+        return end, start in self._long_refused
 
     def strict_end(self, start: int, stop: int, level: int = 0) -> Generator[None, None, int]:
         """Return where the value at `start` ends, which is at `level` of the long ones.
@@ -271,7 +277,7 @@ class Values:
             if end < window or end == stop or is_container or opening == b'"':
                 return end
             raise Refused(msgspec.DecodeError(_LONG_NUMBER), start)
-        # It does not end within the window, or is no JSON there: the walk through what it holds finds out.
+        # It does not end within the window, or is no JSON there: the walk through it finds out.
         yield
         if is_container:
             walk = self.elements if opening == b"[" else self.members

@@ -45,21 +45,21 @@ class Coverage:
         """Look up the transactions that have waited long enough, and count who delivered them.
 
         Raises:
-            StoreError: the store cannot say; what was to be looked up now is left out.
+            StoreError: the store cannot say; those of the second that was being looked up are left out.
         """
         settings = self._settings()
         # Observations have to be kept until they are read, with time to spare.
         wait = min(
             settings.dedup_window_seconds, settings.observation_retention_seconds / 2, MOST_WAIT_SECONDS
         )
-        for samples, times in self._sources.waiting.take(wait):
+        for samples, one_in in self._sources.waiting.take(wait):
             delivered = await self._maps.deliverers({sample.digest for sample in samples})
             for sample in samples:
                 found = delivered.get(sample.digest)
                 # Accepted once more meanwhile, it has a later moment and other deliverers.
                 if found is not None and found.first_seen_ms == sample.accepted_ms:
                     sources = {sighting.source for sighting in found.sightings}
-                    self.note(sample, sources, settings.late_sample * times)
+                    self.note(sample, sources, settings.late_sample * one_in)
 
     def note(self, sample: Sample, deliverers: Iterable[str], amount: float) -> None:
         """Count a transaction, which stands for `amount`, for the sources that delivered or missed it.

@@ -130,6 +130,7 @@ class Flusher:
         counts = count_outcomes(columns.sources, answers.codes)
         self._sources.note(counts, max(answers.clocks))
         self._metrics.count_answers(counts)
+        # A slot counts if its transaction was taken; in the rare flush with some that were not, none does.
         if REFUSED not in answers.codes and any(columns.slots):
             self._sources.note_slots(columns.sources, columns.slots)
         for claim, result in results:

@@ -3,7 +3,7 @@
 from starlette.types import Receive
 
 from app.auth import Access
-from app.decode.body import BodyReader, Headers
+from app.decode.body_reader import BodyReader, Headers
 from app.decode.budget import ByteBudget, Headroom
 from app.feeds.registry import FeedRegistry
 from app.ingest.admission import Admission

@@ -15,7 +15,7 @@ from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from app.decode.columns import count_values
-from app.ingest.delays import DelayHistogram
+from app.ingest.delay_histogram import DelayHistogram
 from app.ingest.samples import Waiting
 from app.ingest.source_views import Ages, Delays, Late, Part, SourcesView, SourceView
 from app.metrics.catalogue import NAMESPACE

@@ -1,4 +1,8 @@
-"""Changes settings at run time, and keeps this gate in step with what other gates have changed."""
+"""Changes settings at run time, and keeps this gate in step with what other gates have changed.
+
+Changed settings are stored by `settings.lua`. From its next tick on, each gate hands over the rules of the
+maps that follow from them with `sizes.lua`, and so they hold for all gates (`changed_rules.lua`).
+"""
 
 import asyncio
 from collections.abc import Callable, Mapping

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol, Self
 import structlog
 from starlette.types import ASGIApp, Message
 
-from app.server.bodies import Body
+from app.server.body_framing import Body
 from app.server.heads import Head
 from app.server.responses import header_lines, status_line
 

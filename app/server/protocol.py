@@ -18,7 +18,7 @@ from functools import partial
 from typing import ClassVar
 
 from app.metrics.catalogue import Metrics
-from app.server.bodies import body_of
+from app.server.body_framing import body_of
 from app.server.connection import BoundedConnection
 from app.server.exchange import Addresses, Exchange, scope_of
 from app.server.heads import HEAD_END, Head, KnownHeads, RefusedError, parse_head

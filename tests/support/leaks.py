@@ -1,11 +1,11 @@
 """The leaks that can be planted. Each keeps what it should let go of; `add` leaks one more."""
 
 import asyncio
-from array import array
 import itertools
 import random
 import socket
 from abc import ABC, abstractmethod
+from array import array
 from functools import cached_property
 from typing import ClassVar, Protocol
 
@@ -76,8 +76,8 @@ class Library(Leak):
 class Connections(Leak):
     """Connections to the gate itself, which nobody closes: each is a bare socket, and what the server keeps.
 
-    It takes 3,800 bytes; slower than that, so that 20,000 descriptors last for a minute. The clients' ends are
-    kept as numbers: objects of theirs would lie between those of the server, on pages that nothing else frees.
+    It takes 3,800 bytes; slower than that, so that 20,000 descriptors last for a minute. The clients' ends
+    are kept as numbers: objects would lie between those of the server, on pages that could not be freed.
     """
 
     each_bytes = 6_000

@@ -9,7 +9,7 @@ from app.api.contract import ALERT_BODY_BYTES
 from app.api.deps import part
 from app.api.middleware import to_its_end
 from app.api.openapi.common import ALERT_BODY, ALERT_RESPONSES, problems
-from app.decode.body import media_type
+from app.decode.body_reader import media_type
 from app.errors import UnsupportedMedia
 from app.ingest.plane import DataPlane
 from app.models import Shape

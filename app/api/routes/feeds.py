@@ -26,7 +26,7 @@ from app.api.contract import BELOW_FEEDS, FEED
 from app.api.data_plane import DataRoute, check_stop, send_json, stopping
 from app.api.middleware import to_its_end
 from app.api.problems import problem_of
-from app.decode.body import BodyReader, Headers
+from app.decode.body_reader import BodyReader, Headers
 from app.decode.columns import Columns
 from app.decode.item import InvalidItem, ItemResult
 from app.decode.turns import next_turn
@@ -81,7 +81,7 @@ class PostFeed:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request (ASGI)."""
-        delivery = _Delivery(self._plane, scope)
+        delivery = _FeedRequest(self._plane, scope)
         try:
             document = await delivery.take(receive)
         except HttpError as error:
@@ -95,7 +95,7 @@ class PostFeed:
         await answer(scope, receive, send)
 
 
-class _Delivery:
+class _FeedRequest:
     """One request to a feed."""
 
     def __init__(self, plane: DataPlane, scope: Scope) -> None:
@@ -103,7 +103,8 @@ class _Delivery:
         self._name: str = scope["path"].removeprefix(BELOW_FEEDS)
         self._headers = dict(scope["headers"])
         self._begin = b""
-        self._is_told = self._is_known = False
+        self._is_noted = False  # the failure stands in the rejections already
+        self._is_verified = False  # the sender is known
         self._held = 0  # bytes of the lists in the summary
         self.summary = Summary(skipped=0)
 
@@ -119,7 +120,7 @@ class _Delivery:
         plane.admission.admit_sender(feed, self._scope["headers"])
         async with plane.feed_body(self._headers, receive) as body:
             signed = await self._verified(body, feed)
-            self._is_known = True
+            self._is_verified = True
             limits = plane.admission.admit_feed(self._name, self._scope["query_string"], self._headers)
             document = await body.whole() if signed is None else signed
             self._begin = document[:SHOWN_BYTES]
@@ -133,7 +134,7 @@ class _Delivery:
             await self._store(self._within_share(parts) if is_shared else parts)
         plane.metrics.ingest_batch_size.observe(summary.items)
         if summary.invalid and summary.invalid == summary.items + (summary.skipped or 0):
-            self._is_told = True
+            self._is_noted = True
             raise InvalidRequest(
                 f"nothing in it is a valid transaction; the first: {summary.errors[0].detail}"
             )
@@ -145,7 +146,7 @@ class _Delivery:
         if isinstance(error, RetryLater):
             plane.admission.count_refused(error, source)
         # Of somebody who may not send to the feed nothing counts but that: anybody could make it look broken.
-        is_told = self._is_told or not (self._is_known or isinstance(error, Unauthorized))
+        is_told = self._is_noted or not (self._is_verified or isinstance(error, Unauthorized))
         if error.slug in REASONS and not is_told:
             plane.rejections.note(source, error.slug, str(error), self._begin)
             if isinstance(error, _UNREADABLE):
@@ -182,11 +183,11 @@ class _Delivery:
     def _tell_refused(self, error: RateLimited, count: int) -> None:
         """Tell of transactions that are beyond the feed's share.
 
-        They do not count as refused by the gate: what an operator has limited is no failure that the alerts
-        judge.
+        They are marked as counted, so that they do not count as refused by the gate: what an operator has
+        limited is no failure that the alerts judge.
         """
         self._plane.rejections.note(self._name, error.slug, str(error), self._begin, count)
-        self._is_told = error.is_counted = True
+        self._is_noted = error.is_counted = True
 
     async def _list_invalid(self, parts: Sequence[Part]) -> None:
         """Tell of what is invalid in parts of which nothing is stored."""
@@ -213,6 +214,7 @@ class _Delivery:
             plane.body_budget.release(self._held)
 
     def _hold_lists(self, hold: Callable[[int], None]) -> None:
+        """Count what is listed: by `take`, which refuses past the budget, or `hold`, which never fails."""
         grown = self.summary.listed_bytes - self._held
         hold(grown)
         self._held += grown

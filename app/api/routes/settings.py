@@ -8,7 +8,7 @@ from app.api.contract import SMALL_BODY_BYTES
 from app.api.deps import part
 from app.api.middleware import to_its_end
 from app.api.openapi.common import problems
-from app.decode.body import media_type
+from app.decode.body_reader import media_type
 from app.decode.surrogates import shown_as_replaced
 from app.errors import UnsupportedMedia
 from app.ingest.plane import DataPlane

@@ -20,7 +20,7 @@ from app.api.fast_posts import single_answer
 from app.api.middleware import to_its_end
 from app.api.problems import problem, problem_of
 from app.decode.arrays import decode_array
-from app.decode.body import BodyReader, Headers, declared_length
+from app.decode.body_reader import BodyReader, Headers, declared_length
 from app.decode.item import InvalidItem, ItemLimits, decode_item, is_array, try_decode_item
 from app.decode.messages import looks_like_lines
 from app.errors import HttpError, InvalidRequest, MalformedBody, RetryLater

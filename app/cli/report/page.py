@@ -3,8 +3,8 @@
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from app.cli.report import figures
-from app.cli.report.plots import map_plots, memory_plots
-from app.cli.report.svg import svg
+from app.cli.report.plot_data import map_plots, memory_plots
+from app.cli.report.plot_svg import svg
 from app.cli.text import count
 from app.reports.document import ReportDocument
 

@@ -6,7 +6,7 @@
 3. The examination compares the note from before the growth with the last one from before any action. In a
    process it also counts the objects again and traces allocations for 6 to 60 seconds. A worker does that
    itself, asked by the control plane.
-4. `explained_growth` says what the growth is, also in words, and `archive` writes the diagnosis to a file.
+4. `growth_parts` says what the growth is, also in words, and `archive` writes the diagnosis to a file.
 """
 
 import asyncio
@@ -22,15 +22,15 @@ import structlog
 from app.errors import StoreError
 from app.guard.diagnosis.archive import write
 from app.guard.diagnosis.document import Allocation, Cause, Diagnosis, TypeGrowth
-from app.guard.diagnosis.explained_growth import (
-    ExplainedGrowth,
+from app.guard.diagnosis.figures import Notes, ProcessFigures, ProcessReader, StoreReading, store_reading
+from app.guard.diagnosis.growth_parts import (
+    GrowthParts,
     ProcessEvidence,
     explain_process_growth,
     explain_store_growth,
     relief,
     sentence,
 )
-from app.guard.diagnosis.figures import Notes, ProcessFigures, ProcessReader, StoreReading, store_reading
 from app.guard.diagnosis.object_counts import ObjectCounts, count_objects, grown_types
 from app.guard.diagnosis.tracing import Traced, seconds_for, trace
 from app.guard.leak.finding import Finding
@@ -120,7 +120,7 @@ class ProcessExaminer:
         latest = self.latest
         return latest if latest and latest.at_seconds <= seconds else self._notes.at(seconds)
 
-    def _unknown(self, after: ProcessFigures, growth: ExplainedGrowth, traced: Traced) -> list[str]:
+    def _unknown(self, after: ProcessFigures, growth: GrowthParts, traced: Traced) -> list[str]:
         notes = {
             NO_HEAP: self._reader.heap is None,
             NO_DESCRIPTORS: after.descriptors is None,
@@ -231,7 +231,7 @@ class Examiner:
         )
 
 
-def _diagnosis(leak: ProvenLeak, seconds: float, growth: ExplainedGrowth, look: CloseLook) -> Diagnosis:
+def _diagnosis(leak: ProvenLeak, seconds: float, growth: GrowthParts, look: CloseLook) -> Diagnosis:
     what = sentence(leak.process, seconds, growth, look.types, look.places)
     return Diagnosis(
         process=leak.process,

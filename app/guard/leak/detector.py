@@ -5,9 +5,9 @@
 1. A reading is a time in seconds, resident bytes, and those of them that are explained: requests in flight
    for gate and workers, entries of the maps for the store. (Connections explain nothing: those that are never
    closed are a leak.) What is compared is the rest, *unexplained = resident - explained*.
-2. Readings fall into blocks of time, and each block leaves a *floor*: its least resident bytes less its
-   least explained bytes, which may be of different moments (`floors`). With readings every 5 s and blocks of
-   30 s, six readings become one floor:
+2. Readings fall into blocks of time, and each block leaves a *floor*: its least resident bytes and its least
+   explained bytes, which may be of different moments. Compared is their difference (`floors`). With readings
+   every 5 s and blocks of 30 s, six readings become one floor:
 
        resident    61  64  95  75  62  62 MiB    -> 61 MiB, the least
        explained    2   4  30  15   2   1 MiB    ->  1 MiB, the least; so the floor is 60 MiB unexplained
@@ -29,7 +29,7 @@
 4. A window that rises steadily raises a *suspicion* (`Finding`). What grew may be garbage or free memory, so
    the caller collects garbage and trims the heap, then hands the next reading to `confirm`. It trims again
    after each *interval*, a tenth of the window, and what is left after each trim is compared: three trims and
-   two intervals at least. Growth in the intervals proves the leak; hardly any refutes it. Where a step
+   two intervals at least. Growth in the intervals proves the leak; next to no growth refutes it. Where a step
    leaves that open, up to two intervals more decide. Earlier refutals and bursts ask for up to two more from
    the start (`proof`).
 

@@ -245,6 +245,19 @@ def test_an_indented_document_that_lacks_a_comma_is_not_taken_for_lines() -> Non
     assert len(read(real_body("helius_enhanced_transfer.json").replace(b"},", b"}", 1)).errors) == 1
 
 
+@pytest.mark.parametrize("filler", [b"x", b"x" * 2**21], ids=["short", "long"])
+@pytest.mark.parametrize(
+    "envelope", [b'{"data":[%b],"other":%b}', b'{"jsonrpc":"2.0","result":%b,"other":%b}']
+)
+def test_what_stands_beside_the_transactions_is_json_however_long_it_is(
+    filler: bytes, envelope: bytes
+) -> None:
+    transaction = b'{"signature":"A","type":"SWAP"}'
+    found = read(envelope % (transaction, b'[NaN,"%b"]' % filler) + b"\n" + transaction)
+    assert found.signatures[-1] == "A"
+    assert found.signatures[:-1] == [None]
+
+
 def test_lines_of_which_the_first_is_cut_off_are_read() -> None:
     found = read(b'{"signature":"A\n{"signature":"B"}\n{"signature":"C"}')
     assert found.signatures == [None, "B", "C"]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ingest.delays import BOUNDS_MS, DelayHistogram
+from app.ingest.delay_histogram import BOUNDS_MS, DelayHistogram
 from app.ingest.source_statistics import SourceStatistics
 from app.ingest.source_views import Part, SourceView
 from app.models import ACCEPTED, Sample

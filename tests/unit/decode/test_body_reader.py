@@ -7,7 +7,7 @@ from random import randbytes
 import pytest
 from starlette.types import Message
 
-from app.decode.body import BodyBuffer, BodyReader, Pacer
+from app.decode.body_reader import BodyBuffer, BodyReader, Pacer
 from app.decode.budget import ByteBudget
 from app.errors import BodyTooLarge, Overloaded, Unauthorized
 from app.models import MemoryHeadroom

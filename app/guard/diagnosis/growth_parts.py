@@ -1,4 +1,4 @@
-"""Explains growth: splits it into parts that add up to it, names the one to blame, and words a sentence.
+"""Splits growth into parts that add up to it, names the one to blame, and words a sentence.
 
 An example, of a gate that grew by 24 MiB with 2,000 more connections of at least 8 KiB each:
 
@@ -52,7 +52,7 @@ _STORE_GENERAL = {
 PartSizes = dict[PartName, int]
 
 
-class ExplainedGrowth(NamedTuple):
+class GrowthParts(NamedTuple):
     """Parts that add up to the growth of resident memory, and the cause that they point at."""
 
     growth_bytes: int
@@ -107,7 +107,7 @@ class ProcessEvidence:
         return self.after.resident_bytes - self.before.resident_bytes
 
 
-def explain_process_growth(evidence: ProcessEvidence) -> ExplainedGrowth:
+def explain_process_growth(evidence: ProcessEvidence) -> GrowthParts:
     """Explain the growth of a gate or worker: the specific parts first, then heaps less what those hold."""
     growth, counts = evidence.growth_bytes, _counts(evidence)
     sizes = {
@@ -122,7 +122,7 @@ def explain_process_growth(evidence: ProcessEvidence) -> ExplainedGrowth:
     sizes[PartName.C_HEAP] = max(0, c_heap - max(0, spoken_for - python))
     sizes[PartName.ALLOCATOR_HELD] = max(0, min(freed, growth - sum(sizes.values())))
     sizes[PartName.DESCRIPTORS] = 0
-    return ExplainedGrowth(
+    return GrowthParts(
         growth, split(growth, sizes, counts), blame(growth, sizes, _PROCESS_NAMED, _PROCESS_GENERAL)
     )
 
@@ -160,7 +160,7 @@ def _heaps(evidence: ProcessEvidence) -> tuple[int, int, int]:
     return small + round(share * used), round((1 - share) * used), freed
 
 
-def explain_store_growth(before: StoreReading, after: StoreReading) -> ExplainedGrowth:
+def explain_store_growth(before: StoreReading, after: StoreReading) -> GrowthParts:
     """Explain the growth of the store by its maps, foreign keys, clients and fragmentation."""
     growth = after.resident_bytes - before.resident_bytes
     used = after.used_bytes - before.used_bytes
@@ -174,7 +174,7 @@ def explain_store_growth(before: StoreReading, after: StoreReading) -> Explained
         PartName.FRAGMENTATION: max(0, growth - max(0, used)),
     }
     parts = split(growth, sizes, {PartName.FOREIGN_KEYS: foreign})
-    return ExplainedGrowth(growth, parts, blame(growth, sizes, _STORE_NAMED, _STORE_GENERAL))
+    return GrowthParts(growth, parts, blame(growth, sizes, _STORE_NAMED, _STORE_GENERAL))
 
 
 def _foreign_keys(before: StoreReading, after: StoreReading) -> int:
@@ -213,7 +213,7 @@ _LOOK_AT_PLACES = frozenset({Cause.PYTHON_OBJECTS, Cause.TASKS, Cause.METRIC_LAB
 def sentence(
     process: str,
     seconds: float,
-    growth: ExplainedGrowth,
+    growth: GrowthParts,
     types: list[TypeGrowth],
     places: list[Allocation],
 ) -> str:

@@ -5,15 +5,15 @@ from typing import Any
 import pytest
 
 from app.guard.diagnosis.document import Allocation, Cause, PartName, TypeGrowth
-from app.guard.diagnosis.explained_growth import (
-    ExplainedGrowth,
+from app.guard.diagnosis.figures import ProcessFigures, StoreReading
+from app.guard.diagnosis.growth_parts import (
+    GrowthParts,
     ProcessEvidence,
     explain_process_growth,
     explain_store_growth,
     relief,
     sentence,
 )
-from app.guard.diagnosis.figures import ProcessFigures, StoreReading
 from app.guard.diagnosis.object_counts import ObjectCounts
 from app.guard.diagnosis.tracing import NOT_TRACED, Traced
 from app.process.heap import Heap
@@ -34,7 +34,7 @@ def grown(growth_mib: float, **changes: Any) -> ProcessFigures:
 
 def explain(
     after: ProcessFigures, trace: Traced = NOT_TRACED, objects: ObjectCounts | None = None
-) -> ExplainedGrowth:
+) -> GrowthParts:
     explained = explain_process_growth(ProcessEvidence(GATE, after, {}, objects or {}, trace))
     growth = after.resident_bytes - GATE.resident_bytes
     assert sum(part.bytes for part in explained.parts) == explained.growth_bytes == growth
@@ -104,7 +104,7 @@ def test_a_system_that_tells_less_is_judged_by_the_rest() -> None:
     assert explained.cause is Cause.PYTHON_OBJECTS
 
 
-def explain_store_after(**changes: int) -> ExplainedGrowth:
+def explain_store_after(**changes: int) -> GrowthParts:
     explained = explain_store_growth(STORE, STORE._replace(at_seconds=300, **changes))
     assert sum(part.bytes for part in explained.parts) == explained.growth_bytes
     return explained

@@ -4,7 +4,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from app.cli.report.svg import Line, Mark, Plot, amount_ticks, short, svg, time_ticks
+from app.cli.report.plot_svg import Line, Mark, Plot, amount_ticks, short, svg, time_ticks
 from tests.support.recording_gates import NOON_MS
 
 HOUR_MS = 3_600_000
