@@ -187,7 +187,7 @@ class Runtime:
         await self._tasks.once("memory", self.sample_memory)
         plane = self.plane
         common = schedule.common_tasks(
-            self._upkeep, self._tick, plane.access, plane.feeds, plane.coverage.tick
+            self._upkeep, self._tick, plane.access, plane.feeds, plane.look_up_sample
         )
         self._tasks.start([*common, *schedule.gate_tasks(self)])
 

@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 
 from app.decode.columns import count_values
 from app.ingest.delays import DelayHistogram
-from app.ingest.samples import Waiting
+from app.ingest.samples import Fresh, Waiting
 from app.ingest.source_views import Ages, Delays, Late, Part, SourcesView, SourceView
 from app.metrics.catalogue import NAMESPACE
 from app.metrics.families import counter, gauge, single
@@ -48,10 +48,8 @@ class _Source:
         self.last_seen_ms = 0
         self.highest_slot = -1
         self.accepted = 0
-        self.sampled = 0
-        """Accepted ones that are in the sample."""
-        self.late_found = 0
-        """Late duplicates among the accepted ones of the sample."""
+        self.sampled, self.late_found = 0.0, 0.0
+        """How many accepted ones of the sample were looked up (late.py), and how many of these were late."""
         self.shared, self.solo, self.missed = 0.0, 0.0, 0.0
         """Estimates (coverage.py): what others delivered as well, nobody else did, and only others did."""
         self.delays = DelayHistogram()
@@ -80,8 +78,8 @@ class _Source:
         self.highest_slot = max(self.highest_slot, more.highest_slot)
         accepted, sampled, late_found, shared, solo, missed, *delays = more.numbers
         self.accepted += int(accepted)
-        self.sampled += int(sampled)
-        self.late_found += int(late_found)
+        self.sampled += sampled
+        self.late_found += late_found
         self.shared, self.solo, self.missed = self.shared + shared, self.solo + solo, self.missed + missed
         half = len(delays) // 2
         self.late_ages.grow(delays[:half])
@@ -97,8 +95,8 @@ class SourceStatistics(Collector):
         self.name_of = name_of
         """The name that a source is counted under."""
         self._wall_ms = wall_ms
-        self.waiting = Waiting()
-        """The sample that is yet to be looked up."""
+        self.fresh, self.waiting = Fresh(), Waiting()
+        """What of the sample is yet to be looked up, by late.py and by coverage.py."""
         self._sources: dict[str, _Source] = {OTHER_SOURCE: _Source()}
         self._since_ms = int(wall_ms())
 
@@ -123,16 +121,16 @@ class SourceStatistics(Collector):
                 source = self._source(name)
                 source.highest_slot = max(source.highest_slot, slot)
 
-    def note_samples(self, samples: Iterable[Sample], one_in: int) -> None:
-        """Count the sampled ones among those accepted; each stands for `one_in` transactions."""
+    def note_samples(self, samples: Iterable[Sample], one_in: int, times: float = 1.0) -> None:
+        """Count samples that were looked up; each stands for `times` of the sample, one in `one_in`."""
         for sample in samples:
             source = self._source(sample.source)
-            source.sampled += 1
+            source.sampled += times
             if sample.late_ms is not None:
-                source.late_found += 1
-                source.late_ages.observe(sample.late_ms, one_in)
+                source.late_found += times
+                source.late_ages.observe(sample.late_ms, round(times * one_in))
             else:  # of a late duplicate it is too late to find out who delivered it when it was new
-                self.waiting.add(sample)
+                self.waiting.add(sample, times)
 
     def note_coverage(self, name: str, seen_ms: int, shared: float, solo: float, missed: float) -> None:
         """Add estimates: what a source and others delivered, what it alone delivered, what it missed."""

@@ -128,6 +128,7 @@ async def closing() -> AsyncIterator[AsyncExitStack]:
 
 async def _covered(gate: Gate) -> None:
     """Look up all of the sample, as soon as each is old enough."""
+    await gate.late.tick()
     while gate.sources.waiting:
         await gate.coverage.tick()
         await asyncio.sleep(0.1)
