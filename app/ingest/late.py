@@ -2,14 +2,14 @@
 
 A late duplicate was accepted although an earlier transaction of its signature is still kept: the window was
 too short for it. To find that one, every bucket of transactions has to be asked. So all that were accepted
-since the last tick are looked up in one call, at most 256 of them, and the claims need not look:
+since the last look are looked up in one call, at most 256 of them, and the claims need not look:
 
-    accepted   signature   by       kept from            counted at 10:01:01
+    accepted   signature   by       kept from            counted at 10:01:04
     10:01:00   A           quick    10:00:00             late, 60 s
     10:01:00   B           helius   -                    in the sample, and waits for coverage.py
     10:01:00   C           quick    10:00:57, replaced   late, 3 s: the claim said so (replaced.lua)
 
-A process that ends does not count what it has accepted since its last tick.
+A process that ends does not count what it has accepted since its last look.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ class LateDuplicates:
         self._settings, self._maps, self._sources = settings, maps, sources
 
     async def tick(self) -> None:
-        """Look up what was accepted since the last tick.
+        """Look up what was accepted since the last look.
 
         Raises:
             StoreError: the store cannot say; what was to be looked up now is left out.
@@ -38,4 +38,5 @@ class LateDuplicates:
         found = zip(unknown, await self._maps.late(unknown), strict=True)
         known = [sample for sample in samples if sample.late_ms is not None]
         known += [sample._replace(late_ms=late_ms) for sample, late_ms in found]
+        known.sort(key=lambda sample: sample.accepted_ms)
         self._sources.note_samples(known, self._settings().late_sample, times)

@@ -3,8 +3,8 @@
 One in TIDEGATE_LATE_SAMPLE signatures is in the sample, chosen by its hash, so that every source, gate and
 worker has the same ones. Each stands for that many transactions: what is counted by them is an estimate.
 
-Within a second or two all are looked up, whether they are late duplicates (late.py). Those that are not wait
-on, to find out who delivered them (coverage.py).
+Every five seconds those accepted since are looked up in one call, to find out whether they are late
+duplicates (late.py). Those that are not wait on, to find out who delivered them (coverage.py).
 """
 
 import random
@@ -13,11 +13,19 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
 from app.models import Sample
+from app.settings.model import Settings
 
+LEAST_LOOK_SECONDS, MOST_LOOK_SECONDS = 1.0, 5.0
 MOST_FRESH = 256
 MOST_A_SECOND = 16
-# They are looked up after a minute at most (coverage.py).
+# They are looked up after a minute and two looks at most (coverage.py).
 MOST_SECONDS = 90
+
+
+def look_seconds(settings: Settings) -> float:
+    """Return how often samples are looked up: sooner if what tells of them is kept for a short time."""
+    kept = min(settings.transaction_retention_seconds, settings.observation_retention_seconds)
+    return min(max(kept / 24, LEAST_LOOK_SECONDS), MOST_LOOK_SECONDS)
 
 
 class _Drawn:
@@ -63,12 +71,23 @@ class Fresh:
         return drawn.kept, drawn.times
 
 
+class _Second(_Drawn):
+    """What was accepted in one second of the store's clock, and when the last of it was added here."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(MOST_A_SECOND)
+        self.number, self.added = number, 0.0
+
+
 class Waiting:
-    """Transactions that are to be looked up later, in bounded memory: 16 of a second, of 90 seconds."""
+    """Transactions that are to be looked up later, in bounded memory: 16 of a second, of 90 seconds.
+
+    The second is that of the acceptance. They wait from when the last of it was added.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._seconds: deque[tuple[int, _Drawn]] = deque(maxlen=MOST_SECONDS)
+        self._seconds: deque[_Second] = deque(maxlen=MOST_SECONDS)
 
     def __bool__(self) -> bool:
         """Tell whether there is any."""
@@ -76,17 +95,18 @@ class Waiting:
 
     def add(self, sample: Sample, amount: float = 1.0) -> None:
         """Add a transaction that was accepted lately, and stands for `amount` of the sample."""
-        number = int(self._clock())
-        if not self._seconds or self._seconds[-1][0] != number:
-            self._seconds.append((number, _Drawn(MOST_A_SECOND)))
-        self._seconds[-1][1].add(sample, amount)
+        number = sample.accepted_ms // 1000
+        if not self._seconds or self._seconds[-1].number != number:
+            self._seconds.append(_Second(number))
+        self._seconds[-1].add(sample, amount)
+        self._seconds[-1].added = self._clock()
 
     def take(self, age_seconds: float) -> Iterator[tuple[list[Sample], float]]:
-        """Yield and forget the transactions of each second that is older than this, as they were accepted.
+        """Yield and forget the transactions of each second added longer ago than this, as they were accepted.
 
         With them comes how many of the sample each stands for.
         """
-        until = self._clock() - age_seconds - 1
-        while self._seconds and self._seconds[0][0] < until:
-            _, drawn = self._seconds.popleft()
-            yield sorted(drawn.kept, key=lambda sample: sample.accepted_ms), drawn.times
+        until = self._clock() - age_seconds
+        while self._seconds and self._seconds[0].added < until:
+            second = self._seconds.popleft()
+            yield sorted(second.kept, key=lambda sample: sample.accepted_ms), second.times
