@@ -48,8 +48,10 @@ class _Source:
         self.last_seen_ms = 0
         self.highest_slot = -1
         self.accepted = 0
-        self.sampled, self.late_found = 0.0, 0.0
-        """How many accepted ones of the sample were looked up (late.py), and how many of these were late."""
+        self.sampled, self.late = 0.0, 0.0
+        """Estimates (late.py): how many accepted ones are in the sample, and how many of these were late."""
+        self.late_found = 0
+        """How many late ones were found to estimate that by."""
         self.shared, self.solo, self.missed = 0.0, 0.0, 0.0
         """Estimates (coverage.py): what others delivered as well, nobody else did, and only others did."""
         self.delays = DelayHistogram()
@@ -59,7 +61,7 @@ class _Source:
     @property
     def late_share(self) -> float:
         """Return the share of late duplicates in what was accepted, an estimate."""
-        return self.late_found / self.sampled if self.sampled else 0.0
+        return self.late / self.sampled if self.sampled else 0.0
 
     @property
     def firsts(self) -> float:
@@ -68,18 +70,19 @@ class _Source:
 
     def totals(self) -> SourceTotals:
         """Return all that was counted."""
-        counts = (self.accepted, self.sampled, self.late_found, self.shared, self.solo, self.missed)
-        numbers = [*counts, *self.late_ages.numbers, *self.delays.numbers]
+        counts = (self.accepted, self.sampled, self.late, self.late_found)
+        coverage = (self.shared, self.solo, self.missed)
+        numbers = [*counts, *coverage, *self.late_ages.numbers, *self.delays.numbers]
         return SourceTotals(self.last_seen_ms, self.highest_slot, numbers)
 
     def grow(self, more: SourceTotals) -> None:
         """Add what another has counted."""
         self.last_seen_ms = max(self.last_seen_ms, more.last_seen_ms)
         self.highest_slot = max(self.highest_slot, more.highest_slot)
-        accepted, sampled, late_found, shared, solo, missed, *delays = more.numbers
+        accepted, sampled, late, late_found, shared, solo, missed, *delays = more.numbers
         self.accepted += int(accepted)
-        self.sampled += sampled
-        self.late_found += late_found
+        self.sampled, self.late = self.sampled + sampled, self.late + late
+        self.late_found += int(late_found)
         self.shared, self.solo, self.missed = self.shared + shared, self.solo + solo, self.missed + missed
         half = len(delays) // 2
         self.late_ages.grow(delays[:half])
@@ -127,7 +130,8 @@ class SourceStatistics(Collector):
             source = self._source(sample.source)
             source.sampled += times
             if sample.late_ms is not None:
-                source.late_found += times
+                source.late += times
+                source.late_found += 1
                 source.late_ages.observe(sample.late_ms, round(times * one_in))
             else:  # of a late duplicate it is too late to find out who delivered it when it was new
                 self.waiting.add(sample, times)
