@@ -18,9 +18,9 @@
 --   8, 9  in a second call, `now` and the count of accepted that the first call returned: it called all of
 --         these hashes UNSEEN, so only what was accepted since can be a duplicate. In a first call 0 and -1.
 --   10    which of the hashes are in the sample for late duplicates, see replaced.lua
--- Returns {now, codes, how many signatures the partition has ever accepted, the late duplicates of the
--- sample in the open bucket}. The codes are 4 bytes for each hash. A hash inside its window is a duplicate; its code is its age
--- in milliseconds + 1. Else the code is UNSEEN if its transaction is not in the block, however full the map of
+-- Returns {now, codes, how many signatures the partition has ever accepted, what replaced.lua returns}. The
+-- codes are 4 bytes for each hash. A hash inside its window is a duplicate; its code is its age in
+-- milliseconds + 1. Else the code is UNSEEN if its transaction is not in the block, however full the map of
 -- signatures is. Else it is REFUSED if that map is full, or 0 for accepted.
 --
 -- For example, hashes A B C with a block of the transactions of A and B, when A is new, B was accepted 800 ms
