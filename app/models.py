@@ -111,7 +111,7 @@ class Sample(NamedTuple):
     accepted_ms: int
     """The moment of its acceptance by the store's clock, milliseconds since the epoch."""
     late_ms: int | None
-    """How long before that it had been accepted already, if it is a late duplicate; else None."""
+    """How long before that it had been accepted already, if it is known for a late duplicate; else None."""
 
 
 class StoredTransaction(msgspec.Struct, frozen=True):

@@ -185,10 +185,7 @@ class Runtime:
         # What has to be known before traffic is taken.
         await self._tasks.once("store", self._upkeep.keep)
         await self._tasks.once("memory", self.sample_memory)
-        plane = self.plane
-        common = schedule.common_tasks(
-            self._upkeep, self._tick, plane.access, plane.feeds, plane.coverage.tick
-        )
+        common = schedule.common_tasks(self._upkeep, self._tick, self.plane)
         self._tasks.start([*common, *schedule.gate_tasks(self)])
 
     async def start_workers(self) -> None:

@@ -4,11 +4,11 @@ from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Protocol
 
-from app.auth import Access
 from app.cleanup.run import Cleanup
-from app.feeds.registry import FeedRegistry
 from app.guard.guard import Guard
 from app.guard.reclaim import LOOK_SECONDS, Reclaimer
+from app.ingest.plane import DataPlane
+from app.ingest.samples import look_seconds
 from app.models import MapName, Trigger
 from app.observability.stats import ServiceStats
 from app.reports.recorder import SAMPLE_SECONDS, Recorder
@@ -67,20 +67,14 @@ class StoreUpkeep:
             await self._refresh()
 
 
-def common_tasks(
-    upkeep: StoreUpkeep,
-    tick: Callable[[], Awaitable[object]],
-    access: Access,
-    feeds: FeedRegistry,
-    cover: Callable[[], Awaitable[object]],
-) -> list[Task]:
+def common_tasks(upkeep: StoreUpkeep, tick: Callable[[], Awaitable[object]], plane: DataPlane) -> list[Task]:
     """The tasks of a gate and of each of its workers."""
     return [
         Task("store", STORE_SECONDS, upkeep.keep),
         Task("tick", TICK_SECONDS, tick),
-        Task("token-reload", TOKEN_RELOAD_SECONDS, access.reload),
-        Task("feeds-reload", FEEDS_RELOAD_SECONDS, feeds.reload),
-        Task("coverage", TICK_SECONDS, cover),
+        Task("token-reload", TOKEN_RELOAD_SECONDS, plane.access.reload),
+        Task("feeds-reload", FEEDS_RELOAD_SECONDS, plane.feeds.reload),
+        Task("coverage", lambda: look_seconds(plane.settings), plane.look_up_sample),
         Task("reclaim", LOOK_SECONDS, Reclaimer().tick),
     ]
 

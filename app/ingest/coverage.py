@@ -5,9 +5,9 @@ process that accepted a transaction of the sample (samples.py) looks it up once,
 by then every source that has the transaction has delivered it.
 
     accepted   by        looked up   delivered by          what is counted
-    10:00:00   helius    10:00:05    helius, quick, grpc   shared by the three
-    10:00:01   quick     10:00:06    quick                 solo of quick; perhaps helius and grpc missed it
-    10:00:02   helius    10:00:07    helius, quick         shared by the two; helius missed that of 10:00:01
+    10:00:00   helius    10:00:10    helius, quick, grpc   shared by the three
+    10:00:01   quick     10:00:10    quick                 solo of quick; perhaps helius and grpc missed it
+    10:00:02   helius    10:00:10    helius, quick         shared by the two; helius missed that of 10:00:01
 
 A source has missed a transaction only if it was active then: of the sample, it delivered one before and one
 after it, at most a minute apart. grpc may have been switched off since 10:00:00. What it has not delivered
@@ -15,14 +15,16 @@ since counts as missed once it delivers again, and never if that takes longer th
 """
 
 from collections.abc import Callable, Iterable
+from itertools import islice
 
 from app.ingest.source_statistics import SourceStatistics
 from app.models import Sample
 from app.settings.model import Settings
-from app.store.maps import Maps
+from app.store.maps import Delivered, Maps
 
 ACTIVE_MS = 60_000
 MOST_WAIT_SECONDS = 60.0
+MOST_SECONDS_A_CALL = 8
 
 
 class _Active:
@@ -52,14 +54,18 @@ class Coverage:
         wait = min(
             settings.dedup_window_seconds, settings.observation_retention_seconds / 2, MOST_WAIT_SECONDS
         )
-        for samples, one_in in self._sources.waiting.take(wait):
-            delivered = await self._maps.deliverers({sample.digest for sample in samples})
-            for sample in samples:
-                found = delivered.get(sample.digest)
-                # Accepted once more meanwhile, it has a later moment and other deliverers.
-                if found is not None and found.first_seen_ms == sample.accepted_ms:
-                    sources = {sighting.source for sighting in found.sightings}
-                    self.note(sample, sources, settings.late_sample * one_in)
+        while seconds := [*islice(self._sources.waiting.take(wait), MOST_SECONDS_A_CALL)]:
+            delivered = await self._maps.deliverers(
+                {sample.digest for samples, _ in seconds for sample in samples}
+            )
+            for samples, one_in in seconds:
+                for sample in samples:
+                    self._note_found(sample, delivered.get(sample.digest), settings.late_sample * one_in)
+
+    def _note_found(self, sample: Sample, found: Delivered | None, amount: float) -> None:
+        # Accepted once more meanwhile, it has a later moment and other deliverers.
+        if found is not None and found.first_seen_ms == sample.accepted_ms:
+            self.note(sample, {sighting.source for sighting in found.sightings}, amount)
 
     def note(self, sample: Sample, deliverers: Iterable[str], amount: float) -> None:
         """Count a transaction, which stands for `amount`, for the sources that delivered or missed it.

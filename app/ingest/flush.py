@@ -136,7 +136,7 @@ class Flusher:
         for claim, result in results:
             if result.sample:
                 samples = result.samples(claim.hashes, claim.places, columns.sources)
-                self._sources.note_samples(samples, self._maps.layout.late_sample)
+                self._sources.fresh.add(samples)
         return answers
 
     async def _decide_all(self, claims: list[Claim], columns: Columns, repeats: Repeats) -> list[Answered]:

@@ -10,6 +10,7 @@ from app.ingest.admission import Admission
 from app.ingest.coalescer import Coalescer
 from app.ingest.coverage import Coverage
 from app.ingest.flush import Flusher
+from app.ingest.late import LateDuplicates
 from app.ingest.lookup import Lookup
 from app.ingest.recent import Fingerprints
 from app.ingest.rejections import Rejections
@@ -51,7 +52,8 @@ class DataPlane:
         self.maps = Maps(session, live.layout)
         self.sources = SourceStatistics(metrics.source_limit.label)
         metrics.registry.register(self.sources)
-        self.coverage = Coverage(lambda: live.settings, self.maps, self.sources)
+        self._late = LateDuplicates(lambda: live.settings, self.maps, self.sources)
+        self._coverage = Coverage(lambda: live.settings, self.maps, self.sources)
         self.coalescer = Coalescer(
             Flusher(self.maps, metrics, self.sources, fingerprints).flush,
             flush_max_items(settings),
@@ -82,6 +84,15 @@ class DataPlane:
         """Return the reader of the body of a feed, which has one limit, sent and inflated."""
         most = most_feed_bytes(self.settings)
         return BodyReader(headers, receive, self.body_budget, most, most)
+
+    async def look_up_sample(self) -> None:
+        """Find out what of the sample is late, and who delivered what has waited long enough.
+
+        Raises:
+            StoreError: the store cannot say; what was to be looked up now is left out.
+        """
+        await self._late.tick()
+        await self._coverage.tick()
 
     def apply(self, settings: Settings) -> None:
         """Pass changed settings to those who do not look them up each time."""

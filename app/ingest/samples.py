@@ -1,40 +1,89 @@
-"""Keeps accepted transactions of the sample until they are looked up to find out who delivered them.
+"""Keeps accepted transactions of the sample until they are looked up.
 
 One in TIDEGATE_LATE_SAMPLE signatures is in the sample, chosen by its hash, so that every source, gate and
 worker has the same ones. Each stands for that many transactions: what is counted by them is an estimate.
+
+Every five seconds those accepted since are looked up in one call, to find out whether they are late
+duplicates (late.py). Those that are not wait on, to find out who delivered them (coverage.py).
 """
 
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from app.models import Sample
+from app.settings.model import Settings
 
+LEAST_LOOK_SECONDS, MOST_LOOK_SECONDS = 1.0, 5.0
+MOST_FRESH = 256
 MOST_A_SECOND = 16
-# They are looked up after a minute at most (coverage.py).
+# They are looked up after a minute and two looks at most (coverage.py).
 MOST_SECONDS = 90
 
 
-class _Second:
-    """What was accepted in one second: `MOST_A_SECOND` of them, picked by chance, and how many there were."""
+def look_seconds(settings: Settings) -> float:
+    """Return how often samples are looked up: sooner if what tells of them is kept for a short time."""
+    kept = min(settings.transaction_retention_seconds, settings.observation_retention_seconds)
+    return min(max(kept / 24, LEAST_LOOK_SECONDS), MOST_LOOK_SECONDS)
 
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.seen = 0
+
+class _Drawn:
+    """Keeps at most so many of the samples that it sees, picked by chance."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._seen, self._amount = most, 0, 0.0
         self.kept: list[Sample] = []
 
-    def add(self, sample: Sample) -> None:
+    def add(self, sample: Sample, amount: float = 1.0) -> None:
         """Keep each one seen with the same chance (reservoir sampling, Vitter 1985, algorithm R)."""
-        self.seen += 1
-        if len(self.kept) < MOST_A_SECOND:
+        self._seen += 1
+        self._amount += amount
+        if len(self.kept) < self._most:
             self.kept.append(sample)
-        elif (at := random.randrange(self.seen)) < MOST_A_SECOND:  # noqa: S311  no secret
+        elif (at := random.randrange(self._seen)) < self._most:  # noqa: S311  no secret
             self.kept[at] = sample
+
+    @property
+    def times(self) -> float:
+        """Return how much of what was seen each one kept stands for: 2.5 if 16 were kept of 40."""
+        return self._amount / len(self.kept)
+
+
+class Fresh:
+    """Transactions accepted since the last time they were looked up, in bounded memory: 256 of them."""
+
+    def __init__(self) -> None:
+        self._drawn = _Drawn(MOST_FRESH)
+
+    def __bool__(self) -> bool:
+        """Tell whether there is any."""
+        return bool(self._drawn.kept)
+
+    def add(self, samples: Iterable[Sample]) -> None:
+        """Add transactions that were accepted now."""
+        for sample in samples:
+            self._drawn.add(sample)
+
+    def take(self) -> tuple[list[Sample], float]:
+        """Return and forget at least one transaction, and how many of the sample each stands for."""
+        drawn, self._drawn = self._drawn, _Drawn(MOST_FRESH)
+        return drawn.kept, drawn.times
+
+
+class _Second(_Drawn):
+    """What was accepted in one second of the store's clock, and when the last of it was added here."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(MOST_A_SECOND)
+        self.number, self.added = number, 0.0
 
 
 class Waiting:
-    """Transactions that are to be looked up later, in bounded memory: 16 of a second, of 90 seconds."""
+    """Transactions that are to be looked up later, in bounded memory: 16 of a second, of 90 seconds.
+
+    The second is that of the acceptance. They wait from when the last of it was added.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -44,19 +93,20 @@ class Waiting:
         """Tell whether there is any."""
         return bool(self._seconds)
 
-    def add(self, sample: Sample) -> None:
-        """Add a transaction that was accepted now."""
-        number = int(self._clock())
+    def add(self, sample: Sample, amount: float = 1.0) -> None:
+        """Add a transaction that was accepted lately, and stands for `amount` of the sample."""
+        number = sample.accepted_ms // 1000
         if not self._seconds or self._seconds[-1].number != number:
             self._seconds.append(_Second(number))
-        self._seconds[-1].add(sample)
+        self._seconds[-1].add(sample, amount)
+        self._seconds[-1].added = self._clock()
 
     def take(self, age_seconds: float) -> Iterator[tuple[list[Sample], float]]:
-        """Yield and forget the transactions of each second that is older than this, as they were accepted.
+        """Yield and forget the transactions of each second added longer ago than this, as they were accepted.
 
-        With them comes how many of the sample each stands for: 2.5 if 16 were kept of 40 in that second.
+        With them comes how many of the sample each stands for.
         """
-        until = self._clock() - age_seconds - 1
-        while self._seconds and self._seconds[0].number < until:
+        until = self._clock() - age_seconds
+        while self._seconds and self._seconds[0].added < until:
             second = self._seconds.popleft()
-            yield sorted(second.kept, key=lambda sample: sample.accepted_ms), second.seen / len(second.kept)
+            yield sorted(second.kept, key=lambda sample: sample.accepted_ms), second.times

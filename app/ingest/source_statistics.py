@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 
 from app.decode.columns import count_values
 from app.ingest.delay_histogram import DelayHistogram
-from app.ingest.samples import Waiting
+from app.ingest.samples import Fresh, Waiting
 from app.ingest.source_views import Ages, Delays, Late, Part, SourcesView, SourceView
 from app.metrics.catalogue import NAMESPACE
 from app.metrics.families import counter, gauge, single
@@ -48,10 +48,10 @@ class _Source:
         self.last_seen_ms = 0
         self.highest_slot = -1
         self.accepted = 0
-        self.sampled = 0
-        """Accepted ones that are in the sample."""
+        self.sampled, self.late = 0.0, 0.0
+        """Estimates (late.py): how many accepted ones are in the sample, and how many of these were late."""
         self.late_found = 0
-        """Late duplicates among the accepted ones of the sample."""
+        """How many late ones were found to estimate that by."""
         self.shared, self.solo, self.missed = 0.0, 0.0, 0.0
         """Estimates (coverage.py): what others delivered as well, nobody else did, and only others did."""
         self.delays = DelayHistogram()
@@ -61,7 +61,7 @@ class _Source:
     @property
     def late_share(self) -> float:
         """Return the share of late duplicates in what was accepted, an estimate."""
-        return self.late_found / self.sampled if self.sampled else 0.0
+        return self.late / self.sampled if self.sampled else 0.0
 
     @property
     def firsts(self) -> float:
@@ -70,17 +70,18 @@ class _Source:
 
     def totals(self) -> SourceTotals:
         """Return all that was counted."""
-        counts = (self.accepted, self.sampled, self.late_found, self.shared, self.solo, self.missed)
-        numbers = [*counts, *self.late_ages.numbers, *self.delays.numbers]
+        counts = (self.accepted, self.sampled, self.late, self.late_found)
+        coverage = (self.shared, self.solo, self.missed)
+        numbers = [*counts, *coverage, *self.late_ages.numbers, *self.delays.numbers]
         return SourceTotals(self.last_seen_ms, self.highest_slot, numbers)
 
     def grow(self, more: SourceTotals) -> None:
         """Add what another has counted."""
         self.last_seen_ms = max(self.last_seen_ms, more.last_seen_ms)
         self.highest_slot = max(self.highest_slot, more.highest_slot)
-        accepted, sampled, late_found, shared, solo, missed, *delays = more.numbers
+        accepted, sampled, late, late_found, shared, solo, missed, *delays = more.numbers
         self.accepted += int(accepted)
-        self.sampled += int(sampled)
+        self.sampled, self.late = self.sampled + sampled, self.late + late
         self.late_found += int(late_found)
         self.shared, self.solo, self.missed = self.shared + shared, self.solo + solo, self.missed + missed
         half = len(delays) // 2
@@ -97,8 +98,8 @@ class SourceStatistics(Collector):
         self.name_of = name_of
         """The name that a source is counted under."""
         self._wall_ms = wall_ms
-        self.waiting = Waiting()
-        """The sample that is yet to be looked up."""
+        self.fresh, self.waiting = Fresh(), Waiting()
+        """What of the sample is yet to be looked up, by late.py and by coverage.py."""
         self._sources: dict[str, _Source] = {OTHER_SOURCE: _Source()}
         self._since_ms = int(wall_ms())
 
@@ -123,16 +124,17 @@ class SourceStatistics(Collector):
                 source = self._source(name)
                 source.highest_slot = max(source.highest_slot, slot)
 
-    def note_samples(self, samples: Iterable[Sample], one_in: int) -> None:
-        """Count the sampled ones among those accepted; each stands for `one_in` transactions."""
+    def note_samples(self, samples: Iterable[Sample], one_in: int, times: float = 1.0) -> None:
+        """Count samples that were looked up; each stands for `times` of the sample, one in `one_in`."""
         for sample in samples:
             source = self._source(sample.source)
-            source.sampled += 1
+            source.sampled += times
             if sample.late_ms is not None:
+                source.late += times
                 source.late_found += 1
-                source.late_ages.observe(sample.late_ms, one_in)
+                source.late_ages.observe(sample.late_ms, round(times * one_in))
             else:  # of a late duplicate it is too late to find out who delivered it when it was new
-                self.waiting.add(sample)
+                self.waiting.add(sample, times)
 
     def note_coverage(self, name: str, seen_ms: int, shared: float, solo: float, missed: float) -> None:
         """Add estimates: what a source and others delivered, what it alone delivered, what it missed."""

@@ -17,6 +17,7 @@ from app.store.session import StoreSession
 OTHER_SOURCES_INDEX = 255
 _LATER = struct.Struct(">HB")
 _LATE = struct.Struct(">HI")
+_MOMENT = struct.Struct(">I")
 
 
 class Deliveries(NamedTuple):
@@ -53,9 +54,9 @@ class ClaimResult(NamedTuple):
     added: int
     """How many signatures the partition has ever accepted: a second call looks only at what came between."""
     sample: Sequence[int] = ()
-    """The places of those in the sample that is looked through for late duplicates."""
+    """The places of those in the sample (samples.py)."""
     late: Sequence[tuple[int, int]] = ()
-    """The places of late duplicates in the sample, with the milliseconds since the earlier acceptance."""
+    """The places of late duplicates known so far, with the milliseconds since the earlier acceptance."""
 
     def samples(self, hashes: Sequence[bytes], places: Sequence[int], sources: Sequence[str]) -> list[Sample]:
         """Return those in the sample that were accepted; `hashes` stand at `places` of the flush."""
@@ -172,6 +173,21 @@ class Maps:
         first_seen_ms, position, in_stretch, block, sightings = answer
         return LookupResult(first_seen_ms, position, block, _sightings(sightings, first_seen_ms, in_stretch))
 
+    async def late(self, samples: Sequence[Sample]) -> list[int | None]:
+        """Tell how many milliseconds earlier each had been accepted; None if it is no late duplicate."""
+        parted: dict[str, list[int]] = defaultdict(list)
+        for at, sample in enumerate(samples):
+            parted[self.partition_of(sample.digest)].append(at)
+        calls = (
+            self._session.run("late", prefix, [self.layout.rules, *_hashes_and_moments(samples, part)])
+            for prefix, part in parted.items()
+        )
+        ages: list[int | None] = [None] * len(samples)
+        for part, answer in zip(parted.values(), await asyncio.gather(*calls), strict=True):
+            for at, (age_ms,) in zip(part, _MOMENT.iter_unpack(answer), strict=True):
+                ages[at] = age_ms or None
+        return ages
+
     async def deliverers(self, digests: Iterable[bytes]) -> dict[bytes, Delivered]:
         """Tell who delivered each of these transactions, all different; those not kept are left out."""
         parted: dict[str, list[bytes]] = defaultdict(list)
@@ -221,6 +237,13 @@ class Maps:
         ]
         before, removed, after, more = await self._session.run("cleanup", prefix, args)
         return CleanupStepResult(before, removed, after, bool(more))
+
+
+def _hashes_and_moments(samples: Sequence[Sample], places: Sequence[int]) -> tuple[bytes, bytes]:
+    """Return the arguments 2 and 3 of late.lua for the samples at these places."""
+    chosen = [samples[at] for at in places]
+    moments = (_MOMENT.pack(sample.accepted_ms % 2**32) for sample in chosen)
+    return b"".join([sample.digest for sample in chosen]), b"".join(moments)
 
 
 def _sightings(flat: list[Any], first_seen_ms: int, in_stretch: int) -> list[Sighting]:

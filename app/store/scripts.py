@@ -5,9 +5,10 @@ from importlib.resources import files
 # A script's text is that of `prelude`, of its parts in this order, and of its own file. The server builds
 # every function of the text anew at each call, so a script gets only the parts it uses.
 PARTS = {
-    "claim": ("buckets", "what_is_due", "filling", "acceptances", "late", "sightings"),
+    "claim": ("buckets", "what_is_due", "filling", "acceptances", "replaced", "sightings"),
     "lookup": ("buckets",),
     "deliverers": ("buckets", "acceptances"),
+    "late": ("buckets", "acceptances"),
     "sizes": ("buckets", "what_is_due", "changed_rules", "stored_settings"),
     "cleanup": ("buckets", "what_is_due"),
     "settings": ("stored_settings",),

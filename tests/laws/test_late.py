@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from app.ingest.source_views import SourceView
-from app.models import ACCEPTED, MapName
+from app.models import ACCEPTED, MapName, Sample
 from app.store.layout import partition_of, signature_hash, signature_hashes
 from app.store.maps import ClaimResult, Deliveries
 from tests.conftest import MakeSettings
@@ -20,6 +20,24 @@ def views(gate: Gate) -> dict[str, SourceView]:
     return {view.source: view for view in gate.sources.view().sources}
 
 
+SAME_BUCKET = WINDOW
+"""A bucket of transactions takes them for 5 s, so those of several windows are in one."""
+OLDER_BUCKETS = WINDOW | {
+    "transaction_retention_seconds": 4.0,
+    "emergency_transaction_retention_seconds": 4,
+}
+"""A bucket of transactions takes them for less than a window."""
+
+
+async def late_of(gate: Gate, result: ClaimResult, hashes: list[bytes]) -> list[int | None]:
+    """What the claim, or else the look that follows it, says of each that it accepted: how late it is."""
+    samples = result.samples(hashes, range(len(hashes)), ["feed"] * len(hashes))
+    found = await gate.maps.late(samples)
+    return [
+        age if sample.late_ms is None else sample.late_ms for sample, age in zip(samples, found, strict=True)
+    ]
+
+
 async def deliver_until_accepted(gate: Gate, signatures: list[str], source: str) -> None:
     """Deliver until the windows of all have passed, so that each was accepted once more."""
     left = signatures
@@ -29,14 +47,16 @@ async def deliver_until_accepted(gate: Gate, signatures: list[str], source: str)
         await asyncio.sleep(0.01)
 
 
+@pytest.mark.parametrize("kept", [SAME_BUCKET, OLDER_BUCKETS])
 async def test_what_comes_again_after_the_window_is_late_for_its_source_and_no_first(
-    store: StoreServer, settings_for: MakeSettings
+    store: StoreServer, settings_for: MakeSettings, kept: dict[str, float]
 ) -> None:
-    gate = await connected_gate(settings_for(store, late_sample=1, **WINDOW))
+    gate = await connected_gate(settings_for(store, late_sample=1, **kept))
     signatures = [f"signature-{number}" for number in range(40)]
     await gate.flusher.flush([transaction(signature, "helius-a") for signature in signatures])
     await deliver_until_accepted(gate, signatures[:30], "replay-b")
     await gate.flusher.flush([transaction("own", "replay-b")])
+    await gate.late.tick()
     found = views(gate)
     replay, first = found["replay-b"], found["helius-a"]
     assert (first.accepted, replay.accepted) == (40, 31), "the verdict is as ever"
@@ -51,10 +71,11 @@ async def test_what_comes_again_after_the_window_is_late_for_its_source_and_no_f
     await gate.session.close()
 
 
+@pytest.mark.parametrize("kept", [SAME_BUCKET, OLDER_BUCKETS])
 async def test_a_late_one_is_told_with_the_age_of_the_latest_acceptance(
-    store: StoreServer, settings_for: MakeSettings
+    store: StoreServer, settings_for: MakeSettings, kept: dict[str, float]
 ) -> None:
-    gate = await connected_gate(settings_for(store, late_sample=1, **WINDOW))
+    gate = await connected_gate(settings_for(store, late_sample=1, **kept))
     digests = signature_hashes([f"signature-{number}" for number in range(8)])
     prefixes = gate.maps.layout.prefixes
     mine = [
@@ -69,7 +90,7 @@ async def test_a_late_one_is_told_with_the_age_of_the_latest_acceptance(
             continue
         assert list(result.sample) == list(range(len(mine)))
         age = result.now_ms - accepted_ms[-1] if accepted_ms else None
-        assert [*result.late] == [(at, age) for at in range(len(mine)) if age is not None]
+        assert await late_of(gate, result, mine) == [age] * len(mine)
         accepted_ms.append(result.now_ms)
     sizes = await gate.maps.sizes()
     assert sizes[MapName.SIGNATURES].added == 3 * len(mine)
@@ -106,7 +127,8 @@ async def test_a_retry_after_a_claim_that_failed_in_the_middle_is_no_late_duplic
     with store.client() as client:
         assert client.delete(f"{prefix}:signatures:buckets") == 1
     again = await gate.maps.claim(prefix, deliveries, b"block", 1)
-    assert (again.codes, again.late) == ((ACCEPTED,), ())
+    assert again.codes == (ACCEPTED,)
+    assert await late_of(gate, again, [digest]) == [None]
     await gate.session.close()
 
 
@@ -117,9 +139,34 @@ async def test_a_second_call_looks_for_late_ones_too(store: StoreServer, setting
     await asyncio.sleep(0.3)
     [answer] = await gate.flusher.flush([transaction("again", "helius-a")])
     assert answer.verdict == "accepted"
+    await gate.late.tick()
     late = views(gate)["helius-a"].late
     assert late is not None
     assert (late.count, late.share) == (1, 0.5)
+    await gate.session.close()
+
+
+async def test_one_call_tells_of_each_acceptance_what_came_before_it(
+    store: StoreServer, settings_for: MakeSettings
+) -> None:
+    """By then a signature may have been accepted once more, which says nothing of the acceptance before."""
+    gate = await connected_gate(settings_for(store, late_sample=1, **OLDER_BUCKETS))
+    digests = signature_hashes([f"signature-{number}" for number in range(20)])
+    samples, expected = list[Sample](), list[int | None]()
+    for turn in range(3):
+        for number, digest in enumerate(digests):
+            deliveries = Deliveries([digest], ["feed"])
+            while True:
+                result = await gate.maps.claim(gate.maps.partition_of(digest), deliveries, b"block", 1)
+                if result.codes == (ACCEPTED,):
+                    break
+                await asyncio.sleep(0.01)
+            [sample] = result.samples([digest], [0], ["feed"])
+            before = samples[(turn - 1) * len(digests) + number].accepted_ms if turn else None
+            samples.append(sample)
+            expected.append(None if before is None else sample.accepted_ms - before)
+    assert await gate.maps.late(samples) == expected
+    assert await gate.maps.late([]) == []
     await gate.session.close()
 
 
@@ -129,6 +176,7 @@ async def test_what_is_no_longer_kept_is_not_late(store: StoreServer, settings_f
     await gate.flusher.flush([transaction("gone", "helius-a")])
     await asyncio.sleep(1.2)
     await gate.flusher.flush([transaction("gone", "helius-a")])
+    await gate.late.tick()
     found = views(gate)["helius-a"]
     assert (found.accepted, found.late) == (2, None)
     await gate.session.close()

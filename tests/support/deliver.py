@@ -6,6 +6,7 @@ import msgspec
 
 from app.ingest.coverage import Coverage
 from app.ingest.flush import Flusher
+from app.ingest.late import LateDuplicates
 from app.ingest.recent import Fingerprints
 from app.ingest.source_statistics import SourceStatistics
 from app.metrics.catalogue import Metrics
@@ -26,6 +27,7 @@ class Gate:
     flusher: Flusher
     live: LiveSettings
     sources: SourceStatistics
+    late: LateDuplicates
     coverage: Coverage
 
 
@@ -39,7 +41,9 @@ async def connected_gate(settings: Settings, fingerprints: Fingerprints | None =
     assert session.is_up, session.down_reason
     sources = SourceStatistics(metrics.source_limit.label)
     flusher = Flusher(maps, metrics, sources, fingerprints)
-    return Gate(session, maps, flusher, live, sources, Coverage(lambda: live.settings, maps, sources))
+    late = LateDuplicates(lambda: live.settings, maps, sources)
+    coverage = Coverage(lambda: live.settings, maps, sources)
+    return Gate(session, maps, flusher, live, sources, late, coverage)
 
 
 def transaction(signature: str, source: str = "helius-a", payload: object = None) -> Transaction:

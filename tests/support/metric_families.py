@@ -31,7 +31,10 @@ REFUSALS = (
     "store-unavailable",
 )
 DISCARDS = ("negative", "huge", "not_a_number", "unreadable")
-SCRIPTS = ("claim", "lookup", "deliverers", "sizes", "cleanup", "settings", "record", "history", "lease")
+SCRIPTS = (
+    *("claim", "lookup", "deliverers", "late", "sizes", "cleanup"),
+    *("settings", "record", "history", "lease"),
+)
 TASKS = (
     *("store", "tick", "memory", "ceiling", "cleanup-signatures", "cleanup"),
     *("stats-log", "token-reload", "reports", "alerts", "reclaim", "feeds-reload", "coverage"),

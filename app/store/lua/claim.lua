@@ -8,7 +8,7 @@
 -- duplicate. If that claim accepts other hashes, its block is stored whole; no entry leads to the duplicate's
 -- transaction in it.
 --
--- This file uses the parts buckets, what_is_due, filling, acceptances, late and sightings (see scripts.py).
+-- This file uses the parts buckets, what_is_due, filling, acceptances, replaced and sightings (see scripts.py).
 --
 -- KEYS: the partition's prefix. ARGV:
 --   1     rules, in msgpack (app/store/layout.py)
@@ -17,10 +17,10 @@
 --   6, 7  the block, and how many of the first hashes have their transaction in it
 --   8, 9  in a second call, `now` and the count of accepted that the first call returned: it called all of
 --         these hashes UNSEEN, so only what was accepted since can be a duplicate. In a first call 0 and -1.
---   10    which of the hashes are in the sample for late duplicates, see late.lua
--- Returns {now, codes, how many signatures the partition has ever accepted, the late duplicates of the
--- sample}. The codes are 4 bytes for each hash. A hash inside its window is a duplicate; its code is its age
--- in milliseconds + 1. Else the code is UNSEEN if its transaction is not in the block, however full the map of
+--   10    which of the hashes are in the sample for late duplicates, see replaced.lua
+-- Returns {now, codes, how many signatures the partition has ever accepted, what replaced.lua returns}. The
+-- codes are 4 bytes for each hash. A hash inside its window is a duplicate; its code is its age in
+-- milliseconds + 1. Else the code is UNSEEN if its transaction is not in the block, however full the map of
 -- signatures is. Else it is REFUSED if that map is full, or 0 for accepted.
 --
 -- For example, hashes A B C with a block of the transactions of A and B, when A is new, B was accepted 800 ms
@@ -80,10 +80,10 @@ end
 if accepted > 0 then
   local transactions = open_map('transactions')
   sweep_due(transactions, clock)
-  if ARGV[10] ~= '' then late = late_duplicates(ARGV[10], hashes, codes, transactions, now) end
   local bytes = #block + accepted * ENTRY_BYTES
   make_room(transactions, accepted, bytes, now)
   local bucket = open_bucket(transactions, clock, accepted, bytes)
+  late = replaced_in(bucket, ARGV[10], hashes, codes, now)
   local number = (bucket.latest_block + 1) % MOST_BLOCKS
   bucket.latest_block = number
   redis.call('HSET', key('blocks', id_text(bucket.id)), number, block)

@@ -51,8 +51,7 @@ class WorkerParts:
         self.plane.coalescer.start()
         await self._tasks.once("store", self._upkeep.keep)
         own = Task("examiner", lambda: self.live.settings.memory_sample_seconds, self.examiner.follow)
-        plane = self.plane
-        common = common_tasks(self._upkeep, self._upkeep.tick, plane.access, plane.feeds, plane.coverage.tick)
+        common = common_tasks(self._upkeep, self._upkeep.tick, self.plane)
         self._tasks.start([*common, own])
 
     async def stop(self) -> None:

@@ -142,6 +142,12 @@ async def test_late_ones_are_shown_counted_and_warned_of(
         await api.post_many("late", 20, "helius-a")
         assert (await api.http.get("/sources")).json()["recommended_window_seconds"] is None
         await _deliver_late(api, "late", 20, "replay-b")
+
+        async def is_counted() -> bool:
+            found = (await sources(api))["replay-b"]["late"]
+            return bool(found and found["count"] == 20)
+
+        await until(is_counted)
         document = (await api.http.get("/sources")).json()
         helius, replay = document["sources"]
         assert (helius["source"], helius["first_share"], helius["late"]) == ("helius-a", 1, None)

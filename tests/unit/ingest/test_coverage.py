@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from app.ingest.coverage import Coverage
-from app.ingest.samples import MOST_A_SECOND, MOST_SECONDS, Waiting
+from app.ingest.samples import MOST_A_SECOND, MOST_SECONDS, Waiting, look_seconds
 from app.ingest.source_statistics import SourceStatistics
 from app.ingest.source_views import Part, SourceView
 from app.models import Sample
@@ -99,14 +99,16 @@ def test_waiting_takes_bounded_memory_and_every_sample_stands_for_its_second() -
     for second in range(3 * MOST_SECONDS):
         clock.seconds = 100.5 + second
         for number in range(50):
-            waiting.add(sample(number, accepted_ms=second))
+            waiting.add(sample(number, accepted_ms=1000 * second))
     assert list(waiting.take(500)) == []
     clock.seconds += 10
     taken = list(waiting.take(5))
     assert len(taken) == MOST_SECONDS
     assert all(len(samples) == MOST_A_SECOND for samples, _ in taken)
     assert {times for _, times in taken} == {50 / MOST_A_SECOND}
-    assert [samples[0].accepted_ms for samples, _ in taken] == list(range(2 * MOST_SECONDS, 3 * MOST_SECONDS))
+    assert [samples[0].accepted_ms for samples, _ in taken] == [
+        1000 * second for second in range(2 * MOST_SECONDS, 3 * MOST_SECONDS)
+    ]
     assert list(waiting.take(0)) == []
 
 
@@ -114,9 +116,38 @@ def test_nobody_is_looked_up_before_the_age_it_has_to_have() -> None:
     clock = Clock(100.9)
     waiting = Waiting(clock)
     waiting.add(sample(1))
-    for seconds, expected in ((105.8, 0), (106.0, 0), (106.1, 1)):
+    clock.seconds = 101.5
+    waiting.add(sample(2))
+    for seconds, expected in ((105.8, 0), (106.5, 0), (106.6, 1)):
         clock.seconds = seconds
         assert len(list(waiting.take(5))) == expected
+
+
+def test_a_sample_that_stands_for_several_stands_for_these_too() -> None:
+    clock = Clock()
+    waiting = Waiting(clock)
+    for number in range(2 * MOST_A_SECOND):
+        waiting.add(sample(number), 2.5)
+    clock.seconds += 10
+    [(samples, times)] = waiting.take(5)
+    assert (len(samples), times) == (MOST_A_SECOND, 5)
+
+
+@pytest.mark.parametrize(
+    ("transactions", "observations", "seconds"),
+    [(120, 120, 5), (86_400, 3_600, 5), (48, 3_600, 2), (3_600, 60, 2.5), (1, 120, 1)],
+)
+def test_samples_are_looked_up_before_what_tells_of_them_is_gone(
+    transactions: float, observations: float, seconds: float
+) -> None:
+    settings = Settings(
+        dedup_window_seconds=0.1,
+        transaction_retention_seconds=transactions,
+        emergency_transaction_retention_seconds=0.5,
+        observation_retention_seconds=observations,
+        emergency_observation_retention_seconds=0.5,
+    )
+    assert look_seconds(settings) == seconds
 
 
 @pytest.fixture
@@ -128,6 +159,7 @@ async def closing() -> AsyncIterator[AsyncExitStack]:
 
 async def _covered(gate: Gate) -> None:
     """Look up all of the sample, as soon as each is old enough."""
+    await gate.late.tick()
     while gate.sources.waiting:
         await gate.coverage.tick()
         await asyncio.sleep(0.1)

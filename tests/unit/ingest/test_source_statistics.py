@@ -78,7 +78,7 @@ def test_without_anything_that_came_again_no_window_is_recommended() -> None:
 def test_a_few_late_ones_are_not_enough_for_a_warning() -> None:
     counted = statistics()
     counted.note({("a", ACCEPTED): 500}, NOW_MS)
-    counted.note_samples(samples("a", *[60_500] * 9), 16)
+    counted.note_samples(samples("a", *[60_500] * 9), 16, times=4)
     assert counted.recommended_window_seconds() == 70
     assert counted.recommended_window_seconds(least_late=10) is None
     counted.note_samples(samples("a", 60_500), 16)

@@ -48,6 +48,7 @@ async def _finds_a_late_duplicate(settings: Settings) -> bool:
         [answer] = await gate.flusher.flush([transaction("late")])
         accepted += answer.verdict == "accepted"
     assert await gate.maps.deliverers([signature_hash("late")])
+    await gate.late.tick()
     await gate.session.close()
     [source] = gate.sources.view().sources
     return source.late is not None

@@ -87,6 +87,7 @@ def test_what_feeds_of_two_workers_miss_and_deliver_late_is_known() -> None:
         assert wait_until(lambda: sources()["b"]["missed"] == third, 30)
         assert sources()["a"]["solo"] == third
         assert deliver(two, "b", "own") == 5
+        assert wait_until(lambda: sources()["b"]["late"] is not None, 30)
         late = sources()["b"]["late"]
         assert (late["count"], late["share"]) == (5, 1)
         assert sources()["a"]["first_share"] == 1

@@ -1,0 +1,42 @@
+"""Finds out which transactions of the sample are late duplicates, for `GET /sources`.
+
+A late duplicate was accepted although an earlier transaction of its signature is still kept: the window was
+too short for it. To find that one, every bucket of transactions has to be asked. So all that were accepted
+since the last look are looked up in one call, at most 256 of them, and the claims need not look:
+
+    accepted   signature   by       kept from            counted at 10:01:04
+    10:01:00   A           quick    10:00:00             late, 60 s
+    10:01:00   B           helius   -                    in the sample, and waits for coverage.py
+    10:01:00   C           quick    10:00:57, replaced   late, 3 s: the claim said so (replaced.lua)
+
+A process that ends does not count what it has accepted since its last look.
+"""
+
+from collections.abc import Callable
+
+from app.ingest.source_statistics import SourceStatistics
+from app.settings.model import Settings
+from app.store.maps import Maps
+
+
+class LateDuplicates:
+    """Looks up what was accepted of the sample, and has the late ones counted."""
+
+    def __init__(self, settings: Callable[[], Settings], maps: Maps, sources: SourceStatistics) -> None:
+        self._settings, self._maps, self._sources = settings, maps, sources
+
+    async def tick(self) -> None:
+        """Look up what was accepted since the last look.
+
+        Raises:
+            StoreError: the store cannot say; what was to be looked up now is left out.
+        """
+        if not self._sources.fresh:
+            return
+        samples, times = self._sources.fresh.take()
+        unknown = [sample for sample in samples if sample.late_ms is None]
+        found = zip(unknown, await self._maps.late(unknown), strict=True)
+        known = [sample for sample in samples if sample.late_ms is not None]
+        known += [sample._replace(late_ms=late_ms) for sample, late_ms in found]
+        known.sort(key=lambda sample: sample.accepted_ms)
+        self._sources.note_samples(known, self._settings().late_sample, times)
