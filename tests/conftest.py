@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, settings
 
 from app.runtime import Runtime
 from app.settings.model import Settings
@@ -25,6 +26,11 @@ MakeSettings = Callable[..., Settings]
 def pytest_configure() -> None:
     """Before anything is started, in every process that runs tests."""
     stop_inheriting()
+    # Its deadline of 200 ms an example, and what it finds too slow, are those of an idle machine.
+    settings.register_profile(
+        "tidegate", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+    )
+    settings.load_profile("tidegate")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.rules import complaints
 from tests.support.surroundings import OFTEN_IGNORED
@@ -51,6 +52,11 @@ def test_a_test_that_asserts_a_time_or_inherits_a_terminal_is_found(body: str) -
 )
 def test_order_and_counts_and_patience_are_fine(body: str) -> None:
     assert list(complaints(f"def test():\n    {body}")) == []
+
+
+def test_examples_have_no_deadline_and_none_is_too_slow() -> None:
+    assert settings().deadline is None
+    assert HealthCheck.too_slow in settings().suppress_health_check
 
 
 def test_a_run_that_inherits_ignored_signals_tests_the_same() -> None:

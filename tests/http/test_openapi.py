@@ -44,7 +44,7 @@ def test_a_fuzzer_finds_no_server_error(gate: GateProcess, method: str, path: st
     # Not `schema.parametrize()`: Schemathesis 4.32 makes test items in a way that pytest 9.2 has not.
     schema = schemathesis.openapi.from_url(f"{gate.url}/openapi.json")
 
-    @settings(deadline=None, max_examples=40, database=None)
+    @settings(max_examples=40, database=None)
     @given(schema[path][method].as_strategy() | schema[path][method].as_strategy(GenerationMode.NEGATIVE))
     def follow_the_document(case: schemathesis.Case[Any]) -> None:
         case.call_and_validate(checks=CHECKS)

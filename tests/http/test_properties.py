@@ -14,8 +14,7 @@ from app.errors import ClientError
 from app.ingest.blocks import decode_block, encode_block
 from app.models import Transaction
 
-settings.register_profile("tidegate-http", deadline=None, max_examples=150, print_blob=True)
-PROFILE = settings.get_profile("tidegate-http")
+PROFILE = settings(max_examples=150)
 
 LIMITS = ItemLimits(256 * 1024, 128)
 SPACES = st.text(" \t\r\n", max_size=2)

@@ -19,7 +19,7 @@ def test_a_fuzzer_meets_only_documented_answers_and_leaves_a_gate_that_serves() 
         schema = schemathesis.openapi.from_url(f"{gate.url}/openapi.json")
         call = schema["/settings"]["PATCH"]
 
-        @settings(deadline=None, max_examples=60, database=None)
+        @settings(max_examples=60, database=None)
         @given(call.as_strategy() | call.as_strategy(GenerationMode.NEGATIVE))
         def follow_the_document(case: schemathesis.Case[Any]) -> None:
             response = case.call_and_validate(checks=[content_type_conformance, status_code_conformance])

@@ -115,7 +115,6 @@ def test_any_sequence_of_changes_keeps_once_balance_age_and_expiry(store: StoreS
         settings=settings(
             max_examples=6,
             stateful_step_count=25,
-            deadline=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
         ),
     )

@@ -139,7 +139,6 @@ def test_any_sequence_keeps_once_balance_age_and_expiry(store: StoreServer) -> N
         settings=settings(
             max_examples=12,
             stateful_step_count=25,
-            deadline=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
         ),
     )

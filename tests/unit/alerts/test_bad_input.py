@@ -209,9 +209,8 @@ ANY_WEBHOOK = st.fixed_dictionaries(
 
 @settings(
     max_examples=150,
-    deadline=None,
     database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(document=ANY_WEBHOOK)
 async def test_whatever_comes_is_answered_alert_by_alert_or_refused(gate: AlertedGate, document: Any) -> None:

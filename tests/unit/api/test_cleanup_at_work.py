@@ -140,6 +140,7 @@ async def test_between_two_steps_of_one_cleanup_transactions_are_taken(
 
         monkeypatch.setattr(Maps, "cleanup_step", post_and_step)
         report = await api.clean("/emergency", map="transactions")
-    assert report["maps"]["transactions"]["removed"] == 50
+    # On a busy machine some that were posted between are old enough at a later step.
+    assert 50 <= report["maps"]["transactions"]["removed"] < 50 + len(answers)
     assert answers == ["accepted"] * len(answers)
     assert len(answers) >= 5, "one bucket a step"
