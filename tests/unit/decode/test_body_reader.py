@@ -47,7 +47,7 @@ def reader(sent: bytes, coding: bytes, budget: ByteBudget, size: int = 3) -> Bod
 @pytest.mark.asyncio
 @pytest.mark.parametrize("over_inflated", [False, True])
 @pytest.mark.parametrize("zipped", [False, True])
-@pytest.mark.parametrize("body", [BODY, BODY.strip(b"\xef\xbb\xbf \n"), b"[" + b"1," * 400_000 + b"1]", b""])
+@pytest.mark.parametrize("body", [BODY, BODY.strip(b"\xef\xbb\xbf \n"), b"[" + b"1," * 100_000 + b"1]", b""])
 async def test_what_is_verified_is_every_byte_that_was_signed(
     body: bytes, zipped: bool, over_inflated: bool
 ) -> None:

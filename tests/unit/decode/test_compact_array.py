@@ -51,6 +51,7 @@ def _text(value: object, ascii_only: bool) -> str:
     return json.dumps(value, ensure_ascii=ascii_only, separators=(",", ":"))
 
 
+@pytest.mark.slow
 @settings(max_examples=600)
 @given(
     st.lists(item_texts(), max_size=6),
@@ -69,6 +70,7 @@ def test_what_goes_the_short_way_is_what_the_long_way_makes_of_it(
         assert _fields(item) == _fields(try_decode_item(text.encode(), LIMITS)), text
 
 
+@pytest.mark.slow
 @settings(max_examples=600)
 @given(item_texts())
 def test_no_item_is_taken_that_has_a_key_twice(text: str) -> None:

@@ -268,6 +268,7 @@ def test_other_json_is_not_taken_for_an_update_without_transactions(body: bytes)
     assert "is no known shape" in read(body).errors[0]
 
 
+@pytest.mark.slow
 def test_a_body_of_too_many_documents_is_refused() -> None:
     with pytest.raises(BodyTooLarge, match="more than 200000 documents"):
         read(b"[" + b"[]," * 200_001 + b"[]]")

@@ -173,6 +173,7 @@ async def test_a_refusal_of_what_was_begun_is_told_apart() -> None:
         assert (service.refused("body-timeout", "yes"), service.refused("body-timeout")) == (1, 0)
 
 
+@pytest.mark.slow
 async def test_a_body_in_the_smallest_chunks_is_read_in_turns_with_others() -> None:
     size = 200_000
     body = chunked(*[b"x"] * size)
