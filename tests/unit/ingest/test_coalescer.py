@@ -79,6 +79,13 @@ async def _occupy(keeper: Gatekeeper, coalescer: Coalescer) -> list[asyncio.Task
     return tasks
 
 
+async def _flush_many(keeper: Gatekeeper, coalescer: Coalescer) -> list[asyncio.Task[list[Chunk]]]:
+    """Keep one worker in a flush of as many requests as no small flush starts beside."""
+    tasks = [asyncio.create_task(coalescer.submit(_items(number))) for number in range(SMALL_FLUSH)]
+    await keeper.busy(1)
+    return tasks
+
+
 def _times(parts: list[Chunk]) -> list[int | None]:
     return [answer.first_seen_ms for answer in joined_answers(parts)]
 
@@ -96,11 +103,10 @@ async def test_requests_that_come_while_flushes_run_share_the_next_one() -> None
     assert keeper.flushes[CONCURRENT_FLUSHES:] == [[str(100 + n) for n in range(50)]]
 
 
-async def test_few_wait_beside_a_flush_of_many_until_they_are_more_or_it_ends() -> None:
+async def test_few_wait_beside_a_flush_of_many_requests_until_they_are_more_or_it_ends() -> None:
     keeper = Gatekeeper()
     async with _coalescer(keeper.flush) as coalescer:
-        many = asyncio.create_task(coalescer.submit(_items(*range(SMALL_FLUSH))))
-        await keeper.busy(1)
+        many = await _flush_many(keeper, coalescer)
         few = [asyncio.create_task(coalescer.submit(_items(100 + n))) for n in range(SMALL_FLUSH - 1)]
         for _ in range(20):
             await asyncio.sleep(0)
@@ -110,8 +116,32 @@ async def test_few_wait_beside_a_flush_of_many_until_they_are_more_or_it_ends() 
         last = asyncio.create_task(coalescer.submit(_items(999)))
         await asyncio.sleep(0)
         keeper.open.set()
-        await asyncio.gather(many, last, *few)
+        await asyncio.gather(*many, last, *few)
     assert [len(flush) for flush in keeper.flushes] == [SMALL_FLUSH, SMALL_FLUSH, 1]
+
+
+async def test_one_starts_beside_a_flush_of_many_transactions_of_one_request() -> None:
+    """As a part of a block is; the next part could be there before a post that waits."""
+    keeper = Gatekeeper()
+    async with _coalescer(keeper.flush) as coalescer:
+        part = asyncio.create_task(coalescer.submit(_items(*range(SMALL_FLUSH))))
+        await keeper.busy(1)
+        one = asyncio.create_task(coalescer.submit(_items(100)))
+        await keeper.busy()
+        keeper.open.set()
+        await asyncio.gather(part, one)
+    assert [len(flush) for flush in keeper.flushes] == [SMALL_FLUSH, 1]
+
+
+async def test_a_batch_starts_beside_a_flush_of_many_requests() -> None:
+    keeper = Gatekeeper()
+    async with _coalescer(keeper.flush) as coalescer:
+        many = await _flush_many(keeper, coalescer)
+        batch = asyncio.create_task(coalescer.submit(_items(*range(100, 100 + SMALL_FLUSH))))
+        await keeper.busy()
+        keeper.open.set()
+        await asyncio.gather(*many, batch)
+    assert [len(flush) for flush in keeper.flushes] == [SMALL_FLUSH, SMALL_FLUSH]
 
 
 async def test_one_starts_beside_a_flush_of_few() -> None:
@@ -129,8 +159,7 @@ async def test_one_starts_beside_a_flush_of_few() -> None:
 async def test_what_waits_beside_a_flush_of_many_is_flushed_before_the_coalescer_closes() -> None:
     keeper = Gatekeeper()
     async with _coalescer(keeper.flush) as coalescer:
-        many = asyncio.create_task(coalescer.submit(_items(*range(SMALL_FLUSH))))
-        await keeper.busy(1)
+        many = await _flush_many(keeper, coalescer)
         few = asyncio.create_task(coalescer.submit(_items(100)))
         await asyncio.sleep(0)
         closing = asyncio.create_task(coalescer.close())
@@ -138,7 +167,7 @@ async def test_what_waits_beside_a_flush_of_many_is_flushed_before_the_coalescer
         keeper.open.set()
         await asyncio.wait_for(closing, 30)
         assert _times(await few) == [100]
-        await many
+        await asyncio.gather(*many)
 
 
 async def test_a_large_request_is_cut_and_its_answers_come_in_order() -> None:
@@ -255,13 +284,12 @@ async def test_items_that_cannot_be_joined_fail_and_the_next_are_flushed() -> No
 async def test_a_flush_whose_task_is_cancelled_is_answered_and_the_other_task_goes_on() -> None:
     keeper = Gatekeeper()
     async with _coalescer(keeper.flush) as coalescer:
-        many = asyncio.create_task(coalescer.submit(_items(*range(SMALL_FLUSH))))
-        await keeper.busy(1)
+        many = await _flush_many(keeper, coalescer)
         few = asyncio.create_task(coalescer.submit(_items(100)))  # waits for the end of many
         await asyncio.sleep(0)
         _flush_tasks()[0].cancel()
-        [part] = await asyncio.wait_for(many, 30)
-        assert isinstance(part.outcome, OutcomeUnknown)
+        parts = await asyncio.wait_for(asyncio.gather(*many), 30)
+        assert {type(part.outcome) for [part] in parts} == {OutcomeUnknown}
         keeper.open.set()
         assert _times(await asyncio.wait_for(few, 30)) == [100]
         assert (coalescer.held_items, coalescer.held_bytes) == (0, 0)
