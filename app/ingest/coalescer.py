@@ -10,6 +10,9 @@ wait until it ends, or until they are 16. Under the full load of 64 connections 
 few calls of many. Beside a part of a block, 114 transactions of one request, a single post does not wait:
 the store has little to do for it, and the next part may be there first.
 
+A flush of much, such as that part, is compressed before it is sent, and keeps the event loop for a millisecond
+and more. So it starts only after the requests that the last flush has answered have sent their responses.
+
 A request of 5,000 transactions is cut into chunks as large as a flush may be, so no two chunks fit in one
 (unless `flush_max_items` is raised meanwhile). Other requests may fill up the flush of a chunk. What waits
 and what is being flushed is limited together, in transactions and in bytes of payloads; a request that would
@@ -26,6 +29,7 @@ from typing import NamedTuple
 import structlog
 
 from app.decode.columns import Answers, Columns
+from app.decode.turns import next_turn
 from app.errors import HttpError, OutcomeUnknown, Overloaded, ShuttingDown
 from app.models import Transaction
 
@@ -34,6 +38,11 @@ log = structlog.get_logger()
 FLUSH_MAX_BYTES = 1024 * 1024
 CONCURRENT_FLUSHES = 2
 SMALL_FLUSH = 16  # fewer transactions do not start a flush beside one of so many requests
+LARGE_FLUSH_BYTES = 64 * 1024
+TURNS_TO_RESPONSES = 2
+"""A request of a feed that is answered goes on in the next turn of the event loop, in the task that stores its
+transactions. The turn after that tells of the end of the task, and in the third one the request responds. To
+wait for a turn by `next_turn` takes two turns of the event loop, if no other body waits for one."""
 
 Flush = Callable[[Sequence[Transaction]], Awaitable[Answers]]
 OnDone = Callable[[Answers | Exception, int], None]
@@ -189,6 +198,7 @@ class Coalescer:
         self._in_flight += len(taken)
         outcome: Answers | Exception
         try:
+            await _let_responses_out(taken)
             outcome = await self._flush(Columns.joined([pending.items for pending in taken]))
         except Exception as error:  # noqa: BLE001  every waiter must hear of it, whatever it is
             outcome = error
@@ -213,6 +223,13 @@ class Coalescer:
         _pass_on(pendings, outcome)
         self.held_items -= sum(len(pending.items) for pending in pendings)
         self.held_bytes -= sum(pending.size for pending in pendings)
+
+
+async def _let_responses_out(taken: Sequence[_Pending]) -> None:
+    """Wait until the requests just answered have sent their responses, before a large flush."""
+    if sum(pending.size for pending in taken) > LARGE_FLUSH_BYTES:
+        for _ in range(TURNS_TO_RESPONSES):
+            await next_turn()
 
 
 def _pass_on(taken: Sequence[_Pending], outcome: Answers | Exception) -> None:

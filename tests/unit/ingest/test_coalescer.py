@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
+from app.api.middleware import to_its_end
 from app.decode.columns import Answers
 from app.errors import OutcomeUnknown, Overloaded, ShuttingDown, StoreTimeout
 from app.ingest.coalescer import (
     CONCURRENT_FLUSHES,
     FLUSH_MAX_BYTES,
+    LARGE_FLUSH_BYTES,
     SMALL_FLUSH,
     Chunk,
     Coalescer,
@@ -142,6 +144,31 @@ async def test_a_batch_starts_beside_a_flush_of_many_requests() -> None:
         keeper.open.set()
         await asyncio.gather(*many, batch)
     assert [len(flush) for flush in keeper.flushes] == [SMALL_FLUSH, SMALL_FLUSH]
+
+
+async def test_those_just_answered_respond_before_a_flush_of_much_keeps_the_event_loop() -> None:
+    keeper, responses, responses_before = Gatekeeper(), list[str](), list[list[str]]()
+
+    async def flush(items: Sequence[Transaction]) -> Answers:
+        responses_before.append(list(responses))
+        return await keeper.flush(items)
+
+    async def respond(item: Transaction) -> None:
+        await to_its_end(coalescer.submit([item]))  # as a request of a feed does
+        responses.append(item.signature)
+
+    async with _coalescer(flush) as coalescer:
+        posts = [asyncio.create_task(respond(_items(0)[0]))]
+        await keeper.busy(1)
+        posts.append(asyncio.create_task(respond(_items(1)[0])))
+        await keeper.busy(2)
+        much = transaction("2", payload="x" * LARGE_FLUSH_BYTES)
+        posts.append(asyncio.create_task(respond(much)))
+        while coalescer.held_items < len(posts):
+            await asyncio.sleep(0)
+        keeper.open.set()
+        await asyncio.gather(*posts)
+    assert responses_before == [[], [], ["0", "1"]]
 
 
 async def test_one_starts_beside_a_flush_of_few() -> None:
