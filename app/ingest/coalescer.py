@@ -10,8 +10,9 @@ wait until it ends, or until they are 16. Under the full load of 64 connections 
 few calls of many. Beside a part of a block, 114 transactions of one request, a single post does not wait:
 the store has little to do for it, and the next part may be there first.
 
-A flush of much, such as that part, is compressed before it is sent, and keeps the event loop for a millisecond
-and more. So it starts only after the requests that the last flush has answered have sent their responses.
+A flush of much, such as that part, is compressed before it is sent, and keeps the event loop for a
+millisecond and more. So it starts only after the requests that the last flush has answered have sent their
+responses.
 
 A request of 5,000 transactions is cut into chunks as large as a flush may be, so no two chunks fit in one
 (unless `flush_max_items` is raised meanwhile). Other requests may fill up the flush of a chunk. What waits
@@ -40,9 +41,9 @@ CONCURRENT_FLUSHES = 2
 SMALL_FLUSH = 16  # fewer transactions do not start a flush beside one of so many requests
 LARGE_FLUSH_BYTES = 64 * 1024
 TURNS_TO_RESPONSES = 2
-"""A request of a feed that is answered goes on in the next turn of the event loop, in the task that stores its
-transactions. The turn after that tells of the end of the task, and in the third one the request responds. To
-wait for a turn by `next_turn` takes two turns of the event loop, if no other body waits for one."""
+"""A request of a feed that is answered goes on in the next turn of the event loop, in the task that stores
+its transactions. The turn after that tells of the end of the task, and in the third one the request responds.
+To wait for a turn by `next_turn` takes two turns of the event loop, if no other body waits for one."""
 
 Flush = Callable[[Sequence[Transaction]], Awaitable[Answers]]
 OnDone = Callable[[Answers | Exception, int], None]

@@ -2,7 +2,8 @@
 
 Each pair has a gate of its own. One feed sends single posts at a constant rate, each timed from when it was
 due; their p99 with something beside them is divided by the p99 without, and which comes first changes from
-pair to pair.
+pair to pair. Of a limited feed all but the limit is there both times: another feed sends as much without one.
+What is sent beside the posts comes from a process or a thread of its own.
 """
 
 import asyncio
@@ -11,6 +12,8 @@ import json
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,7 +28,7 @@ from tests.support.payloads import Payloads, payload_of
 from tests.support.processes import wait_until
 
 POSTS_A_SECOND, CONNECTIONS, WARM_UP_SECONDS = 100, 8, 3.0
-FEED, BLOCK_FEED, LIMITED_FEED = "helius-a", "quicknode-b", "limited"
+FEED, BLOCK_FEED, LIMITED_FEED, FREE_FEED = "helius-a", "quicknode-b", "limited", "free"
 BLOCK_TRANSACTIONS, BLOCK_EVERY_SECONDS = 1000, 1.0
 BLOCK_P99_BOUND, BACK_WITHIN_MIB, BACK_SECONDS = 2.0, 5.0, 60.0
 # The share of the limited feed, and what it sends; both in transactions a second.
@@ -53,7 +56,7 @@ def block(pairs: int, seconds: float) -> list[Result]:
     remark = told.format(**taken[0])
     resident = f"{work}: resident memory of the gate afterwards, over that before"
     return [
-        _p99(work, BLOCK_P99_BOUND, taken),
+        _p99(work, "alone", BLOCK_P99_BOUND, taken),
         Result(resident, "—", "at most", BACK_WITHIN_MIB, "MiB", over, {"pairs": taken}, remark),
     ]
 
@@ -73,24 +76,24 @@ def limit(pairs: int, seconds: float) -> list[Result]:
     limited = f"{work}: taken of the limited feed, but for the {SHARE} that it has at first"
     most = SHARE * 1.01  # what its bucket is given while the last post is on its way
     return [
-        _p99(work, UNCHANGED, taken),
+        _p99(work, "without the limit", UNCHANGED, taken),
         Result(limited, "—", "at most", most, "/s", rates, {"pairs": taken}, told),
     ]
 
 
-def _p99(work: str, bound: float, taken: list[Figures]) -> Result:
-    beside, alone = taken[0]["beside"], taken[0]["alone"]
+def _p99(work: str, other: str, bound: float, taken: list[Figures]) -> Result:
+    beside, without = taken[0]["beside"], taken[0][other]
     told = (
-        f"{beside['p99_ms']:.1f} ms, alone {alone['p99_ms']:.1f}; "
-        f"p50 {beside['p50_ms']:.1f} and {alone['p50_ms']:.1f}"
+        f"{beside['p99_ms']:.1f} ms, {other} {without['p99_ms']:.1f}; "
+        f"p50 {beside['p50_ms']:.1f} and {without['p50_ms']:.1f}"
     )
-    ratios = [one["beside"]["p99_ms"] / one["alone"]["p99_ms"] for one in taken]
+    ratios = [one["beside"]["p99_ms"] / one[other]["p99_ms"] for one in taken]
     posts = f"{work}: p99 of the posts"
-    return Result(posts, "p99 alone", "at most", bound, "×", ratios, {"pairs": taken}, told)
+    return Result(posts, f"p99 {other}", "at most", bound, "×", ratios, {"pairs": taken}, told)
 
 
 async def _beside_blocks(gate: Service, number: int, seconds: float, body: Body) -> Figures:
-    await _post(gate, FEED, POSTS_A_SECOND, _bodies(POSTS_A_SECOND, WARM_UP_SECONDS))
+    await _post(gate.url, FEED, POSTS_A_SECOND, _bodies(POSTS_A_SECOND, WARM_UP_SECONDS))
     before, figures = _resident_mib(gate), dict[str, float]()
 
     async def beside() -> Figures:
@@ -102,28 +105,37 @@ async def _beside_blocks(gate: Service, number: int, seconds: float, body: Body)
         figures.update(mib_after=_resident_mib(gate))
         return times
 
-    return await _in_turn(number, lambda: _times(gate, seconds), beside) | figures
+    return await _in_turn(number, {"alone": lambda: _times(gate, seconds), "beside": beside}) | figures
 
 
 async def _beside_limited(gate: Service, number: int, seconds: float) -> Figures:
-    await _post(gate, FEED, POSTS_A_SECOND, _bodies(POSTS_A_SECOND, WARM_UP_SECONDS))
     figures = dict[str, float]()
+    with ProcessPoolExecutor(1, get_context("spawn")) as loader:
 
-    async def beside() -> Figures:
-        bodies = _bodies(SENT, seconds)
-        limited_posts = _post(gate, LIMITED_FEED, SENT, bodies)
-        times, limited = await asyncio.gather(_times(gate, seconds), limited_posts)
-        took = max(due + answered for due, answered in limited.calls) - min(limited.calls)[0]
-        figures["taken_a_second"] = (limited.items["accepted"] - SHARE) / took
-        figures["refused_a_second"] = limited.statuses[429] / took
-        return times
+        async def beside(feed: str, seconds: float) -> tuple[Figures, Answers]:
+            arguments = _post_apart, gate.url, feed, SENT, _bodies(SENT, seconds)
+            other = asyncio.get_running_loop().run_in_executor(loader, *arguments)
+            return await asyncio.gather(_times(gate, seconds), other)
 
-    return await _in_turn(number, lambda: _times(gate, seconds), beside) | figures
+        async def free() -> Figures:
+            times, answers = await beside(FREE_FEED, seconds)
+            if answers.items["accepted"] != len(answers.calls):
+                raise SystemExit(f"not all accepted of the feed without a limit: {answers.statuses}")
+            return times
+
+        async def limited() -> Figures:
+            times, answers = await beside(LIMITED_FEED, seconds)
+            took = max(due + answered for due, answered in answers.calls) - min(answers.calls)[0]
+            figures["taken_a_second"] = (answers.items["accepted"] - SHARE) / took
+            figures["refused_a_second"] = answers.statuses[429] / took
+            return times
+
+        await beside(FREE_FEED, WARM_UP_SECONDS)
+        return await _in_turn(number, {"without the limit": free, "beside": limited}) | figures
 
 
-async def _in_turn(number: int, alone: Measured, beside: Measured) -> Figures:
+async def _in_turn(number: int, sides: dict[str, Measured]) -> Figures:
     """Measure both, the one first that was second in the pair before."""
-    sides = {"alone": alone, "beside": beside}
     taken = {name: await sides[name]() for name in sorted(sides, reverse=number % 2 == 1)}
     for name, one in taken.items():
         say(f"  {name}: p50 {one['p50_ms']:.2f} ms  p99 {one['p99_ms']:.2f} ms")
@@ -132,7 +144,7 @@ async def _in_turn(number: int, alone: Measured, beside: Measured) -> Figures:
 
 async def _times(gate: Service, seconds: float) -> Figures:
     """Post singles, all of which have to be accepted, and return how long their answers took."""
-    answers = await _post(gate, FEED, POSTS_A_SECOND, _bodies(POSTS_A_SECOND, seconds))
+    answers = await _post(gate.url, FEED, POSTS_A_SECOND, _bodies(POSTS_A_SECOND, seconds))
     if set(answers.statuses) != {200} or answers.items["accepted"] != len(answers.calls):
         raise SystemExit(f"not all accepted: {answers.statuses}, {answers.items}")
     return times_ms([took for _, took in answers.calls])
@@ -143,11 +155,16 @@ def _bodies(per_second: int, seconds: float) -> list[bytes]:
     return [payload_of(item) for item in Payloads(time.time_ns()).items(int(per_second * seconds))]
 
 
-async def _post(gate: Service, feed: str, per_second: int, bodies: Sequence[bytes]) -> Answers:
+async def _post(url: str, feed: str, per_second: int, bodies: Sequence[bytes]) -> Answers:
     """Post real transactions one by one, each connection every eighth of them."""
     answers = Answers()
-    await post_at_rate(gate.url, bodies, Rate(per_second, [feed], CONNECTIONS, "documents"), answers)
+    await post_at_rate(url, bodies, Rate(per_second, [feed], CONNECTIONS, "documents"), answers)
     return answers
+
+
+def _post_apart(url: str, feed: str, per_second: int, bodies: Sequence[bytes]) -> Answers:
+    """Post from a process of its own."""
+    return asyncio.run(_post(url, feed, per_second, bodies))
 
 
 def _post_blocks(gate: Service, body: Body, seconds: float, number: int) -> None:
