@@ -2,8 +2,9 @@
 
 Each pair has a gate of its own. One feed sends single posts at a constant rate, each timed from when it was
 due; their p99 with something beside them is divided by the p99 without, and which comes first changes from
-pair to pair. Of a limited feed all but the limit is there both times: another feed sends as much without one.
-What is sent beside the posts comes from a process or a thread of its own.
+pair to pair. For the feed beyond its share, "without" is one that sends as much as the share, and another
+time one that sends just as much without a limit. These feeds send from a process of their own, so that the
+one that times the posts always does the same.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from typing import Any
 from urllib.parse import urlsplit
@@ -33,6 +35,7 @@ BLOCK_TRANSACTIONS, BLOCK_EVERY_SECONDS = 1000, 1.0
 BLOCK_P99_BOUND, BACK_WITHIN_MIB, BACK_SECONDS = 2.0, 5.0, 60.0
 # The share of the limited feed, and what it sends; both in transactions a second.
 SHARE, SENT = 100, 300
+WITHIN, WITHOUT = f"with {SHARE}/s beside", f"with {SENT}/s beside, no limit"
 # How much the p99 of a feed may differ that ought not to notice the other.
 UNCHANGED = 1.25
 
@@ -76,7 +79,8 @@ def limit(pairs: int, seconds: float) -> list[Result]:
     limited = f"{work}: taken of the limited feed, but for the {SHARE} that it has at first"
     most = SHARE * 1.01  # what its bucket is given while the last post is on its way
     return [
-        _p99(work, "without the limit", UNCHANGED, taken),
+        _p99(work, WITHIN, UNCHANGED, taken),
+        _p99(work, WITHOUT, UNCHANGED, taken),
         Result(limited, "—", "at most", most, "/s", rates, {"pairs": taken}, told),
     ]
 
@@ -112,30 +116,29 @@ async def _beside_limited(gate: Service, number: int, seconds: float) -> Figures
     figures = dict[str, float]()
     with ProcessPoolExecutor(1, get_context("spawn")) as loader:
 
-        async def beside(feed: str, seconds: float) -> tuple[Figures, Answers]:
-            arguments = _post_apart, gate.url, feed, SENT, _bodies(SENT, seconds)
-            other = asyncio.get_running_loop().run_in_executor(loader, *arguments)
-            return await asyncio.gather(_times(gate, seconds), other)
-
-        async def free() -> Figures:
-            times, answers = await beside(FREE_FEED, seconds)
-            if answers.items["accepted"] != len(answers.calls):
-                raise SystemExit(f"not all accepted of the feed without a limit: {answers.statuses}")
+        async def beside(feed: str, per_second: int, seconds: float) -> Figures:
+            run = partial(_post_apart, gate.url, feed, per_second, _bodies(per_second, seconds))
+            other = asyncio.get_running_loop().run_in_executor(loader, run)
+            times, answers = await asyncio.gather(_times(gate, seconds), other)
+            if feed == LIMITED_FEED:
+                took = max(due + answered for due, answered in answers.calls) - min(answers.calls)[0]
+                figures["taken_a_second"] = (answers.items["accepted"] - SHARE) / took
+                figures["refused_a_second"] = answers.statuses[429] / took
+            else:
+                _check(answers)
             return times
 
-        async def limited() -> Figures:
-            times, answers = await beside(LIMITED_FEED, seconds)
-            took = max(due + answered for due, answered in answers.calls) - min(answers.calls)[0]
-            figures["taken_a_second"] = (answers.items["accepted"] - SHARE) / took
-            figures["refused_a_second"] = answers.statuses[429] / took
-            return times
-
-        await beside(FREE_FEED, WARM_UP_SECONDS)
-        return await _in_turn(number, {"without the limit": free, "beside": limited}) | figures
+        await beside(FREE_FEED, SENT, WARM_UP_SECONDS)
+        sides = {
+            "beside": partial(beside, LIMITED_FEED, SENT, seconds),
+            WITHIN: partial(beside, FREE_FEED, SHARE, seconds),
+            WITHOUT: partial(beside, FREE_FEED, SENT, seconds),
+        }
+        return await _in_turn(number, sides) | figures
 
 
 async def _in_turn(number: int, sides: dict[str, Measured]) -> Figures:
-    """Measure both, the one first that was second in the pair before."""
+    """Measure all, the one first that was last in the pair before."""
     taken = {name: await sides[name]() for name in sorted(sides, reverse=number % 2 == 1)}
     for name, one in taken.items():
         say(f"  {name}: p50 {one['p50_ms']:.2f} ms  p99 {one['p99_ms']:.2f} ms")
@@ -145,9 +148,14 @@ async def _in_turn(number: int, sides: dict[str, Measured]) -> Figures:
 async def _times(gate: Service, seconds: float) -> Figures:
     """Post singles, all of which have to be accepted, and return how long their answers took."""
     answers = await _post(gate.url, FEED, POSTS_A_SECOND, _bodies(POSTS_A_SECOND, seconds))
+    _check(answers)
+    return times_ms([took for _, took in answers.calls])
+
+
+def _check(answers: Answers) -> None:
+    """Raise if one was not accepted."""
     if set(answers.statuses) != {200} or answers.items["accepted"] != len(answers.calls):
         raise SystemExit(f"not all accepted: {answers.statuses}, {answers.items}")
-    return times_ms([took for _, took in answers.calls])
 
 
 def _bodies(per_second: int, seconds: float) -> list[bytes]:
