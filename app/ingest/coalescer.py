@@ -30,7 +30,6 @@ from typing import NamedTuple
 import structlog
 
 from app.decode.columns import Answers, Columns
-from app.decode.turns import next_turn
 from app.errors import HttpError, OutcomeUnknown, Overloaded, ShuttingDown
 from app.models import Transaction
 
@@ -40,10 +39,10 @@ FLUSH_MAX_BYTES = 1024 * 1024
 CONCURRENT_FLUSHES = 2
 SMALL_FLUSH = 16  # fewer transactions do not start a flush beside one of so many requests
 LARGE_FLUSH_BYTES = 64 * 1024
-TURNS_TO_RESPONSES = 2
+TURNS_TO_RESPONSE = 4
 """A request of a feed that is answered goes on in the next turn of the event loop, in the task that stores
 its transactions. The turn after that tells of the end of the task, and in the third one the request responds.
-To wait for a turn by `next_turn` takes two turns of the event loop, if no other body waits for one."""
+The fourth is for requests of another flush that ended a moment later, in the same turn."""
 
 Flush = Callable[[Sequence[Transaction]], Awaitable[Answers]]
 OnDone = Callable[[Answers | Exception, int], None]
@@ -229,8 +228,8 @@ class Coalescer:
 async def _let_responses_out(taken: Sequence[_Pending]) -> None:
     """Wait until the requests just answered have sent their responses, before a large flush."""
     if sum(pending.size for pending in taken) > LARGE_FLUSH_BYTES:
-        for _ in range(TURNS_TO_RESPONSES):
-            await next_turn()
+        for _ in range(TURNS_TO_RESPONSE):
+            await asyncio.sleep(0)
 
 
 def _pass_on(taken: Sequence[_Pending], outcome: Answers | Exception) -> None:
