@@ -10,6 +10,7 @@ of one feed, each of which names the feed that sent the body it shows.
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import structlog
@@ -135,7 +136,12 @@ def shown(body: bytes) -> str:
 
 def cut(text: str) -> str:
     """Return the begin of a text, at most 200 characters: control characters escaped, secrets hidden."""
-    known = without_secrets(text[:SHOWN_BYTES])
+    return _cut(text[:SHOWN_BYTES])
+
+
+@lru_cache(128)  # a feed beyond its share of the rate has each body refused with the same sentence
+def _cut(text: str) -> str:
+    known = without_secrets(text)
     escaped = "".join(c if c.isprintable() else _escape(c) for c in known[: SHOWN_CHARACTERS + 1])
     return escaped if len(escaped) <= SHOWN_CHARACTERS else f"{escaped[:SHOWN_CHARACTERS]}…"
 
