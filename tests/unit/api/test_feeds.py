@@ -215,7 +215,19 @@ async def test_lines_of_a_provider_are_told_as_well_unless_one_is_an_item(api: A
     assert (response.status_code, told) == ((200, False) if before else (422, True))
 
 
-@pytest.mark.parametrize("body", ['{"signature":""}', '{"data":[7]}', '{"data":[]}', '{"data":null}', '[{"signature":""}]', '{"event":1}', "[[]]", "[null]"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"signature":""}',
+        '[{"signature":""}]',
+        '{"event":1}',
+        "[[]]",
+        "[null]",
+        '{"data":[7]}',
+        '{"data":[]}',
+        '{"data":null}',
+    ],
+)
 async def test_other_invalid_items_are_not(api: Api, body: str) -> None:
     headers = {"Content-Type": "application/json"}
     response = await api.http.post("/transactions", content=body.encode(), headers=headers)
