@@ -107,8 +107,10 @@ class Reader:
         try:
             yield from known.read(self, document, fields)
         except InvalidItem as error:
+            # An answer in an answer in an answer is named once.
             name = f"{known.shape}: " if known.shape else ""
-            raise InvalidItem(f"{name}{error}", is_malformed=error.is_malformed) from None
+            told = str(error).removeprefix(name)
+            raise InvalidItem(f"{name}{told}", is_malformed=error.is_malformed) from None
 
     def fields(self, document: Document) -> Generator[None, None, Fields]:
         """Return the fields of a document that is an object; none of another."""

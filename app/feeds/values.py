@@ -120,6 +120,7 @@ class Values:
         self._walked = 0
         # The ends of values longer than a window, by where they begin, so that none is read twice.
         self._long_ends: dict[int, int] = {}
+        self._bracketed_ends: dict[int, int] = {}  # of those that no parser takes
 
     def elements(self, start: int, stop: int, level: int = 0) -> Generator[Element | None, None, int]:
         """Yield where the elements of the array at `start` stand, and return where it ends."""
@@ -287,7 +288,12 @@ class Values:
     def lenient_end(self, start: int, stop: int) -> Generator[None, None, int | None]:
         """Return where the value at `start` ends by its looks, be it JSON or not; None if it has no end."""
         if self.text[start : start + 1] in (b"{", b"["):
-            return (yield from bracketed_end(self.text, start, stop, MAX_TOKENS))
+            if start not in self._bracketed_ends:
+                end = yield from bracketed_end(self.text, start, stop, MAX_TOKENS)
+                if end is None or end - start <= STEP_BYTES:
+                    return end
+                self._bracketed_ends[start] = end
+            return self._bracketed_ends[start]
         if self.text[start : start + 1] == b'"':
             return (yield from string_end(self.text, start, stop))
         end = yield from plain_end(self.text, start, stop)
