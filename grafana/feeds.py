@@ -97,7 +97,7 @@ def _delivered() -> Iterator[Builder]:
     yield lines(
         About(
             "First a second, by source",
-            "Transactions the source delivered before all others, without late duplicates: a replay wins nothing.",
+            "Transactions the source delivered before all others. Late duplicates are left out.",
             "cps",
         ),
         Query(firsts(OF, by=("source",)), "{{source}}"),
