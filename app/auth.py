@@ -147,4 +147,7 @@ def _check(admitted: bool, authorization: str | None, setting: str) -> None:
             if authorization is None
             else "the Authorization header that arrived has none of the gate's tokens"
         )
+        # Of two headers, each of which may have had a valid one, both stand there (`headers_of`).
+        if authorization is not None and ", " in authorization:
+            found += " alone; if there were two such headers, of which one may be a proxy's, send one"
         raise Unauthorized(f"{found}: send `Authorization: Bearer <token>` with a token of {setting}")

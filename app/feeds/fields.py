@@ -67,6 +67,8 @@ class Fields(msgspec.Struct, gc=False):
     block_meta_snake: Raw = field(default=_MISSING, name="block_meta")
     transaction_status: Raw = field(default=_MISSING, name="transactionStatus")
     transaction_status_snake: Raw = field(default=_MISSING, name="transaction_status")
+    deshred: Raw = field(default=_MISSING, name="deshredTransaction")
+    deshred_snake: Raw = field(default=_MISSING, name="deshred_transaction")
     entry: Raw = _MISSING
     ping: Raw = _MISSING
     pong: Raw = _MISSING

@@ -6,7 +6,7 @@ from typing import Final
 
 from app.decode.item import InvalidItem, ItemLimits
 from app.decode.turns import next_turn
-from app.feeds.document import Document
+from app.feeds.document import Document, first_of, members_of
 from app.feeds.reader import Reader
 from app.feeds.recognise import recognised
 from app.feeds.rules import NO_RULES
@@ -41,13 +41,26 @@ async def provider_hint(body: bytes | mmap, limits: ItemLimits) -> str | None:
 
 
 def _shape(reader: Reader, length: int) -> Generator[None, None, Shape | None]:
-    """Return the shape of the first document, and yield wherever others may be served."""
-    document = Document(0, length)
-    if reader.values.text[:1] == b"[":
-        for place in reader.values.elements(0, length):
-            if place is not None:
-                document = document.inner(place)
-                break
-            yield
+    """Return the shape of the first document, and yield wherever others may be served.
+
+    What is inside of `{"data":[…],"metadata":{…}}` is the document of a QuickNode Stream.
+    """
+    document = yield from _first(reader, Document(0, length))
     known = recognised((yield from reader.fields(document)))
+    if known is not None and known.shape is None:
+        found = yield from members_of(reader, document, "data")
+        if "data" not in found:
+            return None
+        document = yield from _first(reader, document.inner(found["data"]))
+        known = recognised((yield from reader.fields(document)))
     return None if known is None else known.shape
+
+
+def _first(reader: Reader, document: Document) -> Generator[None, None, Document]:
+    """Return the first element of an array, any other document as it is; yield as above."""
+    if first_of(reader, document) == b"[":
+        for place in reader.values.elements(document.start, document.end):
+            if place is not None:
+                return document.inner(place)
+            yield
+    return document

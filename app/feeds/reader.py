@@ -4,20 +4,25 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from mmap import mmap
 
+import msgspec
+
 from app.decode.item import InvalidItem, ItemLimits
 from app.decode.surrogates import masked
 from app.errors import BodyTooLarge
 from app.feeds.document import MOST_LEVELS, Document, Known, Steps, first_of, malformed, refused_item, text_of
 from app.feeds.fields import NO_FIELDS, Fields, fields_at, named, parsed_fields
 from app.feeds.mapped import MappedReader
+from app.feeds.parsed_end import value_end
 from app.feeds.rules import FeedRules
 from app.feeds.runs import after_space
 from app.feeds.shapes import NAMES
-from app.feeds.values import PACE_BYTES, WINDOW_BYTES, Refused, Values, is_null, value_end
+from app.feeds.values import PACE_BYTES, WINDOW_BYTES, Refused, Values, is_null
 
 MOST_DOCUMENTS = 200_000
 """A body of 32 MiB may hold 16 million times `1,`, and each is answered with a sentence of its own."""
 _MOST_NAMES = 9
+_SHORT_BYTES = 4096
+_names_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _KINDS = {b'"': "a text", b"[": "an array", b"t": "true", b"f": "false", b"n": "null"}
 
 
@@ -108,8 +113,10 @@ class Reader:
         try:
             yield from known.read(self, document, fields)
         except InvalidItem as error:
+            # An answer in an answer in an answer is named once.
             name = f"{known.shape}: " if known.shape else ""
-            raise InvalidItem(f"{name}{error}", is_malformed=error.is_malformed) from None
+            told = str(error).removeprefix(name)
+            raise InvalidItem(f"{name}{told}", is_malformed=error.is_malformed) from None
 
     def fields(self, document: Document) -> Generator[None, None, Fields]:
         """Return the fields of a document that is an object; none of another."""
@@ -168,15 +175,29 @@ class Reader:
         first = first_of(self, document)
         if first != b"{":
             return _KINDS.get(first, "a number")
-        names = list[str]()
-        for member in self.values.members(document.start, document.end):
-            if member is None:
-                yield None
-            else:
-                names.append(member.name)
-                if len(names) == _MOST_NAMES:
-                    break
+        names = self._names_of_short(document)
+        if not names:
+            for member in self.values.members(document.start, document.end):
+                if member is None:
+                    yield None
+                else:
+                    names.append(member.name)
+                    if len(names) == _MOST_NAMES:
+                        break
         return f"an object with {named(names)}" if names else "an empty object"
+
+    def _names_of_short(self, document: Document) -> list[str]:
+        """Return the first names of an object's members; none if it is long, or the parser refuses it.
+
+        A body may have 200,000 times `{"a":1}`, and the parser is ten times as fast as a walk.
+        """
+        if document.end - document.start > _SHORT_BYTES:
+            return []
+        try:
+            found = _names_decoder.decode(bytes(self.values.text[document.start : document.end]))
+        except (ValueError, RecursionError):
+            return []
+        return list(found)[:_MOST_NAMES]
 
 
 def _unknown(document: Document, found: str) -> InvalidItem:

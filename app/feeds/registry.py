@@ -8,10 +8,11 @@ import structlog
 
 from app.errors import FeedsUnknown
 from app.feeds.feed import Feed
-from app.feeds.feeds_file import Feeds, FeedsFileError, load_feeds
+from app.feeds.feeds_file import Feeds, FeedsFileError, Problem, load_feeds
 from app.feeds.rate import RateShare
 
 log = structlog.get_logger()
+_EMPTIED = "it declares no feed any more; restart the gate if that is meant"
 
 
 class FeedRegistry:
@@ -93,9 +94,13 @@ class FeedRegistry:
         if self._file is None or (self.warning is None and self._feeds.is_current()):
             return None
         try:
-            return load_feeds(self._file)
+            found = load_feeds(self._file)
         except FeedsFileError as error:
             return error
+        if self._feeds.declared and not found.declared:
+            # So looks a file that is about to be written; with it in force, nobody would have to sign.
+            return FeedsFileError(self._file, [Problem(0, _EMPTIED)])
+        return found
 
     def _settle(self, found: Feeds | FeedsFileError | None) -> None:
         if isinstance(found, Feeds):

@@ -12,7 +12,7 @@ from mmap import mmap
 STEP_BYTES = 64 * 1024
 """What is looked at before others may be served."""
 LINE_END = b"\n"
-_SPACE_CHARS = b" \t\r\n"
+SPACE_CHARS = b" \t\r\n"
 _SPACE = re.compile(rb"[ \t\r\n]*+")
 _PLAIN = re.compile(rb'[^,\[\]{}":\s]*+')
 # Whole escapes only: what is behind a backslash may stand in the next piece.
@@ -40,7 +40,7 @@ def before_space(text: Text, start: int, end: int) -> End:
     """Return where white space begins that ends at `end`, at `start` at the earliest."""
     while end > start and text[end - 1 : end] in _SPACES:
         first = max(start, end - STEP_BYTES)
-        kept = len(bytes(text[first:end]).rstrip(_SPACE_CHARS))
+        kept = len(bytes(text[first:end]).rstrip(SPACE_CHARS))
         end = first + kept
         if not kept:
             yield

@@ -16,10 +16,11 @@ from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
 
-from app.decode.array_scanner import MAX_TOKENS, SPACE
+from app.decode.array_scanner import MAX_TOKENS
 from app.decode.messages import CUT_OFF
 from app.errors import BodyTooLarge
 from app.feeds.brackets import bracketed_end
+from app.feeds.parsed_end import value_end
 from app.feeds.runs import SHORT_STRING, STEP_BYTES, Text, after_space, plain_end, string_end
 
 WINDOW_BYTES = 1024 * 1024
@@ -30,7 +31,7 @@ MOST_WALKED = 1_000_000
 PACE_BYTES, VALUE_COST = 256 * 1024, 4096
 # How many levels of values longer than a window are walked through, one inside the other.
 _MOST_LEVELS = 8
-_TRAILING, _NULL = "trailing characters (byte ", b"null"
+_NULL = b"null"
 _OPENINGS = frozenset((b"{", b"["))
 _LONG_NUMBER = f"JSON has a number of more than {WINDOW_BYTES} bytes (byte 0)"
 _raw_decoder = msgspec.json.Decoder(msgspec.Raw)
@@ -61,27 +62,6 @@ class Element(NamedTuple):
 
     start: int
     end: int
-
-
-def value_end(text: Text, start: int, stop: int) -> int:
-    """Return where the value that begins at `start` ends, at `stop` at the latest.
-
-    Raises:
-        ValueError, RecursionError: the parser refuses it.
-    """
-    view = memoryview(text)[start:stop]
-    try:
-        _raw_decoder.decode(view)
-    except msgspec.DecodeError as error:
-        _, trailing, place = str(error).rpartition(_TRAILING)
-        if not trailing:
-            raise
-        end = int(place[:-1]) - 1  # the parser counts the character it refuses
-    else:
-        end = len(view)
-    if view[end - 1] in SPACE:
-        end = len(bytes(view[:end]).rstrip(SPACE))
-    return start + end
 
 
 class _Place(Protocol):
@@ -122,6 +102,7 @@ class Values:
         self._long_ends: dict[int, int] = {}
         self._long_refused: set[int] = set()
         self._tolerated = 0
+        self._bracketed_ends: dict[int, int] = {}  # of those that no parser takes
 
     def elements(self, start: int, stop: int, level: int = 0) -> Generator[Element | None, None, int]:
         """Yield where the elements of the array at `start` stand, and return where it ends."""
@@ -293,7 +274,12 @@ class Values:
     def lenient_end(self, start: int, stop: int) -> Generator[None, None, int | None]:
         """Return where the value at `start` ends by its looks, be it JSON or not; None if it has no end."""
         if self.text[start : start + 1] in (b"{", b"["):
-            return (yield from bracketed_end(self.text, start, stop, MAX_TOKENS))
+            if start not in self._bracketed_ends:
+                end = yield from bracketed_end(self.text, start, stop, MAX_TOKENS)
+                if end is None or end - start <= STEP_BYTES:
+                    return end
+                self._bracketed_ends[start] = end
+            return self._bracketed_ends[start]
         if self.text[start : start + 1] == b'"':
             return (yield from string_end(self.text, start, stop))
         end = yield from plain_end(self.text, start, stop)

@@ -1,10 +1,12 @@
 """Reads Solana's transactions as they are on the wire, which RPC gives as `["AbCd…", "base64"]`.
 
-Such a text is the number of signatures, 64 bytes for each, then the message.
+Such a text is the number of signatures, 64 bytes for each, then the message. A transaction of version 1
+begins with its message, whose first byte is 0x81, and has its signatures at the end.
 """
 
 from base64 import b64decode
 from binascii import Error
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Raw
@@ -17,9 +19,13 @@ KEY_BYTES = 32
 _MOST_CHARS, _MOST_BASE58_CHARS = 16 * 1024, 1700
 _encoded_decoder = msgspec.json.Decoder(tuple[str, str])
 _text_decoder = msgspec.json.Decoder(str)
+# A number of signatures is below 20, so that no transaction of an earlier version begins with this bit.
 _VERSIONED = 0x80
+_VERSION_1 = _VERSIONED | 1
+_HEADER_BYTES, _MASK_BYTES, _HASH_BYTES, _VALUE_BYTES, _INSTRUCTION_BYTES = 3, 4, 32, 4, 4
 # Solana runs 64 at most; the programs of 4,000 in 12 KiB would take 20 ms.
 _MOST_INSTRUCTIONS = 256
+_NO_SIGNATURE = "transaction: its bytes hold no signature"
 
 
 def wire_bytes(transaction: bytes | Raw) -> bytes | None:
@@ -55,16 +61,58 @@ def wire_signature(wire: bytes) -> str:
     """Return the first signature of a transaction.
 
     Raises:
-        InvalidItem: it has none, or is cut off.
+        InvalidItem: it has none, is cut off, or is of a version that is not known.
     """
+    if wire[:1] >= bytes([_VERSIONED]):
+        return base58_encode(_version_1(wire).signature)
     try:
         number, at = _compact(wire, 0)
     except IndexError:
         number, at = 0, 0
     signature = wire[at : at + SIGNATURE_BYTES]
     if not number or len(signature) < SIGNATURE_BYTES:
-        raise InvalidItem("transaction: its bytes hold no signature")
+        raise InvalidItem(_NO_SIGNATURE)
     return base58_encode(signature)
+
+
+class _Version1(NamedTuple):
+    """What is read of a transaction of version 1."""
+
+    signature: bytes
+    programs: list[bytes | None]
+    """The key of the program of each instruction, None for one that is not among its keys."""
+
+
+def _version_1(wire: bytes) -> _Version1:
+    """Read a transaction that begins with its version.
+
+    Behind the version stand its header, a mask, the hash of a block, the numbers of instructions and keys,
+    the keys, and 4 bytes for each bit of the mask; then of each instruction its program, the number of its
+    accounts and the length of its data; then accounts and data of all of them; then the signatures.
+
+    Raises:
+        InvalidItem: it is of another version, or longer or shorter than it says.
+    """
+    if wire[0] != _VERSION_1:
+        raise InvalidItem(f"transaction: version {wire[0] - _VERSIONED} is not known")
+    try:
+        signatures = wire[1]
+        at = 1 + _HEADER_BYTES
+        mask = int.from_bytes(wire[at : at + _MASK_BYTES], "little")
+        at += _MASK_BYTES + _HASH_BYTES
+        instructions, number = wire[at], wire[at + 1]
+        start = at + 2
+        keys = [wire[start + KEY_BYTES * key : start + KEY_BYTES * (key + 1)] for key in range(number)]
+        at = start + KEY_BYTES * number + _VALUE_BYTES * mask.bit_count()
+        heads = [wire[at + _INSTRUCTION_BYTES * each :][:_INSTRUCTION_BYTES] for each in range(instructions)]
+        at += _INSTRUCTION_BYTES * instructions
+        at += sum(head[1] + int.from_bytes(head[2:], "little") for head in heads)
+    except IndexError:
+        raise InvalidItem(_NO_SIGNATURE) from None
+    if not signatures or len(wire) != at + signatures * SIGNATURE_BYTES:
+        raise InvalidItem(_NO_SIGNATURE)
+    programs = [keys[head[0]] if head[0] < number else None for head in heads]
+    return _Version1(wire[at : at + SIGNATURE_BYTES], programs)
 
 
 def _compact(wire: bytes, at: int) -> tuple[int, int]:
@@ -87,8 +135,11 @@ class WireMessage:
     def programs(self) -> list[str | None]:
         """Return the program of each instruction; none at all if there are too many, or it cannot be read."""
         try:
+            if self._wire[:1] >= bytes([_VERSIONED]):
+                keys = _version_1(self._wire).programs
+                return [None if key is None else base58_encode(key) for key in keys]
             return self._programs()
-        except IndexError:
+        except (IndexError, InvalidItem):
             return []
 
     def _programs(self) -> list[str | None]:

@@ -21,15 +21,17 @@ from app.feeds.signatures import any_signature
 from app.feeds.skipping import has_failed
 from app.feeds.slots import slot_of
 
-# Rust writes the name of the variant.
+# Rust writes the name of the variant. A transaction that is not run yet comes under a name of its own.
 _TRANSACTION, _BLOCK, _UPDATE = (
-    ("transaction", "Transaction"),
+    ("transaction", "Transaction", "deshredTransaction", "deshred_transaction", "DeshredTransaction"),
     ("block", "Block"),
     ("update_oneof", "updateOneof"),
 )
 
 _KINDS = (
     "transaction",
+    "deshred",
+    "deshred_snake",
     "block",
     "slot",
     "account",

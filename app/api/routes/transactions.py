@@ -77,19 +77,17 @@ class PostTransactions:
         self, query: bytes, headers: Headers, receive: Receive, summary: Summary
     ) -> dict[str, Any]:
         limits, is_lines = self._plane.admission.admit(query, headers, declared_length(headers))
-        document: bytes | mmap = b""
         async with self._plane.body(headers, receive) as body:
             if is_lines:
                 items, summary.is_shown = "line", True
-                await self._post_lines(body, limits, summary)
+                hint = await self._post_lines(body, limits, summary)
             else:
                 items, document = "item", await body.whole()
                 if not is_array(document, limits):
                     return await self._post_one(document, limits)
-                await self._post_array(document, limits, summary)
+                hint = await self._post_array(document, limits, summary)
             if summary.items and summary.invalid == summary.items:
                 summary.is_shown = True
-                hint = await provider_hint(document, limits) if document else None
                 raise InvalidRequest(f"every {items} is invalid" + (f"; {hint}" if hint else ""))
         return summary.as_dict()
 
@@ -106,17 +104,25 @@ class PostTransactions:
         answers = await to_its_end(self._plane.submitter.submit([item]))
         return single_answer(item, answers[0])
 
-    async def _post_array(self, body: bytes | mmap, limits: ItemLimits, summary: Summary) -> None:
+    async def _post_array(self, body: bytes | mmap, limits: ItemLimits, summary: Summary) -> str | None:
+        """Process an array; should all of it be invalid, return what it is instead, if that is known."""
         results = await decode_array(body, limits, self._plane.settings.max_batch_items)
         self._plane.metrics.ingest_batch_size.observe(len(results))
         await to_its_end(self._plane.submitter.submit_batch(results, summary, limits.default_source))
+        return await provider_hint(body, limits) if summary.invalid == summary.items else None
 
-    async def _post_lines(self, body: BodyReader, limits: ItemLimits, summary: Summary) -> None:
-        """Process NDJSON as it arrives, chunk by chunk; the client waits while the store is busy."""
-        plane, held = self._plane, 0
+    async def _post_lines(self, body: BodyReader, limits: ItemLimits, summary: Summary) -> str | None:
+        """Process NDJSON as it arrives, chunk by chunk; the client waits while the store is busy.
+
+        Returns:
+            What the first line is instead, should it be invalid, and that be known.
+        """
+        plane, held, hint = self._plane, 0, None
         try:
             async for lines in body.lines(limits.max_item_bytes):
                 results = [try_decode_item(line, limits) for line in lines]
+                if not summary.items and isinstance(lines[0], bytes) and isinstance(results[0], InvalidItem):
+                    hint = await provider_hint(lines[0], limits)
                 plane.admission.check_pressure()
                 await to_its_end(plane.submitter.submit_batch(results, summary, limits.default_source))
                 check_stop()
@@ -126,6 +132,7 @@ class PostTransactions:
         finally:
             plane.body_budget.release(held)
         plane.metrics.ingest_batch_size.observe(summary.items)
+        return hint
 
 
 class GetTransaction:

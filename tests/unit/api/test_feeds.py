@@ -198,7 +198,36 @@ async def test_who_posts_a_providers_body_as_items_is_told_where_it_belongs(
     assert what in response.json()["detail"]
 
 
-@pytest.mark.parametrize("body", ['{"signature":""}', '[{"signature":""}]', '{"event":1}', "[[]]", "[null]"])
+async def test_what_a_quicknode_stream_has_around_its_blocks_is_looked_into(api: Api) -> None:
+    headers = {"Content-Type": "application/json"}
+    body = (DATA / QUICKNODE_EXCERPT).read_bytes()
+    response = await api.http.post("/transactions", content=body, headers=headers)
+    assert "this is a Solana block: send it to /feeds/NAME" in response.json()["detail"]
+
+
+@pytest.mark.parametrize("before", [b"", b'{"signature":"A"}\n'])
+async def test_lines_of_a_provider_are_told_as_well_unless_one_is_an_item(api: Api, before: bytes) -> None:
+    headers = {"Content-Type": "application/x-ndjson"}
+    [transaction] = json.loads((DATA / ENHANCED).read_bytes())
+    line = json.dumps(transaction).encode() + b"\n"
+    response = await api.http.post("/transactions", content=before + 2 * line, headers=headers)
+    told = "this is a Helius enhanced webhook: send it to /feeds/NAME" in response.json().get("detail", "")
+    assert (response.status_code, told) == ((200, False) if before else (422, True))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"signature":""}',
+        '[{"signature":""}]',
+        '{"event":1}',
+        "[[]]",
+        "[null]",
+        '{"data":[7]}',
+        '{"data":[]}',
+        '{"data":null}',
+    ],
+)
 async def test_other_invalid_items_are_not(api: Api, body: str) -> None:
     headers = {"Content-Type": "application/json"}
     response = await api.http.post("/transactions", content=body.encode(), headers=headers)

@@ -1,9 +1,12 @@
 """Documents of each shape as they may be, and what is said of those that are none."""
 
+from collections.abc import Generator
+
 import pytest
 
 from app.decode.item import ItemLimits
 from app.errors import BodyTooLarge, MalformedBody
+from app.feeds.brackets import bracketed_end
 from tests.support.deliveries import RAW_SALE, compact, parts_of, read, real_body, sale
 
 RAW = sale()
@@ -272,3 +275,17 @@ def test_other_json_is_not_taken_for_an_update_without_transactions(body: bytes)
 def test_a_body_of_too_many_documents_is_refused() -> None:
     with pytest.raises(BodyTooLarge, match="more than 200000 documents"):
         read(b"[" + b"[]," * 200_001 + b"[]]")
+
+
+def test_the_end_of_what_no_parser_takes_is_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_from = list[int]()
+
+    def noted(text: bytes, start: int, stop: int, most: int) -> Generator[None, None, int | None]:
+        looked_from.append(start)
+        return (yield from bracketed_end(text, start, stop, most))
+
+    monkeypatch.setattr("app.feeds.values.bracketed_end", noted)
+    levels = 20_000
+    body = b'{"jsonrpc":"2.0","result":' * levels + b"null" + b"}" * levels
+    assert read(body).errors == ["json-rpc: the transaction is inside of more than 8 arrays and envelopes"]
+    assert len(looked_from) == len(set(looked_from)) > 1

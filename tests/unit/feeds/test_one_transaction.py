@@ -20,6 +20,11 @@ SIGNATURE, SLOT = RAW_SALE.signature, 171942732
 DATA = base58_decode(SIGNATURE)
 RAW = sale()
 ENCODED = {**RAW, "transaction": [base64_text(wire_of(RAW["transaction"])), "base64"]}
+# An update of a transaction that no validator has run yet: it has no meta data and no index.
+NOT_RUN = {
+    "transaction": {"signature": base64_text(DATA), "transaction": RAW["transaction"]},
+    "slot": str(SLOT),
+}
 NOTIFIED = {
     "transaction": {"transaction": RAW["transaction"], "meta": RAW["meta"]},
     "signature": SIGNATURE,
@@ -55,6 +60,13 @@ FORMS: dict[str, Any] = {
         "update_oneof": {"Transaction": yellowstone_update(list(DATA), slot=SLOT)["transaction"]},
         "created_at": None,
     },
+    "yellowstone, not run yet": {"filters": ["d"], "deshredTransaction": NOT_RUN, "createdAt": "2026-01-16"},
+    "yellowstone, not run yet, of Rust": {
+        "filters": ["d"],
+        "update_oneof": {"DeshredTransaction": NOT_RUN},
+        "created_at": None,
+    },
+    "yellowstone, not run yet, without filters": {"deshred_transaction": NOT_RUN, "created_at": "2026-01-16"},
     "yellowstone, a block": {
         "filters": ["b"],
         "block": {

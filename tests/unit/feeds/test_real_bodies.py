@@ -56,12 +56,32 @@ def test_an_elided_block_is_told_what_its_transaction_has() -> None:
             "2nBhEBYYvfaAe16UMNqRHre4YNSskvuYgx3M6E4JP1oDYvZEJHvoPzyUidNgNX5r9sTyN1J9UxtbCXy2rqYcuyuv",
             430,
         ),
+        (
+            "helius_raw_captured.json",
+            "2NRmUxAn6QDrhm9PgD2y3uKTPR7uddoRUqwxHrd91rNX4qRwxnGNQ8eYDkP8548ypP3KNXJ9tzmX85hPhWE3Ms73",
+            403967422,
+        ),
+        (
+            "helius_enhanced_failed.json",
+            "ArRXvQdphogFmmuULMjHhk1nBV7vhjHwQxUbKAEkexPJYWmeFQXt5ycoyA2wKMTN9STdtHJ1Nm7d9csjC1oDd32",
+            289356858,
+        ),
+        (
+            "photon_getTransaction_base64.json",
+            "3UxAh4BPLQeEwipgkwRoY6nmzBXL58LaYMaY4MofL6yQEHGpTf26u2roz52Cck1NK25ugrYgAjczqbTJcEbuG4mG",
+            49,
+        ),
     ],
 )
-def test_bodies_of_solanas_documentation(file: str, signature: str, slot: int) -> None:
+def test_bodies_from_documentations_and_repositories(file: str, signature: str, slot: int) -> None:
     found = read(real_body(file))
     assert (found.signatures, found.slots, found.errors) == ([signature], [slot], [])
     assert found.payloads[0] in real_body(file)
+
+
+def test_a_captured_transaction_that_failed_may_be_left_out() -> None:
+    found = read(real_body("helius_enhanced_failed.json"), FeedRules(skip=frozenset(("failed",))))
+    assert (found.results, found.skipped) == ([], {"failed": 1})
 
 
 def test_an_encoded_transaction_of_a_block_notification_has_its_slot() -> None:
@@ -83,6 +103,12 @@ def test_an_encoded_transaction_of_a_block_notification_has_its_slot() -> None:
             [2, 2],
         ),
         (
+            "alchemy_solana_address_activity.json",
+            MappedShape("/event/transaction", "/signature", None),
+            ["5q8ZbKic6r6bfr3HTEYxg2YWLw8PnxR13zhDgSokKLY2VstySBngb2Ry7u4tw5UUdtGVEbpiwYR4PyHWtVn4hUd4"],
+            [None],
+        ),
+        (
             "moralis_streams_erc20.json",
             MappedShape("/erc20Transfers", "/transaction_hash", None),
             ["0xb9730dd1b49061f3b5a6f93e0a66a03be199cad6f21ba5e8747a8087754e3e"],
@@ -97,7 +123,7 @@ def test_an_encoded_transaction_of_a_block_notification_has_its_slot() -> None:
         ),
     ],
 )
-def test_bodies_of_other_chains_are_mapped(
+def test_bodies_of_no_known_shape_are_mapped(
     file: str, mapped: MappedShape, signatures: list[str], slots: list[int | None]
 ) -> None:
     body = real_body(file)

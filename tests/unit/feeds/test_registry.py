@@ -118,6 +118,18 @@ def test_secrets_that_go_and_come_back_are_a_warning_in_between(file: Path) -> N
     _verify(registry, "second")
 
 
+@pytest.mark.parametrize("emptied", ["", "# none\n", "[feeds]\n"])
+def test_a_file_that_is_emptied_keeps_who_has_to_sign(file: Path, emptied: str) -> None:
+    registry = _registry(file, SIGNED)
+    file.write_text(emptied)
+    _reload(registry)
+    assert "declares no feed any more" in _warning(registry)
+    _verify(registry, "first")
+    file.write_text("[feeds.b]\n")
+    _reload(registry)
+    assert (_warning(registry), registry.get("a").signature) == ("", None)
+
+
 def test_a_file_that_is_broken_in_another_way_is_another_warning(file: Path) -> None:
     registry = _registry(file, "")
     with capture_logs() as logs:
@@ -147,7 +159,7 @@ def test_a_share_stays_as_full_as_it_is_until_it_is_changed(file: Path) -> None:
     file.write_text(LIMITED.format(20))
     _reload(registry)
     registry.take("a", 20, 0)
-    file.write_text("")
+    file.write_text("[feeds.b]\n")
     _reload(registry)
     registry.take("a", 10**6, 0)
 
