@@ -68,11 +68,12 @@ class QuietServer(uvicorn.Server):
     """uvicorn's server, which exits 0 when it was told to stop."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, and freeze what start-up left on the heap."""
+        """Start, and freeze what start-up left on the heap; the collector may have paused until here."""
         await super().startup(sockets)
         gc.collect()
         gc.freeze()
         gc.set_threshold(YOUNG_OBJECTS)
+        gc.enable()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
