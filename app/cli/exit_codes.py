@@ -1,4 +1,4 @@
-"""The exit codes of every command when not all is fine, 0 says that it is, and the errors that lead to them."""
+"""The exit codes of all commands, 0 says that all is fine, and the errors that lead to the others."""
 
 import click
 

@@ -9,8 +9,8 @@ from pydantic import ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from app.errors import ConfigError
-from app.settings.environment import wrong_variables
 from app.settings.environment import env_name as env_name  # noqa: PLC0414  who reads settings names their variables
+from app.settings.environment import wrong_variables
 from app.settings.fields import (
     ACCESS,
     ALERTS,

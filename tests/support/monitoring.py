@@ -47,7 +47,7 @@ class Monitor:
     def is_ready(self) -> bool:
         """Ask the server whether it is ready."""
         try:
-            return httpx.get(f"{self.url}/-/ready", trust_env=False, timeout=10, verify=False).status_code == 200
+            return httpx.get(f"{self.url}/-/ready", trust_env=False, timeout=10, verify=False).is_success
         except httpx.HTTPError:
             return False
 
