@@ -4,8 +4,8 @@ import sys
 
 import click
 
-from app.cli.client import GateAddress, Refused, checked, gate_options
-from app.cli.exit_codes import REFUSED
+from app.cli.client import GateAddress, checked, gate_options
+from app.cli.exit_codes import REFUSED, Refused
 from app.cli.text import elements, figure, plain
 
 OUTCOMES = frozenset({"pass", "fail", "unknown"})

@@ -9,8 +9,7 @@ from typing import BinaryIO
 
 import click
 
-from app.cli.client import Refused
-from app.cli.exit_codes import REFUSED, USAGE
+from app.cli.exit_codes import REFUSED, USAGE, Refused
 from app.cli.text import count, plain
 from app.decode.array_scanner import SPACE
 from app.decode.gzip import Inflater

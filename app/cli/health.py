@@ -3,7 +3,8 @@
 import click
 import httpx
 
-from app.cli.client import GateAddress, Refused, gate_options, json_object, sentence
+from app.cli.client import GateAddress, gate_options, json_object, sentence
+from app.cli.exit_codes import Refused
 from app.cli.text import elements, plain
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import click
 
 from app.cli.exit_codes import INTERRUPTED, REFUSED
-from app.process.left_out import leave_out_rich
+from app.process.lean_start import leave_out_rich, start_lean
 
 
 class _Place(NamedTuple):
@@ -26,6 +26,8 @@ COMMANDS: Final = {
     "serve": _Place("app.cli.serve", "Run the gate until Ctrl-C or SIGTERM."),
     "stats": _Place("app.cli.stats", "Show what the gate holds, what came in, and what was removed."),
 }
+# `health` is run every few seconds where a container's health check calls it.
+DRAW_NOTHING: Final = frozenset({"check", "feeds", "health"})
 
 
 class _Commands(click.Group):
@@ -58,7 +60,10 @@ def tidegate() -> None:
 def main() -> None:
     """Run the command line; Ctrl-C ends a client quietly."""
     _speak_utf8()
-    if sys.argv[1:2] == ["serve"]:
+    command = sys.argv[1] if sys.argv[1:] else ""
+    if command == "serve":
+        start_lean()
+    elif command in DRAW_NOTHING:
         leave_out_rich()
     try:
         tidegate(standalone_mode=False)

@@ -17,7 +17,7 @@ from app.server.whole_request import FastPath
 from app.settings.model import Settings
 
 BACKLOG = 2048
-# Two of these, the drain and the stop of the store, fit into the ten seconds a SIGTERM may take.
+# The drain, and what the parts of the gate do after it, fit into the ten seconds a SIGTERM may take.
 GRACEFUL_SECONDS = 4
 KEEP_ALIVE_SECONDS = 75
 # A request may be on its way on a connection that has just been opened or answered.
@@ -68,11 +68,12 @@ class QuietServer(uvicorn.Server):
     """uvicorn's server, which exits 0 when it was told to stop."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, and freeze what start-up left on the heap."""
+        """Start, and freeze what start-up left on the heap; the collector may have paused until here."""
         await super().startup(sockets)
         gc.collect()
         gc.freeze()
         gc.set_threshold(YOUNG_OBJECTS)
+        gc.enable()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

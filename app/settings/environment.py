@@ -1,16 +1,12 @@
-"""How settings come out of the environment: by `TIDEGATE_…` variables, of which others put some there."""
+"""The `TIDEGATE_…` variables of the environment, of which others put some there.
+
+Commands that only talk to a gate read them here, and so load no part of pydantic.
+"""
 
 import os
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
-
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
 
 PREFIX = "TIDEGATE_"
 # Read by the commands that talk to a gate, see `app/cli/client.py`.
@@ -73,26 +69,3 @@ def _advice(name: str, settings: list[str]) -> str:
     candidates = {setting.removeprefix(PREFIX): setting for setting in settings}
     close = get_close_matches(name.removeprefix(PREFIX), candidates, n=1)
     return f"did you mean {candidates[close[0]]}?" if close else "docs/settings.md lists all there are"
-
-
-class EnvironmentSettings(BaseSettings):
-    """Settings whose empty variables count as unset, as Compose makes them of `${TIDEGATE_STORE_URL:-}`."""
-
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003  the names are those of the library
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  likewise
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  likewise
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Let arguments win over the environment, read nothing else, and leave out addresses of Services."""
-        if isinstance(env_settings, EnvSettingsSource):
-            variables = env_settings.env_vars.items()
-            env_settings.env_vars = {
-                name: value for name, value in variables if not is_service_link(name, value or "")
-            }
-        return init_settings, env_settings

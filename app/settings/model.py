@@ -9,8 +9,8 @@ from pydantic import ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from app.errors import ConfigError
-from app.settings.environment import EnvironmentSettings, wrong_variables
 from app.settings.environment import env_name as env_name  # noqa: PLC0414  who reads settings names their variables
+from app.settings.environment import wrong_variables
 from app.settings.fields import (
     ACCESS,
     ALERTS,
@@ -32,6 +32,7 @@ from app.settings.fields import (
     fixed,
 )
 from app.settings.secret_files import secret_lines
+from app.settings.source import EnvironmentSettings
 
 # What has to fit together for the laws on windows, retentions and bounds: the first is not above the second.
 ORDERED = (

@@ -33,8 +33,9 @@ class GateProcess:
     url: str = ""
 
     def client(self, **options: object) -> httpx.Client:
-        """A client without a proxy, for this gate."""
-        return httpx.Client(base_url=self.url, trust_env=False, timeout=30, **options)  # type: ignore[arg-type]
+        """A client for this gate, without a proxy, and without certificates, which take 40 ms to load."""
+        given = {"base_url": self.url, "trust_env": False, "timeout": 30, "verify": False} | options
+        return httpx.Client(**given)  # type: ignore[arg-type]
 
     def events(self) -> list[dict[str, object]]:
         """The log so far."""
@@ -44,7 +45,7 @@ class GateProcess:
     def is_ready(self) -> bool:
         """Ask the gate whether it takes traffic now."""
         try:
-            return httpx.get(f"{self.url}/readyz", trust_env=False, timeout=10).status_code == 200
+            return httpx.get(f"{self.url}/readyz", trust_env=False, timeout=10, verify=False).is_success
         except httpx.HTTPError:
             return False
 

@@ -6,7 +6,8 @@ import click
 import httpx
 from pydantic import ValidationError
 
-from app.cli.client import GateAddress, Refused, checked, gate_options
+from app.cli.client import GateAddress, checked, gate_options
+from app.cli.exit_codes import Refused
 from app.cli.report.page import page
 from app.cli.report.text import text
 from app.cli.terminal import show

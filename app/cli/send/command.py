@@ -18,8 +18,8 @@ from click.core import ParameterSource
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from app.cli.client import GateAddress, Refused, gate_options, without_password
-from app.cli.exit_codes import REFUSED
+from app.cli.client import GateAddress, gate_options, without_password
+from app.cli.exit_codes import REFUSED, Refused
 from app.cli.send.batches import Batch, LineCounts, batches
 from app.cli.send.sender import Sender
 

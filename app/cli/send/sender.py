@@ -11,7 +11,8 @@ from typing import Any
 
 import httpx
 
-from app.cli.client import GateAddress, Refused, json_object, sentence
+from app.cli.client import GateAddress, json_object, sentence
+from app.cli.exit_codes import Refused
 from app.cli.send.batches import Batch
 
 FIRST_WAIT_SECONDS, MAX_WAIT_SECONDS, MAX_RETRY_AFTER_SECONDS = 0.1, 10.0, 60.0

@@ -2,9 +2,9 @@
 
 import sys
 
-from app.process.left_out import leave_out_rich
+from app.process.lean_start import start_lean
 
-leave_out_rich()
+start_lean()
 
 from app.workers.process.main import main  # noqa: E402  it loads structlog and httpx
 

