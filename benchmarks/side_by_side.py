@@ -7,13 +7,13 @@ Tidegate the gate and its store are counted together.
 """
 
 import argparse
-import asyncio
 import json
-from contextlib import AsyncExitStack
+import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common.constant_rate import Answers, load
+from benchmarks.common.constant_rate import Answers, posting, three_feeds
 from benchmarks.common.gates import Service, module, service, tidegate
 from benchmarks.common.plots import GREEN, RED, plot_memory
 from benchmarks.common.results import RESULTS, options_of, write_json
@@ -21,16 +21,16 @@ from benchmarks.common.sampling import Recorder
 from benchmarks.common.trend import MB, Point
 
 
-async def compare(replaced: Service, gate: Service, options: argparse.Namespace) -> dict[str, Any]:
+def compare(replaced: Service, gate: Service, options: argparse.Namespace) -> dict[str, Any]:
     """Put both services under load; a recorder and the answers, by the name of the design."""
     recorders = {"replaced": Recorder(replaced, has_stats=False), "tidegate": Recorder(gate)}
     found = {}
-    async with AsyncExitStack() as stack:
+    with ExitStack() as stack:
         for name, recorder in recorders.items():
-            answers = await stack.enter_async_context(load(recorder.service.url, options.rate))
-            await stack.enter_async_context(recorder.running())
+            answers = stack.enter_context(posting(recorder.service.url, three_feeds(options.rate)))
+            stack.enter_context(recorder.running())
             found[name] = recorder, answers
-        await asyncio.sleep(options.minutes * 60)
+        time.sleep(options.minutes * 60)
     return found
 
 
@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS / "side_by_side")
     options = parser.parse_args()
     with service(*module("benchmarks.rivals.replaced")) as replaced, tidegate() as gate:
-        found = asyncio.run(compare(replaced, gate, options))
+        found = compare(replaced, gate, options)
     lines = {name: total(recorder) for name, (recorder, _) in found.items()}
     figures = {name: figures_of(lines[name], answers) for name, (_, answers) in found.items()}
     document = {"minutes": options.minutes, "rate": options.rate, "results": figures}

@@ -145,9 +145,8 @@ def _bodies(per_second: int, seconds: float) -> list[bytes]:
 
 async def _post(gate: Service, feed: str, per_second: int, bodies: Sequence[bytes]) -> Answers:
     """Post real transactions one by one, each connection every eighth of them."""
-    answers = Answers()
-    await post_at_rate(gate.url, bodies, Rate(per_second, [feed], CONNECTIONS, "documents"), answers)
-    return answers
+    rate = Rate(per_second, [feed], CONNECTIONS, "documents")
+    return await asyncio.to_thread(post_at_rate, gate.url, bodies, rate)
 
 
 def _post_blocks(gate: Service, body: Body, seconds: float, number: int) -> None:
