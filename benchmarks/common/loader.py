@@ -50,7 +50,7 @@ class Loader:
         """
         self._port, self._streams, self._take = port, streams, take
         self._poll = select.epoll()
-        self._channels: list[_Channel | None] = [None] * len(streams)
+        self._channels: dict[int, _Channel] = {}
         self._by_descriptor: dict[int, int] = {}
         # Each stream is in one of these: its post waits for its time, or for an answer, or there is none.
         self._later: list[tuple[float, int, bytes | bytearray]] = []
@@ -71,9 +71,8 @@ class Loader:
 
     def close(self) -> None:
         """End all connections."""
-        for channel in self._channels:
-            if channel is not None:
-                channel.close()
+        for channel in self._channels.values():
+            channel.close()
         self._poll.close()
 
     def _go_on(self, stream: int) -> None:
@@ -88,13 +87,12 @@ class Loader:
             return
 
     def _start(self, due: float, stream: int, body: bytes | bytearray) -> None:
-        channel = self._channels[stream]
-        if channel is None:
-            channel = self._channels[stream] = _Channel(self._poll, self._port, self._streams[stream].path)
-            self._by_descriptor[channel.descriptor] = stream
+        if stream not in self._channels:
+            channel = _Channel(self._poll, self._port, self._streams[stream].path)
+            self._channels[stream], self._by_descriptor[channel.descriptor] = channel, stream
         self._under_way[stream] = due
         try:
-            channel.start(body)
+            self._channels[stream].start(body)
         except OSError as error:
             self._lose(stream, error)
 
@@ -107,11 +105,12 @@ class Loader:
         for descriptor, event in events:
             self._handle(self._by_descriptor[descriptor], event)
         if not events:
-            for stream in list(self._under_way):
-                self._look_after(stream)
+            silent_since = time.monotonic() - PATIENCE_SECONDS
+            for stream in [one for one in self._under_way if self._channels[one].since < silent_since]:
+                self._lose(stream, f"no answer for {PATIENCE_SECONDS:g} s")
 
     def _handle(self, stream: int, event: int) -> None:
-        channel = self._channel(stream)
+        channel = self._channels[stream]
         try:
             answer = channel.handle(event)
         except OSError as error:
@@ -123,10 +122,6 @@ class Loader:
                 self._disconnect(stream)
             self._go_on(stream)
 
-    def _look_after(self, stream: int) -> None:
-        if self._channel(stream).since < time.monotonic() - PATIENCE_SECONDS:
-            self._lose(stream, f"no answer for {PATIENCE_SECONDS:g} s")
-
     def _lose(self, stream: int, why: object) -> None:
         """Give up a connection, and what is under way over it."""
         self._disconnect(stream)
@@ -135,15 +130,9 @@ class Loader:
             self._parked.append(stream)
 
     def _disconnect(self, stream: int) -> None:
-        channel = self._channel(stream)
+        channel = self._channels.pop(stream)
         del self._by_descriptor[channel.descriptor]
-        self._channels[stream] = None
         channel.close()
-
-    def _channel(self, stream: int) -> "_Channel":
-        channel = self._channels[stream]
-        assert channel is not None
-        return channel
 
 
 class _Channel:

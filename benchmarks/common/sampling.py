@@ -1,12 +1,10 @@
 """Memory of a service and what explains it, every few seconds."""
 
-import json
 import random
 import time
 from collections import Counter
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
@@ -25,10 +23,9 @@ Figures = dict[str, float]
 
 @dataclass
 class Recorder:
-    """Samples one service; with a file each sample is also written there at once, one JSON object a line."""
+    """Samples one service."""
 
     service: Service
-    file: Path | None = None
     has_stats: bool = True
     samples: list[Figures] = field(default_factory=list)
     _started: float = field(default_factory=time.monotonic)
@@ -47,9 +44,6 @@ class Recorder:
             with suppress(httpx.HTTPError):
                 figures |= _figures(self.service)
         self.samples.append(figures)
-        if self.file:
-            with self.file.open("a") as lines:
-                lines.write(json.dumps(figures) + "\n")
 
 
 def live_bytes(metrics: str) -> Figures:

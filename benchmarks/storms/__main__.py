@@ -19,8 +19,7 @@ from typing import Any
 from benchmarks.common.background import repeated
 from benchmarks.common.constant_rate import Answers, ordinary, post_when_due
 from benchmarks.common.gates import Service, tidegate
-from benchmarks.common.results import RESULTS, options_of, write_json
-from benchmarks.common.tables import markdown
+from benchmarks.common.results import RESULTS, markdown, options_of, write_json
 from benchmarks.common.times import times_ms
 from benchmarks.storms import attacks
 from benchmarks.storms.attacks import Attack
