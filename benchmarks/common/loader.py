@@ -34,7 +34,7 @@ class Stream:
 
     path: str
     posts: Iterator[Post | None]
-    """In order; None while there is nothing to post."""
+    """The posts in order; None while there is nothing to post."""
 
 
 class Loader:
