@@ -145,8 +145,9 @@ def _bodies(per_second: int, seconds: float) -> list[bytes]:
 
 async def _post(gate: Service, feed: str, per_second: int, bodies: Sequence[bytes]) -> Answers:
     """Post real transactions one by one, each connection every eighth of them."""
-    rate = Rate(per_second, [feed], CONNECTIONS, "documents")
-    return await asyncio.to_thread(post_at_rate, gate.url, bodies, rate)
+    answers = Answers()
+    await post_at_rate(gate.url, bodies, Rate(per_second, [feed], CONNECTIONS, "documents"), answers)
+    return answers
 
 
 def _post_blocks(gate: Service, body: Body, seconds: float, number: int) -> None:

@@ -5,6 +5,7 @@ connection of its own. Which feed is first changes with every batch; the two oth
 later, within the dedup window, so two thirds of what is delivered are duplicates.
 """
 
+import asyncio
 import json
 import random
 import time
@@ -93,11 +94,9 @@ def at_rate(bodies: Sequence[bytes], rate: Rate) -> Iterator[Stream]:
             yield Stream(ADDRESSES[rate.form] + source, iter(due[first :: rate.connections]))
 
 
-def post_at_rate(url: str, bodies: Sequence[bytes], rate: Rate) -> Answers:
+async def post_at_rate(url: str, bodies: Sequence[bytes], rate: Rate, answers: Answers) -> None:
     """Post the bodies at a constant rate, and wait for the answers."""
-    answers = Answers()
-    post_when_due(url, at_rate(bodies, rate), answers)
-    return answers
+    await asyncio.to_thread(post_when_due, url, at_rate(bodies, rate), answers)
 
 
 def ordinary(seconds: float) -> Iterator[Stream]:
