@@ -1,11 +1,15 @@
 """Does a scrape of `/metrics` stay quick beside a million entries, and does it leave the store alone?
 
 The gate's store is filled with a million transactions. Scrapes follow one another over one connection; then
-nothing is asked for as long. What the gate sends to the store is counted in both times, by the count that the
-store keeps for each of its clients: the ticks are in both, so what a scrape sends is what there is more.
+nothing is asked for as long. What the gate sends to the store is counted in both times (`MONITOR`): the ticks
+are in both, so what a scrape sends is what there is more.
 """
 
+import threading
 import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import redis
@@ -19,6 +23,7 @@ TRANSACTIONS = 1_000_000
 SCRAPES, PAUSE_SECONDS = 400, 0.01
 P99_BOUND_MS, COMMANDS_BOUND = 10.0, 0.05
 SETTINGS = room_for(2_000_000, store_gib=3)
+END = "that is all"
 
 
 def run(pairs: int) -> list[Result]:
@@ -45,20 +50,37 @@ def run(pairs: int) -> list[Result]:
 
 
 def _round(gate: Service, store: redis.Redis) -> dict[str, Any]:
-    before, started = _sent(store), time.monotonic()
-    took = timed_gets(gate.url, ["/metrics"] * SCRAPES, b"tidegate_map_entries", PAUSE_SECONDS)
-    between = _sent(store)
-    time.sleep(time.monotonic() - started)
-    scraped, idle = between - before, _sent(store) - between
+    with watched(store) as while_scraped:
+        started = time.monotonic()
+        took = timed_gets(gate.url, ["/metrics"] * SCRAPES, b"tidegate_map_entries", PAUSE_SECONDS)
+        seconds = time.monotonic() - started
+    with watched(store) as while_idle:
+        time.sleep(seconds)
     return {
         **times_ms(took),
-        "sent_while_scraped": scraped,
-        "sent_while_idle": idle,
-        "commands_a_scrape": max(0, scraped - idle) / SCRAPES,
+        "sent_while_scraped": while_scraped.total(),
+        "sent_while_idle": while_idle.total(),
+        "commands_a_scrape": max(0, while_scraped.total() - while_idle.total()) / SCRAPES,
+        "commands": sorted(while_scraped | while_idle),
     }
 
 
-def _sent(store: redis.Redis) -> int:
-    """How many commands the gate's connections have sent so far."""
-    own = str(store.client_id())
-    return sum(int(one["tot-cmds"]) for one in store.client_list() if one["id"] != own)
+@contextmanager
+def watched(store: redis.Redis) -> Iterator[Counter[str]]:
+    """Counts what clients send to the store while the block runs, by the command's name (`MONITOR`)."""
+    counted: Counter[str] = Counter()
+    with store.monitor() as monitor:  # type: ignore[no-untyped-call]
+        ended = threading.Event()
+
+        def listen() -> None:
+            for one in monitor.listen():
+                if one["command"] == f"ECHO {END}":
+                    ended.set()
+                    return
+                if one["client_type"] != "lua":
+                    counted[one["command"].split()[0].upper()] += 1
+
+        threading.Thread(target=listen, daemon=True).start()
+        yield counted
+        store.echo(END)
+        ended.wait()
