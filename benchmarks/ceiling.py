@@ -21,8 +21,8 @@ from benchmarks.common.gates import Service, service, tidegate
 from benchmarks.common.results import RESULTS, options_of, write_json
 from benchmarks.common.trend import MB
 from tests.support.gate import tidegate_command
+from tests.support.processes import wait_until
 from tests.support.storm import Storm
-from tests.support.wire import ask_once
 
 CGROUPS = Path("/sys/fs/cgroup")
 MIB = 1024 * 1024
@@ -51,16 +51,18 @@ def kills(group: Path) -> int:
     return sum(int(value) for name, value in counts if name == "oom_kill")
 
 
-async def measure(gate: Service, options: argparse.Namespace) -> dict[str, Any]:
+def measure(gate: Service, options: argparse.Namespace) -> dict[str, Any]:
     """The storm, and how long the gate takes to accept again; of gate and store the pids have to stay."""
-    storm, pids = Storm(gate.url, options.memo_bytes), _pids(gate)
-    async with storm.raging(options.workers):
-        await asyncio.sleep(options.seconds)
-    ended, number = time.monotonic(), 0
-    async with asyncio.timeout(RECOVERS_SECONDS):
-        while not await _accepts(gate, number):
-            number += 1
-            await asyncio.sleep(POLL_SECONDS)
+    storm, pids = Storm(gate.url, options.memo_bytes), gate.pids()
+
+    async def rage() -> None:
+        async with storm.raging(options.workers):
+            await asyncio.sleep(options.seconds)
+
+    asyncio.run(rage())
+    ended = time.monotonic()
+    if not wait_until(lambda: _accepts(gate), RECOVERS_SECONDS, POLL_SECONDS):
+        raise SystemExit(f"nothing is accepted {RECOVERS_SECONDS:g} s after the load")
     refused = [one["seconds"] for one in storm.readings if one["refused"]]
     levels = [one["level"] for one in storm.readings]
     return {
@@ -71,17 +73,13 @@ async def measure(gate: Service, options: argparse.Namespace) -> dict[str, Any]:
         "limit_mb": round(options.limit_mib * MIB / MB, 1),
         "readings_by_level": {level: levels.count(level) for level in sorted(set(levels))},
         "accepts_again_after_seconds": round(time.monotonic() - ended, 2),
-        "same_processes": _pids(gate) == pids,
+        "same_processes": gate.pids() == pids,
     }
 
 
-async def _accepts(gate: Service, number: int) -> bool:
-    document = {"signature": f"after-{number}"}
-    return (await ask_once(gate.url, "POST", "/transactions", document)).status == 200  # noqa: PLR2004  OK
-
-
-def _pids(gate: Service) -> dict[str, int]:
-    return {name: process.pid for name, process in gate.processes().items()}
+def _accepts(gate: Service) -> bool:
+    with gate.client() as client:
+        return client.post("/transactions", json={"signature": f"after-{time.time_ns()}"}).is_success
 
 
 def main() -> None:
@@ -94,11 +92,11 @@ def main() -> None:
         with control_group(limit_bytes) as group:
             # A gate that reads its limit from the group it runs in.
             with service("/bin/sh", "-c", JOIN, str(group), tidegate_command()) as gate:
-                figures = asyncio.run(measure(gate, options))
+                figures = measure(gate, options)
             figures["killed"] = kills(group)
     else:
         with tidegate(memory_limit_bytes=limit_bytes) as gate:
-            figures = asyncio.run(measure(gate, options))
+            figures = measure(gate, options)
     write_json(RESULTS / ("ceiling-cgroup.json" if options.cgroup else "ceiling.json"), figures)
     print(json.dumps(figures, indent=2))
 

@@ -17,7 +17,8 @@ from typing import Any
 from app.ingest.samples import MOST_LOOK_SECONDS
 from benchmarks.common.constant_rate import Answers, post_when_due
 from benchmarks.common.gates import Service, tidegate
-from benchmarks.common.plan import FEEDS
+from benchmarks.common.loader import Post, Stream
+from benchmarks.common.plan import ADDRESSES, FEEDS
 from benchmarks.common.results import RESULTS, options_of, taken_here, write_json
 
 BATCH_ITEMS = 100
@@ -40,19 +41,22 @@ async def load(gate: Service, rate: float, seconds: float) -> int:
     started, again = time.monotonic() + 1, Answers()
     due = [started + number * BATCH_ITEMS / rate for number in range(int(seconds * rate / BATCH_ITEMS))]
 
-    def deliveries(place: int) -> Iterator[tuple[float, str, bytes]]:
+    def deliveries(place: int) -> Iterator[Post]:
         """A feed's batches: in turn one of the feeds is first, and the others follow."""
         for number, at in enumerate(due):
-            yield at + (number + place) % len(FEEDS) * BEHIND_SECONDS, FEEDS[place], batch(number)
+            yield at + (number + place) % len(FEEDS) * BEHIND_SECONDS, batch(number)
 
-    def replays(after: float, part: slice) -> Iterator[tuple[float, str, bytes]]:
+    def replays(after: float, part: slice) -> Iterator[Post]:
         for number, at in enumerate(due):
             if at + after <= started + seconds:
-                yield at + after, REPLAYING, batch(number, part)
+                yield at + after, batch(number, part)
 
+    path = ADDRESSES["items"]
+    feeds = [Stream(path + feed, deliveries(place)) for place, feed in enumerate(FEEDS)]
+    late = [Stream(path + REPLAYING, replays(after, part)) for after, part in AGAIN.items()]
     await asyncio.gather(
-        *(post_when_due(gate.url, deliveries(place), Answers()) for place in range(len(FEEDS))),
-        *(post_when_due(gate.url, replays(after, part), again) for after, part in AGAIN.items()),
+        asyncio.to_thread(post_when_due, gate.url, feeds, Answers()),
+        asyncio.to_thread(post_when_due, gate.url, late, again),
     )
     return again.items["accepted"]
 

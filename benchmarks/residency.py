@@ -9,16 +9,13 @@ it: 5,000 a second for three minutes, once.
 """
 
 import json
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-import redis
-
 from benchmarks.bench.result import Result
+from benchmarks.common.background import repeated
 from benchmarks.common.results import RESULTS, options_of, write_json
 from tests.support.gate import gate_process
 from tests.support.servers import StoreServer, redis_server, valkey_server
@@ -36,70 +33,56 @@ return ids
 PLANT = "for i = 1, 1000 do redis.call('SET', ARGV[1] .. ':' .. i, 'x', 'EX', 3600) end"
 
 
-def paced(rate: int, seconds: int, send: Callable[[list[str]], None]) -> float:
-    """Send signatures at a constant rate; returns the rate reached."""
-    size, started = rate // BATCHES_A_SECOND, time.monotonic()
-    for number in range(seconds * BATCHES_A_SECOND):
-        send([f"{started}-{number}-{item}" for item in range(size)])
-        time.sleep(max(0.0, started + (number + 1) / BATCHES_A_SECOND - time.monotonic()))
-    return size * seconds * BATCHES_A_SECOND / (time.monotonic() - started)
+def measure(
+    send: Callable[[list[str]], None], count: Callable[[], int], rate: int, seconds: int
+) -> dict[str, float]:
+    """Send signatures at a constant rate, and count ten times a second what is resident.
 
-
-@contextmanager
-def counting(node: redis.Redis) -> Iterator[list[int]]:
-    """Count the entries of all signature buckets seen so far, ten times a second while the block runs."""
-    samples, stop_asked = list[int](), threading.Event()
-
-    def count() -> None:
-        ids: list[int] = []
-        while not stop_asked.wait(SAMPLE_SECONDS):
-            ids = sorted({*ids, *node.eval(BUCKET_IDS, 1, "tidegate:{0}:signatures:buckets")})[-40:]
-            samples.append(sum(node.hlen(f"tidegate:{{0}}:signatures:{bucket}") for bucket in ids))
-
-    thread = threading.Thread(target=count, daemon=True)
-    thread.start()
-    yield samples
-    stop_asked.set()
-    thread.join()
+    Found are the peak, also as a multiple of rate × window, and the median of the second half.
+    """
+    size, started, samples = rate // BATCHES_A_SECOND, time.monotonic(), list[int]()
+    with repeated(lambda: samples.append(count()), lambda: SAMPLE_SECONDS):
+        for number in range(seconds * BATCHES_A_SECOND):
+            send([f"{started}-{number}-{item}" for item in range(size)])
+            time.sleep(max(0.0, started + (number + 1) / BATCHES_A_SECOND - time.monotonic()))
+        reached = size * seconds * BATCHES_A_SECOND / (time.monotonic() - started)
+    alive, peak, half = rate * WINDOW_SECONDS, max(samples), len(samples) // 2
+    found = {"rate_reached": round(reached, 1), "alive": alive, "peak": peak}
+    return found | {"median": median(samples[half:]), "peak_ratio": round(peak / alive, 3)}
 
 
 def measure_gate(server: StoreServer, rate: int, seconds: int, foreign: int) -> dict[str, float]:
     """Entries resident while a gate on this store takes the load, beside so many keys of somebody else."""
     with server.nodes()[0] as node, gate_process(store_url=server.url) as gate, gate.client() as client:
+        seen = set[int]()
 
         def send(signatures: list[str]) -> None:
             answer = client.post("/transactions", json=[{"signature": name} for name in signatures])
             if answer.json().get("accepted") != len(signatures):
                 raise SystemExit(f"not all accepted: {answer.text[:200]}")
 
+        def count() -> int:
+            """Count the entries of all signature buckets seen so far."""
+            seen.update(node.eval(BUCKET_IDS, 1, "tidegate:{0}:signatures:buckets"))
+            return sum(node.hlen(f"tidegate:{{0}}:signatures:{bucket}") for bucket in sorted(seen)[-40:])
+
         for number in range(foreign // 1000):
             node.eval(PLANT, 0, f"foreign:{number}")
-        with counting(node) as samples:
-            reached = paced(rate, seconds, send)
-    return figures(samples, rate, reached)
+        return measure(send, count, rate, seconds)
 
 
 def measure_plain(server: StoreServer, rate: int, seconds: int) -> dict[str, float]:
     """Keys resident under the same load with one key a signature and the store's own expiry."""
     with server.nodes()[0] as node:
-        before, samples = node.dbsize(), []
+        before = node.dbsize()
 
         def send(signatures: list[str]) -> None:
             pipeline = node.pipeline(transaction=False)
             for name in signatures:
                 pipeline.set(f"dedup:{name}", 1, px=WINDOW_SECONDS * 1000, nx=True)
             pipeline.execute()
-            samples.append(node.dbsize() - before)
 
-        reached = paced(rate, seconds, send)
-    return figures(samples, rate, reached)
-
-
-def figures(samples: list[int], rate: int, reached: float) -> dict[str, float]:
-    """Peak and median of the second half, and the peak against rate times window."""
-    alive, peak = rate * WINDOW_SECONDS, max(samples)
-    found = {"rate_reached": round(reached, 1), "alive": alive, "peak": peak}
-    return found | {"median": median(samples[len(samples) // 2 :]), "peak_ratio": round(peak / alive, 3)}
+        return measure(send, lambda: node.dbsize() - before, rate, seconds)
 
 
 def row(rate: int = 5000, seconds: int = 180, foreign: int = 500_000) -> list[Result]:
@@ -111,8 +94,11 @@ def row(rate: int = 5000, seconds: int = 180, foreign: int = 500_000) -> list[Re
         f"peak {found['peak']:,.0f}, median {found['median']:,.0f} of {found['alive']:,.0f} alive; "
         f"{found['rate_reached']:,.0f} a second reached"
     )
-    measured, details = [found["peak_ratio"]], {"figures": found}
-    return [Result(work, "rate × window", "at most", BOUND, "×", measured, {**details}, remark)]
+    return [
+        Result(
+            work, "rate × window", "at most", BOUND, "×", [found["peak_ratio"]], {"figures": found}, remark
+        )
+    ]
 
 
 def main() -> None:
@@ -120,14 +106,14 @@ def main() -> None:
     parser = options_of(__doc__, rate=2000, seconds=60, foreign=500_000)
     parser.add_argument("--out", type=Path, default=RESULTS / "residency.json")
     options = parser.parse_args()
-    load = {name: getattr(options, name) for name in ("rate", "seconds", "foreign")}
     results = {}
     for name, start in STORES.items():
         with start() as server:
-            tidegate = measure_gate(server, **load)
+            tidegate = measure_gate(server, options.rate, options.seconds, options.foreign)
             plain = measure_plain(server, options.rate, options.seconds)
         results[name] = {"tidegate": tidegate, "key_ttl": plain}
         print(name, json.dumps(results[name]), flush=True)
+    load = {name: getattr(options, name) for name in ("rate", "seconds", "foreign")}
     write_json(options.out, {"options": load, "results": results})
 
 

@@ -6,32 +6,17 @@ Tidegate the gate and its store are counted together.
     python -m benchmarks.side_by_side --minutes 15 --rate 100
 """
 
-import argparse
-import asyncio
 import json
-from contextlib import AsyncExitStack
+import time
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
-from benchmarks.common.constant_rate import Answers, load
-from benchmarks.common.gates import Service, module, service, tidegate
+from benchmarks.common.constant_rate import Answers, posting, three_feeds
+from benchmarks.common.gates import module, service, tidegate
 from benchmarks.common.plots import GREEN, RED, plot_memory
 from benchmarks.common.results import RESULTS, options_of, write_json
 from benchmarks.common.sampling import Recorder
 from benchmarks.common.trend import MB, Point
-
-
-async def compare(replaced: Service, gate: Service, options: argparse.Namespace) -> dict[str, Any]:
-    """Put both services under load; a recorder and the answers, by the name of the design."""
-    recorders = {"replaced": Recorder(replaced, has_stats=False), "tidegate": Recorder(gate)}
-    found = {}
-    async with AsyncExitStack() as stack:
-        for name, recorder in recorders.items():
-            answers = await stack.enter_async_context(load(recorder.service.url, options.rate))
-            await stack.enter_async_context(recorder.running())
-            found[name] = recorder, answers
-        await asyncio.sleep(options.minutes * 60)
-    return found
 
 
 def total(recorder: Recorder) -> list[Point]:
@@ -59,10 +44,16 @@ def main() -> None:
     parser = options_of(__doc__, minutes=15.0, rate=100.0)
     parser.add_argument("--out", type=Path, default=RESULTS / "side_by_side")
     options = parser.parse_args()
-    with service(*module("benchmarks.rivals.replaced")) as replaced, tidegate() as gate:
-        found = asyncio.run(compare(replaced, gate, options))
-    lines = {name: total(recorder) for name, (recorder, _) in found.items()}
-    figures = {name: figures_of(lines[name], answers) for name, (_, answers) in found.items()}
+    answers = {}
+    with service(*module("benchmarks.rivals.replaced")) as replaced, tidegate() as gate, ExitStack() as stack:
+        recorders = {"replaced": Recorder(replaced, has_stats=False), "tidegate": Recorder(gate)}
+        for name, recorder in recorders.items():
+            load = posting(recorder.service.url, three_feeds(options.rate))
+            answers[name] = stack.enter_context(load)
+            stack.enter_context(recorder.running())
+        time.sleep(options.minutes * 60)
+    lines = {name: total(recorder) for name, recorder in recorders.items()}
+    figures = {name: figures_of(lines[name], answers[name]) for name in lines}
     document = {"minutes": options.minutes, "rate": options.rate, "results": figures}
     write_json(options.out.with_suffix(".json"), document)
     replaced_line = "the replaced design: three maps without bounds", RED, lines["replaced"]

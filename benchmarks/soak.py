@@ -15,14 +15,14 @@ count. Resident bytes move in steps of pages, so their interval takes longer to 
 """
 
 import argparse
-import asyncio
 import sys
+import time
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common.constant_rate import Answers, load
+from benchmarks.common.constant_rate import Answers, posting, three_feeds
 from benchmarks.common.gates import Service, module, service, tidegate
 from benchmarks.common.plots import GATE, STORE, plot_memory
 from benchmarks.common.results import RESULTS, options_of, write_json
@@ -42,16 +42,6 @@ def service_to_soak(leak_mb_per_hour: float) -> AbstractContextManager[Service]:
         return tidegate()
     bytes_per_second = leak_mb_per_hour * MB / SECONDS_AN_HOUR
     return service(*module("tests.support.leaky_gate"), "objects", str(bytes_per_second))
-
-
-async def soak(gate: Service, options: argparse.Namespace) -> tuple[Recorder, Answers]:
-    """Load and samples."""
-    lines = options.out.with_suffix(".jsonl")
-    lines.unlink(missing_ok=True)
-    recorder = Recorder(gate, lines)
-    async with load(gate.url, options.rate) as answers, recorder.running():
-        await asyncio.sleep(options.minutes * 60)
-    return recorder, answers
 
 
 def series(recorder: Recorder, after_seconds: float) -> dict[str, list[tuple[float, float]]]:
@@ -139,14 +129,19 @@ def draw(recorder: Recorder, figures: dict[str, Any], file: Path) -> None:
 def main() -> int:
     """Run it; 0 when memory stayed flat."""
     parser = options_of(__doc__, minutes=60.0, rate=1000.0, leak=0.0)
-    parser.add_argument("--out", type=Path, help="results without suffix; .json, .png and .jsonl are written")
+    parser.add_argument(
+        "--out", type=Path, help="results without suffix; .json, .png and .samples.json are written"
+    )
     options = parser.parse_args()
-    options.out = options.out or RESULTS / ("soak-leak" if options.leak else "soak")
+    out: Path = options.out or RESULTS / ("soak-leak" if options.leak else "soak")
     with service_to_soak(options.leak) as gate:
-        recorder, answers = asyncio.run(soak(gate, options))
+        recorder = Recorder(gate)
+        with posting(gate.url, three_feeds(options.rate)) as answers, recorder.running():
+            time.sleep(options.minutes * 60)
+    write_json(out.with_suffix(".samples.json"), recorder.samples)
     figures = judge(recorder, answers, options)
-    write_json(options.out.with_suffix(".json"), figures)
-    draw(recorder, figures, options.out.with_suffix(".png"))
+    write_json(out.with_suffix(".json"), figures)
+    draw(recorder, figures, out.with_suffix(".png"))
     print(report(figures))
     return 1 if figures["failures"] else 0
 

@@ -1,32 +1,32 @@
-"""The longest turn of the event loop under every hostile body, and what good clients see beside.
+"""The longest turn of the event loop under every hostile body, and what a good client sees beside.
 
     python -m benchmarks.stalls [NAME…]
 
 A gate whose event loop is watched gets each body of `tests/support/hostile.py` in turn, one after another
-without a pause for `--seconds`, while four good clients post single transactions. For each body it prints the
-longest turn of the loop (on the clock, and of CPU: the clock is longer when somebody else has the
-processor), and how long the good clients waited. The last line is the worst of all.
+without a pause for `--seconds`, while a good client posts 100 transactions a second over four connections.
+For each body it prints the longest turn of the loop (on the clock, and of CPU: the clock is longer when
+somebody else has the processor), and how long the good client waited. The last line is the worst of all.
 """
 
-import asyncio
 import json
 import socket
 import tempfile
 import time
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
 
-from benchmarks.common.gates import Service, module, service
+from benchmarks.common.constant_rate import ordinary, posting
+from benchmarks.common.gates import module, service
 from benchmarks.common.results import options_of
 from benchmarks.common.times import times_ms
 from tests.support.hostile import BODIES
-from tests.support.wire import connected
 
-GOOD_CLIENTS, PAUSE_SECONDS = 4, 0.01
-# Nothing is sent beside the good clients.
+# As long as a body may take; a good client goes on for so long.
+MOST_SECONDS = 60.0
+# Nothing is sent beside the good client.
 CALM = "calm"
 
 
@@ -57,22 +57,6 @@ def send(url: str, name: str, seconds: float) -> set[int]:
     return statuses
 
 
-async def good_clients(gate: Service, sending: Future[set[int]]) -> list[float]:
-    """What each of the good clients' posts waited, in seconds, until something is sent."""
-    waits = list[float]()
-
-    async def post(number: int) -> None:
-        async with connected(gate.url, 1) as [connection]:
-            while not sending.done():
-                started = time.perf_counter()
-                await connection.post({"signature": f"{number}-{time.time_ns()}", "payload": {"fee": 1}})
-                waits.append(time.perf_counter() - started)
-                await asyncio.sleep(PAUSE_SECONDS)
-
-    await asyncio.gather(*map(post, range(GOOD_CLIENTS)))
-    return waits
-
-
 def main() -> None:
     """Print the table of all bodies, or of those asked for."""
     parser = options_of(__doc__, seconds=2.0)
@@ -86,12 +70,12 @@ def main() -> None:
         pool = stack.enter_context(ProcessPoolExecutor(1))
         for name in (CALM, *(options.names or BODIES)):
             longest_turn(path)
-            sending = pool.submit(send, gate.url, name, options.seconds)
-            waited = times_ms(asyncio.run(good_clients(gate, sending)))
-            turn, statuses = longest_turn(path), sorted(sending.result())
+            with posting(gate.url, ordinary(MOST_SECONDS)) as answers:
+                statuses = pool.submit(send, gate.url, name, options.seconds).result()
+            turn, waited = longest_turn(path), times_ms(answers.seconds())
             times = turn["seconds"], turn["cpu_seconds"], waited["p50_ms"], waited["p99_ms"]
             told = " ".join(f"{milliseconds:8.1f}" for milliseconds in times)
-            print(f"{name:44} {told}  {' '.join(map(str, statuses))}", flush=True)
+            print(f"{name:44} {told}  {' '.join(map(str, sorted(statuses)))}", flush=True)
             worst = {kind: max(worst[kind], turn[kind]) for kind in worst}
     print(f"worst: {worst['seconds']:.1f} ms, {worst['cpu_seconds']:.1f} ms of CPU")
 

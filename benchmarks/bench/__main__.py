@@ -16,7 +16,7 @@ from benchmarks.bench import feeds, startup, store_cleanup, store_density, store
 from benchmarks.bench.chart import draw
 from benchmarks.bench.result import Report, Result
 from benchmarks.bench.table import RESULTS, table
-from benchmarks.common.results import options_of, say, timed, write_json
+from benchmarks.common.results import options_of, say, show, timed, write_json
 
 Case = Callable[[int, float], list[Result]]
 
@@ -63,7 +63,7 @@ def main(cases: Mapping[str, Case] = CASES) -> int:
     if out:
         write_json(out.with_suffix(".json"), report.as_dict(), indent=1)
         draw(report.rows, out.with_suffix(".png"))
-    print(table(report.rows, remarks=True, aligned=True))
+    show(table(report.rows, remarks=True))
     for complaint in report.complaints:
         say(complaint)
     return 1 if report.complaints else 0

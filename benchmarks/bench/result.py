@@ -7,8 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from benchmarks.common.results import taken_here
-from benchmarks.common.tables import quantity
+from benchmarks.common.results import quantity, taken_here
 
 
 @dataclass(frozen=True)

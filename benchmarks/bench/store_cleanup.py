@@ -5,26 +5,30 @@ while `POST /cleanup/emergency` runs is divided by the p99 before. The longest c
 that asks `PING` every half millisecond, the machine's own pauses included, or of any command in the SLOWLOG.
 """
 
-import asyncio
 import gc
+import multiprocessing
+import select
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from typing import Any
 
-from benchmarks.bench.probe import probing
+import redis
+
 from benchmarks.bench.result import Result
-from benchmarks.common.constant_rate import Answers, Rate, post_at_rate
+from benchmarks.common.constant_rate import Answers, Rate, at_rate, posting
 from benchmarks.common.gates import Service, tidegate
 from benchmarks.common.plan import FEEDS
 from benchmarks.common.store import fill, room_for, socket_of, store_client
 from benchmarks.common.times import times_ms
 from tests.support.payloads import Payloads, body_of
-from tests.support.wire import ask_once
 
 TRANSACTIONS = 1_000_000
 P99_BOUND, CALL_BOUND_MS = 2.0, 20.0
 BATCH_ITEMS, BATCHES_A_SECOND, BEFORE_SECONDS, AFTER_SECONDS = 10, 100, 10.0, 2.0
 RATE = Rate(BATCHES_A_SECOND, FEEDS, connections=4)
-INGEST_SECONDS = 30.0
+INGEST_SECONDS, PING_PAUSE_SECONDS = 30.0, 0.0005
 # Due a second after its bucket is over; nothing else leaves while it is measured.
 EMERGENCY_SECONDS, RETENTION_SECONDS, WIDTHS = 5, 240, 24
 SETTINGS = room_for(
@@ -40,7 +44,7 @@ SETTINGS = room_for(
 def run(pairs: int) -> list[Result]:
     """A few rounds on one gate, each filled anew."""
     with tidegate(**SETTINGS) as gate:
-        rounds = [asyncio.run(_round(gate, seed)) for seed in range(1, pairs + 1)]
+        rounds = [_round(gate, seed) for seed in range(1, pairs + 1)]
     first, details = rounds[0], {"rounds": rounds}
     work = f"emergency cleanup of {TRANSACTIONS:,} transactions during ingest"
     disturbed, stopped = f"{work}: p99 of ingest", f"{work}: longest store call"
@@ -60,20 +64,17 @@ def run(pairs: int) -> list[Result]:
     ]
 
 
-async def _round(gate: Service, seed: int) -> dict[str, Any]:
-    await fill(gate, SETTINGS, TRANSACTIONS, "enhanced")
-    await asyncio.sleep(RETENTION_SECONDS / WIDTHS + EMERGENCY_SECONDS + 1)
-    payloads, ingest = Payloads(seed), Answers()
+def _round(gate: Service, seed: int) -> dict[str, Any]:
+    fill(gate, SETTINGS, TRANSACTIONS, "enhanced")
+    time.sleep(RETENTION_SECONDS / WIDTHS + EMERGENCY_SECONDS + 1)
+    payloads = Payloads(seed)
     bodies = [body_of(payloads.items(BATCH_ITEMS)) for _ in range(int(BATCHES_A_SECOND * INGEST_SECONDS))]
     gc.collect()
     gc.freeze()  # the load's own pauses would be taken for the gate's
-    load = asyncio.create_task(post_at_rate(gate.url, bodies, RATE, ingest))
-    with probing(socket_of(gate)) as calls:
-        await asyncio.sleep(BEFORE_SECONDS)
-        measured = await _cleanup(gate)
-        await asyncio.sleep(AFTER_SECONDS)
-        load.cancel()
-    await asyncio.gather(load, return_exceptions=True)
+    with posting(gate.url, at_rate(bodies, RATE)) as ingest, _pinging(socket_of(gate)) as calls:
+        time.sleep(BEFORE_SECONDS)
+        measured = _cleanup(gate)
+        time.sleep(AFTER_SECONDS)
     if set(ingest.statuses) != {200}:
         raise SystemExit(f"not taken: {ingest.statuses}")
     started, ended = measured.pop("started"), measured.pop("ended")
@@ -85,14 +86,14 @@ async def _round(gate: Service, seed: int) -> dict[str, Any]:
     return measured | {"filled": TRANSACTIONS}
 
 
-async def _cleanup(gate: Service) -> dict[str, Any]:
+def _cleanup(gate: Service) -> dict[str, Any]:
     """Run it; its report, the store's resident bytes, and the slowest commands by the store's own log."""
     before = gate.resident()["store"]
-    with store_client(gate) as store:
+    with store_client(gate) as store, gate.client() as client:
         store.config_set("slowlog-log-slower-than", 1000)
         store.slowlog_reset()
         started = time.monotonic()
-        reply = await ask_once(gate.url, "POST", "/cleanup/emergency")
+        reply = client.post("/cleanup/emergency")
         ended = time.monotonic()
         slow = sorted(((one["duration"], one["command"]) for one in store.slowlog_get(128)), reverse=True)
     return {
@@ -104,3 +105,27 @@ async def _cleanup(gate: Service) -> dict[str, Any]:
         "slowest_command_ms": max((took / 1000 for took, _ in slow), default=0.0),
         "slowlog_ms": [(took / 1000, command[:40].decode(errors="replace")) for took, command in slow[:5]],
     }
+
+
+@contextmanager
+def _pinging(path: str) -> Iterator[Answers]:
+    """Ask the store `PING` in a process of its own while the block runs; the calls are there after it."""
+    context, answers = multiprocessing.get_context("spawn"), Answers()
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_ping, args=(path, theirs), daemon=True)
+    process.start()
+    try:
+        yield answers
+    finally:
+        ours.send("stop")
+    answers.calls = ours.recv()
+
+
+def _ping(path: str, asked: Connection) -> None:
+    gc.disable()
+    store, calls = redis.Redis(unix_socket_path=path), []
+    while not select.select([asked], [], [], PING_PAUSE_SECONDS)[0]:
+        started = time.monotonic()
+        store.ping()
+        calls.append((started, time.monotonic() - started))
+    asked.send(calls)

@@ -5,13 +5,11 @@ the store uses more than before (`INFO`: blocks, index, observations, signatures
 every signature is still inside its window; and, key by key (`MEMORY USAGE`), what each map takes of it.
 """
 
-import asyncio
-import itertools
 import json
 import time
 from collections import Counter
 from collections.abc import Sequence
-from http import HTTPStatus
+from itertools import product
 from secrets import token_hex
 
 import msgspec
@@ -19,17 +17,18 @@ import redis
 
 from app.ingest.blocks import encode_block
 from benchmarks.bench.result import Result
+from benchmarks.common.constant_rate import Answers, post_when_due
 from benchmarks.common.gates import Service, tidegate
-from benchmarks.common.plan import FEEDS
+from benchmarks.common.loader import Stream
+from benchmarks.common.plan import ADDRESSES, FEEDS
 from benchmarks.common.store import records_of, store_client, used_bytes
 from tests.support.payloads import Item, Payloads, body_of
 from tests.support.real_payloads import DATA
 from tests.support.servers import valkey_server
-from tests.support.wire import Connection, connected, request_bytes
 
 Figures = dict[str, float]
 
-TRANSACTIONS, BATCH_ITEMS, BATCHES_AT_ONCE = 10_000, 50, 4
+TRANSACTIONS, BATCH_ITEMS, BATCHES_AT_ONCE, PAUSE_SECONDS = 10_000, 50, 4, 0.1
 SIGNATURES, SIGNATURES_A_BATCH = 25_000, 500
 TRANSACTION_BOUND, SIGNATURE_BOUND = 0.20, 90.0
 # Long enough that nothing leaves while it is measured.
@@ -42,9 +41,9 @@ MAPS = ("signatures", "transactions", "blocks", "observations")
 def run(pairs: int) -> list[Result]:
     """Each figure so many times, on a fresh gate with other payloads."""
     seeds, originals = range(1, pairs + 1), _originals()
-    transactions = [asyncio.run(_transactions(Payloads(seed).items(TRANSACTIONS))) for seed in seeds]
-    signatures = [asyncio.run(_signatures()) for _ in seeds]
-    once, first, plain = asyncio.run(_transactions(originals)), transactions[0], _one_key_each()
+    transactions = [_transactions(Payloads(seed).items(TRANSACTIONS)) for seed in seeds]
+    signatures = [_signatures() for _ in seeds]
+    once, first, plain = _transactions(originals), transactions[0], _one_key_each()
     # How well originals and copies compress in a block of 25: of their JSON, what is left.
     block_share = {"originals": _block_share(originals), "copies": _block_share(Payloads(1).items(25))}
     remark = (
@@ -61,42 +60,39 @@ def run(pairs: int) -> list[Result]:
     ]
 
 
-async def _transactions(items: list[Item]) -> Figures:
+def _transactions(items: list[Item]) -> Figures:
     """Deliver them by three feeds; bytes each, in all and by map."""
     raw = sum(len(record.payload) for record in records_of([data for _, data in items])) / len(items)
     with tidegate(**SETTINGS) as gate, store_client(gate) as store:
-        await asyncio.sleep(SETTLE_SECONDS)
+        time.sleep(SETTLE_SECONDS)
         before = used_bytes(store)
-        await _deliver(gate, items, BATCH_ITEMS, FEEDS)
-        await asyncio.sleep(SETTLE_SECONDS)
+        _deliver(gate, items, BATCH_ITEMS, FEEDS)
+        time.sleep(SETTLE_SECONDS)
         used = (used_bytes(store) - before) / len(items)
         figures = _by_map(store, len(items))
     shares = {"used_share": round(used / raw, 4), "maps_share": round(sum(figures.values()) / raw, 4)}
     return {"raw_bytes_each": raw, "used_bytes_each": used} | shares | figures
 
 
-async def _signatures() -> Figures:
+def _signatures() -> Figures:
     """Deliver transactions of one byte by one feed; bytes each by map."""
     signatures = [token_hex(32) for _ in range(SIGNATURES)]
     items = [(name, f'{{"signature":"{name}","payload":0}}'.encode()) for name in signatures]
     with tidegate(**SETTINGS) as gate, store_client(gate) as store:
-        await _deliver(gate, items, SIGNATURES_A_BATCH, FEEDS[:1])
+        _deliver(gate, items, SIGNATURES_A_BATCH, FEEDS[:1])
         return _by_map(store, SIGNATURES)
 
 
-async def _deliver(gate: Service, items: list[Item], batch_items: int, feeds: Sequence[str]) -> None:
-    async def post(connection: Connection, feed: str, body: bytes) -> None:
-        reply = await connection.ask(request_bytes("POST", f"/transactions?source={feed}", body))
-        if reply.status != HTTPStatus.OK or reply.json()["invalid"]:
-            raise SystemExit(f"not taken: {reply.body[:300]!r}")
-
+def _deliver(gate: Service, items: list[Item], batch_items: int, feeds: Sequence[str]) -> None:
+    """Post some batches at once, and the next ones a moment later; each by all feeds at the same time."""
     bodies = [body_of(items[at : at + batch_items]) for at in range(0, len(items), batch_items)]
-    async with connected(gate.url, BATCHES_AT_ONCE * len(feeds)) as connections:
-        for at in range(0, len(bodies), BATCHES_AT_ONCE):
-            together = itertools.product(bodies[at : at + BATCHES_AT_ONCE], feeds)
-            await asyncio.gather(
-                *(post(one, feed, body) for one, (body, feed) in zip(connections, together, strict=False))
-            )
+    begins, answers = time.monotonic(), Answers()
+    due = [(begins + number // BATCHES_AT_ONCE * PAUSE_SECONDS, body) for number, body in enumerate(bodies)]
+    places = product(feeds, range(BATCHES_AT_ONCE))
+    streams = (Stream(ADDRESSES["items"] + feed, iter(due[place::BATCHES_AT_ONCE])) for feed, place in places)
+    post_when_due(gate.url, streams, answers)
+    if set(answers.statuses) != {200} or answers.items["invalid"]:
+        raise SystemExit(f"not taken: {answers.statuses}, {answers.items}")
 
 
 def _by_map(store: redis.Redis, count: int) -> Figures:

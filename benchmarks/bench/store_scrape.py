@@ -5,7 +5,6 @@ nothing is asked for as long. What the gate sends to the store is counted in bot
 are in both, so what a scrape sends is what there is more.
 """
 
-import asyncio
 import threading
 import time
 from collections import Counter
@@ -30,7 +29,7 @@ END = "that is all"
 def run(pairs: int) -> list[Result]:
     """Take so many rounds on one gate, filled once."""
     with tidegate(**SETTINGS) as gate, store_client(gate) as store:
-        asyncio.run(fill(gate, SETTINGS, TRANSACTIONS, "enhanced"))
+        fill(gate, SETTINGS, TRANSACTIONS, "enhanced")
         rounds = [_round(gate, store) for _ in range(pairs)]
         entries = sum(one["entries"] for one in gate.get("/stats")["maps"].values())
     details: dict[str, object] = {"transactions": TRANSACTIONS, "entries": entries, "rounds": rounds}
@@ -53,8 +52,7 @@ def run(pairs: int) -> list[Result]:
 def _round(gate: Service, store: redis.Redis) -> dict[str, Any]:
     with watched(store) as while_scraped:
         started = time.monotonic()
-        scrapes = timed_gets(gate.url, ["/metrics"] * SCRAPES, b"tidegate_map_entries", PAUSE_SECONDS)
-        took = asyncio.run(scrapes)
+        took = timed_gets(gate.url, ["/metrics"] * SCRAPES, b"tidegate_map_entries", PAUSE_SECONDS)
         seconds = time.monotonic() - started
     with watched(store) as while_idle:
         time.sleep(seconds)

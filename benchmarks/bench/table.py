@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.bench.result import Result, results_of
-from benchmarks.common.tables import between, markdown, quantity
+from benchmarks.common.results import between, markdown, quantity
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "bench.json"
@@ -21,10 +21,10 @@ BEGIN, END = "<!-- bench:begin, written by `python -m benchmarks.bench.table` --
 HEAD = ("work", "against", "wanted", "median", "least to most", "", "remark")
 
 
-def table(results: Sequence[Result], *, remarks: bool, aligned: bool = False) -> str:
+def table(results: Sequence[Result], *, remarks: bool) -> str:
     """The rows as a Markdown table, with or without their remarks."""
     columns = len(HEAD) - (not remarks)
-    return markdown([row[:columns] for row in (HEAD, *map(_cells, results))], aligned=aligned)
+    return markdown([row[:columns] for row in (HEAD, *map(_cells, results))])
 
 
 def section(document: dict[str, Any], *, remarks: bool) -> str:

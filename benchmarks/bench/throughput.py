@@ -99,7 +99,7 @@ def workers(pairs: int, seconds: float) -> list[Result]:
     needed = TIMES * median(sum(each.cpu_seconds.values()) / each.seconds for each in one)
     bound = TIMES if needed <= (os.cpu_count() or 1) else None
     spent = [ours.cpu_us("gate") / theirs.cpu_us("gate") for ours, theirs in zip(two, one, strict=True)]
-    remark = f"{figures(two)}; at 1.25 × two workers do 1.6 × where there are cores"
+    remark = f"{told(two)}; at 1.25 × two workers do 1.6 × where there are cores"
     cpu = "batches, two workers: gate CPU a transaction"
     return [
         row(taken, names, "batches, two workers", "one worker", bound),
@@ -111,7 +111,7 @@ def row(taken: Rounds, sides: tuple[str, str], work: str, against: str, bound: f
     """One side beside another, as they are named: the ratio of their rates, round by round."""
     ours, theirs = (taken[name] for name in sides)
     ratios = [one.rate / other.rate for one, other in zip(ours, theirs, strict=True)]
-    remark = f"{figures(ours)}; against: {figures(theirs)}"
+    remark = f"{told(ours)}; against: {told(theirs)}"
     return Result(work, against, "at least", bound, "×", ratios, details(taken, sides), remark)
 
 
@@ -120,7 +120,7 @@ def details(taken: Rounds, sides: tuple[str, str]) -> dict[str, object]:
     return {name: [measure.figures() for measure in taken[name]] for name in sides}
 
 
-def figures(measures: Sequence[Measure]) -> str:
+def told(measures: Sequence[Measure]) -> str:
     """The median rate, and the CPU of each part for a transaction."""
     rate = median(measure.rate for measure in measures)
     spent = (f"{part} {median(one.cpu_us(part) for one in measures):.3g}" for part in measures[0].cpu_seconds)

@@ -21,7 +21,6 @@ LISTS = ("accountData", "instructions", "nativeTransfers", "tokenTransfers")
 # So many pieces in turn that are too long for what is left, and the rest is made up.
 TOO_LONG = 8
 _AT, _LENGTH = 40, 4
-GENERATIONS = len(BASE58) ** _LENGTH
 # What stands around the transactions of a body, by its form.
 BLOCK_HEAD = (
     b'{"blockHeight":360000000,"blockTime":1795399566,'
@@ -150,8 +149,7 @@ def _compact(document: object) -> str:
 
 
 def _mark(generation: int) -> bytes:
-    number, text = generation % GENERATIONS, ""
-    for _ in range(_LENGTH):
-        number, digit = divmod(number, len(BASE58))
-        text += BASE58[digit]
-    return text.encode()
+    """The digits of a generation, the last one first."""
+    return "".join(
+        BASE58[generation // len(BASE58) ** place % len(BASE58)] for place in range(_LENGTH)
+    ).encode()

@@ -1,31 +1,32 @@
 """Posts that are due at fixed times, whatever is answered, each timed from when it was due.
 
-`load` is the constant load of the soak: three feeds that deliver the same batches, each over a connection of
-its own. Which feed is first changes with every batch; the two others follow some milliseconds later, within
-the dedup window, so two thirds of what is delivered are duplicates.
+`three_feeds` is the constant load of the soak: three feeds that deliver the same batches, each over a
+connection of its own. Which feed is first changes with every batch; the two others follow some milliseconds
+later, within the dedup window, so two thirds of what is delivered are duplicates.
 """
 
 import asyncio
+import json
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from itertools import count, tee
+from urllib.parse import urlsplit
 
+from benchmarks.common.background import meanwhile
+from benchmarks.common.loader import Loader, Post, Stream
 from benchmarks.common.plan import ADDRESSES, FEEDS
 from tests.support.payloads import Payloads, body_of
-from tests.support.wire import Connection, NoAnswerError, Reply, request_bytes
 
 BEHIND_SECONDS = (0.0, 0.03, 0.12)
 BATCH_ITEMS = 100
 
 Call = tuple[float, float]
 """When a call was due, by `time.monotonic`, and the seconds until its answer."""
-Schedule = Iterable[tuple[float, str, bytes]]
-"""When each post is due, its source, and its body."""
 
 
 @dataclass
@@ -36,12 +37,13 @@ class Answers:
     statuses: Counter[int] = field(default_factory=Counter)
     calls: list[Call] = field(default_factory=list)
 
-    def take(self, due: float, reply: Reply) -> None:
-        """Count an answer that came now."""
-        self.calls.append((due, time.monotonic() - due))
-        self.statuses[reply.status] += 1
-        if reply.status == HTTPStatus.OK:
-            summary = reply.json()
+    def take(self, due: float, status: int, body: bytes) -> None:
+        """Count an answer that came now, to a post of one item or of an array."""
+        self.statuses[status] += 1
+        if status:
+            self.calls.append((due, time.monotonic() - due))
+        if status == HTTPStatus.OK:
+            summary = json.loads(body)
             for verdict in ("accepted", "duplicate", "invalid"):
                 self.items[verdict] += summary.get(verdict, 0)
 
@@ -50,30 +52,24 @@ class Answers:
         return [seconds for due, seconds in self.calls if since <= due < until]
 
 
-async def post_when_due(
-    url: str, schedule: Schedule, answers: Answers, address: str = ADDRESSES["items"]
+def post_when_due(
+    url: str, streams: Iterable[Stream], answers: Answers, is_over: Callable[[], bool] = lambda: False
 ) -> None:
-    """Post one after another over one connection, and over a new one when it ends.
+    """Post all there is and wait for the answers, unless it is over before."""
 
-    The source stands at the end of the address.
-    """
-    connection: Connection | None = None
-    try:
-        for due, source, body in schedule:
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
-            try:
-                connection = connection or await Connection.open(url)
-                reply = await connection.ask(request_bytes("POST", address + source, body))
-            except (NoAnswerError, TimeoutError):
-                answers.statuses[0] += 1
-                connection = None
-                continue
-            answers.take(due, reply)
-            if reply.headers.get("connection") == "close":
-                connection = None
-    finally:
-        if connection is not None:
-            await connection.close()
+    def take(_: int, due: float, status: int, body: bytes) -> None:
+        answers.take(due, status, body)
+
+    with closing(Loader(int(urlsplit(url).port or 0), list(streams), take)) as loader:
+        loader.run(is_over)
+
+
+@contextmanager
+def posting(url: str, streams: Iterable[Stream]) -> Iterator[Answers]:
+    """Post while the block runs; the answers fill meanwhile."""
+    answers = Answers()
+    with meanwhile(lambda stop: post_when_due(url, streams, answers, stop.is_set)):
+        yield answers
 
 
 @dataclass(frozen=True)
@@ -86,34 +82,34 @@ class Rate:
     form: str = "items"
 
 
-async def post_at_rate(url: str, bodies: Sequence[bytes], rate: Rate, answers: Answers) -> None:
-    """Post the bodies at a constant rate."""
+ORDINARY = Rate(100.0, ["default"], connections=4)
+
+
+def at_rate(bodies: Sequence[bytes], rate: Rate) -> Iterator[Stream]:
+    """The streams that post the bodies at a constant rate from now on."""
     begins = time.monotonic()
     due = [(begins + number / rate.per_second, body) for number, body in enumerate(bodies)]
-    schedules = (
-        [(at, source, body) for at, body in due[first :: rate.connections]]
-        for source in rate.sources
-        for first in range(rate.connections)
-    )
-    await asyncio.gather(*(post_when_due(url, each, answers, ADDRESSES[rate.form]) for each in schedules))
+    for source in rate.sources:
+        for first in range(rate.connections):
+            yield Stream(ADDRESSES[rate.form] + source, iter(due[first :: rate.connections]))
 
 
-@asynccontextmanager
-async def load(url: str, accepted_per_second: float, seed: int = 1) -> AsyncIterator[Answers]:
-    """Run the three feeds while the block runs."""
-    answers = Answers()
-    copies = enumerate(tee(_batches(accepted_per_second, seed), len(FEEDS)))
-    posts = [post_when_due(url, _feed(place, batches), answers) for place, batches in copies]
-    tasks = [asyncio.create_task(post) for post in posts]
-    try:
-        yield answers
-    finally:
-        for task in tasks:
-            task.cancel()
-        ended = await asyncio.gather(*tasks, return_exceptions=True)
-    failed = [end for end in ended if isinstance(end, Exception)]
-    if failed:
-        raise failed[0]
+async def post_at_rate(url: str, bodies: Sequence[bytes], rate: Rate, answers: Answers) -> None:
+    """Post the bodies at a constant rate, and wait for the answers."""
+    await asyncio.to_thread(post_when_due, url, at_rate(bodies, rate), answers)
+
+
+def ordinary(seconds: float) -> Iterator[Stream]:
+    """The streams of a client as most are: 100 new transactions a second over four connections."""
+    run, number = time.time_ns(), range(int(ORDINARY.per_second * seconds))
+    bodies = [b'{"signature":"ordinary-%d-%d","payload":{"fee":25000}}' % (run, each) for each in number]
+    return at_rate(bodies, ORDINARY)
+
+
+def three_feeds(accepted_per_second: float, seed: int = 1) -> Iterator[Stream]:
+    """The streams of three feeds that deliver the same transactions without end."""
+    for place, batches in enumerate(tee(_batches(accepted_per_second, seed), len(FEEDS))):
+        yield Stream(ADDRESSES["items"] + FEEDS[place], _of_feed(place, batches))
 
 
 def _batches(accepted_per_second: float, seed: int) -> Iterator[tuple[float, list[float], bytes]]:
@@ -124,6 +120,6 @@ def _batches(accepted_per_second: float, seed: int) -> Iterator[tuple[float, lis
         yield due, order.sample(BEHIND_SECONDS, len(FEEDS)), body_of(payloads.items(BATCH_ITEMS))
 
 
-def _feed(place: int, batches: Iterator[tuple[float, list[float], bytes]]) -> Schedule:
+def _of_feed(place: int, batches: Iterator[tuple[float, list[float], bytes]]) -> Iterator[Post]:
     for due, behind, body in batches:
-        yield due + behind[place], FEEDS[place], body
+        yield due + behind[place], body

@@ -10,6 +10,8 @@ import psutil
 FEEDS = ("helius-a", "quicknode-b", "grpc-c")
 # Where a feed, whose name comes behind, posts each form of body.
 ADDRESSES = {"items": "/transactions?source=", "documents": "/feeds/", "block": "/feeds/"}
+# How many requests a percentile of their times takes.
+LEAST_REQUESTS = {"p50_ms": 1, "p99_ms": 100, "p999_ms": 1000}
 
 
 @dataclass(frozen=True)
@@ -100,13 +102,27 @@ class Measure:
         """How many cores a part kept busy."""
         return self.cpu_seconds[part] / self.seconds
 
-    def figures(self) -> dict[str, object]:
-        """What goes into the details of a row."""
-        shares = {part: round(self.cores(part), 3) for part in self.cpu_seconds}
-        return {
-            "transactions_per_second": round(self.rate),
-            **{name: round(self.times_ms[name], 2) for name in ("p50_ms", "p99_ms")},
-            "cores": shares | {"others": round(self.other_cores, 3)},
-            "cpu_us_per_transaction": {part: round(self.cpu_us(part), 2) for part in self.cpu_seconds},
-            "checked_transactions": self.checked_transactions,
+    def figures(self) -> dict[str, float | None]:
+        """What is told of it: rates, times, CPU and cores, each under a name.
+
+        A percentile of few requests says no more than the longest of them did, and is None.
+        """
+        few = {name for name, least in LEAST_REQUESTS.items() if self.requests < least}
+        figures = {
+            "transactions_per_second": self.rate,
+            "mb_per_second": self.rate * self.item_bytes / 1e6,
+            "requests": self.requests,
+            **{name: self.times_ms[name] for name in LEAST_REQUESTS},
+            **{f"{part}_us": self.cpu_us(part) for part in self.cpu_seconds},
+            **{f"{part}_cores": self.cores(part) for part in self.cpu_seconds},
+            "other_cores": self.other_cores,
+            "checked": self.checked_transactions,
         }
+        return {name: None if name in few else value for name, value in figures.items()}
+
+    @property
+    def line(self) -> str:
+        """What is told of it in the terminal."""
+        cores = "  ".join(f"{part} {self.cores(part):.2f}" for part in self.cpu_seconds)
+        times = f"p50 {self.times_ms['p50_ms']:.2f} ms  p99 {self.times_ms['p99_ms']:.2f} ms"
+        return f"{self.rate:10,.0f} tx/s   {times}   cores: {cores}  others {self.other_cores:.2f}"

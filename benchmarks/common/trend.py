@@ -9,13 +9,11 @@ the block length that gives the widest interval is the one reported.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from math import sqrt
-from statistics import median
 
 import numpy as np
 
-from app.guard.leak.statistics import Slope
+from app.guard.leak.statistics import Slope, score_variance, slope_with
 
 BLOCK_SECONDS = (60.0, 120.0, 300.0)
 LEAST_FLOORS = 8
@@ -58,14 +56,7 @@ def floors(samples: Iterable[Point], block_seconds: float) -> list[Point]:
 
 def theil_sen(points: Sequence[Point], variance_factor: float) -> Slope:
     """The median of the slopes of all pairs, and Sen's interval with the score's variance multiplied."""
-    slopes = sorted((y2 - y1) / (x2 - x1) for (x1, y1), (x2, y2) in combinations(points, 2) if x1 != x2)
-    if not slopes:
-        raise ValueError("a slope needs two points with different x")
-    n = len(points)
-    half = NORMAL_97_5 * sqrt(n * (n - 1) * (2 * n + 5) / 18 * variance_factor) / 2
-    low = max(0, round(len(slopes) / 2 - half) - 1)
-    high = min(len(slopes) - 1, round(len(slopes) / 2 + half))
-    return Slope(median(slopes), slopes[low], slopes[high])
+    return slope_with(points, variance_factor * score_variance([y for _, y in points]))
 
 
 def variance_factor(points: Sequence[Point]) -> float:

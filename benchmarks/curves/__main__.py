@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common.results import options_of, timed, write_json
+from benchmarks.common.results import options_of, show, timed, write_json
 from benchmarks.curves import table
 from benchmarks.curves.chart import draw
 from benchmarks.curves.measuring import run_points
@@ -39,7 +39,7 @@ def main(curves: Mapping[str, Curve] = CURVES) -> int:
     if out == table.RESULTS:
         table.write()
     for name in options.only or curves:
-        print(f"{table.table(name, done[name])}\n")
+        show(table.table(name, done[name]))
     return 0
 
 

@@ -1,6 +1,5 @@
 """The points of a curve, measured in turn: a gate, its load, and what gate and store took for it."""
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -10,13 +9,12 @@ import redis
 from app.store.layout import partition_prefixes
 from benchmarks.common.gates import Service, tidegate
 from benchmarks.common.loader_process import run_loader
-from benchmarks.common.plan import Measure
+from benchmarks.common.plan import LEAST_REQUESTS
 from benchmarks.common.results import say
 from benchmarks.common.store import fill, room_for, store_client, used_bytes
 from benchmarks.common.times import timed_gets, times_ms
 from benchmarks.curves.plan import Point
 
-LEAST_REQUESTS = {"p50_ms": 1, "p99_ms": 100, "p999_ms": 1000}
 LOOKUPS, SCRAPES, SCRAPE_PAUSE_SECONDS = 1000, 100, 0.005
 MB = 1e6
 SLOW_CALL_US = 500
@@ -45,11 +43,6 @@ class Gate:
     known: Sequence[str] = ()
     """Signatures that can be looked up, oldest first."""
 
-    def kept(self) -> int:
-        """Transactions in the store."""
-        [prefix] = partition_prefixes("tidegate", is_cluster=False)
-        return int(self.store.hget(f"{prefix}:transactions:ledger", "entries") or 0)
-
 
 def run_points(points: Sequence[Point], rounds: int) -> list[list[Figures]]:
     """The figures of each point, round by round: what changes on the machine meanwhile meets them all."""
@@ -59,10 +52,9 @@ def run_points(points: Sequence[Point], rounds: int) -> list[list[Figures]]:
         kept = {at: stack.enter_context(gate_for(point)) for at, point in large}
         for number in range(rounds):
             for at in order(len(points), number):
+                say(f"  round {number + 1} of {rounds}, {points[at].at:12,}")
                 with nullcontext(kept[at]) if at in kept else gate_for(points[at]) as gate:
-                    figures = measure(points[at], gate)
-                taken[at].append(figures)
-                say(f"  round {number + 1} of {rounds}, {points[at].at:12,}: {line_of(figures)}")
+                    taken[at].append(measure(points[at], gate))
     return taken
 
 
@@ -70,12 +62,6 @@ def order(points: int, number: int) -> list[int]:
     """Which point comes when in a round; every second round goes through them backwards."""
     forth = list(range(points))
     return forth[::-1] if number % 2 else forth
-
-
-def line_of(figures: Figures) -> str:
-    """A measurement for the terminal."""
-    names = {"transactions_per_second": "tx/s", "p50_ms": "p50", "gate_us": "gate µs", "store_us": "store µs"}
-    return "  ".join(f"{told} {figures[name] or 0:,.3g}" for name, told in names.items())
 
 
 @contextmanager
@@ -86,7 +72,7 @@ def gate_for(point: Point) -> Iterator[Gate]:
         store.config_set("slowlog-log-slower-than", SLOW_CALL_US)
         gate = Gate(service, store, used_bytes(store))
         if point.filled is not None:
-            gate.known = asyncio.run(fill(service, SETTINGS, point.filled, "small"))
+            gate.known = fill(service, SETTINGS, point.filled, "small")
         yield gate
 
 
@@ -96,32 +82,17 @@ def measure(point: Point, gate: Gate) -> Figures:
     gate.store.slowlog_reset()
     before = _store_figures(gate) if gate.known else {}
     loaded = run_loader(point.load, gate.service.target())
-    return _load_figures(loaded) | _store_figures(gate) | before | asked
-
-
-def _load_figures(one: Measure) -> Figures:
-    """What the load measured; a percentile of few requests says no more than the longest did."""
-    told = {name: one.times_ms[name] for name, least in LEAST_REQUESTS.items() if one.requests >= least}
-    return {
-        "transactions_per_second": one.rate,
-        "mb_per_second": one.rate * one.item_bytes / MB,
-        "requests": one.requests,
-        **dict.fromkeys(LEAST_REQUESTS),
-        **told,
-        **{f"{part}_us": one.cpu_us(part) for part in ("gate", "store")},
-        **{f"{part}_cores": one.cores(part) for part in ("gate", "store", "loader")},
-        "other_cores": one.other_cores,
-        "checked": one.checked_transactions,
-    }
+    say(f"    {loaded.line}")
+    return loaded.figures() | _store_figures(gate) | before | asked
 
 
 def _store_figures(gate: Gate) -> Figures:
     """Sizes now, and the store's longest call since its log was emptied."""
-    resident, kept = gate.service.resident(), gate.kept()
+    [prefix] = partition_prefixes("tidegate", is_cluster=False)
+    kept = int(gate.store.hget(f"{prefix}:transactions:ledger", "entries") or 0)
     slow = [one["duration"] for one in gate.store.slowlog_get(128)]
     return {
-        "gate_mb": resident["gate"] / MB,
-        "store_mb": resident["store"] / MB,
+        **{f"{part}_mb": resident / MB for part, resident in gate.service.resident().items()},
         "kept": kept,
         "store_bytes_each": (used_bytes(gate.store) - gate.empty_bytes) / kept if kept else None,
         "longest_store_call_ms": max(slow, default=SLOW_CALL_US) / 1000,
@@ -130,10 +101,10 @@ def _store_figures(gate: Gate) -> Figures:
 
 def _asked(gate: Gate) -> Figures:
     """How long a lookup of a transaction of any age and `/metrics` take while nothing else is to do."""
-    step = len(gate.known) / LOOKUPS
+    url, step = gate.service.url, len(gate.known) / LOOKUPS
     lookups = [f"/transactions/{gate.known[int(number * step)]}" for number in range(LOOKUPS)]
-    url, scrapes = gate.service.url, ["/metrics"] * SCRAPES
-    found = times_ms(asyncio.run(timed_gets(url, lookups, b'"source":"helius-a"', 0)))
-    scraped = asyncio.run(timed_gets(url, scrapes, b"tidegate_map_entries", SCRAPE_PAUSE_SECONDS))
-    told = {"lookup": found, "scrape": times_ms(scraped)}
-    return {f"{what}_{name}": times[name] for what, times in told.items() for name in LEAST_REQUESTS}
+    took = {
+        "lookup": timed_gets(url, lookups, b'"source":"helius-a"', 0),
+        "scrape": timed_gets(url, ["/metrics"] * SCRAPES, b"tidegate_map_entries", SCRAPE_PAUSE_SECONDS),
+    }
+    return {f"{what}_{name}": times_ms(took[what])[name] for what in took for name in LEAST_REQUESTS}

@@ -21,11 +21,6 @@ class Point:
     filled: int | None = None
     """Transactions, each by three feeds, that the maps hold before; None: a new store, as shipped."""
 
-    @property
-    def item_bytes(self) -> int | None:
-        """Length of each transaction, where the curve sets it."""
-        return self.load.payload if isinstance(self.load.payload, int) else None
-
 
 @dataclass(frozen=True)
 class Curve:

@@ -5,20 +5,19 @@ python -m benchmarks.curves.table
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
 from benchmarks.common import results
-from benchmarks.common.tables import between, markdown, quantity
+from benchmarks.common.results import between, markdown, quantity
 from benchmarks.curves.measuring import Figures
 from benchmarks.curves.plan import CURVES, Curve
 
 RESULTS = results.RESULTS / "curves.json"
 PAGE = Path(__file__).parents[1] / "CURVES.md"
 DIGITS = 5
-# What of a plan differs between points, beside the bytes of an item.
-LOAD = ("batch_items", "connections", "copies", "warm_up_seconds", "seconds")
 
 
 class Column(NamedTuple):
@@ -60,7 +59,7 @@ def curve_document(curve: Curve, taken: Sequence[Sequence[Figures]]) -> dict[str
     points = [
         {
             "at": point.at,
-            "load": {name: getattr(point.load, name) for name in LOAD} | {"item_bytes": point.item_bytes},
+            "load": asdict(point.load),
             "filled": point.filled,
             "rounds": [{name: _short(value) for name, value in one.items()} for one in figures],
         }

@@ -18,13 +18,14 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from multiprocessing.sharedctypes import RawArray
-from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from typing import NamedTuple
 
 import nats
 import uvloop
@@ -47,6 +48,8 @@ AHEAD = 8000
 BODIES = 4096
 STEP, TIMED_EVERY = 100, 64
 PATIENCE_SECONDS = 20
+# How many each feed has published, seen by all processes.
+POSITIONS = RawArray(ctypes.c_int64, len(FEEDS))
 
 Acknowledgement = asyncio.Future[PubAck]
 
@@ -83,53 +86,52 @@ async def _connected(port: int) -> Client:
     return await nats.connect(f"nats://127.0.0.1:{port}", allow_reconnect=False)
 
 
-@dataclass
-class Part:
+class Part(NamedTuple):
     """What one process did."""
 
-    seconds: float = 0.0
-    transactions: int = 0
-    spent: dict[str, float] = field(default_factory=dict)
-    took: list[float] = field(default_factory=list)
-    published: int = 0
-    accepted: list[int] = field(default_factory=list)
+    seconds: float
+    transactions: int
+    spent: dict[str, float]
+    took: list[float]
+    published: int
+    accepted: list[int]
     """The numbers of the transactions that were no duplicates."""
 
 
 class Publisher:
     """Some of the feeds, in one process."""
 
-    def __init__(
-        self, plan: Plan, target: Target, feeds: list[int], positions: "ctypes.Array[ctypes.c_int64]"
-    ) -> None:
-        self._plan, self._target, self._feeds, self._positions = plan, target, feeds, positions
+    def __init__(self, plan: Plan, target: Target, feeds: Sequence[int]) -> None:
+        self._plan, self._target, self._feeds = plan, target, feeds
         self._bodies = [bytes(body.data) for body in pool_of(replace(plan, batch_items=1), BODIES, seed=1)]
-        self._acknowledged, self._is_over = 0, False
-        self._part = Part()
+        self._is_over = False
+        self._acknowledged = self._published = 0
+        self._took: list[float] = []
+        self._accepted: list[int] = []
 
-    async def run(self, barrier: Barrier) -> Part:
+    async def run(self) -> Part:
         """Warm up, measure, wait for what is outstanding."""
         clients = [await _connected(self._target.port) for _ in self._feeds]
-        barrier.wait(PATIENCE_SECONDS)
         feeds = (self._publish(client, feed) for client, feed in zip(clients, self._feeds, strict=True))
-        await asyncio.gather(self._measure(), *feeds)
+        measuring = asyncio.create_task(self._measure())
+        await asyncio.gather(measuring, *feeds)
         for client in clients:
             await client.close()
-        return self._part
+        return Part(*measuring.result(), self._took, self._published, self._accepted)
 
-    async def _measure(self) -> None:
-        part = self._part
+    async def _measure(self) -> tuple[float, int, dict[str, float]]:
+        """Measure seconds, transactions acknowledged in them, and the CPU they took."""
         await asyncio.sleep(self._plan.warm_up_seconds)
         before, since, done = self._target.cpu_seconds(), time.perf_counter(), self._acknowledged
-        part.took.clear()
+        self._took.clear()
         await asyncio.sleep(self._plan.seconds)
-        part.seconds, part.spent = time.perf_counter() - since, self._target.spent_since(before)
-        part.transactions, self._is_over = self._acknowledged - done, True
+        self._is_over = True
+        return time.perf_counter() - since, self._acknowledged - done, self._target.spent_since(before)
 
     async def _publish(self, client: Client, feed: int) -> None:
         stream = client.jetstream(publish_async_max_pending=OUTSTANDING)
         waiting: deque[tuple[int, Acknowledgement]] = deque()
-        number, positions, bodies = 0, self._positions, self._bodies
+        number, bodies = 0, self._bodies
         while not self._is_over:
             for _ in range(STEP):
                 header = {"Nats-Msg-Id": f"{number:088d}"}  # as long as a signature
@@ -138,24 +140,24 @@ class Publisher:
                 if number % TIMED_EVERY == 0:
                     future.add_done_callback(self._timer())
                 number += 1
-            positions[feed] = number
+            POSITIONS[feed] = number
             while waiting and waiting[0][1].done():
                 self._note(*waiting.popleft())
-            while number > min(positions) + AHEAD and not self._is_over:  # noqa: ASYNC110  others' feeds
+            while number > min(POSITIONS) + AHEAD and not self._is_over:  # noqa: ASYNC110  others' feeds
                 await asyncio.sleep(0.001)
         for late, future in waiting:
             await future
             self._note(late, future)
-        self._part.published = max(self._part.published, number)
+        self._published = max(self._published, number)
 
     def _timer(self) -> Callable[[Acknowledgement], None]:
         since = time.perf_counter()
-        return lambda _: self._part.took.append(time.perf_counter() - since)
+        return lambda _: self._took.append(time.perf_counter() - since)
 
     def _note(self, number: int, future: Acknowledgement) -> None:
         self._acknowledged += 1
         if not future.result().duplicate:
-            self._part.accepted.append(number)
+            self._accepted.append(number)
 
 
 def publish(plan: Plan, target: Target, processes: int) -> Measure:
@@ -164,20 +166,9 @@ def publish(plan: Plan, target: Target, processes: int) -> Measure:
     Raises:
         WrongAnswerError: a transaction was not accepted exactly once.
     """
-    context, positions = multiprocessing.get_context("fork"), RawArray(ctypes.c_int64, len(FEEDS))
-    barrier, results = context.Barrier(processes), context.Queue()
-
-    def work(feeds: list[int]) -> None:
-        results.put(uvloop.run(Publisher(plan, target, feeds, positions).run(barrier)))
-
-    shares = [list(range(first, len(FEEDS), processes)) for first in range(processes)]
-    children = [context.Process(target=partial(work, share), daemon=True) for share in shares]
-    for child in children:
-        child.start()
-    allowed = plan.warm_up_seconds + plan.seconds + PATIENCE_SECONDS
-    parts = [results.get(timeout=allowed) for _ in children]
-    for child in children:
-        child.join(PATIENCE_SECONDS)
+    shares = [range(first, len(FEEDS), processes) for first in range(processes)]
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("fork")) as pool:
+        parts = list(pool.map(partial(_publish_share, plan, target), shares))
     published = max(part.published for part in parts)
     accepted = [number for part in parts for number in part.accepted]
     if len(accepted) != published or len(set(accepted)) != published:
@@ -192,6 +183,10 @@ def publish(plan: Plan, target: Target, processes: int) -> Measure:
         cpu_seconds={"gate": spent["gate"], "loader": sum(part.spent["loader"] for part in parts)},
         checked_transactions=published,
     )
+
+
+def _publish_share(plan: Plan, target: Target, feeds: Sequence[int]) -> Part:
+    return uvloop.run(Publisher(plan, target, feeds).run())
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from uuid import uuid4
 
 import httpx
 
-from benchmarks.common.constant_rate import load
+from benchmarks.common.constant_rate import posting, three_feeds
 from benchmarks.common.results import options_of
 from grafana.preview.sheet import Series, Sheet, draw
 from tests.support.dashboards import FOLDER, Query, read
@@ -73,7 +73,7 @@ class Times:
 
 async def _play(url: str, arguments: argparse.Namespace) -> Times:
     """Load, burst, load."""
-    async with load(url, arguments.rate):
+    with posting(url, three_feeds(arguments.rate)):
         await asyncio.sleep(arguments.fill)
         begins = time.time()
         await asyncio.sleep(arguments.before)

@@ -1,11 +1,10 @@
 """The soak in small: its load is what it says, and its verdict follows from the figures."""
 
 import argparse
-import asyncio
 
 import pytest
 
-from benchmarks.common.constant_rate import BATCH_ITEMS, Answers, load
+from benchmarks.common.constant_rate import BATCH_ITEMS, Answers, posting, three_feeds
 from benchmarks.common.gates import Service, tidegate
 from benchmarks.common.plan import FEEDS
 from benchmarks.common.sampling import Recorder
@@ -22,12 +21,12 @@ def _until(gate: Service, batches: int) -> bool:
     return bool(ingest["accepted"] + ingest["duplicate"] >= delivered)
 
 
-async def test_three_feeds_deliver_the_same_and_memory_of_both_processes_is_sampled() -> None:
+def test_three_feeds_deliver_the_same_and_memory_of_both_processes_is_sampled() -> None:
     with tidegate() as gate:
         recorder = Recorder(gate)
-        async with load(gate.url, RATE) as answers:
-            assert await asyncio.to_thread(wait_until, lambda: _until(gate, 4), 30.0, 0.1)
-            await recorder.sample()
+        with posting(gate.url, three_feeds(RATE)) as answers:
+            assert wait_until(lambda: _until(gate, 4), 30.0, 0.1)
+            recorder.sample()
     assert answers.statuses.keys() == {200}
     assert answers.items["accepted"] >= 4 * BATCH_ITEMS
     assert answers.items["duplicate"] >= 1.5 * answers.items["accepted"]

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,11 +102,16 @@ def has_port(gate: GateProcess) -> bool:
     return bool(ports)
 
 
-@contextmanager
-def started(*arguments: str, **settings: object) -> Iterator[GateProcess]:
+def started(*arguments: str, **settings: object) -> AbstractContextManager[GateProcess]:
     """A gate that `tidegate serve` just started with these arguments, ready or not; killed in the end."""
+    return started_by((tidegate_command(), "serve", *arguments), settings)
+
+
+@contextmanager
+def started_by(command: Sequence[str], settings: Mapping[str, object]) -> Iterator[GateProcess]:
+    """A gate that another command just started, ready or not; killed in the end."""
     with tempfile.TemporaryDirectory(prefix="gate-test-", ignore_cleanup_errors=True) as folder:
-        gate = start_command((tidegate_command(), "serve", *arguments), Path(folder), settings)
+        gate = start_command(command, Path(folder), settings)
         try:
             yield gate
         finally:

@@ -42,10 +42,15 @@ def theil_sen(points: Sequence[tuple[float, float]]) -> Slope:
 
     Pairs with the same x are left out. Raises ValueError when no pair is left.
     """
+    return slope_with(points, score_variance([y for _, y in points]))
+
+
+def slope_with(points: Sequence[tuple[float, float]], variance: float) -> Slope:
+    """Return Theil-Sen's slope, with the interval that follows from a variance of Mann-Kendall's score."""
     slopes = sorted((y2 - y1) / (x2 - x1) for (x1, y1), (x2, y2) in combinations(points, 2) if x1 != x2)
     if not slopes:
         raise ValueError("a slope needs two points with different x")
-    half = _NORMAL_97_5 * sqrt(_variance([y for _, y in points])) / 2
+    half = _NORMAL_97_5 * sqrt(variance) / 2
     low = max(0, round(len(slopes) / 2 - half) - 1)
     high = min(len(slopes) - 1, round(len(slopes) / 2 + half))
     return Slope(median(slopes), slopes[low], slopes[high])
@@ -54,14 +59,14 @@ def theil_sen(points: Sequence[tuple[float, float]]) -> Slope:
 def mann_kendall(values: Sequence[float]) -> MannKendall:
     """Test whether later values tend to be larger; corrected for ties, and p is 1 for fewer than three."""
     score = sum((later > earlier) - (later < earlier) for earlier, later in combinations(values, 2))
-    variance = _variance(values)
+    variance = score_variance(values)
     if len(values) < 3 or variance <= 0 or score == 0:  # noqa: PLR2004 - two values always go one way
         return MannKendall(0.0, 1.0)
     z = (score - (1 if score > 0 else -1)) / sqrt(variance)
     return MannKendall(z, erfc(abs(z) / sqrt(2)))
 
 
-def _variance(values: Sequence[float]) -> float:
+def score_variance(values: Sequence[float]) -> float:
     """Return the variance that the Mann-Kendall score would have without a trend."""
     ties = sum(n * (n - 1) * (2 * n + 5) for n in Counter(values).values() if n > 1)
     n = len(values)
