@@ -67,6 +67,13 @@ async def test_tcp_with_a_password_and_a_unix_socket_are_taken() -> None:
         assert await _accepts(unix.url)
 
 
+async def test_resp3_is_spoken_where_the_url_says_so_with_a_password_too(store: StoreServer) -> None:
+    assert await _accepts(f"{store.url}?protocol=3")
+    with valkey_server(password="s3cret/@:") as server:
+        assert await _accepts(f"{server.url}?protocol=3")
+        assert isinstance(await _down_reason(f"{server.url}?protocol=3".replace("s3c", "s4c")), StoreDenied)
+
+
 async def test_tls_is_taken_with_its_authority_and_refused_without(tmp_path: Path) -> None:
     with redis_server(tls=make_tls(tmp_path)) as server:
         assert await _accepts(server.url)
