@@ -1,6 +1,7 @@
 """One server of the store, and the connection that is open to it."""
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any
 
 import hiredis
@@ -171,9 +172,9 @@ class Single:
     def __init__(self, node: Node) -> None:
         self._node = node
 
-    async def call(self, _key: str, *command: Argument) -> Any:
-        """Send a command to the server; errors are those of `Node.call`."""
-        return await self._node.call(*command)
+    def call(self, _key: str, *command: Argument) -> Coroutine[Any, Any, Any]:
+        """Send a command to the server, once this is awaited; errors are those of `Node.call`."""
+        return self._node.call(*command)
 
     async def call_each(self, *command: Argument) -> list[Any]:
         """Send a command to the server; errors are those of `Node.call`."""
