@@ -91,9 +91,15 @@ class Node:
     async def _reach(self) -> Link:
         """Open a connection; who comes while one is being opened waits for that one.
 
+        One that is closed again, or retired, before it comes to the caller is replaced once.
+
         Raises:
             NotConnected: it could not be opened.
         """
+        link = await self._opened()
+        return link if link.is_open() else await self._opened()
+
+    async def _opened(self) -> Link:
         if self._opening is None or self._opening.done():
             self._opening = asyncio.create_task(self._open())
             self._opening.add_done_callback(_taken_note_of)
@@ -129,6 +135,8 @@ class Node:
             link.close()
             raise
         self._link = link
+        if self._is_retired:  # its caller, who retires it with the call, may have been cancelled meanwhile
+            asyncio.get_running_loop().call_later(self._deadline_seconds, link.retire)
         return link
 
     def _ensure_not_closed(self) -> None:
