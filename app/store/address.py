@@ -13,6 +13,7 @@ from app.errors import ConfigError
 from app.store.link import TlsNotAnswered
 
 DEFAULT_PORT = 6379
+RESP2, RESP3 = 2, 3
 TLS_PART = 0.9  # of the deadline, in which TLS is to be answered: before the deadline of the whole passes
 MOST_PORT = 65_535
 _SCHEMES = {
@@ -25,7 +26,7 @@ _SCHEMES = {
     "redis+unix": "unix",
 }
 _TLS_OPTIONS = ("ssl_ca_certs", "ssl_cert_reqs", "ssl_certfile", "ssl_check_hostname", "ssl_keyfile")
-_OPTIONS = ("db", *_TLS_OPTIONS)
+_OPTIONS = ("db", "protocol", *_TLS_OPTIONS)
 _CERT_REQS = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
 _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
@@ -50,6 +51,8 @@ class StoreAddress:
     database: int = 0
     tls: tuple[tuple[str, str], ...] | None = None
     """The URL's options for TLS; None without TLS."""
+    protocol: int = RESP2
+    """The version of RESP that is spoken: 2 needs no `HELLO`, which proxies and ACLs refuse."""
 
     def at(self, host: str, port: int) -> "StoreAddress":
         """The address of another node of the same cluster; the login is the same there."""
@@ -117,17 +120,21 @@ def parse_address(url: str) -> StoreAddress:
         raise _refused("has no sound address in its brackets") from None
     options = _options(parts, scheme)
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    protocol = int(options.get("protocol", RESP2))
     if scheme == "unix":
         path = unquote(parts.path) or _refuse("names no socket")
         database = _database(options.get("db", ""))
-        return StoreAddress(path=path, user=user, password=password, database=database)
+        return StoreAddress(path=path, user=user, password=password, database=database, protocol=protocol)
     return StoreAddress(
         host=_host(parts),
         port=_port(parts),
         user=user,
         password=password,
         database=_database(options.get("db", parts.path.strip("/"))),
-        tls=tuple((key, options[key]) for key in options if key != "db") if scheme == "rediss" else None,
+        tls=tuple((key, options[key]) for key in options if key in _TLS_OPTIONS)
+        if scheme == "rediss"
+        else None,
+        protocol=protocol,
     )
 
 
@@ -161,6 +168,8 @@ def _options(parts: SplitResult, scheme: str) -> dict[str, str]:
             )
         if key in _TLS_OPTIONS and scheme != "rediss":
             raise _refused(f"the option {key!r} needs rediss:// or valkeys://")
+        if key == "protocol" and value not in (str(RESP2), str(RESP3)):
+            raise _refused("protocol must be 2 or 3")
         if key == "ssl_cert_reqs" and value not in _CERT_REQS:
             raise _refused(f"{key} must be one of {', '.join(_CERT_REQS)}")
         if key == "ssl_check_hostname" and value.lower() not in _BOOLEANS:

@@ -204,5 +204,6 @@ def _places(nodes: list[Any], asked: StoreAddress) -> Iterator[StoreAddress]:
 
 
 def _metadata(rest: list[Any]) -> dict[bytes, bytes]:
-    flat = rest[1] if len(rest) > 1 else []
-    return dict(zip(flat[::2], flat[1::2], strict=False))
+    """Read what stands behind a node's id: `[b"ip", b"10.0.0.2"]`, for which RESP3 has a map."""
+    found = rest[1] if len(rest) > 1 else []
+    return found if isinstance(found, dict) else dict(zip(found[::2], found[1::2], strict=False))

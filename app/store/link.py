@@ -1,21 +1,30 @@
-r"""One connection to a server of the store: a call at a time, over hiredis, in RESP2.
+r"""The connection to a server of the store: many calls at a time, over hiredis, in RESP2 or RESP3.
 
-A call is a command out, `*1\r\n$4\r\nPING\r\n`, and its reply in, `+PONG\r\n`. RESP2 needs no `HELLO`, which
-proxies and ACLs refuse, and nothing is ever sent to a client that did not ask.
+A call is a command out, `*1\r\n$4\r\nPING\r\n`, and its reply in, `+PONG\r\n`. A server answers the commands
+of a connection in the order they came in, and replies carry no number. So those who wait stand in a queue,
+and each reply belongs to the first of it. Say A, B and C are sent, and the caller of B is cancelled: B keeps
+its place, so that its reply, which still comes, is dropped instead of being taken for that of C.
+
+RESP3 adds a kind of message that nobody asked for, a push, which is told from a reply by its first byte. It
+takes no place in the queue and is dropped.
 
 What a broken connection means depends on when it broke. One that the peer closed while it was idle has lost
 nothing, and is not used again: the event loop has seen it, or the kernel knows of it, should the loop have
-been busy since. Asking the kernel is a system call of 1 µs, which a connection that was used within the last
-millisecond is spared. One that breaks while a call is under way leaves open whether that was carried out.
+been busy since. Asking the kernel is a system call of 1 µs, which a connection that was heard of within the
+last millisecond is spared. One that breaks leaves open which of the calls under way were carried out.
 """
 
 import asyncio
 import select
+from collections import deque
+from copy import copy
+from time import monotonic
 from typing import Any, cast
 
 import hiredis
 
 MOST_REPLY_BYTES = 256 << 20
+MOST_UNSENT_BYTES = 1 << 20  # of commands that the kernel has not taken yet, beside the one that passes it
 UNSEEN_SECONDS = 0.001
 _HANGUP = getattr(select, "POLLRDHUP", 0)  # a peer that has closed its side; Linux. Errors are told unasked.
 Argument = bytes | str | int
@@ -48,113 +57,157 @@ class AnswerLost(ConnectionError):
 
 
 class Link(asyncio.Protocol):
-    """Sends commands and returns their replies, one call at a time; a failed call closes the connection."""
+    """Sends commands as they are given to it, and hands each reply to the call that has waited longest."""
 
     def __init__(self, deadline_seconds: float) -> None:
         self._deadline_seconds = deadline_seconds
         self._reader = hiredis.Reader(replyError=ReplyError, notEnoughData=self)
         self._transport: asyncio.Transport | None = None
-        self._answer: asyncio.Future[list[Any]] | None = None
-        self._expected = 0
-        self._replies: list[Any] = []
+        self._waiting: deque[tuple[asyncio.Future[Any], float]] = deque()  # and when its reply is overdue
+        self._timer: asyncio.TimerHandle | None = None
+        self._room = asyncio.Event()
+        self._room.set()
+        self._is_retired = False
         self._received_bytes = 0
         self._hangups = select.poll()
-        self._used_at = 0.0
+        self._heard_at = 0.0
         self._farewell = "the store closed the connection"
         self.is_fresh = True
         """Whether no call has been answered on it yet, except the login."""
 
-    def is_open(self, now: float) -> bool:
-        """Say whether it can take a call now, by the event loop's clock; close it when it cannot."""
-        if self._transport is None:
+    def is_open(self, unseen_seconds: float = UNSEEN_SECONDS) -> bool:
+        """Say whether it can take a call now; the kernel is asked when nothing was heard for so long.
+
+        A peer that has closed its side is sent nothing more, but may have answered before: what is under way
+        is let come to its end.
+        """
+        if self._transport is None or self._is_retired:
             return False
-        if now - self._used_at >= UNSEEN_SECONDS and self._hangups.poll(0):
-            self.close()
+        if monotonic() - self._heard_at >= unseen_seconds and self._hangups.poll(0):
+            self.retire()
             return False
         return True
 
-    async def ask(self, packed: bytes, replies: int = 1) -> list[Any]:
-        """Send commands, and wait for so many replies; an error among them is returned, not raised.
+    @property
+    def has_room(self) -> bool:
+        """Whether the kernel takes what is sent: fewer than MOST_UNSENT_BYTES wait here for it to do so."""
+        return self._room.is_set()
+
+    async def await_room(self) -> None:
+        """Wait until it has room, or is closed."""
+        await self._room.wait()
+
+    def send(self, packed: bytes) -> asyncio.Future[Any]:
+        """Send one command that `packed` has made; its reply is the future's result, also if it is an error.
+
+        A future that is cancelled disturbs no other call. Otherwise it fails with one of these:
 
         Raises:
             AnswerLost: the connection broke.
-            TimeoutError: the deadline passed; the connection is closed, since the replies may still come.
+            TimeoutError: the call under way longest has passed its deadline. All others fail with it, and the
+                connection is closed: a server answers in order, so none of them was next.
             hiredis.ProtocolError: what answers does not speak RESP.
         """
-        if self._transport is None:
-            raise self._lost()
         loop = asyncio.get_running_loop()
-        self._answer, self._expected, self._replies = loop.create_future(), replies, []
-        self._received_bytes = 0
-        timer = loop.call_later(self._deadline_seconds, self._expire)
+        answer = loop.create_future()
+        if self._transport is None:
+            answer.set_exception(AnswerLost(self._farewell))
+            return answer
+        self._waiting.append((answer, monotonic() + self._deadline_seconds))
+        if self._timer is None:
+            self._timer = loop.call_later(self._deadline_seconds, self._look_at_deadline)
         self._transport.write(packed)
-        try:
-            answer = await self._answer
-        except BaseException:  # a cancelled caller too: its reply must not be taken for that of the next call
-            self.close()
-            raise
-        finally:
-            timer.cancel()
-            self._answer = None
-        self.is_fresh, self._used_at = False, loop.time()
         return answer
 
+    def retire(self) -> None:
+        """Close it as soon as nothing is under way on it."""
+        self._is_retired = True
+        if not self._waiting:
+            self.close()
+
     def close(self) -> None:
-        """Close it at once; a call under way fails."""
-        transport, self._transport = self._transport, None
-        if transport is not None:
-            transport.abort()
-        self._fail(self._lost())
+        """Close it at once; calls under way fail."""
+        self._break(AnswerLost(self._farewell))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Note the transport; called by the event loop."""
         self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(MOST_UNSENT_BYTES)
         self._hangups.register(transport.get_extra_info("socket"), _HANGUP)
+
+    def pause_writing(self) -> None:
+        """The kernel takes no more for now; called by the event loop."""
+        self._room.clear()
+
+    def resume_writing(self) -> None:
+        """The kernel has taken what there was; called by the event loop."""
+        self._room.set()
 
     def data_received(self, data: bytes) -> None:
         """Take replies; called by the event loop."""
+        self._heard_at = monotonic()
         self._received_bytes += len(data)
-        if self._received_bytes > MOST_REPLY_BYTES:
-            self._break(hiredis.ProtocolError(f"an answer of more than {MOST_REPLY_BYTES} bytes"))
-            return
-        self._reader.feed(data)
+        reader = self._reader
+        reader.feed(data)
         try:
-            while (reply := self._reader.gets()) is not self:
+            while (reply := reader.gets()) is not self:
                 self._take(reply)
         except hiredis.ProtocolError as error:
             self._break(error)
+        if self._received_bytes > MOST_REPLY_BYTES:
+            self._break(hiredis.ProtocolError(f"an answer of more than {MOST_REPLY_BYTES} bytes"))
 
     def eof_received(self) -> None:
         """The peer has closed its side, so this one is closed too; called by the event loop."""
         self.close()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Fail the call under way, if any; called by the event loop."""
+        """Fail the calls under way, if any; called by the event loop."""
         if error is not None:
             self._farewell = str(error)
         self.close()
 
     def _take(self, reply: Any) -> None:
-        if self._answer is None or self._answer.done():
+        """Hand a reply to the first of those who wait."""
+        self._received_bytes = 0  # what `data` holds of the next reply is not counted
+        if type(reply) is hiredis.PushNotification:
+            return
+        if not self._waiting:
             # Nobody asked. A server at its limit of clients says so before it closes: "-ERR max number ...".
             self._farewell = str(reply)[:200]
             self.close()
             return
-        self._replies.append(reply)
-        if len(self._replies) == self._expected:
-            self._answer.set_result(self._replies)
+        answer, _ = self._waiting.popleft()
+        self.is_fresh = False
+        if not answer.done():  # its caller was not cancelled
+            answer.set_result(reply)
+        if self._is_retired and not self._waiting:
+            self.close()
 
-    def _expire(self) -> None:
-        self._break(TimeoutError(f"no answer within {self._deadline_seconds:g} s"))
+    def _look_at_deadline(self) -> None:
+        """Fail if the first call is overdue; else look again when it will be.
 
-    def _lost(self) -> AnswerLost:
-        said = [str(reply) for reply in self._replies if isinstance(reply, ReplyError)]
-        return AnswerLost(said[0] if said else self._farewell)
+        One timer serves all calls: they become overdue in the order they were sent.
+        """
+        self._timer = None
+        if not self._waiting:
+            return
+        left = self._waiting[0][1] - monotonic()
+        if left > 0:
+            self._timer = asyncio.get_running_loop().call_later(left, self._look_at_deadline)
+        else:
+            self._break(TimeoutError(f"no answer within {self._deadline_seconds:g} s"))
 
     def _break(self, error: Exception) -> None:
-        self._fail(error)
-        self.close()
-
-    def _fail(self, error: Exception) -> None:
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(error)
+        """Close it; each call under way fails with a copy of the error, for each gets its own traceback."""
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.abort()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._room.set()
+        while self._waiting:
+            answer, _ = self._waiting.popleft()
+            if not answer.done():
+                answer.set_exception(copy(error))

@@ -1,12 +1,12 @@
-"""One server of the store, and the connections that are open to it."""
+"""One server of the store, and the connection that is open to it."""
 
 import asyncio
-import math
+from collections.abc import Coroutine
 from typing import Any
 
 import hiredis
 
-from app.store.address import StoreAddress
+from app.store.address import RESP3, StoreAddress
 from app.store.link import AnswerLost, Argument, Link, NotConnected, ReplyError, packed
 
 CLIENT_NAME = "tidegate"
@@ -16,24 +16,23 @@ _HARMLESS = ("NOPERM", "ERR unknown")
 
 
 class Node:
-    """Opens as many connections as there are calls at once; the session bounds these.
+    """Keeps one connection open to a server, which all calls share, and opens another one when it breaks.
 
     A command is never sent twice from here, since nobody knows whether the first one was carried out. What
     may be done again without harm is opening a connection: when one breaks before the caller's command was
-    sent on it, another one is opened instead.
+    sent on it, another one is opened instead. Callers that need one at the same time wait for the same one.
     """
 
     def __init__(self, address: StoreAddress, deadline_seconds: float) -> None:
         self.address = address
         self._deadline_seconds = deadline_seconds
-        self._links: set[Link] = set()
-        self._idle: list[Link] = []
-        self._returned = asyncio.Event()
+        self._link: Link | None = None
+        self._opening: asyncio.Task[Link] | None = None
         self._is_closed = False
         self._is_retired = False
 
     async def call(self, *command: Argument, is_asking: bool = False) -> Any:
-        """Send a command, over a connection that stands or over a new one; it is never sent twice.
+        """Send a command, over the connection that stands or over a new one; it is never sent twice.
 
         `is_asking` sends `ASKING` in front, which lets a node of a cluster serve a slot it is about to get.
 
@@ -43,88 +42,68 @@ class Node:
             ReplyError: the server refused it.
             hiredis.ProtocolError: what answers does not speak RESP.
         """
-        sent = packed(command)
-        link = self._standing() or await self._another()
+        link = self._link
+        if link is None or not link.is_open():
+            link = await self._reach()
+        while not link.has_room:
+            await link.await_room()
+            if not link.is_open():
+                link = await self._reach()
+        asking = link.send(_ASKING) if is_asking else None
+        answer = link.send(packed(command))
+        if self._is_retired:
+            link.retire()
         try:
-            answer = await (link.ask(_ASKING + sent, 2) if is_asking else link.ask(sent))
+            replies = [await answer] if asking is None else await asyncio.gather(asking, answer)
         except AnswerLost as lost:
-            self._discard(link)
             if link.is_fresh and not await self._is_there():
                 raise AnswerLost(str(lost), is_gone=True) from lost
             raise
-        except BaseException:
-            self._discard(link)
-            raise
-        self._put_back(link)
-        for reply in answer:  # ASKING is refused, say: what then came back for the command explains nothing
+        for reply in replies:  # when ASKING is refused, what came back for the command explains nothing
             if isinstance(reply, ReplyError):
                 raise reply
-        return answer[-1]
+        return replies[-1]
 
     def retire(self) -> None:
         """Let calls under way come to their end, and keep no connection open after them."""
         self._is_retired = True
-        while self._idle:
-            link = self._idle.pop()
-            self._links.discard(link)
-            link.close()
+        if self._link is not None:
+            self._link.retire()
 
     def close(self) -> None:
-        """Close every connection; calls under way fail."""
+        """Close the connection; calls under way fail."""
         self._is_closed = True
-        for link in list(self._links):
-            link.close()
-        self._links.clear()
-        self._idle.clear()
-        self._returned.set()
-
-    def _put_back(self, link: Link) -> None:
-        """Keep a connection for the next call, unless there is to be none."""
-        if self._is_closed or self._is_retired:
-            self._discard(link)
-            link.close()
-        else:
-            self._idle.append(link)
-            self._returned.set()
-
-    def _discard(self, link: Link) -> None:
-        self._links.discard(link)
-        self._returned.set()
-
-    def _standing(self) -> Link | None:
-        """Take the connection used last of those that are still open."""
-        now = asyncio.get_running_loop().time()
-        while self._idle:
-            link = self._idle.pop()
-            if link.is_open(now):
-                return link
-            self._links.discard(link)
-        return None
+        if self._link is not None:
+            self._link.close()
 
     async def _is_there(self) -> bool:
         """Find out whether the server answers a login, after a new connection broke at its first call."""
+        if self._link is not None and self._link.is_open():
+            return True  # another caller has found out
         try:
-            self._put_back(await self._another())
+            link = await self._reach()
         except NotConnected:
             return False
+        if self._is_retired:
+            link.retire()
         return True
 
-    async def _another(self) -> Link:
-        """Open a new connection, or, where the server takes no more of them, wait for the next to come free.
+    async def _reach(self) -> Link:
+        """Open a connection; who comes while one is being opened waits for that one.
 
-        A server at its `maxclients` refuses new ones, and serves those that stand.
+        One that is closed again, or retired, before it comes to the caller is replaced once.
+
+        Raises:
+            NotConnected: it could not be opened.
         """
-        try:
-            return await self._open()
-        except NotConnected as refused:
-            if isinstance(refused.__cause__, TimeoutError):
-                raise
-            while (link := self._standing()) is None:
-                if not self._links:
-                    raise
-                self._returned.clear()
-                await self._returned.wait()
-            return link
+        link = await self._opened()
+        return link if link.is_open() else await self._opened()
+
+    async def _opened(self) -> Link:
+        if self._opening is None or self._opening.done():
+            self._opening = asyncio.create_task(self._open())
+            self._opening.add_done_callback(_taken_note_of)
+        return await asyncio.shield(self._opening)
 
     async def _open(self) -> Link:
         """Open a connection; one that breaks at its login, or is closed right after it, is replaced once.
@@ -134,9 +113,8 @@ class Node:
         """
         try:
             link = await self._open_once()
-            if link.is_open(math.inf):  # asks the kernel: the reply to the login may have lain there for long
+            if link.is_open(unseen_seconds=0):  # the reply to the login may have lain there for long
                 return link
-            self._discard(link)
         except NotConnected as broken:
             if not isinstance(broken.__cause__, AnswerLost):
                 raise
@@ -156,7 +134,9 @@ class Node:
         except BaseException:
             link.close()
             raise
-        self._links.add(link)
+        self._link = link
+        if self._is_retired:  # its caller, who retires it with the call, may have been cancelled meanwhile
+            asyncio.get_running_loop().call_later(self._deadline_seconds, link.retire)
         return link
 
     def _ensure_not_closed(self) -> None:
@@ -164,19 +144,34 @@ class Node:
             raise NotConnected("the connections to this server were closed")
 
     async def _greet(self, link: Link) -> None:
-        commands: list[tuple[Argument, ...]] = [("CLIENT", "SETNAME", CLIENT_NAME)]
-        address = self.address
-        if address.database:
-            commands.insert(0, ("SELECT", address.database))
-        if address.password:
-            login = (address.user, address.password) if address.user else (address.password,)
-            commands.insert(0, ("AUTH", *login))
-        replies = await link.ask(b"".join(map(packed, commands)), len(commands))
-        link.is_fresh = True
-        for command, reply in zip(commands, replies, strict=True):
+        """Log in, and choose the protocol and the database; a caller's command is sent only after that."""
+        commands = self._greeting()
+        answers = [link.send(packed(command)) for command in commands]
+        # One that was refused comes before those that got no answer for it.
+        outcomes = await asyncio.gather(*answers, return_exceptions=True)
+        for command, outcome in zip(commands, outcomes, strict=True):
             is_name = command[0] == "CLIENT"
-            if isinstance(reply, ReplyError) and not (is_name and str(reply).startswith(_HARMLESS)):
-                raise reply
+            if isinstance(outcome, BaseException) and not (is_name and str(outcome).startswith(_HARMLESS)):
+                raise outcome
+        link.is_fresh = True
+
+    def _greeting(self) -> list[tuple[Argument, ...]]:
+        address = self.address
+        login = (address.user or "default", address.password)
+        commands: list[tuple[Argument, ...]] = []
+        if address.protocol == RESP3:
+            commands.append(("HELLO", 3, "AUTH", *login) if address.password else ("HELLO", 3))
+        elif address.password:
+            commands.append(("AUTH", *(login if address.user else login[1:])))
+        if address.database:
+            commands.append(("SELECT", address.database))
+        return [*commands, ("CLIENT", "SETNAME", CLIENT_NAME)]
+
+
+def _taken_note_of(opening: "asyncio.Task[Link]") -> None:
+    """Let an opening fail whose callers have all been cancelled meanwhile."""
+    if not opening.cancelled():
+        opening.exception()
 
 
 class Single:
@@ -185,9 +180,9 @@ class Single:
     def __init__(self, node: Node) -> None:
         self._node = node
 
-    async def call(self, _key: str, *command: Argument) -> Any:
-        """Send a command to the server; errors are those of `Node.call`."""
-        return await self._node.call(*command)
+    def call(self, _key: str, *command: Argument) -> Coroutine[Any, Any, Any]:
+        """Send a command to the server, once this is awaited; errors are those of `Node.call`."""
+        return self._node.call(*command)
 
     async def call_each(self, *command: Argument) -> list[Any]:
         """Send a command to the server; errors are those of `Node.call`."""
@@ -198,6 +193,6 @@ class Single:
         return [self._node.address]
 
     async def close(self) -> None:
-        """Close every connection, and let the event loop carry it out."""
+        """Close the connection, and let the event loop carry it out."""
         self._node.close()
         await asyncio.sleep(0)

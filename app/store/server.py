@@ -108,9 +108,12 @@ def _by_info(info: dict[str, Any]) -> Server:
 
 
 def _by_hello(reply: Any) -> Server:
-    """Read the answer to HELLO: `[b"server", b"redis", b"version", b"7.0.15", …, b"mode", b"cluster", …]`."""
+    """Read the answer to HELLO: `[b"server", b"redis", b"version", b"7.0.15", …, b"mode", b"cluster", …]`.
+
+    RESP3 has a map for it.
+    """
     try:
-        told = dict(zip(reply[::2], reply[1::2], strict=True))
+        told = reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2], strict=True))
         name, version = told[b"server"].decode(), told[b"version"].decode()
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise StoreUnsupported("it answers HELLO as no store does") from error

@@ -18,11 +18,13 @@ from app.store.link import ReplyError
 from app.store.retry import REPEATABLE_SCRIPTS, call_again_if_lost
 from app.store.scripts import load_scripts
 from app.store.server import Connector, Server, Servers, parse_info
+from app.store.slots import Slots
 
 log = structlog.get_logger()
 
-STORE_CONNECTIONS = 8
-LOOKUPS_AT_ONCE = 3  # of the connections, so that a flood of lookups leaves room for claims
+# Calls under way, which share a connection: a Cluster has claims in six partitions for each of two flushes.
+# Of them lookups, so that a flood of these, whose answers are large, does not stand before the claims.
+CALLS_AT_ONCE, LOOKUPS_AT_ONCE = 20, 4
 SETTLE_POLLS, SETTLE_SECONDS = 50, 0.02
 PROBE_SECONDS, MOST_PROBE_SECONDS, REFUSED_PROBE_SECONDS = 0.1, 0.5, 5.0
 _REFUSED_BY_REDIS_7 = "can't run this command or subcommand"
@@ -87,8 +89,8 @@ class StoreSession:
         self._metrics = metrics
         self._scripts = {name: Script(text) for name, text in load_scripts().items()}
         metrics.store_call_duration_seconds.start(*zip(self._scripts))
-        self._slots = asyncio.Semaphore(STORE_CONNECTIONS - LOOKUPS_AT_ONCE)
-        self._lookup_slots = asyncio.Semaphore(LOOKUPS_AT_ONCE)
+        self._slots = Slots(CALLS_AT_ONCE - LOOKUPS_AT_ONCE, connector.deadline_seconds)
+        self._lookup_slots = Slots(LOOKUPS_AT_ONCE, connector.deadline_seconds)
         self._servers: Servers | None = None
         self._failed_probes = 0
         self._next_probe = 0.0
@@ -195,15 +197,13 @@ class StoreSession:
     async def _guard(
         self,
         call: Callable[[], Awaitable[Any]],
-        slots: asyncio.Semaphore,
+        slots: Slots,
         *,
         is_repeatable: bool,
         is_needed: bool = True,
     ) -> Any:
-        if slots.locked():
-            await self._await_slot(slots)
-        else:
-            await slots.acquire()
+        if not slots.take_free():
+            await slots.await_one()
         servers = self._servers
         try:
             return await (call_again_if_lost(call) if is_repeatable else call())
@@ -212,14 +212,7 @@ class StoreSession:
                 raise as_store_error(error) from error
             raise self._failed(as_store_error(error), is_needed=is_needed) from error
         finally:
-            slots.release()
-
-    async def _await_slot(self, slots: asyncio.Semaphore) -> None:
-        try:
-            async with asyncio.timeout(self._connector.deadline_seconds):
-                await slots.acquire()
-        except TimeoutError:
-            raise Overloaded("more calls wait for the store than it answers in time") from None
+            slots.give_back()
 
     def _failed(self, error: StoreError, *, is_needed: bool = True) -> StoreError:
         self._metrics.store_errors_total.labels(error.kind).inc()

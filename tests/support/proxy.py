@@ -33,9 +33,10 @@ async def tcp_server(handle: Handler) -> AsyncIterator[str]:
 
 
 class Proxy:
-    """Passes a store's bytes on; `cut_answers_to` breaks a connection instead of passing the next answer on.
+    """Passes a store's bytes on; it can cut, slice, hold back and swallow them, TLS included.
 
-    The store has carried the command out then, which nobody behind the proxy can know. With
+    `cut_answers_to` breaks a connection instead of passing on the next answer after a command with these
+    bytes. The store has carried the command out then, which nobody behind the proxy can know. With
     `refuses_after_cut` the proxy closes each connection that comes after that at once.
     """
 
@@ -44,9 +45,25 @@ class Proxy:
         self.url = ""
         self.cut_answers_to: bytes | None = None
         self.refuses_after_cut = False
+        self.slices = False
+        """Whether each byte is sent by itself, in both directions."""
+        self.swallows_answers = False
+        """Whether answers vanish; the connection stays open."""
         self.cuts = 0
         self.connections = 0
+        self.open_connections = 0
         self.commands: list[bytes] = []
+        self.held = bytearray()
+        """The answers that are held back, of all connections."""
+        self._is_holding = False
+        self._reads = asyncio.Event()
+        self._reads.set()
+        self._writers: list[asyncio.StreamWriter] = []
+
+    @property
+    def port(self) -> str:
+        """The port it listens at."""
+        return self.url.rpartition(":")[2]
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -55,20 +72,82 @@ class Proxy:
             self.url = url
             yield
 
+    def hold_answers(self) -> None:
+        """Keep answers back from now on, until `pass_on`."""
+        self._is_holding = True
+
+    def pass_on(self, count: int | None = None) -> None:
+        """Send so many bytes of what is held to the connection opened last; None: all, and hold no more."""
+        sent = len(self.held) if count is None else count
+        if not self._writers[-1].is_closing():
+            self._writers[-1].write(bytes(self.held[:sent]))
+        del self.held[:sent]
+        self._is_holding = count is not None
+
+    def cut(self) -> None:
+        """Break the connection opened last; what is held of its answers is lost, and no more is held."""
+        self.held.clear()
+        self._is_holding = False
+        self._writers[-1].transport.abort()
+
+    def stop_reading(self) -> None:
+        """Take no more commands, so that they pile up where they are sent."""
+        self._reads.clear()
+
+    def read_on(self) -> None:
+        """Take commands again."""
+        self._reads.set()
+
+    async def has_held(self, count: int) -> None:
+        """Wait until so many bytes of answers are held."""
+        while len(self.held) < count:
+            await asyncio.sleep(0.005)
+
+    async def none_open(self) -> None:
+        """Wait until every connection is closed."""
+        while self.open_connections:
+            await asyncio.sleep(0.005)
+
     async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         if self.refuses_after_cut and self.cuts:
             return
         store, to_store = await asyncio.open_connection("127.0.0.1", self._port)
+        self.open_connections += 1
+        self._writers.append(writer)
+        cut = asyncio.Event()
+        answers = asyncio.create_task(self._pass_answers(store, writer, cut))
         try:
             while command := await reader.read(1 << 20):
                 self.commands.append(command)
-                to_store.write(command)
-                answer = await store.read(1 << 20)
                 if self.cut_answers_to is not None and self.cut_answers_to in command:
                     self.cut_answers_to = None
-                    self.cuts += 1
-                    return
-                writer.write(answer)
+                    cut.set()
+                await self._send(to_store, command)
+                await self._reads.wait()
         finally:
+            self.open_connections -= 1
+            answers.cancel()
             to_store.close()
+
+    async def _pass_answers(
+        self, store: asyncio.StreamReader, writer: asyncio.StreamWriter, cut: asyncio.Event
+    ) -> None:
+        with suppress(ConnectionError):
+            while answer := await store.read(1 << 20):
+                if cut.is_set():
+                    self.cuts += 1
+                    break
+                if self._is_holding:
+                    self.held += answer
+                elif not self.swallows_answers:
+                    await self._send(writer, answer)
+        writer.close()
+
+    async def _send(self, writer: asyncio.StreamWriter, data: bytes) -> None:
+        for at in range(len(data)) if self.slices else ():
+            writer.write(data[at : at + 1])
+            await asyncio.sleep(0)  # whoever reads has its turn
+        if not self.slices:
+            writer.write(data)
+        await writer.drain()

@@ -95,6 +95,32 @@ async def test_a_retired_node_answers_what_is_under_way_and_closes_its_connectio
         await server.none_open()
 
 
+async def test_a_retired_node_whose_caller_gave_up_while_it_connected_keeps_no_connection_open() -> None:
+    server = Scripted({})
+    server.holds = b"CLIENT"
+    async with tcp_server(server.handle) as url:
+        node = Node(_address(url), 1.0)
+        call = asyncio.create_task(node.call("PING"))
+        await server.is_held.wait()
+        node.retire()
+        call.cancel()
+        server.go_on.set()
+        await server.none_open()
+
+
+async def test_a_retired_node_still_sends_the_call_for_which_it_connected() -> None:
+    server = Scripted({})
+    server.holds = b"CLIENT"
+    async with tcp_server(server.handle) as url:
+        node = _node(url)
+        call = asyncio.create_task(node.call("PING"))
+        await server.is_held.wait()
+        node.retire()
+        server.go_on.set()
+        assert await call == b"OK"
+        await server.none_open()
+
+
 async def test_the_refusal_of_asking_is_what_the_caller_hears() -> None:
     """Not the MOVED behind it, which would be followed back and forth."""
     refusal = b"-NOPERM this user has no permissions to run the 'asking' command\r\n"
