@@ -207,7 +207,7 @@ async def test_the_deadline_holds_on_a_connection_that_was_idle_for_longer(url: 
 
 async def test_answers_that_come_after_the_deadline_are_those_of_nobody(url: str) -> None:
     async with _proxied(url) as (through, proxy):
-        gate = await connected_gate(Settings(store_url=through, store_deadline_seconds=1))
+        gate = await connected_gate(Settings(store_url=through, store_deadline_seconds=4))
         name = random.randbytes(8).hex()
         proxy.hold_answers()
         with pytest.raises(StoreTimeout):
