@@ -273,6 +273,13 @@ class StoreUnsupported(StoreError):
     advice = "what answers for the store is too old or no store: Redis 7.0 or Valkey 8 is needed"
 
 
+class StoreOfOtherFormat(StoreError):
+    """A Tidegate that stores in another way is at work under the same prefix, or has left its data there."""
+
+    kind, means_down = "other_format", True
+    advice = "another version of Tidegate uses the same TIDEGATE_STORE_PREFIX; stop it, or change the prefix"
+
+
 class StoreRejected(StoreError):
     """Any other refusal, a script error among them."""
 
@@ -287,5 +294,6 @@ STORE_ERRORS: tuple[type[StoreError], ...] = (
     StoreReadOnly,
     StoreClusterDown,
     StoreUnsupported,
+    StoreOfOtherFormat,
     StoreRejected,
 )

@@ -18,21 +18,19 @@ from statistics import median
 
 import redis
 
+from app.models import MapName
 from benchmarks.bench.result import Result
 from benchmarks.common.results import RESULTS, options_of, write_json
 from tests.support.gate import gate_process
+from tests.support.ledger import read_ledger, store_key
 from tests.support.servers import StoreServer, redis_server, valkey_server
+from tests.support.truth import count_fields
 
 WINDOW_SECONDS = 5
 BATCHES_A_SECOND = 20
 SAMPLE_SECONDS = 0.1
 BOUND = 1.25
 STORES: dict[str, Callable[[], StoreServer]] = {"valkey": valkey_server, "redis": redis_server}
-BUCKET_IDS = """
-local ids = {}
-for i, bucket in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do ids[i] = cmsgpack.unpack(bucket)[1] end
-return ids
-"""
 PLANT = "for i = 1, 1000 do redis.call('SET', ARGV[1] .. ':' .. i, 'x', 'EX', 3600) end"
 
 
@@ -50,11 +48,15 @@ def counting(node: redis.Redis) -> Iterator[list[int]]:
     """Count the entries of all signature buckets seen so far, ten times a second while the block runs."""
     samples, stop_asked = list[int](), threading.Event()
 
+    def count_bucket(bucket: int) -> int:
+        return count_fields(node, store_key("tidegate:{0}", "signatures", str(bucket)))
+
     def count() -> None:
         ids: list[int] = []
         while not stop_asked.wait(SAMPLE_SECONDS):
-            ids = sorted({*ids, *node.eval(BUCKET_IDS, 1, "tidegate:{0}:signatures:buckets")})[-40:]
-            samples.append(sum(node.hlen(f"tidegate:{{0}}:signatures:{bucket}") for bucket in ids))
+            listed = read_ledger(node).buckets[MapName.SIGNATURES]
+            ids = sorted({*ids, *(int.from_bytes(bucket[:7]) for bucket in listed)})[-40:]
+            samples.append(sum(map(count_bucket, ids)))
 
     thread = threading.Thread(target=count, daemon=True)
     thread.start()

@@ -1,6 +1,8 @@
 -- Late duplicates: signatures that are accepted anew although their earlier transaction is still kept. The window
 -- was too short for them. They are looked for only in a sample, since each search asks every bucket of transactions.
 
+-- @use all_buckets
+
 -- Searches for the latest earlier transaction of each signature that is accepted now and is in the sample. `sample`
 -- holds indices into `hashes`, from 0, 2 bytes each. Returns for each one found its index (2 bytes) and how long ago
 -- it was accepted, in milliseconds (4 bytes). For example, the signature at index 3 was accepted 61 s ago too:
