@@ -1,12 +1,13 @@
 """The bookkeeping of a partition is one value: what a claim costs, and what is lost with that value."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable
 
 import pytest
 import redis
 
-from app.models import MapName, Verdict
+from app.models import ACCEPTED, MapName, Verdict
 from app.store.layout import signature_hash
 from app.store.maps import Deliveries
 from tests.conftest import MakeSettings
@@ -126,5 +127,38 @@ async def test_a_ledger_of_many_buckets_stays_small(valkey: StoreServer, setting
     with node:
         assert int(node.strlen(store_key(PREFIX, "ledger"))) < 8_000
         assert len(read_ledger(node).buckets[MapName.TRANSACTIONS]) == 64
+    assert_balanced(await gate.maps.sizes(), count_entries(valkey))
+    await gate.session.close()
+
+
+async def test_a_gate_with_a_shorter_retention_removes_what_one_with_a_longer_one_has_brought(
+    valkey: StoreServer, settings_for: MakeSettings
+) -> None:
+    def retention(seconds: float) -> dict[str, float]:
+        emergency = {f"emergency_{kind}_retention_seconds": 0.5 for kind in ("transaction", "observation")}
+        return emergency | {
+            "transaction_retention_seconds": seconds,
+            "observation_retention_seconds": seconds,
+        }
+
+    longer = await connected_gate(settings_for(valkey, dedup_window_seconds=0.2, **retention(24)))
+    shorter = await connected_gate(settings_for(valkey, dedup_window_seconds=0.2, **retention(1)))
+    await _claim(longer, "one")
+    async with asyncio.timeout(20):
+        while (await shorter.maps.sizes())[MapName.TRANSACTIONS].entries:
+            await asyncio.sleep(0.01)
+    assert_balanced(await longer.maps.sizes(), count_entries(valkey))
+    for gate in (longer, shorter):
+        await gate.session.close()
+
+
+async def test_a_map_emptied_for_want_of_room_takes_entries_again(
+    valkey: StoreServer, settings_for: MakeSettings
+) -> None:
+    gate = await connected_gate(settings_for(valkey, transactions_limit=64, **LONG_WINDOW))
+    await gate.flusher.flush([transaction(f"many-{number}") for number in range(10)])
+    gate.live.replace(gate.live.settings.model_copy(update={"transactions_limit": 1}), 1)
+    assert (await gate.maps.sizes())[MapName.TRANSACTIONS].entries == 0
+    assert await _claim(gate, "after") == ACCEPTED
     assert_balanced(await gate.maps.sizes(), count_entries(valkey))
     await gate.session.close()

@@ -9,7 +9,7 @@
 -- transaction in it.
 --
 -- KEYS: the partition's prefix. ARGV:
---   1     rules, in msgpack (app/store/layout.py)
+--   1     rules (`packed_rules` in app/store/layout.py)
 --   2     the hashes, 16 bytes each, all different
 --   3..5  who delivered them, see sightings.lua
 --   6, 7  the block, and how many of the first hashes have their transaction in it

@@ -38,16 +38,12 @@ if severity == 'shed' and not more and map.name ~= 'signatures' then
     removed, bucket = removed + bucket.entries, bucket_at(map, 1)
   end
 end
-if is_periodic then
-  local totals = totals_of(map)
-  local unreported = totals.expired - totals.reported
-  if unreported ~= 0 then
-    totals.reported = totals.expired
-    set_totals(map, totals)
-  end
-  -- A store that is full may refuse this write; the next report then carries the difference.
-  if save_ledger(redis.pcall) then removed = unreported end
-else
-  save_ledger()
+local totals = totals_of(map)
+local unreported = is_periodic and totals.expired - totals.reported or 0
+if unreported ~= 0 then
+  totals.reported = totals.expired
+  set_totals(map, totals)
 end
+-- A store that is full refuses this write when nothing was dropped before; the next report then carries the difference.
+if save_ledger(redis.pcall) and unreported ~= 0 then removed = unreported end
 return {map.entries + removed, removed, map.entries, more and 1 or 0}

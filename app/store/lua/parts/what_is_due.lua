@@ -11,7 +11,7 @@ local function drop(map, position, reason, now)
   unlist_bucket(map, position)
   map.entries = map.entries - bucket.entries
   map.bytes = map.bytes - bucket.bytes
-  map.dropped_block = bucket.latest_block -- the next bucket numbers its blocks on from there: last_block
+  map.dropped_block = bucket.latest_block -- the next bucket numbers its blocks on from there: new_bucket
   totals[reason] = totals[reason] + bucket.entries
   local due_ms = bucket.ends + bucket.keep
   if now >= due_ms then
