@@ -7,7 +7,8 @@ import redis
 from app.models import MapName
 
 FORMAT = 2
-_HEAD_BYTES, _MAP_HEAD_BYTES, _BUCKET_BYTES, _NUMBER_BYTES = 21, 79, 39, 7
+_HEAD_BYTES, _MAP_BYTES, _BUCKET_BYTES, _NUMBER_BYTES = 21, 118, 39, 7
+_COUNT = slice(77, 79)
 _LATEST_BLOCK = slice(28, 32)
 
 
@@ -29,8 +30,12 @@ class Ledger:
 
     def encoded(self) -> bytes:
         """Encode it again, with what was changed in the buckets."""
-        maps = (self.heads[name] + b"".join(self.buckets[name]) for name in MapName)
-        return self.head + b"".join(maps)
+        heads, older = [self.head], []
+        for name in MapName:
+            heads.append(self.heads[name][: _COUNT.stop])
+            heads.append(b"".join(self.buckets[name][-1:]) or bytes(_BUCKET_BYTES))
+            older += self.buckets[name][:-1]
+        return b"".join([*heads, *older])
 
     def next_block_as_last(self) -> None:
         """Make the next block of transactions take the number of the last one."""
@@ -42,13 +47,17 @@ class Ledger:
 def read_ledger(node: redis.Redis, prefix: str = "tidegate:{0}") -> Ledger:
     """Read the ledger of a partition from the server that holds it."""
     stored: bytes | None = node.get(store_key(prefix, "ledger"))  # type: ignore[assignment]
-    text = stored or bytes(_HEAD_BYTES + len(MapName) * _MAP_HEAD_BYTES)
-    at, heads, buckets = _HEAD_BYTES, dict[MapName, bytes](), dict[MapName, list[bytearray]]()
-    for name in MapName:
-        heads[name] = text[at : at + _MAP_HEAD_BYTES]
-        at += _MAP_HEAD_BYTES
-        end = at + int.from_bytes(heads[name][-2:]) * _BUCKET_BYTES
+    text = stored or bytes(_HEAD_BYTES + len(MapName) * _MAP_BYTES)
+    heads, buckets = dict[MapName, bytes](), dict[MapName, list[bytearray]]()
+    at = _HEAD_BYTES + len(MapName) * _MAP_BYTES
+    for position, name in enumerate(MapName):
+        begins = _HEAD_BYTES + position * _MAP_BYTES
+        heads[name] = text[begins : begins + _MAP_BYTES]
+        older = max(int.from_bytes(heads[name][_COUNT]) - 1, 0)
+        end = at + older * _BUCKET_BYTES
         buckets[name] = [bytearray(text[of : of + _BUCKET_BYTES]) for of in range(at, end, _BUCKET_BYTES)]
+        if heads[name][_COUNT] != bytes(2):
+            buckets[name].append(bytearray(heads[name][_COUNT.stop :]))
         at = end
     assert at == len(text)
     return Ledger(int.from_bytes(text[:_NUMBER_BYTES]), buckets, heads, text[:_HEAD_BYTES])

@@ -45,5 +45,5 @@ if unreported ~= 0 then
   set_totals(map, totals)
 end
 -- A store that is full refuses this write when nothing was dropped before; the next report then carries the difference.
-if save_ledger(redis.pcall) and unreported ~= 0 then removed = unreported end
+if save_ledger(true) and unreported ~= 0 then removed = unreported end
 return {map.entries + removed, removed, map.entries, more and 1 or 0}

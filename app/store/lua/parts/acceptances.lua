@@ -9,8 +9,8 @@ end
 
 -- Returns the numbers of the bucket at a position, for whoever wants no table of them.
 local function bucket_numbers(map, position)
-  local at, newest = (position - 1) * BUCKET_BYTES + 1, map.newest
-  if at < #map.older then return struct.unpack(BUCKET, map.older, at) end
+  local newest = map.newest
+  if position < count_buckets(map) then return struct.unpack(BUCKET, place_of_older(map, position)) end
   return newest.id, newest.ends, newest.entries, newest.bytes, newest.latest_block, newest.keep
 end
 

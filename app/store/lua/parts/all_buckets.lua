@@ -3,17 +3,16 @@
 -- Returns the bucket at a position, the oldest at 1; nil past the newest.
 local function bucket_at(map, position)
   if map.list then return map.list[position] end
-  local at = (position - 1) * BUCKET_BYTES + 1
-  if at > #map.older then return at == #map.older + 1 and map.newest or nil end
-  return decode_bucket(map.older, at)
+  local count = count_buckets(map)
+  if position < count then return decode_bucket(place_of_older(map, position)) end
+  return position == count and map.newest or nil
 end
 
 -- Returns all buckets of a map, oldest first. The list is kept in step with what is listed and unlisted afterwards.
 local function all_buckets(map)
   if not map.list then
-    local list, older = {}, map.older
-    for at = 1, #older, BUCKET_BYTES do list[#list + 1] = decode_bucket(older, at) end
-    list[#list + 1] = map.newest
+    local list = {}
+    for position = 1, count_buckets(map) do list[position] = bucket_at(map, position) end
     map.list = list
   end
   return map.list
@@ -21,12 +20,12 @@ end
 
 -- Takes out the bucket at a position.
 local function unlist_bucket(map, position)
-  local older, at = map.older, (position - 1) * BUCKET_BYTES
+  local older, at = older_of(map), (position - 1) * BUCKET_BYTES
   if at < #older then
-    map.older = string.sub(older, 1, at) .. string.sub(older, at + BUCKET_BYTES + 1)
+    set_older(map, string.sub(older, 1, at) .. string.sub(older, at + BUCKET_BYTES + 1))
   else
     map.newest = #older > 0 and decode_bucket(older, #older - BUCKET_BYTES + 1) or nil
-    map.older = string.sub(older, 1, -BUCKET_BYTES - 1)
+    set_older(map, string.sub(older, 1, -BUCKET_BYTES - 1))
   end
   if map.list then
     table.remove(map.list, position)
@@ -38,7 +37,7 @@ end
 local function relist_buckets(map)
   local texts, list = {}, all_buckets(map)
   for position = 1, #list - 1 do texts[position] = encode_bucket(list[position]) end
-  map.older = table.concat(texts)
+  set_older(map, table.concat(texts))
 end
 
 -- Newest first: what is asked for is most often recent.

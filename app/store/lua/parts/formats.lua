@@ -16,7 +16,9 @@ end
 local function read_mark()
   local mark = redis.pcall('GET', MARK_KEY)
   if type(mark) == 'string' then return mark, false end
-  return nil, type(mark) == 'table' or exists(KEYS[1] .. ':signatures:ledger')
+  local is_hash = type(mark) == 'table' and string.find(mark.err, 'WRONGTYPE') ~= nil
+  if type(mark) == 'table' and not is_hash then redis.call('GET', MARK_KEY) end -- raises whatever else is wrong
+  return nil, is_hash or exists(KEYS[1] .. ':signatures:ledger')
 end
 
 local function refuse(why)

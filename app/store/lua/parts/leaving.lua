@@ -9,7 +9,11 @@ local function is_nothing_due(map, clock)
   if not map.newest then return true end
   if clock.now >= map.due_ms or clock.is_set_back then return false end
   if map.name == 'signatures' then return true end
-  local oldest_ends = #map.older > 0 and struct.unpack('>I7', map.older, 8) or map.newest.ends
+  local oldest_ends = map.newest.ends
+  if map.older_bytes > 0 then
+    local text, at = place_of_older(map, 1)
+    oldest_ends = struct.unpack('>I7', text, at + 7)
+  end
   return clock.now < oldest_ends + map.rule.retention
 end
 
