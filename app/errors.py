@@ -204,10 +204,7 @@ class StoreUnreachable(StoreError):
 class StoreWithoutTls(StoreUnreachable):
     """A server is there, and does not answer TLS."""
 
-    advice = (
-        "what TIDEGATE_STORE_URL names does not answer TLS; "
-        "check that its port is the one with TLS, or write redis:// for a store without it"
-    )
+    advice = "what TIDEGATE_STORE_URL names does not answer TLS; name the port with TLS, or write redis://"
 
 
 class StoreInterrupted(StoreError):
@@ -277,6 +274,13 @@ class StoreUnsupported(StoreError):
     advice = "what answers for the store is too old or no store: Redis 7.0 or Valkey 8 is needed"
 
 
+class StoreOfOtherFormat(StoreError):
+    """A Tidegate that stores in another way is at work under the same prefix, or has left its data there."""
+
+    kind, means_down = "other_format", True
+    advice = "another version of Tidegate uses the same TIDEGATE_STORE_PREFIX; stop it, or change the prefix"
+
+
 class StoreRejected(StoreError):
     """Any other refusal, a script error among them."""
 
@@ -291,5 +295,6 @@ STORE_ERRORS: tuple[type[StoreError], ...] = (
     StoreReadOnly,
     StoreClusterDown,
     StoreUnsupported,
+    StoreOfOtherFormat,
     StoreRejected,
 )

@@ -141,6 +141,7 @@ class Runtime:
             self.live,
             self.sizes,
             self.session,
+            maps,
             self.metrics,
             self.cleanup,
             self._processes,

@@ -14,22 +14,20 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
+from app.models import MapName
 from benchmarks.bench.result import Result
 from benchmarks.common.background import repeated
 from benchmarks.common.results import RESULTS, options_of, write_json
 from tests.support.gate import gate_process
+from tests.support.ledger import read_ledger, store_key
 from tests.support.servers import StoreServer, redis_server, valkey_server
+from tests.support.truth import count_fields
 
 WINDOW_SECONDS = 5
 BATCHES_A_SECOND = 20
 SAMPLE_SECONDS = 0.1
 BOUND = 1.25
 STORES: dict[str, Callable[[], StoreServer]] = {"valkey": valkey_server, "redis": redis_server}
-BUCKET_IDS = """
-local ids = {}
-for i, bucket in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do ids[i] = cmsgpack.unpack(bucket)[1] end
-return ids
-"""
 PLANT = "for i = 1, 1000 do redis.call('SET', ARGV[1] .. ':' .. i, 'x', 'EX', 3600) end"
 
 
@@ -63,8 +61,10 @@ def measure_gate(server: StoreServer, rate: int, seconds: int, foreign: int) -> 
 
         def count() -> int:
             """Count the entries of all signature buckets seen so far."""
-            seen.update(node.eval(BUCKET_IDS, 1, "tidegate:{0}:signatures:buckets"))
-            return sum(node.hlen(f"tidegate:{{0}}:signatures:{bucket}") for bucket in sorted(seen)[-40:])
+            listed = read_ledger(node).buckets[MapName.SIGNATURES]
+            seen.update(int.from_bytes(bucket[:7]) for bucket in listed)
+            names = (store_key("tidegate:{0}", "signatures", str(bucket)) for bucket in sorted(seen)[-40:])
+            return sum(count_fields(node, name) for name in names)
 
         for number in range(foreign // 1000):
             node.eval(PLANT, 0, f"foreign:{number}")

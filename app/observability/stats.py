@@ -20,6 +20,7 @@ from app.process.resident_memory import Processes
 from app.settings.model import env_name
 from app.store.figures import Sizes
 from app.store.layout import LiveSettings, MapRule
+from app.store.maps import Maps
 from app.store.session import StoreSession
 
 log = structlog.get_logger()
@@ -107,6 +108,7 @@ class ServiceStats:
     live: LiveSettings
     sizes: Sizes
     session: StoreSession
+    maps: Maps
     metrics: Metrics
     cleanup: Cleanup
     processes: Processes
@@ -179,6 +181,11 @@ class ServiceStats:
             warnings["store_down"] = (
                 f"The store is down ({self.session.down_reason.kind}): {self.session.down_reason.advice}. "
                 "Transactions are answered 503 until it is back."
+            )
+        if self.maps.is_format_1_at_work:
+            warnings["older_gate"] = (
+                "An older Tidegate is at work on the same store, and is refused there: it stores in another "
+                "way. Stop it, update it, or give it another TIDEGATE_STORE_PREFIX."
             )
         for name, sizes in self.sizes.maps.items():
             rule = self.live.rules[name]

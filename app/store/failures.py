@@ -16,6 +16,7 @@ _BY_TYPE: tuple[tuple[type[BaseException], type[errors.StoreError]], ...] = (
 
 # Servers tell what went wrong by the first word; an error raised inside a script has it further behind.
 _BY_TEXT: tuple[tuple[str, type[errors.StoreError]], ...] = (
+    ("OTHERFORMAT", errors.StoreOfOtherFormat),
     ("OOM", errors.StoreFull),
     ("CLUSTERDOWN", errors.StoreClusterDown),
     ("MOVED", errors.StoreClusterDown),

@@ -5,18 +5,17 @@ hash tags are chosen so that their slots lie evenly over the 16,384 (two a node 
 six), so every script call stays on one slot, and every master takes its part.
 
 The rules say how much a partition keeps of each map, and for how long. With six partitions and
-TIDEGATE_TRANSACTIONS_LIMIT=60000, each script call is given `{"maps": {"transactions": {"limit": 10000,
-"retention": 120000, …}, …}, …}` as msgpack, times in milliseconds. `LiveSettings` holds the settings in
-force, with the partitions and rules made of them, and replaces all at once.
+TIDEGATE_TRANSACTIONS_LIMIT=60000, each script call is told that a partition keeps 10,000 transactions, each
+for 120,000 milliseconds. `LiveSettings` holds the settings in force, with the partitions and rules made of
+them, and replaces all at once.
 """
 
+import struct
 from binascii import crc_hqx
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import count
-
-import msgspec
 
 from app.models import MapName
 from app.settings.model import Settings
@@ -29,7 +28,7 @@ UNLIMITED = 2**53
 LEDGER_EXPIRY_SECONDS = 8 * 24 * 3600
 SETTINGS_EXPIRY_SECONDS = 30 * 24 * 3600
 # Gates of several versions may share a store; they follow one another's rules while this is the same.
-RULES_FORMAT = 1
+RULES_FORMAT = 2
 BUCKETS_A_LIMIT = 64
 FLUSH_MAX_ITEMS = 1500
 
@@ -146,34 +145,33 @@ def flush_max_items(settings: Settings) -> int:
 
 
 def packed_rules(settings: Settings, partitions: int, version: int = 0) -> bytes:
-    """ARGV[1] of every script, as msgpack: all times in milliseconds."""
-    return msgspec.msgpack.encode(
-        {
-            "format": RULES_FORMAT,
-            "version": version,
-            "window": _milliseconds(settings.dedup_window_seconds),
-            "sources": settings.max_sources,
-            "ledger_expiry": _milliseconds(LEDGER_EXPIRY_SECONDS),
-            "settings_expiry": _milliseconds(SETTINGS_EXPIRY_SECONDS),
-            "maps": {name: _packed(rule, partitions) for name, rule in map_rules(settings).items()},
-        }
-    )
+    """ARGV[1] of every script, as `unpack_rules` in prelude.lua reads it: all times in milliseconds."""
+    numbers = [
+        version,
+        _milliseconds(settings.dedup_window_seconds),
+        settings.max_sources,
+        _milliseconds(LEDGER_EXPIRY_SECONDS),
+        _milliseconds(SETTINGS_EXPIRY_SECONDS),
+    ]
+    for rule in map_rules(settings).values():
+        numbers += _numbers(rule, partitions)
+    return struct.pack(f">B{len(numbers)}Q", RULES_FORMAT, *numbers)
 
 
-def _packed(rule: MapRule, partitions: int) -> dict[str, int]:
+def _numbers(rule: MapRule, partitions: int) -> list[int]:
     limit = max(1, rule.limit // partitions)
     limit_bytes = max(1, rule.limit_bytes // partitions) if rule.limit_bytes else UNLIMITED
     buckets = 1 if rule.refuses_at_limit else BUCKETS_A_LIMIT
-    return {
-        "retention": _milliseconds(rule.retention_seconds),
-        "emergency": _milliseconds(rule.emergency_retention_seconds),
-        "width": max(1, _milliseconds(rule.retention_seconds) // rule.buckets_a_retention),
-        "interval": _milliseconds(rule.interval_seconds),
-        "limit": limit,
-        "limit_bytes": limit_bytes,
-        "share": max(1, limit // buckets),
-        "share_bytes": max(1, limit_bytes // buckets),
-    }
+    return [
+        _milliseconds(rule.retention_seconds),
+        _milliseconds(rule.emergency_retention_seconds),
+        max(1, _milliseconds(rule.retention_seconds) // rule.buckets_a_retention),
+        _milliseconds(rule.interval_seconds),
+        limit,
+        limit_bytes,
+        max(1, limit // buckets),
+        max(1, limit_bytes // buckets),
+    ]
 
 
 def _milliseconds(seconds: float) -> int:

@@ -18,6 +18,7 @@ OTHER_SOURCES_INDEX = 255
 _LATER = struct.Struct(">HB")
 _LATE = struct.Struct(">HI")
 _MOMENT = struct.Struct(">I")
+_FIGURES = 10  # of each map that sizes.lua returns
 
 
 class Deliveries(NamedTuple):
@@ -121,6 +122,8 @@ class Maps:
         self._layout_of = layout_of
         self.is_full = False
         """Whether the store had no memory left when the sizes were last read."""
+        self.is_format_1_at_work = False
+        """Whether a gate that stores in another way was trying to use the store, likewise."""
         self.stored_settings: bytes | None = None
         """The settings changed at run time, as last read: None for none, b"" for what cannot be any."""
 
@@ -208,6 +211,7 @@ class Maps:
         calls = (self._session.run_unguarded("sizes", prefix, [layout.rules]) for prefix in layout.prefixes)
         answers = await asyncio.gather(*calls)
         self.is_full = any(is_full for _, is_full, *_ in answers)
+        self.is_format_1_at_work = any(older for _, _, _, older, *_ in answers)
         self.stored_settings = answers[0][2]
         return _combined(answers)
 
@@ -261,23 +265,25 @@ def _sightings(flat: list[Any], first_seen_ms: int, in_stretch: int) -> list[Sig
 
 def _combined(answers: Sequence[list[Any]]) -> dict[MapName, MapSizes]:
     sizes: dict[MapName, list[MapSizes]] = {name: [] for name in MapName}
-    for now_ms, _, _, *rest in answers:
-        for name, oldest_id, ledger in zip(rest[::3], rest[1::3], rest[2::3], strict=True):
-            age = max(0, now_ms - oldest_id) / 1000 if oldest_id else None
-            sizes[MapName(name.decode())].append(_map_sizes(ledger, age))
+    for now_ms, _, _, _, *numbers in answers:
+        for position, name in enumerate(MapName):
+            figures = numbers[position * _FIGURES : (position + 1) * _FIGURES]
+            sizes[name].append(_map_sizes(now_ms, *figures))
     return {name: _sum(parts) for name, parts in sizes.items()}
 
 
-def _map_sizes(flat: list[bytes], oldest_age_seconds: float | None) -> MapSizes:
-    ledger = {key.decode(): int(value) for key, value in zip(flat[::2], flat[1::2], strict=True)}
+def _map_sizes(
+    now_ms: int, oldest_id: int, entries: int, held_bytes: int, added: int, *totals: int
+) -> MapSizes:
+    *removed, due, on_time = totals
     return MapSizes(
-        entries=ledger.get("entries", 0),
-        bytes=ledger.get("bytes", 0),
-        added=ledger.get("added", 0),
-        removed={reason: ledger.get(reason, 0) for reason in Reason},
-        oldest_age_seconds=oldest_age_seconds,
-        due=ledger.get("due", 0),
-        on_time=ledger.get("on_time", 0),
+        entries=entries,
+        bytes=held_bytes,
+        added=added,
+        removed=dict(zip(Reason, removed, strict=True)),
+        oldest_age_seconds=max(0, now_ms - oldest_id) / 1000 if oldest_id else None,
+        due=due,
+        on_time=on_time,
     )
 
 

@@ -1,31 +1,34 @@
-"""The store's Lua scripts: which there are, and the parts each is put together from."""
+"""The store's Lua scripts, each put together from its own file and the parts that it uses."""
 
+import re
 from importlib.resources import files
 
-# A script's text is that of `prelude`, of its parts in this order, and of its own file. The server builds
-# every function of the text anew at each call, so a script gets only the parts it uses.
-PARTS = {
-    "claim": ("buckets", "what_is_due", "filling", "acceptances", "replaced", "sightings"),
-    "lookup": ("buckets",),
-    "deliverers": ("buckets", "acceptances"),
-    "late": ("buckets", "acceptances"),
-    "sizes": ("buckets", "what_is_due", "changed_rules", "stored_settings"),
-    "cleanup": ("buckets", "what_is_due"),
-    "settings": ("stored_settings",),
-    "record": (),
-    "history": (),
-    "lease": (),
-}
+SCRIPTS = (
+    "claim",
+    "lookup",
+    "deliverers",
+    "late",
+    "sizes",
+    "cleanup",
+    "settings",
+    "record",
+    "history",
+    "lease",
+)
+_USE = re.compile(r"^ *-- @use (\w+)$", re.MULTILINE)
 
 
 def load_scripts() -> dict[str, str]:
-    """Read the full text of each script, by its name."""
+    """Read the full text of each script, by its name.
+
+    Each begins with the part `prelude`. In a script or part, a line `-- @use buckets` stands for the text of
+    parts/buckets.lua. The server builds every function of a script anew at each call, or when it comes to the
+    block that the line is in: so a script uses only what it needs, and where it needs it.
+    """
     folder = files("app.store") / "lua"
 
-    def text(name: str) -> str:
-        return (folder / f"{name}.lua").read_text(encoding="utf-8")
+    def text(path: str) -> str:
+        own = (folder / f"{path}.lua").read_text(encoding="utf-8")
+        return _USE.sub(lambda use: text(f"parts/{use[1]}"), own)
 
-    return {
-        name: "".join([*(text(f"parts/{part}") for part in ("prelude", *parts)), text(name)])
-        for name, parts in PARTS.items()
-    }
+    return {name: text("parts/prelude") + text(name) for name in SCRIPTS}

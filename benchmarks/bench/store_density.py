@@ -96,7 +96,7 @@ def _deliver(gate: Service, items: list[Item], batch_items: int, feeds: Sequence
 
 
 def _by_map(store: redis.Redis, count: int) -> Figures:
-    """Bytes of each map's keys, its ledger and list of buckets included, for each of so many."""
+    """Bytes of each map's keys, for each of so many; the ledger, one of all maps, is among the others."""
     sizes: Counter[str] = Counter()
     for key in store.scan_iter(count=1000):
         owner = next((name for name in MAPS if f":{name}:".encode() in key), "others")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import redis
 
+from app.models import MapName
 from app.store.layout import partition_prefixes
 from benchmarks.common.gates import Service, tidegate
 from benchmarks.common.loader_process import run_loader
@@ -14,6 +15,7 @@ from benchmarks.common.results import say
 from benchmarks.common.store import fill, room_for, store_client, used_bytes
 from benchmarks.common.times import timed_gets, times_ms
 from benchmarks.curves.plan import Point
+from tests.support.ledger import read_ledger
 
 LOOKUPS, SCRAPES, SCRAPE_PAUSE_SECONDS = 1000, 100, 0.005
 MB = 1e6
@@ -89,7 +91,7 @@ def measure(point: Point, gate: Gate) -> Figures:
 def _store_figures(gate: Gate) -> Figures:
     """Sizes now, and the store's longest call since its log was emptied."""
     [prefix] = partition_prefixes("tidegate", is_cluster=False)
-    kept = int(gate.store.hget(f"{prefix}:transactions:ledger", "entries") or 0)
+    kept = read_ledger(gate.store, prefix).entries(MapName.TRANSACTIONS)
     slow = [one["duration"] for one in gate.store.slowlog_get(128)]
     return {
         **{f"{part}_mb": resident / MB for part, resident in gate.service.resident().items()},

@@ -8,7 +8,7 @@ from tests.conftest import MakeSettings
 from tests.support.deliver import connected_gate, transaction
 from tests.support.processes import wait_until
 from tests.support.servers import StoreServer
-from tests.support.truth import Truth, count_entries
+from tests.support.truth import Truth, count_entries, count_fields
 
 FOREIGN_KEYS = 100_000
 SHORT = {
@@ -63,7 +63,8 @@ def count_signatures(server: StoreServer) -> int:
     [node] = server.nodes()
     with node:
         return sum(
-            node.hlen(key) for key in node.scan_iter(match="tidegate:{0}:signatures:1*", count=100_000)
+            count_fields(node, key)
+            for key in node.scan_iter(match="tidegate:{0}:2:signatures:1*", count=100_000)
         )
 
 

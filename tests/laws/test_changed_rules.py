@@ -7,12 +7,14 @@ from app.store.layout import signature_hash
 from app.store.maps import Deliveries
 from tests.conftest import MakeSettings
 from tests.support.deliver import Gate, connected_gate, transaction
+from tests.support.ledger import read_ledger, store_key
 from tests.support.processes import wait_until
 from tests.support.servers import StoreServer
 from tests.support.truth import Truth, assert_balanced, count_entries
 
 LONG, SHORT = 0.6, 0.15
 MOST_BUCKETS = 64
+RULES = store_key("tidegate:{0}", "rules")
 # Of a machine that is busy with other things.
 PATIENCE_MS = 400
 
@@ -91,7 +93,7 @@ async def test_a_short_window_between_long_ones_ends_with_its_entries_counted_as
     [short_ms] = await _accept(gate, "short")
     await _change(gate, dedup_window_seconds=30)
     with valkey.nodes()[0] as node:
-        name = f"tidegate:{{0}}:signatures:{short_ms}"
+        name = f"tidegate:{{0}}:2:signatures:{short_ms}"
         assert wait_until(lambda: not node.exists(name), 30), "it is past its window"
     sizes = await gate.maps.sizes()
     assert_balanced(sizes, count_entries(valkey))
@@ -202,7 +204,7 @@ async def test_changes_without_end_neither_make_buckets_without_end_nor_admit_a_
         await _accept(gate, f"often-{number}")
         await _change(gate, dedup_window_seconds=20 + number % 2)
     with valkey.nodes()[0] as node:
-        assert int(node.llen("tidegate:{0}:signatures:buckets")) <= MOST_BUCKETS + 1
+        assert len(read_ledger(node).buckets[MapName.SIGNATURES]) <= MOST_BUCKETS + 1
     everything = [transaction(f"often-{number}") for number in range(3 * MOST_BUCKETS)]
     answers = await other.flusher.flush(everything)
     assert {answer.verdict for answer in answers} == {Verdict.DUPLICATE}
@@ -216,17 +218,17 @@ async def test_rules_that_no_gate_brings_any_more_are_forgotten_by_the_store(
     gate, other = await _gates(settings_for, valkey, dedup_window_seconds=30)
     await _change(gate, dedup_window_seconds=SHORT)
     with valkey.nodes()[0] as node:
-        assert 0 < int(node.pttl("tidegate:{0}:rules")) <= 60_000
-        node.pexpire("tidegate:{0}:rules", 5_000)
+        assert 0 < int(node.pttl(RULES)) <= 60_000
+        node.pexpire(RULES, 5_000)
         await other.maps.sizes()
-        assert int(node.pttl("tidegate:{0}:rules")) <= 5_000, "a gate with older rules does not hold them up"
+        assert int(node.pttl(RULES)) <= 5_000, "a gate with older rules does not hold them up"
         await gate.maps.sizes()
-        assert int(node.pttl("tidegate:{0}:rules")) > 5_000
-        node.set("tidegate:{0}:rules", b"\xc1 junk", ex=60)
+        assert int(node.pttl(RULES)) > 5_000
+        node.set(RULES, b"\xc1 junk", ex=60)
         assert await _accept(other, "goes on")
-        node.delete("tidegate:{0}:rules")
-        node.rpush("tidegate:{0}:rules", b"junk")
-        node.expire("tidegate:{0}:rules", 60)
+        node.delete(RULES)
+        node.rpush(RULES, b"junk")
+        node.expire(RULES, 60)
         assert await _accept(other, "goes on as well")
     await _close(gate, other)
 

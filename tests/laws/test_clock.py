@@ -80,7 +80,7 @@ async def test_lost_bucket_keys_cost_their_transactions_and_never_show_those_of_
     gate = await connected_gate(settings_for(valkey, dedup_window_seconds=60))
     await gate.flusher.flush([transaction("lost", payload="of lost")])
     with valkey.nodes()[0] as node:
-        node.delete(*node.keys("tidegate:{0}:blocks:*"))
+        node.delete(*node.keys("tidegate:{0}:2:blocks:*"))
         assert await Lookup(gate.maps).find("lost") is None
         await gate.flusher.flush([transaction("kept", payload="of kept")])
     assert await Lookup(gate.maps).find("lost") is None

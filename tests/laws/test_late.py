@@ -10,6 +10,7 @@ from app.store.layout import partition_of, signature_hash, signature_hashes
 from app.store.maps import ClaimResult, Deliveries
 from tests.conftest import MakeSettings
 from tests.support.deliver import Gate, connected_gate, transaction
+from tests.support.ledger import store_key
 from tests.support.servers import StoreServer
 
 WINDOW = {"dedup_window_seconds": 0.2, "emergency_transaction_retention_seconds": 60}
@@ -124,8 +125,10 @@ async def test_a_retry_after_a_claim_that_failed_in_the_middle_is_no_late_duplic
     digest = signature_hash("retried")
     prefix, deliveries = gate.maps.partition_of(digest), Deliveries([digest], ["feed"])
     await gate.maps.claim(prefix, deliveries, b"block", 1)
-    with store.client() as client:
-        assert client.delete(f"{prefix}:signatures:buckets") == 1
+    for node in store.nodes():
+        with node:
+            for key in node.scan_iter(match=store_key("tidegate:*", "signatures", "*")):
+                node.delete(key)
     again = await gate.maps.claim(prefix, deliveries, b"block", 1)
     assert again.codes == (ACCEPTED,)
     assert await late_of(gate, again, [digest]) == [None]

@@ -5,14 +5,13 @@ import random
 from collections import defaultdict
 from collections.abc import Sequence
 
-import msgspec
 import pytest
-import redis
 
 from app.ingest.lookup import Lookup
 from app.models import MapName, Reason, Verdict
 from tests.conftest import MakeSettings
 from tests.support.deliver import Gate, connected_gate, transaction
+from tests.support.ledger import read_ledger, write_ledger
 from tests.support.servers import StoreServer
 from tests.support.truth import assert_balanced, count_entries
 
@@ -121,7 +120,9 @@ async def test_a_block_that_takes_the_number_of_an_earlier_one_takes_none_of_its
     await asyncio.sleep(0.002)
     [node] = valkey.nodes()
     with node:
-        _number_the_next_block_as_the_last(node)
+        ledger = read_ledger(node)
+        ledger.next_block_as_last()
+        write_ledger(node, ledger)
     others = [f"other-{signature}" for signature in SIGNATURES]
     await _deliver(gate, others, "helius-a")
     await asyncio.sleep(0.002)
@@ -142,11 +143,3 @@ async def test_a_map_that_holds_a_single_transaction_numbers_its_blocks_on(
         await _deliver(gate, [second], "quicknode")
         assert await _sources(gate, second) == ["quicknode"]
     await gate.session.close()
-
-
-def _number_the_next_block_as_the_last(node: redis.Redis) -> None:
-    buckets = "tidegate:{0}:transactions:buckets"
-    listed: list[bytes] = node.lrange(buckets, 0, -1)  # type: ignore[assignment]
-    [descriptor] = map(msgspec.msgpack.decode, listed)
-    descriptor[4] -= 1
-    node.lset(buckets, 0, msgspec.msgpack.encode(descriptor))  # type: ignore[arg-type]

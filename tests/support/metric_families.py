@@ -15,7 +15,7 @@ RESULTS = ("success", "failure")
 OUTCOMES = ("accepted", "duplicate", "invalid", "refused", "failed")
 KINDS = (
     *("unreachable", "timeout", "denied", "full", "busy"),
-    *("read_only", "cluster_down", "unsupported", "rejected"),
+    *("read_only", "cluster_down", "unsupported", "other_format", "rejected"),
 )
 PROCESSES = ("gate", "store")
 TIERS = ("rule", "fast", "slow", "daily")

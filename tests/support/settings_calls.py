@@ -9,6 +9,7 @@ import httpx
 from app.settings.model import Settings
 from app.store.layout import partition_prefixes
 from tests.support.api_calls import Api, open_api, until
+from tests.support.ledger import store_key
 from tests.support.servers import StoreServer
 
 
@@ -56,7 +57,7 @@ def put(server: StoreServer, document: bytes) -> None:
 
 def server_key(server: StoreServer) -> str:
     """The key of the settings, in the first partition."""
-    return f"{partition_prefixes('tidegate', server.clustered)[0]}:settings"
+    return store_key(partition_prefixes("tidegate", server.clustered)[0], "settings")
 
 
 @asynccontextmanager

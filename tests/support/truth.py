@@ -32,11 +32,16 @@ def count_entries_of(*nodes: redis.Redis) -> Truth:
                 if not bucket.isdigit():
                     continue
                 if kind == "observations":
-                    records: list[bytes] = node.hvals(key)  # type: ignore[assignment]
-                    truth.observations += sum(map(_noted, records))
+                    records: dict[bytes, bytes] = node.hgetall(key)  # type: ignore[assignment]
+                    truth.observations += sum(_noted(record) for field, record in records.items() if field)
                 elif kind in ("signatures", "transactions"):
-                    setattr(truth, kind, getattr(truth, kind) + node.hlen(key))
+                    setattr(truth, kind, getattr(truth, kind) + count_fields(node, key))
     return truth
+
+
+def count_fields(node: redis.Redis, key: str | bytes) -> int:
+    """Count the entries of a bucket: all fields but the one that tells that its key has an expiry."""
+    return int(node.hlen(key)) - int(node.hexists(key, ""))
 
 
 def _noted(record: bytes) -> int:

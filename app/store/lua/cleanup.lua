@@ -12,8 +12,11 @@
 -- "1" for periodic.
 -- Returns {entries before, removed, entries after, 1 when more is due}, for example {1000, 40, 960, 1}.
 
-local clock = read_clock()
-local map = open_map(ARGV[2])
+-- @use ledger
+-- @use what_is_due
+
+open_ledger()
+local clock, map = read_clock(), ledger[ARGV[2]]
 local severity, reason, most = ARGV[3], ARGV[4], tonumber(ARGV[5])
 local is_dry_run, is_periodic = ARGV[6] == '1', ARGV[7] == '1'
 local retention = severity == 'normal' and map.rule.retention or map.rule.emergency
@@ -21,7 +24,7 @@ local before = map.entries
 
 if is_dry_run then
   local due = 0
-  for _, bucket in ipairs(live_buckets(map)) do
+  for _, bucket in ipairs(all_buckets(map)) do
     if is_due(map, bucket, retention, clock) then due = due + bucket.entries end
   end
   return {before, due, before - due, 0}
@@ -29,19 +32,18 @@ end
 
 local removed, more = sweep(map, clock, retention, reason, most)
 if severity == 'shed' and not more and map.name ~= 'signatures' then
-  local goal, bucket = map.entries * 0.75, oldest_bucket(map)
+  local goal, bucket = map.entries * 0.75, bucket_at(map, 1)
   while bucket and map.entries > goal do
-    drop(map, bucket, 'capacity', clock.now)
-    removed, bucket = removed + bucket.entries, oldest_bucket(map)
+    drop(map, 1, 'capacity', clock.now)
+    removed, bucket = removed + bucket.entries, bucket_at(map, 1)
   end
 end
-if is_periodic then
-  local totals = redis.call('HMGET', map.ledger, 'expired', 'reported')
-  local unreported = (totals[1] or 0) - (totals[2] or 0)
-  -- A store that is full refuses this write; the next report then carries the difference.
-  if unreported ~= 0 then
-    local noted = redis.pcall('HSET', map.ledger, 'reported', totals[1])
-    if type(noted) ~= 'table' then removed = unreported end
-  end
+local totals = totals_of(map)
+local unreported = is_periodic and totals.expired - totals.reported or 0
+if unreported ~= 0 then
+  totals.reported = totals.expired
+  set_totals(map, totals)
 end
+-- A store that is full refuses this write when nothing was dropped before; the next report then carries the difference.
+if save_ledger(true) and unreported ~= 0 then removed = unreported end
 return {map.entries + removed, removed, map.entries, more and 1 or 0}

@@ -7,13 +7,19 @@
 -- hashes, the first of them not kept and the second that of the third transaction of a block:
 -- {nil, {1700000000123, 2, {1700000000000, '2;helius-a=123,7;quick-b=180,4'}}}.
 
+-- @use ledger
+-- @use all_buckets
+-- @use buckets
+-- @use acceptances
+
+open_ledger()
 local hashes, now = split_hashes(ARGV[2]), read_clock().now
 local answers, stretches, earliest = {}, {}, now -- the first two by position in `hashes`
 for i = 1, #hashes do answers[i] = false end
 
 -- First the transactions: when each was accepted, and the field of its stretch in the map of observations.
 local fields, positions, left = hashes, nil, #hashes
-for _, bucket in ipairs(live_buckets(open_map('transactions'))) do
+for _, bucket in ipairs(live_buckets(ledger.transactions)) do
   if left == 0 then break end
   local values = redis.call('HMGET', key('transactions', id_text(bucket.id)), unpack(fields, 1, left))
   for i = 1, left do
@@ -37,7 +43,7 @@ for i = 1, #hashes do
   end
 end
 if #kept == 0 then return answers end
-for _, bucket in ipairs(live_buckets(open_map('observations'))) do
+for _, bucket in ipairs(live_buckets(ledger.observations)) do
   if bucket.ends < earliest then break end
   local records = redis.call('HMGET', key('observations', id_text(bucket.id)), unpack(names))
   for i, answer in ipairs(kept) do

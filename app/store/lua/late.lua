@@ -1,9 +1,9 @@
 -- Tells which of several transactions are late duplicates: accepted although an earlier transaction of their signature
--- is still kept, since the window was too short for them. One call looks for all that were sampled in a second, since
--- it asks every bucket that is older than the window, whether for one or for many.
+-- is still kept, since the window was too short for them. One call looks for all that were sampled since the last look
+-- (app/ingest/late.py), since it asks every bucket that is older than the window, whether for one or for many.
 --
 -- KEYS: the partition's prefix. ARGV:
---   1   rules, in msgpack (app/store/layout.py)
+--   1   rules (`packed_rules` in app/store/layout.py)
 --   2   the hashes of the signatures, 16 bytes each
 --   3   when each was accepted: the last 32 bits of the millisecond, 4 bytes each
 -- Returns 4 bytes for each: how many milliseconds earlier it had been accepted the last time before, or 0 if it is no
@@ -12,6 +12,12 @@
 -- Its own entry and later ones of its signature may be stored, too. They do not count, since only what is at least a
 -- window earlier does. An entry that it has replaced in its bucket was told of by the claim (replaced.lua).
 
+-- @use ledger
+-- @use all_buckets
+-- @use buckets
+-- @use acceptances
+
+open_ledger()
 local hashes, now = split_hashes(ARGV[2]), read_clock().now
 local moments, ages, latest = {}, {}, 0 -- by position in `hashes`
 for i = 1, #hashes do
@@ -20,7 +26,7 @@ for i = 1, #hashes do
 end
 
 local fields, positions, left = hashes, nil, #hashes
-for _, bucket in ipairs(live_buckets(open_map('transactions'))) do
+for _, bucket in ipairs(live_buckets(ledger.transactions)) do
   if left == 0 then break end
   if bucket.id + rules.window <= latest then -- else nothing in it is a window earlier
     local values = redis.call('HMGET', key('transactions', id_text(bucket.id)), unpack(fields, 1, left))

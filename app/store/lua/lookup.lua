@@ -5,12 +5,17 @@
 -- the block, {a bucket's id, the record of the stretch there, …}}, records being those of sightings.lua. For example,
 -- the third transaction of a block: {1700000000123, 2, 2, <block>, {1700000000000, '2;helius-a=123,7;quick-b=180,4'}}.
 
+-- @use ledger
+-- @use all_buckets
+-- @use buckets
+
+open_ledger()
 local hash, now = ARGV[2], read_clock().now
 
 -- The records of a stretch in every bucket of observations that took some since the acceptance.
 local function records_since(first_seen, stretch)
   local records = {}
-  for _, bucket in ipairs(live_buckets(open_map('observations'))) do
+  for _, bucket in ipairs(live_buckets(ledger.observations)) do
     if bucket.ends < first_seen then break end
     local record = redis.call('HGET', key('observations', id_text(bucket.id)), stretch)
     if record then
@@ -21,7 +26,7 @@ local function records_since(first_seen, stretch)
   return records
 end
 
-for _, bucket in ipairs(live_buckets(open_map('transactions'))) do
+for _, bucket in ipairs(live_buckets(ledger.transactions)) do
   local id = id_text(bucket.id)
   local entry = redis.call('HGET', key('transactions', id), hash)
   if entry then

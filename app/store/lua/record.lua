@@ -10,7 +10,7 @@
 
 local gate, most_samples, most_gates = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local kept, silence = tonumber(ARGV[5]), tonumber(ARGV[6])
-local gates, now = key('history'), read_clock().now
+local gates, now = key('history'), server_ms()
 
 redis.call('ZREMRANGEBYSCORE', gates, '-inf', '(' .. id_text(now - kept))
 if not redis.call('ZSCORE', gates, gate) and redis.call('ZCARD', gates) >= most_gates then

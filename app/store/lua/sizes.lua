@@ -1,28 +1,47 @@
 -- The tick of a gate, once a second: reads the size and the totals of each map. No command here grows with entries.
 --
--- On the way it does what has to happen even when nothing comes in: it puts changed rules in force for all gates
--- (changed_rules.lua), sweeps what is due, and drops the oldest buckets of a map that is above a limit that was
--- lowered, except those of signatures.
+-- On the way it does what has to happen even when nothing comes in: it takes over what an older gate left, puts
+-- changed rules in force for all gates (changed_rules.lua), sweeps what is due, and drops the oldest buckets of a map
+-- that is above a limit that was lowered, except those of signatures.
 --
 -- KEYS: the partition's prefix. ARGV: rules.
--- Returns {now, 1 when the store is full, the settings changed at run time (stored_settings.lua), then three values a
--- map: its name, the id of its oldest bucket or 0, its ledger as a flat list}, for example
--- {1700000002500, 0, false, 'signatures', 1700000000000, {'entries', '920', 'bytes', '23920', …}, …}.
+-- Returns {now, 1 when the store is full, the settings changed at run time (stored_settings.lua), 1 when a gate of
+-- format 1 was at work here within the last second, then ten numbers a map, signatures first: the id of its oldest
+-- bucket or 0, entries, bytes, added, expired, emergency, manual, capacity, due, on_time}, for example
+-- {1700000002500, 0, false, 0, 1700000000000, 920, 23920, 5000, 4080, 0, 0, 0, 4080, 4080, …}.
 
-local clock = read_clock()
+-- @use formats
+-- @use ledger
+-- @use leaving
+-- @use all_buckets
+-- @use totals
+-- @use changed_rules
+-- @use stored_settings
+
 -- A write that shows whether one is possible: a replica must not look healthy, a full store is told apart.
 local written = redis.pcall('SET', key('probe'), 1, 'PX', 1000)
 local is_full = type(written) == 'table' and written.err and string.find(written.err, 'OOM') and 1 or 0
 if type(written) == 'table' and written.err and is_full == 0 then return redis.error_reply(written.err) end
-local maps = {open_map('signatures'), open_map('transactions'), open_map('observations')}
+
+if needs_take_over() then
+  -- @use take_over
+  begin_ledger()
+  take_over_format_1()
+else
+  open_ledger()
+end
+set_mark()
+local clock, maps = read_clock(), {ledger.signatures, ledger.transactions, ledger.observations}
 put_in_force(maps, clock)
-local answer = {clock.now, is_full, stored_settings()}
+local answer = {clock.now, is_full, stored_settings(), is_format_1_at_work() and 1 or 0}
 for _, map in ipairs(maps) do
   sweep_due(map, clock)
   if map.name ~= 'signatures' then make_room(map, 0, 0, clock.now) end
-  local oldest = oldest_bucket(map)
-  answer[#answer + 1] = map.name
-  answer[#answer + 1] = oldest and oldest.id or 0
-  answer[#answer + 1] = redis.call('HGETALL', map.ledger)
+  local oldest, totals = bucket_at(map, 1), totals_of(map)
+  for _, number in ipairs({
+    oldest and oldest.id or 0, map.entries, map.bytes, map.added, totals.expired, totals.emergency,
+    totals.manual, totals.capacity, totals.due, totals.on_time,
+  }) do answer[#answer + 1] = number end
 end
+save_ledger(true) -- what a full store refuses here is made up for by the next tick
 return answer

@@ -1,6 +1,7 @@
 """Where things lie in the store, and what the scripts are told."""
 
-import msgspec
+import struct
+
 import pytest
 from hiredis import ProtocolError
 from redis.crc import key_slot as reference_slot
@@ -44,12 +45,12 @@ def test_a_partition_never_gets_more_in_one_flush_than_its_maps_hold() -> None:
 
 
 def test_limits_are_shared_out_over_the_partitions() -> None:
-    rules = msgspec.msgpack.decode(packed_rules(Settings(), 6))
-    transactions = rules["maps"]["transactions"]
-    assert transactions["limit"] == 1_000_000 // 6
-    assert transactions["limit_bytes"] == 256 * 1024 * 1024 // 6
-    assert (transactions["retention"], transactions["width"]) == (120_000, 5_000)
-    assert (rules["maps"]["signatures"]["retention"], rules["maps"]["signatures"]["width"]) == (5_000, 1_000)
+    _, _, *numbers = struct.unpack(">B29Q", packed_rules(Settings(), 6))
+    signatures, transactions = numbers[4:12], numbers[12:20]
+    limit, limit_bytes = 1_000_000 // 6, 256 * 1024 * 1024 // 6
+    shares = limit // 64, limit_bytes // 64
+    assert transactions == [120_000, 60_000, 5_000, 30_000, limit, limit_bytes, *shares]
+    assert signatures[:3] == [5_000, 5_000, 1_000]
 
 
 def test_an_emergency_never_cuts_the_retention_of_signatures() -> None:

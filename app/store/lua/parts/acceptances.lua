@@ -7,17 +7,11 @@ local function split_hashes(packed)
   return hashes
 end
 
--- Returns the buckets that can hold a signature inside its window, newest first. Returns also the longest
--- window, of those buckets or by the rules.
-local function buckets_in_window(signatures, now)
-  local buckets, longest = {}, rules.window
-  for _, bucket in ipairs(live_buckets(signatures)) do
-    if bucket.ends + bucket.keep > now then
-      buckets[#buckets + 1] = bucket
-      longest = math.max(longest, bucket.keep)
-    end
-  end
-  return buckets, longest
+-- Returns the numbers of the bucket at a position, for whoever wants no table of them.
+local function bucket_numbers(map, position)
+  local newest = map.newest
+  if position < count_buckets(map) then return struct.unpack(BUCKET, place_of_older(map, position)) end
+  return newest.id, newest.ends, newest.entries, newest.bytes, newest.latest_block, newest.keep
 end
 
 -- Of the first `count` fields, keeps those without a value. Returns them, their positions among all the
@@ -43,14 +37,11 @@ end
 -- after `checked_ms`. It stops at the first bucket for which both are untrue. It asks for both because after
 -- a failover the count or the clock may be wrong.
 local function acceptances_in_window(signatures, hashes, now, checked_ms, unchecked)
-  local ages, blocks, places, found = {}, {}, {}, 0
+  local ages, blocks, places, found, longest = {}, {}, {}, 0, rules.window
   local fields, positions, left = hashes, nil, #hashes
-  local buckets, longest = buckets_in_window(signatures, now)
-  for _, bucket in ipairs(buckets) do
-    if left == 0 or (unchecked <= 0 and bucket.ends <= checked_ms) then break end
-    unchecked = unchecked - bucket.entries
-    local values = redis.call('HMGET', key('signatures', id_text(bucket.id)), unpack(fields, 1, left))
-    local hits, keep, last, age = 0, bucket.keep, nil, nil
+  local function look_into(id, keep)
+    local values = redis.call('HMGET', key('signatures', id_text(id)), unpack(fields, 1, left))
+    local hits, last, age = 0, nil, nil
     for i = 1, left do
       local value = values[i]
       if value then
@@ -66,6 +57,18 @@ local function acceptances_in_window(signatures, hashes, now, checked_ms, unchec
       end
     end
     if hits > 0 then fields, positions, left = without_value(values, fields, positions, left) end
+  end
+  for position = count_buckets(signatures), 1, -1 do
+    local id, ends, entries, _, _, keep = bucket_numbers(signatures, position)
+    if ends + keep > now then -- else everything in it is past its window
+      if left > 0 and (unchecked > 0 or ends > checked_ms) then
+        unchecked = unchecked - entries
+        look_into(id, keep)
+      else
+        left = 0
+      end
+      longest = math.max(longest, keep)
+    end
   end
   return ages, blocks, places, found, longest
 end

@@ -1,5 +1,7 @@
 -- Puts changed settings in force for all gates of the store: with them come rules of a higher version (sizes.lua).
 
+-- @use ending
+
 local RULES_EXPIRY_MS = 60000
 
 -- Fits what lives in a map to its new rule. What is past a retention that has become shorter goes at once. What is
@@ -7,25 +9,30 @@ local RULES_EXPIRY_MS = 60000
 -- stays the first that is due, whatever rules follow. The bucket that takes entries is ended, so that those to come are
 -- kept as long as the new rules say, no longer and no shorter.
 local function fit_buckets(map, clock)
+  -- @use what_is_due
   local retention = map.rule.retention
-  sweep(map, clock, retention, 'expired', redis.call('LLEN', map.buckets))
-  for at, raw in ipairs(redis.call('LRANGE', map.buckets, 0, -1)) do
-    local bucket = decode_bucket(map, raw)
+  sweep(map, clock, retention, 'expired', count_buckets(map))
+  for _, bucket in ipairs(all_buckets(map)) do
     if bucket.keep ~= retention and may_end(map, bucket, clock.now) then bucket.ends = clock.now end
     if map.name ~= 'signatures' then bucket.keep = math.min(bucket.keep, retention) end
-    redis.call('LSET', map.buckets, at - 1, encode_bucket(bucket))
     set_expiry(map, bucket)
   end
+  relist_buckets(map)
+  map.due_ms = 0
 end
 
 -- Stores the caller's rules as those in force when they are of a higher version, and keeps them when they are those
--- in force already. They last a minute beyond the last gate that brings them.
+-- in force already. They last a minute beyond the last gate that brings them; then the ledger forgets their version.
 local function put_in_force(maps, clock)
-  if rules.version > version_in_force then
+  local theirs = stored_rules()
+  local version = theirs and theirs.version or 0
+  if rules.version > version then
     local stored = redis.pcall('SET', key('rules'), ARGV[1], 'PX', RULES_EXPIRY_MS)
     if stored.err then return end -- a full store goes on with the rules it has; the next tick tries again
     for _, map in ipairs(maps) do fit_buckets(map, clock) end
-  elseif rules.version == version_in_force and rules.version > 0 then
+    version = rules.version
+  elseif rules.version == version and version > 0 then
     redis.call('PEXPIRE', key('rules'), RULES_EXPIRY_MS)
   end
+  if ledger.version ~= version then ledger.version, ledger.is_changed = version, true end
 end

@@ -1,16 +1,11 @@
--- What a partition of the store holds, and what every script needs of it: its keys, rules and clock.
---
--- A script is the text of this part, of the other parts it uses and of its own file, put together by
--- scripts.py. They share one scope: a part can use what stands in the parts before it.
+-- What a partition of the store holds, and what every script needs of it: its keys and its rules.
 --
 -- A partition is all that shares one hash tag, so one script call stays on one cluster slot. A caller passes
--- only its prefix P as KEYS[1], for example `tidegate:{0}`. The scripts make the other keys themselves, since
--- only the server's clock says which bucket is open.
+-- only its prefix as KEYS[1], for example `tidegate:{0}`. The scripts make the keys themselves, since only the
+-- server's clock says which bucket is open. All begin with P, which is the prefix and the number of this
+-- format, `tidegate:{0}:2`; what gates of other formats do on the same store is said in formats.lua.
 --
---   P:<map>:buckets      LIST  one descriptor a live bucket, oldest first: {id, ends, entries, bytes,
---                              number of the latest block, keep}
---   P:<map>:ledger       HASH  entries, bytes, added, one total a removal reason, due and on_time
---                              (what_is_due.lua), reported (cleanup.lua); of signatures also clock and hold
+--   P:ledger             STR   the bookkeeping of all three maps (ledger.lua)
 --   P:signatures:<id>    HASH  16-byte hash -> ENTRY (buckets.lua)
 --   P:transactions:<id>  HASH  16-byte hash -> ENTRY
 --   P:blocks:<id>        HASH  block number -> compressed transactions of one flush
@@ -20,61 +15,73 @@
 --   P:history            ZSET  each gate that has a history -> when it last grew; in the first partition only
 --   P:history:<gate>     LIST  that gate's samples, one a minute, oldest first; in the first partition only
 --   P:lease:<name>       STR   held by the gate that does something for all; in the first partition only
+--   P:probe              STR   written by every tick, which shows whether the store takes writes
 --
--- <map> is signatures, transactions or observations, and <id> a bucket's. The id is the millisecond in which
--- the bucket was opened. For example, a window of 5 s gives P:signatures:buckets
+-- A map is signatures, transactions or observations. Its entries lie in buckets, and <id> is a bucket's: the
+-- millisecond in which it was opened. For example, a window of 5 s gives the signatures these buckets:
 --
---   {1700000000000, 1700000001000, 800, 20800, 0, 5000}  took 800 entries until 1700000001000, goes 5 s later
---   {1700000001000, 1700000002000, 120, 3120, 0, 5000}   takes entries until 1700000002000
+--   id 1700000000000, ends 1700000001000, 800 entries   took them until 1700000001000, goes 5 s later
+--   id 1700000001000, ends 1700000002000, 120 entries   takes entries until 1700000002000
 --
 -- A bucket takes entries for one width, a fifth of the window for signatures, or until it holds its share of
 -- the map's limit (`share` in app/store/layout.py). It leaves whole, when its youngest is past retention.
--- Every key expires, a bucket's when it is due: nothing stays when no gate is left to sweep. The expiry
--- is set anew with every write: a key that somebody deleted would come back without one.
+--
+-- Every key expires, a bucket's when it is due: nothing stays when no gate is left to sweep. Whoever creates a
+-- bucket's key sets its expiry, and each write tells whether it created the key (write_fields in filling.lua):
+-- one that somebody deleted comes back with an expiry, too.
 --
 -- Rules can change while entries live. `keep` is how long entries stay after the end of their bucket. For
 -- signatures it is their window, which is never shortened. `keep` is raised when a bucket goes on taking
 -- entries under rules with a longer retention. Once a second each gate calls sizes.lua, which puts rules of a
 -- higher version in force for all gates. A gate that has newer rules goes by them even before that call.
 
-local P = KEYS[1]
+local FORMAT = 2
+local P = KEYS[1] .. ':' .. FORMAT
 
-local function key(...)
-  return P .. ':' .. table.concat({...}, ':')
+-- Makes the rule of a map, 8 numbers of 8 bytes, of what stands at a place in the text of rules.
+local function map_rule(text, at)
+  local retention, emergency, width, interval, limit, limit_bytes, share, share_bytes =
+    struct.unpack('>I8I8I8I8I8I8I8I8', text, at)
+  return {
+    retention = retention, emergency = emergency, width = width, interval = interval,
+    limit = limit, limit_bytes = limit_bytes, share = share, share_bytes = share_bytes,
+  }
+end
+
+-- Makes rules of their text, as `packed_rules` in app/store/layout.py makes it: a byte for their format, five numbers
+-- of 8 bytes, and the rule of each map. Returns nil for anything else.
+local RULES_FORMAT, RULES_BYTES = 2, 233
+local function unpack_rules(text)
+  if #text ~= RULES_BYTES or string.byte(text) ~= RULES_FORMAT then return nil end
+  local version, window, sources, ledger_expiry, settings_expiry = struct.unpack('>I8I8I8I8I8', text, 2)
+  return {
+    version = version, window = window, sources = sources, ledger_expiry = ledger_expiry,
+    settings_expiry = settings_expiry,
+    maps = {signatures = map_rule(text, 42), transactions = map_rule(text, 106), observations = map_rule(text, 170)},
+  }
+end
+
+local rules = unpack_rules(ARGV[1])
+
+-- The name of a key: of the only one of its kind, or of the one with that id.
+local function key(kind, id)
+  if id then return P .. ':' .. kind .. ':' .. id end
+  return P .. ':' .. kind
 end
 
 -- A whole number as text; Lua's own way writes large ones as 1e+15.
 local function id_text(id)
-  return string.format('%.0f', id)
+  return string.format('%d', id)
 end
 
--- Returns the rules for this call, and the version of P:rules, which may be lower than theirs. They are the
--- caller's, except that windows, retentions and limits are those of P:rules when that has a higher version: a
--- gate that has not heard of a change follows it nevertheless. The version is 0 when P:rules is missing,
--- unreadable or of another format.
-local function rules_in_force()
-  local own, held = cmsgpack.unpack(ARGV[1]), redis.pcall('GET', key('rules'))
-  if held == ARGV[1] then return own, own.version end
-  if type(held) ~= 'string' then return own, 0 end
-  local is_read, theirs = pcall(cmsgpack.unpack, held)
-  if not is_read or type(theirs) ~= 'table' or theirs.format ~= own.format then return own, 0 end
-  if theirs.version > own.version then own.window, own.maps = theirs.window, theirs.maps end
-  return own, theirs.version
-end
-
-local rules, version_in_force = rules_in_force()
-
--- Returns the server's clock: `now` in milliseconds, and `hold`, the longest window of any signature. While
--- the clock has been set back by less than `hold`, `now` stands still at the last acceptance. Say the window
--- is 5 s, a bucket takes entries until 11 s, and the clock goes back from 10 s to 5.5 s. If `now` went back,
--- too, a signature accepted at 5.5 s could be accepted again at 10.6 s in that same bucket: one field of the
--- hash, but two entries in the ledger. If the clock was set back by `hold` or more, `now` follows it instead
--- of standing still for so long, and buckets opened more than `hold` after `now` are swept (what_is_due.lua).
-local function read_clock()
+-- The server's clock, in milliseconds.
+local function server_ms()
   local time = redis.call('TIME')
-  local now = time[1] * 1000 + math.floor(time[2] / 1000)
-  local noted = redis.call('HMGET', key('signatures', 'ledger'), 'clock', 'hold')
-  local last, hold = tonumber(noted[1] or 0), math.max(rules.window, tonumber(noted[2] or 0))
-  if last > now and last - now < hold then now = last end
-  return {now = now, hold = hold}
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- Returns P:rules, or nil when there are none, or none that can be read.
+local function stored_rules()
+  local held = redis.pcall('GET', key('rules'))
+  return type(held) == 'string' and unpack_rules(held) or nil
 end

@@ -10,7 +10,6 @@
 -- An entry younger than a window is there when an earlier claim failed after it wrote the transactions and before it
 -- wrote their signatures (see claim.lua): its retry is no late duplicate.
 local function replaced_in(bucket, sample, hashes, codes, now)
-  if sample == '' or bucket.id + rules.window > now then return '' end -- else all in it are younger than a window
   local fields, indices = {}, {}
   for at = 1, #sample, 2 do
     local index = struct.unpack('>I2', sample, at)

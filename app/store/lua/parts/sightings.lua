@@ -142,17 +142,17 @@ local function with_sightings(record, stretch, earliest, offset)
   return sources .. record, added, left_out
 end
 
--- Notes who delivered the hashes that are inside their window. `ages`, `blocks` and `places` are by position
--- among `count` hashes, and nil for the others. A sighting that is left out counts in the ledger as added and as
--- removed for capacity. Room is made for the most sightings there can be, before it is known how many are new.
-local function note_sightings(ages, blocks, places, count, clock)
-  local map = open_map('observations')
+-- Reads what is noted of the hashes that are inside their window, and returns what is to be written (note_sightings).
+-- `ages`, `blocks` and `places` are by position among `count` hashes, and nil for the others.
+-- Room is made for the most sightings there can be, before it is known how many are new.
+local function new_sightings(ages, blocks, places, count, clock)
+  local map = ledger.observations
   sweep_due(map, clock)
   local stretches, fields, accepted_ms, most = delivered_stretches(ages, blocks, places, count, clock.now)
   make_room(map, most, 0, clock.now)
   local bucket = open_bucket(map, clock, most, 0)
-  local name, offset = key('observations', id_text(bucket.id)), id_text(clock.now - bucket.id)
-  local noted = redis.call('HMGET', name, unpack(fields))
+  local offset = id_text(clock.now - bucket.id)
+  local noted = redis.call('HMGET', key('observations', id_text(bucket.id)), unpack(fields))
   local records, added, bytes, left_out = {}, 0, 0, 0
   for i = 1, #stretches do
     local before = noted[i] or ''
@@ -163,12 +163,20 @@ local function note_sightings(ages, blocks, places, count, clock)
       records[#records + 1] = record
     end
   end
-  if added > 0 then
-    redis.call('HSET', name, unpack(records))
-    book(map, bucket, added, bytes)
+  return {bucket = bucket, records = records, added = added, bytes = bytes, left_out = left_out}
+end
+
+-- Writes them. A sighting that is left out counts as added and as removed for capacity.
+local function note_sightings(new)
+  local map = ledger.observations
+  if new.added > 0 then
+    write_fields('observations', new.bucket, new.records)
+    book(map, new.bucket, new.added, new.bytes)
   end
-  if left_out > 0 then
-    redis.call('HINCRBY', map.ledger, 'added', left_out)
-    redis.call('HINCRBY', map.ledger, 'capacity', left_out)
+  if new.left_out > 0 then
+    -- @use totals
+    local totals = totals_of(map)
+    map.added, totals.capacity = map.added + new.left_out, totals.capacity + new.left_out
+    set_totals(map, totals)
   end
 end

@@ -1,23 +1,26 @@
 -- How entries leave a map: a whole bucket at a time, because it is due or because the map needs room.
 
-local SWEEP_BUCKETS = 4
+-- @use all_buckets
+-- @use totals
 
--- Removes a bucket, and counts its entries under `reason`. If they were due they count under `due`, too; and
--- under `on_time` if they expire at most one cleanup interval late. The efficiency ratio compares these two.
-local function drop(map, bucket, reason, now)
-  redis.call('LREM', map.buckets, 1, bucket.raw)
+-- Removes the bucket at a position, and counts its entries under `reason`. If they were due they count under `due`,
+-- too; and under `on_time` if they expire at most one cleanup interval late. The efficiency ratio compares these two.
+local function drop(map, position, reason, now)
+  local bucket, totals = bucket_at(map, position), totals_of(map)
   redis.call('UNLINK', unpack(data_keys(map, bucket)))
+  unlist_bucket(map, position)
   map.entries = map.entries - bucket.entries
   map.bytes = map.bytes - bucket.bytes
-  map.dropped_block = bucket.latest_block -- the next bucket numbers its blocks on from there: last_block
-  redis.call('HSET', map.ledger, 'entries', id_text(map.entries), 'bytes', id_text(map.bytes))
-  redis.call('HINCRBY', map.ledger, reason, bucket.entries)
+  map.dropped_block = bucket.latest_block -- the next bucket numbers its blocks on from there: new_bucket
+  totals[reason] = totals[reason] + bucket.entries
   local due_ms = bucket.ends + bucket.keep
-  if now < due_ms then return end
-  redis.call('HINCRBY', map.ledger, 'due', bucket.entries)
-  if reason == 'expired' and now <= due_ms + map.rule.interval then
-    redis.call('HINCRBY', map.ledger, 'on_time', bucket.entries)
+  if now >= due_ms then
+    totals.due = totals.due + bucket.entries
+    if reason == 'expired' and now <= due_ms + map.rule.interval then
+      totals.on_time = totals.on_time + bucket.entries
+    end
   end
+  set_totals(map, totals)
 end
 
 -- Whether a bucket may leave, when entries are to be kept for `retention`. An emergency's shorter retention
@@ -30,35 +33,25 @@ local function is_due(map, bucket, retention, clock)
 end
 
 -- Drops at most `most` buckets that are due. Returns how many entries left, and whether more buckets are due.
--- Of signatures an older bucket may have a longer window. Else the oldest bucket is due first, so the search
--- ends at one that is not.
+-- Of signatures an older bucket may have a longer window, so all are looked at. Else the oldest bucket is due
+-- first, so the search ends at one that is not.
 local function sweep(map, clock, retention, reason, most)
   local is_ordered = map.name ~= 'signatures'
-  local removed, dropped = 0, 0
-  for _, raw in ipairs(redis.call('LRANGE', map.buckets, 0, is_ordered and most or -1)) do
-    local bucket = decode_bucket(map, raw)
+  local removed, dropped, position, due_ms = 0, 0, 1, math.huge
+  local bucket = bucket_at(map, 1)
+  map.due_ms = 0 -- should this end before it has looked at all that may be due
+  while bucket do
     if is_due(map, bucket, retention, clock) then
       if dropped == most then return removed, true end
-      drop(map, bucket, reason, clock.now)
+      drop(map, position, reason, clock.now)
       removed, dropped = removed + bucket.entries, dropped + 1
-    elseif is_ordered then
-      break
+    else
+      due_ms = math.min(due_ms, bucket.ends + bucket.keep)
+      if is_ordered then break end
+      position = position + 1
     end
+    bucket = bucket_at(map, position)
   end
+  map.due_ms = due_ms < math.huge and due_ms or 0
   return removed, false
-end
-
--- What every call on a map does first, so that entries leave also when no cleanup comes.
-local function sweep_due(map, clock)
-  return sweep(map, clock, map.rule.retention, 'expired', SWEEP_BUCKETS)
-end
-
--- Drops the oldest buckets until so many entries and bytes fit below the map's limits.
-local function make_room(map, entries, bytes, now)
-  local rule = map.rule
-  while map.entries + entries > rule.limit or map.bytes + bytes > rule.limit_bytes do
-    local bucket = oldest_bucket(map)
-    if not bucket then return end
-    drop(map, bucket, 'capacity', now)
-  end
 end
