@@ -93,7 +93,7 @@ class Cluster:
             self._reading.cancel()
         for node in self._nodes.values():
             node.close()
-        await asyncio.sleep(0)
+        await asyncio.gather(*(node.wait_closed() for node in self._nodes.values()))
 
     async def read_slots(self) -> None:
         """Read the map of the slots from the first node that gives it; callers at a time share one reading.

@@ -71,10 +71,18 @@ class Node:
             self._link.retire()
 
     def close(self) -> None:
-        """Close the connection; calls under way fail."""
+        """Close the connection, also one that is being opened; calls under way fail."""
         self._is_closed = True
+        if self._opening is not None:
+            self._opening.cancel()
         if self._link is not None:
             self._link.close()
+
+    async def wait_closed(self) -> None:
+        """Wait until an opening that `close` has ended is over, and the event loop has closed the rest."""
+        if self._opening is not None:
+            await asyncio.wait([self._opening])
+        await asyncio.sleep(0)
 
     async def _is_there(self) -> bool:
         """Find out whether the server answers a login, after a new connection broke at its first call."""
@@ -103,7 +111,13 @@ class Node:
         if self._opening is None or self._opening.done():
             self._opening = asyncio.create_task(self._open())
             self._opening.add_done_callback(_taken_note_of)
-        return await asyncio.shield(self._opening)
+        opening = self._opening
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            if opening.cancelled():  # by `close`, and not the caller, who may be told why
+                self._ensure_not_closed()
+            raise
 
     async def _open(self) -> Link:
         """Open a connection; one that breaks at its login, or is closed right after it, is replaced once.
@@ -195,4 +209,4 @@ class Single:
     async def close(self) -> None:
         """Close the connection, and let the event loop carry it out."""
         self._node.close()
-        await asyncio.sleep(0)
+        await self._node.wait_closed()

@@ -14,7 +14,7 @@ from app.errors import StoreTimeout
 from app.settings.model import Settings
 from app.store.address import parse_address
 from app.store.layout import signature_hash
-from app.store.link import MOST_UNSENT_BYTES, AnswerLost
+from app.store.link import MOST_UNSENT_BYTES, AnswerLost, NotConnected
 from app.store.node import Node
 from tests.support.deliver import connected_gate, transaction
 from tests.support.proxy import Proxy
@@ -207,7 +207,8 @@ async def test_the_deadline_holds_on_a_connection_that_was_idle_for_longer(url: 
 
 async def test_answers_that_come_after_the_deadline_are_those_of_nobody(url: str) -> None:
     async with _proxied(url) as (through, proxy):
-        gate = await connected_gate(Settings(store_url=through, store_deadline_seconds=4))
+        settings = Settings(store_url=through, store_deadline_seconds=4, dedup_window_seconds=60)
+        gate = await connected_gate(settings)
         name = random.randbytes(8).hex()
         proxy.hold_answers()
         with pytest.raises(StoreTimeout):
@@ -275,10 +276,21 @@ async def test_what_waits_to_be_sent_goes_over_the_next_connection_when_this_one
         assert await asyncio.gather(*waiting) == [b"%d" % number for number in range(CALLS)]
 
 
+async def test_a_connection_that_is_being_opened_is_closed_with_the_node(url: str) -> None:
+    async with _proxied(url) as (through, proxy):
+        node = Node(parse_address(through), DEADLINE_SECONDS)
+        proxy.hold_answers()
+        [call] = await _started(node.call("PING"))
+        await proxy.has_held(1)  # of the handshake or the login
+        node.close()
+        with pytest.raises(NotConnected, match="were closed"):
+            await call
+        await proxy.none_open()
+
+
 async def test_messages_nobody_asked_for_are_not_taken_for_replies(server: StoreServer) -> None:
     """RESP3 tells of keys that have changed, for example, between the replies."""
-    address = parse_address(f"{server.url}{'&' if '?' in server.url else '?'}protocol=3")
-    node = Node(address, DEADLINE_SECONDS)
+    node = Node(parse_address(f"{server.url}{'&' if '?' in server.url else '?'}protocol=3"), DEADLINE_SECONDS)
     [other] = server.nodes()
     with other:
         await node.call("CLIENT", "TRACKING", "ON", "BCAST", "NOLOOP")
