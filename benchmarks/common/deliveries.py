@@ -6,6 +6,7 @@ has nothing due begins a batch, and the last copy of it comes three requests a c
 """
 
 from heapq import heappop, heappush
+from math import ceil
 
 from benchmarks.common.bodies import Body
 from benchmarks.common.plan import FEEDS, Plan
@@ -16,6 +17,8 @@ SPREAD = 3
 
 def bodies_needed(plan: Plan) -> int:
     """How many batches may be under way at once."""
+    if plan.per_second:  # a second's, so that a post waits for its connection and never for a body
+        return (SPREAD + 1) * plan.connections + ceil(plan.per_second)
     if plan.behind:
         return max(plan.behind) // plan.batch_items * 2 + 8
     return (SPREAD + 1) * plan.connections + 8
