@@ -17,11 +17,10 @@ SPREAD = 3
 
 def bodies_needed(plan: Plan) -> int:
     """How many batches may be under way at once."""
-    if plan.per_second:  # a second's, so that a post waits for its connection and never for a body
-        return (SPREAD + 1) * plan.connections + ceil(plan.per_second)
+    more = ceil(plan.per_second or 0)  # a second's, so that a post never waits for a body
     if plan.behind:
-        return max(plan.behind) // plan.batch_items * 2 + 8
-    return (SPREAD + 1) * plan.connections + 8
+        return more + max(plan.behind) // plan.batch_items * 2 + 8
+    return more + (SPREAD + 1) * plan.connections + 8
 
 
 class Deliveries:

@@ -1,6 +1,6 @@
 """How cost grows: with batch size, connections, entries, payload, duplicates and rate.
 
-    python -m benchmarks.curves                                            # all, some 37 minutes
+    python -m benchmarks.curves                                            # all, some 38 minutes
     python -m benchmarks.curves --only maps                                # the others stay as they are
     python -m benchmarks.curves --only batch --rounds 1 --out /tmp/look    # written there
 

@@ -55,16 +55,9 @@ def _sized(kilobytes: float) -> Plan:
 
 def _rates(connections: int) -> Curve:
     """Single posts at rising rates; where they are few, for as long as a p99.9 takes."""
-    plans = {
-        rate: replace(
-            LONE,
-            connections=connections,
-            per_second=rate,
-            seconds=max(RATE_SECONDS, 1.01 * LEAST_REQUESTS["p999_ms"] / rate),
-        )
-        for rate in RATES
-    }
-    points = [Point(rate, plan) for rate, plan in plans.items()]
+    seconds = {rate: max(RATE_SECONDS, 1.01 * LEAST_REQUESTS["p999_ms"] / rate) for rate in RATES}
+    load = replace(LONE, connections=connections)
+    points = [Point(rate, replace(load, per_second=rate, seconds=seconds[rate])) for rate in RATES]
     return Curve(f"posts a second over {connections} connection{'s' * (connections > 1)}", points)
 
 
