@@ -47,10 +47,10 @@ MINUTES := 60
 soak: $(VENV)/.installed-dev ## Does memory stay flat? MINUTES=60, LEAK_MB_PER_HOUR=0: plants a leak, which has to fail
 	@$(BIN)/python -m benchmarks.soak --minutes $(MINUTES) --leak $(or $(LEAK_MB_PER_HOUR),0)
 
-bench: $(VENV)/.installed-dev ## Tidegate beside its rivals, every row of the README's table (some 18 minutes)
+bench: $(VENV)/.installed-dev ## Tidegate beside its rivals, every row of the README's table (some 23 minutes)
 	@$(BIN)/python -m benchmarks.bench $(BENCH)
 
-curves: $(VENV)/.installed-dev ## How cost grows with batches, connections, entries, payload, duplicates (some 17 minutes)
+curves: $(VENV)/.installed-dev ## How cost grows with batches, connections, entries, payload, duplicates, rate (some 38 minutes)
 	@$(BIN)/python -m benchmarks.curves $(CURVES)
 
 lint: $(VENV)/.installed-dev ## Check style, formatting, types, layers, shape and docstrings

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from benchmarks import residency
-from benchmarks.bench import feeds, startup, store_cleanup, store_density, store_scrape, throughput
+from benchmarks.bench import feeds, latency, startup, store_cleanup, store_density, store_scrape, throughput
 from benchmarks.bench.chart import draw
 from benchmarks.bench.result import Report, Result
 from benchmarks.bench.table import RESULTS, table
@@ -25,6 +25,7 @@ CASES: Mapping[str, Case] = {
     "batches-small": throughput.batches_small,
     "batches-enhanced": throughput.batches_enhanced,
     "singles": throughput.singles,
+    "latency": latency.run,
     "feeds": throughput.feeds,
     "feeds-block": feeds.block,
     "feeds-limit": feeds.limit,

@@ -28,6 +28,11 @@ BLOCK_HEAD = (
     b'"previousBlockhash":"HP9x8mHUmzGmNqMMfnVhGH7RGAm7CYGqkQGAFsWj2NNp","rewards":[],"transactions":['
 )
 AROUND = {"items": (b"[", b"]"), "documents": (b"[", b"]"), "block": (BLOCK_HEAD, b"]}")}
+# `SET dedup:SIGNATURE feed NX EX 5` in the store's protocol: before each word stands its length.
+SET_NX = (
+    b"*6\r\n$3\r\nSET\r\n$%d\r\ndedup:" % (len("dedup:") + SIGNATURE_LENGTH),
+    b"\r\n$8\r\nhelius-a\r\n$2\r\nNX\r\n$2\r\nEX\r\n$1\r\n5\r\n",
+)
 # From any byte to a digit.
 _DIGITS = bytes(BASE58.encode()[byte % len(BASE58)] for byte in range(256))
 
@@ -63,10 +68,12 @@ def _found(signature: bytes, data: bytes) -> Iterator[int]:
 def pool_of(plan: Plan, bodies: int, seed: int) -> list[Body]:
     """Make so many bodies: no two transactions of a flush share a payload, and none share a signature."""
     made = supply(plan.payload, seed)(min(bodies * plan.batch_items, DISTINCT))
-    if plan.form != "items":
+    if plan.form == "set":
+        made = [(signature, signature.encode()) for signature, _ in made]
+    elif plan.form != "items":
         made = [(item[0], payload_of(item)) for item in made]
     signed = _signed_anew(made, random.Random(f"{seed} {plan.payload}"))
-    around = AROUND[plan.form] if plan.batch_items > 1 else (b"", b"")
+    around = AROUND[plan.form] if plan.batch_items > 1 else SET_NX if plan.form == "set" else (b"", b"")
     return [Body(list(islice(signed, plan.batch_items)), *around) for _ in range(bodies)]
 
 

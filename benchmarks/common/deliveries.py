@@ -6,6 +6,7 @@ has nothing due begins a batch, and the last copy of it comes three requests a c
 """
 
 from heapq import heappop, heappush
+from math import ceil
 
 from benchmarks.common.bodies import Body
 from benchmarks.common.plan import FEEDS, Plan
@@ -16,9 +17,10 @@ SPREAD = 3
 
 def bodies_needed(plan: Plan) -> int:
     """How many batches may be under way at once."""
+    more = ceil(plan.per_second or 0)  # a second's, so that a post never waits for a body
     if plan.behind:
-        return max(plan.behind) // plan.batch_items * 2 + 8
-    return (SPREAD + 1) * plan.connections + 8
+        return more + max(plan.behind) // plan.batch_items * 2 + 8
+    return more + (SPREAD + 1) * plan.connections + 8
 
 
 class Deliveries:

@@ -7,6 +7,8 @@ from typing import Any
 
 from benchmarks.common.plan import FEEDS
 
+# What a service says of one transaction, and what a store answers to `SET NX`.
+_ACCEPTED, _DUPLICATE = (b'"status":"accepted"', b"+OK\r\n"), (b'"status":"duplicate"', b"$-1\r\n")
 _COUNTS = re.compile(rb'"accepted":(\d+),"duplicate":(\d+),"invalid":(\d+)')
 
 
@@ -57,9 +59,9 @@ class Ledger:
         self.complete += 1
 
     def _single(self, answer: bytes) -> int:
-        if b'"status":"accepted"' in answer:
+        if any(word in answer for word in _ACCEPTED):
             return 1
-        if b'"status":"duplicate"' in answer:
+        if any(word in answer for word in _DUPLICATE):
             return 0
         raise WrongAnswerError(f"neither accepted nor duplicate: {answer[:300]!r}")
 

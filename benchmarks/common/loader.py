@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
+from http import HTTPStatus
 
 PATIENCE_SECONDS = 20.0
 # How soon a load notices that it is over.
@@ -33,6 +34,7 @@ class Stream:
     """What goes over one connection, and over a new one when that ends."""
 
     path: str
+    """Where a service takes the posts; empty for a store, whose posts are commands."""
     posts: Iterator[Post | None]
     """The posts in order; None while there is nothing to post."""
 
@@ -88,7 +90,8 @@ class Loader:
 
     def _start(self, due: float, stream: int, body: bytes | bytearray) -> None:
         if stream not in self._channels:
-            channel = _Channel(self._poll, self._port, self._streams[stream].path)
+            path = self._streams[stream].path
+            channel = (_Channel if path else _StoreChannel)(self._poll, self._port, path)
             self._channels[stream], self._by_descriptor[channel.descriptor] = channel, stream
         self._under_way[stream] = due
         try:
@@ -154,7 +157,7 @@ class _Channel:
     def start(self, body: bytes | bytearray) -> None:
         """Send a request; what the kernel does not take at once goes out as it makes room."""
         self.since, self._read = time.monotonic(), b""
-        head = b"%b%d\r\n\r\n" % (self._head, len(body))
+        head = self._head_of(body)
         try:
             sent = self._socket.sendmsg([head, body])
         except BlockingIOError:  # not connected yet
@@ -175,12 +178,30 @@ class _Channel:
         if not read:
             raise ConnectionError(f"the connection was closed: {self._read[:300]!r}")
         self._read = self._read + read if self._read else read
+        return self._answer()
+
+    def close(self) -> None:
+        """End the connection, whatever is under way."""
+        self._socket.close()
+
+    def _head_of(self, body: bytes | bytearray) -> bytes:
+        return b"%b%d\r\n\r\n" % (self._head, len(body))
+
+    def _answer(self) -> tuple[int, bytes] | None:
         head = _ANSWER.match(self._read)
         if head is None or len(self._read) < head.end() + int(head[2]):
             return None
         self.is_ending = b"\r\nconnection: close" in head[0].lower()
         return int(head[1]), self._read[head.end() :]
 
-    def close(self) -> None:
-        """End the connection, whatever is under way."""
-        self._socket.close()
+
+class _StoreChannel(_Channel):
+    """A connection to a store: each command is answered by a line, which begins with `-` for an error."""
+
+    def _head_of(self, _: bytes | bytearray) -> bytes:
+        return b""
+
+    def _answer(self) -> tuple[int, bytes] | None:
+        if not self._read.endswith(b"\r\n"):
+            return None
+        return 0 if self._read.startswith(b"-") else HTTPStatus.OK, self._read

@@ -1,4 +1,4 @@
-"""What a closed-loop load is, where it goes, and what it measured."""
+"""What a load is, where it goes, and what it measured."""
 
 import time
 from collections.abc import Mapping
@@ -9,14 +9,14 @@ import psutil
 
 FEEDS = ("helius-a", "quicknode-b", "grpc-c")
 # Where a feed, whose name comes behind, posts each form of body.
-ADDRESSES = {"items": "/transactions?source=", "documents": "/feeds/", "block": "/feeds/"}
+ADDRESSES = {"items": "/transactions?source=", "documents": "/feeds/", "block": "/feeds/", "set": ""}
 # How many requests a percentile of their times takes.
 LEAST_REQUESTS = {"p50_ms": 1, "p99_ms": 100, "p999_ms": 1000}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Three feeds that deliver the same batches, as fast as they are answered."""
+    """Three feeds that deliver the same batches, as fast as they are answered or at a constant rate."""
 
     payload: Literal["small", "enhanced", "raw", "block"] | int = "small"
     """`small`: made-up transactions of 650 bytes; `enhanced`: real ones as Helius tells them, of 5.5 KB on
@@ -36,9 +36,12 @@ class Plan:
     """What is measured, after the warm-up."""
     is_verified: bool = True
     """Whether the answers have to be true; a service that does nothing cannot."""
-    form: Literal["items", "documents", "block"] = "items"
+    form: Literal["items", "documents", "block", "set"] = "items"
     """`items`: Tidegate's own, posted to `/transactions`; `documents`: the payloads alone, as their provider
-    sends them, posted to `/feeds/{feed}`; `block`: the same with a block of Solana around them."""
+    sends them, posted to `/feeds/{feed}`; `block`: the same with a block of Solana around them; `set`:
+    instead of a post the command that claims the signature of a single transaction in a store."""
+    per_second: float | None = None
+    """How many requests are due a second over all connections, whatever is answered; None: a closed loop."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,9 @@ class Measure:
     """How many were found accepted exactly once, of the whole run; 0 when it was not verified."""
     item_bytes: float = 0.0
     """Length of a transaction as it is sent, on average."""
+    is_kept: bool = True
+    """Whether all was answered that was due in its seconds; the times of a load that was not only say how far
+    behind it was by their end."""
 
     @property
     def rate(self) -> float:
@@ -105,9 +111,10 @@ class Measure:
     def figures(self) -> dict[str, float | None]:
         """What is told of it: rates, times, CPU and cores, each under a name.
 
-        A percentile of few requests says no more than the longest of them did, and is None.
+        A percentile of few requests says no more than the longest of them did, and is None; so is each of a
+        load that was not kept up with.
         """
-        few = {name for name, least in LEAST_REQUESTS.items() if self.requests < least}
+        few = {name for name, least in LEAST_REQUESTS.items() if self.requests < least or not self.is_kept}
         figures = {
             "transactions_per_second": self.rate,
             "mb_per_second": self.rate * self.item_bytes / 1e6,
@@ -125,4 +132,5 @@ class Measure:
         """What is told of it in the terminal."""
         cores = "  ".join(f"{part} {self.cores(part):.2f}" for part in self.cpu_seconds)
         times = f"p50 {self.times_ms['p50_ms']:.2f} ms  p99 {self.times_ms['p99_ms']:.2f} ms"
-        return f"{self.rate:10,.0f} tx/s   {times}   cores: {cores}  others {self.other_cores:.2f}"
+        behind = "" if self.is_kept else "  behind"
+        return f"{self.rate:10,.0f} tx/s   {times}   cores: {cores}  others {self.other_cores:.2f}{behind}"

@@ -1,10 +1,11 @@
-"""How cost grows: with batch size, connections, entries, payload and duplicates.
+"""How cost grows: with batch size, connections, entries, payload, duplicates and rate.
 
-    python -m benchmarks.curves                                            # all, some seventeen minutes
+    python -m benchmarks.curves                                            # all, some 38 minutes
     python -m benchmarks.curves --only maps                                # the others stay as they are
     python -m benchmarks.curves --only batch --rounds 1 --out /tmp/look    # written there
 
-Writes `benchmarks/results/curves.json` and `.png`, and the tables of `benchmarks/CURVES.md`.
+`--only latency` is three curves, with a picture of their own. Writes `benchmarks/results/curves.json`,
+`.png` and `-latency.png`, and the tables of `benchmarks/CURVES.md`.
 """
 
 import json
@@ -23,24 +24,40 @@ from benchmarks.curves.plan import CURVES, Curve
 def main(curves: Mapping[str, Curve] = CURVES) -> int:
     """Run the curves asked for and write what they show; the exit code."""
     parser = options_of(__doc__, rounds=3)
-    parser.add_argument("--only", action="append", choices=curves, help="this curve; may be given again")
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices={*map(table.group_of, curves)},
+        help="this curve; may be given again",
+    )
     parser.add_argument("--seconds", type=float, help="measured at each point, each time; else the plan's")
     parser.add_argument("--out", type=Path, help="where to write .json and .png")
     options = parser.parse_args()
     out: Path = (options.out or table.RESULTS).with_suffix(".json")
     done: dict[str, Any] = json.loads(out.read_text()) if out.exists() else {}
-    for name in options.only or curves:
+    chosen = [name for name in curves if not options.only or table.group_of(name) in options.only]
+    for name in chosen:
         with timed(name):
             curve = curves[name].timed(options.seconds) if options.seconds else curves[name]
             done[name] = table.curve_document(curve, run_points(curve.points, options.rounds))
         known = {each: done[each] for each in curves if each in done}
         write_json(out, known, indent=1)
-        draw(known, out.with_suffix(".png"))
+        _draw(known, out)
     if out == table.RESULTS:
         table.write()
-    for name in options.only or curves:
+    for name in chosen:
         show(table.table(name, done[name]))
     return 0
+
+
+def _draw(known: dict[str, Any], out: Path) -> None:
+    """One picture of the gate alone, and one of it and its rivals."""
+    latency = {name: curve for name, curve in known.items() if table.group_of(name) == table.LATENCY}
+    others = {name: curve for name, curve in known.items() if name not in latency}
+    if others:
+        draw(others, out.with_suffix(".png"))
+    if latency:
+        draw(latency, out.with_name(f"{out.stem}-latency.png"), table.LATENCY_PANELS)
 
 
 if __name__ == "__main__":

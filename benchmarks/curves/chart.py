@@ -1,5 +1,6 @@
 """The curves as small multiples: a row a curve, a column for each that every curve has in its table."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +11,22 @@ from benchmarks.curves.table import USUAL, Column, spread
 
 # By the beginning of a figure's name: `gate_us` has the gate's.
 COLOURS = {"gate": GATE, "store": STORE, "loader": "#999999", "lookup": RED, "scrape": "#8e44ad"}
+COLOURS |= {"handwritten": RED, "bare": "#999999", "set": STORE}
 COLOURS |= {"p50": "#9db8d9", "p99": "#4a78b5", "p999": "#1b3a66"}
 # Only the curve of the maps has these; they are drawn beside the other times.
 READERS = {"p99_ms": ["lookup_p99_ms", "scrape_p99_ms"]}
 STYLE: dict[str, Any] = {"marker": "o", "markersize": 3, "linewidth": 1.3, "elinewidth": 0.8}
 
 
-def draw(curves: dict[str, Any], file: Path) -> None:
+def draw(curves: dict[str, Any], file: Path, columns: Sequence[Column] = USUAL) -> None:
     """Write a PNG: medians as lines, least to most as bars."""
-    size = 3.1 * len(USUAL), 2.7 * len(curves)
-    with picture(file, size, len(curves), len(USUAL)) as grid:
+    size = 3.1 * len(columns), 2.7 * len(curves)
+    with picture(file, size, len(curves), len(columns)) as grid:
         for row, (name, document) in zip(grid, curves.items(), strict=True):
-            for axes, column in zip(row, USUAL, strict=True):
+            for axes, column in zip(row, columns, strict=True):
                 _draw_panel(axes, column, document)
                 axes.set_xscale("linear" if name == "duplicates" else "log")
-        for axes, column in zip(grid[0], USUAL, strict=True):
+        for axes, column in zip(grid[0], columns, strict=True):
             axes.set_title(column.head, fontsize=10, color=INK)
 
 

@@ -10,7 +10,8 @@ from app.models import MapName
 from app.store.layout import partition_prefixes
 from benchmarks.common.gates import Service, tidegate
 from benchmarks.common.loader_process import run_loader
-from benchmarks.common.plan import LEAST_REQUESTS
+from benchmarks.common.lone_posts import lone_posts
+from benchmarks.common.plan import LEAST_REQUESTS, Plan
 from benchmarks.common.results import say
 from benchmarks.common.store import fill, room_for, store_client, used_bytes
 from benchmarks.common.times import timed_gets, times_ms
@@ -55,6 +56,9 @@ def run_points(points: Sequence[Point], rounds: int) -> list[list[Figures]]:
         for number in range(rounds):
             for at in order(len(points), number):
                 say(f"  round {number + 1} of {rounds}, {points[at].at:12,}")
+                if points[at].load.per_second:
+                    taken[at].append(beside_rivals(points[at].load))
+                    continue
                 with nullcontext(kept[at]) if at in kept else gate_for(points[at]) as gate:
                     taken[at].append(measure(points[at], gate))
     return taken
@@ -86,6 +90,13 @@ def measure(point: Point, gate: Gate) -> Figures:
     loaded = run_loader(point.load, gate.service.target())
     say(f"    {loaded.line}")
     return loaded.figures() | _store_figures(gate) | before | asked
+
+
+def beside_rivals(plan: Plan) -> Figures:
+    """Times of single posts to each side, and the CPU of its gate and store, under the names of the sides."""
+    figures = {name: measure.figures() for name, [measure] in lone_posts(plan, 1).items()}
+    kept = ("transactions_per_second", *LEAST_REQUESTS, "gate_us", "store_us", "other_cores")
+    return {f"{name}_{one}": figures[name][one] for name in figures for one in kept if one in figures[name]}
 
 
 def _store_figures(gate: Gate) -> Figures:

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from benchmarks.common.bodies import SMALL_BYTES
-from benchmarks.common.plan import Plan
+from benchmarks.common.lone_posts import LONE
+from benchmarks.common.plan import LEAST_REQUESTS, Plan
 
 # Of one body, when payloads grow and batches shrink: 500 × 0.65 KB, as in the benchmark.
 BODY_BYTES = 500 * SMALL_BYTES
@@ -52,6 +53,14 @@ def _sized(kilobytes: float) -> Plan:
     return _batches(max(2, BODY_BYTES // size), size)
 
 
+def _rates(connections: int) -> Curve:
+    """Single posts at rising rates; where they are few, for as long as a p99.9 takes."""
+    seconds = {rate: max(RATE_SECONDS, 1.01 * LEAST_REQUESTS["p999_ms"] / rate) for rate in RATES}
+    load = replace(LONE, connections=connections)
+    points = [Point(rate, replace(load, per_second=rate, seconds=seconds[rate])) for rate in RATES]
+    return Curve(f"posts a second over {connections} connection{'s' * (connections > 1)}", points)
+
+
 BATCHES = (1, 5, 25, 100, 500, 1000, 5000)
 CONNECTIONS = (1, 4, 16, 64, 256, 1000)
 # For batches up to so many: long enough for the 1,000 requests a p99.9 takes.
@@ -59,6 +68,7 @@ SECONDS = ((500, 5.0), (2000, 10.0), (5000, 50.0))
 ENTRIES = (10_000, 100_000, 1_000_000, 10_000_000)
 KILOBYTES = (0.2, 0.65, 2, 5.5, 20, 60, 200)
 DUPLICATES = (0, 25, 50, 67, 90, 99)
+RATES, RATE_SECONDS = (100, 500, 1000, 2000, 5000), 3.0
 
 CURVES: Mapping[str, Curve] = {
     "batch": Curve("transactions a batch", [Point(n, _batches(n)) for n in BATCHES]),
@@ -68,4 +78,5 @@ CURVES: Mapping[str, Curve] = {
     "maps": Curve("transactions stored before", [Point(n, Plan(), filled=n) for n in ENTRIES]),
     "payload": Curve("KB a transaction", [Point(size, _sized(size)) for size in KILOBYTES]),
     "duplicates": Curve("per cent duplicates", [Point(n, Plan(copies=copies(n))) for n in DUPLICATES]),
+    **{f"latency-{n}": _rates(n) for n in (1, 4, 16)},
 }

@@ -11,6 +11,8 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from benchmarks.common import results
+from benchmarks.common.lone_posts import RIVALS
+from benchmarks.common.plan import LEAST_REQUESTS
 from benchmarks.common.results import between, markdown, quantity
 from benchmarks.curves.measuring import Figures
 from benchmarks.curves.plan import CURVES, Curve
@@ -44,7 +46,26 @@ USUAL = (
     Column("resident, MB: gate / store", ["gate_mb", "store_mb"]),
     Column("store bytes each", ["store_bytes_each"]),
 )
+
+
+def group_of(curve: str) -> str:
+    """What a curve is asked for by: the part of its name before a hyphen."""
+    return curve.partition("-")[0]
+
+
+SIDES = {"tidegate": "Tidegate", **RIVALS}
+LATENCY = "latency"
+LATENCY_COLUMNS = tuple(
+    Column(f"{title}: p50 / p99 / p99.9, ms", [f"{side}_{name}" for name in LEAST_REQUESTS])
+    for side, title in SIDES.items()
+)
+# In the picture the sides are lines of one panel.
+LATENCY_PANELS = tuple(
+    Column(f"{title}, ms", [f"{side}_{name}" for side in SIDES])
+    for name, title in zip(LEAST_REQUESTS, ("p50", "p99", "p99.9"), strict=True)
+)
 COLUMNS: dict[str, Sequence[Column]] = dict.fromkeys(CURVES, USUAL) | {
+    **{name: LATENCY_COLUMNS for name in CURVES if group_of(name) == LATENCY},
     "payload": (USUAL[0], Column("MB/s", ["mb_per_second"]), *USUAL[1:]),
     "maps": (
         *USUAL,

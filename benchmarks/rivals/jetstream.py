@@ -6,7 +6,7 @@ publishes outstanding as served it best (of 100 to 20,000, with little differenc
 than one Python process gives it, so the feeds are run in one process, and again in a process each.
 
 It does not have: limits with a stated end, who saw what when, compressed blocks, lookup by signature.
-Run as a module, with a number of processes, it is a loader process like `benchmarks.common.closed_loop`.
+Run as a module, with a number of processes, it is a loader process like `benchmarks.common.load`.
 """
 
 import asyncio

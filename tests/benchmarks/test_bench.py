@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from benchmarks.bench import __main__ as bench
+from benchmarks.bench import latency
 from benchmarks.bench.result import Result
 from benchmarks.bench.throughput import jetstream, row
 from benchmarks.common.bodies import SMALL_BYTES, pool_of
 from benchmarks.common.loader_process import MeasurementError
-from benchmarks.common.plan import Plan
-from benchmarks.common.rounds import gate, rival, rounds
+from benchmarks.common.lone_posts import LONE, RIVALS, SIDES
+from benchmarks.common.plan import Measure, Plan
+from benchmarks.common.rounds import Rounds, gate, rival, rounds
 
 TINY = Plan("small", batch_items=20, connections=3, behind=(40, 80), warm_up_seconds=0.1, seconds=0.3)
 SINGLES = dataclasses.replace(TINY, batch_items=1, connections=8, behind=(5, 20))
@@ -69,6 +71,49 @@ def test_a_service_that_does_nothing_is_measured_when_nobody_asks_for_true_answe
     measure = rival("nothing").measure(dataclasses.replace(SINGLES, is_verified=False))
     assert measure.transactions > 0
     assert measure.cpu_seconds.keys() == {"gate", "loader"}
+
+
+def test_a_store_without_a_service_claims_each_signature_once() -> None:
+    measure = SIDES[-1].measure(SINGLES)
+    assert measure.checked_transactions > 0
+    assert measure.cpu_seconds.keys() == {"store", "loader"}
+
+
+def test_at_a_constant_rate_all_that_was_due_is_answered_and_timed() -> None:
+    plan = dataclasses.replace(LONE, connections=4, per_second=200, warm_up_seconds=0.1, seconds=0.3)
+    measure = gate().measure(plan)
+    assert measure.is_kept
+    assert measure.requests == pytest.approx(200 * measure.seconds, abs=1)
+    assert measure.figures()["p50_ms"] is not None
+
+
+def test_a_service_that_does_not_keep_up_with_a_rate_has_no_times() -> None:
+    plan = dataclasses.replace(LONE, per_second=20_000, warm_up_seconds=0.1, seconds=0.3)
+    measure = rival("handwritten").measure(plan)
+    assert not measure.is_kept
+    assert measure.transactions > 0
+    assert [measure.figures()[name] for name in ("p50_ms", "p99_ms", "p999_ms")] == [None, None, None]
+
+
+def test_rows_of_latency_judge_the_hand_written_service_and_tell_who_did_not_keep_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def taken(plan: Plan, count: int) -> Rounds:
+        def of(place: int) -> Measure:
+            times = {"p50_ms": 1.0 + place, "p99_ms": 2.0 + place, "p999_ms": 9.0}
+            spent = {"gate": 0.1 * (1 + place), "store": 0.1}
+            return Measure(plan.seconds, 1000, 1000, times, spent, 1.0, 1000, is_kept=place != 1)
+
+        return {side.name: [of(place)] * count for place, side in enumerate(SIDES)}
+
+    monkeypatch.setattr(latency, "lone_posts", taken)
+    rows = latency.run(2, 1.0)
+    assert [one.against for one in rows] == [*RIVALS.values(), RIVALS["handwritten"], *RIVALS.values()]
+    assert [one.bound for one in rows] == [0.55, None, None, None, 0.6, None, None]
+    assert [one.measured for one in rows][3:5] == [pytest.approx([2 / 3] * 2), pytest.approx([2 / 3] * 2)]
+    assert rows[0].remark.endswith(
+        "p50 / p99 / p99.9 2.00 / 3.00 / 9.00 ms, 300 µs of CPU a post, kept up 0 times of 2"
+    )
 
 
 def test_a_renewed_body_has_signatures_it_never_had_and_payloads_that_name_the_same() -> None:

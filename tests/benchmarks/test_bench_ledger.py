@@ -21,6 +21,16 @@ def test_a_batch_accepted_once_in_parts_is_complete() -> None:
     assert ledger.complete == 1
 
 
+def test_a_store_that_claims_a_signature_twice_or_refuses_is_found() -> None:
+    ledger = Ledger(1)
+    for line in (b"$-1\r\n", b"+OK\r\n"):
+        ledger.note(1, line)
+    with pytest.raises(WrongAnswerError, match="accepted a second time"):
+        ledger.note(1, b"+OK\r\n")
+    with pytest.raises(WrongAnswerError, match="neither accepted nor duplicate"):
+        ledger.note(2, b"-OOM command not allowed\r\n")
+
+
 def test_accepting_a_transaction_twice_is_found() -> None:
     ledger = Ledger(4)
     ledger.note(1, answer(4, []))

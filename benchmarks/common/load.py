@@ -1,7 +1,10 @@
-"""A closed-loop load: prepared requests, as fast as they are answered.
+"""The load of a plan: prepared requests in a closed loop or at a constant rate, and true answers to them.
 
-Three feeds deliver the same batches over connections of their own. A connection sends its next request when
-the last one is answered. Run as a module it is a loader process (`loader_process.py`).
+Three feeds deliver the same batches over connections of their own. In a closed loop a connection sends its
+next request when the last one is answered. At a constant rate each request is due at a time of its own, the
+connections in turn, and its answer is timed from then: waiting for the request before it counts.
+
+Run as a module it is a loader process (`loader_process.py`).
 """
 
 import os
@@ -9,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from http import HTTPStatus
+from itertools import count
 
 from benchmarks.common.bodies import pool_of
 from benchmarks.common.deliveries import Deliveries, bodies_needed
@@ -17,6 +21,9 @@ from benchmarks.common.loader import AT_ONCE, Loader, Post, Stream
 from benchmarks.common.loader_process import load_as_ordered
 from benchmarks.common.plan import ADDRESSES, FEEDS, Measure, Plan, Target
 from benchmarks.common.times import times_ms
+
+# A service that is further behind than this at the end of a load does not keep up with it.
+LATE_SECONDS = 1.0
 
 
 class Load:
@@ -28,23 +35,31 @@ class Load:
         self._item_bytes = len(pool[0].data) / plan.batch_items
         self._deliveries = Deliveries(pool, plan)
         self._ledger = Ledger(plan.batch_items, self._deliveries.copies_of)
-        self._took: list[float] = []
-        # By connection: the batch that is under way.
+        # Of each answer: when its request was due (sent, in a closed loop), and the seconds from then on.
+        self._took: list[tuple[float, float]] = []
+        self._begins = 0.0
+        # By connection: the batch that is under way, and when the request is due that was taken last.
         self._batches = [-1] * plan.connections
+        self._due = [AT_ONCE] * plan.connections
+        address = ADDRESSES[plan.form]
         streams = [
-            Stream(ADDRESSES[plan.form] + FEEDS[number % len(FEEDS)], self._posts(number))
+            Stream(address and address + FEEDS[number % len(FEEDS)], self._posts(number))
             for number in range(plan.connections)
         ]
         self._loader = Loader(target.port, streams, self._take)
 
     def run(self) -> Measure:
         """Warm up, measure, deliver to the end, check."""
+        self._begins = time.monotonic()
         self._run_for(self._plan.warm_up_seconds)
         self._took.clear()
         before, since = self._target.cpu_seconds(), time.monotonic()
         self._run_for(self._plan.seconds)
-        seconds, took = time.monotonic() - since, list(self._took)
+        until, took = time.monotonic(), list(self._took)
         spent = self._target.spent_since(before)
+        is_kept = not self._plan.per_second or self._answers_all_due(until)
+        if self._plan.per_second and is_kept:
+            took = [one for one in self._took if since <= one[0] < until]
         self._deliveries.finish()
         self._loader.run(lambda: self._deliveries.is_over)
         if self._plan.is_verified:
@@ -52,34 +67,44 @@ class Load:
         if not took:
             raise WrongAnswerError("nothing was answered in the time measured")
         return Measure(
-            seconds=seconds,
+            seconds=until - since,
             transactions=len(took) * self._plan.batch_items,
             requests=len(took),
-            times_ms=times_ms(took),
+            times_ms=times_ms([seconds for _, seconds in took]),
             machine_seconds=spent.pop("machine"),
             cpu_seconds=spent,
             checked_transactions=self._ledger.complete * self._plan.batch_items,
             item_bytes=self._item_bytes,
+            is_kept=is_kept,
         )
 
     def _run_for(self, seconds: float) -> None:
         until = time.monotonic() + seconds
         self._loader.run(lambda: time.monotonic() >= until)
 
+    def _answers_all_due(self, until: float) -> bool:
+        """Go on until all that was due by then is answered; whether that is so before it is late.
+
+        A connection's next request is taken when the last one is answered, so these are answered as soon as
+        each connection has taken one that is due later.
+        """
+        self._loader.run(lambda: min(self._due) >= until or time.monotonic() > until + LATE_SECONDS)
+        return min(self._due) >= until
+
     def _posts(self, connection: int) -> Iterator[Post | None]:
         """What a connection sends: the next batch of its feed."""
-        while True:
-            taken = self._deliveries.take(connection % len(FEEDS))
-            if taken is None:
+        rate, connections = self._plan.per_second, self._plan.connections
+        for number in count(connection, connections):
+            while (taken := self._deliveries.take(connection % len(FEEDS))) is None:
                 yield None
-            else:
-                self._batches[connection], body = taken
-                yield AT_ONCE, body
+            self._batches[connection], body = taken
+            self._due[connection] = self._begins + number / rate if rate else AT_ONCE
+            yield self._due[connection], body
 
-    def _take(self, connection: int, since: float, status: int, answer: bytes) -> None:
+    def _take(self, connection: int, due: float, status: int, answer: bytes) -> None:
         if status != HTTPStatus.OK:
             raise WrongAnswerError(f"status {status}: {answer[:300]!r}")
-        self._took.append(time.monotonic() - since)
+        self._took.append((due, time.monotonic() - due))
         self._deliveries.answered(self._batches[connection])
         if self._plan.is_verified:
             self._ledger.note(self._batches[connection], answer)
