@@ -198,7 +198,8 @@ class Coalescer:
         self._in_flight += len(taken)
         outcome: Answers | Exception
         try:
-            await _let_responses_out(taken)
+            if sum(pending.size for pending in taken) > LARGE_FLUSH_BYTES:
+                await _let_responses_out()
             outcome = await self._flush(Columns.joined([pending.items for pending in taken]))
         except Exception as error:  # noqa: BLE001  every waiter must hear of it, whatever it is
             outcome = error
@@ -225,11 +226,10 @@ class Coalescer:
         self.held_bytes -= sum(pending.size for pending in pendings)
 
 
-async def _let_responses_out(taken: Sequence[_Pending]) -> None:
-    """Wait until the requests just answered have sent their responses, before a large flush."""
-    if sum(pending.size for pending in taken) > LARGE_FLUSH_BYTES:
-        for _ in range(TURNS_TO_RESPONSE):
-            await asyncio.sleep(0)
+async def _let_responses_out() -> None:
+    """Wait until the requests just answered have sent their responses."""
+    for _ in range(TURNS_TO_RESPONSE):
+        await asyncio.sleep(0)
 
 
 def _pass_on(taken: Sequence[_Pending], outcome: Answers | Exception) -> None:

@@ -18,13 +18,13 @@ from app.store.link import ReplyError
 from app.store.retry import REPEATABLE_SCRIPTS, call_again_if_lost
 from app.store.scripts import load_scripts
 from app.store.server import Connector, Server, Servers, parse_info
-from app.store.slots import Slots
 
 log = structlog.get_logger()
 
 # Calls under way, which share a connection: a Cluster has claims in six partitions for each of two flushes.
 # Of them lookups, so that a flood of these, whose answers are large, does not stand before the claims.
 CALLS_AT_ONCE, LOOKUPS_AT_ONCE = 20, 4
+MOST_WAITING = 1_000
 SETTLE_POLLS, SETTLE_SECONDS = 50, 0.02
 PROBE_SECONDS, MOST_PROBE_SECONDS, REFUSED_PROBE_SECONDS = 0.1, 0.5, 5.0
 _REFUSED_BY_REDIS_7 = "can't run this command or subcommand"
@@ -89,8 +89,9 @@ class StoreSession:
         self._metrics = metrics
         self._scripts = {name: Script(text) for name, text in load_scripts().items()}
         metrics.store_call_duration_seconds.start(*zip(self._scripts))
-        self._slots = Slots(CALLS_AT_ONCE - LOOKUPS_AT_ONCE, connector.deadline_seconds)
-        self._lookup_slots = Slots(LOOKUPS_AT_ONCE, connector.deadline_seconds)
+        self._slots = asyncio.Semaphore(CALLS_AT_ONCE - LOOKUPS_AT_ONCE)
+        self._lookup_slots = asyncio.Semaphore(LOOKUPS_AT_ONCE)
+        self._waiting = 0
         self._servers: Servers | None = None
         self._failed_probes = 0
         self._next_probe = 0.0
@@ -197,13 +198,15 @@ class StoreSession:
     async def _guard(
         self,
         call: Callable[[], Awaitable[Any]],
-        slots: Slots,
+        slots: asyncio.Semaphore,
         *,
         is_repeatable: bool,
         is_needed: bool = True,
     ) -> Any:
-        if not slots.take_free():
-            await slots.await_one()
+        if slots.locked():
+            await self._await_slot(slots)
+        else:
+            await slots.acquire()
         servers = self._servers
         try:
             return await (call_again_if_lost(call) if is_repeatable else call())
@@ -212,7 +215,19 @@ class StoreSession:
                 raise as_store_error(error) from error
             raise self._failed(as_store_error(error), is_needed=is_needed) from error
         finally:
-            slots.give_back()
+            slots.release()
+
+    async def _await_slot(self, slots: asyncio.Semaphore) -> None:
+        if self._waiting >= MOST_WAITING:
+            raise Overloaded(f"{MOST_WAITING} calls wait for the store")
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(self._connector.deadline_seconds):
+                await slots.acquire()
+        except TimeoutError:
+            raise Overloaded("more calls wait for the store than it answers in time") from None
+        finally:
+            self._waiting -= 1
 
     def _failed(self, error: StoreError, *, is_needed: bool = True) -> StoreError:
         self._metrics.store_errors_total.labels(error.kind).inc()

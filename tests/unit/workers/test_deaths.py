@@ -42,8 +42,9 @@ def test_a_killed_worker_is_replaced_and_counted_and_no_counter_falls() -> None:
         before = figures(gate)
         killed = kill_worker(gate, "worker-2")
         assert wait_until(lambda: figure(gate, "workers_up") == 2, SECONDS)
+        # Up, it is shown with its process from its first answer on.
+        assert wait_until(lambda: pids(gate).get("worker-2", killed) != killed, SECONDS)
         after = figures(gate)
-        assert pids(gate)["worker-2"] != killed
         assert after["tidegate_worker_restarts_total", ()] == 1
         assert after["tidegate_transactions_total", (("outcome", "accepted"),)] == 10
         fallen = [key for key, value in before.items() if key[0].endswith("_total") and after[key] < value]
