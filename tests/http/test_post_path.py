@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "post_path.py"
-# Each number may fall; one that has to rise is a sign of a detour. (The connection to the store that all calls
-# share took two functions more.)
+# Each number may fall; one that has to rise is a sign of a detour. (The connection to the store that all
+# calls share took two functions more.)
 MOST = {"fast path": (25, 99), "ordinary way": (34, 176)}
 
 

@@ -71,6 +71,7 @@ def test_standard_webhooks_sign_as_svix_shows_in_its_documentation() -> None:
     WEBHOOK_FEED.verify(headers, [b'{"event_type":"ping","data":{"success":true}}'], 1731705121)
 
 
+@pytest.mark.slow
 @given(key=st.binary(min_size=1, max_size=64), body=st.text(max_size=200))
 def test_whatever_the_library_of_standard_webhooks_signs_is_accepted(key: bytes, body: str) -> None:
     secret = f"whsec_{base64.b64encode(key).decode()}"

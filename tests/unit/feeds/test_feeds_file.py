@@ -258,6 +258,7 @@ def test_feeds_are_current_until_a_file_changes(folder: Path) -> None:
     assert not feeds.is_current()
 
 
+@pytest.mark.slow
 @given(data=st.one_of(st.binary(max_size=80), st.text(max_size=80).map(str.encode)))
 def test_whatever_stands_in_the_file_is_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory, data: bytes

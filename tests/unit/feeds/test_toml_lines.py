@@ -53,6 +53,7 @@ def test_only_line_feeds_end_a_line() -> None:
     assert KeyLines('a = "\u2028\x85"\nb = 1').line_of(("b",)) == 2
 
 
+@pytest.mark.slow
 def test_a_statement_of_too_many_lines_ends_the_search() -> None:
     elements = "[],\n" * MOST_STATEMENT_LINES
     lines = KeyLines(f"a = 1\n[b]\nc = [\n{elements}]\nd = 1\n")
