@@ -17,7 +17,7 @@ from app.settings.model import Settings
 
 LEAST_LOOK_SECONDS, MOST_LOOK_SECONDS = 1.0, 5.0
 MOST_FRESH = 256
-MOST_A_SECOND = 16
+MOST_A_SECOND = 8
 # They are looked up after a minute and two looks at most (coverage.py).
 MOST_SECONDS = 90
 
@@ -46,7 +46,7 @@ class _Drawn:
 
     @property
     def times(self) -> float:
-        """Return how much of what was seen each one kept stands for: 2.5 if 16 were kept of 40."""
+        """Return how much of what was seen each one kept stands for: 5 if 8 were kept of 40."""
         return self._amount / len(self.kept)
 
 
@@ -80,7 +80,7 @@ class _Second(_Drawn):
 
 
 class Waiting:
-    """Transactions that are to be looked up later, in bounded memory: 16 of a second, of 90 seconds.
+    """Transactions that are to be looked up later, in bounded memory: 8 of a second, of 90 seconds.
 
     The second is that of the acceptance. They wait from when the last of it was added.
     """
