@@ -29,7 +29,7 @@ def look_seconds(settings: Settings) -> float:
 
 
 class _Drawn:
-    """Keeps at most so many of the samples that it sees, picked by chance."""
+    """Keeps up to `most` of the samples that are added, picked by chance."""
 
     def __init__(self, most: int) -> None:
         self._most, self._seen, self._amount = most, 0, 0.0

@@ -1,4 +1,4 @@
-"""Lets a process start with less work and less memory; to be called before it imports what is meant."""
+"""Lets a process start with less work and less memory; called before it imports these libraries."""
 
 import gc
 import sys

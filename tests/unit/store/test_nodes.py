@@ -1,13 +1,15 @@
 """Connections to nodes that are closed, retired or taken out of their cluster while calls are under way."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
 from app.errors import StoreClusterDown, StoreUnreachable
 from app.metrics.catalogue import Metrics
-from app.store.address import StoreAddress, parse_address
+from app.store.address import parse_address
 from app.store.cluster import Cluster
 from app.store.connection import StoreConnector
 from app.store.layout import key_slot
@@ -63,22 +65,27 @@ def _slots(port: int) -> bytes:
     return b"*1\r\n*3\r\n:0\r\n:%d\r\n*2\r\n$9\r\n127.0.0.1\r\n:%d\r\n" % (ALL_SLOTS, port)
 
 
-def _address(url: str) -> StoreAddress:
-    return parse_address(url)
-
-
-async def test_a_node_closed_while_it_connects_leaves_no_connection_open() -> None:
+@asynccontextmanager
+async def _connecting(
+    deadline_seconds: float = DEADLINE_SECONDS,
+) -> AsyncIterator[tuple[Node, Scripted, asyncio.Task[Any]]]:
+    """A node that connects for a call, to a server that holds the login; at the end no connection is open."""
     server = Scripted({})
     server.holds = b"CLIENT"
     async with tcp_server(server.handle) as url:
-        node = _node(url)
+        node = Node(parse_address(url), deadline_seconds)
         call = asyncio.create_task(node.call("PING"))
         await server.is_held.wait()
+        yield node, server, call
+        await server.none_open()
+
+
+async def test_a_node_closed_while_it_connects_leaves_no_connection_open() -> None:
+    async with _connecting() as (node, server, call):
         node.close()
         server.go_on.set()
         with pytest.raises(NotConnected):
             await call
-        await server.none_open()
 
 
 async def test_a_retired_node_answers_what_is_under_way_and_closes_its_connection_then() -> None:
@@ -96,29 +103,17 @@ async def test_a_retired_node_answers_what_is_under_way_and_closes_its_connectio
 
 
 async def test_a_retired_node_whose_caller_gave_up_while_it_connected_keeps_no_connection_open() -> None:
-    server = Scripted({})
-    server.holds = b"CLIENT"
-    async with tcp_server(server.handle) as url:
-        node = Node(_address(url), 1.0)
-        call = asyncio.create_task(node.call("PING"))
-        await server.is_held.wait()
+    async with _connecting(deadline_seconds=1.0) as (node, server, call):
         node.retire()
         call.cancel()
         server.go_on.set()
-        await server.none_open()
 
 
 async def test_a_retired_node_still_sends_the_call_for_which_it_connected() -> None:
-    server = Scripted({})
-    server.holds = b"CLIENT"
-    async with tcp_server(server.handle) as url:
-        node = _node(url)
-        call = asyncio.create_task(node.call("PING"))
-        await server.is_held.wait()
+    async with _connecting() as (node, server, call):
         node.retire()
         server.go_on.set()
         assert await call == b"OK"
-        await server.none_open()
 
 
 async def test_the_refusal_of_asking_is_what_the_caller_hears() -> None:
@@ -137,13 +132,13 @@ async def test_a_call_that_was_moved_to_a_node_the_map_does_not_have_is_answered
     new, old = Scripted({b"GET": lambda: b"+stored\r\n"}), Scripted({})
     new.holds = b"GET"
     async with tcp_server(new.handle) as new_url, tcp_server(old.handle) as old_url:
-        old_port, new_port = _address(old_url).port, _address(new_url).port
+        old_port, new_port = parse_address(old_url).port, parse_address(new_url).port
         slot = key_slot(b"key")
         old._answers |= {  # noqa: SLF001  the ports are known only now
             b"CLUSTER": lambda: _slots(old_port),
             b"GET": lambda: b"-MOVED %d 127.0.0.1:%d\r\n" % (slot, new_port),
         }
-        cluster = Cluster(_address(old_url), DEADLINE_SECONDS)
+        cluster = Cluster(parse_address(old_url), DEADLINE_SECONDS)
         await cluster.read_slots()
         call = asyncio.create_task(cluster.call("key", "GET", "key"))
         await new.is_held.wait()
@@ -158,13 +153,13 @@ async def test_the_map_of_a_node_that_was_taken_out_of_the_cluster_is_not_believ
     """After `CLUSTER RESET` a node serves no slot and knows no other node; its map is empty."""
     gone, left = Scripted({b"CLUSTER": lambda: b"*0\r\n"}), Scripted({b"GET": lambda: b"+stored\r\n"})
     async with tcp_server(gone.handle) as gone_url, tcp_server(left.handle) as left_url:
-        alone = Cluster(_address(gone_url), DEADLINE_SECONDS)
+        alone = Cluster(parse_address(gone_url), DEADLINE_SECONDS)
         with pytest.raises(StoreClusterDown):
             await alone.read_slots()
         await alone.close()
-        ports = [_address(left_url).port]
+        ports = [parse_address(left_url).port]
         left._answers[b"CLUSTER"] = lambda: _slots(ports[0])  # noqa: SLF001  the port is known only now
-        cluster = Cluster(_address(left_url), DEADLINE_SECONDS)
+        cluster = Cluster(parse_address(left_url), DEADLINE_SECONDS)
         await cluster.read_slots()
         left._answers[b"CLUSTER"] = lambda: b"*0\r\n"  # noqa: SLF001
         with pytest.raises(StoreClusterDown):
