@@ -125,8 +125,10 @@ def members_of(
     A generator: it yields wherever others may be served.
 
     Raises:
-        InvalidItem: a name is there twice, or another member is no JSON.
+        InvalidItem: it is no object, a name is there twice, or another member is no JSON.
     """
+    if first_of(reading, document) != b"{":
+        raise InvalidItem(f"an object is expected here; it is {(yield from reading.contents(document))}")
     values, found = reading.values, dict[str, Element]()
     try:
         for member in values.members(document.start, document.end):

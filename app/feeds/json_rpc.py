@@ -34,7 +34,7 @@ def fits(fields: Fields) -> bool:
     return len(fields.jsonrpc) > 0 or is_answer or (len(fields.method) > 0 and is_object(fields.params))
 
 
-def read(reading: Reading, document: Document, fields: Fields) -> Steps:  # noqa: ARG001  # every shape has them
+def read(reading: Reading, document: Document, fields: Fields) -> Steps:
     """Yield the transactions of the result; null and what only acknowledges hold none."""
     found = yield from members_of(reading, document, "result", "params", "error", "method")
     if "error" in found:
@@ -48,6 +48,12 @@ def read(reading: Reading, document: Document, fields: Fields) -> Steps:  # noqa
         params = yield from members_of(reading, inner, "result")
         if "result" in params:
             yield from _read_result(reading, inner.inner(params["result"]))
+        elif not len((yield from reading.fields(inner)).result):  # else it is null
+            raise InvalidItem(f"params has no result; it is {(yield from reading.contents(inner))}")
+    elif (
+        not len(fields.result) and bytes(fields.data) != b"null"
+    ):  # `{"data":null}` of any kind brings nothing
+        raise InvalidItem(f"the answer has no result; it is {(yield from reading.contents(document))}")
 
 
 def _refuse_error(raw: bytes) -> None:
@@ -64,8 +70,11 @@ def _read_result(reading: Reading, document: Document) -> Steps:
     if first_of(reading, document) == b"{":
         fields = yield from reading.fields(document)
         if len(fields.context) and len(fields.value):
-            document = yield from _value_of(reading, document)
-    if first_of(reading, document) in (b"{", b"["):
+            value = yield from _value_of(reading, document)
+            if value.end > value.start:  # else it is null
+                yield from reading.read(value)
+            return
+    if first_of(reading, document) in (b"{", b"["):  # a text or a number acknowledges a subscription
         yield from reading.read(document)
 
 

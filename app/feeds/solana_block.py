@@ -25,7 +25,7 @@ def read(reading: Reading, document: Document, fields: Fields) -> Steps:  # noqa
     if place is None:
         if "signatures" in found:
             raise InvalidItem("the block has signatures only; ask for transactionDetails full")
-        return
+        return  # they are null
     if reading.values.text[place.start : place.start + 1] != b"[":
         raise InvalidItem("transactions: an array")
     yield from reading.read(document.inner(place, Shape.SOLANA_BLOCK, slot)._replace(is_of_block=True))

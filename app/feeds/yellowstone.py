@@ -21,11 +21,16 @@ from app.feeds.signatures import any_signature
 from app.feeds.skipping import has_failed
 from app.feeds.slots import slot_of
 
-# Rust writes the name of the variant. A transaction that is not run yet comes under a name of its own.
+# Rust and Go write the name of the variant. A transaction that is not run yet comes under a name of its own.
 _TRANSACTION, _BLOCK, _UPDATE = (
     ("transaction", "Transaction", "deshredTransaction", "deshred_transaction", "DeshredTransaction"),
     ("block", "Block"),
-    ("update_oneof", "updateOneof"),
+    ("update_oneof", "updateOneof", "UpdateOneof"),
+)
+_WITHOUT_TRANSACTIONS = (
+    *("slot", "account", "entry", "ping", "pong", "block_meta", "blockMeta"),
+    *("transaction_status", "transactionStatus"),
+    *("Slot", "Account", "Entry", "Ping", "Pong", "BlockMeta", "TransactionStatus"),
 )
 
 _KINDS = (
@@ -81,12 +86,16 @@ def read(reading: Reading, document: Document, fields: Fields) -> Steps:
     if _is_info(fields):
         yield from _read_info(reading, document, document, fields)
         return
-    found = yield from members_of(reading, document, *_TRANSACTION, *_BLOCK, *_UPDATE, "slot")
+    found = yield from members_of(reading, document, *_TRANSACTION, *_BLOCK, *_UPDATE, *_WITHOUT_TRANSACTIONS)
     for name in _UPDATE:
         if name in found:
             inner = document.inner(found[name], Shape.YELLOWSTONE)
-            found = yield from members_of(reading, inner, *_TRANSACTION, *_BLOCK, "slot")
+            found = yield from members_of(reading, inner, *_TRANSACTION, *_BLOCK, *_WITHOUT_TRANSACTIONS)
             document = inner
+    places = [found[name] for name in _WITHOUT_TRANSACTIONS if name in found]
+    is_of_others = any(reading.values.text[place.start : place.start + 1] == b"{" for place in places)
+    if not is_of_others and found.keys().isdisjoint((*_TRANSACTION, *_BLOCK)):
+        raise InvalidItem(f"an update of no known kind; it is {(yield from reading.contents(document))}")
     for name in _TRANSACTION:
         if name in found:
             yield from _read_transaction(reading, document, document.inner(found[name], Shape.YELLOWSTONE))
