@@ -50,9 +50,7 @@ def read(reading: Reading, document: Document, fields: Fields) -> Steps:
             yield from _read_result(reading, inner.inner(params["result"]))
         elif not len((yield from reading.fields(inner)).result):  # else it is null
             raise InvalidItem(f"params has no result; it is {(yield from reading.contents(inner))}")
-    elif (
-        not len(fields.result) and bytes(fields.data) != b"null"
-    ):  # `{"data":null}` of any kind brings nothing
+    elif not len(fields.result) and bytes(fields.data) != b"null":  # data that are null bring nothing
         raise InvalidItem(f"the answer has no result; it is {(yield from reading.contents(document))}")
 
 
