@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -90,7 +91,7 @@ class EmbeddedStore:
         self._private.remove()
 
     async def _listening(self) -> None:
-        """Wait until it has made its socket; one that does not is ended, and started again the next time."""
+        """Wait until it listens; one that does not is ended, and started again the next time."""
         with suppress(TimeoutError):
             async with asyncio.timeout(START_SECONDS):
                 while self.pid is not None and not self._reach():  # noqa: ASYNC110  the server has no other way to tell
@@ -100,8 +101,9 @@ class EmbeddedStore:
             self._process.kill()
 
     def _reach(self) -> bool:
-        """Lead the door to the socket, if there is one."""
-        with suppress(FileNotFoundError):
+        """Lead the door to the socket, once somebody listens there: its file exists a moment earlier."""
+        with suppress(FileNotFoundError, ConnectionRefusedError), socket.socket(socket.AF_UNIX) as caller:
+            caller.connect(str(self._socket))
             found = door_to(self._socket)
             os.dup2(found, self._door, inheritable=False)
             os.close(found)

@@ -79,6 +79,10 @@ class Api:
         counted = self.sample("cleanup_runs_total", trigger=trigger, mode=mode, result=result)
         return int(counted or 0)
 
+    async def is_connected(self) -> bool:
+        """Whether the store serves, which one of its own a gate may have started a moment ago."""
+        return self.runtime.session.is_up
+
     async def has_cleaned_up(self) -> bool:
         """Whether both periodic cleanups had their first turn, even if they failed."""
         return self.runs("periodic") + self.runs("periodic", result="failure") >= 2
@@ -95,6 +99,7 @@ async def open_api(settings: Settings) -> AsyncIterator[Api]:
     """A gate that is through with its first periodic cleanups, and its client; both closed in the end."""
     async with running(settings) as runtime, api_client(runtime) as http:
         api = Api(runtime, http)
+        await until(api.is_connected)
         await until(api.has_cleaned_up)
         yield api
 

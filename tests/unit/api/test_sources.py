@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.ingest.delay_histogram import BOUNDS_MS, DelayHistogram
+from app.ingest.samples import MOST_A_SECOND
 from app.ingest.source_statistics import METRIC_BOUNDS_MS
 from tests.conftest import MakeSettings
 from tests.support.api_calls import QUIET, Api, open_api, until
@@ -168,21 +169,22 @@ async def test_misses_and_solo_finds_come_with_a_tick(
     valkey: StoreServer, settings_for: MakeSettings
 ) -> None:
     settings = settings_for(valkey, dedup_window_seconds=2, late_sample=1, **QUIET)
+    each = MOST_A_SECOND // 3  # so that all of them are looked up, none drawn by chance
     async with open_api(settings) as api:
         for name, feeds in (("both", "ab"), ("own", "a"), ("again", "ab")):
             for feed in feeds:
-                await api.post_many(name, 4, feed)
+                await api.post_many(name, each, feed)
 
         async def is_counted() -> bool:
             found = await sources(api)
-            return bool(found["b"]["missed"] == {"count": 4, "share": pytest.approx(1 / 3)})
+            return bool(found["b"]["missed"] == {"count": each, "share": pytest.approx(1 / 3)})
 
         await until(is_counted)
         found = await sources(api)
-        assert found["a"]["solo"] == {"count": 4, "share": pytest.approx(1 / 3)}
+        assert found["a"]["solo"] == {"count": each, "share": pytest.approx(1 / 3)}
         assert found["a"]["missed"] == found["b"]["solo"] == {"count": 0, "share": 0}
-        assert api.sample("source_missed_total", source="b") == 4
-        assert api.sample("source_solo_total", source="a") == 4
+        assert api.sample("source_missed_total", source="b") == each
+        assert api.sample("source_solo_total", source="a") == each
         seen = api.sample("source_last_seen_timestamp_seconds", source="b")
         assert seen == pytest.approx(found["b"]["last_seen_ms"] / 1000)
 

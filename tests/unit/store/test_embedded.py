@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import socket
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,18 @@ async def test_a_slow_command_leaves_none_of_its_arguments_in_the_store() -> Non
         with redis.Redis.from_url(runtime.embedded.url) as other:
             other.eval("for i = 1, 3000000 do end return #ARGV", 0, *range(40))
             assert other.slowlog_len() == 0
+
+
+async def test_a_store_is_reached_when_it_listens_and_not_as_soon_as_its_socket_has_a_file() -> None:
+    store = embedded.EmbeddedStore(2**20)
+    try:
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(store._socket))  # noqa: SLF001
+            assert not store._reach()  # noqa: SLF001
+            server.listen()
+            assert store._reach()  # noqa: SLF001
+    finally:
+        await store.stop()
 
 
 def test_the_server_is_the_one_of_the_package() -> None:

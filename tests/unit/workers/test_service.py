@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.ingest.samples import MOST_A_SECOND
 from tests.support.gate import GateProcess
 from tests.support.processes import wait_until
 from tests.support.worker_gates import NAMES, SECONDS, client_at, figure, figures, item, pids, two_workers
@@ -65,6 +66,7 @@ def test_a_scrape_through_any_worker_has_the_sum_of_all(gate: GateProcess) -> No
 
 def test_what_feeds_of_two_workers_miss_and_deliver_late_is_known() -> None:
     """Each feed has a connection to one worker, which sees nothing of the other feed."""
+    each = MOST_A_SECOND // 3  # so that all of them are looked up, none drawn by chance
     with (
         two_workers(late_sample=1, dedup_window_seconds=2) as gate,
         client_at(gate, "worker-1") as one,
@@ -72,7 +74,7 @@ def test_what_feeds_of_two_workers_miss_and_deliver_late_is_known() -> None:
     ):
 
         def deliver(client: httpx.Client, source: str, *names: str) -> int:
-            items = [item(f"{name}-{n}", source) for name in names for n in range(5)]
+            items = [item(f"{name}-{n}", source) for name in names for n in range(each)]
             return int(client.post("/transactions", json=items).json()["accepted"])
 
         def sources() -> dict[str, dict[str, Any]]:
@@ -83,13 +85,13 @@ def test_what_feeds_of_two_workers_miss_and_deliver_late_is_known() -> None:
         deliver(two, "b", "both")
         deliver(one, "a", "own", "end")
         deliver(two, "b", "end")
-        third = {"count": 5, "share": pytest.approx(1 / 3)}
+        third = {"count": each, "share": pytest.approx(1 / 3)}
         assert wait_until(lambda: sources()["b"]["missed"] == third, 30)
         assert sources()["a"]["solo"] == third
-        assert deliver(two, "b", "own") == 5
+        assert deliver(two, "b", "own") == each
         assert wait_until(lambda: sources()["b"]["late"] is not None, 30)
         late = sources()["b"]["late"]
-        assert (late["count"], late["share"]) == (5, 1)
+        assert (late["count"], late["share"]) == (each, 1)
         assert sources()["a"]["first_share"] == 1
 
 
