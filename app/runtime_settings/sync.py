@@ -1,7 +1,7 @@
 """Changes settings at run time, and keeps this gate in step with what other gates have changed.
 
 Changed settings are stored by `settings.lua`. From its next tick on, each gate hands over the rules of the
-maps that follow from them with `sizes.lua`, and so they hold for all gates (`changed_rules.lua`).
+maps that follow from them with `sizes.lua`, and so they hold for all gates (`put_in_force.lua`).
 """
 
 import asyncio

@@ -32,7 +32,7 @@
 
 -- @use ledger
 -- @use buckets
--- @use leaving
+-- @use room
 -- @use filling
 -- @use acceptances
 

@@ -1,7 +1,7 @@
 -- The tick of a gate, once a second: reads the size and the totals of each map. No command here grows with entries.
 --
 -- On the way it does what has to happen even when nothing comes in: it takes over what an older gate left, puts
--- changed rules in force for all gates (changed_rules.lua), sweeps what is due, and drops the oldest buckets of a map
+-- changed rules in force for all gates (put_in_force.lua), sweeps what is due, and drops the oldest buckets of a map
 -- that is above a limit that was lowered, except those of signatures.
 --
 -- KEYS: the partition's prefix. ARGV: rules.
@@ -12,10 +12,10 @@
 
 -- @use formats
 -- @use ledger
--- @use leaving
+-- @use room
 -- @use all_buckets
 -- @use totals
--- @use changed_rules
+-- @use put_in_force
 -- @use stored_settings
 
 -- A write that shows whether one is possible: a replica must not look healthy, a full store is told apart.

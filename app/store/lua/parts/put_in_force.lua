@@ -9,7 +9,7 @@ local RULES_EXPIRY_MS = 60000
 -- stays the first that is due, whatever rules follow. The bucket that takes entries is ended, so that those to come are
 -- kept as long as the new rules say, no longer and no shorter.
 local function fit_buckets(map, clock)
-  -- @use what_is_due
+  -- @use removal
   local retention = map.rule.retention
   sweep(map, clock, retention, 'expired', count_buckets(map))
   for _, bucket in ipairs(all_buckets(map)) do
