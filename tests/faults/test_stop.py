@@ -93,34 +93,33 @@ async def test_requests_waiting_for_a_store_that_hangs_are_answered_when_the_gat
             reply.assert_try_again()
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "body"),
-    [
-        ("POST", "/cleanup", b""),
-        ("POST", "/cleanup/emergency?map=observations", b""),
-        ("PATCH", "/settings", b'{"signatures_limit":1234567}'),
-        ("POST", "/transactions", b'[{"signature":"begun-1"},{"signature":"begun-2"}]'),
-        ("POST", "/transactions", b' {"signature":"begun-3"}'),
-    ],
-)
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_what_has_begun_when_the_patience_of_a_stop_ends_is_not_answered_as_refused(
-    own_valkey: StoreServer, method: str, path: str, body: bytes, workers: int
+    own_valkey: StoreServer, workers: int
 ) -> None:
+    requests = [
+        request_bytes("POST", "/cleanup"),
+        request_bytes("POST", "/cleanup/emergency?map=observations"),
+        request_bytes("PATCH", "/settings", b'{"signatures_limit":1234567}'),
+        request_bytes("POST", "/transactions", b'[{"signature":"begun-1"},{"signature":"begun-2"}]'),
+        request_bytes("POST", "/transactions", b' {"signature":"begun-3"}'),
+    ]
     patient = {"store_deadline_seconds": GRACEFUL_SECONDS + 2, "fast_path": False, "workers": workers}
     with gate_process(**_settings(own_valkey) | patient) as gate:
-        async with connected(gate.url, 1) as [connection]:
+        async with connected(gate.url, len(requests)) as connections:
             own_valkey.pause()
-            await connection.send(request_bytes(method, path, body))
+            for connection, request in zip(connections, requests, strict=True):
+                await connection.send(request)
             async with asyncio.timeout(STOP_SECONDS):
-                while await figure(gate.url, "tidegate_http_requests_in_flight") < 2:
+                while await figure(gate.url, "tidegate_http_requests_in_flight") <= len(requests):
                     await asyncio.sleep(0.05)
             stopping = asyncio.create_task(_stopped(gate))
-            reply = await _answer_or_end(connection)
+            replies = await asyncio.gather(*map(_answer_or_end, connections))
             assert await stopping == 0
         own_valkey.resume()
-        assert reply is not None
-        assert reply.assert_try_again()["type"].endswith(":outcome-unknown"), reply
+        for request, reply in zip(requests, replies, strict=True):
+            assert reply is not None, request
+            assert reply.assert_try_again()["type"].endswith(":outcome-unknown"), (request, reply)
         assert "Traceback" not in gate.log.read_text()
 
 
