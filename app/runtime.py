@@ -15,7 +15,7 @@ from app.alerts.receiver import AlertReceiver
 from app.auth import Access
 from app.cleanup.run import Cleanup
 from app.errors import StoreError
-from app.feeds.registry import FeedRegistry
+from app.feeds.feeds_in_force import FeedsInForce
 from app.guard.actions import Actions
 from app.guard.collector import GuardCollector
 from app.guard.diagnosis.examiner import Examiner
@@ -30,10 +30,10 @@ from app.observability.collector import FiguresCollector
 from app.observability.readiness import ReadinessCheck
 from app.observability.stats import ServiceStats
 from app.process.resident_memory import Processes
+from app.reports.make_report import Reports
 from app.reports.recorder import Recorder, gate_name
-from app.reports.service import Reports
 from app.reports.wiring import figures_of
-from app.runtime_settings.sync import SettingsSync
+from app.runtime_settings.changes import SettingsSync
 from app.server.config import ClientConnections
 from app.settings.model import Settings
 from app.store.address import normal_url
@@ -58,7 +58,7 @@ class Runtime:
         self.live = LiveSettings(settings)
         self.version = version("tidegate")
         # First: what is wrong with them is found before anything is started.
-        access, feeds = Access(settings), FeedRegistry(settings.feeds_file, settings.workers)
+        access, feeds = Access(settings), FeedsInForce(settings.feeds_file, settings.workers)
         self.metrics = Metrics(settings.max_sources, self.version)
         self.connections = ClientConnections()
         self._tasks = Tasks(self.metrics)

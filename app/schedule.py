@@ -74,7 +74,7 @@ def common_tasks(upkeep: StoreUpkeep, tick: Callable[[], Awaitable[object]], pla
         Task("tick", TICK_SECONDS, tick),
         Task("token-reload", TOKEN_RELOAD_SECONDS, plane.access.reload),
         Task("feeds-reload", FEEDS_RELOAD_SECONDS, plane.feeds.reload),
-        Task("coverage", lambda: look_seconds(plane.settings), plane.look_up_sample),
+        Task("samples", lambda: look_seconds(plane.settings), plane.look_up_sample),
         Task("reclaim", LOOK_SECONDS, Reclaimer().tick),
     ]
 

@@ -3,8 +3,8 @@
 `[{"signature":"A","slot":5},{"signature":"B"}]` has 46 bytes, and nothing shorter says the same. So if an
 array is as short as what was read from it can be, it holds no white space outside of its payloads and no key
 twice (a second `"slot":5` would make it longer). Then nothing is left to check item by item but the nesting
-of payloads. Any other array is left to `arrays`, which decodes it in pieces and says what is wrong, if
-anything is.
+of payloads. Of any other array None is returned, and the caller goes a slower way: `arrays` decodes it in
+pieces and says what is wrong, if anything is; a feed's body is given to the readers of feeds (`delivery`).
 """
 
 import re
@@ -51,7 +51,7 @@ _decoder = msgspec.json.Decoder(list[_Item])
 
 
 def decode_compact_array(body: bytes, limits: ItemLimits, max_items: int) -> Columns | None:
-    """Return the transactions of an array of valid items that has the least bytes.
+    """Return the transactions of an array of valid items that has the least bytes, or a portion of one.
 
     None for any other body, and for one that takes too long to check.
     """

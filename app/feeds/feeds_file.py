@@ -13,6 +13,8 @@
     slot = "/blockNumber"
 
 Feeds need not be declared: one that is not is let in with a token, has no limit and skips nothing.
+
+This reads the file once. That it is read again when it has changed is up to feeds_in_force.py.
 """
 
 import re

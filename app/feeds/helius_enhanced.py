@@ -1,7 +1,7 @@
 """Helius' enhanced transactions: `{"signature":"5nNt…","slot":171942732,"type":"NFT_SALE","fee":10000,…}`.
 
-Their `source` is a program such as MAGIC_EDEN, and says nothing of the feed. This
-reads one at a time; the short, valid arrays that webhooks send are read in one go (helius_enhanced_array.py).
+Their `source` is a program such as MAGIC_EDEN, and says nothing of the feed. This reads one at a time, and
+what stands alone. The short, valid arrays of webhooks are read in one go by helius_enhanced_webhook.py.
 """
 
 from app.feeds.document import Document, Known, Reading, Steps, text_of, transaction_of

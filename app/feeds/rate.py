@@ -1,4 +1,7 @@
-"""A feed's share of the rate, so that the replay of one feed leaves room for the others."""
+"""A feed's share of the rate, so that the replay of one feed leaves room for the others.
+
+What the feeds file allows a feed is parted among the gate's workers by feeds_in_force.py.
+"""
 
 from math import ceil
 

@@ -1,4 +1,10 @@
-"""Reads the documents of one body, whatever their shapes and envelopes, with what is wrong in its place."""
+"""Reads a feed's body document by document, where `delivery` cannot decode it in one go.
+
+A document is a JSON value that is a transaction, or an array or an envelope with documents in it, such as a
+block or an answer of JSON-RPC. Its shape, which is the form of one provider, is recognised by its fields.
+Reading yields steps: a transaction, or what is wrong in place of one, or None where others may be served. Of
+`[{"signature":"A"},{"a":1}]` come a transaction and an UnknownShape.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
@@ -42,7 +48,10 @@ class Reader:
         rules: FeedRules,
         recognised: Callable[[Fields], Known | None],
     ) -> None:
-        """Prepare to read a text; `recognised` finds the shape of an object with these fields."""
+        """Prepare to read a text; `recognised` finds the shape of an object with these fields.
+
+        The text of a long body is an mmap, memory without a file (app/decode/body_reader.py).
+        """
         self._recognised = recognised
         self.values = Values(text)
         self.limits, self.rules = limits, rules
@@ -107,7 +116,8 @@ class Reader:
         return self.values.text[at : at + 1] == b"}"
 
     def _read_known(self, known: Known, document: Document, fields: Fields) -> Steps:
-        # What is inside an envelope was counted with it; an envelope without a shape is not counted itself.
+        # `within` is the shape of the outermost envelope that was counted: what is inside counted with it.
+        # An envelope without a shape (data_envelope.py) is not counted; what is inside is.
         if document.within is None and known.shape is not None:
             self.shapes[known.shape] += 1
         try:
@@ -152,7 +162,10 @@ class Reader:
         return fields, error
 
     def check(self, document: Document) -> Iterator[None]:
-        """Refuse a document that is no JSON, in a tolerant reading; otherwise all of the body is JSON.
+        """Refuse a document that is no JSON.
+
+        Only a tolerant reading needs this: of lines, or of a body that as a whole is no JSON. Of any other
+        body it was found out before the first document was read.
 
         Raises:
             InvalidItem: it is no JSON.

@@ -120,7 +120,7 @@ class Admission:
         return ItemLimits(settings.max_payload_bytes, settings.max_payload_depth, name)
 
     def check_pressure(self) -> None:
-        """Raise MemoryPressure while nothing may be taken in."""
+        """Raise MemoryPressure while the guard (app/guard/guard.py) lets nothing in."""
         if self._headroom.refuses:
             raise MemoryPressure(
                 "memory is near its limit (TIDEGATE_MEMORY_HARD_RATIO); cleanup is under way, send this again"

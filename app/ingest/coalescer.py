@@ -7,8 +7,9 @@ app/store/layout.py), or 1 MiB of payloads.
 
 While a flush of 16 or more requests runs, fewer than 16 transactions are not worth a call of the store: they
 wait until it ends, or until they are 16. Under the full load of 64 connections that post singles, this makes
-few calls of many. Beside a part of a block, 114 transactions of one request, a single post does not wait:
-the store has little to do for it, and the next part may be there first.
+few calls of many. A flush of few requests holds nobody up, however many transactions it has. Say it is a part
+of a feed's body, half a mebibyte of one request: a single post beside it starts at once. If it waited, a part
+of another body could be queued meanwhile, and the post would be answered only together with that.
 
 A flush of much, such as that part, is compressed before it is sent, and keeps the event loop for a
 millisecond and more. So it starts only after the requests that the last flush has answered have sent their
@@ -40,9 +41,10 @@ CONCURRENT_FLUSHES = 2
 SMALL_FLUSH = 16  # fewer transactions do not start a flush beside one of so many requests
 LARGE_FLUSH_BYTES = 64 * 1024
 TURNS_TO_RESPONSE = 4
-"""A request of a feed that is answered goes on in the next turn of the event loop, in the task that stores
-its transactions. The turn after that tells of the end of the task, and in the third one the request responds.
-The fourth is for requests of another flush that ended a moment later, in the same turn."""
+"""Turns of the event loop from an answer to the response. A request of a feed has a task of its own that
+stores its transactions (`to_its_end` in app/api/middleware.py): in the first turn that task goes on, the
+second tells of its end, and in the third the request responds. The fourth is for requests of another flush
+that ended a moment later, in the same turn."""
 
 Flush = Callable[[Sequence[Transaction]], Awaitable[Answers]]
 OnDone = Callable[[Answers | Exception, int], None]

@@ -133,6 +133,9 @@ class Flusher:
         # A slot counts if its transaction was taken; in the rare flush with some that were not, none does.
         if REFUSED not in answers.codes and any(columns.slots):
             self._sources.note_slots(columns.sources, columns.slots)
+        # One in TIDEGATE_LATE_SAMPLE signatures, chosen by its hash, is in the sample. Of those, what was
+        # accepted is looked up later: had it been accepted before, too (late.py), and who delivered it
+        # (misses.py)?
         for claim, result in results:
             if result.sample:
                 samples = result.samples(claim.hashes, claim.places, columns.sources)

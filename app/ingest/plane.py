@@ -5,13 +5,13 @@ from starlette.types import Receive
 from app.auth import Access
 from app.decode.body_reader import BodyReader, Headers
 from app.decode.budget import ByteBudget, Headroom
-from app.feeds.registry import FeedRegistry
+from app.feeds.feeds_in_force import FeedsInForce
 from app.ingest.admission import Admission
 from app.ingest.coalescer import Coalescer
-from app.ingest.coverage import Coverage
 from app.ingest.flush import Flusher
 from app.ingest.late import LateDuplicates
 from app.ingest.lookup import Lookup
+from app.ingest.misses import Misses
 from app.ingest.recent import Fingerprints
 from app.ingest.rejections import Rejections
 from app.ingest.source_statistics import SourceStatistics
@@ -37,7 +37,7 @@ class DataPlane:
         metrics: Metrics,
         access: Access,
         headroom: Headroom,
-        feeds: FeedRegistry,
+        feeds: FeedsInForce,
         fingerprints: Fingerprints | None = None,
     ) -> None:
         settings = live.settings
@@ -53,7 +53,7 @@ class DataPlane:
         self.sources = SourceStatistics(metrics.source_limit.label)
         metrics.registry.register(self.sources)
         self._late = LateDuplicates(lambda: live.settings, self.maps, self.sources)
-        self._coverage = Coverage(lambda: live.settings, self.maps, self.sources)
+        self._misses = Misses(lambda: live.settings, self.maps, self.sources)
         self.coalescer = Coalescer(
             Flusher(self.maps, metrics, self.sources, fingerprints).flush,
             flush_max_items(settings),
@@ -92,7 +92,7 @@ class DataPlane:
             StoreError: the store cannot say; what was to be looked up now is left out.
         """
         await self._late.tick()
-        await self._coverage.tick()
+        await self._misses.tick()
 
     def apply(self, settings: Settings) -> None:
         """Pass changed settings to those who do not look them up each time."""

@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 
 from app.decode.columns import count_values
 from app.ingest.delay_histogram import DelayHistogram
+from app.ingest.recommended_window import recommended_window_seconds
 from app.ingest.samples import Fresh, Waiting
 from app.ingest.source_views import Ages, Delays, Late, Part, SourcesView, SourceView
 from app.metrics.catalogue import NAMESPACE
@@ -26,9 +27,6 @@ from app.models import ACCEPTED, REFUSED, Sample
 _SHORT_STRETCH = 16
 """Transactions in a row of one source, see `count_outcomes`."""
 METRIC_BOUNDS_MS = (1, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 60_000)
-COVERED = 0.999
-# The bounds of TIDEGATE_DEDUP_WINDOW_SECONDS.
-LEAST_WINDOW_SECONDS, MOST_WINDOW_SECONDS = 0.1, 3600.0
 SILENT_MS = 60_000
 
 
@@ -53,7 +51,7 @@ class _Source:
         self.late_found = 0
         """How many late ones were found to estimate that by."""
         self.shared, self.solo, self.missed = 0.0, 0.0, 0.0
-        """Estimates (coverage.py): what others delivered as well, nobody else did, and only others did."""
+        """Estimates (misses.py): what others delivered as well, nobody else did, and only others did."""
         self.delays = DelayHistogram()
         self.late_ages = DelayHistogram()
         """How long before late duplicates had been accepted; each one found counts for all it stands for."""
@@ -71,8 +69,8 @@ class _Source:
     def totals(self) -> SourceTotals:
         """Return all that was counted."""
         counts = (self.accepted, self.sampled, self.late, self.late_found)
-        coverage = (self.shared, self.solo, self.missed)
-        numbers = [*counts, *coverage, *self.late_ages.numbers, *self.delays.numbers]
+        delivered = (self.shared, self.solo, self.missed)
+        numbers = [*counts, *delivered, *self.late_ages.numbers, *self.delays.numbers]
         return SourceTotals(self.last_seen_ms, self.highest_slot, numbers)
 
     def grow(self, more: SourceTotals) -> None:
@@ -99,7 +97,7 @@ class SourceStatistics(Collector):
         """The name that a source is counted under."""
         self._wall_ms = wall_ms
         self.fresh, self.waiting = Fresh(), Waiting()
-        """What of the sample is yet to be looked up, by late.py and by coverage.py."""
+        """What of the sample is yet to be looked up, by late.py and by misses.py."""
         self._sources: dict[str, _Source] = {OTHER_SOURCE: _Source()}
         self._since_ms = int(wall_ms())
 
@@ -136,7 +134,7 @@ class SourceStatistics(Collector):
             else:  # of a late duplicate it is too late to find out who delivered it when it was new
                 self.waiting.add(sample, times)
 
-    def note_coverage(self, name: str, seen_ms: int, shared: float, solo: float, missed: float) -> None:
+    def note_looked_up(self, name: str, seen_ms: int, shared: float, solo: float, missed: float) -> None:
         """Add estimates: what a source and others delivered, what it alone delivered, what it missed."""
         source = self._source(name)
         source.last_seen_ms = max(source.last_seen_ms, seen_ms)
@@ -156,7 +154,7 @@ class SourceStatistics(Collector):
         )
 
     def recommended_window_seconds(self, least_late: int = 0) -> float | None:
-        """Return the least window that covers 99.9 % of what came again, within the setting's bounds.
+        """Return the window that what came again asks for, duplicates and late duplicates of all sources.
 
         None if nothing came again, or fewer than `least_late` late duplicates were found in the sample.
         """
@@ -166,9 +164,7 @@ class SourceStatistics(Collector):
         for source in seen:
             delays.grow(source.delays.numbers)
             delays.grow(source.late_ages.numbers)
-        if not delays.count:
-            return None
-        return min(max(delays.bound(COVERED) / 1000, LEAST_WINDOW_SECONDS), MOST_WINDOW_SECONDS)
+        return recommended_window_seconds(delays)
 
     def collect(self) -> Iterable[Metric]:
         """Yield the metrics that are made of these statistics (prometheus_client)."""

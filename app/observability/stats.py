@@ -9,7 +9,7 @@ from pydantic import Field
 
 from app.auth import Access
 from app.cleanup.run import Cleanup
-from app.feeds.registry import FeedRegistry
+from app.feeds.feeds_in_force import FeedsInForce
 from app.guard.leak.finding import LeakState
 from app.guard.status import GuardStatus, Level
 from app.ingest.rejections import Rejection, warnings_of
@@ -115,7 +115,7 @@ class ServiceStats:
     guard_status: Callable[[], GuardStatus]
     access: Access
     sources: SourceStatistics
-    feeds: FeedRegistry
+    feeds: FeedsInForce
     rejections: Callable[[], Iterable[Mapping[str, Rejection]]]
     """The last rejection of each feed, of each process that takes transactions in."""
     _started: float = field(default_factory=time.monotonic, init=False)

@@ -4,7 +4,8 @@
 reason to refuse, in which states it can come up and what the client is told. So a head of 17 KiB is answered
 431 with `header-too-large`, and a client that reads no byte of its answer is cut off without one
 (`ABORTED`). Below the table are the two things that connections share: the count of bytes they hold, and
-their turns.
+their turns. What a client sends is held against the figures where it is read: a head in receive_buffer.py and
+heads.py, a body in body_framing.py.
 """
 
 import asyncio

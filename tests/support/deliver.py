@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import msgspec
 
-from app.ingest.coverage import Coverage
 from app.ingest.flush import Flusher
 from app.ingest.late import LateDuplicates
+from app.ingest.misses import Misses
 from app.ingest.recent import Fingerprints
 from app.ingest.source_statistics import SourceStatistics
 from app.metrics.catalogue import Metrics
@@ -28,7 +28,7 @@ class Gate:
     live: LiveSettings
     sources: SourceStatistics
     late: LateDuplicates
-    coverage: Coverage
+    misses: Misses
 
 
 async def connected_gate(settings: Settings, fingerprints: Fingerprints | None = None) -> Gate:
@@ -42,8 +42,8 @@ async def connected_gate(settings: Settings, fingerprints: Fingerprints | None =
     sources = SourceStatistics(metrics.source_limit.label)
     flusher = Flusher(maps, metrics, sources, fingerprints)
     late = LateDuplicates(lambda: live.settings, maps, sources)
-    coverage = Coverage(lambda: live.settings, maps, sources)
-    return Gate(session, maps, flusher, live, sources, late, coverage)
+    misses = Misses(lambda: live.settings, maps, sources)
+    return Gate(session, maps, flusher, live, sources, late, misses)
 
 
 def transaction(signature: str, source: str = "helius-a", payload: object = None) -> Transaction:

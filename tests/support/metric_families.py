@@ -37,7 +37,7 @@ SCRIPTS = (
 )
 TASKS = (
     *("store", "tick", "memory", "ceiling", "cleanup-signatures", "cleanup"),
-    *("stats-log", "token-reload", "reports", "alerts", "reclaim", "feeds-reload", "coverage"),
+    *("stats-log", "token-reload", "reports", "alerts", "reclaim", "feeds-reload", "samples"),
 )
 SHAPES = (
     *("item", "helius-enhanced", "solana-transaction", "solana-block"),

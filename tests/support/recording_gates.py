@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from app.guard.guard import Clock
 from app.metrics.catalogue import Metrics
 from app.models import MapName, MapSizes, Mode, Reason, StoreFigures
+from app.reports.make_report import Reports
 from app.reports.recorder import Figures, GuardFigures, Recorder
 from app.reports.samples import MapSample, ProcessSample, Sample, encoded
-from app.reports.service import Reports
 from app.settings.model import Settings
 from app.store.connection import StoreConnector
 from app.store.history import StoredSamples

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Query
 from app.api.deps import part
 from app.api.openapi.common import Responses, problems
 from app.reports.document import ReportDocument
+from app.reports.make_report import Reports
 from app.reports.period import MOST_HOURS
-from app.reports.service import Reports
 
 router = APIRouter(tags=["operations"])
 

@@ -12,8 +12,8 @@ from app.decode.body_reader import media_type
 from app.decode.surrogates import shown_as_replaced
 from app.errors import UnsupportedMedia
 from app.ingest.plane import DataPlane
-from app.runtime_settings.patch import read_changes
-from app.runtime_settings.sync import SettingsSync
+from app.runtime_settings.changes import SettingsSync
+from app.runtime_settings.patch_body import read_changes
 from app.runtime_settings.view import SettingsDocument, settings_document
 
 router = APIRouter(tags=["settings"])

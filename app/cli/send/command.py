@@ -1,4 +1,7 @@
-"""`tidegate send`: post an NDJSON file of any size, or stdin."""
+"""`tidegate send`: post an NDJSON file of any size, or stdin.
+
+The lines are read and cut into batches (line_batches.py), and these are posted, again if need be (sender.py).
+"""
 
 import json
 import os
@@ -20,7 +23,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from app.cli.client import GateAddress, gate_options, without_password
 from app.cli.exit_codes import REFUSED, Refused
-from app.cli.send.batches import Batch, LineCounts, batches
+from app.cli.send.line_batches import Batch, LineCounts, batches
 from app.cli.send.sender import Sender
 
 MIB = 1024 * 1024

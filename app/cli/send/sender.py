@@ -13,7 +13,7 @@ import httpx
 
 from app.cli.client import GateAddress, json_object, sentence
 from app.cli.exit_codes import Refused
-from app.cli.send.batches import Batch
+from app.cli.send.line_batches import Batch
 
 FIRST_WAIT_SECONDS, MAX_WAIT_SECONDS, MAX_RETRY_AFTER_SECONDS = 0.1, 10.0, 60.0
 PIECE_BYTES = 64 * 1024

@@ -13,9 +13,10 @@
        explained    2   4  30  15   2   1 MiB    ->  1 MiB, the least; so the floor is 60 MiB unexplained
 
    A burst that is over within a block does not raise its floor.
-3. Windows of the latest floors are asked whether they rise steadily (`floors`). All lengths and slopes follow
-   from three settings, here with their defaults: the leak window W (300 s), the growth G that makes a leak
-   within it (50 MiB), and the rate R of a slow leak (10 MiB/h):
+3. Windows of the latest floors are asked whether they rise steadily (`rises_steadily` in floors.py): in most
+   of their parts and not in one step, resident bytes as well, and by the slope below. All lengths and slopes
+   follow from three settings, here with their defaults: the leak window W (300 s), the growth G that makes a
+   leak within it (50 MiB), and the rate R of a slow leak (10 MiB/h):
 
    | tier  | block           | window          | floors | least slope that is suspicious                    |
    |-------|-----------------|-----------------|--------|---------------------------------------------------|
@@ -110,14 +111,15 @@ class DetectorRules:
     def demand(self, tier: Tier) -> Demand:
         """What the floors of a tier's window have to show to be suspicious."""
         if tier is Tier.RULE:
-            # Five parts have four rises from one to the next: all four have to be large enough.
+            # Five parts have four rises, from the median of one to that of the next: each has to reach
+            # half of what the least slope brings (`Demand`).
             return Demand(RULE_SHARE * self.rule_bytes_per_second, parts=5, rises=4)
         least = {
             Tier.FAST: FAST_SHARE * self.rule_bytes_per_second,
             Tier.SLOW: SLOW_SHARE * self.slow_bytes_per_second,
             Tier.DAILY: DAILY_SHARE * self.slow_bytes_per_second,
         }
-        # Six parts have five such rises: four have to be large enough.
+        # Six parts have five such rises: four have to reach that.
         return Demand(least[tier], parts=6, rises=4)
 
 
@@ -200,7 +202,7 @@ class Detector:
         return self._find(Tier.DAILY, at_seconds) if closed_daily and due is None else due
 
     def restart(self) -> None:
-        """Forget all windows and the suspicion, without a new warm-up: after an action, or when told to."""
+        """Forget windows and suspicion, without a new warm-up: memory was cut back, or an operator asked."""
         self._suspected = self._confirmation = None
         self._quiet_until.clear()
         self._build()

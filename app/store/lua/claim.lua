@@ -25,10 +25,11 @@
 -- ago and C is in no window: codes 0, 801, UNSEEN.
 --
 -- The server runs a script without another command in between, but takes back nothing of it when a command
--- fails in the middle. So everything is read before anything is written, transactions are written before
--- signatures, and the ledger last: no signature counts whose transaction is missing. Signatures count from their
--- HSET on, or in a new bucket from when the ledger lists it. After a failure before that a retry is accepted;
--- after a later one all are duplicates.
+-- fails in the middle. So everything is read before anything of the flush is written, transactions are written
+-- before signatures, and the ledger last: no signature counts whose transaction is missing. Signatures count from
+-- their HSET on, or in a new bucket from when the ledger lists it. After a failure before that a retry is accepted;
+-- after a later one all are duplicates. Buckets that are due, or in the way, are removed before the flush is
+-- written. After a failure the ledger still lists them, without their entries, until a later call drops them.
 
 -- @use ledger
 -- @use buckets
@@ -59,7 +60,7 @@ local clock, signatures = read_clock(), ledger.signatures
 local now = clock.now
 local hashes, block, block_count = split_hashes(ARGV[2]), ARGV[6], tonumber(ARGV[7])
 local checked_ms, checked_added = tonumber(ARGV[8]), tonumber(ARGV[9])
-local unchecked = signatures.added - checked_added -- how many were accepted since the first call
+local unchecked = signatures.added - checked_added -- in a second call: how many were accepted since the first
 -- Search the whole window in a first call, and when a failover has set the count of accepted back.
 if checked_added < 0 or unchecked < 0 then checked_ms, unchecked = 0, signatures.added end
 sweep_due(signatures, clock)
@@ -95,7 +96,7 @@ if accepted > 0 then
     -- @use replaced
     late = replaced_in(bucket, ARGV[10], hashes, codes, now)
   end
-  number = (bucket.latest_block + 1) % MOST_BLOCKS -- begins again only after 2^32 blocks
+  number = (bucket.latest_block + 1) % MOST_BLOCKS -- new_bucket (filling.lua) goes on from the last one
   local low, pack, n = now % 2 ^ 32, struct.pack, 0
   for i = 1, block_count do
     if codes[i] == 0 then
@@ -120,7 +121,8 @@ if found + accepted > 0 then
     local signature_bucket = open_bucket(signatures, clock, accepted, 0)
     write_fields('signatures', signature_bucket, entries)
     book(signatures, signature_bucket, accepted, ENTRY_BYTES * accepted)
-    -- For read_clock (ledger.lua): when the last acceptance was, and the longest window of any signature.
+    -- For read_clock (ledger.lua): the last acceptance, and the longest window of any signature. A clock set back by
+    -- less than that stands still at the last acceptance; one that is set back further is followed.
     ledger.clock, ledger.hold = now, math.max(longest_window, signature_bucket.keep)
   end
   note_sightings(sightings)

@@ -68,7 +68,10 @@ class WorkerPool(Collector):
         self.restarts = 0
         """How often a worker was started again because it had ended; `Supervisor` counts."""
         self.listener: socket | None = None
-        """The unix listener for requests that workers pass on to this process; None without workers."""
+        """The unix listener for what workers pass on to this process: all but posts, lookups and `/livez`.
+
+        None without workers.
+        """
         self._asking: set[asyncio.Task[None]] = set()
         self._shared: tuple[int, ...] = ()
         self._page: pressure.PressurePage | None = None
@@ -80,7 +83,8 @@ class WorkerPool(Collector):
         self.listener, control = private_listener(BACKLOG)
         self._shared, self._page = (page, fingerprints, control), pressure.PressurePage.create(page)
         inherited = Inherited(listener.fileno(), control, page, fingerprints)
-        # Workers get the URL in `store_url`, and do not read its file again.
+        # Workers get the URL by itself: that of an embedded store is in no setting. Their settings name no
+        # file: beside the URL that was read from it they would be refused for having both.
         values = settings.model_dump(mode="json") | {"store_url_file": None}
         for number in range(1, settings.workers + 1):
             config = WorkerConfig(f"worker-{number}", inherited, store_url, values)

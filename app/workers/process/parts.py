@@ -4,12 +4,12 @@ import asyncio
 from importlib.metadata import version
 
 from app.auth import Access
-from app.feeds.registry import FeedRegistry
+from app.feeds.feeds_in_force import FeedsInForce
 from app.guard.diagnosis.figures import open_descriptors
 from app.ingest.plane import DataPlane
 from app.ingest.recent import Fingerprints
 from app.metrics.catalogue import Metrics
-from app.runtime_settings.sync import SettingsSync
+from app.runtime_settings.changes import SettingsSync
 from app.schedule import StoreUpkeep, common_tasks
 from app.server.config import ClientConnections
 from app.settings.model import Settings
@@ -36,7 +36,7 @@ class WorkerParts:
         headroom = PressurePage.follow(config.inherited.pressure, settings.workers)
         fingerprints = Fingerprints.follow(config.inherited.fingerprints)
         access = Access(settings)
-        feeds = FeedRegistry(settings.feeds_file, settings.workers, has_to_start=True)
+        feeds = FeedsInForce(settings.feeds_file, settings.workers, has_to_start=True)
         self.plane = DataPlane(self.live, self.session, self.metrics, access, headroom, feeds, fingerprints)
         self._upkeep = StoreUpkeep(self.session, self._refresh)
         self._settings_sync = SettingsSync(self.live, self.plane.maps, self.metrics, self.plane.apply)

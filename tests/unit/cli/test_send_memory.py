@@ -8,8 +8,8 @@ from typing import Any, BinaryIO, cast
 import httpx
 
 from app.cli.client import GateAddress
-from app.cli.send.batches import LineCounts
 from app.cli.send.command import MIB, _send_all
+from app.cli.send.line_batches import LineCounts
 from app.cli.send.sender import Sender
 
 LINE = b'{"signature":"a","payload":"%s"}\n' % (b"x" * 5000)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from app.cli.send import sender
-from app.cli.send.batches import MAX_LINE_BYTES, batches
 from app.cli.send.command import MIB
+from app.cli.send.line_batches import MAX_LINE_BYTES, batches
 from tests.support.gate import tidegate_command
 from tests.support.stand_in import Answer, Request, in_turn, ingest, problem
 from tests.unit.cli.conftest import Run, Serve

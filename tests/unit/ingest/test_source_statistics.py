@@ -109,7 +109,7 @@ def test_what_several_processes_counted_adds_up() -> None:
         part.note({("a", ACCEPTED): 100, ("a", 5): 10}, NOW_MS + at)
         part.note_slots(["a"], [70 - at])
         part.note_samples(samples("a", None, 61_000, None, None), 16)
-        part.note_coverage("a", NOW_MS, 48, 16, 32)
+        part.note_looked_up("a", NOW_MS, 48, 16, 32)
         for name, totals in part.totals().items():
             whole.grow(name, totals)
     found = view(whole, "a")

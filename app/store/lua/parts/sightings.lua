@@ -4,11 +4,11 @@
 -- together, and these then are one entry. Sightings noted for each signature by itself took two thirds of the
 -- time that the store spends on a duplicate.
 --
--- The value of a field is a record. It begins with how many sources it has, or more: once block numbers begin
--- again, a source that delivered for the earlier block of the same number is counted twice. Then follows, for
--- each source and moment, ";source=milliseconds since <id>,a bit for each place". The bits are a signed
--- number; the milliseconds are negative if the clock was set back behind <id>. For example, in a bucket with
--- the id 1700000000000
+-- The value of a field is a record. It begins with how many sources it has: while that is below rules.sources no place
+-- can be full, and nobody has to look. It may be too high, never too low: should block numbers begin again (after 2^32
+-- of them) within one bucket, a source that delivered for the earlier block of a number is counted twice. Then follows,
+-- for each source and moment, ";source=milliseconds since <id>,a bit for each place". The bits are a signed number; the
+-- milliseconds are negative if the clock was set back behind <id>. For example, in a bucket with the id 1700000000000
 --
 --   2;helius-a=120,7;quick-b=180,3;quick-b=950,4
 --
@@ -22,9 +22,10 @@
 --            hashes, from 0 (2 bytes), and that of the source (1 byte)
 --   ARGV[5]  the list of sources, in msgpack
 
--- Deliveries are noted in the order of their numbers. The number is that of the source among `names`, from 1;
--- repeats in the same flush have #names more, so that whoever was first stands first. The mark is how an entry
--- of the source begins in a record.
+-- A delivery number says who delivered, and whether again: n for the source n of `names`, from 1, and #names + n for
+-- its repeats in the same flush. Deliveries are noted in the order of these numbers, so whoever was first at a place
+-- stands before the repeats; otherwise the order says nothing of time. A number's mark is how an entry of its source
+-- begins in a record.
 local names = cmsgpack.unpack(ARGV[5])
 local marks = {}
 for source, name in ipairs(names) do

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from app.errors import RateLimited, Unauthorized
 from app.feeds.feed import Feed
 from app.feeds.feeds_file import FeedsFileError
-from app.feeds.registry import FeedRegistry
+from app.feeds.feeds_in_force import FeedsInForce
 from tests.support.signed import quicknode_headers
 
 NOW = 1764403200
@@ -23,27 +23,27 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "feeds.toml"
 
 
-def _registry(file: Path, text: str, workers: int = 1) -> FeedRegistry:
+def _registry(file: Path, text: str, workers: int = 1) -> FeedsInForce:
     file.write_text(text)
-    return FeedRegistry(file, workers)
+    return FeedsInForce(file, workers)
 
 
-def _reload(registry: FeedRegistry) -> None:
+def _reload(registry: FeedsInForce) -> None:
     asyncio.run(registry.reload())
 
 
-def _warning(registry: FeedRegistry) -> str:
+def _warning(registry: FeedsInForce) -> str:
     return registry.warning or ""
 
 
-def _verify(registry: FeedRegistry, secret: str) -> None:
+def _verify(registry: FeedsInForce, secret: str) -> None:
     signature = registry.get("a").signature
     assert signature is not None
     signature.verify(quicknode_headers(b"[]", NOW, secret), [b"[]"], NOW)
 
 
 def test_without_a_file_all_feeds_have_the_defaults_and_no_limit() -> None:
-    registry = FeedRegistry(None)
+    registry = FeedsInForce(None)
     assert registry.get("any") == Feed("any")
     registry.take("any", 10**9, 0)
     _reload(registry)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from app.ingest.coverage import Coverage
+from app.ingest.misses import Misses
 from app.ingest.samples import MOST_A_SECOND, MOST_SECONDS, Waiting, look_seconds
 from app.ingest.source_statistics import SourceStatistics
 from app.ingest.source_views import Part, SourceView
@@ -37,16 +37,16 @@ def sample(number: int, source: str = "a", accepted_ms: int = 1_000) -> Sample:
 
 @dataclass
 class Told:
-    """Coverage that is told who delivered what, without a store."""
+    """Misses that is told who delivered what, without a store."""
 
     statistics: SourceStatistics = field(default_factory=lambda: SourceStatistics(str))
 
     def __post_init__(self) -> None:
-        self.coverage = Coverage(Settings, None, self.statistics)  # type: ignore[arg-type]  # asked for nothing
+        self.misses = Misses(Settings, None, self.statistics)  # type: ignore[arg-type]  # asked for nothing
 
     def tell(self, at_ms: int, *deliverers: str, amount: float = 16) -> None:
         """Let sources have delivered a transaction, the first of them first."""
-        self.coverage.note(sample(at_ms, deliverers[0], at_ms), set(deliverers), amount)
+        self.misses.note(sample(at_ms, deliverers[0], at_ms), set(deliverers), amount)
 
     @property
     def views(self) -> dict[str, SourceView]:
@@ -80,7 +80,7 @@ def test_what_a_source_did_not_deliver_in_a_pause_of_more_than_a_minute_it_has_n
 
 def test_observations_that_are_no_longer_whole_count_for_nobody() -> None:
     told = Told()
-    told.coverage.note(sample(1, "a"), {"b"}, 16)
+    told.misses.note(sample(1, "a"), {"b"}, 16)
     assert told.views == {}
 
 
@@ -161,7 +161,7 @@ async def _covered(gate: Gate) -> None:
     """Look up all of the sample, as soon as each is old enough."""
     await gate.late.tick()
     while gate.sources.waiting:
-        await gate.coverage.tick()
+        await gate.misses.tick()
         await asyncio.sleep(0.1)
 
 

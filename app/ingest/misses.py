@@ -36,7 +36,7 @@ class _Active:
         """Transactions it has not delivered since then, an estimate."""
 
 
-class Coverage:
+class Misses:
     """Looks up transactions of the sample some time after their acceptance."""
 
     def __init__(self, settings: Callable[[], Settings], maps: Maps, sources: SourceStatistics) -> None:
@@ -82,7 +82,7 @@ class Coverage:
         for name in names:
             active = self._active.setdefault(name, _Active(at_ms))
             solo = amount if len(names) == 1 else 0.0
-            self._sources.note_coverage(name, at_ms, amount - solo, solo, active.missing)
+            self._sources.note_looked_up(name, at_ms, amount - solo, solo, active.missing)
             active.seen_ms, active.missing = at_ms, 0.0
         for name in self._active.keys() - names:
             self._active[name].missing += amount

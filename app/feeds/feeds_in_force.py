@@ -15,7 +15,7 @@ log = structlog.get_logger()
 _EMPTIED = "it declares no feed any more; restart the gate if that is meant"
 
 
-class FeedRegistry:
+class FeedsInForce:
     """Knows each feed by its name; without a file all feeds have the defaults.
 
     With several workers each has a registry. The kernel gives a connection to whichever worker takes it

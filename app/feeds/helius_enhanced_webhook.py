@@ -1,4 +1,4 @@
-"""Reads, in one go, arrays of Helius' enhanced transactions as Helius sends them.
+"""Reads, in one go, the body of Helius' enhanced webhook: an array of enhanced transactions.
 
 Where a document ends is guessed and then proven. `[{"description":"…",…},{"description":"…",…}]` is cut
 before every object that begins as the first one does; if a parser takes each part as a document of its own,

@@ -1,4 +1,7 @@
-"""What a PATCH asks for: settings by their names, each with a number, or null for the value of the start."""
+"""What the body of a PATCH asks for: settings by name, each with a number, or null for that of the start.
+
+Whether these are within their limits is checked where they are stored: `SettingsSync.change` in changes.py.
+"""
 
 import json
 from collections.abc import Mapping
