@@ -110,7 +110,7 @@ end
 
 if found + accepted > 0 then
   -- @use sightings
-  local sightings = new_sightings(ages, blocks, places, #hashes, clock)
+  local sightings = new_sightings(ages, blocks, places, #hashes, clock, found == 0)
   if accepted > 0 then
     write_fields('blocks', bucket, {number, block})
     bucket.latest_block = number
