@@ -19,7 +19,7 @@ from app.feeds.feeds_in_force import FeedsInForce
 from app.guard.actions import Actions
 from app.guard.collector import GuardCollector
 from app.guard.diagnosis.examiner import Examiner
-from app.guard.diagnosis.figures import ProcessReader
+from app.guard.diagnosis.process_figures import ProcessReader
 from app.guard.guard import Clock, Guard
 from app.guard.service_memory import ServiceMemory, store_explained_bytes
 from app.ingest.plane import DataPlane
@@ -37,7 +37,7 @@ from app.runtime_settings.changes import SettingsSync
 from app.server.config import ClientConnections
 from app.settings.model import Settings
 from app.store.address import normal_url
-from app.store.connection import StoreConnector
+from app.store.connector import StoreConnector
 from app.store.embedded import EmbeddedStore
 from app.store.figures import Sizes
 from app.store.history import StoredSamples

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from starlette.responses import Response
 
 from app.errors import HttpError, MethodNotAllowed, RetryLater, StoreError, Unauthorized, UnsupportedMedia
-from app.server.responses import MEDIA_TYPE, problem_bytes
+from app.server.problem_json import MEDIA_TYPE, problem_bytes
 
 
 def problem(

@@ -3,8 +3,8 @@
 import re
 from typing import NamedTuple
 
-from app.feeds.body_signatures import BodySignature
 from app.feeds.rules import FeedRules
+from app.feeds.webhook_hmac import BodySignature
 from app.models import SOURCE_PATTERN
 
 _NAME = re.compile(SOURCE_PATTERN)

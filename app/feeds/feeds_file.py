@@ -28,10 +28,10 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from app.errors import ConfigError
-from app.feeds.body_signatures import SCHEMES, BodySignature
 from app.feeds.declaration import KEYS, Declaration
 from app.feeds.feed import Feed, is_feed_name
 from app.feeds.toml_lines import KeyLines
+from app.feeds.webhook_hmac import SCHEMES, BodySignature
 from app.models import SOURCE_RULE
 from app.settings.secret_files import file_mark, secret_lines
 

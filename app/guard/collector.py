@@ -6,7 +6,7 @@ from typing import Protocol
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from app.guard.diagnosis.figures import ProcessFigures
+from app.guard.diagnosis.process_figures import ProcessFigures
 from app.guard.leak.finding import LeakState
 from app.guard.status import GuardStatus
 from app.metrics.families import gauge, single

@@ -1,7 +1,7 @@
 """Decides what is freed while memory is near its limit, from which place, and how often.
 
 `ProcessRelief` frees what gate and workers hold without need: garbage and free heap, at `hard` idle
-connections as well. `StoreRelief` has the store cleaned in two cases only:
+connections as well. `StoreRelief` has the store cleaned, by an emergency cleanup, in two cases only:
 
 - the embedded store counts against the service's limit, and cleaning it can bring memory below that;
 - any store is near its own `maxmemory`, which has a level of its own.

@@ -22,8 +22,8 @@ from app.decode.budget import ByteBudget, Headroom
 from app.decode.gzip import inflater_for
 from app.decode.item import ItemLimits
 from app.errors import InvalidRequest, MemoryPressure, NotFound, RetryLater, UnsupportedMedia
-from app.feeds.body_signatures import Fields, signed_headers
 from app.feeds.feed import Feed
+from app.feeds.webhook_hmac import Fields, signed_headers
 from app.metrics.catalogue import Metrics
 from app.models import DEFAULT_SOURCE, SOURCE_PATTERN, SOURCE_RULE
 from app.store.layout import LiveSettings

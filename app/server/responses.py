@@ -17,19 +17,17 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Final
 
-import msgspec
 import structlog
 
 from app.metrics.catalogue import Metrics
 from app.server.limits import BOUNDS, RETRY_AFTER_SECONDS, Bound, Limits
+from app.server.problem_json import MEDIA_TYPE, problem_bytes
 from app.server.whole_request import Reply
 
 log = structlog.get_logger()
 
 HeaderLines = Iterable[tuple[bytes, bytes]]
-MEDIA_TYPE: Final = "application/problem+json"
 TOLD_EVERY_SECONDS = 10.0
 RETRY_AFTER = 503
 
@@ -59,12 +57,6 @@ def reply_bytes(reply: Reply, server_headers: HeaderLines, *, keeps_alive: bool)
 @lru_cache(16)
 def _reply_head(status: int, *headers: tuple[bytes, bytes]) -> bytes:
     return status_line(status) + header_lines(headers)
-
-
-def problem_bytes(status: int, slug: str, title: str, detail: str, **extension: object) -> bytes:
-    """Return a problem document as JSON; further members are its extension (RFC 9457, section 3.2)."""
-    members = {"type": f"urn:tidegate:problem:{slug}", "title": title, "status": status, "detail": detail}
-    return msgspec.json.encode(members | extension)
 
 
 class Refusal:

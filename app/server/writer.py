@@ -1,9 +1,11 @@
 """The sending half of a connection: a deadline for clients that do not read, and an end that lets them read.
 
-A client that takes no byte of an answer for `Limits.send_seconds` is cut off; one that takes a byte now and
-then is served to the end. A connection that ends does so in two steps, since closing with bytes unread resets
-it, and a client that sends all of its body first then loses the answer that it has not read: our side is
-ended, what still comes is dropped for a while, and then all is closed.
+A client that takes no byte of an answer for `Limits.send_seconds` is cut off (`_give_up` in connection.py);
+one that takes a byte now and then is served to the end.
+
+A connection that ends does so in two steps, since closing with bytes unread resets it, and a client that
+sends all of its body first then loses the answer that it has not read: our side is ended, what still comes is
+dropped for a while, and then all is closed.
 """
 
 import asyncio

@@ -22,7 +22,7 @@ class Sizes:
         read_info: Callable[[str, str], Awaitable[list[dict[str, Any]]]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take what it reads with: `read_info` reads two sections of `INFO` of every master of the store."""
+        """Take what it reads with; `read_info` is `INFO` of each master by sections (`StoreSession.info`)."""
         self._read_maps = read_maps
         self._read_info = read_info
         self._clock = clock

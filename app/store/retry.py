@@ -4,7 +4,8 @@ When a connection breaks before the answer came, nobody knows whether the server
 that only reads, or whose second time changes nothing, is made once more, on another connection. A claim is
 not: had it been carried out, the second one would find its own signatures and call all of them duplicates.
 
-A connection that was closed while it lay idle needs no retry: `Node` opens another before it sends anything.
+A connection that was closed while it lay idle needs no retry: `Node` (node.py) opens another before it sends
+anything. A store that is down is reached for again by session.py.
 """
 
 from collections.abc import Awaitable, Callable

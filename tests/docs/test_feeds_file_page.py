@@ -7,10 +7,10 @@ import pytest
 from click.testing import CliRunner
 
 from app.cli.feeds import feeds
-from app.feeds.body_signatures import DEFAULT_MAX_AGE_SECONDS, SCHEMES
 from app.feeds.declaration import KEYS, Declaration
 from app.feeds.feeds_file import FeedsFileError, load_feeds
 from app.feeds.rules import SKIPPABLE
+from app.feeds.webhook_hmac import DEFAULT_MAX_AGE_SECONDS, SCHEMES
 from tests.support.pages import ROOT
 
 PAGE = (ROOT / "docs" / "feeds-file.md").read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ from app.ingest.source_statistics import SourceStatistics
 from app.metrics.catalogue import Metrics
 from app.models import Transaction
 from app.settings.model import Settings
-from app.store.connection import StoreConnector
+from app.store.connector import StoreConnector
 from app.store.layout import LiveSettings
 from app.store.maps import Maps
 from app.store.session import StoreSession

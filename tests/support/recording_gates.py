@@ -12,7 +12,7 @@ from app.reports.make_report import Reports
 from app.reports.recorder import Figures, GuardFigures, Recorder
 from app.reports.samples import MapSample, ProcessSample, Sample, encoded
 from app.settings.model import Settings
-from app.store.connection import StoreConnector
+from app.store.connector import StoreConnector
 from app.store.history import StoredSamples
 from app.store.layout import LiveSettings
 from app.store.maps import Maps

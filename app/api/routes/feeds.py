@@ -40,7 +40,6 @@ from app.errors import (
     Unauthorized,
     UnsupportedMedia,
 )
-from app.feeds.body_signatures import BodySignature
 from app.feeds.collection import Collection
 from app.feeds.delivery import read_delivery
 from app.feeds.feed import Feed
@@ -48,6 +47,7 @@ from app.feeds.part import Part
 from app.feeds.reader import UnknownShape
 from app.feeds.rules import SKIPPABLE
 from app.feeds.shapes import Shape
+from app.feeds.webhook_hmac import BodySignature
 from app.ingest.admission import feed_named
 from app.ingest.plane import DataPlane
 from app.ingest.rejections import INVALID_TRANSACTION, REASONS, SHOWN_BYTES, UNKNOWN_SHAPE

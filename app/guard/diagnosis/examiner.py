@@ -22,7 +22,6 @@ import structlog
 from app.errors import StoreError
 from app.guard.diagnosis.archive import write
 from app.guard.diagnosis.document import Allocation, Cause, Diagnosis, TypeGrowth
-from app.guard.diagnosis.figures import Notes, ProcessFigures, ProcessReader, StoreReading, store_reading
 from app.guard.diagnosis.growth_parts import (
     GrowthParts,
     ProcessEvidence,
@@ -32,6 +31,13 @@ from app.guard.diagnosis.growth_parts import (
     sentence,
 )
 from app.guard.diagnosis.object_counts import ObjectCounts, count_objects, grown_types
+from app.guard.diagnosis.process_figures import (
+    Notes,
+    ProcessFigures,
+    ProcessReader,
+    StoreReading,
+    store_reading,
+)
 from app.guard.diagnosis.tracing import Traced, seconds_for, trace
 from app.guard.leak.finding import Finding
 from app.guard.readers import MemoryReading

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from app.guard.diagnosis.document import Allocation, Cause, Part, PartName, TypeGrowth
-from app.guard.diagnosis.figures import ProcessFigures, StoreReading
 from app.guard.diagnosis.object_counts import ObjectCounts
+from app.guard.diagnosis.process_figures import ProcessFigures, StoreReading
 from app.guard.diagnosis.tracing import USUAL_SMALL_BYTES, Traced
 
 # What holds other things along with it is named although those are more; all else has to be most of it.

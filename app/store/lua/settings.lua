@@ -8,9 +8,9 @@
 -- Returns {1 when stored, the version of the rules in force, what is stored now: false for nothing, '' for nothing
 -- usable}, for example {1, 3, '{"version": 4, …}'}.
 
--- @use stored_settings
+-- @use read_settings
 
-local stored, in_force = stored_settings(), stored_rules()
+local stored, in_force = read_settings(), stored_rules()
 local version_in_force = in_force and in_force.version or 0
 if not ARGV[2] or ARGV[2] ~= (stored or '') then return {0, version_in_force, stored} end
 redis.call('SET', key('settings'), ARGV[3], 'PX', rules.settings_expiry)

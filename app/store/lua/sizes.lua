@@ -5,7 +5,7 @@
 -- that is above a limit that was lowered, except those of signatures.
 --
 -- KEYS: the partition's prefix. ARGV: rules.
--- Returns {now, 1 when the store is full, the settings changed at run time (stored_settings.lua), 1 when a gate of
+-- Returns {now, 1 when the store is full, the settings changed at run time (read_settings.lua), 1 when a gate of
 -- format 1 was at work here within the last second, then ten numbers a map, signatures first: the id of its oldest
 -- bucket or 0, entries, bytes, added, expired, emergency, manual, capacity, due, on_time}, for example
 -- {1700000002500, 0, false, 0, 1700000000000, 920, 23920, 5000, 4080, 0, 0, 0, 4080, 4080, …}.
@@ -16,7 +16,7 @@
 -- @use all_buckets
 -- @use totals
 -- @use put_in_force
--- @use stored_settings
+-- @use read_settings
 
 -- A write that shows whether one is possible: a replica must not look healthy, a full store is told apart.
 local written = redis.pcall('SET', key('probe'), 1, 'PX', 1000)
@@ -33,7 +33,7 @@ end
 set_mark()
 local clock, maps = read_clock(), {ledger.signatures, ledger.transactions, ledger.observations}
 put_in_force(maps, clock)
-local answer = {clock.now, is_full, stored_settings(), is_format_1_at_work() and 1 or 0}
+local answer = {clock.now, is_full, read_settings(), is_format_1_at_work() and 1 or 0}
 for _, map in ipairs(maps) do
   sweep_due(map, clock)
   if map.name ~= 'signatures' then make_room(map, 0, 0, clock.now) end

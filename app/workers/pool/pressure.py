@@ -1,6 +1,7 @@
 """One page of memory that the control plane writes and its workers read: whether to refuse, and what fits.
 
-A worker sees a change with its next request, without a call to the control plane.
+A worker sees a change with its next request (`Admission.check_pressure`), without a call to the control
+plane.
 """
 
 import mmap

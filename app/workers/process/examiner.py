@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from app.guard.diagnosis.document import Diagnosis
 from app.guard.diagnosis.examiner import NOTES_A_WINDOW, ProcessExaminer, ProvenLeak
-from app.guard.diagnosis.figures import ProcessFigures, ProcessReader
+from app.guard.diagnosis.process_figures import ProcessFigures, ProcessReader
 from app.process.resident_memory import own_resident_bytes
 from app.store.layout import LiveSettings
 

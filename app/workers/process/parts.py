@@ -5,7 +5,7 @@ from importlib.metadata import version
 
 from app.auth import Access
 from app.feeds.feeds_in_force import FeedsInForce
-from app.guard.diagnosis.figures import open_descriptors
+from app.guard.diagnosis.process_figures import open_descriptors
 from app.ingest.plane import DataPlane
 from app.ingest.recent import Fingerprints
 from app.metrics.catalogue import Metrics
@@ -14,7 +14,7 @@ from app.schedule import StoreUpkeep, common_tasks
 from app.server.config import ClientConnections
 from app.settings.model import Settings
 from app.settings.process_limits import process_limits
-from app.store.connection import StoreConnector
+from app.store.connector import StoreConnector
 from app.store.layout import LiveSettings
 from app.store.session import StoreSession
 from app.tasks import Task, Tasks

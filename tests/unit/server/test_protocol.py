@@ -10,7 +10,7 @@ import pytest
 
 from app.server.connection import WAITING_BYTES
 from app.server.limits import Limits
-from app.server.responses import problem_bytes
+from app.server.problem_json import problem_bytes
 from tests.support.http_service import LONG, SHORT, Service, served
 
 pytestmark = pytest.mark.asyncio

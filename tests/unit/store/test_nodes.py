@@ -11,7 +11,7 @@ from app.errors import StoreClusterDown, StoreUnreachable
 from app.metrics.catalogue import Metrics
 from app.store.address import parse_address
 from app.store.cluster import Cluster
-from app.store.connection import StoreConnector
+from app.store.connector import StoreConnector
 from app.store.layout import key_slot
 from app.store.link import NotConnected, ReplyError
 from app.store.node import Node, Single

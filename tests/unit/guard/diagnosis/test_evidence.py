@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from app.guard.diagnosis import tracing
-from app.guard.diagnosis.figures import Notes, ProcessFigures, open_descriptors
 from app.guard.diagnosis.object_counts import count_objects, grown_types
+from app.guard.diagnosis.process_figures import Notes, ProcessFigures, open_descriptors
 from app.guard.diagnosis.tracing import seconds_for, trace
 from app.process.heap import heap_reader
 

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from app.guard.diagnosis.document import Allocation, Cause, PartName, TypeGrowth
-from app.guard.diagnosis.figures import ProcessFigures, StoreReading
 from app.guard.diagnosis.growth_parts import (
     GrowthParts,
     ProcessEvidence,
@@ -15,6 +14,7 @@ from app.guard.diagnosis.growth_parts import (
     sentence,
 )
 from app.guard.diagnosis.object_counts import ObjectCounts
+from app.guard.diagnosis.process_figures import ProcessFigures, StoreReading
 from app.guard.diagnosis.tracing import NOT_TRACED, Traced
 from app.process.heap import Heap
 

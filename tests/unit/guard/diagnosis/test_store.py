@@ -7,13 +7,13 @@ from contextlib import ExitStack, asynccontextmanager
 import pytest
 
 from app.errors import StoreError
-from app.guard.diagnosis.figures import StoreReading, store_reading
+from app.guard.diagnosis.process_figures import StoreReading, store_reading
 from app.guard.readers import MemoryReading, ProcessReading
 from app.guard.service_memory import store_explained_bytes
 from app.metrics.catalogue import Metrics
 from app.models import Transaction
 from app.settings.model import Settings
-from app.store.connection import StoreConnector
+from app.store.connector import StoreConnector
 from app.store.figures import Sizes
 from app.store.layout import LiveSettings
 from app.store.maps import Maps

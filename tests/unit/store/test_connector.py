@@ -20,7 +20,7 @@ from app.metrics.catalogue import Metrics
 from app.settings.model import Settings
 from app.store import server
 from app.store.address import normal_url, parse_address, safe_url
-from app.store.connection import StoreConnector
+from app.store.connector import StoreConnector
 from app.store.layout import LiveSettings, signature_hash
 from app.store.maps import Maps
 from app.store.session import StoreSession

@@ -1,9 +1,9 @@
--- Reads the settings changed at run time, P:settings, a JSON document that gates write and judge.
+-- Reads the settings changed at run time, P:settings: a JSON document that gates judge, and write by settings.lua.
 
 local MOST_SETTINGS_BYTES = 65536
 
 -- Returns the text; false when nothing is stored, '' when it cannot be settings. What is read stays for another while.
-local function stored_settings()
+local function read_settings()
   local length = redis.pcall('STRLEN', key('settings'))
   if type(length) ~= 'number' or length > MOST_SETTINGS_BYTES then return '' end
   return redis.call('GETEX', key('settings'), 'PX', rules.settings_expiry)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook
 
 from app.errors import Unauthorized
-from app.feeds.body_signatures import QUICKNODE, STANDARD_WEBHOOKS, BodySignature, Scheme, signed_headers
+from app.feeds.webhook_hmac import QUICKNODE, STANDARD_WEBHOOKS, BodySignature, Scheme, signed_headers
 from tests.support.signed import (
     NONCE,
     QUICKNODE_SECRET,
@@ -213,7 +213,7 @@ def test_all_secrets_are_compared_with_all_signatures_in_constant_time(
         compared.append((one, other))
         return one == other
 
-    monkeypatch.setattr("app.feeds.body_signatures.compare_digest", compare_digest)
+    monkeypatch.setattr("app.feeds.webhook_hmac.compare_digest", compare_digest)
     third = f"whsec_{base64.b64encode(b'third').decode()}"
     feed = _accepting(STANDARD_WEBHOOKS, WEBHOOK_SECRET, third)
     feed.verify(webhook_headers(BODY, NOW, WEBHOOK_SECRET, third), [BODY], NOW)
