@@ -1,4 +1,4 @@
-"""Decides what one alert gets: a cleanup, or the reason why not. Nothing is begun here.
+"""Decides what one alert gets: a cleanup, or the reason why not; receiver.py acts by it.
 
 An alert gets a cleanup when it fires, is labelled `action="cleanup"`, and nobody had the same done within the
 cooldown (2 minutes by default). For example, of four deliveries within a minute:

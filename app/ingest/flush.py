@@ -8,8 +8,9 @@ Say three feeds deliver at the same moment, and the store has two partitions, P 
 
 1. The plan. A stands there twice, and goes to the store once: place 3 repeats place 0. `recent`, which keeps
    the signatures that this process flushed lately and their hashes, has C: C is taken for a duplicate. The
-   hashes of A, B and D are computed. None is among the fingerprints (halves of hashes) of what any worker had
-   lately, so they are taken for new. These come first, since a call brings one block: the compressed
+   hashes of A, B and D are computed. Where there are several workers, these are looked up among the
+   fingerprints (halves of hashes) of what any worker had lately; say none is there. So A, B and D are taken
+   for new. These come first, since a call brings one block: the compressed
    transactions of its first so many signatures. That gives the places 0 1 4 2. A hash belongs to one
    partition: say P gets the places 0 4 2, the first two taken for new, and Q gets place 1, taken for new.
 2. The claims, one for each partition, all at once. P is asked about the hashes of A, D and C, with a block
@@ -25,10 +26,11 @@ Say three feeds deliver at the same moment, and the store has two partitions, P 
 another gate with the same feeds was first. Then compressing transactions on a guess is wasted: the first
 claim goes without a block, and what is new is always called UNSEEN and brought by a second one.
 
-When a claim fails, the others are still waited for; then the whole flush fails with the error of the first
-claim of the plan that failed. What the others accepted stays stored, and is a duplicate when the client sends
-it again. What was not stored is in `recent` all the same, so it needs a second claim when it is sent again.
-Nothing is answered `accepted` that is not stored.
+When a claim fails, the others are still carried through, and `recent` learns from each that was answered;
+then the whole flush fails with the error of the first claim of the plan that failed. What was accepted all the
+same stays stored, and is a duplicate when the client sends it again: by another claim, by a first one whose
+second failed, or by one whose answer was lost. What was not stored is in `recent` all the same, so it needs a
+second claim when it is sent again. Nothing is answered `accepted` that is not stored.
 """
 
 import asyncio

@@ -2,7 +2,7 @@
 
 A source is a name that a client chooses, and each has series of its own in the metrics and statistics of its
 own in `GET /sources`. With a limit of 3, transactions of `a`, `b`, `c`, `d`, `a` count under `a`, `b`, `c`,
-`other`, `a`. The sources of one transaction are limited as well: see sightings.lua in the store.
+`other`, `a`. The sources of one transaction are limited as well: see observations.lua in the store.
 """
 
 from collections.abc import Callable

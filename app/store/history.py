@@ -28,7 +28,7 @@ class StoredSamples:
             StoreError: whether they were stored is unknown.
         """
         limits = (MOST_SAMPLES, MOST_GATES, KEPT_MS, SILENCE_MS)
-        return bool(await self._run("record", gate, *limits, *samples))
+        return bool(await self._run("add_history", gate, *limits, *samples))
 
     async def gates(self) -> list[str]:
         """The gates that have a history, the one heard of last at the end.
@@ -36,7 +36,7 @@ class StoredSamples:
         Raises:
             StoreError: they could not be read.
         """
-        return [name.decode("utf-8", "replace") for name in await self._run("history")]
+        return [name.decode("utf-8", "replace") for name in await self._run("read_history")]
 
     async def page(self, gate: str, number: int) -> list[bytes]:
         """Up to 720 samples of a gate, oldest first; page 0 ends with the latest one, higher pages are older.
@@ -45,7 +45,7 @@ class StoredSamples:
             StoreError: they could not be read.
         """
         last = -1 - number * PAGE_SAMPLES
-        page: list[bytes] = await self._run("history", gate, last - PAGE_SAMPLES + 1, last)
+        page: list[bytes] = await self._run("read_history", gate, last - PAGE_SAMPLES + 1, last)
         return page
 
     async def _run(self, script: str, *args: bytes | str | int) -> Any:

@@ -13,9 +13,9 @@ from typing import Any
 
 from app.store.link import AnswerLost
 
-# `lookup`, `deliverers`, `late` and `history` only read, and `sizes` removes what is due, which its next call
-# would do as well.
-REPEATABLE_SCRIPTS = frozenset({"lookup", "deliverers", "late", "sizes", "history"})
+# `lookup`, `deliverers`, `late` and `read_history` only read, and `sizes` removes what is due, which its next
+# call would do as well.
+REPEATABLE_SCRIPTS = frozenset({"lookup", "deliverers", "late", "sizes", "read_history"})
 
 
 async def call_again_if_lost(call: Callable[[], Awaitable[Any]]) -> Any:

@@ -11,8 +11,8 @@ SCRIPTS = (
     "sizes",
     "cleanup",
     "settings",
-    "record",
-    "history",
+    "add_history",
+    "read_history",
     "lease",
 )
 _USE = re.compile(r"^ *-- @use (\w+)$", re.MULTILINE)

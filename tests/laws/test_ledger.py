@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 import redis
 
+from app.errors import StoreRejected
 from app.models import ACCEPTED, MapName, Verdict
 from app.store.layout import signature_hash
 from app.store.maps import Deliveries
@@ -80,6 +81,28 @@ async def test_a_key_that_is_lost_while_its_bucket_takes_entries_comes_back_with
         await _claim(gate, "after")
         assert count_fields(node, key) == 1
         assert int(node.pttl(key)) > 0
+    await gate.session.close()
+
+
+async def test_a_claim_that_fails_while_it_writes_has_accepted_nothing(
+    store: StoreServer, settings_for: MakeSettings
+) -> None:
+    """The observations are written after the transactions: somebody else's key is in their place."""
+    gate = await connected_gate(settings_for(store, **LONG_WINDOW))
+    await _claim(gate, "before")
+    for node in store.nodes():
+        with node:
+            for key in node.scan_iter(match=store_key("tidegate:*", "observations", "*")):
+                node.delete(key)
+                node.set(key, b"in the way", ex=60)
+    with pytest.raises(StoreRejected):
+        await _claim(gate, "refused")
+    for node in store.nodes():
+        with node:
+            for key in node.scan_iter(match=store_key("tidegate:*", "observations", "*")):
+                node.delete(key)
+    [answer] = await gate.flusher.flush([transaction("refused")])
+    assert answer.verdict is Verdict.ACCEPTED
     await gate.session.close()
 
 

@@ -33,7 +33,7 @@ REFUSALS = (
 DISCARDS = ("negative", "huge", "not_a_number", "unreadable")
 SCRIPTS = (
     *("claim", "lookup", "deliverers", "late", "sizes", "cleanup"),
-    *("settings", "record", "history", "lease"),
+    *("settings", "add_history", "read_history", "lease"),
 )
 TASKS = (
     *("store", "tick", "memory", "ceiling", "cleanup-signatures", "cleanup"),

@@ -2,8 +2,8 @@
 -- accepted, and notes who delivered what.
 --
 -- The gate guesses which signatures are new. These come first, and the block holds their transactions in the
--- same order. Of the others the script only says whether they are inside their window; one that is not is
--- called UNSEEN, and the gate brings its transaction with a second call. A wrong guess therefore costs time
+-- same order. Of the others the script only says whether they are inside their window (in_window.lua); one that is
+-- not is called UNSEEN, and the gate brings its transaction with a second call. A wrong guess therefore costs time
 -- and never an answer. When two gates bring a new signature at the same moment, the later claim calls it a
 -- duplicate. If that claim accepts other hashes, its block is stored whole; no entry leads to the duplicate's
 -- transaction in it.
@@ -11,10 +11,11 @@
 -- KEYS: the partition's prefix. ARGV:
 --   1     rules (`packed_rules` in app/store/layout.py)
 --   2     the hashes, 16 bytes each, all different
---   3..5  who delivered them, see sightings.lua
+--   3..5  who delivered them, see observations.lua
 --   6, 7  the block, and how many of the first hashes have their transaction in it
 --   8, 9  in a second call, `now` and the count of accepted that the first call returned: it called all of
---         these hashes UNSEEN, so only what was accepted since can be a duplicate. In a first call 0 and -1.
+--         these hashes UNSEEN, so only what was accepted since can be a duplicate. Searched are the buckets that
+--         took entries after that `now`, or may hold one of the acceptances since. In a first call 0 and -1.
 --   10    which of the hashes are in the sample for late duplicates, see replaced.lua
 -- Returns {now, codes, how many signatures the partition has ever accepted, what replaced.lua returns or ''}. The
 -- codes are 4 bytes for each hash. A hash inside its window is a duplicate; its code is its age in
@@ -25,17 +26,17 @@
 -- ago and C is in no window: codes 0, 801, UNSEEN.
 --
 -- The server runs a script without another command in between, but takes back nothing of it when a command
--- fails in the middle. So everything is read before anything of the flush is written, transactions are written
--- before signatures, and the ledger last: no signature counts whose transaction is missing. Signatures count from
--- their HSET on, or in a new bucket from when the ledger lists it. After a failure before that a retry is accepted;
--- after a later one all are duplicates. Buckets that are due, or in the way, are removed before the flush is
--- written. After a failure the ledger still lists them, without their entries, until a later call drops them.
+-- fails in the middle. So signatures are written after all else, and then only the ledger, with a SET that takes the
+-- place of whatever is there: no signature counts whose transaction is missing. They count from their HSET on, or in a
+-- new bucket from when the ledger lists it. After a failure before that a retry is accepted, and its block takes the
+-- number of the one that failed. Buckets that are due, or are dropped to make room (room.lua), lose their keys before
+-- the flush is written. After a failure the ledger still lists and counts them, until a later call drops them.
 
 -- @use ledger
 -- @use buckets
 -- @use room
 -- @use filling
--- @use acceptances
+-- @use in_window
 
 local REFUSED, UNSEEN = 4294967295, 4294967294
 local ENTRY_BYTES = 26 -- a hash of 16 and an ENTRY of 10 (buckets.lua)
@@ -109,7 +110,7 @@ if accepted > 0 then
 end
 
 if found + accepted > 0 then
-  -- @use sightings
+  -- @use observations
   local sightings = new_sightings(ages, blocks, places, #hashes, clock, found == 0)
   if accepted > 0 then
     write_fields('blocks', bucket, {number, block})
@@ -118,6 +119,9 @@ if found + accepted > 0 then
     -- meanwhile replaces its entry, so what is booked is how many are new. A bucket of signatures takes entries
     -- for a fifth of a window: no signature is accepted twice meanwhile.
     book(transactions, bucket, write_fields('transactions', bucket, entries), bytes)
+  end
+  note_sightings(sightings)
+  if accepted > 0 then
     local signature_bucket = open_bucket(signatures, clock, accepted, 0)
     write_fields('signatures', signature_bucket, entries)
     book(signatures, signature_bucket, accepted, ENTRY_BYTES * accepted)
@@ -125,7 +129,6 @@ if found + accepted > 0 then
     -- less than that stands still at the last acceptance; one that is set back further is followed.
     ledger.clock, ledger.hold = now, math.max(longest_window, signature_bucket.keep)
   end
-  note_sightings(sightings)
 end
 save_ledger()
 return {now, pack_codes(codes), signatures.added, late}

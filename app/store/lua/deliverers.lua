@@ -3,14 +3,14 @@
 --
 -- KEYS: the partition's prefix. ARGV: rules, the hashes of the signatures, 16 bytes each, all different.
 -- Returns for each hash nil when its transaction is not kept, else {when it was accepted, its place in its stretch,
--- {a bucket's id, the record of that stretch there, …}}, records being those of sightings.lua. For example, for two
--- hashes, the first of them not kept and the second that of the third transaction of a block:
+-- {a bucket's id, the record of that stretch there, …}}, records being those of observations.lua. For example, for
+-- two hashes, the first of them not kept and the second that of the third transaction of a block:
 -- {nil, {1700000000123, 2, {1700000000000, '2;helius-a=123,7;quick-b=180,4'}}}.
 
 -- @use ledger
 -- @use all_buckets
 -- @use buckets
--- @use acceptances
+-- @use in_window
 
 open_ledger()
 local hashes, now = split_hashes(ARGV[2]), read_clock().now

@@ -15,7 +15,7 @@
 -- @use ledger
 -- @use all_buckets
 -- @use buckets
--- @use acceptances
+-- @use in_window
 
 open_ledger()
 local hashes, now = split_hashes(ARGV[2]), read_clock().now

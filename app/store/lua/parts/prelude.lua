@@ -9,7 +9,7 @@
 --   P:signatures:<id>    HASH  16-byte hash -> ENTRY (buckets.lua)
 --   P:transactions:<id>  HASH  16-byte hash -> ENTRY
 --   P:blocks:<id>        HASH  block number -> compressed transactions of one flush
---   P:observations:<id>  HASH  block number, stretch of it -> who delivered which of it when (sightings.lua)
+--   P:observations:<id>  HASH  block number, stretch of it -> who delivered which of it when (observations.lua)
 --   P:rules              STR   the rules in force here, from the first change of the settings at run time on
 --   P:settings           STR   the settings changed at run time; in the first partition only
 --   P:history            ZSET  each gate that has a history -> when it last grew; in the first partition only

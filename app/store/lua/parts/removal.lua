@@ -1,4 +1,5 @@
--- How entries leave a map: a whole bucket at a time, because it is due or because the map needs room.
+-- How entries leave a map: a whole bucket at a time, because it is due or because the map needs room. Claims and ticks
+-- come here by room.lua, and cleanups by cleanup.lua.
 
 -- @use all_buckets
 -- @use totals

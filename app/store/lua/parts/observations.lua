@@ -1,4 +1,4 @@
--- Who delivered what, and when: notes it in the map of observations. Sightings are kept by the block of a
+-- Who delivered what, and when: notes it in the map of observations, each a sighting. They are kept by the block of a
 -- transaction and its place there, not by its signature. A field of P:observations:<id> (see prelude.lua) is a
 -- stretch of 32 neighbouring places of one block: (block number, place/32). A feed mostly delivers neighbours
 -- together, and these then are one entry. Sightings noted for each signature by itself took two thirds of the
