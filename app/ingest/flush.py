@@ -28,9 +28,9 @@ claim goes without a block, and what is new is always called UNSEEN and brought 
 
 When a claim fails, the others are still carried through, and `recent` learns from each that was answered;
 then the whole flush fails with the error of the first claim of the plan that failed. What was accepted all
-the same stays stored, and is a duplicate when the client sends it again: by another claim, by a first one whose
-second failed, or by one whose answer was lost. What was not stored is in `recent` all the same, so it needs a
-second claim when it is sent again. Nothing is answered `accepted` that is not stored.
+the same stays stored, and is a duplicate when the client sends it again: by another claim, by a first one
+whose second failed, or by one whose answer was lost. What was not stored is in `recent` all the same, so it
+needs a second claim when it is sent again. Nothing is answered `accepted` that is not stored.
 """
 
 import asyncio
