@@ -111,7 +111,7 @@ end
 
 if found + accepted > 0 then
   -- @use observations
-  local sightings = new_sightings(ages, blocks, places, #hashes, clock, found == 0)
+  local sightings = new_sightings(ages, blocks, places, #hashes, clock)
   if accepted > 0 then
     write_fields('blocks', bucket, {number, block})
     bucket.latest_block = number

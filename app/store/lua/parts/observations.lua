@@ -144,17 +144,16 @@ local function with_sightings(record, stretch, earliest, offset)
 end
 
 -- Reads what is noted of the hashes that are inside their window, and returns what is to be written (note_sightings).
--- `ages`, `blocks` and `places` are by position among `count` hashes, and nil for the others. If this call accepted
--- them all, `are_all_new`, nothing is noted of them.
+-- `ages`, `blocks` and `places` are by position among `count` hashes, and nil for the others.
 -- Room is made for the most sightings there can be, before it is known how many are new.
-local function new_sightings(ages, blocks, places, count, clock, are_all_new)
+local function new_sightings(ages, blocks, places, count, clock)
   local map = ledger.observations
   sweep_due(map, clock)
   local stretches, fields, accepted_ms, most = delivered_stretches(ages, blocks, places, count, clock.now)
   make_room(map, most, 0, clock.now)
   local bucket = open_bucket(map, clock, most, 0)
   local offset = id_text(clock.now - bucket.id)
-  local noted = are_all_new and {} or redis.call('HMGET', key('observations', id_text(bucket.id)), unpack(fields))
+  local noted = redis.call('HMGET', key('observations', id_text(bucket.id)), unpack(fields))
   local records, added, bytes, left_out = {}, 0, 0, 0
   for i = 1, #stretches do
     local before = noted[i] or ''
