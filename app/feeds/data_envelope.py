@@ -1,7 +1,7 @@
 """An object around what a provider sends: QuickNode Streams' `{"data":[{block},…],"metadata":{…}}`."""
 
 from app.feeds.document import Document, Known, Reading, Steps, members_of
-from app.feeds.fields import Fields, is_array, is_given, is_object
+from app.feeds.fields import Fields, is_array, is_given, is_object, refuse_beside
 
 
 def fits(fields: Fields) -> bool:
@@ -13,8 +13,9 @@ def fits(fields: Fields) -> bool:
     return is_array(fields.data) or is_object(fields.data) or is_nothing
 
 
-def read(reading: Reading, document: Document, fields: Fields) -> Steps:  # noqa: ARG001  # every shape has them
+def read(reading: Reading, document: Document, fields: Fields) -> Steps:
     """Yield the transactions of what is inside."""
+    refuse_beside(fields, "data")
     found = yield from members_of(reading, document, "data")
     if "data" in found:
         yield from reading.read(document.inner(found["data"]))

@@ -123,6 +123,22 @@ def is_given(raw: bytes | Raw) -> bool:
     return len(raw) > 0 and not (len(raw) == len(NULL) and bytes(raw) == NULL)
 
 
+# Where envelopes have transactions, `{"data":[…]}`, and the begin of an array or object that is not empty.
+_PLACES = ("transactions", "data", "result")
+_FILLED = re.compile(rb"\[\s*+[^\s\]]|\{\s*+[^\s}]")
+
+
+def refuse_beside(fields: Fields, taken: str) -> None:
+    """Refuse an envelope that is read at one of its members if another may have transactions, too.
+
+    Raises:
+        InvalidItem: of `{"data":[],"transactions":[{…}]}` no reader can say which of the two is meant.
+    """
+    for name in _PLACES:
+        if name != taken and _FILLED.match(getattr(fields, name)):
+            raise InvalidItem(f"it has {name} beside {taken}, and either may hold transactions; send one")
+
+
 def _first(raw: bytes | Raw) -> bytes:
     return bytes(memoryview(raw)[:1])
 

@@ -10,7 +10,7 @@ import msgspec
 
 from app.decode.item import InvalidItem
 from app.feeds.document import Document, Known, Reading, Steps, first_of, members_of, value_of
-from app.feeds.fields import Fields, fields_of, is_object
+from app.feeds.fields import Fields, fields_of, is_object, refuse_beside
 from app.feeds.shapes import Shape
 from app.feeds.slots import slot_of
 from app.feeds.values import Element
@@ -37,9 +37,14 @@ def fits(fields: Fields) -> bool:
 def read(reading: Reading, document: Document, fields: Fields) -> Steps:
     """Yield the transactions of the result; null and what only acknowledges hold none."""
     found = yield from members_of(reading, document, "result", "params", "error", "method")
-    if "error" in found:
+    taken = next((name for name in ("error", "result", "params") if name in found), "result")
+    if taken == "error":
         _refuse_error(value_of(reading, found["error"]))
-    elif "result" in found:
+    if len(getattr(fields, taken)):
+        refuse_beside(fields, taken)
+    if taken == "error":
+        return
+    if "result" in found:
         yield from _read_result(reading, document.inner(found["result"], Shape.JSON_RPC))
     elif "params" in found:
         inner = document.inner(found["params"], Shape.JSON_RPC)
@@ -47,7 +52,7 @@ def read(reading: Reading, document: Document, fields: Fields) -> Steps:
             raise InvalidItem("a JSON-RPC request, which holds no transaction; send its answer")
         params = yield from members_of(reading, inner, "result")
         if "result" in params:
-            yield from _read_result(reading, inner.inner(params["result"]))
+            yield from _read_result(reading, inner.inner(params["result"]), is_delivery=True)
         elif not len((yield from reading.fields(inner)).result):  # else it is null
             raise InvalidItem(f"params has no result; it is {(yield from reading.contents(inner))}")
     elif not len(fields.result) and bytes(fields.data) != b"null":  # data that are null bring nothing
@@ -64,7 +69,7 @@ def _refuse_error(raw: bytes) -> None:
         raise InvalidItem(f"the answer is an error, {error.code}: {message!r}, and holds no transaction")
 
 
-def _read_result(reading: Reading, document: Document) -> Steps:
+def _read_result(reading: Reading, document: Document, *, is_delivery: bool = False) -> Steps:
     if first_of(reading, document) == b"{":
         fields = yield from reading.fields(document)
         if len(fields.context) and len(fields.value):
@@ -72,7 +77,8 @@ def _read_result(reading: Reading, document: Document) -> Steps:
             if value.end > value.start:  # else it is null
                 yield from reading.read(value)
             return
-    if first_of(reading, document) in (b"{", b"["):  # a text or a number acknowledges a subscription
+    # `"result":"0xc3"` of an answer acknowledges a subscription; that of a notification is what it brings.
+    if is_delivery or first_of(reading, document) in (b"{", b"["):
         yield from reading.read(document)
 
 

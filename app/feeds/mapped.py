@@ -80,7 +80,7 @@ class MappedReader:
             has = yield from reading.contents(document)
             raise InvalidItem(f"mapped: there is no signature at {self._mapped.signature} in {has}")
         slot = None if self._slot is None else (yield from _find(reading.values, place, self._slot))
-        name = f"mapped: {self._mapped.signature}"
+        name = f"mapped: {self._mapped.signature or 'the item itself'}"
         known = plain_signature(value_of(reading, signature), name)
         yield transaction_of(reading, known, slot_of(value_of(reading, slot)), text)
 

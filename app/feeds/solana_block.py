@@ -7,7 +7,7 @@ adds `slot`; without either, its transactions have none. `parentSlot` may be any
 
 from app.decode.item import InvalidItem
 from app.feeds.document import Document, Known, Reading, Steps, members_of, value_of
-from app.feeds.fields import Fields
+from app.feeds.fields import Fields, refuse_beside
 from app.feeds.shapes import Shape
 from app.feeds.slots import slot_of
 
@@ -17,8 +17,9 @@ def fits(fields: Fields) -> bool:
     return len(fields.blockhash) > 0 and (len(fields.transactions) > 0 or len(fields.signatures) > 0)
 
 
-def read(reading: Reading, document: Document, fields: Fields) -> Steps:  # noqa: ARG001  # every shape has them
+def read(reading: Reading, document: Document, fields: Fields) -> Steps:
     """Yield the transactions of the block; the payload of each is its own text."""
+    refuse_beside(fields, "transactions" if len(fields.transactions) else "signatures")
     found = yield from members_of(reading, document, "transactions", "signatures", "slot")
     slot = slot_of(value_of(reading, found.get("slot")))
     place = found.get("transactions")

@@ -14,7 +14,16 @@ from msgspec import Raw
 
 from app.decode.item import InvalidItem
 from app.feeds.document import Document, Known, Reading, Steps, members_of, text_of, transaction_of, value_of
-from app.feeds.fields import NO_FIELDS, Fields, fields_of, is_array, is_given, is_object, refuse_twice
+from app.feeds.fields import (
+    NO_FIELDS,
+    Fields,
+    fields_of,
+    is_array,
+    is_given,
+    is_object,
+    refuse_beside,
+    refuse_twice,
+)
 from app.feeds.rules import FAILED, VOTES
 from app.feeds.shapes import Shape
 from app.feeds.signatures import any_signature
@@ -87,6 +96,8 @@ def read(reading: Reading, document: Document, fields: Fields) -> Steps:
         yield from _read_info(reading, document, document, fields)
         return
     found = yield from members_of(reading, document, *_TRANSACTION, *_BLOCK, *_UPDATE, *_WITHOUT_TRANSACTIONS)
+    for name in found:
+        refuse_beside(fields, name)
     for name in _UPDATE:
         if name in found:
             inner = document.inner(found[name], Shape.YELLOWSTONE)

@@ -146,7 +146,8 @@ class SourceStatistics(Collector):
         """Return all sources, as `GET /sources` shows them."""
         seen = self._seen()
         total, now_ms = sum(source.firsts for source in seen.values()) or 1, self._wall_ms()
-        views = [_view(name, source, total, now_ms) for name, source in seen.items()]
+        accepted = sum(source.accepted for source in seen.values())
+        views = [_view(name, source, total, accepted, now_ms) for name, source in seen.items()]
         return SourcesView(
             since_ms=self._since_ms,
             recommended_window_seconds=self.recommended_window_seconds(),
@@ -238,7 +239,11 @@ def _exported(delays: DelayHistogram) -> tuple[list[tuple[str, float]], float]:
     return [*buckets, ("+Inf", delays.count)], delays.sum / 1000
 
 
-def _view(name: str, source: _Source, total_firsts: float, now_ms: float) -> SourceView:
+def _view(name: str, source: _Source, total_firsts: float, accepted: int, now_ms: float) -> SourceView:
+    """Return a source as `GET /sources` shows it; all of them had so many `accepted`.
+
+    One of the sample counts for 16, though only 4 may have been delivered so far.
+    """
     delays, ages = source.delays, source.late_ages
     return SourceView(
         source=name,
@@ -249,23 +254,23 @@ def _view(name: str, source: _Source, total_firsts: float, now_ms: float) -> Sou
         if delays.count
         else None,
         late=Late(
-            # One found counts for 16, though the source may have delivered only 4 so far.
             count=min(ages.count, source.accepted),
             share=source.late_share,
             age_ms=Ages(p50=ages.quantile(0.5), p99=ages.quantile(0.99)),
         )
         if ages.count
         else None,
-        missed=_part(source.missed, source.missed + source.shared),
-        solo=_part(source.solo, source.solo + source.shared),
+        missed=_part(source.missed, source.missed + source.shared, accepted - source.accepted),
+        # What nobody else delivered was accepted from it; what it missed was accepted from others.
+        solo=_part(source.solo, source.solo + source.shared, source.accepted),
         highest_slot=source.highest_slot if source.highest_slot >= 0 else None,
         last_seen_ms=source.last_seen_ms,
         silent_since_ms=source.last_seen_ms if now_ms - source.last_seen_ms >= SILENT_MS else None,
     )
 
 
-def _part(amount: float, whole: float) -> Part | None:
-    return Part(count=round(amount), share=amount / whole) if whole else None
+def _part(amount: float, whole: float, most: int) -> Part | None:
+    return Part(count=min(round(amount), most), share=amount / whole) if whole else None
 
 
 def count_outcomes(sources: Sequence[str], codes: Sequence[int]) -> Mapping[tuple[str, int], int]:

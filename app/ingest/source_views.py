@@ -31,7 +31,9 @@ class Late(Shape):
 class Part(Shape):
     """How many transactions, and which share; both are estimates by a sample."""
 
-    count: int
+    count: int = Field(
+        description="At most what was accepted, for `solo` from the source itself, for `missed` from others."
+    )
     share: float
 
 

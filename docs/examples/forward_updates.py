@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 
-TRY_AGAIN = (429, 503)
+TRY_AGAIN = (408, 429, 503)
 HEADERS = {"Content-Type": "application/json", "Authorization": f"Bearer {os.getenv('TIDEGATE_TOKEN', '')}"}
 
 

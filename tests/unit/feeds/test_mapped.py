@@ -55,6 +55,12 @@ def test_what_is_wrong_with_an_item_stands_in_its_place(body: bytes, signatures:
     assert read(body, LOGS).signatures == signatures
 
 
+def test_an_item_that_is_its_own_signature_is_named_so() -> None:
+    assert read(b'["0xA",7]', FeedRules(MappedShape(None, "", None))).errors == [
+        "mapped: the item itself: 1 to 128 visible ASCII characters without space; a number was found"
+    ]
+
+
 def test_errors_name_the_pointer_and_what_was_found() -> None:
     assert read(b'{"other":1,"more":2}', LOGS).errors == [
         "mapped: there is nothing at /logs in an object with other, more"

@@ -32,6 +32,26 @@ from app.ingest.rejections import shown
         "the answer is an error, -32401: 'invalid api key: hush', and holds no transaction",
         "authorization: bearer hush.hush-hush",
         "Authorization: Basic aHVzaA==hush",
+        '{"secret": {"value": "hush"}}',
+        '{"a":1,"credentials":{"user":"u","pass word":"hush"}}',
+        '{"tokens": [["hush","x"]]}',
+        '{"apiKeys": [ {"id": 1,"value":"hush"} ]}',
+        '{"auth" : {"a":[{}],"b":"hush"},"c":1}',
+        '{"token":"a" "hush"}',
+        '{"token":5 "hush"}',
+        '{"headers":[{"name":"Authorization","value":"hush"}]}',
+        '{"headers":[{"value":"hush","tags":[],"name":"X-Api-Key"}]}',
+        '{"headers":[["a","b"],["x-auth-token","hush"]]}',
+        '{"key":"api_key","value":"hush"}',
+        '{"name":"clientSecret","value":["a b","hush"]}',
+        '{"my\'token\'s":"hush"}',
+        '{"body":"[{\\"name\\":\\"Cookie\\",\\"value\\":\\"hush hush\\"}]"}',
+        '{"body":"{\\"token\\":\\"hush hush\\"}"}',
+        "{'token':'hush'}",
+        "{'secrets':['x','hush']}",
+        "token: hush",
+        "a: 1\nx-api-key: |\n  hush\n",
+        'token = "hush"',
     ],
 )
 def test_a_secret_is_hidden(text: str) -> None:
@@ -49,10 +69,18 @@ def test_a_secret_is_hidden(text: str) -> None:
         "it needs a bearer token",
         "an object with event, token is no known shape; known are item, helius-enhanced",
         "?api-key: leave it out, the feed in the address is the source: /feeds/q",
+        "the header x-qn-signature is missing; this feed has to sign its bodies",
+        '{"tokenTransfers":[{"mint":"a","tokenStandard":"b"}],"authorities":[{"address":"c"}],"d":1}',
+        '{"preTokenBalances":[{"uiTokenAmount":{"uiAmount":1}}],"program":"spl-token","type":"TOKEN_MINT"}',
     ],
 )
 def test_anything_else_is_shown(text: str) -> None:
     assert without_secrets(text) == text
+
+
+@pytest.mark.parametrize("value", ['"hush"', "'hush'", "5", "-1.5e7", "null", '"hu\\"sh" '])
+def test_what_follows_a_secret_whose_end_is_certain_is_shown(value: str) -> None:
+    assert without_secrets(f'[{{"token": {value},"a":1}}]').replace(" ", "") == '[{"token":"…","a":1}]'
 
 
 def test_the_end_of_a_secret_is_not_needed() -> None:

@@ -11,7 +11,7 @@ from app.ingest.misses import Misses
 from app.ingest.samples import MOST_A_SECOND, MOST_SECONDS, Waiting, look_seconds
 from app.ingest.source_statistics import SourceStatistics
 from app.ingest.source_views import Part, SourceView
-from app.models import Sample
+from app.models import ACCEPTED, Sample
 from app.settings.model import Settings
 from tests.conftest import MakeSettings
 from tests.support.deliver import Gate, connected_gate, transaction
@@ -46,6 +46,8 @@ class Told:
 
     def tell(self, at_ms: int, *deliverers: str, amount: float = 16) -> None:
         """Let sources have delivered a transaction, the first of them first."""
+        counts = {(name, ACCEPTED if name == deliverers[0] else 1): round(amount) for name in deliverers}
+        self.statistics.note(counts, at_ms)
         self.misses.note(sample(at_ms, deliverers[0], at_ms), set(deliverers), amount)
 
     @property
@@ -65,6 +67,18 @@ def test_the_example_of_the_module_counts_as_it_says() -> None:
     assert quick.solo == Part(count=16, share=1 / 3)
     assert quick.missed == Part(count=0, share=0)
     assert grpc.missed == Part(count=0, share=0), "not seen since: it may be switched off"
+
+
+def test_nobody_alone_had_or_missed_more_than_was_delivered_so_far() -> None:
+    told = Told()
+    told.tell(1_000, "a", "b", amount=1)
+    told.statistics.note({("a", ACCEPTED): 1}, 2_000)
+    told.misses.note(sample(2, "a", 2_000), {"a"}, 16)  # it stands for 16, and is the second of all
+    told.tell(3_000, "a", "b", amount=1)
+    assert told.views["a"].accepted == 3
+    assert told.views["a"].solo == Part(count=3, share=16 / 18)
+    assert told.views["b"].missed == Part(count=3, share=16 / 18)
+    assert told.views["a"].missed == told.views["b"].solo == Part(count=0, share=0)
 
 
 def test_what_a_source_did_not_deliver_in_a_pause_of_more_than_a_minute_it_has_not_missed() -> None:

@@ -106,7 +106,7 @@ def test_the_highest_slot_of_each_source_is_kept() -> None:
 def test_what_several_processes_counted_adds_up() -> None:
     parts, whole = [statistics() for _ in range(2)], statistics()
     for at, part in enumerate(parts):
-        part.note({("a", ACCEPTED): 100, ("a", 5): 10}, NOW_MS + at)
+        part.note({("a", ACCEPTED): 100, ("a", 5): 10, ("b", ACCEPTED): 50}, NOW_MS + at)
         part.note_slots(["a"], [70 - at])
         part.note_samples(samples("a", None, 61_000, None, None), 16)
         part.note_looked_up("a", NOW_MS, 48, 16, 32)
