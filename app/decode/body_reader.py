@@ -14,14 +14,15 @@ from mmap import mmap
 from types import TracebackType
 from typing import Self
 
-from starlette.types import Message, Receive
+from starlette.types import Receive
 
 from app.decode.array_scanner import BYTE_ORDER_MARK, SPACE
 from app.decode.budget import ByteBudget, UnverifiedPart, most_inflated, most_unverified
+from app.decode.chunks import chunk_of
 from app.decode.gzip import PIECE_BYTES, Inflater, inflater_for, pieces_of
 from app.decode.lines import LineSplitter
 from app.decode.turns import next_turn
-from app.errors import BodyTooLarge, MalformedBody, UnsupportedMedia
+from app.errors import BodyTooLarge, UnsupportedMedia
 
 # Others are served after so much work; a step costs as much as so many bytes, however few it yields.
 PACE_BYTES = 256 * 1024
@@ -207,17 +208,6 @@ class BodyReader:
     def _hold(self, amount: int) -> None:
         self._room.release(self._held - amount)
         self._held = amount
-
-
-def chunk_of(message: Message) -> tuple[bytes, bool]:
-    """Return the next bytes of a body, and whether there are more.
-
-    Raises:
-        MalformedBody: the client went away instead.
-    """
-    if message["type"] == "http.disconnect":
-        raise MalformedBody("the client went away before the body was complete")
-    return message.get("body", b""), message.get("more_body", False)
 
 
 class Pacer:
