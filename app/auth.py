@@ -16,17 +16,18 @@ log = structlog.get_logger()
 class Tokens:
     """The tokens of one kind of access; without a list and without a file it is open.
 
-    A file that is emptied shuts: nobody is admitted until it holds a token again.
+    A file that is emptied shuts: nobody is admitted until it holds a token again. One that is `shared` with
+    other processes cannot be a pipe.
     """
 
-    def __init__(self, listed: tuple[str, ...], file: Path | None, setting: str) -> None:
+    def __init__(self, listed: tuple[str, ...], file: Path | None, setting: str, *, shared: bool) -> None:
         self._file, self._setting = file, setting
         self._is_listed = bool(listed)
         self._seen: tuple[int, ...] = ()
         self._trouble = ""
         self._accept([token.encode() for token in listed])
         if file is not None:
-            self._read(file)
+            self._read(file, again=shared)
             if self.is_shut:
                 raise ConfigError(f"{setting}: {file} holds no token")
 
@@ -59,7 +60,7 @@ class Tokens:
         if self._file is None or not (self._trouble or file_mark(self._file) != self._seen):
             return
         try:
-            self._read(self._file)
+            self._read(self._file, again=True)
         except ConfigError as error:
             self._tell(str(error))
         else:
@@ -74,10 +75,10 @@ class Tokens:
             log.warning(event, setting=self._setting, error=trouble)
         self._trouble = trouble
 
-    def _read(self, file: Path) -> None:
+    def _read(self, file: Path, *, again: bool) -> None:
         seen = file_mark(file)
         try:
-            tokens = secret_lines(file)
+            tokens = secret_lines(file, again=again)
         except ConfigError as error:
             raise ConfigError(f"{self._setting}: {error}") from None
         self._accept(tokens)
@@ -101,10 +102,10 @@ class Access:
     """Who may do what: ingest tokens post and look up, admin tokens clean up and look up."""
 
     def __init__(self, settings: Settings) -> None:
-        self.ingest = Tokens(
-            settings.ingest_tokens, settings.ingest_tokens_file, env_name("ingest_tokens_file")
-        )
-        self.admin = Tokens(settings.admin_tokens, settings.admin_tokens_file, env_name("admin_tokens_file"))
+        shared = settings.workers > 1
+        ingest, admin = env_name("ingest_tokens_file"), env_name("admin_tokens_file")
+        self.ingest = Tokens(settings.ingest_tokens, settings.ingest_tokens_file, ingest, shared=shared)
+        self.admin = Tokens(settings.admin_tokens, settings.admin_tokens_file, admin, shared=shared)
 
     async def reload(self) -> None:
         """Read the token files again where they changed."""

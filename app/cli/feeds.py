@@ -12,6 +12,7 @@ import click
 from app.cli.exit_codes import REFUSED, USAGE, Refused
 from app.cli.text import count, plain
 from app.decode.array_scanner import SPACE
+from app.decode.budget import most_inflated, most_unverified
 from app.decode.gzip import Inflater
 from app.decode.item import InvalidItem, ItemLimits, ItemResult
 from app.errors import BodyTooLarge, ConfigError, HttpError
@@ -21,7 +22,7 @@ from app.feeds.feeds_file import load_feeds
 from app.feeds.part import Part
 from app.models import SOURCE_RULE
 from app.settings.model import Settings, load_settings
-from app.settings.process_limits import most_feed_bytes
+from app.settings.process_limits import most_feed_bytes, process_limits
 
 GZIP = b"\x1f\x8b"
 OUTCOMES = ("accepted", "duplicate", "invalid", "skipped")
@@ -103,7 +104,7 @@ def _access(feed: Feed) -> str:
 def _show_body(body: BinaryIO, feed: Feed, settings: Settings) -> None:
     listing = _Listing()
     try:
-        document = _document(body, settings)
+        document = _document(body, feed, settings)
         asyncio.run(listing.read(document, feed, settings))
     except HttpError as error:
         listing.finish()
@@ -113,20 +114,23 @@ def _show_body(body: BinaryIO, feed: Feed, settings: Settings) -> None:
         sys.exit(REFUSED)
 
 
-def _document(body: BinaryIO, settings: Settings) -> bytes:
+def _document(body: BinaryIO, feed: Feed, settings: Settings) -> bytes:
     """Return the whole body, inflated where it is gzip, without a byte order mark and white space around it.
 
     Raises:
         BodyTooLarge: a gate would not take it, sent or inflated.
         MalformedBody: it begins like gzip and is none.
     """
-    most = most_feed_bytes(settings)
+    most, room = most_feed_bytes(settings), process_limits(settings).body_bytes
+    is_signed = feed.signature is not None
+    most_sent = most_unverified(most, room) if is_signed else most
     with body:
-        sent = body.read(most + 1)
-    if len(sent) > most:
-        raise BodyTooLarge(f"the body has more than {most} bytes")
+        sent = body.read(most_sent + 1)
+    if len(sent) > most_sent:
+        raise BodyTooLarge(f"the body has more than {most_sent} bytes")
     if sent.startswith(GZIP):
-        inflater = Inflater(most)
+        is_held_beside = is_signed and not feed.over_inflated
+        inflater = Inflater(most_inflated(most, room, len(sent)) if is_held_beside else most_sent)
         sent = b"".join(inflater.decode(sent))
         inflater.finish()
     return sent.removeprefix(BOM_UTF8).strip(SPACE)

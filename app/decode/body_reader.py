@@ -14,14 +14,15 @@ from mmap import mmap
 from types import TracebackType
 from typing import Self
 
-from starlette.types import Message, Receive
+from starlette.types import Receive
 
 from app.decode.array_scanner import BYTE_ORDER_MARK, SPACE
-from app.decode.budget import ByteBudget, UnverifiedPart
+from app.decode.budget import ByteBudget, UnverifiedPart, most_inflated, most_unverified
+from app.decode.chunks import chunk_of
 from app.decode.gzip import PIECE_BYTES, Inflater, inflater_for, pieces_of
 from app.decode.lines import LineSplitter
 from app.decode.turns import next_turn
-from app.errors import BodyTooLarge, MalformedBody, UnsupportedMedia
+from app.errors import BodyTooLarge, UnsupportedMedia
 
 # Others are served after so much work; a step costs as much as so many bytes, however few it yields.
 PACE_BYTES = 256 * 1024
@@ -104,9 +105,9 @@ class BodyReader:
         that come out of gzip. `verify` raises what it does not let pass; till then the body may be no longer
         than all bodies together that are not verified.
         """
-        unverified = self._room = self._budget.unverified
-        self._most_bytes = min(self._most_bytes, unverified.most)
-        inflater = self._inflater(unverified.most)
+        unverified, room = self._budget.unverified, self._budget.most
+        self._room, self._most_bytes = unverified, most_unverified(self._most_bytes, room)
+        inflater = self._inflater(most_unverified(self._most_inflated, room))
         collected = await self._collected(inflater if over_inflated else None)
         await verify(collected.pieces)
         unverified.hand_over(self._held)
@@ -118,7 +119,7 @@ class BodyReader:
     async def _inflated(self, sent: Sequence[bytes]) -> "BodyBuffer":
         """Inflate what is held, which is held meanwhile: both together have to have room in the budget."""
         held, buffer = self._held, BodyBuffer()
-        inflater = self._inflater(self._budget.most - held)
+        inflater = self._inflater(most_inflated(self._most_inflated, self._budget.most, held))
         for piece in sent:
             await self._fill(buffer, piece, inflater)
         if inflater is not None:
@@ -189,7 +190,7 @@ class BodyReader:
 
     def _inflater(self, most: int | None = None) -> Inflater | None:
         coding = self._headers.get(b"content-encoding", b"").decode("latin-1")
-        return inflater_for(coding, self._most_inflated if most is None else min(self._most_inflated, most))
+        return inflater_for(coding, self._most_inflated if most is None else most)
 
     async def _chunks(self) -> AsyncIterator[bytes]:
         more = True
@@ -207,17 +208,6 @@ class BodyReader:
     def _hold(self, amount: int) -> None:
         self._room.release(self._held - amount)
         self._held = amount
-
-
-def chunk_of(message: Message) -> tuple[bytes, bool]:
-    """Return the next bytes of a body, and whether there are more.
-
-    Raises:
-        MalformedBody: the client went away instead.
-    """
-    if message["type"] == "http.disconnect":
-        raise MalformedBody("the client went away before the body was complete")
-    return message.get("body", b""), message.get("more_body", False)
 
 
 class Pacer:

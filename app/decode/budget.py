@@ -18,6 +18,19 @@ LEAST_BYTES = 1 << 20
 UNVERIFIED_PARTS = 2
 
 
+def most_unverified(most: int, room: int) -> int:
+    """Return how long a body may be, `most` bytes otherwise, as long as its sender is not verified.
+
+    `room` is that of all bodies together.
+    """
+    return min(most, room // UNVERIFIED_PARTS)
+
+
+def most_inflated(most: int, room: int, sent: int) -> int:
+    """Return to how much a body may inflate of which so many bytes, as they were sent, are held beside it."""
+    return min(most, room - sent)
+
+
 class Headroom(Protocol):
     """What memory allows: the guard writes it, and those that take requests in look before each."""
 
@@ -85,7 +98,7 @@ class UnverifiedPart:
     @property
     def most(self) -> int:
         """Return how many bytes may be held when there is no lack of memory."""
-        return self._whole.most // UNVERIFIED_PARTS
+        return most_unverified(self._whole.most, self._whole.most)
 
     def take(self, amount: int) -> None:
         """Check bytes, and count them as held, by the whole budget too.

@@ -11,6 +11,7 @@ from app.errors import BodyTooLarge, MalformedBody, UnsupportedMedia
 
 PIECE_BYTES = 64 * 1024
 MAX_MEMBERS = 10_000
+_SHOWN = 16
 _WINDOW = 16 + zlib.MAX_WBITS
 # zlib copies what follows a member, so that a body of empty ones (20 bytes each) is better not shown whole.
 _DEFLATED_STEP = 16 * 1024
@@ -80,7 +81,10 @@ def inflater_for(coding: str, limit: int) -> Inflater | None:
         case "gzip" | "x-gzip":
             return Inflater(limit)
         case other:
-            raise UnsupportedMedia(f"Content-Encoding {other!r} is not supported: send gzip, or none")
+            # It is told to the operator, also of somebody who is not known.
+            raise UnsupportedMedia(
+                f"Content-Encoding {other[:_SHOWN]!r} is not supported: send gzip, or none"
+            )
 
 
 def pieces_of(chunk: bytes, size: int = PIECE_BYTES) -> Iterator[bytes]:

@@ -19,7 +19,7 @@ This reads the file once. That it is read again when it has changed is up to fee
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -33,9 +33,8 @@ from app.feeds.feed import Feed, is_feed_name
 from app.feeds.toml_lines import KeyLines
 from app.feeds.webhook_hmac import SCHEMES, BodySignature
 from app.models import SOURCE_RULE
-from app.settings.secret_files import file_mark, secret_lines
+from app.settings.secret_files import MOST_BYTES, file_mark, read_file, secret_lines
 
-MOST_BYTES: Final = 1024 * 1024
 MOST_FEEDS: Final = 1024
 MOST_SECRETS: Final = 16
 MOST_TOLD: Final = 10
@@ -98,20 +97,22 @@ class Feeds:
         return all(file_mark(file) == mark for file, mark in self._marks.items())
 
 
-def load_feeds(file: Path) -> Feeds:
+def load_feeds(file: Path, *, again: bool = False) -> Feeds:
     """Read the feeds file and the files of secrets that it names, which may be named relative to it.
+
+    Only when they are read for the first time, and by nobody else, may one of them be a pipe.
 
     Raises:
         FeedsFileError: one of them cannot be read, or something in them is wrong.
     """
-    return _Reader(file).read()
+    return _Reader(file, again).read()
 
 
 class _Reader:
     """Reads one file, and gathers all that is wrong in it."""
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
+    def __init__(self, file: Path, again: bool) -> None:
+        self._file, self._again = file, again
         self._text = ""
         self._lines: KeyLines | None = None
         self._problems: list[Problem] = []
@@ -146,14 +147,13 @@ class _Reader:
     def _document(self) -> dict[str, Any]:
         self._marks[self._file] = file_mark(self._file)
         try:
-            with self._file.open("rb") as opened:
-                content = opened.read(MOST_BYTES + 1)
+            content = read_file(self._file, again=self._again)
             self._text = content.decode("utf-8-sig")
             if len(content) <= MOST_BYTES:
                 return tomllib.loads(self._text)
             problem = Problem(0, f"it is longer than {MOST_BYTES} bytes")
-        except OSError as error:
-            problem = Problem(0, f"it cannot be read: {error.strerror or error}")
+        except ConfigError as error:
+            problem = Problem(0, f"it cannot be read: {error}")
         except UnicodeDecodeError as error:
             problem = Problem(content.count(b"\n", 0, error.start) + 1, "it is not UTF-8")
         except tomllib.TOMLDecodeError as error:
@@ -195,16 +195,16 @@ class _Reader:
         # Two feeds may name one file: what was there before the first reading tells of a change after it.
         self._marks.setdefault(secrets, file_mark(secrets))
         try:
-            keys = _keys(secrets, scheme.key)
+            keys = _keys(secret_lines(secrets, again=self._again), secrets, scheme.key)
         except ConfigError as error:
             self._refuse(f"feed {name}: {error}", "feeds", name, "secrets_file")
             return None
         return BodySignature(scheme, keys, declared.max_age_seconds)
 
 
-def _keys(secrets: Path, key: Callable[[bytes], bytes]) -> list[bytes]:
-    """Read a file of secrets, one a line, without empty lines and those that begin with `#`."""
-    lines = [line for line in secret_lines(secrets) if not line.startswith(b"#")]
+def _keys(lines: Iterable[bytes], secrets: Path, key: Callable[[bytes], bytes]) -> list[bytes]:
+    """Return the keys in the lines of a file of secrets, of which those that begin with `#` hold none."""
+    lines = [line for line in lines if not line.startswith(b"#")]
     if not lines:
         raise ConfigError(f"{secrets} holds no secret")
     if len(lines) > MOST_SECRETS:

@@ -40,7 +40,7 @@ class FeedsInForce:
         self._is_known = True
         if file is not None:
             try:
-                found = load_feeds(file)
+                found = load_feeds(file, again=workers > 1)
             except FeedsFileError as error:
                 if not has_to_start:
                     raise
@@ -94,7 +94,7 @@ class FeedsInForce:
         if self._file is None or (self.warning is None and self._feeds.is_current()):
             return None
         try:
-            found = load_feeds(self._file)
+            found = load_feeds(self._file, again=True)
         except FeedsFileError as error:
             return error
         if self._feeds.declared and not found.declared:

@@ -72,17 +72,19 @@ class Rejections:
     def __init__(self, metrics: Metrics, clock: Callable[[], float] = time.time) -> None:
         self._metrics, self._clock = metrics, clock
         self._latest: dict[str, Rejection] = {}
-        self._told: dict[tuple[str, str], _Told] = {}
+        self._told: dict[tuple[str, str, bool], _Told] = {}
 
-    def note(self, feed: str, reason: str, detail: str, body: bytes = b"", times: int = 1) -> None:
-        """Count so much that was not taken for one of `REASONS`; `body` is the begin of what was sent."""
-        label, now = (
-            self._metrics.source_limit.label_of_feed(feed, is_proven=reason != Unauthorized.slug),
-            self._clock(),
-        )
+    def note(self, feed: str, reason: str, detail: str, body: bytes | None = b"", times: int = 1) -> None:
+        """Count so much that was not taken for one of `REASONS`; `body` is the begin of what was sent.
+
+        It is None of a sender who is not verified, who may be anybody: his lines keep no other from the log.
+        """
+        is_proven = body is not None and reason != Unauthorized.slug
+        label, now = self._metrics.source_limit.label_of_feed(feed, is_proven=is_proven), self._clock()
         self._metrics.feed_rejected_total.labels(label, reason).inc(times)
         self._latest[label] = Rejection(int(now * 1000), reason, cut(detail), cut(feed))
-        told, minute = self._told.setdefault((label, reason), _Told()), int(now // _MINUTE_SECONDS)
+        told = self._told.setdefault((label, reason, is_proven), _Told())
+        minute = int(now // _MINUTE_SECONDS)
         told.untold += times
         if minute != told.minute:
             log.warning(
@@ -92,7 +94,7 @@ class Rejections:
                 reason=reason,
                 times=told.untold,
                 detail=cut(detail),
-                body=shown(body),
+                body=shown(body or b""),
             )
             told.minute, told.untold = minute, 0
 

@@ -119,6 +119,8 @@ def parse_address(url: str) -> StoreAddress:
     except ValueError:  # `redis://[::1`
         raise _refused("has no sound address in its brackets") from None
     options = _options(parts, scheme)
+    if "\0" in unquote(parts.netloc.rpartition("@")[2] + parts.path) + "".join(options.values()):
+        raise _refused("no host and no name of a file holds a NUL, also as %00")
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     protocol = int(options.get("protocol", RESP2))
     if scheme == "unix":

@@ -1,6 +1,7 @@
 """What the tests of feeds share: bodies as providers send them, with the headers that come with them."""
 
 import gzip
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,8 +10,18 @@ import msgspec
 
 from tests.support.api_calls import Api
 from tests.support.real_payloads import DATA, transactions_of
-from tests.support.signed import QUICKNODE_SECRET
+from tests.support.signed import QUICKNODE_SECRET, quicknode_headers
 
+SIGNED_FEEDS = """
+[feeds.quicknode-a]
+hmac = "quicknode"
+secrets_file = "secret"
+
+[feeds.quicknode-gzip]
+hmac = "quicknode"
+secrets_file = "secret"
+hmac_over = "inflated"
+"""
 HELIUS = {"Content-Type": "application/json", "User-Agent": "Helius/1.0", "Authorization": "my-own-word"}
 QUICKNODE = {
     "Content-Type": "application/json",
@@ -81,3 +92,14 @@ def feeds_file(folder: Path, text: str, secret: str = QUICKNODE_SECRET) -> Path:
     file = folder / "feeds.toml"
     file.write_text(text, encoding="utf-8")
     return file
+
+
+def signed(body: bytes, secret: str = QUICKNODE_SECRET, age: int = 0) -> dict[str, str]:
+    """The headers with which QuickNode would have sent this body so many seconds ago."""
+    headers = quicknode_headers(body, int(time.time()) - age, secret)
+    return {name.decode(): value.decode() for name, value in headers.items()}
+
+
+def unsigned() -> dict[str, str]:
+    """What anybody can write into a head."""
+    return signed(b"another body")

@@ -26,7 +26,8 @@ from app.api.contract import BELOW_FEEDS, FEED
 from app.api.data_plane import DataRoute, check_stop, send_json, stopping
 from app.api.middleware import to_its_end
 from app.api.problems import problem_of
-from app.decode.body_reader import BodyReader, Headers
+from app.decode.body_reader import BodyReader
+from app.decode.chunks import ClientGone
 from app.decode.columns import Columns
 from app.decode.item import InvalidItem, ItemResult
 from app.decode.turns import next_turn
@@ -145,20 +146,36 @@ class _FeedRequest:
         plane, source = self._plane, feed_named(self._name)
         if isinstance(error, RetryLater):
             plane.admission.count_refused(error, source)
-        # Of somebody who may not send to the feed nothing counts but that: anybody could make it look broken.
-        is_told = self._is_noted or not (self._is_verified or isinstance(error, Unauthorized))
-        if error.slug in REASONS and not is_told:
-            plane.rejections.note(source, error.slug, str(error), self._begin)
-            if isinstance(error, _UNREADABLE):
-                plane.submitter.count_invalid(source)
+        if error.slug in REASONS and not self._is_noted:
+            if self._is_verified or isinstance(error, Unauthorized):
+                plane.rejections.note(source, error.slug, str(error), self._begin)
+                if isinstance(error, _UNREADABLE):
+                    plane.submitter.count_invalid(source)
+            elif not isinstance(error, ClientGone):
+                # Nothing of it is invalid: anybody could make the feed look broken, and have its alert fire.
+                plane.rejections.note(source, error.slug, f"the sender is not verified: {error}", None)
         return problem_of(error, **(self.summary.as_dict() if self.summary.items else {}))
 
     async def _verified(self, body: BodyReader, feed: Feed) -> bytes | mmap | None:
         """Return the body of a feed that signs; None for others, whose body is not read yet."""
         if feed.signature is None:
             return None
-        verify = partial(_verify, feed.signature, self._headers)
+        verify = partial(self._verify, feed.signature)
         return await body.verified(verify, over_inflated=feed.over_inflated)
+
+    async def _verify(self, signature: BodySignature, body: Sequence[bytes]) -> None:
+        """Return if the body is signed; from then on its sender is known, also if its gzip is broken.
+
+        A long one is hashed while others are served.
+
+        Raises:
+            Unauthorized: it is not.
+        """
+        if sum(map(len, body)) <= _VERIFIED_AT_ONCE_BYTES:
+            signature.verify(self._headers, body, time.time())
+        else:
+            await asyncio.to_thread(signature.verify, self._headers, body, time.time())
+        self._is_verified = True
 
     async def _within_share(self, parts: AsyncIterator[Part]) -> AsyncIterator[Part]:
         """Yield the parts of a body once its feed has room for all of its transactions.
@@ -242,15 +259,3 @@ def _wrong(results: Sequence[ItemResult]) -> list[InvalidItem]:
     if isinstance(results, Columns):
         return []
     return [result for result in results if isinstance(result, InvalidItem)]
-
-
-async def _verify(signature: BodySignature, headers: Headers, body: Sequence[bytes]) -> None:
-    """Return if the body is signed; a long one is hashed while others are served.
-
-    Raises:
-        Unauthorized: it is not.
-    """
-    if sum(map(len, body)) <= _VERIFIED_AT_ONCE_BYTES:
-        signature.verify(headers, body, time.time())
-    else:
-        await asyncio.to_thread(signature.verify, headers, body, time.time())

@@ -7,44 +7,17 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from starlette.types import Message
 
-from app.ingest.rejections import REASONS
-from app.main import create_app
 from tests.conftest import MakeSettings
 from tests.support.api_calls import QUIET, Api, open_api
-from tests.support.feed_calls import block, feeds_file, send, summary_of
+from tests.support.feed_calls import SIGNED_FEEDS, block, feeds_file, send, signed, summary_of, unsigned
 from tests.support.servers import StoreServer
-from tests.support.signed import QUICKNODE_SECRET, quicknode_headers, webhook_headers
+from tests.support.signed import webhook_headers
 from tests.support.tokens import INGEST, POST, call
 
 pytestmark = pytest.mark.asyncio
 
-FEEDS = """
-[feeds.quicknode-a]
-hmac = "quicknode"
-secrets_file = "secret"
-
-[feeds.quicknode-gzip]
-hmac = "quicknode"
-secrets_file = "secret"
-hmac_over = "inflated"
-"""
 BODY = b" " + block(2) + b"\n"
-
-
-@pytest.fixture
-async def closed(valkey: StoreServer, settings_for: MakeSettings, tmp_path: Path) -> AsyncIterator[Api]:
-    """A gate with an ingest token, and two feeds that sign."""
-    file = feeds_file(tmp_path, FEEDS)
-    settings = settings_for(valkey, ingest_tokens=INGEST, admin_tokens="x", feeds_file=file, **QUIET)
-    async with open_api(settings) as opened:
-        yield opened
-
-
-def signed(body: bytes, secret: str = QUICKNODE_SECRET, age: int = 0) -> dict[str, str]:
-    headers = quicknode_headers(body, int(time.time()) - age, secret)
-    return {name.decode(): value.decode() for name, value in headers.items()}
 
 
 @pytest.mark.parametrize("header", [f"Bearer {INGEST}", f"bearer {INGEST}", INGEST, f" {INGEST} "])
@@ -73,7 +46,7 @@ async def test_signed_feeds_beside_open_ones_are_a_warning(
     closed: Api, valkey: StoreServer, settings_for: MakeSettings, tmp_path: Path
 ) -> None:
     assert (await closed.http.get("/stats")).json()["warnings"] == []
-    file = feeds_file(tmp_path, FEEDS)
+    file = feeds_file(tmp_path, SIGNED_FEEDS)
     async with open_api(settings_for(valkey, feeds_file=file, **QUIET)) as api:
         [warning] = (await api.http.get("/stats")).json()["warnings"]
         assert warning.startswith(
@@ -160,11 +133,6 @@ async def test_a_header_of_the_signature_may_stand_once_only(closed: Api, name: 
     assert "twice" in response.json()["detail"]
 
 
-def unsigned() -> dict[str, str]:
-    """What anybody can write into a head."""
-    return signed(b"another body")
-
-
 def byte_of_unread() -> bytes:
     """Fail, for whoever asks for a byte."""
     raise AssertionError("the body was read")
@@ -193,57 +161,6 @@ async def test_by_its_head_a_request_is_refused_before_its_body_is_read(
     response = await closed.http.post("/feeds/quicknode-a?a=b", content=unread(), headers=make_headers())
     assert response.status_code == 401
     assert closed.runtime.plane.body_budget.held == 0
-
-
-@pytest.mark.parametrize(
-    ("query", "more", "status"),
-    [
-        ("", {}, 401),
-        ("?a=b", {}, 401),
-        ("", {"X-Source": "x"}, 401),
-        ("", {"Content-Encoding": "br"}, 415),
-        ("", {"Content-Length": str(10**12)}, 413),
-    ],
-)
-async def test_whoever_is_not_verified_cannot_make_a_feed_look_broken(
-    closed: Api, query: str, more: dict[str, str], status: int
-) -> None:
-    path = f"/feeds/quicknode-a{query}"
-    response = await closed.http.post(path, content=BODY, headers=unsigned() | more)
-    assert response.status_code == status
-    assert told_of(closed) == {"unauthorized": float(status == 401)}
-    assert closed.sample("transactions_total", outcome="invalid") == 0
-
-
-async def test_a_client_that_hangs_up_before_it_is_verified_is_nothing_the_feed_has_sent(closed: Api) -> None:
-    async def receive() -> Message:
-        return {"type": "http.disconnect"}
-
-    async def drop(_: Message) -> None:
-        """Nobody is there to read an answer."""
-
-    headers = [(name.encode(), value.encode()) for name, value in unsigned().items()]
-    path = "/feeds/quicknode-a"
-    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}
-    await create_app(closed.runtime)(scope, receive, drop)
-    assert told_of(closed) == {"unauthorized": 0}
-    assert (await closed.stats())["warnings"] == []
-
-
-async def test_of_a_verified_sender_it_is_told_what_is_wrong(closed: Api) -> None:
-    response = await closed.http.post("/feeds/quicknode-a?a=b", content=BODY, headers=signed(BODY))
-    assert response.status_code == 422
-    assert told_of(closed) == {"unauthorized": 0, "invalid": 1}
-    assert closed.sample("source_transactions_total", source="quicknode-a", outcome="invalid") == 1
-
-
-def told_of(api: Api) -> dict[str, float]:
-    """What was counted as not taken, by its reason."""
-    counted = {
-        reason: api.sample("feed_rejected_total", feed="quicknode-a", reason=reason) or 0.0
-        for reason in REASONS
-    }
-    return {reason: times for reason, times in counted.items() if times or reason == "unauthorized"}
 
 
 async def test_senders_who_are_not_verified_take_no_room_from_those_who_are_known(closed: Api) -> None:

@@ -3,10 +3,12 @@
 import asyncio
 import os
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from structlog.testing import capture_logs
 
+from app.auth import Access
 from app.errors import ConfigError
 from app.runtime import Runtime
 from app.settings.model import Settings
@@ -68,11 +70,14 @@ def _break(file: Path, how: str) -> None:
     file.unlink()
     if how == "folder":
         file.mkdir()
+    elif how == "pipe":
+        os.mkfifo(file)
     elif how == "utf-16":
         file.write_bytes(f"{NEXT_INGEST}\n".encode("utf-16"))
 
 
-@pytest.mark.parametrize("how", ["gone", "folder", "utf-16"])
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("how", ["gone", "folder", "pipe", "utf-16"])
 async def test_a_token_file_that_cannot_be_read_leaves_the_tokens_read_before_valid_and_warns_once(
     valkey: StoreServer, settings_for: MakeSettings, tmp_path: Path, how: str
 ) -> None:
@@ -160,3 +165,18 @@ async def test_a_token_beyond_ascii_is_taken_from_file_and_list_in_each_encoding
             assert (await call(api, CLEANUPS[0], b"Bearer  " + form + b" ")).status_code == 200
             for wrong in (form[:-1], form + b"\xa0", form + b"x"):
                 assert (await call(api, POST, b"Bearer " + wrong)).status_code == 401
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_is_read_at_the_start_by_one_process_and_never_again(tmp_path: Path) -> None:
+    """So a shell gives what a command prints: `TIDEGATE_INGEST_TOKENS_FILE=<(pass gate)`."""
+    file = tmp_path / "tokens"
+    os.mkfifo(file)
+    writer = Thread(target=file.write_text, args=(f"{INGEST}\n",))
+    writer.start()
+    access = Access(Settings(ingest_tokens_file=file))
+    writer.join()
+    asyncio.run(access.reload())
+    access.check_ingest(f"Bearer {INGEST}")
+    with pytest.raises(ConfigError, match=r"TIDEGATE_INGEST_TOKENS_FILE: .* it is no regular file"):
+        Access(Settings(ingest_tokens_file=file, workers=2))

@@ -188,6 +188,44 @@ def test_a_body_past_the_limit_is_not_read(run: Run, file: Path, monkeypatch: py
         assert "would be answered 413" in done.stderr
 
 
+# With 2 MiB of room for all bodies, one of a feed that signs may have half of that.
+ROOM = ("TIDEGATE_MAX_IN_FLIGHT_BYTES", "TIDEGATE_MAX_BODY_BYTES", "TIDEGATE_MAX_INFLATED_BYTES")
+MIB = 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("feed", "limits"),
+    [
+        ("plain", (2 * MIB, 2 * MIB)),
+        ("quicknode-a", (MIB, MIB)),  # signs before gzip
+        ("signed", (MIB, 2 * MIB)),  # what was sent is held beside what comes out of it
+    ],
+)
+def test_a_body_has_the_limit_of_its_feed(
+    run: Run, file: Path, monkeypatch: pytest.MonkeyPatch, feed: str, limits: tuple[int, int]
+) -> None:
+    file.write_text(f'{TEXT}\n[feeds.signed]\nhmac = "quicknode"\nsecrets_file = "secrets"\n')
+    for name in ROOM:
+        monkeypatch.setenv(name, str(2 * MIB))
+
+    def status(body: bytes) -> int:
+        return run("feeds", "check", str(file), "--feed", feed, "--body", "-", stdin=body).exit_code
+
+    def array(length: int) -> bytes:
+        return b"[".ljust(length - 1) + b"]"
+
+    def packed(length: int) -> bytes:
+        return gzip.compress(array(length))
+
+    most, most_of_gzip = limits
+    assert [status(array(most)), status(array(most + 1))] == [0, 1]
+    beside = len(packed(most_of_gzip)) if feed == "signed" else 0
+    assert [status(packed(most_of_gzip - beside - 100)), status(packed(most_of_gzip - beside + 100))] == [
+        0,
+        1,
+    ]
+
+
 def test_an_empty_delivery_is_fine(run: Run, file: Path) -> None:
     done = run("feeds", "check", str(file), "--feed", "plain", "--body", "-", stdin=b"[]")
     assert done.exit_code == 0

@@ -220,6 +220,7 @@ def test_more_feeds_than_may_be_are_refused(folder: Path) -> None:
         (b"# only a comment\n \n", "holds no secret"),
         (b"\xff\n", "cannot be read: it is not UTF-8"),
         (b"secret\n" * (MOST_SECRETS + 1), f"holds {MOST_SECRETS + 1} secrets, and may hold {MOST_SECRETS}"),
+        (b"s" * (1024 * 1024 + 1), "cannot be read: it is longer than 1048576 bytes"),
         (None, "cannot be read: No such file or directory"),
     ],
 )
@@ -230,6 +231,19 @@ def test_secrets_that_cannot_be_used_are_told_with_the_line_that_names_them(
         (folder / "secrets").write_bytes(content)
     text = '[feeds.a]\nhmac = "quicknode"\n\nsecrets_file = "secrets"\n'
     assert _refusal(folder, text) == f"line 4: feed a: {folder / 'secrets'} {told}"
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        (r"sec\u0000rets", r"sec\0rets cannot be read: no name of a file holds a NUL"),
+        ("s" * 300, f"{'s' * 300} cannot be read: File name too long"),
+        (".", "cannot be read: Is a directory"),
+    ],
+)
+def test_a_name_that_no_file_of_secrets_has_is_told_with_its_line(folder: Path, name: str, told: str) -> None:
+    refusal = _refusal(folder, f'[feeds.a]\nhmac = "quicknode"\nsecrets_file = "{name}"\n')
+    assert (refusal.startswith("line 3: feed a: "), refusal.endswith(told)) == (True, True)
 
 
 def test_a_secret_in_the_wrong_form_is_told_by_its_number_and_not_shown(folder: Path) -> None:

@@ -1,7 +1,9 @@
 """The feeds in force: read again when their file changes, and kept when that is broken."""
 
 import asyncio
+import os
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from structlog.testing import capture_logs
@@ -116,6 +118,48 @@ def test_secrets_that_go_and_come_back_are_a_warning_in_between(file: Path) -> N
     _reload(registry)
     assert not _warning(registry)
     _verify(registry, "second")
+
+
+def test_a_name_with_a_nul_is_a_warning_and_leaves_the_feeds_as_they_were(file: Path) -> None:
+    registry = _registry(file, SIGNED)
+    file.write_text(SIGNED.replace('"secrets"', r'"a\u0000b"'))
+    _reload(registry)
+    assert "line 3: feed a: " in _warning(registry)
+    _verify(registry, "first")
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("name", ["secrets", "feeds.toml"])
+def test_a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for(file: Path, name: str) -> None:
+    registry = _registry(file, SIGNED)
+    (file.parent / name).unlink()
+    os.mkfifo(file.parent / name)
+    _reload(registry)
+    assert "cannot be read: it is no regular file" in _warning(registry)
+    _verify(registry, "first")
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_is_read_at_the_start_and_never_again(file: Path) -> None:
+    os.mkfifo(file)
+    writer = Thread(target=file.write_text, args=(SIGNED,))
+    writer.start()
+    registry = FeedsInForce(file)
+    writer.join()
+    _reload(registry)
+    assert not _warning(registry)
+    _verify(registry, "first")
+    (file.parent / "secrets").write_text("second\n")
+    _reload(registry)
+    assert "cannot be read: it is no regular file" in _warning(registry)
+    _verify(registry, "first")
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_that_several_workers_would_have_to_read_is_refused_at_the_start(file: Path) -> None:
+    os.mkfifo(file)
+    with pytest.raises(FeedsFileError, match="it is no regular file"):
+        FeedsInForce(file, workers=2)
 
 
 @pytest.mark.parametrize("emptied", ["", "# none\n", "[feeds]\n"])

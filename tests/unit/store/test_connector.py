@@ -237,6 +237,15 @@ def test_a_url_that_names_no_store_is_refused_with_the_setting_named(url: str) -
 
 
 @pytest.mark.parametrize(
+    "url",
+    ["redis://a\0b", "redis://a%00b", "unix:///run/a%00b.sock", "rediss://h?ssl_ca_certs=/a%00b"],
+)
+def test_a_nul_is_refused_at_the_start_and_not_by_each_connection(url: str) -> None:
+    with pytest.raises(ConfigError, match="TIDEGATE_STORE_URL: no host and no name of a file holds a NUL"):
+        normal_url(url)
+
+
+@pytest.mark.parametrize(
     ("url", "named"),
     [
         ("redis://h?decode_responses=true", "decode_responses"),
