@@ -18,7 +18,7 @@ _EMPTIED = "it declares no feed any more; restart the gate if that is meant"
 class FeedsInForce:
     """Knows each feed by its name; without a file all feeds have the defaults.
 
-    With several workers each has a registry. The kernel gives a connection to whichever worker takes it
+    With several workers each has its own. The kernel gives a connection to whichever worker takes it
     first, so each of two or more lets a feed send twice an even share: with four workers and 5,000
     transactions a second it is 2,500, all of which a feed with one connection may use.
     """

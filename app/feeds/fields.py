@@ -123,9 +123,8 @@ def is_given(raw: bytes | Raw) -> bool:
     return len(raw) > 0 and not (len(raw) == len(NULL) and bytes(raw) == NULL)
 
 
-# Where envelopes have transactions, `{"data":[…]}`, and the begin of an array or object that is not empty.
+# Where envelopes have transactions, `{"data":[…]}`.
 _PLACES = ("transactions", "data", "result")
-_FILLED = re.compile(rb"\[\s*+[^\s\]]|\{\s*+[^\s}]")
 
 
 def refuse_beside(fields: Fields, taken: str) -> None:
@@ -135,8 +134,13 @@ def refuse_beside(fields: Fields, taken: str) -> None:
         InvalidItem: of `{"data":[],"transactions":[{…}]}` no reader can say which of the two is meant.
     """
     for name in _PLACES:
-        if name != taken and _FILLED.match(getattr(fields, name)):
+        if name != taken and _may_hold_transactions(getattr(fields, name)):
             raise InvalidItem(f"it has {name} beside {taken}, and either may hold transactions; send one")
+
+
+def _may_hold_transactions(raw: bytes | Raw) -> bool:
+    """Tell whether a value has a signature in it, or is so long that only its begin is known."""
+    return _first(raw) in (b"[", b"{") and (b'"signature' in bytes(raw) or len(raw) >= _KEPT_BYTES)
 
 
 def _first(raw: bytes | Raw) -> bytes:

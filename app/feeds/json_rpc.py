@@ -55,7 +55,8 @@ def read(reading: Reading, document: Document, fields: Fields) -> Steps:
             yield from _read_result(reading, inner.inner(params["result"]), is_delivery=True)
         elif not len((yield from reading.fields(inner)).result):  # else it is null
             raise InvalidItem(f"params has no result; it is {(yield from reading.contents(inner))}")
-    elif not len(fields.result) and bytes(fields.data) != b"null":  # data that are null bring nothing
+    elif not len(fields.result) and (bytes(fields.data) != b"null" or len(fields.transactions)):
+        # `{"jsonrpc":"2.0","data":null}` brings nothing.
         raise InvalidItem(f"the answer has no result; it is {(yield from reading.contents(document))}")
 
 

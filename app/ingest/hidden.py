@@ -29,16 +29,18 @@ _MEMBER: Final = re.compile(rf"((?:{_NAME})\s*:\s*)(?:{_PLAIN}|.*)", re.IGNORECA
 # `token: 5f3a`, and in a sentence: `invalid api key: 5f3a`. What the gate says of the parameter itself,
 # `?api-key: leave it out`, has no secret, nor has its `Authorization: Bearer <token>`.
 _LINE: Final = re.compile(
-    rf"""((?<![\w?.-])[\w.-]*(?:{_WORDS})[\w.-]*\s*(?::(?!\s*bearer\ <)|=\s*(?=["'])))\s*\S.*""",
+    rf"""((?<![\w?./-])[\w.-]*(?:{_WORDS})[\w.-]*\s*(?::(?!\s*bearer\ <)|=\s*(?=["'])))\s*\S.*""",
     re.IGNORECASE | re.DOTALL,
 )
-# `{"value":"5f3a","name":"Authorization"}` has the name as a value: the object is hidden, and what follows.
+# `{"value":"5f3a","name":"Authorization"}` has the name as a value: all is hidden from the first bracket on,
+# since the secret may stand anywhere before it.
 _PAIR: Final = re.compile(
     r"""["'](?:(?:proxy-)?authorization|(?:set-)?cookie|x-[\w-]*(?:key|token|secret|auth)[\w-]*"""
-    r"""|[\w-]*(?:secret|passw|api[-_]?key|private[-_]?key|access[-_]?(?:key|token)|auth[-_]?token)[\w-]*)"""
+    r"""|(?:(?:api|bearer|id|refresh|session)[-_]?)?token|[\w-]*(?:secret|passw|api[-_]?key|private[-_]?key|access[-_]?(?:key|token)|auth[-_]?token)[\w-]*)"""
     r"""\\*["'](?!\s*:)""",
     re.IGNORECASE,
 )
+_BRACKET: Final = re.compile(r"[\[{]")
 # `?api-key=5f3a&…`.
 _PARAMETER: Final = re.compile(
     rf"""((?:(?:{_WORDS})[\w.%-]*|(?<![a-z0-9])key|(?<![a-z0-9])pass)\s*=\s*)[^\s&"'<>`…]+""", re.IGNORECASE
@@ -54,7 +56,8 @@ def without_secrets(text: str) -> str:
     """Return a text in which an ellipsis stands for each value that looks like a secret."""
     pair = _PAIR.search(text)
     if pair is not None:
-        text = text[: text.rfind("{", 0, pair.start()) + 1] + HIDDEN
+        first = _BRACKET.search(text)
+        text = text[: first.end() if first else pair.start()] + HIDDEN
     text = _MEMBER.sub(rf'\1"{HIDDEN}"', text)
     text = _LINE.sub(rf"\1 {HIDDEN}", text)
     text = _USER.sub(rf"\1{HIDDEN}@", text)

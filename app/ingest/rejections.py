@@ -2,7 +2,8 @@
 
 A provider's form shows "delivered" or nothing, and whoever set it up watches the log. So the first body that
 is not taken makes a line there, with the reason and the begin of the body, and the next one of the same feed
-and reason in a later minute, which says how many came since. Feeds are counted apart up to
+and reason in a later minute, which says how many came since. Senders who are not verified have lines of their
+own. Feeds are counted apart up to
 TIDEGATE_MAX_SOURCES, and reasons are a closed set, so that nobody can fill memory or the log. Feeds that were
 never let in, such as `quicknode-b` with a wrong token, are counted as `other` together: they share the lines
 of one feed, each of which names the feed that sent the body it shows.
@@ -56,7 +57,7 @@ _MINUTE_SECONDS: Final = 60
 
 
 class Rejection(NamedTuple):
-    """What a feed sent last that was not taken."""
+    """What a feed sent last that was not taken, or a sender who was not verified under its name."""
 
     when_ms: int
     """Milliseconds since the epoch."""
@@ -64,6 +65,12 @@ class Rejection(NamedTuple):
     detail: str
     feed: str
     """The feed that sent it, which may be counted as `other`."""
+    is_proven: bool
+    """Whether its sender was verified, or need not be."""
+
+    def is_recent(self, now: float) -> bool:
+        """Tell whether it was within ten minutes before `now`, in seconds since the epoch."""
+        return now - self.when_ms / 1000 <= WARNED_SECONDS
 
 
 class Rejections:
@@ -77,12 +84,17 @@ class Rejections:
     def note(self, feed: str, reason: str, detail: str, body: bytes | None = b"", times: int = 1) -> None:
         """Count so much that was not taken for one of `REASONS`; `body` is the begin of what was sent.
 
-        It is None of a sender who is not verified, who may be anybody: his lines keep no other from the log.
+        It is None of a sender who is not verified, who may be anybody: what he sends keeps nothing that the
+        feed sent from the log and the warnings.
         """
         is_proven = body is not None and reason != Unauthorized.slug
         label, now = self._metrics.source_limit.label_of_feed(feed, is_proven=is_proven), self._clock()
         self._metrics.feed_rejected_total.labels(label, reason).inc(times)
-        self._latest[label] = Rejection(int(now * 1000), reason, cut(detail), cut(feed))
+        kept = self._latest.get(label)
+        if (
+            is_proven or kept is None or not (kept.is_proven and kept.is_recent(now))
+        ):  # else a stranger hides it
+            self._latest[label] = Rejection(int(now * 1000), reason, cut(detail), cut(feed), is_proven)
         told = self._told.setdefault((label, reason, is_proven), _Told())
         minute = int(now // _MINUTE_SECONDS)
         told.untold += times
@@ -121,14 +133,15 @@ def warnings_of(latest: Iterable[Mapping[str, Rejection]], now: float) -> Iterat
     newest: dict[str, Rejection] = {}
     for rejections in latest:
         for label, rejection in rejections.items():
-            newest[label] = max(rejection, newest.get(label, rejection))
+            if rejection.is_recent(now):
+                both = rejection, newest.get(label, rejection)
+                newest[label] = max(both, key=lambda one: (one.is_proven, one))
     for label, rejection in sorted(newest.items()):
-        if now - rejection.when_ms / 1000 <= WARNED_SECONDS:
-            when = time.strftime("%H:%M:%S", time.gmtime(rejection.when_ms / 1000))
-            counted = "" if rejection.feed == label else f", counted as `{label}`,"
-            what = f"What the feed {rejection.feed}{counted} sent was not taken"
-            last = f"last at {when} UTC ({rejection.reason})"
-            yield f"feed_{label}_not_taken", f"{what}, {last}: {rejection.detail}"
+        when = time.strftime("%H:%M:%S", time.gmtime(rejection.when_ms / 1000))
+        counted = "" if rejection.feed == label else f", counted as `{label}`,"
+        what = f"What the feed {rejection.feed}{counted} sent was not taken"
+        last = f"last at {when} UTC ({rejection.reason})"
+        yield f"feed_{label}_not_taken", f"{what}, {last}: {rejection.detail}"
 
 
 def shown(body: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Files that a setting names and that are read again when they change: of secrets, and the feeds file.
+"""Files that a setting names, most of which are read again when they change: of secrets, and the feeds file.
 
 Secrets, a token or an address stand one a line, as people and systems write them.
 """

@@ -5,6 +5,7 @@ Whatever has come in while a body was under way goes with the next one, as an ar
     grpcurl … | TIDEGATE_TOKEN=… python3 forward_updates.py http://127.0.0.1:8000/feeds/grpc-a
 """
 
+import http.client
 import os
 import sys
 import time
@@ -25,7 +26,7 @@ def post(body: bytes) -> None:
         except urllib.error.HTTPError as refused:
             if refused.code not in TRY_AGAIN:
                 return print(refused.read().decode(), file=sys.stderr, flush=True)
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             print(error, file=sys.stderr, flush=True)
         time.sleep(1)
 

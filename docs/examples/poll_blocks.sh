@@ -16,8 +16,8 @@ hand_over() {
     until curl -sS --fail-with-body --retry 60 --retry-connrefused -w '\n' -H "Authorization: Bearer ${TIDEGATE_TOKEN:-}" \
         -H 'Content-Type: application/json' --data-binary "@$answer" "$feed"; do
         case $? in
-            16 | 18 | 52 | 55 | 56 | 92) sleep 1 ;; # the connection was lost on the way, of which --retry knows nothing
-            *) exit 1 ;;
+            7 | 16 | 18 | 35 | 52 | 55 | 56 | 92) sleep 1 ;; # no connection, or lost on the way: --retry knows nothing of it
+            *) echo "slot $slot was not taken; begin there again" >&2 && exit 1 ;;
         esac
     done
 }

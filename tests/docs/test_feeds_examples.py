@@ -86,7 +86,9 @@ def test_polling_ends_with_the_gates_words_when_the_token_is_wrong() -> None:
 
 @contextmanager
 def _answering(*answers: int) -> Iterator[tuple[str, Sequence[bytes]]]:
-    """A gate that answers with these statuses, the last for good; 0 loses the connection instead.
+    """A gate that answers with these statuses, the last for good.
+
+    0 loses the connection instead, and 1 loses it within an answer.
 
     Yields its address and the bodies that it was sent.
     """
@@ -97,8 +99,8 @@ def _answering(*answers: int) -> Iterator[tuple[str, Sequence[bytes]]]:
             bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
             status = left.pop(0) if len(left) > 1 else left[0]
             if status:
-                self.send_response(status)
-                self.send_header("Content-Length", "2")
+                self.send_response(max(status, 200))
+                self.send_header("Content-Length", "50" if status == 1 else "2")
                 self.end_headers()
                 self.wfile.write(b"{}")
 
@@ -241,10 +243,10 @@ def test_updates_wait_for_a_gate_that_is_down(tmp_path: Path) -> None:
 
 def test_updates_are_sent_again_where_the_gate_asks_for_it(tmp_path: Path) -> None:
     log = tmp_path / "forward.log"
-    with _answering(408, 429, 503, 0, 200) as (url, bodies), _forwarding(url, log) as forward:
+    with _answering(408, 429, 503, 0, 1, 200) as (url, bodies), _forwarding(url, log) as forward:
         _write(forward, UPDATES)
         assert wait_until(lambda: "{}" in log.read_text(), PATIENCE), log.read_text()
-    assert len(bodies) == 5
+    assert len(bodies) == 6
     assert len(set(bodies)) == 1
 
 

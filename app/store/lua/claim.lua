@@ -29,8 +29,10 @@
 -- fails in the middle. So signatures are written after all else, and then only the ledger, with a SET that takes the
 -- place of whatever is there: no signature counts whose transaction is missing. They count from their HSET on, or in a
 -- new bucket from when the ledger lists it. After a failure before that a retry is accepted, and its block takes the
--- number of the one that failed. Buckets that are due, or are dropped to make room (room.lua), lose their keys before
--- the flush is written. After a failure the ledger still lists and counts them, until a later call drops them.
+-- number of the one that failed; what the failed one left in a listed bucket is not counted, until that leaves.
+--
+-- Buckets that are due, or are dropped to make room (room.lua), lose their keys before the flush is written. After a
+-- failure the ledger still lists and counts them, until a later call drops them.
 
 -- @use ledger
 -- @use buckets

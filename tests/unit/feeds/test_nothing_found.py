@@ -86,12 +86,19 @@ def test_transactions_beside_the_member_that_is_read_are_not_lost_without_a_word
     assert f"it has {beside}, " in found.errors[0]
 
 
+def test_an_answer_without_a_result_is_not_taken_for_one_that_brings_nothing() -> None:
+    found = read(b'{"jsonrpc":"2.0","data":null,"transactions":[%b]}' % _TX)
+    assert found.signatures == [None]
+    assert "the answer has no result" in found.errors[0]
+
+
 @pytest.mark.parametrize(
     "body",
     [
         b'{"id":1,"result":%b,"data":null}',
         b'{"data":[%b],"transactions":[ ],"result":{\n}}',
         b'{"data":[%b],"metadata":{"a":1},"result":"x"}',
+        b'{"id":1,"result":%b,"data":{"took_ms":3}}',
     ],
 )
 def test_what_is_empty_beside_it_does_no_harm(body: bytes) -> None:

@@ -171,7 +171,7 @@ async def closing() -> AsyncIterator[AsyncExitStack]:
         yield stack
 
 
-async def _covered(gate: Gate) -> None:
+async def _looked_up(gate: Gate) -> None:
     """Look up all of the sample, as soon as each is old enough."""
     await gate.late.tick()
     while gate.sources.waiting:
@@ -192,8 +192,8 @@ async def test_the_store_tells_who_delivered_what_to_any_gate(
         await one.flusher.flush([transaction(both, "a"), transaction(first, "a")])
         await two.flusher.flush([transaction(both, "b"), transaction(second, "b")])
         await asyncio.sleep(0.02)  # the clocks of a cluster's nodes tell apart what is milliseconds apart
-    await _covered(one)
-    await _covered(two)
+    await _looked_up(one)
+    await _looked_up(two)
     [of_one] = [view for view in one.sources.view().sources if view.source == "a"]
     assert of_one.solo == Part(count=4, share=0.5)
     [other] = [view for view in one.sources.view().sources if view.source == "b"]

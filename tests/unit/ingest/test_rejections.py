@@ -112,6 +112,23 @@ def test_a_feed_is_a_warning_for_ten_minutes_with_the_newest_of_all_processes(
     assert list(warnings_of(told, clock.now + 601)) == []
 
 
+def test_a_stranger_hides_no_warning_of_a_feed(
+    rejections: Rejections, metrics: Metrics, clock: Clock
+) -> None:
+    other = Rejections(metrics, clock)
+    rejections.note("a", UNKNOWN_SHAPE, "by the feed")
+    clock.now += MINUTE
+    for process in (rejections, other):
+        process.note("a", "too-large", "by a stranger", None)
+    told = [rejections.latest, other.latest]
+    [(_, sentence)] = warnings_of(told, clock.now)
+    assert sentence.endswith("by the feed")
+    clock.now += 600 - MINUTE + 1
+    rejections.note("a", "too-large", "by a stranger", None)
+    [(_, sentence)] = warnings_of(told, clock.now)
+    assert sentence.endswith("by a stranger")
+
+
 def test_a_body_is_shown_as_a_line_that_is_not_long() -> None:
     assert shown(b'{"a":\n"\x1b[2J"}') == r'{"a":\n"\x1b[2J"}'
     assert shown('{"name":"\u202egnp"}'.encode()) == '{"name":"\\u202egnp"}'
