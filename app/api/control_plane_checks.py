@@ -15,7 +15,7 @@ from app.api.contract import ADDRESSES, BELOW_FEEDS, Call, PathItem, address_of,
 from app.api.problems import problem_of
 from app.auth import Access
 from app.decode.budget import ByteBudget
-from app.decode.chunks import chunk_of
+from app.decode.body_reader import chunk_of
 from app.errors import (
     BodyTimeout,
     BodyTooLarge,

@@ -14,15 +14,14 @@ from mmap import mmap
 from types import TracebackType
 from typing import Self
 
-from starlette.types import Receive
+from starlette.types import Message, Receive
 
 from app.decode.array_scanner import BYTE_ORDER_MARK, SPACE
 from app.decode.budget import ByteBudget, UnverifiedPart, most_inflated, most_unverified
-from app.decode.chunks import chunk_of
 from app.decode.gzip import PIECE_BYTES, Inflater, inflater_for, pieces_of
 from app.decode.lines import LineSplitter
 from app.decode.turns import next_turn
-from app.errors import BodyTooLarge, UnsupportedMedia
+from app.errors import BodyTooLarge, MalformedBody, UnsupportedMedia
 
 # Others are served after so much work; a step costs as much as so many bytes, however few it yields.
 PACE_BYTES = 256 * 1024
@@ -62,6 +61,17 @@ def media_type(content_type: bytes) -> str:
 def body_too_large(length: int, limit: int) -> BodyTooLarge:
     """Return the error for a body whose length is known to be above the limit."""
     return BodyTooLarge(f"the body has {length} bytes, {limit} are allowed: split it, or send NDJSON")
+
+
+class ClientGone(MalformedBody):
+    """The client went away before the body was complete."""
+
+
+def chunk_of(message: Message) -> tuple[bytes, bool]:
+    """Return the next bytes of a body, and whether there are more; raises ClientGone in place of them."""
+    if message["type"] == "http.disconnect":
+        raise ClientGone("the client went away before the body was complete")
+    return message.get("body", b""), message.get("more_body", False)
 
 
 class BodyReader:
@@ -243,11 +253,6 @@ class BodyBuffer:
         self._end_small()
         if piece:
             self._pieces.append(piece)
-
-    @property
-    def number(self) -> int:
-        """Return how many pieces are held."""
-        return len(self._pieces)
 
     async def whole(self, pace: Pacer) -> bytes | mmap:
         """Return the body without a byte order mark and white space around it; the pieces are gone then."""
