@@ -14,8 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.api.contract import ADDRESSES, BELOW_FEEDS, Call, PathItem, address_of, nearest
 from app.api.problems import problem_of
 from app.auth import Access
-from app.decode.budget import ByteBudget
 from app.decode.body_reader import chunk_of
+from app.decode.budget import ByteBudget
 from app.errors import (
     BodyTimeout,
     BodyTooLarge,
