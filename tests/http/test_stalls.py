@@ -209,7 +209,7 @@ async def test_pieces_of_a_byte_are_put_together() -> None:
     gathered = BodyBuffer()
     for _ in range(200_000):
         gathered.add(b"x")
-    assert gathered.number <= 200_000 // gzip.PIECE_BYTES
+    assert len(gathered.pieces) <= 200_000 // gzip.PIECE_BYTES + 1
     assert await gathered.whole(Pacer()) == b"x" * 200_000
 
 
