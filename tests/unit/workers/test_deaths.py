@@ -155,8 +155,12 @@ def test_memory_pressure_refuses_in_all_workers() -> None:
         assert statuses("before") == {200}
         first.patch("/settings", json={"memory_limit_bytes": 64 << 20})
         assert wait_until(lambda: statuses("under") == {503}, SECONDS)
-        for name in ("worker-1", "worker-2"):
-            assert (figure(gate, "guard_actions_total", process=name, action="trim") or 0) > 0
+
+        def trims(name: str) -> float:
+            return figure(gate, "guard_actions_total", process=name, action="trim") or 0
+
+        # They refuse first, and are trimmed then.
+        assert wait_until(lambda: trims("worker-1") > 0 and trims("worker-2") > 0, SECONDS)
         assert not any(event.get("event") == "worker did not answer" for event in gate.events())
         first.patch("/settings", json={"memory_limit_bytes": None})
         assert wait_until(lambda: statuses("after") == {200}, SECONDS)
