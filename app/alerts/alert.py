@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from app.decode.messages import printable
 from app.models import MapName, Mode
 
 MAX_ALERT_BYTES = 64 * 1024
@@ -82,7 +83,4 @@ def decode_alert(raw: bytes | int) -> Alert:
 
 def shown(text: str) -> str:
     """Cut text of others to 128 characters, and escape what is not printable, line ends among it."""
-    cut = text[:SHOWN_CHARACTERS]
-    if cut.isprintable():
-        return cut
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in cut)
+    return printable(text[:SHOWN_CHARACTERS])

@@ -95,11 +95,6 @@ class UnverifiedPart:
         self._whole = whole
         self.held = 0
 
-    @property
-    def most(self) -> int:
-        """Return how many bytes may be held when there is no lack of memory."""
-        return most_unverified(self._whole.most, self._whole.most)
-
     def take(self, amount: int) -> None:
         """Check bytes, and count them as held, by the whole budget too.
 

@@ -61,6 +61,13 @@ def explain(error: Exception, raw: bytes) -> Explanation:
     return Explanation(_explain_text(str(error), raw), True)
 
 
+def printable(text: str) -> str:
+    """Escape what is not printable, line ends among it, in what a sentence quotes of others."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
 def looks_like_lines(body: bytes | mmap) -> bool:
     """Tell whether a body that was sent as one JSON document is NDJSON."""
     return _LINES.search(body, 0, _LOOKED_AT_BYTES) is not None
@@ -97,4 +104,4 @@ def _explain_unknown(raw: bytes) -> str:
     given = _keys_decoder.decode(raw).keys()
     unknown = given - set(Transaction.__struct_fields__)
     field = "field" if len(unknown) == 1 else "fields"
-    return f"unknown {field}: {', '.join(name[:64] for name in nsmallest(_MAX_NAMED, unknown))}"
+    return f"unknown {field}: {', '.join(printable(name[:64]) for name in nsmallest(_MAX_NAMED, unknown))}"

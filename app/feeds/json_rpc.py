@@ -37,13 +37,13 @@ def fits(fields: Fields) -> bool:
 def read(reading: Reading, document: Document, fields: Fields) -> Steps:
     """Yield the transactions of the result; null and what only acknowledges hold none."""
     found = yield from members_of(reading, document, "result", "params", "error", "method")
-    taken = next((name for name in ("error", "result", "params") if name in found), "result")
-    if taken == "error":
+    if "error" in found:
         _refuse_error(value_of(reading, found["error"]))
+        refuse_beside(fields, "error")
+        return
+    taken = "params" if "params" in found and "result" not in found else "result"
     if len(getattr(fields, taken)):
         refuse_beside(fields, taken)
-    if taken == "error":
-        return
     if "result" in found:
         yield from _read_result(reading, document.inner(found["result"], Shape.JSON_RPC))
     elif "params" in found:

@@ -96,8 +96,8 @@ def read(reading: Reading, document: Document, fields: Fields) -> Steps:
         yield from _read_info(reading, document, document, fields)
         return
     found = yield from members_of(reading, document, *_TRANSACTION, *_BLOCK, *_UPDATE, *_WITHOUT_TRANSACTIONS)
-    for name in found:
-        refuse_beside(fields, name)
+    if found:
+        refuse_beside(fields, next(iter(found)))
     for name in _UPDATE:
         if name in found:
             inner = document.inner(found[name], Shape.YELLOWSTONE)

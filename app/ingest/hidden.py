@@ -36,7 +36,8 @@ _LINE: Final = re.compile(
 # since the secret may stand anywhere before it.
 _PAIR: Final = re.compile(
     r"""["'](?:(?:proxy-)?authorization|(?:set-)?cookie|x-[\w-]*(?:key|token|secret|auth)[\w-]*"""
-    r"""|(?:(?:api|bearer|id|refresh|session)[-_]?)?token|[\w-]*(?:secret|passw|api[-_]?key|private[-_]?key|access[-_]?(?:key|token)|auth[-_]?token)[\w-]*)"""
+    r"""|(?:(?:api|bearer|id|refresh|session)[-_]?)?token"""
+    r"""|[\w-]*(?:secret|passw|api[-_]?key|private[-_]?key|access[-_]?(?:key|token)|auth[-_]?token)[\w-]*)"""
     r"""\\*["'](?!\s*:)""",
     re.IGNORECASE,
 )

@@ -3,10 +3,11 @@
 A provider's form shows "delivered" or nothing, and whoever set it up watches the log. So the first body that
 is not taken makes a line there, with the reason and the begin of the body, and the next one of the same feed
 and reason in a later minute, which says how many came since. Senders who are not verified have lines of their
-own. Feeds are counted apart up to
-TIDEGATE_MAX_SOURCES, and reasons are a closed set, so that nobody can fill memory or the log. Feeds that were
-never let in, such as `quicknode-b` with a wrong token, are counted as `other` together: they share the lines
-of one feed, each of which names the feed that sent the body it shows.
+own.
+
+Feeds are counted apart up to TIDEGATE_MAX_SOURCES, and reasons are a closed set, so that nobody can fill
+memory or the log. Feeds that were never let in, such as `quicknode-b` with a wrong token, are counted as
+`other` together: they share the lines of one feed, each of which names the feed that sent the body it shows.
 """
 
 import time
@@ -16,6 +17,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
+from app.decode.messages import printable
 from app.errors import (
     BodyTooLarge,
     InvalidRequest,
@@ -91,9 +93,8 @@ class Rejections:
         label, now = self._metrics.source_limit.label_of_feed(feed, is_proven=is_proven), self._clock()
         self._metrics.feed_rejected_total.labels(label, reason).inc(times)
         kept = self._latest.get(label)
-        if (
-            is_proven or kept is None or not (kept.is_proven and kept.is_recent(now))
-        ):  # else a stranger hides it
+        # A stranger would hide what the feed itself has sent.
+        if is_proven or kept is None or not (kept.is_proven and kept.is_recent(now)):
             self._latest[label] = Rejection(int(now * 1000), reason, cut(detail), cut(feed), is_proven)
         told = self._told.setdefault((label, reason, is_proven), _Told())
         minute = int(now // _MINUTE_SECONDS)
@@ -157,9 +158,5 @@ def cut(text: str) -> str:
 @lru_cache(128)  # a feed beyond its share of the rate has each body refused with the same sentence
 def _cut(text: str) -> str:
     known = without_secrets(text)
-    escaped = "".join(c if c.isprintable() else _escape(c) for c in known[: SHOWN_CHARACTERS + 1])
+    escaped = printable(known[: SHOWN_CHARACTERS + 1])
     return escaped if len(escaped) <= SHOWN_CHARACTERS else f"{escaped[:SHOWN_CHARACTERS]}…"
-
-
-def _escape(character: str) -> str:
-    return character.encode("unicode_escape").decode()

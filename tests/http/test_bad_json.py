@@ -51,6 +51,7 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "surrogate in signature and payload": (b'{"signature":"\\ud800","payload":"\\ud800"}', SIGNATURE),
     "surrogate in source": (b'{"signature":"s","source":"\\udfff"}', "source: 1 to 64"),
     "surrogate in key": (b'{"signature":"s","\\ud800":1}', "unknown field: \ufffd"),
+    "tab in key": (b'{"signature":"s","sl\\t":1}', r"unknown field: sl\t"),
     "surrogate under unknown field": (b'{"other":"\\ud800","signature":"s"}', "unknown field: other"),
     "surrogate and then no JSON": (with_payload(b'["\\ud800",}'), BYTE),
     "surrogate and not UTF-8": (with_payload(b'["\\ud800","\xff"]'), "not UTF-8 (byte"),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from app.decode.budget import most_unverified
 from tests.conftest import MakeSettings
 from tests.support.api_calls import QUIET, Api, open_api
 from tests.support.feed_calls import SIGNED_FEEDS, block, feeds_file, send, signed, summary_of, unsigned
@@ -165,13 +166,14 @@ async def test_by_its_head_a_request_is_refused_before_its_body_is_read(
 
 async def test_senders_who_are_not_verified_take_no_room_from_those_who_are_known(closed: Api) -> None:
     """The bodies of the others do not come to their end, and fill their part of the budget."""
-    part = closed.runtime.plane.body_budget.unverified
-    part.take(part.most)
+    budget = closed.runtime.plane.body_budget
+    part, most = budget.unverified, most_unverified(budget.most, budget.most)
+    part.take(most)
     response = await send(closed, "quicknode-a", BODY, signed(BODY))
     assert (response.status_code, response.headers["retry-after"]) == (503, "1")
     assert "not verified" in response.json()["detail"]
     assert summary_of(await send(closed, "x", BODY, {"Authorization": INGEST})) == (2, 0, 0)
-    part.release(part.most)
+    part.release(most)
     assert summary_of(await send(closed, "quicknode-a", BODY, signed(BODY))) == (0, 2, 0)
 
 

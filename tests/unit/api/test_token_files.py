@@ -3,7 +3,6 @@
 import asyncio
 import os
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from structlog.testing import capture_logs
@@ -14,6 +13,7 @@ from app.runtime import Runtime
 from app.settings.model import Settings
 from tests.conftest import MakeSettings
 from tests.support.api_calls import QUIET, open_api
+from tests.support.pipes import piped
 from tests.support.servers import StoreServer
 from tests.support.tokens import (
     ADMIN,
@@ -171,11 +171,8 @@ async def test_a_token_beyond_ascii_is_taken_from_file_and_list_in_each_encoding
 def test_a_pipe_is_read_at_the_start_by_one_process_and_never_again(tmp_path: Path) -> None:
     """So a shell gives what a command prints: `TIDEGATE_INGEST_TOKENS_FILE=<(pass gate)`."""
     file = tmp_path / "tokens"
-    os.mkfifo(file)
-    writer = Thread(target=file.write_text, args=(f"{INGEST}\n",))
-    writer.start()
-    access = Access(Settings(ingest_tokens_file=file))
-    writer.join()
+    with piped(file, f"{INGEST}\n"):
+        access = Access(Settings(ingest_tokens_file=file))
     asyncio.run(access.reload())
     access.check_ingest(f"Bearer {INGEST}")
     with pytest.raises(ConfigError, match=r"TIDEGATE_INGEST_TOKENS_FILE: .* it is no regular file"):

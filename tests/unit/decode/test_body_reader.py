@@ -8,7 +8,7 @@ import pytest
 from starlette.types import Message
 
 from app.decode.body_reader import BodyBuffer, BodyReader, Pacer
-from app.decode.budget import ByteBudget
+from app.decode.budget import ByteBudget, most_unverified
 from app.errors import BodyTooLarge, Overloaded, Unauthorized
 from app.models import MemoryHeadroom
 
@@ -26,10 +26,12 @@ async def test_a_byte_order_mark_may_be_cut_anywhere(cuts: tuple[int, ...], size
 
 END: Message = {"type": "http.request", "body": b"", "more_body": False}
 BODY = b'\xef\xbb\xbf [{"signature":"a"}]\n'
+BUDGET_BYTES = 4_000_000
+UNVERIFIED_BYTES = most_unverified(BUDGET_BYTES, BUDGET_BYTES)
 
 
 def a_budget() -> ByteBudget:
-    return ByteBudget(4_000_000, MemoryHeadroom())
+    return ByteBudget(BUDGET_BYTES, MemoryHeadroom())
 
 
 def reader(sent: bytes, coding: bytes, budget: ByteBudget, size: int = 3) -> BodyReader:
@@ -86,34 +88,34 @@ async def test_a_verified_body_may_fill_the_room_of_those_that_are_not_whatever_
     margin: bytes, over_inflated: bool
 ) -> None:
     budget = a_budget()
-    text = (b"1" * budget.unverified.most)[len(margin) :]
-    budget.take(budget.most - budget.unverified.most)
+    text = (b"1" * UNVERIFIED_BYTES)[len(margin) :]
+    budget.take(budget.most - UNVERIFIED_BYTES)
     body = reader(text + margin, b"", budget, 100_000)
     async with body:
         document = await body.verified(let_pass, over_inflated=over_inflated)
         assert len(document) == len(text)
         assert (budget.held, budget.unverified.held) == (budget.most, 0)
-    assert budget.held == budget.most - budget.unverified.most
+    assert budget.held == budget.most - UNVERIFIED_BYTES
 
 
 @pytest.mark.asyncio
 async def test_before_it_is_verified_a_body_has_a_part_of_the_budget_only() -> None:
     budget = a_budget()
-    budget.unverified.take(budget.unverified.most)
+    budget.unverified.take(UNVERIFIED_BYTES)
     body = reader(BODY, b"", budget)
     with pytest.raises(Overloaded, match="not verified"):
         async with body:
             await body.verified(let_pass, over_inflated=False)
     async with reader(BODY, b"", budget) as other:
         assert await other.whole() == BODY.strip(b"\xef\xbb\xbf \n")
-    assert budget.held == budget.unverified.held == budget.unverified.most
+    assert budget.held == budget.unverified.held == UNVERIFIED_BYTES
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("declared", [True, False])
 async def test_what_could_never_be_verified_is_too_large_and_not_refused_for_now(declared: bool) -> None:
     budget = a_budget()
-    text = b"1" * (budget.unverified.most + 1)
+    text = b"1" * (UNVERIFIED_BYTES + 1)
     length = {b"content-length": b"%d" % len(text)} if declared else {}
     messages = iter([{"type": "http.request", "body": text, "more_body": False}])
 

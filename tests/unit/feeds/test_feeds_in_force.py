@@ -3,7 +3,6 @@
 import asyncio
 import os
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from structlog.testing import capture_logs
@@ -12,6 +11,7 @@ from app.errors import RateLimited, Unauthorized
 from app.feeds.feed import Feed
 from app.feeds.feeds_file import FeedsFileError
 from app.feeds.feeds_in_force import FeedsInForce
+from tests.support.pipes import piped
 from tests.support.signed import quicknode_headers
 
 NOW = 1764403200
@@ -141,11 +141,8 @@ def test_a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for(file: Path,
 
 @pytest.mark.timeout(20)
 def test_a_pipe_is_read_at_the_start_and_never_again(file: Path) -> None:
-    os.mkfifo(file)
-    writer = Thread(target=file.write_text, args=(SIGNED,))
-    writer.start()
-    feeds = FeedsInForce(file)
-    writer.join()
+    with piped(file, SIGNED):
+        feeds = FeedsInForce(file)
     _reload(feeds)
     assert not _warning(feeds)
     _verify(feeds, "first")
