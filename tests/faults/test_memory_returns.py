@@ -12,7 +12,7 @@ from tests.support.payloads import Payloads, body_of
 from tests.support.processes import wait_until
 from tests.support.wire import NoAnswerError, connected, request_bytes
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 MIB = 1024 * 1024
 LIMITS = [{}, {"memory_limit_bytes": 512 * MIB}]

@@ -9,7 +9,7 @@ from tests.support.leaking_gates import MIB, Detection, Patient, foreign_keys, l
 from tests.support.leaks import LEAKS
 
 # On a busy machine the gates alone take most of a minute to start.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 CAUSES = {
     "objects": "python_objects",

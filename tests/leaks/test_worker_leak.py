@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.leaking_gates import MIB, leaking, under_load
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def test_a_leak_in_a_worker_is_found_and_the_line_that_allocates_is_named(tmp_path: Path) -> None:

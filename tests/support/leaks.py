@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import random
 import socket
+import time
 from abc import ABC, abstractmethod
 from array import array
 from functools import cached_property
@@ -140,19 +141,21 @@ LEAKS: dict[str, type[Leak]] = {
 
 
 class Planted:
-    """A leak at a rate, in the rounds of whoever leaks."""
+    """A leak at a rate, also where the machine is too busy for a round each tenth of a second."""
 
     def __init__(self, leak: Leak, bytes_per_second: float) -> None:
         self._leak = leak
-        self._each_round = bytes_per_second * ROUND_SECONDS / leak.each_bytes
-        self._due = 0.0
+        self._each_second = bytes_per_second / leak.each_bytes
+        self._due, self._last = 0.0, time.monotonic()
 
     def start(self, rounds: Rounds) -> None:
         """Leak from now on."""
         rounds.every(ROUND_SECONDS, "planted-leak", self._leak_some)
 
     async def _leak_some(self) -> None:
-        self._due += self._each_round
+        now = time.monotonic()
+        self._due += self._each_second * (now - self._last)
+        self._last = now
         while self._due >= 1:
             self._due -= 1
             await self._leak.add()

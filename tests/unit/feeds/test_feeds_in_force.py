@@ -128,7 +128,7 @@ def test_a_name_with_a_nul_is_a_warning_and_leaves_the_feeds_as_they_were(file: 
     _verify(feeds, "first")
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", ["secrets", "feeds.toml"])
 def test_a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for(file: Path, name: str) -> None:
     feeds = _in_force(file, SIGNED)
@@ -139,7 +139,7 @@ def test_a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for(file: Path,
     _verify(feeds, "first")
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(120)
 def test_a_pipe_is_read_at_the_start_and_never_again(file: Path) -> None:
     with piped(file, SIGNED):
         feeds = FeedsInForce(file)
@@ -152,7 +152,7 @@ def test_a_pipe_is_read_at_the_start_and_never_again(file: Path) -> None:
     _verify(feeds, "first")
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(120)
 def test_a_pipe_that_several_workers_would_have_to_read_is_refused_at_the_start(file: Path) -> None:
     os.mkfifo(file)
     with pytest.raises(FeedsFileError, match="it is no regular file"):

@@ -9,7 +9,7 @@ from tests.support.processes import wait_until
 from tests.support.servers import StoreServer, redis_server, valkey_server
 from tests.support.wire import Connection
 
-pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 MIB = 1024 * 1024
 # An emergency cleanup would leave nothing that is older than a second; all else is kept for ten minutes.
