@@ -1,27 +1,24 @@
-"""The state of one process under watch: from a suspicion to an action, and how often one may be taken.
+"""The state of one process under watch: from a suspicion to an action, and to the pause behind it.
 
     warmup ─ warm ─▶ ok ─ finding ─▶ suspect ─ proven ─▶ leak ─ action taken ─▶ cooldown ─ over ─▶ ok
                       ▲                 │                  └─ the fourth in a row ─▶ ineffective
                       └──── refuted ────┘
 
-The first cooldown takes 10 minutes by default, the second 20, the third 40. A leak that is proven once more
-after three actions in a row is one that acting does not help against: `ineffective` stays until an operator
-resets it. Actions no longer count as in a row when an hour passed after a cooldown without a leak.
+A leak that is proven once more after three actions in a row (cooldown.py) is one that acting does not help
+against: `ineffective` stays until an operator resets it.
 """
 
 from collections.abc import Callable
 
 import structlog
 
+from app.guard.leak.cooldown import Cooldown
 from app.guard.leak.detector import Detector
 from app.guard.leak.finding import Finding, LeakState, Tier
 from app.guard.status import ProcessStatus
 from app.settings.model import Settings
 
 log = structlog.get_logger()
-
-ACTIONS_IN_A_ROW = 3
-FORGIVEN_SECONDS = 3600.0
 
 
 class Watch:
@@ -33,14 +30,11 @@ class Watch:
         self.name = name
         self.since_seconds = since_seconds
         self.detector = detector
-        self._settings = settings
+        self.cooldown = Cooldown(settings)
         self.state = LeakState.WARMUP
         self.finding: Finding | None = None
         self.awaits_confirmation = False
         """Whether memory was just trimmed for a suspicion, so that the next reading is for `confirm`."""
-        self.actions_in_a_row = 0
-        self.cooldown_ends: float | None = None
-        self._forgiven_at = float("inf")
 
     def tick(self, at_seconds: float, resident_bytes: int, explained_bytes: int) -> Finding | None:
         """Take a reading; a finding other than a daily one asks for a trim, and then for `confirm`."""
@@ -69,24 +63,22 @@ class Watch:
 
     def may_act(self) -> bool:
         """Enter `leak`; or `ineffective`, and return false, when three actions in a row did not help."""
-        if self.actions_in_a_row >= ACTIONS_IN_A_ROW:
-            self._enter(LeakState.INEFFECTIVE, actions=self.actions_in_a_row)
+        if not self.cooldown.allows_action:
+            self._enter(LeakState.INEFFECTIVE, actions=self.cooldown.actions_in_a_row)
             return False
         self._enter(LeakState.LEAK)
         return True
 
     def acted(self, at_seconds: float) -> None:
-        """Begin a cooldown, twice as long as the last one; the detector starts anew."""
-        self.cooldown_ends = at_seconds + self._settings().leak_cooldown_seconds * 2**self.actions_in_a_row
-        self.actions_in_a_row += 1
-        self._forgiven_at = self.cooldown_ends + self._patience_seconds()
+        """Begin a cooldown; the detector starts anew."""
+        seconds = self.cooldown.begin(at_seconds, self.finding.window_seconds if self.finding else 0.0)
         self.detector.restart()
-        self._enter(LeakState.COOLDOWN, seconds=self.cooldown_ends - at_seconds)
+        self._enter(LeakState.COOLDOWN, seconds=seconds)
 
     def reset(self) -> None:
         """Forget the actions and the detector's windows: an operator has looked."""
-        self.actions_in_a_row, self.cooldown_ends, self.finding = 0, None, None
-        self.awaits_confirmation = False
+        self.cooldown.reset()
+        self.finding, self.awaits_confirmation = None, False
         self.detector.restart()
         self._enter(LeakState.OK if self.detector.is_warm else LeakState.WARMUP, why="reset by an operator")
 
@@ -100,22 +92,19 @@ class Watch:
             growth_bytes=self.detector.growth_bytes,
             slope_bytes_per_hour=self.detector.slope_bytes_per_hour,
             suspected_bytes=self.finding.growth_bytes if self.finding else 0,
-            actions_in_a_row=self.actions_in_a_row,
-            cooldown_ends_seconds=self.cooldown_ends,
+            actions_in_a_row=self.cooldown.actions_in_a_row,
+            cooldown_ends_seconds=self.cooldown.ends,
         )
 
     def _end_what_is_over(self, at_seconds: float) -> None:
         if self.state is LeakState.SUSPECT and not self.detector.is_suspicious:
             self._enter(LeakState.OK, why="the suspicion was not followed up in time")
-        if self.state is LeakState.COOLDOWN and at_seconds >= (self.cooldown_ends or 0):
-            self.cooldown_ends, self.finding = None, None
+        if self.state is LeakState.COOLDOWN and self.cooldown.is_over(at_seconds):
+            self.cooldown.end()
+            self.finding = None
             self._enter(LeakState.OK)
-        if self.state is LeakState.OK and at_seconds > self._forgiven_at:
-            self.actions_in_a_row, self._forgiven_at = 0, float("inf")
-
-    def _patience_seconds(self) -> float:
-        """Seconds without growth after which an action has helped; a slow leak needs its window to show."""
-        return max(FORGIVEN_SECONDS, 2 * self.finding.window_seconds if self.finding else 0)
+        if self.state is LeakState.OK:
+            self.cooldown.forgive(at_seconds)
 
     def _enter(self, state: LeakState, **details: object) -> None:
         if state is not self.state:

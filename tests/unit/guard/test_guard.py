@@ -94,9 +94,9 @@ async def test_an_hour_without_growth_is_forgiven() -> None:
     await machine.run_until("cooldown")
     machine.gate_rate = 0
     await machine.run_until("ok")
-    assert machine.guard.watches["gate"].actions_in_a_row == 1
+    assert machine.guard.watches["gate"].cooldown.actions_in_a_row == 1
     await machine.run(3700)
-    assert machine.guard.watches["gate"].actions_in_a_row == 0
+    assert machine.guard.watches["gate"].cooldown.actions_in_a_row == 0
 
 
 async def test_bytes_in_flight_are_no_growth() -> None:
