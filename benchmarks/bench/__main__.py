@@ -64,7 +64,7 @@ def main(cases: Mapping[str, Case] = CASES) -> int:
     if out:
         write_json(out.with_suffix(".json"), report.as_dict(), indent=1)
         draw(report.rows, out.with_suffix(".png"))
-    show(table(report.rows, remarks=True))
+    show(table(report.rows))
     for complaint in report.complaints:
         say(complaint)
     return 1 if report.complaints else 0

@@ -1,6 +1,6 @@
 """Writes the table of the last full benchmark into the pages that have marks for it.
 
-The README's is without remarks, that of `benchmarks/README.md` with them.
+The README's has the rows that are judged, without remarks; that of `benchmarks/README.md` has all of them.
 
     python -m benchmarks.bench.table
 """
@@ -15,19 +15,19 @@ from benchmarks.common.results import between, markdown, quantity
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "bench.json"
-# With remarks or without.
+# Whether a page tells everything: the rows for comparison only, and the remarks.
 PAGES = {ROOT / "README.md": False, ROOT / "benchmarks" / "README.md": True}
 BEGIN, END = "<!-- bench:begin, written by `python -m benchmarks.bench.table` -->", "<!-- bench:end -->"
 HEAD = ("work", "against", "wanted", "median", "least to most", "", "remark")
 
 
-def table(results: Sequence[Result], *, remarks: bool) -> str:
-    """The rows as a Markdown table, with or without their remarks."""
-    columns = len(HEAD) - (not remarks)
-    return markdown([row[:columns] for row in (HEAD, *map(_cells, results))])
+def table(results: Sequence[Result], *, is_full: bool = True) -> str:
+    """The rows as a Markdown table; in short those with a bound alone, without their remarks."""
+    rows = [HEAD, *(_cells(one) for one in results if is_full or one.bound is not None)]
+    return markdown(rows if is_full else [row[:-1] for row in rows])
 
 
-def section(document: dict[str, Any], *, remarks: bool) -> str:
+def section(document: dict[str, Any], *, is_full: bool) -> str:
     """What stands between the marks."""
     where = document["machine"]
     told = (
@@ -35,7 +35,7 @@ def section(document: dict[str, Any], *, remarks: bool) -> str:
         f"{document['taken'][:10]}; {where['cores']} cores ({where['processor']}) for gate, store and loader "
         f"together; Python {where['python']}."
     )
-    return f"\n{table(results_of(document), remarks=remarks)}\n\n{told}\n"
+    return f"\n{table(results_of(document), is_full=is_full)}\n\n{told}\n"
 
 
 def _cells(one: Result) -> tuple[str, ...]:
@@ -46,6 +46,6 @@ def _cells(one: Result) -> tuple[str, ...]:
 
 
 if __name__ == "__main__":
-    for page, has_remarks in PAGES.items():
-        text = section(json.loads(RESULTS.read_text()), remarks=has_remarks)
+    for page, is_full in PAGES.items():
+        text = section(json.loads(RESULTS.read_text()), is_full=is_full)
         page.write_text(between(page.read_text(), BEGIN, END, text))
