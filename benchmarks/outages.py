@@ -10,8 +10,7 @@ answered 200; `beside` those of them of which no part fell into the time the sto
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Coroutine
 from functools import partial
 from itertools import groupby
 
@@ -35,12 +34,6 @@ PATIENCE_SECONDS = 60.0
 Case = Callable[[StoreServer, GateProcess, Steady], Coroutine[None, None, None]]
 
 
-@contextmanager
-def _each(server: StoreServer) -> Iterator[list[redis.Redis]]:
-    with ExitStack() as stack:
-        yield [stack.enter_context(node) for node in server.nodes()]
-
-
 async def restart(server: StoreServer, gate: GateProcess, steady: Steady, *, seconds: float) -> None:
     """Killed, and started so many seconds later."""
     with steady.store_away():
@@ -54,9 +47,8 @@ async def restart(server: StoreServer, gate: GateProcess, steady: Steady, *, sec
 
 async def idle_timeout(server: StoreServer, gate: GateProcess, steady: Steady) -> None:
     """The store closes what was idle for 3 s; bursts open connections that die until the next one."""
-    with _each(server) as nodes:
-        for node in nodes:
-            node.config_set("timeout", IDLE_TIMEOUT_SECONDS)
+    for node in server.nodes():
+        node.config_set("timeout", IDLE_TIMEOUT_SECONDS)
     for _ in range(BURSTS):
         await asyncio.gather(*(steady.post(gate.url) for _ in range(BURST_POSTS)))
         await asyncio.sleep(BURST_PAUSE_SECONDS)
@@ -65,23 +57,23 @@ async def idle_timeout(server: StoreServer, gate: GateProcess, steady: Steady) -
 async def clients_killed(server: StoreServer, _gate: GateProcess, steady: Steady) -> None:
     """CLIENT KILL TYPE normal, three times; posts under way at that moment count as those of an absence."""
     for _ in range(KILLS):
-        with _each(server) as nodes, steady.store_away():
-            for node in nodes:
+        with steady.store_away():
+            for node in server.nodes():
                 node.client_kill_filter(_type="normal", skipme=True)
         await asyncio.sleep(KILL_PAUSE_SECONDS)
 
 
 async def failovers(server: StoreServer, _gate: GateProcess, _steady: Steady) -> None:
     """Graceful failovers one after the other, each master in turn."""
-    with _each(server) as nodes:
-        for number in range(FAILOVERS):
-            shard = [nodes[number % 3], nodes[3 + number % 3]]
-            replica = next(node for node in shard if node.info("replication")["role"] == "slave")
-            replica.cluster("failover")
-            await _until(replica, "role", "master")
-            # A master votes once a shard within twice the node timeout; a failover sooner waits for that.
-            await asyncio.sleep(FAILOVER_SECONDS)
-            await _until(replica, "connected_slaves", 1)
+    nodes = server.nodes()
+    for number in range(FAILOVERS):
+        shard = nodes[number % 3], nodes[3 + number % 3]
+        replica = next(node for node in shard if node.info("replication")["role"] == "slave")
+        replica.cluster("failover")
+        await _until(replica, "role", "master")
+        # A master votes once a shard within twice the node timeout; a failover sooner waits for that.
+        await asyncio.sleep(FAILOVER_SECONDS)
+        await _until(replica, "connected_slaves", 1)
 
 
 async def _until(node: redis.Redis, field: str, value: object) -> None:
@@ -95,7 +87,7 @@ ORDINARY: dict[str, Case] = {
     "clients_killed": clients_killed,
 }
 REPLICATED: dict[str, Case] = {"failovers": failovers}
-STORES: dict[str, tuple[Callable[[], AbstractContextManager[StoreServer]], dict[str, Case]]] = {
+STORES: dict[str, tuple[Callable[[], StoreServer], dict[str, Case]]] = {
     "valkey": (valkey_server, ORDINARY),
     "redis": (redis_server, ORDINARY),
     "valkey-cluster": (cluster_server, ORDINARY),

@@ -11,12 +11,11 @@ it: 5,000 a second for three minutes, once.
 import json
 import time
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 
 from app.models import MapName
 from benchmarks.bench.result import Result
-from benchmarks.common.background import repeated
+from benchmarks.common.background import sampled
 from benchmarks.common.results import RESULTS, options_of, write_json
 from tests.support.gate import gate_process
 from tests.support.ledger import read_ledger, store_key
@@ -38,15 +37,20 @@ def measure(
 
     Found are the peak, also as a multiple of rate × window, and the median of the second half.
     """
-    size, started, samples = rate // BATCHES_A_SECOND, time.monotonic(), list[int]()
-    with repeated(lambda: samples.append(count()), lambda: SAMPLE_SECONDS):
+    size, started = rate // BATCHES_A_SECOND, time.monotonic()
+    with sampled(count, SAMPLE_SECONDS) as samples:
         for number in range(seconds * BATCHES_A_SECOND):
             send([f"{started}-{number}-{item}" for item in range(size)])
             time.sleep(max(0.0, started + (number + 1) / BATCHES_A_SECOND - time.monotonic()))
         reached = size * seconds * BATCHES_A_SECOND / (time.monotonic() - started)
-    alive, peak, half = rate * WINDOW_SECONDS, max(samples), len(samples) // 2
-    found = {"rate_reached": round(reached, 1), "alive": alive, "peak": peak}
-    return found | {"median": median(samples[half:]), "peak_ratio": round(peak / alive, 3)}
+    alive, peak = rate * WINDOW_SECONDS, max(samples)
+    return {
+        "rate_reached": round(reached, 1),
+        "alive": alive,
+        "peak": peak,
+        "median": median(samples[len(samples) // 2 :]),
+        "peak_ratio": round(peak / alive, 3),
+    }
 
 
 def measure_gate(server: StoreServer, rate: int, seconds: int, foreign: int) -> dict[str, float]:
@@ -94,19 +98,14 @@ def row(rate: int = 5000, seconds: int = 180, foreign: int = 500_000) -> list[Re
         f"peak {found['peak']:,.0f}, median {found['median']:,.0f} of {found['alive']:,.0f} alive; "
         f"{found['rate_reached']:,.0f} a second reached"
     )
-    return [
-        Result(
-            work, "rate × window", "at most", BOUND, "×", [found["peak_ratio"]], {"figures": found}, remark
-        )
-    ]
+    ratio, details = [found["peak_ratio"]], {"figures": found}
+    return [Result(work, "rate × window", "at most", BOUND, "×", ratio, details, remark)]
 
 
 def main() -> None:
     """Run both on each store, print a table and write the figures."""
-    parser = options_of(__doc__, rate=2000, seconds=60, foreign=500_000)
-    parser.add_argument("--out", type=Path, default=RESULTS / "residency.json")
-    options = parser.parse_args()
-    results = {}
+    parser = options_of(__doc__, rate=2000, seconds=60, foreign=500_000, out=RESULTS / "residency.json")
+    options, results = parser.parse_args(), {}
     for name, start in STORES.items():
         with start() as server:
             tidegate = measure_gate(server, options.rate, options.seconds, options.foreign)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.bench.result import Result, results_of
-from benchmarks.common.results import between, markdown, quantity
+from benchmarks.common.results import between, markdown, quantity, where
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "bench.json"
@@ -29,11 +29,9 @@ def table(results: Sequence[Result], *, is_full: bool = True) -> str:
 
 def section(document: dict[str, Any], *, is_full: bool) -> str:
     """What stands between the marks."""
-    where = document["machine"]
     told = (
         f"Medians of {document['pairs']} pairs, or rounds where there is no rival (no range: of one). "
-        f"{document['taken'][:10]}; {where['cores']} cores ({where['processor']}) for gate, store and loader "
-        f"together; Python {where['python']}."
+        f"{where(document)} for gate, store and loader together; Python {document['machine']['python']}."
     )
     return f"\n{table(results_of(document), is_full=is_full)}\n\n{told}\n"
 

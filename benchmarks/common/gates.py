@@ -1,10 +1,13 @@
 """Gates and their rivals under measurement: a process with a port, and its children."""
 
+import json
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -37,12 +40,30 @@ class Service(GateProcess):
 
     def target(self) -> Target:
         """Return where the load goes and whose CPU is measured."""
-        return Target(int(urlsplit(self.url).port or 0), self.pids())
+        return Target(port_of(self.url), self.pids())
+
+    def text(self, path: str) -> str:
+        """What the service answers at a path."""
+        with self.client() as client:
+            return client.get(path).text
 
     def get(self, path: str) -> Any:
         """A JSON document of the service."""
-        with self.client() as client:
-            return client.get(path).json()
+        return json.loads(self.text(path))
+
+    def timed(self, paths: Iterable[str], expected: bytes, pause_seconds: float = 0.0) -> list[float]:
+        """Seconds of each `GET` over one connection; an answer without the expected bytes ends the run."""
+        took = []
+        with closing(HTTPConnection("127.0.0.1", port_of(self.url))) as connection:
+            for path in paths:
+                started = time.perf_counter()
+                connection.request("GET", path)
+                answer = connection.getresponse().read()
+                took.append(time.perf_counter() - started)
+                if expected not in answer:
+                    raise SystemExit(f"{path}: {answer[:300]!r}")
+                time.sleep(pause_seconds)
+        return took
 
     def answers(self) -> bool:
         """Tell whether the service serves."""
@@ -51,6 +72,11 @@ class Service(GateProcess):
         with suppress(httpx.HTTPError), self.client() as client:
             return client.get("/livez").is_success
         return False
+
+
+def port_of(url: str) -> int:
+    """The port of an address."""
+    return int(urlsplit(url).port or 0)
 
 
 @contextmanager
@@ -68,11 +94,9 @@ def service(*command: str, **settings: object) -> Iterator[Service]:
                 running.terminate()
 
 
-@contextmanager
-def tidegate(**settings: object) -> Iterator[Service]:
+def tidegate(**settings: object) -> AbstractContextManager[Service]:
     """Run the gate as it is shipped, with the embedded store."""
-    with service(tidegate_command(), "serve", **settings) as running:
-        yield running
+    return service(tidegate_command(), "serve", **settings)
 
 
 def module(name: str, *arguments: str) -> tuple[str, ...]:

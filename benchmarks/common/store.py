@@ -5,7 +5,7 @@ Filling makes the calls the gate itself would make: full flushes, whose items th
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import cycle
 from typing import Any
 
@@ -23,6 +23,7 @@ from benchmarks.common.bodies import supply
 from benchmarks.common.gates import Service
 from benchmarks.common.plan import FEEDS
 from tests.support.deliver import connected_gate
+from tests.support.payloads import Item
 
 DISTINCT_FLUSHES = {"small": 1, "enhanced": 64}
 FLUSHES_AT_ONCE = 2
@@ -86,9 +87,9 @@ async def _fill(settings: Settings, transactions: int, payload: str) -> list[str
     return known
 
 
-def records_of(items: list[bytes]) -> list[Transaction]:
+def records_of(items: Iterable[Item]) -> list[Transaction]:
     """Transactions as the gate holds them, delivered first by the first feed."""
-    records = [msgspec.json.decode(data, type=Transaction) for data in items]
+    records = [msgspec.json.decode(data, type=Transaction) for _, data in items]
     for record in records:
         record.source = FEEDS[0]
     return records
@@ -101,7 +102,7 @@ def _flushes(payload: str) -> Iterator[tuple[list[Transaction], bytes]]:
         records: list[Transaction] = []
         size = 0
         while size < FLUSH_MAX_BYTES and len(records) < FLUSH_MAX_ITEMS:
-            records += records_of([data for _, data in make(1)])
+            records += records_of(make(1))
             size += len(records[-1].payload)
         flushes.append((records, encode_block(records)))
     return cycle(flushes)
@@ -109,8 +110,6 @@ def _flushes(payload: str) -> Iterator[tuple[list[Transaction], bytes]]:
 
 def _deliveries(count: int, signature: str) -> Deliveries:
     """Deliver so many by every feed: the first is this signature, the others are made-up hashes."""
-    drawn = os.urandom(HASH_BYTES * count)
-    hashes = [drawn[at : at + HASH_BYTES] for at in range(0, len(drawn), HASH_BYTES)]
-    hashes[0] = signature_hash(signature)
+    hashes = [signature_hash(signature), *(os.urandom(HASH_BYTES) for _ in range(count - 1))]
     later = [(place, feed) for place in range(count) for feed in FEEDS[1:]]
     return Deliveries(hashes, [FEEDS[0]] * count, later)

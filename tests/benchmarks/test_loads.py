@@ -6,7 +6,7 @@ from itertools import islice
 import pytest
 
 from benchmarks.common.bodies import pool_of
-from benchmarks.common.constant_rate import BEHIND_SECONDS, Answers, _batches, post_when_due
+from benchmarks.common.constant_rate import BEHIND_SECONDS, _batches, post_when_due
 from benchmarks.common.deliveries import Deliveries, bodies_needed
 from benchmarks.common.loader import Stream
 from benchmarks.common.plan import FEEDS, Plan
@@ -64,8 +64,9 @@ def test_a_constant_load_is_due_at_its_rate_and_each_feed_is_first_at_times() ->
 
 
 def test_posts_that_nobody_answers_are_counted_and_the_next_ones_are_sent() -> None:
-    answers = Answers()
     posts = iter([(time.monotonic(), b"[]") for _ in range(3)])
-    post_when_due(f"http://127.0.0.1:{free_port()}", [Stream("/transactions", posts)], answers)
+    answers = post_when_due(f"http://127.0.0.1:{free_port()}", [Stream("/transactions", posts)])
     assert answers.statuses == {0: 3}
     assert answers.seconds() == []
+    with pytest.raises(SystemExit, match="not taken"):
+        answers.checked()
