@@ -57,11 +57,13 @@ class Deliveries:
         self._given += 1
         return number, self._body(number).data
 
-    def answered(self, number: int) -> None:
-        """Note that one delivery got its answer."""
+    def answered(self, number: int) -> bool:
+        """Note that one delivery of a batch got its answer; whether it was the last."""
         self._left[number] -= 1
-        if not self._left[number]:
-            del self._left[number]
+        if self._left[number]:
+            return False
+        del self._left[number]
+        return True
 
     def finish(self) -> None:
         """Begin no further batch; what is left of those begun is delivered."""

@@ -2,10 +2,7 @@
 
 import json
 import re
-from collections import Counter, defaultdict
-from collections.abc import Callable
-
-from benchmarks.common.plan import FEEDS
+from collections import defaultdict
 
 # What a service says of one transaction, and what a store answers to `SET NX`.
 _ACCEPTED, _DUPLICATE = (b'"status":"accepted"', b"+OK\r\n"), (b'"status":"duplicate"', b"$-1\r\n")
@@ -19,41 +16,26 @@ class WrongAnswerError(Exception):
 class Ledger:
     """What was answered about each batch, as a mask with a bit for each item that was accepted."""
 
-    def __init__(self, batch_items: int, copies_of: Callable[[int], int] = lambda _: len(FEEDS)) -> None:
-        """Take how many items a batch has, and a function that tells how often batch `n` is delivered."""
-        self._items, self._copies_of = batch_items, copies_of
-        self._every = (1 << batch_items) - 1
+    def __init__(self, batch_items: int) -> None:
+        self._items, self._every = batch_items, (1 << batch_items) - 1
         self._masks: defaultdict[int, int] = defaultdict(int)
-        self._answers: Counter[int] = Counter()
         self.complete = 0
 
-    def note(self, batch: int, answer: bytes) -> None:
-        """Take an answer about a batch.
+    def note(self, batch: int, answer: bytes, *, is_last: bool) -> None:
+        """Take an answer about a batch; with the last one all of it has to be accepted.
 
         Raises:
-            WrongAnswerError: it does not add up, or accepts again what was accepted.
+            WrongAnswerError: it does not add up, accepts again what was accepted, or leaves something.
         """
         accepted = self._single(answer) if self._items == 1 else self._summary(answer)
         if again := accepted & self._masks[batch]:
             raise WrongAnswerError(f"batch {batch}: {again.bit_count()} accepted a second time")
         self._masks[batch] |= accepted
-        self._answers[batch] += 1
-        if self._answers[batch] == self._copies_of(batch):
-            del self._answers[batch]
+        if is_last:
             if missing := self._every & ~self._masks.pop(batch):
-                raise WrongAnswerError(
-                    f"batch {batch}: {missing.bit_count()} called duplicates, never accepted"
-                )
+                told = f"{missing.bit_count()} called duplicates, never accepted"
+                raise WrongAnswerError(f"batch {batch}: {told}")
             self.complete += 1
-
-    def close(self) -> None:
-        """Check that nothing is to come.
-
-        Raises:
-            WrongAnswerError: a batch was not answered to every feed.
-        """
-        if self._answers:
-            raise WrongAnswerError(f"{len(self._answers)} batches were not answered to every feed")
 
     def _single(self, answer: bytes) -> int:
         is_accepted = any(word in answer for word in _ACCEPTED)

@@ -77,7 +77,7 @@ class Load:
         pool = pool_of(plan, bodies_needed(plan), int.from_bytes(os.urandom(4)))
         self._item_bytes = len(pool[0].data) / plan.batch_items
         self._deliveries = Deliveries(pool, plan)
-        self._ledger = Ledger(plan.batch_items, self._deliveries.copies_of)
+        self._ledger = Ledger(plan.batch_items)
         # Of each answer: when its request was due (sent, in a closed loop), and the seconds from then on.
         self._took: list[tuple[float, float]] = []
         self._begins = 0.0
@@ -105,8 +105,6 @@ class Load:
             took = [one for one in self._took if since <= one[0] < until]
         self._deliveries.finish()
         self._loader.run(lambda: self._deliveries.is_over)
-        if plan.is_verified:
-            self._ledger.close()
         if not took:
             raise WrongAnswerError("nothing was answered in the time measured")
         return Measure(
@@ -148,9 +146,9 @@ class Load:
         if status != HTTPStatus.OK:
             raise WrongAnswerError(f"status {status}: {answer[:300]!r}")
         self._took.append((due, time.monotonic() - due))
-        self._deliveries.answered(self._batches[connection])
+        is_last = self._deliveries.answered(self._batches[connection])
         if self._plan.is_verified:
-            self._ledger.note(self._batches[connection], answer)
+            self._ledger.note(self._batches[connection], answer, is_last=is_last)
 
 
 if __name__ == "__main__":

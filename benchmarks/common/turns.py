@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
-from benchmarks.common.gates import module, port_of, service, tidegate
+from benchmarks.common.gates import Service, module, port_of, service, tidegate
 from benchmarks.common.load import LOAD, run_loader
 from benchmarks.common.plan import Measure, Plan, Target
 from benchmarks.common.results import say
@@ -60,24 +60,18 @@ def gate(
     name: str = "tidegate", title: str = "Tidegate", plan: Mapping[str, Any] | None = None, **settings: object
 ) -> Side:
     """Tidegate as it is shipped, with the embedded store."""
-
-    @contextmanager
-    def start() -> Iterator[Target]:
-        with tidegate(**settings) as running:
-            yield running.target()
-
-    return Side(name, title, start, plan or {})
+    return Side(name, title, lambda: _loaded(tidegate(**settings)), plan or {})
 
 
 def rival(name: str, title: str = "", **plan: object) -> Side:
     """A service of `benchmarks/rivals`."""
+    return Side(name, title, lambda: _loaded(service(*module(f"benchmarks.rivals.{name}"))), plan)
 
-    @contextmanager
-    def start() -> Iterator[Target]:
-        with service(*module(f"benchmarks.rivals.{name}")) as running:
-            yield running.target()
 
-    return Side(name, title, start, plan)
+@contextmanager
+def _loaded(started: AbstractContextManager[Service]) -> Iterator[Target]:
+    with started as running:
+        yield running.target()
 
 
 @contextmanager
