@@ -19,7 +19,8 @@ from benchmarks.bench.result import Result
 from benchmarks.common.constant_rate import Answers, Rate, at_rate, posting
 from benchmarks.common.gates import Service, tidegate
 from benchmarks.common.plan import FEEDS, times_ms
-from benchmarks.common.store import fill, room_for, socket_of, store_client
+from benchmarks.common.store import fill, room_for, store_client
+from tests.support.faulty_gates import store_socket
 from tests.support.payloads import Payloads, body_of
 
 TRANSACTIONS = 1_000_000
@@ -69,7 +70,7 @@ def _round(gate: Service, seed: int) -> dict[str, Any]:
     bodies = [body_of(payloads.items(BATCH_ITEMS)) for _ in range(int(BATCHES_A_SECOND * INGEST_SECONDS))]
     gc.collect()
     gc.freeze()  # the load's own pauses would be taken for the gate's
-    with posting(gate.url, at_rate(bodies, RATE)) as ingest, _pinging(socket_of(gate)) as calls:
+    with posting(gate.url, at_rate(bodies, RATE)) as ingest, _pinging(store_socket(gate)) as calls:
         time.sleep(BEFORE_SECONDS)
         started = time.monotonic()
         measured = _cleanup(gate)

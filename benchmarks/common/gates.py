@@ -1,6 +1,5 @@
 """Gates and their rivals under measurement: a process with a port, and its children."""
 
-import json
 import subprocess
 import sys
 import time
@@ -42,14 +41,10 @@ class Service(GateProcess):
         """Return where the load goes and whose CPU is measured."""
         return Target(port_of(self.url), self.pids())
 
-    def text(self, path: str) -> str:
-        """What the service answers at a path."""
-        with self.client() as client:
-            return client.get(path).text
-
     def get(self, path: str) -> Any:
         """A JSON document of the service."""
-        return json.loads(self.text(path))
+        with self.client() as client:
+            return client.get(path).json()
 
     def timed(self, paths: Iterable[str], expected: bytes, pause_seconds: float = 0.0) -> list[float]:
         """Seconds of each `GET` over one connection; an answer without the expected bytes ends the run."""

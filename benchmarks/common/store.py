@@ -10,7 +10,6 @@ from itertools import cycle
 from typing import Any
 
 import msgspec
-import psutil
 import redis
 
 from app.ingest.blocks import encode_block
@@ -23,6 +22,7 @@ from benchmarks.common.bodies import supply
 from benchmarks.common.gates import Service
 from benchmarks.common.plan import FEEDS
 from tests.support.deliver import connected_gate
+from tests.support.faulty_gates import store_socket
 from tests.support.payloads import Item
 
 DISTINCT_FLUSHES = {"small": 1, "enhanced": 64}
@@ -41,15 +41,9 @@ def room_for(transactions: int, store_gib: int, **others: int) -> dict[str, Any]
     } | others
 
 
-def socket_of(service: Service) -> str:
-    """The unix socket of a gate's embedded store, which its process title names."""
-    title = " ".join(psutil.Process(service.pids()["store"][0]).cmdline())
-    return title[title.index("/", title.index("unixsocket:")) :].split()[0]
-
-
 def store_client(service: Service) -> redis.Redis:
     """A client of a gate's embedded store."""
-    return redis.Redis(unix_socket_path=socket_of(service))
+    return redis.Redis(unix_socket_path=store_socket(service))
 
 
 def used_bytes(store: redis.Redis) -> int:
@@ -62,9 +56,8 @@ def fill(service: Service, settings: dict[str, Any], transactions: int, payload:
 
     The settings are those of the gate; the payload is `small` or `enhanced`.
     """
-    return asyncio.run(
-        _fill(Settings(store_url=f"unix://{socket_of(service)}", **settings), transactions, payload)
-    )
+    connected = Settings(store_url=f"unix://{store_socket(service)}", **settings)
+    return asyncio.run(_fill(connected, transactions, payload))
 
 
 async def _fill(settings: Settings, transactions: int, payload: str) -> list[str]:
@@ -97,12 +90,12 @@ def records_of(items: Iterable[Item]) -> list[Transaction]:
 
 def _flushes(payload: str) -> Iterator[tuple[list[Transaction], bytes]]:
     """Flushes as they are under load, bounded in items and in bytes, each with its block."""
-    make, flushes = supply(payload, seed=7), []
+    items, flushes = supply(payload, seed=7), []
     for _ in range(DISTINCT_FLUSHES[payload]):
         records: list[Transaction] = []
         size = 0
         while size < FLUSH_MAX_BYTES and len(records) < FLUSH_MAX_ITEMS:
-            records += records_of(make(1))
+            records += records_of([next(items)])
             size += len(records[-1].payload)
         flushes.append((records, encode_block(records)))
     return cycle(flushes)

@@ -4,9 +4,9 @@ from collections import Counter
 from contextlib import suppress
 
 import httpx
-from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.common.gates import Service
+from tests.support.worker_gates import figures as samples_of
 
 # Of a running gate: 37.6 MB in 390,000 blocks.
 BYTES_A_BLOCK = 96
@@ -21,24 +21,21 @@ def figures_of(gate: Service) -> Figures:
     figures: Figures = {f"{name}_rss_bytes": resident for name, resident in gate.resident().items()}
     with suppress(httpx.HTTPError):
         stats, store = gate.get("/stats"), gate.get("/memory")["store"] or {}
-        figures |= live_bytes(gate.text("/metrics")) | {"accepted": stats["ingest"]["accepted"]}
+        figures |= live_bytes(gate) | {"accepted": stats["ingest"]["accepted"]}
         for name, one in stats["maps"].items():
             figures |= {f"{name}_{figure}": one[figure] for figure in ("entries", "bytes")}
-        figures |= {
-            f"store_info_{name}": store[name] for name in ("used_bytes", "rss_bytes") if name in store
-        }
+        figures |= {f"store_info_{one}": store[one] for one in ("used_bytes", "rss_bytes") if one in store}
     return figures
 
 
-def live_bytes(metrics: str) -> Figures:
+def live_bytes(gate: Service) -> Figures:
     """The bytes that each process's program holds, by its own count: `gate_live_bytes` and so on.
 
     Counted are what malloc has handed out, and CPython's own blocks at their average size. Resident bytes
     move in steps when an allocator takes or returns pages; these do not, so a slope shows sooner.
     """
     held: Counter[str] = Counter()
-    for family in text_string_to_metric_families(metrics):
-        for sample in family.samples:
-            if sample.name in LIVE:
-                held[f"{sample.labels['process']}_live_bytes"] += round(sample.value * LIVE[sample.name])
+    for (name, labels), value in samples_of(gate).items():
+        if name in LIVE:
+            held[f"{dict(labels)['process']}_live_bytes"] += round(value * LIVE[name])
     return dict(held)
