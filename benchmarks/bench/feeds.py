@@ -124,11 +124,12 @@ class Posts:
         posts, other = _bodies(POSTS, seconds), None
         if beside:
             other = self._loader.submit(post_at_rate, self._gate.url, _bodies(beside, seconds), beside)
-        found = times_ms(_all_new(post_at_rate(self._gate.url, posts, POSTS)).seconds())
+        answers = post_at_rate(self._gate.url, posts, POSTS).checked(are_new=True)
+        found = times_ms(answers.seconds())
         if other and beside is LIMITED:
             return found | _taken(other.result())
         if other:
-            _all_new(other.result())
+            other.result().checked(are_new=True)
         return found | self._back() if beside is BLOCKS else found
 
     def _back(self) -> Figures:
@@ -143,15 +144,8 @@ class Posts:
 
 
 def _taken(answers: Answers) -> Figures:
-    took = max(due + answered for due, answered in answers.calls) - min(answers.calls)[0]
-    accepted = (answers.items["accepted"] - SHARE) / took
-    return {"taken_a_second": accepted, "refused_a_second": answers.statuses[429] / took}
-
-
-def _all_new(answers: Answers) -> Answers:
-    if answers.checked().items["duplicate"]:
-        raise SystemExit(f"not all accepted: {answers.items}")
-    return answers
+    accepted, took = answers.items["accepted"] - SHARE, answers.span()
+    return {"taken_a_second": accepted / took, "refused_a_second": answers.statuses[429] / took}
 
 
 def _bodies(rate: Rate, seconds: float) -> list[bytes]:

@@ -38,11 +38,11 @@ class Answers:
     calls: list[Call] = field(default_factory=list)
 
     def take(self, _stream: int, due: float, status: int, body: bytes) -> None:
-        """Count an answer that came now, to a post of one item or of an array."""
+        """Count an answer that came now, of a service to one item or an array, or of a store to a command."""
         self.statuses[status] += 1
         if status:
             self.calls.append((due, time.monotonic() - due))
-        if status == HTTPStatus.OK:
+        if status == HTTPStatus.OK and body.startswith(b"{"):
             summary = json.loads(body)
             for verdict in ("accepted", "duplicate", "invalid"):
                 self.items[verdict] += summary.get(verdict, 0)
@@ -51,9 +51,13 @@ class Answers:
         """How long the calls took that were due in a span of time."""
         return [seconds for due, seconds in self.calls if since <= due < until]
 
-    def checked(self) -> Self:
-        """Return these answers; a post that was not answered 200 or an invalid item ends the run."""
-        if set(self.statuses) != {200} or self.items["invalid"]:
+    def span(self) -> float:
+        """Seconds from when the first call was due until the last answer."""
+        return max(map(sum, self.calls)) - min(self.calls)[0]
+
+    def checked(self, *, are_new: bool = False) -> Self:
+        """Return these answers, or end the run: no 200, an invalid item, or a duplicate of what is new."""
+        if self.statuses.keys() - {200} or self.items["invalid"] or (are_new and self.items["duplicate"]):
             raise SystemExit(f"not taken: {self.statuses}, {self.items}")
         return self
 

@@ -83,7 +83,7 @@ def judge(samples: Sequence[Figures], answers: Answers, options: argparse.Namesp
         "statuses": dict(answers.statuses),
         "trends": {name: {k: round(v, 3) for k, v in asdict(one).items()} for name, one in trends.items()},
         "most_mb_per_hour": MOST_MB_PER_HOUR,
-        "failures": [*_too_steep(trends), *_too_little(rate, answers, options.rate)],
+        "failures": list(_failures(trends, rate, options.rate, answers)),
     }
 
 
@@ -92,16 +92,12 @@ def warm_up_seconds(minutes: float) -> float:
     return min(WARM_UP_SECONDS, WARM_UP_SHARE * minutes * 60)
 
 
-def _too_steep(trends: dict[str, Trend]) -> list[str]:
-    return [
-        f"{name.replace('_', ' ')} may grow by {trends[name].high:.1f} MB/h; less than {most:g} is wanted"
-        for name, most in MOST_MB_PER_HOUR.items()
-        if trends[name].high >= most
-    ]
-
-
-def _too_little(rate: float, answers: Answers, wanted: float) -> Iterator[str]:
-    """A load that was not taken shows nothing."""
+def _failures(trends: dict[str, Trend], rate: float, wanted: float, answers: Answers) -> Iterator[str]:
+    for name, most in MOST_MB_PER_HOUR.items():
+        if trends[name].high >= most:
+            told = f"{name.replace('_', ' ')} may grow by {trends[name].high:.1f} MB/h"
+            yield f"{told}; less than {most:g} is wanted"
+    # A load that was not taken shows nothing.
     if rate < LEAST_RATE_SHARE * wanted:
         yield f"{rate:.0f} of {wanted:g} transactions a second were accepted"
     if set(answers.statuses) != {200}:
