@@ -50,13 +50,18 @@ def told_times(measures: Sequence[Measure]) -> str:
     times = " / ".join(f"{median(one.times_ms[name] for one in measures):.2f}" for name in LEAST_REQUESTS)
     kept = sum(one.is_kept for one in measures)
     behind = "" if kept == len(measures) else f", kept up {kept} times of {len(measures)}"
-    spent = median(one.cpu_us("gate", "store") for one in measures)
+    spent = median(map(post_us, measures))
     return f"p50 / p99 / p99.9 {times} ms, {spent:.0f} µs of CPU a post{behind}"
 
 
 def rate(measure: Measure) -> float:
     """Transactions a second."""
     return measure.rate
+
+
+def post_us(measure: Measure) -> float:
+    """CPU microseconds of gate and store for a post."""
+    return measure.cpu_us("gate", "store")
 
 
 class Beside(NamedTuple):
@@ -134,12 +139,10 @@ def latency(pairs: int, seconds: float) -> list[Result]:
             wanted = bound if side is HAND_WRITTEN else None
             yield Beside(taken, TIDEGATE, side).row(work, wanted, lambda one: one.times_ms[name], told_times)
 
-    spent = Beside(alone, TIDEGATE, HAND_WRITTEN)
+    cpu = f"{work}: CPU of gate and store a post"
     return [
         *times(alone, "p50_ms", f"{work}: p50", 0.55),
-        spent.row(
-            f"{work}: CPU of gate and store a post", None, lambda one: one.cpu_us("gate", "store"), told_times
-        ),
+        Beside(alone, TIDEGATE, HAND_WRITTEN).row(cpu, None, post_us, told_times),
         *times(steady, "p99_ms", f"{at_rate}: p99", 0.6),
     ]
 

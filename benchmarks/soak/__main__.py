@@ -36,6 +36,8 @@ WARM_UP_SECONDS, WARM_UP_SHARE = 900.0, 0.25
 MOST_MB_PER_HOUR = {"gate": 5.0, "gate_live": 2.0, "store_less_maps": 5.0}
 LEAST_RATE_SHARE, SAMPLE_SECONDS = 0.95, 5.0
 MAPS = ("signatures", "transactions", "observations")
+SERIES = {"gate": "gate_rss_bytes", "gate_live": "gate_live_bytes", "store": "store_rss_bytes"}
+SERIES |= {"accepted": "accepted"}
 
 
 def service_to_soak(leak_mb_per_hour: float) -> AbstractContextManager[Service]:
@@ -51,20 +53,11 @@ def series(samples: Sequence[Figures], after_seconds: float) -> dict[str, list[P
 
     Samples in which a figure could not be read are left out; `accepted` counts transactions.
     """
-    needed, found = {"accepted", "gate_live_bytes"}, dict[str, list[Point]]()
-    for one in samples:
-        if one["seconds"] < after_seconds or not needed <= one.keys():
-            continue
-        figures = {
-            "gate": one["gate_rss_bytes"],
-            "gate_live": one["gate_live_bytes"],
-            "store": one["store_rss_bytes"],
-            "store_less_maps": one["store_rss_bytes"] - sum(one[f"{name}_bytes"] for name in MAPS),
-            "accepted": one["accepted"],
-        }
-        for name, value in figures.items():
-            found.setdefault(name, []).append((one["seconds"], value))
-    return found
+    read = [one for one in samples if one["seconds"] >= after_seconds and {*SERIES.values()} <= one.keys()]
+    maps = [sum(one[f"{name}_bytes"] for name in MAPS) for one in read]
+    less = [(one["seconds"], one["store_rss_bytes"] - held) for one, held in zip(read, maps, strict=True)]
+    plain = {name: [(one["seconds"], one[figure]) for one in read] for name, figure in SERIES.items()}
+    return plain | {"store_less_maps": less}
 
 
 def judge(samples: Sequence[Figures], answers: Answers, options: argparse.Namespace) -> dict[str, Any]:
