@@ -35,12 +35,6 @@ class Deliveries:
         self._begun = self._given = 0
         self._is_ending = False
 
-    def copies_of(self, number: int) -> int:
-        """How often a batch is delivered: with 1.5 copies on average once and twice in turn."""
-        if self._copies == len(FEEDS):
-            return len(FEEDS)  # the usual case, asked for with each answer
-        return int((number + 1) * self._copies + 1e-6) - int(number * self._copies + 1e-6)
-
     def take(self, feed: int) -> tuple[int, bytearray] | None:
         """The next batch of a feed and its body; None while there is none to deliver."""
         due, clock = self._due[feed], self._begun if self._lags else self._given
@@ -80,7 +74,9 @@ class Deliveries:
 
     def _begin(self, feed: int) -> int:
         number, self._begun = self._begun, self._begun + 1
-        copies = self._left[number] = self.copies_of(number)
+        # With 1.5 copies on average a batch is delivered once and twice in turn.
+        copies = int((number + 1) * self._copies + 1e-6) - int(number * self._copies + 1e-6)
+        self._left[number] = copies
         self._body(number).renew(number // len(self._pool))
         for copy in range(1, copies):
             if self._lags:

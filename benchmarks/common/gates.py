@@ -10,7 +10,6 @@ from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
 import psutil
 
 from benchmarks.common.plan import Target
@@ -60,13 +59,9 @@ class Service(GateProcess):
                 time.sleep(pause_seconds)
         return took
 
-    def answers(self) -> bool:
-        """Tell whether the service serves."""
-        if self.process.poll() is not None:
-            raise SystemExit(f"the service ended:\n{self.log.read_text()[-3000:]}")
-        with suppress(httpx.HTTPError), self.client() as client:
-            return client.get("/livez").is_success
-        return False
+    def has_settled(self) -> bool:
+        """Whether the service serves, or has ended."""
+        return self.process.poll() is not None or self.is_ready()
 
 
 def port_of(url: str) -> int:
@@ -81,8 +76,8 @@ def service(*command: str, **settings: object) -> Iterator[Service]:
     with started_by(command, {**settings, "port": port}) as begun:
         running = Service(begun.process, begun.log, f"http://127.0.0.1:{port}")
         try:
-            if not wait_until(running.answers, START_SECONDS, 0.05):
-                raise SystemExit(f"the service does not answer:\n{running.log.read_text()[-3000:]}")
+            if not wait_until(running.has_settled, START_SECONDS, 0.05) or running.process.poll() is not None:
+                raise SystemExit(f"the service does not serve:\n{running.log.read_text()[-3000:]}")
             yield running
         finally:  # its store ends with it, when it is given the time
             with suppress(subprocess.TimeoutExpired):
