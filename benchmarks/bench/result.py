@@ -35,6 +35,8 @@ class Result:
     """JSON-able: rates, latencies and CPU of both sides, for whoever wants to know more."""
     remark: str = ""
     """What bounds it, or what a reader has to know, in a sentence."""
+    is_for_readme: bool = True
+    """Whether the README tells it, too; a row that is there for comparison only it never does."""
 
     @property
     def median(self) -> float:

@@ -1,6 +1,7 @@
 """Writes the table of the last full benchmark into the pages that have marks for it.
 
-The README's has the rows that are judged, without remarks; that of `benchmarks/README.md` has all of them.
+The README's has the rows that are judged, but for those of a few cases, and no remarks; that of
+`benchmarks/README.md` has everything.
 
     python -m benchmarks.bench.table
 """
@@ -22,8 +23,9 @@ HEAD = ("work", "against", "wanted", "median", "least to most", "", "remark")
 
 
 def table(results: Sequence[Result], *, is_full: bool = True) -> str:
-    """The rows as a Markdown table; in short those with a bound alone, without their remarks."""
-    rows = [HEAD, *(_cells(one) for one in results if is_full or one.bound is not None)]
+    """The rows as a Markdown table; if it is not full, those for the README alone, without remarks."""
+    told = [one for one in results if is_full or (one.is_for_readme and one.bound is not None)]
+    rows = [HEAD, *map(_cells, told)]
     return markdown(rows if is_full else [row[:-1] for row in rows])
 
 

@@ -180,3 +180,9 @@ def test_a_run_that_has_all_it_wanted_succeeds_and_a_partial_one_writes_nothing(
     }
     assert run_main(monkeypatch, cases, "--only", "good") == 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_one_feed_costs_another_is_not_for_the_readme() -> None:
+    cases: dict[str, Case] = {name: lambda *_: [result([11.0], 10.0)] for name in ("singles", "feeds-block")}
+    assert [one.is_for_readme for one in bench.run(cases, 1, 1.0).rows] == [True, False]
+    assert bench.CASES.keys() >= bench.NOT_IN_README
