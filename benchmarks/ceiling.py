@@ -12,14 +12,15 @@ import asyncio
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from benchmarks.common.gates import Service, service, tidegate
+from benchmarks.common.plots import MB
 from benchmarks.common.results import RESULTS, options_of, write_json
-from benchmarks.common.trend import MB
 from tests.support.gate import tidegate_command
 from tests.support.processes import wait_until
 from tests.support.storm import Storm
@@ -47,8 +48,8 @@ def control_group(limit_bytes: int) -> Iterator[Path]:
 def kills(group: Path) -> int:
     """How many processes of the group the kernel killed."""
     files = [file for file in (group / "memory.events", group / "memory.oom_control") if file.exists()]
-    counts = [line.split() for file in files for line in file.read_text().splitlines()]
-    return sum(int(value) for name, value in counts if name == "oom_kill")
+    counts = dict(line.split() for file in files for line in file.read_text().splitlines())
+    return int(counts["oom_kill"])
 
 
 def measure(gate: Service, options: argparse.Namespace) -> dict[str, Any]:
@@ -64,14 +65,14 @@ def measure(gate: Service, options: argparse.Namespace) -> dict[str, Any]:
     if not wait_until(lambda: _accepts(gate), RECOVERS_SECONDS, POLL_SECONDS):
         raise SystemExit(f"nothing is accepted {RECOVERS_SECONDS:g} s after the load")
     refused = [one["seconds"] for one in storm.readings if one["refused"]]
-    levels = [one["level"] for one in storm.readings]
+    levels = Counter(one["level"] for one in storm.readings)
     return {
         "seconds": options.seconds,
         "answers": dict(storm.answers),
         "first_refused_after_seconds": min(refused, default=None),
         "most_resident_mb": round(storm.most_resident_bytes / MB, 1),
         "limit_mb": round(options.limit_mib * MIB / MB, 1),
-        "readings_by_level": {level: levels.count(level) for level in sorted(set(levels))},
+        "readings_by_level": dict(sorted(levels.items())),
         "accepts_again_after_seconds": round(time.monotonic() - ended, 2),
         "same_processes": gate.pids() == pids,
     }
@@ -89,8 +90,8 @@ def main() -> None:
     options = parser.parse_args()
     limit_bytes = options.limit_mib * MIB
     if options.cgroup:
+        # A gate that reads its limit from the group it runs in.
         with control_group(limit_bytes) as group:
-            # A gate that reads its limit from the group it runs in.
             with service("/bin/sh", "-c", JOIN, str(group), tidegate_command()) as gate:
                 figures = measure(gate, options)
             figures["killed"] = kills(group)

@@ -30,7 +30,8 @@ RULES = DetectorRules()
 CASES = {case.name: case for case in (*LEAK_FREE, *LEAKS, *HARDER_LEAKS)}
 SLOPE_BYTES_PER_HOUR = SLOW_SHARE * PROOF_FACTOR * RULES.slow_leak_bytes_per_hour
 
-
+Run = dict[str, float | None]
+"""When each detector fired first."""
 Array = np.ndarray[tuple[int], np.dtype[np.float64]]
 
 
@@ -56,7 +57,7 @@ def slopes(seconds: Array, resident: Array, range_seconds: float) -> Array:
     return found
 
 
-def others(case: Case, seed: int) -> dict[str, float | None]:
+def others(case: Case, seed: int) -> Run:
     """When the other rules fire first after the warm-up; nobody trims for them."""
     memory = case.memory(seed)
     readings = ((at, memory.read(at)[0]) for at in np.arange(0, case.hours * HOUR, BLOCK_SECONDS))
@@ -69,7 +70,7 @@ def others(case: Case, seed: int) -> dict[str, float | None]:
     return {name: float(seconds[fired.argmax()]) if fired.any() else None for name, fired in fires.items()}
 
 
-def run(job: tuple[str, float, int]) -> dict[str, float | None]:
+def run(job: tuple[str, float, int]) -> Run:
     """One run of a case, by its name, for so many hours at most: when each detector fired first.
 
     In seconds from the start of the leak, below 0 when it fired before; None when it never did.
@@ -82,22 +83,17 @@ def run(job: tuple[str, float, int]) -> dict[str, float | None]:
     return {each: None if when is None else when - start for each, when in fired.items()}
 
 
-def summary(case: Case, runs: list[dict[str, float | None]]) -> dict[str, dict[str, float | None]]:
-    """Return for each detector the percent of runs that fired or found the leak, and the minutes to it."""
-    table: dict[str, dict[str, float | None]] = {}
-    for name in runs[0]:
-        delays = [delay / 60 for one in runs if (delay := one[name]) is not None]
-        found = [delay for delay in delays if delay >= 0]
-        if not case.leak:
-            table[name] = {"fired_percent": _percent(len(delays), len(runs))}
-            continue
-        table[name] = {
-            "found_percent": _percent(sum(delay <= case.within / 60 for delay in found), len(runs)),
-            "fired_before_percent": _percent(len(delays) - len(found), len(runs)),
-            "median_minutes": round(median(found), 1) if found else None,
-            "longest_minutes": round(max(found), 1) if found else None,
-        }
-    return table
+def summary(case: Case, delays: list[float], runs: int) -> dict[str, float | None]:
+    """The percent of runs in which a detector fired or found the leak, after those seconds; minutes to it."""
+    if not case.leak:
+        return {"fired_percent": round(100 * len(delays) / runs, 1)}
+    found = [delay for delay in delays if delay >= 0]
+    return {
+        "found_percent": round(100 * sum(delay <= case.within for delay in found) / runs, 1),
+        "fired_before_percent": round(100 * (len(delays) - len(found)) / runs, 1),
+        "median_minutes": round(median(found) / 60, 1) if found else None,
+        "longest_minutes": round(max(found) / 60, 1) if found else None,
+    }
 
 
 def tick_microseconds(hours: float = 24) -> dict[str, float]:
@@ -116,23 +112,21 @@ def tick_microseconds(hours: float = 24) -> dict[str, float]:
 
 def main() -> None:
     """Run all cases and write the table."""
-    options = options_of(__doc__, runs=300, hours=24.0).parse_args()
+    options, table = options_of(__doc__, runs=300, hours=24.0).parse_args(), dict[str, object]()
     costs = tick_microseconds()
-    table: dict[str, object] = {}
     with ProcessPoolExecutor() as pool:
         for case in CASES.values():
             hours = case.hours if case.leak else options.hours
             jobs = [(case.name, hours, seed) for seed in range(FIRST_SEED, FIRST_SEED + options.runs)]
             runs = list(pool.map(run, jobs, chunksize=5))
-            told = {"within_minutes": case.within / 60 or None, "hours": hours}
-            table[case.name] = told | summary(case, runs)
-            print(case.name, json.dumps(table[case.name]), flush=True)
+            told: dict[str, object] = {"within_minutes": case.within / 60 or None, "hours": hours}
+            for name in runs[0]:
+                delays = [delay for one in runs if (delay := one[name]) is not None]
+                told[name] = summary(case, delays, len(runs))
+            table[case.name] = told
+            print(case.name, json.dumps(told), flush=True)
     results = {"runs": options.runs, "first_seed": FIRST_SEED, "tick_microseconds": costs, "cases": table}
     write_json(RESULTS / "detection.json", results)
-
-
-def _percent(hits: int, of: int) -> float:
-    return round(100 * hits / of, 1)
 
 
 if __name__ == "__main__":

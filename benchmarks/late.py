@@ -8,14 +8,15 @@ not cover. The answers tell how many were accepted again: the truth that `GET /s
     python -m benchmarks.late --seconds 150
 """
 
-import asyncio
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from app.ingest.samples import MOST_LOOK_SECONDS
-from benchmarks.common.constant_rate import Answers, post_when_due
+from benchmarks.common.constant_rate import post_when_due
 from benchmarks.common.gates import Service, tidegate
 from benchmarks.common.loader import Post, Stream
 from benchmarks.common.plan import ADDRESSES, FEEDS
@@ -36,9 +37,9 @@ def batch(number: int, part: slice = slice(None)) -> bytes:
     return json.dumps(items[part]).encode()
 
 
-async def load(gate: Service, rate: float, seconds: float) -> int:
+def load(gate: Service, rate: float, seconds: float) -> int:
     """Run the feeds; how many were accepted again."""
-    started, again = time.monotonic() + 1, Answers()
+    started, path = time.monotonic() + 1, ADDRESSES["items"]
     due = [started + number * BATCH_ITEMS / rate for number in range(int(seconds * rate / BATCH_ITEMS))]
 
     def deliveries(place: int) -> Iterator[Post]:
@@ -51,24 +52,20 @@ async def load(gate: Service, rate: float, seconds: float) -> int:
             if at + after <= started + seconds:
                 yield at + after, batch(number, part)
 
-    path = ADDRESSES["items"]
     feeds = [Stream(path + feed, deliveries(place)) for place, feed in enumerate(FEEDS)]
     late = [Stream(path + REPLAYING, replays(after, part)) for after, part in AGAIN.items()]
-    await asyncio.gather(
-        asyncio.to_thread(post_when_due, gate.url, feeds, Answers()),
-        asyncio.to_thread(post_when_due, gate.url, late, again),
-    )
-    return again.items["accepted"]
+    accepted = post_when_due(gate.url, [*feeds, *late]).checked().items["accepted"]
+    return accepted - BATCH_ITEMS * len(due)
 
 
-async def measure(rate: float, seconds: float) -> dict[str, Any]:
+def measure(rate: float, seconds: float) -> dict[str, Any]:
     """Load both gates; what the one found, what is true, and what the stores of both needed."""
-    with tidegate() as gate, tidegate(late_sample=0) as plain:
+    with tidegate() as gate, tidegate(late_sample=0) as plain, ThreadPoolExecutor() as threads:
         targets = [one.target() for one in (gate, plain)]
         before = [target.cpu_seconds() for target in targets]
-        true, _ = await asyncio.gather(*(load(one, rate, seconds) for one in (gate, plain)))
+        true, _ = threads.map(partial(load, rate=rate, seconds=seconds), (gate, plain))
         spent = [target.spent_since(at) for target, at in zip(targets, before, strict=True)]
-        await asyncio.sleep(MOST_LOOK_SECONDS + 1)  # what came last is looked up by then
+        time.sleep(MOST_LOOK_SECONDS + 1)  # what came last is looked up by then
         found = gate.get("/sources")
     return {
         **compared(found, true),
@@ -102,7 +99,7 @@ def failures(figures: dict[str, Any]) -> Iterator[str]:
 def main() -> int:
     """Run it; 0 when the figures are near the truth and the store is hardly busier."""
     options = options_of(__doc__, rate=1000.0, seconds=150.0).parse_args()
-    figures = asyncio.run(measure(options.rate, options.seconds))
+    figures = measure(options.rate, options.seconds)
     write_json(RESULTS / "late.json", taken_here() | figures)
     print(json.dumps(figures, indent=2))
     found = list(failures(figures))

@@ -9,18 +9,14 @@ answered 200; `beside` those of them of which no part fell into the time the sto
 """
 
 import asyncio
-import time
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Coroutine
 from functools import partial
 from itertools import groupby
 
-import redis
-
 from benchmarks.common.results import options_of
+from tests.support.cluster import fail_over
 from tests.support.gate import GateProcess, gate_process
-from tests.support.outages import killed
-from tests.support.processes import wait_until
+from tests.support.outages import close_idle_after, kill_clients, restart
 from tests.support.servers import StoreServer, cluster_server, redis_server, valkey_server
 from tests.support.steady_load import Steady
 
@@ -30,33 +26,20 @@ IDLE_TIMEOUT_SECONDS = 3
 BURSTS, BURST_POSTS, BURST_PAUSE_SECONDS = 5, 60, 4.5
 KILLS, KILL_PAUSE_SECONDS = 3, 4.0
 FAILOVERS, FAILOVER_SECONDS = 15, 1.5
-PATIENCE_SECONDS = 60.0
 
 Case = Callable[[StoreServer, GateProcess, Steady], Coroutine[None, None, None]]
 
 
-@contextmanager
-def _each(server: StoreServer) -> Iterator[list[redis.Redis]]:
-    with ExitStack() as stack:
-        yield [stack.enter_context(node) for node in server.nodes()]
-
-
-async def restart(server: StoreServer, gate: GateProcess, steady: Steady, *, seconds: float) -> None:
+async def restarted(server: StoreServer, gate: GateProcess, steady: Steady, *, seconds: float) -> None:
     """Killed, and started so many seconds later."""
-    with steady.store_away():
-        async with killed(server):
-            await asyncio.sleep(seconds)
-        returned = time.monotonic()
-        await asyncio.to_thread(wait_until, gate.is_ready, PATIENCE_SECONDS)
-    print(f"    ready {time.monotonic() - returned:.2f} s after the store's return")
+    took = await restart(server, gate, steady, seconds)
+    print(f"    ready {took:.2f} s after the store's return")
     await asyncio.sleep(AFTER_SECONDS)
 
 
 async def idle_timeout(server: StoreServer, gate: GateProcess, steady: Steady) -> None:
     """The store closes what was idle for 3 s; bursts open connections that die until the next one."""
-    with _each(server) as nodes:
-        for node in nodes:
-            node.config_set("timeout", IDLE_TIMEOUT_SECONDS)
+    close_idle_after(server, IDLE_TIMEOUT_SECONDS)
     for _ in range(BURSTS):
         await asyncio.gather(*(steady.post(gate.url) for _ in range(BURST_POSTS)))
         await asyncio.sleep(BURST_PAUSE_SECONDS)
@@ -65,37 +48,28 @@ async def idle_timeout(server: StoreServer, gate: GateProcess, steady: Steady) -
 async def clients_killed(server: StoreServer, _gate: GateProcess, steady: Steady) -> None:
     """CLIENT KILL TYPE normal, three times; posts under way at that moment count as those of an absence."""
     for _ in range(KILLS):
-        with _each(server) as nodes, steady.store_away():
-            for node in nodes:
-                node.client_kill_filter(_type="normal", skipme=True)
+        with steady.store_away():
+            kill_clients(server)
         await asyncio.sleep(KILL_PAUSE_SECONDS)
 
 
 async def failovers(server: StoreServer, _gate: GateProcess, _steady: Steady) -> None:
     """Graceful failovers one after the other, each master in turn."""
-    with _each(server) as nodes:
-        for number in range(FAILOVERS):
-            shard = [nodes[number % 3], nodes[3 + number % 3]]
-            replica = next(node for node in shard if node.info("replication")["role"] == "slave")
-            replica.cluster("failover")
-            await _until(replica, "role", "master")
-            # A master votes once a shard within twice the node timeout; a failover sooner waits for that.
-            await asyncio.sleep(FAILOVER_SECONDS)
-            await _until(replica, "connected_slaves", 1)
-
-
-async def _until(node: redis.Redis, field: str, value: object) -> None:
-    await asyncio.to_thread(wait_until, lambda: node.info("replication")[field] == value, PATIENCE_SECONDS)
+    nodes = server.nodes()
+    for number in range(FAILOVERS):
+        await asyncio.to_thread(fail_over, [nodes[number % 3], nodes[3 + number % 3]])
+        # A master votes once a shard within twice the node timeout; a failover sooner waits for that.
+        await asyncio.sleep(FAILOVER_SECONDS)
 
 
 ORDINARY: dict[str, Case] = {
-    "restart_at_once": partial(restart, seconds=0.06),
-    "restart_after_2_s": partial(restart, seconds=2.0),
+    "restart_at_once": partial(restarted, seconds=0.06),
+    "restart_after_2_s": partial(restarted, seconds=2.0),
     "idle_timeout": idle_timeout,
     "clients_killed": clients_killed,
 }
 REPLICATED: dict[str, Case] = {"failovers": failovers}
-STORES: dict[str, tuple[Callable[[], AbstractContextManager[StoreServer]], dict[str, Case]]] = {
+STORES: dict[str, tuple[Callable[[], StoreServer], dict[str, Case]]] = {
     "valkey": (valkey_server, ORDINARY),
     "redis": (redis_server, ORDINARY),
     "valkey-cluster": (cluster_server, ORDINARY),

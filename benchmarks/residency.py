@@ -2,21 +2,22 @@
 
 Posts new transactions at a constant rate through a real gate, while a second connection counts ten times a
 second the entries of every signature bucket there ever was. With per-key TTL in place of buckets the same
-load is shown in the second column: `SET key 1 PX window NX`, counted by DBSIZE. `make bench` has a row of
+load is shown in the second column: `SET key feed NX EX window`, counted by DBSIZE. `make bench` has a row of
 it: 5,000 a second for three minutes, once.
 
     python -m benchmarks.residency --rate 2000 --seconds 60 --foreign 500000
 """
 
 import json
-import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from statistics import median
 
 from app.models import MapName
 from benchmarks.bench.result import Result
-from benchmarks.common.background import repeated
+from benchmarks.common.background import sampled
+from benchmarks.common.bodies import pool_of
+from benchmarks.common.constant_rate import Rate, post_at_rate
+from benchmarks.common.plan import FEEDS, Plan
 from benchmarks.common.results import RESULTS, options_of, write_json
 from tests.support.gate import gate_process
 from tests.support.ledger import read_ledger, store_key
@@ -24,7 +25,9 @@ from tests.support.servers import StoreServer, redis_server, valkey_server
 from tests.support.truth import count_fields
 
 WINDOW_SECONDS = 5
-BATCHES_A_SECOND = 20
+BATCHES = Rate(20.0, FEEDS[:1], connections=1)
+# `SET key feed NX EX 5`, whose seconds are those of the window.
+SET_NX = Plan("small", batch_items=1, form="set")
 SAMPLE_SECONDS = 0.1
 BOUND = 1.25
 STORES: dict[str, Callable[[], StoreServer]] = {"valkey": valkey_server, "redis": redis_server}
@@ -32,32 +35,28 @@ PLANT = "for i = 1, 1000 do redis.call('SET', ARGV[1] .. ':' .. i, 'x', 'EX', 36
 
 
 def measure(
-    send: Callable[[list[str]], None], count: Callable[[], int], rate: int, seconds: int
+    url: str, bodies: Sequence[bytes], load: Rate, count: Callable[[], int], alive: int
 ) -> dict[str, float]:
-    """Send signatures at a constant rate, and count ten times a second what is resident.
+    """Post at a constant rate, and count ten times a second what is resident while so many are alive.
 
     Found are the peak, also as a multiple of rate × window, and the median of the second half.
     """
-    size, started, samples = rate // BATCHES_A_SECOND, time.monotonic(), list[int]()
-    with repeated(lambda: samples.append(count()), lambda: SAMPLE_SECONDS):
-        for number in range(seconds * BATCHES_A_SECOND):
-            send([f"{started}-{number}-{item}" for item in range(size)])
-            time.sleep(max(0.0, started + (number + 1) / BATCHES_A_SECOND - time.monotonic()))
-        reached = size * seconds * BATCHES_A_SECOND / (time.monotonic() - started)
-    alive, peak, half = rate * WINDOW_SECONDS, max(samples), len(samples) // 2
-    found = {"rate_reached": round(reached, 1), "alive": alive, "peak": peak}
-    return found | {"median": median(samples[half:]), "peak_ratio": round(peak / alive, 3)}
+    with sampled(count, SAMPLE_SECONDS) as samples:
+        answers = post_at_rate(url, bodies, load).checked(are_new=True)
+    reached = alive / WINDOW_SECONDS * len(bodies) / load.per_second / answers.span()
+    return {
+        "rate_reached": round(reached, 1),
+        "alive": alive,
+        "peak": max(samples),
+        "median": median(samples[len(samples) // 2 :]),
+        "peak_ratio": round(max(samples) / alive, 3),
+    }
 
 
 def measure_gate(server: StoreServer, rate: int, seconds: int, foreign: int) -> dict[str, float]:
     """Entries resident while a gate on this store takes the load, beside so many keys of somebody else."""
-    with server.nodes()[0] as node, gate_process(store_url=server.url) as gate, gate.client() as client:
+    with server.nodes()[0] as node, gate_process(store_url=server.url) as gate:
         seen = set[int]()
-
-        def send(signatures: list[str]) -> None:
-            answer = client.post("/transactions", json=[{"signature": name} for name in signatures])
-            if answer.json().get("accepted") != len(signatures):
-                raise SystemExit(f"not all accepted: {answer.text[:200]}")
 
         def count() -> int:
             """Count the entries of all signature buckets seen so far."""
@@ -68,21 +67,19 @@ def measure_gate(server: StoreServer, rate: int, seconds: int, foreign: int) -> 
 
         for number in range(foreign // 1000):
             node.eval(PLANT, 0, f"foreign:{number}")
-        return measure(send, count, rate, seconds)
+        items = [{"signature": f"resident-{number}"} for number in range(rate * seconds)]
+        size = rate // int(BATCHES.per_second)
+        bodies = [json.dumps(items[at : at + size]).encode() for at in range(0, len(items), size)]
+        return measure(gate.url, bodies, BATCHES, count, rate * WINDOW_SECONDS)
 
 
 def measure_plain(server: StoreServer, rate: int, seconds: int) -> dict[str, float]:
     """Keys resident under the same load with one key a signature and the store's own expiry."""
+    commands = [bytes(one.data) for one in pool_of(SET_NX, rate * seconds, seed=1)]
     with server.nodes()[0] as node:
         before = node.dbsize()
-
-        def send(signatures: list[str]) -> None:
-            pipeline = node.pipeline(transaction=False)
-            for name in signatures:
-                pipeline.set(f"dedup:{name}", 1, px=WINDOW_SECONDS * 1000, nx=True)
-            pipeline.execute()
-
-        return measure(send, lambda: node.dbsize() - before, rate, seconds)
+        load = Rate(rate, [""], connections=1, form="set")
+        return measure(server.url, commands, load, lambda: node.dbsize() - before, rate * WINDOW_SECONDS)
 
 
 def row(rate: int = 5000, seconds: int = 180, foreign: int = 500_000) -> list[Result]:
@@ -94,19 +91,14 @@ def row(rate: int = 5000, seconds: int = 180, foreign: int = 500_000) -> list[Re
         f"peak {found['peak']:,.0f}, median {found['median']:,.0f} of {found['alive']:,.0f} alive; "
         f"{found['rate_reached']:,.0f} a second reached"
     )
-    return [
-        Result(
-            work, "rate × window", "at most", BOUND, "×", [found["peak_ratio"]], {"figures": found}, remark
-        )
-    ]
+    ratio, details = [found["peak_ratio"]], {"figures": found}
+    return [Result(work, "rate × window", "at most", BOUND, "×", ratio, details, remark)]
 
 
 def main() -> None:
     """Run both on each store, print a table and write the figures."""
-    parser = options_of(__doc__, rate=2000, seconds=60, foreign=500_000)
-    parser.add_argument("--out", type=Path, default=RESULTS / "residency.json")
-    options = parser.parse_args()
-    results = {}
+    parser = options_of(__doc__, rate=2000, seconds=60, foreign=500_000, out=RESULTS / "residency.json")
+    options, results = parser.parse_args(), {}
     for name, start in STORES.items():
         with start() as server:
             tidegate = measure_gate(server, options.rate, options.seconds, options.foreign)

@@ -9,57 +9,57 @@ Tidegate the gate and its store are counted together.
 import json
 import time
 from contextlib import ExitStack
-from pathlib import Path
+from functools import partial
 
+from benchmarks.common.background import sampled
 from benchmarks.common.constant_rate import Answers, posting, three_feeds
-from benchmarks.common.gates import module, service, tidegate
-from benchmarks.common.plots import GREEN, RED, plot_memory
+from benchmarks.common.gates import Service, module, service, tidegate
+from benchmarks.common.plots import GREEN, MB, RED, plot_memory
 from benchmarks.common.results import RESULTS, options_of, write_json
-from benchmarks.common.sampling import Recorder
-from benchmarks.common.trend import MB, Point
+
+SAMPLE_SECONDS = 5.0
+LINES = {
+    "replaced": ("the replaced design: three maps without bounds", RED),
+    "tidegate": ("Tidegate: gate and store together", GREEN),
+}
+
+Point = tuple[float, float]
 
 
-def total(recorder: Recorder) -> list[Point]:
+def sample(side: Service, started: float) -> Point:
     """Seconds and resident bytes of all processes."""
-    names = ("gate_rss_bytes", "store_rss_bytes")
-    return [(one["seconds"], sum(one.get(name, 0) for name in names)) for one in recorder.samples]
+    return round(time.monotonic() - started, 3), sum(side.resident().values())
 
 
 def figures_of(points: list[Point], answers: Answers) -> dict[str, object]:
     """What was answered, and MB: first, last, most, and the first of each minute."""
-    in_mb = [(seconds, round(amount / MB, 1)) for seconds, amount in points]
-    minutes = {int(seconds // 60): amount for seconds, amount in reversed(in_mb)}
+    minutes = {int(seconds // 60): round(amount / MB, 1) for seconds, amount in reversed(points)}
     return {
         "answers": dict(answers.items),
         "statuses": dict(answers.statuses),
-        "first_mb": in_mb[0][1],
-        "last_mb": in_mb[-1][1],
-        "most_mb": max(amount for _, amount in in_mb),
+        "first_mb": round(points[0][1] / MB, 1),
+        "last_mb": round(points[-1][1] / MB, 1),
+        "most_mb": round(max(amount for _, amount in points) / MB, 1),
         "mb_by_minute": [minutes[minute] for minute in sorted(minutes)],
     }
 
 
 def main() -> None:
     """Run it, print the figures, write them and the plot."""
-    parser = options_of(__doc__, minutes=15.0, rate=100.0)
-    parser.add_argument("--out", type=Path, default=RESULTS / "side_by_side")
-    options = parser.parse_args()
-    answers = {}
+    options = options_of(__doc__, minutes=15.0, rate=100.0, out=RESULTS / "side_by_side").parse_args()
     with service(*module("benchmarks.rivals.replaced")) as replaced, tidegate() as gate, ExitStack() as stack:
-        recorders = {"replaced": Recorder(replaced, has_stats=False), "tidegate": Recorder(gate)}
-        for name, recorder in recorders.items():
-            load = posting(recorder.service.url, three_feeds(options.rate))
-            answers[name] = stack.enter_context(load)
-            stack.enter_context(recorder.running())
+        sides, started = {"replaced": replaced, "tidegate": gate}, time.monotonic()
+        answers, points = {}, {}
+        for name, side in sides.items():
+            answers[name] = stack.enter_context(posting(side.url, three_feeds(options.rate)))
+            points[name] = stack.enter_context(sampled(partial(sample, side, started), SAMPLE_SECONDS))
         time.sleep(options.minutes * 60)
-    lines = {name: total(recorder) for name, recorder in recorders.items()}
-    figures = {name: figures_of(lines[name], answers[name]) for name in lines}
+    figures = {name: figures_of(points[name], answers[name]) for name in sides}
     document = {"minutes": options.minutes, "rate": options.rate, "results": figures}
     write_json(options.out.with_suffix(".json"), document)
-    replaced_line = "the replaced design: three maps without bounds", RED, lines["replaced"]
-    gate_line = "Tidegate: gate and store together", GREEN, lines["tidegate"]
     title = f"The same load: {options.rate:g} transactions a second, each delivered by three feeds"
-    plot_memory(options.out.with_suffix(".png"), title, [replaced_line, gate_line])
+    lines = [(*LINES[name], points[name]) for name in sides]
+    plot_memory(options.out.with_suffix(".png"), title, lines)
     print(json.dumps(figures, indent=2))
 
 

@@ -13,15 +13,15 @@ import socket
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
 
 from benchmarks.common.constant_rate import ordinary, posting
 from benchmarks.common.gates import module, service
+from benchmarks.common.plan import times_ms
 from benchmarks.common.results import options_of
-from benchmarks.common.times import times_ms
 from tests.support.hostile import BODIES
 
 # As long as a body may take; a good client goes on for so long.
@@ -47,14 +47,14 @@ def send(url: str, name: str, seconds: float) -> set[int]:
     body, headers = hostile.make(), {"Content-Type": hostile.media}
     if hostile.coding:
         headers["Content-Encoding"] = hostile.coding
-    ends, sent = time.monotonic() + seconds, 0
+    ends = time.monotonic() + seconds
     with httpx.Client(base_url=url, trust_env=False, timeout=60) as client:
-        while not sent or time.monotonic() < ends:
-            sent += 1
+        while True:
             with suppress(httpx.TransportError):  # an early answer may come with a close
                 answer = client.request(hostile.method, hostile.path, content=body, headers=headers)
                 statuses.add(answer.status_code)
-    return statuses
+            if time.monotonic() >= ends:
+                return statuses
 
 
 def main() -> None:
@@ -64,19 +64,18 @@ def main() -> None:
     options = parser.parse_args()
     worst = {"seconds": 0.0, "cpu_seconds": 0.0}
     print(f"{'milliseconds':44} {'stall':>8} {'of CPU':>8} {'p50':>8} {'p99':>8}  statuses")
-    with ExitStack() as stack:
-        path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stalls-"))) / "watch"
-        gate = stack.enter_context(service(*module("benchmarks.watched_gate", str(path))))
-        pool = stack.enter_context(ProcessPoolExecutor(1))
-        for name in (CALM, *(options.names or BODIES)):
-            longest_turn(path)
-            with posting(gate.url, ordinary(MOST_SECONDS)) as answers:
-                statuses = pool.submit(send, gate.url, name, options.seconds).result()
-            turn, waited = longest_turn(path), times_ms(answers.seconds())
-            times = turn["seconds"], turn["cpu_seconds"], waited["p50_ms"], waited["p99_ms"]
-            told = " ".join(f"{milliseconds:8.1f}" for milliseconds in times)
-            print(f"{name:44} {told}  {' '.join(map(str, sorted(statuses)))}", flush=True)
-            worst = {kind: max(worst[kind], turn[kind]) for kind in worst}
+    with tempfile.TemporaryDirectory(prefix="stalls-") as folder, ProcessPoolExecutor(1) as pool:
+        path = Path(folder, "watch")
+        with service(*module("benchmarks.watched_gate", str(path))) as gate:
+            for name in (CALM, *(options.names or BODIES)):
+                longest_turn(path)
+                with posting(gate.url, ordinary(MOST_SECONDS)) as answers:
+                    statuses = pool.submit(send, gate.url, name, options.seconds).result()
+                turn, waited = longest_turn(path), times_ms(answers.seconds())
+                times = *turn.values(), waited["p50_ms"], waited["p99_ms"]
+                told = " ".join(f"{milliseconds:8.1f}" for milliseconds in times)
+                print(f"{name:44} {told}  {' '.join(map(str, sorted(statuses)))}", flush=True)
+                worst = {kind: max(worst[kind], turn[kind]) for kind in worst}
     print(f"worst: {worst['seconds']:.1f} ms, {worst['cpu_seconds']:.1f} ms of CPU")
 
 

@@ -17,43 +17,34 @@ from app.cli.serve import run
 from app.tasks import Task, Tasks
 
 
-class Watch:
-    """Times every turn of the event loop by a callback in each."""
+async def watch(path: str) -> None:
+    """Time every turn of the event loop by being in each, and tell of the longest on a Unix socket."""
+    longest = {"seconds": 0.0, "cpu_seconds": 0.0}
 
-    def __init__(self) -> None:
-        self._seconds = self._cpu_seconds = 0.0
-        self._last = self._last_cpu = 0.0
-
-    def begin(self) -> None:
-        """Run in every turn from now on."""
-        self._last, self._last_cpu = time.perf_counter(), time.thread_time()
-        self._turn()
-
-    def _turn(self) -> None:
-        now, cpu = time.perf_counter(), time.thread_time()
-        self._seconds = max(self._seconds, now - self._last)
-        self._cpu_seconds = max(self._cpu_seconds, cpu - self._last_cpu)
-        self._last, self._last_cpu = now, cpu
-        asyncio.get_running_loop().call_soon(self._turn)
-
-    async def tell(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def tell(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer somebody who connected, and begin anew."""
-        found = {"seconds": self._seconds, "cpu_seconds": self._cpu_seconds}
-        self._seconds = self._cpu_seconds = 0.0
-        writer.write(json.dumps(found).encode())
+        writer.write(json.dumps(longest).encode())
+        longest.update(dict.fromkeys(longest, 0.0))
         await writer.drain()
         writer.close()
 
+    async with await asyncio.start_unix_server(tell, path):
+        last = time.perf_counter(), time.thread_time()
+        while True:
+            await asyncio.sleep(0)
+            now = time.perf_counter(), time.thread_time()
+            for name, began, ended in zip(longest, last, now, strict=True):
+                longest[name] = max(longest[name], ended - began)
+            last = now
+
 
 class WatchedTasks(Tasks):
-    """Starts a watch, which listens on a Unix socket, together with the gate's own tasks."""
+    """Starts the watch together with the gate's own tasks."""
 
     def start(self, tasks: Iterable[Task]) -> None:
-        """Begin to watch, and to tell of it."""
+        """Run them, and the watch."""
         super().start(tasks)
-        watch = Watch()
-        watch.begin()
-        self._server = asyncio.create_task(asyncio.start_unix_server(watch.tell, sys.argv[1]))
+        self._watch = asyncio.create_task(watch(sys.argv[1]))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What the benchmark found: its rows, and the cases that did not come to an end."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any, Literal
@@ -8,6 +8,8 @@ from typing import Any, Literal
 import msgspec
 
 from benchmarks.common.results import quantity, taken_here
+
+Wanted = Literal["at least", "at most"]
 
 
 @dataclass(frozen=True)
@@ -22,17 +24,19 @@ class Result:
     """What was done, as the table calls it."""
     against: str
     """The rival or the reference; `—` for none."""
-    wanted: Literal["at least", "at most"]
+    wanted: Wanted
     bound: float | None
     """None for a row that is there for comparison only."""
     unit: str
     """`×` for a ratio."""
     measured: Sequence[float]
     """One figure a pair, in the order they were taken."""
-    details: dict[str, object]
+    details: Mapping[str, object]
     """JSON-able: rates, latencies and CPU of both sides, for whoever wants to know more."""
     remark: str = ""
     """What bounds it, or what a reader has to know, in a sentence."""
+    is_for_readme: bool = True
+    """Whether the README tells it, too; a row that is there for comparison only it never does."""
 
     @property
     def median(self) -> float:
@@ -61,6 +65,10 @@ class Result:
     def as_dict(self) -> dict[str, object]:
         """Return the row with its median and verdict, as JSON takes it."""
         return asdict(self) | {"median": self.median, "is_met": self.is_met}
+
+
+Case = Callable[[int, float], list[Result]]
+"""Measures some rows: with how many pairs, and for how many seconds each time."""
 
 
 @dataclass

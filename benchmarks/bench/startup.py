@@ -4,8 +4,10 @@ A connection is tried every two milliseconds, asks, and waits for the answer, so
 client would see. The files are cached and compiled: the first start after an installation is longer.
 """
 
-import http.client
 import time
+from contextlib import closing, suppress
+from http import HTTPStatus
+from http.client import HTTPConnection
 
 from benchmarks.bench.result import Result
 from tests.support.gate import started
@@ -34,11 +36,10 @@ def _start_seconds() -> float:
 
 
 def _is_ready(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
-    try:
+    with (
+        closing(HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)) as connection,
+        suppress(OSError),
+    ):
         connection.request("GET", "/readyz")
-        return connection.getresponse().status == http.HTTPStatus.OK
-    except OSError:
-        return False
-    finally:
-        connection.close()
+        return connection.getresponse().status == HTTPStatus.OK
+    return False

@@ -5,30 +5,27 @@ the store uses more than before (`INFO`: blocks, index, observations, signatures
 every signature is still inside its window; and, key by key (`MEMORY USAGE`), what each map takes of it.
 """
 
-import json
 import time
 from collections import Counter
 from collections.abc import Sequence
-from itertools import product
 from secrets import token_hex
 
-import msgspec
 import redis
 
 from app.ingest.blocks import encode_block
 from benchmarks.bench.result import Result
-from benchmarks.common.constant_rate import Answers, post_when_due
+from benchmarks.common.constant_rate import Rate, post_at_rate
 from benchmarks.common.gates import Service, tidegate
-from benchmarks.common.loader import Stream
-from benchmarks.common.plan import ADDRESSES, FEEDS
+from benchmarks.common.plan import FEEDS
 from benchmarks.common.store import records_of, store_client, used_bytes
-from tests.support.payloads import Item, Payloads, body_of
-from tests.support.real_payloads import DATA
+from tests.support.http_calls import with_payload
+from tests.support.payloads import Item, Payloads, body_of, payload_of
+from tests.support.real_payloads import transactions_of
 from tests.support.servers import valkey_server
 
 Figures = dict[str, float]
 
-TRANSACTIONS, BATCH_ITEMS, BATCHES_AT_ONCE, PAUSE_SECONDS = 10_000, 50, 4, 0.1
+TRANSACTIONS, BATCH_ITEMS = 10_000, 50
 SIGNATURES, SIGNATURES_A_BATCH = 25_000, 500
 TRANSACTION_BOUND, SIGNATURE_BOUND = 0.20, 90.0
 # Long enough that nothing leaves while it is measured.
@@ -50,10 +47,10 @@ def run(pairs: int) -> list[Result]:
         f"{first['used_bytes_each']:,.0f} bytes used of {first['raw_bytes_each']:,.0f} of JSON, three feeds, "
         f"batches of {BATCH_ITEMS}; the keys of the 25 originals, each once: {once['maps_share']:.3f}"
     )
-    details: dict[str, object] = {"runs": transactions, "originals_once": once, "block_share": block_share}
+    details = {"runs": transactions, "originals_once": once, "block_share": block_share}
     each, told = [one["signatures_bytes_each"] for one in signatures], f"one key each: {plain:.0f}"
     shares, work = [one["used_share"] for one in transactions], "store bytes a transaction, real enhanced"
-    known: dict[str, object] = {"runs": signatures, "one_key_each_bytes": plain}
+    known = {"runs": signatures, "one_key_each_bytes": plain}
     return [
         Result(work, "raw JSON", "at most", TRANSACTION_BOUND, "×", shares, details, remark),
         Result(SIGNATURE, "one key each", "at most", SIGNATURE_BOUND, "bytes", each, known, told),
@@ -62,7 +59,7 @@ def run(pairs: int) -> list[Result]:
 
 def _transactions(items: list[Item]) -> Figures:
     """Deliver them by three feeds; bytes each, in all and by map."""
-    raw = sum(len(record.payload) for record in records_of([data for _, data in items])) / len(items)
+    raw = _payload_bytes(items) / len(items)
     with tidegate(**SETTINGS) as gate, store_client(gate) as store:
         time.sleep(SETTLE_SECONDS)
         before = used_bytes(store)
@@ -76,8 +73,7 @@ def _transactions(items: list[Item]) -> Figures:
 
 def _signatures() -> Figures:
     """Deliver transactions of one byte by one feed; bytes each by map."""
-    signatures = [token_hex(32) for _ in range(SIGNATURES)]
-    items = [(name, f'{{"signature":"{name}","payload":0}}'.encode()) for name in signatures]
+    items = [(name, with_payload(b"0", name)) for name in (token_hex(32) for _ in range(SIGNATURES))]
     with tidegate(**SETTINGS) as gate, store_client(gate) as store:
         _deliver(gate, items, SIGNATURES_A_BATCH, FEEDS[:1])
         return _by_map(store, SIGNATURES)
@@ -86,13 +82,7 @@ def _signatures() -> Figures:
 def _deliver(gate: Service, items: list[Item], batch_items: int, feeds: Sequence[str]) -> None:
     """Post some batches at once, and the next ones a moment later; each by all feeds at the same time."""
     bodies = [body_of(items[at : at + batch_items]) for at in range(0, len(items), batch_items)]
-    begins, answers = time.monotonic(), Answers()
-    due = [(begins + number // BATCHES_AT_ONCE * PAUSE_SECONDS, body) for number, body in enumerate(bodies)]
-    places = product(feeds, range(BATCHES_AT_ONCE))
-    streams = (Stream(ADDRESSES["items"] + feed, iter(due[place::BATCHES_AT_ONCE])) for feed, place in places)
-    post_when_due(gate.url, streams, answers)
-    if set(answers.statuses) != {200} or answers.items["invalid"]:
-        raise SystemExit(f"not taken: {answers.statuses}, {answers.items}")
+    post_at_rate(gate.url, bodies, Rate(40.0, feeds, connections=4, at_once=4)).checked()
 
 
 def _by_map(store: redis.Redis, count: int) -> Figures:
@@ -118,11 +108,13 @@ def _one_key_each() -> float:
 
 def _originals() -> list[Item]:
     """The 25 transactions the payloads are copies of, as they are."""
-    documents = json.loads((DATA / "helius_enhanced_25.json").read_bytes())
-    named = {one["signature"]: one for one in documents}
-    return [(name, msgspec.json.encode({"signature": name, "payload": one})) for name, one in named.items()]
+    named = {one.signature: one.minified() for one in transactions_of("helius_enhanced_25.json")}
+    return [(name, with_payload(one.payload, name)) for name, one in named.items()]
+
+
+def _payload_bytes(items: list[Item]) -> int:
+    return sum(len(payload_of(item)) for item in items)
 
 
 def _block_share(items: list[Item]) -> float:
-    records = records_of([data for _, data in items])
-    return round(len(encode_block(records)) / sum(len(record.payload) for record in records), 4)
+    return round(len(encode_block(records_of(items))) / _payload_bytes(items), 4)

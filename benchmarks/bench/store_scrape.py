@@ -5,19 +5,20 @@ nothing is asked for as long. What the gate sends to the store is counted in bot
 are in both, so what a scrape sends is what there is more.
 """
 
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Event
 from typing import Any
 
 import redis
 
 from benchmarks.bench.result import Result
+from benchmarks.common.background import meanwhile
 from benchmarks.common.gates import Service, tidegate
+from benchmarks.common.plan import times_ms
 from benchmarks.common.store import fill, room_for, store_client
-from benchmarks.common.times import timed_gets, times_ms
 
 TRANSACTIONS = 1_000_000
 SCRAPES, PAUSE_SECONDS = 400, 0.01
@@ -32,7 +33,7 @@ def run(pairs: int) -> list[Result]:
         fill(gate, SETTINGS, TRANSACTIONS, "enhanced")
         rounds = [_round(gate, store) for _ in range(pairs)]
         entries = sum(one["entries"] for one in gate.get("/stats")["maps"].values())
-    details: dict[str, object] = {"transactions": TRANSACTIONS, "entries": entries, "rounds": rounds}
+    details = {"transactions": TRANSACTIONS, "entries": entries, "rounds": rounds}
     first = rounds[0]
     quick = f"`/metrics` with {TRANSACTIONS:,} transactions: p99"
     p99 = [one["p99_ms"] for one in rounds]
@@ -50,18 +51,18 @@ def run(pairs: int) -> list[Result]:
 
 
 def _round(gate: Service, store: redis.Redis) -> dict[str, Any]:
-    with watched(store) as while_scraped:
-        started = time.monotonic()
-        took = timed_gets(gate.url, ["/metrics"] * SCRAPES, b"tidegate_map_entries", PAUSE_SECONDS)
-        seconds = time.monotonic() - started
-    with watched(store) as while_idle:
+    started = time.monotonic()
+    with watched(store) as scraped:
+        took = gate.timed(["/metrics"] * SCRAPES, b"tidegate_map_entries", PAUSE_SECONDS)
+    seconds = time.monotonic() - started
+    with watched(store) as idle:
         time.sleep(seconds)
     return {
         **times_ms(took),
-        "sent_while_scraped": while_scraped.total(),
-        "sent_while_idle": while_idle.total(),
-        "commands_a_scrape": max(0, while_scraped.total() - while_idle.total()) / SCRAPES,
-        "commands": sorted(while_scraped | while_idle),
+        "sent_while_scraped": scraped.total(),
+        "sent_while_idle": idle.total(),
+        "commands_a_scrape": max(0, scraped.total() - idle.total()) / SCRAPES,
+        "commands": sorted(scraped | idle),
     }
 
 
@@ -70,17 +71,16 @@ def watched(store: redis.Redis) -> Iterator[Counter[str]]:
     """Counts what clients send to the store while the block runs, by the command's name (`MONITOR`)."""
     counted: Counter[str] = Counter()
     with store.monitor() as monitor:  # type: ignore[no-untyped-call]
-        ended = threading.Event()
 
-        def listen() -> None:
+        def listen(_: Event) -> None:
             for one in monitor.listen():
                 if one["command"] == f"ECHO {END}":
-                    ended.set()
                     return
                 if one["client_type"] != "lua":
                     counted[one["command"].split()[0].upper()] += 1
 
-        threading.Thread(target=listen, daemon=True).start()
-        yield counted
-        store.echo(END)
-        ended.wait()
+        with meanwhile(listen):
+            try:
+                yield counted
+            finally:
+                store.echo(END)

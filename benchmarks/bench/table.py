@@ -1,6 +1,7 @@
 """Writes the table of the last full benchmark into the pages that have marks for it.
 
-The README's is without remarks, that of `benchmarks/README.md` with them.
+The README's has the rows that are judged, but for those of a few cases, and no remarks; that of
+`benchmarks/README.md` has everything.
 
     python -m benchmarks.bench.table
 """
@@ -11,31 +12,30 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.bench.result import Result, results_of
-from benchmarks.common.results import between, markdown, quantity
+from benchmarks.common.results import between, markdown, quantity, where
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "bench.json"
-# With remarks or without.
+# Whether a page tells everything: the rows for comparison only, and the remarks.
 PAGES = {ROOT / "README.md": False, ROOT / "benchmarks" / "README.md": True}
 BEGIN, END = "<!-- bench:begin, written by `python -m benchmarks.bench.table` -->", "<!-- bench:end -->"
 HEAD = ("work", "against", "wanted", "median", "least to most", "", "remark")
 
 
-def table(results: Sequence[Result], *, remarks: bool) -> str:
-    """The rows as a Markdown table, with or without their remarks."""
-    columns = len(HEAD) - (not remarks)
-    return markdown([row[:columns] for row in (HEAD, *map(_cells, results))])
+def table(results: Sequence[Result], *, is_full: bool = True) -> str:
+    """The rows as a Markdown table; if it is not full, those for the README alone, without remarks."""
+    told = [one for one in results if is_full or (one.is_for_readme and one.bound is not None)]
+    rows = [HEAD, *map(_cells, told)]
+    return markdown(rows if is_full else [row[:-1] for row in rows])
 
 
-def section(document: dict[str, Any], *, remarks: bool) -> str:
+def section(document: dict[str, Any], *, is_full: bool) -> str:
     """What stands between the marks."""
-    where = document["machine"]
     told = (
         f"Medians of {document['pairs']} pairs, or rounds where there is no rival (no range: of one). "
-        f"{document['taken'][:10]}; {where['cores']} cores ({where['processor']}) for gate, store and loader "
-        f"together; Python {where['python']}."
+        f"{where(document)} for gate, store and loader together; Python {document['machine']['python']}."
     )
-    return f"\n{table(results_of(document), remarks=remarks)}\n\n{told}\n"
+    return f"\n{table(results_of(document), is_full=is_full)}\n\n{told}\n"
 
 
 def _cells(one: Result) -> tuple[str, ...]:
@@ -46,6 +46,6 @@ def _cells(one: Result) -> tuple[str, ...]:
 
 
 if __name__ == "__main__":
-    for page, has_remarks in PAGES.items():
-        text = section(json.loads(RESULTS.read_text()), remarks=has_remarks)
+    for page, is_full in PAGES.items():
+        text = section(json.loads(RESULTS.read_text()), is_full=is_full)
         page.write_text(between(page.read_text(), BEGIN, END, text))

@@ -1,9 +1,13 @@
 """Work that goes on in a thread while a benchmark does something else: a load, or a look at memory."""
 
+import random
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Event
+from typing import TypeVar
+
+Sample = TypeVar("Sample")
 
 
 @contextmanager
@@ -20,13 +24,15 @@ def meanwhile(work: Callable[[Event], object]) -> Iterator[None]:
 
 
 @contextmanager
-def repeated(action: Callable[[], object], pause_seconds: Callable[[], float]) -> Iterator[None]:
-    """Do something over and over while the block runs, with a pause behind each time."""
+def sampled(read: Callable[[], Sample], every_seconds: float) -> Iterator[list[Sample]]:
+    """Read something over and over while the block runs; the samples fill meanwhile."""
+    samples: list[Sample] = []
 
     def work(stop: Event) -> None:
-        action()
-        while not stop.wait(pause_seconds()):
-            action()
+        samples.append(read())
+        # At uneven times: in step with the buckets, all samples would show one end of their sawtooth.
+        while not stop.wait(every_seconds * random.uniform(0.8, 1.2)):
+            samples.append(read())
 
     with meanwhile(work):
-        yield
+        yield samples

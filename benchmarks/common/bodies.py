@@ -6,8 +6,9 @@ whole body, whose signatures differ in the others: 0.2 µs a transaction, once f
 
 import json
 import random
-from collections.abc import Callable, Iterator
-from itertools import chain, count, cycle, islice, repeat
+import re
+from collections.abc import Iterator
+from itertools import count, cycle, islice
 from typing import Any
 
 from benchmarks.common.plan import Plan
@@ -20,75 +21,70 @@ DISTINCT = 2048
 LISTS = ("accountData", "instructions", "nativeTransfers", "tokenTransfers")
 # So many pieces in turn that are too long for what is left, and the rest is made up.
 TOO_LONG = 8
-_AT, _LENGTH = 40, 4
+# What a signature has at this place until its generation is written there; no JSON has such bytes.
+AT, MISSING = 40, bytes(4)
 # What stands around the transactions of a body, by its form.
 BLOCK_HEAD = (
     b'{"blockHeight":360000000,"blockTime":1795399566,'
     b'"blockhash":"DJjpZ8xhyb9dpYZPBhnMHbBbEYQJSEXWjyJbK1qEsyXX","parentSlot":379999999,'
     b'"previousBlockhash":"HP9x8mHUmzGmNqMMfnVhGH7RGAm7CYGqkQGAFsWj2NNp","rewards":[],"transactions":['
 )
-AROUND = {"items": (b"[", b"]"), "documents": (b"[", b"]"), "block": (BLOCK_HEAD, b"]}")}
-# `SET dedup:SIGNATURE feed NX EX 5` in the store's protocol: before each word stands its length.
-SET_NX = (
-    b"*6\r\n$3\r\nSET\r\n$%d\r\ndedup:" % (len("dedup:") + SIGNATURE_LENGTH),
-    b"\r\n$8\r\nhelius-a\r\n$2\r\nNX\r\n$2\r\nEX\r\n$1\r\n5\r\n",
-)
+# For `set` it is `SET dedup:SIGNATURE feed NX EX 5` in the store's protocol: each word behind its length.
+AROUND = {
+    "items": (b"[", b"]"),
+    "documents": (b"[", b"]"),
+    "block": (BLOCK_HEAD, b"]}"),
+    "set": (
+        b"*6\r\n$3\r\nSET\r\n$%d\r\ndedup:" % (len("dedup:") + SIGNATURE_LENGTH),
+        b"\r\n$8\r\nhelius-a\r\n$2\r\nNX\r\n$2\r\nEX\r\n$1\r\n5\r\n",
+    ),
+}
 # From any byte to a digit.
 _DIGITS = bytes(BASE58.encode()[byte % len(BASE58)] for byte in range(256))
 
 
 class Body:
-    """One body and where its signatures are."""
+    """One body and the places where its signatures differ from one generation to the next."""
 
-    def __init__(self, items: list[Item], opening: bytes, closing: bytes) -> None:
-        self.data = bytearray()
-        self._places: list[int] = []
-        separators = chain([opening], repeat(b","))
-        for separator, (signature, data) in zip(separators, items, strict=False):
-            self.data += separator
-            self._places += [len(self.data) + _AT + at for at in _found(signature.encode(), data)]
-            self.data += data
-        self.data += closing
+    def __init__(self, text: bytes) -> None:
+        self.data = bytearray(text)
+        self._places = [found.start() for found in re.finditer(MISSING, text)]
+        self.renew(0)
 
     def renew(self, generation: int) -> None:
         """Give every transaction a signature it has not had in an earlier generation."""
         data, mark = self.data, _mark(generation)
         for place in self._places:
-            data[place : place + _LENGTH] = mark
-
-
-def _found(signature: bytes, data: bytes) -> Iterator[int]:
-    """The places of a signature; a pattern of its own for each one would take far longer to compile."""
-    at = data.find(signature)
-    while at >= 0:
-        yield at
-        at = data.find(signature, at + 1)
+            data[place : place + len(MISSING)] = mark
 
 
 def pool_of(plan: Plan, bodies: int, seed: int) -> list[Body]:
     """Make so many bodies: no two transactions of a flush share a payload, and none share a signature."""
-    made = supply(plan.payload, seed)(min(bodies * plan.batch_items, DISTINCT))
-    if plan.form == "set":
-        made = [(signature, signature.encode()) for signature, _ in made]
-    elif plan.form != "items":
-        made = [(item[0], payload_of(item)) for item in made]
-    signed = _signed_anew(made, random.Random(f"{seed} {plan.payload}"))
-    around = AROUND[plan.form] if plan.batch_items > 1 else SET_NX if plan.form == "set" else (b"", b"")
-    return [Body(list(islice(signed, plan.batch_items)), *around) for _ in range(bodies)]
+    made = islice(supply(plan.payload, seed), min(bodies * plan.batch_items, DISTINCT))
+    signed = _signed_anew([*made], plan.form, random.Random(f"{seed} {plan.payload}"))
+    opening, closing = AROUND[plan.form] if plan.batch_items > 1 or plan.form == "set" else (b"", b"")
+    batches = (b",".join(islice(signed, plan.batch_items)) for _ in range(bodies))
+    return [Body(opening + batch + closing) for batch in batches]
 
 
-def _signed_anew(items: list[Item], draw: random.Random) -> Iterator[Item]:
-    for signature, data in cycle(items):
-        fresh = _base58(draw, SIGNATURE_LENGTH)
-        yield fresh, data.replace(signature.encode(), fresh.encode())
+def _signed_anew(items: list[Item], form: str, draw: random.Random) -> Iterator[bytes]:
+    """What is sent of the transactions, over and over, each with a signature that lacks the same digits."""
+    for item in cycle(items):
+        signature, own = item[0].encode(), _base58(draw, SIGNATURE_LENGTH).encode()
+        sent = {"items": item[1], "set": signature}.get(form) or payload_of(item)
+        yield sent.replace(signature, own[:AT] + MISSING + own[AT + len(MISSING) :])
 
 
-def supply(payload: str | int, seed: int) -> Callable[[int], list[Item]]:
-    """What makes transactions with the payload that a plan names."""
-    if payload in TEXTS:
-        return Payloads(seed, payload).items
-    items = _small(seed) if payload == "small" else _sized(int(payload), seed)
-    return lambda number: list(islice(items, number))
+def supply(payload: str | int, seed: int) -> Iterator[Item]:
+    """An endless supply of transactions with the payload that a plan names."""
+    if payload == "small":
+        yield from _small(seed)
+    elif payload in TEXTS:
+        real = Payloads(seed, str(payload))
+        while True:
+            yield from real.items(1)
+    else:
+        yield from _sized(int(payload), seed)
 
 
 def _small(seed: int) -> Iterator[Item]:
@@ -139,9 +135,7 @@ def _sized(item_bytes: int, seed: int) -> Iterator[Item]:
 
 
 def _pieces(seed: int) -> Iterator[str]:
-    payloads = Payloads(seed)
-    while True:
-        [(_, data)] = payloads.items(1)
+    for _, data in supply("enhanced", seed):
         payload: dict[str, Any] = json.loads(data)["payload"]
         for name in LISTS:
             yield from map(_compact, payload.get(name) or [])
@@ -158,5 +152,5 @@ def _compact(document: object) -> str:
 def _mark(generation: int) -> bytes:
     """The digits of a generation, the last one first."""
     return "".join(
-        BASE58[generation // len(BASE58) ** place % len(BASE58)] for place in range(_LENGTH)
+        BASE58[generation // len(BASE58) ** place % len(BASE58)] for place in range(len(MISSING))
     ).encode()

@@ -5,7 +5,6 @@ connection of its own. Which feed is first changes with every batch; the two oth
 later, within the dedup window, so two thirds of what is delivered are duplicates.
 """
 
-import asyncio
 import json
 import random
 import time
@@ -15,9 +14,10 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from itertools import count, tee
-from urllib.parse import urlsplit
+from typing import Self
 
 from benchmarks.common.background import meanwhile
+from benchmarks.common.gates import port_of
 from benchmarks.common.loader import Loader, Post, Stream
 from benchmarks.common.plan import ADDRESSES, FEEDS
 from tests.support.payloads import Payloads, body_of
@@ -37,12 +37,12 @@ class Answers:
     statuses: Counter[int] = field(default_factory=Counter)
     calls: list[Call] = field(default_factory=list)
 
-    def take(self, due: float, status: int, body: bytes) -> None:
-        """Count an answer that came now, to a post of one item or of an array."""
+    def take(self, _stream: int, due: float, status: int, body: bytes) -> None:
+        """Count an answer that came now, of a service to one item or an array, or of a store to a command."""
         self.statuses[status] += 1
         if status:
             self.calls.append((due, time.monotonic() - due))
-        if status == HTTPStatus.OK:
+        if status == HTTPStatus.OK and body.startswith(b"{"):
             summary = json.loads(body)
             for verdict in ("accepted", "duplicate", "invalid"):
                 self.items[verdict] += summary.get(verdict, 0)
@@ -51,17 +51,28 @@ class Answers:
         """How long the calls took that were due in a span of time."""
         return [seconds for due, seconds in self.calls if since <= due < until]
 
+    def span(self) -> float:
+        """Seconds from when the first call was due until the last answer."""
+        return max(map(sum, self.calls)) - min(self.calls)[0]
+
+    def checked(self, *, are_new: bool = False) -> Self:
+        """Return these answers, or end the run: no 200, an invalid item, or a duplicate of what is new."""
+        if self.statuses.keys() - {200} or self.items["invalid"] or (are_new and self.items["duplicate"]):
+            raise SystemExit(f"not taken: {self.statuses}, {self.items}")
+        return self
+
 
 def post_when_due(
-    url: str, streams: Iterable[Stream], answers: Answers, is_over: Callable[[], bool] = lambda: False
-) -> None:
+    url: str,
+    streams: Iterable[Stream],
+    answers: Answers | None = None,
+    is_over: Callable[[], bool] = lambda: False,
+) -> Answers:
     """Post all there is and wait for the answers, unless it is over before."""
-
-    def take(_: int, due: float, status: int, body: bytes) -> None:
-        answers.take(due, status, body)
-
-    with closing(Loader(int(urlsplit(url).port or 0), list(streams), take)) as loader:
+    taken = answers or Answers()
+    with closing(Loader(port_of(url), list(streams), taken.take)) as loader:
         loader.run(is_over)
+    return taken
 
 
 @contextmanager
@@ -80,6 +91,8 @@ class Rate:
     sources: Sequence[str]
     connections: int
     form: str = "items"
+    at_once: int = 1
+    """How many bodies are due at the same moment."""
 
 
 ORDINARY = Rate(100.0, ["default"], connections=4)
@@ -87,16 +100,17 @@ ORDINARY = Rate(100.0, ["default"], connections=4)
 
 def at_rate(bodies: Sequence[bytes], rate: Rate) -> Iterator[Stream]:
     """The streams that post the bodies at a constant rate from now on."""
-    begins = time.monotonic()
-    due = [(begins + number / rate.per_second, body) for number, body in enumerate(bodies)]
+    begins, together = time.monotonic(), rate.at_once
+    moments = (number // together * together / rate.per_second for number in range(len(bodies)))
+    due = [(begins + at, body) for at, body in zip(moments, bodies, strict=True)]
     for source in rate.sources:
         for first in range(rate.connections):
             yield Stream(ADDRESSES[rate.form] + source, iter(due[first :: rate.connections]))
 
 
-async def post_at_rate(url: str, bodies: Sequence[bytes], rate: Rate, answers: Answers) -> None:
+def post_at_rate(url: str, bodies: Sequence[bytes], rate: Rate) -> Answers:
     """Post the bodies at a constant rate, and wait for the answers."""
-    await asyncio.to_thread(post_when_due, url, at_rate(bodies, rate), answers)
+    return post_when_due(url, at_rate(bodies, rate))
 
 
 def ordinary(seconds: float) -> Iterator[Stream]:

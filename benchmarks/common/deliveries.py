@@ -35,12 +35,6 @@ class Deliveries:
         self._begun = self._given = 0
         self._is_ending = False
 
-    def copies_of(self, number: int) -> int:
-        """How often a batch is delivered: with 1.5 copies on average once and twice in turn."""
-        if self._copies == len(FEEDS):
-            return len(FEEDS)  # the usual case, asked for with each answer
-        return int((number + 1) * self._copies + 1e-6) - int(number * self._copies + 1e-6)
-
     def take(self, feed: int) -> tuple[int, bytearray] | None:
         """The next batch of a feed and its body; None while there is none to deliver."""
         due, clock = self._due[feed], self._begun if self._lags else self._given
@@ -57,11 +51,13 @@ class Deliveries:
         self._given += 1
         return number, self._body(number).data
 
-    def answered(self, number: int) -> None:
-        """Note that one delivery got its answer."""
+    def answered(self, number: int) -> bool:
+        """Note that one delivery of a batch got its answer; whether it was the last."""
         self._left[number] -= 1
-        if not self._left[number]:
-            del self._left[number]
+        if self._left[number]:
+            return False
+        del self._left[number]
+        return True
 
     def finish(self) -> None:
         """Begin no further batch; what is left of those begun is delivered."""
@@ -78,7 +74,9 @@ class Deliveries:
 
     def _begin(self, feed: int) -> int:
         number, self._begun = self._begun, self._begun + 1
-        copies = self._left[number] = self.copies_of(number)
+        # With 1.5 copies on average a batch is delivered once and twice in turn.
+        copies = int((number + 1) * self._copies + 1e-6) - int(number * self._copies + 1e-6)
+        self._left[number] = copies
         self._body(number).renew(number // len(self._pool))
         for copy in range(1, copies):
             if self._lags:

@@ -2,13 +2,14 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
 import psutil
 
 from benchmarks.common.plan import Target
@@ -37,20 +38,35 @@ class Service(GateProcess):
 
     def target(self) -> Target:
         """Return where the load goes and whose CPU is measured."""
-        return Target(int(urlsplit(self.url).port or 0), self.pids())
+        return Target(port_of(self.url), self.pids())
 
     def get(self, path: str) -> Any:
         """A JSON document of the service."""
         with self.client() as client:
             return client.get(path).json()
 
-    def answers(self) -> bool:
-        """Tell whether the service serves."""
-        if self.process.poll() is not None:
-            raise SystemExit(f"the service ended:\n{self.log.read_text()[-3000:]}")
-        with suppress(httpx.HTTPError), self.client() as client:
-            return client.get("/livez").is_success
-        return False
+    def timed(self, paths: Iterable[str], expected: bytes, pause_seconds: float = 0.0) -> list[float]:
+        """Seconds of each `GET` over one connection; an answer without the expected bytes ends the run."""
+        took = []
+        with closing(HTTPConnection("127.0.0.1", port_of(self.url))) as connection:
+            for path in paths:
+                started = time.perf_counter()
+                connection.request("GET", path)
+                answer = connection.getresponse().read()
+                took.append(time.perf_counter() - started)
+                if expected not in answer:
+                    raise SystemExit(f"{path}: {answer[:300]!r}")
+                time.sleep(pause_seconds)
+        return took
+
+    def has_settled(self) -> bool:
+        """Whether the service serves, or has ended."""
+        return self.process.poll() is not None or self.is_ready()
+
+
+def port_of(url: str) -> int:
+    """The port of an address."""
+    return int(urlsplit(url).port or 0)
 
 
 @contextmanager
@@ -60,19 +76,17 @@ def service(*command: str, **settings: object) -> Iterator[Service]:
     with started_by(command, {**settings, "port": port}) as begun:
         running = Service(begun.process, begun.log, f"http://127.0.0.1:{port}")
         try:
-            if not wait_until(running.answers, START_SECONDS, 0.05):
-                raise SystemExit(f"the service does not answer:\n{running.log.read_text()[-3000:]}")
+            if not wait_until(running.has_settled, START_SECONDS, 0.05) or running.process.poll() is not None:
+                raise SystemExit(f"the service does not serve:\n{running.log.read_text()[-3000:]}")
             yield running
         finally:  # its store ends with it, when it is given the time
             with suppress(subprocess.TimeoutExpired):
                 running.terminate()
 
 
-@contextmanager
-def tidegate(**settings: object) -> Iterator[Service]:
+def tidegate(**settings: object) -> AbstractContextManager[Service]:
     """Run the gate as it is shipped, with the embedded store."""
-    with service(tidegate_command(), "serve", **settings) as running:
-        yield running
+    return service(tidegate_command(), "serve", **settings)
 
 
 def module(name: str, *arguments: str) -> tuple[str, ...]:

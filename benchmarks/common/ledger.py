@@ -2,10 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
-from typing import Any
-
-from benchmarks.common.plan import FEEDS
+from collections import defaultdict
 
 # What a service says of one transaction, and what a store answers to `SET NX`.
 _ACCEPTED, _DUPLICATE = (b'"status":"accepted"', b"+OK\r\n"), (b'"status":"duplicate"', b"$-1\r\n")
@@ -19,63 +16,41 @@ class WrongAnswerError(Exception):
 class Ledger:
     """What was answered about each batch, as a mask with a bit for each item that was accepted."""
 
-    def __init__(self, batch_items: int, copies_of: Callable[[int], int] = lambda _: len(FEEDS)) -> None:
-        """Take how many items a batch has, and a function that tells how often batch `n` is delivered."""
-        self._items, self._copies_of = batch_items, copies_of
-        self._every = (1 << batch_items) - 1
-        self._masks: dict[int, int] = {}
-        self._answers: dict[int, int] = {}
+    def __init__(self, batch_items: int) -> None:
+        self._items, self._every = batch_items, (1 << batch_items) - 1
+        self._masks: defaultdict[int, int] = defaultdict(int)
         self.complete = 0
 
-    def note(self, batch: int, answer: bytes) -> None:
-        """Take an answer about a batch.
+    def note(self, batch: int, answer: bytes, *, is_last: bool) -> None:
+        """Take an answer about a batch; with the last one all of it has to be accepted.
 
         Raises:
-            WrongAnswerError: it does not add up, or accepts again what was accepted.
+            WrongAnswerError: it does not add up, accepts again what was accepted, or leaves something.
         """
         accepted = self._single(answer) if self._items == 1 else self._summary(answer)
-        before = self._masks.get(batch, 0)
-        if accepted & before:
-            raise WrongAnswerError(f"batch {batch}: {(accepted & before).bit_count()} accepted a second time")
-        self._masks[batch] = before | accepted
-        answers = self._answers[batch] = self._answers.get(batch, 0) + 1
-        if answers == self._copies_of(batch):
-            self._finish(batch)
-
-    def close(self) -> None:
-        """Check that nothing is to come.
-
-        Raises:
-            WrongAnswerError: a batch was not answered to every feed.
-        """
-        if self._answers:
-            raise WrongAnswerError(f"{len(self._answers)} batches were not answered to every feed")
-
-    def _finish(self, batch: int) -> None:
-        del self._answers[batch]
-        missing = self._every & ~self._masks.pop(batch)
-        if missing:
-            raise WrongAnswerError(f"batch {batch}: {missing.bit_count()} called duplicates, never accepted")
-        self.complete += 1
+        if again := accepted & self._masks[batch]:
+            raise WrongAnswerError(f"batch {batch}: {again.bit_count()} accepted a second time")
+        self._masks[batch] |= accepted
+        if is_last:
+            if missing := self._every & ~self._masks.pop(batch):
+                told = f"{missing.bit_count()} called duplicates, never accepted"
+                raise WrongAnswerError(f"batch {batch}: {told}")
+            self.complete += 1
 
     def _single(self, answer: bytes) -> int:
-        if any(word in answer for word in _ACCEPTED):
-            return 1
-        if any(word in answer for word in _DUPLICATE):
-            return 0
-        raise WrongAnswerError(f"neither accepted nor duplicate: {answer[:300]!r}")
+        is_accepted = any(word in answer for word in _ACCEPTED)
+        if not is_accepted and not any(word in answer for word in _DUPLICATE):
+            raise WrongAnswerError(f"neither accepted nor duplicate: {answer[:300]!r}")
+        return int(is_accepted)
 
     def _summary(self, answer: bytes) -> int:
         counts = _COUNTS.search(answer)
         accepted, duplicate, invalid = map(int, counts.groups()) if counts else (0, 0, 0)
         if accepted + duplicate != self._items or invalid:
             raise WrongAnswerError(f"does not add up to {self._items}: {answer[:300]!r}")
-        if accepted == self._items:
-            return self._every
-        return 0 if not accepted else self._listed(json.loads(answer), duplicate)
-
-    def _listed(self, summary: dict[str, Any], duplicate: int) -> int:
-        places = set(summary["duplicates"])
+        if not accepted or not duplicate:
+            return self._every if accepted else 0
+        places = set(json.loads(answer)["duplicates"])
         if len(places) != duplicate or not places <= set(range(self._items)):
             raise WrongAnswerError(f"{duplicate} duplicates, {len(places)} listed")
         return self._every & ~sum(1 << int(place) for place in places)

@@ -90,8 +90,7 @@ class Loader:
 
     def _start(self, due: float, stream: int, body: bytes | bytearray) -> None:
         if stream not in self._channels:
-            path = self._streams[stream].path
-            channel = (_Channel if path else _StoreChannel)(self._poll, self._port, path)
+            channel = _Channel(self._poll, self._port, self._streams[stream].path)
             self._channels[stream], self._by_descriptor[channel.descriptor] = channel, stream
         self._under_way[stream] = due
         try:
@@ -139,7 +138,7 @@ class Loader:
 
 
 class _Channel:
-    """One connection, with at most one request under way."""
+    """One connection to a service, or to a store, with at most one request under way."""
 
     def __init__(self, poll: select.epoll, port: int, path: str) -> None:
         self.since, self.is_ending = 0.0, False
@@ -150,14 +149,13 @@ class _Channel:
         self._socket.connect_ex(("127.0.0.1", port))  # when it fails, so does the first request
         self.descriptor = self._socket.fileno()
         poll.register(self.descriptor, _READING)
-        self._head = (
-            f"POST {path} HTTP/1.1\r\nHost: gate\r\nContent-Type: application/json\r\nContent-Length: "
-        ).encode()
+        lines = f"POST {path} HTTP/1.1", "Host: gate", "Content-Type: application/json", "Content-Length: "
+        self._head = "\r\n".join(lines).encode() if path else b""
 
     def start(self, body: bytes | bytearray) -> None:
         """Send a request; what the kernel does not take at once goes out as it makes room."""
         self.since, self._read = time.monotonic(), b""
-        head = self._head_of(body)
+        head = b"%b%d\r\n\r\n" % (self._head, len(body)) if self._head else b""
         try:
             sent = self._socket.sendmsg([head, body])
         except BlockingIOError:  # not connected yet
@@ -184,24 +182,12 @@ class _Channel:
         """End the connection, whatever is under way."""
         self._socket.close()
 
-    def _head_of(self, body: bytes | bytearray) -> bytes:
-        return b"%b%d\r\n\r\n" % (self._head, len(body))
-
     def _answer(self) -> tuple[int, bytes] | None:
+        if not self._head:  # a store answers a command by a line, which begins with `-` for an error
+            status = 0 if self._read.startswith(b"-") else HTTPStatus.OK
+            return (status, self._read) if self._read.endswith(b"\r\n") else None
         head = _ANSWER.match(self._read)
         if head is None or len(self._read) < head.end() + int(head[2]):
             return None
         self.is_ending = b"\r\nconnection: close" in head[0].lower()
         return int(head[1]), self._read[head.end() :]
-
-
-class _StoreChannel(_Channel):
-    """A connection to a store: each command is answered by a line, which begins with `-` for an error."""
-
-    def _head_of(self, _: bytes | bytearray) -> bytes:
-        return b""
-
-    def _answer(self) -> tuple[int, bytes] | None:
-        if not self._read.endswith(b"\r\n"):
-            return None
-        return 0 if self._read.startswith(b"-") else HTTPStatus.OK, self._read

@@ -1,17 +1,20 @@
 """What a load is, where it goes, and what it measured."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import nan
 from typing import Literal
 
+import numpy as np
 import psutil
 
 FEEDS = ("helius-a", "quicknode-b", "grpc-c")
 # Where a feed, whose name comes behind, posts each form of body.
 ADDRESSES = {"items": "/transactions?source=", "documents": "/feeds/", "block": "/feeds/", "set": ""}
-# How many requests a percentile of their times takes.
+# The percentiles of times that are told, and how many requests each of them takes.
 LEAST_REQUESTS = {"p50_ms": 1, "p99_ms": 100, "p999_ms": 1000}
+PERCENTS = {"p50_ms": 50, "p99_ms": 99, "p999_ms": 99.9, "most_ms": 100}
 
 
 @dataclass(frozen=True)
@@ -95,18 +98,14 @@ class Measure:
         """Transactions a second, duplicates counted."""
         return self.transactions / self.seconds
 
-    @property
-    def other_cores(self) -> float:
-        """Cores that processes without a part in it took: near 0 on a quiet machine."""
-        return (self.machine_seconds - sum(self.cpu_seconds.values())) / self.seconds
+    def cpu_us(self, *parts: str) -> float:
+        """CPU microseconds of some parts for each transaction."""
+        return 1e6 * sum(self.cpu_seconds.get(part, 0.0) for part in parts) / max(1, self.transactions)
 
-    def cpu_us(self, part: str) -> float:
-        """CPU microseconds of a part for each transaction."""
-        return 1e6 * self.cpu_seconds.get(part, 0.0) / max(1, self.transactions)
-
-    def cores(self, part: str) -> float:
-        """How many cores a part kept busy."""
-        return self.cpu_seconds[part] / self.seconds
+    def cores(self) -> dict[str, float]:
+        """How many cores each part kept busy, and `other` processes: near 0 on a quiet machine."""
+        others = self.machine_seconds - sum(self.cpu_seconds.values())
+        return {part: used / self.seconds for part, used in {**self.cpu_seconds, "other": others}.items()}
 
     def figures(self) -> dict[str, float | None]:
         """What is told of it: rates, times, CPU and cores, each under a name.
@@ -115,22 +114,25 @@ class Measure:
         load that was not kept up with.
         """
         few = {name for name, least in LEAST_REQUESTS.items() if self.requests < least or not self.is_kept}
-        figures = {
+        return {
             "transactions_per_second": self.rate,
             "mb_per_second": self.rate * self.item_bytes / 1e6,
             "requests": self.requests,
-            **{name: self.times_ms[name] for name in LEAST_REQUESTS},
+            **{name: None if name in few else self.times_ms[name] for name in LEAST_REQUESTS},
             **{f"{part}_us": self.cpu_us(part) for part in self.cpu_seconds},
-            **{f"{part}_cores": self.cores(part) for part in self.cpu_seconds},
-            "other_cores": self.other_cores,
+            **{f"{part}_cores": used for part, used in self.cores().items()},
             "checked": self.checked_transactions,
         }
-        return {name: None if name in few else value for name, value in figures.items()}
 
     @property
     def line(self) -> str:
         """What is told of it in the terminal."""
-        cores = "  ".join(f"{part} {self.cores(part):.2f}" for part in self.cpu_seconds)
+        cores = "  ".join(f"{part} {used:.2f}" for part, used in self.cores().items())
         times = f"p50 {self.times_ms['p50_ms']:.2f} ms  p99 {self.times_ms['p99_ms']:.2f} ms"
-        behind = "" if self.is_kept else "  behind"
-        return f"{self.rate:10,.0f} tx/s   {times}   cores: {cores}  others {self.other_cores:.2f}{behind}"
+        return f"{self.rate:10,.0f} tx/s   {times}   cores: {cores}{'' if self.is_kept else '  behind'}"
+
+
+def times_ms(seconds: Sequence[float]) -> dict[str, float]:
+    """The p50, p99 and p99.9, and the longest of times, in milliseconds; NaN of no times."""
+    found = np.percentile(seconds, [*PERCENTS.values()]) * 1000 if seconds else [nan] * len(PERCENTS)
+    return {name: round(float(value), 3) for name, value in zip(PERCENTS, found, strict=True)}

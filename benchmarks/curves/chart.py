@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 
 from benchmarks.common.plots import GATE, GREEN, INK, RED, STORE, picture
-from benchmarks.curves.table import USUAL, Column, spread
+from benchmarks.curves.plan import Column
+from benchmarks.curves.table import spread
 
 # By the beginning of a figure's name: `gate_us` has the gate's.
 COLOURS = {"gate": GATE, "store": STORE, "loader": "#999999", "lookup": RED, "scrape": "#8e44ad"}
@@ -18,8 +20,10 @@ READERS = {"p99_ms": ["lookup_p99_ms", "scrape_p99_ms"]}
 STYLE: dict[str, Any] = {"marker": "o", "markersize": 3, "linewidth": 1.3, "elinewidth": 0.8}
 
 
-def draw(curves: dict[str, Any], file: Path, columns: Sequence[Column] = USUAL) -> None:
-    """Write a PNG: medians as lines, least to most as bars."""
+def draw(curves: dict[str, Any], file: Path, columns: Sequence[Column]) -> None:
+    """Write a PNG, if there are curves: medians as lines, least to most as bars."""
+    if not curves:
+        return
     size = 3.1 * len(columns), 2.7 * len(curves)
     with picture(file, size, len(curves), len(columns)) as grid:
         for row, (name, document) in zip(grid, curves.items(), strict=True):
@@ -33,14 +37,13 @@ def draw(curves: dict[str, Any], file: Path, columns: Sequence[Column] = USUAL) 
 def _draw_panel(axes: Axes, column: Column, document: dict[str, Any]) -> None:
     names = [name for each in column.names for name in (each, *READERS.get(each, []))]
     for name in names:
-        drawn = [(point["at"], found) for point in document["points"] if (found := spread(point, name))]
+        drawn = [(point["at"], *found) for point in document["points"] if (found := spread(point, name))]
         if drawn:
-            at, medians = [at for at, _ in drawn], [found.median for _, found in drawn]
-            below = [found.median - found.least for _, found in drawn]
-            above = [found.most - found.median for _, found in drawn]
-            part, label = name.partition("_")[0], name.removesuffix("_ms").replace("_", " ")
-            colour = COLOURS.get(part, GREEN)
-            axes.errorbar(at, medians, yerr=[below, above], label=label, color=colour, **STYLE)
+            at, middle, least, most = np.array(drawn).T
+            colour = COLOURS.get(name.partition("_")[0], GREEN)
+            label = name.removesuffix("_ms").replace("_", " ")
+            bars = [middle - least, most - middle]
+            axes.errorbar(at, middle, yerr=bars, label=label, color=colour, **STYLE)
     if column.head.startswith("cores"):
         axes.set_ylim(bottom=0)
     else:

@@ -3,23 +3,22 @@
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import redis
 
 from app.models import MapName
 from app.store.layout import partition_prefixes
 from benchmarks.common.gates import Service, tidegate
-from benchmarks.common.loader_process import run_loader
-from benchmarks.common.lone_posts import lone_posts
-from benchmarks.common.plan import LEAST_REQUESTS, Plan
-from benchmarks.common.results import say
+from benchmarks.common.load import run_loader
+from benchmarks.common.plan import LEAST_REQUESTS, Plan, times_ms
+from benchmarks.common.plots import MB
 from benchmarks.common.store import fill, room_for, store_client, used_bytes
-from benchmarks.common.times import timed_gets, times_ms
+from benchmarks.common.turns import LONE_SIDES, in_turn
 from benchmarks.curves.plan import Point
 from tests.support.ledger import read_ledger
 
 LOOKUPS, SCRAPES, SCRAPE_PAUSE_SECONDS = 1000, 100, 0.005
-MB = 1e6
 SLOW_CALL_US = 500
 # A gate that took longer to fill is kept for all rounds; what a round adds to so many is little.
 KEPT_FROM = 1_000_000
@@ -49,25 +48,17 @@ class Gate:
 
 def run_points(points: Sequence[Point], rounds: int) -> list[list[Figures]]:
     """The figures of each point, round by round: what changes on the machine meanwhile meets them all."""
-    taken: list[list[Figures]] = [[] for _ in points]
     with ExitStack() as stack:
-        large = [(at, point) for at, point in enumerate(points) if (point.filled or 0) >= KEPT_FROM]
-        kept = {at: stack.enter_context(gate_for(point)) for at, point in large}
-        for number in range(rounds):
-            for at in order(len(points), number):
-                say(f"  round {number + 1} of {rounds}, {points[at].at:12,}")
-                if points[at].load.per_second:
-                    taken[at].append(beside_rivals(points[at].load))
-                    continue
-                with nullcontext(kept[at]) if at in kept else gate_for(points[at]) as gate:
-                    taken[at].append(measure(points[at], gate))
-    return taken
+        large = [point for point in points if (point.filled or 0) >= KEPT_FROM]
+        kept = {point.at: stack.enter_context(gate_for(point)) for point in large}
 
+        def figures(point: Point) -> Figures:
+            if point.load.per_second:
+                return beside_rivals(point.load)
+            with nullcontext(kept[point.at]) if point.at in kept else gate_for(point) as gate:
+                return measure(point, gate)
 
-def order(points: int, number: int) -> list[int]:
-    """Which point comes when in a round; every second round goes through them backwards."""
-    forth = list(range(points))
-    return forth[::-1] if number % 2 else forth
+        return [*in_turn({point.at: partial(figures, point) for point in points}, rounds).values()]
 
 
 @contextmanager
@@ -88,15 +79,19 @@ def measure(point: Point, gate: Gate) -> Figures:
     gate.store.slowlog_reset()
     before = _store_figures(gate) if gate.known else {}
     loaded = run_loader(point.load, gate.service.target())
-    say(f"    {loaded.line}")
     return loaded.figures() | _store_figures(gate) | before | asked
 
 
 def beside_rivals(plan: Plan) -> Figures:
     """Times of single posts to each side, and the CPU of its gate and store, under the names of the sides."""
-    figures = {name: measure.figures() for name, [measure] in lone_posts(plan, 1).items()}
-    kept = ("transactions_per_second", *LEAST_REQUESTS, "gate_us", "store_us", "other_cores")
-    return {f"{name}_{one}": figures[name][one] for name in figures for one in kept if one in figures[name]}
+    kept, found = (
+        ("transactions_per_second", *LEAST_REQUESTS, "gate_us", "store_us", "other_cores"),
+        Figures(),
+    )
+    for side in LONE_SIDES:
+        figures = side.measure(plan).figures()
+        found |= {f"{side.name}_{name}": figures[name] for name in kept if name in figures}
+    return found
 
 
 def _store_figures(gate: Gate) -> Figures:
@@ -114,10 +109,10 @@ def _store_figures(gate: Gate) -> Figures:
 
 def _asked(gate: Gate) -> Figures:
     """How long a lookup of a transaction of any age and `/metrics` take while nothing else is to do."""
-    url, step = gate.service.url, len(gate.known) / LOOKUPS
+    step, timed = len(gate.known) / LOOKUPS, gate.service.timed
     lookups = [f"/transactions/{gate.known[int(number * step)]}" for number in range(LOOKUPS)]
     took = {
-        "lookup": timed_gets(url, lookups, b'"source":"helius-a"', 0),
-        "scrape": timed_gets(url, ["/metrics"] * SCRAPES, b"tidegate_map_entries", SCRAPE_PAUSE_SECONDS),
+        "lookup": times_ms(timed(lookups, b'"source":"helius-a"')),
+        "scrape": times_ms(timed(["/metrics"] * SCRAPES, b"tidegate_map_entries", SCRAPE_PAUSE_SECONDS)),
     }
-    return {f"{what}_{name}": times_ms(took[what])[name] for what in took for name in LEAST_REQUESTS}
+    return {f"{what}_{name}": times[name] for what, times in took.items() for name in LEAST_REQUESTS}

@@ -11,23 +11,13 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from benchmarks.common import results
-from benchmarks.common.lone_posts import RIVALS
-from benchmarks.common.plan import LEAST_REQUESTS
 from benchmarks.common.results import between, markdown, quantity
 from benchmarks.curves.measuring import Figures
-from benchmarks.curves.plan import CURVES, Curve
+from benchmarks.curves.plan import CURVES, Column, Curve
 
 RESULTS = results.RESULTS / "curves.json"
 PAGE = Path(__file__).parents[1] / "CURVES.md"
 DIGITS = 5
-
-
-class Column(NamedTuple):
-    """What a column holds: the names of its figures, with a slash between them."""
-
-    head: str
-    names: Sequence[str]
-    has_range: bool = False
 
 
 class Spread(NamedTuple):
@@ -36,43 +26,6 @@ class Spread(NamedTuple):
     median: float
     least: float
     most: float
-
-
-USUAL = (
-    Column("transactions/s", ["transactions_per_second"], has_range=True),
-    Column("p50 / p99 / p99.9, ms", ["p50_ms", "p99_ms", "p999_ms"]),
-    Column("CPU each, µs: gate / store", ["gate_us", "store_us"]),
-    Column("cores: gate / store / loader", ["gate_cores", "store_cores", "loader_cores"]),
-    Column("resident, MB: gate / store", ["gate_mb", "store_mb"]),
-    Column("store bytes each", ["store_bytes_each"]),
-)
-
-
-def group_of(curve: str) -> str:
-    """What a curve is asked for by: the part of its name before a hyphen."""
-    return curve.partition("-")[0]
-
-
-SIDES = {"tidegate": "Tidegate", **RIVALS}
-LATENCY = "latency"
-LATENCY_COLUMNS = tuple(
-    Column(f"{title}: p50 / p99 / p99.9, ms", [f"{side}_{name}" for name in LEAST_REQUESTS])
-    for side, title in SIDES.items()
-)
-# In the picture the sides are lines of one panel.
-LATENCY_PANELS = tuple(
-    Column(f"{title}, ms", [f"{side}_{name}" for side in SIDES])
-    for name, title in zip(LEAST_REQUESTS, ("p50", "p99", "p99.9"), strict=True)
-)
-COLUMNS: dict[str, Sequence[Column]] = dict.fromkeys(CURVES, USUAL) | {
-    **{name: LATENCY_COLUMNS for name in CURVES if group_of(name) == LATENCY},
-    "payload": (USUAL[0], Column("MB/s", ["mb_per_second"]), *USUAL[1:]),
-    "maps": (
-        *USUAL,
-        Column("lookup p50 / p99 / p99.9, ms", ["lookup_p50_ms", "lookup_p99_ms", "lookup_p999_ms"]),
-        Column("`/metrics` p50 / p99, ms", ["scrape_p50_ms", "scrape_p99_ms"]),
-    ),
-}
 
 
 def curve_document(curve: Curve, taken: Sequence[Sequence[Figures]]) -> dict[str, Any]:
@@ -99,23 +52,9 @@ def spread(point: dict[str, Any], name: str) -> Spread | None:
 
 def table(name: str, document: dict[str, Any]) -> str:
     """One curve as a Markdown table."""
-    columns = COLUMNS[name]
-    points = (
-        [f"{point['at']:,}", *(_cell(point, column) for column in columns)] for point in document["points"]
-    )
-    return markdown([[document["axis"], *(column.head for column in columns)], *points])
-
-
-def section(name: str, document: dict[str, Any]) -> str:
-    """What stands between the marks."""
-    rounds = len(document["points"][0]["rounds"])
-    lengths = sorted({point["load"]["seconds"] for point in document["points"]})
-    seconds = " to ".join(f"{length:g}" for length in dict.fromkeys((lengths[0], lengths[-1])))
-    told = (
-        f"Medians of {rounds} rounds of {seconds} s, {document['taken'][:10]}; "
-        f"{document['machine']['cores']} cores ({document['machine']['processor']})."
-    )
-    return f"\n{table(name, document)}\n\n{told}\n"
+    columns, points = CURVES[name].columns, document["points"]
+    rows = [[f"{point['at']:,}", *(_cell(point, column) for column in columns)] for point in points]
+    return markdown([[document["axis"], *(column.head for column in columns)], *rows])
 
 
 def rewritten(page: str, curves: dict[str, Any]) -> str:
@@ -125,8 +64,12 @@ def rewritten(page: str, curves: dict[str, Any]) -> str:
         ValueError: a curve has no marks.
     """
     for name, document in curves.items():
+        rounds = len(document["points"][0]["rounds"])
+        lengths = [point["load"]["seconds"] for point in document["points"]]
+        seconds = " to ".join(f"{length:g}" for length in dict.fromkeys((min(lengths), max(lengths))))
+        told = f"Medians of {rounds} rounds of {seconds} s, {results.where(document)}."
         begin, end = f"<!-- {name}:begin, written by `make curves` -->", f"<!-- {name}:end -->"
-        page = between(page, begin, end, section(name, document))
+        page = between(page, begin, end, f"\n{table(name, document)}\n\n{told}\n")
     return page
 
 

@@ -18,14 +18,13 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing.sharedctypes import RawArray
 from pathlib import Path
-from typing import NamedTuple
 
 import nats
 import uvloop
@@ -33,12 +32,14 @@ from nats.aio.client import Client
 from nats.js.api import PubAck, StorageType, StreamConfig
 
 from benchmarks.common.bodies import pool_of
+from benchmarks.common.gates import module
 from benchmarks.common.ledger import WrongAnswerError
-from benchmarks.common.loader_process import load_as_ordered
-from benchmarks.common.plan import FEEDS, Measure, Plan, Target
-from benchmarks.common.times import times_ms
+from benchmarks.common.load import load_as_ordered
+from benchmarks.common.plan import FEEDS, Measure, Plan, Target, times_ms
+from benchmarks.common.turns import Side
 from tests.support.processes import free_port, wait_until
 
+TITLE = "NATS JetStream with deduplication, its Python client publishing asynchronously"
 SUBJECT = "transactions.new"
 STREAM = StreamConfig("transactions", subjects=[SUBJECT], storage=StorageType.MEMORY)
 STREAM.duplicate_window, STREAM.max_age = 5, 120
@@ -52,6 +53,13 @@ PATIENCE_SECONDS = 20
 POSITIONS = RawArray(ctypes.c_int64, len(FEEDS))
 
 Acknowledgement = asyncio.Future[PubAck]
+
+
+def jetstream(processes: int) -> Side:
+    """The server, with its publishers in so many processes."""
+    title = f"{TITLE}, in three processes" if processes > 1 else TITLE
+    loader = module("benchmarks.rivals.jetstream", str(processes))
+    return Side(f"jetstream-{processes}", title, server, loader=loader)
 
 
 @contextmanager
@@ -86,78 +94,73 @@ async def _connected(port: int) -> Client:
     return await nats.connect(f"nats://127.0.0.1:{port}", allow_reconnect=False)
 
 
-class Part(NamedTuple):
+@dataclass
+class Part:
     """What one process did."""
 
-    seconds: float
-    transactions: int
-    spent: dict[str, float]
-    took: list[float]
-    published: int
-    accepted: list[int]
+    published: int = 0
+    acknowledged: int = 0
+    accepted: list[int] = field(default_factory=list)
     """The numbers of the transactions that were no duplicates."""
+    took: list[float] = field(default_factory=list)
+    """Seconds until some of the acknowledgements, in the time measured."""
+    transactions: int = 0
+    """Acknowledged in the time measured."""
+    seconds: float = 0.0
+    spent: dict[str, float] = field(default_factory=dict)
+    is_over: bool = False
 
+    async def measure(self, plan: Plan, target: Target) -> None:
+        """Take the figures of the time after the warm-up, and end the publishing."""
+        await asyncio.sleep(plan.warm_up_seconds)
+        before, since, done = target.cpu_seconds(), time.perf_counter(), self.acknowledged
+        self.took.clear()
+        await asyncio.sleep(plan.seconds)
+        self.is_over = True
+        self.seconds, self.transactions = time.perf_counter() - since, self.acknowledged - done
+        self.spent = target.spent_since(before)
 
-class Publisher:
-    """Some of the feeds, in one process."""
-
-    def __init__(self, plan: Plan, target: Target, feeds: Sequence[int]) -> None:
-        self._plan, self._target, self._feeds = plan, target, feeds
-        self._bodies = [bytes(body.data) for body in pool_of(replace(plan, batch_items=1), BODIES, seed=1)]
-        self._is_over = False
-        self._acknowledged = self._published = 0
-        self._took: list[float] = []
-        self._accepted: list[int] = []
-
-    async def run(self) -> Part:
-        """Warm up, measure, wait for what is outstanding."""
-        clients = [await _connected(self._target.port) for _ in self._feeds]
-        feeds = (self._publish(client, feed) for client, feed in zip(clients, self._feeds, strict=True))
-        measuring = asyncio.create_task(self._measure())
-        await asyncio.gather(measuring, *feeds)
-        for client in clients:
-            await client.close()
-        return Part(*measuring.result(), self._took, self._published, self._accepted)
-
-    async def _measure(self) -> tuple[float, int, dict[str, float]]:
-        """Measure seconds, transactions acknowledged in them, and the CPU they took."""
-        await asyncio.sleep(self._plan.warm_up_seconds)
-        before, since, done = self._target.cpu_seconds(), time.perf_counter(), self._acknowledged
-        self._took.clear()
-        await asyncio.sleep(self._plan.seconds)
-        self._is_over = True
-        return time.perf_counter() - since, self._acknowledged - done, self._target.spent_since(before)
-
-    async def _publish(self, client: Client, feed: int) -> None:
+    async def publish(self, client: Client, feed: int, bodies: Sequence[bytes]) -> None:
+        """Publish as one feed until it is over, and wait for what is outstanding."""
         stream = client.jetstream(publish_async_max_pending=OUTSTANDING)
         waiting: deque[tuple[int, Acknowledgement]] = deque()
-        number, bodies = 0, self._bodies
-        while not self._is_over:
+        number = 0
+        while not self.is_over:
             for _ in range(STEP):
                 header = {"Nats-Msg-Id": f"{number:088d}"}  # as long as a signature
                 future = await stream.publish_async(SUBJECT, bodies[number % BODIES], headers=header)
                 waiting.append((number, future))
                 if number % TIMED_EVERY == 0:
-                    future.add_done_callback(self._timer())
+                    future.add_done_callback(partial(self._time, time.perf_counter()))
                 number += 1
             POSITIONS[feed] = number
             while waiting and waiting[0][1].done():
                 self._note(*waiting.popleft())
-            while number > min(POSITIONS) + AHEAD and not self._is_over:  # noqa: ASYNC110  others' feeds
+            while number > min(POSITIONS) + AHEAD and not self.is_over:  # noqa: ASYNC110  others' feeds
                 await asyncio.sleep(0.001)
         for late, future in waiting:
             await future
             self._note(late, future)
-        self._published = max(self._published, number)
+        self.published = max(self.published, number)
 
-    def _timer(self) -> Callable[[Acknowledgement], None]:
-        since = time.perf_counter()
-        return lambda _: self._took.append(time.perf_counter() - since)
+    def _time(self, since: float, _: Acknowledgement) -> None:
+        self.took.append(time.perf_counter() - since)
 
     def _note(self, number: int, future: Acknowledgement) -> None:
-        self._acknowledged += 1
+        self.acknowledged += 1
         if not future.result().duplicate:
-            self._accepted.append(number)
+            self.accepted.append(number)
+
+
+async def publish_share(plan: Plan, target: Target, feeds: Sequence[int]) -> Part:
+    """Publish as some of the feeds."""
+    bodies = [bytes(body.data) for body in pool_of(replace(plan, batch_items=1), BODIES, seed=1)]
+    part, clients = Part(), [await _connected(target.port) for _ in feeds]
+    publishing = (part.publish(client, feed, bodies) for client, feed in zip(clients, feeds, strict=True))
+    await asyncio.gather(part.measure(plan, target), *publishing)
+    for client in clients:
+        await client.close()
+    return part
 
 
 def publish(plan: Plan, target: Target, processes: int) -> Measure:
@@ -168,7 +171,7 @@ def publish(plan: Plan, target: Target, processes: int) -> Measure:
     """
     shares = [range(first, len(FEEDS), processes) for first in range(processes)]
     with ProcessPoolExecutor(processes, multiprocessing.get_context("fork")) as pool:
-        parts = list(pool.map(partial(_publish_share, plan, target), shares))
+        parts = list(pool.map(partial(_run_share, plan, target), shares))
     published = max(part.published for part in parts)
     accepted = [number for part in parts for number in part.accepted]
     if len(accepted) != published or len(set(accepted)) != published:
@@ -185,8 +188,8 @@ def publish(plan: Plan, target: Target, processes: int) -> Measure:
     )
 
 
-def _publish_share(plan: Plan, target: Target, feeds: Sequence[int]) -> Part:
-    return uvloop.run(Publisher(plan, target, feeds).run())
+def _run_share(plan: Plan, target: Target, feeds: Sequence[int]) -> Part:
+    return uvloop.run(publish_share(plan, target, feeds))
 
 
 if __name__ == "__main__":

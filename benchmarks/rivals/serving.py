@@ -8,12 +8,12 @@ from fastapi import FastAPI
 
 
 def service(**options: Any) -> FastAPI:
-    """An application that tells at `/livez` that it serves."""
+    """An application that tells at `/readyz` that it serves, as the gate does."""
     app = FastAPI(**options)
 
-    @app.get("/livez")
-    async def alive() -> dict[str, str]:
-        return {"status": "alive"}
+    @app.get("/readyz")
+    async def ready() -> dict[str, str]:
+        return {"status": "ready"}
 
     return app
 

@@ -7,22 +7,22 @@ memory before, at its peak and 60 seconds after, and when it had come back to wi
 A gate that has not come back after 60 seconds fails the run.
 
     python -m benchmarks.storms [--only heads] [--seconds 15] [--limit-mib 256]    # 0: no second gate
+
+`--only` takes the attacks whose name has this in it.
 """
 
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
-from benchmarks.common.background import repeated
-from benchmarks.common.constant_rate import Answers, ordinary, post_when_due
+from benchmarks.common.background import sampled
+from benchmarks.common.constant_rate import ordinary, post_when_due
 from benchmarks.common.gates import Service, tidegate
+from benchmarks.common.plan import times_ms
 from benchmarks.common.results import RESULTS, markdown, options_of, write_json
-from benchmarks.common.times import times_ms
 from benchmarks.storms import attacks
-from benchmarks.storms.attacks import Attack
 from tests.support.processes import wait_until
 
 MIB = 1024 * 1024
@@ -39,43 +39,37 @@ HEAD = (
 )
 
 
-def endure(gate: Service, attack: Attack, seconds: float, limit_mib: int | None) -> dict[str, Any]:
+def endure(gate: Service, attack: str, seconds: float) -> dict[str, Any]:
     """Calm, attack and recovery of one gate; times in milliseconds where their name does not say seconds.
 
     `back_after_seconds` is when memory was within 25 MiB of the start, from the end of the attack; None when
     it was not.
     """
-    calm, storm, readings = Answers(), Answers(), list[float]()
-    post_when_due(gate.url, ordinary(CALM_SECONDS), calm)
-    before = resident_mib(gate)
-    with repeated(lambda: readings.append(resident_mib(gate)), lambda: SAMPLE_SECONDS):
+
+    def resident_mib() -> float:
+        return round(gate.resident()["gate"] / MIB, 1)
+
+    calm, before = post_when_due(gate.url, ordinary(CALM_SECONDS)), resident_mib()
+    with sampled(resident_mib, SAMPLE_SECONDS) as readings:
         with ProcessPoolExecutor(1, get_context("spawn")) as attackers:
-            attacker = attackers.submit(attacks.run, attack.name, gate.url, seconds)
-            post_when_due(gate.url, ordinary(seconds), storm)
+            attacker = attackers.submit(attacks.run, attack, gate.url, seconds)
+            storm = post_when_due(gate.url, ordinary(seconds))
             attacker.result()
         ended = time.monotonic()
-        came_back = wait_until(lambda: resident_mib(gate) <= before + BACK_MIB, BACK_SECONDS, SAMPLE_SECONDS)
+        came_back = wait_until(lambda: resident_mib() <= before + BACK_MIB, BACK_SECONDS, SAMPLE_SECONDS)
         waited = round(time.monotonic() - ended, 1)
-    times = {"calm": times_ms(calm.seconds()), "storm": times_ms(storm.seconds())}
+    calm_ms, storm_ms = (times_ms(answers.seconds()) for answers in (calm, storm))
     return {
-        "attack": attack.name,
-        "limit_mib": limit_mib,
-        **{
-            f"{when}_{name}": round(one[f"{name}_ms"], 1)
-            for when, one in times.items()
-            for name in ("p50", "p99")
-        },
+        "calm_p50": round(calm_ms["p50_ms"], 1),
+        "calm_p99": round(calm_ms["p99_ms"], 1),
+        "storm_p50": round(storm_ms["p50_ms"], 1),
+        "storm_p99": round(storm_ms["p99_ms"], 1),
         "statuses": dict(storm.statuses),
         "before_mib": before,
         "peak_mib": max(readings),
-        "after_mib": resident_mib(gate),
+        "after_mib": resident_mib(),
         "back_after_seconds": waited if came_back else None,
     }
-
-
-def resident_mib(gate: Service) -> float:
-    """Resident memory of the gate's process now."""
-    return round(gate.resident()["gate"] / MIB, 1)
 
 
 def cells(one: dict[str, Any]) -> tuple[str, ...]:
@@ -94,16 +88,14 @@ def cells(one: dict[str, Any]) -> tuple[str, ...]:
 
 def main() -> int:
     """Run every attack; 1 when a gate did not come back."""
-    parser = options_of(__doc__, seconds=12.0, limit_mib=256)
-    parser.add_argument("--only", default="", help="attacks whose name has this in it")
-    parser.add_argument("--out", type=Path, default=RESULTS / "storms.json")
-    options = parser.parse_args()
-    outcomes = []
-    for attack in (one for one in attacks.ATTACKS if options.only in one.name):
+    parsed = options_of(__doc__, seconds=12.0, limit_mib=256, only="", out=RESULTS / "storms.json")
+    options, outcomes = parsed.parse_args(), []
+    for name in (one for one in attacks.ATTACKS if options.only in one):
         for limit_mib in (None, options.limit_mib) if options.limit_mib else (None,):
             limits = {"memory_limit_bytes": limit_mib * MIB} if limit_mib else {}
             with tidegate(**limits) as gate:
-                outcomes.append(endure(gate, attack, options.seconds, limit_mib))
+                told = {"attack": name, "limit_mib": limit_mib}
+                outcomes.append(told | endure(gate, name, options.seconds))
             table = markdown([HEAD, *map(cells, outcomes)]).splitlines()
             print(*(table[-1:] if len(outcomes) > 1 else table), sep="\n", flush=True)
     if not options.only:

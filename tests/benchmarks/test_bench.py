@@ -3,19 +3,30 @@
 import dataclasses
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from benchmarks.bench import __main__ as bench
-from benchmarks.bench import latency
-from benchmarks.bench.result import Result
-from benchmarks.bench.throughput import jetstream, row
+from benchmarks.bench import loads
+from benchmarks.bench.result import Case, Result
 from benchmarks.common.bodies import SMALL_BYTES, pool_of
-from benchmarks.common.loader_process import MeasurementError
-from benchmarks.common.lone_posts import LONE, RIVALS, SIDES
+from benchmarks.common.load import MeasurementError
 from benchmarks.common.plan import Measure, Plan
-from benchmarks.common.rounds import Rounds, gate, rival, rounds
+from benchmarks.common.turns import (
+    HAND_WRITTEN,
+    LONE,
+    LONE_SIDES,
+    NOTHING,
+    SET_NX,
+    TIDEGATE,
+    Rounds,
+    Side,
+    compare,
+    rival,
+)
+from benchmarks.rivals.jetstream import jetstream
 
 TINY = Plan("small", batch_items=20, connections=3, behind=(40, 80), warm_up_seconds=0.1, seconds=0.3)
 SINGLES = dataclasses.replace(TINY, batch_items=1, connections=8, behind=(5, 20))
@@ -33,19 +44,21 @@ def result(measured: list[float], bound: float | None, **fields: object) -> Resu
     return Result(bound=bound, measured=measured, **given)  # type: ignore[arg-type]
 
 
-def run_main(monkeypatch: pytest.MonkeyPatch, cases: dict[str, bench.Case], *arguments: str) -> int:
+def run_main(monkeypatch: pytest.MonkeyPatch, cases: dict[str, Case], *arguments: str) -> int:
     monkeypatch.setattr(sys, "argv", ["bench", *arguments])
     return bench.main(cases)
 
 
-def test_a_round_loads_every_side_and_finds_its_answers_true() -> None:
-    taken = rounds([gate(), rival("handwritten")], [TINY, SINGLES], 1)
+@pytest.mark.parametrize("plan", [TINY, SINGLES], ids=["batches", "singles"])
+def test_a_round_loads_every_side_and_finds_its_answers_true(plan: Plan) -> None:
+    taken = compare([TIDEGATE, HAND_WRITTEN], plan, 1)
     for measures in taken.values():
         [measure] = measures
         assert measure.transactions > 0
         assert measure.checked_transactions > 0
         assert measure.cpu_seconds.keys() == {"gate", "store", "loader"}
-    compared = row(taken, ("tidegate", "handwritten"), "work", "hand-written", 1.0)
+    compared = loads.Beside(taken, TIDEGATE, HAND_WRITTEN).row("work", 1.0)
+    assert (compared.against, compared.wanted) == ("hand-written", "at least")
     assert compared.measured == [taken["tidegate"][0].rate / taken["handwritten"][0].rate]
 
 
@@ -64,24 +77,24 @@ def test_a_service_that_accepts_everything_is_found_out() -> None:
 
 def test_a_service_that_refuses_is_found_out_even_when_nobody_asks_for_true_answers() -> None:
     with pytest.raises(MeasurementError, match="status 422"):
-        rival("nothing").measure(dataclasses.replace(TINY, is_verified=False))
+        NOTHING.measure(TINY)
 
 
 def test_a_service_that_does_nothing_is_measured_when_nobody_asks_for_true_answers() -> None:
-    measure = rival("nothing").measure(dataclasses.replace(SINGLES, is_verified=False))
+    measure = NOTHING.measure(SINGLES)
     assert measure.transactions > 0
     assert measure.cpu_seconds.keys() == {"gate", "loader"}
 
 
 def test_a_store_without_a_service_claims_each_signature_once() -> None:
-    measure = SIDES[-1].measure(SINGLES)
+    measure = SET_NX.measure(SINGLES)
     assert measure.checked_transactions > 0
     assert measure.cpu_seconds.keys() == {"store", "loader"}
 
 
 def test_at_a_constant_rate_all_that_was_due_is_answered_and_timed() -> None:
     plan = dataclasses.replace(LONE, connections=4, per_second=200, warm_up_seconds=0.1, seconds=0.3)
-    measure = gate().measure(plan)
+    measure = TIDEGATE.measure(plan)
     assert measure.is_kept
     assert measure.requests == pytest.approx(200 * measure.seconds, abs=1)
     assert measure.figures()["p50_ms"] is not None
@@ -89,7 +102,7 @@ def test_at_a_constant_rate_all_that_was_due_is_answered_and_timed() -> None:
 
 def test_a_service_that_does_not_keep_up_with_a_rate_has_no_times() -> None:
     plan = dataclasses.replace(LONE, per_second=20_000, warm_up_seconds=0.1, seconds=0.3)
-    measure = rival("handwritten").measure(plan)
+    measure = HAND_WRITTEN.measure(plan)
     assert not measure.is_kept
     assert measure.transactions > 0
     assert [measure.figures()[name] for name in ("p50_ms", "p99_ms", "p999_ms")] == [None, None, None]
@@ -98,17 +111,19 @@ def test_a_service_that_does_not_keep_up_with_a_rate_has_no_times() -> None:
 def test_rows_of_latency_judge_the_hand_written_service_and_tell_who_did_not_keep_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def taken(plan: Plan, count: int) -> Rounds:
+    def taken(sides: Sequence[Side], plan: Plan, count: int) -> Rounds:
         def of(place: int) -> Measure:
             times = {"p50_ms": 1.0 + place, "p99_ms": 2.0 + place, "p999_ms": 9.0}
             spent = {"gate": 0.1 * (1 + place), "store": 0.1}
             return Measure(plan.seconds, 1000, 1000, times, spent, 1.0, 1000, is_kept=place != 1)
 
-        return {side.name: [of(place)] * count for place, side in enumerate(SIDES)}
+        return {side.name: [of(place)] * count for place, side in enumerate(sides)}
 
-    monkeypatch.setattr(latency, "lone_posts", taken)
-    rows = latency.run(2, 1.0)
-    assert [one.against for one in rows] == [*RIVALS.values(), RIVALS["handwritten"], *RIVALS.values()]
+    monkeypatch.setattr(loads, "compare", taken)
+    rows = loads.latency(2, 1.0)
+    rivals = [side.title for side in LONE_SIDES[1:]]
+    assert [one.against for one in rows] == [*rivals, HAND_WRITTEN.title, *rivals]
+    assert {one.wanted for one in rows} == {"at most"}
     assert [one.bound for one in rows] == [0.55, None, None, None, 0.6, None, None]
     assert [one.measured for one in rows][3:5] == [pytest.approx([2 / 3] * 2), pytest.approx([2 / 3] * 2)]
     assert rows[0].remark.endswith(
@@ -138,7 +153,7 @@ def test_one_failing_case_is_reported_and_the_others_still_run(
     def broken(pairs: int, seconds: float) -> list[Result]:
         raise SystemExit(f"no server, {pairs} pairs of {seconds} s")
 
-    cases: dict[str, bench.Case] = {"broken": broken, "sound": lambda *_: [result([12.0, 11.0], 10.0)]}
+    cases: dict[str, Case] = {"broken": broken, "sound": lambda *_: [result([12.0, 11.0], 10.0)]}
     assert run_main(monkeypatch, cases, "--pairs", "2", "--out", str(tmp_path / "bench")) == 1
     document = json.loads((tmp_path / "bench.json").read_text())
     assert document["failed"] == {"broken": "SystemExit: no server, 2 pairs of 4.0 s"}
@@ -150,7 +165,7 @@ def test_one_failing_case_is_reported_and_the_others_still_run(
 def test_a_missed_row_fails_the_run_and_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cases: dict[str, bench.Case] = {"slow": lambda *_: [result([9.0, 9.5, 20.0], 10.0)]}
+    cases: dict[str, Case] = {"slow": lambda *_: [result([9.0, 9.5, 20.0], 10.0)]}
     assert run_main(monkeypatch, cases, "--out", str(tmp_path / "bench")) == 1
     assert "missed: batches, against somebody: 9.50 ×, wanted ≥ 10.0 ×" in capsys.readouterr().err
 
@@ -159,9 +174,15 @@ def test_a_run_that_has_all_it_wanted_succeeds_and_a_partial_one_writes_nothing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(bench, "RESULTS", tmp_path / "bench")
-    cases: dict[str, bench.Case] = {
+    cases: dict[str, Case] = {
         "good": lambda *_: [result([11.0], 10.0), result([3.0], None)],
         "bad": lambda *_: [result([1.0], 10.0)],
     }
     assert run_main(monkeypatch, cases, "--only", "good") == 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_one_feed_costs_another_is_not_for_the_readme() -> None:
+    cases: dict[str, Case] = {name: lambda *_: [result([11.0], 10.0)] for name in ("singles", "feeds-block")}
+    assert [one.is_for_readme for one in bench.run(cases, 1, 1.0).rows] == [True, False]
+    assert bench.CASES.keys() >= bench.NOT_IN_README

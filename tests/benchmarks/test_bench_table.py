@@ -1,6 +1,7 @@
 """The tables in the pages are those of the last benchmark."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,16 +18,24 @@ ROWS = [
 ]
 
 
+def cells(text: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()][2:]
+
+
 def test_the_table_says_what_was_wanted_what_was_found_and_whether_that_is_enough() -> None:
-    lines = [
-        [cell.strip() for cell in line.split("|")[1:-1]] for line in table(ROWS, remarks=True).splitlines()
-    ]
-    assert lines[2:] == [
+    assert cells(table(ROWS)) == [
         ["batches", "hand-written", "≥ 10.0 ×", "11.0 ×", "9.00 to 12.0 ×", "met", "loader 0.1 cores"],
         ["`/metrics`, p99", "—", "≤ 10.0 ms", "12.5 ms", "", "**missed**", ""],
         ["single posts", "nothing", "for comparison", "0.55 ×", "0.50 to 0.60 ×", "", ""],
     ]
-    assert "loader" not in table(ROWS, remarks=False)
+
+
+def test_the_readme_leaves_out_remarks_what_is_there_for_comparison_only_and_what_has_no_room() -> None:
+    told = [*ROWS, replace(ROWS[0], work="blocks", is_for_readme=False)]
+    assert cells(table(told, is_full=False)) == [
+        ["batches", "hand-written", "≥ 10.0 ×", "11.0 ×", "9.00 to 12.0 ×", "met"],
+        ["`/metrics`, p99", "—", "≤ 10.0 ms", "12.5 ms", "", "**missed**"],
+    ]
 
 
 def test_only_a_row_with_a_bound_can_be_missed() -> None:
@@ -68,4 +77,4 @@ def test_rewriting_a_page_changes_what_is_between_its_marks_only() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(page.parents[1])))
 def test_the_table_of_a_page_is_the_one_of_the_last_full_run(page: Path) -> None:
     text = page.read_text()
-    assert between(text, BEGIN, END, section(json.loads(RESULTS.read_text()), remarks=PAGES[page])) == text
+    assert between(text, BEGIN, END, section(json.loads(RESULTS.read_text()), is_full=PAGES[page])) == text

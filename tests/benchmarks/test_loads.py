@@ -1,16 +1,17 @@
 """What the loads deliver, and to whom, without a clock."""
 
 import time
-from itertools import islice
+from itertools import count, islice
 
 import pytest
 
+from benchmarks.common.background import sampled
 from benchmarks.common.bodies import pool_of
-from benchmarks.common.constant_rate import BEHIND_SECONDS, Answers, _batches, post_when_due
+from benchmarks.common.constant_rate import BEHIND_SECONDS, Answers, Rate, _batches, at_rate, post_when_due
 from benchmarks.common.deliveries import Deliveries, bodies_needed
 from benchmarks.common.loader import Stream
 from benchmarks.common.plan import FEEDS, Plan
-from tests.support.processes import free_port
+from tests.support.processes import free_port, wait_until
 
 PLAN = Plan("small", batch_items=2, connections=3, behind=(4, 10))
 
@@ -64,8 +65,41 @@ def test_a_constant_load_is_due_at_its_rate_and_each_feed_is_first_at_times() ->
 
 
 def test_posts_that_nobody_answers_are_counted_and_the_next_ones_are_sent() -> None:
-    answers = Answers()
     posts = iter([(time.monotonic(), b"[]") for _ in range(3)])
-    post_when_due(f"http://127.0.0.1:{free_port()}", [Stream("/transactions", posts)], answers)
+    answers = post_when_due(f"http://127.0.0.1:{free_port()}", [Stream("/transactions", posts)])
     assert answers.statuses == {0: 3}
     assert answers.seconds() == []
+    with pytest.raises(SystemExit, match="not taken"):
+        answers.checked()
+
+
+def test_what_is_not_taken_ends_the_run_and_so_does_a_duplicate_of_what_is_new() -> None:
+    answers = Answers()
+    answers.take(0, time.monotonic(), 200, b'{"accepted":1,"duplicate":1,"invalid":0}')
+    answers.take(0, time.monotonic(), 200, b"+OK\r\n")
+    assert answers.checked().items == {"accepted": 1, "duplicate": 1, "invalid": 0}
+    with pytest.raises(SystemExit, match="not taken"):
+        answers.checked(are_new=True)
+    answers.take(0, time.monotonic(), 503, b'{"title":"no"}')
+    with pytest.raises(SystemExit, match="not taken"):
+        answers.checked()
+
+
+def test_bodies_are_due_at_their_rate_some_of_them_at_once_each_over_the_next_connection() -> None:
+    streams = list(at_rate([b"0", b"1", b"2", b"3"], Rate(10.0, ["a", "b"], connections=2, at_once=2)))
+    assert [stream.path for stream in streams] == ["/transactions?source=a"] * 2 + [
+        "/transactions?source=b"
+    ] * 2
+    posts = [[post for post in stream.posts if post] for stream in streams]
+    assert [[body for _, body in one] for one in posts] == [[b"0", b"2"], [b"1", b"3"]] * 2
+    begins = posts[0][0][0]
+    assert [[due - begins for due, _ in one] for one in posts] == [[0, pytest.approx(0.2)]] * 4
+
+
+def test_samples_are_taken_until_the_block_ends_and_one_that_fails_is_raised() -> None:
+    numbers = count()
+    with sampled(lambda: next(numbers), 0.001) as samples:
+        assert wait_until(lambda: len(samples) > 2, 20.0)
+    assert samples == list(range(len(samples)))
+    with pytest.raises(ZeroDivisionError), sampled(lambda: 1 / 0, 0.001):
+        pass

@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from benchmarks.common.trend import MB, SECONDS_AN_HOUR, Point, floors, theil_sen, trend, variance_factor
+from benchmarks.common.plots import MB
+from benchmarks.soak.trend import SECONDS_AN_HOUR, Point, floors, theil_sen, trend, variance_factor
 
 SEEDS = range(60)
 MINUTES, SAMPLE_SECONDS = 45, 5

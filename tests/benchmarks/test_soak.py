@@ -7,9 +7,10 @@ import pytest
 from benchmarks.common.constant_rate import BATCH_ITEMS, Answers, posting, three_feeds
 from benchmarks.common.gates import Service, tidegate
 from benchmarks.common.plan import FEEDS
-from benchmarks.common.sampling import Recorder
-from benchmarks.common.trend import MB, SECONDS_AN_HOUR
-from benchmarks.soak import judge, service_to_soak, warm_up_seconds
+from benchmarks.common.plots import MB
+from benchmarks.soak.__main__ import judge, service_to_soak, warm_up_seconds
+from benchmarks.soak.sampling import Figures, figures_of
+from benchmarks.soak.trend import SECONDS_AN_HOUR
 from tests.support.processes import wait_until
 
 RATE = 400.0
@@ -22,15 +23,12 @@ def _until(gate: Service, batches: int) -> bool:
 
 
 def test_three_feeds_deliver_the_same_and_memory_of_both_processes_is_sampled() -> None:
-    with tidegate() as gate:
-        recorder = Recorder(gate)
-        with posting(gate.url, three_feeds(RATE)) as answers:
-            assert wait_until(lambda: _until(gate, 4), 30.0, 0.1)
-            recorder.sample()
+    with tidegate() as gate, posting(gate.url, three_feeds(RATE)) as answers:
+        assert wait_until(lambda: _until(gate, 4), 30.0, 0.1)
+        sample = figures_of(gate)
     assert answers.statuses.keys() == {200}
     assert answers.items["accepted"] >= 4 * BATCH_ITEMS
     assert answers.items["duplicate"] >= 1.5 * answers.items["accepted"]
-    [sample] = recorder.samples
     assert min(sample["gate_rss_bytes"], sample["store_rss_bytes"]) > MB
     assert sample["transactions_entries"] >= 4 * BATCH_ITEMS
     assert sample["observations_entries"] >= sample["transactions_entries"]
@@ -46,62 +44,60 @@ def test_a_planted_leak_is_in_the_gate_and_in_no_other() -> None:
         assert clean.resident()["gate"] < before_clean + 5 * MB
 
 
-class _Recorded(Recorder):
-    """A recorder with made-up samples of an hour."""
+def _recorded(
+    gate_mb_per_hour: float,
+    store_mb_per_hour: float,
+    accepted_per_second: int = 1000,
+    live_mb_per_hour: float = 0.0,
+) -> list[Figures]:
+    """Made-up samples of an hour."""
 
-    def __init__(
-        self,
-        gate_mb_per_hour: float,
-        store_mb_per_hour: float,
-        accepted_per_second: int = 1000,
-        live_mb_per_hour: float = 0.0,
-    ) -> None:
-        def held(second: int) -> float:
-            """What the maps hold follows a load that is never even, here one that rises."""
-            return 50 * MB * (1 + second / SECONDS_AN_HOUR)
+    def held(second: int) -> float:
+        """What the maps hold follows a load that is never even, here one that rises."""
+        return 50 * MB * (1 + second / SECONDS_AN_HOUR)
 
-        self.samples = [
-            {
-                "seconds": float(second),
-                "gate_rss_bytes": 80 * MB + gate_mb_per_hour * MB * second / SECONDS_AN_HOUR,
-                "gate_live_bytes": 55 * MB + live_mb_per_hour * MB * second / SECONDS_AN_HOUR,
-                "store_rss_bytes": 60 * MB + store_mb_per_hour * MB * second / SECONDS_AN_HOUR + held(second),
-                "accepted": float(second * accepted_per_second),
-                "signatures_bytes": 0.0,
-                "transactions_bytes": held(second),
-                "observations_bytes": 0.0,
-            }
-            for second in range(0, 3600, 5)
-        ]
+    return [
+        {
+            "seconds": float(second),
+            "gate_rss_bytes": 80 * MB + gate_mb_per_hour * MB * second / SECONDS_AN_HOUR,
+            "gate_live_bytes": 55 * MB + live_mb_per_hour * MB * second / SECONDS_AN_HOUR,
+            "store_rss_bytes": 60 * MB + store_mb_per_hour * MB * second / SECONDS_AN_HOUR + held(second),
+            "accepted": float(second * accepted_per_second),
+            "signatures_bytes": 0.0,
+            "transactions_bytes": held(second),
+            "observations_bytes": 0.0,
+        }
+        for second in range(0, 3600, 5)
+    ]
 
 
-def _failures(recorder: Recorder, status: int = 200) -> list[str]:
+def _failures(samples: list[Figures], status: int = 200) -> list[str]:
     answers = Answers()
     answers.statuses[status] = 1
-    figures = judge(recorder, answers, argparse.Namespace(minutes=60.0, rate=1000.0, leak=0.0))
+    figures = judge(samples, answers, argparse.Namespace(minutes=60.0, rate=1000.0, leak=0.0))
     return list(figures["failures"])
 
 
 @pytest.mark.parametrize(
-    ("recorder", "named"),
+    ("samples", "named"),
     [
-        (_Recorded(0, 0), ""),
-        (_Recorded(4, 0), ""),
-        (_Recorded(20, 0), "gate"),
-        (_Recorded(0, 20), "store"),
-        (_Recorded(0, 0, live_mb_per_hour=1), ""),
-        (_Recorded(0, 0, live_mb_per_hour=4), "gate live"),
+        (_recorded(0, 0), ""),
+        (_recorded(4, 0), ""),
+        (_recorded(20, 0), "gate"),
+        (_recorded(0, 20), "store"),
+        (_recorded(0, 0, live_mb_per_hour=1), ""),
+        (_recorded(0, 0, live_mb_per_hour=4), "gate live"),
     ],
 )
-def test_the_verdict_names_the_process_that_grows(recorder: Recorder, named: str) -> None:
-    failures = _failures(recorder)
+def test_the_verdict_names_the_process_that_grows(samples: list[Figures], named: str) -> None:
+    failures = _failures(samples)
     assert len(failures) == (1 if named else 0)
     assert not named or failures[0].startswith(named)
 
 
 def test_a_load_that_was_not_taken_is_no_proof() -> None:
-    assert "900 of 1000" in _failures(_Recorded(0, 0, accepted_per_second=900))[0]
-    assert "503" in _failures(_Recorded(0, 0), status=503)[0]
+    assert "900 of 1000" in _failures(_recorded(0, 0, accepted_per_second=900))[0]
+    assert "503" in _failures(_recorded(0, 0), status=503)[0]
 
 
 def test_the_warm_up_is_fifteen_minutes_or_a_quarter() -> None:

@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.support.cluster import await_cluster
 from tests.support.gate import GateProcess, gate_process
-from tests.support.processes import wait_until
+from tests.support.outages import close_idle_after, kill_clients, restart
 from tests.support.servers import StoreServer, cluster_server, redis_server, valkey_server
 from tests.support.steady_load import Steady
 from tests.support.wire import figure
@@ -17,7 +16,6 @@ CALM_SECONDS = 0.5
 IDLE_TIMEOUT_SECONDS = 3
 BURST_POSTS = 40
 PAUSE_MS = 500
-BACK_SECONDS = 20.0
 STORES: dict[str, Callable[[], StoreServer]] = {
     "valkey": valkey_server,
     "redis": redis_server,
@@ -39,12 +37,6 @@ def gate(breakable: StoreServer) -> Iterator[GateProcess]:
         yield gate
 
 
-def _kill_clients(store: StoreServer) -> None:
-    for node in store.nodes():
-        with node:
-            node.client_kill_filter(_type="normal", skipme=True)
-
-
 def _connections(store: StoreServer) -> int:
     total = 0
     for node in store.nodes():
@@ -59,23 +51,6 @@ def _pause(store: StoreServer) -> None:
             node.client_pause(PAUSE_MS)
 
 
-def _set_timeout(store: StoreServer, seconds: int) -> None:
-    for node in store.nodes():
-        with node:
-            node.config_set("timeout", seconds)
-
-
-async def _restart(store: StoreServer, gate: GateProcess, steady: Steady, seconds: float) -> None:
-    """The store is away until the gate is seen to be ready again."""
-    with steady.store_away():
-        await asyncio.to_thread(store.kill)
-        await asyncio.sleep(seconds)
-        store.start()
-        if store.clustered:
-            await asyncio.to_thread(await_cluster, store.nodes())
-        assert await asyncio.to_thread(wait_until, gate.is_ready, BACK_SECONDS)
-
-
 @pytest.mark.parametrize("seconds", [0.06, 2.0])
 async def test_a_restart_costs_only_posts_of_its_time_and_one_spell_at_most(
     breakable: StoreServer, gate: GateProcess, seconds: float
@@ -83,7 +58,7 @@ async def test_a_restart_costs_only_posts_of_its_time_and_one_spell_at_most(
     steady = Steady("restarted")
     async with steady.running(gate.url, POSTS_A_SECOND):
         await asyncio.sleep(CALM_SECONDS)
-        await _restart(breakable, gate, steady, seconds)
+        await restart(breakable, gate, steady, seconds)
         # Connections that were open before are used one after the other: what once made it unready again.
         for _ in range(3):
             await asyncio.gather(*(steady.post(gate.url) for _ in range(BURST_POSTS)))
@@ -97,7 +72,7 @@ async def test_a_burst_opens_no_connection_that_the_store_would_close_when_idle(
 ) -> None:
     """Requests that wait for a paused store share the connection that stands, and few posts keep it alive."""
     steady = Steady("timeout")
-    _set_timeout(breakable, IDLE_TIMEOUT_SECONDS)
+    close_idle_after(breakable, IDLE_TIMEOUT_SECONDS)
     try:
         async with steady.running(gate.url, POSTS_A_SECOND):
             for _ in range(2):
@@ -106,7 +81,7 @@ async def test_a_burst_opens_no_connection_that_the_store_would_close_when_idle(
                 assert await asyncio.to_thread(_connections, breakable) <= len(breakable.launches)
                 await asyncio.gather(*(steady.post(gate.url) for _ in range(BURST_POSTS)))
     finally:
-        _set_timeout(breakable, 0)
+        close_idle_after(breakable, 0)
     assert steady.failed() == []
     assert steady.unready() == []
 
@@ -119,7 +94,7 @@ async def test_clients_killed_cost_at_most_the_posts_under_way(
         for _ in range(3):
             await asyncio.sleep(CALM_SECONDS)
             with steady.store_away():
-                await asyncio.to_thread(_kill_clients, breakable)
+                await asyncio.to_thread(kill_clients, breakable)
         await asyncio.sleep(CALM_SECONDS)
     assert steady.failed_while_there() == []
     assert steady.unready() == []

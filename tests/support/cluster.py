@@ -8,6 +8,7 @@ import redis
 from tests.support.processes import StoreStartError, wait_until
 
 CLUSTER_SECONDS = 60.0
+SYNCED_SECONDS, VOTE_SECONDS = 20.0, 12.0
 SLOTS = 16_384
 
 
@@ -40,6 +41,21 @@ def await_cluster(nodes: Sequence[redis.Redis]) -> None:
         if not wait_until(lambda: all(_sees_all(node, count) for node in nodes), CLUSTER_SECONDS):
             views = [node.cluster("info") for node in nodes]
             raise StoreStartError(f"no whole cluster within {CLUSTER_SECONDS:.0f} s: {views}")
+
+
+def fail_over(shard: Sequence[redis.Redis]) -> None:
+    """Make the replica of a shard its master, gracefully; asked again, should the others not vote yet."""
+    replica = next(node for node in shard if node.info("replication")["role"] == "slave")
+    assert wait_until(lambda: _follows(replica), SYNCED_SECONDS)
+
+    def is_master() -> bool:
+        return bool(replica.info("replication")["role"] == "master")
+
+    for _ in range(4):
+        replica.cluster("failover")
+        if wait_until(is_master, VOTE_SECONDS):
+            return
+    raise AssertionError("it did not become the master")
 
 
 def _sees_all(node: redis.Redis, count: int) -> bool:

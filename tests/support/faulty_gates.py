@@ -1,5 +1,6 @@
 """Gates that refuse to start, and the processes that gates leave or keep."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -30,6 +31,13 @@ def store_processes(gate: GateProcess) -> list[psutil.Process]:
     except psutil.NoSuchProcess:
         return []
     return [child for child in children if _is_store(child)]
+
+
+def store_socket(gate: GateProcess) -> str:
+    """The unix socket of the store that this gate started, which its process title names."""
+    [store] = store_processes(gate)
+    [path] = re.findall(r"unixsocket:(\S+)", " ".join(store.cmdline()))
+    return str(path)
 
 
 def running_in(folder: Path) -> list[int]:

@@ -4,6 +4,7 @@ They are asynchronous so that a test's own load and probes go on meanwhile.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
@@ -11,9 +12,12 @@ from dataclasses import dataclass
 import redis
 
 from tests.support.cluster import await_cluster
+from tests.support.gate import GateProcess
 from tests.support.processes import pause_all, resume_all, wait_until
 from tests.support.servers import StoreServer
+from tests.support.steady_load import Steady
 
+BACK_SECONDS = 20.0
 BUSY_MILLISECONDS = 50
 BUSY_PATIENCE_SECONDS = 30.0
 SLOW_SCRIPT_MILLISECONDS = 6000
@@ -59,6 +63,30 @@ async def killed(server: StoreServer) -> AsyncIterator[None]:
     server.start()
     if server.clustered:
         await asyncio.to_thread(await_cluster, server.nodes())
+
+
+async def restart(server: StoreServer, gate: GateProcess, steady: Steady, seconds: float) -> float:
+    """Take the store away for so long, and until the gate is seen to be ready again; how long that took."""
+    with steady.store_away():
+        async with killed(server):
+            await asyncio.sleep(seconds)
+        returned = time.monotonic()
+        assert await asyncio.to_thread(wait_until, gate.is_ready, BACK_SECONDS)
+    return time.monotonic() - returned
+
+
+def kill_clients(server: StoreServer) -> None:
+    """Cut every connection but our own."""
+    for node in server.nodes():
+        with node:
+            node.client_kill_filter(_type="normal", skipme=True)
+
+
+def close_idle_after(server: StoreServer, seconds: int) -> None:
+    """Make the store close what is idle for so long; 0: never."""
+    for node in server.nodes():
+        with node:
+            node.config_set("timeout", seconds)
 
 
 @asynccontextmanager

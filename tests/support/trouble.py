@@ -1,16 +1,15 @@
 """A gate that gets into every kind of trouble the dashboards have to show, one after the other."""
 
 import os
-import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import redis
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.settings.fields import MIB
+from tests.support.faulty_gates import store_socket
 from tests.support.gate import GateProcess, await_gate, start_gate
 from tests.support.processes import free_port, wait_until
 
@@ -83,9 +82,7 @@ class Trouble:
 
     def leak(self) -> None:
         """Somebody else writes to the store, until the guard has acted and some of it came back."""
-        line = psutil.Process(self._store()).cmdline()[0]
-        [socket] = re.findall(r"unixsocket:(\S+)", line)
-        with redis.Redis(unix_socket_path=socket) as store:
+        with redis.Redis(unix_socket_path=store_socket(self.gate)) as store:
             number = 0
 
             def acted() -> bool:

@@ -11,16 +11,11 @@ from app.settings.model import Settings
 from app.store.layout import signature_hash
 from tests.conftest import MakeSettings
 from tests.support.deliver import Gate, connected_gate, transaction
+from tests.support.outages import kill_clients
 from tests.support.proxy import Proxy
 from tests.support.servers import StoreServer, valkey_server
 
 pytestmark = pytest.mark.server
-
-
-def _kill_clients(store: StoreServer) -> None:
-    for node in store.nodes():
-        with node:
-            node.client_kill_filter(_type="normal", skipme=True)
 
 
 @pytest.fixture
@@ -44,7 +39,7 @@ async def test_connections_killed_while_idle_cost_no_claim(
     """The kill comes while the event loop does not run: only the kernel knows yet that they are dead."""
     gate = await connected_gate(settings_for(store))
     for number in range(10):
-        _kill_clients(store)
+        kill_clients(store)
         answers = await gate.flusher.flush([transaction(f"killed-{number}-{n}") for n in range(12)])
         assert {answer.verdict for answer in answers} == {"accepted"}
         assert gate.session.is_up

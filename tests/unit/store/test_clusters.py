@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-import redis
 
 from app.errors import StoreTimeout
 from app.settings.model import Settings
 from app.store.layout import key_slot, partition_prefixes, signature_hash
+from tests.support.cluster import fail_over
 from tests.support.deliver import Gate, connected_gate, transaction
 from tests.support.gate import running
 from tests.support.processes import pause_all, resume_all, wait_until
@@ -89,28 +89,12 @@ def replicated(request: pytest.FixtureRequest) -> Iterator[StoreServer]:
         yield server
 
 
-def _fail_over(shard: list[redis.Redis]) -> None:
-    """The replica of a shard becomes its master, gracefully; asked again, should the others not vote yet."""
-    replica = next(node for node in shard if node.info("replication")["role"] == "slave")
-    synced = lambda: replica.info("replication").get("master_link_status") == "up"  # noqa: E731
-    assert wait_until(synced, 20.0)
-
-    def is_master() -> bool:
-        return bool(replica.info("replication")["role"] == "master")
-
-    for _ in range(4):
-        replica.cluster("failover")
-        if wait_until(is_master, 12.0):
-            return
-    raise AssertionError("it did not become the master")
-
-
 async def test_graceful_failovers_cost_no_claim(replicated: StoreServer) -> None:
     """Each claim after one is answered by the old master with MOVED; none is sent to a node twice."""
     gate = await connected_gate(_settings(replicated))
     nodes = replicated.nodes()
     for number in range(FAILOVERS):
-        await asyncio.to_thread(_fail_over, [nodes[number % 3], nodes[3 + number % 3]])
+        await asyncio.to_thread(fail_over, [nodes[number % 3], nodes[3 + number % 3]])
         await _assert_accepts(gate, *(f"{signature}-{number}" for signature in SIGNATURES))
         assert gate.session.is_up
     assert len(await gate.session.info("memory")) == 3

@@ -1,7 +1,7 @@
 """Does memory stay flat under a constant load of real payloads? Fails when it does not.
 
 Runs the gate with its embedded store under three feeds that deliver the same transactions, and judges the
-trend of resident memory after the warm-up (see benchmarks/common/trend.py for the method): of the gate as it
+trend of resident memory after the warm-up (see trend.py for the method): of the gate as it
 is, and of the store less the bytes its maps hold, since those follow the load to the last percent and no load
 is that even. The trend of the store as it is is shown beside it.
 
@@ -17,23 +17,27 @@ count. Resident bytes move in steps of pages, so their interval takes longer to 
 import argparse
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from benchmarks.common.background import sampled
 from benchmarks.common.constant_rate import Answers, posting, three_feeds
 from benchmarks.common.gates import Service, module, service, tidegate
-from benchmarks.common.plots import GATE, STORE, plot_memory
+from benchmarks.common.plots import GATE, MB, STORE, plot_memory
 from benchmarks.common.results import RESULTS, options_of, write_json
-from benchmarks.common.sampling import Recorder
-from benchmarks.common.trend import MB, SECONDS_AN_HOUR, Trend, trend
+from benchmarks.soak.sampling import Figures, figures_of
+from benchmarks.soak.trend import SECONDS_AN_HOUR, Point, Trend, trend
 
 WARM_UP_SECONDS, WARM_UP_SHARE = 900.0, 0.25
 # What the upper bound of the 95 % interval has to stay below, by the series that is judged.
 MOST_MB_PER_HOUR = {"gate": 5.0, "gate_live": 2.0, "store_less_maps": 5.0}
-LEAST_RATE_SHARE = 0.95
+LEAST_RATE_SHARE, SAMPLE_SECONDS = 0.95, 5.0
 MAPS = ("signatures", "transactions", "observations")
+SERIES = {"gate": "gate_rss_bytes", "gate_live": "gate_live_bytes", "store": "store_rss_bytes"}
+SERIES |= {"accepted": "accepted"}
 
 
 def service_to_soak(leak_mb_per_hour: float) -> AbstractContextManager[Service]:
@@ -44,24 +48,22 @@ def service_to_soak(leak_mb_per_hour: float) -> AbstractContextManager[Service]:
     return service(*module("tests.support.leaky_gate"), "objects", str(bytes_per_second))
 
 
-def series(recorder: Recorder, after_seconds: float) -> dict[str, list[tuple[float, float]]]:
+def series(samples: Sequence[Figures], after_seconds: float) -> dict[str, list[Point]]:
     """Bytes over seconds of the gate, resident and live, of the store, and of the store less its maps.
 
     Samples in which a figure could not be read are left out; `accepted` counts transactions.
     """
-    needed = {"accepted", "gate_live_bytes"}
-    samples = [one for one in recorder.samples if one["seconds"] >= after_seconds and needed <= one.keys()]
-    for one in samples:
-        one["store_less_maps"] = one["store_rss_bytes"] - sum(one[f"{name}_bytes"] for name in MAPS)
-    names = {"gate": "gate_rss_bytes", "gate_live": "gate_live_bytes", "store": "store_rss_bytes"}
-    names |= {name: name for name in ("store_less_maps", "accepted")}
-    return {name: [(one["seconds"], one[figure]) for one in samples] for name, figure in names.items()}
+    read = [one for one in samples if one["seconds"] >= after_seconds and {*SERIES.values()} <= one.keys()]
+    maps = [sum(one[f"{name}_bytes"] for name in MAPS) for one in read]
+    less = [(one["seconds"], one["store_rss_bytes"] - held) for one, held in zip(read, maps, strict=True)]
+    plain = {name: [(one["seconds"], one[figure]) for one in read] for name, figure in SERIES.items()}
+    return plain | {"store_less_maps": less}
 
 
-def judge(recorder: Recorder, answers: Answers, options: argparse.Namespace) -> dict[str, Any]:
+def judge(samples: Sequence[Figures], answers: Answers, options: argparse.Namespace) -> dict[str, Any]:
     """The figures of the run, and a sentence for each way in which it failed."""
     warm_up = warm_up_seconds(options.minutes)
-    found = series(recorder, warm_up)
+    found = series(samples, warm_up)
     (began, first), *_, (ended, last) = found.pop("accepted")
     rate = (last - first) / (ended - began)
     trends = {name: trend(points) for name, points in found.items()}
@@ -74,7 +76,7 @@ def judge(recorder: Recorder, answers: Answers, options: argparse.Namespace) -> 
         "statuses": dict(answers.statuses),
         "trends": {name: {k: round(v, 3) for k, v in asdict(one).items()} for name, one in trends.items()},
         "most_mb_per_hour": MOST_MB_PER_HOUR,
-        "failures": [*_too_steep(trends), *_too_little(rate, answers, options.rate)],
+        "failures": list(_failures(trends, rate, options.rate, answers)),
     }
 
 
@@ -83,22 +85,16 @@ def warm_up_seconds(minutes: float) -> float:
     return min(WARM_UP_SECONDS, WARM_UP_SHARE * minutes * 60)
 
 
-def _too_steep(trends: dict[str, Trend]) -> list[str]:
-    return [
-        f"{name.replace('_', ' ')} may grow by {trends[name].high:.1f} MB/h; less than {most:g} is wanted"
-        for name, most in MOST_MB_PER_HOUR.items()
-        if trends[name].high >= most
-    ]
-
-
-def _too_little(rate: float, answers: Answers, wanted: float) -> list[str]:
-    """A load that was not taken shows nothing."""
-    failures = []
+def _failures(trends: dict[str, Trend], rate: float, wanted: float, answers: Answers) -> Iterator[str]:
+    for name, most in MOST_MB_PER_HOUR.items():
+        if trends[name].high >= most:
+            told = f"{name.replace('_', ' ')} may grow by {trends[name].high:.1f} MB/h"
+            yield f"{told}; less than {most:g} is wanted"
+    # A load that was not taken shows nothing.
     if rate < LEAST_RATE_SHARE * wanted:
-        failures.append(f"{rate:.0f} of {wanted:g} transactions a second were accepted")
+        yield f"{rate:.0f} of {wanted:g} transactions a second were accepted"
     if set(answers.statuses) != {200}:
-        failures.append(f"requests were answered {dict(answers.statuses)}")
-    return failures
+        yield f"requests were answered {dict(answers.statuses)}"
 
 
 def report(figures: dict[str, Any]) -> str:
@@ -113,7 +109,7 @@ def report(figures: dict[str, Any]) -> str:
     return "\n".join([*lines, *([f"FAIL: {line}" for line in figures["failures"]] or ["PASS"])])
 
 
-def draw(recorder: Recorder, figures: dict[str, Any], file: Path) -> None:
+def draw(samples: Sequence[Figures], figures: dict[str, Any], file: Path) -> None:
     """The picture of the run."""
     title = f"{figures['accepted_per_second']:,.0f} transactions a second, three feeds"
     if leak := figures["leak_mb_per_hour"]:
@@ -122,26 +118,29 @@ def draw(recorder: Recorder, figures: dict[str, Any], file: Path) -> None:
     for name, colour in (("gate", GATE), ("store", STORE)):
         one = figures["trends"][name]
         label = f"{name}: {one['mb_per_hour']:+.1f} MB/h ({one['low']:+.1f} to {one['high']:+.1f})"
-        lines.append((label, colour, [(at["seconds"], at[f"{name}_rss_bytes"]) for at in recorder.samples]))
+        lines.append((label, colour, [(at["seconds"], at[f"{name}_rss_bytes"]) for at in samples]))
     plot_memory(file, title, lines, figures["warm_up_seconds"])
 
 
 def main() -> int:
-    """Run it; 0 when memory stayed flat."""
-    parser = options_of(__doc__, minutes=60.0, rate=1000.0, leak=0.0)
-    parser.add_argument(
-        "--out", type=Path, help="results without suffix; .json, .png and .samples.json are written"
-    )
-    options = parser.parse_args()
+    """Run it, and write .json, .png and .samples.json; 0 when memory stayed flat."""
+    options = options_of(__doc__, minutes=60.0, rate=1000.0, leak=0.0, out=None).parse_args()
     out: Path = options.out or RESULTS / ("soak-leak" if options.leak else "soak")
     with service_to_soak(options.leak) as gate:
-        recorder = Recorder(gate)
-        with posting(gate.url, three_feeds(options.rate)) as answers, recorder.running():
+        started = time.monotonic()
+
+        def sample() -> Figures:
+            return {"seconds": round(time.monotonic() - started, 3)} | figures_of(gate)
+
+        with (
+            posting(gate.url, three_feeds(options.rate)) as answers,
+            sampled(sample, SAMPLE_SECONDS) as samples,
+        ):
             time.sleep(options.minutes * 60)
-    write_json(out.with_suffix(".samples.json"), recorder.samples)
-    figures = judge(recorder, answers, options)
+    write_json(out.with_suffix(".samples.json"), samples)
+    figures = judge(samples, answers, options)
     write_json(out.with_suffix(".json"), figures)
-    draw(recorder, figures, out.with_suffix(".png"))
+    draw(samples, figures, out.with_suffix(".png"))
     print(report(figures))
     return 1 if figures["failures"] else 0
 

@@ -9,6 +9,7 @@ the block length that gives the widest interval is the one reported.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from math import sqrt
 
 import numpy as np
@@ -41,17 +42,16 @@ def trend(samples: Sequence[Point]) -> Trend:
 
     Raises ValueError for fewer than two floors.
     """
-    found = [_trend(samples, seconds) for seconds in _block_lengths(samples)]
+    seconds = samples[-1][0] - samples[0][0] if samples else 0.0
+    enough = [length for length in BLOCK_SECONDS if seconds / length >= LEAST_FLOORS]
+    found = [_trend(samples, length) for length in enough or BLOCK_SECONDS[:1]]
     return max(found, key=lambda one: one.high - one.low)
 
 
 def floors(samples: Iterable[Point], block_seconds: float) -> list[Point]:
     """The least sample of each block, at its own time."""
-    least: dict[int, Point] = {}
-    for at, value in samples:
-        block = int(at // block_seconds)
-        least[block] = min(least.get(block, (at, value)), (at, value), key=lambda point: point[1])
-    return [least[block] for block in sorted(least)]
+    blocks = groupby(samples, lambda point: point[0] // block_seconds)
+    return [min(block, key=lambda point: point[1]) for _, block in blocks]
 
 
 def theil_sen(points: Sequence[Point], variance_factor: float) -> Slope:
@@ -74,12 +74,6 @@ def variance_factor(points: Sequence[Point]) -> float:
             break
         total += (n - lag) * (n - lag - 1) * (n - lag - 2) * correlation
     return max(1.0, 1 + 2 * total / (n * (n - 1) * (n - 2)))
-
-
-def _block_lengths(samples: Sequence[Point]) -> list[float]:
-    """The block lengths that leave enough floors, or the shortest alone."""
-    seconds = samples[-1][0] - samples[0][0] if samples else 0.0
-    return [length for length in BLOCK_SECONDS if seconds / length >= LEAST_FLOORS] or [BLOCK_SECONDS[0]]
 
 
 def _trend(samples: Sequence[Point], block_seconds: float) -> Trend:
