@@ -11,7 +11,8 @@ TidegateError
 │   ├── PreconditionFailed      412  what If-Match names is no longer so
 │   ├── BodyTooLarge            413  body, inflated body, batch or line past its limit
 │   ├── UnsupportedMedia        415  media type, charset or content coding
-│   └── InvalidRequest          422  well-formed, but not what the call takes
+│   ├── InvalidRequest          422  well-formed, but not what the call takes
+│   └── those of consumers           app/consumer_errors.py
 ├── RetryLater                  503 with Retry-After: nothing of it was acknowledged
 │   ├── Overloaded                   a bounded queue or budget is full
 │   ├── RateLimited             429  a feed has used up its share of the rate
@@ -221,9 +222,7 @@ class StoreTimeout(StoreError):
     """No answer within the deadline."""
 
     kind, means_down = "timeout", True
-    advice = (
-        "the store did not answer within TIDEGATE_STORE_DEADLINE_SECONDS; check its load and its slow log"
-    )
+    advice = "the store did not answer within TIDEGATE_STORE_DEADLINE_SECONDS; check its load and slow log"
 
 
 class StoreDenied(StoreError):

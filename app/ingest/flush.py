@@ -36,15 +36,15 @@ needs a second claim when it is sent again. Nothing is answered `accepted` that 
 import asyncio
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from app.decode.columns import Answers, Columns
-from app.ingest.blocks import encode_block
 from app.ingest.recent import Fingerprints, Recent
 from app.ingest.source_statistics import SourceStatistics, count_outcomes
 from app.metrics.catalogue import Metrics
 from app.models import ACCEPTED, REFUSED, UNSEEN, Transaction
+from app.store.blocks import encode_block
 from app.store.layout import partition_of
 from app.store.maps import ClaimResult, Deliveries, Maps
 
@@ -110,9 +110,14 @@ class Flusher:
     """The only way into the store for a transaction."""
 
     def __init__(
-        self, maps: Maps, metrics: Metrics, sources: SourceStatistics, shared: Fingerprints | None = None
+        self,
+        maps: Maps,
+        metrics: Metrics,
+        sources: SourceStatistics,
+        shared: Fingerprints | None = None,
+        on_accepted: Callable[[], None] = lambda: None,
     ) -> None:
-        self._maps, self._metrics, self._sources = maps, metrics, sources
+        self._maps, self._metrics, self._sources, self._on_accepted = maps, metrics, sources, on_accepted
         self._recent = Recent(shared=shared)
 
     async def flush(self, items: Sequence[Transaction]) -> Answers:
@@ -129,6 +134,8 @@ class Flusher:
         else:
             results = await self._decide_all(claims, columns, repeats)
         answers = scattered(results, repeats, len(columns))
+        if ACCEPTED in answers.codes:
+            self._on_accepted()
         counts = count_outcomes(columns.sources, answers.codes)
         self._sources.note(counts, max(answers.clocks))
         self._metrics.count_answers(counts)
@@ -178,7 +185,7 @@ class Flusher:
 
         `checked` is the first claim's result: the store then looks only for acceptances since that call.
         """
-        block = encode_block(columns.only(claim.places[:block_count])) if block_count else b""
+        block = _block_of(columns.only(claim.places[:block_count])) if block_count else b""
         sources = columns.sources
         # Repeats go with both claims, as the first notes no delivery of an UNSEEN signature.
         index_of = {place: index for index, place in enumerate(claim.places)} if repeats else {}
@@ -187,6 +194,10 @@ class Flusher:
             sources = [sources[place] for place in claim.places]
         deliveries = Deliveries(claim.hashes, sources, later)
         return await self._maps.claim(claim.prefix, deliveries, block, block_count, checked)
+
+
+def _block_of(columns: Columns) -> bytes:
+    return encode_block(columns.signatures, columns.sources, columns.slots, columns.payloads)
 
 
 def scattered(results: Sequence[Answered], repeats: Repeats, count: int) -> Answers:

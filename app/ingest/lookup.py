@@ -2,8 +2,8 @@
 
 import msgspec
 
-from app.ingest.blocks import decode_block
 from app.models import Sighting, StoredTransaction
+from app.store.blocks import decode_frame
 from app.store.layout import signature_hash
 from app.store.maps import Maps
 
@@ -23,7 +23,7 @@ class Lookup:
         found = await self._maps.lookup(signature_hash(signature))
         if found is None:
             return None
-        record = decode_block(found.block)[found.position]
+        record = decode_frame(found.frame)[found.position]
         first = Sighting(record.source, 0)
         return StoredTransaction(
             signature=signature,

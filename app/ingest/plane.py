@@ -1,5 +1,7 @@
 """The data plane: what a transaction passes from its request to the store; control is in `runtime.py`."""
 
+from collections.abc import Callable
+
 from starlette.types import Receive
 
 from app.auth import Access
@@ -27,7 +29,8 @@ from app.store.session import StoreSession
 class DataPlane:
     """Builds and holds the parts of the data plane, around a store session.
 
-    Workers of one service share `fingerprints` of the signatures that any of them had lately.
+    Workers of one service share `fingerprints` of the signatures that any of them had lately. `on_accepted`
+    is called after each flush in which something was accepted.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  as many parts as it is given
@@ -38,6 +41,7 @@ class DataPlane:
         access: Access,
         headroom: Headroom,
         feeds: FeedsInForce,
+        on_accepted: Callable[[], None],
         fingerprints: Fingerprints | None = None,
     ) -> None:
         settings = live.settings
@@ -55,7 +59,7 @@ class DataPlane:
         self._late = LateDuplicates(lambda: live.settings, self.maps, self.sources)
         self._misses = Misses(lambda: live.settings, self.maps, self.sources)
         self.coalescer = Coalescer(
-            Flusher(self.maps, metrics, self.sources, fingerprints).flush,
+            Flusher(self.maps, metrics, self.sources, fingerprints, on_accepted).flush,
             flush_max_items(settings),
             limits.queued_items,
             limits.queued_bytes,

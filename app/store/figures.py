@@ -3,13 +3,14 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from app.models import MapName, MapSizes, Reason, StoreFigures
 
 HOUR_SECONDS = 3600
 SAMPLE_SECONDS = 60
+_FIGURES = 10  # of each map that sizes.lua returns
 NO_SIZES = MapSizes(0, 0, 0, dict.fromkeys(Reason, 0), None, 0, 0)
 
 
@@ -80,3 +81,41 @@ class Sizes:
 
     def _totals(self) -> tuple[int, int]:
         return sum(m.due for m in self.maps.values()), sum(m.on_time for m in self.maps.values())
+
+
+def combined_sizes(answers: Sequence[list[Any]]) -> dict[MapName, MapSizes]:
+    """Add up what sizes.lua answers for each partition."""
+    sizes: dict[MapName, list[MapSizes]] = {name: [] for name in MapName}
+    for now_ms, _, _, _, *numbers in answers:
+        for position, name in enumerate(MapName):
+            figures = numbers[position * _FIGURES : (position + 1) * _FIGURES]
+            sizes[name].append(_map_sizes(now_ms, *figures))
+    return {name: _sum(parts) for name, parts in sizes.items()}
+
+
+def _map_sizes(
+    now_ms: int, oldest_id: int, entries: int, held_bytes: int, added: int, *totals: int
+) -> MapSizes:
+    *removed, due, on_time = totals
+    return MapSizes(
+        entries=entries,
+        bytes=held_bytes,
+        added=added,
+        removed=dict(zip(Reason, removed, strict=True)),
+        oldest_age_seconds=max(0, now_ms - oldest_id) / 1000 if oldest_id else None,
+        due=due,
+        on_time=on_time,
+    )
+
+
+def _sum(parts: Sequence[MapSizes]) -> MapSizes:
+    ages = [part.oldest_age_seconds for part in parts if part.oldest_age_seconds is not None]
+    return MapSizes(
+        entries=sum(p.entries for p in parts),
+        bytes=sum(p.bytes for p in parts),
+        added=sum(p.added for p in parts),
+        removed={reason: sum(p.removed[reason] for p in parts) for reason in Reason},
+        oldest_age_seconds=max(ages, default=None),
+        due=sum(p.due for p in parts),
+        on_time=sum(p.on_time for p in parts),
+    )

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from app.models import ACCEPTED, MapName, MapSizes, Reason, Sample, Sighting
+from app.store.blocks import parse_block, raw_bytes
+from app.store.figures import combined_sizes
 from app.store.layout import HASH_BYTES, Layout, partition_of
 from app.store.session import StoreSession
 
@@ -18,7 +20,6 @@ OTHER_SOURCES_INDEX = 255
 _LATER = struct.Struct(">HB")
 _LATE = struct.Struct(">HI")
 _MOMENT = struct.Struct(">I")
-_FIGURES = 10  # of each map that sizes.lua returns
 
 
 class Deliveries(NamedTuple):
@@ -66,11 +67,11 @@ class ClaimResult(NamedTuple):
 
 
 class LookupResult(NamedTuple):
-    """A transaction that is kept: the block it is in, its place there, and who delivered it when."""
+    """A transaction that is kept: the frame of its block, its place there, and who delivered it when."""
 
     first_seen_ms: int
     position: int
-    block: bytes
+    frame: bytes
     sightings: list[Sighting]
 
 
@@ -161,7 +162,8 @@ class Maps:
         in_sample = hashes[HASH_BYTES - 1 : HASH_BYTES * block_count : HASH_BYTES].translate(layout.in_sample)
         sample = [*compress(range(block_count), in_sample)]
         places = struct.pack(f">{len(sample)}H", *sample)
-        args: list[bytes | int] = [layout.rules, hashes, *delivered, block, block_count, *since, places]
+        in_block = (block, block_count, raw_bytes(block))
+        args: list[bytes | int] = [layout.rules, hashes, *delivered, *in_block, *since, places]
         now_ms, codes, added, late = await self._session.run("claim", prefix, args)
         found = [*_LATE.iter_unpack(late)] if late else ()
         return ClaimResult(
@@ -173,8 +175,9 @@ class Maps:
         answer = await self._session.run("lookup", self.partition_of(digest), [self.layout.rules, digest])
         if not answer:
             return None
-        first_seen_ms, position, in_stretch, block, sightings = answer
-        return LookupResult(first_seen_ms, position, block, _sightings(sightings, first_seen_ms, in_stretch))
+        first_seen_ms, position, in_stretch, block, flat = answer
+        sightings = _sightings(flat, first_seen_ms, in_stretch)
+        return LookupResult(first_seen_ms, position, parse_block(block).frame, sightings)
 
     async def late(self, samples: Sequence[Sample]) -> list[int | None]:
         """Tell how many milliseconds earlier each had been accepted; None if it is no late duplicate."""
@@ -213,7 +216,7 @@ class Maps:
         self.is_full = any(is_full for _, is_full, *_ in answers)
         self.is_format_1_at_work = any(older for _, _, _, older, *_ in answers)
         self.stored_settings = answers[0][2]
-        return _combined(answers)
+        return combined_sizes(answers)
 
     async def read_settings(self) -> tuple[bytes | None, int]:
         """The settings changed at run time (b"" for what is none), and the version of the rules in force."""
@@ -261,40 +264,3 @@ def _sightings(flat: list[Any], first_seen_ms: int, in_stretch: int) -> list[Sig
             if delay >= 0 and int(places) >> in_stretch & 1:
                 first[source] = min(delay, first.get(source, delay))
     return [Sighting(source, delay) for source, delay in sorted(first.items(), key=lambda pair: pair[1])]
-
-
-def _combined(answers: Sequence[list[Any]]) -> dict[MapName, MapSizes]:
-    sizes: dict[MapName, list[MapSizes]] = {name: [] for name in MapName}
-    for now_ms, _, _, _, *numbers in answers:
-        for position, name in enumerate(MapName):
-            figures = numbers[position * _FIGURES : (position + 1) * _FIGURES]
-            sizes[name].append(_map_sizes(now_ms, *figures))
-    return {name: _sum(parts) for name, parts in sizes.items()}
-
-
-def _map_sizes(
-    now_ms: int, oldest_id: int, entries: int, held_bytes: int, added: int, *totals: int
-) -> MapSizes:
-    *removed, due, on_time = totals
-    return MapSizes(
-        entries=entries,
-        bytes=held_bytes,
-        added=added,
-        removed=dict(zip(Reason, removed, strict=True)),
-        oldest_age_seconds=max(0, now_ms - oldest_id) / 1000 if oldest_id else None,
-        due=due,
-        on_time=on_time,
-    )
-
-
-def _sum(parts: Sequence[MapSizes]) -> MapSizes:
-    ages = [part.oldest_age_seconds for part in parts if part.oldest_age_seconds is not None]
-    return MapSizes(
-        entries=sum(p.entries for p in parts),
-        bytes=sum(p.bytes for p in parts),
-        added=sum(p.added for p in parts),
-        removed={reason: sum(p.removed[reason] for p in parts) for reason in Reason},
-        oldest_age_seconds=max(ages, default=None),
-        due=sum(p.due for p in parts),
-        on_time=sum(p.on_time for p in parts),
-    )

@@ -13,9 +13,14 @@ from typing import Any
 
 from app.store.link import AnswerLost
 
-# `lookup`, `deliverers`, `late` and `read_history` only read, and `sizes` removes what is due, which its next
-# call would do as well.
-REPEATABLE_SCRIPTS = frozenset({"lookup", "deliverers", "late", "sizes", "read_history"})
+# Most of these only read. `sizes` removes what is due, which its next call would do as well; a consumer is
+# moved to the same place again; and of a lease that was committed it is only said that it had been before.
+REPEATABLE_SCRIPTS = frozenset(
+    {
+        *("lookup", "deliverers", "late", "read_blocks", "find_position", "read_history", "sizes"),
+        *("consumers", "seek_consumer", "commit_lease"),
+    }
+)
 
 
 async def call_again_if_lost(call: Callable[[], Awaitable[Any]]) -> Any:

@@ -1,20 +1,46 @@
-"""The store's Lua scripts, each put together from its own file and the parts that it uses."""
+"""The store's Lua scripts, put together from their files and parts, and how one is called."""
 
 import re
+from collections.abc import Sequence
+from hashlib import sha1
 from importlib.resources import files
+from typing import Any
+
+from app.errors import StoreDenied
+from app.store.link import ReplyError
+from app.store.server import Servers
 
 SCRIPTS = (
     "claim",
     "lookup",
     "deliverers",
     "late",
+    "read_blocks",
+    "find_position",
+    "lease_transactions",
+    "commit_lease",
+    "seek_consumer",
+    "consumers",
+    "forget_consumer",
     "sizes",
     "cleanup",
     "settings",
     "add_history",
     "read_history",
-    "lease",
+    "lock",
 )
+READ_BLOCKS = frozenset({"lookup", "read_blocks", "lease_transactions"})
+"""Names of scripts that answer with blocks."""
+FOR_READERS = frozenset(
+    {
+        *("read_blocks", "find_position", "lease_transactions", "commit_lease"),
+        *("seek_consumer", "consumers", "forget_consumer"),
+    }
+)
+"""Names of scripts of streams and consumers; a store that refuses what they need still takes claims."""
+_REFUSED_BY_REDIS_7 = "can't run this command or subcommand"
+_LINE = re.compile(r"user_script:(\d+)")
+_COMMAND = re.compile(r"\('([A-Z]+)'")
 _USE = re.compile(r"^ *-- @use (\w+)$", re.MULTILINE)
 
 
@@ -32,3 +58,41 @@ def load_scripts() -> dict[str, str]:
         return _USE.sub(lambda use: text(f"parts/{use[1]}"), own)
 
     return {name: text("parts/prelude") + text(name) for name in SCRIPTS}
+
+
+class Script:
+    """A script of the store: called by its digest, and by its text where the server has not loaded it.
+
+    The text loads it as well. Loading it first and calling it then would fail when `SCRIPT FLUSH` comes
+    between.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._digest = sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+    async def run(self, servers: Servers, prefix: str, args: Sequence[bytes | str | int]) -> Any:
+        """Call it on the partition named by `prefix`; errors are those of `Servers.call`, and StoreDenied."""
+        try:
+            return await servers.call(prefix, "EVALSHA", self._digest, 1, prefix, *args)
+        except ReplyError as error:
+            if not str(error).startswith("NOSCRIPT"):
+                raise self._named(error) from error
+        try:
+            return await servers.call(prefix, "EVAL", self._text, 1, prefix, *args)
+        except ReplyError as error:
+            raise self._named(error) from error
+
+    def _named(self, error: ReplyError) -> Exception:
+        """Name the command that is refused, as Redis 7.0 does not.
+
+        It says `ERR The user executing the script can't run this command or subcommand script: …, on
+        @user_script:9.`: the command is on line 9 of the text. It gives no line when the script handed on the
+        error of a `redis.pcall`, which then was its last one.
+        """
+        if _REFUSED_BY_REDIS_7 not in str(error):
+            return error
+        line = _LINE.search(str(error))
+        where = self._text.splitlines()[int(line[1]) - 1] if line else self._text.rpartition("redis.pcall")[2]
+        found = _COMMAND.search(where)
+        return StoreDenied(str(error), found[1] if found else None)

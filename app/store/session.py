@@ -1,12 +1,10 @@
 """The gate's session with its store: calls scripts within a deadline, and knows whether the store is up."""
 
 import asyncio
-import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from copy import copy
-from hashlib import sha1
 from typing import Any
 
 import structlog
@@ -14,60 +12,20 @@ import structlog
 from app.errors import Overloaded, StoreDenied, StoreError, StoreRejected, StoreUnreachable, StoreUnsupported
 from app.metrics.catalogue import Metrics
 from app.store.failures import as_store_error
-from app.store.link import ReplyError
 from app.store.retry import REPEATABLE_SCRIPTS, call_again_if_lost
-from app.store.scripts import load_scripts
+from app.store.scripts import FOR_READERS, READ_BLOCKS, Script, load_scripts
 from app.store.server import Connector, Server, Servers, parse_info
 
 log = structlog.get_logger()
 
 # Calls under way, which share a connection: a Cluster has claims in six partitions for each of two flushes.
-# Of them lookups, so that a flood of these, whose answers are large, does not stand before the claims.
+# Of them those that read blocks, so that a flood of these, whose answers are large, does not stand before the
+# claims.
 CALLS_AT_ONCE, LOOKUPS_AT_ONCE = 20, 4
 MOST_WAITING = 1_000
 SETTLE_POLLS, SETTLE_SECONDS = 50, 0.02
 PROBE_SECONDS, MOST_PROBE_SECONDS, REFUSED_PROBE_SECONDS = 0.1, 0.5, 5.0
-_REFUSED_BY_REDIS_7 = "can't run this command or subcommand"
-_LINE = re.compile(r"user_script:(\d+)")
-_COMMAND = re.compile(r"\('([A-Z]+)'")
-
-
-class Script:
-    """A script of the store: called by its digest, and by its text where the server has not loaded it.
-
-    The text loads it as well. Loading it first and calling it then would fail when `SCRIPT FLUSH` comes
-    between.
-    """
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._digest = sha1(text.encode(), usedforsecurity=False).hexdigest()
-
-    async def run(self, servers: Servers, prefix: str, args: Sequence[bytes | str | int]) -> Any:
-        """Call it on the partition named by `prefix`; errors are those of `Servers.call`, and StoreDenied."""
-        try:
-            return await servers.call(prefix, "EVALSHA", self._digest, 1, prefix, *args)
-        except ReplyError as error:
-            if not str(error).startswith("NOSCRIPT"):
-                raise self._named(error) from error
-        try:
-            return await servers.call(prefix, "EVAL", self._text, 1, prefix, *args)
-        except ReplyError as error:
-            raise self._named(error) from error
-
-    def _named(self, error: ReplyError) -> Exception:
-        """Name the command that is refused, as Redis 7.0 does not.
-
-        It says `ERR The user executing the script can't run this command or subcommand script: …, on
-        @user_script:9.`: the command is on line 9 of the text. It gives no line when the script handed on the
-        error of a `redis.pcall`, which then was its last one.
-        """
-        if _REFUSED_BY_REDIS_7 not in str(error):
-            return error
-        line = _LINE.search(str(error))
-        where = self._text.splitlines()[int(line[1]) - 1] if line else self._text.rpartition("redis.pcall")[2]
-        found = _COMMAND.search(where)
-        return StoreDenied(str(error), found[1] if found else None)
+_NO_FIGURES = "store figures are missing"
 
 
 class StoreSession:
@@ -95,7 +53,7 @@ class StoreSession:
         self._servers: Servers | None = None
         self._failed_probes = 0
         self._next_probe = 0.0
-        self._is_told_of_figures = False
+        self._told = set[str]()
         self.server: Server | None = None
         self.down_reason: StoreError | None = StoreUnreachable("not connected yet")
 
@@ -144,10 +102,12 @@ class StoreSession:
     async def run_unguarded(self, script: str, prefix: str, args: Sequence[bytes | str | int]) -> Any:
         """Call a script also while the store counts as down: for the probe itself."""
         servers, called = self._connected(), self._scripts[script]
-        slots = self._lookup_slots if script == "lookup" else self._slots
+        slots = self._lookup_slots if script in READ_BLOCKS else self._slots
+        lost = "readers cannot be served" if script in FOR_READERS else None
+        repeatable = script in REPEATABLE_SCRIPTS
         with self._metrics.store_call_duration_seconds.labels(script).time():
             return await self._guard(
-                lambda: called.run(servers, prefix, args), slots, is_repeatable=script in REPEATABLE_SCRIPTS
+                lambda: called.run(servers, prefix, args), slots, is_repeatable=repeatable, lost=lost
             )
 
     async def info(self, *sections: str) -> list[dict[str, Any]]:
@@ -158,12 +118,12 @@ class StoreSession:
         """
         servers = self._connected()
         replies = await self._guard(
-            lambda: servers.call_each("INFO", *sections), self._slots, is_repeatable=True, is_needed=False
+            lambda: servers.call_each("INFO", *sections), self._slots, is_repeatable=True, lost=_NO_FIGURES
         )
         try:
             return [parse_info(reply, *sections) for reply in replies]
         except StoreUnsupported as error:
-            raise self._failed(error, is_needed=False) from None
+            raise self._failed(error, _NO_FIGURES) from None
 
     async def trim_memory(self) -> None:
         """Make our own server return freed memory to the system, once it has freed what was removed.
@@ -201,7 +161,7 @@ class StoreSession:
         slots: asyncio.Semaphore,
         *,
         is_repeatable: bool,
-        is_needed: bool = True,
+        lost: str | None = None,
     ) -> Any:
         if slots.locked():
             await self._await_slot(slots)
@@ -213,7 +173,7 @@ class StoreSession:
         except Exception as error:
             if servers is not self._servers:  # we closed it, which says nothing of the store
                 raise as_store_error(error) from error
-            raise self._failed(as_store_error(error), is_needed=is_needed) from error
+            raise self._failed(as_store_error(error), lost) from error
         finally:
             slots.release()
 
@@ -229,10 +189,11 @@ class StoreSession:
         finally:
             self._waiting -= 1
 
-    def _failed(self, error: StoreError, *, is_needed: bool = True) -> StoreError:
+    def _failed(self, error: StoreError, lost: str | None = None) -> StoreError:
+        """Count an error; with `lost`, the call can be spared, and a store that refuses it is not down."""
         self._metrics.store_errors_total.labels(error.kind).inc()
-        if not is_needed and isinstance(error, StoreDenied | StoreUnsupported):
-            self._tell_of_figures(error)
+        if lost and isinstance(error, StoreDenied | StoreUnsupported):
+            self._tell_once(lost, error)
             return error
         if type(error) is StoreRejected:
             log.error("store call rejected", error=str(error))
@@ -254,10 +215,10 @@ class StoreSession:
     def _put_off_probe(self, seconds: float) -> None:
         self._next_probe = time.monotonic() + seconds
 
-    def _tell_of_figures(self, error: StoreError) -> None:
-        if not self._is_told_of_figures:
-            self._is_told_of_figures = True
-            log.warning("store figures are missing", kind=error.kind, error=str(error), advice=error.advice)
+    def _tell_once(self, lost: str, error: StoreError) -> None:
+        if lost not in self._told:
+            self._told.add(lost)
+            log.warning(lost, kind=error.kind, error=str(error), advice=error.advice)
 
     async def _stay_down(self, error: Exception) -> None:
         """Note why a probe failed, and when the next one is due."""

@@ -5,14 +5,13 @@ import asyncio
 import pytest
 
 from app.errors import StoreError, StoreFull
-from app.ingest.blocks import encode_block
 from app.ingest.coalescer import Coalescer, joined_answers
 from app.ingest.lookup import Lookup
 from app.models import UNSEEN, Verdict
 from app.store.layout import signature_hash
 from app.store.maps import Deliveries
 from tests.conftest import MakeSettings
-from tests.support.deliver import Gate, connected_gate, transaction
+from tests.support.deliver import Gate, block_of, connected_gate, transaction
 from tests.support.servers import StoreServer, valkey_server
 
 
@@ -92,7 +91,7 @@ async def test_of_two_gates_that_check_at_the_same_moment_one_claim_wins_and_its
     prefix = gates[0].maps.partition_of(digest)
     seen = [await gate.maps.claim(prefix, Deliveries([digest], ["feed"]), b"", 0) for gate in gates]
     assert [ages.codes for ages in seen] == [(UNSEEN,), (UNSEEN,)], "both think it is new"
-    blocks = [encode_block([transaction("raced", payload=number)]) for number in range(2)]
+    blocks = [block_of([transaction("raced", payload=number)]) for number in range(2)]
     claims = await asyncio.gather(
         *(
             gate.maps.claim(prefix, Deliveries([digest], ["feed"]), block, 1)

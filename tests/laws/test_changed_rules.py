@@ -6,7 +6,7 @@ from app.models import ACCEPTED, MapName, MapSizes, Reason, Verdict
 from app.store.layout import signature_hash
 from app.store.maps import Deliveries
 from tests.conftest import MakeSettings
-from tests.support.deliver import Gate, connected_gate, transaction
+from tests.support.deliver import BLOCK, Gate, connected_gate, transaction
 from tests.support.ledger import read_ledger, store_key
 from tests.support.processes import wait_until
 from tests.support.servers import StoreServer
@@ -42,7 +42,7 @@ async def _window_ms(gates: tuple[Gate, ...], signature: str, accepted_ms: int) 
     while True:
         for gate in gates:
             ages = await gate.maps.claim(
-                gate.maps.partition_of(digest), Deliveries([digest], ["feed"]), b"block", 1
+                gate.maps.partition_of(digest), Deliveries([digest], ["feed"]), BLOCK, 1
             )
             if ages.codes[0] == ACCEPTED:
                 return ages.now_ms - accepted_ms

@@ -9,7 +9,7 @@ from app.models import ACCEPTED, MapName, Sample
 from app.store.layout import partition_of, signature_hash, signature_hashes
 from app.store.maps import ClaimResult, Deliveries
 from tests.conftest import MakeSettings
-from tests.support.deliver import Gate, connected_gate, transaction
+from tests.support.deliver import BLOCK, Gate, connected_gate, transaction
 from tests.support.ledger import store_key
 from tests.support.servers import StoreServer
 
@@ -85,7 +85,7 @@ async def test_a_late_one_is_told_with_the_age_of_the_latest_acceptance(
     prefix, accepted_ms = gate.maps.partition_of(mine[0]), list[int]()
     deliveries = Deliveries(mine, ["feed"] * len(mine))
     while len(accepted_ms) < 3:
-        result = await gate.maps.claim(prefix, deliveries, b"block", len(mine))
+        result = await gate.maps.claim(prefix, deliveries, BLOCK, len(mine))
         if result.codes[0] != ACCEPTED:
             assert result.late == ()
             continue
@@ -107,7 +107,7 @@ async def test_the_sample_is_chosen_by_the_hash_and_nothing_else(
     [prefix] = gate.maps.layout.prefixes
 
     async def claim(some: list[bytes]) -> ClaimResult:
-        return await gate.maps.claim(prefix, Deliveries(some, ["feed"] * len(some)), b"block", len(some))
+        return await gate.maps.claim(prefix, Deliveries(some, ["feed"] * len(some)), BLOCK, len(some))
 
     chosen = {at for at, digest in enumerate(digests) if one_in and digest[-1] % one_in == 0}
     assert set((await claim(digests)).sample) == chosen
@@ -124,12 +124,12 @@ async def test_a_retry_after_a_claim_that_failed_in_the_middle_is_no_late_duplic
     gate = await connected_gate(settings_for(store, late_sample=1, dedup_window_seconds=60))
     digest = signature_hash("retried")
     prefix, deliveries = gate.maps.partition_of(digest), Deliveries([digest], ["feed"])
-    await gate.maps.claim(prefix, deliveries, b"block", 1)
+    await gate.maps.claim(prefix, deliveries, BLOCK, 1)
     for node in store.nodes():
         with node:
             for key in node.scan_iter(match=store_key("tidegate:*", "signatures", "*")):
                 node.delete(key)
-    again = await gate.maps.claim(prefix, deliveries, b"block", 1)
+    again = await gate.maps.claim(prefix, deliveries, BLOCK, 1)
     assert again.codes == (ACCEPTED,)
     assert await late_of(gate, again, [digest]) == [None]
     await gate.session.close()
@@ -160,7 +160,7 @@ async def test_one_call_tells_of_each_acceptance_what_came_before_it(
         for number, digest in enumerate(digests):
             deliveries = Deliveries([digest], ["feed"])
             while True:
-                result = await gate.maps.claim(gate.maps.partition_of(digest), deliveries, b"block", 1)
+                result = await gate.maps.claim(gate.maps.partition_of(digest), deliveries, BLOCK, 1)
                 if result.codes == (ACCEPTED,):
                     break
                 await asyncio.sleep(0.01)

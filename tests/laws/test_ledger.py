@@ -13,7 +13,7 @@ from app.settings.model import Settings
 from app.store.layout import signature_hash
 from app.store.maps import Deliveries
 from tests.conftest import MakeSettings
-from tests.support.deliver import Gate, connected_gate, transaction
+from tests.support.deliver import BLOCK, Gate, connected_gate, transaction
 from tests.support.ledger import read_ledger, store_key
 from tests.support.servers import StoreServer, valkey_server
 from tests.support.truth import assert_balanced, count_entries, count_fields
@@ -25,7 +25,7 @@ KINDS = ("signatures", "transactions", "blocks", "observations")
 
 async def _claim(gate: Gate, signature: str, source: str = "helius-a") -> int:
     prefix, digest = gate.maps.layout.prefixes[0], signature_hash(signature)
-    result = await gate.maps.claim(prefix, Deliveries([digest], [source]), b"block", 1)
+    result = await gate.maps.claim(prefix, Deliveries([digest], [source]), BLOCK, 1)
     return result.codes[0]
 
 

@@ -8,7 +8,7 @@ from app.settings.model import Settings
 from app.store.layout import signature_hash
 from app.store.maps import Deliveries, Maps
 from tests.conftest import MakeSettings
-from tests.support.deliver import connected_gate
+from tests.support.deliver import BLOCK, connected_gate
 from tests.support.servers import StoreServer
 
 WINDOW_MS = 300
@@ -19,7 +19,7 @@ async def _claim_until_accepted_again(maps: Maps, digest: bytes) -> list[tuple[i
     """Claim without a pause from one acceptance to the next; the server's time and code of every answer."""
     answers: list[tuple[int, int]] = []
     while sum(code == ACCEPTED for _, code in answers) < 2:
-        ages = await maps.claim(maps.partition_of(digest), Deliveries([digest], ["feed"]), b"block", 1)
+        ages = await maps.claim(maps.partition_of(digest), Deliveries([digest], ["feed"]), BLOCK, 1)
         answers.append((ages.now_ms, ages.codes[0]))
     return answers
 

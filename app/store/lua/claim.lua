@@ -6,17 +6,18 @@
 -- not is called UNSEEN, and the gate brings its transaction with a second call. A wrong guess therefore costs time
 -- and never an answer. When two gates bring a new signature at the same moment, the later claim calls it a
 -- duplicate. If that claim accepts other hashes, its block is stored whole; no entry leads to the duplicate's
--- transaction in it.
+-- transaction in it, and its mask (block_head.lua) leaves it out.
 --
 -- KEYS: the partition's prefix. ARGV:
 --   1     rules (`packed_rules` in app/store/layout.py)
 --   2     the hashes, 16 bytes each, all different
 --   3..5  who delivered them, see observations.lua
---   6, 7  the block, and how many of the first hashes have their transaction in it
---   8, 9  in a second call, `now` and the count of accepted that the first call returned: it called all of
+--   6..8  the frame of the block, how many of the first hashes have their transaction in it, and how many bytes it
+--         has before compression
+--   9, 10 in a second call, `now` and the count of accepted that the first call returned: it called all of
 --         these hashes UNSEEN, so only what was accepted since can be a duplicate. Searched are the buckets that
 --         took entries after that `now`, or may hold one of the acceptances since. In a first call 0 and -1.
---   10    which of the hashes are in the sample for late duplicates, see replaced.lua
+--   11    which of the hashes are in the sample for late duplicates, see replaced.lua
 -- Returns {now, codes, how many signatures the partition has ever accepted, what replaced.lua returns or ''}. The
 -- codes are 4 bytes for each hash. A hash inside its window is a duplicate; its code is its age in
 -- milliseconds + 1. Else the code is UNSEEN if its transaction is not in the block, however full the map of
@@ -37,6 +38,7 @@
 -- @use ledger
 -- @use buckets
 -- @use room
+-- @use block_head
 -- @use filling
 -- @use in_window
 
@@ -62,7 +64,7 @@ open_ledger()
 local clock, signatures = read_clock(), ledger.signatures
 local now = clock.now
 local hashes, block, block_count = split_hashes(ARGV[2]), ARGV[6], tonumber(ARGV[7])
-local checked_ms, checked_added = tonumber(ARGV[8]), tonumber(ARGV[9])
+local checked_ms, checked_added = tonumber(ARGV[9]), tonumber(ARGV[10])
 local unchecked = signatures.added - checked_added -- in a second call: how many were accepted since the first
 -- Search the whole window in a first call, and when a failover has set the count of accepted back.
 if checked_added < 0 or unchecked < 0 then checked_ms, unchecked = 0, signatures.added end
@@ -92,12 +94,18 @@ local late, transactions, bytes, bucket, number, entries = '', nil, nil, nil, ni
 if accepted > 0 then
   transactions = ledger.transactions
   sweep_due(transactions, clock)
+  local head = struct.pack(BLOCK_HEAD, now, signatures.added, accepted, block_count, ARGV[8])
+  if accepted < block_count then
+    -- @use accepted_mask
+    head = head .. accepted_mask(codes, block_count)
+  end
+  block = head .. block
   bytes = #block + accepted * ENTRY_BYTES
   make_room(transactions, accepted, bytes, now)
   bucket = open_bucket(transactions, clock, accepted, bytes)
-  if ARGV[10] ~= '' and bucket.id + rules.window <= now then -- else all in it are younger than a window
+  if ARGV[11] ~= '' and bucket.id + rules.window <= now then -- else all in it are younger than a window
     -- @use replaced
-    late = replaced_in(bucket, ARGV[10], hashes, codes, now)
+    late = replaced_in(bucket, ARGV[11], hashes, codes, now)
   end
   number = (bucket.latest_block + 1) % MOST_BLOCKS -- new_bucket (filling.lua) goes on from the last one
   local low, pack, n = now % 2 ^ 32, struct.pack, 0

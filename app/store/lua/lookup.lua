@@ -2,8 +2,9 @@
 --
 -- KEYS: the partition's prefix. ARGV: rules, the hash.
 -- Returns {} when it is not kept, or {when it was accepted, its place in its block, its place in the stretch of that,
--- the block, {a bucket's id, the record of the stretch there, …}}, records being those of observations.lua. Say, for
--- the third transaction of a block: {1700000000123, 2, 2, <block>, {1700000000000, '2;helius-a=123,7;quick-b=180,4'}}.
+-- the block with its head, {a bucket's id, the record of the stretch there, …}}, records being those of
+-- observations.lua. Say, for the third transaction of a block:
+-- {1700000000123, 2, 2, <block>, {1700000000000, '2;helius-a=123,7;quick-b=180,4'}}.
 
 -- @use ledger
 -- @use all_buckets

@@ -1,10 +1,15 @@
-"""The loop under the tests of the store's connections."""
+"""The loop under the tests of the store's connections; gates and clocks for those of its readers."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 import uvloop
+
+from tests.conftest import MakeSettings
+from tests.support.deliver import Gate, connected_gate
+from tests.support.servers import StoreServer
+from tests.support.store_clock import Clocks, StoreClock, let_clocks_be_set
 
 Loops = dict[str, Callable[[], asyncio.AbstractEventLoop]]
 
@@ -17,3 +22,34 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> Loops:
     if item.path.name in _ON_THE_GATES_LOOP:
         return {"uvloop": uvloop.new_event_loop}
     return {"asyncio": asyncio.new_event_loop}
+
+
+@pytest.fixture
+async def gate(store: StoreServer, settings_for: MakeSettings) -> AsyncIterator[Gate]:
+    """A gate in front of each store."""
+    opened = await connected_gate(settings_for(store, dedup_window_seconds=60))
+    yield opened
+    await opened.session.close()
+
+
+@pytest.fixture
+async def single(valkey: StoreServer, settings_for: MakeSettings) -> AsyncIterator[Gate]:
+    """A gate in front of a Valkey, which has one partition."""
+    opened = await connected_gate(settings_for(valkey, dedup_window_seconds=60))
+    yield opened
+    await opened.session.close()
+
+
+@pytest.fixture
+def clocks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clocks]:
+    """Has the scripts go by a clock that can be set; to be asked for before the gate."""
+    let_clocks_be_set(monkeypatch)
+    opened: list[StoreClock] = []
+
+    def clock(store: StoreServer, gate: Gate) -> StoreClock:
+        opened.append(StoreClock(store, gate.maps.layout.prefixes))
+        return opened[-1]
+
+    yield clock
+    for one in opened:
+        one.close()

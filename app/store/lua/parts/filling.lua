@@ -1,6 +1,5 @@
 -- How entries come into a map: find the bucket that takes them, write them there, and book them.
 
-local MOST_BLOCKS = 2 ^ 32 -- their numbers have 4 bytes
 local BLOCKS_A_MILLISECOND = 4
 
 -- Returns a new bucket, with the number of the last block before those it will have. It is that of the newest bucket;

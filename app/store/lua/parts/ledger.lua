@@ -1,18 +1,20 @@
 -- The ledger: all bookkeeping of a partition in one value. A call reads it once and, if anything changed, writes it
 -- once, at its end: a command costs the script ten times as much as the server's own work on it.
 --
--- P:ledger begins with the version of the rules in force (that of P:rules, or 0), and `clock` and `hold` (read_clock).
--- Then comes for each map, in the order of MAPS (MAP): how many entries and bytes it holds, how many entries were ever
--- added, a moment before which none of its buckets is due, seven totals (totals.lua), how many buckets it has, and the
--- newest of them, or zeros: id, ends, entries, bytes, number of the latest block, keep. Behind that are the older buckets
--- (BUCKET), those of signatures first, each map's oldest first. Numbers have 7 bytes: all are whole and below 2^53. For
--- example, a partition with 5 buckets of signatures and 24 of each other map has 375 + 50 * 39 = 2,325 bytes.
+-- P:ledger begins with the version of the rules in force (that of P:rules, or 0), `clock` and `hold` (read_clock),
+-- and `born`, the millisecond in which it was begun: after a ledger was lost, ordinals (block_head.lua) begin again,
+-- so that a position counts only under the ledger it was made under. Then comes for each map, in the order of MAPS
+-- (MAP): how many entries and bytes it holds, how many entries were ever added, a moment before which none of its
+-- buckets is due, seven totals (totals.lua), how many buckets it has, and the newest of them, or zeros: id, ends,
+-- entries, bytes, number of the latest block, keep. Behind that are the older buckets (BUCKET), those of signatures
+-- first, each map's oldest first. Numbers have 7 bytes: all are whole and below 2^53. For example, a partition with 5
+-- buckets of signatures and 24 of each other map has 382 + 50 * 39 = 2,332 bytes.
 --
 -- Only the newest bucket of a map is decoded in every call, since it takes the entries. The older ones change when one
 -- is opened or leaves, once in a second or less; in all other calls their text is handed on as it is.
 
 local MAPS = {'signatures', 'transactions', 'observations'}
-local HEAD, HEAD_BYTES = '>I7I7I7', 21
+local HEAD, HEAD_BYTES = '>I7I7I7I7', 28
 local MAP, MAP_BYTES = '>I7I7I7I7c49I2I7I7I7I7I4I7', 118
 local OLDER_AT = HEAD_BYTES + #MAPS * MAP_BYTES + 1
 local BUCKET, BUCKET_BYTES = '>I7I7I7I7I4I7', 39
@@ -75,8 +77,9 @@ end
 -- Makes the tables of a ledger's text; returns nil when it is none, as when somebody else wrote there.
 local function decode_ledger(text)
   if #text < OLDER_AT - 1 then return nil end
-  local version, clock, hold = struct.unpack(HEAD, text)
-  local opened, at, older_at = {text = text, version = version, clock = clock, hold = hold}, HEAD_BYTES + 1, OLDER_AT
+  local version, clock, hold, born = struct.unpack(HEAD, text)
+  local opened = {text = text, version = version, clock = clock, hold = hold, born = born}
+  local at, older_at = HEAD_BYTES + 1, OLDER_AT
   for position, name in ipairs(MAPS) do
     opened[name], older_at = decode_map(name, text, at + (position - 1) * MAP_BYTES, older_at)
   end
@@ -90,10 +93,12 @@ local function encode_map(map)
   ) .. (map.newest and encode_bucket(map.newest) or NO_BUCKET)
 end
 
+-- Begins a ledger. Whoever saves one afterwards saves this, even if nothing else has changed: the moment of its
+-- beginning has to stay.
 local function begin_ledger()
   local theirs = stored_rules()
   ledger = decode_ledger(string.rep('\0', OLDER_AT - 1))
-  ledger.version = theirs and theirs.version or 0
+  ledger.version, ledger.born, ledger.is_changed = theirs and theirs.version or 0, server_ms(), true
 end
 
 -- Reads the ledger. One that is missing begins anew, as in an empty store, unless a gate of another format is at work
@@ -122,7 +127,7 @@ local function save_ledger(may_be_refused)
   local signatures, transactions, observations = ledger.signatures, ledger.transactions, ledger.observations
   local older = ledger.is_relisted and older_of(signatures) .. older_of(transactions) .. older_of(observations)
     or string.sub(ledger.text, OLDER_AT)
-  local text = struct.pack(HEAD, ledger.version, ledger.clock, ledger.hold)
+  local text = struct.pack(HEAD, ledger.version, ledger.clock, ledger.hold, ledger.born)
     .. encode_map(signatures) .. encode_map(transactions) .. encode_map(observations) .. older
   local call = may_be_refused and redis.pcall or redis.call
   local saved = call('SET', key('ledger'), text, 'PX', rules.ledger_expiry)

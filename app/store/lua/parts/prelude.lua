@@ -8,13 +8,15 @@
 --   P:ledger             STR   the bookkeeping of all three maps (ledger.lua)
 --   P:signatures:<id>    HASH  16-byte hash -> ENTRY (buckets.lua)
 --   P:transactions:<id>  HASH  16-byte hash -> ENTRY
---   P:blocks:<id>        HASH  block number -> compressed transactions of one flush
+--   P:blocks:<id>        HASH  block number -> a head (block_head.lua), and the transactions of a flush, compressed
 --   P:observations:<id>  HASH  block number, stretch of it -> who delivered which of it when (observations.lua)
+--   P:consumer:<name>    STR   what a consumer has read here, and what it was handed (consumer.lua)
+--   P:consumers          ZSET  each consumer -> when it is forgotten; in the first partition only
 --   P:rules              STR   the rules in force here, from the first change of the settings at run time on
 --   P:settings           STR   the settings changed at run time; in the first partition only
 --   P:history            ZSET  each gate that has a history -> when it last grew; in the first partition only
 --   P:history:<gate>     LIST  that gate's samples, one a minute, oldest first; in the first partition only
---   P:lease:<name>       STR   held by the gate that does something for all; in the first partition only
+--   P:lock:<name>        STR   held by the gate that does something for all; in the first partition only
 --   P:probe              STR   written by every tick, which shows whether the store takes writes
 --
 -- A map is signatures, transactions or observations. Its entries lie in buckets, and <id> is a bucket's: the

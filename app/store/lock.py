@@ -1,4 +1,4 @@
-"""A lease in the store: several gates want to do the same work, and the one that holds the lease does it."""
+"""A lock in the store: several gates want to do the same work, and the one that holds the lock does it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from app.store.session import StoreSession
 
 
 @dataclass(frozen=True)
-class StoreLease:
+class StoreLock:
     """A key with an expiry in the first partition, under the name of what is to be done."""
 
     session: StoreSession
@@ -16,7 +16,7 @@ class StoreLease:
     name: str
 
     async def take(self, seconds: float) -> bool:
-        """Take the lease for so many seconds; False while it is held, by this gate or another one.
+        """Take the lock for so many seconds; False while it is held, by this gate or another one.
 
         Raises:
             StoreFull: the store has no room for the key.
@@ -24,4 +24,4 @@ class StoreLease:
         """
         layout = self.layout()
         args: list[bytes | str | int] = [layout.rules, self.name, max(1, round(seconds * 1000))]
-        return bool(await self.session.run("lease", layout.prefixes[0], args))
+        return bool(await self.session.run("lock", layout.prefixes[0], args))

@@ -1,0 +1,130 @@
+"""Reads what was accepted, in order, from positions on: for streams.
+
+The acceptances of a partition are numbered from 0 on, by ordinals, and a position is the ordinal of the next
+one to read. Ordinals begin again when a partition's ledger is lost, so a position says also when the ledger
+was born. Nothing is written for a reader, and nothing is kept for it beyond the retention of transactions:
+
+    extract = (await accepted.read(positions, 1000, 1 << 20))[0]
+    extract.missed      how many between the position and `extract.begin` have left already
+    extract.end         the position to go on from
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
+
+from app.store.blocks import StoredBlock, parse_block
+from app.store.layout import Layout
+from app.store.session import StoreSession
+
+MOST_HINTS = 1024
+NOT_KNOWN = -1
+
+Start = Literal["oldest", "now"] | int
+"""Where to begin: with the oldest that is kept, with what comes, or at a moment in milliseconds."""
+
+
+class Positions(NamedTuple):
+    """A position in each partition."""
+
+    born_ms: tuple[int, ...]
+    """When the ledger of each partition was born."""
+    ordinals: tuple[int, ...]
+
+
+class Extract(NamedTuple):
+    """What one partition gave."""
+
+    now_ms: int
+    """The clock of its server."""
+    born_ms: int
+    """When its ledger was born: another one than that of the position when that ledger was lost."""
+    begin: int
+    """The first ordinal handed out; the first block may have some before it."""
+    end: int
+    """The ordinal after the last one handed out, at which to go on; the last block may have more."""
+    added: int
+    """The ordinal of the next acceptance."""
+    missed: int | None
+    """How many between the position and `begin` have left; None if nobody knows."""
+    blocks: list[StoredBlock]
+
+
+def extract_of(numbers: Sequence[int], values: Sequence[bytes]) -> Extract:
+    """Return the extract of the six numbers and the blocks that a script answers."""
+    now_ms, born_ms, begin, end, added, missed = numbers
+    known = None if missed == NOT_KNOWN else missed
+    return Extract(now_ms, born_ms, begin, end, added, known, [parse_block(value) for value in values])
+
+
+class Accepted:
+    """Reads all partitions of a store at once; it holds nothing but hints on where positions are."""
+
+    def __init__(self, session: StoreSession, layout_of: Callable[[bool], Layout]) -> None:
+        """Call scripts over a session; `layout_of` gives the layout of a Cluster (True) or of one server."""
+        self._session = session
+        self._layout_of = layout_of
+        self._hints: dict[tuple[str, int, int], int] = {}
+
+    @property
+    def partitions(self) -> int:
+        """How many partitions the store has.
+
+        Raises:
+            StoreError: no store was connected to yet.
+        """
+        return len(self._layout.prefixes)
+
+    async def find(self, start: Start) -> Positions:
+        """Find the positions to begin at; those of a moment have all from then on, as far as it is kept.
+
+        Raises:
+            StoreError: the store cannot say.
+        """
+        layout = self._layout
+        calls = (
+            self._session.run("find_position", prefix, [layout.rules, start]) for prefix in layout.prefixes
+        )
+        answers = await asyncio.gather(*calls)
+        for prefix, (born_ms, ordinal, block) in zip(layout.prefixes, answers, strict=True):
+            self._note_hint((prefix, born_ms, ordinal), block)
+        return Positions(tuple(answer[0] for answer in answers), tuple(answer[1] for answer in answers))
+
+    async def read(self, positions: Positions, limit: int, most_bytes: int) -> list[Extract]:
+        """Read each partition from its position on; an extract each, empty where nothing new is.
+
+        Each is of at most `limit` transactions, and of as many blocks as have at most `most_bytes` before
+        compression; of one block, should the first have more.
+
+        Raises:
+            StoreError: a partition cannot be read.
+        """
+        layout = self._layout
+        calls = (
+            self._read(prefix, layout.rules, at, limit, most_bytes)
+            for prefix, *at in zip(layout.prefixes, positions.born_ms, positions.ordinals, strict=True)
+        )
+        return await asyncio.gather(*calls)
+
+    @property
+    def _layout(self) -> Layout:
+        return self._layout_of(self._session.is_cluster)
+
+    async def _read(
+        self, prefix: str, rules: bytes, at: Sequence[int], limit: int, most_bytes: int
+    ) -> Extract:
+        born_ms, ordinal = at
+        hint = self._hints.get((prefix, born_ms, ordinal), NOT_KNOWN)
+        args: list[bytes | int] = [rules, born_ms, ordinal, hint, limit, most_bytes]
+        answer: list[Any] = await self._session.run("read_blocks", prefix, args)
+        extract = extract_of(answer[:6], answer[7:])
+        self._note_hint((prefix, extract.born_ms, extract.end), answer[6])
+        return extract
+
+    def _note_hint(self, at: tuple[str, int, int], block: int) -> None:
+        """Remember which block a position is in, the latest positions only; wrong hints cost a search."""
+        if block != NOT_KNOWN:
+            self._hints.pop(at, None)
+            self._hints[at] = block
+            if len(self._hints) > MOST_HINTS:
+                del self._hints[next(iter(self._hints))]

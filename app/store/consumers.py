@@ -1,0 +1,266 @@
+"""Consumers: named readers to which everything accepted is handed out, in leases that they commit.
+
+All of it lies in the store, under scripts, so that any gate serves any consumer:
+
+    leases = await consumers.lease("bot", 500, 1 << 20, 30_000, ...)
+    for partition, leased in enumerate(leases.parts):
+        ...                       what it has is in leased.extract
+        await consumers.commit("bot", partition, leased.number, leased.incarnation, ...)
+
+A lease that is not committed in time is handed out again, to whoever asks next, under another number.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from app.consumer_errors import TooManyConsumers, TooManyLeases, UnknownConsumer
+from app.store.accepted import Extract, Positions, Start, extract_of
+from app.store.layout import Layout
+from app.store.session import StoreSession
+
+_HEAD, _LEASE, _EXTRACT = 6, 3, 6  # numbers of each part of what lease_transactions.lua answers
+
+
+class Leased(NamedTuple):
+    """What one partition has leased."""
+
+    number: int
+    """The number of the lease; 1 is the partition's first for the consumer."""
+    incarnation: int
+    """Which consumer of that name it was; one that was forgotten and came again is another."""
+    is_again: bool
+    """True if all of it was handed out before, and not committed in time."""
+    last_ms: int | None
+    """When the last one before it was accepted; None if it is the first."""
+    extract: Extract
+
+
+class Leases(NamedTuple):
+    """What a consumer was handed."""
+
+    parts: list[Leased | None]
+    """One a partition; None where there is nothing to lease."""
+    lag_transactions: int
+    """How many were accepted and not committed, also those handed out now; without partitions that failed."""
+    lag_seconds: float
+    """How long ago the oldest of those that are kept was accepted; 0 if there is none."""
+
+
+class CommitResult(StrEnum):
+    """What became of a commit."""
+
+    COMMITTED = "committed"
+    REPEATED = "repeated"
+    """Nothing to do: the lease was committed earlier."""
+    SUPERSEDED = "superseded"
+    """The lease has gone to another caller, or the consumer was moved."""
+    UNKNOWN = "unknown"
+    """There is no such lease of this consumer, or nobody knows any more."""
+
+
+class ConsumerFigures(NamedTuple):
+    """How far a consumer has come; totals count from its making."""
+
+    name: str
+    ordinals: tuple[int, ...]
+    """The position in each partition that the consumer has leased from."""
+    lag_transactions: int
+    lag_seconds: float
+    leases: int
+    """How many are neither committed nor handed to another."""
+    delivered: int
+    """How many transactions were handed out for the first time."""
+    redelivered: int
+    """How many were handed out again."""
+    missed: int
+    """How many had left before they could be handed out, as far as that is known."""
+    called_ms: int
+
+
+class _Part(NamedTuple):
+    """The answer of one partition to a lease."""
+
+    status: bytes
+    incarnation: int
+    start_ms: int
+    has_more: bool
+    lag: int
+    oldest_ms: int
+    leased: Leased | None
+
+
+class Consumers:
+    """Calls the scripts of consumers on the partitions of one store."""
+
+    def __init__(self, session: StoreSession, layout_of: Callable[[bool], Layout]) -> None:
+        """Call scripts over a session; `layout_of` gives the layout of a Cluster (True) or of one server."""
+        self._session = session
+        self._layout_of = layout_of
+        self._turn = 0
+
+    async def lease(  # noqa: PLR0913, PLR0917  what a lease is made of
+        self,
+        name: str,
+        limit: int,
+        most_bytes: int,
+        lease_ms: int,
+        idle_ms: int,
+        most_consumers: int,
+        start: Start = "oldest",
+    ) -> Leases:
+        """Lease the next transactions, at most `limit` of all partitions together.
+
+        They have at most `most_bytes` before compression, except that each partition may give one block. A
+        consumer that is new begins at `start`. It is forgotten `idle_ms` after its last call and the end of
+        its leases. When a partition fails, what others gave is returned all the same.
+
+        Raises:
+            TooManyConsumers: it is new, and there are `most_consumers` others.
+            TooManyLeases: there are more transactions, but it has 64 leases that have not ended.
+            StoreError: nothing was leased, or whether something was is unknown; that would end as any lease.
+        """
+        shares = self._shares(limit)
+        terms = (max(1, most_bytes // len(shares)), lease_ms, idle_ms)
+        begin = (most_consumers, 0 if start == "oldest" else start)
+        first = await self._ask(0, name, shares[0], *terms, *begin)
+        follow = (0, first.start_ms, first.incarnation)
+        rest = (self._ask(at, name, share, *terms, *follow) for at, share in enumerate(shares) if at)
+        parts = [first, *await _settled(rest)]
+        if not any(isinstance(part, _Part) and part.leased for part in parts):
+            # Those that were asked for none, since there are more partitions than wanted transactions.
+            left = [at for at, share in enumerate(shares) if not share and _has_more(parts[at])][:limit]
+            again = (self._ask(at, name, 1, *terms, *(follow if at else begin)) for at in left)
+            for at, part in zip(left, await _settled(again), strict=True):
+                parts[at] = part
+        return _leases(name, parts)
+
+    async def commit(
+        self, name: str, partition: int, number: int, incarnation: int, idle_ms: int
+    ) -> CommitResult:
+        """Commit what one partition has leased; doing it twice does no harm.
+
+        Raises:
+            StoreError: whether it was committed is unknown; it may be committed again.
+        """
+        prefix = self._layout.prefixes[partition]
+        outcome = await self._run("commit_lease", prefix, name, incarnation, number, idle_ms)
+        return CommitResult(outcome.decode())
+
+    async def seek(self, name: str, start: Start | Positions, idle_ms: int) -> None:
+        """Move a consumer; its leases are void, and what is after its new position is handed out again.
+
+        Raises:
+            UnknownConsumer: there is none of that name.
+            StoreError: it may have been moved in some partitions; moving it again does no harm.
+        """
+        first, *others = (
+            (prefix, [start] if not isinstance(start, Positions) else [start.born_ms[at], start.ordinals[at]])
+            for at, prefix in enumerate(self._layout.prefixes)
+        )
+        incarnation = await self._run("seek_consumer", first[0], name, idle_ms, 0, *first[1])
+        if not incarnation:
+            raise UnknownConsumer(f"there is no consumer {name}; the first lease makes one")
+        moves = (self._run("seek_consumer", at, name, idle_ms, incarnation, *to) for at, to in others)
+        await asyncio.gather(*moves)
+
+    async def figures(self) -> list[ConsumerFigures]:
+        """Tell how far each consumer has come, the one first that will be forgotten first.
+
+        Raises:
+            StoreError: a partition cannot say.
+        """
+        first, *others = self._layout.prefixes
+        answers = [await self._run("consumers", first)]
+        names = [entry[0] for entry in answers[0][1:]]
+        if names:
+            answers += await asyncio.gather(*(self._run("consumers", prefix, *names) for prefix in others))
+        found: dict[bytes, list[Sequence[int]]] = {name: [] for name in names}
+        for _, *entries in answers:
+            for name, *numbers in entries:
+                found[name].append(numbers)
+        return [_figures(name.decode(), parts) for name, parts in found.items()]
+
+    async def forget(self, name: str) -> bool:
+        """Forget a consumer; False if there was none.
+
+        Raises:
+            StoreError: whether it was forgotten is unknown; where the first partition has, it is.
+        """
+        first, *others = self._layout.prefixes
+        known = [await self._run("forget_consumer", first, name)]
+        known += await asyncio.gather(*(self._run("forget_consumer", prefix, name) for prefix in others))
+        return any(known)
+
+    @property
+    def _layout(self) -> Layout:
+        return self._layout_of(self._session.is_cluster)
+
+    async def _run(self, script: str, prefix: str, *args: bytes | str | int) -> Any:
+        return await self._session.run(script, prefix, [self._layout.rules, *args])
+
+    async def _ask(self, partition: int, name: str, limit: int, *terms: int | str) -> _Part:
+        """Lease from one partition; `terms` are the other arguments of the script in their order."""
+        prefix = self._layout.prefixes[partition]
+        return _part_of(await self._run("lease_transactions", prefix, name, limit, *terms))
+
+    def _shares(self, limit: int) -> list[int]:
+        """Share a limit out among the partitions; what is left over goes to each of them in turn."""
+        partitions = len(self._layout.prefixes)
+        share, over = divmod(limit, partitions)
+        self._turn = (self._turn + 1) % partitions
+        return [share + ((at - self._turn) % partitions < over) for at in range(partitions)]
+
+
+async def _settled(calls: Iterable[Awaitable[_Part]]) -> list[_Part | Exception]:
+    """Wait for all calls; return the result of each, or its error."""
+    outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException) and not isinstance(outcome, Exception):
+            raise outcome
+    return outcomes  # type: ignore[return-value]  # the others were raised
+
+
+def _has_more(part: _Part | Exception) -> bool:
+    return isinstance(part, _Part) and part.has_more
+
+
+def _part_of(answer: list[Any]) -> _Part:
+    """Return what lease_transactions.lua answers."""
+    status, *numbers = answer[:_HEAD]
+    if status == b"full":
+        idle = [name.decode() for name in answer[1:]]
+        detail = f"there is no room for another; those that have been idle longest: {', '.join(idle)}"
+        raise TooManyConsumers(detail, idle)
+    incarnation, start_ms, has_more, lag, oldest_ms = numbers
+    leased = None
+    if status == b"leased":
+        extracted = _HEAD + _LEASE
+        number, is_again, last_ms = answer[_HEAD:extracted]
+        extract = extract_of(answer[extracted : extracted + _EXTRACT], answer[extracted + _EXTRACT :])
+        leased = Leased(number, incarnation, bool(is_again), last_ms or None, extract)
+    return _Part(status, incarnation, start_ms, bool(has_more), lag, oldest_ms, leased)
+
+
+def _leases(name: str, parts: Sequence[_Part | Exception]) -> Leases:
+    """Join what partitions gave; raise what is wrong, if none gave anything."""
+    answered = [part for part in parts if isinstance(part, _Part)]
+    if not any(part.leased for part in answered):
+        for part in parts:
+            if isinstance(part, Exception):
+                raise part
+        if any(part.status == b"busy" for part in answered):
+            raise TooManyLeases(f"{name} has 64 leases that are neither committed nor run out")
+    return Leases(
+        [part.leased if isinstance(part, _Part) else None for part in parts],
+        sum(part.lag for part in answered),
+        max((part.oldest_ms for part in answered), default=0) / 1000,
+    )
+
+
+def _figures(name: str, parts: Sequence[Sequence[int]]) -> ConsumerFigures:
+    ordinals, lags, ages, leases, delivered, redelivered, missed, called = zip(*parts, strict=True)
+    lag_seconds = max(ages) / 1000
+    totals = (sum(leases), sum(delivered), sum(redelivered), sum(missed))
+    return ConsumerFigures(name, ordinals, sum(lags), lag_seconds, *totals, max(called))

@@ -1,0 +1,14 @@
+-- Finds a position from which everything can be read that a partition has accepted from some moment on.
+--
+-- KEYS: the partition's prefix. ARGV: rules, and 'oldest' for all that is kept, 'now' for nothing yet, or the moment in
+-- milliseconds.
+-- Returns {when the ledger was born, the position, the number of its block or -1}, for example {1690000000000, 40, 7}.
+
+-- @use ledger
+-- @use blocks
+-- @use find_start
+
+open_ledger()
+local ordinal, number = find_start(ARGV[2])
+save_ledger(true) -- if it was begun here; a full store may refuse that
+return {ledger.born, ordinal, number}

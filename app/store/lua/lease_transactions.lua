@@ -1,0 +1,81 @@
+-- Leases the next transactions of a partition to a consumer: those of a lease that was not committed in time, else
+-- those after its position. A consumer that is new is made.
+--
+-- The gate calls the first partition before the others. There the names of all consumers are: one too many is
+-- refused. It also says which incarnation of the consumer this is and where it began, for the other partitions to
+-- follow, should they know none or an earlier one, as after a call that did not reach all of them. The record in the
+-- first partition can be lost alone, too, deleted or evicted. Then it begins again with the oldest: what is told
+-- twice is better than what is not.
+--
+-- KEYS: the partition's prefix. ARGV:
+--   1     rules (`packed_rules` in app/store/layout.py)
+--   2     the consumer's name
+--   3, 4  most transactions, and most bytes of them before compression, but one block; 0 transactions lease nothing
+--   5     milliseconds until the lease ends
+--   6     milliseconds that the consumer is kept after its last call and the end of its leases
+--   7     in the first partition the most consumers there may be, else 0
+--   8     where a new one begins: in milliseconds, 0 for the oldest; in the first partition also 'now'
+--   9     in other partitions the incarnation of the consumer
+-- Returns in a partition with as many consumers as there may be {'full', name, …}, the names of the ten that are
+-- forgotten first. Else {'leased', 'nothing' or 'busy', the incarnation, where it began in milliseconds, 1 if there
+-- is more to lease, how many are not committed, how long ago the oldest of them was accepted in milliseconds}, 'busy'
+-- meaning that there are as many leases as there may be. For a lease follow: its number, 1 if it was leased before,
+-- when the last before it was accepted or 0, now, when the ledger was born, its first ordinal, the ordinal after its
+-- last, the ordinal of the next acceptance, how many before the first have left or -1 if nobody knows, block, …;
+-- blocks as in read_blocks.lua.
+
+-- @use ledger
+-- @use hand_out
+
+open_ledger()
+local name, limit, most_bytes = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local idle_ms, most_consumers, start, incarnation = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8], tonumber(ARGV[9])
+local is_first, names, now = most_consumers > 0, key('consumers'), server_ms()
+local consumer, ends_ms = load_consumer(name, now), now + tonumber(ARGV[5])
+
+if is_first then
+  local forgotten_ms = tonumber(redis.call('ZSCORE', names, name) or 0)
+  if forgotten_ms <= now then
+    redis.call('ZREMRANGEBYSCORE', names, '-inf', id_text(now))
+    if redis.call('ZCARD', names) >= most_consumers then return {'full', unpack(redis.call('ZRANGE', names, 0, 9))} end
+  elseif not consumer then
+    start = 0 -- its record was lost
+  end
+  local time = redis.call('TIME')
+  incarnation = consumer and consumer.incarnation or time[1] * 1000000 + time[2]
+end
+if not consumer or consumer.incarnation ~= incarnation then consumer = new_consumer(incarnation, start, now) end
+follow_ledger(consumer)
+
+local lease, read
+local ended = ended_lease(consumer, now)
+local is_busy = not ended and #consumer.leases >= MOST_LEASES
+if limit > 0 and ended then
+  lease, read = hand_out_again(consumer, ended, limit, most_bytes, ends_ms)
+elseif limit > 0 and not is_busy then
+  lease, read = hand_out_next(consumer, limit, most_bytes, ends_ms)
+end
+local added = ledger.signatures.added
+local has_more = ended_lease(consumer, now) or consumer.ordinal < added or consumer.is_blind
+
+consumer.until_ms = math.max(consumer.until_ms, ends_ms)
+local kept_ms = save_consumer(name, consumer, now, idle_ms)
+if is_first and redis.call('ZADD', names, 'NX', id_text(now + kept_ms), name) == 1
+  and redis.call('PTTL', names) < kept_ms then
+  redis.call('PEXPIRE', names, id_text(kept_ms))
+end
+save_ledger(true) -- if it was begun here
+
+local oldest_ms = oldest_uncommitted_ms(consumer, lease, read and read.first_ms)
+local status = lease and 'leased' or has_more and is_busy and 'busy' or 'nothing'
+local answer = {
+  status, consumer.incarnation, consumer.start_ms, has_more and 1 or 0, lag_of(consumer),
+  oldest_ms > 0 and math.max(now - oldest_ms, 0) or 0,
+}
+if lease then
+  for _, number in ipairs({
+    lease[NUMBER], ended and 1 or 0, lease[BEFORE_MS], now, ledger.born, read.begin, read.finish, added, lease[MISSED],
+  }) do answer[#answer + 1] = number end
+  for _, value in ipairs(read.values) do answer[#answer + 1] = value end
+end
+return answer

@@ -1,0 +1,70 @@
+-- A consumer: how far it has come in a partition, and what it was handed and has not committed yet.
+--
+-- P:consumer:<name>, in each partition, is its record in msgpack, a map. For example, 300 were accepted, of which the
+-- ordinals from 100 on are kept; the consumer was handed 100 to 249 in three leases, and has committed the second:
+--
+--   incarnation   1700000000123456   the microsecond in which the first partition made it: one who forgets it and makes
+--                                    it again makes another, whose leases have the same numbers
+--   start_ms      1699999990000      the moment it began at, 0 for the oldest; a record that is lost begins there again
+--   born          1690000000000      the ledger's, under which the ordinals here count
+--   ordinal       250                its position: the next to be handed out for the first time
+--   block         31                 the block that has it or will have it, or -1; a hint (blocks.lua)
+--   last_ms       1700000004000      when the last that was handed out was accepted, or 0
+--   is_blind      false              whether nobody knows what it missed before its position, since the ledger was lost
+--   next_number   4                  the number of its next lease, from 1 on
+--   delivered     150                how many were handed out for the first time; `redelivered` counts the others
+--   missed        0                  how many had left before they could be handed out
+--   leases        {{1, 100, …}, {3, 200, …}}   those that are outstanding, LEASE each
+--   superseded    {}                 numbers of leases that went to another, the latest 64
+--   remembered    1                  of lower numbers nobody knows any more whether they did
+--   called_ms     1700000005000      the last call; until_ms: when the lease ends that lasts longest, of any partition
+--
+-- P:consumers, in the first partition only, has the names of all, each with the moment it is forgotten.
+
+-- A lease: its number, its first ordinal, the block of that or -1, the ordinal after its last, when it ends, when the
+-- last before it was accepted or 0, how many had left before it or -1 if nobody knows. The rest of a lease that was
+-- handed out again in part has the number 0, until it is handed out itself.
+local NUMBER, ORDINAL, BLOCK, FINISH, ENDS_MS, BEFORE_MS, MISSED = 1, 2, 3, 4, 5, 6, 7
+local MOST_SUPERSEDED = 64
+
+-- Returns the record of a consumer, or nil. If the clock was set back since the last call, its leases end as much
+-- sooner: what was to last 30 s more lasts 30 s more.
+local function load_consumer(name, now)
+  local text = redis.call('GET', key('consumer', name))
+  local is_read, consumer = pcall(cmsgpack.unpack, text or '')
+  if not is_read or type(consumer) ~= 'table' or not consumer.incarnation then return nil end
+  local set_back = math.max(consumer.called_ms - now, 0)
+  for _, lease in ipairs(consumer.leases) do lease[ENDS_MS] = lease[ENDS_MS] - set_back end
+  consumer.until_ms = consumer.until_ms - set_back
+  return consumer
+end
+
+-- Stores the record, for as long as a consumer is kept after its last call and the end of its leases. Returns how many
+-- milliseconds that is. The first command only makes a full store take the others: a consumer has to get on there, too,
+-- and needs no more room than it has.
+local function save_consumer(name, consumer, now, idle_ms)
+  local kept_ms = math.max(consumer.until_ms - now, 0) + idle_ms
+  consumer.called_ms = now
+  redis.call('PEXPIRE', key('consumer', name), id_text(kept_ms))
+  redis.call('SET', key('consumer', name), cmsgpack.pack(consumer), 'PX', id_text(kept_ms))
+  local names = key('consumers') -- which only the first partition has
+  redis.call('ZADD', names, 'XX', id_text(now + kept_ms), name)
+  if redis.call('PTTL', names) < kept_ms then redis.call('PEXPIRE', names, id_text(kept_ms)) end
+  return kept_ms
+end
+
+-- Notes that a lease went to another. The lowest number is forgotten when there are too many.
+local function supersede(consumer, lease)
+  if lease[NUMBER] == 0 then return end
+  local numbers = consumer.superseded
+  numbers[#numbers + 1] = lease[NUMBER]
+  if #numbers > MOST_SUPERSEDED then
+    table.sort(numbers)
+    consumer.remembered = table.remove(numbers, 1) + 1
+  end
+end
+
+local function supersede_all(consumer)
+  for _, lease in ipairs(consumer.leases) do supersede(consumer, lease) end
+  consumer.leases = {}
+end

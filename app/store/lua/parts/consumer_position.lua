@@ -1,0 +1,53 @@
+-- Where a consumer is in the blocks.
+
+-- @use blocks
+-- @use find_start
+-- @use consumer
+
+-- Makes the record of a consumer that begins at a moment in milliseconds, 0 for the oldest, or 'now'.
+local function new_consumer(incarnation, start, now)
+  local ordinal, block = find_start(start)
+  return {
+    incarnation = incarnation, start_ms = start == 'now' and now or tonumber(start) or 0, born = ledger.born,
+    ordinal = ordinal, block = block, last_ms = 0, is_blind = false, next_number = 1,
+    delivered = 0, redelivered = 0, missed = 0,
+    leases = {}, superseded = {}, remembered = 1, called_ms = now, until_ms = 0,
+  }
+end
+
+-- If the ledger is another one than the position was made under, goes on with the oldest that is kept. If it is the
+-- same and behind the position, as when somebody has put an earlier one back, goes on with what comes.
+local function follow_ledger(consumer)
+  if consumer.born ~= ledger.born then
+    supersede_all(consumer)
+    consumer.born, consumer.is_blind = ledger.born, true
+    consumer.ordinal, consumer.block = find_start(0)
+  end
+  consumer.ordinal = math.min(consumer.ordinal, ledger.signatures.added)
+end
+
+-- Returns how many transactions are not committed: those in leases, and those after the position.
+local function lag_of(consumer)
+  local lag = ledger.signatures.added - consumer.ordinal
+  for _, lease in ipairs(consumer.leases) do lag = lag + lease[FINISH] - lease[ORDINAL] end
+  return lag
+end
+
+-- Returns when the oldest transaction was accepted that is kept and not committed; 0 if there is none. It is in the
+-- first lease, or after the position, unless that has left. For a lease that was read just now, `first_ms` says it.
+local function oldest_uncommitted_ms(consumer, just_now, first_ms)
+  local stretches, kept = {{0, consumer.ordinal, consumer.block, ledger.signatures.added}}, 0
+  for i, lease in ipairs(consumer.leases) do stretches[i + 1] = lease end
+  table.sort(stretches, function(one, other) return one[ORDINAL] < other[ORDINAL] end)
+  for _, stretch in ipairs(stretches) do
+    local begin, finish = stretch[ORDINAL], stretch[FINISH]
+    if begin < finish and kept < finish then
+      if stretch == just_now then return first_ms end
+      local found = find_ordinal(begin, stretch[BLOCK])
+      if not found then return 0 end
+      kept = math.max(begin, found.ordinal)
+      if kept < finish then return found.ms end
+    end
+  end
+  return 0
+end

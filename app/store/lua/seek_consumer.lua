@@ -1,0 +1,36 @@
+-- Moves a consumer back or forth. Its leases are superseded: what is in them and comes after its new position is handed
+-- out again.
+--
+-- The gate calls the first partition before the others, as lease_transactions.lua says.
+--
+-- KEYS: the partition's prefix. ARGV: rules, the consumer's name, milliseconds that it is kept after its last call
+-- and the end of its leases, in other partitions than the first its incarnation or else 0, and where to: 'oldest',
+-- 'now', or a moment in milliseconds; or when the ledger was born, and a position under it.
+-- Returns the consumer's incarnation, or 0 when the first partition knows no such consumer.
+
+-- @use ledger
+-- @use consumer_position
+
+open_ledger()
+local name, idle_ms, incarnation = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local to, ordinal, now = ARGV[5], tonumber(ARGV[6]), server_ms()
+local consumer = load_consumer(name, now)
+if incarnation == 0 then
+  if not consumer then return 0 end
+elseif not consumer or consumer.incarnation ~= incarnation then
+  consumer = new_consumer(incarnation, 'now', now)
+end
+
+supersede_all(consumer)
+consumer.last_ms, consumer.is_blind = 0, false
+if ordinal then
+  -- Under another ledger the next lease begins with the oldest, and says that nobody knows what was missed.
+  consumer.born, consumer.ordinal, consumer.block, consumer.start_ms = tonumber(to), ordinal, -1, 0
+else
+  consumer.born = ledger.born
+  consumer.ordinal, consumer.block = find_start(to)
+  consumer.start_ms = to == 'now' and now or tonumber(to) or 0
+end
+save_consumer(name, consumer, now, idle_ms)
+save_ledger(true) -- if it was begun here
+return consumer.incarnation

@@ -1,0 +1,292 @@
+"""Law 9: all that is accepted is handed to each consumer while it is kept, or it is told that it left."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from app.models import MapName, Reason, Verdict
+from app.settings.model import Settings
+from app.store.accepted import Positions
+from app.store.consumers import CommitResult, Consumers, Leases
+from app.store.layout import partition_of, signature_hash
+from app.store.maps import CleanupStep, Severity
+from tests.support.consumer_model import ModelPartition, Span
+from tests.support.deliver import connected_gate, transaction
+from tests.support.kept import read_kept
+from tests.support.keys import keys_without_expiry
+from tests.support.servers import StoreServer
+from tests.support.store_clock import StoreClock, let_clocks_be_set
+
+IDLE_MS = 24 * 3600 * 1000
+MOST_CONSUMERS = 64
+LIMIT_A_PARTITION = 24
+NAMES = st.sampled_from(["bot", "bot", "bot", "other"])
+
+
+def _moves(
+    move: str, /, **arguments: st.SearchStrategy[Any]
+) -> st.SearchStrategy[tuple[str, dict[str, Any]]]:
+    return st.tuples(st.just(move), st.fixed_dictionaries(arguments | {"gate": st.integers(0, 1)}))
+
+
+ACCEPT = _moves("accept", first=st.integers(-4, 0), count=st.integers(1, 9))
+LEASE = _moves(
+    "lease",
+    name=NAMES,
+    limit=st.sampled_from([1, 4, 7, 100]),
+    most_bytes=st.sampled_from([1, 400, 1 << 20]),
+    lease_ms=st.sampled_from([10_000, 40_000]),
+    start=st.sampled_from(["oldest", "now"]),
+)
+COMMIT = _moves("commit", name=NAMES, back=st.integers(0, 5))
+MOVE_CLOCK = _moves("move_clock", seconds=st.sampled_from([1, 3, 11, 11, 45, -1, -4, -15]))
+SEEK = _moves("seek", name=NAMES, to=st.sampled_from(["oldest", "now", "position"]))
+CLEAN_UP = _moves("clean_up", severity=st.sampled_from(Severity))
+RARE = st.one_of(SEEK, CLEAN_UP, _moves("note"), _moves("tick"), _moves("forget", name=NAMES))
+DRAIN = _moves("drain", name=NAMES)
+OFTEN = [ACCEPT, ACCEPT, ACCEPT, LEASE, LEASE, LEASE, LEASE, COMMIT, COMMIT, MOVE_CLOCK, MOVE_CLOCK]
+MOVES = st.sampled_from([*OFTEN, RARE, DRAIN]).flatmap(lambda moves: moves)
+
+
+class Handed(NamedTuple):
+    """A lease that somebody holds, or thinks to hold."""
+
+    name: str
+    partition: int
+    number: int
+    incarnation: int
+
+
+class ConsumersAgainstModel(RuleBasedStateMachine):
+    """Two gates take transactions in, consumers lease and commit; a plain model says what each may get."""
+
+    def __init__(self, store: StoreServer) -> None:
+        super().__init__()
+        store.flush()
+        self.store = store
+        self.runner = asyncio.Runner()
+        partitions = 6 if store.clustered else 1
+        limits = {f"{name}_limit": 60 * partitions for name in MapName}
+        self.settings = Settings(
+            store_url=store.url,
+            store_deadline_seconds=10,
+            dedup_window_seconds=1,
+            transaction_retention_seconds=60,
+            observation_retention_seconds=60,
+            emergency_transaction_retention_seconds=20,
+            emergency_observation_retention_seconds=20,
+            **(limits | {"transactions_limit": LIMIT_A_PARTITION * partitions}),  # type: ignore[arg-type]
+        )
+        self.gates = [self.runner.run(connected_gate(self.settings)) for _ in range(2)]
+        self.prefixes = self.gates[0].maps.layout.prefixes
+        self.clock = StoreClock(store, self.prefixes)
+        self.client = store.client()
+        self.consumers = [Consumers(gate.session, gate.live.layout) for gate in self.gates]
+        self.accepted: dict[str, list[str]] = {prefix: [] for prefix in self.prefixes}
+        self.models: dict[str, list[ModelPartition]] = {}
+        self.incarnations: dict[str, int] = {}
+        self.handed: list[Handed] = []
+        self.delivered = 0
+        self.positions: list[Positions] = []
+
+    @rule(move=MOVES)
+    def make(self, move: tuple[str, dict[str, Any]]) -> None:
+        """Make one move; one rule, since Hypothesis leaves out whole rules of many examples."""
+        name, arguments = move
+        getattr(self, name)(**arguments)
+
+    def accept(self, first: int, count: int, gate: int) -> None:
+        """Deliver some, the first of them once more."""
+        signatures = [f"signature-{max(self.delivered + first, 0) + at}" for at in range(count)]
+        self.delivered = max(self.delivered + first, 0) + count
+        answers = self.runner.run(self.gates[gate].flusher.flush([transaction(name) for name in signatures]))
+        new = [
+            name
+            for name, answer in zip(signatures, answers, strict=True)
+            if answer.verdict is Verdict.ACCEPTED
+        ]
+        for number, prefix in enumerate(self.prefixes):
+            mine = [one for one in new if partition_of(signature_hash(one), len(self.prefixes)) == number]
+            kept, before = read_kept(self.client, prefix), len(self.accepted[prefix])
+            stored = [kept[before + at].signature for at in range(len(mine))]
+            assert sorted(stored) == sorted(mine)
+            self.accepted[prefix] += stored
+
+    def lease(  # noqa: PLR0913, PLR0917  what a lease is made of
+        self, name: str, limit: int, most_bytes: int, lease_ms: int, start: Any, gate: int
+    ) -> None:
+        kept = [read_kept(self.client, prefix) for prefix in self.prefixes]
+        leases, called = self._timed(
+            lambda: self.consumers[gate].lease(
+                name, limit, most_bytes, lease_ms, IDLE_MS, MOST_CONSUMERS, start
+            )
+        )
+        if name not in self.models:
+            self._begin(name, start, leases)
+        models = self.models[name]
+        for model in models:
+            model.clock(called)
+        must = [
+            model.must_have(called, len(self.accepted[prefix]))
+            for model, prefix in zip(models, self.prefixes, strict=True)
+        ]
+        for number, leased in enumerate(leases.parts):
+            if leased is not None:
+                assert leased.extract.added == len(self.accepted[self.prefixes[number]])
+                models[number].hand_out(leased, kept[number], called, lease_ms)
+                self.handed.append(Handed(name, number, leased.number, leased.incarnation))
+                self.incarnations[name] = leased.incarnation
+            elif limit >= len(self.prefixes):
+                assert not must[number], "something was there to hand out"
+        extracts = [leased.extract for leased in leases.parts if leased]
+        assert sum(extract.end - extract.begin for extract in extracts) <= limit
+        assert extracts or not any(must), "something was there to hand out"
+        assert leases.lag_transactions == self._lag(name)
+
+    def commit(self, back: int, gate: int, name: str) -> None:
+        """Commit one of the latest leases, as whoever holds it would, or another consumer."""
+        if back < len(self.handed):
+            handed = self.handed[-1 - back]
+            result, called = self._timed(
+                lambda: self.consumers[gate].commit(
+                    name, handed.partition, handed.number, handed.incarnation, IDLE_MS
+                )
+            )
+            if name == handed.name and self.incarnations.get(name) == handed.incarnation:
+                model = self.models[name][handed.partition]
+                model.clock(called)
+                assert result is model.commit(handed.number)
+            else:
+                assert result is CommitResult.UNKNOWN
+
+    def seek(self, name: str, to: Any, gate: int) -> None:
+        if name in self.models:
+            if to == "position" and not self.positions:
+                return
+            goal = self.positions[-1] if to == "position" else to
+            _, called = self._timed(lambda: self.consumers[gate].seek(name, goal, IDLE_MS))
+            for number, (model, prefix) in enumerate(zip(self.models[name], self.prefixes, strict=True)):
+                model.clock(called)
+                oldest = next(iter(read_kept(self.client, prefix)), len(self.accepted[prefix]))
+                ordinals = {"oldest": oldest, "now": len(self.accepted[prefix])}
+                model.seek(goal.ordinals[number] if isinstance(goal, Positions) else ordinals[to])
+
+    def note(self, gate: int) -> None:
+        """Note where a stream would be now."""
+        self.positions.append(self.runner.run(self.gates[gate].accepted.find("now")))
+
+    def forget(self, name: str, gate: int) -> None:
+        assert self.runner.run(self.consumers[gate].forget(name)) == (name in self.models)
+        self.models.pop(name, None)
+        self.incarnations.pop(name, None)
+
+    def move_clock(self, seconds: int, gate: int) -> None:  # noqa: ARG002  all moves have a gate
+        self.clock.move(seconds)
+
+    def clean_up(self, severity: Severity, gate: int) -> None:
+        name, reason = MapName.TRANSACTIONS, Reason.EMERGENCY
+        wanted = CleanupStep(name, severity, reason, 8, dry_run=False, periodic=False)
+        for prefix in self.prefixes:
+            self.runner.run(self.gates[gate].maps.cleanup_step(prefix, wanted))
+
+    def tick(self, gate: int) -> None:
+        self.runner.run(self.gates[gate].maps.sizes())
+
+    def drain(self, name: str, gate: int) -> None:
+        """Lease and commit all: then each one accepted was handed out, or told to be missed."""
+        if name not in self.models:
+            return
+        now_ms = self.clock.now_ms()
+        ends_ms = [lease.ends.last for model in self.models[name] for lease in model.leases]
+        self.clock.move((max(now_ms, *ends_ms, 0) - now_ms) // 1000 + 1)
+        while self._lease_and_commit(name, gate):
+            pass
+        for model, prefix in zip(self.models[name], self.prefixes, strict=True):
+            assert model.told == set(range(len(self.accepted[prefix])))
+            assert model.leases == []
+
+    @invariant()
+    def figures_are_those_of_the_model(self) -> None:
+        listed, called = self._timed(self.consumers[0].figures)
+        figures = {one.name: one for one in listed}
+        assert set(figures) == set(self.models)
+        for name, models in self.models.items():
+            one = figures[name]
+            assert one.ordinals == tuple(model.position for model in models)
+            assert one.leases == sum(len(model.leases) for model in models)
+            totals = [(model.delivered, model.redelivered, model.missed) for model in models]
+            assert [one.delivered, one.redelivered, one.missed] == [*map(sum, zip(*totals, strict=True))]
+            assert one.lag_transactions == self._lag(name)
+            accepted_ms = self._oldest_accepted_ms(name)
+            least, most = (max(now - min(accepted_ms, default=now), 0) for now in (called.first, called.last))
+            assert least <= round(one.lag_seconds * 1000) <= most
+        assert keys_without_expiry(self.store) == []
+
+    def teardown(self) -> None:
+        for gate in self.gates:
+            self.runner.run(gate.session.close())
+        self.runner.close()
+        self.client.close()
+        self.clock.close()
+
+    def _lease_and_commit(self, name: str, gate: int) -> bool:
+        before = len(self.handed)
+        self.lease(name, 100, 1 << 20, 40_000, "oldest", gate)
+        new = len(self.handed) - before
+        for back in range(new):
+            self.commit(back, gate, name)
+        return new > 0
+
+    def _timed(self, call: Callable[[], Any]) -> tuple[Any, Span]:
+        before = self.clock.now_ms()
+        result = self.runner.run(call())
+        return result, Span(before, self.clock.now_ms())
+
+    def _begin(self, name: str, start: str, leases: Leases) -> None:
+        """Make the model of a consumer that this lease made; a Cluster's servers do not begin at once."""
+        [figures] = [one for one in self.runner.run(self.consumers[0].figures()) if one.name == name]
+        self.models[name] = []
+        for number, prefix in enumerate(self.prefixes):
+            leased, position = leases.parts[number], figures.ordinals[number]
+            if leased is not None:
+                assert leased.extract.missed == 0
+                position = leased.extract.begin
+            added, model = len(self.accepted[prefix]), ModelPartition(position)
+            oldest = next(iter(read_kept(self.client, prefix)), added)
+            assert start == "now" or position == oldest
+            assert start == "oldest" or self.store.clustered or position == added
+            model.told.update(range(position))
+            self.models[name].append(model)
+
+    def _lag(self, name: str) -> int:
+        pairs = zip(self.models[name], self.prefixes, strict=True)
+        return sum(model.lag(len(self.accepted[prefix])) for model, prefix in pairs)
+
+    def _oldest_accepted_ms(self, name: str) -> list[int]:
+        """When the oldest one of each partition was accepted that is kept and not committed."""
+        found = list[int]()
+        for model, prefix in zip(self.models[name], self.prefixes, strict=True):
+            waiting = {one for lease in model.leases for one in range(lease.begin, lease.end)}
+            waiting.update(range(model.position, len(self.accepted[prefix])))
+            kept = read_kept(self.client, prefix).items()
+            found += [one.accepted_ms for ordinal, one in kept if ordinal in waiting][:1]
+        return found
+
+
+def test_what_was_accepted_is_handed_to_each_consumer_or_told_to_be_missed(
+    store: StoreServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_clocks_be_set(monkeypatch)
+    run_state_machine_as_test(
+        lambda: ConsumersAgainstModel(store),  # type: ignore[arg-type]  # any factory will do
+        settings=settings(
+            max_examples=12,
+            stateful_step_count=30,
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+        ),
+    )
