@@ -11,14 +11,17 @@ from app.api import error_handlers as handlers
 from app.api.contract import FEED
 from app.api.control_plane_checks import Checks
 from app.api.middleware import Direct, RequestMiddleware
+from app.api.openapi import consumers as consumers_document
 from app.api.openapi import feeds as feeds_document
 from app.api.openapi.common import document_checks
 from app.api.openapi.pages import add_documentation
 from app.api.openapi.settings import document_settings
 from app.api.openapi.transactions import document_data_plane
+from app.api.reader_routes import ReaderRoutes
 from app.api.routes import (
     alerts,
     cleanup,
+    consumers,
     feeds,
     memory,
     metrics,
@@ -27,6 +30,7 @@ from app.api.routes import (
     settings,
     sources,
     stats,
+    stream,
     transactions,
 )
 from app.runtime import Runtime
@@ -49,7 +53,11 @@ def create_app(runtime: Runtime) -> RequestMiddleware:
     plane = runtime.plane
     data_plane = [*transactions.routes(plane), feeds.route(plane)]
     direct = Direct(data_plane[0], data_plane[-1])
-    checked = Checks(_head_as_get(create_api(runtime, data_plane)), plane.access, plane.body_budget)
+    endpoints = {**stream.endpoints(runtime.consumers), **consumers.endpoints(runtime.consumers)}
+    for method, path in endpoints:
+        runtime.metrics.start_route(method, path)
+    readers = ReaderRoutes(endpoints, _head_as_get(create_api(runtime, data_plane)))
+    checked = Checks(readers, plane.access, plane.body_budget)
     return RequestMiddleware(
         checked, direct, runtime.metrics, plane.settings.max_in_flight_requests, runtime.workers.requests
     )
@@ -95,7 +103,8 @@ def create_api(runtime: Runtime, data_plane: Sequence[Route]) -> FastAPI:
         for method in (route.methods or set()) - {"HEAD"}:
             runtime.metrics.start_route(method, route.path)
     add_documentation(api)
-    document_data_plane(api, {("post", FEED.path): feeds_document.POST})
+    others = {("post", FEED.path): feeds_document.POST, **consumers_document.OPERATIONS}
+    document_data_plane(api, others)
     document_settings(api)
     document_checks(api)
     return api

@@ -14,6 +14,7 @@ from app import schedule
 from app.alerts.receiver import AlertReceiver
 from app.auth import Access
 from app.cleanup.run import Cleanup
+from app.consumers.plane import ConsumerPlane
 from app.errors import StoreError
 from app.feeds.feeds_in_force import FeedsInForce
 from app.guard.actions import Actions
@@ -27,6 +28,7 @@ from app.metrics.catalogue import Metrics
 from app.metrics.exposition import Scrapes
 from app.models import MemoryHeadroom, Mode, Trigger
 from app.observability.collector import FiguresCollector
+from app.observability.consumers import ConsumersCollector
 from app.observability.readiness import ReadinessCheck
 from app.observability.stats import ServiceStats
 from app.process.resident_memory import Processes
@@ -42,7 +44,7 @@ from app.store.embedded import EmbeddedStore
 from app.store.figures import Sizes
 from app.store.history import StoredSamples
 from app.store.layout import LiveSettings
-from app.store.lease import StoreLease
+from app.store.lock import StoreLock
 from app.store.session import StoreSession
 from app.tasks import Tasks
 from app.workers.pool.pool import WorkerPool
@@ -66,14 +68,17 @@ class Runtime:
         url = self.embedded.url if self.embedded else normal_url(settings.store_url or "")
         self.session = StoreSession(StoreConnector(url, settings.store_deadline_seconds), self.metrics)
         self._headroom = MemoryHeadroom()
-        self.plane = DataPlane(self.live, self.session, self.metrics, access, self._headroom, feeds)
+        self.consumers = ConsumerPlane(self.live, self.session, lambda: self.plane.coalescer.held_items > 0)
+        told = self.consumers.tail.tell
+        self.plane = DataPlane(self.live, self.session, self.metrics, access, self._headroom, feeds, told)
         self.workers = WorkerPool(settings, listener, url, self.metrics, self.plane.sources)
         self._build_control_plane()
         self._build_observers()
         self._supervisor = Supervisor(self.workers, self._follow_workers)
         self._upkeep = schedule.StoreUpkeep(self.session, self._refresh, self.embedded)
         parts = (
-            *(self.live, self.session, self.plane, self.plane.sources, self.workers, self.sizes),
+            *(self.live, self.session, self.plane, self.plane.sources, self.consumers, self.workers),
+            self.sizes,
             *(self.settings_sync, self.cleanup, self.alerts, self.examiner, self.guard, self.readiness),
             *(self.stats, self.reports, self.scrapes),
         )
@@ -128,7 +133,7 @@ class Runtime:
             self.examiner.examine,
             self.metrics,
             self._clock,
-            StoreLease(self.session, lambda: self.plane.maps.layout, "emergency-cleanup").take,
+            StoreLock(self.session, lambda: self.plane.maps.layout, "emergency-cleanup").take,
             self._headroom,
             self.workers.publish,
         )
@@ -136,6 +141,8 @@ class Runtime:
     def _build_observers(self) -> None:
         """Build what only looks at the other parts: stats, metrics, reports."""
         settings, maps = self.settings, self.plane.maps
+        read, is_up = self.consumers.consumers.figures, lambda: self.session.is_up
+        self.consumer_metrics = ConsumersCollector(read, self.live, is_up)
         self.stats = ServiceStats(
             self.version,
             self.live,
@@ -149,16 +156,18 @@ class Runtime:
             self.plane.access,
             self.plane.sources,
             self.plane.feeds,
+            self.consumer_metrics.warnings,
             lambda: [self.plane.rejections.latest, *self.workers.rejections()],
         )
         stored, clock = StoredSamples(self.session, lambda: maps.layout), self._clock
         figures = figures_of(self._processes, self.sizes, self.live, lambda: self.guard.status, self.metrics)
-        self.recorder = Recorder(gate_name(settings), figures, stored, lambda: self.session.is_up, clock)
+        self.recorder = Recorder(gate_name(settings), figures, stored, is_up, clock)
         self.reports = Reports(stored, lambda: self.settings.leak_warmup_seconds, clock.wall_ms, self.version)
         connections = (lambda: len(self.connections)) if settings.workers == 1 else self.workers.connections
         for collector in (
             self.workers,
             FiguresCollector(self.sizes, self.live, self._processes),
+            self.consumer_metrics,
             GuardCollector(
                 lambda: self.guard.status,
                 lambda: self.examiner.latest,
@@ -168,6 +177,8 @@ class Runtime:
             ),
         ):
             self.metrics.registry.register(collector)
+        streams = self.metrics.stream_subscribers
+        streams.set_function(lambda: self.consumers.streams + self.workers.streams())
         self.scrapes = Scrapes(self.metrics.registry)
 
     @property
@@ -208,6 +219,7 @@ class Runtime:
         """Finish what was accepted, then stop everything; the embedded store last."""
         self.readiness.is_stopping = True
         await self.plane.coalescer.close()
+        await self.consumers.close()
         await self._tasks.stop()
         await self.alerts.close()
         await self.examiner.close()

@@ -10,6 +10,7 @@ from app.guard.reclaim import LOOK_SECONDS, Reclaimer
 from app.ingest.plane import DataPlane
 from app.ingest.samples import look_seconds
 from app.models import MapName, Trigger
+from app.observability.consumers import ConsumersCollector
 from app.observability.stats import ServiceStats
 from app.reports.recorder import SAMPLE_SECONDS, Recorder
 from app.settings.model import Settings
@@ -20,6 +21,7 @@ from app.tasks import Task
 STORE_SECONDS = 0.1
 TICK_SECONDS = 1.0
 CEILING_SECONDS = 0.25
+CONSUMERS_SECONDS = 5.0
 STATS_LOG_SECONDS = 30.0
 TOKEN_RELOAD_SECONDS = 5.0
 FEEDS_RELOAD_SECONDS = 5.0
@@ -84,6 +86,7 @@ class ScheduledParts(Protocol):
 
     guard: Guard
     cleanup: Cleanup
+    consumer_metrics: ConsumersCollector
     stats: ServiceStats
     recorder: Recorder
 
@@ -106,5 +109,6 @@ def gate_tasks(gate: ScheduledParts) -> Iterator[Task]:
         partial(clean, maps=SIGNATURES),
     )
     yield Task("cleanup", lambda: gate.settings.cleanup_interval_seconds, partial(clean, maps=OTHER_MAPS))
+    yield Task("consumers", CONSUMERS_SECONDS, gate.consumer_metrics.refresh)
     yield Task("stats-log", STATS_LOG_SECONDS, gate.stats.log_stats)
     yield Task("reports", SAMPLE_SECONDS, gate.recorder.record)

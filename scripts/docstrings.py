@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-FOLDERS = ("app", "benchmarks", "grafana", "scripts", "tests/support")
+FOLDERS = ("app", "benchmarks", "grafana", "scripts", "tests/support", "tidegate")
 HEAD_CHARACTERS = 80
 
 # What stands for something that was said elsewhere.

@@ -98,7 +98,7 @@ def summary(lines: dict[Path, int], lengths: list[int], middle: float) -> str:
 
 def main() -> int:
     """Print what is wrong and the summary; 1 when something is wrong."""
-    lines = {path: line_count(path) for path in sources("app", "tests")}
+    lines = {path: line_count(path) for path in sources("app", "tests", "tidegate")}
     if not lines:
         print("shape: no sources here; run it from the repository's root")
         return 1

@@ -1,11 +1,12 @@
-"""Every address of the gate: its methods and, on the control plane, who may call them and with what.
+"""Every address of the gate: its methods, who may call them and with what.
 
-One table for all processes. A worker judges a request by it before it passes anything on, the control plane
-before a handler is called. What does not stand here cannot be reached.
+One table for all processes. A worker judges a request by it before it passes anything on or answers itself,
+the control plane before a handler is called. What does not stand here cannot be reached.
 """
 
 from collections.abc import Mapping
 from difflib import get_close_matches
+from enum import Enum
 from typing import Final, NamedTuple
 
 SMALL_BODY_BYTES: Final = 16 * 1024
@@ -13,6 +14,8 @@ SMALL_BODY_BYTES: Final = 16 * 1024
 ALERT_BODY_BYTES: Final = 1024 * 1024
 TRANSACTIONS: Final = "/transactions"
 BELOW_FEEDS: Final = "/feeds/"
+STREAM: Final = "/stream"
+CONSUMERS: Final = "/consumers"
 LIVEZ: Final = "/livez"
 SWAGGER_UI: Final = {
     "/docs/swagger-ui-bundle.js": "text/javascript",
@@ -24,15 +27,24 @@ SWAGGER_UI: Final = {
 NEVER_REFUSED: Final = frozenset({LIVEZ, "/readyz", "/metrics"})
 
 _BELOW_TRANSACTIONS = f"{TRANSACTIONS}/"
+_BELOW_CONSUMERS = f"{CONSUMERS}/"
 # Longer paths are no slip of the pen, and comparing them takes time.
 _LONGEST_NEAR_MISS = 64
+
+
+class Token(Enum):
+    """Which token a client needs."""
+
+    NONE = "none, or the handler asks for it"
+    READING = "an ingest or an admin token"
+    ADMIN = "an admin token"
 
 
 class Call(NamedTuple):
     """What one method of an address asks of a request."""
 
-    is_admin: bool = False
-    """Whether a client needs an admin token for this call."""
+    token: Token = Token.NONE
+    """Which token a client needs for this call."""
     parameters: frozenset[str] | None = frozenset()
     """The known query parameters; None where any is let pass, such as the cache buster of a probe."""
     takes_body: bool = False
@@ -59,10 +71,15 @@ class PathItem(NamedTuple):
 
 _OPEN = Call(parameters=None)
 _FIGURES = Call()
-_ADMIN = Call(is_admin=True)
-_CLEANUP = Call(is_admin=True, parameters=frozenset({"map", "dry_run"}))
+_ADMIN = Call(Token.ADMIN)
+_READING = Call(Token.READING)
+_CLEANUP = Call(Token.ADMIN, parameters=frozenset({"map", "dry_run"}))
 _CALLS: Mapping[str, Mapping[str, Call]] = {
     TRANSACTIONS: {"POST": _OPEN},
+    STREAM: {
+        "GET": Call(Token.READING, frozenset({"from", "after", "source", "payload", "limit"})),
+    },
+    CONSUMERS: {"GET": _READING},
     "/stats": {"GET": _FIGURES},
     "/sources": {"GET": _FIGURES},
     "/reports/daily": {"GET": Call(parameters=frozenset({"day"}))},
@@ -73,9 +90,9 @@ _CALLS: Mapping[str, Mapping[str, Call]] = {
     "/memory/reset": {"POST": _ADMIN},
     "/alerts": {
         "GET": _ADMIN,
-        "POST": Call(is_admin=True, takes_body=True, most_body_bytes=ALERT_BODY_BYTES),
+        "POST": Call(Token.ADMIN, takes_body=True, most_body_bytes=ALERT_BODY_BYTES),
     },
-    "/settings": {"GET": _ADMIN, "PATCH": Call(is_admin=True, takes_body=True)},
+    "/settings": {"GET": _ADMIN, "PATCH": Call(Token.ADMIN, takes_body=True)},
     LIVEZ: {"GET": _OPEN},
     "/readyz": {"GET": _OPEN},
     "/metrics": {"GET": _OPEN},
@@ -86,8 +103,22 @@ _CALLS: Mapping[str, Mapping[str, Call]] = {
 ADDRESSES: Mapping[str, PathItem] = {path: PathItem(path, calls) for path, calls in _CALLS.items()}
 LOOKUP: Final = PathItem(f"{TRANSACTIONS}/{{signature:path}}", {"GET": _OPEN})
 FEED: Final = PathItem(f"{BELOW_FEEDS}{{feed}}", {"POST": _OPEN})
-DATA_PLANE: Final = frozenset({TRANSACTIONS, LOOKUP.path, FEED.path})
-"""The paths, as metrics label them, that need an ingest token and no admin token."""
+_LEASE = Call(Token.READING, frozenset({"limit", "wait_seconds", "lease_seconds", "from"}))
+_COMMIT = Call(Token.READING, takes_body=True)
+CONSUMER: Mapping[str, PathItem] = {
+    action: PathItem(f"{CONSUMERS}/{{name}}{action}", calls)
+    for action, calls in {
+        "": {"DELETE": _READING},
+        "/lease": {"POST": _LEASE},
+        "/commit": {"POST": _COMMIT},
+        "/seek": {"POST": _COMMIT},
+    }.items()
+}
+"""What can be done with one consumer, by what follows its name in the path."""
+DATA_PLANE: Final = frozenset(
+    {TRANSACTIONS, LOOKUP.path, FEED.path, STREAM, CONSUMERS, *(each.path for each in CONSUMER.values())}
+)
+"""The paths, as metrics label them, that every process answers itself, and that need no admin token."""
 
 
 def address_of(path: str) -> PathItem | None:
@@ -96,7 +127,19 @@ def address_of(path: str) -> PathItem | None:
         return LOOKUP
     if path.startswith(BELOW_FEEDS) and path != BELOW_FEEDS:
         return FEED
+    if path.startswith(_BELOW_CONSUMERS):
+        name, slash, action = path.removeprefix(_BELOW_CONSUMERS).partition("/")
+        return CONSUMER.get(slash + action) if name else None
     return ADDRESSES.get(path)
+
+
+def near_consumer(path: str) -> str | None:
+    """Return what was meant by an address such as `/consumers/bot/leese`, None when it is unlike any."""
+    name, slash, action = path.removeprefix(_BELOW_CONSUMERS).partition("/")
+    near = nearest(action, frozenset(known.removeprefix("/") for known in CONSUMER))
+    if not (path.startswith(_BELOW_CONSUMERS) and name and slash and near):
+        return None
+    return f"{_BELOW_CONSUMERS}{name}/{near}"
 
 
 def nearest(word: str, known: Mapping[str, object] | frozenset[str]) -> str | None:

@@ -1,4 +1,6 @@
-"""What is checked about a request to the control plane before anything is begun: law 10 has its place here.
+"""What is checked about a request before anything is begun: law 10 has its place here.
+
+All requests pass here but posts of transactions, which have checks of their own, and a worker's lookups.
 
 In this order: is there such an address, has it the method, may the client call it, are its query parameters
 known, and is its body within its limit, complete, and not malformed. So a request that is refused has done
@@ -11,7 +13,17 @@ from urllib.parse import parse_qsl
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.contract import ADDRESSES, BELOW_FEEDS, Call, PathItem, address_of, nearest
+from app.api.contract import (
+    ADDRESSES,
+    BELOW_FEEDS,
+    CONSUMERS,
+    Call,
+    PathItem,
+    Token,
+    address_of,
+    near_consumer,
+    nearest,
+)
 from app.api.problems import problem_of
 from app.auth import Access
 from app.decode.body_reader import chunk_of
@@ -37,7 +49,7 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 
 class Checks:
-    """ASGI around the control plane, or around what passes requests on to it.
+    """ASGI around the control plane, or around what passes requests on to it, and around what readers call.
 
     The application behind it gets requests that are whole and allowed, the body in one message.
     """
@@ -79,10 +91,15 @@ class Checks:
         if call is None:
             detail = f"{method} {path[:SHOWN_CHARACTERS]}: this address has {address.allow}; see /docs"
             raise MethodNotAllowed(detail, address.allow)
-        if call.is_admin:
-            self._access.check_admin(_header(scope["headers"], b"authorization"))
+        self._check_token(call.token, scope["headers"])
         _check_parameters(address, call, scope["query_string"])
         return call
+
+    def _check_token(self, token: Token, headers: Headers) -> None:
+        if token is Token.ADMIN:
+            self._access.check_admin(_header(headers, b"authorization"))
+        elif token is Token.READING:
+            self._access.check_lookup(_header(headers, b"authorization"))
 
     async def _read(self, headers: Headers, call: Call, body: "_Body") -> None:
         has_body = _has_body(headers, call.most_body_bytes)
@@ -188,12 +205,17 @@ def _near_feed(path: str) -> str | None:
 
 def _where_else(method: str, path: str) -> str:
     """Say what to call in the place of an address there is not."""
-    shown = path[:SHOWN_CHARACTERS]
-    without_slash = ADDRESSES.get(path.rstrip("/"))
-    if without_slash is not None:
-        return f"{method} {shown}: leave the slash at its end out: {method} {without_slash.path}; see /docs"
-    if path.rstrip("/") == BELOW_FEEDS.rstrip("/"):
+    shown, without_slash = path[:SHOWN_CHARACTERS], path.rstrip("/")
+    if without_slash == BELOW_FEEDS.rstrip("/"):
         return f"{method} {shown}: name the feed: POST {BELOW_FEEDS}NAME; see /docs"
-    near = _near_feed(shown) or nearest(path, ADDRESSES)
+    address = ADDRESSES.get(without_slash) or (
+        address_of(without_slash) if path.startswith(f"{CONSUMERS}/") and path != without_slash else None
+    )
+    if address is not None:
+        return (
+            f"{method} {shown}: leave the slash at its end out: "
+            f"{method} {without_slash[:SHOWN_CHARACTERS]}; see /docs"
+        )
+    near = _near_feed(shown) or near_consumer(shown) or nearest(path, ADDRESSES)
     hint = f"did you mean {near}? See" if near else "see"
     return f"{method} {shown}: there is no such address; {hint} /docs"

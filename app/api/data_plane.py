@@ -25,12 +25,13 @@ class DataRoute(Route):
 async def send_json(send: Send, document: object) -> None:
     """Answer 200 with a JSON document."""
     body = encode(document)
-    await send(_start(len(body)))
+    await send(json_start(len(body)))
     await send({"type": "http.response.body", "body": body})
 
 
 @lru_cache(1024)
-def _start(length: int) -> Message:
+def json_start(length: int) -> Message:
+    """Return the start of an answer 200 with a JSON document of so many bytes."""
     headers = [(b"content-length", b"%d" % length), (b"content-type", b"application/json")]
     return {"type": "http.response.start", "status": 200, "headers": headers}
 

@@ -30,6 +30,11 @@ UNAUTHORIZED = 401
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # In the scope of a request that another process has counted.
 COUNTED_ELSEWHERE = "tidegate.counted_elsewhere"
+STEP_ASIDE: Message = {"type": "tidegate.step_aside"}
+"""What a handler sends before its request waits, or streams: it gives its place among the requests back.
+
+It is counted, with the seconds until then, when its answer begins.
+"""
 
 
 class Direct(NamedTuple):
@@ -127,24 +132,32 @@ class _Answer:
     to read it is the server's affair: a place among the requests under way does not wait for that.
     """
 
-    __slots__ = ("_has_ended", "_is_head", "_middleware", "_scope", "_send", "_started", "status")
+    __slots__ = (
+        *("_has_ended", "_has_place", "_is_head", "_middleware", "_scope", "_send", "_started"),
+        "status",
+    )
 
     def __init__(self, middleware: RequestMiddleware, scope: Scope, send: Send) -> None:
         self._middleware, self._scope, self._send = middleware, scope, send
         self._is_head = scope["method"] == "HEAD"
         self._started = time.perf_counter()
-        self._has_ended = False
+        self._has_ended, self._has_place = False, True
         self.status = 0
 
     async def send(self, message: Message) -> None:
         """Pass a message on to the server (ASGI)."""
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-        else:
+        if message["type"] == "http.response.body":
             if self._is_head:
                 message = {**message, "body": b""}
             if not message.get("more_body", False):
                 self.end()
+        elif message["type"] == "http.response.start":
+            self.status = message["status"]
+            if not self._has_place:
+                self.end()
+        elif message is STEP_ASIDE:
+            self._give_place_back()
+            return
         await self._send(message)
 
     def end(self) -> None:
@@ -152,12 +165,16 @@ class _Answer:
         if self._has_ended:
             return
         self._has_ended = True
-        self._middleware.in_flight -= 1
+        self._give_place_back()
         if COUNTED_ELSEWHERE not in self._scope:
             method = self._scope["method"] if self._scope["method"] in METHODS else "other"
             self._middleware.count(
                 method, _route(self._scope), self.status, time.perf_counter() - self._started
             )
+
+    def _give_place_back(self) -> None:
+        self._middleware.in_flight -= self._has_place
+        self._has_place = False
 
 
 def _source(scope: Scope) -> str:

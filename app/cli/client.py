@@ -63,21 +63,43 @@ class GateAddress:
         )
 
 
+_token_file_option = click.option(
+    "--token-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=None,
+    help="File with the token to show. [env TIDEGATE_TOKEN holds the token itself]",
+)
+
+
 def gate_options(command: F) -> F:
     """Add --url and --token-file, and pass a GateAddress as `gate`."""
 
     @click.option(
         "--url", default=None, help="Where the gate is. [env TIDEGATE_URL; default http://127.0.0.1:8000]"
     )
-    @click.option(
-        "--token-file",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        default=None,
-        help="File with the token to show. [env TIDEGATE_TOKEN holds the token itself]",
-    )
+    @_token_file_option
     @wraps(command)
     def wrapped(url: str | None, token_file: Path | None, **rest: Any) -> None:
         command(gate=GateAddress(_checked_url(url or _default_url()), _token(token_file)), **rest)
+
+    return wrapped  # type: ignore[return-value]  # click's decorators change the signature
+
+
+def gates_options(command: F) -> F:
+    """Add --url, which may be repeated, and --token-file, and pass the list of GateAddress as `gates`."""
+
+    @click.option(
+        "--url",
+        "urls",
+        multiple=True,
+        help="Where the gate is; repeat it for others on the same store, which go on when it fails. "
+        "[env TIDEGATE_URL; default http://127.0.0.1:8000]",
+    )
+    @_token_file_option
+    @wraps(command)
+    def wrapped(urls: tuple[str, ...], token_file: Path | None, **rest: Any) -> None:
+        token = _token(token_file)
+        command(gates=[GateAddress(_checked_url(url), token) for url in urls or (_default_url(),)], **rest)
 
     return wrapped  # type: ignore[return-value]  # click's decorators change the signature
 

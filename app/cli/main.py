@@ -25,9 +25,10 @@ COMMANDS: Final = {
     "send": _Place("app.cli.send.command", "Post the transactions in FILE, one JSON item a line."),
     "serve": _Place("app.cli.serve", "Run the gate until Ctrl-C or SIGTERM."),
     "stats": _Place("app.cli.stats", "Show what the gate holds, what came in, and what was removed."),
+    "tail": _Place("app.cli.tail.command", "Print what the gate accepts, one JSON object a line."),
 }
 # `health` is run every few seconds where a container's health check calls it.
-DRAW_NOTHING: Final = frozenset({"check", "feeds", "health"})
+DRAW_NOTHING: Final = frozenset({"check", "feeds", "health", "tail"})
 
 
 class _Commands(click.Group):

@@ -21,7 +21,7 @@ from app.guard.leak.finding import Finding, Tier
 from app.guard.leak.state import Watch
 from app.guard.levels import LevelBand
 from app.guard.readers import Discard, MemoryReading, Pressure, ProcessReading, Readers, read, read_pressure
-from app.guard.relief import Lease, ProcessRelief, StoreRelief, granted
+from app.guard.relief import Lock, ProcessRelief, StoreRelief, granted
 from app.guard.status import GuardStatus, Level
 from app.metrics.catalogue import Metrics
 from app.models import MemoryHeadroom
@@ -57,7 +57,7 @@ class Guard:
     examine: Examine
     metrics: Metrics
     clock: Clock = field(default_factory=Clock)
-    lease: Lease = granted
+    lock: Lock = granted
     """Asked before a store that other gates may live on is cleaned."""
     headroom: MemoryHeadroom = field(default_factory=MemoryHeadroom)
     """Written after every comparison with the limit; those that take requests in read it."""
@@ -72,7 +72,7 @@ class Guard:
         self._rules = self.settings()
         self._band = LevelBand()
         self._processes = ProcessRelief(self.actions, self.clock.monotonic)
-        self._store = StoreRelief(self.actions, self.clock.monotonic, self.lease)
+        self._store = StoreRelief(self.actions, self.clock.monotonic, self.lock)
         self._failed_readings: dict[str, int] = {}
         self.metrics.memory_samples_discarded_total.start(*zip(Discard))
         for name in WATCHED:

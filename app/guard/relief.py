@@ -33,12 +33,12 @@ SHRINK_AGAIN_SECONDS = 10.0
 # A relief that took 50 ms is not repeated within a second.
 PAUSE_PER_SECOND_TAKEN = 20
 
-Lease = Callable[[float], Awaitable[bool]]
+Lock = Callable[[float], Awaitable[bool]]
 """Asks to be the one gate that cleans the store for so many seconds; False while another one is."""
 
 
 async def granted(_: float) -> bool:
-    """Grant a lease to a gate that has its store to itself."""
+    """Grant a lock to a gate that has its store to itself."""
     return True
 
 
@@ -76,7 +76,7 @@ class StoreRelief:
 
     actions: Actions
     monotonic: Callable[[], float]
-    lease: Lease = granted
+    lock: Lock = granted
     _cleaned_at: float = float("-inf")
 
     def __post_init__(self) -> None:
@@ -124,7 +124,7 @@ class StoreRelief:
             return False
         self._cleaned_at = now
         try:
-            return await self.lease(seconds)
+            return await self.lock(seconds)
         except StoreFull:
             # A full store cannot note who cleans it. Of two gates that clean, the second finds nothing.
             return True

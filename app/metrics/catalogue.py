@@ -220,6 +220,7 @@ class Metrics:
             "begun",
         )
         self.http_requests_in_flight = self._gauge("http_requests_in_flight", "Requests under way")
+        self.stream_subscribers = self._gauge("stream_subscribers", "Clients that read GET /stream")
 
     def _service(self, version: str) -> None:
         self.alerts_received_total = self._counter(

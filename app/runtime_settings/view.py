@@ -16,6 +16,8 @@ SettingSource = Literal["default", "environment", "argument", "run time"]
 Value = int | float | str | None
 SET = "set"
 _SECRETS = frozenset({"ingest_tokens", "admin_tokens"})
+# What a limit counts that is none of a map.
+_LIMITED = {"consumers_limit": "consumers", "stream_readers_limit": "readers"}
 _UNITS = ("seconds", "bytes", "entries", "items", "requests", "connections", "sources", "depth", "ratio")
 
 
@@ -51,6 +53,8 @@ def unit_of(name: str) -> str:
     for ending in _UNITS:
         if name.endswith(f"_{ending}"):
             return {"depth": "levels", "ratio": "share"}.get(ending, ending)
+    if name in _LIMITED:
+        return _LIMITED[name]
     return "entries" if name.endswith("_limit") else ""
 
 

@@ -108,6 +108,14 @@ class BoundedConnection(asyncio.Protocol):
         """Wait until what was written has gone out."""
         await self._writer.drain()
 
+    def bound_unsent(self) -> None:
+        """Keep little in the kernel that the client's side has no room for yet."""
+        self._writer.bound_unsent()
+
+    def cut_off(self) -> None:
+        """End the connection within an answer, so that the client does not take it for whole."""
+        self._refuse_now("unfinished-answer")
+
     def _advance(self) -> None:
         """Do one turn's work with what has come."""
         raise NotImplementedError

@@ -7,6 +7,13 @@
 The head of the response waits for the first of its body, so that a small answer is one write. A response with
 neither Content-Length nor a status without a body is chunked. What the application sends after the client has
 gone, or was refused, goes nowhere.
+
+An application whose answer takes long, such as a stream, has messages of our own beside ASGI's:
+
+    send({"type": "tidegate.listen", "on_news": …})   call with HALF_CLOSED when the client sends no more and
+                                                      may have gone, with STOPPING when the server stops, and
+                                                      with GONE when the client has gone
+    send({"type": "tidegate.cut_off"})                there is no proper end: end the connection without one
 """
 
 import asyncio
@@ -23,6 +30,8 @@ from app.server.responses import header_lines, status_line
 log = structlog.get_logger()
 
 NO_BODY_STATUSES = frozenset({204, 304})
+LISTEN, CUT_OFF = "tidegate.listen", "tidegate.cut_off"
+HALF_CLOSED, STOPPING, GONE = "half closed", "stopping", "gone"
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
 SocketAddress = tuple[str, int | None]
 
@@ -39,8 +48,14 @@ class Connection(Protocol):
     def read_on(self) -> None:
         """Read more of the body, which the application asks for."""
 
+    def bound_unsent(self) -> None:
+        """Keep little in the kernel that the client's side has no room for yet."""
+
     def finish(self, exchange: "Exchange") -> None:
         """Go on with the next request after a complete response."""
+
+    def cut_off(self) -> None:
+        """End the connection within an answer, so that the client does not take it for whole."""
 
     def fail(self, exchange: "Exchange") -> None:
         """Refuse a request whose application has ended without a complete response."""
@@ -58,6 +73,8 @@ class Exchange:
         """Set once the rest of the body is refused: called when the application asks for it after all."""
         self._connection, self._server_headers = connection, server_headers
         self._is_gone = self._has_told_the_end = False
+        self._on_news: Callable[[str], None] | None = None
+        self._news: tuple[str, ...] = ()  # what has happened, each once
         self._waiter: asyncio.Future[None] | None = None
         self._start: bytes | None = None  # the head of the response, until its body begins
         self._left: int | None = None  # bytes of the response's body; None for a chunked one
@@ -116,11 +133,20 @@ class Exchange:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
+    def tell(self, news: str) -> None:
+        """Tell an application that listens, once of each kind; one that listens later is told then."""
+        if news not in self._news:
+            self._news += (news,)
+            if self._on_news is not None:
+                self._on_news(news)
+
     def leave(self) -> None:
         """Take no more from the application: the client has gone, or was refused."""
         self._is_gone = True
         self.body.close()
         self.wake()
+        self.tell(GONE)
+        self._on_news = None  # it refers to the application, which refers to this
 
     async def send(self, message: Message) -> None:
         """Write a message of the response; what is last does not wait for the client to read it."""
@@ -130,6 +156,12 @@ class Exchange:
             self._begin(message["status"], list(message.get("headers", ())))
         elif message["type"] == "http.response.body" and (self.has_answered or self._start is not None):
             await self._go_on(message.get("body", b""), more=message.get("more_body", False))
+        elif message["type"] == LISTEN:
+            self._on_news = message["on_news"]
+            for news in self._news:
+                message["on_news"](news)
+        elif message["type"] == CUT_OFF:
+            self._connection.cut_off()
         else:
             raise RuntimeError(f"{message['type']} is not what comes next in a response")
 
@@ -148,6 +180,7 @@ class Exchange:
             self._left = 0
         elif self.head.version == "1.1":
             self._is_chunked = True
+            self._connection.bound_unsent()
             lines.append((b"transfer-encoding", b"chunked"))
         # To HTTP/1.0, without either, the end of the body is that of the connection.
         block = header_lines(lines)
@@ -165,7 +198,7 @@ class Exchange:
         if data:
             self._connection.write(data)
         if not more:
-            self.is_complete = True
+            self.is_complete, self._on_news = True, None
             self.wake()
             self._connection.finish(self)
         else:

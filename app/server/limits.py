@@ -142,6 +142,15 @@ BOUNDS = (
         "The client took no byte of an answer for {send_seconds:g} seconds (TIDEGATE_SEND_DEADLINE_SECONDS).",
     ),
     Bound(
+        "unfinished-answer",
+        ABORTED,
+        (State.ANSWER,),
+        "",
+        "The answer cannot be ended",
+        "A stream was cut off: the rest of a line has left the store, or the gate stopped and the client did "
+        "not read.",
+    ),
+    Bound(
         "unread-body",
         ABORTED,
         (State.DRAIN, State.LINGER),

@@ -20,7 +20,7 @@ from typing import ClassVar
 from app.metrics.catalogue import Metrics
 from app.server.body_framing import body_of
 from app.server.connection import BoundedConnection
-from app.server.exchange import Addresses, Exchange, scope_of
+from app.server.exchange import HALF_CLOSED, STOPPING, Addresses, Exchange, scope_of
 from app.server.heads import HEAD_END, Head, KnownHeads, RefusedError, parse_head
 from app.server.limits import HeldBytes, Limits, RoundRobin, State
 from app.server.receive_buffer import NO_HEAD
@@ -79,6 +79,8 @@ class BoundedProtocol(BoundedConnection):
     def eof_received(self) -> bool:
         """Let a client that has ended its side have its answers; True keeps the connection open for them."""
         self._is_half_closed = True
+        if self._exchange is not None:
+            self._exchange.tell(HALF_CLOSED)
         if self._state in (State.BODY, State.ANSWER) or self.received.raw:
             self._update()
             return True
@@ -98,6 +100,8 @@ class BoundedProtocol(BoundedConnection):
     def shutdown(self) -> None:
         """Close the connection, after the answer of the request under way."""
         self._take_no_more()
+        if self._exchange is not None:
+            self._exchange.tell(STOPPING)
         if self._state is State.HEAD:
             self._close()
         elif self._state is State.DRAIN:

@@ -10,9 +10,11 @@ dropped for a while, and then all is closed.
 
 import asyncio
 import fcntl
+import socket
 import sys
 import termios
 from collections.abc import Callable
+from contextlib import suppress
 from math import inf
 from typing import Final
 
@@ -22,6 +24,9 @@ NEVER: Final = inf
 # The loop's clock and its timers have a resolution of one millisecond.
 CLOCK_SECONDS = 0.001
 _C_INT_BYTES = 4
+# Of an answer of unknown length. Left to itself the kernel takes megabytes for a client that does not read.
+KERNEL_BYTES = 64 * 1024
+_NOT_SENT = getattr(socket, "TCP_NOTSENT_LOWAT", None)  # Linux and macOS have it
 
 
 class Deadline:
@@ -135,6 +140,16 @@ class Writer:
         """Wait until all has gone out, or the connection has ended."""
         if self.is_paused and self._sent is not None:
             await self._sent.wait()
+
+    def bound_unsent(self) -> None:
+        """Let the kernel keep 64 KiB at most that it has not sent, so that a stream costs a constant.
+
+        What is under way to the client is not bounded by it, as it would be by a small SO_SNDBUF.
+        """
+        connection = self._transport.get_extra_info("socket")
+        if connection is not None and _NOT_SENT is not None:
+            with suppress(OSError):  # a unix socket has a fixed buffer
+                connection.setsockopt(socket.IPPROTO_TCP, _NOT_SENT, KERNEL_BYTES)
 
     def _look(self) -> None:
         """Give as long again to a client that took something since the last look, and give up another."""

@@ -14,6 +14,7 @@ from app.settings.environment import wrong_variables
 from app.settings.fields import (
     ACCESS,
     ALERTS,
+    CONSUMERS,
     FEEDS,
     LEAKS,
     LISTENING,
@@ -50,6 +51,7 @@ ORDERED = (
     ("max_body_bytes", "max_queued_bytes"),
     ("max_inflated_bytes", "max_queued_bytes"),
     ("max_batch_items", "max_queued_items"),
+    ("lease_seconds", "consumer_idle_seconds"),
     ("signatures_warn_entries", "signatures_limit"),
     ("transactions_warn_entries", "transactions_limit"),
     ("observations_warn_entries", "observations_limit"),
@@ -155,11 +157,11 @@ class Settings(EnvironmentSettings):
     """Unparsed and unsent, of all connections together, bytes; past it 503."""
 
     ingest_tokens: TokenList = fixed(ACCESS, (), repr=False)
-    """Tokens that may POST and look up transactions, comma-separated; unset means open."""
+    """Tokens that may POST, look up, stream and consume transactions, comma-separated; unset means open."""
     ingest_tokens_file: Path | None = fixed(ACCESS, None)
     """File of such tokens, one a line; read again when it changes; emptied, it shuts."""
     admin_tokens: TokenList = fixed(ACCESS, (), repr=False)
-    """Tokens that may call `/cleanup`, `/alerts` and `/settings`, comma-separated; unset means open."""
+    """Tokens that may call `/cleanup`, `/alerts` and `/settings`, and read, comma-separated; unset: open."""
     admin_tokens_file: Path | None = fixed(ACCESS, None)
     """File of such tokens, one a line; read again when it changes; emptied, it shuts."""
 
@@ -170,6 +172,15 @@ class Settings(EnvironmentSettings):
     max_feed_body_bytes: int = changeable(FEEDS, 64 * MIB, ge=1024, le=1024 * MIB)
     """Longest body of `POST /feeds/…`, bytes, as it is sent and after inflation; in any case no longer
     than all bodies together, or half of them if the feed signs, and than what may wait for the store."""
+
+    consumers_limit: int = changeable(CONSUMERS, 64, ge=1, le=1024)
+    """Consumers the store remembers; one more is refused (409)."""
+    consumer_idle_seconds: float = changeable(CONSUMERS, 3600, ge=1, le=86400)
+    """How long after its last call a consumer is remembered, seconds."""
+    lease_seconds: float = changeable(CONSUMERS, 30, ge=1, le=3600)
+    """How long a lease holds that asks for no other time, seconds."""
+    stream_readers_limit: int = changeable(CONSUMERS, 1000, ge=1, le=100_000)
+    """Streams that are open at once, and as many calls for a lease; past it 503."""
 
     memory_limit_bytes: int | None = changeable(MEMORY, None, ge=1, le=2**50)
     """Limit of the whole service, bytes; unset: the cgroup's limit if any."""

@@ -2,7 +2,7 @@
 
 With two workers and 1,000 requests allowed in flight, 64 MiB of bodies and 10,000 queued transactions, each
 worker takes 1,000 requests, 32 MiB and 5,000 transactions. Bytes and transactions together are what the
-settings say; of requests and connections each may take twice an even share, since the kernel gives a
+settings say; of requests, connections and readers each may take twice an even share, since the kernel gives a
 connection to whoever takes it first.
 """
 
@@ -19,6 +19,7 @@ class ProcessLimits(NamedTuple):
     body_bytes: int
     queued_items: int
     queued_bytes: int
+    readers: int
 
 
 def process_limits(settings: Settings) -> ProcessLimits:
@@ -31,6 +32,7 @@ def process_limits(settings: Settings) -> ProcessLimits:
         body_bytes=max(largest, settings.max_in_flight_bytes // workers),
         queued_items=max(settings.max_batch_items, settings.max_queued_items // workers),
         queued_bytes=max(largest, settings.max_queued_bytes // workers),
+        readers=_uneven(settings.stream_readers_limit, workers),
     )
 
 

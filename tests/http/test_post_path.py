@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "post_path.py"
-# Each number may fall; one that has to rise is a sign of a detour. (The connection to the store that all
-# calls share took two functions more.)
-MOST = {"fast path": (25, 99), "ordinary way": (34, 176)}
+# Each number may fall; one that has to rise is a sign of a detour. (Not so the last time: readers of the
+# stream are told of what was accepted, and how a script is called has a file of its own.)
+MOST = {"fast path": (27, 102), "ordinary way": (36, 180)}
 
 
 def test_a_single_post_passes_no_more_files_and_functions_than_it_did() -> None:

@@ -11,8 +11,9 @@ from app.decode.arrays import decode_array
 from app.decode.item import InvalidItem, ItemLimits, ItemResult, decode_item, depth
 from app.decode.lines import LineSplitter
 from app.errors import ClientError
-from app.ingest.blocks import decode_block, encode_block
 from app.models import Transaction
+from app.store.blocks import decode_frame
+from tests.support.deliver import block_of
 
 PROFILE = settings(max_examples=150)
 
@@ -132,7 +133,7 @@ def test_any_payload_keeps_its_bytes(payload: bytes, space: str) -> None:
     raw = b'{"signature":"s","payload":%b%b%b}' % (space.encode(), payload, space.encode())
     item = decode_item(raw, LIMITS)
     assert bytes(item.payload) == payload
-    [record] = decode_block(encode_block([item]))
+    [record] = decode_frame(block_of([item]))
     assert (record.source, record.slot, bytes(record.payload)) == ("default", None, payload)
 
 

@@ -1,9 +1,11 @@
 """Transactions for tests that speak to the flush directly."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
 
+from app.decode.columns import Columns
 from app.ingest.flush import Flusher
 from app.ingest.late import LateDuplicates
 from app.ingest.misses import Misses
@@ -12,6 +14,8 @@ from app.ingest.source_statistics import SourceStatistics
 from app.metrics.catalogue import Metrics
 from app.models import Transaction
 from app.settings.model import Settings
+from app.store.accepted import Accepted
+from app.store.blocks import encode_block
 from app.store.connector import StoreConnector
 from app.store.layout import LiveSettings
 from app.store.maps import Maps
@@ -29,6 +33,7 @@ class Gate:
     sources: SourceStatistics
     late: LateDuplicates
     misses: Misses
+    accepted: Accepted
 
 
 async def connected_gate(settings: Settings, fingerprints: Fingerprints | None = None) -> Gate:
@@ -43,9 +48,20 @@ async def connected_gate(settings: Settings, fingerprints: Fingerprints | None =
     flusher = Flusher(maps, metrics, sources, fingerprints)
     late = LateDuplicates(lambda: live.settings, maps, sources)
     misses = Misses(lambda: live.settings, maps, sources)
-    return Gate(session, maps, flusher, live, sources, late, misses)
+    accepted = Accepted(session, live.layout)
+    return Gate(session, maps, flusher, live, sources, late, misses, accepted)
 
 
 def transaction(signature: str, source: str = "helius-a", payload: object = None) -> Transaction:
     """A transaction as the decoder would make it."""
     return Transaction(signature, source, None, msgspec.Raw(msgspec.json.encode(payload)))
+
+
+def block_of(transactions: Sequence[Transaction]) -> bytes:
+    """Encode transactions as a block, as a flush does."""
+    columns = Columns.of(transactions)
+    return encode_block(columns.signatures, columns.sources, columns.slots, columns.payloads)
+
+
+BLOCK = block_of([transaction("of a block")])
+"""What a claim can bring when nobody reads it again."""

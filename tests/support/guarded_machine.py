@@ -43,8 +43,8 @@ class Machine:
     """Else it may be on another machine: it has no process here and counts against no limit of ours."""
     store_limit: int | None = None
     """The store's own `maxmemory`."""
-    leases: list[bool] = field(default_factory=list)
-    """What the next requests for the lease on the store get; True when there are no more."""
+    locks: list[bool] = field(default_factory=list)
+    """What the next requests for the lock on the store get; True when there are no more."""
     limit: int | None = None
     sensor: Callable[[float], float] = lambda value: value
     actions: list[tuple[float, str]] = field(default_factory=list)
@@ -76,7 +76,7 @@ class Machine:
         )
         clock = Clock(lambda: self.now, lambda: round(self.now * 1000))
         self.guard = Guard(
-            lambda: self.settings, readers, actions, self._examine, self.metrics, clock, self._lease
+            lambda: self.settings, readers, actions, self._examine, self.metrics, clock, self._lock
         )
 
     async def run(self, seconds: float) -> None:
@@ -120,8 +120,8 @@ class Machine:
             raise StoreUnreachable("gone")
         self.store -= self.freed_by_shedding if shed else self.freed_by_cleanup
 
-    async def _lease(self, _: float) -> bool:
-        return self.leases.pop(0) if self.leases else True
+    async def _lock(self, _: float) -> bool:
+        return self.locks.pop(0) if self.locks else True
 
     async def _shrink(self) -> None:
         self.actions.append((self.now, "shrink"))

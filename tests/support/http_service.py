@@ -154,9 +154,11 @@ class Service:
                 await asyncio.sleep(0.005)
         return cast("list[BoundedProtocol]", list(self.server.server_state.connections))
 
-    async def holds(self, connections: int) -> None:
+    async def holds(self, connections: int, *, tasks: bool = True) -> None:
+        """Wait until there are so few connections, and unless they may be there no tasks."""
+        state = self.server.server_state
         async with asyncio.timeout(LONG):
-            while len(self.server.server_state.connections) > connections or self.server.server_state.tasks:
+            while len(state.connections) > connections or (tasks and state.tasks):
                 await asyncio.sleep(0.005)
 
 

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 import redis
 
 from app.models import MapName
+from tests.support.servers import StoreClient
 
 FORMAT = 2
-_HEAD_BYTES, _MAP_BYTES, _BUCKET_BYTES, _NUMBER_BYTES = 21, 118, 39, 7
-_COUNT = slice(77, 79)
-_LATEST_BLOCK = slice(28, 32)
+_HEAD_BYTES, _MAP_BYTES, _BUCKET_BYTES, _NUMBER_BYTES = 28, 118, 39, 7
+_ADDED, _COUNT = slice(14, 21), slice(77, 79)
+_ID, _LATEST_BLOCK = slice(0, 7), slice(28, 32)
 
 
 def store_key(prefix: str, *parts: str) -> str:
@@ -41,15 +42,28 @@ class Ledger:
         """Tell how many entries a map holds."""
         return int.from_bytes(self.heads[name][:_NUMBER_BYTES])
 
+    @property
+    def accepted(self) -> int:
+        """Tell how many signatures were ever accepted."""
+        return int.from_bytes(self.heads[MapName.SIGNATURES][_ADDED])
+
+    @property
+    def blocks(self) -> list[tuple[int, int]]:
+        """List the buckets of transactions: the id of each, and the number of its latest block."""
+        buckets = self.buckets[MapName.TRANSACTIONS]
+        return [(int.from_bytes(one[_ID]), int.from_bytes(one[_LATEST_BLOCK])) for one in buckets]
+
     def next_block_as_last(self) -> None:
         """Make the next block of transactions take the number of the last one."""
-        bucket = self.buckets[MapName.TRANSACTIONS][-1]
-        number = int.from_bytes(bucket[_LATEST_BLOCK]) - 1
-        bucket[_LATEST_BLOCK] = number.to_bytes(4)
+        self.set_latest_block(self.blocks[-1][1] - 1)
+
+    def set_latest_block(self, number: int) -> None:
+        """Make the blocks to come have the numbers after this one."""
+        self.buckets[MapName.TRANSACTIONS][-1][_LATEST_BLOCK] = number.to_bytes(4)
 
 
-def read_ledger(node: redis.Redis, prefix: str = "tidegate:{0}") -> Ledger:
-    """Read the ledger of a partition from the server that holds it."""
+def read_ledger(node: StoreClient, prefix: str = "tidegate:{0}") -> Ledger:
+    """Read the ledger of a partition, from the server that holds it or from the Cluster."""
     stored: bytes | None = node.get(store_key(prefix, "ledger"))  # type: ignore[assignment]
     text = stored or bytes(_HEAD_BYTES + len(MapName) * _MAP_BYTES)
     heads, buckets = dict[MapName, bytes](), dict[MapName, list[bytearray]]()

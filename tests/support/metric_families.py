@@ -32,12 +32,14 @@ REFUSALS = (
 )
 DISCARDS = ("negative", "huge", "not_a_number", "unreadable")
 SCRIPTS = (
-    *("claim", "lookup", "deliverers", "late", "sizes", "cleanup"),
-    *("settings", "add_history", "read_history", "lease"),
+    *("claim", "lookup", "deliverers", "late", "sizes", "cleanup", "read_blocks", "find_position"),
+    *("lease_transactions", "commit_lease", "seek_consumer", "consumers", "forget_consumer"),
+    *("settings", "add_history", "read_history", "lock"),
 )
 TASKS = (
     *("store", "tick", "memory", "ceiling", "cleanup-signatures", "cleanup"),
     *("stats-log", "token-reload", "reports", "alerts", "reclaim", "feeds-reload", "samples"),
+    "consumers",
 )
 SHAPES = (
     *("item", "helius-enhanced", "solana-transaction", "solana-block"),
@@ -89,6 +91,14 @@ FAMILIES: dict[str, Family] = {
     "ingest_refusals": Family("counter", {"reason": REFUSALS}),
     # A served gate starts its reasons, those of the HTTP protocol, at 0 (tests/unit/server/test_bounds.py).
     "connection_refusals": Family("counter", {"reason": (), "begun": ()}),
+    "consumer_lag_transactions": Family("gauge", {"consumer": ()}),
+    "consumer_lag_seconds": Family("gauge", {"consumer": ()}),
+    "consumer_idle_seconds": Family("gauge", {"consumer": ()}),
+    "consumer_idle_limit_seconds": Family("gauge", {}),
+    "consumer_delivered": Family("counter", {"consumer": ()}),
+    "consumer_redelivered": Family("counter", {"consumer": ()}),
+    "consumer_missed": Family("counter", {"consumer": ()}),
+    "stream_subscribers": Family("gauge", {}),
     "memory_rss_bytes": Family("gauge", {"process": PROCESSES}),
     "memory_limit_bytes": Family("gauge", {}),
     "memory_pressure_bytes": Family("gauge", {}),

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import yaml
@@ -43,15 +44,17 @@ def _config(folder: Path, gate_url: str, *, rules: bool) -> Path:
 
 @contextmanager
 def load(gate: GateProcess) -> Iterator[None]:
-    """Three feeds that deliver the same while the block runs, whatever the gate answers."""
+    """Feeds that deliver the same, and consumers, while the block runs, whatever the gate answers."""
     ended = threading.Event()
-    feeder = threading.Thread(target=_feed, args=(gate, ended))
-    feeder.start()
+    threads = [threading.Thread(target=target, args=(gate, ended)) for target in (_feed, _consume)]
+    for thread in threads:
+        thread.start()
     try:
         yield
     finally:
         ended.set()
-        feeder.join()
+        for thread in threads:
+            thread.join()
 
 
 def _feed(gate: GateProcess, ended: threading.Event) -> None:
@@ -65,6 +68,25 @@ def _feed(gate: GateProcess, ended: threading.Event) -> None:
                 _deliver(client, FEEDS[0], _items(number - LATER))
 
 
+def _consume(gate: GateProcess, ended: threading.Event) -> None:
+    """`steady` takes all there is, `slow` so little that it misses the rest, `forgetful` commits nothing."""
+    with gate.client() as client:
+        while not ended.wait(0.2):
+            for name, limit in (("steady", 10_000), ("slow", 1)):
+                leased = _call(client, f"/consumers/{name}/lease?limit={limit}")
+                if leased.get("lease"):
+                    _call(client, f"/consumers/{name}/commit", lease=leased["lease"])
+            _call(client, "/consumers/forgetful/lease?limit=1&lease_seconds=1")
+
+
+def _call(client: httpx.Client, path: str, **body: object) -> dict[str, Any]:
+    try:
+        answer: dict[str, Any] = client.post(path, json=body or None).json()
+    except (httpx.HTTPError, ValueError):
+        return {}
+    return answer
+
+
 def _items(number: int) -> list[dict[str, object]]:
     return [{"signature": f"load-{number}-{at}", "payload": PAYLOAD} for at in range(50)]
 
@@ -76,10 +98,16 @@ def _deliver(client: httpx.Client, source: str, items: list[dict[str, object]]) 
         return
 
 
-def answers(server: Prometheus, query: Query, since: float, until: float | None = None) -> Points:
+def answers(
+    server: Prometheus,
+    query: Query,
+    since: float,
+    until: float | None = None,
+    rate_seconds: int = 4 * SCRAPE_SECONDS,
+) -> Points:
     """The points of a query, to now or an earlier end: labels, time, value; not those that are no number."""
     now = until or time.time()
-    text = filled(query.expression, variables(now - since))
+    text = filled(query.expression, variables(now - since) | {"__rate_interval": f"{rate_seconds}s"})
     return [
         (series["metric"], float(at), float(value))
         for series in server.query_range(text, since, now, SCRAPE_SECONDS)

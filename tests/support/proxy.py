@@ -90,6 +90,11 @@ class Proxy:
         self._is_holding = False
         self._writers[-1].transport.abort()
 
+    def cut_all(self) -> None:
+        """Break every connection there is."""
+        for writer in self._writers:
+            writer.transport.abort()
+
     def stop_reading(self) -> None:
         """Take no more commands, so that they pile up where they are sent."""
         self._reads.clear()

@@ -9,6 +9,14 @@ SECRETS = (INGEST, NEXT_INGEST, ADMIN)
 
 POST = ("POST", "/transactions")
 LOOKUP = ("GET", "/transactions/kept")
+READERS = (
+    ("GET", "/stream?limit=0"),
+    ("GET", "/consumers"),
+    ("POST", "/consumers/bot/lease"),
+    ("POST", "/consumers/bot/commit"),
+    ("POST", "/consumers/bot/seek"),
+    ("DELETE", "/consumers/bot"),
+)
 CLEANUPS = (("POST", "/cleanup"), ("POST", "/cleanup/emergency"), ("GET", "/cleanup"), ("GET", "/alerts"))
 
 

@@ -98,6 +98,14 @@ class Connection:
         except (ConnectionError, asyncio.IncompleteReadError) as error:
             raise NoAnswerError(str(error)) from None
 
+    async def answer_begins(self) -> None:
+        """Wait until the next answer has begun to come in; its first byte is taken."""
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await self._reader.readexactly(1)
+        except (ConnectionError, asyncio.IncompleteReadError) as error:
+            raise NoAnswerError(str(error)) from None
+
     async def is_closed_by_peer(self) -> bool:
         """Whether the gate ends the connection, by and by, without another byte."""
         with suppress(ConnectionError):
@@ -105,10 +113,15 @@ class Connection:
                 return await self._reader.read(1) == b""
         return True
 
+    def end(self) -> None:
+        """Say that no more will be sent; answers are read on."""
+        self._writer.write_eof()
+
     def reset(self) -> None:
         """End it so that the peer gets a RST, with whatever was not read or sent yet dropped."""
         raw: socket.socket = self._writer.get_extra_info("socket")
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        with suppress(OSError):  # it has ended already
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._writer.transport.abort()
 
     async def close(self) -> None:

@@ -51,6 +51,12 @@ def kill_worker(gate: GateProcess, name: str) -> int:
     return pid
 
 
+def await_successor(gate: GateProcess, name: str, killed: int) -> None:
+    """Wait until a worker takes the place of a killed process. At first the gate still counts that as up."""
+    has_one = wait_until(lambda: pids(gate).get(name, killed) != killed and gate.is_ready(), SECONDS)
+    assert has_one, gate.log.read_text()
+
+
 def _runs(process: psutil.Process) -> bool:
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE

@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from app.api.contract import ADDRESSES, TRANSACTIONS, Call
+from app.api.contract import ADDRESSES, TRANSACTIONS, Call, Token
 from app.models import SIGNATURE_PATTERN, SOURCE_PATTERN
 
 SIGNATURE = {
@@ -104,7 +104,7 @@ def document_checks(api: FastAPI) -> None:
 
 def _add_responses(responses: dict[str, Any], method: str, call: Call) -> None:
     texts = {}
-    if call.is_admin:
+    if call.token is not Token.NONE:
         texts["s401"] = "No valid token"
     if call.parameters is not None:
         texts["s422"] = "An unknown parameter"

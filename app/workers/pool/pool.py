@@ -106,6 +106,10 @@ class WorkerPool(Collector):
         """Count the open connections of clients to all workers."""
         return sum(report.connections for report in self.reports().values())
 
+    def streams(self) -> int:
+        """Count the clients that read GET /stream from all workers."""
+        return sum(report.streams for report in self.reports().values())
+
     def requests(self) -> int:
         """Count the requests under way that workers answer themselves."""
         return sum(report.requests for report in self.reports().values())

@@ -23,6 +23,8 @@ class WorkerReport(msgspec.Struct, frozen=True):
     in_flight_bytes: int
     requests: int
     connections: int
+    streams: int
+    """Clients that read GET /stream."""
     tasks: int
     descriptors: int | None
     heap: tuple[int, int] | None

@@ -15,7 +15,8 @@ from app.api.contract import LIVEZ, LOOKUP, address_of
 from app.api.control_plane_checks import Checks
 from app.api.data_plane import DataRoute
 from app.api.middleware import Direct, RequestMiddleware
-from app.api.routes import feeds, transactions
+from app.api.reader_routes import ReaderRoutes
+from app.api.routes import consumers, feeds, stream, transactions
 from app.guard.diagnosis.examiner import ProvenLeak
 from app.process.heap import trim_heap
 from app.workers.process.forward import Forward
@@ -23,18 +24,24 @@ from app.workers.process.parts import WorkerParts
 
 
 class Door:
-    """Lets the data plane answer its requests here, and the control plane all others."""
+    """Lets the data plane answer its requests here, and the control plane all others.
 
-    def __init__(self, here: ASGIApp, elsewhere: ASGIApp) -> None:
-        self._here, self._elsewhere = here, elsewhere
+    Lookups and `/livez` are answered at once. All other requests are checked first, also those of readers.
+    """
+
+    def __init__(self, here: ASGIApp, elsewhere: ASGIApp, parts: WorkerParts) -> None:
+        self._here = here
+        endpoints = {**stream.endpoints(parts.consumers), **consumers.endpoints(parts.consumers)}
+        readers = ReaderRoutes(endpoints, elsewhere)
+        self._checked = Checks(readers, parts.plane.access, parts.plane.body_budget)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on (ASGI)."""
-        is_here = scope["type"] != "http" or _is_here(scope["method"], scope["path"])
-        await (self._here if is_here else self._elsewhere)(scope, receive, send)
+        is_unchecked = scope["type"] != "http" or _is_unchecked(scope["method"], scope["path"])
+        await (self._here if is_unchecked else self._checked)(scope, receive, send)
 
 
-def _is_here(method: str, path: str) -> bool:
+def _is_unchecked(method: str, path: str) -> bool:
     if method not in ("GET", "HEAD"):
         return False  # a post to the data plane is found ahead of this
     return path == LIVEZ or address_of(path) is LOOKUP
@@ -53,8 +60,7 @@ def client_app(parts: WorkerParts, forward: Forward) -> RequestMiddleware:
     data_plane = transactions.routes(parts.plane)
     livez = DataRoute(LIVEZ, _get_livez)
     direct = Direct(data_plane[0], feeds.route(parts.plane))
-    checked = Checks(forward, parts.plane.access, parts.plane.body_budget)
-    door = Door(Router([*data_plane, livez], lifespan=lifespan), checked)
+    door = Door(Router([*data_plane, livez], lifespan=lifespan), forward, parts)
     return RequestMiddleware(door, direct, parts.metrics, parts.limits.requests)
 
 

@@ -4,6 +4,7 @@ import asyncio
 from importlib.metadata import version
 
 from app.auth import Access
+from app.consumers.plane import ConsumerPlane
 from app.feeds.feeds_in_force import FeedsInForce
 from app.guard.diagnosis.process_figures import open_descriptors
 from app.ingest.plane import DataPlane
@@ -37,7 +38,11 @@ class WorkerParts:
         fingerprints = Fingerprints.follow(config.inherited.fingerprints)
         access = Access(settings)
         feeds = FeedsInForce(settings.feeds_file, settings.workers, has_to_start=True)
-        self.plane = DataPlane(self.live, self.session, self.metrics, access, headroom, feeds, fingerprints)
+        self.consumers = ConsumerPlane(self.live, self.session, lambda: self.plane.coalescer.held_items > 0)
+        told = self.consumers.tail.tell
+        self.plane = DataPlane(
+            self.live, self.session, self.metrics, access, headroom, feeds, told, fingerprints
+        )
         self._upkeep = StoreUpkeep(self.session, self._refresh)
         self._settings_sync = SettingsSync(self.live, self.plane.maps, self.metrics, self.plane.apply)
         self._tasks = Tasks(self.metrics)
@@ -58,6 +63,7 @@ class WorkerParts:
         """Finish what was taken in."""
         self.examiner.break_off()
         await self.plane.coalescer.close()
+        await self.consumers.close()
         await self._tasks.stop()
         await self.session.close()
 
@@ -70,6 +76,7 @@ class WorkerParts:
             in_flight_bytes=self.plane.in_flight_bytes,
             requests=requests,
             connections=len(self.connections),
+            streams=self.consumers.streams,
             tasks=len(asyncio.all_tasks()),
             descriptors=open_descriptors(),
             heap=figures.heap if figures else None,

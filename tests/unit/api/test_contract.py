@@ -7,15 +7,17 @@ from typing import Any
 import httpx
 import pytest
 
-from app.api.contract import ADDRESSES, LOOKUP, SWAGGER_UI, TRANSACTIONS, Call
+from app.api.contract import ADDRESSES, CONSUMER, LOOKUP, STREAM, SWAGGER_UI, TRANSACTIONS, Call, Token
 from tests.conftest import MakeSettings
 from tests.support.api_calls import QUIET, Api, open_api
 from tests.support.servers import StoreServer
 
-GETS = [path for path, address in ADDRESSES.items() if "GET" in address.calls]
+# A stream has no end.
+GETS = [path for path, address in ADDRESSES.items() if "GET" in address.calls and path != STREAM]
+NAMED = {address.path: address for address in CONSUMER.values()}
 CALLS = [
     (path, method, call)
-    for path, address in ADDRESSES.items()
+    for path, address in {**ADDRESSES, **NAMED}.items()
     for method, call in address.calls.items()
     if path not in (TRANSACTIONS, "/docs", "/openapi.json", *SWAGGER_UI)
 ]
@@ -39,7 +41,9 @@ def _detail(response: httpx.Response, status: int) -> str:
 async def test_the_table_of_addresses_is_that_of_the_openapi_document(api: Api) -> None:
     paths = (await api.http.get("/openapi.json")).json()["paths"]
     documented = {path: set(operations) for path, operations in paths.items()}
-    listed = {path: {method.lower() for method in ADDRESSES[path].calls} for path in ADDRESSES}
+    listed = {
+        path: {method.lower() for method in each.calls} for path, each in {**ADDRESSES, **NAMED}.items()
+    }
     undocumented = {"/docs", "/openapi.json", *SWAGGER_UI}
     assert listed.keys() - undocumented == documented.keys() - {"/transactions/{signature}", "/feeds/{feed}"}
     assert all(listed[path] == documented[path] for path in listed.keys() - undocumented)
@@ -52,7 +56,7 @@ async def test_the_table_knows_the_parameters_tokens_and_bodies_of_the_document(
     operation = (await api.http.get("/openapi.json")).json()["paths"][path][method.lower()]
     named = {each["name"] for each in operation.get("parameters", []) if each["in"] == "query"}
     assert named == (call.parameters or frozenset())
-    assert ("401" in operation["responses"]) is call.is_admin
+    assert ("401" in operation["responses"]) is (call.token is not Token.NONE)
     assert ("requestBody" in operation) is call.takes_body
 
 

@@ -116,16 +116,22 @@ def test_help_loads_nothing_heavy() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("command", ["check", "feeds", "health"])
+@pytest.mark.parametrize("command", ["check", "feeds", "health", "tail"])
 def test_a_command_that_draws_nothing_loads_nothing_that_draws(command: str) -> None:
     assert ONLY_DRAWS.isdisjoint(_loaded_by([*PROGRAM, command, "--help"]))
 
 
-@pytest.mark.parametrize("command", ["check", "cleanup", "health", "send", "stats"])
+@pytest.mark.parametrize("command", ["check", "cleanup", "health", "send", "stats", "tail"])
 def test_a_command_that_only_talks_to_a_gate_loads_no_part_of_the_gate(command: str) -> None:
     loaded = _loaded_by([*PROGRAM, command, "--help"])
     assert "httpx" in loaded
     assert {"pydantic", "msgspec", "structlog", "prometheus_client"}.isdisjoint(loaded)
+
+
+def test_the_client_of_programs_loads_no_part_of_the_gate() -> None:
+    loaded = _loaded_by([sys.executable, "-c", "import tidegate.client"])
+    assert "httpx" in loaded
+    assert {"app", "msgspec", "pydantic"}.isdisjoint(loaded)
 
 
 @pytest.mark.server

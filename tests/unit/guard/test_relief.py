@@ -57,9 +57,9 @@ async def test_a_store_near_its_own_limit_is_cleaned_once_an_interval_until_it_h
     assert machine.level() == "normal", "a full store is no pressure on the gate"
 
 
-async def test_a_store_near_its_own_limit_is_left_to_the_gate_that_has_the_lease() -> None:
+async def test_a_store_near_its_own_limit_is_left_to_the_gate_that_has_the_lock() -> None:
     machine = await warm(is_store_ours=False, store_limit=100 * MIB)
-    machine.leases = [False, False, True]
+    machine.locks = [False, False, True]
     machine.store = 95.0 * MIB
     await machine.run(2 * CLEANUP_INTERVAL_SECONDS)
     assert machine.done("emergency_cleanup") == 0

@@ -8,7 +8,16 @@ import pytest
 from tests.support.feed_calls import block, feeds_file, sample
 from tests.support.gate import gate_process
 from tests.support.processes import wait_until
-from tests.support.worker_gates import NAMES, SECONDS, client_at, figure, item, kill_worker, two_workers
+from tests.support.worker_gates import (
+    NAMES,
+    SECONDS,
+    await_successor,
+    client_at,
+    figure,
+    item,
+    kill_worker,
+    two_workers,
+)
 
 pytestmark = pytest.mark.server
 
@@ -61,8 +70,7 @@ def test_a_worker_that_starts_while_the_feeds_file_is_broken_lets_no_feed_in_unt
     file = feeds_file(tmp_path, SIGNED)
     with two_workers(feeds_file=file) as gate:
         file.write_text(BROKEN, encoding="utf-8")
-        kill_worker(gate, "worker-1")
-        assert wait_until(lambda: figure(gate, "workers_up") == 2 and gate.is_ready(), SECONDS)
+        await_successor(gate, "worker-1", kill_worker(gate, "worker-1"))
         with client_at(gate, "worker-1") as client:
             answer = client.post("/feeds/quicknode-a", content=block(1))
             assert answer.json()["type"] == "urn:tidegate:problem:feeds-unknown", answer.text

@@ -26,7 +26,8 @@ def test_a_worker_that_was_not_started_takes_no_traffic_and_holds_nothing() -> N
         try:
             assert [worker.name for worker in pool.workers] == ["worker-1", "worker-2"]
             assert pool.unready_reasons() == ["no worker is up"]
-            assert (pool.pids(), pool.reports(), pool.connections(), pool.requests()) == ({}, {}, 0, 0)
+            assert (pool.pids(), pool.reports()) == ({}, {})
+            assert (pool.connections(), pool.requests(), pool.streams()) == (0, 0, 0)
         finally:
             pool.close()
             assert pool.listener is not None

@@ -11,9 +11,19 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.gate import GateProcess, await_gate, gate_process, start_command
+from tests.support.gate import await_gate, gate_process, start_command
 from tests.support.processes import wait_until
-from tests.support.worker_gates import NAMES, SECONDS, client_at, figure, item, kill_worker, pids, two_workers
+from tests.support.worker_gates import (
+    NAMES,
+    SECONDS,
+    await_successor,
+    client_at,
+    figure,
+    item,
+    kill_worker,
+    pids,
+    two_workers,
+)
 
 pytestmark = pytest.mark.server
 
@@ -43,18 +53,13 @@ def _clean(folder: Path) -> None:
         shutil.rmtree(entry)
 
 
-def _is_whole(gate: GateProcess) -> bool:
-    return figure(gate, "workers_up") == 2 and gate.is_ready()
-
-
 def test_a_worker_that_dies_after_a_cleaner_came_is_replaced_and_serves(folder: Path) -> None:
     with two_workers(dedup_window_seconds=60) as gate:
         with client_at(gate, "worker-1") as client:
             assert client.post("/transactions", json=item("before")).json()["status"] == "accepted"
         _clean(folder)
         for name in NAMES:
-            kill_worker(gate, name)
-            assert wait_until(lambda: _is_whole(gate), SECONDS), gate.log.read_text()
+            await_successor(gate, name, kill_worker(gate, name))
         for name in NAMES:
             with client_at(gate, name) as client:
                 assert client.post("/transactions", json=item("before")).json()["status"] == "duplicate"

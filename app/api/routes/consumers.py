@@ -1,0 +1,203 @@
+"""`POST /consumers/{name}/lease`, `/commit` and `/seek`, `GET /consumers` and `DELETE /consumers/{name}`.
+
+    POST /consumers/bot/lease?wait_seconds=30     → {"lease": "bot~648e…~0-17", "transactions": [{…}, …], …}
+    POST /consumers/bot/commit {"lease": "bot~648e…~0-17"}     → {"status": "committed"}
+
+They are checked before (control_plane_checks.py), and answered by every process, as all lies in the store.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final, NamedTuple, TypeVar
+
+import msgspec
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.api.contract import CONSUMER, CONSUMERS
+from app.api.data_plane import json_start, send_json
+from app.api.middleware import STEP_ASIDE, to_its_end
+from app.api.problems import problem_of
+from app.api.query import NOW, OLDEST, Query, start_of
+from app.consumer_errors import UnknownConsumer
+from app.consumers.cursor import Cursor, parse_cursor, store_mark
+from app.consumers.lease_answer import lease_answer
+from app.consumers.lease_name import parse_lease
+from app.consumers.leases import NAME, Caller, LeaseWanted
+from app.consumers.plane import ConsumerPlane
+from app.decode.body_reader import chunk_of, media_type
+from app.errors import HttpError, InvalidRequest, MalformedBody, ShuttingDown, UnsupportedMedia
+from app.models import SOURCE_RULE
+from app.server.exchange import CUT_OFF, GONE, LISTEN
+from app.store.accepted import Positions, Start
+from app.store.consumers import ConsumerFigures
+
+MOST_TRANSACTIONS: Final = 10_000
+MOST_WAIT_SECONDS: Final = 60.0
+MOST_LEASE_SECONDS: Final = 3600.0
+_TRANSACTIONS, _WAIT_SECONDS = 500, 0.0
+
+
+class _Commit(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of a commit."""
+
+    lease: str
+
+
+class _Seek(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of a seek."""
+
+    to: str | int
+
+
+_Body = TypeVar("_Body", _Commit, _Seek)
+
+
+def endpoints(plane: ConsumerPlane) -> dict[tuple[str, str], ASGIApp]:
+    """Return what answers, by method and path."""
+    calls = ConsumerCalls(plane)
+    return {
+        ("GET", CONSUMERS): Call(calls.list),
+        ("DELETE", CONSUMER[""].path): Call(calls.forget),
+        ("POST", CONSUMER["/lease"].path): Call(calls.lease),
+        ("POST", CONSUMER["/commit"].path): Call(calls.commit),
+        ("POST", CONSUMER["/seek"].path): Call(calls.seek),
+    }
+
+
+class Asked(NamedTuple):
+    """A request on consumers."""
+
+    name: str
+    """The consumer's name, empty if it is on all."""
+    query: bytes
+    headers: Mapping[bytes, bytes]
+    receive: Receive
+    send: Send
+
+
+class Call:
+    """Makes a handler an ASGI endpoint: looks at the name of the consumer, and answers errors."""
+
+    def __init__(self, handle: Callable[[Asked], Awaitable[None]]) -> None:
+        self._handle = handle
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request (ASGI)."""
+        name = scope["path"].removeprefix(CONSUMERS).removeprefix("/").partition("/")[0]
+        headers = dict(scope["headers"])
+        try:
+            if name and not NAME.match(name):
+                raise InvalidRequest(f"the name of a consumer is {SOURCE_RULE}")
+            await self._handle(Asked(name, scope["query_string"], headers, receive, send))
+        except HttpError as error:
+            await problem_of(error)(scope, receive, send)
+
+
+class ConsumerCalls:
+    """What can be done with consumers, a handler each."""
+
+    def __init__(self, plane: ConsumerPlane) -> None:
+        self._plane = plane
+
+    async def lease(self, asked: Asked) -> None:
+        """Lease the next transactions, and wait for some if there are none."""
+        plane, wanted, caller = self._plane, self._wanted(asked.query), Caller()
+        with plane.call(), plane.leasing.room() as room:
+            await asked.send(STEP_ASIDE)
+            await asked.send({"type": LISTEN, "on_news": caller.end})
+            leases = await to_its_end(plane.leasing.lease(asked.name, wanted, caller, room))
+            if caller.ended_by == GONE:
+                return  # what was leased to it in that very moment runs out
+            if leases is None:
+                raise ShuttingDown("the gate is stopping; send this again to another one, or in a moment")
+            pieces = await lease_answer(asked.name, leases, plane.readers)
+            room.resize(sum(map(len, pieces)))
+            await _send_pieces(pieces, plane.piece_bytes, asked.send)
+
+    async def commit(self, asked: Asked) -> None:
+        """Commit a lease."""
+        lease = parse_lease((await _body(asked, _Commit)).lease, asked.name)
+        await send_json(asked.send, {"status": await to_its_end(self._plane.leasing.commit(lease))})
+
+    async def seek(self, asked: Asked) -> None:
+        """Move a consumer back or forth, inside what is kept."""
+        to = _target((await _body(asked, _Seek)).to)
+        await to_its_end(self._plane.leasing.seek(asked.name, to))
+        await send_json(asked.send, {"status": "moved"})
+
+    async def forget(self, asked: Asked) -> None:
+        """Forget a consumer."""
+        if not await to_its_end(self._plane.consumers.forget(asked.name)):
+            raise UnknownConsumer(f"there is no consumer {asked.name}")
+        await send_json(asked.send, {"status": "forgotten"})
+
+    async def list(self, asked: Asked) -> None:
+        """Tell how far each consumer has come."""
+        newest = await self._plane.readers.find(NOW)
+        figures = await self._plane.consumers.figures()
+        await send_json(asked.send, {"consumers": [_figures(each, newest) for each in figures]})
+
+    def _wanted(self, query_string: bytes) -> LeaseWanted:
+        query, settings = Query(query_string), self._plane.settings
+        return LeaseWanted(
+            query.whole("limit", _TRANSACTIONS, 1, MOST_TRANSACTIONS),
+            query.seconds("wait_seconds", _WAIT_SECONDS, 0, MOST_WAIT_SECONDS),
+            query.seconds("lease_seconds", settings.lease_seconds, 1, MOST_LEASE_SECONDS),
+            query.start(OLDEST),
+        )
+
+
+async def _send_pieces(pieces: Sequence[bytes], most_bytes: int, send: Send) -> None:
+    """Answer 200 with JSON in pieces; the client's side takes one before the next is written."""
+    await send(json_start(sum(map(len, pieces))))
+    *first, last = (
+        piece[at : at + most_bytes] for piece in pieces for at in range(0, len(piece), most_bytes)
+    )
+    try:
+        for piece in first:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": last})
+    except asyncio.CancelledError:
+        await send({"type": CUT_OFF})  # the server's patience has ended with a client that does not read
+
+
+async def _body(asked: Asked, kind: type[_Body]) -> _Body:
+    """Return the body of a request as what it should be; the checks have read it as a whole.
+
+    Raises:
+        UnsupportedMedia, MalformedBody, InvalidRequest: it is something else.
+    """
+    media = media_type(asked.headers.get(b"content-type", b""))
+    if media != "application/json":
+        found = f"Content-Type {media!r}" if media else "there is no Content-Type"
+        raise UnsupportedMedia(f"{found}: send the header `Content-Type: application/json`")
+    body, _ = chunk_of(await asked.receive())
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(f"the body: {error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise MalformedBody(f"the body is not JSON: {error}") from None
+
+
+def _target(to: str | int) -> Start | Cursor:
+    """Return where to move a consumer."""
+    if isinstance(to, str) and "-" in to:
+        return parse_cursor(to, "to")
+    return start_of(str(to), "to")
+
+
+def _figures(consumer: ConsumerFigures, newest: Positions) -> dict[str, object]:
+    place = None
+    if len(consumer.ordinals) == len(newest.ordinals):
+        place = Cursor(store_mark(newest.born_ms), consumer.called_ms, consumer.ordinals).text.decode()
+    return {
+        "name": consumer.name,
+        "position": place,
+        "lag": {"transactions": consumer.lag_transactions, "seconds": consumer.lag_seconds},
+        "leases": consumer.leases,
+        "delivered": consumer.delivered,
+        "redelivered": consumer.redelivered,
+        "missed": consumer.missed,
+        "called_ms": consumer.called_ms,
+    }

@@ -1,0 +1,153 @@
+"""`GET /stream`: everything that is accepted, as it comes, as NDJSON or as server-sent events.
+
+    GET /stream?from=oldest&source=helius-a      {"cursor": "8d3f…", "signature": "5BNb…", "payload": {…}, …}
+
+A stream gives its place among the requests under way back before it begins, and ends when its client goes,
+when the server stops, or after `limit` lines. While its client does not read, it holds one piece of bytes.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.api.contract import STREAM
+from app.api.middleware import STEP_ASIDE
+from app.api.problems import problem_of
+from app.api.query import NOW, Query
+from app.consumers.cursor import Cursor, parse_cursor
+from app.consumers.lines import Form, Look
+from app.consumers.plane import ConsumerPlane
+from app.consumers.stream import LineLostError, StreamReader, Wanted
+from app.errors import HttpError, InvalidRequest
+from app.models import SOURCE_PATTERN, SOURCE_RULE
+from app.server.exchange import CUT_OFF, HALF_CLOSED, LISTEN, STOPPING
+from app.store.accepted import Positions, Start
+
+EVENTS, NDJSON = b"text/event-stream", b"application/x-ndjson"
+MOST_LINES: Final = 10**15
+# For a client to take what was written, and the rest of a line, after a stop: then it is cut off. The
+# server's patience lasts longer.
+STOP_SECONDS = 2.0
+_SOURCE = re.compile(SOURCE_PATTERN)
+
+
+def endpoints(plane: ConsumerPlane) -> dict[tuple[str, str], ASGIApp]:
+    """Return what answers, by method and path."""
+    return {("GET", STREAM): GetStream(plane)}
+
+
+class _Asked(NamedTuple):
+    """What a request asks for."""
+
+    wanted: Wanted
+    start: Start | Cursor
+
+
+class GetStream:
+    """Streams to readers (ASGI)."""
+
+    def __init__(self, plane: ConsumerPlane) -> None:
+        self._plane = plane
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request (ASGI)."""
+        try:
+            asked = _asked(scope)
+            with self._plane.stream():
+                await send(STEP_ASIDE)
+                start, start_ms = await self._find(asked.start)
+                reader = StreamReader(self._plane.readers, asked.wanted, start, start_ms)
+                await send(_head(asked.wanted.look.form))
+                if scope["method"] == "HEAD":
+                    await send(_body(b"", more=False))
+                else:
+                    await self._stream(reader, send)
+        except HttpError as error:
+            await problem_of(error)(scope, receive, send)
+
+    async def _find(self, start: Start | Cursor) -> tuple[Positions, int]:
+        """Return where to begin, and when what lies before that was accepted at the latest.
+
+        Raises:
+            UnknownCursor: the store does not have the place.
+            StoreError: it cannot say.
+        """
+        find = self._plane.readers.find
+        if isinstance(start, Cursor):
+            newest = await find(NOW)
+            start.check(newest.born_ms, newest.ordinals)
+            return newest._replace(ordinals=start.ordinals), start.accepted_ms
+        found = await find(start)
+        return found, start if isinstance(start, int) else time.time_ns() // 1_000_000
+
+    async def _stream(self, reader: StreamReader, send: Send) -> None:
+        streaming, loop = asyncio.current_task(), asyncio.get_running_loop()
+
+        def on_news(news: str) -> None:
+            if news == HALF_CLOSED:
+                reader.doubt()
+                return
+            reader.end()
+            if news == STOPPING and streaming is not None:
+                loop.call_later(STOP_SECONDS, streaming.cancel)
+
+        await send({"type": LISTEN, "on_news": on_news})
+        try:
+            await send(_body(b"", more=True))  # the head goes out before there is a line
+            while (piece := await reader.next_piece(self._plane.piece_bytes)) is not None:
+                await send(_body(piece, more=True))
+            await send(_body(b"", more=False))
+        except (LineLostError, asyncio.CancelledError):
+            await send({"type": CUT_OFF})
+
+
+def _head(form: Form) -> dict[str, object]:
+    media = EVENTS if form is Form.EVENTS else NDJSON
+    # nginx would keep lines back until it has some kilobytes of them.
+    headers = [(b"content-type", media), (b"cache-control", b"no-store"), (b"x-accel-buffering", b"no")]
+    return {"type": "http.response.start", "status": 200, "headers": headers}
+
+
+def _body(body: bytes, *, more: bool) -> dict[str, object]:
+    return {"type": "http.response.body", "body": body, "more_body": more}
+
+
+def _asked(scope: Scope) -> _Asked:
+    """Return what a request asks for.
+
+    Raises:
+        InvalidRequest: a parameter cannot be taken.
+    """
+    query, headers = Query(scope["query_string"]), scope["headers"]
+    form = Form.EVENTS if _wants_events(headers) else Form.LINES
+    look = Look(form, has_payload=query.flag("payload", default=True))
+    limit = query.whole("limit", MOST_LINES, 1, MOST_LINES)
+    return _Asked(Wanted(look, _sources(query), limit), _start(query, headers))
+
+
+def _start(query: Query, headers: Iterable[tuple[bytes, bytes]]) -> Start | Cursor:
+    """Return where to begin: behind the last event an EventSource had, which sends the same URL again."""
+    start, after = query.start(NOW), query.one("after")
+    if after is not None and query.one("from") is not None:
+        raise InvalidRequest("from, after: give one of them")
+    last = next((value for name, value in headers if name == b"last-event-id"), b"").decode("latin-1")
+    if last:
+        return parse_cursor(last, "Last-Event-ID")
+    return start if after is None else parse_cursor(after, "after")
+
+
+def _sources(query: Query) -> frozenset[str] | None:
+    sources = query.every("source")
+    if not all(map(_SOURCE.match, sources)):
+        raise InvalidRequest(f"source: {SOURCE_RULE}")
+    return frozenset(sources) or None
+
+
+def _wants_events(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Tell whether a client asks for server-sent events by name."""
+    accepted = b",".join(value for name, value in headers if name == b"accept")
+    return any(each.partition(b";")[0].strip().lower() == EVENTS for each in accepted.split(b","))

@@ -1,0 +1,107 @@
+"""What a consumer is answered: the transactions of a lease in one order, and what is to be said of them."""
+
+import heapq
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from app.consumers.cursor import store_mark
+from app.consumers.lease_name import LeaseName
+from app.consumers.lines import Form, Gap, Look, Place, joined
+from app.consumers.readers import Readers
+from app.consumers.shelf import Ledger, Page, Shelf
+from app.store.accepted import Positions
+from app.store.consumers import Leased, Leases
+
+_LOOK = Look(Form.ARRAY)
+
+
+class _Stretch(NamedTuple):
+    """Transactions of a lease that stand in one block."""
+
+    page: Page
+    begin: int
+    end: int
+
+
+async def lease_answer(consumer: str, leases: Leases, readers: Readers) -> list[bytes]:
+    """Return the JSON document that answers a lease, in pieces.
+
+    Partitions are merged by the moments of acceptance. Every block is rendered in a step of its own.
+    """
+    shelf, pace, name = readers.shelf, readers.pace, _name(consumer, leases)
+    pieces = [b'{"lease":%b,"transactions":[' % (b'"%b"' % name.text.encode() if name else b"null")]
+    place = _begin(leases)
+    at = list(place.ordinals) if place else []
+    for page, begin, end in _in_order(leases, shelf):
+        await pace.turn()
+        begun = time.perf_counter()
+        lines = shelf.lines(page, _LOOK, _place(place, at, page.partition))
+        piece = lines.text[lines.start(begin - page.begin) : lines.ends[end - page.begin - 1]]
+        pieces.append(piece)
+        pace.spent(begun, len(piece))
+        if at:
+            at[page.partition] = end
+    pieces[-1] = pieces[-1].removesuffix(Form.ARRAY.value)
+    pieces.append(_end(leases))
+    return pieces
+
+
+def _name(consumer: str, leases: Leases) -> LeaseName | None:
+    parts = [(at, part) for at, part in enumerate(leases.parts) if part is not None]
+    if not parts:
+        return None
+    return LeaseName(consumer, parts[0][1].incarnation, tuple((at, part.number) for at, part in parts))
+
+
+def _begin(leases: Leases) -> Positions | None:
+    """Return the place where what was leased begins; None if a partition gave nothing that tells it."""
+    extracts = [part.extract for part in leases.parts if part is not None]
+    if len(extracts) < len(leases.parts):
+        return None
+    return Positions(
+        tuple(extract.born_ms for extract in extracts), tuple(extract.begin for extract in extracts)
+    )
+
+
+def _in_order(leases: Leases, shelf: Shelf) -> Iterator[_Stretch]:
+    """Yield what was leased, that with the earliest acceptance first; each partition keeps its order."""
+    parts = (
+        _stretches(Ledger(partition, part.extract.born_ms), part, shelf)
+        for partition, part in enumerate(leases.parts)
+        if part is not None
+    )
+    return heapq.merge(*parts, key=lambda stretch: stretch.page.accepted_ms)
+
+
+def _stretches(ledger: Ledger, part: Leased, shelf: Shelf) -> Iterator[_Stretch]:
+    extract = part.extract
+    for block in extract.blocks:
+        begin, end = max(extract.begin, block.ordinal), min(extract.end, block.ordinal + block.count)
+        if begin < end:
+            yield _Stretch(shelf.put(ledger, block), begin, end)
+
+
+def _place(place: Positions | None, at: list[int], partition: int) -> Place | None:
+    if place is None:
+        return None
+    return Place(store_mark(place.born_ms), tuple(0 if each == partition else o for each, o in enumerate(at)))
+
+
+def _end(leases: Leases) -> bytes:
+    """Return the document from behind the transactions on."""
+    gaps = [_gap(part) for part in leases.parts if part is not None and part.extract.missed != 0]
+    missed = joined(gaps).transactions if gaps else 0
+    return b'],"lag":{"transactions":%d,"seconds":%b},"missed":%b,"gaps":[%b]}' % (
+        leases.lag_transactions,
+        repr(leases.lag_seconds).encode(),
+        b"null" if missed is None else b"%d" % missed,
+        b",".join(gap.document for gap in gaps),
+    )
+
+
+def _gap(part: Leased) -> Gap:
+    extract = part.extract
+    to_ms = extract.blocks[0].accepted_ms if extract.blocks else extract.now_ms
+    from_ms = to_ms if part.last_ms is None else part.last_ms
+    return Gap(extract.missed, from_ms, max(from_ms, to_ms))

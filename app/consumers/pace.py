@@ -1,0 +1,72 @@
+"""Lets readers work one after another, and lets ingest go first.
+
+What readers need of the event loop (blocks decoded and rendered, pieces put together and written) is done in
+steps of a millisecond or two, one in a turn of the loop. While ingest has something under way, a step is
+followed by a pause of five times its length, or until ingest has had nothing under way for two milliseconds:
+feeds send the next batch when the last was answered. So a hundred readers that catch up take a sixth of the
+time that ingest is busy, and all of the rest.
+
+    ingest is storing a batch    step 0.4 ms, pause 2.0 ms, step 0.3 ms, pause 1.5 ms, …
+    ingest has nothing to do     step, step, step, …
+
+A thousand readers that wait for the same news are woken in the same way, each when it has its step: to wake
+all of them at once would take the loop twenty milliseconds.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from app.consumers.waiter import Waiter
+
+PAUSE_SHARE: Final = 5.0
+CALM_SECONDS: Final = 0.002
+# The loop's timers have a resolution of a millisecond.
+_LOOK_SECONDS = 0.001
+# What it takes to write a byte to a client, or to take one from the store, outside of a step.
+_BYTE_SECONDS = 1e-9
+
+
+class Pace:
+    """Gives steps to readers, in the order in which they ask."""
+
+    def __init__(self, is_ingest_busy: Callable[[], bool]) -> None:
+        self._is_ingest_busy = is_ingest_busy
+        self._queue: deque[Waiter] = deque()
+        self._is_scheduled = False
+        self._next = self._calm = 0.0
+
+    def ask(self, waiter: Waiter) -> None:
+        """Wake a waiter when it may do a step; it does it at once, without waiting for anything."""
+        self._queue.append(waiter)
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            asyncio.get_running_loop().call_soon(self._give)
+
+    async def turn(self) -> None:
+        """Wait until the caller may do a step."""
+        waiter = Waiter()
+        self.ask(waiter)
+        await waiter.wait()
+
+    def spent(self, begun: float, moved_bytes: int) -> None:
+        """Note a step that was begun at this moment of `time.perf_counter`, and what is read or written."""
+        now = time.perf_counter()
+        self._next = now + PAUSE_SHARE * (now - begun + _BYTE_SECONDS * moved_bytes)
+
+    def _give(self) -> None:
+        """Give one step, which is done before this is called again."""
+        loop = asyncio.get_running_loop()
+        now = time.perf_counter()
+        if self._is_ingest_busy():
+            self._calm = now + CALM_SECONDS
+        if now < min(self._next, self._calm):
+            loop.call_later(_LOOK_SECONDS, self._give)
+            return
+        while self._queue and not self._queue.popleft().wake():
+            pass  # it has been woken by somebody else, and waits no more
+        self._is_scheduled = bool(self._queue)
+        if self._queue:
+            loop.call_soon(self._give)

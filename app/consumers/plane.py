@@ -1,0 +1,88 @@
+"""What the readers of a process share: the shelf, the tail, the places for readers, the leases."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from app.consumers.leases import Leasing
+from app.consumers.pace import Pace
+from app.consumers.readers import Readers
+from app.consumers.shelf import Shelf
+from app.consumers.tail import Tail
+from app.errors import Overloaded
+from app.settings.model import Settings
+from app.settings.process_limits import process_limits
+from app.store.accepted import Accepted
+from app.store.consumers import Consumers
+from app.store.layout import LiveSettings
+from app.store.session import StoreSession
+
+# What is written to readers and not taken by their clients has one part in so many of what all connections
+# may hold, so that posts have the rest; and of it one reader so many bytes.
+UNSENT_PARTS: Final = 4
+LEAST_PIECE_BYTES, MOST_PIECE_BYTES = 4 * 1024, 48 * 1024
+
+
+class ConsumerPlane:
+    """Builds and holds the parts of the way out, around a store session."""
+
+    def __init__(self, live: LiveSettings, session: StoreSession, is_ingest_busy: Callable[[], bool]) -> None:
+        self._live = live
+        accepted, shelf, pace = Accepted(session, live.layout), Shelf(), Pace(is_ingest_busy)
+        self.tail = Tail(accepted, shelf, pace)
+        self.readers = Readers(accepted, shelf, self.tail, pace)
+        self.consumers = Consumers(session, live.layout)
+        self.leasing = Leasing(live, self.consumers, accepted, self.tail)
+        self.streams = 0
+        """Streams that are open now."""
+        self.calls = 0
+        """Calls for a lease that wait, or are being answered."""
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force now; they can change at every tick."""
+        return self._live.settings
+
+    @contextmanager
+    def stream(self) -> Iterator[None]:
+        """Take a place among the streams.
+
+        Raises:
+            Overloaded: there is none.
+        """
+        self._check(self.streams, "streams")
+        self.streams += 1
+        try:
+            yield
+        finally:
+            self.streams -= 1
+
+    @contextmanager
+    def call(self) -> Iterator[None]:
+        """Take a place among the calls for a lease, of which there may be as many as streams.
+
+        Raises:
+            Overloaded: there is none.
+        """
+        self._check(self.calls, "calls for a lease")
+        self.calls += 1
+        try:
+            yield
+        finally:
+            self.calls -= 1
+
+    @property
+    def piece_bytes(self) -> int:
+        """Return how many bytes a reader may write at once, which its client may leave unsent."""
+        settings = self.settings
+        all_readers = settings.max_connection_bytes // settings.workers // UNSENT_PARTS
+        return min(MOST_PIECE_BYTES, max(LEAST_PIECE_BYTES, all_readers // max(1, self.streams + self.calls)))
+
+    def _check(self, count: int, what: str) -> None:
+        most = process_limits(self.settings).readers
+        if count >= most:
+            raise Overloaded(f"{most} {what} are open (TIDEGATE_STREAM_READERS_LIMIT)")
+
+    async def close(self) -> None:
+        """Read no more from the store."""
+        await self.tail.close()

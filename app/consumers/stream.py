@@ -1,0 +1,273 @@
+"""One reader of the stream: where it is, what it wants, and the next piece of bytes for it.
+
+A reader goes through the blocks of all partitions, that with the earliest acceptance first. What it needs is
+on the shelf, or is read from the store, where a reader that lags or begins in the past goes its own way until
+it has come to the end and waits with the others (tail.py). Between two pieces it holds nothing but its place:
+the ordinal of the next transaction in each partition, and how many bytes of a line that is longer than a
+piece were sent.
+
+    place (41, 7): the shelf has 41 … 45 of the first partition, accepted at 09:00:00.120, and of the other
+    7 … 9, accepted at 09:00:00.125: the reader gets 41 … 45, as far as they fit, then 7 … 9
+
+Where transactions have left before the reader came to them, it is told how many, and goes on behind them.
+"""
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from app.consumers.cursor import Cursor, store_mark
+from app.consumers.lines import Gap, Lines, Look, Place, heartbeat, joined
+from app.consumers.readers import Readers
+from app.consumers.shelf import Ledger, Page
+from app.consumers.waiter import Waiter
+from app.errors import HttpError
+from app.store.accepted import Extract, Positions
+
+HEARTBEAT_SECONDS = 15.0
+# Between two heartbeats to a client that has ended its side: the first brings the answer that it has gone.
+DOUBT_SECONDS = 1.0
+# Of lines that are rendered anew for one piece, others are served after so many bytes.
+_RENDERED_BYTES = 128 * 1024
+RETRY_SECONDS = 0.1
+
+
+class LineLostError(Exception):
+    """A transaction left in the middle of its line, which is longer than a piece."""
+
+
+class Wanted(NamedTuple):
+    """What a reader wants."""
+
+    look: Look
+    sources: frozenset[str] | None = None
+    """The sources whose transactions it wants; None for all."""
+    limit: int = sys.maxsize
+    """After how many lines it ends."""
+
+
+class StreamReader:
+    """One reader, from a place on."""
+
+    def __init__(self, readers: Readers, wanted: Wanted, start: Positions, start_ms: int) -> None:
+        self._readers, self._wanted = readers, wanted
+        self._left = wanted.limit
+        self._waiter = Waiter()
+        self._is_over = False
+        self._at = list(start.ordinals)
+        self._known = list(start.ordinals)  # so many were accepted as far as the reader knows
+        self._born_ms, self._store = start.born_ms, store_mark(start.born_ms)
+        self._last_ms = start_ms  # when the last transaction before the place was accepted
+        self._sent = 0  # bytes of the next line
+        self._partition = 0  # of the next line, if some of it was sent
+        self._gap = b""
+        # What the tail knew of the ledgers, and the shelf of setbacks, when the store was asked last.
+        self._known_born_ms, self._epoch = readers.tail.born_ms, readers.shelf.epoch
+        self._fresh: dict[int, Sequence[Page]] = {}  # what was just read, of each partition
+        self._due = time.monotonic() + HEARTBEAT_SECONDS  # of the next heartbeat
+        self._is_doubted = False
+
+    async def next_piece(self, most_bytes: int) -> bytes | None:
+        """Return the next bytes, at most so many; wait for them, and return a heartbeat after 15 seconds.
+
+        None when the reader has all that it wanted, or `end` was called.
+
+        Raises:
+            LineLostError: the rest of a line cannot be had any more.
+        """
+        has_turn = False
+        while self._sent or not (self._is_over or self._left == 0):
+            if not has_turn:
+                await self._readers.pace.turn()
+            has_turn, left, place = False, self._due - time.monotonic(), self._place
+            piece = self._step(most_bytes)
+            if not piece and not self._is_at_end and left > 0 and await self._read():
+                piece = self._step(most_bytes)  # at once: others may need the room on the shelf
+            if piece or left <= 0:
+                return piece or self._heartbeat()
+            if self._is_at_end:
+                await self._readers.tail.wait(self._waiter, left, self._place)
+                has_turn = True
+            elif place == self._place:  # nothing came of that: it was no better at once
+                await self._waiter.wait(min(RETRY_SECONDS, left))
+        return None
+
+    def doubt(self) -> None:
+        """Send a heartbeat now and another soon: a client that has gone does not take the second."""
+        self._due, self._is_doubted = 0.0, True
+        self._waiter.wake()
+
+    def end(self) -> None:
+        """Let the next piece be None, unless the rest of a line is to come."""
+        self._is_over = True
+        self._waiter.wake()
+
+    @property
+    def _cursor(self) -> Cursor:
+        return Cursor(self._store, self._last_ms, tuple(self._at))
+
+    @property
+    def _place(self) -> Positions:
+        return Positions(self._born_ms, tuple(self._at))
+
+    @property
+    def _is_current(self) -> bool:
+        """Tell whether ordinals still mean what they meant when the reader asked the store last."""
+        born_ms = self._readers.tail.born_ms
+        is_same = born_ms is None or born_ms in (self._born_ms, self._known_born_ms)
+        return is_same and self._epoch == self._readers.shelf.epoch
+
+    @property
+    def _is_at_end(self) -> bool:
+        return self._is_current and all(map(int.__ge__, self._at, self._known))
+
+    # What is on the shelf.
+
+    def _step(self, most_bytes: int) -> bytes:
+        """Put the next piece together of what is on the shelf, or has just been read."""
+        begun = time.perf_counter()
+        piece = self._compose(most_bytes)
+        self._fresh.clear()
+        self._readers.pace.spent(begun, len(piece))
+        if piece:
+            self._due = time.monotonic() + HEARTBEAT_SECONDS
+        return piece
+
+    def _heartbeat(self) -> bytes:
+        pause = DOUBT_SECONDS if self._is_doubted else HEARTBEAT_SECONDS
+        self._due, self._is_doubted = time.monotonic() + pause, False
+        return heartbeat(self._cursor, self._wanted.look.form)
+
+    def _compose(self, most_bytes: int) -> bytes:
+        """Return what there is of the next lines; nothing if they are to be read, or still to come."""
+        self._note_known()
+        parts, self._gap = [self._gap] if self._gap else [], b""
+        room, rendered = most_bytes - sum(map(len, parts)), 0
+        while room > 0 and (self._sent or self._left != 0) and rendered < _RENDERED_BYTES:
+            page = self._next_page()
+            if page is None:
+                break
+            look, place = self._wanted.look, self._place_in(page.partition)
+            is_new = not page.is_rendered(look, place)
+            lines = self._readers.shelf.lines(page, look, place)
+            rendered += len(lines.text) * is_new
+            part = self._take(lines, page, room, is_alone=not parts)
+            if part is None:
+                break
+            if part:
+                parts.append(part)
+                room -= len(part)
+        return b"".join(parts)
+
+    def _note_known(self) -> None:
+        place = self._readers.tail.place
+        if place is not None and place.born_ms == self._born_ms:
+            self._known = list(map(max, self._known, place.ordinals))
+
+    def _next_page(self) -> Page | None:
+        """Return the page with the next line, None if it has to be read, or is still to come."""
+        if not self._is_current:
+            return None
+        if self._sent:
+            return self._find(self._partition)
+        earliest: Page | None = None
+        for partition, ordinal in enumerate(self._at):
+            page = self._find(partition)
+            if page is None and ordinal < self._known[partition]:
+                return None  # may have been accepted before what the shelf has of the others
+            if page is not None and (earliest is None or page.accepted_ms < earliest.accepted_ms):
+                earliest = page
+        return earliest
+
+    def _find(self, partition: int) -> Page | None:
+        ordinal = self._at[partition]
+        page = self._readers.shelf.find(Ledger(partition, self._born_ms[partition]), ordinal)
+        if page is not None:
+            return page
+        fresh = self._fresh.get(partition, ())
+        return next((page for page in fresh if page.begin <= ordinal < page.end), None)
+
+    def _place_in(self, partition: int) -> Place:
+        ordinals = self._at.copy()
+        ordinals[partition] = 0
+        return Place(self._store, tuple(ordinals))
+
+    def _take(self, lines: Lines, page: Page, room: int, *, is_alone: bool) -> bytes | None:
+        """Go on by the lines of a page that fit; None if the next one has to wait for a piece of its own."""
+        index, count = self._at[page.partition] - page.begin, len(lines.ends)
+        if self._sent:
+            return self._take_of_line(lines, page, index, room)
+        sources = self._wanted.sources
+        chosen = range(index, count) if sources is None else lines.of_sources(index, sources)
+        chosen = chosen[: self._left]
+        fitting = lines.fitting(chosen, room)
+        if fitting < len(chosen) and not fitting:
+            if not is_alone:
+                return None
+            self._pass(page, chosen[0], 0)
+            return self._take_of_line(lines, page, chosen[0], room)
+        self._pass(page, count if fitting == len(chosen) else chosen[fitting - 1] + 1, fitting)
+        return lines.cut(chosen[:fitting])
+
+    def _take_of_line(self, lines: Lines, page: Page, index: int, room: int) -> bytes:
+        """Go on within a line that is longer than a piece."""
+        start, end = lines.start(index) + self._sent, lines.ends[index]
+        piece = lines.text[start : min(end, start + room)]
+        self._sent, self._partition = self._sent + len(piece), page.partition
+        if start + len(piece) == end:
+            self._sent = 0
+            self._pass(page, index + 1, 1)
+        return piece
+
+    def _pass(self, page: Page, index: int, count: int) -> None:
+        """Note that the place is before the line with this index now, and so many lines were taken."""
+        self._at[page.partition] = page.begin + index
+        self._last_ms = max(self._last_ms, page.accepted_ms)
+        self._left -= count
+
+    # What the store has.
+
+    async def _read(self) -> bool:
+        """Read on from the place, and tell whether that went well."""
+        readers, born_ms, epoch = self._readers, self._readers.tail.born_ms, self._readers.shelf.epoch
+        try:
+            extracts = await readers.read(self._place, lambda: self._next_page() is not None)
+        except HttpError:  # the store is down: the stream goes on when it is back
+            return False
+        if extracts is None:
+            return True
+        self._known_born_ms, self._epoch = born_ms, epoch
+        gaps = [
+            gap
+            for partition, extract in enumerate(extracts)
+            if (gap := self._go_to(partition, extract)) is not None
+        ]
+        self._known = [extract.added for extract in extracts]
+        self._born_ms = tuple(extract.born_ms for extract in extracts)
+        self._store = store_mark(self._born_ms)
+        if gaps:
+            self._tell(gaps)
+        return True
+
+    def _go_to(self, partition: int, extract: Extract) -> Gap | None:
+        """Take what was read of a partition, and go to where it begins; return the gap before it, if any."""
+        shelf, ordinal, ledger = self._readers.shelf, self._at[partition], Ledger(partition, extract.born_ms)
+        is_set_back = extract.added < ordinal
+        is_anew = is_set_back or extract.born_ms != self._born_ms[partition]
+        if is_set_back:
+            shelf.set_back(ledger)
+        self._fresh[partition] = [shelf.put(ledger, block) for block in extract.blocks]
+        if not is_anew and extract.begin == ordinal:
+            return None
+        if self._sent and self._partition == partition:
+            raise LineLostError
+        self._at[partition] = extract.begin
+        to_ms = extract.blocks[0].accepted_ms if extract.blocks else extract.now_ms
+        return Gap(None if is_anew else extract.missed, self._last_ms, max(to_ms, self._last_ms))
+
+    def _tell(self, gaps: Sequence[Gap]) -> None:
+        """Have the gaps of all partitions told in one line, ahead of the next piece."""
+        gap = joined(gaps)
+        self._last_ms = gap.to_ms
+        self._gap += gap.line(self._cursor, self._wanted.look.form)

@@ -1,0 +1,156 @@
+"""Follows what the store accepts, once for all readers of this process that have come to the end of it.
+
+A reader with nothing left to read waits here. Then the tail reads what is new in all partitions, puts it on
+the shelf and wakes all that wait. It is told of what this process accepts itself, and reads a moment later;
+what other gates and workers accept it finds when it looks again, every 10 milliseconds while something comes,
+and less often while nothing does.
+
+The tail goes a few reads ahead of the readers and no more. Of readers that are slow, or read nothing at all,
+none waits, and then nothing is read for them.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+
+from app.consumers.pace import Pace
+from app.consumers.shelf import Ledger, Shelf
+from app.consumers.waiter import Waiter
+from app.errors import HttpError
+from app.store.accepted import Accepted, Extract, Positions
+
+log = structlog.get_logger()
+
+MOST_TRANSACTIONS: Final = 10_000
+MOST_BYTES: Final = 1024 * 1024
+"""The bytes of one read before compression; one block may have more."""
+# Between two reads, seconds: at the least, while something comes, while nothing does, and after a failure.
+LEAST_SECONDS, POLL_SECONDS, IDLE_SECONDS, FAILED_SECONDS, BUG_SECONDS = 0.002, 0.01, 0.05, 0.1, 1.0
+_IDLE_GROWTH = 1.25
+# A thousand readers have a thousand writes for each read: so that others get on, it waits for each reader.
+_SECONDS_A_READER = 0.0002
+# Reads for which nobody had waited, before the tail waits for somebody, and how long it does, seconds.
+MOST_AHEAD: Final = 4
+LINGER_SECONDS = 1.0
+
+
+def frame_bytes(extracts: Sequence[Extract]) -> int:
+    """Return how many bytes of blocks were read."""
+    return sum(len(block.frame) for extract in extracts for block in extract.blocks)
+
+
+class Tail:
+    """What was read last, and the task that reads on while somebody waits."""
+
+    def __init__(self, accepted: Accepted, shelf: Shelf, pace: Pace) -> None:
+        self._accepted, self._shelf, self._pace = accepted, shelf, pace
+        self.place: Positions | None = None
+        """All before it was read; None while nobody has waited for long."""
+        self.born_ms: tuple[int, ...] | None = None
+        """When the ledgers were begun, as it last was."""
+        self.news = 0
+        """The number of times that those who wait were woken."""
+        self._waiting: dict[Waiter, None] = {}  # in the order in which they came
+        self._task: asyncio.Task[None] | None = None
+        self._told = Waiter()  # something was accepted here, or somebody waits who had not
+        self._ahead = 0
+        self._pause = POLL_SECONDS
+        self._woken = 0  # how many were woken last
+
+    def tell(self) -> None:
+        """Note that this process has accepted something."""
+        if self._task is not None:
+            self._told.wake()
+
+    async def wait(self, waiter: Waiter, seconds: float, place: Positions | None = None) -> None:
+        """Wait until something was read, or somebody else wakes the waiter, so many seconds at most.
+
+        Who has been woken has a turn (see `Pace`). A waiter that reads by itself says at which place it does,
+        so that the tail begins there.
+        """
+        self._waiting[waiter] = None
+        if self._ahead >= MOST_AHEAD:
+            self._told.wake()
+        self._ahead = 0
+        if self._task is None:
+            self.place = place
+            self._task = asyncio.create_task(self._follow(), name="tail")
+        try:
+            await waiter.wait(seconds)
+        finally:
+            self._waiting.pop(waiter, None)
+
+    async def close(self) -> None:
+        """Read no more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _follow(self) -> None:
+        try:
+            while await self._is_wanted():
+                began = time.monotonic()
+                await self._rest(began, has_more=await self._read())
+        finally:
+            self._task = self.place = None
+
+    async def _is_wanted(self) -> bool:
+        """Tell whether to read on; False once nobody has waited for some time."""
+        until = time.monotonic() + LINGER_SECONDS
+        while not self._waiting and self._ahead >= MOST_AHEAD and time.monotonic() < until:
+            await self._told.wait(until - time.monotonic())
+        return bool(self._waiting) or self._ahead < MOST_AHEAD
+
+    async def _read(self) -> bool:
+        """Read once, and tell whether there is more to be read at once."""
+        try:
+            if self.place is None:
+                self.place = await self._accepted.find("now")
+                self._wake()  # they may be behind that
+            await self._pace.turn()
+            extracts = await self._accepted.read(self.place, MOST_TRANSACTIONS, MOST_BYTES)
+            self._pace.spent(time.perf_counter(), frame_bytes(extracts))
+        except HttpError:  # the store is down, which the session has logged
+            self._pause = FAILED_SECONDS
+            return False
+        except Exception:
+            log.exception("stream tail failed")
+            self._pause, self.place = BUG_SECONDS, None
+            return False
+        before, self.place = self.place, self._taken(self.place, extracts)
+        if self.place == before:
+            self._pause = min(IDLE_SECONDS, max(POLL_SECONDS, self._pause * _IDLE_GROWTH))
+            self._ahead += not self._waiting
+            return False
+        self._pause = POLL_SECONDS
+        self._ahead = 0 if self._waiting else self._ahead + 1
+        self._wake()
+        return any(extract.end < extract.added for extract in extracts)
+
+    def _taken(self, place: Positions, extracts: Sequence[Extract]) -> Positions:
+        """Put what was read on the shelf, and return the place behind it."""
+        for partition, extract in enumerate(extracts):
+            ledger = Ledger(partition, extract.born_ms)
+            if extract.added < place.ordinals[partition]:
+                self._shelf.set_back(ledger)
+            for block in extract.blocks:
+                self._shelf.put(ledger, block)
+        self.born_ms = tuple(extract.born_ms for extract in extracts)
+        return Positions(self.born_ms, tuple(extract.end for extract in extracts))
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, {}
+        self._woken = len(waiting)
+        self.news += 1
+        for waiter in waiting:
+            self._pace.ask(waiter)
+
+    async def _rest(self, began: float, *, has_more: bool) -> None:
+        """Wait until it is time for the next read."""
+        if not has_more:
+            await self._told.wait(self._pause)
+        least = max(LEAST_SECONDS, self._woken * _SECONDS_A_READER)
+        await asyncio.sleep(max(0.0, began + least - time.monotonic()))

@@ -1,0 +1,86 @@
+"""Gates before a store that they reach through proxies, to be killed and cut off from it while they work."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Self
+
+from tests.support.gate import GateProcess, await_gate, start_gate
+from tests.support.processes import free_port
+from tests.support.proxy import Proxy
+from tests.support.servers import StoreServer
+
+PAUSE_SECONDS = 0.02
+
+
+class ProxiedGates:
+    """Gates with the same settings, each at its own port for as long as the stage stands."""
+
+    def __init__(self, server: StoreServer, folder: Path, count: int, seed: int, **settings: object) -> None:
+        self._server, self._folder, self._settings = server, folder, settings
+        self._draw = random.Random(f"{seed} proxies")
+        self._proxies: list[Proxy] = []
+        self._ports = [free_port() for _ in range(count)]
+        self._gates: list[GateProcess] = []
+        self._victims = 0
+        self.urls = [f"http://127.0.0.1:{port}" for port in self._ports]
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Self]:
+        """Start all of it; the store's nodes tell their proxies' addresses as their own meanwhile."""
+        async with AsyncExitStack() as stack:
+            for launch in self._server.launches:
+                proxy = Proxy(_port_of(launch.url))
+                await stack.enter_async_context(proxy.running())
+                self._proxies.append(proxy)
+            self._announce([int(proxy.port) for proxy in self._proxies])
+            try:
+                for place in range(len(self._ports)):
+                    self._gates.append(self._start(place))
+                await asyncio.to_thread(self._await_all)
+                yield self
+            finally:
+                for gate in self._gates:
+                    gate.kill()
+                self._announce([0] * len(self._proxies))
+
+    async def kill(self) -> None:
+        """Kill one gate after the other, and start it anew."""
+        place, self._victims = self._victims % len(self._gates), self._victims + 1
+        self._gates[place].kill()
+        self._gates[place] = self._start(place)
+        await asyncio.to_thread(await_gate, self._gates[place])
+
+    async def cut(self) -> None:
+        """Lose the answer to a script that has run, and then every connection to that node."""
+        proxy = self._draw.choice(self._proxies)
+        before = proxy.cuts
+        proxy.cut_answers_to = b"EVALSHA"
+        while proxy.cuts == before:
+            await asyncio.sleep(PAUSE_SECONDS)
+        proxy.cut_all()
+        proxy.commands.clear()
+
+    def have_sent(self, part: bytes) -> bool:
+        """Whether these bytes stood in a command to the store."""
+        return any(part in command for proxy in self._proxies for command in proxy.commands)
+
+    def _start(self, place: int) -> GateProcess:
+        url = f"{self._proxies[0].url}/0"
+        return start_gate(self._folder, port=self._ports[place], store_url=url, **self._settings)
+
+    def _await_all(self) -> None:
+        for gate in self._gates:
+            await_gate(gate)
+
+    def _announce(self, ports: list[int]) -> None:
+        for node, port in zip(self._server.nodes(), ports, strict=True):
+            with node:
+                if self._server.clustered:
+                    node.config_set("cluster-announce-port", port)
+
+
+def _port_of(url: str) -> int:
+    return int(url.rpartition(":")[2].partition("/")[0])

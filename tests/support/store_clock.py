@@ -1,0 +1,52 @@
+"""A clock of the store's scripts that tests set; on a Cluster, those of all partitions."""
+
+from collections.abc import Callable
+
+import pytest
+
+from app.store import session
+from app.store.scripts import load_scripts
+from tests.support.deliver import Gate
+from tests.support.servers import StoreServer
+
+_READ = "local time = redis.call('TIME')"
+_SHIFTED = f"{_READ}; time[1] = time[1] + (redis.call('GET', KEYS[1] .. ':offset') or 0)"
+KEPT_SECONDS = 600
+
+
+def let_clocks_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the scripts of sessions that are opened from now on go by a clock that can be set."""
+    scripts = {name: text.replace(_READ, _SHIFTED) for name, text in load_scripts().items()}
+    assert all(_SHIFTED in text for text in scripts.values())
+    monkeypatch.setattr(session, "load_scripts", lambda: scripts)
+
+
+class StoreClock:
+    """The clocks of some partitions; so far ahead of the server's that keys do not expire when set back."""
+
+    def __init__(self, store: StoreServer, prefixes: tuple[str, ...], ahead_seconds: int = 3600) -> None:
+        self._client = store.client()
+        self._node = store.nodes()[0]
+        self._prefixes = prefixes
+        self.ahead_seconds = ahead_seconds
+        self.move(0)
+
+    def move(self, seconds: int) -> None:
+        """Move all clocks by so many seconds, forth or back."""
+        self.ahead_seconds += seconds
+        for prefix in self._prefixes:
+            self._client.set(f"{prefix}:offset", self.ahead_seconds, ex=KEPT_SECONDS)
+
+    def now_ms(self) -> int:
+        """Read the clock; the servers of a Cluster here share that of this machine."""
+        seconds, microseconds = self._node.time()
+        return (int(seconds) + self.ahead_seconds) * 1000 + int(microseconds) // 1000
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._client.close()
+        self._node.close()
+
+
+Clocks = Callable[[StoreServer, Gate], StoreClock]
+"""Makes the clock of a gate's store one that can be set; what the fixture `clocks` is."""

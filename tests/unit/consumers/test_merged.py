@@ -1,0 +1,104 @@
+"""Streams and leases on each kind of store: what is accepted comes once, partitions merged by the moments."""
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from app.api.query import OLDEST
+from app.consumers.cursor import parse_cursor
+from app.consumers.lease_answer import lease_answer
+from app.consumers.lease_name import parse_lease
+from app.consumers.leases import Caller, LeaseWanted
+from app.consumers.lines import Form, Look
+from app.consumers.stream import StreamReader, Wanted
+from app.runtime import Runtime
+from app.store.accepted import Positions
+from tests.conftest import MakeSettings
+from tests.support.api_calls import QUIET
+from tests.support.gate import running
+from tests.support.servers import StoreServer
+from tests.support.streams import submit
+
+BATCHES, BATCH = 12, 25
+Line = dict[str, Any]
+
+
+@pytest.fixture
+async def runtime(store: StoreServer, settings_for: MakeSettings) -> AsyncIterator[Runtime]:
+    """A gate in front of each store of the matrix, in which a number of batches was accepted."""
+    settings = settings_for(store, transaction_retention_seconds=3600, dedup_window_seconds=60, **QUIET)
+    async with running(settings) as started:
+        for number in range(BATCHES):
+            await submit(started, f"batch-{number}", BATCH)
+        yield started
+
+
+async def _read(runtime: Runtime, start: Positions, count: int) -> list[Line]:
+    """So many lines from there on, and no more than there are."""
+    wanted = Wanted(Look(Form.LINES), limit=count)
+    reader, text = StreamReader(runtime.consumers.readers, wanted, start, 0), b""
+    while piece := await reader.next_piece(8 * 1024):
+        text += piece
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def _everything() -> list[str]:
+    return sorted(f"batch-{number}-{at}" for number in range(BATCHES) for at in range(BATCH))
+
+
+def _names(lines: Sequence[Line]) -> list[str]:
+    return sorted(line["signature"] for line in lines)
+
+
+def _ordinals(lines: Sequence[Line]) -> list[tuple[int, ...]]:
+    return [parse_cursor(line["cursor"], "after").ordinals for line in lines]
+
+
+async def test_everything_comes_once_and_each_cursor_is_one_transaction_further(runtime: Runtime) -> None:
+    start = await runtime.consumers.readers.find("oldest")
+    lines = await _read(runtime, start, BATCHES * BATCH)
+    assert _names(lines) == _everything()
+    places = [start.ordinals, *_ordinals(lines)]
+    steps = [
+        [new - old for old, new in zip(before, after, strict=True)] for before, after in pairwise(places)
+    ]
+    assert {tuple(sorted(step, reverse=True)) for step in steps} == {(1, *[0] * (len(start.ordinals) - 1))}
+    moments = [line["first_seen_ms"] for line in lines]
+    assert moments == sorted(moments), "what was there before is merged by the moments of acceptance"
+
+
+async def test_from_any_line_on_the_rest_comes_once(runtime: Runtime) -> None:
+    start = await runtime.consumers.readers.find("oldest")
+    lines = await _read(runtime, start, BATCHES * BATCH)
+    for at in range(0, len(lines), 17):
+        place = start._replace(ordinals=_ordinals(lines)[at])
+        assert await _read(runtime, place, len(lines) - at - 1) == lines[at + 1 :]
+
+
+async def test_what_is_leased_are_the_same_lines(runtime: Runtime) -> None:
+    leasing, wanted = runtime.consumers.leasing, LeaseWanted(20, 0, 60, OLDEST)
+    found: list[Line] = []
+    while True:
+        with leasing.room() as room:
+            leases = await leasing.lease("bot", wanted, Caller(), room)
+        assert leases is not None
+        answer = json.loads(b"".join(await lease_answer("bot", leases, runtime.consumers.readers)))
+        if answer["lease"] is None:
+            break
+        assert 0 < len(answer["transactions"]) <= 20
+        moments = [line["first_seen_ms"] for line in answer["transactions"]]
+        assert moments == sorted(moments)
+        found += answer["transactions"]
+        assert await leasing.commit(parse_lease(answer["lease"], "bot")) == "committed"
+    assert _names(found) == _everything()
+    assert (answer["lag"]["transactions"], answer["missed"]) == (0, 0)
+    lines = {
+        line["signature"]: line
+        for line in await _read(runtime, await runtime.consumers.readers.find("oldest"), BATCHES * BATCH)
+    }
+    assert [line | {"cursor": ""} for line in found] == [
+        lines[line["signature"]] | {"cursor": ""} for line in found
+    ]
