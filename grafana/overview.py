@@ -3,10 +3,11 @@
 from grafana_foundation_sdk.builders import dashboard
 
 from grafana.frame import frame
-from grafana.rows import cleanup, health, maps, memory, process, store, traffic
+from grafana.rows import cleanup, consumers, health, maps, memory, process, store, traffic
 
 SECTIONS = (
     ("Traffic", traffic.panels),
+    ("Consumers", consumers.panels),
     ("Memory", memory.panels),
     ("Maps", maps.panels),
     ("Cleanup", cleanup.panels),

@@ -1,7 +1,8 @@
 """Draw what the Overview shows before, during and after an emergency cleanup.
 
-A real gate under a constant load of three feeds, and a real Prometheus; then a burst of large transactions
-takes memory past the soft limit, upon which the gate cleans up by itself. The pictures are drawn from
+A real gate under a constant load of three feeds, with a client of its stream and two consumers, of which one
+calls now and then, and a real Prometheus; then a burst of large transactions takes memory past the soft
+limit, upon which the gate cleans up by itself. The pictures are drawn from
 Prometheus' answers to the panels' queries; they are previews of the data, not of Grafana.
 
 `--rate` transactions a second come from each of the three feeds. Seconds are `--fill`, until the maps are
@@ -19,6 +20,8 @@ import os
 import re
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -46,6 +49,10 @@ TITLE = (
     "Grey: a burst.   Dotted: emergency cleanups."
 )
 LARGE_BYTES, LARGE_RATE, BATCH_ITEMS = 12_000, 220, 20
+# Figures of consumers are read every 5 seconds.
+RATE_SECONDS = 10
+# Of each the seconds after it has taken all there is.
+CONSUMERS = {"bot": 0.1, "archive": 15.0}
 # Annotations closer than this are of one cleanup.
 SAME_SECONDS = 5
 # The rows that the picture of the README ends before.
@@ -73,7 +80,7 @@ class Times:
 
 async def _play(url: str, arguments: argparse.Namespace) -> Times:
     """Load, burst, load."""
-    with posting(url, three_feeds(arguments.rate)):
+    with posting(url, three_feeds(arguments.rate)), _reading(url):
         await asyncio.sleep(arguments.fill)
         begins = time.time()
         await asyncio.sleep(arguments.before)
@@ -84,9 +91,43 @@ async def _play(url: str, arguments: argparse.Namespace) -> Times:
         return Times(begins, burst, calm, time.time())
 
 
+@contextmanager
+def _reading(url: str) -> Iterator[None]:
+    """Have the stream read and all transactions consumed while the block runs."""
+    tasks = [
+        asyncio.create_task(_stream(url)),
+        *(asyncio.create_task(_consume(url, name, pause)) for name, pause in CONSUMERS.items()),
+    ]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+async def _stream(url: str) -> None:
+    async with _client(url) as client, client.stream("GET", "/stream") as response:
+        async for _ in response.aiter_bytes():
+            pass
+
+
+async def _consume(url: str, name: str, pause_seconds: float) -> None:
+    async with _client(url) as client:
+        while True:
+            given = await client.post(f"/consumers/{name}/lease", params={"limit": 10_000})
+            if (lease := given.json().get("lease")) is not None:
+                await client.post(f"/consumers/{name}/commit", json={"lease": lease})
+            else:
+                await asyncio.sleep(pause_seconds)
+
+
+def _client(url: str) -> httpx.AsyncClient:
+    return httpx.AsyncClient(base_url=url, trust_env=False, timeout=30)
+
+
 async def _burst(url: str, until: float) -> None:
     """Transactions that hardly compress, some two hundred a second."""
-    async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as client:
+    async with _client(url) as client:
         while time.time() < until:
             payloads = (base64.b64encode(os.urandom(LARGE_BYTES)).decode() for _ in range(BATCH_ITEMS))
             items = [{"signature": uuid4().hex, "payload": payload} for payload in payloads]
@@ -101,7 +142,7 @@ def _label(labels: dict[str, str], found: re.Match[str]) -> str:
 def _series(server: Prometheus, target: dict[str, Any], times: Times) -> list[Series]:
     found: dict[str, Series] = {}
     query = Query("overview", "", target["expr"], target["legendFormat"])
-    for labels, at, value in answers(server, query, times.begins, times.ends):
+    for labels, at, value in answers(server, query, times.begins, times.ends, RATE_SECONDS):
         name = re.sub(r"{{(\w+)}}", partial(_label, labels), query.legend)
         found.setdefault(name, Series(name, [])).points.append((at - times.begins, value))
     return list(found.values())

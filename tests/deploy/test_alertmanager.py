@@ -127,6 +127,10 @@ MUTED = [
     (alert("TidegateMemoryPressureHard", 4), alert("TidegateMemoryNearLimit", 4)),
     (alert("TidegateMemoryPressureHard", 5), alert("TidegateMemoryLimitPredicted", 5)),
     (
+        alert("TidegateConsumerMisses", 9, consumer="bot"),
+        alert("TidegateConsumerLagging", 9, consumer="bot"),
+    ),
+    (
         alert("Disk", 6, severity="critical", map="transactions"),
         alert("Disk", 6, severity="warning", map="transactions"),
     ),
@@ -149,6 +153,15 @@ HEARD = [
     (
         alert("Disk", 14, severity="critical", map="transactions"),
         alert("Disk", 14, severity="warning", map="observations"),
+    ),
+    # Another consumer is not this consumer, and one that is gone may have missed something.
+    (
+        alert("TidegateConsumerMisses", 16, consumer="bot"),
+        alert("TidegateConsumerLagging", 16, consumer="other"),
+    ),
+    (
+        alert("TidegateConsumerMisses", 17, consumer="bot"),
+        alert("TidegateConsumerGone", 17, consumer="bot"),
     ),
     # A warning silences nothing.
     (alert("TidegateTargetDown", 15), alert("TidegateErrorBudgetBurnSlow", 15, sli="requests")),

@@ -170,7 +170,7 @@ def test_what_the_dockerfile_copies_is_in_the_build_context() -> None:
 def test_an_installed_gate_has_all_its_files(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
-    for name in ("app", "constraints.txt", "pyproject.toml", "LICENSE"):
+    for name in ("app", "tidegate", "constraints.txt", "pyproject.toml", "LICENSE"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, source / name)
     run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", tmp_path, source)
@@ -178,8 +178,9 @@ def test_an_installed_gate_has_all_its_files(tmp_path: Path) -> None:
     inside = set(zipfile.ZipFile(wheel).namelist())
     code = {
         str(file.relative_to(ROOT))
-        for kind in ("*.py", "*.lua", "*.html", "*.css")
-        for file in (ROOT / "app").rglob(kind)
+        for kind in ("*.py", "*.lua", "*.html", "*.css", "py.typed")
+        for package in ("app", "tidegate")
+        for file in (ROOT / package).rglob(kind)
     }
     assert code <= inside
 

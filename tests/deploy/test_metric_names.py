@@ -58,15 +58,17 @@ def _scrape(workers: int) -> str:
 
 
 def _use(gate: GateProcess) -> None:
-    """Transactions of two sources, a lookup, a cleanup, and time for a tick to see entries come due."""
+    """Transactions of two sources, a lookup, a cleanup, a consumer, and time until what is read is known."""
     with gate.client() as client:
         for source in ("one", "two"):
             items = [{"signature": f"signature-{at}", "source": source} for at in range(50)]
             assert client.post("/transactions", json=items).status_code == 200
         client.get("/transactions/signature-1")
         client.post("/cleanup/emergency")
+        client.post("/consumers/one/lease")
+        late = ("tidegate_cleanup_efficiency_ratio", 'tidegate_consumer_lag_seconds{consumer="one"}')
         assert wait_until(
-            lambda: "tidegate_cleanup_efficiency_ratio" in client.get("/metrics").text, 60, pause_seconds=0.1
+            lambda: all(name in client.get("/metrics").text for name in late), 60, pause_seconds=0.1
         )
 
 

@@ -23,6 +23,7 @@ SEVERITIES = {"critical", "warning", "none"}
 # What loses data or traffic now, or is about to without anybody being able to tell.
 CRITICAL = {
     "TidegateAbsent",
+    "TidegateConsumerMisses",
     "TidegateErrorBudgetBurnFast",
     "TidegateIngestStopped",
     "TidegateMemoryPressureHard",

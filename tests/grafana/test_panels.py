@@ -114,6 +114,7 @@ SIGNS = (
     Sign("overview", "Errors a second", {"kind": "timeout"}, SOME),
     Sign("overview", "Background tasks", {"task": "store"}, at_most=0),
     Sign("overview", "Alerts", {"alertname": "TidegateStoreDown"}, 2),
+    Sign("overview", "Missed in 10 minutes", {"consumer": "slow"}, SOME),
     Sign("overview", "Settings changed a minute", {"source": "api"}, SOME),
     Sign("overview", "Starts, 30 m", at_least=1),
     Sign("leak", "Suspected", at_least=1),

@@ -1,0 +1,107 @@
+"""The consumers as the store was last read to have them: their metrics, and a warning of each that lags."""
+
+import time
+from collections.abc import Awaitable, Callable, Iterable
+
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
+
+from app.metrics.families import counter, gauge, single
+from app.models import MapName
+from app.store.consumers import ConsumerFigures
+from app.store.layout import LiveSettings
+
+LAG_RATIO = 0.5
+"""A consumer that lags by more than this share of the retention of transactions is about to miss some."""
+
+
+class ConsumersCollector(Collector):
+    """Exports the latest figures of consumers; a scrape reads memory, never the store.
+
+    The figures are the store's, so every gate exports the same, a few seconds old. No more consumers have
+    series than there may be in the store, and one that was deleted or forgotten has none.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[], Awaitable[list[ConsumerFigures]]],
+        live: LiveSettings,
+        is_up: Callable[[], bool],
+        wall_ms: Callable[[], float] = lambda: time.time() * 1000,
+    ) -> None:
+        """Take what it reads the figures with, and what tells whether the store is up."""
+        self._read, self._live, self._is_up, self._wall_ms = read, live, is_up, wall_ms
+        self._consumers: list[ConsumerFigures] = []
+        self._read_ms = 0.0
+        self._resting: set[str] = set()
+        """The consumers that made no call between the last two readings."""
+
+    async def refresh(self) -> None:
+        """Read the figures, while the store is up.
+
+        Raises:
+            StoreError: the latest figures stay.
+        """
+        if not self._is_up():
+            return
+        called = sorted(await self._read(), key=lambda one: -one.called_ms)
+        before = {(one.name, one.called_ms) for one in self._consumers}
+        self._consumers = called[: self._live.settings.consumers_limit]
+        self._read_ms = self._wall_ms()
+        self._resting = {one.name for one in self._consumers if (one.name, one.called_ms) in before}
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the metrics of all consumers (prometheus_client)."""
+        lag = gauge(
+            "consumer_lag_transactions", "Accepted transactions the consumer has not committed", "consumer"
+        )
+        seconds = gauge(
+            "consumer_lag_seconds",
+            "Age of the oldest transaction the consumer has not committed, 0 when there is none, seconds",
+            "consumer",
+        )
+        idle = gauge("consumer_idle_seconds", "Since the consumer's last call, seconds", "consumer")
+        delivered = counter(
+            "consumer_delivered", "Transactions handed to the consumer for the first time", "consumer"
+        )
+        again = counter(
+            "consumer_redelivered", "Transactions handed out again because their lease ran out", "consumer"
+        )
+        missed = counter(
+            "consumer_missed", "Transactions that left the store before the consumer took them", "consumer"
+        )
+        for one in self._consumers:
+            lag.add_metric([one.name], one.lag_transactions)
+            seconds.add_metric([one.name], one.lag_seconds)
+            idle.add_metric([one.name], self._idle_seconds(one))
+            delivered.add_metric([one.name], one.delivered)
+            again.add_metric([one.name], one.redelivered)
+            missed.add_metric([one.name], one.missed)
+        yield from (lag, seconds, idle, delivered, again, missed)
+        yield from single(
+            "consumer_idle_limit_seconds",
+            "Without a call for so long a consumer is forgotten, seconds",
+            self._live.settings.consumer_idle_seconds,
+        )
+
+    def _idle_seconds(self, consumer: ConsumerFigures) -> float:
+        """Return the seconds since the last call: until the reading if it calls all the time, else until now.
+
+        So one that calls does not seem to rest between two readings, and the last scrape before one is
+        forgotten finds how long it has rested.
+        """
+        until_ms = self._wall_ms() if consumer.name in self._resting else self._read_ms
+        return max(0.0, until_ms - consumer.called_ms) / 1000
+
+    def warnings(self) -> dict[str, str]:
+        """Return a sentence for each consumer that is about to miss transactions, by the warning's name."""
+        retention = self._live.rules[MapName.TRANSACTIONS].retention_seconds
+        return {
+            f"consumer_{one.name}_lags": (
+                f"The consumer {one.name} is {one.lag_seconds:.0f} s behind, and transactions are kept for "
+                f"{retention:g} s: it misses what it has not leased by then. See GET /consumers. Let more "
+                "callers share its name, or raise TIDEGATE_TRANSACTION_RETENTION_SECONDS."
+            )
+            for one in self._consumers
+            if one.lag_seconds > LAG_RATIO * retention
+        }

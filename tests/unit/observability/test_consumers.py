@@ -1,0 +1,135 @@
+"""Metrics of consumers are those of the latest reading, of no more than there may be; lag is warned of."""
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from app.errors import StoreUnreachable
+from app.observability.consumers import ConsumersCollector
+from app.settings.model import Settings
+from app.store.consumers import ConsumerFigures
+from app.store.layout import LiveSettings
+from tests.support.metric_families import parsed, value
+
+NOW_MS = 1_700_000_000_000
+BOT = ConsumerFigures(
+    name="bot",
+    ordinals=(700,),
+    lag_transactions=50,
+    lag_seconds=12.5,
+    leases=2,
+    delivered=650,
+    redelivered=20,
+    missed=4,
+    called_ms=NOW_MS - 3_000,
+)
+
+
+class Readings:
+    """A store whose consumers a test sets, and the collector that reads them."""
+
+    def __init__(self, **settings: object) -> None:
+        self.consumers: list[ConsumerFigures] = []
+        self.is_up = True
+        self.error: Exception | None = None
+        live = LiveSettings(Settings(**settings))  # type: ignore[arg-type]
+        self.now_ms = NOW_MS
+        self.collector = ConsumersCollector(self._read, live, lambda: self.is_up, lambda: self.now_ms)
+        self._registry = CollectorRegistry()
+        self._registry.register(self.collector)
+
+    async def _read(self) -> list[ConsumerFigures]:
+        if self.error:
+            raise self.error
+        return self.consumers
+
+    async def scrape(self, *consumers: ConsumerFigures) -> str:
+        """What is exported after a reading that finds these consumers."""
+        self.consumers = list(consumers)
+        await self.collector.refresh()
+        return self.text()
+
+    def text(self) -> str:
+        """What is exported now."""
+        return generate_latest(self._registry).decode()
+
+
+def consumers_in(text: str) -> set[str]:
+    """The consumers that have any series."""
+    samples = [sample for _, found in parsed(text).values() for sample in found]
+    return {sample.labels["consumer"] for sample in samples if "consumer" in sample.labels}
+
+
+async def test_a_consumer_has_its_lag_its_idleness_and_its_totals() -> None:
+    text = await Readings().scrape(BOT)
+    assert {
+        name: value(text, f"consumer_{name}", consumer="bot")
+        for name in (
+            "lag_transactions",
+            "lag_seconds",
+            "idle_seconds",
+            "delivered_total",
+            "redelivered_total",
+            "missed_total",
+        )
+    } == {
+        "lag_transactions": 50,
+        "lag_seconds": 12.5,
+        "idle_seconds": 3,
+        "delivered_total": 650,
+        "redelivered_total": 20,
+        "missed_total": 4,
+    }
+
+
+async def test_a_consumer_that_called_by_a_clock_ahead_of_this_one_is_not_idle() -> None:
+    text = await Readings().scrape(BOT._replace(called_ms=NOW_MS + 500))
+    assert value(text, "consumer_idle_seconds", consumer="bot") == 0
+
+
+async def test_one_that_calls_is_idle_until_the_reading_and_one_that_does_not_until_now() -> None:
+    readings = Readings()
+    await readings.scrape(BOT, BOT._replace(name="dead"))
+    readings.now_ms += 5_000
+    await readings.scrape(BOT._replace(called_ms=readings.now_ms - 200), BOT._replace(name="dead"))
+    readings.now_ms += 4_000
+    assert value(readings.text(), "consumer_idle_seconds", consumer="bot") == 0.2
+    assert value(readings.text(), "consumer_idle_seconds", consumer="dead") == 12
+
+
+async def test_the_series_of_a_consumer_that_is_forgotten_vanish() -> None:
+    readings = Readings()
+    assert consumers_in(await readings.scrape(BOT, BOT._replace(name="other"))) == {"bot", "other"}
+    assert consumers_in(await readings.scrape(BOT._replace(name="other"))) == {"other"}
+    assert consumers_in(await readings.scrape()) == set()
+
+
+async def test_no_more_consumers_have_series_than_there_may_be_and_those_that_called_last_have() -> None:
+    many = [BOT._replace(name=f"c{number}", called_ms=NOW_MS - number) for number in range(9, -1, -1)]
+    text = await Readings(consumers_limit=3).scrape(*many)
+    assert consumers_in(text) == {"c0", "c1", "c2"}
+
+
+async def test_the_figures_stay_while_the_store_is_down_or_cannot_say() -> None:
+    readings = Readings()
+    await readings.scrape(BOT)
+    readings.is_up = False
+    assert consumers_in(await readings.scrape()) == {"bot"}
+    readings.is_up, readings.error = True, StoreUnreachable("gone")
+    with pytest.raises(StoreUnreachable):
+        await readings.collector.refresh()
+    assert consumers_in(readings.text()) == {"bot"}
+
+
+async def test_after_how_long_a_consumer_is_forgotten_is_exported_without_any() -> None:
+    assert value(Readings(consumer_idle_seconds=900).text(), "consumer_idle_limit_seconds") == 900
+
+
+async def test_a_consumer_past_half_of_the_retention_is_warned_of_and_no_other() -> None:
+    readings = Readings(transaction_retention_seconds=120)
+    await readings.scrape(BOT._replace(lag_seconds=60), BOT._replace(name="late", lag_seconds=60.6))
+    [(name, sentence)] = readings.collector.warnings().items()
+    assert name == "consumer_late_lags"
+    assert sentence.startswith(
+        "The consumer late is 61 s behind, and transactions are kept for 120 s: it misses what it has not "
+        "leased by then."
+    )
