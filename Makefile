@@ -44,8 +44,8 @@ coverage: $(VENV)/.installed-dev ## The same, and tell which branches of app/ th
 	@$(BIN)/python -m pytest $(QUICK) -q --cov --cov-report=term:skip-covered
 
 MINUTES := 60
-soak: $(VENV)/.installed-dev ## Does memory stay flat? MINUTES=60, LEAK_MB_PER_HOUR=0: plants a leak, which has to fail
-	@$(BIN)/python -m benchmarks.soak --minutes $(MINUTES) --leak $(or $(LEAK_MB_PER_HOUR),0)
+soak: $(VENV)/.installed-dev ## Does memory stay flat? MINUTES=60, CONSUMER=1: beside a consumer, LEAK_MB_PER_HOUR=20: has to fail
+	@$(BIN)/python -m benchmarks.soak --minutes $(MINUTES) --leak $(or $(LEAK_MB_PER_HOUR),0) $(if $(CONSUMER),--consumer)
 
 bench: $(VENV)/.installed-dev ## Tidegate beside its rivals, every row of the README's table (some 23 minutes)
 	@$(BIN)/python -m benchmarks.bench $(BENCH)

@@ -12,12 +12,12 @@ from secrets import token_hex
 
 import redis
 
-from app.ingest.blocks import encode_block
 from benchmarks.bench.result import Result
 from benchmarks.common.constant_rate import Rate, post_at_rate
 from benchmarks.common.gates import Service, tidegate
 from benchmarks.common.plan import FEEDS
 from benchmarks.common.store import records_of, store_client, used_bytes
+from tests.support.deliver import block_of
 from tests.support.http_calls import with_payload
 from tests.support.payloads import Item, Payloads, body_of, payload_of
 from tests.support.real_payloads import transactions_of
@@ -117,4 +117,4 @@ def _payload_bytes(items: list[Item]) -> int:
 
 
 def _block_share(items: list[Item]) -> float:
-    return round(len(encode_block(records_of(items))) / _payload_bytes(items), 4)
+    return round(len(block_of(records_of(items))) / _payload_bytes(items), 4)

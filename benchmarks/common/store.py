@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 import redis
 
-from app.ingest.blocks import encode_block
 from app.ingest.coalescer import FLUSH_MAX_BYTES
 from app.models import Transaction
 from app.settings.model import Settings
@@ -21,7 +20,7 @@ from app.store.maps import Deliveries
 from benchmarks.common.bodies import supply
 from benchmarks.common.gates import Service
 from benchmarks.common.plan import FEEDS
-from tests.support.deliver import connected_gate
+from tests.support.deliver import block_of, connected_gate
 from tests.support.faulty_gates import store_socket
 from tests.support.payloads import Item
 
@@ -72,7 +71,7 @@ async def _fill(settings: Settings, transactions: int, payload: str) -> list[str
             count = min(left, len(records))
             left -= count
             known.append(signature := f"known-{left}")
-            stored = block if count == len(records) else encode_block(records[:count])
+            stored = block if count == len(records) else block_of(records[:count])
             await gate.maps.claim(prefix, _deliveries(count, signature), stored, count)
 
     await asyncio.gather(*(work() for _ in range(FLUSHES_AT_ONCE)))
@@ -97,7 +96,7 @@ def _flushes(payload: str) -> Iterator[tuple[list[Transaction], bytes]]:
         while size < FLUSH_MAX_BYTES and len(records) < FLUSH_MAX_ITEMS:
             records += records_of([next(items)])
             size += len(records[-1].payload)
-        flushes.append((records, encode_block(records)))
+        flushes.append((records, block_of(records)))
     return cycle(flushes)
 
 

@@ -8,9 +8,11 @@ is that even. The trend of the store as it is is shown beside it.
 Of the gate a second figure is judged, more strictly: the bytes its program holds by its allocators' own
 count. Resident bytes move in steps of pages, so their interval takes longer to become narrow.
 
-`--rate` new transactions come each second; `--leak` plants a leak of so many MB an hour.
+`--rate` new transactions come each second; `--leak` plants a leak of so many MB an hour; with `--consumer` a
+consumer leases and commits all of them meanwhile, and nearly all have to be handed to it.
 
     make soak MINUTES=60
+    make soak MINUTES=60 CONSUMER=1
     make soak MINUTES=60 LEAK_MB_PER_HOUR=20    # a leak is planted; this run has to fail
 """
 
@@ -18,7 +20,7 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from benchmarks.common.background import sampled
 from benchmarks.common.constant_rate import Answers, posting, three_feeds
 from benchmarks.common.gates import Service, module, service, tidegate
 from benchmarks.common.plots import GATE, MB, STORE, plot_memory
+from benchmarks.common.readers import Consumed, Wants, beside, consume
 from benchmarks.common.results import RESULTS, options_of, write_json
 from benchmarks.soak.sampling import Figures, figures_of
 from benchmarks.soak.trend import SECONDS_AN_HOUR, Point, Trend, trend
@@ -35,6 +38,7 @@ WARM_UP_SECONDS, WARM_UP_SHARE = 900.0, 0.25
 # What the upper bound of the 95 % interval has to stay below, by the series that is judged.
 MOST_MB_PER_HOUR = {"gate": 5.0, "gate_live": 2.0, "store_less_maps": 5.0}
 LEAST_RATE_SHARE, SAMPLE_SECONDS = 0.95, 5.0
+LEASE_ITEMS = 500
 MAPS = ("signatures", "transactions", "observations")
 SERIES = {"gate": "gate_rss_bytes", "gate_live": "gate_live_bytes", "store": "store_rss_bytes"}
 SERIES |= {"accepted": "accepted"}
@@ -97,6 +101,13 @@ def _failures(trends: dict[str, Trend], rate: float, wanted: float, answers: Ans
         yield f"requests were answered {dict(answers.statuses)}"
 
 
+def handed_too_little(consumed: Consumed, accepted: int) -> list[str]:
+    """A consumer that was not handed what was accepted shows nothing either."""
+    if consumed.missed or consumed.transactions < LEAST_RATE_SHARE * accepted:
+        return [f"{consumed.transactions} of {accepted} were handed out, {consumed.missed} missed"]
+    return []
+
+
 def report(figures: dict[str, Any]) -> str:
     """The verdict for the terminal."""
     lines = [f"{figures['accepted_per_second']:g} accepted a second, answers {figures['answers']}"]
@@ -124,14 +135,18 @@ def draw(samples: Sequence[Figures], figures: dict[str, Any], file: Path) -> Non
 
 def main() -> int:
     """Run it, and write .json, .png and .samples.json; 0 when memory stayed flat."""
-    options = options_of(__doc__, minutes=60.0, rate=1000.0, leak=0.0, out=None).parse_args()
-    out: Path = options.out or RESULTS / ("soak-leak" if options.leak else "soak")
-    with service_to_soak(options.leak) as gate:
+    options = options_of(__doc__, minutes=60.0, rate=1000.0, leak=0.0, consumer=False, out=None).parse_args()
+    name = "soak-leak" if options.leak else "soak-consumer" if options.consumer else "soak"
+    out: Path = options.out or RESULTS / name
+    with service_to_soak(options.leak) as gate, ExitStack() as stack:
         started = time.monotonic()
 
         def sample() -> Figures:
             return {"seconds": round(time.monotonic() - started, 3)} | figures_of(gate)
 
+        if options.consumer:
+            port = gate.target().port
+            reader = stack.enter_context(beside(consume, port, Wants("soak", LEASE_ITEMS, is_watched=False)))
         with (
             posting(gate.url, three_feeds(options.rate)) as answers,
             sampled(sample, SAMPLE_SECONDS) as samples,
@@ -139,6 +154,9 @@ def main() -> int:
             time.sleep(options.minutes * 60)
     write_json(out.with_suffix(".samples.json"), samples)
     figures = judge(samples, answers, options)
+    if options.consumer:
+        figures["consumer"] = vars(reader.result)
+        figures["failures"] += handed_too_little(reader.result, answers.items["accepted"])
     write_json(out.with_suffix(".json"), figures)
     draw(samples, figures, out.with_suffix(".png"))
     print(report(figures))
