@@ -28,6 +28,7 @@ ADDRESS = "http://127.0.0.1:8000"
 TOURS: dict[str, dict[str, object]] = {
     "README.md": {},
     "docs/feeds-guide.md": {},
+    "docs/consumers.md": {},
     "docs/feeds.md": {"feeds_file": ROOT / "docs" / "examples" / "feeds.toml"},
 }
 # Longer than the default, so that a duplicate stays one on a slow machine.
