@@ -2,13 +2,11 @@
 
 import asyncio
 import logging
-import random
 from collections.abc import Awaitable, Callable, Sequence
 
 import httpx
 
-FIRST_WAIT_SECONDS, MAX_WAIT_SECONDS, MAX_RETRY_AFTER_SECONDS = 0.1, 10.0, 60.0
-MOST_DOUBLINGS = 7
+from tidegate.answers import json_object, retry_after, wait_seconds, without_password
 
 logger = logging.getLogger("tidegate")
 
@@ -21,7 +19,7 @@ class Unreachable(GateError):
     """Raised when none of the gates has ever answered."""
 
     def __init__(self, url: str, reason: Exception) -> None:
-        super().__init__(f"no gate answers at {shown(url)}: {reason or type(reason).__name__}")
+        super().__init__(f"no gate answers at {without_password(url)}: {reason or type(reason).__name__}")
         self.reason = reason
 
 
@@ -58,7 +56,7 @@ class Gates:
     def answered(self) -> None:
         """Note that the gate answered, so that the next failure is the first one again."""
         if self._failures:
-            logger.warning("%s answers", shown(self.url))
+            logger.warning("%s answers", without_password(self.url))
         self._failures = 0
         self.reached()
 
@@ -79,12 +77,10 @@ class Gates:
     async def busy(self, answer: httpx.Response) -> None:
         """Turn to the next gate because this one asks to come again later, and wait no less than it says."""
         self.reached()
-        seconds = answer.headers.get("retry-after", "")
-        wait = float(seconds) if seconds.isascii() and seconds.isdigit() else 0.0
         reason = f"{answer.status_code} {problem_name(answer)}".rstrip()
-        await self.failed(reason, min(wait, MAX_RETRY_AFTER_SECONDS))
+        await self.failed(reason, retry_after(answer))
 
-    async def failed(self, reason: str, retry_after: float = 0.0) -> None:
+    async def failed(self, reason: str, at_least_seconds: float = 0.0) -> None:
         """Turn to the next gate: at once if it has not failed since one answered, else after a wait.
 
         The wait is a random part of one that doubles up to ten seconds.
@@ -92,31 +88,23 @@ class Gates:
         failed = self.url
         self._at = (self._at + 1) % len(self._urls)
         if not self._failures:
-            logger.warning("%s: %s; trying %s again until it answers", shown(failed), reason, shown(self.url))
+            logger.warning(
+                "%s: %s; trying %s again until it answers",
+                without_password(failed),
+                reason,
+                without_password(self.url),
+            )
         self._failures += 1
         rounds, rest = divmod(self._failures, len(self._urls))
         if not rest:
-            longest = min(MAX_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** min(rounds, MOST_DOUBLINGS))
-            await self._sleep(retry_after + random.uniform(0, longest))  # noqa: S311  not a secret
+            await self._sleep(wait_seconds(rounds, at_least_seconds))
 
 
 def problem_name(answer: httpx.Response) -> str:
     """Return the name of the problem that an answer tells, such as `unknown-cursor`."""
-    return str(_problem(answer).get("type", "")).rpartition(":")[2]
-
-
-def shown(url: str) -> str:
-    """Return an address as it may be logged, without a password."""
-    return str(httpx.URL(url).copy_with(userinfo=b""))
+    return str((json_object(answer) or {}).get("type", "")).rpartition(":")[2]
 
 
 def _detail(answer: httpx.Response) -> str:
-    return str(_problem(answer).get("detail") or "the answer is no problem document; is this a Tidegate?")
-
-
-def _problem(answer: httpx.Response) -> dict[str, object]:
-    try:
-        document = answer.json()
-    except ValueError:
-        return {}
-    return document if isinstance(document, dict) else {}
+    problem = json_object(answer) or {}
+    return str(problem.get("detail") or "the answer is no problem document; is this a Tidegate?")

@@ -14,6 +14,7 @@ import httpx
 from app.cli.exit_codes import Refused, Unreachable
 from app.cli.text import plain
 from app.settings.environment import given_variables
+from tidegate.answers import json_object, without_password
 
 TIMEOUT_SECONDS, CONNECT_SECONDS = 30.0, 5.0
 
@@ -116,15 +117,6 @@ def checked(answer: httpx.Response) -> dict[str, Any]:
     raise Refused(sentence(answer))
 
 
-def json_object(answer: httpx.Response) -> dict[str, Any] | None:
-    """Return the answer's JSON object, or None when it is something else."""
-    try:
-        document = answer.json()
-    except (ValueError, RecursionError):
-        return None
-    return document if isinstance(document, dict) else None
-
-
 def sentence(answer: httpx.Response) -> str:
     """Say in words why an answer is a failure."""
     problem = json_object(answer) or {}
@@ -165,12 +157,6 @@ def _checked_url(url: str) -> str:
 def _lacks_scheme(url: str) -> bool:
     """Tell whether an address is like `localhost:8000`, and holds nothing that must not be printed."""
     return "//" not in url and "@" not in url and bool(url)
-
-
-def without_password(url: str) -> str:
-    """Return an address as it may be printed."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def _token(file: Path | None) -> str | None:

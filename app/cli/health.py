@@ -3,9 +3,10 @@
 import click
 import httpx
 
-from app.cli.client import GateAddress, gate_options, json_object, sentence
+from app.cli.client import GateAddress, gate_options, sentence
 from app.cli.exit_codes import Refused
 from app.cli.text import elements, plain
+from tidegate.answers import json_object
 
 
 @click.command()

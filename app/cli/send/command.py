@@ -21,10 +21,11 @@ from click.core import ParameterSource
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from app.cli.client import GateAddress, gate_options, without_password
+from app.cli.client import GateAddress, gate_options
 from app.cli.exit_codes import REFUSED, Refused
 from app.cli.send.line_batches import Batch, LineCounts, batches
 from app.cli.send.sender import Sender
+from tidegate.answers import without_password
 
 MIB = 1024 * 1024
 UNITS = {"": 1, "B": 1, "KIB": 1024, "MIB": MIB}

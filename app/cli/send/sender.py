@@ -1,21 +1,18 @@
 """Posts batches of lines to a gate, and posts them again when it was busy or away."""
 
 import gzip
-import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
 
-from app.cli.client import GateAddress, json_object, sentence
+from app.cli.client import GateAddress, sentence
 from app.cli.exit_codes import Refused
 from app.cli.send.line_batches import Batch
+from tidegate.answers import json_object, retry_after, wait_seconds
 
-FIRST_WAIT_SECONDS, MAX_WAIT_SECONDS, MAX_RETRY_AFTER_SECONDS = 0.1, 10.0, 60.0
 PIECE_BYTES = 64 * 1024
 OK, UNPROCESSABLE, UNAVAILABLE = 200, 422, 503
 COUNTS = ("accepted", "duplicate", "invalid")
@@ -73,27 +70,13 @@ class Sender:
     def _back_off(self, attempt: int, at_least_seconds: float) -> None:
         """Sleep a random part of a wait that doubles with each try, but no less than Retry-After says."""
         self.retried += 1
-        longest = min(MAX_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2**attempt)
-        self.sleep(at_least_seconds + random.uniform(0, longest))  # noqa: S311  not a secret
+        self.sleep(wait_seconds(attempt, at_least_seconds))
 
 
 def _pieces(body: memoryview) -> Iterator[bytes]:
     """Yield the body in parts: of a large buffer, httpcore copies the rest after each write to the socket."""
     for start in range(0, len(body), PIECE_BYTES):
         yield bytes(body[start : start + PIECE_BYTES])
-
-
-def retry_after(answer: httpx.Response) -> float:
-    """Return the seconds that Retry-After (RFC 9110) asks for, at most a minute; 0 if it makes no sense."""
-    value = answer.headers.get("retry-after", "")
-    if value.isascii() and value.isdigit():
-        wait = float(value)
-    else:
-        try:
-            wait = (parsedate_to_datetime(value).astimezone(UTC) - datetime.now(UTC)).total_seconds()
-        except (ValueError, OverflowError):
-            return 0.0
-    return min(max(wait, 0.0), MAX_RETRY_AFTER_SECONDS)
 
 
 def summary(answer: httpx.Response) -> dict[str, Any]:

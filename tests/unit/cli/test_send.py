@@ -9,7 +9,8 @@ import pytest
 from app.cli.client import GateAddress
 from app.cli.exit_codes import Refused, Unreachable
 from app.cli.send.line_batches import Batch
-from app.cli.send.sender import MAX_RETRY_AFTER_SECONDS, Sender, retry_after
+from app.cli.send.sender import Sender
+from tidegate.answers import MAX_RETRY_AFTER_SECONDS, retry_after
 
 SUMMARY = {"accepted": 1, "duplicate": 0, "invalid": 0, "duplicates": [], "errors": []}
 PROBLEM = {"title": "The store is not available", "detail": "gone", "status": 503}

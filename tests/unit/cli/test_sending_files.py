@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.send import sender
 from app.cli.send.command import MIB
 from app.cli.send.line_batches import MAX_LINE_BYTES, batches
 from tests.support.gate import tidegate_command
 from tests.support.stand_in import Answer, Request, in_turn, ingest, problem
 from tests.unit.cli.conftest import Run, Serve
+from tidegate import answers
 
 GOOD = b'{"signature":"a"}'
 BUSY = problem(503, "Under memory pressure", "come back later")
@@ -109,7 +109,7 @@ def test_what_a_feed_wrote_cannot_steer_the_terminal(run: Run, serve: Serve) -> 
 
 
 def test_a_503_is_tried_again_by_the_command(run: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sender, "FIRST_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(answers, "FIRST_WAIT_SECONDS", 0.0)
     gate = serve(in_turn(BUSY, BUSY))
     done = run("send", "-", "--json", gate=gate, stdin=GOOD)
     assert done.exit_code == 0
@@ -120,7 +120,7 @@ def test_a_503_is_tried_again_by_the_command(run: Run, serve: Serve, monkeypatch
 def test_a_gate_that_stays_busy_ends_it_with_the_line_to_go_on_from(
     run: Run, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sender, "FIRST_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(answers, "FIRST_WAIT_SECONDS", 0.0)
     file = tmp_path / "feed.ndjson"
     file.write_bytes(b"\n".join([GOOD] * 6))
     first = ingest(Request("POST", "/", {}, GOOD + b"\n" + GOOD))
@@ -201,7 +201,7 @@ def test_a_stdin_that_is_closed_is_wrong_usage_with_what_to_do() -> None:
 def test_a_gate_that_hangs_up_in_between_is_tried_again(
     run: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sender, "FIRST_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(answers, "FIRST_WAIT_SECONDS", 0.0)
     first = ingest(Request("POST", "/", {}, GOOD))
     gate = serve(in_turn(first, Answer(0, None), Answer(0, None)))
     done = run("send", "-", "--batch-lines", "1", gate=gate, stdin=b"\n".join([GOOD] * 2))

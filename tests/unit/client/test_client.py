@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.handing_out import gap, lease, line, refusal, stream
 from tests.support.stand_in import Answer, Request, StandIn, in_turn, stand_in
-from tidegate import gates
+from tidegate import answers
 from tidegate.client import Client
 from tidegate.gates import Gates, Refused, Unreachable
 from tidegate.records import Transaction
@@ -24,7 +24,7 @@ NOTHING = "http://127.0.0.1:9"
 
 @pytest.fixture(autouse=True)
 def _no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gates, "FIRST_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(answers, "FIRST_WAIT_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -159,8 +159,11 @@ async def test_a_lease_and_a_commit_are_asked_again_until_they_are_answered(
 
 
 @pytest.mark.parametrize("status", [500, 502, 504])
-async def test_what_a_proxy_without_a_gate_answers_is_waited_out(serve: Serve, status: int) -> None:
-    page = Answer(status, "<html>Bad Gateway</html>", {"Content-Type": "text/html"})
+@pytest.mark.parametrize("body", ["<html>Bad Gateway</html>", "[" * 100_000], ids=["page", "deep"])
+async def test_what_a_proxy_without_a_gate_answers_is_waited_out(
+    serve: Serve, status: int, body: str
+) -> None:
+    page = Answer(status, body, {"Content-Type": "text/html"})
     gate = serve(lease("l-1", [line(1)]), page, Answer(200, {"status": "committed"}), page, stream([line(2)]))
     async with Client(gate.url) as client:
         assert await client.commit(await client.lease("bot"))
@@ -257,7 +260,7 @@ async def test_a_gate_that_is_not_there_is_passed_over(
 async def test_waits_double_up_to_a_bound_and_begin_only_when_each_gate_has_failed(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(gates, "FIRST_WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(answers, "FIRST_WAIT_SECONDS", 0.1)
     monkeypatch.setattr("random.uniform", lambda _, longest: longest)
     slept: list[float] = []
 
@@ -273,12 +276,12 @@ async def test_waits_double_up_to_a_bound_and_begin_only_when_each_gate_has_fail
     assert asked[:3] == ["http://b", "http://a", "http://b"]
     assert len(slept) == 10
     assert slept == sorted(slept)
-    assert slept[-1] == gates.MAX_WAIT_SECONDS
+    assert slept[-1] == answers.MAX_WAIT_SECONDS
     assert len(caplog.records) == 1, "an outage is told once"
     two.answered()
     assert caplog.records[-1].levelno == logging.WARNING
     slept.clear()
-    await Gates(["http://a"], sleep).failed("busy", retry_after=3)
+    await Gates(["http://a"], sleep).failed("busy", at_least_seconds=3)
     assert slept[0] > 3
 
 
