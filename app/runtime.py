@@ -178,7 +178,7 @@ class Runtime:
         ):
             self.metrics.registry.register(collector)
         streams = self.metrics.stream_subscribers
-        streams.set_function(lambda: self.consumers.streams + self.workers.streams())
+        streams.set_function(lambda: self.consumers.streams.taken + self.workers.streams())
         self.scrapes = Scrapes(self.metrics.registry)
 
     @property

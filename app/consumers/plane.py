@@ -23,6 +23,31 @@ UNSENT_PARTS: Final = 4
 LEAST_PIECE_BYTES, MOST_PIECE_BYTES = 4 * 1024, 48 * 1024
 
 
+class Places:
+    """Places for readers of one kind, as many as TIDEGATE_STREAM_READERS_LIMIT allows."""
+
+    def __init__(self, what: str, live: LiveSettings) -> None:
+        self._what, self._live = what, live
+        self.taken = 0
+        """How many are taken now."""
+
+    @contextmanager
+    def take(self) -> Iterator[None]:
+        """Take a place for a while.
+
+        Raises:
+            Overloaded: there is none.
+        """
+        most = process_limits(self._live.settings).readers
+        if self.taken >= most:
+            raise Overloaded(f"{most} {self._what} are open (TIDEGATE_STREAM_READERS_LIMIT)")
+        self.taken += 1
+        try:
+            yield
+        finally:
+            self.taken -= 1
+
+
 class ConsumerPlane:
     """Builds and holds the parts of the way out, around a store session."""
 
@@ -33,9 +58,9 @@ class ConsumerPlane:
         self.readers = Readers(accepted, shelf, self.tail, pace)
         self.consumers = Consumers(session, live.layout)
         self.leasing = Leasing(live, self.consumers, accepted, self.tail)
-        self.streams = 0
+        self.streams = Places("streams", live)
         """Streams that are open now."""
-        self.calls = 0
+        self.calls = Places("calls for a lease", live)
         """Calls for a lease that wait, or are being answered."""
 
     @property
@@ -43,45 +68,12 @@ class ConsumerPlane:
         """The settings in force now; they can change at every tick."""
         return self._live.settings
 
-    @contextmanager
-    def stream(self) -> Iterator[None]:
-        """Take a place among the streams.
-
-        Raises:
-            Overloaded: there is none.
-        """
-        self._check(self.streams, "streams")
-        self.streams += 1
-        try:
-            yield
-        finally:
-            self.streams -= 1
-
-    @contextmanager
-    def call(self) -> Iterator[None]:
-        """Take a place among the calls for a lease, of which there may be as many as streams.
-
-        Raises:
-            Overloaded: there is none.
-        """
-        self._check(self.calls, "calls for a lease")
-        self.calls += 1
-        try:
-            yield
-        finally:
-            self.calls -= 1
-
     @property
     def piece_bytes(self) -> int:
         """Return how many bytes a reader may write at once, which its client may leave unsent."""
-        settings = self.settings
+        settings, readers = self.settings, self.streams.taken + self.calls.taken
         all_readers = settings.max_connection_bytes // settings.workers // UNSENT_PARTS
-        return min(MOST_PIECE_BYTES, max(LEAST_PIECE_BYTES, all_readers // max(1, self.streams + self.calls)))
-
-    def _check(self, count: int, what: str) -> None:
-        most = process_limits(self.settings).readers
-        if count >= most:
-            raise Overloaded(f"{most} {what} are open (TIDEGATE_STREAM_READERS_LIMIT)")
+        return min(MOST_PIECE_BYTES, max(LEAST_PIECE_BYTES, all_readers // max(1, readers)))
 
     async def close(self) -> None:
         """Read no more from the store."""

@@ -8,7 +8,7 @@ is on the shelf, or has to be read from the store again.
 The shelf holds a fixed number of bytes. What was put on it first is the first to go.
 """
 
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left, insort
 from collections import defaultdict, deque
 from typing import Final, NamedTuple
 
@@ -132,7 +132,7 @@ class Shelf:
             page = self._order.popleft()
             pages, begins = self._pages[page.ledger], self._begins[page.ledger]
             del pages[page.begin]
-            del begins[bisect_right(begins, page.begin) - 1]
+            del begins[bisect_left(begins, page.begin)]
             self.held_bytes -= page.size
             if not pages:
                 del self._pages[page.ledger], self._begins[page.ledger]

@@ -133,7 +133,7 @@ def crowded(pairs: int, seconds: float) -> Figures:
 
     found = in_turns(pairs, measured)
     p99 = {side: [one.times_ms["p99_ms"] for one in measures] for side, measures in found.items()}
-    ratios = [one / other for one, other in zip(p99[True], p99[False], strict=True)]
+    ratios = [one / other for one, other in zip(p99["with"], p99["without"], strict=True)]
     return compared(found, ratios) | {"crowd": crowds}
 
 

@@ -148,20 +148,20 @@ def ingest(pairs: int, seconds: float) -> Figures:
             return measure
 
     found = in_turns(pairs, measured)
-    ratios = [one.rate / other.rate for one, other in zip(found[True], found[False], strict=True)]
+    ratios = [one.rate / other.rate for one, other in zip(found["with"], found["without"], strict=True)]
     return compared(found, ratios) | {"consumer": taken}
 
 
-def in_turns(pairs: int, measured: Callable[[bool], Measure]) -> dict[bool, list[Measure]]:
+def in_turns(pairs: int, measured: Callable[[bool], Measure]) -> dict[str, list[Measure]]:
     """Measure with and without, so many times; which is first changes from pair to pair."""
-    return in_turn({True: partial(measured, True), False: partial(measured, False)}, pairs)
+    return in_turn({"with": partial(measured, True), "without": partial(measured, False)}, pairs)
 
 
-def compared(found: dict[bool, list[Measure]], ratios: list[float]) -> Figures:
+def compared(found: dict[str, list[Measure]], ratios: list[float]) -> Figures:
     """What is told of a comparison: the ratio of each pair, their median, and the runs."""
     return {
         "ratio": round(median(ratios), 3),
         "ratios": [round(ratio, 3) for ratio in ratios],
-        "with": [one.figures() for one in found[True]],
-        "without": [one.figures() for one in found[False]],
+        "with": [one.figures() for one in found["with"]],
+        "without": [one.figures() for one in found["without"]],
     }

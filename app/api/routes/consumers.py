@@ -102,7 +102,7 @@ class ConsumerCalls:
     async def lease(self, asked: Asked) -> None:
         """Lease the next transactions, and wait for some if there are none."""
         plane, wanted, caller = self._plane, self._wanted(asked.query), Caller()
-        with plane.call(), plane.leasing.room() as room:
+        with plane.calls.take(), plane.leasing.room() as room:
             await asked.send(STEP_ASIDE)
             await asked.send({"type": LISTEN, "on_news": caller.end})
             leases = await to_its_end(plane.leasing.lease(asked.name, wanted, caller, room))

@@ -57,7 +57,7 @@ class GetStream:
         """Answer a request (ASGI)."""
         try:
             asked = _asked(scope)
-            with self._plane.stream():
+            with self._plane.streams.take():
                 await send(STEP_ASIDE)
                 start, start_ms = await self._find(asked.start)
                 reader = StreamReader(self._plane.readers, asked.wanted, start, start_ms)

@@ -59,11 +59,7 @@ local added = ledger.signatures.added
 local has_more = ended_lease(consumer, now) or consumer.ordinal < added or consumer.is_blind
 
 consumer.until_ms = math.max(consumer.until_ms, ends_ms)
-local kept_ms = save_consumer(name, consumer, now, idle_ms)
-if is_first and redis.call('ZADD', names, 'NX', id_text(now + kept_ms), name) == 1
-  and redis.call('PTTL', names) < kept_ms then
-  redis.call('PEXPIRE', names, id_text(kept_ms))
-end
+save_consumer(name, consumer, now, idle_ms, is_first)
 save_ledger(true) -- if it was begun here
 
 local oldest_ms = oldest_uncommitted_ms(consumer, lease, read and read.first_ms)

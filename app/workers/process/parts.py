@@ -76,7 +76,7 @@ class WorkerParts:
             in_flight_bytes=self.plane.in_flight_bytes,
             requests=requests,
             connections=len(self.connections),
-            streams=self.consumers.streams,
+            streams=self.consumers.streams.taken,
             tasks=len(asyncio.all_tasks()),
             descriptors=open_descriptors(),
             heap=figures.heap if figures else None,

@@ -36,12 +36,12 @@ async def test_a_crowd_of_consumers_that_waits_gets_what_comes_and_none_is_refus
         assert {(await bot.lease())["lease"] for bot in bots} == {None}
         waiting = [asyncio.create_task(bot.lease(wait_seconds=60)) for bot in bots]
         async with asyncio.timeout(WAIT_SECONDS):
-            while runtime.consumers.calls < len(bots):
+            while runtime.consumers.calls.taken < len(bots):
                 await asyncio.sleep(0.01)
         await submit(runtime, "crowd", 100, payload)
         answers = await asyncio.gather(*waiting)
     assert {len(signatures(answer["transactions"])) for answer in answers} == {100}
-    assert runtime.consumers.calls == runtime.consumers.leasing.held_bytes == 0
+    assert runtime.consumers.calls.taken == runtime.consumers.leasing.held_bytes == 0
 
 
 async def test_room_is_taken_in_turn_and_given_back(

@@ -14,6 +14,7 @@ from tests.support.worker_gates import (
     NAMES,
     SECONDS,
     all_end,
+    await_successor,
     client_at,
     family_of,
     figure,
@@ -43,7 +44,7 @@ def test_a_killed_worker_is_replaced_and_counted_and_no_counter_falls() -> None:
         killed = kill_worker(gate, "worker-2")
         assert wait_until(lambda: figure(gate, "workers_up") == 2, SECONDS)
         # Up, it is shown with its process from its first answer on.
-        assert wait_until(lambda: pids(gate).get("worker-2", killed) != killed, SECONDS)
+        await_successor(gate, "worker-2", killed)
         after = figures(gate)
         assert after["tidegate_worker_restarts_total", ()] == 1
         assert after["tidegate_transactions_total", (("outcome", "accepted"),)] == 10
