@@ -1,7 +1,6 @@
 """What a consumer is answered: the transactions of a lease in one order, and what is to be said of them."""
 
 import heapq
-import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -24,27 +23,23 @@ class _Stretch(NamedTuple):
     end: int
 
 
-async def lease_answer(consumer: str, leases: Leases, readers: Readers) -> list[bytes]:
-    """Return the JSON document that answers a lease, in pieces.
+async def lease_answer(consumer: str, leases: Leases, readers: Readers) -> bytes:
+    """Return the JSON document that answers a lease.
 
-    Partitions are merged by the moments of acceptance. Every block is rendered in a step of its own.
+    Partitions are merged by the moments of acceptance.
     """
-    shelf, pace, name = readers.shelf, readers.pace, _name(consumer, leases)
+    shelf, name = readers.shelf, _name(consumer, leases)
     pieces = [b'{"lease":%b,"transactions":[' % (b'"%b"' % name.text.encode() if name else b"null")]
     place = _begin(leases)
     at = list(place.ordinals) if place else []
-    for page, begin, end in _in_order(leases, shelf):
-        await pace.turn()
-        begun = time.perf_counter()
+    async for page, begin, end in readers.pace.in_steps(_in_order(leases, shelf)):
         lines = shelf.lines(page, _LOOK, _place(place, at, page.partition))
-        piece = lines.text[lines.start(begin - page.begin) : lines.ends[end - page.begin - 1]]
-        pieces.append(piece)
-        pace.spent(begun, len(piece))
+        pieces.append(lines.text[lines.start(begin - page.begin) : lines.ends[end - page.begin - 1]])
         if at:
             at[page.partition] = end
     pieces[-1] = pieces[-1].removesuffix(Form.ARRAY.value)
     pieces.append(_end(leases))
-    return pieces
+    return b"".join(pieces)
 
 
 def _name(consumer: str, leases: Leases) -> LeaseName | None:

@@ -10,23 +10,28 @@ time that ingest is busy, and all of the rest.
     ingest has nothing to do     step, step, step, …
 
 A thousand readers that wait for the same news are woken in the same way, each when it has its step: to wake
-all of them at once would take the loop twenty milliseconds.
+all of them at once would take the loop twenty milliseconds. Answers with leases have a queue of their own,
+and every other step: behind a thousand streams each of their twenty steps would wait for a thousand others.
 """
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
-from typing import Final
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Final, TypeVar
 
 from app.consumers.waiter import Waiter
 
 PAUSE_SHARE: Final = 5.0
 CALM_SECONDS: Final = 0.002
+# A lease of 500 transactions that were posted one by one has 500 blocks, 10 µs each: not a step for each.
+STEP_SECONDS: Final = 0.0005
 # The loop's timers have a resolution of a millisecond.
 _LOOK_SECONDS = 0.001
 # What it takes to write a byte to a client, or to take one from the store, outside of a step.
 _BYTE_SECONDS = 1e-9
+
+Thing = TypeVar("Thing")
 
 
 class Pace:
@@ -34,27 +39,46 @@ class Pace:
 
     def __init__(self, is_ingest_busy: Callable[[], bool]) -> None:
         self._is_ingest_busy = is_ingest_busy
-        self._queue: deque[Waiter] = deque()
+        self._streams, self._answers = deque[Waiter](), deque[Waiter]()
+        self._queues = deque([self._streams, self._answers])  # the first had the last step
         self._is_scheduled = False
         self._next = self._calm = 0.0
 
     def ask(self, waiter: Waiter) -> None:
         """Wake a waiter when it may do a step; it does it at once, without waiting for anything."""
-        self._queue.append(waiter)
-        if not self._is_scheduled:
-            self._is_scheduled = True
-            asyncio.get_running_loop().call_soon(self._give)
+        self._ask(waiter, self._streams)
 
-    async def turn(self) -> None:
+    async def turn(self, *, of_answer: bool = False) -> None:
         """Wait until the caller may do a step."""
         waiter = Waiter()
-        self.ask(waiter)
+        self._ask(waiter, self._answers if of_answer else self._streams)
         await waiter.wait()
+
+    async def in_steps(self, things: Iterable[Thing]) -> AsyncIterator[Thing]:
+        """Hand out what an answer is made of, in one step as many as its time is enough for.
+
+        The caller waits for nothing while it has one.
+        """
+        await self.turn(of_answer=True)
+        begun = time.perf_counter()
+        for thing in things:
+            if time.perf_counter() - begun >= STEP_SECONDS:
+                self.spent(begun, 0)
+                await self.turn(of_answer=True)
+                begun = time.perf_counter()
+            yield thing
+        self.spent(begun, 0)
 
     def spent(self, begun: float, moved_bytes: int) -> None:
         """Note a step that was begun at this moment of `time.perf_counter`, and what is read or written."""
         now = time.perf_counter()
         self._next = now + PAUSE_SHARE * (now - begun + _BYTE_SECONDS * moved_bytes)
+
+    def _ask(self, waiter: Waiter, queue: deque[Waiter]) -> None:
+        queue.append(waiter)
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            asyncio.get_running_loop().call_soon(self._give)
 
     def _give(self) -> None:
         """Give one step, which is done before this is called again."""
@@ -65,8 +89,15 @@ class Pace:
         if now < min(self._next, self._calm):
             loop.call_later(_LOOK_SECONDS, self._give)
             return
-        while self._queue and not self._queue.popleft().wake():
-            pass  # it has been woken by somebody else, and waits no more
-        self._is_scheduled = bool(self._queue)
-        if self._queue:
+        self._wake_next()
+        self._is_scheduled = any(self._queues)
+        if self._is_scheduled:
             loop.call_soon(self._give)
+
+    def _wake_next(self) -> None:
+        """Wake the next of the queue whose turn it is, or of the other if nobody waits there any more."""
+        for _ in self._queues.copy():
+            self._queues.rotate()
+            while self._queues[0]:
+                if self._queues[0].popleft().wake():
+                    return

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from app.consumers.cursor import Cursor, store_mark
 from app.consumers.lines import Gap, Lines, Look, Place, heartbeat, joined
+from app.consumers.pieces import Piece, Request
 from app.consumers.readers import Readers
 from app.consumers.shelf import Ledger, Page
 from app.consumers.waiter import Waiter
@@ -127,7 +128,7 @@ class StreamReader:
     def _step(self, most_bytes: int) -> bytes:
         """Put the next piece together of what is on the shelf, or has just been read."""
         begun = time.perf_counter()
-        piece = self._compose(most_bytes)
+        piece = self._shared(most_bytes)
         self._fresh.clear()
         self._readers.pace.spent(begun, len(piece))
         if piece:
@@ -138,6 +139,24 @@ class StreamReader:
         pause = DOUBT_SECONDS if self._is_doubted else HEARTBEAT_SECONDS
         self._due, self._is_doubted = time.monotonic() + pause, False
         return heartbeat(self._cursor, self._wanted.look.form)
+
+    def _shared(self, most_bytes: int) -> bytes:
+        """Return the next piece, which another reader may have had before from the same place."""
+        if self._sent or self._gap or not self._is_current:
+            return self._compose(most_bytes)
+        pieces = self._readers.shelf.pieces
+        request = Request(self._place, self._wanted.look, self._wanted.sources, most_bytes)
+        piece = pieces.find(request)
+        if piece is not None and piece.count <= self._left:
+            self._at, self._left = list(piece.ordinals), self._left - piece.count
+            self._last_ms = max(self._last_ms, piece.last_ms)
+            return piece.text
+        before_ms, left, self._last_ms = self._last_ms, self._left, 0
+        text = self._compose(most_bytes)
+        if text and not self._sent:
+            pieces.put(request, Piece(text, tuple(self._at), self._last_ms, left - self._left))
+        self._last_ms = max(before_ms, self._last_ms)
+        return text
 
     def _compose(self, most_bytes: int) -> bytes:
         """Return what there is of the next lines; nothing if they are to be read, or still to come."""

@@ -51,7 +51,7 @@ def crowd(order: Order, port: int, idle: int, silent: int) -> Crowd:
     A consumer that is answered reads that, keeps its lease and asks for no more. A client that does not read
     is not even told that it was cut off, so none comes again.
     """
-    leases = (f"/consumers/idle-{number}/lease?wait_seconds=60" for number in range(idle))
+    leases = (f"/consumers/idle-{number}/lease?from=now&wait_seconds=60" for number in range(idle))
     waiting = [_Client(port, request("POST", path, "Content-Length: 0")) for path in leases]
     streams = [_Client(port, request("GET", "/stream")) for _ in range(silent)]
     order.begun()

@@ -7,7 +7,8 @@ They are checked before (control_plane_checks.py), and answered by every process
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, NamedTuple, TypeVar
 
 import msgspec
@@ -110,9 +111,9 @@ class ConsumerCalls:
                 return  # what was leased to it in that very moment runs out
             if leases is None:
                 raise ShuttingDown("the gate is stopping; send this again to another one, or in a moment")
-            pieces = await lease_answer(asked.name, leases, plane.readers)
-            room.resize(sum(map(len, pieces)))
-            await _send_pieces(pieces, plane.piece_bytes, asked.send)
+            answer = await lease_answer(asked.name, leases, plane.readers)
+            room.resize(len(answer))
+            await _send_in_pieces(answer, plane, asked.send)
 
     async def commit(self, asked: Asked) -> None:
         """Commit a lease."""
@@ -147,16 +148,17 @@ class ConsumerCalls:
         )
 
 
-async def _send_pieces(pieces: Sequence[bytes], most_bytes: int, send: Send) -> None:
-    """Answer 200 with JSON in pieces; the client's side takes one before the next is written."""
-    await send(json_start(sum(map(len, pieces))))
-    *first, last = (
-        piece[at : at + most_bytes] for piece in pieces for at in range(0, len(piece), most_bytes)
-    )
+async def _send_in_pieces(answer: bytes, plane: ConsumerPlane, send: Send) -> None:
+    """Answer 200 with JSON in pieces, a step each; the client's side takes one before the next is written."""
+    await send(json_start(len(answer)))
+    pace = plane.readers.pace
     try:
-        for piece in first:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await send({"type": "http.response.body", "body": last})
+        for at in range(0, len(answer), plane.piece_bytes):
+            await pace.turn(of_answer=True)
+            end = at + plane.piece_bytes
+            piece = answer[at:end]
+            pace.spent(time.perf_counter(), len(piece))
+            await send({"type": "http.response.body", "body": piece, "more_body": end < len(answer)})
     except asyncio.CancelledError:
         await send({"type": CUT_OFF})  # the server's patience has ended with a client that does not read
 

@@ -122,7 +122,7 @@ async def test_a_consumer_is_handed_what_took_the_ordinals_of_what_a_failover_lo
     await out.post("new", count)
     consumers = out.runtime.consumers.consumers
     leases = await consumers.lease("bot", 100, 1 << 20, 30_000, 3_600_000, 64)
-    answer = json.loads(b"".join(await lease_answer("bot", leases, out.readers)))
+    answer = json.loads(await lease_answer("bot", leases, out.readers))
     handed = [f"kept-{n}" for n in range(3)] + [f"new-{n}" for n in range(count)]
     assert names(answer["transactions"]) == handed
 

@@ -85,7 +85,7 @@ async def test_what_is_leased_are_the_same_lines(runtime: Runtime) -> None:
         with leasing.room() as room:
             leases = await leasing.lease("bot", wanted, Caller(), room)
         assert leases is not None
-        answer = json.loads(b"".join(await lease_answer("bot", leases, runtime.consumers.readers)))
+        answer = json.loads(await lease_answer("bot", leases, runtime.consumers.readers))
         if answer["lease"] is None:
             break
         assert 0 < len(answer["transactions"]) <= 20

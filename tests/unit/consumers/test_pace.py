@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from app.consumers.pace import CALM_SECONDS, PAUSE_SHARE, Pace
+from app.consumers.pace import CALM_SECONDS, PAUSE_SHARE, STEP_SECONDS, Pace
 from app.consumers.waiter import Waiter
 
 
@@ -84,6 +84,41 @@ async def test_steps_are_given_in_the_order_in_which_they_were_asked_for(clock: 
     clock.now += CALM_SECONDS
     await asyncio.gather(*asked, return_exceptions=True)
     assert order == [0, 1, 2, 4, 5, 6, 7, 8, 9]
+
+
+async def test_an_answer_has_every_other_step_however_many_streams_wait() -> None:
+    pace, order = Pace(lambda: False), list[str]()
+
+    async def ask(name: str, *, of_answer: bool) -> None:
+        await pace.turn(of_answer=of_answer)
+        order.append(name)
+
+    streams = [asyncio.create_task(ask("stream", of_answer=False)) for _ in range(8)]
+    await asyncio.sleep(0)
+    answers = [asyncio.create_task(ask("answer", of_answer=True)) for _ in range(3)]
+    await asyncio.gather(*streams, *answers)
+    assert order[:6].count("answer") == 3
+    assert order[6:] == ["stream"] * 5
+
+
+async def test_an_answer_does_as_much_in_a_step_as_its_time_is_enough_for(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pace, turns = Pace(lambda: False), 0
+    turn = pace.turn
+
+    async def counted(*, of_answer: bool = False) -> None:
+        nonlocal turns
+        turns += 1
+        await turn(of_answer=of_answer)
+
+    monkeypatch.setattr(pace, "turn", counted)
+    done = []
+    async for number in pace.in_steps(range(20)):
+        done.append(number)
+        clock.now += STEP_SECONDS / 4.5
+    assert done == list(range(20))
+    assert turns == 4, "five things a step"
 
 
 async def test_to_be_woken_before_one_waits_is_not_lost() -> None:
