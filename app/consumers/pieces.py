@@ -31,7 +31,7 @@ class Piece(NamedTuple):
     """The place behind them."""
     last_ms: int
     """When the latest of their transactions was accepted."""
-    count: int
+    lines: int
 
 
 class Pieces:

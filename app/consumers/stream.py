@@ -147,8 +147,8 @@ class StreamReader:
         pieces = self._readers.shelf.pieces
         request = Request(self._place, self._wanted.look, self._wanted.sources, most_bytes)
         piece = pieces.find(request)
-        if piece is not None and piece.count <= self._left:
-            self._at, self._left = list(piece.ordinals), self._left - piece.count
+        if piece is not None and piece.lines <= self._left:
+            self._at, self._left = list(piece.ordinals), self._left - piece.lines
             self._last_ms = max(self._last_ms, piece.last_ms)
             return piece.text
         before_ms, left, self._last_ms = self._last_ms, self._left, 0
