@@ -9,7 +9,6 @@ A thousand readers that tail get the same lines one after another, and to put 8 
 from typing import Final, NamedTuple
 
 from app.consumers.lines import Look
-from app.store.accepted import Positions
 
 MOST_PIECES: Final = 16
 
@@ -17,7 +16,10 @@ MOST_PIECES: Final = 16
 class Request(NamedTuple):
     """The place a reader is at, and what it wants from there."""
 
-    place: Positions
+    epoch: int
+    """That of the shelf, which grows when a ledger was set back and its ordinals are given anew."""
+    born_ms: tuple[int, ...]
+    ordinals: tuple[int, ...]
     look: Look
     sources: frozenset[str] | None
     most_bytes: int
@@ -49,7 +51,3 @@ class Pieces:
         if len(self._pieces) >= MOST_PIECES:
             del self._pieces[next(iter(self._pieces))]
         self._pieces[request] = piece
-
-    def clear(self) -> None:
-        """Forget all: a ledger was set back, and its ordinals are given anew."""
-        self._pieces.clear()

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 from app.consumers.pace import Pace
+from app.consumers.pieces import Pieces
 from app.consumers.shelf import Shelf
 from app.consumers.tail import MOST_BYTES, MOST_TRANSACTIONS, Tail, frame_bytes
 from app.store.accepted import Accepted, Extract, Positions, Start
@@ -15,6 +16,7 @@ class Readers:
 
     def __init__(self, accepted: Accepted, shelf: Shelf, tail: Tail, pace: Pace) -> None:
         self._accepted, self.shelf, self.tail, self.pace = accepted, shelf, tail, pace
+        self.pieces = Pieces()
         # One call at a time for all that lag: they may be many, and ingest goes first.
         self._turns = asyncio.Lock()
         self._asking: dict[Start, asyncio.Task[Positions]] = {}

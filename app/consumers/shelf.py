@@ -13,7 +13,6 @@ from collections import defaultdict, deque
 from typing import Final, NamedTuple
 
 from app.consumers.lines import Lines, Look, Place, render
-from app.consumers.pieces import Pieces
 from app.store.blocks import StoredBlock
 
 SHELF_BYTES: Final = 8 * 1024 * 1024
@@ -79,7 +78,6 @@ class Shelf:
         self._pages: dict[Ledger, dict[int, Page]] = defaultdict(dict)
         self._begins: dict[Ledger, list[int]] = defaultdict(list)
         self._order: deque[Page] = deque()
-        self.pieces = Pieces()
         self.held_bytes = 0
         self.epoch = 0
         """Grows when a ledger was found set back, so that its latest ordinals are given anew."""
@@ -121,7 +119,6 @@ class Shelf:
         self._begins.pop(ledger, None)
         self._order = deque(page for page in self._order if page.ledger != ledger)
         self.held_bytes -= sum(page.size for page in gone.values())
-        self.pieces.clear()
         self.epoch += 1
 
     def _last_before(self, ledger: Ledger, ordinal: int) -> Page | None:

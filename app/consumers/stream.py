@@ -144,8 +144,8 @@ class StreamReader:
         """Return the next piece, which another reader may have had before from the same place."""
         if self._sent or self._gap or not self._is_current:
             return self._compose(most_bytes)
-        pieces = self._readers.shelf.pieces
-        request = Request(self._place, self._wanted.look, self._wanted.sources, most_bytes)
+        pieces = self._readers.pieces
+        request = Request(self._epoch, *self._place, self._wanted.look, self._wanted.sources, most_bytes)
         piece = pieces.find(request)
         if piece is not None and piece.lines <= self._left:
             self._at, self._left = list(piece.ordinals), self._left - piece.lines
