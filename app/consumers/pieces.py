@@ -17,7 +17,7 @@ class Request(NamedTuple):
     """The place a reader is at, and what it wants from there."""
 
     epoch: int
-    """That of the shelf, which grows when a ledger was set back and its ordinals are given anew."""
+    """How often the shelf knows that a ledger was set back, whose ordinals are then given anew."""
     born_ms: tuple[int, ...]
     ordinals: tuple[int, ...]
     look: Look
