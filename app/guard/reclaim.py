@@ -24,9 +24,11 @@ LONGEST_BUSY_SECONDS = 10.0
 # time without a change of what is resident, as when clients close connections that were open for an hour.
 LONGEST_PAUSE_SECONDS = 10.0
 LITTLE_BYTES = 1024 * 1024
-# A round that took 5 ms is followed by a pause of 7.5 s at least. With a thousand streams, whose objects are
-# looked through, one takes 40 ms: once a minute, it delays less than one post in a thousand.
+# A round that took 5 ms of the processor is followed by a pause of 7.5 s at least. With a thousand streams,
+# whose objects are looked through, one takes 40 ms: once a minute, it delays less than a post in a thousand.
 PAUSE_PER_SECOND_TAKEN = 1500
+# The more there may be to free, the shorter that pause is: with 240 MiB above the least it is a fifth.
+MUCH_EXCESS_BYTES = 48 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -74,15 +76,18 @@ class Reclaimer:
         return now >= self._rested_at and (has_changed or now >= self._again_at)
 
     def _run(self, before: int) -> None:
-        began = self._means.monotonic()
+        began = self._means.cpu_seconds()
         self._means.collect()
         self._means.trim()
+        taken = self._means.cpu_seconds() - began
         ended = self._calm_at = self._means.monotonic()
         self._left = self._means.resident_bytes()
         is_little = before - self._left < LITTLE_BYTES
         self._pause = min(LONGEST_PAUSE_SECONDS, max(LOOK_SECONDS, 2 * self._pause)) if is_little else 0.0
         self._again_at = ended + self._pause
-        self._rested_at = ended + PAUSE_PER_SECOND_TAKEN * (ended - began)
+        excess = self._left - (self._least or 0)
+        share = MUCH_EXCESS_BYTES / max(MUCH_EXCESS_BYTES, excess)
+        self._rested_at = ended + PAUSE_PER_SECOND_TAKEN * taken * share
 
     def _has_time(self, now: float) -> bool:
         """Whether the event loop's thread was idle half of the time lately, or has not been for too long."""
