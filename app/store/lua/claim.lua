@@ -36,6 +36,7 @@
 -- failure the ledger still lists and counts them, until a later call drops them.
 
 -- @use ledger
+-- @use clock
 -- @use buckets
 -- @use room
 -- @use block_head
@@ -135,7 +136,7 @@ if found + accepted > 0 then
     local signature_bucket = open_bucket(signatures, clock, accepted, 0)
     write_fields('signatures', signature_bucket, entries)
     book(signatures, signature_bucket, accepted, ENTRY_BYTES * accepted)
-    -- For read_clock (ledger.lua): the last acceptance, and the longest window of any signature. A clock set back by
+    -- For read_clock (clock.lua): the last acceptance, and the longest window of any signature. A clock set back by
     -- less than that stands still at the last acceptance; one that is set back further is followed.
     ledger.clock, ledger.hold = now, math.max(longest_window, signature_bucket.keep)
   end

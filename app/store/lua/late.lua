@@ -13,6 +13,7 @@
 -- window earlier does. An entry that it has replaced in its bucket was told of by the claim (replaced.lua).
 
 -- @use ledger
+-- @use clock
 -- @use all_buckets
 -- @use buckets
 -- @use in_window
