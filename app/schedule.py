@@ -6,7 +6,7 @@ from typing import Protocol
 
 from app.cleanup.run import Cleanup
 from app.guard.guard import Guard
-from app.guard.reclaim import LOOK_SECONDS, Reclaimer
+from app.guard.idle_reclaim import LOOK_SECONDS, Reclaimer
 from app.ingest.plane import DataPlane
 from app.ingest.samples import look_seconds
 from app.models import MapName, Trigger

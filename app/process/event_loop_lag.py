@@ -1,8 +1,8 @@
 """The lag of the event loop: how late it wakes a timer, and so everything else that waits on it.
 
-Say a timer is set for 0.25 s, and at its end a body is being decoded, which keeps the loop for 40 ms more. The
-timer wakes after 0.29 s, so the lag is 0.04 s. Measured by every process of the gate for its metric
-`tidegate_event_loop_lag_seconds`, all the time it runs (app/tasks.py).
+Say a timer is set for 0.25 s, and at its end a body is being decoded, which keeps the loop for 40 ms more.
+The timer wakes after 0.29 s, so the lag is 0.04 s. Every process of the gate measures it all the time, for
+its metric `tidegate_event_loop_lag_seconds` (app/tasks.py).
 """
 
 import time
