@@ -36,7 +36,7 @@ from app.reports.make_report import Reports
 from app.reports.recorder import Recorder, gate_name
 from app.reports.wiring import figures_of
 from app.runtime_settings.changes import SettingsSync
-from app.server.config import ClientConnections
+from app.server.client_connections import ClientConnections
 from app.settings.model import Settings
 from app.store.address import normal_url
 from app.store.connector import StoreConnector

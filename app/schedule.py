@@ -8,7 +8,7 @@ from app.cleanup.run import Cleanup
 from app.guard.guard import Guard
 from app.guard.idle_reclaim import LOOK_SECONDS, Reclaimer
 from app.ingest.plane import DataPlane
-from app.ingest.samples import look_seconds
+from app.ingest.sampled_transactions import look_seconds
 from app.models import MapName, Trigger
 from app.observability.consumers import ConsumersCollector
 from app.observability.stats import ServiceStats

@@ -40,7 +40,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from app.decode.columns import Answers, Columns
-from app.ingest.recent import Fingerprints, Recent
+from app.ingest.recent_signatures import Fingerprints, Recent
 from app.ingest.source_statistics import SourceStatistics, count_outcomes
 from app.metrics.catalogue import Metrics
 from app.models import ACCEPTED, REFUSED, UNSEEN, Transaction
@@ -143,8 +143,8 @@ class Flusher:
         if REFUSED not in answers.codes and any(columns.slots):
             self._sources.note_slots(columns.sources, columns.slots)
         # One in TIDEGATE_LATE_SAMPLE signatures, chosen by its hash, is in the sample. Of those, what was
-        # accepted is looked up later: had it been accepted before, too (late.py), and who delivered it
-        # (misses.py)?
+        # accepted is looked up later: had it been accepted before, too (late_duplicates.py), and who
+        # delivered it (source_misses.py)?
         for claim, result in results:
             if result.sample:
                 samples = result.samples(claim.hashes, claim.places, columns.sources)

@@ -56,7 +56,7 @@ class ClaimResult(NamedTuple):
     added: int
     """How many signatures the partition has ever accepted: a second call looks only at what came between."""
     sample: Sequence[int] = ()
-    """The places of those in the sample (samples.py)."""
+    """The places of those in the sample (sampled_transactions.py)."""
     late: Sequence[tuple[int, int]] = ()
     """The places of late duplicates known so far, with the milliseconds since the earlier acceptance."""
 
