@@ -51,8 +51,6 @@ from app.tasks import Tasks
 from app.workers.pool.pool import WorkerPool
 from app.workers.pool.supervisor import Supervisor
 
-ASK_SECONDS = 1.0
-
 
 class Runtime:
     """One gate: its parts, as attributes; with workers, these take transactions in from `listener`."""
@@ -213,7 +211,7 @@ class Runtime:
         """
         await self._supervisor.start()
         if self.settings.workers > 1:
-            self._tasks.every(ASK_SECONDS, "workers", self.workers.ask)
+            self._tasks.every(schedule.ASK_WORKERS_SECONDS, "workers", self.workers.ask)
 
     async def stop_workers(self) -> None:
         """Let the workers finish what they have taken in."""

@@ -45,8 +45,8 @@ from app.ingest.source_statistics import SourceStatistics, count_outcomes
 from app.metrics.catalogue import Metrics
 from app.models import ACCEPTED, REFUSED, UNSEEN, Transaction
 from app.store.blocks import encode_block
-from app.store.layout import partition_of
 from app.store.maps import ClaimResult, Deliveries, Maps
+from app.store.partitions import partition_of
 
 JUST_NOW = 1
 """A duplicate's code is its age in milliseconds + 1; this is the code of age 0."""

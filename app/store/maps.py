@@ -13,7 +13,8 @@ import msgspec
 from app.models import ACCEPTED, MapName, MapSizes, Reason, Sample, Sighting
 from app.store.blocks import parse_block, raw_bytes
 from app.store.figures import combined_sizes
-from app.store.layout import HASH_BYTES, Layout, partition_of
+from app.store.layout import Layout
+from app.store.partitions import HASH_BYTES, partition_of
 from app.store.session import StoreSession
 
 OTHER_SOURCES_INDEX = 255
