@@ -31,12 +31,13 @@ from app.observability.collector import FiguresCollector
 from app.observability.consumers import ConsumersCollector
 from app.observability.readiness import ReadinessCheck
 from app.observability.stats import ServiceStats
+from app.observability.warnings import ServiceWarnings
 from app.process.resident_memory import Processes
 from app.reports.make_report import Reports
 from app.reports.recorder import Recorder, gate_name
 from app.reports.wiring import figures_of
 from app.runtime_settings.changes import SettingsSync
-from app.server.config import ClientConnections
+from app.server.client_connections import ClientConnections
 from app.settings.model import Settings
 from app.store.address import normal_url
 from app.store.connector import StoreConnector
@@ -49,8 +50,6 @@ from app.store.session import StoreSession
 from app.tasks import Tasks
 from app.workers.pool.pool import WorkerPool
 from app.workers.pool.supervisor import Supervisor
-
-ASK_SECONDS = 1.0
 
 
 class Runtime:
@@ -143,21 +142,25 @@ class Runtime:
         settings, maps = self.settings, self.plane.maps
         read, is_up = self.consumers.consumers.figures, lambda: self.session.is_up
         self.consumer_metrics = ConsumersCollector(read, self.live, is_up)
-        self.stats = ServiceStats(
-            self.version,
+        self.warnings = ServiceWarnings(
             self.live,
             self.sizes,
             self.session,
             maps,
+            lambda: self.guard.status,
+            *(self.plane.access, self.plane.sources, self.plane.feeds),
+            self.consumer_metrics.warnings,
+            lambda: [self.plane.rejections.latest, *self.workers.rejections()],
+        )
+        self.stats = ServiceStats(
+            self.version,
+            self.live,
+            self.sizes,
             self.metrics,
             self.cleanup,
             self._processes,
             lambda: self.guard.status,
-            self.plane.access,
-            self.plane.sources,
-            self.plane.feeds,
-            self.consumer_metrics.warnings,
-            lambda: [self.plane.rejections.latest, *self.workers.rejections()],
+            self.warnings,
         )
         stored, clock = StoredSamples(self.session, lambda: maps.layout), self._clock
         figures = figures_of(self._processes, self.sizes, self.live, lambda: self.guard.status, self.metrics)
@@ -208,7 +211,7 @@ class Runtime:
         """
         await self._supervisor.start()
         if self.settings.workers > 1:
-            self._tasks.every(ASK_SECONDS, "workers", self.workers.ask)
+            self._tasks.every(schedule.ASK_WORKERS_SECONDS, "workers", self.workers.ask)
 
     async def stop_workers(self) -> None:
         """Let the workers finish what they have taken in."""
@@ -239,7 +242,7 @@ class Runtime:
 
     async def _tick(self) -> None:
         await self._upkeep.tick()
-        self.stats.log_crossings()
+        self.warnings.log_changes()
 
     async def _refresh(self) -> None:
         await self.sizes.refresh()

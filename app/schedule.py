@@ -6,9 +6,9 @@ from typing import Protocol
 
 from app.cleanup.run import Cleanup
 from app.guard.guard import Guard
-from app.guard.reclaim import LOOK_SECONDS, Reclaimer
+from app.guard.idle_reclaim import LOOK_SECONDS, Reclaimer
 from app.ingest.plane import DataPlane
-from app.ingest.samples import look_seconds
+from app.ingest.sampled_transactions import look_seconds
 from app.models import MapName, Trigger
 from app.observability.consumers import ConsumersCollector
 from app.observability.stats import ServiceStats
@@ -25,6 +25,7 @@ CONSUMERS_SECONDS = 5.0
 STATS_LOG_SECONDS = 30.0
 TOKEN_RELOAD_SECONDS = 5.0
 FEEDS_RELOAD_SECONDS = 5.0
+ASK_WORKERS_SECONDS = 1.0
 SIGNATURES = frozenset({MapName.SIGNATURES})
 OTHER_MAPS = frozenset(MapName) - SIGNATURES
 

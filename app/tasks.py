@@ -10,10 +10,10 @@ import structlog
 
 from app.errors import StoreError
 from app.metrics.catalogue import Metrics
+from app.process.event_loop_lag import event_loop_lag
 
 log = structlog.get_logger()
 
-LAG_INTERVAL_SECONDS = 0.25
 # So that a task that fails each time, and is due each tenth of a second, does not fill the log.
 FAILED_PAUSE_SECONDS = 1.0
 
@@ -42,7 +42,7 @@ class Tasks:
         """Run each of them from now on, and measure the lag of the event loop beside them."""
         for task in tasks:
             self.every(task.seconds, task.name, task.run)
-        self._tasks.append(asyncio.create_task(self._lag(), name="event-loop-lag"))
+        self._tasks.append(asyncio.create_task(self._measure_lag(), name="event-loop-lag"))
 
     def every(self, seconds: Seconds, name: str, work: Callable[[], Awaitable[object]]) -> None:
         """Run `work` now and then every so many seconds, never twice at once.
@@ -101,12 +101,9 @@ class Tasks:
                 return due
             await self._pause(due - time.monotonic())
 
-    async def _lag(self) -> None:
-        """Measure how late the event loop wakes a timer."""
+    async def _measure_lag(self) -> None:
         while not self._stopping.is_set():
-            due = time.monotonic() + LAG_INTERVAL_SECONDS
-            await self._pause(LAG_INTERVAL_SECONDS)
-            self._metrics.event_loop_lag_seconds.observe(max(0.0, time.monotonic() - due))
+            self._metrics.event_loop_lag_seconds.observe(await event_loop_lag(self._pause))
 
     async def _pause(self, seconds: float) -> None:
         with suppress(TimeoutError):

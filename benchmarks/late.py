@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from app.ingest.samples import MOST_LOOK_SECONDS
+from app.ingest.sampled_transactions import MOST_LOOK_SECONDS
 from benchmarks.common.constant_rate import post_when_due
 from benchmarks.common.gates import Service, tidegate
 from benchmarks.common.loader import Post, Stream

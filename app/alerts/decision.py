@@ -1,7 +1,7 @@
 """Decides what one alert gets: a cleanup, or the reason why not; receiver.py acts by it.
 
 An alert gets a cleanup when it fires, is labelled `action="cleanup"`, and nobody had the same done within the
-cooldown (2 minutes by default). For example, of four deliveries within a minute:
+cooldown (2 minutes by default; cooldown.py). For example, of four deliveries within a minute:
 
     HighMemory, firing, map="transactions"        -> cleanup of transactions
     HighMemory, the same firing again             -> duplicate: it was acted on already
@@ -9,15 +9,13 @@ cooldown (2 minutes by default). For example, of four deliveries within a minute
     HighMemory, resolved                          -> resolved: noted
 """
 
-from collections import OrderedDict
-from collections.abc import Callable
 from enum import StrEnum
 from typing import NamedTuple
 
-from app.alerts.alert import Alert, Identity, InvalidAlert
-from app.models import MapName, Mode
+from app.alerts.alert import Alert, InvalidAlert
+from app.alerts.cooldown import CleanupRequest, Cooldown
+from app.models import MapName
 
-IDENTITIES_KEPT = 1_000
 # What Grafana makes of a rule it could not evaluate; all labels of the rule are on it.
 WITHOUT_DATA = frozenset({"DatasourceNoData", "DatasourceError"})
 
@@ -31,48 +29,6 @@ class Action(StrEnum):
     COOLDOWN = "cooldown"
     RESOLVED = "resolved"
     INVALID = "invalid"
-
-
-class CleanupRequest(NamedTuple):
-    """A cleanup that an alert asks for; `identity` is that of its firing."""
-
-    identity: Identity
-    mode: Mode
-    maps: frozenset[MapName]
-
-
-class Cooldown:
-    """Remembers what was done for alerts: one cleanup a map and mode, and one a firing, in a cooldown."""
-
-    def __init__(self, seconds: Callable[[], float], clock: Callable[[], float]) -> None:
-        self._seconds, self._clock = seconds, clock
-        self._acted_at: dict[tuple[MapName, Mode], float] = {}
-        self._identities: OrderedDict[Identity, float] = OrderedDict()
-
-    def knows(self, identity: Identity) -> bool:
-        """Whether this firing was acted on within the cooldown."""
-        return self._is_recent(self._identities.get(identity))
-
-    def due(self, mode: Mode, maps: frozenset[MapName]) -> frozenset[MapName]:
-        """Return the maps that may be cleaned up now; an emergency run has done a normal one's work."""
-        return frozenset(
-            name
-            for name in maps
-            if not self._is_recent(self._acted_at.get((name, mode)))
-            and not self._is_recent(self._acted_at.get((name, Mode.EMERGENCY)))
-        )
-
-    def begin(self, request: CleanupRequest) -> None:
-        """Note that a cleanup is begun."""
-        now = self._clock()
-        self._acted_at |= {(name, request.mode): now for name in request.maps}
-        self._identities[request.identity] = now
-        self._identities.move_to_end(request.identity)
-        if len(self._identities) > IDENTITIES_KEPT:
-            self._identities.popitem(last=False)
-
-    def _is_recent(self, at: float | None) -> bool:
-        return at is not None and self._clock() - at < self._seconds()
 
 
 class Decision(NamedTuple):

@@ -12,7 +12,8 @@ import structlog
 from pydantic import Field
 
 from app.alerts.alert import Alert, InvalidAlert, decode_alert
-from app.alerts.decision import Action, CleanupRequest, Cooldown, Decision, decide
+from app.alerts.cooldown import CleanupRequest, Cooldown
+from app.alerts.decision import Action, Decision, decide
 from app.alerts.webhook import decode_webhook
 from app.decode.turns import next_turn, portions
 from app.errors import StoreError

@@ -24,7 +24,7 @@ from app.api.contract import (
     near_consumer,
     nearest,
 )
-from app.api.problems import problem_of
+from app.api.error_responses import problem_of
 from app.auth import Access
 from app.decode.body_reader import chunk_of
 from app.decode.budget import ByteBudget

@@ -8,7 +8,7 @@ from starlette.routing import Match, Route
 from starlette.types import Message, Scope, Send
 
 from app.errors import ShuttingDown
-from app.ingest.submitter import Summary
+from app.ingest.batch_summary import Summary
 
 encode = msgspec.json.Encoder().encode
 

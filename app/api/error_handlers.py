@@ -5,7 +5,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from app.api.problems import problem, problem_of
+from app.api.error_responses import problem, problem_of
 from app.errors import HttpError
 
 

@@ -14,8 +14,8 @@ from starlette.responses import Response
 
 from app.api.contract import TRANSACTIONS
 from app.api.data_plane import encode
+from app.api.error_responses import internal_problem, problem_of
 from app.api.middleware import RequestMiddleware
-from app.api.problems import internal_problem, problem_of
 from app.decode.columns import Answers
 from app.decode.item import InvalidItem, decode_item
 from app.errors import HttpError, RetryLater

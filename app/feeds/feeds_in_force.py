@@ -9,7 +9,7 @@ import structlog
 from app.errors import FeedsUnknown
 from app.feeds.feed import Feed
 from app.feeds.feeds_file import Feeds, FeedsFileError, Problem, load_feeds
-from app.feeds.rate import RateShare
+from app.feeds.rate_limit import RateShare
 
 log = structlog.get_logger()
 _EMPTIED = "it declares no feed any more; restart the gate if that is meant"

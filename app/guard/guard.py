@@ -5,7 +5,7 @@ Others call it when it is time, and give it what it reads and does as arguments:
 - `tick`, each sample (5 s by default), with a reading of memory: each process goes through its `Watch`, and a
   suspicion has that process collect and trim, a proven leak has it cut back and be examined;
 - `check_ceiling`, four times a second, since memory can fill within seconds: at `soft` and `hard` memory is
-  freed (`relief`), and at `hard` ingest is refused.
+  freed (`process_relief`, `store_relief`), and at `hard` ingest is refused.
 """
 
 import time
@@ -20,9 +20,10 @@ from app.guard.leak.detector import Detector, DetectorRules
 from app.guard.leak.finding import Finding, Tier
 from app.guard.leak.state import Watch
 from app.guard.levels import LevelBand
+from app.guard.process_relief import ProcessRelief
 from app.guard.readers import Discard, MemoryReading, Pressure, ProcessReading, Readers, read, read_pressure
-from app.guard.relief import Lock, ProcessRelief, StoreRelief, granted
 from app.guard.status import GuardStatus, Level
+from app.guard.store_relief import Lock, StoreRelief, granted
 from app.metrics.catalogue import Metrics
 from app.models import MemoryHeadroom
 from app.settings.model import Settings

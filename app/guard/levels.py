@@ -3,7 +3,7 @@
 Without the band a level would flap: an action frees a little, the level falls, memory fills again. With the
 default settings:
 
-| level | entered at | left below | what follows (`relief`) |
+| level | entered at | left below | what follows (`process_relief`, `store_relief`) |
 |---|---|---|---|
 | soft | 75 % of the limit | 65 % | garbage and free heap are given back, an embedded store is cleaned |
 | hard | 90 % | 80 % | also: ingest is refused with 503, idle connections are closed |
@@ -13,6 +13,9 @@ For example 74 %, 76 %, 70 %, 64 % are normal, soft, soft, normal.
 
 from app.guard.status import Level
 from app.settings.model import Settings
+
+HARD_AGAIN_SECONDS = 1.0
+"""While `hard` lasts, memory is freed again after so long."""
 
 
 class LevelBand:

@@ -1,24 +1,25 @@
 """Brings the transactions of concurrent requests together in flushes, and decides when each flush starts.
 
 Two flushes run at a time. Say 40 posts of one transaction each arrive while both run: they wait in a queue,
-and go together with the next flush, which starts when one of the two ends. Nobody waits for a timer. A flush
-grows with the load: up to 1,500 transactions, or fewer where a map's limit is small (`flush_max_items` in
-app/store/layout.py), or 1 MiB of payloads.
+and go together with the next flush, which starts when one of the two ends. Nobody waits for a timer. So a
+flush grows with the load: up to 1,500 transactions, or fewer where a map's limit is small (`flush_max_items`
+in app/store/layout.py), or 1 MiB of payloads.
 
-While a flush of 16 or more requests runs, fewer than 16 transactions are not worth a call of the store: they
-wait until it ends, or until they are 16. Under the full load of 64 connections that post singles, this makes
-few calls of many. A flush of few requests holds nobody up, however many transactions it has. Say it is a part
-of a feed's body, half a mebibyte of one request: a single post beside it starts at once. If it waited, a part
-of another body could be queued meanwhile, and the post would be answered only together with that.
+A small flush waits beside a flush of many requests. Fewer than 16 transactions are not worth a call of the
+store while one of 16 requests or more is under way: they wait until it has ended, or until they are 16. With
+64 connections that post singles, calls are then few and large. Beside a flush of few requests nothing waits,
+however many transactions that has. Say it is half a mebibyte of one feed's body: a single post starts at
+once. If it waited, the next part of that body might come first into the same flush, and the post would be
+answered as late as that.
 
-A flush of much, such as that part, is compressed before it is sent, and keeps the event loop for a
-millisecond and more. So it starts only after the requests that the last flush has answered have sent their
-responses.
+A large flush, of more than 64 KiB, lets responses out first. Before it is sent it is compressed, which keeps
+the event loop for a millisecond and more. So it starts only after the requests that the last flush has
+answered have sent their responses.
 
-A request of 5,000 transactions is cut into chunks as large as a flush may be, so no two chunks fit in one
-(unless `flush_max_items` is raised meanwhile). Other requests may fill up the flush of a chunk. What waits
-and what is being flushed is limited together, in transactions and in bytes of payloads; a request that would
-pass one of these limits is refused whole.
+A request of 5,000 transactions is cut into chunks as large as a flush may be: 1,500, 1,500, 1,500 and 500.
+Each chunk goes with another flush, which other requests may fill up, and the request is answered when all
+have come back. What waits and what is being flushed is limited together, in transactions and in bytes of
+payloads; a request that would pass one of these limits is refused whole.
 """
 
 import asyncio
@@ -38,17 +39,17 @@ log = structlog.get_logger()
 
 FLUSH_MAX_BYTES = 1024 * 1024
 CONCURRENT_FLUSHES = 2
-SMALL_FLUSH = 16  # fewer transactions do not start a flush beside one of so many requests
+SMALL_FLUSH = 16  # fewer transactions do not start a flush beside one of so many requests, or more
 LARGE_FLUSH_BYTES = 64 * 1024
 TURNS_TO_RESPONSE = 4
-"""Turns of the event loop from an answer to the response. A request of a feed has a task of its own that
-stores its transactions (`to_its_end` in app/api/middleware.py): in the first turn that task goes on, the
-second tells of its end, and in the third the request responds. The fourth is for requests of another flush
-that ended a moment later, in the same turn."""
+"""Turns of the event loop from the end of a flush to the responses of its requests. A task of its own stores
+what a request brings (`to_its_end` in app/api/middleware.py): in the first turn it goes on, in the second its
+request is told that it has ended, and in the third the request responds. The fourth is for requests of
+another flush that ended a moment later, in the same turn."""
 
 Flush = Callable[[Sequence[Transaction]], Awaitable[Answers]]
 OnDone = Callable[[Answers | Exception, int], None]
-"""Called with the answers of a whole flush, or its error, and with how many come before the caller's own."""
+"""Called with the answers of a whole flush, or its error, and with the place of the caller's first answer."""
 
 
 class Chunk(NamedTuple):

@@ -5,32 +5,37 @@ Say three feeds deliver at the same moment, and the store has two partitions, P 
     place      0        1        2        3        4
     signature  A        B        C        A        D
     source     helius   helius   quick    quick    grpc
+    partition  P        Q        P        P        P
+    taken for  new      new      known    repeat   new
 
-1. The plan. A stands there twice, and goes to the store once: place 3 repeats place 0. `recent`, which keeps
-   the signatures that this process flushed lately and their hashes, has C: C is taken for a duplicate. The
-   hashes of A, B and D are computed. Where there are several workers, these are looked up among the
-   fingerprints (halves of hashes) of what any worker had lately; say none is there. So A, B and D are taken
-   for new. These come first, since a call brings one block: the compressed
-   transactions of its first so many signatures. That gives the places 0 1 4 2. A hash belongs to one
-   partition: say P gets the places 0 4 2, the first two taken for new, and Q gets place 1, taken for new.
-2. The claims, one for each partition, all at once. P is asked about the hashes of A, D and C, with a block
-   of the transactions of A and D, and is told that quick delivered A too. It accepts A and D, and answers
-   how long ago C was accepted. Had the window of C passed, or C's first flush failed (signatures enter
-   `recent` before the store answers), P would say UNSEEN instead, and a second claim would bring C's
-   transaction. While `recent` is reliable, only signatures wrongly taken for duplicates need a second claim.
-3. The answers. Each goes to the first place of its signature: P's to 0, 4 and 2, Q's to 1. Those of a second
-   claim replace UNSEEN. Last, place 3 gets the answer of place 0; if that is `accepted`, place 3 is a
-   duplicate of age 0.
+1. The plan. A stands there twice and goes to the store once: place 3 repeats place 0. Of the others it is
+   guessed which are new. `recent` keeps the signatures that this process flushed lately, with their hashes;
+   it has C, so C is taken for known. With several workers, the hashes of A, B and D are also looked up among
+   those that other workers had lately; say none is there. A call brings the transactions of what is taken
+   for new, compressed together in a *block*; so these signatures come first:
 
-`recent` is not reliable when of late a fifth or more of what it took for new were duplicates, mostly because
-another gate with the same feeds was first. Then compressing transactions on a guess is wasted: the first
-claim goes without a block, and what is new is always called UNSEEN and brought by a second one.
+       partition   hashes   their places   block
+       P           A D C    0 4 2          the transactions of A and D
+       Q           B        1              the transaction of B
 
-When a claim fails, the others are still carried through, and `recent` learns from each that was answered;
-then the whole flush fails with the error of the first claim of the plan that failed. What was accepted all
-the same stays stored, and is a duplicate when the client sends it again: by another claim, by a first one
-whose second failed, or by one whose answer was lost. What was not stored is in `recent` all the same, so it
-needs a second claim when it is sent again. Nothing is answered `accepted` that is not stored.
+2. The claims: the two calls, at the same time. P is told too that quick delivered A. It accepts A and D, and
+   answers how long ago C was accepted. The guess about C may be wrong: its window may have passed, or its
+   first flush failed (signatures enter `recent` before the store answers). Then P answers UNSEEN for it, and
+   a second claim brings C's transaction.
+3. The answers. Each goes to the place of its signature: P's to 0, 4 and 2, Q's to 1. Those of a second claim
+   replace UNSEEN. Last, place 3 gets the answer of place 0; if that is `accepted`, place 3 is a duplicate of
+   age 0.
+
+A guess may be wrong the other way as well: B is taken for new, but another gate with the same feeds has
+stored it, so the block was compressed and sent in vain. When that was so for a fifth or more of late,
+`recent` is *not reliable*. Then the first claim goes without a block, all that is new is answered UNSEEN, and
+a second claim brings it.
+
+When a claim fails, the others are still waited for, and `recent` learns from each that was answered. Then
+the whole flush fails, with the error of the first claim of the plan that failed, and clients send it again.
+What was stored all the same is a duplicate then: by another claim, by a first one whose second failed, or by
+one whose answer was lost. What was not stored is in `recent` all the same, so it is taken for known and
+needs a second claim. Nothing is answered `accepted` that is not stored.
 """
 
 import asyncio
@@ -40,13 +45,13 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from app.decode.columns import Answers, Columns
-from app.ingest.recent import Fingerprints, Recent
+from app.ingest.recent_signatures import Fingerprints, Recent
 from app.ingest.source_statistics import SourceStatistics, count_outcomes
 from app.metrics.catalogue import Metrics
 from app.models import ACCEPTED, REFUSED, UNSEEN, Transaction
 from app.store.blocks import encode_block
-from app.store.layout import partition_of
 from app.store.maps import ClaimResult, Deliveries, Maps
+from app.store.partitions import partition_of
 
 JUST_NOW = 1
 """A duplicate's code is its age in milliseconds + 1; this is the code of age 0."""
@@ -56,7 +61,7 @@ Repeats = Sequence[tuple[int, int]]
 
 
 class Claim(NamedTuple):
-    """What one partition is asked: about its different signatures of a flush, those taken for new first."""
+    """What one partition is asked about: its different signatures of a flush, those taken for new first."""
 
     prefix: str
     """The partition's key prefix."""
@@ -143,8 +148,8 @@ class Flusher:
         if REFUSED not in answers.codes and any(columns.slots):
             self._sources.note_slots(columns.sources, columns.slots)
         # One in TIDEGATE_LATE_SAMPLE signatures, chosen by its hash, is in the sample. Of those, what was
-        # accepted is looked up later: had it been accepted before, too (late.py), and who delivered it
-        # (misses.py)?
+        # accepted is looked up later: had it been accepted before, too (late_duplicates.py), and who
+        # delivered it (source_misses.py)?
         for claim, result in results:
             if result.sample:
                 samples = result.samples(claim.hashes, claim.places, columns.sources)

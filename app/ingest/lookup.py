@@ -4,8 +4,8 @@ import msgspec
 
 from app.models import Sighting, StoredTransaction
 from app.store.blocks import decode_frame
-from app.store.layout import signature_hash
 from app.store.maps import Maps
+from app.store.partitions import signature_hash
 
 
 class Lookup:

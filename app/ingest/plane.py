@@ -11,11 +11,11 @@ from app.feeds.feeds_in_force import FeedsInForce
 from app.ingest.admission import Admission
 from app.ingest.coalescer import Coalescer
 from app.ingest.flush import Flusher
-from app.ingest.late import LateDuplicates
+from app.ingest.late_duplicates import LateDuplicates
 from app.ingest.lookup import Lookup
-from app.ingest.misses import Misses
-from app.ingest.recent import Fingerprints
+from app.ingest.recent_signatures import Fingerprints
 from app.ingest.rejections import Rejections
+from app.ingest.source_misses import Misses
 from app.ingest.source_statistics import SourceStatistics
 from app.ingest.submitter import Submitter
 from app.metrics.catalogue import Metrics

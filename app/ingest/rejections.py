@@ -26,7 +26,7 @@ from app.errors import (
     Unauthorized,
     UnsupportedMedia,
 )
-from app.ingest.hidden import without_secrets
+from app.ingest.redaction import without_secrets
 from app.metrics.catalogue import Metrics
 
 log = structlog.get_logger()

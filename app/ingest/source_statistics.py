@@ -1,7 +1,8 @@
 """Counts for each source how often it was first, how far behind the first it was, and what came late.
 
 Counted by this gate since its start, in constant memory: a source's delays go into histograms. What came late
-(accepted anew, as its window had passed) and what a source missed are estimates from a sample (samples.py).
+(accepted anew, as its window had passed) and what a source missed are estimates from a sample
+(sampled_transactions.py).
 """
 
 import time
@@ -17,7 +18,7 @@ from prometheus_client.registry import Collector
 from app.decode.columns import count_values
 from app.ingest.delay_histogram import DelayHistogram
 from app.ingest.recommended_window import recommended_window_seconds
-from app.ingest.samples import Fresh, Waiting
+from app.ingest.sampled_transactions import Fresh, Waiting
 from app.ingest.source_views import Ages, Delays, Late, Part, SourcesView, SourceView
 from app.metrics.catalogue import NAMESPACE
 from app.metrics.families import counter, gauge, single
@@ -47,11 +48,11 @@ class _Source:
         self.highest_slot = -1
         self.accepted = 0
         self.sampled, self.late = 0.0, 0.0
-        """Estimates (late.py): how many accepted ones are in the sample, and how many of these were late."""
+        """Estimates by late_duplicates.py: how many accepted are in the sample, how many of these late."""
         self.late_found = 0
         """How many late ones were found to estimate that by."""
         self.shared, self.solo, self.missed = 0.0, 0.0, 0.0
-        """Estimates (misses.py): what others delivered as well, nobody else did, and only others did."""
+        """Estimates by source_misses.py: what others delivered as well, nobody else, and only others."""
         self.delays = DelayHistogram()
         self.late_ages = DelayHistogram()
         """How long before late duplicates had been accepted; each one found counts for all it stands for."""
@@ -97,7 +98,7 @@ class SourceStatistics(Collector):
         """The name that a source is counted under."""
         self._wall_ms = wall_ms
         self.fresh, self.waiting = Fresh(), Waiting()
-        """What of the sample is yet to be looked up, by late.py and by misses.py."""
+        """What of the sample is yet to be looked up, by late_duplicates.py and by source_misses.py."""
         self._sources: dict[str, _Source] = {OTHER_SOURCE: _Source()}
         self._since_ms = int(wall_ms())
 

@@ -1,102 +1,25 @@
 """Submits the items of a request: the valid ones are flushed, the others are listed with what is wrong.
 
-Of 500 lines of which two are no transactions, 498 go to the coalescer, and the summary says: 490 accepted, 8
-duplicate (and at which indices), 2 invalid (and why). Its lists are bounded, its numbers are exact. Every
-transaction is counted once: by its flush when that answers, and here as refused or failed when it does not.
+Of 500 lines of which two are no transactions, 498 go to the coalescer. The summary (batch_summary.py) says:
+490 accepted, 8 duplicate (and at which indices), 2 invalid (and why). Every transaction is counted once: by
+its flush when that answers, and here as refused or failed when it does not.
 """
 
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass, field
 from typing import Any
-
-import msgspec
 
 from app.decode.columns import Answers, Columns, count_values
 from app.decode.item import InvalidItem, ItemResult
 from app.decode.turns import portions
 from app.errors import HttpError, MapFull, RetryLater
+from app.ingest.batch_summary import Summary
 from app.ingest.coalescer import Coalescer, joined_answers
 from app.metrics.catalogue import Metrics
-from app.models import ACCEPTED, REFUSED, Transaction
+from app.models import REFUSED, Transaction
 
-MAX_LISTED = 10_000
 # Others are served after so many invalid items.
 LISTED_AT_ONCE = 500
-# As JSON has them: a control character takes six bytes there.
-MAX_DETAIL_BYTES = 1024 * 1024
-ERROR_BYTES, INDEX_BYTES = 400, 40
-_encode = msgspec.json.Encoder().encode
-
-
-class ItemError(msgspec.Struct, frozen=True):
-    """What is wrong with the item at this index of the request."""
-
-    index: int
-    detail: str
-
-
-@dataclass
-class Summary:
-    """The answer to a batch; what is not listed was accepted, unless `truncated`."""
-
-    accepted: int = 0
-    duplicate: int = 0
-    invalid: int = 0
-    duplicates: list[int] = field(default_factory=list)
-    errors: list[ItemError] = field(default_factory=list)
-    truncated: bool = False
-    skipped: int | None = None
-    """Transactions that a feed is told to skip; None where there is no such thing."""
-    is_shown: bool = False
-    """Whether an error shows it too."""
-    detail_bytes: int = 0
-    """How many bytes the details in the list of errors take together, as JSON."""
-
-    @property
-    def listed_bytes(self) -> int:
-        """Return about how many bytes the lists take."""
-        return ERROR_BYTES * len(self.errors) + self.detail_bytes + INDEX_BYTES * len(self.duplicates)
-
-    @property
-    def items(self) -> int:
-        """Return how many items were counted so far."""
-        return self.accepted + self.duplicate + self.invalid
-
-    def note_invalid(self, index: int, detail: str) -> None:
-        """Count an invalid item."""
-        self.invalid += 1
-        if len(self.errors) < MAX_LISTED and self.detail_bytes < MAX_DETAIL_BYTES:
-            self.detail_bytes += len(_encode(detail))
-            self.errors.append(ItemError(index, detail))
-        else:
-            self.truncated = True
-
-    def note(self, indices: Sequence[int], codes: Sequence[int]) -> None:
-        """Count answered items, none of them refused, by their indices in the request."""
-        accepted = codes.count(ACCEPTED)
-        self.accepted += accepted
-        if accepted == len(codes):
-            return
-        duplicates = indices
-        if accepted:
-            duplicates = [index for index, code in zip(indices, codes, strict=True) if code != ACCEPTED]
-        self.duplicate += len(duplicates)
-        room = MAX_LISTED - len(self.duplicates)
-        self.duplicates += duplicates[:room]
-        self.truncated |= len(duplicates) > room
-
-    def as_dict(self) -> dict[str, object]:
-        """Return the members of the JSON answer."""
-        members: dict[str, object] = {
-            "accepted": self.accepted,
-            "duplicate": self.duplicate,
-            "invalid": self.invalid,
-            **({} if self.skipped is None else {"skipped": self.skipped}),
-            "duplicates": self.duplicates,
-            "errors": self.errors,
-        }
-        return members | ({"truncated": True} if self.truncated else {})
 
 
 class Submitter:

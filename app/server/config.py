@@ -1,18 +1,17 @@
 """uvicorn as all processes of the gate run it: one protocol, one set of limits, a heap that stays small."""
 
-import asyncio
 import gc
 import signal
 import socket
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from app.metrics.catalogue import Metrics
 from app.server.limits import Limits
-from app.server.protocol import BoundedProtocol, bounded_protocol
+from app.server.protocol import bounded_protocol
 from app.server.whole_request import FastPath
 from app.settings.model import Settings
 
@@ -20,10 +19,6 @@ BACKLOG = 2048
 # The drain, and what the parts of the gate do after it, fit into the ten seconds a SIGTERM may take.
 GRACEFUL_SECONDS = 4
 KEEP_ALIVE_SECONDS = 75
-# A request may be on its way on a connection that has just been opened or answered.
-IDLE_SECONDS = 1.0
-# For the event loop to close what is dropped: some rounds, of a busy machine too.
-CLOSE_SECONDS, CLOSE_POLL_SECONDS = 3.0, 0.02
 # Before the collector looks at them. Requests leave no cycles, and with 700, Python's default, looking in
 # vain takes a fourteenth of the time of a single post.
 YOUNG_OBJECTS = 10_000
@@ -85,30 +80,3 @@ class QuietServer(uvicorn.Server):
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-class ClientConnections:
-    """The open connections of clients, in the server's own set of them; without a server there are none."""
-
-    def __init__(self) -> None:
-        self._connections: Collection[asyncio.Protocol] = ()
-
-    def __len__(self) -> int:
-        return len(self._connections)
-
-    def follow(self, connections: Collection[asyncio.Protocol]) -> None:
-        """Look at this set of a server from now on."""
-        self._connections = connections
-
-    async def drop_idle(self, seconds: float = IDLE_SECONDS) -> None:
-        """Close the connections that are between two requests for so long; their clients connect again.
-
-        On return they are closed and what they held is free, unless that takes more than three seconds.
-        """
-        idle = [one for one in self._connections if isinstance(one, BoundedProtocol) and one.is_idle(seconds)]
-        for connection in idle:
-            connection.shutdown()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(CLOSE_SECONDS):
-                while any(one in self._connections for one in idle):  # noqa: ASYNC110  the set tells nobody
-                    await asyncio.sleep(CLOSE_POLL_SECONDS)

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from app.errors import StoreClusterDown, StoreUnsupported
 from app.store.address import StoreAddress
-from app.store.layout import key_slot
 from app.store.link import Argument, NotConnected, ReplyError
 from app.store.node import Node
+from app.store.partitions import key_slot
 
 # A slot that moves about while it is followed is answered with an error; a failover takes one or two.
 MOST_REDIRECTS = 8

@@ -1,29 +1,19 @@
-"""Where data lives in the store, and by which rules: what every script call is told.
+"""What every script call is told: the partition's prefix, and the rules in force for its maps.
 
-A signature lives in the partition of its hash. A standalone store has one partition. A Cluster has six. Their
-hash tags are chosen so that their slots lie evenly over the 16,384 (two a node with three masters, one with
-six), so every script call stays on one slot, and every master takes its part.
-
-The rules say how much a partition keeps of each map, and for how long. With six partitions and
-TIDEGATE_TRANSACTIONS_LIMIT=60000, each script call is told that a partition keeps 10,000 transactions, each
-for 120,000 milliseconds. `LiveSettings` holds the settings in force, with the partitions and rules made of
+The rules say how much a partition (partitions.py) keeps of each map, and for how long. With six partitions
+and TIDEGATE_TRANSACTIONS_LIMIT=60000, each script call is told that a partition keeps 10,000 transactions,
+each for 120,000 milliseconds. `LiveSettings` holds the settings in force, with the prefixes and rules made of
 them, and replaces all at once.
 """
 
 import struct
-from binascii import crc_hqx
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import blake2b
-from itertools import count
 
 from app.models import MapName
 from app.settings.model import Settings
+from app.store.partitions import CLUSTER_PARTITIONS, partition_prefixes
 
-CLUSTER_PARTITIONS = 6
-SLOTS = 16_384
-HASH_BYTES = 16
-_EMPTY = blake2b(digest_size=HASH_BYTES)
 UNLIMITED = 2**53
 LEDGER_EXPIRY_SECONDS = 8 * 24 * 3600
 SETTINGS_EXPIRY_SECONDS = 30 * 24 * 3600
@@ -43,46 +33,6 @@ class Layout:
     """One in so many signatures is looked through for late duplicates; 0 for none."""
     in_sample: bytes
     """A 1 for each last byte of a hash with which it is in that sample, else a 0."""
-
-
-def signature_hash(signature: str) -> bytes:
-    """Hash to 16 bytes by BLAKE2b (RFC 7693): nobody can make two signatures meet, not even on purpose."""
-    return blake2b(signature.encode(), digest_size=HASH_BYTES).digest()
-
-
-def signature_hashes(signatures: Iterable[str]) -> list[bytes]:
-    """Hash each signature; a copy of an empty state takes three quarters of the time of a new one."""
-    hashes, empty = [], _EMPTY.copy
-    for text in map(str.encode, signatures):
-        state = empty()
-        state.update(text)
-        hashes.append(state.digest())
-    return hashes
-
-
-def partition_prefixes(prefix: str, is_cluster: bool) -> tuple[str, ...]:
-    """The key prefix of each partition, its hash tag in braces."""
-    if not is_cluster:
-        return (f"{prefix}:{{0}}",)
-    return tuple(f"{prefix}:{{{_tag(number)}}}" for number in range(CLUSTER_PARTITIONS))
-
-
-def key_slot(key: bytes) -> int:
-    """The slot of a key in a Cluster: CRC-16/XMODEM of what stands in its first braces, else of all of it."""
-    _, opened, rest = key.partition(b"{")
-    tag, closed, _ = rest.partition(b"}")
-    return crc_hqx(tag if opened and closed and tag else key, 0) % SLOTS
-
-
-def partition_of(digest: bytes, partitions: int) -> int:
-    """The partition of a signature, by the first bytes of its hash."""
-    return int.from_bytes(digest[:4]) % partitions
-
-
-def _tag(number: int) -> str:
-    width = SLOTS // CLUSTER_PARTITIONS
-    tags = (f"{number}.{n}" for n in count())
-    return next(tag for tag in tags if key_slot(tag.encode()) // width == number)
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ its place, so that its reply, which still comes, is dropped instead of being tak
 RESP3 adds a kind of message that nobody asked for, a push, which is told from a reply by its first byte. It
 takes no place in the queue and is dropped.
 
-What a broken connection means depends on when it broke. One that the peer closed while it was idle has lost
-nothing, and is not used again: the event loop has seen it, or the kernel knows of it, should the loop have
-been busy since. Asking the kernel is a system call of 1 µs, which a connection that was heard of within the
-last millisecond is spared. One that breaks leaves open which of the calls under way were carried out.
+What a broken connection means depends on when it broke. If the server closed it while no call was under way,
+nothing is lost, and it is not used again. Mostly the event loop has told of that. If the loop was busy since,
+only the kernel knows, and is asked before a call is sent (`is_open`): a system call of 1 µs, left out where
+something was received within the last millisecond. If it breaks while calls are under way, nobody knows which
+of them the server has carried out: they fail with AnswerLost.
 """
 
 import asyncio
@@ -24,9 +25,10 @@ from typing import Any, cast
 import hiredis
 
 MOST_REPLY_BYTES = 256 << 20
-MOST_UNSENT_BYTES = 1 << 20  # of commands that the kernel has not taken yet, beside the one that passes it
+MOST_UNSENT_BYTES = 1 << 20  # of commands that the kernel has not taken yet; the one that passes this is kept
 UNSEEN_SECONDS = 0.001
-_HANGUP = getattr(select, "POLLRDHUP", 0)  # a peer that has closed its side; Linux. Errors are told unasked.
+# Asks whether the peer has closed its side, which only Linux tells; of errors poll() tells unasked.
+_HANGUP = getattr(select, "POLLRDHUP", 0)
 Argument = bytes | str | int
 
 
@@ -61,9 +63,10 @@ class Link(asyncio.Protocol):
 
     def __init__(self, deadline_seconds: float) -> None:
         self._deadline_seconds = deadline_seconds
+        # Asked for a reply of which not all has come, the reader returns this object, which no reply can be.
         self._reader = hiredis.Reader(replyError=ReplyError, notEnoughData=self)
         self._transport: asyncio.Transport | None = None
-        self._waiting: deque[tuple[asyncio.Future[Any], float]] = deque()  # and when its reply is overdue
+        self._waiting: deque[tuple[asyncio.Future[Any], float]] = deque()  # a call, and when it is overdue
         self._timer: asyncio.TimerHandle | None = None
         self._room = asyncio.Event()
         self._room.set()
@@ -71,15 +74,15 @@ class Link(asyncio.Protocol):
         self._received_bytes = 0
         self._hangups = select.poll()
         self._heard_at = 0.0
-        self._farewell = "the store closed the connection"
+        self._farewell = "the store closed the connection"  # said to calls that fail when it breaks
         self.is_fresh = True
         """Whether no call has been answered on it yet, except the login."""
 
     def is_open(self, unseen_seconds: float = UNSEEN_SECONDS) -> bool:
-        """Say whether it can take a call now; the kernel is asked when nothing was heard for so long.
+        """Say whether it can take a call now; the kernel is asked when nothing was received for so long.
 
-        A peer that has closed its side is sent nothing more, but may have answered before: what is under way
-        is let come to its end.
+        A server that has closed its side is sent nothing more. It may have answered before it did, so calls
+        under way may still get their replies.
         """
         if self._transport is None or self._is_retired:
             return False
@@ -105,7 +108,7 @@ class Link(asyncio.Protocol):
         Raises:
             AnswerLost: the connection broke.
             TimeoutError: the call under way longest has passed its deadline. All others fail with it, and the
-                connection is closed: a server answers in order, so none of them was next.
+                connection is closed: a server answers in order, so it would answer none of them before.
             hiredis.ProtocolError: what answers does not speak RESP.
         """
         loop = asyncio.get_running_loop()
@@ -169,7 +172,7 @@ class Link(asyncio.Protocol):
 
     def _take(self, reply: Any) -> None:
         """Hand a reply to the first of those who wait."""
-        self._received_bytes = 0  # what `data` holds of the next reply is not counted
+        self._received_bytes = 0  # of the next reply; what of it came with the end of this one is left out
         if type(reply) is hiredis.PushNotification:
             return
         if not self._waiting:

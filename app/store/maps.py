@@ -13,7 +13,8 @@ import msgspec
 from app.models import ACCEPTED, MapName, MapSizes, Reason, Sample, Sighting
 from app.store.blocks import parse_block, raw_bytes
 from app.store.figures import combined_sizes
-from app.store.layout import HASH_BYTES, Layout, partition_of
+from app.store.layout import Layout
+from app.store.partitions import HASH_BYTES, partition_of
 from app.store.session import StoreSession
 
 OTHER_SOURCES_INDEX = 255
@@ -56,7 +57,7 @@ class ClaimResult(NamedTuple):
     added: int
     """How many signatures the partition has ever accepted: a second call looks only at what came between."""
     sample: Sequence[int] = ()
-    """The places of those in the sample (samples.py)."""
+    """The places of those in the sample (sampled_transactions.py)."""
     late: Sequence[tuple[int, int]] = ()
     """The places of late duplicates known so far, with the milliseconds since the earlier acceptance."""
 

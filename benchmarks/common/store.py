@@ -15,8 +15,9 @@ import redis
 from app.ingest.coalescer import FLUSH_MAX_BYTES
 from app.models import Transaction
 from app.settings.model import Settings
-from app.store.layout import FLUSH_MAX_ITEMS, HASH_BYTES, signature_hash
+from app.store.layout import FLUSH_MAX_ITEMS
 from app.store.maps import Deliveries
+from app.store.partitions import HASH_BYTES, signature_hash
 from benchmarks.common.bodies import supply
 from benchmarks.common.gates import Service
 from benchmarks.common.plan import FEEDS

@@ -8,7 +8,7 @@ from functools import partial
 import redis
 
 from app.models import MapName
-from app.store.layout import partition_prefixes
+from app.store.partitions import partition_prefixes
 from benchmarks.common.gates import Service, tidegate
 from benchmarks.common.load import run_loader
 from benchmarks.common.plan import LEAST_REQUESTS, Plan, times_ms

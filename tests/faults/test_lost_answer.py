@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.store.layout import signature_hash
+from app.store.partitions import signature_hash
 from tests.support.consuming import Consumer
 from tests.support.gate import gate_process
 from tests.support.handed_on import LASTING

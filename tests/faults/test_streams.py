@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from app.settings.model import Settings
-from app.store.layout import signature_hash
+from app.store.partitions import signature_hash
 from tests.support.consumer_calls import Consumer, consumer
 from tests.support.gate import GateProcess, api_client, gate_process, running
 from tests.support.processes import wait_until

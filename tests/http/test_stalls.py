@@ -17,7 +17,8 @@ from app.decode.gzip import _DEFLATED_STEP, MAX_MEMBERS, Inflater
 from app.decode.item import InvalidItem, ItemLimits, ItemResult
 from app.decode.lines import LineSplitter
 from app.errors import ClientError
-from app.ingest.submitter import LISTED_AT_ONCE, MAX_DETAIL_BYTES, Summary
+from app.ingest.batch_summary import MAX_DETAIL_BYTES, Summary
+from app.ingest.submitter import LISTED_AT_ONCE
 from app.models import Transaction
 from app.runtime import Runtime
 from tests.conftest import MakeSettings

@@ -8,8 +8,8 @@ from app.errors import StoreError, StoreFull
 from app.ingest.coalescer import Coalescer, joined_answers
 from app.ingest.lookup import Lookup
 from app.models import UNSEEN, Verdict
-from app.store.layout import signature_hash
 from app.store.maps import Deliveries
+from app.store.partitions import signature_hash
 from tests.conftest import MakeSettings
 from tests.support.deliver import Gate, block_of, connected_gate, transaction
 from tests.support.servers import StoreServer, valkey_server

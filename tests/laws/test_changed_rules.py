@@ -3,8 +3,8 @@
 import asyncio
 
 from app.models import ACCEPTED, MapName, MapSizes, Reason, Verdict
-from app.store.layout import signature_hash
 from app.store.maps import Deliveries
+from app.store.partitions import signature_hash
 from tests.conftest import MakeSettings
 from tests.support.deliver import BLOCK, Gate, connected_gate, transaction
 from tests.support.ledger import read_ledger, store_key

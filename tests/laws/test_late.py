@@ -6,8 +6,8 @@ import pytest
 
 from app.ingest.source_views import SourceView
 from app.models import ACCEPTED, MapName, Sample
-from app.store.layout import partition_of, signature_hash, signature_hashes
 from app.store.maps import ClaimResult, Deliveries
+from app.store.partitions import partition_of, signature_hash, signature_hashes
 from tests.conftest import MakeSettings
 from tests.support.deliver import BLOCK, Gate, connected_gate, transaction
 from tests.support.ledger import store_key

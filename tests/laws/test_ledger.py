@@ -10,8 +10,8 @@ import redis
 from app.errors import StoreError
 from app.models import ACCEPTED, MapName, Verdict
 from app.settings.model import Settings
-from app.store.layout import signature_hash
 from app.store.maps import Deliveries
+from app.store.partitions import signature_hash
 from tests.conftest import MakeSettings
 from tests.support.deliver import BLOCK, Gate, connected_gate, transaction
 from tests.support.ledger import read_ledger, store_key

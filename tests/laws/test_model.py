@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from app.cleanup.run import Cleanup
 from app.ingest.lookup import Lookup
-from app.ingest.recent import SLOT_BYTES, Fingerprints
+from app.ingest.recent_signatures import SLOT_BYTES, Fingerprints
 from app.metrics.catalogue import Metrics
 from app.models import MapName, MapSizes, Mode, Trigger, Verdict
 from app.settings.model import Settings

@@ -5,8 +5,8 @@ import itertools
 
 from app.models import ACCEPTED
 from app.settings.model import Settings
-from app.store.layout import signature_hash
 from app.store.maps import Deliveries, Maps
+from app.store.partitions import signature_hash
 from tests.conftest import MakeSettings
 from tests.support.deliver import BLOCK, connected_gate
 from tests.support.servers import StoreServer

@@ -7,9 +7,9 @@ import msgspec
 
 from app.decode.columns import Columns
 from app.ingest.flush import Flusher
-from app.ingest.late import LateDuplicates
-from app.ingest.misses import Misses
-from app.ingest.recent import Fingerprints
+from app.ingest.late_duplicates import LateDuplicates
+from app.ingest.recent_signatures import Fingerprints
+from app.ingest.source_misses import Misses
 from app.ingest.source_statistics import SourceStatistics
 from app.metrics.catalogue import Metrics
 from app.models import Transaction

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from app.settings.model import Settings
-from app.store.layout import partition_prefixes
+from app.store.partitions import partition_prefixes
 from tests.support.api_calls import Api, open_api, until
 from tests.support.ledger import store_key
 from tests.support.servers import StoreServer

@@ -16,8 +16,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.contract import CONSUMER, CONSUMERS
 from app.api.data_plane import json_start, send_json
+from app.api.error_responses import problem_of
 from app.api.middleware import STEP_ASIDE, to_its_end
-from app.api.problems import problem_of
 from app.api.query import NOW, OLDEST, Query, start_of
 from app.consumer_errors import UnknownConsumer
 from app.consumers.cursor import Cursor, parse_cursor, store_mark

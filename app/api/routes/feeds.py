@@ -24,8 +24,8 @@ from starlette.types import Receive, Scope, Send
 
 from app.api.contract import BELOW_FEEDS, FEED
 from app.api.data_plane import DataRoute, check_stop, send_json, stopping
+from app.api.error_responses import problem_of
 from app.api.middleware import to_its_end
-from app.api.problems import problem_of
 from app.decode.body_reader import BodyReader, ClientGone
 from app.decode.columns import Columns
 from app.decode.item import InvalidItem, ItemResult
@@ -49,9 +49,9 @@ from app.feeds.rules import SKIPPABLE
 from app.feeds.shapes import Shape
 from app.feeds.webhook_hmac import BodySignature
 from app.ingest.admission import feed_named
+from app.ingest.batch_summary import MAX_LISTED, Summary
 from app.ingest.plane import DataPlane
 from app.ingest.rejections import INVALID_TRANSACTION, REASONS, SHOWN_BYTES, UNKNOWN_SHAPE
-from app.ingest.submitter import MAX_LISTED, Summary
 from app.metrics.source_limit import OTHER_SOURCE
 
 # Transactions of one part: so many are decoded without others being served between.

@@ -15,8 +15,8 @@ from typing import Final, NamedTuple
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.contract import STREAM
+from app.api.error_responses import problem_of
 from app.api.middleware import STEP_ASIDE
-from app.api.problems import problem_of
 from app.api.query import NOW, Query
 from app.consumers.cursor import Cursor, parse_cursor
 from app.consumers.lines import Form, Look

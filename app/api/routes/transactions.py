@@ -16,9 +16,9 @@ from starlette.types import Receive, Scope, Send
 
 from app.api.contract import TRANSACTIONS
 from app.api.data_plane import DataRoute, check_stop, send_json, stopping
+from app.api.error_responses import problem, problem_of
 from app.api.fast_posts import single_answer
 from app.api.middleware import to_its_end
-from app.api.problems import problem, problem_of
 from app.decode.arrays import decode_array
 from app.decode.body_reader import BodyReader, Headers, declared_length
 from app.decode.item import InvalidItem, ItemLimits, decode_item, is_array, try_decode_item
@@ -26,8 +26,8 @@ from app.decode.messages import looks_like_lines
 from app.errors import HttpError, InvalidRequest, MalformedBody, RetryLater
 from app.feeds.provider_hint import provider_hint
 from app.ingest.admission import authorization, headers_of, source_named
+from app.ingest.batch_summary import Summary
 from app.ingest.plane import DataPlane
-from app.ingest.submitter import Summary
 from app.models import SIGNATURE_PATTERN, SIGNATURE_RULE
 
 LINES_AS_JSON = (

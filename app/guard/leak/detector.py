@@ -13,10 +13,10 @@
        explained    2   4  30  15   2   1 MiB    ->  1 MiB, the least; so the floor is 60 MiB unexplained
 
    A burst that is over within a block does not raise its floor.
-3. Windows of the latest floors are asked whether they rise steadily (`rises_steadily` in floors.py): in most
-   of their parts and not in one step, resident bytes as well, and by the slope below. All lengths and slopes
-   follow from three settings, here with their defaults: the leak window W (300 s), the growth G that makes a
-   leak within it (50 MiB), and the rate R of a slow leak (10 MiB/h):
+3. The latest floors form four *windows*, of one *tier* each. A window is suspicious if it rises steadily
+   (`rises_steadily` in floors.py): in most of its parts and not in one step, in resident bytes as well, and
+   with the least slope below. Lengths and slopes follow from three settings, here with their defaults: the
+   leak window W (300 s), the growth G that makes a leak in it (50 MiB), a slow leak's rate R (10 MiB/h):
 
    | tier  | block           | window          | floors | least slope that is suspicious                    |
    |-------|-----------------|-----------------|--------|---------------------------------------------------|
@@ -25,14 +25,13 @@
    | slow  | 2 W/5 (2 min)   | 24 W (2 h)      | 60     | R/2 (5 MiB/h)                                     |
    | daily | 3 W (15 min)    | 288 W (24 h)    | 96     | R/10 (1 MiB/h)                                    |
 
-   (*) and the last floor is G above the first. So there are eleven: one at either end of W, nine between (and
-   30 + 1 in the fast window). For example 60, 66, 72, ... 120 MiB rise by 60 MiB in steps of 6.
+   (*) and the last floor is G above the first. From one to the other is W, ten blocks, so there are eleven.
+   For example 60, 66, 72, ... 120 MiB rise by 60 MiB in steps of 6.
 4. A window that rises steadily raises a *suspicion* (`Finding`). What grew may be garbage or free memory, so
-   the caller collects garbage and trims the heap, then hands the next reading to `confirm`. It trims again
-   after each *interval*, a tenth of the window, and what is left after each trim is compared: three trims and
-   two intervals at least. Growth in the intervals proves the leak; next to no growth refutes it. Where a step
-   leaves that open, up to two intervals more decide. Earlier refutals and bursts ask for up to two more from
-   the start (`proof`).
+   the caller collects garbage and trims the heap, then hands the next reading to `confirm`. It does so again
+   after each *interval*, a tenth of the window, at least twice. What is left after each trim is compared: 70,
+   130 and 190 MiB prove a leak, and 70, 70 and 71 refute it. 70, 130 and 131 may be a step, so up to two more
+   intervals decide. Earlier refutations and bursts ask for up to two more from the start (`proof`).
 
    A daily finding is for the log, the metrics and reports only: it is neither trimmed for nor confirmed, and
    is returned every six hours while the rise lasts.
@@ -50,11 +49,12 @@
                                           ^                               |
                                           +- proven, refuted or dropped --+
 
-From when a trim is due, `tick` returns the same finding with each reading until `confirm` takes one. While
-much is in flight, `tick` puts this off by up to half an interval. More than an interval after the trim was
-due, the suspicion is dropped. One process has one suspicion at a time: that of a shorter window replaces that
-of a longer one, never the reverse. A window rests for a quarter of its length after a proof or a refutal of
-its suspicion, and as long from when the suspicion was found if that was dropped or replaced.
+When a trim is due, `tick` returns the finding, and does so with each reading until `confirm` was called.
+While much is in flight, it waits with that for up to half an interval. If `confirm` was not called an
+interval after the trim was due, the suspicion is dropped. One process has one suspicion at a time: that of a
+shorter window replaces that of a longer one, never the reverse. After a suspicion its window is not asked
+for a quarter of its length (W/4, 75 s, for the rule): from the proof or refutation on, or from when it was
+found if it was dropped or replaced.
 
 A block lasts two sample intervals at least. Where W/10 is shorter, all windows are longer than in the table.
 A gap between readings of more than two of its blocks empties a window. The guard's clock is monotonic; one
@@ -198,7 +198,7 @@ class Detector:
             if found := self._find(tier, at_seconds):
                 self._suspect(found, at_seconds)
         due = self._due_for_trim(at_seconds, explained_bytes)
-        # With something due, `_find` would not ask the daily window: while anything is suspected it rests.
+        # The daily window, as the longest, is not asked while anything is suspected (`_find`).
         return self._find(Tier.DAILY, at_seconds) if closed_daily and due is None else due
 
     def restart(self) -> None:
@@ -262,7 +262,7 @@ class Detector:
         return floors_of.last(len(floors_of)) if floors_of.is_full else []
 
     def _suspect(self, finding: Finding, at_seconds: float) -> None:
-        """Begin to confirm a finding; each refutal since a proof, and bursts, ask for an interval more."""
+        """Begin to confirm a finding; each refutation since a proof, and bursts, ask for an interval more."""
         least = self._rules.demand(finding.tier).bytes_per_second
         has_bursts = _has_bursts(self._window(finding.tier), least * finding.window_seconds)
         doubts = self._refuted.get(finding.tier, 0) + has_bursts
@@ -287,7 +287,7 @@ class Detector:
             self._suspected = self._confirmation = None
             return None
         explained = [floor.explained_bytes for floor in self._short.last(RULE_BLOCKS)]
-        # Taken as in flight: what is explained above the least of the last leak window, also new entries.
+        # In flight counts what is explained beyond the least of the last leak window, be it new entries.
         in_flight = explained_bytes - min(explained, default=explained_bytes)
         return self._suspected if confirmation.may_trim(at_seconds, in_flight) else None
 

@@ -2,22 +2,22 @@
 -- accepted, and notes who delivered what.
 --
 -- The gate guesses which signatures are new. These come first, and the block holds their transactions in the
--- same order. Of the others the script only says whether they are inside their window (in_window.lua); one that is
--- not is called UNSEEN, and the gate brings its transaction with a second call. A wrong guess therefore costs time
--- and never an answer. When two gates bring a new signature at the same moment, the later claim calls it a
--- duplicate. If that claim accepts other hashes, its block is stored whole; no entry leads to the duplicate's
--- transaction in it, and its mask (block_head.lua) leaves it out.
+-- same order. Of the others the script only says whether they are inside their window (in_window.lua). One that is
+-- not is answered UNSEEN, and the gate brings its transaction with a second call: a wrong guess costs time, and never
+-- an answer. When two gates bring a new signature at the same moment, the later claim answers that it is a duplicate.
+-- Its transaction is then in the block of that claim all the same, which is stored whole if it accepts other hashes:
+-- no entry leads to the duplicate's transaction, and the block's mask (block_head.lua) leaves it out.
 --
 -- KEYS: the partition's prefix. ARGV:
 --   1     rules (`packed_rules` in app/store/layout.py)
 --   2     the hashes, 16 bytes each, all different
 --   3..5  who delivered them, see observations.lua
---   6..8  the frame of the block, how many of the first hashes have their transaction in it, and how many bytes it
---         has before compression
---   9, 10 in a second call, `now` and the count of accepted that the first call returned: it called all of
---         these hashes UNSEEN, so only what was accepted since can be a duplicate. Searched are the buckets that
+--   6..8  the block (transactions compressed by zstd; '' for none), how many of the first hashes have their
+--         transaction in it, and how many bytes these have before compression
+--   9, 10 in a second call, `now` and the count of accepted that the first call returned. That one answered UNSEEN
+--         for all of these hashes, so only what was accepted since can be a duplicate: searched are the buckets that
 --         took entries after that `now`, or may hold one of the acceptances since. In a first call 0 and -1.
---   11    which of the hashes are in the sample for late duplicates, see replaced.lua
+--   11    which of the hashes are in the sample for late duplicates, see replaced.lua; '' for none
 -- Returns {now, codes, how many signatures the partition has ever accepted, what replaced.lua returns or ''}. The
 -- codes are 4 bytes for each hash. A hash inside its window is a duplicate; its code is its age in
 -- milliseconds + 1. Else the code is UNSEEN if its transaction is not in the block, however full the map of
@@ -26,16 +26,19 @@
 -- For example, hashes A B C with a block of the transactions of A and B, when A is new, B was accepted 800 ms
 -- ago and C is in no window: codes 0, 801, UNSEEN.
 --
--- The server runs a script without another command in between, but takes back nothing of it when a command
--- fails in the middle. So signatures are written after all else, and then only the ledger, with a SET that takes the
--- place of whatever is there: no signature counts whose transaction is missing. They count from their HSET on, or in a
--- new bucket from when the ledger lists it. After a failure before that a retry is accepted, and its block takes the
--- number of the one that failed; what the failed one left in a listed bucket is not counted, until that leaves.
+-- The server runs a script without another command in between. But when a command fails in the middle, as it may in a
+-- store that is full, what was written before it stays. So the writes come in this order: block, transactions,
+-- observations, signatures, ledger. If one of the first four fails, no signature of this call counts, so its retry is
+-- accepted: the retry's block takes the number of the failed one. What the failed call left in a bucket that the ledger
+-- lists is not counted, and leaves with that; what it left in a bucket that was never listed expires. The last write, a
+-- SET that takes the place of the ledger before it, does not fail for want of room (save_ledger). Signatures count from
+-- their HSET on, or in a new bucket from when the ledger lists it: either way their transactions are there.
 --
 -- Buckets that are due, or are dropped to make room (room.lua), lose their keys before the flush is written. After a
 -- failure the ledger still lists and counts them, until a later call drops them.
 
 -- @use ledger
+-- @use clock
 -- @use buckets
 -- @use room
 -- @use block_head
@@ -111,7 +114,7 @@ if accepted > 0 then
   local low, pack, n = now % 2 ^ 32, struct.pack, 0
   for i = 1, block_count do
     if codes[i] == 0 then
-      -- For new_sightings, which takes what is accepted here for found with age 0.
+      -- So new_sightings notes who delivered it as of any other that was found: it was accepted 0 ms ago.
       ages[i], blocks[i], places[i] = 0, number, i - 1
       entries[n + 1], entries[n + 2] = hashes[i], pack(ENTRY, low, number, i - 1)
       n = n + 2
@@ -135,8 +138,8 @@ if found + accepted > 0 then
     local signature_bucket = open_bucket(signatures, clock, accepted, 0)
     write_fields('signatures', signature_bucket, entries)
     book(signatures, signature_bucket, accepted, ENTRY_BYTES * accepted)
-    -- For read_clock (ledger.lua): the last acceptance, and the longest window of any signature. A clock set back by
-    -- less than that stands still at the last acceptance; one that is set back further is followed.
+    -- By these the next calls notice that the clock was set back (clock.lua): the time of the last acceptance, and the
+    -- longest window of any signature.
     ledger.clock, ledger.hold = now, math.max(longest_window, signature_bucket.keep)
   end
 end

@@ -13,6 +13,7 @@
 -- Returns {entries before, removed, entries after, 1 when more is due}, for example {1000, 40, 960, 1}.
 
 -- @use ledger
+-- @use clock
 -- @use removal
 
 open_ledger()

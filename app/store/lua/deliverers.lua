@@ -8,6 +8,7 @@
 -- {nil, {1700000000123, 2, {1700000000000, '2;helius-a=123,7;quick-b=180,4'}}}.
 
 -- @use ledger
+-- @use clock
 -- @use all_buckets
 -- @use buckets
 -- @use in_window

@@ -1,6 +1,6 @@
 -- Tells which of several transactions are late duplicates: accepted although an earlier transaction of their signature
 -- is still kept, since the window was too short for them. One call looks for all that were sampled since the last look
--- (app/ingest/late.py), since it asks every bucket that is older than the window, whether for one or for many.
+-- (app/ingest/late_duplicates.py), since it asks every bucket that is older than the window, whether for one or for many.
 --
 -- KEYS: the partition's prefix. ARGV:
 --   1   rules (`packed_rules` in app/store/layout.py)
@@ -13,6 +13,7 @@
 -- window earlier does. An entry that it has replaced in its bucket was told of by the claim (replaced.lua).
 
 -- @use ledger
+-- @use clock
 -- @use all_buckets
 -- @use buckets
 -- @use in_window

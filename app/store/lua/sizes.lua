@@ -12,6 +12,7 @@
 
 -- @use formats
 -- @use ledger
+-- @use clock
 -- @use room
 -- @use all_buckets
 -- @use totals

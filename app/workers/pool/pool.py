@@ -12,9 +12,9 @@ a second and for each GET /metrics, /stats and /sources. It adds what has grown 
     asked at 10:00:02   worker-1 accepted 130   worker-2 accepted  4   total 180 +   0 +  4 = 184
 
 A total never falls, and lacks only what an ended worker had counted after its last report (`Growth` in
-report.py). In the other direction, a page of shared memory says whether to refuse ingest, and how many bytes
-are left below the memory limit, of which each worker takes an equal share. A worker reads it with each
-request, so it sees a change at once and asks nobody (`pressure`).
+worker_counters.py). In the other direction, a page of shared memory says whether to refuse ingest, and how
+many bytes are left below the memory limit, of which each worker takes an equal share. A worker reads it with
+each request, so it sees a change at once and asks nobody (`pressure`).
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from app.ingest.recent import FINGERPRINT_BYTES
+from app.ingest.recent_signatures import FINGERPRINT_BYTES
 from app.ingest.rejections import Rejection
 from app.ingest.source_statistics import SourceStatistics
 from app.metrics.catalogue import Metrics
@@ -35,8 +35,8 @@ from app.models import MemoryHeadroom
 from app.process.child_processes import private_listener, shared_memory
 from app.settings.model import Settings
 from app.workers.pool import pressure
-from app.workers.pool.report import WorkerReport
 from app.workers.pool.worker_config import Inherited, WorkerConfig
+from app.workers.pool.worker_counters import WorkerReport
 
 if TYPE_CHECKING:
     from app.workers.pool.worker import Worker

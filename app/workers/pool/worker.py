@@ -15,8 +15,8 @@ from app.ingest.source_statistics import SourceStatistics
 from app.metrics.catalogue import Metrics
 from app.process.child_processes import die_with_parent, path_of, private_listener
 from app.workers.pool.heartbeat import PATIENCE_SECONDS
-from app.workers.pool.report import Growth, WorkerReport
 from app.workers.pool.worker_config import WorkerConfig
+from app.workers.pool.worker_counters import Growth, WorkerReport
 
 log = structlog.get_logger()
 

@@ -9,8 +9,8 @@ import structlog
 from starlette.types import Receive, Scope, Send
 
 from app.api.contract import NEVER_REFUSED
+from app.api.error_responses import problem, problem_of
 from app.api.middleware import COUNTED_ELSEWHERE, CUT_OFF
-from app.api.problems import problem, problem_of
 from app.errors import ControlUnavailable, OutcomeUnknown, RetryLater
 from app.workers.pool.worker_config import FORWARDED_AT_ONCE, PROBES_AT_ONCE
 

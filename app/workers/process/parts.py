@@ -8,11 +8,11 @@ from app.consumers.plane import ConsumerPlane
 from app.feeds.feeds_in_force import FeedsInForce
 from app.guard.diagnosis.process_figures import open_descriptors
 from app.ingest.plane import DataPlane
-from app.ingest.recent import Fingerprints
+from app.ingest.recent_signatures import Fingerprints
 from app.metrics.catalogue import Metrics
 from app.runtime_settings.changes import SettingsSync
 from app.schedule import StoreUpkeep, common_tasks
-from app.server.config import ClientConnections
+from app.server.client_connections import ClientConnections
 from app.settings.model import Settings
 from app.settings.process_limits import process_limits
 from app.store.connector import StoreConnector
@@ -20,8 +20,8 @@ from app.store.layout import LiveSettings
 from app.store.session import StoreSession
 from app.tasks import Task, Tasks
 from app.workers.pool.pressure import PressurePage
-from app.workers.pool.report import WorkerReport
 from app.workers.pool.worker_config import WorkerConfig
+from app.workers.pool.worker_counters import WorkerReport
 from app.workers.process.examiner import WorkerExaminer
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.ingest.delay_histogram import BOUNDS_MS, DelayHistogram
-from app.ingest.samples import MOST_A_SECOND
+from app.ingest.sampled_transactions import MOST_A_SECOND
 from app.ingest.source_statistics import METRIC_BOUNDS_MS
 from tests.conftest import MakeSettings
 from tests.support.api_calls import QUIET, Api, open_api, until

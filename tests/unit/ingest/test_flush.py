@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from app.errors import StoreTimeout
 from app.ingest.flush import Claim, plan_flush, scattered
 from app.ingest.lookup import Lookup
-from app.ingest.recent import Recent
+from app.ingest.recent_signatures import Recent
 from app.models import ACCEPTED, REFUSED, UNSEEN, MapName, Verdict
-from app.store.layout import partition_of, partition_prefixes, signature_hashes
 from app.store.maps import ClaimResult, Maps
+from app.store.partitions import partition_of, partition_prefixes, signature_hashes
 from tests.conftest import MakeSettings
 from tests.support.deliver import connected_gate, transaction
 from tests.support.servers import StoreServer

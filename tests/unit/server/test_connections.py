@@ -2,7 +2,7 @@
 
 import asyncio
 
-from app.server.config import ClientConnections
+from app.server.client_connections import ClientConnections
 from tests.support.http_service import served
 from tests.unit.server.test_protocol import GET, PATIENT, post
 

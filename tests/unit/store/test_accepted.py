@@ -10,8 +10,8 @@ from app.models import ACCEPTED, REFUSED
 from app.settings.model import Settings
 from app.store.accepted import Positions
 from app.store.blocks import parse_block
-from app.store.layout import signature_hash
 from app.store.maps import Deliveries
+from app.store.partitions import signature_hash
 from tests.conftest import MakeSettings
 from tests.support.deliver import Gate, block_of, connected_gate, transaction
 from tests.support.handed import MEBIBYTE, deliver, read_all, signatures_of

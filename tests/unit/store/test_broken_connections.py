@@ -8,7 +8,7 @@ import pytest
 
 from app.errors import StoreInterrupted, StoreUnreachable
 from app.settings.model import Settings
-from app.store.layout import signature_hash
+from app.store.partitions import signature_hash
 from tests.conftest import MakeSettings
 from tests.support.deliver import Gate, connected_gate, transaction
 from tests.support.outages import kill_clients

@@ -7,7 +7,7 @@ import pytest
 from app.errors import Overloaded
 from app.settings.model import Settings
 from app.store import session
-from app.store.layout import signature_hash
+from app.store.partitions import signature_hash
 from tests.support.deliver import Gate, connected_gate, transaction
 from tests.support.proxy import Proxy
 from tests.support.servers import valkey_server

@@ -7,7 +7,7 @@ import pytest
 
 from app.errors import StoreTimeout
 from app.settings.model import Settings
-from app.store.layout import key_slot, partition_prefixes, signature_hash
+from app.store.partitions import key_slot, partition_prefixes, signature_hash
 from tests.support.cluster import fail_over
 from tests.support.deliver import Gate, connected_gate, transaction
 from tests.support.gate import running

@@ -21,8 +21,9 @@ from app.settings.model import Settings
 from app.store import server
 from app.store.address import normal_url, parse_address, safe_url
 from app.store.connector import StoreConnector
-from app.store.layout import LiveSettings, signature_hash
+from app.store.layout import LiveSettings
 from app.store.maps import Maps
+from app.store.partitions import signature_hash
 from app.store.session import StoreSession
 from tests.conftest import MakeSettings
 from tests.support.deliver import connected_gate, transaction

@@ -10,7 +10,7 @@ import redis
 
 from app.errors import StoreDenied, StoreError, StoreTimeout
 from app.settings.model import Settings
-from app.store.layout import signature_hash
+from app.store.partitions import signature_hash
 from tests.support.deliver import Gate, connected_gate, transaction
 from tests.support.handed import IDLE_MS, LEASE_MS, Reader, deliver, missed_in, names_in, read_all
 from tests.support.keys import keys_without_expiry

@@ -1,40 +1,16 @@
-"""Where things lie in the store, and what the scripts are told."""
+"""What the scripts are told, and how the store's failures are named."""
 
 import struct
 
 import pytest
 from hiredis import ProtocolError
-from redis.crc import key_slot as reference_slot
 
 from app import errors
 from app.models import MapName
 from app.settings.model import Settings
 from app.store.failures import as_store_error
-from app.store.layout import (
-    CLUSTER_PARTITIONS,
-    FLUSH_MAX_ITEMS,
-    SLOTS,
-    flush_max_items,
-    key_slot,
-    map_rules,
-    packed_rules,
-    partition_of,
-    partition_prefixes,
-    signature_hash,
-)
+from app.store.layout import FLUSH_MAX_ITEMS, flush_max_items, map_rules, packed_rules
 from app.store.link import AnswerLost, NotConnected, ReplyError
-
-
-def test_the_partitions_of_a_cluster_lie_evenly_over_the_slots() -> None:
-    slots = [key_slot(prefix.encode()) for prefix in partition_prefixes("tidegate", is_cluster=True)]
-    assert [slot // (SLOTS // CLUSTER_PARTITIONS) for slot in slots] == list(range(CLUSTER_PARTITIONS))
-
-
-def test_signatures_spread_evenly_over_the_partitions() -> None:
-    counts = [0] * CLUSTER_PARTITIONS
-    for number in range(6000):
-        counts[partition_of(signature_hash(f"signature-{number}"), CLUSTER_PARTITIONS)] += 1
-    assert min(counts) > 900
 
 
 def test_a_partition_never_gets_more_in_one_flush_than_its_maps_hold() -> None:
@@ -96,11 +72,6 @@ def test_what_kept_a_connection_from_opening_names_the_failure() -> None:
         error = NotConnected(str(cause))
         error.__cause__ = cause
         assert as_store_error(error).kind == kind
-
-
-@pytest.mark.parametrize("key", ["tidegate:{0}", "plain", "{}empty", "a{b}c{d}", "open{brace", "{{x}}"])
-def test_the_slot_of_a_key_is_that_of_the_cluster(key: str) -> None:
-    assert key_slot(key.encode()) == reference_slot(key.encode())
 
 
 def test_every_store_error_is_a_503_that_says_when_to_retry() -> None:

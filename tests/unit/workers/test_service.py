@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.ingest.samples import MOST_A_SECOND
+from app.ingest.sampled_transactions import MOST_A_SECOND
 from tests.support.gate import GateProcess
 from tests.support.processes import wait_until
 from tests.support.worker_gates import NAMES, SECONDS, client_at, figure, figures, item, pids, two_workers

@@ -1,7 +1,7 @@
 -- The ledger: all bookkeeping of a partition in one value. A call reads it once and, if anything changed, writes it
 -- once, at its end: a command costs the script ten times as much as the server's own work on it.
 --
--- P:ledger begins with the version of the rules in force (that of P:rules, or 0), `clock` and `hold` (read_clock),
+-- P:ledger begins with the version of the rules in force (that of P:rules, or 0), `clock` and `hold` (clock.lua),
 -- and `born`, the millisecond in which it was begun: after a ledger was lost, ordinals (block_head.lua) begin again,
 -- so that a position counts only under the ledger it was made under. Then comes for each map, in the order of MAPS
 -- (MAP): how many entries and bytes it holds, how many entries were ever added, a moment before which none of its
@@ -132,17 +132,4 @@ local function save_ledger(may_be_refused)
   local call = may_be_refused and redis.pcall or redis.call
   local saved = call('SET', key('ledger'), text, 'PX', rules.ledger_expiry)
   return not saved.err
-end
-
--- Returns the server's clock: `now` in milliseconds, `hold`, the longest window of any signature, and whether the clock
--- has been set back behind the last acceptance. While it has been set back by less than `hold`, `now` stands still at
--- the last acceptance. Say the window is 5 s, a bucket takes entries until 11 s, and the clock goes back from 10 s to
--- 5.5 s. If `now` went back, too, a signature accepted at 5.5 s could be accepted again at 10.6 s in that same bucket:
--- one field of the hash, but two entries in the ledger. If the clock was set back by `hold` or more, `now` follows it
--- instead of standing still for so long, and buckets opened more than `hold` after `now` are swept (removal.lua).
-local function read_clock()
-  local now, last, hold = server_ms(), ledger.clock, math.max(rules.window, ledger.hold)
-  local is_set_back = last > now
-  if is_set_back and last - now < hold then now = last end
-  return {now = now, hold = hold, is_set_back = is_set_back}
 end

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from app.errors import StoreTimeout
 from app.ingest.lookup import Lookup
-from app.ingest.recent import FINGERPRINT_BYTES, SLOT_BYTES, Fingerprints, Guess, Recent
+from app.ingest.recent_signatures import FINGERPRINT_BYTES, SLOT_BYTES, Fingerprints, Guess, Recent
 from app.models import ACCEPTED, UNSEEN, Verdict
 from app.process.child_processes import shared_memory
-from app.store.layout import signature_hashes
 from app.store.maps import ClaimResult, Maps
+from app.store.partitions import signature_hashes
 from tests.conftest import MakeSettings
 from tests.support.deliver import connected_gate, transaction
 from tests.support.servers import StoreServer

@@ -17,7 +17,7 @@ from operator import not_
 from typing import NamedTuple, Self
 
 from app.models import ACCEPTED, REFUSED, UNSEEN
-from app.store.layout import signature_hashes
+from app.store.partitions import signature_hashes
 
 GENERATION = 16_384
 LEARNING = 0.1

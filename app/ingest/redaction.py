@@ -1,4 +1,4 @@
-r"""Hides what looks like a secret in a text that is shown: in the log, and in the warnings of `/stats`.
+r"""Hides what looks like a secret in texts that are shown, in the log and in the warnings of `/stats`.
 
 Bodies and errors of providers quote addresses with keys, `https://rpc.example/?api-key=5f3a`, and headers.
 What is hidden becomes an ellipsis: `https://rpc.example/?api-key=…`. A text may be cut off anywhere, so that

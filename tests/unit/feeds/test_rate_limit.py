@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import RateLimited
-from app.feeds.rate import RateShare
+from app.feeds.rate_limit import RateShare
 
 
 def _refused_for(share: RateShare, count: int, now: float) -> int:

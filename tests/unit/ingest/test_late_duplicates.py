@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from app.errors import StoreUnreachable
-from app.ingest.late import LateDuplicates
-from app.ingest.samples import MOST_FRESH, Fresh
+from app.ingest.late_duplicates import LateDuplicates
+from app.ingest.sampled_transactions import MOST_FRESH, Fresh
 from app.ingest.source_statistics import SourceStatistics
 from app.models import ACCEPTED, Sample
 from app.settings.model import Settings

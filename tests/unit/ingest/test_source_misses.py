@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from app.ingest.misses import Misses
-from app.ingest.samples import MOST_A_SECOND, MOST_SECONDS, Waiting, look_seconds
+from app.ingest.sampled_transactions import MOST_A_SECOND, MOST_SECONDS, Waiting, look_seconds
+from app.ingest.source_misses import Misses
 from app.ingest.source_statistics import SourceStatistics
 from app.ingest.source_views import Part, SourceView
 from app.models import ACCEPTED, Sample

@@ -1,37 +1,27 @@
-"""Decides what is freed while memory is near its limit, from which place, and how often.
+"""Has the store cleaned by an emergency cleanup while memory is near a limit, in two cases only.
 
-`ProcessRelief` frees what gate and workers hold without need: garbage and free heap, at `hard` idle
-connections as well. `StoreRelief` has the store cleaned, by an emergency cleanup, in two cases only:
-
-- the embedded store counts against the service's limit, and cleaning it can bring memory below that;
-- any store is near its own `maxmemory`, which has a level of its own.
+- The embedded store counts against the service's limit, and cleaning it can bring memory below that.
+- Any store is near its own `maxmemory`, which has a level of its own.
 
 Other gates may live on the same external store, and a smaller one would not make this gate smaller: pressure
-of one gate never shortens what the others can look up. What each action does is in `actions`.
+of one gate never shortens what the others can look up. What the cleanup does is in `actions`; what gate and
+workers free of their own is in `process_relief`.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import structlog
 
 from app.errors import StoreError, StoreFull
 from app.guard.actions import Actions
-from app.guard.levels import LevelBand
+from app.guard.levels import HARD_AGAIN_SECONDS, LevelBand
 from app.guard.readers import Pressure, ProcessReading
 from app.guard.status import Level
 from app.models import StoreFigures
 from app.settings.model import Settings
 
 log = structlog.get_logger()
-
-HARD_AGAIN_SECONDS = 1.0
-SOFT_AGAIN_SECONDS = 5.0
-# Clients whose idle connections were closed connect again; not more often than this.
-SHRINK_AGAIN_SECONDS = 10.0
-# A relief that took 50 ms is not repeated within a second.
-PAUSE_PER_SECOND_TAKEN = 20
 
 Lock = Callable[[float], Awaitable[bool]]
 """Asks to be the one gate that cleans the store for so many seconds; False while another one is."""
@@ -40,34 +30,6 @@ Lock = Callable[[float], Awaitable[bool]]
 async def granted(_: float) -> bool:
     """Grant a lock to a gate that has its store to itself."""
     return True
-
-
-@dataclass
-class ProcessRelief:
-    """Frees what gate and workers hold without need, again and again while pressure lasts."""
-
-    actions: Actions
-    monotonic: Callable[[], float]
-    _again_at: float = float("-inf")
-    _shrink_at: float = float("-inf")
-
-    async def relieve(self, level: Level, processes: Sequence[str], *, is_new: bool) -> bool:
-        """Collect and trim in all processes; while `hard` goes on, close idle connections as well.
-
-        That is done at a new level at once, then each second at `hard`, each five at `soft`, and less often
-        where it takes long. Returns whether anything was done now.
-        """
-        began = self.monotonic()
-        if level is Level.NORMAL or (not is_new and began < self._again_at):
-            return False
-        await asyncio.gather(*map(self.actions.collect_and_trim, processes))
-        taken = self.monotonic() - began
-        if level is Level.HARD and not is_new and began >= self._shrink_at:
-            self._shrink_at = began + SHRINK_AGAIN_SECONDS
-            await asyncio.gather(*map(self.actions.cut_back, processes))
-        pause = HARD_AGAIN_SECONDS if level is Level.HARD else SOFT_AGAIN_SECONDS
-        self._again_at = began + max(pause, PAUSE_PER_SECOND_TAKEN * taken)
-        return True
 
 
 @dataclass

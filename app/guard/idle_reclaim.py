@@ -3,7 +3,7 @@
 Every process of the service, gate and worker, does this for itself, with or without a limit on its memory.
 CPython collects cycles only while it allocates, and glibc keeps free pages that lie between pages in use. A
 process that held 300 MiB during a burst and is idle afterwards would therefore go on holding most of it.
-Nothing that is in use is touched: what `relief` does under pressure goes further.
+Nothing that is in use is touched: what `process_relief` does under pressure goes further.
 """
 
 import gc

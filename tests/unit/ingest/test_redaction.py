@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.ingest.hidden import without_secrets
+from app.ingest.redaction import without_secrets
 from app.ingest.rejections import shown
 
 

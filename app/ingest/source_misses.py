@@ -1,8 +1,8 @@
 """Finds out which sources delivered a transaction and which missed it, for `GET /sources`.
 
 Feeds come to different workers and gates, so only the store knows who delivered what: its observations. The
-process that accepted a transaction of the sample (samples.py) looks it up once, when the window has passed:
-by then every source that has the transaction has delivered it.
+process that accepted a transaction of the sample (sampled_transactions.py) looks it up once, when the window
+has passed: by then every source that has the transaction has delivered it.
 
     accepted   by        looked up   delivered by          what is counted
     10:00:00   helius    10:00:10    helius, quick, grpc   shared by the three

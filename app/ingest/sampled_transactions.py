@@ -4,7 +4,8 @@ One in TIDEGATE_LATE_SAMPLE signatures is in the sample, chosen by its hash, so 
 worker has the same ones. Each stands for that many transactions: what is counted by them is an estimate.
 
 Every five seconds those accepted since are looked up in one call, to find out whether they are late
-duplicates (late.py). Those that are not wait on, to find out who delivered them (misses.py).
+duplicates (late_duplicates.py). Those that are not wait on, to find out who delivered them
+(source_misses.py).
 """
 
 import random
@@ -18,7 +19,7 @@ from app.settings.model import Settings
 LEAST_LOOK_SECONDS, MOST_LOOK_SECONDS = 1.0, 5.0
 MOST_FRESH = 256
 MOST_A_SECOND = 8
-# They are looked up after a minute and two looks at most (misses.py).
+# They are looked up after a minute and two looks at most (source_misses.py).
 MOST_SECONDS = 90
 
 

@@ -1,6 +1,6 @@
 """When a process collects and trims by itself, with a made-up clock and made-up memory."""
 
-from app.guard.reclaim import LONGEST_BUSY_SECONDS, LONGEST_PAUSE_SECONDS, LOOK_SECONDS, Means, Reclaimer
+from app.guard.idle_reclaim import LONGEST_BUSY_SECONDS, LONGEST_PAUSE_SECONDS, LOOK_SECONDS, Means, Reclaimer
 
 MIB = 1024 * 1024
 

@@ -1,0 +1,90 @@
+"""The answer to a batch: how many items were accepted, duplicate and invalid, and which.
+
+Its numbers are exact, its lists are bounded: at most 10,000 duplicates and as many errors, whose sentences
+take 1 MiB together. Past that the answer says `truncated`. For example, of 500 lines with two invalid ones:
+
+    {"accepted":490,"duplicate":8,"invalid":2,"duplicates":[3,…],"errors":[{"index":7,"detail":"…"},…]}
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from app.models import ACCEPTED
+
+MAX_LISTED = 10_000
+# As JSON has them: a control character takes six bytes there.
+MAX_DETAIL_BYTES = 1024 * 1024
+ERROR_BYTES, INDEX_BYTES = 400, 40
+_encode = msgspec.json.Encoder().encode
+
+
+class ItemError(msgspec.Struct, frozen=True):
+    """What is wrong with the item at this index of the request."""
+
+    index: int
+    detail: str
+
+
+@dataclass
+class Summary:
+    """The answer to a batch; what is not listed was accepted, unless `truncated`."""
+
+    accepted: int = 0
+    duplicate: int = 0
+    invalid: int = 0
+    duplicates: list[int] = field(default_factory=list)
+    errors: list[ItemError] = field(default_factory=list)
+    truncated: bool = False
+    skipped: int | None = None
+    """Transactions that a feed is told to skip; None where there is no such thing."""
+    is_shown: bool = False
+    """Whether an error shows it too."""
+    detail_bytes: int = 0
+    """How many bytes the details in the list of errors take together, as JSON."""
+
+    @property
+    def listed_bytes(self) -> int:
+        """Return about how many bytes the lists take."""
+        return ERROR_BYTES * len(self.errors) + self.detail_bytes + INDEX_BYTES * len(self.duplicates)
+
+    @property
+    def items(self) -> int:
+        """Return how many items were counted so far."""
+        return self.accepted + self.duplicate + self.invalid
+
+    def note_invalid(self, index: int, detail: str) -> None:
+        """Count an invalid item."""
+        self.invalid += 1
+        if len(self.errors) < MAX_LISTED and self.detail_bytes < MAX_DETAIL_BYTES:
+            self.detail_bytes += len(_encode(detail))
+            self.errors.append(ItemError(index, detail))
+        else:
+            self.truncated = True
+
+    def note(self, indices: Sequence[int], codes: Sequence[int]) -> None:
+        """Count answered items, none of them refused, by their indices in the request."""
+        accepted = codes.count(ACCEPTED)
+        self.accepted += accepted
+        if accepted == len(codes):
+            return
+        duplicates = indices
+        if accepted:
+            duplicates = [index for index, code in zip(indices, codes, strict=True) if code != ACCEPTED]
+        self.duplicate += len(duplicates)
+        room = MAX_LISTED - len(self.duplicates)
+        self.duplicates += duplicates[:room]
+        self.truncated |= len(duplicates) > room
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the members of the JSON answer."""
+        members: dict[str, object] = {
+            "accepted": self.accepted,
+            "duplicate": self.duplicate,
+            "invalid": self.invalid,
+            **({} if self.skipped is None else {"skipped": self.skipped}),
+            "duplicates": self.duplicates,
+            "errors": self.errors,
+        }
+        return members | ({"truncated": True} if self.truncated else {})

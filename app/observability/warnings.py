@@ -1,0 +1,126 @@
+"""The warnings of a gate: each is a sentence in `/stats` while it stands, and a log line at both its ends.
+
+For example, while the store may evict keys: "The store may evict keys (maxmemory-policy allkeys-lru), which
+admits duplicates. Set maxmemory-policy noeviction." Asked about it are the parts of the gate, each time anew.
+The guard, the consumers and the rejected bodies of feeds have warnings of their own, which are added here.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import structlog
+
+from app.auth import Access
+from app.feeds.feeds_in_force import FeedsInForce
+from app.guard.status import GuardStatus
+from app.ingest.rejections import Rejection, warnings_of
+from app.ingest.source_statistics import SourceStatistics
+from app.settings.model import env_name
+from app.store.figures import Sizes
+from app.store.layout import LiveSettings
+from app.store.maps import Maps
+from app.store.session import StoreSession
+
+log = structlog.get_logger()
+
+STORE_NEAR_LIMIT_RATIO = 0.9
+# Fewer late duplicates in the sample may be chance.
+LATE_FOUND_FOR_WARNING = 10
+
+
+@dataclass
+class ServiceWarnings:
+    """Collects what all parts of the gate have to warn of."""
+
+    live: LiveSettings
+    sizes: Sizes
+    session: StoreSession
+    maps: Maps
+    guard_status: Callable[[], GuardStatus]
+    access: Access
+    sources: SourceStatistics
+    feeds: FeedsInForce
+    consumer_warnings: Callable[[], Mapping[str, str]]
+    rejections: Callable[[], Iterable[Mapping[str, Rejection]]]
+    """The last rejection of each feed, of each process that takes transactions in."""
+    _standing: dict[str, str] = field(default_factory=dict, init=False)
+
+    def log_changes(self) -> None:
+        """Log a warning once when it comes up, and once when it is over."""
+        now = self.now()
+        for key in now.keys() - self._standing.keys():
+            log.warning(now[key], warning=key)
+        for key in self._standing.keys() - now.keys():
+            log.info("warning over", warning=key)
+        self._standing = now
+
+    def now(self) -> dict[str, str]:
+        """Return a sentence for each warning that stands, by its name; none is empty."""
+        warnings = {}
+        if self.session.down_reason is not None:
+            warnings["store_down"] = (
+                f"The store is down ({self.session.down_reason.kind}): {self.session.down_reason.advice}. "
+                "Transactions are answered 503 until it is back."
+            )
+        if self.maps.is_format_1_at_work:
+            warnings["older_gate"] = (
+                "An older Tidegate is at work on the same store, and is refused there: it stores in another "
+                "way. Stop it, update it, or give it another TIDEGATE_STORE_PREFIX."
+            )
+        for name, sizes in self.sizes.maps.items():
+            rule = self.live.rules[name]
+            if sizes.entries > rule.warn_entries:
+                warnings[f"{name}_size"] = (
+                    f"{name} holds {sizes.entries} entries, above its warning size of {rule.warn_entries}; "
+                    f"the limit is {rule.limit}. Check the rate of ingest, "
+                    f"or raise TIDEGATE_{name.upper()}_WARN_ENTRIES."
+                )
+        for setting in self.access.shut():
+            warnings[f"{setting}_empty"] = (
+                f"The file of {env_name(setting)} holds no token, so nobody is admitted. Write one into it; "
+                "it is read again within seconds."
+            )
+        warnings |= self._feeds_warnings()
+        warnings |= dict(warnings_of(self.rejections(), time.time()))
+        if self.live.ignored is not None:
+            warnings["settings_ignored"] = self.live.ignored
+        window, wanted = self.live.settings.dedup_window_seconds, self._wanted_window()
+        if wanted is not None and wanted > window:
+            warnings["window_too_short"] = (
+                f"The window of {window:g} s is too short: to cover 99.9 % of what came again since the "
+                f"start, it has to be {wanted:g} s, by the estimate of a sample. See in GET /sources whose "
+                "transactions are `late`, and raise TIDEGATE_DEDUP_WINDOW_SECONDS."
+            )
+        warnings |= self.consumer_warnings()
+        return warnings | self._store_warnings() | self.guard_status().warnings()
+
+    def _feeds_warnings(self) -> dict[str, str]:
+        warnings, trouble = {}, self.feeds.warning
+        if trouble is not None:
+            # It may end with a question: did you mean skip?
+            end = "" if trouble.endswith("?") else "."
+            warnings["feeds_file"] = f"{trouble}{end} It is read again within seconds."
+        if self.access.ingest.is_open and (open_beside := self.feeds.warning_if_open()) is not None:
+            warnings["feeds_open"] = open_beside
+        return warnings
+
+    def _wanted_window(self) -> float | None:
+        return self.sources.recommended_window_seconds(LATE_FOUND_FOR_WARNING)
+
+    def _store_warnings(self) -> dict[str, str]:
+        store, warnings = self.sizes.store, {}
+        if store is None:
+            return {}
+        evicting = store.policies - {"noeviction"}
+        if evicting:
+            warnings["store_evicts"] = (
+                f"The store may evict keys (maxmemory-policy {', '.join(sorted(evicting))}), "
+                "which admits duplicates. Set maxmemory-policy noeviction."
+            )
+        if store.limit_bytes and store.used_bytes > STORE_NEAR_LIMIT_RATIO * store.limit_bytes:
+            warnings["store_near_limit"] = (
+                f"The store uses {store.used_bytes} of {store.limit_bytes} bytes; when it is full, "
+                "transactions are answered 503. Run POST /cleanup/emergency, or raise its limit."
+            )
+        return warnings
