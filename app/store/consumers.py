@@ -118,7 +118,7 @@ class Consumers:
 
         Raises:
             TooManyConsumers: it is new, and there are `most_consumers` others.
-            TooManyLeases: there are more transactions, but it has 64 leases that have not ended.
+            TooManyLeases: there are more transactions, but only for one who commits some of its 64 leases first.
             StoreError: nothing was leased, or whether something was is unknown; that would end as any lease.
         """
         shares = self._shares(limit)
@@ -130,7 +130,7 @@ class Consumers:
         parts = [first, *await _settled(rest)]
         if not any(isinstance(part, _Part) and part.leased for part in parts):
             # Those that were asked for none, since there are more partitions than wanted transactions.
-            left = [at for at, share in enumerate(shares) if not share and _has_more(parts[at])][:limit]
+            left = [at for at, share in enumerate(shares) if not share and _can_give(parts[at])][:limit]
             again = (self._ask(at, name, 1, *terms, *(follow if at else begin)) for at in left)
             for at, part in zip(left, await _settled(again), strict=True):
                 parts[at] = part
@@ -222,8 +222,8 @@ async def _settled(calls: Iterable[Awaitable[_Part]]) -> list[_Part | Exception]
     return outcomes  # type: ignore[return-value]  # the others were raised
 
 
-def _has_more(part: _Part | Exception) -> bool:
-    return isinstance(part, _Part) and part.has_more
+def _can_give(part: _Part | Exception) -> bool:
+    return isinstance(part, _Part) and part.has_more and part.status != b"busy"
 
 
 def _part_of(answer: list[Any]) -> _Part:

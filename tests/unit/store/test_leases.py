@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from app.consumer_errors import TooManyConsumers, TooManyLeases
+from app.store.layout import signature_hash
 from tests.conftest import MakeSettings
 from tests.support.deliver import Gate, connected_gate, transaction
 from tests.support.handed import IDLE_MS, LEASE_MS, Reader, deliver, missed_in, names_in
@@ -150,6 +151,24 @@ async def test_64_leases_that_ended_are_all_handed_out_again(
     await single.flusher.flush([transaction("more")])
     with pytest.raises(TooManyLeases):
         await reader.lease(2)
+
+
+async def test_where_one_partition_has_as_many_leases_as_there_may_be_others_give(gate: Gate) -> None:
+    full = gate.maps.layout.prefixes[0]
+    names = [f"many-{number}" for number in range(800)]
+    mine = [name for name in names if gate.maps.partition_of(signature_hash(name)) == full]
+    await gate.flusher.flush([transaction(name) for name in mine[:65]])
+    reader = Reader(gate)
+    for _ in range(64):
+        assert names_in(await reader.lease(1))
+    with pytest.raises(TooManyLeases):
+        await reader.lease(1)
+    others = [name for name in names if name not in mine][:20]
+    await deliver(gate, others)
+    handed = [name for _ in others for name in names_in(await reader.lease(1))]
+    assert sorted(handed) == sorted(others)
+    with pytest.raises(TooManyLeases):
+        await reader.lease(1)
 
 
 async def test_one_consumer_too_many_is_refused_and_told_who_is_idle(gate: Gate) -> None:
