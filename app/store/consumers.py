@@ -118,7 +118,7 @@ class Consumers:
 
         Raises:
             TooManyConsumers: it is new, and there are `most_consumers` others.
-            TooManyLeases: there are more transactions, but only for one who commits some of its 64 leases first.
+            TooManyLeases: there are more transactions, but of its 64 leases one has to be committed first.
             StoreError: nothing was leased, or whether something was is unknown; that would end as any lease.
         """
         shares = self._shares(limit)

@@ -1,5 +1,5 @@
 -- Leases the next transactions of a partition to a consumer: those of a lease that was not committed in time, else
--- those after its position. A consumer that is new is made.
+-- those after its position, and at most as many as are asked for. A consumer that is new is made.
 --
 -- The gate calls the first partition before the others. There the names of all consumers are: one too many is
 -- refused. It also says which incarnation of the consumer this is and where it began, for the other partitions to
@@ -48,15 +48,15 @@ if not consumer or consumer.incarnation ~= incarnation then consumer = new_consu
 follow_ledger(consumer)
 
 local lease, read
-local ended = ended_lease(consumer, now)
-local is_busy = not ended and #consumer.leases >= MOST_LEASES
-if limit > 0 and ended then
-  lease, read = hand_out_again(consumer, ended, limit, most_bytes, ends_ms)
+local waiting = waiting_lease(consumer, now, has_room(consumer))
+local is_busy = not waiting and not has_room(consumer)
+if limit > 0 and waiting then
+  lease, read = hand_out_again(consumer, waiting, now, limit, most_bytes, ends_ms)
 elseif limit > 0 and not is_busy then
   lease, read = hand_out_next(consumer, limit, most_bytes, ends_ms)
 end
 local added = ledger.signatures.added
-local has_more = ended_lease(consumer, now) or consumer.ordinal < added or consumer.is_blind
+local has_more = waiting_lease(consumer, now, true) or consumer.ordinal < added or consumer.is_blind
 
 consumer.until_ms = math.max(consumer.until_ms, ends_ms)
 save_consumer(name, consumer, now, idle_ms, is_first)
@@ -70,7 +70,7 @@ local answer = {
 }
 if lease then
   for _, number in ipairs({
-    lease[NUMBER], ended and 1 or 0, lease[BEFORE_MS], now, ledger.born, read.begin, read.finish, added, lease[MISSED],
+    lease[NUMBER], waiting and 1 or 0, lease[BEFORE_MS], now, ledger.born, read.begin, read.finish, added, lease[MISSED],
   }) do answer[#answer + 1] = number end
   for _, value in ipairs(read.values) do answer[#answer + 1] = value end
 end

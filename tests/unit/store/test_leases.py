@@ -135,22 +135,59 @@ async def test_no_more_than_64_leases_are_outstanding(single: Gate) -> None:
     assert (figures.leases, figures.lag_transactions) == (64, 69)
 
 
-async def test_64_leases_that_ended_are_all_handed_out_again(
+async def test_of_64_leases_that_ended_no_more_is_handed_out_than_is_asked_for(
     clocks: Clocks, valkey: StoreServer, single: Gate
 ) -> None:
-    """There is no room for what is left of one that is larger than asked for, so it is handed out whole."""
+    """There is no room for a lease more, so what is left of each waits until something is committed."""
     clock = clocks(valkey, single)
-    await single.flusher.flush([transaction(f"many-{number}") for number in range(3 * 64)])
+    many = [f"many-{number}" for number in range(3 * 64)]
+    await single.flusher.flush([transaction(name) for name in many])
     reader = Reader(single)
     for _ in range(64):
         await reader.lease(3)
     clock.move(LEASE_MS // 1000 + 1)
-    again = [names_in(await reader.lease(2)) for _ in range(64)]
-    assert [name for names in again for name in names] == [f"many-{number}" for number in range(3 * 64)]
-    assert {len(names) for names in again} == {3}
-    await single.flusher.flush([transaction("more")])
+    again = [await reader.lease(2) for _ in range(64)]
+    assert [names_in(leases) for leases in again] == [many[at : at + 2] for at in range(0, len(many), 3)]
     with pytest.raises(TooManyLeases):
         await reader.lease(2)
+    [figures] = await reader.consumers.figures()
+    assert (figures.leases, figures.lag_transactions, figures.redelivered) == (64, 192, 128)
+    assert await reader.commit(again[5]) == {"committed"}
+    assert await reader.commit(again[3]) == {"committed"}
+    rests = [await reader.lease(2) for _ in range(2)]
+    assert [names_in(leases) for leases in rests] == [["many-11"], ["many-17"]]
+    with pytest.raises(TooManyLeases):
+        await reader.lease(2)
+    for leases in (*again, *rests):
+        assert await reader.commit(leases) <= {"committed", "repeated"}
+    assert await reader.drain(2) == [name for name in many[2::3] if name not in {"many-11", "many-17"}]
+
+
+async def test_when_a_lease_ends_its_rest_comes_again_with_it(single: Gate) -> None:
+    await single.flusher.flush([transaction(name) for name in NAMES])
+    reader = Reader(single)
+    await reader.lease(20, lease_ms=1)
+    await asyncio.sleep(0.002)
+    piece = await reader.lease(8, lease_ms=1)
+    await asyncio.sleep(0.002)
+    assert names_in(await reader.lease(12)) == NAMES[:12]
+    assert await reader.commit(piece) == {"superseded"}
+    assert names_in(await reader.lease()) == NAMES[12:20]
+    assert names_in(await reader.lease()) == NAMES[20:]
+
+
+async def test_of_an_ended_lease_that_is_committed_in_part_the_rest_stays(single: Gate) -> None:
+    await single.flusher.flush([transaction(name) for name in NAMES])
+    reader = Reader(single)
+    await reader.lease(20, lease_ms=1)
+    await asyncio.sleep(0.002)
+    piece = await reader.lease(8, lease_ms=1)
+    await asyncio.sleep(0.002)
+    assert await reader.commit(piece) == {"committed"}
+    [figures] = await reader.consumers.figures()
+    assert (figures.leases, figures.lag_transactions) == (1, 22)
+    assert figures.lag_seconds > 0
+    assert await reader.drain() == NAMES[8:]
 
 
 async def test_where_one_partition_has_as_many_leases_as_there_may_be_others_give(gate: Gate) -> None:
