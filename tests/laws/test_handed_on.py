@@ -217,6 +217,7 @@ class ConsumersAgainstModel(RuleBasedStateMachine):
             assert one.leases == sum(len(model.leases) for model in models)
             totals = [(model.delivered, model.redelivered, model.missed) for model in models]
             assert [one.delivered, one.redelivered, one.missed] == [*map(sum, zip(*totals, strict=True))]
+            assert one.unknown_gaps == 0
             assert one.lag_transactions == self._lag(name)
             accepted_ms = self._oldest_accepted_ms(name)
             least, most = (max(now - min(accepted_ms, default=now), 0) for now in (called.first, called.last))

@@ -13,7 +13,8 @@
 --   is_blind      false              whether nobody knows what it missed before its position, since the ledger was lost
 --   next_number   4                  the number of its next lease, from 1 on
 --   delivered     150                how many were handed out for the first time; `redelivered` counts the others
---   missed        0                  how many had left before they could be handed out
+--   missed        0                  how many had left before they could be handed out, as far as that is known
+--   unknown_gaps  0                  how often it was told of a gap of which nobody knows the size
 --   leases        {{1, 100, …}, {3, 200, …}}   those that are outstanding, LEASE each
 --   superseded    {}                 numbers of leases that went to another, the latest 64
 --   remembered    1                  of lower numbers nobody knows any more whether they did
@@ -39,6 +40,7 @@ local function load_consumer(name, now)
   local set_back = math.max(consumer.called_ms - now, 0)
   for _, lease in ipairs(consumer.leases) do lease[ENDS_MS] = lease[ENDS_MS] - set_back end
   consumer.until_ms = consumer.until_ms - set_back
+  consumer.unknown_gaps = consumer.unknown_gaps or 0 -- which earlier records do not have
   return consumer
 end
 

@@ -10,7 +10,7 @@ local function new_consumer(incarnation, start, now)
   return {
     incarnation = incarnation, start_ms = start == 'now' and now or tonumber(start) or 0, born = ledger.born,
     ordinal = ordinal, block = block, last_ms = 0, is_blind = false, next_number = 1,
-    delivered = 0, redelivered = 0, missed = 0,
+    delivered = 0, redelivered = 0, missed = 0, unknown_gaps = 0,
     leases = {}, superseded = {}, remembered = 1, called_ms = now, until_ms = 0,
   }
 end
