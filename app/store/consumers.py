@@ -79,7 +79,7 @@ class ConsumerFigures(NamedTuple):
     missed: int
     """How many had left before they could be handed out, as far as that is known."""
     unknown_gaps: int
-    """How often it was told of a gap of which nobody knows the size, of each partition."""
+    """How many gaps it was told of whose size nobody knows; a Cluster's partitions each tell one."""
     called_ms: int
 
 
