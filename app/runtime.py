@@ -140,7 +140,7 @@ class Runtime:
     def _build_observers(self) -> None:
         """Build what only looks at the other parts: stats, metrics, reports."""
         settings, maps = self.settings, self.plane.maps
-        read, is_up = self.consumers.consumers.figures, lambda: self.session.is_up
+        read, is_up = self.consumers.consumers.read, lambda: self.session.is_up
         self.consumer_metrics = ConsumersCollector(read, self.live, is_up)
         self.warnings = ServiceWarnings(
             self.live,

@@ -1,4 +1,4 @@
-"""The consumers as the store was last read to have them: their metrics, and a warning of each that lags."""
+"""The consumers as the store was last read to have them: their metrics, and warnings of lag and loss."""
 
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -8,7 +8,8 @@ from prometheus_client.registry import Collector
 
 from app.metrics.families import counter, gauge, single
 from app.models import MapName
-from app.store.consumers import ConsumerFigures
+from app.observability.unknown_gaps import InStore, UnknownGaps
+from app.store.consumers import ConsumerFigures, ConsumersReading
 from app.store.layout import LiveSettings
 
 LAG_RATIO = 0.5
@@ -18,13 +19,14 @@ LAG_RATIO = 0.5
 class ConsumersCollector(Collector):
     """Exports the latest figures of consumers; a scrape reads memory, never the store.
 
-    The figures are the store's, so every gate exports the same, a few seconds old. No more consumers have
-    series than there may be in the store, and one that was deleted or forgotten has none.
+    The figures are the store's, so every gate exports the same, a few seconds old; only what a store that
+    lost its data cannot know, each gate counts itself. No more consumers have series than there may be in the
+    store, and one that was deleted or forgotten has none.
     """
 
     def __init__(
         self,
-        read: Callable[[], Awaitable[list[ConsumerFigures]]],
+        read: Callable[[], Awaitable[ConsumersReading]],
         live: LiveSettings,
         is_up: Callable[[], bool],
         wall_ms: Callable[[], float] = lambda: time.time() * 1000,
@@ -32,6 +34,7 @@ class ConsumersCollector(Collector):
         """Take what it reads the figures with, and what tells whether the store is up."""
         self._read, self._live, self._is_up, self._wall_ms = read, live, is_up, wall_ms
         self._consumers: list[ConsumerFigures] = []
+        self._unknown_gaps = UnknownGaps()
         self._read_ms = 0.0
         self._resting: set[str] = set()
         """The consumers that made no call between the last two readings."""
@@ -44,10 +47,14 @@ class ConsumersCollector(Collector):
         """
         if not self._is_up():
             return
-        called = sorted(await self._read(), key=lambda one: -one.called_ms)
+        reading = await self._read()
+        called = sorted(reading.consumers, key=lambda one: -one.called_ms)
         before = {(one.name, one.called_ms) for one in self._consumers}
         self._consumers = called[: self._live.settings.consumers_limit]
         self._read_ms = self._wall_ms()
+        kept_ms = self._live.settings.consumer_idle_seconds * 1000
+        found = {one.name: InStore(one.incarnation, one.unknown_gaps) for one in self._consumers}
+        self._unknown_gaps.note(reading.born_ms, found, self._read_ms, kept_ms)
         self._resting = {one.name for one in self._consumers if (one.name, one.called_ms) in before}
 
     def collect(self) -> Iterable[Metric]:
@@ -70,6 +77,11 @@ class ConsumersCollector(Collector):
         missed = counter(
             "consumer_missed", "Transactions that left the store before the consumer took them", "consumer"
         )
+        gaps = counter(
+            "consumer_unknown_gaps",
+            "Times the store lost its data with what the consumer had not taken, and nobody knows how much",
+            "consumer",
+        )
         for one in self._consumers:
             lag.add_metric([one.name], one.lag_transactions)
             seconds.add_metric([one.name], one.lag_seconds)
@@ -77,7 +89,9 @@ class ConsumersCollector(Collector):
             delivered.add_metric([one.name], one.delivered)
             again.add_metric([one.name], one.redelivered)
             missed.add_metric([one.name], one.missed)
-        yield from (lag, seconds, idle, delivered, again, missed)
+        for name, total in self._unknown_gaps.totals().items():
+            gaps.add_metric([name], total)
+        yield from (lag, seconds, idle, delivered, again, missed, gaps)
         yield from single(
             "consumer_idle_limit_seconds",
             "Without a call for so long a consumer is forgotten, seconds",
@@ -94,7 +108,16 @@ class ConsumersCollector(Collector):
         return max(0.0, until_ms - consumer.called_ms) / 1000
 
     def warnings(self) -> dict[str, str]:
-        """Return a sentence for each consumer that is about to miss transactions, by the warning's name."""
+        """Return a sentence for each consumer that is about to miss transactions or has lost some."""
+        return self._lags() | {
+            f"consumer_{name}_gap": (
+                f"The store has lost its data, and with it what the consumer {name} had not taken; nobody "
+                "knows how much. Send again what it needs. See GET /consumers."
+            )
+            for name in self._unknown_gaps.recent(self._wall_ms())
+        }
+
+    def _lags(self) -> dict[str, str]:
         retention = self._live.rules[MapName.TRANSACTIONS].retention_seconds
         return {
             f"consumer_{one.name}_lags": (

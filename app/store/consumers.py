@@ -20,7 +20,7 @@ from app.store.accepted import Extract, Positions, Start, extract_of
 from app.store.layout import Layout
 from app.store.session import StoreSession
 
-_HEAD, _LEASE, _EXTRACT = 6, 3, 6  # numbers of each part of what lease_transactions.lua answers
+_HEAD, _LEASE, _EXTRACT = 7, 3, 6  # numbers of each part of what lease_transactions.lua answers
 
 
 class Leased(NamedTuple):
@@ -64,6 +64,8 @@ class ConsumerFigures(NamedTuple):
     """How far a consumer has come; totals count from its making."""
 
     name: str
+    incarnation: int
+    """Which consumer of that name it is; one that was forgotten and came again is another."""
     ordinals: tuple[int, ...]
     """The position in each partition that the consumer has leased from."""
     lag_transactions: int
@@ -76,7 +78,17 @@ class ConsumerFigures(NamedTuple):
     """How many were handed out again."""
     missed: int
     """How many had left before they could be handed out, as far as that is known."""
+    unknown_gaps: int
+    """How many gaps it was told of whose size nobody knows; a Cluster's partitions each tell one."""
     called_ms: int
+
+
+class ConsumersReading(NamedTuple):
+    """All consumers of a store."""
+
+    born_ms: int
+    """When the ledger of the partition was begun that has their names; another one if it was lost since."""
+    consumers: list[ConsumerFigures]
 
 
 class _Part(NamedTuple):
@@ -85,6 +97,7 @@ class _Part(NamedTuple):
     status: bytes
     incarnation: int
     start_ms: int
+    is_known: int
     has_more: bool
     lag: int
     oldest_ms: int
@@ -118,19 +131,19 @@ class Consumers:
 
         Raises:
             TooManyConsumers: it is new, and there are `most_consumers` others.
-            TooManyLeases: there are more transactions, but it has 64 leases that have not ended.
+            TooManyLeases: there are more transactions, but of its 64 leases one has to be committed first.
             StoreError: nothing was leased, or whether something was is unknown; that would end as any lease.
         """
         shares = self._shares(limit)
         terms = (max(1, most_bytes // len(shares)), lease_ms, idle_ms)
         begin = (most_consumers, 0 if start == "oldest" else start)
         first = await self._ask(0, name, shares[0], *terms, *begin)
-        follow = (0, first.start_ms, first.incarnation)
+        follow = (0, first.start_ms, first.incarnation, first.is_known)
         rest = (self._ask(at, name, share, *terms, *follow) for at, share in enumerate(shares) if at)
         parts = [first, *await _settled(rest)]
         if not any(isinstance(part, _Part) and part.leased for part in parts):
             # Those that were asked for none, since there are more partitions than wanted transactions.
-            left = [at for at, share in enumerate(shares) if not share and _has_more(parts[at])][:limit]
+            left = [at for at, share in enumerate(shares) if not share and _can_give(parts[at])][:limit]
             again = (self._ask(at, name, 1, *terms, *(follow if at else begin)) for at in left)
             for at, part in zip(left, await _settled(again), strict=True):
                 parts[at] = part
@@ -171,6 +184,14 @@ class Consumers:
         Raises:
             StoreError: a partition cannot say.
         """
+        return (await self.read()).consumers
+
+    async def read(self) -> ConsumersReading:
+        """Return the figures of all consumers, and which ledger they are under.
+
+        Raises:
+            StoreError: a partition cannot say.
+        """
         first, *others = self._layout.prefixes
         answers = [await self._run("consumers", first)]
         names = [entry[0] for entry in answers[0][1:]]
@@ -180,7 +201,8 @@ class Consumers:
         for _, *entries in answers:
             for name, *numbers in entries:
                 found[name].append(numbers)
-        return [_figures(name.decode(), parts) for name, parts in found.items()]
+        consumers = [_figures(name.decode(), parts) for name, parts in found.items()]
+        return ConsumersReading(answers[0][0], consumers)
 
     async def forget(self, name: str) -> bool:
         """Forget a consumer; False if there was none.
@@ -222,8 +244,8 @@ async def _settled(calls: Iterable[Awaitable[_Part]]) -> list[_Part | Exception]
     return outcomes  # type: ignore[return-value]  # the others were raised
 
 
-def _has_more(part: _Part | Exception) -> bool:
-    return isinstance(part, _Part) and part.has_more
+def _can_give(part: _Part | Exception) -> bool:
+    return isinstance(part, _Part) and part.has_more and part.status != b"busy"
 
 
 def _part_of(answer: list[Any]) -> _Part:
@@ -233,14 +255,14 @@ def _part_of(answer: list[Any]) -> _Part:
         idle = [name.decode() for name in answer[1:]]
         detail = f"there is no room for another; those that have been idle longest: {', '.join(idle)}"
         raise TooManyConsumers(detail, idle)
-    incarnation, start_ms, has_more, lag, oldest_ms = numbers
+    incarnation, start_ms, is_known, has_more, lag, oldest_ms = numbers
     leased = None
     if status == b"leased":
         extracted = _HEAD + _LEASE
         number, is_again, last_ms = answer[_HEAD:extracted]
         extract = extract_of(answer[extracted : extracted + _EXTRACT], answer[extracted + _EXTRACT :])
         leased = Leased(number, incarnation, bool(is_again), last_ms or None, extract)
-    return _Part(status, incarnation, start_ms, bool(has_more), lag, oldest_ms, leased)
+    return _Part(status, incarnation, start_ms, is_known, bool(has_more), lag, oldest_ms, leased)
 
 
 def _leases(name: str, parts: Sequence[_Part | Exception]) -> Leases:
@@ -260,7 +282,7 @@ def _leases(name: str, parts: Sequence[_Part | Exception]) -> Leases:
 
 
 def _figures(name: str, parts: Sequence[Sequence[int]]) -> ConsumerFigures:
-    ordinals, lags, ages, leases, delivered, redelivered, missed, called = zip(*parts, strict=True)
+    made, ordinals, lags, ages, leases, delivered, again, missed, gaps, called = zip(*parts, strict=True)
     lag_seconds = max(ages) / 1000
-    totals = (sum(leases), sum(delivered), sum(redelivered), sum(missed))
-    return ConsumerFigures(name, ordinals, sum(lags), lag_seconds, *totals, max(called))
+    totals = (sum(leases), sum(delivered), sum(again), sum(missed), sum(gaps))
+    return ConsumerFigures(name, made[0], ordinals, sum(lags), lag_seconds, *totals, max(called))

@@ -58,14 +58,17 @@ def _taken() -> Iterator[Builder]:
         Query(f"{again} > 0", "{{consumer}}, again"),
     )
     missed = increase("consumer_missed_total", within="10m")
+    unknown = largest(increase("consumer_unknown_gaps_total", within="10m"), "consumer")
     yield lines(
         About(
             "Missed in 10 minutes",
-            "Transactions that had left the store before the consumer took them.",
+            "Transactions that had left the store before the consumer took them. Where the store lost its "
+            "data nobody knows how many; such gaps are counted one by one.",
             "short",
             (Alarm("TidegateConsumerMisses"),),
         ),
         Query(largest(missed, "consumer"), "{{consumer}}"),
+        Query(f"{unknown} > 0", "{{consumer}}, gaps of unknown size"),
     )
     yield lines(
         About("Stream readers", "Clients that read `GET /stream`, on all gates."),

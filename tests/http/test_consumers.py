@@ -245,7 +245,8 @@ async def test_the_list_says_how_far_each_has_come(gate: GateProcess) -> None:
         lease = await bot.lease(limit=3)
         figures = await bot.figures() or {}
         assert figures.keys() == {
-            *("name", "position", "lag", "leases", "delivered", "redelivered", "missed", "called_ms"),
+            *("name", "position", "lag", "leases", "delivered", "redelivered", "missed", "unknown_gaps"),
+            "called_ms",
         }
         assert figures["lag"]["transactions"] == 5
         assert (figures["leases"], figures["delivered"], figures["missed"]) == (1, 3, 0)

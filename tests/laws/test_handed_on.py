@@ -1,14 +1,14 @@
 """Law 9: all that is accepted is handed to each consumer while it is kept, or it is told that it left."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
-import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
+from app.consumer_errors import TooManyLeases
 from app.models import MapName, Reason, Verdict
 from app.settings.model import Settings
 from app.store.accepted import Positions
@@ -16,41 +16,17 @@ from app.store.consumers import CommitResult, Consumers, Leases
 from app.store.maps import CleanupStep, Severity
 from app.store.partitions import partition_of, signature_hash
 from tests.support.consumer_model import ModelPartition, Span
+from tests.support.consumer_moves import MOVES
 from tests.support.deliver import connected_gate, transaction
 from tests.support.kept import read_kept
 from tests.support.keys import keys_without_expiry
 from tests.support.servers import StoreServer
-from tests.support.store_clock import StoreClock, let_clocks_be_set
+from tests.support.store_clock import StoreClock, let_clocks_be_set, let_leases_be_few
 
 IDLE_MS = 24 * 3600 * 1000
 MOST_CONSUMERS = 64
+MOST_LEASES = 4  # instead of 64, so that there are often as many as there may be
 LIMIT_A_PARTITION = 24
-NAMES = st.sampled_from(["bot", "bot", "bot", "other"])
-
-
-def _moves(
-    move: str, /, **arguments: st.SearchStrategy[Any]
-) -> st.SearchStrategy[tuple[str, dict[str, Any]]]:
-    return st.tuples(st.just(move), st.fixed_dictionaries(arguments | {"gate": st.integers(0, 1)}))
-
-
-ACCEPT = _moves("accept", first=st.integers(-4, 0), count=st.integers(1, 9))
-LEASE = _moves(
-    "lease",
-    name=NAMES,
-    limit=st.sampled_from([1, 4, 7, 100]),
-    most_bytes=st.sampled_from([1, 400, 1 << 20]),
-    lease_ms=st.sampled_from([10_000, 40_000]),
-    start=st.sampled_from(["oldest", "now"]),
-)
-COMMIT = _moves("commit", name=NAMES, back=st.integers(0, 5))
-MOVE_CLOCK = _moves("move_clock", seconds=st.sampled_from([1, 3, 11, 11, 45, -1, -4, -15]))
-SEEK = _moves("seek", name=NAMES, to=st.sampled_from(["oldest", "now", "position"]))
-CLEAN_UP = _moves("clean_up", severity=st.sampled_from(Severity))
-RARE = st.one_of(SEEK, CLEAN_UP, _moves("note"), _moves("tick"), _moves("forget", name=NAMES))
-DRAIN = _moves("drain", name=NAMES)
-OFTEN = [ACCEPT, ACCEPT, ACCEPT, LEASE, LEASE, LEASE, LEASE, COMMIT, COMMIT, MOVE_CLOCK, MOVE_CLOCK]
-MOVES = st.sampled_from([*OFTEN, RARE, DRAIN]).flatmap(lambda moves: moves)
 
 
 class Handed(NamedTuple):
@@ -121,11 +97,11 @@ class ConsumersAgainstModel(RuleBasedStateMachine):
         self, name: str, limit: int, most_bytes: int, lease_ms: int, start: Any, gate: int
     ) -> None:
         kept = [read_kept(self.client, prefix) for prefix in self.prefixes]
-        leases, called = self._timed(
-            lambda: self.consumers[gate].lease(
-                name, limit, most_bytes, lease_ms, IDLE_MS, MOST_CONSUMERS, start
-            )
-        )
+        arguments = (name, limit, most_bytes, lease_ms, IDLE_MS, MOST_CONSUMERS, start)
+        leases, called = self._timed(lambda: _unless_too_many(self.consumers[gate].lease(*arguments)))
+        if leases is None:
+            self._check_refusal(name, called)
+            return
         if name not in self.models:
             self._begin(name, start, leases)
         models = self.models[name]
@@ -147,6 +123,17 @@ class ConsumersAgainstModel(RuleBasedStateMachine):
         assert sum(extract.end - extract.begin for extract in extracts) <= limit
         assert extracts or not any(must), "something was there to hand out"
         assert leases.lag_transactions == self._lag(name)
+
+    def _check_refusal(self, name: str, called: Span) -> None:
+        """Nobody could be handed anything, and somebody only for want of a commit."""
+        models = self.models[name]
+        for model in models:
+            model.clock(called)
+        pairs = [
+            (model, len(self.accepted[prefix])) for model, prefix in zip(models, self.prefixes, strict=True)
+        ]
+        assert not any(model.must_have(called, added) for model, added in pairs)
+        assert any(model.must_refuse(called, added) for model, added in pairs)
 
     def commit(self, back: int, gate: int, name: str) -> None:
         """Commit one of the latest leases, as whoever holds it would, or another consumer."""
@@ -210,6 +197,15 @@ class ConsumersAgainstModel(RuleBasedStateMachine):
             assert model.told == set(range(len(self.accepted[prefix])))
             assert model.leases == []
 
+    def hoard(self, name: str, limit: int, again: int, gate: int) -> None:
+        """Take as many leases as there may be, let them run out, and ask for fewer transactions at a time."""
+        for _ in range(MOST_LEASES):
+            self.accept(0, limit, gate)
+            self.lease(name, limit, 1 << 20, 10_000, "oldest", gate)
+        self.clock.move(11)
+        for _ in range(MOST_LEASES + 1):
+            self.lease(name, again, 1 << 20, 40_000, "oldest", gate)
+
     @invariant()
     def figures_are_those_of_the_model(self) -> None:
         listed, called = self._timed(self.consumers[0].figures)
@@ -221,6 +217,7 @@ class ConsumersAgainstModel(RuleBasedStateMachine):
             assert one.leases == sum(len(model.leases) for model in models)
             totals = [(model.delivered, model.redelivered, model.missed) for model in models]
             assert [one.delivered, one.redelivered, one.missed] == [*map(sum, zip(*totals, strict=True))]
+            assert one.unknown_gaps == 0
             assert one.lag_transactions == self._lag(name)
             accepted_ms = self._oldest_accepted_ms(name)
             least, most = (max(now - min(accepted_ms, default=now), 0) for now in (called.first, called.last))
@@ -256,7 +253,7 @@ class ConsumersAgainstModel(RuleBasedStateMachine):
             if leased is not None:
                 assert leased.extract.missed == 0
                 position = leased.extract.begin
-            added, model = len(self.accepted[prefix]), ModelPartition(position)
+            added, model = len(self.accepted[prefix]), ModelPartition(position, MOST_LEASES)
             oldest = next(iter(read_kept(self.client, prefix)), added)
             assert start == "now" or position == oldest
             assert start == "oldest" or self.store.clustered or position == added
@@ -271,17 +268,25 @@ class ConsumersAgainstModel(RuleBasedStateMachine):
         """When the oldest one of each partition was accepted that is kept and not committed."""
         found = list[int]()
         for model, prefix in zip(self.models[name], self.prefixes, strict=True):
-            waiting = {one for lease in model.leases for one in range(lease.begin, lease.end)}
+            waiting = {one for lease in model.leases for one in range(lease.begin, lease.finish)}
             waiting.update(range(model.position, len(self.accepted[prefix])))
             kept = read_kept(self.client, prefix).items()
             found += [one.accepted_ms for ordinal, one in kept if ordinal in waiting][:1]
         return found
 
 
+async def _unless_too_many(call: Awaitable[Leases]) -> Leases | None:
+    try:
+        return await call
+    except TooManyLeases:
+        return None
+
+
 def test_what_was_accepted_is_handed_to_each_consumer_or_told_to_be_missed(
     store: StoreServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     let_clocks_be_set(monkeypatch)
+    let_leases_be_few(monkeypatch, MOST_LEASES)
     run_state_machine_as_test(
         lambda: ConsumersAgainstModel(store),  # type: ignore[arg-type]  # any factory will do
         settings=settings(

@@ -1,6 +1,7 @@
 """A consumer as it ought to be, in plain Python: what it may be handed, and what a commit must answer."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from app.store.accepted import Extract
 from app.store.consumers import CommitResult, Leased
@@ -24,6 +25,23 @@ class ModelLease:
     end: int
     ends: Span
     missed: int
+    finish: int
+    """The end of its rest, which waits to be handed out again; `end` if it has none."""
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether anything waits behind it."""
+        return self.end < self.finish
+
+
+class Waiting(NamedTuple):
+    """What may be handed out again: all of a lease that has ended, or the rest of one that has not."""
+
+    begin: int
+    lease: ModelLease
+    is_rest: bool
+    is_certain: bool
+    """False if its lease ends between the beginning and the end of the call."""
 
 
 @dataclass
@@ -31,6 +49,7 @@ class ModelPartition:
     """A consumer in one partition; ordinals stand for transactions."""
 
     position: int
+    most_leases: int
     leases: list[ModelLease] = field(default_factory=list)
     next_number: int = 1
     superseded: set[int] = field(default_factory=set)
@@ -54,7 +73,14 @@ class ModelPartition:
 
     def must_have(self, called: Span, added: int) -> bool:
         """Whether there is something to hand out for certain."""
-        return self.position < added or any(lease.ends.last <= called.first for lease in self.leases)
+        if self.must_refuse(called, added):
+            return False
+        return self.position < added or any(waiting.is_certain for waiting in self._waiting(called))
+
+    def must_refuse(self, called: Span, added: int) -> bool:
+        """Whether there is something for certain, and only for one who commits a lease before."""
+        is_full = len(self.leases) >= self.most_leases and not self._waiting(called)
+        return is_full and (self.position < added or any(lease.has_rest for lease in self.leases))
 
     def hand_out(self, leased: Leased, kept: dict[int, Kept], called: Span, lease_ms: int) -> None:
         """Check what was handed out, and note it."""
@@ -62,10 +88,11 @@ class ModelPartition:
         assert leased.number == self.next_number
         self.next_number += 1
         self._check_content(extract, kept)
+        finish = extract.end
         if leased.is_again:
-            missed = self._again(leased, kept, called)
+            missed, finish = self._again(extract, kept, called)
         else:
-            assert not any(lease.ends.last <= called.first for lease in self.leases), "ended ones come first"
+            assert not any(waiting.is_certain for waiting in self._waiting(called)), "what waits comes first"
             assert extract.begin == _first_kept(kept, self.position, extract.added)
             missed = extract.begin - self.position
             self.told.update(range(self.position, extract.end))
@@ -73,8 +100,9 @@ class ModelPartition:
             self.delivered += extract.end - extract.begin
             self.missed += missed
         assert extract.missed == missed
-        ends = extract.now_ms + lease_ms
-        self.leases.append(ModelLease(leased.number, extract.begin, extract.end, Span(ends, ends), missed))
+        ends = Span(extract.now_ms + lease_ms, extract.now_ms + lease_ms)
+        self.leases.append(ModelLease(leased.number, extract.begin, extract.end, ends, missed, finish))
+        assert len(self.leases) <= self.most_leases
 
     def commit(self, number: int) -> CommitResult:
         """Return what a commit of the consumer as it is now must answer."""
@@ -82,6 +110,9 @@ class ModelPartition:
             if lease.number == number:
                 self.leases.remove(lease)
                 self.committed.update(range(lease.begin, lease.end))
+                if lease.has_rest:
+                    ended = Span(0, 0)
+                    self.leases.append(ModelLease(-1, lease.end, lease.finish, ended, 0, lease.finish))
                 return CommitResult.COMMITTED
         if number in self.superseded:
             return CommitResult.SUPERSEDED
@@ -97,7 +128,7 @@ class ModelPartition:
 
     def lag(self, added: int) -> int:
         """Return how many are not committed."""
-        return added - self.position + sum(lease.end - lease.begin for lease in self.leases)
+        return added - self.position + sum(lease.finish - lease.begin for lease in self.leases)
 
     def _check_content(self, extract: Extract, kept: dict[int, Kept]) -> None:
         handed = {
@@ -109,27 +140,34 @@ class ModelPartition:
             assert handed[ordinal] == kept[ordinal]
             assert ordinal not in self.committed, "handed out after its commit was answered"
 
-    def _again(self, leased: Leased, kept: dict[int, Kept], called: Span) -> int:
-        """Find the lease that was handed out again: the first in order of those that have ended."""
-        extract = leased.extract
-        for lease in sorted(self.leases, key=lambda lease: lease.begin):
-            begin = _first_kept(kept, lease.begin, lease.end)
-            if lease.ends.first <= called.last and (begin, lease.end) >= (extract.begin, extract.end):
-                return self._take_over(lease, begin, extract)
-            assert lease.ends.last > called.first, "one before it had ended, too"
-        raise AssertionError("none of its leases had ended")
+    def _waiting(self, called: Span) -> list[Waiting]:
+        """List what is, or may be, to be handed out again, the first in order first."""
+        found, has_room = list[Waiting](), len(self.leases) < self.most_leases
+        for lease in self.leases:
+            if lease.ends.first <= called.last:
+                found.append(Waiting(lease.begin, lease, False, lease.ends.last <= called.first))
+            if lease.ends.last > called.first and lease.has_rest and has_room:
+                found.append(Waiting(lease.end, lease, True, lease.ends.first > called.last))
+        return sorted(found, key=lambda waiting: waiting.begin)
 
-    def _take_over(self, lease: ModelLease, begin: int, extract: Extract) -> int:
-        """Note that a lease was handed out again, from `begin` on; returns how many had left before that."""
-        assert begin == extract.begin
-        self.leases.remove(lease)
-        self.superseded.add(lease.number)
-        if extract.end < lease.end:
-            rest = ModelLease(-1, extract.end, lease.end, Span(0, 0), 0)
-            self.leases.append(rest)
-        self.redelivered += extract.end - extract.begin
-        self.missed += begin - lease.begin
-        return lease.missed + begin - lease.begin
+    def _again(self, extract: Extract, kept: dict[int, Kept], called: Span) -> tuple[int, int]:
+        """Find and note what was handed out again; returns how many had left, and where all of it ends."""
+        for waiting in self._waiting(called):
+            lease = waiting.lease
+            begin = _first_kept(kept, waiting.begin, lease.finish)
+            missed = begin - waiting.begin + (0 if waiting.is_rest else lease.missed)
+            if (begin, missed) == (extract.begin, extract.missed) and extract.end <= lease.finish:
+                finish = lease.finish
+                if waiting.is_rest:
+                    lease.finish = lease.end
+                else:
+                    self.leases.remove(lease)
+                    self.superseded.add(lease.number)
+                self.redelivered += extract.end - begin
+                self.missed += begin - waiting.begin
+                return missed, finish
+            assert not waiting.is_certain, "one before it waited, too"
+        raise AssertionError("nothing of that kind waited")
 
 
 def _first_kept(kept: dict[int, Kept], begin: int, end: int) -> int:

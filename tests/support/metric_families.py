@@ -98,6 +98,7 @@ FAMILIES: dict[str, Family] = {
     "consumer_delivered": Family("counter", {"consumer": ()}),
     "consumer_redelivered": Family("counter", {"consumer": ()}),
     "consumer_missed": Family("counter", {"consumer": ()}),
+    "consumer_unknown_gaps": Family("counter", {"consumer": ()}),
     "stream_subscribers": Family("gauge", {}),
     "memory_rss_bytes": Family("gauge", {"process": PROCESSES}),
     "memory_limit_bytes": Family("gauge", {}),

@@ -1,11 +1,10 @@
-"""A clock of the store's scripts that tests set; on a Cluster, those of all partitions."""
+"""The store's scripts as tests change them: a clock that can be set, in all partitions, and few leases."""
 
 from collections.abc import Callable
 
 import pytest
 
 from app.store import session
-from app.store.scripts import load_scripts
 from tests.support.deliver import Gate
 from tests.support.servers import StoreServer
 
@@ -16,9 +15,22 @@ KEPT_SECONDS = 600
 
 def let_clocks_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the scripts of sessions that are opened from now on go by a clock that can be set."""
-    scripts = {name: text.replace(_READ, _SHIFTED) for name, text in load_scripts().items()}
+    scripts = _changed(monkeypatch, _READ, _SHIFTED)
     assert all(_SHIFTED in text for text in scripts.values())
+
+
+def let_leases_be_few(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    """Make the scripts of sessions that are opened from now on refuse more than so many leases."""
+    few = f"local MOST_LEASES = {most}\n"
+    assert few in _changed(monkeypatch, "local MOST_LEASES = 64\n", few)["lease_transactions"]
+
+
+def _changed(monkeypatch: pytest.MonkeyPatch, text: str, other: str) -> dict[str, str]:
+    """Change a text in all scripts, beside what was changed before; returns them."""
+    load = session.load_scripts  # type: ignore[attr-defined]  # it is imported there, and only there replaced
+    scripts = {name: script.replace(text, other) for name, script in load().items()}
     monkeypatch.setattr(session, "load_scripts", lambda: scripts)
+    return scripts
 
 
 class StoreClock:

@@ -47,7 +47,7 @@ _FIGURES: dict[str, Any] = {
         "name": SOURCE,
         "position": {"anyOf": [_CURSOR, {"type": "null"}]},
         "lag": _LAG,
-        **dict.fromkeys(("leases", "delivered", "redelivered", "missed", "called_ms"), COUNT),
+        **dict.fromkeys(("leases", "delivered", "redelivered", "missed", "unknown_gaps", "called_ms"), COUNT),
     },
 }
 _NAME: dict[str, Any] = {

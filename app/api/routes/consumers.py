@@ -201,5 +201,6 @@ def _figures(consumer: ConsumerFigures, newest: Positions) -> dict[str, object]:
         "delivered": consumer.delivered,
         "redelivered": consumer.redelivered,
         "missed": consumer.missed,
+        "unknown_gaps": consumer.unknown_gaps,
         "called_ms": consumer.called_ms,
     }

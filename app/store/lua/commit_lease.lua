@@ -14,7 +14,7 @@ if not consumer or consumer.incarnation ~= tonumber(ARGV[3]) then return 'unknow
 local function commit()
   for at, lease in ipairs(consumer.leases) do
     if lease[NUMBER] == number then
-      table.remove(consumer.leases, at)
+      if lease[REST] then consumer.leases[at] = lease[REST] else table.remove(consumer.leases, at) end
       return 'committed'
     end
   end

@@ -1,11 +1,13 @@
 -- Leases the next transactions of a partition to a consumer: those of a lease that was not committed in time, else
--- those after its position. A consumer that is new is made.
+-- those after its position, and at most as many as are asked for. A consumer that is new is made.
 --
 -- The gate calls the first partition before the others. There the names of all consumers are: one too many is
 -- refused. It also says which incarnation of the consumer this is and where it began, for the other partitions to
 -- follow, should they know none or an earlier one, as after a call that did not reach all of them. The record in the
 -- first partition can be lost alone, too, deleted or evicted. Then it begins again with the oldest: what is told
--- twice is better than what is not.
+-- twice is better than what is not. Another partition may have lost all it had, while the first has its record still:
+-- then nobody knows what the consumer missed there. A ledger tells that which is younger than the consumer, by more
+-- than partitions' clocks differ and than a first call takes to reach all of them.
 --
 -- KEYS: the partition's prefix. ARGV:
 --   1     rules (`packed_rules` in app/store/layout.py)
@@ -16,16 +18,19 @@
 --   7     in the first partition the most consumers there may be, else 0
 --   8     where a new one begins: in milliseconds, 0 for the oldest; in the first partition also 'now'
 --   9     in other partitions the incarnation of the consumer
+--   10    in other partitions 1 if the first one knew that before
 -- Returns in a partition with as many consumers as there may be {'full', name, …}, the names of the ten that are
--- forgotten first. Else {'leased', 'nothing' or 'busy', the incarnation, where it began in milliseconds, 1 if there
--- is more to lease, how many are not committed, how long ago the oldest of them was accepted in milliseconds}, 'busy'
--- meaning that there are as many leases as there may be. For a lease follow: its number, 1 if it was leased before,
+-- forgotten first. Else {'leased', 'nothing' or 'busy', the incarnation, where it began in milliseconds, 1 if it was
+-- known, 1 if there is more to lease, how many are not committed, how long ago the oldest of them was accepted in
+-- milliseconds}, 'busy' meaning that there are as many leases as there may be. For a lease follow: its number, 1 if it was leased before,
 -- when the last before it was accepted or 0, now, when the ledger was born, its first ordinal, the ordinal after its
 -- last, the ordinal of the next acceptance, how many before the first have left or -1 if nobody knows, block, …;
 -- blocks as in read_blocks.lua.
 
 -- @use ledger
 -- @use hand_out
+
+local YOUNGER_MS = 60000
 
 open_ledger()
 local name, limit, most_bytes = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -44,19 +49,24 @@ if is_first then
   local time = redis.call('TIME')
   incarnation = consumer and consumer.incarnation or time[1] * 1000000 + time[2]
 end
-if not consumer or consumer.incarnation ~= incarnation then consumer = new_consumer(incarnation, start, now) end
+local is_known = consumer and consumer.incarnation == incarnation
+if not is_known then
+  local was_lost = not consumer and ARGV[10] == '1' and ledger.born > incarnation / 1000 + YOUNGER_MS
+  consumer = new_consumer(incarnation, start, now)
+  consumer.is_blind = was_lost
+end
 follow_ledger(consumer)
 
 local lease, read
-local ended = ended_lease(consumer, now)
-local is_busy = not ended and #consumer.leases >= MOST_LEASES
-if limit > 0 and ended then
-  lease, read = hand_out_again(consumer, ended, limit, most_bytes, ends_ms)
+local waiting = waiting_lease(consumer, now, has_room(consumer))
+local is_busy = not waiting and not has_room(consumer)
+if limit > 0 and waiting then
+  lease, read = hand_out_again(consumer, waiting, now, limit, most_bytes, ends_ms)
 elseif limit > 0 and not is_busy then
   lease, read = hand_out_next(consumer, limit, most_bytes, ends_ms)
 end
 local added = ledger.signatures.added
-local has_more = ended_lease(consumer, now) or consumer.ordinal < added or consumer.is_blind
+local has_more = waiting_lease(consumer, now, true) or consumer.ordinal < added or consumer.is_blind
 
 consumer.until_ms = math.max(consumer.until_ms, ends_ms)
 save_consumer(name, consumer, now, idle_ms, is_first)
@@ -65,12 +75,12 @@ save_ledger(true) -- if it was begun here
 local oldest_ms = oldest_uncommitted_ms(consumer, lease, read and read.first_ms)
 local status = lease and 'leased' or has_more and is_busy and 'busy' or 'nothing'
 local answer = {
-  status, consumer.incarnation, consumer.start_ms, has_more and 1 or 0, lag_of(consumer),
+  status, consumer.incarnation, consumer.start_ms, is_known and 1 or 0, has_more and 1 or 0, lag_of(consumer),
   oldest_ms > 0 and math.max(now - oldest_ms, 0) or 0,
 }
 if lease then
   for _, number in ipairs({
-    lease[NUMBER], ended and 1 or 0, lease[BEFORE_MS], now, ledger.born, read.begin, read.finish, added, lease[MISSED],
+    lease[NUMBER], waiting and 1 or 0, lease[BEFORE_MS], now, ledger.born, read.begin, read.finish, added, lease[MISSED],
   }) do answer[#answer + 1] = number end
   for _, value in ipairs(read.values) do answer[#answer + 1] = value end
 end

@@ -1,4 +1,4 @@
-"""Metrics of consumers are those of the latest reading, of no more than there may be; lag is warned of."""
+"""Metrics of consumers are those of the latest reading; lag and loss are warned of."""
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -6,13 +6,14 @@ from prometheus_client import CollectorRegistry, generate_latest
 from app.errors import StoreUnreachable
 from app.observability.consumers import ConsumersCollector
 from app.settings.model import Settings
-from app.store.consumers import ConsumerFigures
+from app.store.consumers import ConsumerFigures, ConsumersReading
 from app.store.layout import LiveSettings
 from tests.support.metric_families import parsed, value
 
 NOW_MS = 1_700_000_000_000
 BOT = ConsumerFigures(
     name="bot",
+    incarnation=1_600_000_000_000_000,
     ordinals=(700,),
     lag_transactions=50,
     lag_seconds=12.5,
@@ -20,6 +21,7 @@ BOT = ConsumerFigures(
     delivered=650,
     redelivered=20,
     missed=4,
+    unknown_gaps=2,
     called_ms=NOW_MS - 3_000,
 )
 
@@ -29,6 +31,7 @@ class Readings:
 
     def __init__(self, **settings: object) -> None:
         self.consumers: list[ConsumerFigures] = []
+        self.born_ms = NOW_MS - 10**9
         self.is_up = True
         self.error: Exception | None = None
         live = LiveSettings(Settings(**settings))  # type: ignore[arg-type]
@@ -37,10 +40,15 @@ class Readings:
         self._registry = CollectorRegistry()
         self._registry.register(self.collector)
 
-    async def _read(self) -> list[ConsumerFigures]:
+    async def _read(self) -> ConsumersReading:
         if self.error:
             raise self.error
-        return self.consumers
+        return ConsumersReading(self.born_ms, self.consumers)
+
+    async def lose(self, *consumers: ConsumerFigures) -> str:
+        """What is exported when the store has lost its data, and has these consumers then."""
+        self.born_ms += 10**6
+        return await self.scrape(*consumers)
 
     async def scrape(self, *consumers: ConsumerFigures) -> str:
         """What is exported after a reading that finds these consumers."""
@@ -70,6 +78,7 @@ async def test_a_consumer_has_its_lag_its_idleness_and_its_totals() -> None:
             "delivered_total",
             "redelivered_total",
             "missed_total",
+            "unknown_gaps_total",
         )
     } == {
         "lag_transactions": 50,
@@ -78,6 +87,7 @@ async def test_a_consumer_has_its_lag_its_idleness_and_its_totals() -> None:
         "delivered_total": 650,
         "redelivered_total": 20,
         "missed_total": 4,
+        "unknown_gaps_total": 2,
     }
 
 
@@ -133,3 +143,69 @@ async def test_a_consumer_past_half_of_the_retention_is_warned_of_and_no_other()
         "The consumer late is 61 s behind, and transactions are kept for 120 s: it misses what it has not "
         "leased by then."
     )
+
+
+NEW = BOT._replace(incarnation=BOT.incarnation + 10**9, unknown_gaps=0, delivered=0)
+"""The consumer that begins under the name of one that was lost."""
+
+
+def gaps_in(text: str, name: str = "bot") -> float | None:
+    return value(text, "consumer_unknown_gaps_total", consumer=name)
+
+
+async def test_a_consumer_that_is_lost_with_its_store_has_a_gap_more_and_the_count_never_goes_back() -> None:
+    readings = Readings()
+    assert gaps_in(await readings.scrape(BOT)) == 2
+    assert gaps_in(await readings.lose(NEW)) == 3
+    assert gaps_in(await readings.scrape(NEW)) == 3
+    assert gaps_in(await readings.scrape(NEW._replace(unknown_gaps=1))) == 4
+    assert gaps_in(await readings.lose(NEW._replace(incarnation=7))) == 5
+
+
+async def test_one_that_is_lost_and_not_back_yet_has_that_series_only() -> None:
+    readings = Readings(consumer_idle_seconds=900)
+    await readings.scrape(BOT)
+    text = await readings.lose()
+    assert (gaps_in(text), value(text, "consumer_missed_total", consumer="bot")) == (3, None)
+    assert gaps_in(await readings.scrape(NEW)) == 3
+    assert gaps_in(await readings.lose()) == 4
+    readings.now_ms += 899_000
+    assert gaps_in(await readings.scrape()) == 4
+    readings.now_ms += 2_000
+    assert consumers_in(await readings.scrape()) == set()
+
+
+async def test_one_that_is_not_back_by_the_next_loss_is_awaited_no_longer() -> None:
+    readings = Readings()
+    await readings.scrape(BOT)
+    await readings.lose(BOT._replace(name="other"))
+    assert consumers_in(await readings.lose()) == {"other"}
+
+
+async def test_a_consumer_of_which_the_store_knows_still_is_counted_by_the_store() -> None:
+    readings = Readings()
+    await readings.scrape(BOT)
+    assert gaps_in(await readings.lose(BOT)) == 2
+    assert gaps_in(await readings.scrape(BOT._replace(unknown_gaps=3))) == 3
+
+
+async def test_one_that_was_deleted_or_forgotten_has_no_gap() -> None:
+    readings = Readings()
+    await readings.scrape(BOT)
+    assert gaps_in(await readings.scrape(NEW)) == 0
+    await readings.scrape()
+    assert gaps_in(await readings.lose(BOT)) == 2, "it begins on another store"
+    assert readings.collector.warnings() == {}
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+async def test_a_gap_of_unknown_size_is_warned_of_for_ten_minutes(*, is_told: bool) -> None:
+    readings = Readings()
+    await readings.scrape(BOT)
+    assert readings.collector.warnings() == {}, "what was before the gate started is nothing new"
+    await (readings.scrape(BOT._replace(unknown_gaps=3)) if is_told else readings.lose())
+    [(name, sentence)] = readings.collector.warnings().items()
+    assert name == "consumer_bot_gap"
+    assert sentence.startswith("The store has lost its data, and with it what the consumer bot had not taken")
+    readings.now_ms += 600_000
+    assert readings.collector.warnings() == {}

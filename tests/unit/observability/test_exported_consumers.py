@@ -10,7 +10,7 @@ from tests.support.servers import StoreServer
 
 pytestmark = pytest.mark.server
 
-TOTALS = ("delivered_total", "redelivered_total", "missed_total")
+TOTALS = ("delivered_total", "redelivered_total", "missed_total", "unknown_gaps_total")
 SAME_EVERYWHERE = ("lag_transactions", *TOTALS)
 
 
@@ -39,7 +39,7 @@ async def test_every_gate_of_a_store_exports_the_same(store: StoreServer, settin
         await take(two, 20, commits=False)
         await one.post_many("third", 10)
         of_one, of_two = await exported(one, "bot"), await exported(two, "bot")
-        expected = {"lag_transactions": 30, "delivered_total": 50, "redelivered_total": 0, "missed_total": 0}
+        expected = dict.fromkeys(SAME_EVERYWHERE, 0) | {"lag_transactions": 30, "delivered_total": 50}
         assert {name: of_one[name] for name in SAME_EVERYWHERE} == expected
         assert {name: of_two[name] for name in SAME_EVERYWHERE} == expected
         assert of_one["lag_seconds"]
@@ -73,3 +73,21 @@ async def test_a_consumer_that_lags_is_warned_of_in_the_stats(
             return any("The consumer bot is " in warning for warning in (await api.stats())["warnings"])
 
         await until(is_warned_of)
+
+
+async def test_a_store_that_loses_everything_is_a_gap_of_unknown_size_to_every_gate(
+    store: StoreServer, settings_for: MakeSettings
+) -> None:
+    settings = settings_for(store, **QUIET)
+    async with open_api(settings) as one, open_api(settings) as two:
+        await one.post_many("kept", 30)
+        await take(one, 30, commits=True)
+        assert [(await exported(api, "bot"))["unknown_gaps_total"] for api in (one, two)] == [0, 0]
+        await one.post_many("not-taken", 10)
+        store.flush()
+        await one.post_many("later", 20)
+        assert [(await exported(api, "bot"))["unknown_gaps_total"] for api in (one, two)] == [1, 1]
+        assert any("what the consumer bot had not" in text for text in (await two.stats())["warnings"])
+        await take(two, 20, commits=True)
+        assert [(await exported(api, "bot"))["unknown_gaps_total"] for api in (one, two)] == [1, 1]
+        assert [(await exported(api, "bot"))["delivered_total"] for api in (one, two)] == [20, 20]

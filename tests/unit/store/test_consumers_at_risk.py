@@ -44,7 +44,56 @@ async def test_after_its_ledger_was_lost_a_consumer_goes_on_with_a_gap_of_unknow
     assert await reader.commit(held) == {"superseded"}
     assert await reader.commit(leases) == {"committed"}
     [figures] = await reader.consumers.figures()
-    assert (figures.missed, figures.delivered) == (0, 30)
+    assert (figures.missed, figures.unknown_gaps, figures.delivered) == (0, 1, 30)
+    other = Reader(single, "other")
+    assert len(await other.drain()) == 20
+    assert [one.unknown_gaps for one in await other.consumers.figures()] == [1, 0], "it was there before"
+
+
+async def test_a_gap_of_unknown_size_that_comes_again_is_counted_once(
+    valkey: StoreServer, single: Gate
+) -> None:
+    await deliver(single, NAMES[:10])
+    reader = Reader(single)
+    await reader.drain()
+    with valkey.nodes()[0] as node:
+        node.delete(store_key(PREFIX, "ledger"))
+    await deliver(single, NAMES[10:])
+    for _ in range(3):
+        assert missed_in(await reader.lease(5, lease_ms=1)) == [None]
+        await asyncio.sleep(0.002)
+    [figures] = await reader.consumers.figures()
+    assert (figures.unknown_gaps, figures.redelivered) == (1, 10)
+
+
+async def test_a_consumer_that_begins_on_an_empty_store_has_no_gap(gate: Gate) -> None:
+    reader = Reader(gate)
+    assert missed_in(await reader.lease()) == []
+    await deliver(gate, NAMES)
+    assert set(missed_in(await reader.lease())) == {0}
+    [figures] = await reader.consumers.figures()
+    assert figures.unknown_gaps == 0
+
+
+async def test_what_a_partition_lost_with_all_its_data_is_a_gap_of_unknown_size(
+    clocks: Clocks, store: StoreServer, gate: Gate
+) -> None:
+    """The first partition remembers the consumer; a store that has no other one remembers nothing."""
+    clock = clocks(store, gate)
+    reader = Reader(gate)
+    await gate.flusher.flush([transaction(name) for name in NAMES[:20]])
+    await reader.drain()
+    clock.move(61)
+    lost = gate.maps.layout.prefixes[1:]
+    with store.client() as client:
+        for prefix in lost:
+            client.delete(store_key(prefix, "ledger"), store_key(prefix, "consumer", "bot"))
+    gaps = missed_in(await reader.lease())
+    assert gaps == [None] * len(lost)
+    await gate.flusher.flush([transaction(name) for name in NAMES[20:]])
+    assert set(missed_in(await reader.lease())) == {0}
+    [figures] = await reader.consumers.figures()
+    assert figures.unknown_gaps == len(lost)
 
 
 async def test_when_its_ledger_is_set_back_a_consumer_gets_what_is_accepted_from_then_on(

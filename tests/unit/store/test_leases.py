@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from app.consumer_errors import TooManyConsumers, TooManyLeases
+from app.store.layout import signature_hash
 from tests.conftest import MakeSettings
 from tests.support.deliver import Gate, connected_gate, transaction
 from tests.support.handed import IDLE_MS, LEASE_MS, Reader, deliver, missed_in, names_in
@@ -134,22 +135,77 @@ async def test_no_more_than_64_leases_are_outstanding(single: Gate) -> None:
     assert (figures.leases, figures.lag_transactions) == (64, 69)
 
 
-async def test_64_leases_that_ended_are_all_handed_out_again(
+async def test_of_64_leases_that_ended_no_more_is_handed_out_than_is_asked_for(
     clocks: Clocks, valkey: StoreServer, single: Gate
 ) -> None:
-    """There is no room for what is left of one that is larger than asked for, so it is handed out whole."""
+    """There is no room for a lease more, so what is left of each waits until something is committed."""
     clock = clocks(valkey, single)
-    await single.flusher.flush([transaction(f"many-{number}") for number in range(3 * 64)])
+    many = [f"many-{number}" for number in range(3 * 64)]
+    await single.flusher.flush([transaction(name) for name in many])
     reader = Reader(single)
     for _ in range(64):
         await reader.lease(3)
     clock.move(LEASE_MS // 1000 + 1)
-    again = [names_in(await reader.lease(2)) for _ in range(64)]
-    assert [name for names in again for name in names] == [f"many-{number}" for number in range(3 * 64)]
-    assert {len(names) for names in again} == {3}
-    await single.flusher.flush([transaction("more")])
+    again = [await reader.lease(2) for _ in range(64)]
+    assert [names_in(leases) for leases in again] == [many[at : at + 2] for at in range(0, len(many), 3)]
     with pytest.raises(TooManyLeases):
         await reader.lease(2)
+    [figures] = await reader.consumers.figures()
+    assert (figures.leases, figures.lag_transactions, figures.redelivered) == (64, 192, 128)
+    assert await reader.commit(again[5]) == {"committed"}
+    assert await reader.commit(again[3]) == {"committed"}
+    rests = [await reader.lease(2) for _ in range(2)]
+    assert [names_in(leases) for leases in rests] == [["many-11"], ["many-17"]]
+    with pytest.raises(TooManyLeases):
+        await reader.lease(2)
+    for leases in (*again, *rests):
+        assert await reader.commit(leases) <= {"committed", "repeated"}
+    assert await reader.drain(2) == [name for name in many[2::3] if name not in {"many-11", "many-17"}]
+
+
+async def test_when_a_lease_ends_its_rest_comes_again_with_it(single: Gate) -> None:
+    await single.flusher.flush([transaction(name) for name in NAMES])
+    reader = Reader(single)
+    await reader.lease(20, lease_ms=1)
+    await asyncio.sleep(0.002)
+    piece = await reader.lease(8, lease_ms=1)
+    await asyncio.sleep(0.002)
+    assert names_in(await reader.lease(12)) == NAMES[:12]
+    assert await reader.commit(piece) == {"superseded"}
+    assert names_in(await reader.lease()) == NAMES[12:20]
+    assert names_in(await reader.lease()) == NAMES[20:]
+
+
+async def test_of_an_ended_lease_that_is_committed_in_part_the_rest_stays(single: Gate) -> None:
+    await single.flusher.flush([transaction(name) for name in NAMES])
+    reader = Reader(single)
+    await reader.lease(20, lease_ms=1)
+    await asyncio.sleep(0.002)
+    piece = await reader.lease(8, lease_ms=1)
+    await asyncio.sleep(0.002)
+    assert await reader.commit(piece) == {"committed"}
+    [figures] = await reader.consumers.figures()
+    assert (figures.leases, figures.lag_transactions) == (1, 22)
+    assert figures.lag_seconds > 0
+    assert await reader.drain() == NAMES[8:]
+
+
+async def test_where_one_partition_has_as_many_leases_as_there_may_be_others_give(gate: Gate) -> None:
+    full = gate.maps.layout.prefixes[0]
+    names = [f"many-{number}" for number in range(800)]
+    mine = [name for name in names if gate.maps.partition_of(signature_hash(name)) == full]
+    await gate.flusher.flush([transaction(name) for name in mine[:65]])
+    reader = Reader(gate)
+    for _ in range(64):
+        assert names_in(await reader.lease(1))
+    with pytest.raises(TooManyLeases):
+        await reader.lease(1)
+    others = [name for name in names if name not in mine][:20]
+    await deliver(gate, others)
+    handed = [name for _ in others for name in names_in(await reader.lease(1))]
+    assert sorted(handed) == sorted(others)
+    with pytest.raises(TooManyLeases):
+        await reader.lease(1)
 
 
 async def test_one_consumer_too_many_is_refused_and_told_who_is_idle(gate: Gate) -> None:

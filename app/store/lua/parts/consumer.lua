@@ -13,7 +13,8 @@
 --   is_blind      false              whether nobody knows what it missed before its position, since the ledger was lost
 --   next_number   4                  the number of its next lease, from 1 on
 --   delivered     150                how many were handed out for the first time; `redelivered` counts the others
---   missed        0                  how many had left before they could be handed out
+--   missed        0                  how many had left before they could be handed out, as far as that is known
+--   unknown_gaps  0                  how often it was told of a gap of which nobody knows the size
 --   leases        {{1, 100, …}, {3, 200, …}}   those that are outstanding, LEASE each
 --   superseded    {}                 numbers of leases that went to another, the latest 64
 --   remembered    1                  of lower numbers nobody knows any more whether they did
@@ -22,9 +23,12 @@
 -- P:consumers, in the first partition only, has the names of all, each with the moment it is forgotten.
 
 -- A lease: its number, its first ordinal, the block of that or -1, the ordinal after its last, when it ends, when the
--- last before it was accepted or 0, how many had left before it or -1 if nobody knows. The rest of a lease that was
--- handed out again in part has the number 0, until it is handed out itself.
-local NUMBER, ORDINAL, BLOCK, FINISH, ENDS_MS, BEFORE_MS, MISSED = 1, 2, 3, 4, 5, 6, 7
+-- last before it was accepted or 0, how many had left before it or -1 if nobody knows, and its rest, if it has one. That
+-- is a lease that begins where this one finishes, has ended, and is nobody's: its number is 0. Say lease 1 has ended,
+-- 100 to 149, and 20 of it are handed out again as lease 4, where the rest waits; once that is committed, the rest
+-- stands in its place. So there are no more leases for their having rests:
+--   {4, 100, 27, 120, 1700000035000, 0, 0, {0, 120, 28, 150, 0, 1700000001000, 0}}
+local NUMBER, ORDINAL, BLOCK, FINISH, ENDS_MS, BEFORE_MS, MISSED, REST = 1, 2, 3, 4, 5, 6, 7, 8
 local MOST_SUPERSEDED = 64
 
 -- Returns the record of a consumer, or nil. If the clock was set back since the last call, its leases end as much
@@ -36,12 +40,13 @@ local function load_consumer(name, now)
   local set_back = math.max(consumer.called_ms - now, 0)
   for _, lease in ipairs(consumer.leases) do lease[ENDS_MS] = lease[ENDS_MS] - set_back end
   consumer.until_ms = consumer.until_ms - set_back
+  consumer.unknown_gaps = consumer.unknown_gaps or 0 -- which earlier records do not have
   return consumer
 end
 
 -- Stores the record, for as long as a consumer is kept after its last call and the end of its leases, and notes in the
--- first partition until when that is; with `adds_name` also for a name that is not there yet. The first command only makes a full store take the others: a consumer has to get on there, too,
--- and needs no more room than it has.
+-- first partition until when that is; with `adds_name` also for a name that is not there yet. The first command only
+-- makes a full store take the others: a consumer has to get on there, too, and needs no more room than it has.
 local function save_consumer(name, consumer, now, idle_ms, adds_name)
   local kept_ms = math.max(consumer.until_ms - now, 0) + idle_ms
   consumer.called_ms = now
@@ -61,6 +66,11 @@ local function supersede(consumer, lease)
     table.sort(numbers)
     consumer.remembered = table.remove(numbers, 1) + 1
   end
+end
+
+-- Returns the ordinal after the last that a lease and its rest have.
+local function end_of(lease)
+  return (lease[REST] or lease)[FINISH]
 end
 
 local function supersede_all(consumer)

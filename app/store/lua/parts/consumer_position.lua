@@ -10,7 +10,7 @@ local function new_consumer(incarnation, start, now)
   return {
     incarnation = incarnation, start_ms = start == 'now' and now or tonumber(start) or 0, born = ledger.born,
     ordinal = ordinal, block = block, last_ms = 0, is_blind = false, next_number = 1,
-    delivered = 0, redelivered = 0, missed = 0,
+    delivered = 0, redelivered = 0, missed = 0, unknown_gaps = 0,
     leases = {}, superseded = {}, remembered = 1, called_ms = now, until_ms = 0,
   }
 end
@@ -29,7 +29,7 @@ end
 -- Returns how many transactions are not committed: those in leases, and those after the position.
 local function lag_of(consumer)
   local lag = ledger.signatures.added - consumer.ordinal
-  for _, lease in ipairs(consumer.leases) do lag = lag + lease[FINISH] - lease[ORDINAL] end
+  for _, lease in ipairs(consumer.leases) do lag = lag + end_of(lease) - lease[ORDINAL] end
   return lag
 end
 
@@ -37,7 +37,10 @@ end
 -- first lease, or after the position, unless that has left. For a lease that was read just now, `first_ms` says it.
 local function oldest_uncommitted_ms(consumer, just_now, first_ms)
   local stretches, kept = {{0, consumer.ordinal, consumer.block, ledger.signatures.added}}, 0
-  for i, lease in ipairs(consumer.leases) do stretches[i + 1] = lease end
+  for _, lease in ipairs(consumer.leases) do
+    stretches[#stretches + 1] = lease
+    stretches[#stretches + 1] = lease[REST]
+  end
   table.sort(stretches, function(one, other) return one[ORDINAL] < other[ORDINAL] end)
   for _, stretch in ipairs(stretches) do
     local begin, finish = stretch[ORDINAL], stretch[FINISH]

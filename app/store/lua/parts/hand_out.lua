@@ -4,13 +4,33 @@
 
 local MOST_LEASES = 64
 
--- Returns where among the leases the one is that has ended and is first in order; nil if none has ended.
-local function ended_lease(consumer, now)
-  local found
+-- Returns where among the leases the one is that has what waits to be handed out again, and of these the first in
+-- order; nil if none has. One that has ended waits as a whole, of another its rest, with `counts_rests`.
+local function waiting_lease(consumer, now, counts_rests)
+  local found, first
   for i, lease in ipairs(consumer.leases) do
-    if lease[ENDS_MS] <= now and (not found or lease[ORDINAL] < consumer.leases[found][ORDINAL]) then found = i end
+    local ordinal = lease[ENDS_MS] <= now and lease[ORDINAL] or counts_rests and lease[REST] and lease[FINISH]
+    if ordinal and (not found or ordinal < first) then found, first = i, ordinal end
   end
   return found
+end
+
+-- Tells whether there may be a lease more: one that takes a rest, or what comes after the position. One that takes the
+-- place of another always may.
+local function has_room(consumer)
+  return #consumer.leases < MOST_LEASES
+end
+
+-- Takes what waits at a place among the leases from there, and returns it as a lease.
+local function take_waiting(consumer, at, now)
+  local lease = consumer.leases[at]
+  if lease[ENDS_MS] > now then
+    local rest = lease[REST]
+    lease[REST] = nil
+    return rest
+  end
+  supersede(consumer, lease)
+  return table.remove(consumer.leases, at)
 end
 
 -- Makes what was read a lease, with the next number, and returns it.
@@ -23,21 +43,18 @@ local function add_lease(consumer, read, ends_ms, before_ms, missed)
   return lease
 end
 
--- Hands out a lease that has ended to another: under a new number, with what has left meanwhile told and counted as
--- missed, and at most `limit` of it. The rest stays as a lease that has ended, unless there are as many as there may
--- be: then all is handed out. Behind a block that somebody deleted there is always a rest. Returns the new lease and
--- what was read.
-local function hand_out_again(consumer, at, limit, most_bytes, ends_ms)
-  local lease = table.remove(consumer.leases, at)
-  if #consumer.leases + 2 > MOST_LEASES then limit, most_bytes = math.huge, math.huge end
-  local read = read_between(lease[ORDINAL], lease[FINISH], lease[BLOCK], limit, most_bytes)
+-- Hands out what waits in a lease to another: under a new number, with what has left meanwhile told and counted as
+-- missed, and at most `limit` of it. What is left waits as the rest of the new lease; behind a block that somebody
+-- deleted there is always some. Returns the new lease and what was read.
+local function hand_out_again(consumer, at, now, limit, most_bytes, ends_ms)
+  local lease = take_waiting(consumer, at, now)
+  local finish = end_of(lease)
+  local read = read_between(lease[ORDINAL], finish, lease[BLOCK], limit, most_bytes)
   local left, missed = read.begin - lease[ORDINAL], lease[MISSED]
   consumer.missed, consumer.redelivered = consumer.missed + left, consumer.redelivered + read.finish - read.begin
-  supersede(consumer, lease)
-  if read.finish < lease[FINISH] then
-    consumer.leases[#consumer.leases + 1] = {0, read.finish, read.next_block, lease[FINISH], 0, read.ms, 0}
-  end
-  return add_lease(consumer, read, ends_ms, lease[BEFORE_MS], missed >= 0 and missed + left or missed), read
+  local again = add_lease(consumer, read, ends_ms, lease[BEFORE_MS], missed >= 0 and missed + left or missed)
+  if read.finish < finish then again[REST] = {0, read.finish, read.next_block, finish, 0, read.ms, 0} end
+  return again, read
 end
 
 -- Hands out what comes after the position. Returns the lease and what was read; nil if there is nothing.
@@ -47,6 +64,7 @@ local function hand_out_next(consumer, limit, most_bytes, ends_ms)
   local read = read_between(consumer.ordinal, added, consumer.block, limit, most_bytes)
   local missed = is_blind and -1 or read.begin - consumer.ordinal
   consumer.missed = consumer.missed + math.max(missed, 0)
+  if is_blind then consumer.unknown_gaps = consumer.unknown_gaps + 1 end
   consumer.delivered = consumer.delivered + read.finish - read.begin
   local lease = add_lease(consumer, read, ends_ms, consumer.last_ms, missed)
   consumer.ordinal, consumer.block, consumer.is_blind = read.finish, read.next_block or -1, false
