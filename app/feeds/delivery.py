@@ -19,7 +19,7 @@ from app.decode.messages import CUT_OFF, looks_like_lines
 from app.decode.turns import next_turn
 from app.errors import MalformedBody
 from app.feeds.document import Document, Steps, malformed
-from app.feeds.helius_enhanced_webhook import MOST_QUICK_BYTES, read_enhanced_array
+from app.feeds.helius_enhanced_fast_array import MOST_QUICK_BYTES, read_enhanced_array
 from app.feeds.part import Part
 from app.feeds.reader import Reader
 from app.feeds.recognise import recognised

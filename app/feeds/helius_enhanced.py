@@ -1,7 +1,8 @@
 """Helius' enhanced transactions: `{"signature":"5nNt…","slot":171942732,"type":"NFT_SALE","fee":10000,…}`.
 
-Their `source` is a program such as MAGIC_EDEN, and says nothing of the feed. This reads one at a time, and
-what stands alone. The short, valid arrays of webhooks are read in one go by helius_enhanced_webhook.py.
+Their `source` is a program such as MAGIC_EDEN, and says nothing of the feed. Here one document is read at a
+time, whether it stands alone or in an array. Short arrays in which every document is valid do not come here:
+helius_enhanced_fast_array.py reads them in one go.
 """
 
 from app.feeds.document import Document, Known, Reading, Steps, text_of, transaction_of

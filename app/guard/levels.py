@@ -1,14 +1,15 @@
 """The pressure level of a limit, with a band (hysteresis) between entering a level and leaving it.
 
-Without the band a level would flap: an action frees a little, the level falls, memory fills again. With the
-default settings:
+Without the band a level would flap: an action frees a little, the level falls, memory fills again. Four
+settings, each a share of the limit, say where a level begins and ends:
 
 | level | entered at | left below | what follows (`process_relief`, `store_relief`) |
 |---|---|---|---|
-| soft | 75 % of the limit | 65 % | garbage and free heap are given back, an embedded store is cleaned |
-| hard | 90 % | 80 % | also: ingest is refused with 503, idle connections are closed |
+| soft | `memory_soft_ratio` | `memory_soft_exit_ratio` | garbage goes, an embedded store is cleaned |
+| hard | `memory_hard_ratio` | `memory_hard_exit_ratio` | also: ingest gets 503, idle connections are closed |
 
-For example 74 %, 76 %, 70 %, 64 % are normal, soft, soft, normal.
+For example, if soft is entered at 0.6 and left below 0.5, the readings 0.59, 0.61, 0.55 and 0.49 are normal,
+soft, soft and normal.
 """
 
 from app.guard.status import Level

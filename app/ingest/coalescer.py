@@ -5,21 +5,25 @@ and go together with the next flush, which starts when one of the two ends. Nobo
 flush grows with the load: up to 1,500 transactions, or fewer where a map's limit is small (`flush_max_items`
 in app/store/layout.py), or 1 MiB of payloads.
 
-A small flush waits beside a flush of many requests. Fewer than 16 transactions are not worth a call of the
-store while one of 16 requests or more is under way: they wait until it has ended, or until they are 16. With
-64 connections that post singles, calls are then few and large. Beside a flush of few requests nothing waits,
-however many transactions that has. Say it is half a mebibyte of one feed's body: a single post starts at
-once. If it waited, the next part of that body might come first into the same flush, and the post would be
-answered as late as that.
+A small flush waits beside a flush of many requests. While a flush of 16 requests or more is under way, fewer
+than 16 transactions are not worth a call of the store. They wait until that flush has ended, or until 16
+transactions wait. With 64 connections that post singles, calls are then few and large.
+
+Beside a flush of fewer requests nothing waits, however many transactions that flush has. Say it has half a
+mebibyte of one feed's body, and a single post arrives: the post starts a flush at once. If the post waited,
+the next half mebibyte of the body might arrive meanwhile. Both would go in one flush, and the post would wait
+for the answer to all of it.
 
 A large flush, of more than 64 KiB, lets responses out first. Before it is sent it is compressed, which keeps
 the event loop for a millisecond and more. So it starts only after the requests that the last flush has
 answered have sent their responses.
 
-A request of 5,000 transactions is cut into chunks as large as a flush may be: 1,500, 1,500, 1,500 and 500.
-Each chunk goes with another flush, which other requests may fill up, and the request is answered when all
-have come back. What waits and what is being flushed is limited together, in transactions and in bytes of
-payloads; a request that would pass one of these limits is refused whole.
+The transactions of one request that go in one flush are a *chunk*. Most requests are one chunk. A request of
+5,000 transactions is cut into chunks as large as a flush may be: 1,500, 1,500, 1,500 and 500. Each chunk goes
+in another flush, which chunks of other requests may fill up. The request is answered when all its chunks are.
+
+Transactions that wait and transactions that are being flushed are limited together, in number and in bytes of
+payloads. A request that would pass one of these limits is refused whole.
 """
 
 import asyncio
@@ -39,13 +43,19 @@ log = structlog.get_logger()
 
 FLUSH_MAX_BYTES = 1024 * 1024
 CONCURRENT_FLUSHES = 2
-SMALL_FLUSH = 16  # fewer transactions do not start a flush beside one of so many requests, or more
+SMALL_FLUSH = 16
+"""Fewer transactions than these do not start a flush beside one of many requests."""
+MANY_REQUESTS = 16
+"""From so many on, the requests of a flush are many."""
 LARGE_FLUSH_BYTES = 64 * 1024
 TURNS_TO_RESPONSE = 4
-"""Turns of the event loop from the end of a flush to the responses of its requests. A task of its own stores
-what a request brings (`to_its_end` in app/api/middleware.py): in the first turn it goes on, in the second its
-request is told that it has ended, and in the third the request responds. The fourth is for requests of
-another flush that ended a moment later, in the same turn."""
+"""Turns of the event loop from the end of a flush to the responses of its requests.
+
+A request starts a task that submits its transactions, and waits for that task (`to_its_end` in
+app/api/middleware.py). In the first turn the task gets its answers and ends, in the second the request learns
+that the task has ended, in the third the request sends its response. The fourth is for the requests of
+another flush that ended in the same turn, a moment after this one.
+"""
 
 Flush = Callable[[Sequence[Transaction]], Awaitable[Answers]]
 OnDone = Callable[[Answers | Exception, int], None]
@@ -53,25 +63,30 @@ OnDone = Callable[[Answers | Exception, int], None]
 
 
 class Chunk(NamedTuple):
-    """Transactions of one request that went into one flush, with their answers, or why the flush failed."""
+    """Transactions of one request that went in one flush, with their answers, or why the flush failed."""
 
     items: Sequence[Transaction]
     outcome: Answers | HttpError
 
 
-def joined_answers(parts: Sequence[Chunk]) -> Answers:
-    """Return the answers of all chunks together; none of them may have failed."""
-    answers = [part.outcome for part in parts if isinstance(part.outcome, Answers)]
-    if len(answers) == 1:
-        return answers[0]
+def joined_answers(chunks: Sequence[Chunk]) -> Answers:
+    """Return the answers of all chunks together; none of them may have failed.
+
+    An answer is a code and a clock, the store's time when it decided (`Answers`).
+    """
+    outcomes = [chunk.outcome for chunk in chunks if isinstance(chunk.outcome, Answers)]
+    if len(outcomes) == 1:
+        return outcomes[0]
     return Answers(
-        [clock for part in answers for clock in part.clocks],
-        [code for part in answers for code in part.codes],
+        [clock for answers in outcomes for clock in answers.clocks],
+        [code for answers in outcomes for code in answers.codes],
     )
 
 
 @dataclass(slots=True)
-class _Pending:
+class _PendingChunk:
+    """A chunk that waits or is being flushed."""
+
     items: Sequence[Transaction]
     size: int  # bytes of payloads
     on_done: OnDone
@@ -84,11 +99,11 @@ class Coalescer:
         self._flush = flush
         self.flush_max_items = flush_max_items
         self._max_items, self._max_bytes = max_items, max_bytes
-        self._queue: deque[_Pending] = deque()
+        self._queue: deque[_PendingChunk] = deque()
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._closing = False
-        self._in_flight = 0  # requests, or chunks of them, that are being flushed
+        self._in_flight = 0  # chunks that are being flushed
         # Transactions, and bytes of their payloads, that wait or are being flushed.
         self.held_items = self.held_bytes = 0
 
@@ -117,13 +132,13 @@ class Coalescer:
         if len(items) <= self.flush_max_items and size <= FLUSH_MAX_BYTES:
             waiting = [(items, self._enqueue(items, size))]
         else:
-            cuts = _cut(sizes, self.flush_max_items)
-            waiting = [(items[cut], self._enqueue(items[cut], sum(sizes[cut]))) for cut in cuts]
+            slices = _chunk_slices(sizes, self.flush_max_items)
+            waiting = [(items[chunk], self._enqueue(items[chunk], sum(sizes[chunk]))) for chunk in slices]
         self._wake.set()
         if len(waiting) > 1:
             # All have ended before the error of one is raised.
             await asyncio.gather(*(answered for _, answered in waiting), return_exceptions=True)
-        return [await _part(items, answered) for items, answered in waiting]
+        return [await _finished(items, answered) for items, answered in waiting]
 
     def submit_one(self, item: Transaction, on_done: OnDone) -> None:
         """Queue a transaction for a caller that does not wait: `on_done` is called later, and must not raise.
@@ -134,11 +149,14 @@ class Coalescer:
         """
         size = len(item.payload)
         self._reserve(1, size)
-        self._queue.append(_Pending((item,), size, on_done))
+        self._queue.append(_PendingChunk((item,), size, on_done))
         self._wake.set()
 
     def resize(self, max_items: int, max_bytes: int) -> None:
-        """Change the limits for later requests. The size of a flush is `flush_max_items`, set directly."""
+        """Change the limits of what may wait or be flushed, for later requests.
+
+        Whoever changes the size of a flush assigns to `flush_max_items`.
+        """
         self._max_items, self._max_bytes = max_items, max_bytes
 
     async def close(self) -> None:
@@ -160,7 +178,7 @@ class Coalescer:
 
     def _enqueue(self, items: Sequence[Transaction], size: int) -> asyncio.Future[Answers]:
         answered: asyncio.Future[Answers] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Pending(items, size, partial(_resolve, answered, len(items))))
+        self._queue.append(_PendingChunk(items, size, partial(_resolve, answered, len(items))))
         return answered
 
     async def _work(self) -> None:
@@ -169,15 +187,17 @@ class Coalescer:
             if taken:
                 await self._run(taken)
             elif self._closing:
-                return  # the other task may still flush; it takes what is left when it is done
+                # Nothing waits, or few beside the other task's flush: that task takes these after its flush.
+                return
             else:
                 self._wake.clear()
                 await self._wake.wait()
 
-    def _take(self) -> list[_Pending]:
-        taken: list[_Pending] = []
-        # The task that asks flushes nothing, so what is in flight is the other one's flush.
-        if self._in_flight >= SMALL_FLUSH and self._are_few():
+    def _take(self) -> list[_PendingChunk]:
+        taken: list[_PendingChunk] = []
+        # The task that asks flushes nothing itself, so what is in flight is the other task's flush. It has as
+        # many requests as chunks: two chunks of one request are too much for one flush.
+        if self._in_flight >= MANY_REQUESTS and self._are_few():
             return taken
         room_items, room_bytes = self.flush_max_items, FLUSH_MAX_BYTES
         while self._queue:
@@ -192,18 +212,18 @@ class Coalescer:
         return taken
 
     def _are_few(self) -> bool:
-        """Tell whether fewer transactions wait than are worth a flush beside a larger one."""
+        """Tell whether fewer transactions wait than are worth a flush beside one of many requests."""
         if len(self._queue) >= SMALL_FLUSH:
-            return False
-        return sum(len(pending.items) for pending in self._queue) < SMALL_FLUSH
+            return False  # each chunk has a transaction at least, so there is no need to add them up
+        return sum(len(chunk.items) for chunk in self._queue) < SMALL_FLUSH
 
-    async def _run(self, taken: list[_Pending]) -> None:
+    async def _run(self, taken: list[_PendingChunk]) -> None:
         self._in_flight += len(taken)
         outcome: Answers | Exception
         try:
-            if sum(pending.size for pending in taken) > LARGE_FLUSH_BYTES:
+            if sum(chunk.size for chunk in taken) > LARGE_FLUSH_BYTES:
                 await _let_responses_out()
-            outcome = await self._flush(Columns.joined([pending.items for pending in taken]))
+            outcome = await self._flush(Columns.joined([chunk.items for chunk in taken]))
         except Exception as error:  # noqa: BLE001  every waiter must hear of it, whatever it is
             outcome = error
         except asyncio.CancelledError:
@@ -223,10 +243,10 @@ class Coalescer:
             left, self._queue = list(self._queue), deque()
             self._answer(left, ShuttingDown("the gate has stopped; send this again to another one"))
 
-    def _answer(self, pendings: list[_Pending], outcome: Answers | Exception) -> None:
-        _pass_on(pendings, outcome)
-        self.held_items -= sum(len(pending.items) for pending in pendings)
-        self.held_bytes -= sum(pending.size for pending in pendings)
+    def _answer(self, chunks: list[_PendingChunk], outcome: Answers | Exception) -> None:
+        _pass_on(chunks, outcome)
+        self.held_items -= sum(len(chunk.items) for chunk in chunks)
+        self.held_bytes -= sum(chunk.size for chunk in chunks)
 
 
 async def _let_responses_out() -> None:
@@ -235,17 +255,17 @@ async def _let_responses_out() -> None:
         await asyncio.sleep(0)
 
 
-def _pass_on(taken: Sequence[_Pending], outcome: Answers | Exception) -> None:
+def _pass_on(taken: Sequence[_PendingChunk], outcome: Answers | Exception) -> None:
     at = 0
-    for pending in taken:
+    for chunk in taken:
         try:
-            pending.on_done(outcome, at)
+            chunk.on_done(outcome, at)
         except Exception:
-            log.exception("answer not passed on", transactions=len(pending.items))
-        at += len(pending.items)
+            log.exception("answer not passed on", transactions=len(chunk.items))
+        at += len(chunk.items)
 
 
-async def _part(items: Sequence[Transaction], answered: asyncio.Future[Answers]) -> Chunk:
+async def _finished(items: Sequence[Transaction], answered: asyncio.Future[Answers]) -> Chunk:
     try:
         return Chunk(items, await answered)
     except HttpError as error:
@@ -261,13 +281,16 @@ def _resolve(future: asyncio.Future[Answers], count: int, outcome: Answers | Exc
         future.set_result(outcome.part(at, at + count))
 
 
-def _cut(sizes: Sequence[int], max_items: int) -> list[slice]:
-    """Cut into pieces of at most `max_items` items and 1 MiB; a single larger item is a piece of its own."""
-    parts, start, total = [], 0, 0
+def _chunk_slices(sizes: Sequence[int], max_items: int) -> list[slice]:
+    """Cut transactions of these sizes into chunks of at most `max_items` and 1 MiB; return where each stands.
+
+    A single larger transaction is a chunk of its own.
+    """
+    slices, start, total = [], 0, 0
     for at, size in enumerate(sizes):
         total += size
         if at > start and (at - start >= max_items or total > FLUSH_MAX_BYTES):
-            parts.append(slice(start, at))
+            slices.append(slice(start, at))
             start, total = at, size
-    parts.append(slice(start, len(sizes)))
-    return parts
+    slices.append(slice(start, len(sizes)))
+    return slices

@@ -27,15 +27,20 @@ Say three feeds deliver at the same moment, and the store has two partitions, P 
    age 0.
 
 A guess may be wrong the other way as well: B is taken for new, but another gate with the same feeds has
-stored it, so the block was compressed and sent in vain. When that was so for a fifth or more of late,
-`recent` is *not reliable*. Then the first claim goes without a block, all that is new is answered UNSEEN, and
-a second claim brings it.
+stored it, so the block was compressed and sent in vain. `recent` counts how often that happens: it is *not
+reliable* while a fifth or more of what the last claims (some ten) took for new was not new. Then the first
+claim goes without a block. The store answers UNSEEN for all that is new, and a second claim brings the block.
 
-When a claim fails, the others are still waited for, and `recent` learns from each that was answered. Then
-the whole flush fails, with the error of the first claim of the plan that failed, and clients send it again.
-What was stored all the same is a duplicate then: by another claim, by a first one whose second failed, or by
-one whose answer was lost. What was not stored is in `recent` all the same, so it is taken for known and
-needs a second claim. Nothing is answered `accepted` that is not stored.
+When a claim fails, the flush still waits for its other claims, and `recent` learns from those that are
+answered. Then the whole flush fails, with the error of the first failed claim in the order of the plan, and
+clients send all of it again. Two things may happen to a transaction that is sent again:
+
+- It was stored all the same: by a claim that did not fail, by a first claim whose second failed, or by a
+  claim whose answer was lost. Then it is a duplicate.
+- It was not stored. Its signature is in `recent`, so it is taken for known and answered UNSEEN, and a second
+  claim brings it.
+
+No transaction is answered `accepted` before it is stored.
 """
 
 import asyncio
@@ -66,7 +71,10 @@ class Claim(NamedTuple):
     prefix: str
     """The partition's key prefix."""
     places: Sequence[int]
-    """Where in the flush each stands first, and its answer goes; a range if that is also its index here."""
+    """For each hash, the place in the flush where its signature stands first: there its answer goes.
+
+    It is a range if the claim has all places of the flush in order: 0, 1, 2, ...
+    """
     hashes: Sequence[bytes]
     new_count: int
     """How many are taken for new."""
@@ -88,7 +96,8 @@ def plan_flush(
     different, repeats = _different(signatures)
     places, hashes, new_count = recent.guess([signatures[at] for at in different] if repeats else signatures)
     if repeats:
-        places = [different[at] for at in places]  # were places among the different ones
+        # `guess` was asked about A B C D and answered by their indices, 0 to 3; D, index 3, is at place 4.
+        places = [different[index] for index in places]
     if len(prefixes) == 1:
         return [Claim(prefixes[0], places, hashes, new_count)], repeats
     parted: dict[int, list[int]] = defaultdict(list)
@@ -144,12 +153,13 @@ class Flusher:
         counts = count_outcomes(columns.sources, answers.codes)
         self._sources.note(counts, max(answers.clocks))
         self._metrics.count_answers(counts)
-        # A slot counts if its transaction was taken; in the rare flush with some that were not, none does.
+        # The highest slot of each source is noted, of transactions that were not refused. A flush in which
+        # some were is rare and left out as a whole: it is not worth sorting out the slots of the others.
         if REFUSED not in answers.codes and any(columns.slots):
             self._sources.note_slots(columns.sources, columns.slots)
-        # One in TIDEGATE_LATE_SAMPLE signatures, chosen by its hash, is in the sample. Of those, what was
-        # accepted is looked up later: had it been accepted before, too (late_duplicates.py), and who
-        # delivered it (source_misses.py)?
+        # One in TIDEGATE_LATE_SAMPLE signatures, chosen by its hash, is in the sample. If it was accepted,
+        # two questions are asked afterwards: was an earlier transaction of it still kept, so that this one
+        # is a late duplicate (late_duplicates.py)? And which sources delivered it (source_misses.py)?
         for claim, result in results:
             if result.sample:
                 samples = result.samples(claim.hashes, claim.places, columns.sources)
@@ -192,12 +202,13 @@ class Flusher:
         """
         block = _block_of(columns.only(claim.places[:block_count])) if block_count else b""
         sources = columns.sources
-        # Repeats go with both claims, as the first notes no delivery of an UNSEEN signature.
+        # The store notes deliveries of what it accepts or knows, and none of what it answers UNSEEN. So
+        # repeats go with the first claim, and those of an UNSEEN signature once more with the second.
         index_of = {place: index for index, place in enumerate(claim.places)} if repeats else {}
-        later = [(index_of[first], sources[at]) for at, first in repeats if first in index_of]
+        repeated = [(index_of[first], sources[at]) for at, first in repeats if first in index_of]
         if not isinstance(claim.places, range):
             sources = [sources[place] for place in claim.places]
-        deliveries = Deliveries(claim.hashes, sources, later)
+        deliveries = Deliveries(claim.hashes, sources, repeated)
         return await self._maps.claim(claim.prefix, deliveries, block, block_count, checked)
 
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from app.decode.columns import Answers
-from app.ingest.coalescer import CONCURRENT_FLUSHES, SMALL_FLUSH, Chunk, Coalescer, Flush, joined_answers
+from app.ingest.coalescer import CONCURRENT_FLUSHES, MANY_REQUESTS, Chunk, Coalescer, Flush, joined_answers
 from app.models import ACCEPTED, Transaction
 from tests.support.deliver import transaction
 
@@ -61,10 +61,10 @@ async def occupy(keeper: Gatekeeper, coalescer: Coalescer) -> list[asyncio.Task[
 
 async def flush_many(keeper: Gatekeeper, coalescer: Coalescer) -> list[asyncio.Task[list[Chunk]]]:
     """Keep one worker in a flush of as many requests as no small flush starts beside."""
-    tasks = [asyncio.create_task(coalescer.submit(transactions(number))) for number in range(SMALL_FLUSH)]
+    tasks = [asyncio.create_task(coalescer.submit(transactions(number))) for number in range(MANY_REQUESTS)]
     await keeper.busy(1)
     return tasks
 
 
-def times_of(parts: list[Chunk]) -> list[int | None]:
-    return [answer.first_seen_ms for answer in joined_answers(parts)]
+def times_of(chunks: list[Chunk]) -> list[int | None]:
+    return [answer.first_seen_ms for answer in joined_answers(chunks)]

@@ -4,34 +4,36 @@
 
 1. A reading is a time in seconds, resident bytes, and those of them that are explained: requests in flight
    for gate and workers, entries of the maps for the store. (Connections explain nothing: those that are never
-   closed are a leak.) What is compared is the rest, *unexplained = resident - explained*.
-2. Readings fall into blocks of time, and each block leaves a *floor*: its least resident bytes and its least
-   explained bytes, which may be of different moments. Compared is their difference (`floors`). With readings
-   every 5 s and blocks of 30 s, six readings become one floor:
+   closed are a leak.) The detector looks for growth of the rest, *unexplained = resident - explained*.
+2. Time is cut into blocks. Each block leaves a *floor*: its least resident and its least explained bytes,
+   which may be of different moments. The first less the second is the floor's unexplained bytes. A block of
+   30 s with a reading every 5 s, for example:
 
        resident    61  64  95  75  62  62 MiB    -> 61 MiB, the least
        explained    2   4  30  15   2   1 MiB    ->  1 MiB, the least; so the floor is 60 MiB unexplained
 
-   A burst that is over within a block does not raise its floor.
-3. The latest floors form four *windows*, of one *tier* each. A window is suspicious if it rises steadily
-   (`rises_steadily` in floors.py): in most of its parts and not in one step, in resident bytes as well, and
-   with the least slope below. Lengths and slopes follow from three settings, here with their defaults: the
-   leak window W (300 s), the growth G that makes a leak in it (50 MiB), a slow leak's rate R (10 MiB/h):
+   A burst of load that is over within a block does not raise its floor. The floor also keeps the block's
+   most explained bytes (30 MiB), which only tell whether load comes in bursts (`_has_bursts`).
+3. Four *windows* look back over the latest floors. Each has a length of its own, and its name is its *tier*.
+   (`rule` is named after the plain alarm rule that it refines, "G more within W". `DetectorRules` has the
+   settings of all tiers.) Lengths and slopes follow from three settings, here with their defaults: the leak
+   window W (300 s), the growth G that makes a leak in it (50 MiB), a slow leak's rate R (10 MiB/h):
 
    | tier  | block           | window          | floors | least slope that is suspicious                    |
    |-------|-----------------|-----------------|--------|---------------------------------------------------|
-   | rule  | W/10 (30 s)     | W (5 min)       | 11     | G/2 in W (300 MiB/h) (*)                          |
+   | rule  | W/10 (30 s)     | W (5 min)       | 11     | G/2 in W (300 MiB/h), and G from first to last    |
    | fast  | W/10 (30 s)     | 3 W (15 min)    | 31     | G/5 in W (120 MiB/h)                              |
    | slow  | 2 W/5 (2 min)   | 24 W (2 h)      | 60     | R/2 (5 MiB/h)                                     |
    | daily | 3 W (15 min)    | 288 W (24 h)    | 96     | R/10 (1 MiB/h)                                    |
 
-   (*) and the last floor is G above the first. From one to the other is W, ten blocks, so there are eleven.
-   For example 60, 66, 72, ... 120 MiB rise by 60 MiB in steps of 6.
+   The least slope is not all: the rise has to be steady (`rises_steadily` in floors.py). For that, a window
+   is cut into five or six equal parts, each with a median of its floors. The step from one median to the next
+   has to be large enough at least four times. Resident bytes have to rise as well. The eleven floors 60, 66,
+   72, ... 120 MiB are suspicious; 60, 60, 60, 60, 60, 120, ... 120 MiB are one step, and are not.
 4. A window that rises steadily raises a *suspicion* (`Finding`). What grew may be garbage or free memory, so
    the caller collects garbage and trims the heap, then hands the next reading to `confirm`. It does so again
-   after each *interval*, a tenth of the window, at least twice. What is left after each trim is compared: 70,
-   130 and 190 MiB prove a leak, and 70, 70 and 71 refute it. 70, 130 and 131 may be a step, so up to two more
-   intervals decide. Earlier refutations and bursts ask for up to two more from the start (`proof`).
+   after every tenth of the window (every *interval* of confirmation.py), and compares what is left each time.
+   If 70, 130 and 190 MiB are left, the leak is proven; 70, 70 and 71 MiB refute it.
 
    A daily finding is for the log, the metrics and reports only: it is neither trimmed for nor confirmed, and
    is returned every six hours while the rise lasts.
@@ -49,36 +51,34 @@
                                           ^                               |
                                           +- proven, refuted or dropped --+
 
-When a trim is due, `tick` returns the finding, and does so with each reading until `confirm` was called.
-While much is in flight, it waits with that for up to half an interval. If `confirm` was not called an
-interval after the trim was due, the suspicion is dropped. One process has one suspicion at a time: that of a
-shorter window replaces that of a longer one, never the reverse. After a suspicion its window is not asked
-for a quarter of its length (W/4, 75 s, for the rule): from the proof or refutation on, or from when it was
-found if it was dropped or replaced.
+From when a trim is due, `tick` returns the finding at each reading until `confirm` is called. While much is
+in flight it returns None instead, but only for half an interval. The suspicion is dropped when a trim was due
+for a whole interval and `confirm` was not called.
 
-A block lasts two sample intervals at least. Where W/10 is shorter, all windows are longer than in the table.
-A gap between readings of more than two of its blocks empties a window. The guard's clock is monotonic; one
-set back would empty all windows and drop the suspicion.
+One process has one suspicion at a time. A suspicion of a shorter window replaces one of a longer window,
+never the reverse. A window that raised a suspicion then raises no other for a quarter of its length (75 s for
+the rule tier). That time counts from the finding, and begins again when it is proven or refuted.
+
+A block lasts at least two sample periods. Where W/10 is shorter, all windows are longer than in the table.
+A window loses its floors when no reading comes for longer than two of its blocks. The guard's clock is
+monotonic; if it were set back, all windows would lose their floors, and the suspicion would be dropped.
 """
 
 from dataclasses import dataclass
 
+from app.guard.leak.confirmation import Confirmation
 from app.guard.leak.finding import Finding, Tier
 from app.guard.leak.floors import Demand, Floor, Floors, rises_steadily, slope_bytes_per_second
-from app.guard.leak.proof import Confirmation
 
 SECONDS_AN_HOUR = 3600
 RULE_BLOCKS = 10
 FAST_BLOCKS = 30
-# A floor of these windows is that of so many of the shortest blocks, and this is how many floors they have.
+# Of the slow and the daily window: how many of the shortest blocks a block lasts, and how many floors it has.
 SLOW_FLOOR_BLOCKS, SLOW_FLOORS = 4, 60
 DAILY_FLOOR_BLOCKS, DAILY_FLOORS = 30, 96
-# The least slopes: shares of the rule's rate, and of the slow leak's.
+# The least slopes: shares of G/W for the rule and fast tiers, of R for the slow and daily tiers.
 RULE_SHARE, FAST_SHARE, SLOW_SHARE, DAILY_SHARE = 0.5, 0.2, 0.5, 0.1
-# A suspicion costs a few trims, but a proof is acted on. So it takes this many times the suspicious slope: in
-# the slow window 7 MiB/h, still less than R. Chosen by simulation (docs/leak-detection.md).
-PROOF_FACTOR = 1.4
-# A window that found a rise is asked again after this share of its length.
+# A window that raised a suspicion raises no other for this share of its length.
 QUIET_SHARE = 0.25
 _SHORTEST_FIRST = tuple(Tier)  # as Tier lists them
 
@@ -111,15 +111,15 @@ class DetectorRules:
     def demand(self, tier: Tier) -> Demand:
         """What the floors of a tier's window have to show to be suspicious."""
         if tier is Tier.RULE:
-            # Five parts have four rises, from the median of one to that of the next: each has to reach
-            # half of what the least slope brings (`Demand`).
+            # From the median of each of five parts to the next there are four steps. All four have to rise
+            # by half of what the least slope brings in that time, or more (`Demand.rise_share`).
             return Demand(RULE_SHARE * self.rule_bytes_per_second, parts=5, rises=4)
         least = {
             Tier.FAST: FAST_SHARE * self.rule_bytes_per_second,
             Tier.SLOW: SLOW_SHARE * self.slow_bytes_per_second,
             Tier.DAILY: DAILY_SHARE * self.slow_bytes_per_second,
         }
-        # Six parts have five such rises: four have to reach that.
+        # Between six parts there are five such steps. Four of them have to rise by as much.
         return Demand(least[tier], parts=6, rises=4)
 
 
@@ -141,6 +141,7 @@ class Detector:
 
     def _build(self) -> None:
         block = self._rules.block_seconds
+        # Two tiers look at these: fast at all of them, rule at the last eleven.
         self._short = Floors(block, FAST_BLOCKS + 1)
         self._slow = Floors(SLOW_FLOOR_BLOCKS * block, SLOW_FLOORS)
         self._daily = Floors(DAILY_FLOOR_BLOCKS * block, DAILY_FLOORS)
@@ -170,7 +171,7 @@ class Detector:
 
     @property
     def growth_bytes(self) -> int:
-        """How far the latest floor's unexplained bytes are above those a leak window before, or the first."""
+        """Growth of unexplained bytes over the leak window, or since the oldest floor if that is younger."""
         floors = self._short.last(RULE_BLOCKS + 1)
         return floors[-1].unexplained_bytes - floors[0].unexplained_bytes if floors else 0
 
@@ -236,7 +237,7 @@ class Detector:
             self.restart()  # growth of the warm-up stands in no window
 
     def _find(self, tier: Tier, at_seconds: float) -> Finding | None:
-        """Ask a window for a steady rise, unless it is quiet, or it or a shorter one is suspected already."""
+        """Ask a window for a steady rise, except in its quiet time or if it or a shorter one is suspected."""
         if at_seconds < self._quiet_until.get(tier, at_seconds) or self._suspects_this_or_shorter(tier):
             return None
         floors = self._window(tier)
@@ -262,15 +263,15 @@ class Detector:
         return floors_of.last(len(floors_of)) if floors_of.is_full else []
 
     def _suspect(self, finding: Finding, at_seconds: float) -> None:
-        """Begin to confirm a finding; each refutation since a proof, and bursts, ask for an interval more."""
+        """Begin to confirm a finding; refutations since the last proof, and bursts, are doubts about it."""
         least = self._rules.demand(finding.tier).bytes_per_second
         has_bursts = _has_bursts(self._window(finding.tier), least * finding.window_seconds)
         doubts = self._refuted.get(finding.tier, 0) + has_bursts
         self._suspected = finding
-        self._confirmation = Confirmation(at_seconds, finding.window_seconds, PROOF_FACTOR * least, doubts)
+        self._confirmation = Confirmation(at_seconds, finding.window_seconds, least, doubts)
 
     def _suspects_this_or_shorter(self, tier: Tier) -> bool:
-        """Whether this window or a shorter one is suspected; then it is not asked."""
+        """Whether this window or a shorter one is suspected; then this one is not asked for a rise."""
         return self._suspected is not None and (
             _SHORTEST_FIRST.index(self._suspected.tier) <= _SHORTEST_FIRST.index(tier)
         )
@@ -287,12 +288,13 @@ class Detector:
             self._suspected = self._confirmation = None
             return None
         explained = [floor.explained_bytes for floor in self._short.last(RULE_BLOCKS)]
-        # In flight counts what is explained beyond the least of the last leak window, be it new entries.
+        # What is explained now, beyond the least of the last leak window, counts as in flight. In the store
+        # that is entries added since, although they stay.
         in_flight = explained_bytes - min(explained, default=explained_bytes)
         return self._suspected if confirmation.may_trim(at_seconds, in_flight) else None
 
 
 def _has_bursts(floors: list[Floor], least_bytes: float) -> bool:
     """Tell whether explained bytes varied by `least_bytes`: after such bursts a step can look like a leak."""
-    most = max(floor.most_explained_bytes for floor in floors)
+    most = max(floor.most_explained_bytes for floor in floors)  # a burst leaves no trace in the least ones
     return most - min(floor.explained_bytes for floor in floors) >= least_bytes

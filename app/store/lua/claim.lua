@@ -4,9 +4,18 @@
 -- The gate guesses which signatures are new. These come first, and the block holds their transactions in the
 -- same order. Of the others the script only says whether they are inside their window (in_window.lua). One that is
 -- not is answered UNSEEN, and the gate brings its transaction with a second call: a wrong guess costs time, and never
--- an answer. When two gates bring a new signature at the same moment, the later claim answers that it is a duplicate.
--- Its transaction is then in the block of that claim all the same, which is stored whole if it accepts other hashes:
--- no entry leads to the duplicate's transaction, and the block's mask (block_head.lua) leaves it out.
+-- an answer. When two gates bring a new signature at the same moment, the server runs one claim after the other. The
+-- second answers that the signature is a duplicate, although its block has the transaction, too. If the second claim
+-- accepts other signatures, its block is stored as it is, with a transaction that nobody reads: no entry leads to it,
+-- and the block's mask (block_head.lua) leaves it out.
+--
+-- Three words, for who delivered what. A *delivery* is what a source has brought in this flush: one transaction, once.
+-- A *sighting* is what the store keeps of it: this source had that transaction at this moment. Who brings a transaction
+-- again makes no second sighting (observations.lua says for how long). *Observations* is the map of the sightings.
+--
+-- A line `-- @use name` is no comment. The gate puts the text of parts/name.lua in its place before it sends the script
+-- (app/store/scripts.py). The server makes the functions of that text whenever it comes to them, in each call anew. So
+-- what every call needs is put in below this head, and what only some calls need inside of the `if` that needs it.
 --
 -- KEYS: the partition's prefix. ARGV:
 --   1     rules (`packed_rules` in app/store/layout.py)
@@ -14,9 +23,10 @@
 --   3..5  who delivered them, see observations.lua
 --   6..8  the block (transactions compressed by zstd; '' for none), how many of the first hashes have their
 --         transaction in it, and how many bytes these have before compression
---   9, 10 in a second call, `now` and the count of accepted that the first call returned. That one answered UNSEEN
---         for all of these hashes, so only what was accepted since can be a duplicate: searched are the buckets that
---         took entries after that `now`, or may hold one of the acceptances since. In a first call 0 and -1.
+--   9, 10 in a first call 0 and -1. In a second call, `now` and the count of accepted that the first call returned. The
+--         first call found none of these hashes inside its window. So one of them is a duplicate only if another call
+--         accepted it since, and only the newest buckets are searched: those that took entries after that `now`, or
+--         that may hold one of the acceptances counted since
 --   11    which of the hashes are in the sample for late duplicates, see replaced.lua; '' for none
 -- Returns {now, codes, how many signatures the partition has ever accepted, what replaced.lua returns or ''}. The
 -- codes are 4 bytes for each hash. A hash inside its window is a duplicate; its code is its age in
@@ -28,11 +38,15 @@
 --
 -- The server runs a script without another command in between. But when a command fails in the middle, as it may in a
 -- store that is full, what was written before it stays. So the writes come in this order: block, transactions,
--- observations, signatures, ledger. If one of the first four fails, no signature of this call counts, so its retry is
--- accepted: the retry's block takes the number of the failed one. What the failed call left in a bucket that the ledger
--- lists is not counted, and leaves with that; what it left in a bucket that was never listed expires. The last write, a
--- SET that takes the place of the ledger before it, does not fail for want of room (save_ledger). Signatures count from
--- their HSET on, or in a new bucket from when the ledger lists it: either way their transactions are there.
+-- observations, signatures, ledger. Say the third fails. Then the block and the entries of its transactions stay, but
+-- the signatures are not there: when the gate sends them again, they are accepted. The ledger was not saved either, so
+-- it does not count what stays. In a bucket that the ledger lists, the next block gets the same number and replaces the
+-- block that stays; the rest leaves together with the bucket. What stays in a new bucket, which the ledger does not
+-- list, expires. The same is true when another of the first four writes fails. The last, a SET that takes the place of
+-- the ledger before it, does not fail for want of room (save_ledger).
+--
+-- A signature is known from the moment it is written, or in a new bucket from the moment the ledger lists that. At
+-- either moment its transaction is stored already.
 --
 -- Buckets that are due, or are dropped to make room (room.lua), lose their keys before the flush is written. After a
 -- failure the ledger still lists and counts them, until a later call drops them.
@@ -74,7 +88,8 @@ if checked_added < 0 or unchecked < 0 then checked_ms, unchecked = 0, signatures
 sweep_due(signatures, clock)
 
 -- By index in `hashes`, of those inside their window: the age in milliseconds, the number of the block, the place in
--- it. Then how many these are, and the longest window of any signature.
+-- it. Then how many these are. The last is the longest window that any signature has: the window can be changed at run
+-- time, and those accepted before have the one of their bucket (`keep`).
 local ages, blocks, places, found, longest_window =
   acceptances_in_window(signatures, hashes, now, checked_ms, unchecked)
 local room = signatures.rule.limit - signatures.entries
@@ -93,7 +108,7 @@ for i = 1, #hashes do
   end
 end
 
-local late, transactions, bytes, bucket, number, entries = '', nil, nil, nil, nil, {}
+local late_duplicates, transactions, bytes, bucket, block_number, entries = '', nil, nil, nil, nil, {}
 if accepted > 0 then
   transactions = ledger.transactions
   sweep_due(transactions, clock)
@@ -106,17 +121,21 @@ if accepted > 0 then
   bytes = #block + accepted * ENTRY_BYTES
   make_room(transactions, accepted, bytes, now)
   bucket = open_bucket(transactions, clock, accepted, bytes)
-  if ARGV[11] ~= '' and bucket.id + rules.window <= now then -- else all in it are younger than a window
+  -- The entries written below may replace earlier ones of the same signatures. Those older than a window, which
+  -- make late duplicates, are looked for first. A bucket that was opened less than a window ago has none.
+  if ARGV[11] ~= '' and bucket.id + rules.window <= now then
     -- @use replaced
-    late = replaced_in(bucket, ARGV[11], hashes, codes, now)
+    late_duplicates = replaced_in(bucket, ARGV[11], hashes, codes, now)
   end
-  number = (bucket.latest_block + 1) % MOST_BLOCKS -- new_bucket (filling.lua) goes on from the last one
-  local low, pack, n = now % 2 ^ 32, struct.pack, 0
+  -- A new bucket begins with the number of the last block before it (new_bucket in filling.lua).
+  block_number = (bucket.latest_block + 1) % MOST_BLOCKS
+  local now_32_bits, pack, n = now % 2 ^ 32, struct.pack, 0
   for i = 1, block_count do
     if codes[i] == 0 then
-      -- So new_sightings notes who delivered it as of any other that was found: it was accepted 0 ms ago.
-      ages[i], blocks[i], places[i] = 0, number, i - 1
-      entries[n + 1], entries[n + 2] = hashes[i], pack(ENTRY, low, number, i - 1)
+      -- From here on it is like one that was found inside its window, accepted 0 ms ago, in this block. So
+      -- new_sightings notes who delivered it, as it does for those that were found.
+      ages[i], blocks[i], places[i] = 0, block_number, i - 1
+      entries[n + 1], entries[n + 2] = hashes[i], pack(ENTRY, now_32_bits, block_number, i - 1)
       n = n + 2
     end
   end
@@ -126,11 +145,11 @@ if found + accepted > 0 then
   -- @use observations
   local sightings = new_sightings(ages, blocks, places, #hashes, clock)
   if accepted > 0 then
-    write_fields('blocks', bucket, {number, block})
-    bucket.latest_block = number
-    -- A bucket of transactions may take entries for longer than a window. A signature that is accepted twice
-    -- meanwhile replaces its entry, so what is booked is how many are new. A bucket of signatures takes entries
-    -- for a fifth of a window: no signature is accepted twice meanwhile.
+    write_fields('blocks', bucket, {block_number, block})
+    bucket.latest_block = block_number
+    -- Only new entries are booked. A bucket of transactions may take entries for longer than a window, and a signature
+    -- that is accepted twice in this time has one entry in it: the second replaces the first. A bucket of signatures
+    -- takes entries for a fifth of a window, in which no signature is accepted twice. There all are new.
     book(transactions, bucket, write_fields('transactions', bucket, entries), bytes)
   end
   note_sightings(sightings)
@@ -138,10 +157,11 @@ if found + accepted > 0 then
     local signature_bucket = open_bucket(signatures, clock, accepted, 0)
     write_fields('signatures', signature_bucket, entries)
     book(signatures, signature_bucket, accepted, ENTRY_BYTES * accepted)
-    -- By these the next calls notice that the clock was set back (clock.lua): the time of the last acceptance, and the
-    -- longest window of any signature.
+    -- By these two the next calls notice that the server's clock was set back (clock.lua). `clock` is the time of the
+    -- last acceptance. `hold` is the longest window that any signature has: if the clock was set back by less, time
+    -- stands still at `clock`.
     ledger.clock, ledger.hold = now, math.max(longest_window, signature_bucket.keep)
   end
 end
 save_ledger()
-return {now, pack_codes(codes), signatures.added, late}
+return {now, pack_codes(codes), signatures.added, late_duplicates}

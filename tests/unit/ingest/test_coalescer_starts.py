@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from app.api.middleware import to_its_end
 from app.decode.columns import Answers
-from app.ingest.coalescer import CONCURRENT_FLUSHES, LARGE_FLUSH_BYTES, SMALL_FLUSH
+from app.ingest.coalescer import CONCURRENT_FLUSHES, LARGE_FLUSH_BYTES, MANY_REQUESTS, SMALL_FLUSH
 from app.models import Transaction
 from tests.support.deliver import transaction
 from tests.support.held_flushes import (
@@ -45,20 +45,20 @@ async def test_few_wait_beside_a_flush_of_many_requests_until_they_are_more_or_i
         await asyncio.sleep(0)
         keeper.open.set()
         await asyncio.gather(*many, last, *few)
-    assert [len(flush) for flush in keeper.flushes] == [SMALL_FLUSH, SMALL_FLUSH, 1]
+    assert [len(flush) for flush in keeper.flushes] == [MANY_REQUESTS, SMALL_FLUSH, 1]
 
 
 async def test_one_starts_beside_a_flush_of_many_transactions_of_one_request() -> None:
     """As a part of a block is; the next part could be there before a post that waits."""
     keeper = Gatekeeper()
     async with started_coalescer(keeper.flush) as coalescer:
-        part = asyncio.create_task(coalescer.submit(transactions(*range(SMALL_FLUSH))))
+        part = asyncio.create_task(coalescer.submit(transactions(*range(MANY_REQUESTS))))
         await keeper.busy(1)
         one = asyncio.create_task(coalescer.submit(transactions(100)))
         await keeper.busy()
         keeper.open.set()
         await asyncio.gather(part, one)
-    assert [len(flush) for flush in keeper.flushes] == [SMALL_FLUSH, 1]
+    assert [len(flush) for flush in keeper.flushes] == [MANY_REQUESTS, 1]
 
 
 async def test_a_batch_starts_beside_a_flush_of_many_requests() -> None:
@@ -69,7 +69,7 @@ async def test_a_batch_starts_beside_a_flush_of_many_requests() -> None:
         await keeper.busy()
         keeper.open.set()
         await asyncio.gather(*many, batch)
-    assert [len(flush) for flush in keeper.flushes] == [SMALL_FLUSH, SMALL_FLUSH]
+    assert [len(flush) for flush in keeper.flushes] == [MANY_REQUESTS, SMALL_FLUSH]
 
 
 async def test_those_just_answered_respond_before_a_flush_of_much_keeps_the_event_loop() -> None:
@@ -100,13 +100,13 @@ async def test_those_just_answered_respond_before_a_flush_of_much_keeps_the_even
 async def test_one_starts_beside_a_flush_of_few() -> None:
     keeper = Gatekeeper()
     async with started_coalescer(keeper.flush) as coalescer:
-        few = asyncio.create_task(coalescer.submit(transactions(*range(SMALL_FLUSH - 1))))
+        few = asyncio.create_task(coalescer.submit(transactions(*range(MANY_REQUESTS - 1))))
         await keeper.busy(1)
         one = asyncio.create_task(coalescer.submit(transactions(100)))
         await keeper.busy()
         keeper.open.set()
         await asyncio.gather(few, one)
-    assert [len(flush) for flush in keeper.flushes] == [SMALL_FLUSH - 1, 1]
+    assert [len(flush) for flush in keeper.flushes] == [MANY_REQUESTS - 1, 1]
 
 
 async def test_what_waits_beside_a_flush_of_many_is_flushed_before_the_coalescer_closes() -> None:

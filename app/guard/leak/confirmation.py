@@ -1,12 +1,13 @@
 """Proves or refutes a suspicion: does what is left after collecting and trimming go on growing?
 
 A trim gives back more than what grew, since free memory lay in the heap before, too. So what is left after
-one trim is compared with what is left after the next: three trims at least, and growth in each of the two
-intervals between them. An example, of a leak of 2 MiB a second in a window of 300 s, with intervals of 30 s:
+one trim is compared with what is left after the next. The time from one to the next is an *interval*, a tenth
+of the window that rose. It takes three trims at least, and growth in each of the two intervals between them.
+An example, of a leak of 2 MiB a second in a window of 300 s, with intervals of 30 s:
 
     trim at      0 s      30 s      60 s
     left         70 MiB   130 MiB   190 MiB    -> grew by 60 and 60 MiB: proven
-    left         70 MiB   130 MiB   131 MiB    -> 60 and 1 MiB, a step so far: two more intervals decide
+    left         70 MiB   130 MiB   131 MiB    -> 60 and 1 MiB, a step so far: up to two more intervals decide
     left         70 MiB    70 MiB    71 MiB    -> it was garbage or free memory: refuted
 
 Garbage is collected by then, and a step up lies in one interval only.
@@ -14,8 +15,12 @@ Garbage is collected by then, and a step up lies in one interval only.
 
 from itertools import pairwise
 
+# A suspicion costs a few trims, but a proof is acted on. So a proof takes this many times the slope that was
+# suspicious: in the slow window 7 MiB/h instead of 5. Chosen by simulation (docs/leak-detection.md).
+PROOF_FACTOR = 1.4
 LEAST_INTERVALS = 2
-# So many more are asked for at most where there is doubt, and while the intervals tell neither.
+# Up to so many more are needed for a proof if there are doubts. Up to so many more are waited for if the
+# intervals needed neither prove nor refute.
 MORE_INTERVALS_IN_DOUBT, MORE_INTERVALS_WHEN_UNDECIDED = 2, 2
 # An interval's length as a share of the window.
 INTERVAL_SHARE = 0.1
@@ -32,16 +37,16 @@ HOPELESS_SHARE = 0.25
 class Confirmation:
     """Takes a reading just after each trim, until `is_proven` or `is_refuted`.
 
-    `bytes_per_second` is the least growth that proves a leak. `doubts` counts the reasons to ask for longer:
-    earlier suspicions of the same window that were refuted, and load that comes in bursts; each asks for one
-    interval more, two at most.
+    `suspicious_bytes_per_second` is the least slope that raised the suspicion; a proof takes `PROOF_FACTOR`
+    times as much. `doubts` counts the reasons to look for longer: earlier suspicions of the same tier that
+    were refuted, and load that comes in bursts. A proof needs one interval more for each, two more at most.
     """
 
     def __init__(
-        self, at_seconds: float, window_seconds: float, bytes_per_second: float, doubts: int
+        self, at_seconds: float, window_seconds: float, suspicious_bytes_per_second: float, doubts: int
     ) -> None:
         self._interval_seconds = INTERVAL_SHARE * window_seconds
-        self._bytes_per_second = bytes_per_second
+        self._bytes_per_second = PROOF_FACTOR * suspicious_bytes_per_second  # the least that proves a leak
         self._needed = LEAST_INTERVALS + min(doubts, MORE_INTERVALS_IN_DOUBT)
         self._started = at_seconds
         self._resident: list[int] = []

@@ -1,9 +1,11 @@
-"""Reads, in one go, the body of Helius' enhanced webhook: an array of enhanced transactions.
+"""The fast way through an array of Helius' enhanced transactions, which is what its webhooks send.
+
+An array that is short and plainly valid is read in one go here. For any other the answer is None, and the
+slow way reads it one document after the other (reader.py, with helius_enhanced.py for each document).
 
 Where a document ends is guessed and then proven. `[{"description":"…",…},{"description":"…",…}]` is cut
 before every object that begins as the first one does; if a parser takes each part as a document of its own,
-then it was cut between two documents. If not, a parser cuts the array, which takes longer. An array with
-anything that is not plainly valid is left to reader.py, which reads one document after the other.
+then it was cut between two documents. If not, a parser cuts the array, which takes longer.
 """
 
 import re
