@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.consumer_errors import TooManyConsumers, TooManyLeases
-from app.store.layout import signature_hash
+from app.store.partitions import signature_hash
 from tests.conftest import MakeSettings
 from tests.support.deliver import Gate, connected_gate, transaction
 from tests.support.handed import IDLE_MS, LEASE_MS, Reader, deliver, missed_in, names_in
