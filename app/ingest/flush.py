@@ -71,7 +71,7 @@ class Claim(NamedTuple):
     prefix: str
     """The partition's key prefix."""
     places: Sequence[int]
-    """For each hash, the place in the flush where its signature stands first: there its answer goes.
+    """The place in the flush where the signature of each hash stands first: there its answer goes.
 
     It is a range if the claim has all places of the flush in order: 0, 1, 2, ...
     """
