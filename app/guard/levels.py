@@ -3,10 +3,13 @@
 Without the band a level would flap: an action frees a little, the level falls, memory fills again. Four
 settings, each a share of the limit, say where a level begins and ends:
 
-| level | entered at | left below | what follows (`process_relief`, `store_relief`) |
-|---|---|---|---|
-| soft | `memory_soft_ratio` | `memory_soft_exit_ratio` | garbage goes, an embedded store is cleaned |
-| hard | `memory_hard_ratio` | `memory_hard_exit_ratio` | also: ingest gets 503, idle connections are closed |
+| level | entered at | left below |
+|---|---|---|
+| soft | `memory_soft_ratio` | `memory_soft_exit_ratio` |
+| hard | `memory_hard_ratio` | `memory_hard_exit_ratio` |
+
+At soft, garbage and free heap are given back and an embedded store is cleaned (`process_relief`,
+`store_relief`). At hard, ingest is also refused with 503, and idle connections are closed.
 
 For example, if soft is entered at 0.6 and left below 0.5, the readings 0.59, 0.61, 0.55 and 0.49 are normal,
 soft, soft and normal.

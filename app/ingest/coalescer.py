@@ -46,7 +46,7 @@ CONCURRENT_FLUSHES = 2
 SMALL_FLUSH = 16
 """Fewer transactions than these do not start a flush beside one of many requests."""
 MANY_REQUESTS = 16
-"""The requests of a flush are many from so many on."""
+"""A flush has many requests from this number on."""
 LARGE_FLUSH_BYTES = 64 * 1024
 TURNS_TO_RESPONSE = 4
 """Turns of the event loop from the end of a flush to the responses of its requests.
