@@ -22,9 +22,10 @@ from app.consumers.waiter import Waiter
 from app.errors import Overloaded
 from app.models import SOURCE_PATTERN
 from app.server.exchange import GONE, STOPPING
-from app.store.accepted import Accepted, Positions, Start
+from app.store.accepted import Accepted
 from app.store.consumers import CommitResult, Consumers, Leases
 from app.store.layout import LiveSettings
+from app.store.positions import Start
 
 MOST_BYTES: Final = 1024 * 1024
 """The bytes of one lease before compression; each partition may give one block that has more."""
@@ -136,13 +137,7 @@ class Leasing:
             UnknownCursor: the store does not have the place.
             StoreError: it may have been moved.
         """
-        place: Start | Positions
-        if isinstance(to, Cursor):
-            newest = await self._accepted.find("now")
-            to.check(newest.born_ms, newest.ordinals)
-            place = newest._replace(ordinals=to.ordinals)
-        else:
-            place = to
+        place = to.place(await self._accepted.find("now")) if isinstance(to, Cursor) else to
         await self._consumers.seek(name, place, self._idle_ms)
 
     @contextmanager

@@ -16,11 +16,12 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from app.consumer_errors import TooManyConsumers, TooManyLeases, UnknownConsumer
-from app.store.accepted import Extract, Positions, Start, extract_of
+from app.store.accepted import Extract, extract_of
 from app.store.layout import Layout
+from app.store.positions import Positions, Start
 from app.store.session import StoreSession
 
-_HEAD, _LEASE, _EXTRACT = 6, 3, 6  # numbers of each part of what lease_transactions.lua answers
+_HEAD, _LEASE, _EXTRACT = 6, 3, 7  # numbers of each part of what lease_transactions.lua answers
 
 
 class Leased(NamedTuple):
@@ -66,6 +67,8 @@ class ConsumerFigures(NamedTuple):
     name: str
     ordinals: tuple[int, ...]
     """The position in each partition that the consumer has leased from."""
+    before_ms: tuple[int, ...]
+    """When the transaction before each position was accepted; 0 where there is none, or nobody knows."""
     lag_transactions: int
     lag_seconds: float
     leases: int
@@ -156,7 +159,7 @@ class Consumers:
             StoreError: it may have been moved in some partitions; moving it again does no harm.
         """
         first, *others = (
-            (prefix, [start] if not isinstance(start, Positions) else [start.born_ms[at], start.ordinals[at]])
+            (prefix, [each[at] for each in start] if isinstance(start, Positions) else [start])
             for at, prefix in enumerate(self._layout.prefixes)
         )
         incarnation = await self._run("seek_consumer", first[0], name, idle_ms, 0, *first[1])
@@ -260,7 +263,7 @@ def _leases(name: str, parts: Sequence[_Part | Exception]) -> Leases:
 
 
 def _figures(name: str, parts: Sequence[Sequence[int]]) -> ConsumerFigures:
-    ordinals, lags, ages, leases, delivered, redelivered, missed, called = zip(*parts, strict=True)
+    ordinals, before, lags, ages, leases, delivered, redelivered, missed, called = zip(*parts, strict=True)
     lag_seconds = max(ages) / 1000
     totals = (sum(leases), sum(delivered), sum(redelivered), sum(missed))
-    return ConsumerFigures(name, ordinals, sum(lags), lag_seconds, *totals, max(called))
+    return ConsumerFigures(name, ordinals, before, sum(lags), lag_seconds, *totals, max(called))

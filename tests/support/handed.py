@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 
-from app.store.accepted import Extract, Positions
+from app.store.accepted import Extract, positions_after
 from app.store.consumers import Consumers, Leases
+from app.store.positions import Positions
 from tests.support.deliver import Gate, transaction
 
 LEASE_MS, IDLE_MS, MOST_CONSUMERS = 30_000, 3_600_000, 64
@@ -35,7 +36,7 @@ async def read_all(
     names, missed = list[str](), 0
     while True:
         extracts = await gate.accepted.read(positions, limit, most_bytes)
-        positions = Positions(tuple(one.born_ms for one in extracts), tuple(one.end for one in extracts))
+        positions = positions_after(extracts)
         for one in extracts:
             names += signatures_of(one)
             assert one.missed is not None

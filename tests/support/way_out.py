@@ -12,7 +12,8 @@ from app.consumers.shelf import Shelf
 from app.consumers.stream import StreamReader, Wanted
 from app.consumers.tail import Tail
 from app.runtime import Runtime
-from app.store.accepted import Accepted, Extract, Positions, Start
+from app.store.accepted import Accepted, Extract
+from app.store.positions import Positions, Start
 from tests.support.streams import WAIT_SECONDS, Line, submit
 
 PIECE_BYTES = 16 * 1024

@@ -29,8 +29,8 @@ from app.decode.body_reader import chunk_of, media_type
 from app.errors import HttpError, InvalidRequest, MalformedBody, ShuttingDown, UnsupportedMedia
 from app.models import SOURCE_RULE
 from app.server.exchange import CUT_OFF, GONE, LISTEN
-from app.store.accepted import Positions, Start
 from app.store.consumers import ConsumerFigures
+from app.store.positions import Positions, Start
 
 MOST_TRANSACTIONS: Final = 10_000
 MOST_WAIT_SECONDS: Final = 60.0
@@ -192,7 +192,8 @@ def _target(to: str | int) -> Start | Cursor:
 def _figures(consumer: ConsumerFigures, newest: Positions) -> dict[str, object]:
     place = None
     if len(consumer.ordinals) == len(newest.ordinals):
-        place = Cursor(store_mark(newest.born_ms), consumer.called_ms, consumer.ordinals).text.decode()
+        cursor = Cursor(store_mark(newest.born_ms), consumer.before_ms, consumer.ordinals)
+        place = cursor.text.decode()
     return {
         "name": consumer.name,
         "position": place,

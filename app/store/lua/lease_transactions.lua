@@ -21,8 +21,8 @@
 -- is more to lease, how many are not committed, how long ago the oldest of them was accepted in milliseconds}, 'busy'
 -- meaning that there are as many leases as there may be. For a lease follow: its number, 1 if it was leased before,
 -- when the last before it was accepted or 0, now, when the ledger was born, its first ordinal, the ordinal after its
--- last, the ordinal of the next acceptance, how many before the first have left or -1 if nobody knows, block, …;
--- blocks as in read_blocks.lua.
+-- last, the ordinal of the next acceptance, when the one before that was accepted or 0, how many before the first have
+-- left or -1 if nobody knows, block, …; blocks as in read_blocks.lua.
 
 -- @use ledger
 -- @use hand_out
@@ -70,7 +70,8 @@ local answer = {
 }
 if lease then
   for _, number in ipairs({
-    lease[NUMBER], ended and 1 or 0, lease[BEFORE_MS], now, ledger.born, read.begin, read.finish, added, lease[MISSED],
+    lease[NUMBER], ended and 1 or 0, lease[BEFORE_MS], now, ledger.born, read.begin, read.finish, added, ledger.clock,
+    lease[MISSED],
   }) do answer[#answer + 1] = number end
   for _, value in ipairs(read.values) do answer[#answer + 1] = value end
 end

@@ -14,6 +14,7 @@ NOW_MS = 1_700_000_000_000
 BOT = ConsumerFigures(
     name="bot",
     ordinals=(700,),
+    before_ms=(NOW_MS - 4_000,),
     lag_transactions=50,
     lag_seconds=12.5,
     leases=2,

@@ -9,8 +9,10 @@
 --   born          1690000000000      the ledger's, under which the ordinals here count
 --   ordinal       250                its position: the next to be handed out for the first time
 --   block         31                 the block that has it or will have it, or -1; a hint (blocks.lua)
+--   before_ms     1700000004000      when the one before its position was accepted, or 0 (is_valid_position)
 --   last_ms       1700000004000      when the last that was handed out was accepted, or 0
 --   is_blind      false              whether nobody knows what it missed before its position, since the ledger was lost
+--                                    or set back
 --   next_number   4                  the number of its next lease, from 1 on
 --   delivered     150                how many were handed out for the first time; `redelivered` counts the others
 --   missed        0                  how many had left before they could be handed out
@@ -40,8 +42,8 @@ local function load_consumer(name, now)
 end
 
 -- Stores the record, for as long as a consumer is kept after its last call and the end of its leases, and notes in the
--- first partition until when that is; with `adds_name` also for a name that is not there yet. The first command only makes a full store take the others: a consumer has to get on there, too,
--- and needs no more room than it has.
+-- first partition until when that is; with `adds_name` also for a name that is not there yet. The first command only
+-- makes a full store take the others: a consumer has to get on there, too, and needs no more room than it has.
 local function save_consumer(name, consumer, now, idle_ms, adds_name)
   local kept_ms = math.max(consumer.until_ms - now, 0) + idle_ms
   consumer.called_ms = now
