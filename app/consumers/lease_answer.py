@@ -29,7 +29,8 @@ async def lease_answer(consumer: str, leases: Leases, readers: Readers) -> bytes
     """
     shelf, name = readers.shelf, _name(consumer, leases)
     pieces = [b'{"lease":%b,"transactions":[' % (b'"%b"' % name.text.encode() if name else b"null")]
-    place = _begin(leases)
+    at = leases.place
+    place = Place(store_mark(at.born_ms), at.before_ms, at.ordinals) if at else None
     async for page, begin, end in readers.pace.in_steps(_in_order(leases, shelf)):
         lines = shelf.lines(page, _LOOK, place and place.of_block(page.partition))
         pieces.append(lines.text[lines.start(begin - page.begin) : lines.ends[end - page.begin - 1]])
@@ -44,16 +45,6 @@ def _name(consumer: str, leases: Leases) -> LeaseName | None:
     if not parts:
         return None
     return LeaseName(consumer, parts[0][1].incarnation, tuple((at, part.number) for at, part in parts))
-
-
-def _begin(leases: Leases) -> Place | None:
-    """Return the place where what was leased begins; None if a partition gave nothing that tells it."""
-    extracts = [part.extract for part in leases.parts if part is not None]
-    if len(extracts) < len(leases.parts):
-        return None
-    store = store_mark([extract.born_ms for extract in extracts])
-    moments = tuple(extract.before_begin_ms for extract in extracts)
-    return Place(store, moments, tuple(extract.begin for extract in extracts))
 
 
 def _in_order(leases: Leases, shelf: Shelf) -> Iterator[_Stretch]:

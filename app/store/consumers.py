@@ -21,7 +21,7 @@ from app.store.layout import Layout
 from app.store.positions import Positions, Start
 from app.store.session import StoreSession
 
-_HEAD, _LEASE, _EXTRACT = 6, 3, 7  # numbers of each part of what lease_transactions.lua answers
+_HEAD, _LEASE, _EXTRACT = 9, 3, 7  # numbers of each part of what lease_transactions.lua answers
 
 
 class Leased(NamedTuple):
@@ -47,6 +47,9 @@ class Leases(NamedTuple):
     """How many were accepted and not committed, also those handed out now; without partitions that failed."""
     lag_seconds: float
     """How long ago the oldest of those that are kept was accepted; 0 if there is none."""
+    place: Positions | None
+    """Where what was handed out begins; in a partition that gave nothing, the position of the consumer. None
+    if a partition failed."""
 
 
 class CommitResult(StrEnum):
@@ -91,6 +94,9 @@ class _Part(NamedTuple):
     has_more: bool
     lag: int
     oldest_ms: int
+    place: tuple[int, int, int]
+    """When the ledger was born, where what was leased begins, or else the consumer's position, and when the
+    one before that was accepted."""
     leased: Leased | None
 
 
@@ -236,14 +242,15 @@ def _part_of(answer: list[Any]) -> _Part:
         idle = [name.decode() for name in answer[1:]]
         detail = f"there is no room for another; those that have been idle longest: {', '.join(idle)}"
         raise TooManyConsumers(detail, idle)
-    incarnation, start_ms, has_more, lag, oldest_ms = numbers
-    leased = None
+    incarnation, start_ms, has_more, lag, oldest_ms, *position = numbers
+    place, leased = tuple(position), None
     if status == b"leased":
         extracted = _HEAD + _LEASE
         number, is_again, last_ms = answer[_HEAD:extracted]
         extract = extract_of(answer[extracted : extracted + _EXTRACT], answer[extracted + _EXTRACT :])
         leased = Leased(number, incarnation, bool(is_again), last_ms or None, extract)
-    return _Part(status, incarnation, start_ms, bool(has_more), lag, oldest_ms, leased)
+        place = (extract.born_ms, extract.begin, extract.before_begin_ms)
+    return _Part(status, incarnation, start_ms, bool(has_more), lag, oldest_ms, place, leased)
 
 
 def _leases(name: str, parts: Sequence[_Part | Exception]) -> Leases:
@@ -259,6 +266,9 @@ def _leases(name: str, parts: Sequence[_Part | Exception]) -> Leases:
         [part.leased if isinstance(part, _Part) else None for part in parts],
         sum(part.lag for part in answered),
         max((part.oldest_ms for part in answered), default=0) / 1000,
+        Positions(*zip(*[part.place for part in answered], strict=True))
+        if len(answered) == len(parts)
+        else None,
     )
 
 

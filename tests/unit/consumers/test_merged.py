@@ -106,3 +106,21 @@ async def test_what_is_leased_are_the_same_lines(runtime: Runtime) -> None:
     assert [line | {"cursor": ""} for line in found] == [
         lines[line["signature"]] | {"cursor": ""} for line in found
     ]
+
+
+@pytest.mark.parametrize("limit", [1, 3, 50])
+async def test_from_the_last_line_of_a_lease_a_stream_has_what_was_not_leased_yet(
+    runtime: Runtime, limit: int
+) -> None:
+    """Also where a partition gave nothing: then the line has the consumer's position there."""
+    leasing, wanted = runtime.consumers.leasing, LeaseWanted(limit, 0, 60, OLDEST)
+    leased: list[Line] = []
+    for _ in range(4):
+        with leasing.room() as room:
+            leases = await leasing.lease("bot", wanted, Caller(), room)
+        assert leases is not None
+        answer = json.loads(await lease_answer("bot", leases, runtime.consumers.readers))
+        assert 0 < len(answer["transactions"]) <= limit
+        leased += answer["transactions"]
+        rest = await _read(runtime, await _place(runtime, leased[-1]), BATCHES * BATCH - len(leased))
+        assert _names(leased + rest) == _everything()
