@@ -64,6 +64,8 @@ class StreamReader:
         self._sent = 0  # bytes of the next line
         self._partition = 0  # of the next line, if some of it was sent
         self._gap = b""
+        if start.has_left:
+            self._tell([Gap(None, start_ms, max(start_ms, *start.before_ms))])
         # What the tail knew of the ledgers, and the shelf of setbacks, when the store was asked last.
         self._known_born_ms, self._epoch = readers.tail.born_ms, readers.shelf.epoch
         self._fresh: dict[int, Sequence[Page]] = {}  # what was just read, of each partition

@@ -68,8 +68,7 @@ def extract_of(numbers: Sequence[int], values: Sequence[bytes]) -> Extract:
 
 def positions_after(extracts: Sequence[Extract]) -> Positions:
     """Return where to go on behind what each partition gave."""
-    places = [(extract.born_ms, extract.end, extract.before_end_ms) for extract in extracts]
-    return Positions(*zip(*places, strict=True))
+    return Positions.of((extract.born_ms, extract.end, extract.before_end_ms) for extract in extracts)
 
 
 class Accepted:
@@ -101,10 +100,10 @@ class Accepted:
             self._session.run("find_position", prefix, [layout.rules, start]) for prefix in layout.prefixes
         )
         answers = await asyncio.gather(*calls)
-        for prefix, (born_ms, ordinal, block, _) in zip(layout.prefixes, answers, strict=True):
+        for prefix, (born_ms, ordinal, block, *_) in zip(layout.prefixes, answers, strict=True):
             self._note_hint((prefix, born_ms, ordinal), block)
-        born, ordinals, _, before = zip(*answers, strict=True)
-        return Positions(born, ordinals, before)
+        places = ((born_ms, ordinal, before_ms) for born_ms, ordinal, _, before_ms, _ in answers)
+        return Positions.of(places, has_left=any(answer[-1] for answer in answers))
 
     async def read(self, positions: Positions, limit: int, most_bytes: int) -> list[Extract]:
         """Read each partition from its position on; an extract each, empty where nothing new is.
@@ -118,7 +117,7 @@ class Accepted:
         layout = self._layout
         calls = (
             self._read(prefix, layout.rules, at, limit, most_bytes)
-            for prefix, *at in zip(layout.prefixes, *positions, strict=True)
+            for prefix, at in zip(layout.prefixes, positions.places, strict=True)
         )
         return await asyncio.gather(*calls)
 
@@ -127,7 +126,7 @@ class Accepted:
         return self._layout_of(self._session.is_cluster)
 
     async def _read(
-        self, prefix: str, rules: bytes, at: Sequence[int], limit: int, most_bytes: int
+        self, prefix: str, rules: bytes, at: tuple[int, int, int], limit: int, most_bytes: int
     ) -> Extract:
         born_ms, ordinal, before_ms = at
         hint = self._hints.get((prefix, born_ms, ordinal), NOT_KNOWN)

@@ -165,7 +165,7 @@ class Consumers:
             StoreError: it may have been moved in some partitions; moving it again does no harm.
         """
         first, *others = (
-            (prefix, [each[at] for each in start] if isinstance(start, Positions) else [start])
+            (prefix, [each[at] for each in start[:3]] if isinstance(start, Positions) else [start])
             for at, prefix in enumerate(self._layout.prefixes)
         )
         incarnation = await self._run("seek_consumer", first[0], name, idle_ms, 0, *first[1])
@@ -262,13 +262,12 @@ def _leases(name: str, parts: Sequence[_Part | Exception]) -> Leases:
                 raise part
         if any(part.status == b"busy" for part in answered):
             raise TooManyLeases(f"{name} has 64 leases that are neither committed nor run out")
+    is_whole = len(answered) == len(parts)
     return Leases(
         [part.leased if isinstance(part, _Part) else None for part in parts],
         sum(part.lag for part in answered),
         max((part.oldest_ms for part in answered), default=0) / 1000,
-        Positions(*zip(*[part.place for part in answered], strict=True))
-        if len(answered) == len(parts)
-        else None,
+        Positions.of(part.place for part in answered) if is_whole else None,
     )
 
 

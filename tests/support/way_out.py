@@ -51,7 +51,8 @@ class Out:
     async def reader(self, start: Start | Positions, **wanted: Any) -> StreamReader:
         """A reader from there on."""
         place = start if isinstance(start, Positions) else await self.accepted.find(start)
-        return StreamReader(self.readers, Wanted(**({"look": LINES} | wanted)), place, 0)
+        start_ms = start if isinstance(start, int) else 0
+        return StreamReader(self.readers, Wanted(**({"look": LINES} | wanted)), place, start_ms)
 
     async def post(self, prefix: str, count: int, payload: bytes = b"null") -> None:
         """Have so many transactions accepted, in one flush."""

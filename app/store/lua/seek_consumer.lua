@@ -23,14 +23,14 @@ elseif not consumer or consumer.incarnation ~= incarnation then
 end
 
 supersede_all(consumer)
-consumer.last_ms, consumer.is_blind = 0, false
 if ordinal then
   -- Under another ledger the next lease begins with the oldest, and says that nobody knows what was missed.
   consumer.born, consumer.ordinal, consumer.block, consumer.before_ms = tonumber(to), ordinal, -1, before_ms
-  consumer.start_ms = 0
+  consumer.start_ms, consumer.last_ms, consumer.is_blind = 0, before_ms, false
 else
   consumer.born = ledger.born
-  consumer.ordinal, consumer.block, consumer.before_ms = find_start(to)
+  consumer.ordinal, consumer.block, consumer.before_ms, consumer.is_blind = find_start(to)
+  consumer.last_ms = tonumber(to) or 0
   consumer.start_ms = to == 'now' and now or tonumber(to) or 0
 end
 save_consumer(name, consumer, now, idle_ms)

@@ -92,3 +92,21 @@ async def test_a_store_that_lost_its_data_is_a_gap_of_which_nobody_knows_the_cou
     assert (gap["gap"]["transactions"], names(lines)) == (None, [f"new-{n}" for n in range(4)])
     assert gap["cursor"][:8] != before[0]["cursor"][:8] == before[2]["cursor"][:8]
     assert {line["cursor"][:8] for line in lines} == {gap["cursor"][:8]}
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+async def test_who_begins_at_a_moment_before_what_is_kept_is_told_a_gap(brief: Out, is_known: bool) -> None:
+    await brief.post("seen", 1)
+    await asyncio.sleep(0.002)
+    [extract] = await brief.accepted.read(await brief.accepted.find("now"), 1, 1)
+    moment = extract.born_ms if is_known else extract.now_ms
+    await asyncio.sleep(0.002)
+    await brief.post("missed", 3)
+    await _remove_all(brief)
+    await brief.post("kept", 2)
+    gap, *kept = await take(await brief.reader(moment), 3)
+    assert gap["gap"]["transactions"] == (4 if is_known else None)
+    assert moment == gap["gap"]["from_ms"] <= gap["gap"]["to_ms"] <= kept[0]["first_seen_ms"]
+    assert names(kept) == ["kept-0", "kept-1"]
+    assert await take(await brief.reader(await _resumed(brief, gap["cursor"])), 2) == kept
+    assert names(await take(await brief.reader(kept[0]["first_seen_ms"]), 2)) == names(kept)

@@ -6,11 +6,11 @@
 
 -- Makes the record of a consumer that begins at a moment in milliseconds, 0 for the oldest, or 'now'.
 local function new_consumer(incarnation, start, now)
-  local ordinal, block, before_ms = find_start(start)
+  local ordinal, block, before_ms, has_left = find_start(start)
   return {
     incarnation = incarnation, start_ms = start == 'now' and now or tonumber(start) or 0, born = ledger.born,
-    ordinal = ordinal, block = block, before_ms = before_ms, last_ms = 0, is_blind = false, next_number = 1,
-    delivered = 0, redelivered = 0, missed = 0,
+    ordinal = ordinal, block = block, before_ms = before_ms, last_ms = tonumber(start) or 0, is_blind = has_left,
+    next_number = 1, delivered = 0, redelivered = 0, missed = 0,
     leases = {}, superseded = {}, remembered = 1, called_ms = now, until_ms = 0,
   }
 end
