@@ -109,8 +109,11 @@ class Leasing:
     async def commit(self, lease: LeaseName) -> CommitResult:
         """Commit a lease, in all partitions that it is of; to do so again does no harm.
 
+        Partitions know nothing of one another. What one gave and nobody took over is done, and is committed
+        there, whatever became of the rest: else it would be handed out again without need.
+
         Raises:
-            LeaseLost: some of it went to another caller.
+            LeaseLost: some of it went to another caller; it says in how many partitions.
             UnknownLease: the consumer does not know it, or not any more.
             StoreError: whether it was committed is unknown.
         """
@@ -121,11 +124,17 @@ class Leasing:
             for partition, number in lease.numbers
         )
         results = await asyncio.gather(*calls)
-        if CommitResult.SUPERSEDED in results:
-            raise LeaseLost("it was not committed in time, or the consumer was moved: it is handed out again")
-        if CommitResult.UNKNOWN in results:
+        lost, unknown = results.count(CommitResult.SUPERSEDED), results.count(CommitResult.UNKNOWN)
+        committed = len(results) - lost - unknown
+        but = (
+            f"; but what {committed} of its {len(results)} partitions gave is committed" if committed else ""
+        )
+        if lost:
+            late = "it was not committed in time, or the consumer was moved: it is handed out again"
+            raise LeaseLost(late + but, committed, lost)
+        if unknown:
             raise UnknownLease(
-                f"{lease.consumer} has no such lease; a consumer that was forgotten begins anew"
+                f"{lease.consumer} has no such lease; a consumer that was forgotten begins anew{but}"
             )
         return CommitResult.COMMITTED if CommitResult.COMMITTED in results else CommitResult.REPEATED
 

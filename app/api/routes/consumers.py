@@ -19,7 +19,7 @@ from app.api.data_plane import json_start, send_json
 from app.api.middleware import STEP_ASIDE, to_its_end
 from app.api.problems import problem_of
 from app.api.query import NOW, OLDEST, Query, start_of
-from app.consumer_errors import UnknownConsumer
+from app.consumer_errors import ReaderError, UnknownConsumer
 from app.consumers.cursor import Cursor, parse_cursor, store_mark
 from app.consumers.lease_answer import lease_answer
 from app.consumers.lease_name import parse_lease
@@ -91,7 +91,8 @@ class Call:
                 raise InvalidRequest(f"the name of a consumer is {SOURCE_RULE}")
             await self._handle(Asked(name, scope["query_string"], headers, receive, send))
         except HttpError as error:
-            await problem_of(error)(scope, receive, send)
+            members = error.members if isinstance(error, ReaderError) else {}
+            await problem_of(error, **members)(scope, receive, send)
 
 
 class ConsumerCalls:
