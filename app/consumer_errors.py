@@ -10,13 +10,16 @@ ReaderError
 └── UnknownCursor           410  a position that the store does not have
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from app.errors import ClientError
 
 
 class ReaderError(ClientError):
-    """What a reader asks for cannot be had."""
+    """What a reader asks for cannot be had; `members` are further ones of the problem document."""
+
+    members: Mapping[str, object] = MappingProxyType({})
 
 
 class UnknownConsumer(ReaderError):
@@ -38,9 +41,16 @@ class LeaseOfAnother(ReaderError):
 
 
 class LeaseLost(ReaderError):
-    """The lease ran out, or the consumer was moved, and its transactions go to another caller."""
+    """The lease ran out, or the consumer was moved, and its transactions go to another caller.
+
+    On a Cluster that may be so in some partitions only; what the others gave is committed.
+    """
 
     status, slug, title = 409, "lease-lost", "The lease went to another caller"
+
+    def __init__(self, detail: str, committed: int, lost: int) -> None:
+        super().__init__(detail)
+        self.members = {"partitions": {"committed": committed, "lost": lost}}
 
 
 class TooManyConsumers(ReaderError):

@@ -6,7 +6,7 @@ from typing import Literal
 from urllib.parse import parse_qs
 
 from app.errors import InvalidRequest
-from app.store.accepted import Start
+from app.store.positions import Start
 
 _WHOLE = re.compile(r"[0-9]{1,16}\Z")
 _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?\Z")

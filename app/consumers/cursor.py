@@ -1,12 +1,14 @@
 """Cursors: where a reader is in what the store has accepted, as a text that every gate of it understands.
 
     8d3f0a61-019d2b6a3f4-00000000002a
-    store    accepted    the ordinal of the next transaction to read, one for each partition
+    store    │           the ordinal of the next transaction to read, one for each partition
+             when the transaction before it was accepted, one for each partition
 
-A reader on a Cluster has a place in each of six partitions, so that there are six ordinals, joined by
+A reader on a Cluster has a place in each of six partitions, so that there are six of both, joined by
 nothing. The first part tells stores apart: it is made of the moments at which the ledgers of all partitions
-were begun, and a ledger that was lost begins anew. All figures are hexadecimal and of a fixed width, so of
-two cursors of one store with one partition the greater is the later.
+were begun, and a ledger that was lost begins anew. The moments tell whether a ledger was set back by a
+failover since, so that an ordinal is that of another transaction now. All figures are hexadecimal and of a
+fixed width, so of two cursors of one store with one partition the greater is the later.
 """
 
 import re
@@ -16,9 +18,10 @@ from zlib import crc32
 
 from app.consumer_errors import UnknownCursor
 from app.errors import InvalidRequest
+from app.store.positions import Positions
 
-_CURSOR = re.compile(r"([0-9a-f]{8})-([0-9a-f]{11})-((?:[0-9a-f]{12}){1,64})\Z")
-_ORDINAL_DIGITS = 12
+_CURSOR = re.compile(r"([0-9a-f]{8})-((?:[0-9a-f]{11}){1,64})-((?:[0-9a-f]{12}){1,64})\Z")
+_MOMENT_DIGITS, _ORDINAL_DIGITS = 11, 12
 _SHOWN_CHARACTERS = 64
 
 
@@ -27,30 +30,36 @@ class Cursor(NamedTuple):
 
     store: int
     """Tells the store, as `store_mark` does."""
-    accepted_ms: int
-    """When the last transaction before it was accepted, milliseconds since the epoch."""
+    before_ms: tuple[int, ...]
+    """When the last transaction before it was accepted, in each partition; 0 where nobody knows."""
     ordinals: tuple[int, ...]
     """The ordinal of the next transaction to read, in each partition."""
 
     @property
     def text(self) -> bytes:
         """The cursor as clients see it."""
-        return b"".join(cursor_parts(self.store, self.accepted_ms, self.ordinals))
+        return b"".join(cursor_parts(self.store, self.before_ms, self.ordinals))
 
-    def check(self, born_ms: Sequence[int], added: Sequence[int]) -> None:
-        """Check that it is one of the store with these ledgers, which have accepted so many.
+    def place(self, newest: Positions) -> Positions:
+        """Return it as a place in the store that has accepted everything before `newest`.
 
         Raises:
-            UnknownCursor: it is of another store, or from the future of this one.
+            UnknownCursor: it is of another store, or of transactions that this one does not have.
         """
-        if self.store != store_mark(born_ms) or len(self.ordinals) != len(added):
+        if self.store != store_mark(newest.born_ms) or len(self.ordinals) != len(newest.ordinals):
             raise UnknownCursor(
                 "the cursor is of another store, or its store has lost its data since: begin with from=oldest"
             )
-        if any(ordinal > known for ordinal, known in zip(self.ordinals, added, strict=True)):
+        ends = zip(self.ordinals, self.before_ms, newest.ordinals, newest.before_ms, strict=True)
+        if any(
+            ordinal > added or (ordinal == added and 0 != before_ms != added_ms)
+            for ordinal, before_ms, added, added_ms in ends
+        ):
             raise UnknownCursor(
-                "the cursor is behind all that the store has ever accepted: begin with from=oldest"
+                "the cursor is behind all that the store has ever accepted, or has still after a failover: "
+                "begin with from=oldest"
             )
+        return Positions(newest.born_ms, self.ordinals, self.before_ms)
 
 
 def store_mark(born_ms: Sequence[int]) -> int:
@@ -58,9 +67,10 @@ def store_mark(born_ms: Sequence[int]) -> int:
     return crc32(b"".join(moment.to_bytes(8) for moment in born_ms))
 
 
-def cursor_parts(store: int, accepted_ms: int, ordinals: Sequence[int]) -> list[bytes]:
+def cursor_parts(store: int, before_ms: Sequence[int], ordinals: Sequence[int]) -> list[bytes]:
     """Return the text of a cursor in pieces: what comes before the ordinals, and each of these."""
-    return [b"%08x-%011x-" % (store, accepted_ms), *(b"%012x" % ordinal for ordinal in ordinals)]
+    moments = b"".join([b"%011x" % moment for moment in before_ms])
+    return [b"%08x-%b-" % (store, moments), *(b"%012x" % ordinal for ordinal in ordinals)]
 
 
 def parse_cursor(text: str, name: str) -> Cursor:
@@ -70,9 +80,13 @@ def parse_cursor(text: str, name: str) -> Cursor:
         InvalidRequest: it is none.
     """
     found = _CURSOR.match(text)
-    if found is None:
+    before_ms = _numbers(found[2], _MOMENT_DIGITS) if found else ()
+    ordinals = _numbers(found[3], _ORDINAL_DIGITS) if found else ()
+    if found is None or len(before_ms) != len(ordinals):
         shown = ascii(text[:_SHOWN_CHARACTERS])[1:-1]
         raise InvalidRequest(f"{name}: {shown!r} is no cursor; send one as a line had it")
-    digits = found[3]
-    ordinals = (digits[at : at + _ORDINAL_DIGITS] for at in range(0, len(digits), _ORDINAL_DIGITS))
-    return Cursor(int(found[1], 16), int(found[2], 16), tuple(int(ordinal, 16) for ordinal in ordinals))
+    return Cursor(int(found[1], 16), before_ms, ordinals)
+
+
+def _numbers(digits: str, width: int) -> tuple[int, ...]:
+    return tuple(int(digits[at : at + width], 16) for at in range(0, len(digits), width))

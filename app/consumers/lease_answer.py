@@ -9,7 +9,6 @@ from app.consumers.lease_name import LeaseName
 from app.consumers.lines import Form, Gap, Look, Place, joined
 from app.consumers.readers import Readers
 from app.consumers.shelf import Ledger, Page, Shelf
-from app.store.accepted import Positions
 from app.store.consumers import Leased, Leases
 
 _LOOK = Look(Form.ARRAY)
@@ -30,13 +29,12 @@ async def lease_answer(consumer: str, leases: Leases, readers: Readers) -> bytes
     """
     shelf, name = readers.shelf, _name(consumer, leases)
     pieces = [b'{"lease":%b,"transactions":[' % (b'"%b"' % name.text.encode() if name else b"null")]
-    place = _begin(leases)
-    at = list(place.ordinals) if place else []
+    at = leases.place
+    place = Place(store_mark(at.born_ms), at.before_ms, at.ordinals) if at else None
     async for page, begin, end in readers.pace.in_steps(_in_order(leases, shelf)):
-        lines = shelf.lines(page, _LOOK, _place(place, at, page.partition))
+        lines = shelf.lines(page, _LOOK, place and place.of_block(page.partition))
         pieces.append(lines.text[lines.start(begin - page.begin) : lines.ends[end - page.begin - 1]])
-        if at:
-            at[page.partition] = end
+        place = place and place.behind(page.partition, end, page.accepted_ms)
     pieces[-1] = pieces[-1].removesuffix(Form.ARRAY.value)
     pieces.append(_end(leases))
     return b"".join(pieces)
@@ -47,16 +45,6 @@ def _name(consumer: str, leases: Leases) -> LeaseName | None:
     if not parts:
         return None
     return LeaseName(consumer, parts[0][1].incarnation, tuple((at, part.number) for at, part in parts))
-
-
-def _begin(leases: Leases) -> Positions | None:
-    """Return the place where what was leased begins; None if a partition gave nothing that tells it."""
-    extracts = [part.extract for part in leases.parts if part is not None]
-    if len(extracts) < len(leases.parts):
-        return None
-    return Positions(
-        tuple(extract.born_ms for extract in extracts), tuple(extract.begin for extract in extracts)
-    )
 
 
 def _in_order(leases: Leases, shelf: Shelf) -> Iterator[_Stretch]:
@@ -75,12 +63,6 @@ def _stretches(ledger: Ledger, part: Leased, shelf: Shelf) -> Iterator[_Stretch]
         begin, end = max(extract.begin, block.ordinal), min(extract.end, block.ordinal + block.count)
         if begin < end:
             yield _Stretch(shelf.put(ledger, block), begin, end)
-
-
-def _place(place: Positions | None, at: list[int], partition: int) -> Place | None:
-    if place is None:
-        return None
-    return Place(store_mark(place.born_ms), tuple(0 if each == partition else o for each, o in enumerate(at)))
 
 
 def _end(leases: Leases) -> bytes:

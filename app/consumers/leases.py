@@ -22,9 +22,10 @@ from app.consumers.waiter import Waiter
 from app.errors import Overloaded
 from app.models import SOURCE_PATTERN
 from app.server.exchange import GONE, STOPPING
-from app.store.accepted import Accepted, Positions, Start
+from app.store.accepted import Accepted
 from app.store.consumers import CommitResult, Consumers, Leases
 from app.store.layout import LiveSettings
+from app.store.positions import Start
 
 MOST_BYTES: Final = 1024 * 1024
 """The bytes of one lease before compression; each partition may give one block that has more."""
@@ -108,8 +109,11 @@ class Leasing:
     async def commit(self, lease: LeaseName) -> CommitResult:
         """Commit a lease, in all partitions that it is of; to do so again does no harm.
 
+        Partitions know nothing of one another. What one gave and nobody took over is done, and is committed
+        there, whatever became of the rest: else it would be handed out again without need.
+
         Raises:
-            LeaseLost: some of it went to another caller.
+            LeaseLost: some of it went to another caller; it says in how many partitions.
             UnknownLease: the consumer does not know it, or not any more.
             StoreError: whether it was committed is unknown.
         """
@@ -120,11 +124,17 @@ class Leasing:
             for partition, number in lease.numbers
         )
         results = await asyncio.gather(*calls)
-        if CommitResult.SUPERSEDED in results:
-            raise LeaseLost("it was not committed in time, or the consumer was moved: it is handed out again")
-        if CommitResult.UNKNOWN in results:
+        lost, unknown = results.count(CommitResult.SUPERSEDED), results.count(CommitResult.UNKNOWN)
+        committed = len(results) - lost - unknown
+        but = (
+            f"; but what {committed} of its {len(results)} partitions gave is committed" if committed else ""
+        )
+        if lost:
+            late = "it was not committed in time, or the consumer was moved: it is handed out again"
+            raise LeaseLost(late + but, committed, lost)
+        if unknown:
             raise UnknownLease(
-                f"{lease.consumer} has no such lease; a consumer that was forgotten begins anew"
+                f"{lease.consumer} has no such lease; a consumer that was forgotten begins anew{but}"
             )
         return CommitResult.COMMITTED if CommitResult.COMMITTED in results else CommitResult.REPEATED
 
@@ -136,13 +146,7 @@ class Leasing:
             UnknownCursor: the store does not have the place.
             StoreError: it may have been moved.
         """
-        place: Start | Positions
-        if isinstance(to, Cursor):
-            newest = await self._accepted.find("now")
-            to.check(newest.born_ms, newest.ordinals)
-            place = newest._replace(ordinals=to.ordinals)
-        else:
-            place = to
+        place = to.place(await self._accepted.find("now")) if isinstance(to, Cursor) else to
         await self._consumers.seek(name, place, self._idle_ms)
 
     @contextmanager

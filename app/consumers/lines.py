@@ -42,8 +42,20 @@ class Place(NamedTuple):
     """Where the reader of a block is otherwise, which its cursors tell: the store, and all partitions."""
 
     store: int
+    before_ms: tuple[int, ...]
+    """When the transaction before that was accepted; that of the block's own does not count either."""
     ordinals: tuple[int, ...]
     """The ordinal of the next transaction in each partition; that of the block's own does not count."""
+
+    def of_block(self, partition: int) -> "Place":
+        """Return it for all blocks of a partition alike, whose lines are the same whatever does not count."""
+        return self.behind(partition, 0, 0)
+
+    def behind(self, partition: int, ordinal: int, before_ms: int) -> "Place":
+        """Return it with another place in one partition."""
+        moments, ordinals = list(self.before_ms), list(self.ordinals)
+        moments[partition], ordinals[partition] = before_ms, ordinal
+        return Place(self.store, tuple(moments), tuple(ordinals))
 
 
 class Lines(NamedTuple):
@@ -112,7 +124,9 @@ def _openings(
     """Return what each line has before its signature, the cursor in it, by the ordinal behind it."""
     if place is None:
         return [b'{"cursor":null,"signature":"'] * len(following)
-    parts = cursor_parts(place.store, accepted_ms, place.ordinals)
+    moments = list(place.before_ms)
+    moments[partition] = accepted_ms
+    parts = cursor_parts(place.store, moments, place.ordinals)
     parts[1 + partition] = b"%012x"
     cursor = b"".join(parts)
     opening = b'{"cursor":"%b","signature":"' % cursor

@@ -9,6 +9,7 @@ A thousand readers that tail get the same lines one after another, and to put 8 
 from typing import Final, NamedTuple
 
 from app.consumers.lines import Look
+from app.store.positions import Positions
 
 MOST_PIECES: Final = 16
 
@@ -18,8 +19,7 @@ class Request(NamedTuple):
 
     epoch: int
     """How often the shelf knows that a ledger was set back, whose ordinals are then given anew."""
-    born_ms: tuple[int, ...]
-    ordinals: tuple[int, ...]
+    place: Positions
     look: Look
     sources: frozenset[str] | None
     most_bytes: int
@@ -29,7 +29,7 @@ class Piece(NamedTuple):
     """Whole lines of a stream."""
 
     text: bytes
-    ordinals: tuple[int, ...]
+    place: Positions
     """The place behind them."""
     last_ms: int
     """When the latest of their transactions was accepted."""

@@ -8,7 +8,8 @@ from app.consumers.pace import Pace
 from app.consumers.pieces import Pieces
 from app.consumers.shelf import Shelf
 from app.consumers.tail import MOST_BYTES, MOST_TRANSACTIONS, Tail, frame_bytes
-from app.store.accepted import Accepted, Extract, Positions, Start
+from app.store.accepted import Accepted, Extract
+from app.store.positions import Positions, Start
 
 
 class Readers:

@@ -32,11 +32,11 @@ class Ledger(NamedTuple):
 class Page:
     """A block on the shelf, with the lines that readers wanted of it so far."""
 
-    __slots__ = ("_block", "_lines", "accepted_ms", "begin", "end", "ledger", "size")
+    __slots__ = ("_before_ms", "_block", "_lines", "accepted_ms", "begin", "end", "ledger", "size")
 
     def __init__(self, ledger: Ledger, block: StoredBlock) -> None:
         self.ledger, self._block = ledger, block
-        self.accepted_ms = block.accepted_ms
+        self.accepted_ms, self._before_ms = block.accepted_ms, block.before_ms
         self.begin, self.end = block.ordinal, block.ordinal + block.count
         self._lines: dict[tuple[Look, Place | None], Lines] = {}
         self.size = _PAGE_BYTES + len(block.frame) + len(block.mask)
@@ -49,6 +49,10 @@ class Page:
     def has(self, block: StoredBlock) -> bool:
         """Tell whether the page is of this very block, and not of one that had its ordinals before."""
         return self._block == block
+
+    def is_next(self, ordinal: int, before_ms: int) -> bool:
+        """Tell whether it has what comes after a place, and not what a failover has lost or put there."""
+        return before_ms in (0, self._before_ms if ordinal == self.begin else self.accepted_ms)
 
     def is_rendered(self, look: Look, place: Place | None) -> bool:
         """Tell whether the lines are there already."""

@@ -24,7 +24,8 @@ from app.consumers.readers import Readers
 from app.consumers.shelf import Ledger, Page
 from app.consumers.waiter import Waiter
 from app.errors import HttpError
-from app.store.accepted import Extract, Positions
+from app.store.accepted import Extract
+from app.store.positions import Positions
 
 HEARTBEAT_SECONDS = 15.0
 # Between two heartbeats to a client that has ended its side: the first brings the answer that it has gone.
@@ -56,13 +57,15 @@ class StreamReader:
         self._left = wanted.limit
         self._waiter = Waiter()
         self._is_over = False
-        self._at = list(start.ordinals)
+        self._at, self._before_ms = list(start.ordinals), list(start.before_ms)
         self._known = list(start.ordinals)  # so many were accepted as far as the reader knows
         self._born_ms, self._store = start.born_ms, store_mark(start.born_ms)
         self._last_ms = start_ms  # when the last transaction before the place was accepted
         self._sent = 0  # bytes of the next line
         self._partition = 0  # of the next line, if some of it was sent
         self._gap = b""
+        if start.has_left:
+            self._tell([Gap(None, start_ms, max(start_ms, *start.before_ms))])
         # What the tail knew of the ledgers, and the shelf of setbacks, when the store was asked last.
         self._known_born_ms, self._epoch = readers.tail.born_ms, readers.shelf.epoch
         self._fresh: dict[int, Sequence[Page]] = {}  # what was just read, of each partition
@@ -106,11 +109,11 @@ class StreamReader:
 
     @property
     def _cursor(self) -> Cursor:
-        return Cursor(self._store, self._last_ms, tuple(self._at))
+        return Cursor(self._store, tuple(self._before_ms), tuple(self._at))
 
     @property
     def _place(self) -> Positions:
-        return Positions(self._born_ms, tuple(self._at))
+        return Positions(self._born_ms, tuple(self._at), tuple(self._before_ms))
 
     @property
     def _is_current(self) -> bool:
@@ -145,16 +148,17 @@ class StreamReader:
         if self._sent or self._gap or not self._is_current:
             return self._compose(most_bytes)
         pieces = self._readers.pieces
-        request = Request(self._epoch, *self._place, self._wanted.look, self._wanted.sources, most_bytes)
+        request = Request(self._epoch, self._place, self._wanted.look, self._wanted.sources, most_bytes)
         piece = pieces.find(request)
         if piece is not None and piece.lines <= self._left:
-            self._at, self._left = list(piece.ordinals), self._left - piece.lines
+            self._at, self._before_ms = list(piece.place.ordinals), list(piece.place.before_ms)
+            self._left -= piece.lines
             self._last_ms = max(self._last_ms, piece.last_ms)
             return piece.text
         before_ms, left, self._last_ms = self._last_ms, self._left, 0
         text = self._compose(most_bytes)
         if text and not self._sent:
-            pieces.put(request, Piece(text, tuple(self._at), self._last_ms, left - self._left))
+            pieces.put(request, Piece(text, self._place, self._last_ms, left - self._left))
         self._last_ms = max(before_ms, self._last_ms)
         return text
 
@@ -167,7 +171,8 @@ class StreamReader:
             page = self._next_page()
             if page is None:
                 break
-            look, place = self._wanted.look, self._place_in(page.partition)
+            place = Place(self._store, tuple(self._before_ms), tuple(self._at)).of_block(page.partition)
+            look = self._wanted.look
             is_new = not page.is_rendered(look, place)
             lines = self._readers.shelf.lines(page, look, place)
             rendered += len(lines.text) * is_new
@@ -200,17 +205,12 @@ class StreamReader:
         return earliest
 
     def _find(self, partition: int) -> Page | None:
-        ordinal = self._at[partition]
+        ordinal, before_ms = self._at[partition], self._before_ms[partition]
         page = self._readers.shelf.find(Ledger(partition, self._born_ms[partition]), ordinal)
-        if page is not None:
-            return page
-        fresh = self._fresh.get(partition, ())
-        return next((page for page in fresh if page.begin <= ordinal < page.end), None)
-
-    def _place_in(self, partition: int) -> Place:
-        ordinals = self._at.copy()
-        ordinals[partition] = 0
-        return Place(self._store, tuple(ordinals))
+        if page is None:
+            fresh = self._fresh.get(partition, ())
+            page = next((page for page in fresh if page.begin <= ordinal < page.end), None)
+        return page if page is not None and page.is_next(ordinal, before_ms) else None
 
     def _take(self, lines: Lines, page: Page, room: int, *, is_alone: bool) -> bytes | None:
         """Go on by the lines of a page that fit; None if the next one has to wait for a piece of its own."""
@@ -241,7 +241,8 @@ class StreamReader:
 
     def _pass(self, page: Page, index: int, count: int) -> None:
         """Note that the place is before the line with this index now, and so many lines were taken."""
-        self._at[page.partition] = page.begin + index
+        if self._at[page.partition] < page.begin + index:
+            self._at[page.partition], self._before_ms[page.partition] = page.begin + index, page.accepted_ms
         self._last_ms = max(self._last_ms, page.accepted_ms)
         self._left -= count
 
@@ -272,18 +273,17 @@ class StreamReader:
     def _go_to(self, partition: int, extract: Extract) -> Gap | None:
         """Take what was read of a partition, and go to where it begins; return the gap before it, if any."""
         shelf, ordinal, ledger = self._readers.shelf, self._at[partition], Ledger(partition, extract.born_ms)
-        is_set_back = extract.added < ordinal
-        is_anew = is_set_back or extract.born_ms != self._born_ms[partition]
-        if is_set_back:
+        is_anew = extract.missed is None
+        if is_anew and extract.born_ms == self._born_ms[partition]:
             shelf.set_back(ledger)
         self._fresh[partition] = [shelf.put(ledger, block) for block in extract.blocks]
         if not is_anew and extract.begin == ordinal:
             return None
         if self._sent and self._partition == partition:
             raise LineLostError
-        self._at[partition] = extract.begin
+        self._at[partition], self._before_ms[partition] = extract.begin, extract.before_begin_ms
         to_ms = extract.blocks[0].accepted_ms if extract.blocks else extract.now_ms
-        return Gap(None if is_anew else extract.missed, self._last_ms, max(to_ms, self._last_ms))
+        return Gap(extract.missed, self._last_ms, max(to_ms, self._last_ms))
 
     def _tell(self, gaps: Sequence[Gap]) -> None:
         """Have the gaps of all partitions told in one line, ahead of the next piece."""

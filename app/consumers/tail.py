@@ -20,7 +20,8 @@ from app.consumers.pace import Pace
 from app.consumers.shelf import Ledger, Shelf
 from app.consumers.waiter import Waiter
 from app.errors import HttpError
-from app.store.accepted import Accepted, Extract, Positions
+from app.store.accepted import Accepted, Extract, positions_after
+from app.store.positions import Positions
 
 log = structlog.get_logger()
 
@@ -130,16 +131,21 @@ class Tail:
         self._wake()
         return any(extract.end < extract.added for extract in extracts)
 
-    def _taken(self, place: Positions, extracts: Sequence[Extract]) -> Positions:
-        """Put what was read on the shelf, and return the place behind it."""
+    def _taken(self, place: Positions, extracts: Sequence[Extract]) -> Positions | None:
+        """Put what was read on the shelf, and return the place behind it.
+
+        None when a ledger was set back: what is kept each reader has to read for itself, from where it was.
+        """
+        is_set_back = False
         for partition, extract in enumerate(extracts):
             ledger = Ledger(partition, extract.born_ms)
-            if extract.added < place.ordinals[partition]:
+            if extract.missed is None and extract.born_ms == place.born_ms[partition]:
                 self._shelf.set_back(ledger)
+                is_set_back = True
             for block in extract.blocks:
                 self._shelf.put(ledger, block)
         self.born_ms = tuple(extract.born_ms for extract in extracts)
-        return Positions(self.born_ms, tuple(extract.end for extract in extracts))
+        return None if is_set_back else positions_after(extracts)
 
     def _wake(self) -> None:
         waiting, self._waiting = self._waiting, {}

@@ -2,7 +2,9 @@
 
 The acceptances of a partition are numbered from 0 on, by ordinals, and a position is the ordinal of the next
 one to read. Ordinals begin again when a partition's ledger is lost, so a position says also when the ledger
-was born. Nothing is written for a reader, and nothing is kept for it beyond the retention of transactions:
+was born; and the last of them are given anew when a failover sets it back, so it says when the transaction
+before it was accepted. Nothing is written for a reader, and nothing is kept for it beyond the retention of
+transactions:
 
     extract = (await accepted.read(positions, 1000, 1 << 20))[0]
     extract.missed      how many between the position and `extract.begin` have left already
@@ -11,25 +13,15 @@ was born. Nothing is written for a reader, and nothing is kept for it beyond the
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from app.store.blocks import StoredBlock, parse_block
 from app.store.layout import Layout
+from app.store.positions import Positions, Start
 from app.store.session import StoreSession
 
 MOST_HINTS = 1024
 NOT_KNOWN = -1
-
-Start = Literal["oldest", "now"] | int
-"""Where to begin: with the oldest that is kept, with what comes, or at a moment in milliseconds."""
-
-
-class Positions(NamedTuple):
-    """A position in each partition."""
-
-    born_ms: tuple[int, ...]
-    """When the ledger of each partition was born."""
-    ordinals: tuple[int, ...]
 
 
 class Extract(NamedTuple):
@@ -45,16 +37,38 @@ class Extract(NamedTuple):
     """The ordinal after the last one handed out, at which to go on; the last block may have more."""
     added: int
     """The ordinal of the next acceptance."""
+    added_ms: int
+    """When the last one of all was accepted; 0 if none was."""
     missed: int | None
-    """How many between the position and `begin` have left; None if nobody knows."""
+    """How many between the position and `begin` have left; None if nobody knows, as when the ledger was lost
+    or set back."""
     blocks: list[StoredBlock]
+
+    @property
+    def before_begin_ms(self) -> int:
+        """When the one before `begin` was accepted; 0 if there is none, or nobody knows."""
+        if not self.blocks:
+            return self.added_ms if self.begin == self.added else 0
+        first = self.blocks[0]
+        return first.before_ms if self.begin == first.ordinal else first.accepted_ms
+
+    @property
+    def before_end_ms(self) -> int:
+        """When the one before `end` was accepted; 0 if there is none, or nobody knows."""
+        return self.blocks[-1].accepted_ms if self.blocks else self.before_begin_ms
 
 
 def extract_of(numbers: Sequence[int], values: Sequence[bytes]) -> Extract:
-    """Return the extract of the six numbers and the blocks that a script answers."""
-    now_ms, born_ms, begin, end, added, missed = numbers
+    """Return the extract of the seven numbers and the blocks that a script answers."""
+    now_ms, born_ms, begin, end, added, added_ms, missed = numbers
     known = None if missed == NOT_KNOWN else missed
-    return Extract(now_ms, born_ms, begin, end, added, known, [parse_block(value) for value in values])
+    blocks = [parse_block(value) for value in values]
+    return Extract(now_ms, born_ms, begin, end, added, added_ms, known, blocks)
+
+
+def positions_after(extracts: Sequence[Extract]) -> Positions:
+    """Return where to go on behind what each partition gave."""
+    return Positions.of((extract.born_ms, extract.end, extract.before_end_ms) for extract in extracts)
 
 
 class Accepted:
@@ -86,9 +100,10 @@ class Accepted:
             self._session.run("find_position", prefix, [layout.rules, start]) for prefix in layout.prefixes
         )
         answers = await asyncio.gather(*calls)
-        for prefix, (born_ms, ordinal, block) in zip(layout.prefixes, answers, strict=True):
+        for prefix, (born_ms, ordinal, block, *_) in zip(layout.prefixes, answers, strict=True):
             self._note_hint((prefix, born_ms, ordinal), block)
-        return Positions(tuple(answer[0] for answer in answers), tuple(answer[1] for answer in answers))
+        places = ((born_ms, ordinal, before_ms) for born_ms, ordinal, _, before_ms, _ in answers)
+        return Positions.of(places, has_left=any(answer[-1] for answer in answers))
 
     async def read(self, positions: Positions, limit: int, most_bytes: int) -> list[Extract]:
         """Read each partition from its position on; an extract each, empty where nothing new is.
@@ -102,7 +117,7 @@ class Accepted:
         layout = self._layout
         calls = (
             self._read(prefix, layout.rules, at, limit, most_bytes)
-            for prefix, *at in zip(layout.prefixes, positions.born_ms, positions.ordinals, strict=True)
+            for prefix, at in zip(layout.prefixes, positions.places, strict=True)
         )
         return await asyncio.gather(*calls)
 
@@ -111,14 +126,14 @@ class Accepted:
         return self._layout_of(self._session.is_cluster)
 
     async def _read(
-        self, prefix: str, rules: bytes, at: Sequence[int], limit: int, most_bytes: int
+        self, prefix: str, rules: bytes, at: tuple[int, int, int], limit: int, most_bytes: int
     ) -> Extract:
-        born_ms, ordinal = at
+        born_ms, ordinal, before_ms = at
         hint = self._hints.get((prefix, born_ms, ordinal), NOT_KNOWN)
-        args: list[bytes | int] = [rules, born_ms, ordinal, hint, limit, most_bytes]
+        args: list[bytes | int] = [rules, born_ms, ordinal, before_ms, hint, limit, most_bytes]
         answer: list[Any] = await self._session.run("read_blocks", prefix, args)
-        extract = extract_of(answer[:6], answer[7:])
-        self._note_hint((prefix, extract.born_ms, extract.end), answer[6])
+        extract = extract_of(answer[:7], answer[8:])
+        self._note_hint((prefix, extract.born_ms, extract.end), answer[7])
         return extract
 
     def _note_hint(self, at: tuple[str, int, int], block: int) -> None:

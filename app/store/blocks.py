@@ -5,7 +5,8 @@ keeps a block whole, behind a head that says which acceptances are in it (block_
 signature the number of its block and its place in there. Say a flush brings A, B and C, and another gate was
 first with B:
 
-    head    accepted at 1700000000123, ordinals from 41 on, 2 of 3 accepted, 5,120 bytes uncompressed
+    head    accepted at 1700000000123, the one before at 1700000000100, ordinals from 41 on, 2 of 3 accepted,
+            5,120 bytes uncompressed
     mask    one byte, 0b101: places 0 and 2
     frame   the records of A, B and C, compressed
 
@@ -23,7 +24,7 @@ import zstandard
 LEVEL = 1
 FRAME_MAGIC = b"\x28\xb5\x2f\xfd"
 """How every frame of zstd begins. No head does before the year 3388."""
-_HEAD = struct.Struct(">6s7sHHI")
+_HEAD = struct.Struct(">6s6s7sHHI")
 
 
 class Record(NamedTuple):
@@ -40,6 +41,8 @@ class StoredBlock(msgspec.Struct, frozen=True, gc=False):
 
     accepted_ms: int
     """When its transactions were accepted, milliseconds since the epoch by the store's clock."""
+    before_ms: int
+    """When the acceptance before these was; 0 if there was none."""
     ordinal: int
     """How many signatures the partition had accepted before."""
     count: int
@@ -88,10 +91,9 @@ def decode_frame(frame: bytes) -> list[Record]:
 def parse_block(stored: bytes) -> StoredBlock:
     """Take a stored block apart; one of format 1, which has no head, seems to hold nothing accepted."""
     if stored.startswith(FRAME_MAGIC):
-        return StoredBlock(0, 0, 0, b"", stored)
-    accepted_ms, ordinal, accepted, block_count, _ = _HEAD.unpack_from(stored)
+        return StoredBlock(0, 0, 0, 0, b"", stored)
+    accepted_ms, before_ms, ordinal, accepted, block_count, _ = _HEAD.unpack_from(stored)
     begins = _HEAD.size
     ends = begins + (0 if accepted == block_count else -(-block_count // 8))
-    return StoredBlock(
-        int.from_bytes(accepted_ms), int.from_bytes(ordinal), accepted, stored[begins:ends], stored[ends:]
-    )
+    moments = int.from_bytes(accepted_ms), int.from_bytes(before_ms)
+    return StoredBlock(*moments, int.from_bytes(ordinal), accepted, stored[begins:ends], stored[ends:])

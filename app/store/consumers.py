@@ -16,11 +16,12 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from app.consumer_errors import TooManyConsumers, TooManyLeases, UnknownConsumer
-from app.store.accepted import Extract, Positions, Start, extract_of
+from app.store.accepted import Extract, extract_of
 from app.store.layout import Layout
+from app.store.positions import Positions, Start
 from app.store.session import StoreSession
 
-_HEAD, _LEASE, _EXTRACT = 7, 3, 6  # numbers of each part of what lease_transactions.lua answers
+_HEAD, _LEASE, _EXTRACT = 10, 3, 7  # numbers of each part of what lease_transactions.lua answers
 
 
 class Leased(NamedTuple):
@@ -46,6 +47,9 @@ class Leases(NamedTuple):
     """How many were accepted and not committed, also those handed out now; without partitions that failed."""
     lag_seconds: float
     """How long ago the oldest of those that are kept was accepted; 0 if there is none."""
+    place: Positions | None
+    """Where what was handed out begins; in a partition that gave nothing, the position of the consumer. None
+    if a partition failed."""
 
 
 class CommitResult(StrEnum):
@@ -68,6 +72,8 @@ class ConsumerFigures(NamedTuple):
     """Which consumer of that name it is; one that was forgotten and came again is another."""
     ordinals: tuple[int, ...]
     """The position in each partition that the consumer has leased from."""
+    before_ms: tuple[int, ...]
+    """When the transaction before each position was accepted; 0 where there is none, or nobody knows."""
     lag_transactions: int
     lag_seconds: float
     leases: int
@@ -101,6 +107,9 @@ class _Part(NamedTuple):
     has_more: bool
     lag: int
     oldest_ms: int
+    place: tuple[int, int, int]
+    """When the ledger was born, where what was leased begins, or else the consumer's position, and when the
+    one before that was accepted."""
     leased: Leased | None
 
 
@@ -169,7 +178,7 @@ class Consumers:
             StoreError: it may have been moved in some partitions; moving it again does no harm.
         """
         first, *others = (
-            (prefix, [start] if not isinstance(start, Positions) else [start.born_ms[at], start.ordinals[at]])
+            (prefix, [each[at] for each in start[:3]] if isinstance(start, Positions) else [start])
             for at, prefix in enumerate(self._layout.prefixes)
         )
         incarnation = await self._run("seek_consumer", first[0], name, idle_ms, 0, *first[1])
@@ -255,14 +264,15 @@ def _part_of(answer: list[Any]) -> _Part:
         idle = [name.decode() for name in answer[1:]]
         detail = f"there is no room for another; those that have been idle longest: {', '.join(idle)}"
         raise TooManyConsumers(detail, idle)
-    incarnation, start_ms, is_known, has_more, lag, oldest_ms = numbers
-    leased = None
+    incarnation, start_ms, is_known, has_more, lag, oldest_ms, *position = numbers
+    place, leased = tuple(position), None
     if status == b"leased":
         extracted = _HEAD + _LEASE
         number, is_again, last_ms = answer[_HEAD:extracted]
         extract = extract_of(answer[extracted : extracted + _EXTRACT], answer[extracted + _EXTRACT :])
         leased = Leased(number, incarnation, bool(is_again), last_ms or None, extract)
-    return _Part(status, incarnation, start_ms, is_known, bool(has_more), lag, oldest_ms, leased)
+        place = (extract.born_ms, extract.begin, extract.before_begin_ms)
+    return _Part(status, incarnation, start_ms, is_known, bool(has_more), lag, oldest_ms, place, leased)
 
 
 def _leases(name: str, parts: Sequence[_Part | Exception]) -> Leases:
@@ -274,15 +284,18 @@ def _leases(name: str, parts: Sequence[_Part | Exception]) -> Leases:
                 raise part
         if any(part.status == b"busy" for part in answered):
             raise TooManyLeases(f"{name} has 64 leases that are neither committed nor run out")
+    is_whole = len(answered) == len(parts)
     return Leases(
         [part.leased if isinstance(part, _Part) else None for part in parts],
         sum(part.lag for part in answered),
         max((part.oldest_ms for part in answered), default=0) / 1000,
+        Positions.of(part.place for part in answered) if is_whole else None,
     )
 
 
 def _figures(name: str, parts: Sequence[Sequence[int]]) -> ConsumerFigures:
-    made, ordinals, lags, ages, leases, delivered, again, missed, gaps, called = zip(*parts, strict=True)
-    lag_seconds = max(ages) / 1000
-    totals = (sum(leases), sum(delivered), sum(again), sum(missed), sum(gaps))
-    return ConsumerFigures(name, made[0], ordinals, sum(lags), lag_seconds, *totals, max(called))
+    made, ordinals, before_ms, lags, ages, *totals, called = zip(*parts, strict=True)
+    sums = (sum(each) for each in totals)  # leases, delivered, redelivered, missed, unknown gaps
+    return ConsumerFigures(
+        name, made[0], ordinals, before_ms, sum(lags), max(ages) / 1000, *sums, max(called)
+    )

@@ -152,6 +152,7 @@ async def test_a_lease_that_runs_out_goes_to_the_next_caller_and_cannot_be_commi
         assert second["transactions"] == first["transactions"]
         lost = problem(await bot.ask("commit", {"lease": first["lease"]}), 409, "handed out again")
         assert lost["type"] == "urn:tidegate:problem:lease-lost"
+        assert lost["partitions"] == {"committed": 0, "lost": 1}
         assert await bot.commit(second["lease"]) == "committed"
         problem(await bot.ask("commit", {"lease": first["lease"]}), 409, "handed out again")
         figures = await bot.figures() or {}

@@ -204,7 +204,7 @@ async def test_a_cursor_of_another_store_or_from_the_future_says_where_to_begin(
     store, moment, ordinal = line["cursor"].split("-")
     other = f"{int(store, 16) ^ 1:08x}-{moment}-{ordinal}"
     problem(_get(gate, f"?after={other}"), 410, "of another store", "from=oldest")
-    six = f"{store}-{moment}-{ordinal * 6}"
+    six = f"{store}-{moment * 6}-{ordinal * 6}"
     problem(_get(gate, f"?after={six}"), 410, "of another store")
     future = f"{store}-{moment}-{int(ordinal, 16) + 1:012x}"
     document = problem(_get(gate, f"?after={future}"), 410, "ever accepted", "from=oldest")

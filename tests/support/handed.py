@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 
-from app.store.accepted import Extract, Positions
+from app.store.accepted import Extract, positions_after
 from app.store.consumers import Consumers, Leases
+from app.store.positions import Positions, Start
 from tests.support.deliver import Gate, transaction
 
 LEASE_MS, IDLE_MS, MOST_CONSUMERS = 30_000, 3_600_000, 64
@@ -35,7 +36,7 @@ async def read_all(
     names, missed = list[str](), 0
     while True:
         extracts = await gate.accepted.read(positions, limit, most_bytes)
-        positions = Positions(tuple(one.born_ms for one in extracts), tuple(one.end for one in extracts))
+        positions = positions_after(extracts)
         for one in extracts:
             names += signatures_of(one)
             assert one.missed is not None
@@ -52,11 +53,11 @@ class Reader:
         self.name = name
 
     async def lease(
-        self, limit: int = 1000, lease_ms: int = LEASE_MS, start: str = "oldest", most: int = MOST_CONSUMERS
+        self, limit: int = 1000, lease_ms: int = LEASE_MS, start: Start = "oldest", most: int = MOST_CONSUMERS
     ) -> Leases:
         """Lease as callers do, with the figures of these tests."""
         args = (self.name, limit, MEBIBYTE, lease_ms, IDLE_MS, most)
-        return await self.consumers.lease(*args, start)  # type: ignore[arg-type]
+        return await self.consumers.lease(*args, start)
 
     async def commit(self, leases: Leases) -> set[str]:
         """Commit all parts of a lease; what became of them."""
@@ -66,7 +67,7 @@ class Reader:
             if part is not None
         }
 
-    async def drain(self, limit: int = 1000, start: str = "oldest") -> list[str]:
+    async def drain(self, limit: int = 1000, start: Start = "oldest") -> list[str]:
         """Lease and commit until nothing is left; what was handed out."""
         names = list[str]()
         while True:

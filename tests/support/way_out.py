@@ -12,7 +12,8 @@ from app.consumers.shelf import Shelf
 from app.consumers.stream import StreamReader, Wanted
 from app.consumers.tail import Tail
 from app.runtime import Runtime
-from app.store.accepted import Accepted, Extract, Positions, Start
+from app.store.accepted import Accepted, Extract
+from app.store.positions import Positions, Start
 from tests.support.streams import WAIT_SECONDS, Line, submit
 
 PIECE_BYTES = 16 * 1024
@@ -50,7 +51,8 @@ class Out:
     async def reader(self, start: Start | Positions, **wanted: Any) -> StreamReader:
         """A reader from there on."""
         place = start if isinstance(start, Positions) else await self.accepted.find(start)
-        return StreamReader(self.readers, Wanted(**({"look": LINES} | wanted)), place, 0)
+        start_ms = start if isinstance(start, int) else 0
+        return StreamReader(self.readers, Wanted(**({"look": LINES} | wanted)), place, start_ms)
 
     async def post(self, prefix: str, count: int, payload: bytes = b"null") -> None:
         """Have so many transactions accepted, in one flush."""

@@ -19,7 +19,7 @@ from app.api.data_plane import json_start, send_json
 from app.api.error_responses import problem_of
 from app.api.middleware import STEP_ASIDE, to_its_end
 from app.api.query import NOW, OLDEST, Query, start_of
-from app.consumer_errors import UnknownConsumer
+from app.consumer_errors import ReaderError, UnknownConsumer
 from app.consumers.cursor import Cursor, parse_cursor, store_mark
 from app.consumers.lease_answer import lease_answer
 from app.consumers.lease_name import parse_lease
@@ -29,8 +29,8 @@ from app.decode.body_reader import chunk_of, media_type
 from app.errors import HttpError, InvalidRequest, MalformedBody, ShuttingDown, UnsupportedMedia
 from app.models import SOURCE_RULE
 from app.server.exchange import CUT_OFF, GONE, LISTEN
-from app.store.accepted import Positions, Start
 from app.store.consumers import ConsumerFigures
+from app.store.positions import Positions, Start
 
 MOST_TRANSACTIONS: Final = 10_000
 MOST_WAIT_SECONDS: Final = 60.0
@@ -91,7 +91,8 @@ class Call:
                 raise InvalidRequest(f"the name of a consumer is {SOURCE_RULE}")
             await self._handle(Asked(name, scope["query_string"], headers, receive, send))
         except HttpError as error:
-            await problem_of(error)(scope, receive, send)
+            members = error.members if isinstance(error, ReaderError) else {}
+            await problem_of(error, **members)(scope, receive, send)
 
 
 class ConsumerCalls:
@@ -192,7 +193,8 @@ def _target(to: str | int) -> Start | Cursor:
 def _figures(consumer: ConsumerFigures, newest: Positions) -> dict[str, object]:
     place = None
     if len(consumer.ordinals) == len(newest.ordinals):
-        place = Cursor(store_mark(newest.born_ms), consumer.called_ms, consumer.ordinals).text.decode()
+        cursor = Cursor(store_mark(newest.born_ms), consumer.before_ms, consumer.ordinals)
+        place = cursor.text.decode()
     return {
         "name": consumer.name,
         "position": place,

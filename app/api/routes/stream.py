@@ -25,7 +25,7 @@ from app.consumers.stream import LineLostError, StreamReader, Wanted
 from app.errors import HttpError, InvalidRequest
 from app.models import SOURCE_PATTERN, SOURCE_RULE
 from app.server.exchange import CUT_OFF, HALF_CLOSED, LISTEN, STOPPING
-from app.store.accepted import Positions, Start
+from app.store.positions import Positions, Start
 
 EVENTS, NDJSON = b"text/event-stream", b"application/x-ndjson"
 MOST_LINES: Final = 10**15
@@ -78,9 +78,7 @@ class GetStream:
         """
         find = self._plane.readers.find
         if isinstance(start, Cursor):
-            newest = await find(NOW)
-            start.check(newest.born_ms, newest.ordinals)
-            return newest._replace(ordinals=start.ordinals), start.accepted_ms
+            return start.place(await find(NOW)), max(start.before_ms)
         found = await find(start)
         return found, start if isinstance(start, int) else time.time_ns() // 1_000_000
 

@@ -112,7 +112,7 @@ local late_duplicates, transactions, bytes, bucket, block_number, entries = '', 
 if accepted > 0 then
   transactions = ledger.transactions
   sweep_due(transactions, clock)
-  local head = struct.pack(BLOCK_HEAD, now, signatures.added, accepted, block_count, ARGV[8])
+  local head = struct.pack(BLOCK_HEAD, now, ledger.clock, signatures.added, accepted, block_count, ARGV[8])
   if accepted < block_count then
     -- @use accepted_mask
     head = head .. accepted_mask(codes, block_count)

@@ -22,10 +22,11 @@
 -- Returns in a partition with as many consumers as there may be {'full', name, …}, the names of the ten that are
 -- forgotten first. Else {'leased', 'nothing' or 'busy', the incarnation, where it began in milliseconds, 1 if it was
 -- known, 1 if there is more to lease, how many are not committed, how long ago the oldest of them was accepted in
--- milliseconds}, 'busy' meaning that there are as many leases as there may be. For a lease follow: its number, 1 if it was leased before,
+-- milliseconds, when the ledger was born, the consumer's position, when the one before that was accepted or 0}, 'busy'
+-- meaning that there are as many leases as there may be. For a lease follow: its number, 1 if it was leased before,
 -- when the last before it was accepted or 0, now, when the ledger was born, its first ordinal, the ordinal after its
--- last, the ordinal of the next acceptance, how many before the first have left or -1 if nobody knows, block, …;
--- blocks as in read_blocks.lua.
+-- last, the ordinal of the next acceptance, when the one before that was accepted or 0, how many before the first have
+-- left or -1 if nobody knows, block, …; blocks as in read_blocks.lua.
 
 -- @use ledger
 -- @use hand_out
@@ -53,7 +54,7 @@ local is_known = consumer and consumer.incarnation == incarnation
 if not is_known then
   local was_lost = not consumer and ARGV[10] == '1' and ledger.born > incarnation / 1000 + YOUNGER_MS
   consumer = new_consumer(incarnation, start, now)
-  consumer.is_blind = was_lost
+  consumer.is_blind = consumer.is_blind or was_lost
 end
 follow_ledger(consumer)
 
@@ -76,11 +77,12 @@ local oldest_ms = oldest_uncommitted_ms(consumer, lease, read and read.first_ms)
 local status = lease and 'leased' or has_more and is_busy and 'busy' or 'nothing'
 local answer = {
   status, consumer.incarnation, consumer.start_ms, is_known and 1 or 0, has_more and 1 or 0, lag_of(consumer),
-  oldest_ms > 0 and math.max(now - oldest_ms, 0) or 0,
+  oldest_ms > 0 and math.max(now - oldest_ms, 0) or 0, ledger.born, consumer.ordinal, consumer.before_ms,
 }
 if lease then
   for _, number in ipairs({
-    lease[NUMBER], waiting and 1 or 0, lease[BEFORE_MS], now, ledger.born, read.begin, read.finish, added, lease[MISSED],
+    lease[NUMBER], waiting and 1 or 0, lease[BEFORE_MS], now, ledger.born, read.begin, read.finish, added, ledger.clock,
+    lease[MISSED],
   }) do answer[#answer + 1] = number end
   for _, value in ipairs(read.values) do answer[#answer + 1] = value end
 end

@@ -5,7 +5,8 @@
 --
 -- KEYS: the partition's prefix. ARGV: rules, the consumer's name, milliseconds that it is kept after its last call
 -- and the end of its leases, in other partitions than the first its incarnation or else 0, and where to: 'oldest',
--- 'now', or a moment in milliseconds; or when the ledger was born, and a position under it.
+-- 'now', or a moment in milliseconds; or when the ledger was born, a position under it, and when the one before that
+-- was accepted or 0.
 -- Returns the consumer's incarnation, or 0 when the first partition knows no such consumer.
 
 -- @use ledger
@@ -13,7 +14,7 @@
 
 open_ledger()
 local name, idle_ms, incarnation = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local to, ordinal, now = ARGV[5], tonumber(ARGV[6]), server_ms()
+local to, ordinal, before_ms, now = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), server_ms()
 local consumer = load_consumer(name, now)
 if incarnation == 0 then
   if not consumer then return 0 end
@@ -22,13 +23,14 @@ elseif not consumer or consumer.incarnation ~= incarnation then
 end
 
 supersede_all(consumer)
-consumer.last_ms, consumer.is_blind = 0, false
 if ordinal then
   -- Under another ledger the next lease begins with the oldest, and says that nobody knows what was missed.
-  consumer.born, consumer.ordinal, consumer.block, consumer.start_ms = tonumber(to), ordinal, -1, 0
+  consumer.born, consumer.ordinal, consumer.block, consumer.before_ms = tonumber(to), ordinal, -1, before_ms
+  consumer.start_ms, consumer.last_ms, consumer.is_blind = 0, before_ms, false
 else
   consumer.born = ledger.born
-  consumer.ordinal, consumer.block = find_start(to)
+  consumer.ordinal, consumer.block, consumer.before_ms, consumer.is_blind = find_start(to)
+  consumer.last_ms = tonumber(to) or 0
   consumer.start_ms = to == 'now' and now or tonumber(to) or 0
 end
 save_consumer(name, consumer, now, idle_ms)

@@ -7,14 +7,15 @@ from hypothesis import strategies as st
 from app.consumer_errors import UnknownCursor
 from app.consumers.cursor import Cursor, parse_cursor, store_mark
 from app.errors import InvalidRequest
+from app.store.positions import Positions
 
 BORN = (1700000000000, 1700000000001)
-ORDINALS = st.lists(st.integers(0, 2**48 - 1), min_size=1, max_size=6).map(tuple)
+PLACES = st.lists(st.tuples(st.integers(0, 2**44 - 1), st.integers(0, 2**48 - 1)), min_size=1, max_size=6)
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(0, 2**44 - 1), ORDINALS)
-def test_a_cursor_comes_back_as_it_went(store: int, accepted_ms: int, ordinals: tuple[int, ...]) -> None:
-    cursor = Cursor(store, accepted_ms, ordinals)
+@given(st.integers(0, 2**32 - 1), PLACES)
+def test_a_cursor_comes_back_as_it_went(store: int, places: list[tuple[int, int]]) -> None:
+    cursor = Cursor(store, *zip(*places, strict=True))
     assert parse_cursor(cursor.text.decode(), "after") == cursor
 
 
@@ -23,7 +24,7 @@ def test_of_two_cursors_of_a_partition_the_greater_is_the_later(
     first: int, second: int, ordinal: int
 ) -> None:
     earlier, later = sorted((first, second))
-    assert Cursor(7, earlier, (ordinal,)).text < Cursor(7, later, (ordinal + 1,)).text
+    assert Cursor(7, (earlier,), (ordinal,)).text < Cursor(7, (later,), (ordinal + 1,)).text
 
 
 NO_CURSORS = (
@@ -36,7 +37,9 @@ NO_CURSORS = (
     "12345678-00000000000-0000000000000",
     "12345678-0000000000G-000000000000",
     "1234567A-00000000000-000000000000",
-    "12345678-00000000000-" + "0" * 12 * 65,
+    "12345678-00000000000-" + "0" * 12 * 2,
+    "12345678-" + "0" * 11 * 2 + "-000000000000",
+    "12345678-" + "0" * 11 * 65 + "-" + "0" * 12 * 65,
     "\0" * 100,
 )
 
@@ -48,9 +51,19 @@ def test_what_is_no_cursor_is_said_back_short_and_by_its_name(text: str) -> None
 
 
 def test_a_cursor_is_that_of_one_store_and_of_what_it_has_accepted() -> None:
-    cursor = Cursor(store_mark(BORN), 5, (3, 4))
-    cursor.check(BORN, (3, 4))
-    cursor.check(BORN, (30, 40))
-    for born, added in (((BORN[0], 1), (9, 9)), (BORN[:1], (9,)), (BORN, (2, 9)), (BORN, (9, 3))):
+    cursor = Cursor(store_mark(BORN), (5, 6), (3, 4))
+    place = Positions(BORN, (3, 4), (5, 6))
+    assert cursor.place(place) == place
+    assert cursor.place(Positions(BORN, (30, 40), (50, 60))) == place
+    unknown = cursor._replace(before_ms=(5, 0))
+    assert unknown.place(place) == place._replace(before_ms=(5, 0))
+    others = (
+        Positions((BORN[0], 1), (9, 9), (9, 9)),
+        Positions(BORN[:1], (9,), (9,)),
+        Positions(BORN, (2, 9), (5, 9)),
+        Positions(BORN, (9, 3), (9, 5)),
+        Positions(BORN, (3, 4), (5, 7)),  # as many as before a failover, and others
+    )
+    for newest in others:
         with pytest.raises(UnknownCursor, match="begin with from=oldest"):
-            cursor.check(born, added)
+            cursor.place(newest)

@@ -1,15 +1,13 @@
 """Gaps: what left before a reader came to it is told, with its number where the store knows it."""
 
 import asyncio
-import json
 
 import pytest
 
 from app.consumers.cursor import parse_cursor
-from app.consumers.lease_answer import lease_answer
 from app.consumers.shelf import Ledger
 from app.models import MapName, Mode, Trigger
-from app.store.accepted import Positions
+from app.store.positions import Positions
 from tests.support.api_calls import until
 from tests.support.servers import StoreServer
 from tests.support.streams import WAIT_SECONDS
@@ -60,7 +58,7 @@ async def _clear_shelf(out: Out) -> None:
 
 
 async def _resumed(out: Out, cursor: str) -> Positions:
-    return (await out.accepted.find("now"))._replace(ordinals=parse_cursor(cursor, "after").ordinals)
+    return parse_cursor(cursor, "after").place(await out.accepted.find("now"))
 
 
 async def test_a_part_of_what_was_missed_is_counted_as_far_as_it_left(brief: Out) -> None:
@@ -96,44 +94,19 @@ async def test_a_store_that_lost_its_data_is_a_gap_of_which_nobody_knows_the_cou
     assert {line["cursor"][:8] for line in lines} == {gap["cursor"][:8]}
 
 
-async def test_a_ledger_that_a_failover_set_back_is_read_on_from_there(out: Out, valkey: StoreServer) -> None:
-    """What the reader had and the store has lost is a gap that nobody can count; nothing new is skipped."""
-    await out.post("kept", 3)
-    copies = _copied(valkey)
-    await out.post("lost", 5)
-    reader = await out.reader("oldest")
-    assert len(await take(reader, 8)) == 8
-    _put_back(valkey, copies)
-    gap = (await take(reader, 1))[0]
-    assert gap["gap"]["transactions"] is None
-    await out.post("new", 5)
-    assert names(await take(reader, 5)) == [f"new-{n}" for n in range(5)]
-
-
-@pytest.mark.parametrize("count", [2, 4, 9])
-async def test_a_consumer_is_handed_what_took_the_ordinals_of_what_a_failover_lost(
-    out: Out, valkey: StoreServer, count: int
-) -> None:
-    await out.post("kept", 3)
-    copies = _copied(valkey)
-    await out.post("lost", 4)
-    assert len(await take(await out.reader("oldest"), 7)) == 7  # what is lost is on the shelf from here on
-    _put_back(valkey, copies)
-    await out.post("new", count)
-    consumers = out.runtime.consumers.consumers
-    leases = await consumers.lease("bot", 100, 1 << 20, 30_000, 3_600_000, 64)
-    answer = json.loads(await lease_answer("bot", leases, out.readers))
-    handed = [f"kept-{n}" for n in range(3)] + [f"new-{n}" for n in range(count)]
-    assert names(answer["transactions"]) == handed
-
-
-def _copied(server: StoreServer) -> dict[bytes, bytes]:
-    with server.client() as client:
-        return {key: client.dump(key) for key in client.scan_iter()}
-
-
-def _put_back(server: StoreServer, copies: dict[bytes, bytes]) -> None:
-    with server.client() as client:
-        client.flushall()
-        for key, value in copies.items():
-            client.restore(key, 600_000, value)
+@pytest.mark.parametrize("is_known", [False, True])
+async def test_who_begins_at_a_moment_before_what_is_kept_is_told_a_gap(brief: Out, is_known: bool) -> None:
+    await brief.post("seen", 1)
+    await asyncio.sleep(0.002)
+    [extract] = await brief.accepted.read(await brief.accepted.find("now"), 1, 1)
+    moment = extract.born_ms if is_known else extract.now_ms
+    await asyncio.sleep(0.002)
+    await brief.post("missed", 3)
+    await _remove_all(brief)
+    await brief.post("kept", 2)
+    gap, *kept = await take(await brief.reader(moment), 3)
+    assert gap["gap"]["transactions"] == (4 if is_known else None)
+    assert moment == gap["gap"]["from_ms"] <= gap["gap"]["to_ms"] <= kept[0]["first_seen_ms"]
+    assert names(kept) == ["kept-0", "kept-1"]
+    assert await take(await brief.reader(await _resumed(brief, gap["cursor"])), 2) == kept
+    assert names(await take(await brief.reader(kept[0]["first_seen_ms"]), 2)) == names(kept)

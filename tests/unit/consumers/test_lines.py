@@ -22,7 +22,7 @@ PAYLOADS = st.builds(
     lambda before, value, after: f"{before}{json.dumps(value)}{after}".encode(), SPACE, VALUES, SPACE
 )
 RECORDS = st.lists(st.tuples(SIGNATURES, SOURCES, SLOTS, PAYLOADS), min_size=1, max_size=6)
-MOMENT, PLACE = 1795399568372, Place(0x8D3F0A61, (7, 0, 9))
+MOMENT, PLACE = 1795399568372, Place(0x8D3F0A61, (5, 0, 6), (7, 0, 9))
 Record = tuple[str, str, int | None, bytes]
 
 
@@ -30,7 +30,7 @@ def _block(records: list[Record], mask: bytes = b"") -> StoredBlock:
     signatures, sources, slots, payloads = zip(*records, strict=True)
     frame = encode_block(signatures, sources, slots, list(map(msgspec.Raw, payloads)))
     count = int.from_bytes(mask, "little").bit_count() if mask else len(records)
-    return StoredBlock(MOMENT, 40, count, mask, frame)
+    return StoredBlock(MOMENT, MOMENT - 1, 40, count, mask, frame)
 
 
 def _members(line: bytes) -> tuple[object, ...]:
@@ -55,7 +55,7 @@ def test_each_record_is_a_line_of_json_with_what_was_posted(records: list[Record
 def test_the_cursor_of_a_line_is_the_place_behind_it(records: list[Record]) -> None:
     texts = render(_block(records), 1, Look(Form.LINES), PLACE).text.splitlines()
     cursors = [parse_cursor(json.loads(text)["cursor"], "after") for text in texts]
-    assert cursors == [Cursor(PLACE.store, MOMENT, (7, 41 + at, 9)) for at in range(len(records))]
+    assert cursors == [Cursor(PLACE.store, (5, MOMENT, 6), (7, 41 + at, 9)) for at in range(len(records))]
 
 
 @given(RECORDS)
@@ -120,7 +120,7 @@ def test_chosen_lines_are_cut_out_whole(four: Lines) -> None:
     assert four.cut(range(2, 2)) == four.cut([]) == b""
 
 
-CURSOR = Cursor(1, 200, (5,))
+CURSOR = Cursor(1, (200,), (5,))
 
 
 def test_a_gap_is_a_line_with_the_cursor_behind_it() -> None:

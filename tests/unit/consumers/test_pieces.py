@@ -7,6 +7,7 @@ import pytest
 from app.consumers.lines import Form, Lines, Look, Place
 from app.consumers.pieces import MOST_PIECES, Piece, Pieces, Request
 from app.consumers.shelf import Ledger, Page
+from app.store.positions import Positions
 from tests.support.way_out import LINES, PIECE_BYTES, Out, names, take
 
 COUNT = 12
@@ -57,18 +58,20 @@ async def test_a_reader_that_wants_something_else_gets_its_own(out: Out) -> None
 
 async def test_a_piece_from_before_a_setback_is_given_to_nobody(out: Out) -> None:
     await _posted(out)
-    [born_ms] = (await out.accepted.find("now")).born_ms
-    from_before = Request(out.shelf.epoch, (born_ms,), (0,), LINES, None, PIECE_BYTES)
-    out.readers.pieces.put(from_before, Piece(b"{}\n" * COUNT, (COUNT,), 0, COUNT))
+    start = await out.accepted.find("oldest")
+    from_before = Request(out.shelf.epoch, start, LINES, None, PIECE_BYTES)
+    out.readers.pieces.put(from_before, Piece(b"{}\n" * COUNT, await out.accepted.find("now"), 0, COUNT))
     reader = await out.reader("oldest")
-    out.shelf.set_back(Ledger(0, born_ms))
+    out.shelf.set_back(Ledger(0, start.born_ms[0]))
     assert names(await take(reader, COUNT)) == NAMES
 
 
 def test_the_number_of_pieces_is_bounded() -> None:
     pieces = Pieces()
-    requests = [Request(0, (1,), (number,), LINES, None, 100) for number in range(MOST_PIECES + 3)]
+    requests = [
+        Request(0, Positions((1,), (number,), (0,)), LINES, None, 100) for number in range(MOST_PIECES + 3)
+    ]
     for request in requests:
-        pieces.put(request, Piece(b"x\n", (0,), 0, 1))
+        pieces.put(request, Piece(b"x\n", request.place, 0, 1))
     kept = [request for request in requests if pieces.find(request)]
     assert kept == requests[3:]

@@ -8,13 +8,13 @@ from app.consumers.shelf import Ledger, Shelf
 from app.store.blocks import StoredBlock, encode_block
 
 LEDGER, OTHER = Ledger(0, 1700000000000), Ledger(0, 1700000000001)
-LINES, PLACE = Look(Form.LINES), Place(1, (0,))
+LINES, PLACE = Look(Form.LINES), Place(1, (0,), (0,))
 
 
 def _block(ordinal: int, count: int = 3) -> StoredBlock:
     names = [f"s{ordinal + at}" for at in range(count)]
     frame = encode_block(names, ["a"] * count, [None] * count, [msgspec.Raw(b"null")] * count)
-    return StoredBlock(1, ordinal, count, b"", frame)
+    return StoredBlock(1, 0, ordinal, count, b"", frame)
 
 
 def _begin_at(shelf: Shelf, ordinal: int, ledger: Ledger = LEDGER) -> int | None:
@@ -76,7 +76,7 @@ def test_the_bytes_it_says_it_holds_are_those_of_its_pages_and_their_lines() -> 
     bare = sum(page.size for page in pages)
     assert shelf.held_bytes == bare
     for look in (LINES, Look(Form.EVENTS), Look(Form.ARRAY), Look(Form.LINES, has_payload=False)):
-        for place in (PLACE, Place(2, (0,)), None):
+        for place in (PLACE, Place(2, (0,), (0,)), None):
             shelf.lines(pages[0], look, place)
     assert shelf.held_bytes == sum(page.size for page in pages) > bare
     shelf.set_back(LEDGER)

@@ -15,6 +15,7 @@ BOT = ConsumerFigures(
     name="bot",
     incarnation=1_600_000_000_000_000,
     ordinals=(700,),
+    before_ms=(NOW_MS - 4_000,),
     lag_transactions=50,
     lag_seconds=12.5,
     leases=2,

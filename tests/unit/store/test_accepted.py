@@ -8,10 +8,10 @@ import redis
 from app.errors import StoreError
 from app.models import ACCEPTED, REFUSED
 from app.settings.model import Settings
-from app.store.accepted import Positions
 from app.store.blocks import parse_block
 from app.store.maps import Deliveries
 from app.store.partitions import signature_hash
+from app.store.positions import Positions
 from tests.conftest import MakeSettings
 from tests.support.deliver import Gate, block_of, connected_gate, transaction
 from tests.support.handed import MEBIBYTE, deliver, read_all, signatures_of
@@ -103,10 +103,10 @@ async def test_a_position_is_found_whatever_block_is_named_for_it(
         latest = read_ledger(node).blocks[-1][1]
     for ordinal in range(25):
         for hint in (-1, 0, *range(latest - 7, latest + 3), (latest + 2**31) % 2**32, 2**32 - 1):
-            args: list[bytes | int] = [gate.maps.layout.rules, born, ordinal, hint, 1, 1]
+            args: list[bytes | int] = [gate.maps.layout.rules, born, ordinal, 0, hint, 1, 1]
             answer = await gate.session.run("read_blocks", PREFIX, args)
-            assert answer[2:6] == [ordinal, ordinal + 1, 25, 0]
-            assert parse_block(answer[7]).ordinal == ordinal - ordinal % 5
+            assert [*answer[2:5], answer[6]] == [ordinal, ordinal + 1, 25, 0]
+            assert parse_block(answer[8]).ordinal == ordinal - ordinal % 5
     await gate.session.close()
 
 
@@ -122,13 +122,13 @@ async def test_numbers_of_blocks_that_begin_again_are_no_end(
         await deliver(gate, NAMES[1:])
         assert read_ledger(node).blocks[-1][1] == 16
         # Nobody looks at the first any more: it has its old number, and counts as left.
-        start = Positions((await gate.accepted.find("now")).born_ms, (0,))
+        start = Positions((await gate.accepted.find("now")).born_ms, (0,), (0,))
         for most_bytes in (1, MEBIBYTE):
             names, _, missed = await read_all(gate, start, most_bytes=most_bytes)
             assert (names, missed) == (NAMES[1:], 1)
         for ordinal in range(1, 25):
             fresh = await connected_gate(settings_for(valkey, **MANY_BUCKETS))
-            names, _, missed = await read_all(fresh, Positions(start.born_ms, (ordinal,)))
+            names, _, missed = await read_all(fresh, start._replace(ordinals=(ordinal,)))
             assert (names, missed) == (NAMES[ordinal:], 0)
             await fresh.session.close()
     await gate.session.close()

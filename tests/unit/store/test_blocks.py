@@ -13,7 +13,7 @@ FRAME = block_of([transaction(name, payload=number) for number, name in enumerat
 
 
 def _stored(accepted: int, block_count: int, mask: bytes = b"") -> bytes:
-    head = (1_700_000_000_123).to_bytes(6) + (41).to_bytes(7)
+    head = (1_700_000_000_123).to_bytes(6) + (1_700_000_000_100).to_bytes(6) + (41).to_bytes(7)
     return head + struct.pack(">HHI", accepted, block_count, raw_bytes(FRAME)) + mask + FRAME
 
 
@@ -33,7 +33,8 @@ def test_a_frame_says_how_many_bytes_it_had() -> None:
 
 def test_a_block_that_was_accepted_whole_has_no_mask() -> None:
     block = parse_block(_stored(3, 3))
-    assert (block.accepted_ms, block.ordinal, block.count) == (1_700_000_000_123, 41, 3)
+    assert (block.accepted_ms, block.before_ms) == (1_700_000_000_123, 1_700_000_000_100)
+    assert (block.ordinal, block.count) == (41, 3)
     assert (block.mask, block.frame) == (b"", FRAME)
     assert [record.signature for record in block.records()] == ["a", "b", "c"]
 

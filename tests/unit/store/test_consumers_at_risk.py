@@ -14,7 +14,7 @@ from app.store.partitions import signature_hash
 from tests.support.deliver import Gate, connected_gate, transaction
 from tests.support.handed import IDLE_MS, LEASE_MS, Reader, deliver, missed_in, names_in, read_all
 from tests.support.keys import keys_without_expiry
-from tests.support.ledger import read_ledger, store_key, write_ledger
+from tests.support.ledger import store_key
 from tests.support.pages import ROOT
 from tests.support.servers import StoreServer, redis_server, valkey_server
 from tests.support.store_clock import Clocks
@@ -94,21 +94,6 @@ async def test_what_a_partition_lost_with_all_its_data_is_a_gap_of_unknown_size(
     assert set(missed_in(await reader.lease())) == {0}
     [figures] = await reader.consumers.figures()
     assert figures.unknown_gaps == len(lost)
-
-
-async def test_when_its_ledger_is_set_back_a_consumer_gets_what_is_accepted_from_then_on(
-    valkey: StoreServer, single: Gate
-) -> None:
-    await deliver(single, NAMES[:5])
-    reader = Reader(single)
-    with valkey.nodes()[0] as node:
-        ledger = read_ledger(node)
-        await deliver(single, NAMES[5:10])
-        assert await reader.drain() == NAMES[:10]
-        write_ledger(node, ledger)
-    assert (await reader.lease()).lag_transactions == 0
-    await deliver(single, NAMES[10:])
-    assert await reader.drain() == NAMES[10:]
 
 
 @pytest.mark.parametrize("harm", ["delete", "junk"])

@@ -5,15 +5,24 @@ import redis
 
 from app.ingest.lookup import Lookup
 from app.models import MapName, Reason
-from app.store.accepted import Positions
 from app.store.blocks import parse_block
 from app.store.maps import CleanupStep, Severity
+from app.store.positions import Positions
 from tests.conftest import MakeSettings
-from tests.support.deliver import connected_gate
-from tests.support.handed import MEBIBYTE, deliver, read_all, signatures_of
-from tests.support.ledger import read_ledger, store_key, write_ledger
+from tests.support.deliver import connected_gate, transaction
+from tests.support.handed import (
+    IDLE_MS,
+    MEBIBYTE,
+    Reader,
+    deliver,
+    missed_in,
+    names_in,
+    read_all,
+    signatures_of,
+)
+from tests.support.ledger import store_key
 from tests.support.servers import StoreServer
-from tests.support.store_clock import StoreClock, let_clocks_be_set
+from tests.support.store_clock import Clocks, StoreClock, let_clocks_be_set
 
 PREFIX = "tidegate:{0}"
 LONG_WINDOW = {"dedup_window_seconds": 60}
@@ -113,7 +122,7 @@ async def test_a_key_that_somebody_deleted_is_a_gap_between_what_was_before_it_a
     assert (names, missed) == ([*NAMES[:3], *NAMES[5:12], *NAMES[13:]], 3)
     for ordinal in range(25):
         fresh = await connected_gate(settings_for(valkey, **MANY_BUCKETS))
-        names, _, missed = await read_all(fresh, Positions(start.born_ms, (ordinal,)))
+        names, _, missed = await read_all(fresh, start._replace(ordinals=(ordinal,), before_ms=(0,)))
         assert len(names) + missed == 25 - ordinal
         await fresh.session.close()
     await gate.session.close()
@@ -151,25 +160,52 @@ async def test_under_another_ledger_all_that_is_kept_is_read_and_nobody_knows_wh
     [extract] = await gate.accepted.read(before, 100, MEBIBYTE)
     assert (signatures_of(extract), extract.missed) == (NAMES[5:9], None)
     after = await gate.accepted.find("oldest")
-    assert after == Positions((extract.born_ms,), (0,))
+    assert after == Positions((extract.born_ms,), (0,), (0,))
     assert await read_all(gate, after) == (NAMES[5:9], await gate.accepted.find("now"), 0)
     await gate.session.close()
 
 
-async def test_a_position_ahead_of_a_ledger_that_was_set_back_has_missed_nothing(
-    valkey: StoreServer, settings_for: MakeSettings
+async def test_who_begins_at_a_moment_is_told_what_left_after_it_and_nothing_else(
+    clocks: Clocks, store: StoreServer, settings_for: MakeSettings
 ) -> None:
-    """A failover may set a partition back to where its replica was."""
-    gate = await connected_gate(settings_for(valkey, **LONG_WINDOW))
-    await deliver(gate, NAMES[:5])
-    with valkey.nodes()[0] as node:
-        ledger = read_ledger(node)
-        await deliver(gate, NAMES[5:9])
-        ahead = await gate.accepted.find("now")
-        write_ledger(node, ledger)
-    [extract] = await gate.accepted.read(ahead, 100, MEBIBYTE)
-    assert (extract.begin, extract.end, extract.added, extract.missed) == (5, 5, 5, 0)
-    await deliver(gate, NAMES[9:12])
-    names, _, missed = await read_all(gate, Positions(ahead.born_ms, (extract.end,)))
-    assert (names, missed) == (NAMES[9:12], 0)
+    """How many left is only known of all together, and so from before the first was accepted."""
+    retention = {"transaction_retention_seconds": 58, "emergency_transaction_retention_seconds": 28}
+    gate = await connected_gate(settings_for(store, **retention))
+    clock = clocks(store, gate)
+    born = min((await gate.accepted.find("now")).born_ms)
+    clock.move(10)
+    begun = clock.now_ms()
+    moments = []
+    for names in (NAMES[:12], NAMES[12:]):
+        clock.move(10)
+        moments.append(clock.now_ms())
+        await gate.flusher.flush([transaction(name) for name in names])
+    first, second = moments
+    clock.move(52)
+    await gate.maps.sizes()
+    expected = {
+        born: (NAMES[12:], 12, False),
+        begun: (NAMES[12:], 0, True),
+        first: (NAMES[12:], 0, True),
+        first + 5_000: (NAMES[12:], 0, False),
+        second: (NAMES[12:], 0, False),
+        second + 5_000: ([], 0, False),
+    }
+    for number, (moment, (names, count, has_left)) in enumerate(expected.items()):
+        place = await gate.accepted.find(moment)
+        read, _, missed = await read_all(gate, place)
+        assert (sorted(read), missed, place.has_left) == (sorted(names), count, has_left)
+        reader = Reader(gate, f"bot-{number}")
+        leased = [await reader.lease(start=moment)]
+        await reader.consumers.seek(reader.name, moment, IDLE_MS)
+        leased.append(await reader.lease())
+        for leases in leased:
+            assert sorted(names_in(leases)) == sorted(names)
+            assert (None in missed_in(leases)) == has_left
+            assert sum(each or 0 for each in missed_in(leases)) == count
+    clock.move(60)
+    await gate.maps.sizes()
+    for moment, has_left in ((second, True), (second + 5_000, False)):
+        place = await gate.accepted.find(moment)
+        assert (place.has_left, (await read_all(gate, place))[0]) == (has_left, [])
     await gate.session.close()

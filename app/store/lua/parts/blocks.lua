@@ -21,12 +21,12 @@ local MOST_AT_ONCE = 64 -- that a command reads
 local MOST_READ = 128
 local FORMAT_1 = '\40\181\47\253'
 
--- Returns of the head of a block the millisecond, the ordinal, the count and the bytes before compression; nil if the
--- block is not there, or has no head.
+-- Returns of the head of a block the millisecond, the ordinal, the count, the millisecond of the acceptance before it,
+-- and the bytes before compression; nil if the block is not there, or has no head.
 local function head_of(value)
   if not value or #value < BLOCK_HEAD_BYTES or string.sub(value, 1, 4) == FORMAT_1 then return nil end
-  local ms, ordinal, count, _, bytes = struct.unpack(BLOCK_HEAD, value)
-  return ms, ordinal, count, bytes
+  local ms, before_ms, ordinal, count, _, bytes = struct.unpack(BLOCK_HEAD, value)
+  return ms, ordinal, count, before_ms, bytes
 end
 
 local function read_head(bucket, number)
@@ -51,24 +51,25 @@ end
 local function readable_bucket(low, high)
   for position = high, low, -1 do
     local bucket = bucket_at(ledger.transactions, position)
-    local ms, ordinal, count = read_head(bucket, bucket.latest_block)
-    if ms then return position, ms, ordinal, count end
+    local ms, ordinal, count, before_ms = read_head(bucket, bucket.latest_block)
+    if ms then return position, ms, ordinal, count, before_ms end
   end
   return nil
 end
 
 -- Finds the first block for which `is_wanted(millisecond, ordinal, count)` is true, when it is true for all behind
--- it, too. Returns {position = that of its bucket, number = its own, ms = its millisecond, ordinal = its first}, or
--- nil. First the bucket is searched, by its latest block, and then the block in it. One without a head counts as not
--- wanted: such were there before others.
+-- it, too. Returns {position = that of its bucket, number = its own, ms = its millisecond, ordinal = its first,
+-- before_ms = the millisecond of the acceptance before it}, or nil. First the bucket is searched, by its latest block,
+-- and then the block in it. One without a head counts as not wanted: such were there before others.
 local function find_block(is_wanted)
   local map, found = ledger.transactions, nil
   local low, high = 1, count_buckets(map)
   while low <= high do
     local middle = math.floor((low + high) / 2)
-    local position, ms, ordinal, count = readable_bucket(low, middle)
+    local position, ms, ordinal, count, before_ms = readable_bucket(low, middle)
     if position and is_wanted(ms, ordinal, count) then
-      found = {position = position, number = bucket_at(map, position).latest_block, ms = ms, ordinal = ordinal}
+      local number = bucket_at(map, position).latest_block
+      found = {position = position, number = number, ms = ms, ordinal = ordinal, before_ms = before_ms}
       high = position - 1
     else
       low = middle + 1
@@ -81,9 +82,9 @@ local function find_block(is_wanted)
   while low < high do
     local middle = math.floor((low + high) / 2)
     local number = (first + middle) % MOST_BLOCKS
-    local ms, ordinal, count = read_head(bucket, number)
+    local ms, ordinal, count, before_ms = read_head(bucket, number)
     if ms and is_wanted(ms, ordinal, count) then
-      found.number, found.ms, found.ordinal, high = number, ms, ordinal, middle
+      found.number, found.ms, found.ordinal, found.before_ms, high = number, ms, ordinal, before_ms, middle
     else
       low = middle + 1
     end
@@ -111,17 +112,37 @@ end
 
 -- Finds the block that has an ordinal, or the first one behind it that is left, as find_block does: by a hint (-1 for
 -- none), else by bisection. After a gap it is mostly the first of all.
-local function find_ordinal(wanted, hint)
+local function search_ordinal(wanted, hint)
   local position = hint >= 0 and bucket_of_block(hint)
   if position then
-    local ms, ordinal, count = read_head(bucket_at(ledger.transactions, position), hint)
+    local ms, ordinal, count, before_ms = read_head(bucket_at(ledger.transactions, position), hint)
     if ms and ordinal <= wanted and wanted < ordinal + count then
-      return {position = position, number = hint, ms = ms, ordinal = ordinal}
+      return {position = position, number = hint, ms = ms, ordinal = ordinal, before_ms = before_ms}
     end
   end
   local first = oldest_block()
   if not first or wanted <= first.ordinal then return first end
   return find_block(function(_, ordinal, count) return wanted < ordinal + count end)
+end
+
+-- The same, searched once a call for each ordinal.
+local found_for = {}
+local function find_ordinal(wanted, hint)
+  found_for[wanted] = found_for[wanted] or search_ordinal(wanted, hint)
+  return found_for[wanted]
+end
+
+-- Tells whether a position means what it meant when it was made. It does not under another ledger, nor in one that a
+-- failover has set back, which either has not come so far again, or has another acceptance before it: one of another
+-- millisecond than `before_ms`. Where that is 0, or the one before has left, only the ledger can tell.
+local function is_valid_position(born, ordinal, before_ms, hint)
+  local added = ledger.signatures.added
+  if born ~= ledger.born or ordinal > added then return false end
+  if before_ms == 0 then return true end
+  if ordinal == added then return before_ms == ledger.clock end
+  local found = find_ordinal(ordinal, hint)
+  if not found or found.ordinal > ordinal then return true end
+  return before_ms == (found.ordinal < ordinal and found.ms or found.before_ms)
 end
 
 -- Reads from the block at a position and a number on, for `begin`, which is in it, until it has so many transactions,
@@ -140,7 +161,7 @@ local function read_blocks(position, number, begin, most, most_bytes)
     for i = 1, math.min(size, left) do numbers[i] = (number + i - 1) % MOST_BLOCKS end
     local chunk = redis.call('HMGET', key('blocks', id_text(bucket.id)), unpack(numbers))
     for i = 1, #numbers do
-      local ms, ordinal, count, block_bytes = head_of(chunk[i])
+      local ms, ordinal, count, _, block_bytes = head_of(chunk[i])
       if not ms or #values > 0 and (ordinal ~= read.finish or bytes + block_bytes > most_bytes) then return read end
       values[#values + 1], bytes = chunk[i], bytes + block_bytes
       read.finish, read.ms = ordinal + count, ms
@@ -150,8 +171,9 @@ local function read_blocks(position, number, begin, most, most_bytes)
       end
       number = (number + 1) % MOST_BLOCKS
       read.next_block = number
+      if read.finish == begin + most then return read end
     end
-    if read.finish == begin + most or bytes >= most_bytes or #values >= MOST_READ then return read end
+    if bytes >= most_bytes or #values >= MOST_READ then return read end
     if #numbers == left then position = position + 1 end
     local times_more = math.min(most / (read.finish - begin), most_bytes / math.max(bytes, 1))
     size = math.min(2 * size, math.ceil(#values * (times_more - 1)), MOST_AT_ONCE, MOST_READ - #values)

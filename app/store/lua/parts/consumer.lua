@@ -9,8 +9,10 @@
 --   born          1690000000000      the ledger's, under which the ordinals here count
 --   ordinal       250                its position: the next to be handed out for the first time
 --   block         31                 the block that has it or will have it, or -1; a hint (blocks.lua)
---   last_ms       1700000004000      when the last that was handed out was accepted, or 0
+--   before_ms     1700000004000      when the one before its position was accepted, or 0 (is_valid_position)
+--   last_ms       1700000004000      when the last that was handed out was accepted, or the moment it began at, or 0
 --   is_blind      false              whether nobody knows what it missed before its position, since the ledger was lost
+--                                    or set back, or some had left that were accepted after the moment it began at
 --   next_number   4                  the number of its next lease, from 1 on
 --   delivered     150                how many were handed out for the first time; `redelivered` counts the others
 --   missed        0                  how many had left before they could be handed out, as far as that is known

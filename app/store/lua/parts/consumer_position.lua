@@ -6,24 +6,23 @@
 
 -- Makes the record of a consumer that begins at a moment in milliseconds, 0 for the oldest, or 'now'.
 local function new_consumer(incarnation, start, now)
-  local ordinal, block = find_start(start)
+  local ordinal, block, before_ms, has_left = find_start(start)
   return {
     incarnation = incarnation, start_ms = start == 'now' and now or tonumber(start) or 0, born = ledger.born,
-    ordinal = ordinal, block = block, last_ms = 0, is_blind = false, next_number = 1,
-    delivered = 0, redelivered = 0, missed = 0, unknown_gaps = 0,
+    ordinal = ordinal, block = block, before_ms = before_ms, last_ms = tonumber(start) or 0, is_blind = has_left,
+    next_number = 1, delivered = 0, redelivered = 0, missed = 0, unknown_gaps = 0,
     leases = {}, superseded = {}, remembered = 1, called_ms = now, until_ms = 0,
   }
 end
 
--- If the ledger is another one than the position was made under, goes on with the oldest that is kept. If it is the
--- same and behind the position, as when somebody has put an earlier one back, goes on with what comes.
+-- If the ledger is another one than the position was made under, or was set back since, goes on with the oldest that is
+-- kept. A failover sets this record back as far as the ledger. But somebody may have put an earlier ledger back, or
+-- moved the consumer to a position from before.
 local function follow_ledger(consumer)
-  if consumer.born ~= ledger.born then
-    supersede_all(consumer)
-    consumer.born, consumer.is_blind = ledger.born, true
-    consumer.ordinal, consumer.block = find_start(0)
-  end
-  consumer.ordinal = math.min(consumer.ordinal, ledger.signatures.added)
+  if is_valid_position(consumer.born, consumer.ordinal, consumer.before_ms, consumer.block) then return end
+  supersede_all(consumer)
+  consumer.born, consumer.is_blind = ledger.born, true
+  consumer.ordinal, consumer.block, consumer.before_ms = find_start(0)
 end
 
 -- Returns how many transactions are not committed: those in leases, and those after the position.

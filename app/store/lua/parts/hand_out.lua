@@ -68,6 +68,6 @@ local function hand_out_next(consumer, limit, most_bytes, ends_ms)
   consumer.delivered = consumer.delivered + read.finish - read.begin
   local lease = add_lease(consumer, read, ends_ms, consumer.last_ms, missed)
   consumer.ordinal, consumer.block, consumer.is_blind = read.finish, read.next_block or -1, false
-  consumer.last_ms = read.ms or consumer.last_ms
+  consumer.last_ms, consumer.before_ms = read.ms or consumer.last_ms, read.ms or ledger.clock
   return lease, read
 end
