@@ -294,8 +294,7 @@ def _leases(name: str, parts: Sequence[_Part | Exception]) -> Leases:
 
 
 def _figures(name: str, parts: Sequence[Sequence[int]]) -> ConsumerFigures:
-    made, ordinals, before_ms, lags, ages, *totals, called = zip(*parts, strict=True)
-    sums = (sum(each) for each in totals)  # leases, delivered, redelivered, missed, unknown gaps
-    return ConsumerFigures(
-        name, made[0], ordinals, before_ms, sum(lags), max(ages) / 1000, *sums, max(called)
-    )
+    made, at, before, lags, ages, leases, delivered, again, missed, gaps, called = zip(*parts, strict=True)
+    lag_seconds = max(ages) / 1000
+    totals = (sum(leases), sum(delivered), sum(again), sum(missed), sum(gaps))
+    return ConsumerFigures(name, made[0], at, before, sum(lags), lag_seconds, *totals, max(called))

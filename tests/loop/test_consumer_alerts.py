@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from tests.support.monitoring import Prometheus, prometheus
 from tests.support.panel_proof import load
 from tests.support.processes import wait_until
 from tests.support.quick_monitoring import quick_prometheus
+from tests.support.servers import valkey_server
 
 pytestmark = pytest.mark.slow
 
@@ -108,3 +110,19 @@ def test_a_consumer_that_was_forgotten_is_gone_and_one_that_was_deleted_is_not(w
     assert watched.first_time('ALERTS{alertname="TidegateConsumerGone", consumer="deleted"}') == float("inf")
     assert comes_true(lambda: watched.is_known("forgotten"))
     assert comes_true(lambda: not watched.is_firing("TidegateConsumerGone", "forgotten"))
+
+
+def test_a_store_that_loses_everything_is_reported_of_a_consumer_that_it_knows_no_more(
+    tmp_path: Path,
+) -> None:
+    with valkey_server() as store, gate_process(store_url=store.url) as gate:
+        targets = {"tidegate": gate.url.removeprefix("http://")}
+        with prometheus(quick_prometheus(tmp_path, targets)) as server:
+            watched = Watched(gate, server, time.time())
+            assert comes_true(lambda: watched.is_known("bot"))
+            assert not watched.is_firing("TidegateConsumerMisses", "bot")
+            store.flush()
+            assert comes_true(lambda: watched.is_firing("TidegateConsumerMisses", "bot"))
+            assert watched.call("GET", "/consumers") == {"consumers": []}
+            warned = "The store has lost its data, and with it what the consumer bot had not taken"
+            assert any(text.startswith(warned) for text in watched.call("GET", "/stats")["warnings"])
