@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.gate import GateProcess, gate_process
 from tests.support.processes import wait_until
-from tests.support.sentinels import Secrets, Watched, watched_servers
+from tests.support.sentinels import ANOTHER_PASSWORD, Secrets, Watched, watched_servers
 from tests.support.steady_load import Post, Steady
 from tests.support.tls import make_tls
 from tests.support.wire import connected
@@ -128,13 +128,17 @@ async def test_killed_ten_times_under_load_a_primary_is_replaced_and_no_answer_i
     log.info("%d acknowledged, %d lost, %d refused", len(told), len(lost), len(load.failed()))
 
 
-async def _assert_none_of_a_stale_primary(gate: GateProcess, load: Steady, promoted_ms: int) -> None:
-    """Nothing acknowledged is lost, but for what was accepted before another server became the primary."""
-    told = _acknowledged(load)
-    lost = await _lost(gate, told)
-    assert [post for post in lost if post.first_seen_ms >= promoted_ms] == []
-    _assert_latest(lost, told, promoted_ms)
-    await _assert_no_false_duplicate(gate, load)
+async def _assert_none_of_a_stale_primary(watched: Watched, load: Steady, new: int) -> None:
+    """Nothing acknowledged is lost, but for what was accepted before another server became the primary.
+
+    A gate that had nothing to do with the old one is asked.
+    """
+    promoted_ms, told = watched.promoted_ms(new), _acknowledged(load)
+    with gate_process(store_url=watched.url, **KEEPING) as gate:
+        lost = await _lost(gate, told)
+        assert [post for post in lost if post.first_seen_ms >= promoted_ms] == []
+        _assert_latest(lost, told, promoted_ms)
+        await _assert_no_false_duplicate(gate, load)
     log.info("%d acknowledged, %d lost, %d refused", len(told), len(lost), len(load.failed()))
 
 
@@ -153,7 +157,7 @@ async def test_a_primary_that_hung_and_comes_back_after_it_was_replaced_is_belie
             await _until(gate.is_ready)
             await _serves(load)
             await asyncio.to_thread(watched.settle)
-        await _assert_none_of_a_stale_primary(gate, load, watched.promoted_ms(new))
+    await _assert_none_of_a_stale_primary(watched, load, new)
 
 
 async def test_a_primary_that_only_the_sentinels_cannot_reach_is_left_before_it_is_replaced(
@@ -168,9 +172,9 @@ async def test_a_primary_that_only_the_sentinels_cannot_reach_is_left_before_it_
             new = await _replaced(watched, old)
             await _until(gate.is_ready)
             await _serves(load)
-        with watched.client(old) as client:
+        with watched.client(old, password=ANOTHER_PASSWORD) as client:
             assert client.info("replication")["role"] == "master"
-        await _assert_none_of_a_stale_primary(gate, load, watched.promoted_ms(new))
+    await _assert_none_of_a_stale_primary(watched, load, new)
 
 
 async def test_a_failover_that_somebody_orders_costs_nothing_that_was_acknowledged_after_it(
@@ -185,7 +189,7 @@ async def test_a_failover_that_somebody_orders_costs_nothing_that_was_acknowledg
             await _until(gate.is_ready)
             await _serves(load)
             await asyncio.to_thread(watched.settle)
-        await _assert_none_of_a_stale_primary(gate, load, watched.promoted_ms(new))
+    await _assert_none_of_a_stale_primary(watched, load, new)
 
 
 async def test_a_primary_that_comes_back_empty_before_it_is_replaced_takes_nothing_that_is_lost_later(
@@ -223,7 +227,7 @@ async def test_without_a_majority_of_the_sentinels_nothing_is_acknowledged_until
             new = await _replaced(watched, old)
             await _until(gate.is_ready)
             await _serves(load)
-        await _assert_none_of_a_stale_primary(gate, load, watched.promoted_ms(new))
+    await _assert_none_of_a_stale_primary(watched, load, new)
 
 
 async def test_with_tls_and_passwords_of_both_a_gate_finds_the_primary_and_follows_it(

@@ -29,6 +29,7 @@ SERVICE = "gate"
 SENTINELS, SERVERS, QUORUM = 3, 3, 2
 DOWN_AFTER_MS, FAILOVER_TIMEOUT_MS = 1_000, 5_000
 SETTLED_SECONDS = 60.0
+ANOTHER_PASSWORD = "another"
 BINARIES = {"valkey": valkey_binary, "redis": redis_binary}
 
 
@@ -110,7 +111,7 @@ class Watched:
     def cut_from_sentinels(self, number: int) -> None:
         """Let the sentinels log in at a server no more; all others stay connected, replicas too."""
         with self.client(number) as client:
-            client.config_set("requirepass", "another")
+            client.config_set("requirepass", ANOTHER_PASSWORD)
             names = [one for one in client.client_list() if one["name"].startswith("sentinel-")]
             for one in names:
                 client.client_kill_filter(_id=one["id"])
@@ -139,9 +140,9 @@ class Watched:
         """Let a frozen server go on."""
         resume_all([self.server_processes[number]])
 
-    def client(self, number: int) -> redis.Redis:
+    def client(self, number: int, **options: object) -> redis.Redis:
         """A plain client of a server; the caller closes it."""
-        return self.servers[number].connect(socket_timeout=5)
+        return self.servers[number].connect(socket_timeout=5, **options)
 
     def sentinel(self, number: int) -> redis.Redis:
         """A plain client of a sentinel; the caller closes it."""
