@@ -13,7 +13,7 @@ put into its place. Say D is 5,000 and three sentinels are asked at 09:00:00.0:
 
 A and B are two of three: they vouch for 10.0.0.1:6379, until 09:00:04.3.
 
-A sentinel vouches for no primary that it cannot reach. While one of them is about to replace the primary,
+A sentinel vouches for no primary that it holds to be down. While one of them is about to replace the primary,
 none does. Of two that name different primaries, that with the higher epoch has the later configuration.
 """
 
@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 from app.errors import StoreNoPrimary, StoreUnsupported
 
 SAFE_PART = 0.9  # of D, for the clocks of two machines do not run alike
-_UNSOUND = frozenset({"s_down", "o_down", "disconnected", "failover_in_progress"})
+_UNSOUND = frozenset({"s_down", "o_down", "failover_in_progress"})
 
 Place = tuple[str, int]
 
@@ -41,7 +41,7 @@ class Report(NamedTuple):
     run_id: str
     """The process that it last saw there; empty if it has seen none yet."""
     is_sound: bool
-    """True if it reaches the primary, or has just made it one."""
+    """True if it does not hold the primary to be down, or has just made it one."""
     is_replacing: bool
     """True if it is about to make another server the primary."""
     holds_until: float

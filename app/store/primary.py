@@ -6,7 +6,7 @@ lost. So a call counts only if the server was the primary when its answer came. 
 
 - A majority of the sentinels vouched for the server until a later moment (agreement.py). They are asked ten
   times a second, so mostly this holds, and costs a call nothing.
-- Else the sentinels are asked once more, and a majority still names the server, and reaches it.
+- Else the sentinels are asked once more, and a majority still names the server and does not hold it to be down.
 
 Before a call is sent the same holds: nothing is written to a server for which nobody vouches.
 """

@@ -78,7 +78,7 @@ def normal_url(url: str) -> str:
 def safe_url(url: str) -> str:
     """The URL, which is known to be sound, without user, password and query, for logs."""
     scheme = url.partition("://")[0]
-    found = parse_store(url)
+    found = parse_store(url.partition("?")[0])
     if isinstance(found, SentinelService):
         return f"{scheme}://{','.join(one.shown_place for one in found.sentinels)}/{found.name}"
     return f"{scheme}://{found.path or found.shown_place}"

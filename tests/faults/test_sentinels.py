@@ -119,7 +119,7 @@ async def test_killed_ten_times_under_load_a_primary_is_replaced_and_no_answer_i
                 seconds.append(round(took, 2))
                 lost |= {post.signature for post in gone}
                 # As after a crash, it may take itself for the primary, without any data.
-                watched.restart_server(old, None if number % 3 == 0 else watched.primary())
+                watched.restart_server(old, None if number % 4 == 1 else watched.primary())
                 await asyncio.to_thread(watched.settle)
         told = _acknowledged(load)
         assert {post.signature for post in await _lost(gate, told)} == lost
@@ -181,7 +181,7 @@ async def test_a_failover_that_somebody_orders_costs_nothing_that_was_acknowledg
     watched: Watched,
 ) -> None:
     load = Steady("ordered")
-    with gate_process(store_url=watched.url, **KEEPING) as gate:
+    with gate_process(store_url=f"{watched.url}?protocol=3", **KEEPING) as gate:
         async with _under_load(gate, load):
             old = watched.primary()
             watched.fail_over()
