@@ -6,7 +6,8 @@ lost. So a call counts only if the server was the primary when its answer came. 
 
 - A majority of the sentinels vouched for the server until a later moment (agreement.py). They are asked ten
   times a second, so mostly this holds, and costs a call nothing.
-- Else the sentinels are asked once more, and a majority still names the server and does not hold it to be down.
+- Else the sentinels are asked once more, and a majority still names the server, and does not hold it to be
+  down.
 
 Before a call is sent the same holds: nothing is written to a server for which nobody vouches.
 """
@@ -77,7 +78,8 @@ class Primary:
         if self._replaced is not None or monotonic() >= self._holds_until:
             await self._be_vouched_for(monotonic())
         answer = await self._node.call(*command)
-        if self._replaced is not None or (answered_at := monotonic()) >= self._holds_until:
+        answered_at = monotonic()
+        if self._replaced is not None or answered_at >= self._holds_until:
             await self._be_vouched_for(answered_at)
         return answer
 
@@ -90,13 +92,15 @@ class Primary:
         return self._sentinels.places()
 
     async def close(self) -> None:
-        """Close every connection, those to the sentinels too."""
-        tasks = [task for task in (self._watching, self._asking) if task is not None]
-        for task in tasks:
-            task.cancel()
+        """Close every connection, those to the sentinels too; who waits for the sentinels is told so."""
+        if self._replaced is None:
+            self._replaced = StoreNoPrimary("the connections to the primary and the sentinels were closed")
+        if self._watching is not None:
+            self._watching.cancel()
         self._node.close()
+        tasks = [task for task in (self._watching, self._asking) if task is not None]
         await asyncio.gather(
-            *tasks, self._node.wait_closed(), self._sentinels.close(), return_exceptions=True
+            self._sentinels.close(), self._node.wait_closed(), *tasks, return_exceptions=True
         )
 
     async def _be_vouched_for(self, moment: float) -> None:

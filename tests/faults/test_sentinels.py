@@ -53,10 +53,16 @@ async def _serves(load: Steady) -> None:
     await _until(lambda: sum(p.status == 200 and p.sent > began for p in load.posts[since:]) >= FULL_LOAD)
 
 
-async def _replaced(watched: Watched, old: int) -> int:
-    """Wait until a majority of the sentinels names another primary, and return its number."""
+async def _follow(watched: Watched, gate: GateProcess, load: Steady, old: int) -> int:
+    """Wait until another server is the primary and the gate serves again; return that server's number."""
     await _until(lambda: watched.primary() not in (old, -1))
-    return watched.primary()
+    new, named = watched.primary(), time.monotonic()
+    await _until(gate.is_ready)
+    since_named, since_promoted_ms = time.monotonic() - named, time.time() * 1000 - watched.promoted_ms(new)
+    text = "%s: ready %.2f s after a majority of the sentinels named the new primary, which it was for %.2f s"
+    log.info(text, load.name, since_named, since_promoted_ms / 1000)
+    await _serves(load)
+    return new
 
 
 async def _lost(gate: GateProcess, posts: list[Post]) -> list[Post]:
@@ -92,39 +98,31 @@ def _assert_latest(lost: list[Post], told: list[Post], killed_ms: float) -> None
         assert max(post.first_seen_ms for post in kept) <= first
 
 
-async def _kill_and_follow(watched: Watched, gate: GateProcess, load: Steady) -> tuple[float, list[Post]]:
-    """Kill the primary, and return how long after the promotion the gate served again, and what was lost."""
+async def _kill_and_follow(watched: Watched, gate: GateProcess, load: Steady) -> list[Post]:
+    """Kill the primary, wait until the gate serves again, and return what was lost."""
     old, killed_ms = watched.primary(), time.time() * 1000
     watched.kill_server(old)
-    await _replaced(watched, old)
-    promoted = time.monotonic()
-    await _until(gate.is_ready)
-    seconds = time.monotonic() - promoted
-    await _serves(load)
+    await _follow(watched, gate, load, old)
     before = [post for post in _acknowledged(load) if post.first_seen_ms < killed_ms]
     lost = await _lost(gate, before[-5 * POSTS_A_SECOND :])
     _assert_latest(lost, before, killed_ms)
-    return seconds, lost
+    return lost
 
 
 async def test_killed_ten_times_under_load_a_primary_is_replaced_and_no_answer_is_a_lie() -> None:
-    seconds: list[float] = []
     lost: set[str] = set()
     load = Steady("killed")
     with watched_servers("redis") as watched, gate_process(store_url=watched.url, **KEEPING) as gate:
         async with _under_load(gate, load):
             for number in range(10):
                 old = watched.primary()
-                took, gone = await _kill_and_follow(watched, gate, load)
-                seconds.append(round(took, 2))
-                lost |= {post.signature for post in gone}
+                lost |= {post.signature for post in await _kill_and_follow(watched, gate, load)}
                 # As after a crash, it may take itself for the primary, without any data.
                 watched.restart_server(old, None if number % 4 == 1 else watched.primary())
                 await asyncio.to_thread(watched.settle)
         told = _acknowledged(load)
         assert {post.signature for post in await _lost(gate, told)} == lost
         await _assert_no_false_duplicate(gate, load)
-    log.info("ready %s s after promotion", seconds)
     log.info("%d acknowledged, %d lost, %d refused", len(told), len(lost), len(load.failed()))
 
 
@@ -142,6 +140,25 @@ async def _assert_none_of_a_stale_primary(watched: Watched, load: Steady, new: i
     log.info("%d acknowledged, %d lost, %d refused", len(told), len(lost), len(load.failed()))
 
 
+async def test_a_killed_primary_takes_with_it_what_no_replica_had_and_nothing_else(watched: Watched) -> None:
+    load = Steady("lag")
+    with gate_process(store_url=watched.url, **KEEPING) as gate:
+        async with _under_load(gate, load):
+            old, cut_ms = watched.primary(), time.time() * 1000
+            watched.cut_from_replicas(old)
+            await _serves(load)
+            lost = await _kill_and_follow(watched, gate, load)
+        assert len(lost) >= FULL_LOAD
+        assert min(post.first_seen_ms for post in lost) >= cut_ms
+        told = _acknowledged(load)
+        assert await _lost(gate, told) == lost
+        async with connected(gate.url, 1) as [connection]:
+            for post in lost:
+                again = await connection.post({"signature": post.signature, "source": "a"})
+                assert again.json()["status"] == "accepted"
+    log.info("%d acknowledged, %d lost", len(told), len(lost))
+
+
 @pytest.mark.parametrize("deadline_seconds", [1, 30])
 async def test_a_primary_that_hung_and_comes_back_after_it_was_replaced_is_believed_no_more(
     watched: Watched, deadline_seconds: int
@@ -152,10 +169,9 @@ async def test_a_primary_that_hung_and_comes_back_after_it_was_replaced_is_belie
         async with _under_load(gate, load):
             old = watched.primary()
             watched.pause_server(old)
-            new = await _replaced(watched, old)
+            await _until(lambda: watched.primary() not in (old, -1))
             watched.resume_server(old)
-            await _until(gate.is_ready)
-            await _serves(load)
+            new = await _follow(watched, gate, load, old)
             await asyncio.to_thread(watched.settle)
     await _assert_none_of_a_stale_primary(watched, load, new)
 
@@ -169,9 +185,7 @@ async def test_a_primary_that_only_the_sentinels_cannot_reach_is_left_before_it_
         async with _under_load(gate, load):
             old = watched.primary()
             watched.cut_from_sentinels(old)
-            new = await _replaced(watched, old)
-            await _until(gate.is_ready)
-            await _serves(load)
+            new = await _follow(watched, gate, load, old)
         with watched.client(old, password=ANOTHER_PASSWORD) as client:
             assert client.info("replication")["role"] == "master"
     await _assert_none_of_a_stale_primary(watched, load, new)
@@ -185,9 +199,7 @@ async def test_a_failover_that_somebody_orders_costs_nothing_that_was_acknowledg
         async with _under_load(gate, load):
             old = watched.primary()
             watched.fail_over()
-            new = await _replaced(watched, old)
-            await _until(gate.is_ready)
-            await _serves(load)
+            new = await _follow(watched, gate, load, old)
             await asyncio.to_thread(watched.settle)
     await _assert_none_of_a_stale_primary(watched, load, new)
 
@@ -224,22 +236,21 @@ async def test_without_a_majority_of_the_sentinels_nothing_is_acknowledged_until
             old = watched.primary_of(2)
             watched.kill_server(old)
             watched.resume_sentinels()
-            new = await _replaced(watched, old)
-            await _until(gate.is_ready)
-            await _serves(load)
+            new = await _follow(watched, gate, load, old)
     await _assert_none_of_a_stale_primary(watched, load, new)
 
 
-async def test_with_tls_and_passwords_of_both_a_gate_finds_the_primary_and_follows_it(
+async def test_with_tls_and_passwords_of_both_each_worker_of_a_gate_follows_the_primary(
     tmp_path: Path,
 ) -> None:
     secrets = Secrets("of-the-servers", "of-the-sentinels", make_tls(tmp_path))
     load = Steady("tls")
-    with watched_servers("redis", secrets) as watched, gate_process(store_url=watched.url) as gate:
+    with (
+        watched_servers("redis", secrets) as watched,
+        gate_process(store_url=watched.url, workers=2) as gate,
+    ):
         async with _under_load(gate, load):
             old = watched.primary()
             watched.kill_server(old)
-            await _replaced(watched, old)
-            await _until(gate.is_ready)
-            await _serves(load)
+            await _follow(watched, gate, load, old)
         assert "of-the" not in gate.log.read_text()

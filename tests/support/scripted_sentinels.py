@@ -23,12 +23,16 @@ class ScriptedSentinel:
     """Ids and ports of the other sentinels, as it tells of them."""
     asked: int = 0
     port: int = 0
+    goes_on: asyncio.Event = field(default_factory=asyncio.Event)
+    """It answers nothing while this is not set."""
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer what is asked on one connection."""
         while line := await reader.readline():
             words = [await _word(reader) for _ in range(int(line[1:]))]
-            writer.write(self._answer([word.upper() for word in words]))
+            answer = self._answer([word.upper() for word in words])
+            await self.goes_on.wait()
+            writer.write(answer)
 
     def _answer(self, words: list[bytes]) -> bytes:
         match words[:2]:
@@ -88,6 +92,7 @@ async def scripted_sentinels(port: int) -> AsyncIterator[ScriptedSentinels]:
     sentinels = [ScriptedSentinel(f"sentinel-{number}", dict(fields)) for number in range(3)]
     async with AsyncExitStack() as stack:
         for one in sentinels:
+            one.goes_on.set()
             one.port = urlsplit(await stack.enter_async_context(tcp_server(one.handle))).port or 0
         for one in sentinels:
             one.others = [(other.sentinel_id, other.port) for other in sentinels if other is not one]

@@ -116,6 +116,12 @@ class Watched:
             for one in names:
                 client.client_kill_filter(_id=one["id"])
 
+    def cut_from_replicas(self, number: int) -> None:
+        """Let the replicas log in at a primary no more; all others stay connected, sentinels too."""
+        with self.client(number) as client:
+            client.config_set("requirepass", ANOTHER_PASSWORD)
+            client.client_kill_filter(_type="replica")
+
     def promoted_ms(self, number: int) -> int:
         """When a server last became the primary by its own log, in milliseconds since the epoch."""
         lines = self.servers[number].log.read_text(errors="replace").splitlines()

@@ -155,6 +155,24 @@ async def test_while_a_failover_that_somebody_ordered_is_under_way_nothing_count
         assert await primary.call("", "ECHO", "one") == b"one"
 
 
+@pytest.mark.usefixtures("only_when_called")
+async def test_a_call_that_waits_for_the_sentinels_when_all_is_closed_fails_and_is_not_cancelled(
+    server: StoreServer,
+) -> None:
+    async with _watched(server) as (sentinels, _):
+        sentinels.say(down_after_milliseconds=NONE_MS)
+        async with _primary(sentinels.url) as primary:
+            asked = sentinels.asked
+            for one in sentinels.all:
+                one.goes_on.clear()
+            calls = [asyncio.create_task(primary.call("", "SET", "written", "never")) for _ in range(2)]
+            while sentinels.asked < asked + 3:
+                await asyncio.sleep(0.005)
+            await primary.close()
+            for outcome in await asyncio.gather(*calls, return_exceptions=True):
+                assert isinstance(outcome, StoreNoPrimary)
+
+
 async def test_a_server_without_data_is_believed_when_the_sentinels_know_that_it_was_started(
     server: StoreServer,
 ) -> None:
