@@ -10,7 +10,7 @@ from tests.support.proxy import tcp_server
 
 SERVICE = "gate"
 LONG_MS, NONE_MS = 3_600_000, 0
-"""As `down-after-milliseconds`: what a majority says holds for long, or for no time at all."""
+"""Values of `down-after-milliseconds`: what a majority says holds for long, or for no time at all."""
 
 
 @dataclass
@@ -24,7 +24,7 @@ class ScriptedSentinel:
     asked: int = 0
     port: int = 0
     goes_on: asyncio.Event = field(default_factory=asyncio.Event)
-    """It answers nothing while this is not set."""
+    """While this is not set, no answer is sent."""
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer what is asked on one connection."""
@@ -67,7 +67,7 @@ class ScriptedSentinels:
 
     @property
     def asked(self) -> int:
-        """How often they were asked for the primary."""
+        """The number of times that one of them was asked for the primary."""
         return sum(one.asked for one in self.all)
 
     def say(self, **fields: object) -> None:
