@@ -259,6 +259,16 @@ class StoreReadOnly(StoreError):
     advice = "the store is a read-only replica; TIDEGATE_STORE_URL must name the master"
 
 
+class StoreNoPrimary(StoreError):
+    """A majority of the sentinels does not vouch for the server that was asked, or for any."""
+
+    kind, means_down = "no_primary", True
+    advice = (
+        "a majority of the sentinels names no primary that can be written to; "
+        "check the sentinels, and whether a failover is under way"
+    )
+
+
 class StoreClusterDown(StoreError):
     """The cluster does not serve all slots."""
 
@@ -284,16 +294,5 @@ class StoreRejected(StoreError):
     """Any other refusal, a script error among them."""
 
 
-STORE_ERRORS: tuple[type[StoreError], ...] = (
-    StoreUnreachable,
-    StoreInterrupted,
-    StoreTimeout,
-    StoreDenied,
-    StoreFull,
-    StoreBusy,
-    StoreReadOnly,
-    StoreClusterDown,
-    StoreUnsupported,
-    StoreOfOtherFormat,
-    StoreRejected,
-)
+STORE_ERRORS: tuple[type[StoreError], ...] = tuple(StoreError.__subclasses__())
+"""One for each kind of failure."""

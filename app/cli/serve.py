@@ -20,7 +20,7 @@ from app.server.config import BACKLOG, QuietServer, server_config
 from app.settings.environment import service_links
 from app.settings.model import Settings, load_settings
 from app.settings.process_limits import process_limits
-from app.store.address import safe_url
+from app.store.store_url import safe_url
 from app.workers.pool.worker_config import FORWARDED_AT_ONCE, PROBES_AT_ONCE
 
 log = structlog.get_logger()

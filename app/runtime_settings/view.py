@@ -9,8 +9,8 @@ from app.runtime_settings.document import Document
 from app.settings.descriptions import description_of
 from app.settings.environment import given_variables
 from app.settings.model import CHANGEABLE, Settings, env_name
-from app.store.address import normal_url, safe_url
 from app.store.layout import LiveSettings
+from app.store.store_url import normal_url, safe_url
 
 SettingSource = Literal["default", "environment", "argument", "run time"]
 Value = int | float | str | None

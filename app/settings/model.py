@@ -74,6 +74,7 @@ class Settings(EnvironmentSettings):
 
     store_url: str | None = fixed(STORE, None, repr=False)
     """`redis://`, `rediss://` (TLS), `unix://` or the same with `valkey`; Cluster is recognised.
+    `redis+sentinel://host:port,host:port/service`: the primary that sentinels name.
     Unset: an embedded Valkey on a private socket."""
     store_url_file: Path | None = fixed(STORE, None)
     """A file that holds the store's URL, which may hold a password; read at the start."""

@@ -1,4 +1,4 @@
-"""Where a store is, how one logs in there, and what of a URL may say so."""
+"""Where a server of the store is, how one logs in there, and how it is connected to."""
 
 import asyncio
 import socket
@@ -6,29 +6,14 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NoReturn
-from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
-from app.errors import ConfigError
 from app.store.link import TlsNotAnswered
 
 DEFAULT_PORT = 6379
 RESP2, RESP3 = 2, 3
 TLS_PART = 0.9  # of the deadline, in which TLS is to be answered: before the deadline of the whole passes
-MOST_PORT = 65_535
-_SCHEMES = {
-    "redis": "redis",
-    "rediss": "rediss",
-    "unix": "unix",
-    "valkey": "redis",
-    "valkeys": "rediss",
-    "valkey+unix": "unix",
-    "redis+unix": "unix",
-}
-_TLS_OPTIONS = ("ssl_ca_certs", "ssl_cert_reqs", "ssl_certfile", "ssl_check_hostname", "ssl_keyfile")
-_OPTIONS = ("db", "protocol", *_TLS_OPTIONS)
-_CERT_REQS = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
-_BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+CERT_REQS = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
+BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 # A peer that vanished without a word is noticed after 45 s, as redis-py does it; calls have their deadline.
 _KEEPALIVE = (
@@ -54,8 +39,13 @@ class StoreAddress:
     protocol: int = RESP2
     """The version of RESP that is spoken: 2 needs no `HELLO`, which proxies and ACLs refuse."""
 
+    @property
+    def shown_place(self) -> str:
+        """Host and port as they stand in a URL."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
     def at(self, host: str, port: int) -> "StoreAddress":
-        """The address of another node of the same cluster; the login is the same there."""
+        """The address of another server of the same cluster or service; the login is the same there."""
         return replace(self, host=host, port=port, path="")
 
     async def connect(self, protocol: Callable[[], asyncio.Protocol], deadline_seconds: float) -> None:
@@ -92,119 +82,11 @@ class StoreAddress:
             return None
         options = dict(self.tls)
         context = ssl.create_default_context(cafile=options.get("ssl_ca_certs"))
-        verify = _CERT_REQS[options.get("ssl_cert_reqs", "required")]
+        verify = CERT_REQS[options.get("ssl_cert_reqs", "required")]
         context.check_hostname = (
-            verify is not ssl.CERT_NONE and _BOOLEANS[options.get("ssl_check_hostname", "true").lower()]
+            verify is not ssl.CERT_NONE and BOOLEANS[options.get("ssl_check_hostname", "true").lower()]
         )
         context.verify_mode = verify
         if "ssl_certfile" in options:
             context.load_cert_chain(options["ssl_certfile"], options.get("ssl_keyfile"))
         return context
-
-
-def parse_address(url: str) -> StoreAddress:
-    """Read a store's URL; the schemes are those of Redis and of Valkey.
-
-    Raises:
-        ConfigError: the scheme is unknown, no place is named, or an option is not one of ours.
-    """
-    name, separator, rest = url.partition("://")
-    if not separator or name not in _SCHEMES:
-        raise _refused(f"must start with one of {', '.join(s + '://' for s in _SCHEMES)}")
-    if not rest.strip("/"):
-        raise _refused("names no host or socket")
-    scheme = _SCHEMES[name]
-    try:
-        parts = urlsplit(f"{scheme}://{rest}")
-    except ValueError:  # `redis://[::1`
-        raise _refused("has no sound address in its brackets") from None
-    options = _options(parts, scheme)
-    if "\0" in unquote(parts.netloc.rpartition("@")[2] + parts.path) + "".join(options.values()):
-        raise _refused("no host and no name of a file holds a NUL, also as %00")
-    user, password = unquote(parts.username or ""), unquote(parts.password or "")
-    protocol = int(options.get("protocol", RESP2))
-    if scheme == "unix":
-        path = unquote(parts.path) or _refuse("names no socket")
-        database = _database(options.get("db", ""))
-        return StoreAddress(path=path, user=user, password=password, database=database, protocol=protocol)
-    return StoreAddress(
-        host=_host(parts),
-        port=_port(parts),
-        user=user,
-        password=password,
-        database=_database(options.get("db", parts.path.strip("/"))),
-        tls=tuple((key, options[key]) for key in options if key in _TLS_OPTIONS)
-        if scheme == "rediss"
-        else None,
-        protocol=protocol,
-    )
-
-
-def normal_url(url: str) -> str:
-    """The URL with the scheme of its kind (`redis`, `rediss`, `unix`), once it is known to be sound.
-
-    Raises:
-        ConfigError: it is not.
-    """
-    parse_address(url)
-    scheme, _, rest = url.partition("://")
-    return f"{_SCHEMES[scheme]}://{rest}"
-
-
-def safe_url(url: str) -> str:
-    """The URL without user, password and query, for logs."""
-    parts = urlsplit(url)
-    if parts.scheme.endswith("unix"):
-        return f"{parts.scheme}://{parts.path}"
-    host = parts.hostname or ""
-    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}:{parts.port or DEFAULT_PORT}"
-
-
-def _options(parts: SplitResult, scheme: str) -> dict[str, str]:
-    options = {key: values[-1] for key, values in parse_qs(parts.query, keep_blank_values=True).items()}
-    for key, value in options.items():
-        if key not in _OPTIONS:
-            raise _refused(
-                f"has no option {key!r}; those it has are {', '.join(_OPTIONS)}. "
-                "Deadlines are TIDEGATE_STORE_DEADLINE_SECONDS, the rest is the gate's own affair"
-            )
-        if key in _TLS_OPTIONS and scheme != "rediss":
-            raise _refused(f"the option {key!r} needs rediss:// or valkeys://")
-        if key == "protocol" and value not in (str(RESP2), str(RESP3)):
-            raise _refused("protocol must be 2 or 3")
-        if key == "ssl_cert_reqs" and value not in _CERT_REQS:
-            raise _refused(f"{key} must be one of {', '.join(_CERT_REQS)}")
-        if key == "ssl_check_hostname" and value.lower() not in _BOOLEANS:
-            raise _refused(f"{key} must be true or false")
-    return options
-
-
-def _host(parts: SplitResult) -> str:
-    host = unquote(parts.hostname or "") or _refuse("names no host")
-    try:
-        host.encode("idna")  # as the system's resolver is asked for it
-    except UnicodeError:
-        raise _refused("a part of the host's name is empty or longer than 63 characters") from None
-    return host
-
-
-def _port(parts: SplitResult) -> int:
-    try:
-        port = DEFAULT_PORT if parts.port is None else parts.port
-    except ValueError:
-        port = 0
-    return port or _refuse(f"the port must be a number from 1 to {MOST_PORT}")
-
-
-def _database(text: str) -> int:
-    if text and not (text.isascii() and text.isdecimal()):
-        raise _refused("after the host comes the number of a database, or nothing")
-    return int(text or 0)
-
-
-def _refuse(why: str) -> NoReturn:
-    raise _refused(why)
-
-
-def _refused(why: str) -> ConfigError:
-    return ConfigError(f"TIDEGATE_STORE_URL: {why}")

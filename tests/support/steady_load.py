@@ -21,6 +21,9 @@ class Post:
     answered: float = float("inf")
     status: int = 0
     detail: str = ""
+    verdict: str = ""
+    first_seen_ms: int = 0
+    """When the store accepted it, by the store's clock."""
 
     @property
     def has_failed(self) -> bool:
@@ -101,7 +104,11 @@ class Steady:
         except NoAnswerError:
             return post
         post.answered, post.status = time.monotonic(), reply.status
-        post.detail = "" if reply.status == 200 else str(reply.json().get("detail"))
+        document = reply.json()
+        if reply.status == 200:
+            post.verdict, post.first_seen_ms = document["status"], document["first_seen_ms"]
+        else:
+            post.detail = str(document.get("detail"))
         self._idle.append(connection)
         return post
 

@@ -31,7 +31,7 @@ class WorkerParts:
     def __init__(self, config: WorkerConfig, settings: Settings) -> None:
         self.live = LiveSettings(settings)
         self.metrics = Metrics(settings.max_sources, version("tidegate"))
-        connector = StoreConnector(config.store_url, settings.store_deadline_seconds)
+        connector = StoreConnector(config.store_url, settings.store_deadline_seconds, settings.store_prefix)
         self.session = StoreSession(connector, self.metrics)
         self.connections = ClientConnections()
         headroom = PressurePage.follow(config.inherited.pressure, settings.workers)

@@ -19,12 +19,12 @@ from app.errors import (
 from app.metrics.catalogue import Metrics
 from app.settings.model import Settings
 from app.store import server
-from app.store.address import normal_url, parse_address, safe_url
 from app.store.connector import StoreConnector
 from app.store.layout import LiveSettings
 from app.store.maps import Maps
 from app.store.partitions import signature_hash
 from app.store.session import StoreSession
+from app.store.store_url import normal_url, parse_address, safe_url
 from tests.conftest import MakeSettings
 from tests.support.deliver import connected_gate, transaction
 from tests.support.servers import StoreServer, make_tls, redis_server, valkey_server

@@ -9,13 +9,13 @@ import pytest
 
 from app.errors import StoreClusterDown, StoreUnreachable
 from app.metrics.catalogue import Metrics
-from app.store.address import parse_address
 from app.store.cluster import Cluster
 from app.store.connector import StoreConnector
 from app.store.link import NotConnected, ReplyError
 from app.store.node import Node, Single
 from app.store.partitions import key_slot
 from app.store.session import StoreSession
+from app.store.store_url import parse_address
 from tests.support.proxy import tcp_server
 
 DEADLINE_SECONDS = 30.0

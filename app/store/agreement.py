@@ -1,0 +1,167 @@
+"""What sentinels say of a service, and what a majority of them vouches for.
+
+Each sentinel pings the primary, and holds it to be down when no answer came for `down-after-milliseconds`, D.
+When enough of them do (the quorum), a majority elects one of them, and that one makes a replica the primary.
+A sentinel that had an answer x milliseconds ago will not hold the primary to be down before D - x have passed
+from now. So what a majority says tells two things: who is the primary, and until when nobody can have been
+put into its place. Say D is 5,000 and three sentinels are asked at 09:00:00.0:
+
+    sentinel   names           x     may hold it to be down from
+    A          10.0.0.1:6379    90   09:00:04.9
+    B          10.0.0.1:6379   700   09:00:04.3
+    C          (no answer)
+
+A and B are two of three: they vouch for 10.0.0.1:6379, until 09:00:04.3.
+
+A sentinel vouches for no primary that it holds to be down. While one of them is about to replace the primary,
+none does. Of two that name different primaries, that with the higher epoch has the later configuration.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from app.errors import StoreNoPrimary, StoreUnsupported
+
+SAFE_PART = 0.9  # of D, for the clocks of two machines do not run alike
+_UNSOUND = frozenset({"s_down", "o_down", "failover_in_progress"})
+
+Place = tuple[str, int]
+
+
+class Report(NamedTuple):
+    """What one sentinel said of the service."""
+
+    sentinel: bytes
+    """The id of this sentinel."""
+    asked_at: float
+    """The moment at which it was asked, in seconds of the monotonic clock."""
+    primary: Place
+    epoch: int
+    """The number of the configuration that made this server the primary."""
+    run_id: str
+    """The process that it last saw there; empty if it has seen none yet."""
+    is_sound: bool
+    """True if it does not hold the primary to be down, or has just made it one."""
+    is_replacing: bool
+    """True if it is about to make another server the primary."""
+    holds_until: float
+    """Before this moment it does not hold the primary to be down."""
+    sentinels: int
+    """How many sentinels it knows of, with itself."""
+
+
+class Agreement(NamedTuple):
+    """What a majority of the sentinels vouches for."""
+
+    primary: Place
+    holds_until: float
+    """Before this moment no other server is made the primary, unless somebody orders it."""
+    run_ids: tuple[str, ...]
+    """The process at that place, as each sentinel of the majority knows it."""
+    majority: int
+
+    def knows(self, run_id: str) -> bool:
+        """Tell whether a majority has seen no other process at that place as the primary."""
+        return sum(seen in (run_id, "") for seen in self.run_ids) >= self.majority
+
+
+def agreement(reports: Sequence[Report]) -> Agreement | None:
+    """Return what a majority vouches for; None if it does for nothing."""
+    if not reports:
+        return None
+    majority = max(report.sentinels for report in reports) // 2 + 1
+    latest = max(reports, key=lambda report: report.epoch)
+    sound = [report for report in reports if report.is_sound and report.primary == latest.primary]
+    # One that knows only an earlier configuration was away for a while, and replaces nothing any more.
+    is_replaced = any(report.is_replacing and report.epoch == latest.epoch for report in reports)
+    if len(sound) < majority or is_replaced:
+        return None
+    until = sorted((report.holds_until for report in sound), reverse=True)[majority - 1]
+    run_ids = tuple(report.run_id for report in sound)
+    return Agreement(latest.primary, until, run_ids, majority)
+
+
+class Answers(NamedTuple):
+    """What came of asking all sentinels once."""
+
+    reports: Sequence[Report]
+    """One of each sentinel that answered."""
+    failures: Sequence[str]
+    """What each of the others did, as text for the log."""
+
+    @property
+    def agreement(self) -> Agreement | None:
+        """What a majority vouches for; None if it does for nothing."""
+        return agreement(self.reports)
+
+    @property
+    def primary(self) -> Place | None:
+        """The primary of the latest configuration that one of them knows, vouched for or not."""
+        return max(self.reports, key=lambda report: report.epoch).primary if self.reports else None
+
+    @property
+    def is_replacing(self) -> bool:
+        """Whether a sentinel is about to make another server the primary."""
+        return any(report.is_replacing for report in self.reports)
+
+    def refusal(self) -> StoreNoPrimary:
+        """Make the error that says why there is no agreement."""
+        known = max((report.sentinels for report in self.reports), default=0)
+        sound = sum(report.is_sound and report.primary == self.primary for report in self.reports)
+        said = f"{sound} of {known or 'the'} sentinels vouch for the primary"
+        if self.is_replacing:
+            said += ", and one is replacing it"
+        return StoreNoPrimary("; ".join([said, *self.failures]))
+
+
+def report_of(sentinel: bytes, asked_at: float, fields: Mapping[str, str], promoted: Place | None) -> Report:
+    """Read the fields of SENTINEL MASTER; `promoted` is the server that a sentinel is making the primary.
+
+    Raises:
+        StoreUnsupported: no sentinel answers this.
+    """
+    flags, primary = set(fields.get("flags", "").split(",")), place_of(fields)
+    try:
+        down_after, heard = int(fields["down-after-milliseconds"]), int(fields["last-ok-ping-reply"])
+        epoch, others = int(fields["config-epoch"]), int(fields["num-other-sentinels"])
+    except (KeyError, ValueError) as error:
+        raise StoreUnsupported("it answers SENTINEL MASTER as no sentinel does") from error
+    if promoted is not None and promoted != primary:
+        return Report(sentinel, asked_at, promoted, epoch, "", True, False, asked_at, others + 1)
+    is_replacing = "failover_in_progress" in flags
+    return Report(
+        sentinel,
+        asked_at,
+        primary,
+        epoch,
+        fields.get("runid", ""),
+        not flags & _UNSOUND,
+        is_replacing,
+        asked_at + (down_after * SAFE_PART - heard) / 1000,
+        others + 1,
+    )
+
+
+def fields_of(reply: Any) -> dict[str, str]:
+    """Read `[b"name", b"mymaster", b"ip", b"10.0.0.1", …]`, for which RESP3 has a map."""
+    try:
+        pairs = reply.items() if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
+        return {name.decode(): value.decode() for name, value in pairs}
+    except (TypeError, ValueError, AttributeError) as error:
+        raise StoreUnsupported("it answers as no sentinel does") from error
+
+
+def place_of(fields: Mapping[str, str]) -> Place:
+    """Return the place of what the fields are about; raises StoreUnsupported if there is none."""
+    try:
+        return fields["ip"], int(fields["port"])
+    except (KeyError, ValueError) as error:
+        raise StoreUnsupported("it names no place as a sentinel does") from error
+
+
+def place_in(reply: Any) -> Place | None:
+    """Read `[b"10.0.0.1", b"6379"]`; None when the service has no primary."""
+    try:
+        return (reply[0].decode(), int(reply[1])) if reply else None
+    except (TypeError, ValueError, AttributeError, IndexError) as error:
+        raise StoreUnsupported("it names no place as a sentinel does") from error

@@ -1,0 +1,183 @@
+"""The primary of a service that sentinels watch: found, vouched for, and left when it is replaced.
+
+A primary that was replaced does not know it. It may have hung or been cut off from the sentinels, go on
+where it stood, and take writes for some ten seconds, until a sentinel makes it a replica and what it took is
+lost. So a call counts only if the server was the primary when its answer came. Two things can say so:
+
+- A majority of the sentinels vouched for the server until a later moment (agreement.py). They are asked ten
+  times a second, so mostly this holds, and costs a call nothing.
+- Else the sentinels are asked once more, and a majority still names the server, and does not hold it to be
+  down.
+
+Before a call is sent the same holds: nothing is written to a server for which nobody vouches.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from copy import copy
+from time import monotonic
+from typing import Any
+
+from app.errors import StoreNoPrimary, StoreUnsupported
+from app.store.address import StoreAddress
+from app.store.agreement import Answers
+from app.store.link import Argument, Link, ReplyError, packed
+from app.store.node import Node
+from app.store.sentinels import Sentinels
+from app.store.server import Server, identify, parse_info
+from app.store.store_url import SentinelService
+
+ASK_SECONDS = 0.1
+
+
+class Primary:
+    """Calls the primary of a service for as long as a majority of the sentinels vouches for it."""
+
+    def __init__(self, sentinels: Sentinels, address: StoreAddress, deadline_seconds: float) -> None:
+        self._sentinels = sentinels
+        self._node = Node(address, deadline_seconds, self._examine)
+        self._place = (address.host, address.port)
+        self._run_id: str | None = None
+        self._holds_until = 0.0
+        self._replaced: StoreNoPrimary | None = None
+        self._asking: asyncio.Task[tuple[float, StoreNoPrimary | None]] | None = None
+        self._watching: asyncio.Task[None] | None = None
+
+    async def open(self, ledger_key: str) -> Server:
+        """Connect, and have the sentinels vouch for the server that answers.
+
+        One without data may be an old primary that came back after a crash before the sentinels noticed, and
+        they are about to replace it. It is believed when a majority has seen no other process at its place.
+
+        Raises:
+            StoreNoPrimary: the sentinels do not.
+            StoreUnsupported, NotConnected, AnswerLost, TimeoutError, ReplyError: see `identify`.
+        """
+        server = await identify(self._node.call)
+        if server.is_cluster:
+            raise StoreUnsupported("it is a node of a Cluster, which no sentinel watches")
+        is_empty = not await self._node.call("EXISTS", ledger_key)
+        found = await self._sentinels.agreement()
+        if found.primary != self._place:
+            raise StoreNoPrimary("the sentinels have just named another primary")
+        if is_empty and not found.knows(self._run_id or ""):
+            place = self._node.address.shown_place
+            raise StoreNoPrimary(
+                f"{place} is empty, and the sentinels have not noticed yet that it was started"
+            )
+        self._holds_until = found.holds_until
+        self._watching = asyncio.create_task(self._watch())
+        return server
+
+    async def call(self, _key: str, *command: Argument) -> Any:
+        """Send a command to the primary; errors are those of `Node.call`, and this one.
+
+        Raises:
+            StoreNoPrimary: nobody vouches for it; if its answer had come, it may have been carried out.
+        """
+        if self._replaced is not None or monotonic() >= self._holds_until:
+            await self._be_vouched_for(monotonic())
+        answer = await self._node.call(*command)
+        answered_at = monotonic()
+        if self._replaced is not None or answered_at >= self._holds_until:
+            await self._be_vouched_for(answered_at)
+        return answer
+
+    async def call_each(self, *command: Argument) -> list[Any]:
+        """Send a command to the primary; errors are those of `call`."""
+        return [await self.call("", *command)]
+
+    def places(self) -> list[StoreAddress]:
+        """List the sentinels that are known, those that the URL does not name as well."""
+        return self._sentinels.places()
+
+    async def close(self) -> None:
+        """Close every connection, those to the sentinels too; who waits for the sentinels is told so."""
+        if self._replaced is None:
+            self._replaced = StoreNoPrimary("the connections to the primary and the sentinels were closed")
+        if self._watching is not None:
+            self._watching.cancel()
+        self._node.close()
+        tasks = [task for task in (self._watching, self._asking) if task is not None]
+        await asyncio.gather(
+            self._sentinels.close(), self._node.wait_closed(), *tasks, return_exceptions=True
+        )
+
+    async def _be_vouched_for(self, moment: float) -> None:
+        """Wait until the sentinels, asked at that moment or later, vouch for the primary.
+
+        Raises:
+            StoreNoPrimary: they do not.
+        """
+        while self._replaced is None:
+            if self._asking is None or self._asking.done():
+                self._asking = asyncio.create_task(self._ask())
+            asked_at, refusal = await asyncio.shield(self._asking)
+            if asked_at >= moment:
+                if refusal is not None:
+                    raise copy(refusal)
+                return
+        raise copy(self._replaced)
+
+    async def _watch(self) -> None:
+        """Ask the sentinels over and over, and leave the primary once they name another."""
+        while self._replaced is None:
+            await asyncio.sleep(ASK_SECONDS)
+            if self._asking is None or self._asking.done():
+                self._asking = asyncio.create_task(self._ask())
+            await asyncio.shield(self._asking)
+
+    async def _ask(self) -> tuple[float, StoreNoPrimary | None]:
+        """Ask the sentinels; return when they were asked, and, if they do not vouch for it, why not."""
+        asked_at = monotonic()
+        answers = await self._sentinels.ask()
+        found = answers.agreement
+        if answers.primary not in (None, self._place):
+            self._leave(answers)
+            return asked_at, self._replaced
+        if found is None:
+            if answers.is_replacing:
+                self._holds_until = 0.0  # somebody ordered it, although the primary is not down
+            return asked_at, answers.refusal()
+        self._holds_until = max(self._holds_until, found.holds_until)
+        return asked_at, None
+
+    def _leave(self, answers: Answers) -> None:
+        """Close the connection to a server that another has replaced; calls under way on it fail."""
+        host, port = answers.primary or self._place
+        self._replaced = StoreNoPrimary(f"the sentinels name another primary now, {host}:{port}")
+        self._node.close()
+
+    async def _examine(self, link: Link) -> None:
+        """Refuse a connection to a replica, or to another process than the one that was vouched for."""
+        reply = await link.send(packed(("INFO", "server", "replication")))
+        if isinstance(reply, ReplyError):
+            raise reply
+        told, place = parse_info(reply, "server", "replication"), self._node.address.shown_place
+        if told.get("role") != "master":
+            raise StoreNoPrimary(f"the sentinels name {place}, which is a replica")
+        run_id = str(told.get("run_id"))
+        if self._run_id not in (None, run_id):
+            raise StoreNoPrimary(f"{place} was started anew")
+        self._run_id = run_id
+
+
+async def find_primary(
+    service: SentinelService, known: Sequence[StoreAddress], deadline_seconds: float, ledger_key: str
+) -> tuple[Primary, Server]:
+    """Ask the sentinels that are known for the primary of a service, and connect to it.
+
+    Raises:
+        StoreNoPrimary: they vouch for none.
+        StoreUnsupported, NotConnected, AnswerLost, TimeoutError, ReplyError: the primary did this.
+    """
+    sentinels = Sentinels(service, known, deadline_seconds)
+    primary: Primary | None = None
+    try:
+        await sentinels.meet()
+        found = await sentinels.agreement()
+        primary = Primary(sentinels, service.servers.at(*found.primary), deadline_seconds)
+        return primary, await primary.open(ledger_key)
+    except BaseException:
+        await (primary or sentinels).close()
+        raise

@@ -1,0 +1,158 @@
+"""The connections to the sentinels of a service, who are asked for its primary all at once."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from time import monotonic
+
+from app.errors import StoreUnsupported
+from app.store.address import StoreAddress
+from app.store.agreement import Agreement, Answers, Place, Report, fields_of, place_in, place_of, report_of
+from app.store.link import Link, ReplyError, packed
+from app.store.node import Node
+from app.store.store_url import SentinelService
+
+MOST_SECONDS = 0.5
+"""How long a sentinel may take; one that hangs must not keep the others from being heard."""
+GRACE_SECONDS = 0.02  # for the sentinels that have not answered when a majority has
+MOST_UNANSWERED = 2  # questions to one sentinel
+
+
+class Sentinel:
+    """One sentinel, and the connection to it."""
+
+    def __init__(self, address: StoreAddress, deadline_seconds: float) -> None:
+        self.address = address
+        self.unanswered = 0
+        """Questions that are under way."""
+        self.id = b""
+        """The id of the sentinel, learned from each new connection."""
+        self._node = Node(address, min(deadline_seconds, MOST_SECONDS), self._learn_id)
+
+    async def report(self, service: str) -> Report:
+        """Ask what it knows of the service.
+
+        Raises:
+            NotConnected, AnswerLost, TimeoutError, ReplyError, hiredis.ProtocolError: see `Node.call`.
+            StoreUnsupported: it answers as no sentinel does.
+        """
+        self.unanswered += 1
+        try:
+            asked_at = monotonic()
+            fields = fields_of(await self._node.call("SENTINEL", "MASTER", service))
+            promoted = None
+            if "failover_in_progress" in fields.get("flags", ""):
+                # Here it names the new primary as soon as that took over; above, when the replicas follow.
+                promoted = place_in(await self._node.call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", service))
+            return report_of(self.id, asked_at, fields, promoted)
+        finally:
+            self.unanswered -= 1
+
+    async def others(self, service: str) -> dict[bytes, Place]:
+        """Return the places of the other sentinels, by their ids; raises what `report` does."""
+        replies = await self._node.call("SENTINEL", "SENTINELS", service)
+        if not isinstance(replies, list):
+            raise StoreUnsupported("it answers SENTINEL SENTINELS as no sentinel does")
+        others = map(fields_of, replies)
+        return {one.get("runid", "").encode(): place_of(one) for one in others}
+
+    async def close(self) -> None:
+        """Close the connection."""
+        self._node.close()
+        await self._node.wait_closed()
+
+    async def _learn_id(self, link: Link) -> None:
+        reply = await link.send(packed(("SENTINEL", "MYID")))
+        if isinstance(reply, ReplyError):
+            raise reply
+        self.id = reply if isinstance(reply, bytes) else b""
+
+
+class Sentinels:
+    """All sentinels of a service that are known: those of the URL, and those they tell of."""
+
+    def __init__(
+        self, service: SentinelService, known: Iterable[StoreAddress], deadline_seconds: float
+    ) -> None:
+        self.service = service
+        self._deadline_seconds = deadline_seconds
+        self._all = [Sentinel(address, deadline_seconds) for address in known]
+        self._asking: set[asyncio.Task[Report]] = set()
+
+    def places(self) -> list[StoreAddress]:
+        """Return the addresses of all that are known."""
+        return [one.address for one in self._all]
+
+    async def ask(self) -> Answers:
+        """Ask all of them at once, and wait until a majority agrees or all have answered or failed."""
+        asked: dict[asyncio.Task[Report], Sentinel] = {}
+        for one in self._all:
+            if one.unanswered < MOST_UNANSWERED:
+                asked[self._begin(one)] = one
+        waiting, answers = set(asked), Answers((), ["every sentinel owes answers"])
+        while waiting:
+            seconds = GRACE_SECONDS if answers.agreement else None
+            done, waiting = await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            answers = _answers({task: one for task, one in asked.items() if task not in waiting})
+            if not done:
+                break
+        return answers
+
+    async def agreement(self) -> Agreement:
+        """Ask all of them, and return what a majority vouches for.
+
+        Raises:
+            StoreNoPrimary: it does for nothing.
+        """
+        answers = await self.ask()
+        found = answers.agreement
+        if found is None:
+            raise answers.refusal()
+        return found
+
+    async def meet(self) -> None:
+        """Take in those that the others tell of: a majority is one of all, and the URL may leave some out."""
+        reports = (await self.ask()).reports
+        if len(reports) >= max((report.sentinels for report in reports), default=0):
+            return
+        known = {one.id for one in self._all}
+        for one in [one for one in self._all if one.id]:
+            try:
+                others = await one.others(self.service.name)
+            except Exception:  # noqa: BLE001, S112  whatever it answers, the next one is asked
+                continue
+            for sentinel, place in others.items():
+                address = one.address.at(*place)
+                if sentinel not in known and address not in self.places():
+                    self._all.append(Sentinel(address, self._deadline_seconds))
+            return
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for task in self._asking:
+            task.cancel()
+        await asyncio.gather(*self._asking, *(one.close() for one in self._all), return_exceptions=True)
+
+    def _begin(self, one: Sentinel) -> "asyncio.Task[Report]":
+        task = asyncio.create_task(one.report(self.service.name))
+        self._asking.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: "asyncio.Task[Report]") -> None:
+        """Let go of a question; nobody waits any more for an answer that came late."""
+        self._asking.discard(task)
+        if not task.cancelled():
+            task.exception()
+
+
+def _answers(ended: Mapping["asyncio.Task[Report]", Sentinel]) -> Answers:
+    reports: dict[bytes, Report] = {}
+    failures = []
+    for task, one in ended.items():
+        error = None if task.cancelled() else task.exception()
+        if error is not None or task.cancelled():
+            failures.append(f"{one.address.shown_place}: {error or type(error).__name__}")
+            continue
+        report = task.result()
+        reports[report.sentinel] = report  # the same one may be known by two addresses
+    return Answers(list(reports.values()), failures)

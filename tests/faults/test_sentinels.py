@@ -1,0 +1,256 @@
+"""Sentinels replace the primary: the gate follows, and believes nothing that a replaced one says."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.gate import GateProcess, gate_process
+from tests.support.processes import wait_until
+from tests.support.sentinels import ANOTHER_PASSWORD, Secrets, Watched, watched_servers
+from tests.support.steady_load import Post, Steady
+from tests.support.tls import make_tls
+from tests.support.wire import connected
+
+pytestmark = pytest.mark.slow
+
+POSTS_A_SECOND = 100
+PATIENCE_SECONDS = 120.0
+KEEPING: dict[str, object] = {
+    "dedup_window_seconds": 600,
+    "transaction_retention_seconds": 3600,
+    "emergency_transaction_retention_seconds": 3600,
+}
+FULL_LOAD = 100  # posts that are accepted before something is broken
+log = logging.getLogger(__name__)  # `--log-cli-level=info` shows the figures
+
+
+@pytest.fixture
+def watched() -> Iterator[Watched]:
+    with watched_servers("valkey") as started:
+        yield started
+
+
+@asynccontextmanager
+async def _under_load(gate: GateProcess, load: Steady) -> AsyncIterator[None]:
+    """Post at a steady rate, and have been accepted for a while when the block begins."""
+    async with load.running(gate.url, POSTS_A_SECOND):
+        await _serves(load)
+        yield
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    assert await asyncio.to_thread(wait_until, condition, PATIENCE_SECONDS, 0.02)
+
+
+async def _serves(load: Steady) -> None:
+    """Wait until posts are accepted that are sent from now on."""
+    began, since = time.monotonic(), len(load.posts)
+    await _until(lambda: sum(p.status == 200 and p.sent > began for p in load.posts[since:]) >= FULL_LOAD)
+
+
+async def _follow(watched: Watched, gate: GateProcess, load: Steady, old: int) -> int:
+    """Wait until another server is the primary and the gate serves again; return that server's number."""
+    await _until(lambda: watched.primary() not in (old, -1))
+    new, named = watched.primary(), time.monotonic()
+    await _until(gate.is_ready)
+    since_named, since_promoted_ms = time.monotonic() - named, time.time() * 1000 - watched.promoted_ms(new)
+    text = "%s: ready %.2f s after a majority of the sentinels named the new primary, which it was for %.2f s"
+    log.info(text, load.name, since_named, since_promoted_ms / 1000)
+    await _serves(load)
+    return new
+
+
+async def _lost(gate: GateProcess, posts: list[Post]) -> list[Post]:
+    """Return those of the posts, all acknowledged, whose transaction is not there."""
+    async with connected(gate.url, 1) as [connection]:
+        answers = [await connection.get(f"/transactions/{post.signature}") for post in posts]
+    assert {answer.status for answer in answers} <= {200, 404}
+    return [post for post, answer in zip(posts, answers, strict=True) if answer.status == 404]
+
+
+def _acknowledged(load: Steady) -> list[Post]:
+    """All that was answered `accepted`: each was posted once, so nothing may be called a duplicate."""
+    told = [post for post in load.posts if post.status == 200]
+    assert {post.verdict for post in told} == {"accepted"}
+    assert {post.status for post in load.posts} <= {0, 200, 503}
+    return told
+
+
+async def _assert_no_false_duplicate(gate: GateProcess, load: Steady) -> None:
+    """Send again what was refused: what is called a duplicate, or accepted now, is there."""
+    async with connected(gate.url, 1) as [connection]:
+        for post in load.failed():
+            item = {"signature": post.signature, "source": "a", "payload": [1, 2]}
+            assert (await connection.post(item)).status == 200
+            assert (await connection.get(f"/transactions/{post.signature}")).status == 200
+
+
+def _assert_latest(lost: list[Post], told: list[Post], killed_ms: float) -> None:
+    """What a primary took with it is the last that it accepted: replicas follow in its order."""
+    if lost:
+        first = min(post.first_seen_ms for post in lost)
+        kept = [post for post in told if post.first_seen_ms < killed_ms and post not in lost]
+        assert max(post.first_seen_ms for post in kept) <= first
+
+
+async def _kill_and_follow(watched: Watched, gate: GateProcess, load: Steady) -> list[Post]:
+    """Kill the primary, wait until the gate serves again, and return what was lost."""
+    old, killed_ms = watched.primary(), time.time() * 1000
+    watched.kill_server(old)
+    await _follow(watched, gate, load, old)
+    before = [post for post in _acknowledged(load) if post.first_seen_ms < killed_ms]
+    lost = await _lost(gate, before[-5 * POSTS_A_SECOND :])
+    _assert_latest(lost, before, killed_ms)
+    return lost
+
+
+async def test_killed_ten_times_under_load_a_primary_is_replaced_and_no_answer_is_a_lie() -> None:
+    lost: set[str] = set()
+    load = Steady("killed")
+    with watched_servers("redis") as watched, gate_process(store_url=watched.url, **KEEPING) as gate:
+        async with _under_load(gate, load):
+            for number in range(10):
+                old = watched.primary()
+                lost |= {post.signature for post in await _kill_and_follow(watched, gate, load)}
+                # As after a crash, it may take itself for the primary, without any data.
+                watched.restart_server(old, None if number % 4 == 1 else watched.primary())
+                await asyncio.to_thread(watched.settle)
+        told = _acknowledged(load)
+        assert {post.signature for post in await _lost(gate, told)} == lost
+        await _assert_no_false_duplicate(gate, load)
+    log.info("%d acknowledged, %d lost, %d refused", len(told), len(lost), len(load.failed()))
+
+
+async def _assert_none_of_a_stale_primary(watched: Watched, load: Steady, new: int) -> None:
+    """Nothing acknowledged is lost, but for what was accepted before another server became the primary.
+
+    A gate that had nothing to do with the old one is asked.
+    """
+    promoted_ms, told = watched.promoted_ms(new), _acknowledged(load)
+    with gate_process(store_url=watched.url, **KEEPING) as gate:
+        lost = await _lost(gate, told)
+        assert [post for post in lost if post.first_seen_ms >= promoted_ms] == []
+        _assert_latest(lost, told, promoted_ms)
+        await _assert_no_false_duplicate(gate, load)
+    log.info("%d acknowledged, %d lost, %d refused", len(told), len(lost), len(load.failed()))
+
+
+async def test_a_killed_primary_takes_with_it_what_no_replica_had_and_nothing_else(watched: Watched) -> None:
+    load = Steady("lag")
+    with gate_process(store_url=watched.url, **KEEPING) as gate:
+        async with _under_load(gate, load):
+            old, cut_ms = watched.primary(), time.time() * 1000
+            watched.cut_from_replicas(old)
+            await _serves(load)
+            lost = await _kill_and_follow(watched, gate, load)
+        assert len(lost) >= FULL_LOAD
+        assert min(post.first_seen_ms for post in lost) >= cut_ms
+        told = _acknowledged(load)
+        assert await _lost(gate, told) == lost
+        async with connected(gate.url, 1) as [connection]:
+            for post in lost:
+                again = await connection.post({"signature": post.signature, "source": "a"})
+                assert again.json()["status"] == "accepted"
+    log.info("%d acknowledged, %d lost", len(told), len(lost))
+
+
+@pytest.mark.parametrize("deadline_seconds", [1, 30])
+async def test_a_primary_that_hung_and_comes_back_after_it_was_replaced_is_believed_no_more(
+    watched: Watched, deadline_seconds: int
+) -> None:
+    """With the long deadline, what was sent to it before is still under way, and is carried out there."""
+    load = Steady("hung")
+    with gate_process(store_url=watched.url, store_deadline_seconds=deadline_seconds, **KEEPING) as gate:
+        async with _under_load(gate, load):
+            old = watched.primary()
+            watched.pause_server(old)
+            await _until(lambda: watched.primary() not in (old, -1))
+            watched.resume_server(old)
+            new = await _follow(watched, gate, load, old)
+            await asyncio.to_thread(watched.settle)
+    await _assert_none_of_a_stale_primary(watched, load, new)
+
+
+async def test_a_primary_that_only_the_sentinels_cannot_reach_is_left_before_it_is_replaced(
+    watched: Watched,
+) -> None:
+    """The gate's connection to it stands, and it takes writes all the while."""
+    load = Steady("cut")
+    with gate_process(store_url=watched.url, **KEEPING) as gate:
+        async with _under_load(gate, load):
+            old = watched.primary()
+            watched.cut_from_sentinels(old)
+            new = await _follow(watched, gate, load, old)
+        with watched.client(old, password=ANOTHER_PASSWORD) as client:
+            assert client.info("replication")["role"] == "master"
+    await _assert_none_of_a_stale_primary(watched, load, new)
+
+
+async def test_a_failover_that_somebody_orders_costs_nothing_that_was_acknowledged_after_it(
+    watched: Watched,
+) -> None:
+    load = Steady("ordered")
+    with gate_process(store_url=f"{watched.url}?protocol=3", **KEEPING) as gate:
+        async with _under_load(gate, load):
+            old = watched.primary()
+            watched.fail_over()
+            new = await _follow(watched, gate, load, old)
+            await asyncio.to_thread(watched.settle)
+    await _assert_none_of_a_stale_primary(watched, load, new)
+
+
+async def test_a_primary_that_comes_back_empty_before_it_is_replaced_takes_nothing_that_is_lost_later(
+    watched: Watched,
+) -> None:
+    """Nobody has replaced it yet, so it may stay; then what it had is gone, as after any crash."""
+    load = Steady("back")
+    with gate_process(store_url=watched.url, **KEEPING) as gate:
+        async with _under_load(gate, load):
+            old, since = watched.primary(), time.monotonic()
+            watched.kill_server(old)
+            watched.restart_server(old)
+            await _until(gate.is_ready)
+            await _serves(load)
+            await asyncio.to_thread(watched.settle)
+            await _serves(load)
+        after = [post for post in _acknowledged(load) if post.sent > since]
+        assert await _lost(gate, after) == []
+
+
+async def test_without_a_majority_of_the_sentinels_nothing_is_acknowledged_until_there_is_one_again(
+    watched: Watched,
+) -> None:
+    load = Steady("majority")
+    with gate_process(store_url=watched.url, **KEEPING) as gate:
+        async with _under_load(gate, load):
+            watched.pause_sentinels(0, 1)
+            await _until(lambda: not gate.is_ready())
+            refused = await load.post(gate.url)
+            assert refused.status == 503
+            assert "sentinels" in refused.detail
+            old = watched.primary_of(2)
+            watched.kill_server(old)
+            watched.resume_sentinels()
+            new = await _follow(watched, gate, load, old)
+    await _assert_none_of_a_stale_primary(watched, load, new)
+
+
+async def test_with_tls_and_passwords_of_both_each_worker_of_a_gate_follows_the_primary(
+    tmp_path: Path,
+) -> None:
+    secrets = Secrets("of-the-servers", "of-the-sentinels", make_tls(tmp_path))
+    load = Steady("tls")
+    with (
+        watched_servers("redis", secrets) as watched,
+        gate_process(store_url=watched.url, workers=2) as gate,
+    ):
+        async with _under_load(gate, load):
+            old = watched.primary()
+            watched.kill_server(old)
+            await _follow(watched, gate, load, old)
+        assert "of-the" not in gate.log.read_text()

@@ -1,0 +1,114 @@
+"""Sentinels that say what a test has them say, about a real server."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from tests.support.proxy import tcp_server
+
+SERVICE = "gate"
+LONG_MS, NONE_MS = 3_600_000, 0
+"""Values of `down-after-milliseconds`: what a majority says holds for long, or for no time at all."""
+
+
+@dataclass
+class ScriptedSentinel:
+    """Answers the three questions that a gate asks, and counts how often it was asked for the primary."""
+
+    sentinel_id: str
+    fields: dict[str, object]
+    others: list[tuple[str, int]] = field(default_factory=list)
+    """Ids and ports of the other sentinels, as it tells of them."""
+    asked: int = 0
+    port: int = 0
+    goes_on: asyncio.Event = field(default_factory=asyncio.Event)
+    """While this is not set, no answer is sent."""
+
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer what is asked on one connection."""
+        while line := await reader.readline():
+            words = [await _word(reader) for _ in range(int(line[1:]))]
+            answer = self._answer([word.upper() for word in words])
+            await self.goes_on.wait()
+            writer.write(answer)
+
+    def _answer(self, words: list[bytes]) -> bytes:
+        match words[:2]:
+            case [b"SENTINEL", b"MYID"]:
+                return _bulk(self.sentinel_id)
+            case [b"SENTINEL", b"MASTER"]:
+                self.asked += 1
+                return _flat(self.fields)
+            case [b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME"]:
+                return b"*2\r\n" + _bulk(self.fields["ip"]) + _bulk(self.fields["port"])
+            case [b"SENTINEL", b"SENTINELS"]:
+                told = [_flat({"runid": name, "ip": "127.0.0.1", "port": port}) for name, port in self.others]
+                return b"*%d\r\n" % len(told) + b"".join(told)
+        return b"+OK\r\n"
+
+
+@dataclass
+class ScriptedSentinels:
+    """Three sentinels, which say the same unless a test changes that."""
+
+    all: list[ScriptedSentinel]
+
+    @property
+    def url(self) -> str:
+        """The store's URL, which names all three."""
+        return self.url_of(*range(len(self.all)))
+
+    def url_of(self, *numbers: int) -> str:
+        """A store's URL that names only these."""
+        places = ",".join(f"127.0.0.1:{self.all[number].port}" for number in numbers)
+        return f"redis+sentinel://{places}/{SERVICE}"
+
+    @property
+    def asked(self) -> int:
+        """The number of times that one of them was asked for the primary."""
+        return sum(one.asked for one in self.all)
+
+    def say(self, **fields: object) -> None:
+        """Have all of them say this from now on."""
+        for one in self.all:
+            one.fields |= {name.replace("_", "-"): value for name, value in fields.items()}
+
+
+@asynccontextmanager
+async def scripted_sentinels(port: int) -> AsyncIterator[ScriptedSentinels]:
+    """Three sentinels, for whom the server at this port is the primary."""
+    fields: dict[str, object] = {
+        "ip": "127.0.0.1",
+        "port": port,
+        "runid": "",
+        "flags": "master",
+        "down-after-milliseconds": LONG_MS,
+        "last-ok-ping-reply": 0,
+        "config-epoch": 1,
+        "num-other-sentinels": 2,
+    }
+    sentinels = [ScriptedSentinel(f"sentinel-{number}", dict(fields)) for number in range(3)]
+    async with AsyncExitStack() as stack:
+        for one in sentinels:
+            one.goes_on.set()
+            one.port = urlsplit(await stack.enter_async_context(tcp_server(one.handle))).port or 0
+        for one in sentinels:
+            one.others = [(other.sentinel_id, other.port) for other in sentinels if other is not one]
+        yield ScriptedSentinels(sentinels)
+
+
+def _flat(fields: dict[str, object]) -> bytes:
+    """Encode a reply of names and values one after another."""
+    parts = [_bulk(part) for pair in fields.items() for part in pair]
+    return b"*%d\r\n" % len(parts) + b"".join(parts)
+
+
+def _bulk(value: object) -> bytes:
+    text = str(value).encode()
+    return b"$%d\r\n%s\r\n" % (len(text), text)
+
+
+async def _word(reader: asyncio.StreamReader) -> bytes:
+    return (await reader.readexactly(int((await reader.readline())[1:]) + 2))[:-2]

@@ -1,0 +1,121 @@
+"""What a majority of sentinels vouches for, by what each of them says."""
+
+import pytest
+
+from app.errors import StoreUnsupported
+from app.store.agreement import SAFE_PART, Answers, Report, agreement, fields_of, place_in, report_of
+
+OLD, NEW = ("10.0.0.1", 6379), ("10.0.0.2", 6379)
+ASKED_AT = 100.0
+
+
+def _fields(**changes: object) -> dict[str, str]:
+    usual: dict[str, object] = {
+        "ip": OLD[0],
+        "port": OLD[1],
+        "runid": "a" * 40,
+        "flags": "master",
+        "down-after-milliseconds": 5000,
+        "last-ok-ping-reply": 100,
+        "config-epoch": 1,
+        "num-other-sentinels": 2,
+    }
+    return {name: str(value) for name, value in (usual | changes).items()}
+
+
+def _said(sentinel: str, promoted: tuple[str, int] | None = None, **changes: object) -> Report:
+    renamed = {name.replace("_", "-"): value for name, value in changes.items()}
+    return report_of(sentinel.encode(), ASKED_AT, _fields(**renamed), promoted)
+
+
+def _new(sentinel: str) -> Report:
+    return _said(sentinel, ip=NEW[0], runid="", config_epoch=2)
+
+
+def test_a_majority_is_one_of_all_sentinels_and_not_of_those_who_answer() -> None:
+    assert agreement([_said("a")]) is None
+    found = agreement([_said("a"), _said("b")])
+    assert found is not None
+    assert found.primary == OLD
+    assert agreement([_said(name, num_other_sentinels=4) for name in "ab"]) is None
+
+
+def test_nobody_is_replaced_before_the_last_of_a_majority_may_hold_it_to_be_down() -> None:
+    reports = [_said(name, last_ok_ping_reply=ms) for name, ms in (("a", 100), ("b", 700), ("c", 2000))]
+    found = agreement(reports)
+    assert found is not None
+    assert found.holds_until == pytest.approx(ASKED_AT + 5 * SAFE_PART - 0.7)
+
+
+@pytest.mark.parametrize("flag", ["s_down", "o_down"])
+def test_a_sentinel_that_holds_the_primary_to_be_down_does_not_vouch_for_it(flag: str) -> None:
+    lost = _said("a", flags=f"master,{flag}")
+    assert agreement([lost, _said("b")]) is None
+    assert agreement([lost, _said("b"), _said("c")]) is not None
+
+
+def test_one_that_has_no_connection_yet_to_a_new_primary_vouches_for_it_all_the_same() -> None:
+    assert agreement([_said(name, flags="master,disconnected") for name in "ab"]) is not None
+
+
+def test_while_one_sentinel_replaces_the_primary_no_majority_vouches_for_it() -> None:
+    """Those that vouch have not heard of it yet."""
+    replacing = _said("a", flags="master,o_down,failover_in_progress", promoted=OLD)
+    answers = Answers([replacing, _said("b"), _said("c")], ["10.0.0.9:26379: no answer"])
+    assert answers.agreement is None
+    assert str(answers.refusal()) == (
+        "2 of 3 sentinels vouch for the primary, and one is replacing it; 10.0.0.9:26379: no answer"
+    )
+
+
+def test_one_that_was_away_since_before_the_last_failover_hinders_nobody() -> None:
+    frozen = _said("a", flags="master,o_down,failover_in_progress", promoted=OLD)
+    found = agreement([frozen, _new("b"), _new("c")])
+    assert found is not None
+    assert found.primary == NEW
+
+
+def test_who_knows_the_later_configuration_is_right_though_it_be_the_only_one() -> None:
+    answers = Answers([_said("a"), _said("b"), _new("c")], [])
+    assert answers.agreement is None
+    assert answers.primary == NEW
+
+
+def test_the_one_that_makes_a_new_primary_vouches_for_it_as_soon_as_that_took_over() -> None:
+    leading = _said("a", promoted=NEW, flags="master,o_down,failover_in_progress", config_epoch=2)
+    found = agreement([leading, _new("b")])
+    assert found is not None
+    assert found.primary == NEW
+    assert found.holds_until == ASKED_AT
+
+
+def test_a_process_is_known_when_a_majority_has_seen_no_other_in_its_place() -> None:
+    found = agreement([_said("a", runid="one"), _said("b", runid="two"), _said("c", runid="")])
+    assert found is not None
+    assert found.knows("one")
+    assert found.knows("two")
+    assert not found.knows("three")
+
+
+def test_without_an_answer_there_is_no_primary() -> None:
+    assert Answers([], ["x: refused"]).primary is None
+    assert "the sentinels" in str(Answers([], ["x: refused"]).refusal())
+
+
+@pytest.mark.parametrize("missing", ["ip", "port", "config-epoch", "down-after-milliseconds"])
+def test_what_no_sentinel_says_is_named_unsupported(missing: str) -> None:
+    fields = _fields()
+    del fields[missing]
+    with pytest.raises(StoreUnsupported):
+        report_of(b"a", ASKED_AT, fields, None)
+
+
+def test_fields_and_places_are_read_in_both_protocols_and_nothing_else_is() -> None:
+    assert fields_of([b"ip", b"10.0.0.1"]) == fields_of({b"ip": b"10.0.0.1"}) == {"ip": "10.0.0.1"}
+    assert place_in([b"10.0.0.1", b"6379"]) == OLD
+    assert place_in(None) is None
+    for strange in (b"PONG", [b"odd"], 7):
+        with pytest.raises(StoreUnsupported):
+            fields_of(strange)
+    with pytest.raises(StoreUnsupported):
+        place_in([b"10.0.0.1"])

@@ -1,0 +1,257 @@
+"""A primary is called while a majority of the sentinels vouches for it, and its answers count no longer."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import NoReturn
+
+import pytest
+
+from app.errors import StoreDenied, StoreNoPrimary, StoreUnsupported
+from app.store import primary as primary_module
+from app.store.connector import StoreConnector
+from app.store.failures import as_store_error
+from app.store.link import AnswerLost, NotConnected
+from app.store.partitions import ledger_key
+from app.store.primary import Primary
+from app.store.store_url import parse_address
+from tests.support.proxy import Proxy
+from tests.support.scripted_sentinels import LONG_MS, NONE_MS, ScriptedSentinels, scripted_sentinels
+from tests.support.servers import StoreServer, cluster_server, valkey_server
+
+pytestmark = pytest.mark.server
+
+DEADLINE_SECONDS, NEVER_SECONDS = 10.0, 3600.0
+LEDGER = ledger_key("tidegate")
+
+
+@pytest.fixture
+def server() -> Iterator[StoreServer]:
+    """A Valkey at a port, which a test may stop and start again."""
+    with valkey_server() as started:
+        yield started
+
+
+@pytest.fixture
+def only_when_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has the sentinels asked by calls alone, and not ten times a second as well."""
+    monkeypatch.setattr(primary_module, "ASK_SECONDS", NEVER_SECONDS)
+
+
+@asynccontextmanager
+async def _watched(server: StoreServer) -> AsyncIterator[tuple[ScriptedSentinels, Proxy]]:
+    """Sentinels whose primary is the server, as it is reached through a proxy."""
+    proxy = Proxy(parse_address(server.url).port)
+    async with asyncio.timeout(60), proxy.running(), scripted_sentinels(int(proxy.port)) as sentinels:
+        yield sentinels, proxy
+
+
+@asynccontextmanager
+async def _primary(url: str) -> AsyncIterator[Primary]:
+    primary, _ = await StoreConnector(url, DEADLINE_SECONDS).connect()
+    assert isinstance(primary, Primary)
+    yield primary
+    await primary.close()
+
+
+def _make_replica(server: StoreServer) -> None:
+    with server.nodes()[0] as node:
+        node.replicaof("127.0.0.1", "1")
+
+
+def _run_id(server: StoreServer) -> str:
+    with server.nodes()[0] as node:
+        return str(node.info("server")["run_id"])
+
+
+def _write_ledger(server: StoreServer) -> None:
+    with server.nodes()[0] as node:
+        node.set(LEDGER, "something")
+
+
+async def _refusal(url: str) -> str:
+    with pytest.raises(StoreNoPrimary) as caught:
+        await StoreConnector(url, DEADLINE_SECONDS).connect()
+    return str(caught.value)
+
+
+async def _call_on(primary: Primary) -> NoReturn:
+    while True:
+        await primary.call("", "ECHO", "one")
+
+
+@pytest.mark.usefixtures("only_when_called")
+async def test_while_what_the_sentinels_said_holds_a_call_asks_none_of_them(server: StoreServer) -> None:
+    async with _watched(server) as (sentinels, _), _primary(sentinels.url) as primary:
+        asked = sentinels.asked
+        assert [await primary.call("", "ECHO", "one") for _ in range(10)] == [b"one"] * 10
+        assert await primary.call_each("ECHO", "two") == [b"two"]
+        assert sentinels.asked == asked
+
+
+@pytest.mark.usefixtures("only_when_called")
+async def test_where_it_holds_for_no_time_they_are_asked_before_and_after_a_call(server: StoreServer) -> None:
+    async with _watched(server) as (sentinels, _):
+        sentinels.say(down_after_milliseconds=NONE_MS)
+        async with _primary(sentinels.url) as primary:
+            asked = sentinels.asked
+            assert await primary.call("", "ECHO", "one") == b"one"
+            assert sentinels.asked - asked == 2 * 3
+
+
+@pytest.mark.usefixtures("only_when_called")
+async def test_nothing_is_sent_to_a_server_for_which_nobody_vouches(server: StoreServer) -> None:
+    async with _watched(server) as (sentinels, proxy):
+        sentinels.say(down_after_milliseconds=NONE_MS)
+        async with _primary(sentinels.url) as primary:
+            sentinels.say(flags="s_down,master,disconnected")
+            with pytest.raises(StoreNoPrimary, match="0 of 3 sentinels vouch"):
+                await primary.call("", "SET", "written", "never")
+            assert not any(b"never" in command for command in proxy.commands)
+            sentinels.say(flags="master")
+            assert await primary.call("", "ECHO", "again") == b"again"
+
+
+@pytest.mark.usefixtures("only_when_called")
+async def test_an_answer_that_came_after_another_server_took_over_is_not_believed(
+    server: StoreServer,
+) -> None:
+    async with _watched(server) as (sentinels, proxy):
+        sentinels.say(down_after_milliseconds=NONE_MS)
+        async with _primary(sentinels.url) as primary:
+            proxy.hold_answers()
+            call = asyncio.create_task(primary.call("", "SET", "written", "here"))
+            await proxy.has_held(len(b"+OK\r\n"))
+            sentinels.say(port=1, config_epoch=2)
+            proxy.pass_on()
+            with pytest.raises(StoreNoPrimary, match="another primary now"):
+                await call
+            with pytest.raises(StoreNoPrimary):
+                await primary.call("", "ECHO", "one")
+
+
+async def test_a_primary_is_left_as_soon_as_one_sentinel_tells_of_a_later_one(server: StoreServer) -> None:
+    """Calls under way fail, though what the others said would still hold for long."""
+    async with _watched(server) as (sentinels, proxy), _primary(sentinels.url) as primary:
+        proxy.hold_answers()
+        call = asyncio.create_task(primary.call("", "SET", "written", "here"))
+        await proxy.has_held(len(b"+OK\r\n"))
+        sentinels.all[2].fields |= {"port": 1, "config-epoch": 2}
+        with pytest.raises(AnswerLost):
+            await call
+        with pytest.raises(StoreNoPrimary, match="another primary now"):
+            await primary.call("", "ECHO", "one")
+
+
+async def test_while_a_failover_that_somebody_ordered_is_under_way_nothing_counts(
+    server: StoreServer,
+) -> None:
+    """The primary is not down, so what the sentinels said before would still hold for long."""
+    async with _watched(server) as (sentinels, _), _primary(sentinels.url) as primary:
+        sentinels.all[0].fields["flags"] = "master,failover_in_progress,force_failover"
+        with pytest.raises(StoreNoPrimary, match="one is replacing it"):
+            await _call_on(primary)
+        sentinels.all[0].fields["flags"] = "master"
+        assert await primary.call("", "ECHO", "one") == b"one"
+
+
+@pytest.mark.usefixtures("only_when_called")
+async def test_a_call_that_waits_for_the_sentinels_when_all_is_closed_fails_and_is_not_cancelled(
+    server: StoreServer,
+) -> None:
+    async with _watched(server) as (sentinels, _):
+        sentinels.say(down_after_milliseconds=NONE_MS)
+        async with _primary(sentinels.url) as primary:
+            asked = sentinels.asked
+            for one in sentinels.all:
+                one.goes_on.clear()
+            calls = [asyncio.create_task(primary.call("", "SET", "written", "never")) for _ in range(2)]
+            while sentinels.asked < asked + 3:
+                await asyncio.sleep(0.005)
+            await primary.close()
+            for outcome in await asyncio.gather(*calls, return_exceptions=True):
+                assert isinstance(outcome, StoreNoPrimary)
+
+
+async def test_a_server_without_data_is_believed_when_the_sentinels_know_that_it_was_started(
+    server: StoreServer,
+) -> None:
+    async with _watched(server) as (sentinels, _):
+        sentinels.say(runid="of-the-process-before")
+        assert "is empty, and the sentinels have not noticed yet" in await _refusal(sentinels.url)
+        for one in sentinels.all[:2]:
+            one.fields["runid"] = _run_id(server)
+        async with _primary(sentinels.url) as primary:
+            assert await primary.call("", "ECHO", "one") == b"one"
+
+
+async def test_a_server_that_kept_its_data_is_believed_at_once(server: StoreServer) -> None:
+    _write_ledger(server)
+    async with _watched(server) as (sentinels, _):
+        sentinels.say(runid="of-the-process-before")
+        async with _primary(sentinels.url) as primary:
+            assert await primary.call("", "ECHO", "one") == b"one"
+
+
+async def test_another_process_at_the_same_place_is_found_out_before_anything_is_sent_to_it(
+    server: StoreServer,
+) -> None:
+    async with _watched(server) as (sentinels, proxy), _primary(sentinels.url) as primary:
+        server.kill()
+        server.restart()
+        await proxy.none_open()
+        with pytest.raises(StoreNoPrimary, match="was started anew"):
+            await primary.call("", "SET", "written", "never")
+        assert not any(b"never" in command for command in proxy.commands)
+
+
+async def test_a_replica_that_the_sentinels_name_is_refused(server: StoreServer) -> None:
+    _make_replica(server)
+    async with _watched(server) as (sentinels, _):
+        assert "which is a replica" in await _refusal(sentinels.url)
+
+
+async def test_a_url_that_names_one_of_three_sentinels_leads_to_the_others(server: StoreServer) -> None:
+    async with _watched(server) as (sentinels, _), _primary(sentinels.url_of(1)) as primary:
+        assert len(primary.places()) == 3
+        assert all(one.asked for one in sentinels.all)
+
+
+async def test_a_sentinel_that_is_reached_by_two_addresses_is_no_majority(server: StoreServer) -> None:
+    async with _watched(server) as (sentinels, _):
+        for one in sentinels.all:
+            one.sentinel_id, one.others = "the-same", []
+        assert await _refusal(sentinels.url) == "1 of 3 sentinels vouch for the primary"
+
+
+async def test_a_sentinel_that_cannot_be_reached_is_named(server: StoreServer) -> None:
+    async with _watched(server) as (sentinels, _):
+        sentinels.say(flags="s_down,master")
+        refusal = await _refusal(f"{sentinels.url.removesuffix('/gate')},127.0.0.1:1/gate")
+        assert refusal.startswith("0 of 3 sentinels vouch for the primary; 127.0.0.1:1: ")
+
+
+async def test_what_is_no_sentinel_is_named(server: StoreServer) -> None:
+    place = server.url.removeprefix("redis://").partition("/")[0]
+    refusal = await _refusal(f"redis+sentinel://{place}/gate")
+    assert place in refusal
+    assert "unknown command" in refusal
+
+
+async def test_a_node_of_a_cluster_is_no_primary() -> None:
+    with cluster_server(masters=1) as cluster:
+        async with scripted_sentinels(parse_address(cluster.url).port) as sentinels:
+            with pytest.raises(StoreUnsupported):
+                await StoreConnector(sentinels.url, DEADLINE_SECONDS).connect()
+
+
+async def test_a_user_who_may_not_ask_for_the_role_is_told_the_command(server: StoreServer) -> None:
+    with server.nodes()[0] as node:
+        node.acl_setuser("gate", enabled=True, passwords=["+pw"], keys=["*"], commands=["+@all", "-info"])
+    async with _watched(server) as (sentinels, _):
+        sentinels.say(down_after_milliseconds=LONG_MS)
+        with pytest.raises(NotConnected) as caught:
+            await StoreConnector(sentinels.url.replace("//", "//gate:pw@"), DEADLINE_SECONDS).connect()
+        denied = as_store_error(caught.value)
+        assert isinstance(denied, StoreDenied)
+        assert denied.command == "INFO"

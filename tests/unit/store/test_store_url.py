@@ -1,0 +1,84 @@
+"""What TIDEGATE_STORE_URL may say of sentinels, and the sentence for each mistake."""
+
+import pytest
+
+from app.errors import ConfigError
+from app.store.address import StoreAddress
+from app.store.store_url import SentinelService, normal_url, parse_address, parse_store, safe_url
+
+
+def _service(url: str) -> SentinelService:
+    found = parse_store(url)
+    assert isinstance(found, SentinelService)
+    return found
+
+
+def test_every_part_of_a_url_of_sentinels_is_understood() -> None:
+    service = _service(
+        "redis+sentinel://us%40er:p%2Fw@a.example:26380,b.example,[::1]:7000/my%20master/3"
+        "?sentinel_user=watch&sentinel_password=s%26w&protocol=3"
+    )
+    assert service.name == "my master"
+    assert [(one.host, one.port) for one in service.sentinels] == [
+        ("a.example", 26380),
+        ("b.example", 26379),
+        ("::1", 7000),
+    ]
+    assert {(one.user, one.password, one.database) for one in service.sentinels} == {("watch", "s&w", 0)}
+    servers = service.servers
+    assert (servers.user, servers.password, servers.database) == ("us@er", "p/w", 3)
+    assert {servers.protocol, *(one.protocol for one in service.sentinels)} == {3}
+
+
+def test_sentinels_are_asked_without_a_login_unless_the_url_has_one_for_them() -> None:
+    service = _service("valkey+sentinel://:secret@a,b/gate")
+    assert {(one.user, one.password) for one in service.sentinels} == {("", "")}
+    assert service.servers.password == "secret"
+
+
+@pytest.mark.parametrize("scheme", ["rediss+sentinel", "valkeys+sentinel"])
+def test_tls_is_for_the_servers_and_for_the_sentinels(scheme: str) -> None:
+    service = _service(f"{scheme}://a,b/gate?ssl_ca_certs=/ca.pem")
+    assert {service.servers.tls, *(one.tls for one in service.sentinels)} == {(("ssl_ca_certs", "/ca.pem"),)}
+    assert normal_url(f"{scheme}://a/gate") == "rediss+sentinel://a/gate"
+
+
+def test_a_sentinel_that_is_named_twice_is_asked_once() -> None:
+    assert len(_service("redis+sentinel://a,b,a:26379/gate").sentinels) == 2
+
+
+def test_of_a_url_of_sentinels_no_login_is_shown() -> None:
+    url = "redis+sentinel://user:pass@a:1,[::1]/gate/2?sentinel_password=pass"
+    assert safe_url(url) == "redis+sentinel://a:1,[::1]:26379/gate"
+
+
+@pytest.mark.parametrize(
+    ("url", "named"),
+    [
+        ("redis://a:6379,b:6379", "with sentinels write redis+sentinel://host:port,host:port/service"),
+        ("valkey://user:pw@a,b/0", "of a Cluster name one node"),
+        ("redis+sentinel://a:26379", "names no service"),
+        ("redis+sentinel://a:26379/", "names no service"),
+        ("redis+sentinel:///gate", "names no host"),
+        ("redis+sentinel://a,,b/gate", "names no host"),
+        ("redis+sentinel://a:many/gate", "the port must be a number"),
+        ("redis+sentinel://a/gate/one", "number of a database"),
+        ("redis+sentinel://a/gate/0/1", "number of a database"),
+        ("redis+sentinel://[::1/gate", "brackets"),
+        ("redis+sentinel://a%00b/gate", "NUL"),
+        ("redis+sentinel://a/gate?ssl_ca_certs=/x", "needs TLS"),
+        ("redis+sentinel://a/gate?quorum=2", "no option 'quorum'"),
+        ("redis://a?sentinel_password=x", "needs redis+sentinel://"),
+        ("sentinel://a/gate", "must start with one of"),
+    ],
+)
+def test_a_mistake_is_named_with_what_to_write_instead(url: str, named: str) -> None:
+    with pytest.raises(ConfigError, match="TIDEGATE_STORE_URL") as caught:
+        normal_url(url)
+    assert named in str(caught.value)
+
+
+def test_where_one_server_is_to_be_named_sentinels_are_refused() -> None:
+    assert isinstance(parse_address("redis://a"), StoreAddress)
+    with pytest.raises(ConfigError, match="names sentinels"):
+        parse_address("redis+sentinel://a/gate")
