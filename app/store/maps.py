@@ -123,6 +123,7 @@ class Maps:
         self._session = session
         self._layout_of = layout_of
         self._told = defaultdict[str, Told](Told)
+        self._looks = 0
         self.is_full = False
         """Whether the store had no memory left when the sizes were last read."""
         self.is_format_1_at_work = False
@@ -217,17 +218,21 @@ class Maps:
         return combined_sizes(await self._read_sizes())
 
     async def partitions(self) -> list[PartitionSizes]:
-        """Read the figures of each partition, and look for entries that are gone; sweeps what is due."""
-        return await self._read_sizes(b"1")
+        """Read the figures of each partition, and look for entries that are gone; sweeps what is due.
+
+        Of older buckets each call looks at some, and eight calls look at all.
+        """
+        self._looks += 1
+        return await self._read_sizes(self._looks)
 
     @property
     def falls(self) -> dict[str, Fall]:
         """How far each partition has fallen below what it had told this process."""
         return {prefix: told.fall for prefix, told in self._told.items()}
 
-    async def _read_sizes(self, look_for_gone: bytes = b"") -> list[PartitionSizes]:
+    async def _read_sizes(self, look: int = 0) -> list[PartitionSizes]:
         layout = self.layout
-        args = [layout.rules, look_for_gone]
+        args: list[bytes | str | int] = [layout.rules, look]
         asked = [self._told[prefix].asked() for prefix in layout.prefixes]
         calls = (self._session.run_unguarded("sizes", prefix, args) for prefix in layout.prefixes)
         answers = await asyncio.gather(*calls)

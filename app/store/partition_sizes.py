@@ -21,7 +21,9 @@ class PartitionSizes(NamedTuple):
     """Whether the store had no memory left."""
     maps: Mapping[MapName, MapSizes]
     gone: Mapping[tuple[MapName, int], int]
-    """How many entries of a bucket are gone before they are due, by map and id; empty if nobody looked."""
+    """How many entries of a bucket are gone before they are due, by map and id, of those looked at."""
+    oldest: Mapping[MapName, int]
+    """The id of the oldest bucket of each map, 0 if there is none."""
     fall: Fall = Fall()
     """How far the count of acceptances has fallen below what it had told this process."""
 
@@ -43,6 +45,7 @@ def partition_sizes(prefix: str, answer: Sequence[Any]) -> PartitionSizes:
             (names[place], bucket): count
             for place, bucket, count in zip(gone[::3], gone[1::3], gone[2::3], strict=True)
         },
+        dict(zip(names, numbers[::_FIGURES], strict=True)),
     )
 
 

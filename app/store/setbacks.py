@@ -36,7 +36,7 @@ class SetbackKind(StrEnum):
 
 @dataclass(frozen=True)
 class Setback:
-    """One partition has lost entries; `lost` says how many of each map at least."""
+    """One partition has lost entries; `lost` says how many of each map, as far as is known."""
 
     kind: SetbackKind
     partition: str
@@ -75,8 +75,7 @@ class LedgerWatch:
             if (before := self._before.get(part.prefix)) is not None:
                 found += self._setbacks(before, part, grown[part.prefix])
                 self._add(before, part)
-        gone = {(part.prefix, *bucket): count for part in parts for bucket, count in part.gone.items()}
-        self._gone = {bucket: max(count, self._gone.get(bucket, 0)) for bucket, count in gone.items()}
+        self._remember_gone(parts)
         self._before = {part.prefix: part for part in parts}
         return found
 
@@ -104,6 +103,19 @@ class LedgerWatch:
             lost[name] += max(0, count - self._gone.get((now.prefix, name, bucket), 0))
         if any(lost.values()) and not now.is_full:
             yield Setback(SetbackKind.KEYS_GONE, now.prefix, lost)
+
+    def _remember_gone(self, parts: Sequence[PartitionSizes]) -> None:
+        """Keep what is gone of each bucket until the bucket itself has left."""
+        for part in parts:
+            for (name, bucket), count in part.gone.items():
+                key = (part.prefix, name, bucket)
+                self._gone[key] = max(count, self._gone.get(key, 0))
+        oldest = {(part.prefix, name): bucket for part in parts for name, bucket in part.oldest.items()}
+        self._gone = {
+            (prefix, name, bucket): count
+            for (prefix, name, bucket), count in self._gone.items()
+            if 0 < oldest.get((prefix, name), 0) <= bucket
+        }
 
     def _grown_falls(self, parts: Sequence[PartitionSizes], falls: Falls) -> dict[str, Fall]:
         """Return the deepest fall of each partition that any process was told since the last time."""

@@ -59,6 +59,28 @@ async def test_a_key_that_is_gone_is_told(
         assert (counted(api), lost(api)) == ({"keys_gone": 1}, gone)
 
 
+@NO_TICKS
+async def test_the_key_of_an_older_bucket_is_found_within_eight_readings(
+    valkey: StoreServer, settings_for: MakeSettings
+) -> None:
+    """With a limit of 64 transactions a bucket takes one."""
+    async with open_api(settings_for(valkey, transactions_limit=64, **LONG)) as api:
+        for number in range(20):
+            await api.post(f"one-{number}")
+        await told(api)
+        [node] = valkey.nodes()
+        with node:
+            names = sorted(node.scan_iter(match=store_key("tidegate:*", "transactions", "*")))
+            assert len(names) == 20
+            node.delete(names[2], names[11])
+        for _ in range(4):
+            await told(api)  # two readings
+        assert (counted(api)["keys_gone"], lost(api)) == (2, [0, 2, 0])
+        for _ in range(4):
+            await told(api)  # two readings
+        assert (counted(api)["keys_gone"], lost(api)) == (2, [0, 2, 0])
+
+
 @START
 async def test_a_store_that_evicts_is_told(start: Start) -> None:
     with start() as server:

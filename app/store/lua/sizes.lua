@@ -1,11 +1,11 @@
--- The tick of a gate, once a second: reads the size and the totals of each map. No command here grows with entries; the one
--- that looks for keys grows with buckets.
+-- The tick of a gate, once a second: reads the size and the totals of each map. No command here grows with entries.
 --
 -- On the way it does what has to happen even when nothing comes in: it takes over what an older gate left, puts
 -- changed rules in force for all gates (put_in_force.lua), sweeps what is due, and drops the oldest buckets of a map
 -- that is above a limit that was lowered, except those of signatures.
 --
--- KEYS: the partition's prefix. ARGV: rules, 1 to look for entries that are gone.
+-- KEYS: the partition's prefix. ARGV: rules; 0, or whose turn it is to be looked at for entries that
+-- are gone, a number that is 1 higher each time.
 -- Returns {now, 1 when the store is full, the settings changed at run time (read_settings.lua), 1 when a gate of
 -- format 1 was at work here within the last second, when the ledger was begun, the entries that are gone
 -- (lost_entries.lua), then ten numbers a map, signatures first: the id of its oldest bucket or 0, entries, bytes, added,
@@ -45,9 +45,10 @@ for _, map in ipairs(maps) do
     totals.manual, totals.capacity, totals.due, totals.on_time,
   }) do answer[#answer + 1] = number end
 end
-if ARGV[2] == '1' then
+local turn = tonumber(ARGV[2])
+if turn > 0 then
   -- @use lost_entries
-  answer[6] = lost_entries(maps, clock.now)
+  answer[6] = lost_entries(maps, clock.now, turn, is_full == 1)
 end
 save_ledger(true) -- what a full store refuses here is made up for by the next tick
 return answer

@@ -26,7 +26,7 @@ class Hour:
     async def partitions(self) -> list[PartitionSizes]:
         totals = MapSizes(0, 0, 0, dict.fromkeys(Reason, 0), None, self.due, self.on_time)
         maps = dict.fromkeys(MapName, NO_SIZES) | {MapName.TRANSACTIONS: totals}
-        return [PartitionSizes("tidegate:{0}", 0, 1, False, maps, {})]
+        return [PartitionSizes("tidegate:{0}", 0, 1, False, maps, {}, {})]
 
     async def info(self, *sections: str) -> list[dict[str, Any]]:
         raise AssertionError(f"nobody asks for {sections}")

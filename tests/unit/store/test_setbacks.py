@@ -23,7 +23,8 @@ def sizes(added: int, expired: int = 0, capacity: int = 0) -> MapSizes:
 def reading(added: int, expired: int = 0, **changes: object) -> PartitionSizes:
     """A partition whose maps have had so many entries each; of signatures `expired` have left."""
     maps = {SIGNATURES: sizes(added, expired), TRANSACTIONS: sizes(added), OBSERVATIONS: sizes(added)}
-    return PartitionSizes(PREFIX, BORN_MS + 1_000, BORN_MS, False, maps, {})._replace(**changes)  # type: ignore[arg-type]
+    usual = PartitionSizes(PREFIX, BORN_MS + 1_000, BORN_MS, False, maps, {}, dict.fromkeys(MapName, 10))
+    return usual._replace(**changes)  # type: ignore[arg-type]
 
 
 def lost(signatures: int, transactions: int, observations: int) -> dict[MapName, int]:
@@ -132,7 +133,20 @@ def test_entries_that_are_gone_are_told_once_for_each_bucket() -> None:
     ]
     assert watched.after(reading(100, gone=one)) == []
     assert watched.after(reading(100, gone=more)) == [Setback(SetbackKind.KEYS_GONE, PREFIX, lost(2, 3, 0))]
-    assert watched.after(reading(100, gone=more), reading(100), reading(100)) == []
+    assert watched.after(reading(100), reading(100, gone=more)) == [], "some are looked at each time"
+    assert watched.after(reading(100, gone=more | {(SIGNATURES, 11): 1})) == [
+        Setback(SetbackKind.KEYS_GONE, PREFIX, lost(1, 0, 0))
+    ]
+
+
+def test_what_is_gone_is_forgotten_with_its_bucket() -> None:
+    watched = Watched()
+    gone = {(SIGNATURES, 10): 7, (TRANSACTIONS, 20): 3}
+    watched.after(reading(100), reading(100, gone=gone))
+    oldest = {SIGNATURES: 11, TRANSACTIONS: 0, OBSERVATIONS: 10}
+    watched.after(reading(100, oldest=oldest))
+    [setback] = watched.after(reading(100, gone=gone, oldest=dict.fromkeys(MapName, 10)))
+    assert setback.lost == lost(7, 3, 0)
 
 
 def test_what_is_gone_from_a_full_store_may_have_been_dropped_for_room() -> None:
