@@ -30,6 +30,7 @@ from app.models import MemoryHeadroom, Mode, Trigger
 from app.observability.collector import FiguresCollector
 from app.observability.consumers import ConsumersCollector
 from app.observability.readiness import ReadinessCheck
+from app.observability.setbacks import SetbackNotes
 from app.observability.stats import ServiceStats
 from app.observability.warnings import ServiceWarnings
 from app.process.resident_memory import Processes
@@ -89,7 +90,8 @@ class Runtime:
         """Build what keeps the gate in order: settings, cleanup, alerts, the memory guard."""
         maps, embedded = self.plane.maps, self.embedded
         self._processes = Processes(lambda: embedded.pid if embedded else None, self.workers.pids)
-        self.sizes = Sizes(maps.sizes, self.session.info)
+        self.setbacks = SetbackNotes(self.metrics)
+        self.sizes = Sizes(maps.partitions, self.session.info, self.setbacks.note, self.workers.falls)
         self.settings_sync = SettingsSync(self.live, maps, self.metrics, self._apply)
         own_store = self.session if embedded else None
         self.cleanup = Cleanup(maps, self.metrics, self._processes.total_bytes, own_store)
@@ -151,6 +153,7 @@ class Runtime:
             lambda: self.guard.status,
             *(self.plane.access, self.plane.sources, self.plane.feeds),
             self.consumer_metrics.warnings,
+            self.setbacks.warnings,
             lambda: [self.plane.rejections.latest, *self.workers.rejections()],
         )
         self.stats = ServiceStats(

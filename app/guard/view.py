@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Literal
 
+from pydantic import Field
+
 from app.guard.diagnosis.document import Diagnosis
 from app.guard.leak.finding import LeakState
 from app.guard.readers import MemoryReading, ProcessReading
@@ -33,7 +35,7 @@ class StoreView(Shape):
     rss_bytes: int
     limit_bytes: int | None
     fragmentation_ratio: float
-    evicted_keys: int
+    evicted_keys: int = Field(description="Keys evicted since this gate first looked.")
 
 
 class SampleView(Shape):

@@ -171,6 +171,14 @@ class Metrics:
             "store_errors", "Failed store calls by the way they failed", "kind"
         )
         self.store_errors_total.start(*((error.kind,) for error in STORE_ERRORS))
+        self.store_setbacks_total = self._counter(
+            "store_setbacks",
+            "Partitions of the store that lost acknowledged data, by the way they did",
+            "kind",
+        )
+        self.store_lost_entries_total = self._counter(
+            "store_lost_entries", "Entries the store lost with its setbacks, as far as is known", "map"
+        )
 
     def _cleanup(self) -> None:
         self.cleanup_runs_total = self._counter("cleanup_runs", "Cleanups", "trigger", "mode", "result")

@@ -6,10 +6,11 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from app.metrics.families import counter, gauge, single
-from app.models import NO_STORE_FIGURES, MapName
+from app.models import NO_STORE_FIGURES
 from app.process.resident_memory import Processes
 from app.store.figures import Sizes
 from app.store.layout import LiveSettings
+from app.store.setbacks import imbalance
 
 
 class FiguresCollector(Collector):
@@ -53,14 +54,24 @@ class FiguresCollector(Collector):
         return entries, limits, size, retention, age, warn, most
 
     def _map_totals(self) -> Iterable[Metric]:
-        added = counter("map_added", "Entries added, by all gates of the store", "map")
-        removed = counter("map_removed", "Entries removed, by all gates of the store", "map", "reason")
-        for name in MapName:
-            sizes = self._sizes.of(name)
-            added.add_metric([name], sizes.added)
-            for reason, amount in sizes.removed.items():
+        added = counter(
+            "map_added", "Entries added by all gates of the store, since this one first looked", "map"
+        )
+        removed = counter(
+            "map_removed",
+            "Entries removed by all gates of the store, since this one first looked",
+            "map",
+            "reason",
+        )
+        off = gauge(
+            "map_imbalance_entries", "Added minus removed minus held, 0 if the counts are right", "map"
+        )
+        for name, totals in self._sizes.totals.items():
+            added.add_metric([name], totals.added)
+            for reason, amount in totals.removed.items():
                 removed.add_metric([name, reason], amount)
-        return added, removed
+            off.add_metric([name], imbalance(self._sizes.of(name)))
+        return added, removed, off
 
     def _memory(self) -> Iterable[Metric]:
         rss = gauge("memory_rss_bytes", "Resident bytes of a process of the service", "process")
@@ -87,6 +98,6 @@ class FiguresCollector(Collector):
         )
         for name, text, value in figures:
             yield from single(name, text, value)
-        evicted = counter("store_evicted_keys", "Keys the store evicted")
+        evicted = counter("store_evicted_keys", "Keys the store evicted since this gate first looked")
         evicted.add_metric([], store.evicted_keys)
         yield evicted

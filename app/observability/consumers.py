@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from typing import NamedTuple
 
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
@@ -16,12 +17,24 @@ LAG_RATIO = 0.5
 """A consumer that lags by more than this share of the retention of transactions is about to miss some."""
 
 
+class _Totals(NamedTuple):
+    """What one consumer was handed and has missed."""
+
+    delivered: int = 0
+    redelivered: int = 0
+    missed: int = 0
+
+
+def _totals_of(consumer: ConsumerFigures) -> _Totals:
+    return _Totals(consumer.delivered, consumer.redelivered, consumer.missed)
+
+
 class ConsumersCollector(Collector):
     """Exports the latest figures of consumers; a scrape reads memory, never the store.
 
-    The figures are the store's, so every gate exports the same, a few seconds old; only what a store that
-    lost its data cannot know, each gate counts itself. No more consumers have series than there may be in the
-    store, and one that was deleted or forgotten has none.
+    The figures are the store's, so every gate exports the same, a few seconds old; the totals count from a
+    gate's first reading, and what a store that lost its data cannot know, each gate counts itself. No more
+    consumers have series than there may be in the store, and one that was deleted or forgotten has none.
     """
 
     def __init__(
@@ -36,6 +49,8 @@ class ConsumersCollector(Collector):
         self._consumers: list[ConsumerFigures] = []
         self._unknown_gaps = UnknownGaps()
         self._read_ms = 0.0
+        self._totals: dict[str, _Totals] = {}
+        self._is_first = True
         self._resting: set[str] = set()
         """The consumers that made no call between the last two readings."""
 
@@ -50,7 +65,7 @@ class ConsumersCollector(Collector):
         reading = await self._read()
         called = sorted(reading.consumers, key=lambda one: -one.called_ms)
         before = {(one.name, one.called_ms) for one in self._consumers}
-        self._consumers = called[: self._live.settings.consumers_limit]
+        self._add(called[: self._live.settings.consumers_limit])
         self._read_ms = self._wall_ms()
         kept_ms = self._live.settings.consumer_idle_seconds * 1000
         found = {one.name: InStore(one.incarnation, one.unknown_gaps) for one in self._consumers}
@@ -86,9 +101,10 @@ class ConsumersCollector(Collector):
             lag.add_metric([one.name], one.lag_transactions)
             seconds.add_metric([one.name], one.lag_seconds)
             idle.add_metric([one.name], self._idle_seconds(one))
-            delivered.add_metric([one.name], one.delivered)
-            again.add_metric([one.name], one.redelivered)
-            missed.add_metric([one.name], one.missed)
+            totals = self._totals[one.name]
+            delivered.add_metric([one.name], totals.delivered)
+            again.add_metric([one.name], totals.redelivered)
+            missed.add_metric([one.name], totals.missed)
         for name, total in self._unknown_gaps.totals().items():
             gaps.add_metric([name], total)
         yield from (lag, seconds, idle, delivered, again, missed, gaps)
@@ -97,6 +113,24 @@ class ConsumersCollector(Collector):
             "Without a call for so long a consumer is forgotten, seconds",
             self._live.settings.consumer_idle_seconds,
         )
+
+    def _add(self, consumers: list[ConsumerFigures]) -> None:
+        """Count what consumers were handed and missed since the reading before.
+
+        One that is new since then counts from 0. Counts of the store go back with it in a failover, and a
+        total that did so would look like thousands that were missed in a moment: it stays instead.
+        """
+        before = {one.name: one for one in self._consumers}
+        totals, self._totals = self._totals, {}
+        for one in consumers:
+            now = _totals_of(one)
+            then = (
+                _totals_of(before[one.name]) if one.name in before else now if self._is_first else _Totals()
+            )
+            so_far = totals.get(one.name, _Totals())
+            grown = (t + max(0, n - b) for t, n, b in zip(so_far, now, then, strict=True))
+            self._totals[one.name] = _Totals(*grown)
+        self._consumers, self._is_first = consumers, False
 
     def _idle_seconds(self, consumer: ConsumerFigures) -> float:
         """Return the seconds since the last call: until the reading if it calls all the time, else until now.

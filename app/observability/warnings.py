@@ -42,6 +42,7 @@ class ServiceWarnings:
     sources: SourceStatistics
     feeds: FeedsInForce
     consumer_warnings: Callable[[], Mapping[str, str]]
+    setback_warnings: Callable[[], Mapping[str, str]]
     rejections: Callable[[], Iterable[Mapping[str, Rejection]]]
     """The last rejection of each feed, of each process that takes transactions in."""
     _standing: dict[str, str] = field(default_factory=dict, init=False)
@@ -92,7 +93,7 @@ class ServiceWarnings:
                 f"start, it has to be {wanted:g} s, by the estimate of a sample. See in GET /sources whose "
                 "transactions are `late`, and raise TIDEGATE_DEDUP_WINDOW_SECONDS."
             )
-        warnings |= self.consumer_warnings()
+        warnings |= {**self.consumer_warnings(), **self.setback_warnings()}
         return warnings | self._store_warnings() | self.guard_status().warnings()
 
     def _feeds_warnings(self) -> dict[str, str]:

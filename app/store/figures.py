@@ -3,14 +3,15 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from app.models import MapName, MapSizes, Reason, StoreFigures
+from app.store.partition_sizes import PartitionSizes, combined_sizes
+from app.store.setbacks import Falls, LedgerWatch, MapTotals, Setback
 
 HOUR_SECONDS = 3600
 SAMPLE_SECONDS = 60
-_FIGURES = 10  # of each map that sizes.lua returns
 NO_SIZES = MapSizes(0, 0, 0, dict.fromkeys(Reason, 0), None, 0, 0)
 
 
@@ -19,18 +20,33 @@ class Sizes:
 
     def __init__(
         self,
-        read_maps: Callable[[], Awaitable[dict[MapName, MapSizes]]],
-        read_info: Callable[[str, str], Awaitable[list[dict[str, Any]]]],
+        read_partitions: Callable[[], Awaitable[Sequence[PartitionSizes]]],
+        read_info: Callable[..., Awaitable[list[dict[str, Any]]]],
+        tell: Callable[[Sequence[Setback]], None],
+        falls: Callable[[], Falls] = dict,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take what it reads with; `read_info` is `INFO` of each master by sections (`StoreSession.info`)."""
-        self._read_maps = read_maps
+        """Take what it reads with; `read_info` is `INFO` of each master by sections (`StoreSession.info`).
+
+        `tell` is told of what the store has lost, and `falls` is what workers were told of the store.
+        """
+        self._read_partitions = read_partitions
         self._read_info = read_info
+        self._tell, self._falls = tell, falls
         self._clock = clock
+        self._watch = LedgerWatch()
+        self._evicted = dict[str, int]()
+        """How many keys each master has evicted, by its run id."""
+        self._evicted_keys = 0
         self._hour: deque[tuple[float, int, int]] = deque(maxlen=HOUR_SECONDS // SAMPLE_SECONDS + 1)
         self._refreshing: asyncio.Task[None] | None = None
         self.maps: dict[MapName, MapSizes] = {}
         self.store: StoreFigures | None = None
+
+    @property
+    def totals(self) -> Mapping[MapName, MapTotals]:
+        """What was added to each map and removed from it since this gate first looked; it never falls."""
+        return self._watch.totals
 
     def of(self, name: MapName) -> MapSizes:
         """The latest figures of a map, all 0 before the store was first reached."""
@@ -52,13 +68,14 @@ class Sizes:
         Raises:
             StoreError: the latest figures stay.
         """
-        nodes = await self._read_info("memory", "stats")
+        nodes = await self._read_info("server", "memory", "stats")
+        self._count_evicted({str(node.get("run_id", "")): int(node.get("evicted_keys", 0)) for node in nodes})
         limits = [int(node.get("maxmemory", 0)) for node in nodes]
         self.store = StoreFigures(
             used_bytes=sum(int(node["used_memory"]) for node in nodes),
             rss_bytes=sum(int(node.get("used_memory_rss", 0)) for node in nodes),
             limit_bytes=sum(limits) if limits and all(limits) else None,
-            evicted_keys=sum(int(node.get("evicted_keys", 0)) for node in nodes),
+            evicted_keys=self._evicted_keys,
             policies=frozenset(str(node.get("maxmemory_policy", "noeviction")) for node in nodes),
             clients_bytes=sum(int(node.get("mem_clients_normal", 0)) for node in nodes),
         )
@@ -71,8 +88,19 @@ class Sizes:
         due, on_time = self._totals()
         return (on_time - on_time_then) / (due - due_then) if due > due_then else None
 
+    def _count_evicted(self, by_run: dict[str, int]) -> None:
+        """Add what masters that were known before have evicted since; another master's count is not new."""
+        self._evicted_keys += sum(
+            max(0, count - self._evicted.get(run, count)) for run, count in by_run.items()
+        )
+        self._evicted = by_run
+
     async def _refresh_maps(self) -> None:
-        self.maps = await self._read_maps()
+        falls = self._falls()
+        parts = await self._read_partitions()
+        self.maps = combined_sizes(parts)
+        if setbacks := self._watch.follow(parts, falls):
+            self._tell(setbacks)
         due, on_time = self._totals()
         if self._hour and due < self._hour[-1][1]:
             self._hour.clear()
@@ -81,41 +109,3 @@ class Sizes:
 
     def _totals(self) -> tuple[int, int]:
         return sum(m.due for m in self.maps.values()), sum(m.on_time for m in self.maps.values())
-
-
-def combined_sizes(answers: Sequence[list[Any]]) -> dict[MapName, MapSizes]:
-    """Add up what sizes.lua answers for each partition."""
-    sizes: dict[MapName, list[MapSizes]] = {name: [] for name in MapName}
-    for now_ms, _, _, _, *numbers in answers:
-        for position, name in enumerate(MapName):
-            figures = numbers[position * _FIGURES : (position + 1) * _FIGURES]
-            sizes[name].append(_map_sizes(now_ms, *figures))
-    return {name: _sum(parts) for name, parts in sizes.items()}
-
-
-def _map_sizes(
-    now_ms: int, oldest_id: int, entries: int, held_bytes: int, added: int, *totals: int
-) -> MapSizes:
-    *removed, due, on_time = totals
-    return MapSizes(
-        entries=entries,
-        bytes=held_bytes,
-        added=added,
-        removed=dict(zip(Reason, removed, strict=True)),
-        oldest_age_seconds=max(0, now_ms - oldest_id) / 1000 if oldest_id else None,
-        due=due,
-        on_time=on_time,
-    )
-
-
-def _sum(parts: Sequence[MapSizes]) -> MapSizes:
-    ages = [part.oldest_age_seconds for part in parts if part.oldest_age_seconds is not None]
-    return MapSizes(
-        entries=sum(p.entries for p in parts),
-        bytes=sum(p.bytes for p in parts),
-        added=sum(p.added for p in parts),
-        removed={reason: sum(p.removed[reason] for p in parts) for reason in Reason},
-        oldest_age_seconds=max(ages, default=None),
-        due=sum(p.due for p in parts),
-        on_time=sum(p.on_time for p in parts),
-    )

@@ -12,10 +12,11 @@ import msgspec
 
 from app.models import ACCEPTED, MapName, MapSizes, Reason, Sample, Sighting
 from app.store.blocks import parse_block, raw_bytes
-from app.store.figures import combined_sizes
 from app.store.layout import Layout
+from app.store.partition_sizes import PartitionSizes, combined_sizes, partition_sizes
 from app.store.partitions import HASH_BYTES, partition_of
 from app.store.session import StoreSession
+from app.store.told import Asked, Fall, Told
 
 OTHER_SOURCES_INDEX = 255
 _LATER = struct.Struct(">HB")
@@ -122,6 +123,8 @@ class Maps:
         """Call scripts over a session; `layout_of` gives the layout of a Cluster (True) or of one server."""
         self._session = session
         self._layout_of = layout_of
+        self._told = defaultdict[str, Told](Told)
+        self._looks = 0
         self.is_full = False
         """Whether the store had no memory left when the sizes were last read."""
         self.is_format_1_at_work = False
@@ -165,11 +168,13 @@ class Maps:
         places = struct.pack(f">{len(sample)}H", *sample)
         in_block = (block, block_count, raw_bytes(block))
         args: list[bytes | int] = [layout.rules, hashes, *delivered, *in_block, *since, places]
-        now_ms, codes, added, late = await self._session.run("claim", prefix, args)
+        told = self._told[prefix]
+        asked = told.asked()
+        now_ms, packed, added, late = await self._session.run("claim", prefix, args)
+        codes = struct.unpack(f">{len(hashes) // HASH_BYTES}I", packed)
+        told.answer(asked, added - codes.count(ACCEPTED), added)
         found = [*_LATE.iter_unpack(late)] if late else ()
-        return ClaimResult(
-            now_ms, struct.unpack(f">{len(hashes) // HASH_BYTES}I", codes), added, sample, found
-        )
+        return ClaimResult(now_ms, codes, added, sample, found)
 
     async def lookup(self, digest: bytes) -> LookupResult | None:
         """Find a transaction by the hash of its signature."""
@@ -211,13 +216,41 @@ class Maps:
 
     async def sizes(self) -> dict[MapName, MapSizes]:
         """Every map's figures over all partitions, by O(1) commands; sweeps what is due."""
+        return combined_sizes(await self._read_sizes())
+
+    async def partitions(self) -> list[PartitionSizes]:
+        """Read the figures of each partition, and look for entries that are gone; sweeps what is due.
+
+        Of older buckets each call looks at some, and eight calls look at all.
+        """
+        self._looks += 1
+        return await self._read_sizes(self._looks)
+
+    @property
+    def falls(self) -> dict[str, Fall]:
+        """How far each partition has fallen below what it had told this process."""
+        return {prefix: told.fall for prefix, told in self._told.items()}
+
+    async def _read_sizes(self, look: int = 0) -> list[PartitionSizes]:
         layout = self.layout
-        calls = (self._session.run_unguarded("sizes", prefix, [layout.rules]) for prefix in layout.prefixes)
+        args: list[bytes | str | int] = [layout.rules, look]
+        asked = [self._told[prefix].asked() for prefix in layout.prefixes]
+        calls = (self._session.run_unguarded("sizes", prefix, args) for prefix in layout.prefixes)
         answers = await asyncio.gather(*calls)
         self.is_full = any(is_full for _, is_full, *_ in answers)
         self.is_format_1_at_work = any(older for _, _, _, older, *_ in answers)
         self.stored_settings = answers[0][2]
-        return combined_sizes(answers)
+        return [
+            self._partition_sizes(prefix, answer, before)
+            for prefix, answer, before in zip(layout.prefixes, answers, asked, strict=True)
+        ]
+
+    def _partition_sizes(self, prefix: str, answer: Sequence[Any], asked: Asked) -> PartitionSizes:
+        """Name what sizes.lua has answered, and hold it against what the partition had told before."""
+        told = self._told[prefix]
+        sizes = partition_sizes(prefix, answer)
+        told.reading(asked, sizes.born_ms, sizes.maps[MapName.SIGNATURES].added)
+        return sizes._replace(fall=told.fall)
 
     async def read_settings(self) -> tuple[bytes | None, int]:
         """The settings changed at run time (b"" for what is none), and the version of the rules in force."""

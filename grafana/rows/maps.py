@@ -6,12 +6,6 @@ from grafana.panels import About, Builder, Query, at_least, figure, lines, words
 from grafana.promql import gauge, largest, rate, total
 from grafana.style import LIMIT, MAPS, REASONS, Alarm
 
-BALANCE = (
-    f"{gauge('map_added_total')}"
-    f" - on (job, instance, map) {total(gauge('map_removed_total'), 'job', 'instance', 'map')}"
-    f" - on (job, instance, map) {gauge('map_entries')}"
-)
-
 
 def panels() -> Iterator[Builder]:
     """Entries, how full and how old; then what left and why."""
@@ -83,7 +77,7 @@ def _left() -> Iterator[Builder]:
             "Added - removed - held, of the map that is furthest from 0, where it has to be.",
             alarms=(Alarm("TidegateBalanceBroken"),),
         ),
-        Query(largest(f"abs({BALANCE})"), "off by"),
+        Query(largest(f"abs({gauge('map_imbalance_entries')})"), "off by"),
         width=4,
         height=8,
         words=[*words(_0=("holds", "green")), at_least(1, None, LIMIT)],

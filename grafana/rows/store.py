@@ -16,6 +16,7 @@ def panels() -> Iterator[Builder]:
         Query(largest(gauge("store_used_bytes")), "used"),
         Query(largest(gauge("store_rss_bytes")), "resident"),
         Query(smallest(gauge("store_limit_bytes")), "limit"),
+        width=6,
         colours={"used": "blue", "resident": "orange"},
         limits=("limit",),
     )
@@ -34,7 +35,7 @@ def panels() -> Iterator[Builder]:
     yield lines(
         About("Calls, p99", "The slowest 1 % of the calls of each script, as the gates see it.", "s"),
         Query(quantile(0.99, "store_call_duration_seconds", by=("script",)), "{{script}}"),
-        width=5,
+        width=4,
     )
     yield lines(
         About(
@@ -53,6 +54,18 @@ def panels() -> Iterator[Builder]:
             alarms=(Alarm("TidegateStoreEvicting"),),
         ),
         Query(largest(increase("store_evicted_keys_total", within="15m")), "keys"),
+        width=3,
+        height=8,
+        words=[*words(_0=("none", "green")), at_least(1, None, LIMIT)],
+        graph=False,
+    )
+    yield figure(
+        About(
+            "Setbacks, 15 m",
+            "Partitions of the store that lost acknowledged data, as in a failover to a replica that lagged.",
+            alarms=(Alarm("TidegateStoreSetBack"),),
+        ),
+        Query(total(largest(increase("store_setbacks_total", within="15m"), "kind")), "setbacks"),
         width=3,
         height=8,
         words=[*words(_0=("none", "green")), at_least(1, None, LIMIT)],

@@ -29,6 +29,7 @@ CRITICAL = {
     "TidegateMemoryPressureHard",
     "TidegateStoreDown",
     "TidegateStoreEvicting",
+    "TidegateStoreSetBack",
 }
 # It fires always: that is what it is for.
 NEVER_SILENT = {"TidegateWatchdog"}

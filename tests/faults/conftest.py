@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from app import schedule
 from tests.support.faulty_gates import running_in
 from tests.support.processes import wait_until
 from tests.support.servers import StoreServer, valkey_server
@@ -17,6 +18,12 @@ def own_valkey() -> Iterator[StoreServer]:
     """A Valkey that a test may break."""
     with valkey_server(unix=True) as server:
         yield server
+
+
+@pytest.fixture
+def no_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gate reads the ledgers when it starts, and then when a test asks for `/stats`."""
+    monkeypatch.setattr(schedule, "TICK_SECONDS", 3600)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from app.store.maps import CleanupStep, Severity
 from tests.support.deliver import connected_gate, transaction
 from tests.support.keys import keys_without_expiry
 from tests.support.servers import StoreServer
-from tests.support.truth import Truth, assert_balanced, count_entries
+from tests.support.truth import Truth, assert_balanced, assert_nothing_lost, count_entries
 
 WINDOWS = (0.1, 0.2, 0.6)
 RETENTIONS = (0.6, 1.0, 2.0)
@@ -73,6 +73,7 @@ class ChangingGates(RuleBasedStateMachine):
     def balanced_young_and_with_an_expiry(self) -> None:
         sizes, truth = self.figures_and_truth()
         assert_balanced(sizes, truth)
+        assert_nothing_lost(self.runner.run(self.gates[0].maps.partitions()))
         assert keys_without_expiry(self.store) == []
         for name in (MapName.TRANSACTIONS, MapName.OBSERVATIONS):
             retention = self.in_force.transaction_retention_seconds

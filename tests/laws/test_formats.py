@@ -15,7 +15,7 @@ from tests.conftest import MakeSettings
 from tests.support.deliver import connected_gate, transaction
 from tests.support.ledger import store_key
 from tests.support.servers import StoreServer
-from tests.support.truth import assert_balanced, count_entries
+from tests.support.truth import assert_balanced, assert_nothing_lost, count_entries
 
 PREFIX = "tidegate:{0}"
 MARK = f"{PREFIX}:transactions:ledger"
@@ -74,6 +74,7 @@ async def test_what_an_older_gate_left_is_taken_over_with_its_windows_its_transa
     sizes = await gate.maps.sizes()
     assert sizes[MapName.SIGNATURES].removed[Reason.EXPIRED] == 2
     assert_balanced(sizes, count_entries(valkey))
+    assert_nothing_lost(await gate.maps.partitions())
     [node] = valkey.nodes()
     with node:
         left = {key.decode() for key in node.scan_iter(match=f"{PREFIX}:*") if b":2:" not in key}

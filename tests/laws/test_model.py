@@ -18,7 +18,7 @@ from app.store.layout import map_rules
 from tests.support.deliver import connected_gate, transaction
 from tests.support.keys import keys_without_expiry
 from tests.support.servers import StoreServer
-from tests.support.truth import Truth, assert_balanced, count_entries
+from tests.support.truth import Truth, assert_balanced, assert_nothing_lost, count_entries
 
 WINDOW_MS = 120
 RETENTION_MS = 1000
@@ -112,6 +112,7 @@ class GatesAgainstDict(RuleBasedStateMachine):
             bucket_seconds = rule_.retention_seconds / rule_.buckets_a_retention
             age = sizes[name].oldest_age_seconds or 0
             assert age <= rule_.retention_seconds + bucket_seconds, name
+        assert_nothing_lost(self.runner.run(self.gates[0].maps.partitions()))
         assert sizes[MapName.TRANSACTIONS].bytes >= 0
         assert keys_without_expiry(self.store) == []
 

@@ -17,6 +17,7 @@ KINDS = (
     *("unreachable", "timeout", "denied", "full", "busy"),
     *("read_only", "cluster_down", "unsupported", "other_format", "rejected"),
 )
+SETBACKS = ("emptied", "set_back", "keys_gone")
 PROCESSES = ("gate", "store")
 TIERS = ("rule", "fast", "slow", "daily")
 STATES = ("warmup", "ok", "suspect", "leak", "cooldown", "ineffective")
@@ -81,6 +82,7 @@ FAMILIES: dict[str, Family] = {
     "map_oldest_entry_age_seconds": Family("gauge", {"map": MAPS}),
     "map_added": Family("counter", {"map": MAPS}),
     "map_removed": Family("counter", {"map": MAPS, "reason": REASONS}),
+    "map_imbalance_entries": Family("gauge", {"map": MAPS}),
     "cleanup_runs": Family("counter", {"trigger": TRIGGERS, "mode": MODES, "result": RESULTS}),
     "cleanup_duration_seconds": Family("histogram", {"mode": MODES}),
     "cleanup_last_success_timestamp_seconds": Family("gauge", {"mode": MODES}),
@@ -131,6 +133,8 @@ FAMILIES: dict[str, Family] = {
     "store_evicted_keys": Family("counter", {}),
     "store_call_duration_seconds": Family("histogram", {"script": SCRIPTS}),
     "store_errors": Family("counter", {"kind": KINDS}),
+    "store_setbacks": Family("counter", {"kind": SETBACKS}),
+    "store_lost_entries": Family("counter", {"map": MAPS}),
     "http_requests": Family("counter", {"method": (), "route": (), "code": ()}),
     "http_request_duration_seconds": Family("histogram", {"method": (), "route": ()}),
     "http_requests_in_flight": Family("gauge", {}),
@@ -147,6 +151,7 @@ STARTED_AT_ZERO = (
     *("map_entries", "map_bytes", "map_oldest_entry_age_seconds", "ingest_batch_size", "ingest_flush_size"),
     *("alerts_received", "source_delay_seconds", "ingest_refusals", "unauthorized"),
     *("feed_documents", "feed_rejected", "feed_skipped"),
+    *("store_setbacks", "store_lost_entries", "map_imbalance_entries"),
 )
 
 

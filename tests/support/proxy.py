@@ -72,6 +72,11 @@ class Proxy:
             self.url = url
             yield
 
+    def move_to(self, port: int) -> None:
+        """Pass all to the store at another port from now on, and break what connections there are."""
+        self._port = port
+        self.cut_all()
+
     def hold_answers(self) -> None:
         """Keep answers back from now on, until `pass_on`."""
         self._is_holding = True

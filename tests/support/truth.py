@@ -1,10 +1,12 @@
 """What is really in the store, read with plain commands beside the gate."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import redis
 
 from app.models import MapName, MapSizes
+from app.store.partition_sizes import PartitionSizes
 from tests.support.servers import StoreServer
 
 
@@ -48,6 +50,12 @@ def _noted(record: bytes) -> int:
     """Sightings in a record of 32 places of a block."""
     places = (int(sighting.rpartition(b",")[2]) for sighting in record.split(b";")[1:])
     return sum((bits & 0xFFFFFFFF).bit_count() for bits in places)
+
+
+def assert_nothing_lost(parts: Iterable[PartitionSizes]) -> None:
+    """Find all that the ledgers list in its place, and no partition that knows less than it had told."""
+    for part in parts:
+        assert (part.gone, part.fall.entries) == ({}, 0), part
 
 
 def assert_balanced(sizes: dict[MapName, MapSizes], truth: Truth) -> None:

@@ -4,11 +4,13 @@
 -- changed rules in force for all gates (put_in_force.lua), sweeps what is due, and drops the oldest buckets of a map
 -- that is above a limit that was lowered, except those of signatures.
 --
--- KEYS: the partition's prefix. ARGV: rules.
+-- KEYS: the partition's prefix. ARGV: rules; 0, or whose turn it is to be looked at for entries that
+-- are gone, a number that is 1 higher each time.
 -- Returns {now, 1 when the store is full, the settings changed at run time (read_settings.lua), 1 when a gate of
--- format 1 was at work here within the last second, then ten numbers a map, signatures first: the id of its oldest
--- bucket or 0, entries, bytes, added, expired, emergency, manual, capacity, due, on_time}, for example
--- {1700000002500, 0, false, 0, 1700000000000, 920, 23920, 5000, 4080, 0, 0, 0, 4080, 4080, …}.
+-- format 1 was at work here within the last second, when the ledger was begun, the entries that are gone
+-- (lost_entries.lua), then ten numbers a map, signatures first: the id of its oldest bucket or 0, entries, bytes, added,
+-- expired, emergency, manual, capacity, due, on_time}, for example
+-- {1700000002500, 0, false, 0, 1690000000000, {}, 1700000000000, 920, 23920, 5000, 4080, 0, 0, 0, 4080, 4080, …}.
 
 -- @use formats
 -- @use ledger
@@ -34,7 +36,7 @@ end
 set_mark()
 local clock, maps = read_clock(), {ledger.signatures, ledger.transactions, ledger.observations}
 put_in_force(maps, clock)
-local answer = {clock.now, is_full, read_settings(), is_format_1_at_work() and 1 or 0}
+local answer = {clock.now, is_full, read_settings(), is_format_1_at_work() and 1 or 0, ledger.born, {}}
 for _, map in ipairs(maps) do
   sweep_due(map, clock)
   if map.name ~= 'signatures' then make_room(map, 0, 0, clock.now) end
@@ -43,6 +45,11 @@ for _, map in ipairs(maps) do
     oldest and oldest.id or 0, map.entries, map.bytes, map.added, totals.expired, totals.emergency,
     totals.manual, totals.capacity, totals.due, totals.on_time,
   }) do answer[#answer + 1] = number end
+end
+local turn = tonumber(ARGV[2])
+if turn > 0 then
+  -- @use lost_entries
+  answer[6] = lost_entries(maps, clock.now, turn, is_full == 1)
 end
 save_ledger(true) -- what a full store refuses here is made up for by the next tick
 return answer

@@ -34,6 +34,7 @@ from app.metrics.families import counter, gauge, single
 from app.models import MemoryHeadroom
 from app.process.child_processes import private_listener, shared_memory
 from app.settings.model import Settings
+from app.store.told import Fall
 from app.workers.pool import pressure
 from app.workers.pool.worker_config import Inherited, WorkerConfig
 from app.workers.pool.worker_counters import WorkerReport
@@ -117,6 +118,10 @@ class WorkerPool(Collector):
     def rejections(self) -> list[Mapping[str, Rejection]]:
         """Return the last rejection of each feed, as each worker that is up has it."""
         return [report.rejections for report in self.reports().values()]
+
+    def falls(self) -> Mapping[str, Mapping[str, Fall]]:
+        """Return how far partitions of the store fell below what they had told each worker that is up."""
+        return {name: report.falls for name, report in self.reports().items()}
 
     def unready_reasons(self) -> list[str]:
         """What keeps workers from taking traffic: none is up, one does not answer, or one has no store."""

@@ -7,6 +7,7 @@ import msgspec
 from app.ingest.rejections import Rejection
 from app.ingest.source_statistics import SourceStatistics, SourceTotals
 from app.metrics.catalogue import Metrics
+from app.store.told import Fall
 
 Numbers = list[float]
 # The control plane counts these itself: workers follow it.
@@ -35,6 +36,8 @@ class WorkerReport(msgspec.Struct, frozen=True):
     """The reason why the worker does not reach the store, None while it does."""
     rejections: dict[str, Rejection]
     """The last of each feed that was not taken."""
+    falls: dict[str, Fall]
+    """How far each partition of the store has fallen below what it had told the worker."""
 
 
 class Growth:

@@ -83,6 +83,7 @@ class WorkerParts:
             python_blocks=figures.python_blocks if figures else None,
             store_down=down.kind if down else None,
             rejections=dict(self.plane.rejections.latest),
+            falls=self.plane.maps.falls,
         )
 
     async def _refresh(self) -> None:

@@ -74,8 +74,8 @@ async def test_the_stores_memory_is_read_once_a_sample(
     monkeypatch.setattr(StoreSession, "info", noted_info)
     async with running(settings):
         await until(has_noted_some)
-    assert set(asked) == {("memory", "stats"), ("keyspace",)}
-    assert asked.count(("memory", "stats")) >= 3
+    assert set(asked) == {("server", "memory", "stats"), ("keyspace",)}
+    assert asked.count(("server", "memory", "stats")) >= 3
 
 
 @pytest.fixture

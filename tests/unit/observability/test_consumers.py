@@ -69,7 +69,9 @@ def consumers_in(text: str) -> set[str]:
 
 
 async def test_a_consumer_has_its_lag_its_idleness_and_its_totals() -> None:
-    text = await Readings().scrape(BOT)
+    readings = Readings()
+    await readings.scrape()
+    text = await readings.scrape(BOT)
     assert {
         name: value(text, f"consumer_{name}", consumer="bot")
         for name in (
@@ -90,6 +92,38 @@ async def test_a_consumer_has_its_lag_its_idleness_and_its_totals() -> None:
         "missed_total": 4,
         "unknown_gaps_total": 2,
     }
+
+
+TOTALS = ("delivered_total", "redelivered_total", "missed_total")
+
+
+def totals(text: str, name: str = "bot") -> list[float | None]:
+    """What the consumer was handed, handed again, and has missed."""
+    return [value(text, f"consumer_{total}", consumer=name) for total in TOTALS]
+
+
+async def test_totals_count_from_the_first_reading_of_a_gate() -> None:
+    readings = Readings()
+    assert totals(await readings.scrape(BOT)) == [0, 0, 0]
+    more = BOT._replace(delivered=700, redelivered=21, missed=9)
+    assert totals(await readings.scrape(more)) == [50, 1, 5]
+
+
+async def test_totals_stay_when_a_failover_sets_the_counts_of_the_store_back_and_grow_from_there() -> None:
+    readings = Readings()
+    await readings.scrape()
+    await readings.scrape(BOT._replace(delivered=7_000, missed=60))
+    back = await readings.scrape(BOT._replace(delivered=5_000, missed=40))
+    assert totals(back) == [7_000, 20, 60]
+    assert totals(await readings.scrape(BOT._replace(delivered=5_010, missed=41))) == [7_010, 20, 61]
+
+
+async def test_a_consumer_that_was_forgotten_and_came_again_counts_from_0() -> None:
+    readings = Readings()
+    await readings.scrape()
+    await readings.scrape(BOT)
+    await readings.scrape()
+    assert totals(await readings.scrape(BOT._replace(delivered=3, redelivered=0, missed=1))) == [3, 0, 1]
 
 
 async def test_a_consumer_that_called_by_a_clock_ahead_of_this_one_is_not_idle() -> None:

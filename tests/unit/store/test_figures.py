@@ -1,6 +1,7 @@
 """Figures computed from readings: efficiency over an hour, memory limits, background rounds."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -9,7 +10,8 @@ from app.errors import StoreTimeout
 from app.metrics.catalogue import Metrics
 from app.models import MapName, MapSizes, Reason
 from app.process.resident_memory import Processes, rss_bytes
-from app.store.figures import HOUR_SECONDS, Sizes
+from app.store.figures import HOUR_SECONDS, NO_SIZES, Sizes
+from app.store.partition_sizes import PartitionSizes
 from app.tasks import Tasks
 
 
@@ -19,11 +21,15 @@ class Hour:
     def __init__(self) -> None:
         self.now = 0.0
         self.due = self.on_time = 0
-        self.figures = Sizes(self.sizes, None, lambda: self.now)  # type: ignore[arg-type]  # only `sizes()` is called
+        self.figures = Sizes(self.partitions, self.info, lambda _: None, clock=lambda: self.now)
 
-    async def sizes(self) -> dict[MapName, MapSizes]:
+    async def partitions(self) -> list[PartitionSizes]:
         totals = MapSizes(0, 0, 0, dict.fromkeys(Reason, 0), None, self.due, self.on_time)
-        return {MapName.TRANSACTIONS: totals}
+        maps = dict.fromkeys(MapName, NO_SIZES) | {MapName.TRANSACTIONS: totals}
+        return [PartitionSizes("tidegate:{0}", 0, 1, False, maps, {}, {})]
+
+    async def info(self, *sections: str) -> list[dict[str, Any]]:
+        raise AssertionError(f"nobody asks for {sections}")
 
     async def ratio_after(self, seconds: float, due: int, on_time: int) -> float | None:
         self.now += seconds
@@ -49,6 +55,35 @@ async def test_efficiency_begins_anew_when_the_ledger_does() -> None:
     hour.due = hour.on_time = 0
     assert await hour.ratio_after(61, 0, 0) is None
     assert await hour.ratio_after(1, 10, 10) == 1.0
+
+
+class Masters:
+    """What `INFO` of each master says, as a test sets it."""
+
+    def __init__(self) -> None:
+        self.evicted: dict[str, int] = {}
+        self.figures = Sizes(self.partitions, self.info, lambda _: None)
+
+    async def partitions(self) -> list[PartitionSizes]:
+        raise AssertionError("nobody asks for the maps")
+
+    async def info(self, *sections: str) -> list[dict[str, Any]]:
+        assert sections == ("server", "memory", "stats")
+        return [{"run_id": run, "evicted_keys": n, "used_memory": 1} for run, n in self.evicted.items()]
+
+    async def evicted_after(self, **evicted: int) -> int:
+        self.evicted = evicted
+        await self.figures.refresh_store()
+        assert self.figures.store is not None
+        return self.figures.store.evicted_keys
+
+
+async def test_evicted_keys_are_those_since_the_gate_looked_and_never_fall() -> None:
+    masters = Masters()
+    assert await masters.evicted_after(a=9_000, b=0) == 0
+    assert await masters.evicted_after(a=9_005, b=1) == 6
+    assert await masters.evicted_after(a=9_005, c=300) == 6, "c took the place of b, and evicted those before"
+    assert await masters.evicted_after(a=9_005, c=302) == 8
 
 
 def test_a_process_that_is_gone_has_no_memory_figure() -> None:

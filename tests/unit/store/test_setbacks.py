@@ -1,146 +1,192 @@
-"""A failover sets a store back to where its replica was: nobody skips what is accepted from then on."""
+"""What two readings of the ledgers say of what the store has lost, and totals that never fall."""
 
-import asyncio
-from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 import pytest
 
-from app.store.accepted import positions_after
-from app.store.positions import Positions
-from tests.conftest import MakeSettings
-from tests.support.deliver import Gate, connected_gate, transaction
-from tests.support.handed import IDLE_MS, MEBIBYTE, Reader, missed_in, names_in, signatures_of
-from tests.support.ledger import read_ledger, store_key, write_ledger
-from tests.support.servers import StoreServer
+from app.models import MapName, MapSizes, Reason
+from app.store.partition_sizes import PartitionSizes
+from app.store.setbacks import SAME_SETBACK_MS, Falls, LedgerWatch, MapTotals, Setback, SetbackKind, imbalance
+from app.store.told import Fall
 
+SIGNATURES, TRANSACTIONS, OBSERVATIONS = MapName
 PREFIX = "tidegate:{0}"
-LONG_WINDOW = {"dedup_window_seconds": 60}
-MANY_BUCKETS = {"transactions_limit": 64, "observations_limit": 64} | LONG_WINDOW
-"""With these a bucket takes one transaction or block, so that most places are at the edge of one."""
-KEPT, LOST = ("ab", "c", "de"), ("fg", "h", "ij")
-"""Blocks of transactions that are named by letters."""
+BORN_MS = 1_700_000_000_000
 
 
-class SetBack(NamedTuple):
-    """A gate whose store was set back, and goes on."""
-
-    gate: Gate
-    places: list[Positions]
-    """The place before each of KEPT and LOST, and behind the last, as it was before."""
-    names: str
-    """What the store has accepted now, in order."""
+def sizes(added: int, expired: int = 0, capacity: int = 0) -> MapSizes:
+    """A map that has had so many entries, of which so many have left."""
+    removed = dict.fromkeys(Reason, 0) | {Reason.EXPIRED: expired, Reason.CAPACITY: capacity}
+    return MapSizes(added - expired - capacity, 0, added, removed, None, 0, 0)
 
 
-async def _flush(gate: Gate, blocks: Sequence[str]) -> None:
-    for block in blocks:
-        await gate.flusher.flush([transaction(name) for name in block])
-        await asyncio.sleep(0.002)  # what came after a failover did so in a later millisecond
+def reading(added: int, expired: int = 0, **changes: object) -> PartitionSizes:
+    """A partition whose maps have had so many entries each; of signatures `expired` have left."""
+    maps = {SIGNATURES: sizes(added, expired), TRANSACTIONS: sizes(added), OBSERVATIONS: sizes(added)}
+    usual = PartitionSizes(PREFIX, BORN_MS + 1_000, BORN_MS, False, maps, {}, dict.fromkeys(MapName, 10))
+    return usual._replace(**changes)  # type: ignore[arg-type]
 
 
-async def _places(gate: Gate) -> list[Positions]:
-    places = [await gate.accepted.find("oldest")]
-    while places[-1].ordinals != (await gate.accepted.find("now")).ordinals:
-        places.append(positions_after(await gate.accepted.read(places[-1], 1, MEBIBYTE)))
-    return places
+def lost(signatures: int, transactions: int, observations: int) -> dict[MapName, int]:
+    """What is lost of each map."""
+    return {SIGNATURES: signatures, TRANSACTIONS: transactions, OBSERVATIONS: observations}
 
 
-async def _set_back(store: StoreServer, gate: Gate, new: Sequence[str]) -> SetBack:
-    """Accept KEPT and LOST, set the ledger back to KEPT, and accept others."""
-    await _flush(gate, KEPT)
-    with store.nodes()[0] as node:
-        ledger = read_ledger(node)
-        await _flush(gate, LOST)
-        places = await _places(gate)
-        write_ledger(node, ledger)
-    await _flush(gate, new)
-    return SetBack(gate, places, "".join([*KEPT, *new]))
+@dataclass
+class Watched:
+    """A watch of one partition that has taken readings."""
+
+    watch: LedgerWatch = field(default_factory=LedgerWatch)
+
+    def after(self, *readings: PartitionSizes, falls: Falls | None = None) -> list[Setback]:
+        """Return what the last of these readings says was lost."""
+        found: list[Setback] = []
+        for each in readings:
+            found = self.watch.follow([each], falls or {})
+        return found
 
 
-async def _read(gate: Gate, place: Positions) -> tuple[str, list[int | None]]:
-    """Read from a place to the end; what was read, and what each reading missed."""
-    names, missed = "", list[int | None]()
-    while True:
-        [extract] = await gate.accepted.read(place, 3, MEBIBYTE)
-        names += "".join(signatures_of(extract))
-        missed.append(extract.missed)
-        place = positions_after([extract])
-        if extract.end == extract.added:
-            return names, missed
+def test_the_first_reading_has_nothing_to_be_compared_with() -> None:
+    watched = Watched()
+    assert watched.after(reading(7_000)) == []
+    assert watched.watch.totals[TRANSACTIONS] == MapTotals(0, dict.fromkeys(Reason, 0))
 
 
-NEW = [(), ("k",), ("kl", "m"), ("k", "lm", "n", "o"), ("klmno",), ("k", "l", "mnopqrs")]
+@pytest.mark.parametrize(
+    "now",
+    [
+        reading(7_000),
+        reading(7_500, 7_400),
+        reading(7_000, now_ms=BORN_MS),  # the clock was set back
+        reading(7_000, is_full=True),
+    ],
+)
+def test_what_was_added_or_has_left_is_no_setback(now: PartitionSizes) -> None:
+    assert Watched().after(reading(7_000), now) == []
 
 
-@pytest.mark.parametrize("settings", [LONG_WINDOW, MANY_BUCKETS])
-@pytest.mark.parametrize("new", NEW)
-async def test_from_every_place_a_reader_gets_what_is_new(
-    valkey: StoreServer, settings_for: MakeSettings, settings: dict[str, float], new: tuple[str, ...]
-) -> None:
-    """Where a place means something else now, all that is kept is read, and a gap of unknown size is told."""
-    gate = await connected_gate(settings_for(valkey, **settings))
-    after = await _set_back(valkey, gate, new)
-    assert len(after.places) == 11
-    for ordinal, place in enumerate(after.places):
-        names, missed = await _read(gate, place)
-        assert set(missed[1:]) <= {0}
-        if ordinal <= 5:
-            assert (names, missed[0]) == (after.names[ordinal:], 0)
-        else:
-            assert (names, missed[0]) == (after.names, None)
-    await gate.session.close()
+def test_a_count_that_went_back_says_how_many_are_lost() -> None:
+    [setback] = Watched().after(reading(7_000, 6_000), reading(5_000, 4_500))
+    assert setback == Setback(SetbackKind.SET_BACK, PREFIX, lost(1_000, 2_000, 2_000))
+    assert setback.lost[SIGNATURES] == 1_000, "no more than were kept: the others had left before"
 
 
-@pytest.mark.parametrize("new", NEW)
-async def test_moved_to_a_place_from_before_a_consumer_gets_what_is_new(
-    valkey: StoreServer, single: Gate, new: tuple[str, ...]
-) -> None:
-    after = await _set_back(valkey, single, new)
-    reader = Reader(single)
-    await reader.drain()
-    for ordinal, place in enumerate(after.places):
-        await reader.consumers.seek("bot", place, IDLE_MS)
-        leases = await reader.lease()
-        expected = (after.names[ordinal:], [0]) if ordinal <= 5 else (after.names, [None])
-        nothing = leases.parts == [None] and not expected[0]
-        assert nothing or ("".join(names_in(leases)), missed_in(leases)) == expected
+def test_a_ledger_that_was_begun_later_has_lost_all_that_was_kept() -> None:
+    [setback] = Watched().after(reading(7_000, 6_000), reading(40, born_ms=BORN_MS + 900))
+    assert setback == Setback(SetbackKind.EMPTIED, PREFIX, lost(1_000, 7_000, 7_000))
 
 
-@pytest.mark.parametrize("new", NEW)
-async def test_when_its_ledger_alone_is_set_back_a_consumer_gets_what_is_new(
-    valkey: StoreServer, single: Gate, new: tuple[str, ...]
-) -> None:
-    """A failover sets the record of a consumer back with the ledger; who puts a ledger back may not."""
-    await _flush(single, KEPT)
-    reader, other = Reader(single), Reader(single, "other")
-    await other.drain()
-    with valkey.nodes()[0] as node:
-        ledger = read_ledger(node)
-        await _flush(single, LOST)
-        held = await reader.lease(4)
-        assert "".join(await reader.drain(3)) == "efghij"
-        write_ledger(node, ledger)
-    await _flush(single, new)
-    names = "".join([*KEPT, *new])
-    [_, figures] = await reader.consumers.figures()
-    assert (figures.ordinals, figures.lag_transactions) == ((0,), len(names))
-    leases = await reader.lease()
-    assert ("".join(names_in(leases)), missed_in(leases)) == (names, [None])
-    assert await reader.commit(held) == {"superseded"}
-    assert await reader.commit(leases) == {"committed"}
-    assert "".join(await other.drain()) == "".join(new)
+def test_a_ledger_that_was_begun_earlier_is_a_former_state() -> None:
+    [setback] = Watched().after(reading(50), reading(7_000, born_ms=BORN_MS - 900))
+    assert setback == Setback(SetbackKind.SET_BACK, PREFIX, lost(50, 50, 50))
 
 
-async def test_a_place_whose_one_before_has_left_is_known_by_the_block_behind_it(
-    valkey: StoreServer, settings_for: MakeSettings
-) -> None:
-    gate = await connected_gate(settings_for(valkey, **MANY_BUCKETS))
-    before = await _set_back(valkey, gate, ("k", "l", "m", "n", "o", "p"))
-    now = await _places(gate)
-    with valkey.nodes()[0] as node:
-        for bucket_id, _ in read_ledger(node).blocks[:-2]:
-            node.delete(store_key(PREFIX, "blocks", str(bucket_id)))
-    assert now[9].ordinals == before.places[9].ordinals
-    assert await _read(gate, now[9]) == ("op", [0])
-    assert await _read(gate, before.places[9]) == ("op", [None])
-    await gate.session.close()
+def test_what_claims_were_told_since_the_last_reading_is_lost_too() -> None:
+    [setback] = Watched().after(reading(7_000, 6_000), reading(0, born_ms=BORN_MS + 900, fall=Fall(7_300, 0)))
+    assert setback.lost == lost(1_300, 7_300, 7_300)
+
+
+def test_a_fall_that_claims_were_told_counts_though_more_came_in_since_than_were_lost() -> None:
+    [setback] = Watched().after(reading(7_000), reading(9_000, fall=Fall(7_400, 150)))
+    assert setback == Setback(SetbackKind.SET_BACK, PREFIX, lost(150, 150, 150))
+
+
+def test_a_fall_is_told_once() -> None:
+    watched, fall = Watched(), Fall(7_400, 150)
+    assert len(watched.after(reading(7_000), reading(7_300, fall=fall))) == 1
+    assert watched.after(reading(7_400, fall=fall), reading(7_500, fall=fall)) == []
+
+
+def test_workers_of_a_gate_notice_one_setback_though_they_are_told_of_it_one_after_another() -> None:
+    watched = Watched()
+    watched.after(reading(7_000))
+    first = {"worker-1": {PREFIX: Fall(7_000, 100)}, "worker-2": {PREFIX: Fall()}}
+    second = {"worker-1": {PREFIX: Fall(7_000, 100)}, "worker-2": {PREFIX: Fall(7_000, 90)}}
+    [setback] = watched.after(reading(7_100), falls=first)
+    assert setback.lost == lost(100, 100, 100)
+    assert watched.after(reading(7_200), falls=second) == []
+    later = BORN_MS + 1_000 + SAME_SETBACK_MS
+    third = {"worker-1": {PREFIX: Fall(7_300, 120)}, "worker-2": {PREFIX: Fall(7_300, 95)}}
+    [another] = watched.after(reading(7_300, now_ms=later), falls=third)
+    assert another.lost == lost(20, 20, 20)
+
+
+def test_the_falls_of_a_worker_that_was_started_again_begin_at_0() -> None:
+    watched = Watched()
+    watched.after(reading(7_000), falls={"worker-1": {PREFIX: Fall(7_000, 100)}})
+    watched.after(reading(7_000), falls={"worker-1": {PREFIX: Fall()}})
+    later = BORN_MS + 1_000 + SAME_SETBACK_MS
+    [setback] = watched.after(reading(7_000, now_ms=later), falls={"worker-1": {PREFIX: Fall(7_000, 5)}})
+    assert setback.lost == lost(5, 5, 5)
+
+
+def test_a_store_in_which_nothing_was_kept_loses_nothing_when_it_is_emptied() -> None:
+    nothing = {name: sizes(900, 900) for name in MapName}
+    assert Watched().after(reading(0, maps=nothing), reading(0, born_ms=BORN_MS + 900)) == []
+
+
+def test_entries_that_are_gone_are_told_once_for_each_bucket() -> None:
+    watched = Watched()
+    one, more = {(SIGNATURES, 10): 7}, {(SIGNATURES, 10): 9, (TRANSACTIONS, 20): 3}
+    assert watched.after(reading(100), reading(100, gone=one)) == [
+        Setback(SetbackKind.KEYS_GONE, PREFIX, lost(7, 0, 0))
+    ]
+    assert watched.after(reading(100, gone=one)) == []
+    assert watched.after(reading(100, gone=more)) == [Setback(SetbackKind.KEYS_GONE, PREFIX, lost(2, 3, 0))]
+    assert watched.after(reading(100), reading(100, gone=more)) == [], "some are looked at each time"
+    assert watched.after(reading(100, gone=more | {(SIGNATURES, 11): 1})) == [
+        Setback(SetbackKind.KEYS_GONE, PREFIX, lost(1, 0, 0))
+    ]
+
+
+def test_what_is_gone_is_forgotten_with_its_bucket() -> None:
+    watched = Watched()
+    gone = {(SIGNATURES, 10): 7, (TRANSACTIONS, 20): 3}
+    watched.after(reading(100), reading(100, gone=gone))
+    oldest = {SIGNATURES: 11, TRANSACTIONS: 0, OBSERVATIONS: 10}
+    watched.after(reading(100, oldest=oldest))
+    [setback] = watched.after(reading(100, gone=gone, oldest=dict.fromkeys(MapName, 10)))
+    assert setback.lost == lost(7, 3, 0)
+
+
+def test_what_is_gone_from_a_full_store_may_have_been_dropped_for_room() -> None:
+    gone = {(TRANSACTIONS, 20): 3}
+    watched = Watched()
+    assert watched.after(reading(100), reading(100, gone=gone, is_full=True)) == []
+    assert watched.after(reading(100, gone=gone)) == []
+
+
+def test_each_partition_is_compared_with_itself() -> None:
+    watch, other = LedgerWatch(), "tidegate:{1}"
+    watch.follow([reading(100), reading(500, prefix=other)], {})
+    [setback] = watch.follow([reading(600), reading(450, prefix=other)], {})
+    assert (setback.partition, setback.lost) == (other, lost(50, 50, 50))
+
+
+def test_totals_grow_by_what_was_added_and_stay_at_a_setback() -> None:
+    watched = Watched()
+    course = [7_000, 7_500, 5_000, 5_500, 5_600]
+    totals = []
+    for added in course:
+        watched.after(reading(added, added // 2))
+        totals.append(watched.watch.totals[SIGNATURES])
+    assert [each.added for each in totals] == [0, 500, 500, 1_000, 1_100]
+    assert [each.removed[Reason.EXPIRED] for each in totals] == [0, 250, 250, 500, 550]
+
+
+def test_totals_count_what_came_into_a_ledger_that_was_begun_anew() -> None:
+    watched = Watched()
+    watched.after(reading(7_000), reading(7_500), reading(40, 10, born_ms=BORN_MS + 900))
+    assert watched.watch.totals[SIGNATURES].added == 540
+    assert watched.watch.totals[SIGNATURES].removed[Reason.EXPIRED] == 10
+
+
+def test_totals_do_not_count_what_a_former_ledger_had() -> None:
+    watched = Watched()
+    watched.after(reading(50), reading(60), reading(7_000, born_ms=BORN_MS - 900))
+    assert watched.watch.totals[SIGNATURES].added == 10
+
+
+def test_the_balance_is_that_of_one_reading() -> None:
+    assert imbalance(sizes(100, 40, 5)) == 0
+    assert imbalance(MapSizes(54, 0, 100, dict.fromkeys(Reason, 10), None, 0, 0)) == 6

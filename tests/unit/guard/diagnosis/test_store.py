@@ -101,7 +101,7 @@ async def test_keys_of_others_are_counted_apart_from_those_with_an_expiry() -> N
     with valkey_server(unix=True) as server, server.nodes()[0] as node, server.nodes(db=3)[0] as other:
         async with gate_of(Settings(store_url=server.url)) as gate:
             await gate.flusher.flush([transaction(f"signature-{number}") for number in range(10)])
-            sizes = Sizes(gate.maps.sizes, gate.session.info)
+            sizes = Sizes(gate.maps.partitions, gate.session.info, lambda _: None)
             await sizes.refresh()
             before = await figures_at(1.0, gate, sizes)
             node.mset({f"session:{number}": "x" for number in range(200)})
@@ -119,7 +119,7 @@ async def test_keys_of_others_are_counted_apart_from_those_with_an_expiry() -> N
 async def test_a_store_that_is_not_there_has_no_figures() -> None:
     metrics, live = Metrics(64, "test"), LiveSettings(Settings())
     session = StoreSession(StoreConnector("redis://127.0.0.1:1", 0.2), metrics)
-    sizes = Sizes(Maps(session, live.layout).sizes, session.info)
+    sizes = Sizes(Maps(session, live.layout).partitions, session.info, lambda _: None)
     assert store_reading(MemoryReading(1.0, 0, {}, None, None, sizes.store), []) is None
     with pytest.raises(StoreError):
         await session.info("keyspace")
