@@ -11,6 +11,8 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from app.errors import ConfigError
 from app.store.link import TlsNotAnswered
+from app.store.tls import BOOLEANS, CERT_REQS, tls_context, why_closed
+from app.store.tls import OPTIONS as TLS_OPTIONS
 
 DEFAULT_PORT = 6379
 RESP2, RESP3 = 2, 3
@@ -25,10 +27,7 @@ _SCHEMES = {
     "valkey+unix": "unix",
     "redis+unix": "unix",
 }
-_TLS_OPTIONS = ("ssl_ca_certs", "ssl_cert_reqs", "ssl_certfile", "ssl_check_hostname", "ssl_keyfile")
-_OPTIONS = ("db", "protocol", *_TLS_OPTIONS)
-_CERT_REQS = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
-_BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+_OPTIONS = ("db", "protocol", *TLS_OPTIONS)
 
 # A peer that vanished without a word is noticed after 45 s, as redis-py does it; calls have their deadline.
 _KEEPALIVE = (
@@ -62,7 +61,7 @@ class StoreAddress:
         """Open a connection; the protocol is told of it.
 
         Raises:
-            OSError: there is none; of it, `ssl.SSLError` and `FileNotFoundError` of a certificate's file.
+            OSError: there is none; of it, `ssl.SSLError` and `TlsFilesUnusable`.
             TlsNotAnswered: a server is there, and answers TLS with something else or, in that time, not.
         """
         loop = asyncio.get_running_loop()
@@ -86,20 +85,15 @@ class StoreAddress:
             if hasattr(socket, name):
                 opened.setsockopt(level, getattr(socket, name), value)
 
+    async def why_closed(self, deadline_seconds: float) -> Exception | None:
+        """Find out why the server closes each connection at the login; None if TLS has no part in it."""
+        if self.path:
+            return None
+        return await why_closed(self.host, self.port, self._tls_context, deadline_seconds)
+
     @cached_property
     def _tls_context(self) -> ssl.SSLContext | None:
-        if self.tls is None:
-            return None
-        options = dict(self.tls)
-        context = ssl.create_default_context(cafile=options.get("ssl_ca_certs"))
-        verify = _CERT_REQS[options.get("ssl_cert_reqs", "required")]
-        context.check_hostname = (
-            verify is not ssl.CERT_NONE and _BOOLEANS[options.get("ssl_check_hostname", "true").lower()]
-        )
-        context.verify_mode = verify
-        if "ssl_certfile" in options:
-            context.load_cert_chain(options["ssl_certfile"], options.get("ssl_keyfile"))
-        return context
+        return None if self.tls is None else tls_context(dict(self.tls))
 
 
 def parse_address(url: str) -> StoreAddress:
@@ -133,7 +127,7 @@ def parse_address(url: str) -> StoreAddress:
         user=user,
         password=password,
         database=_database(options.get("db", parts.path.strip("/"))),
-        tls=tuple((key, options[key]) for key in options if key in _TLS_OPTIONS)
+        tls=tuple((key, options[key]) for key in options if key in TLS_OPTIONS)
         if scheme == "rediss"
         else None,
         protocol=protocol,
@@ -168,13 +162,13 @@ def _options(parts: SplitResult, scheme: str) -> dict[str, str]:
                 f"has no option {key!r}; those it has are {', '.join(_OPTIONS)}. "
                 "Deadlines are TIDEGATE_STORE_DEADLINE_SECONDS, the rest is the gate's own affair"
             )
-        if key in _TLS_OPTIONS and scheme != "rediss":
+        if key in TLS_OPTIONS and scheme != "rediss":
             raise _refused(f"the option {key!r} needs rediss:// or valkeys://")
         if key == "protocol" and value not in (str(RESP2), str(RESP3)):
             raise _refused("protocol must be 2 or 3")
-        if key == "ssl_cert_reqs" and value not in _CERT_REQS:
-            raise _refused(f"{key} must be one of {', '.join(_CERT_REQS)}")
-        if key == "ssl_check_hostname" and value.lower() not in _BOOLEANS:
+        if key == "ssl_cert_reqs" and value not in CERT_REQS:
+            raise _refused(f"{key} must be one of {', '.join(CERT_REQS)}")
+        if key == "ssl_check_hostname" and value.lower() not in BOOLEANS:
             raise _refused(f"{key} must be true or false")
     return options
 

@@ -1,18 +1,35 @@
 """What goes wrong with the store gets its name in this one place."""
 
 import re
+import ssl
 
 import hiredis
 
 from app import errors
+from app.store import store_errors
 from app.store.link import AnswerLost, NotConnected, TlsNotAnswered
+from app.store.tls import TlsFilesUnusable, TlsNeeded
 
 _BY_TYPE: tuple[tuple[type[BaseException], type[errors.StoreError]], ...] = (
     (TimeoutError, errors.StoreTimeout),
-    (TlsNotAnswered, errors.StoreWithoutTls),
+    (TlsNotAnswered, store_errors.StoreTlsNotSpoken),
+    (TlsNeeded, store_errors.StoreTlsNeeded),
+    (TlsFilesUnusable, store_errors.StoreTlsFilesUnusable),
     (OSError, errors.StoreUnreachable),
     (hiredis.ProtocolError, errors.StoreUnsupported),
 )
+
+# What OpenSSL finds wrong with a certificate, as X509_V_ERR_…; anything else is a matter of trust.
+_NOT_YET_VALID, _EXPIRED, _HOST_MISMATCH, _IP_MISMATCH = 9, 10, 62, 64
+_BY_VERIFY_CODE: dict[int, type[errors.StoreError]] = {
+    _NOT_YET_VALID: store_errors.StoreTlsExpired,
+    _EXPIRED: store_errors.StoreTlsExpired,
+    _HOST_MISMATCH: store_errors.StoreTlsOtherHost,
+    _IP_MISMATCH: store_errors.StoreTlsOtherHost,
+}
+# Parts of the alerts about the gate's certificate; TLS 1.2 says handshake_failure where there is none.
+_CLIENT_REFUSED = ("CERTIFICATE", "UNKNOWN_CA", "HANDSHAKE_FAILURE", "ACCESS_DENIED")
+_NOT_TLS = ("WRONG_VERSION_NUMBER", "UNEXPECTED_EOF_WHILE_READING", "RECORD_LAYER_FAILURE")
 
 # Servers tell what went wrong by the first word; an error raised inside a script has it further behind.
 _BY_TEXT: tuple[tuple[str, type[errors.StoreError]], ...] = (
@@ -51,6 +68,8 @@ def as_store_error(error: BaseException) -> errors.StoreError:
         return _unconnected(text, error.__cause__)
     if isinstance(error, AnswerLost) and not error.is_gone:
         return errors.StoreInterrupted(text)
+    if isinstance(error, ssl.SSLError):
+        return _tls_failure(error)
     for kind, ours in _BY_TYPE:
         if isinstance(error, kind):
             return ours(text)
@@ -61,6 +80,17 @@ def _unconnected(text: str, cause: BaseException | None) -> errors.StoreError:
     """Nothing was sent; a connection that broke during its login is one that could not be opened."""
     named = None if cause is None else as_store_error(cause)
     return errors.StoreUnreachable(text) if named is None or type(named) is errors.StoreInterrupted else named
+
+
+def _tls_failure(error: ssl.SSLError) -> errors.StoreError:
+    text, reason = str(error), error.reason or ""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return _BY_VERIFY_CODE.get(error.verify_code, store_errors.StoreTlsUntrusted)(text)
+    if "ALERT" in reason and any(word in reason for word in _CLIENT_REFUSED):
+        return store_errors.StoreTlsClientRefused(text)
+    if any(word in reason for word in _NOT_TLS):
+        return store_errors.StoreTlsNotSpoken(text)
+    return store_errors.StoreTlsFailed(text)
 
 
 def _by_text(text: str) -> errors.StoreError:

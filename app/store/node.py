@@ -13,6 +13,8 @@ CLIENT_NAME = "tidegate"
 _ASKING = packed(("ASKING",))
 # CLIENT SETNAME only names the gate in the server's list of clients; a server may refuse it.
 _HARMLESS = ("NOPERM", "ERR unknown")
+# What a login meets at a port that speaks TLS: its end, or bytes of an alert.
+_BROKE = (AnswerLost, hiredis.ProtocolError)
 
 
 class Node:
@@ -123,16 +125,23 @@ class Node:
         """Open a connection; one that breaks at its login, or is closed right after it, is replaced once.
 
         Nothing of the caller's was sent on it. `CLIENT KILL TYPE normal`, say, closes such a one with all
-        others.
+        others. When the second one breaks as well, the server is asked why.
         """
         try:
             link = await self._open_once()
             if link.is_open(unseen_seconds=0):  # the reply to the login may have lain there for long
                 return link
         except NotConnected as broken:
-            if not isinstance(broken.__cause__, AnswerLost):
+            if not isinstance(broken.__cause__, _BROKE):
                 raise
-        return await self._open_once()
+        try:
+            return await self._open_once()
+        except NotConnected as broken:
+            if isinstance(broken.__cause__, _BROKE):
+                why = await self.address.why_closed(self._deadline_seconds)
+                if why is not None:
+                    raise NotConnected(str(why)) from why
+            raise
 
     async def _open_once(self) -> Link:
         self._ensure_not_closed()

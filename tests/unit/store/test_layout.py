@@ -6,7 +6,6 @@ import pytest
 from hiredis import ProtocolError
 from redis.crc import key_slot as reference_slot
 
-from app import errors
 from app.models import MapName
 from app.settings.model import Settings
 from app.store.failures import as_store_error
@@ -23,6 +22,7 @@ from app.store.layout import (
     signature_hash,
 )
 from app.store.link import AnswerLost, NotConnected, ReplyError
+from app.store.store_errors import STORE_ERRORS
 
 
 def test_the_partitions_of_a_cluster_lie_evenly_over_the_slots() -> None:
@@ -104,6 +104,6 @@ def test_the_slot_of_a_key_is_that_of_the_cluster(key: str) -> None:
 
 
 def test_every_store_error_is_a_503_that_says_when_to_retry() -> None:
-    for store_error in errors.STORE_ERRORS:
+    for store_error in STORE_ERRORS:
         assert store_error.status == 503
         assert store_error.retry_after_seconds >= 1

@@ -190,7 +190,7 @@ async def test_a_store_without_tls_is_said_to_answer_none(handle: Handler) -> No
         settings = Settings(store_url=url.replace("redis:", "rediss:"), store_deadline_seconds=1)
         async with running(settings) as runtime:
             [reason] = runtime.readiness.reasons()
-            assert reason.startswith("the store is down (unreachable)")
+            assert reason.startswith("the store is down (tls_not_spoken)")
             assert "does not answer TLS" in reason
 
 
