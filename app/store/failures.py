@@ -40,7 +40,9 @@ _BY_TEXT: tuple[tuple[str, type[errors.StoreError]], ...] = (
     ("ASK", errors.StoreClusterDown),
     ("READONLY", errors.StoreReadOnly),
     ("MASTERDOWN", errors.StoreReadOnly),
-    ("LOADING", errors.StoreBusy),
+    ("LOADING", store_errors.StoreLoading),
+    ("NOREPLICAS", store_errors.StoreWithoutReplicas),
+    ("MISCONF", store_errors.StoreCannotSave),
     ("TRYAGAIN", errors.StoreBusy),
     ("BUSY", errors.StoreBusy),
     ("NOAUTH", errors.StoreDenied),
@@ -48,22 +50,36 @@ _BY_TEXT: tuple[tuple[str, type[errors.StoreError]], ...] = (
     ("NOPERM", errors.StoreDenied),
     ("DENIED", errors.StoreDenied),
 )
-# Redis 7.0 has no word for it inside a script.
-_DENIED_TEXTS = (
-    "ACL failure in script",
-    "can't run this command or subcommand",
-    "AUTH ",
-    "invalid password",
-    "invalid username",
+# These have no word of their own.
+_BY_PHRASE: tuple[tuple[str, type[errors.StoreError]], ...] = (
+    *((phrase, errors.StoreDenied) for phrase in ("ACL failure in script", "AUTH ", "invalid password")),
+    *(
+        (phrase, errors.StoreDenied)
+        for phrase in ("can't access at least one of the keys", "invalid username")
+    ),
+    ("max number of clients", store_errors.StoreTooManyClients),
+    ("DB index is out of range", store_errors.StoreWithoutDatabase),
+    ("SELECT is not allowed", store_errors.StoreWithoutDatabase),
 )
+_UNKNOWN_COMMAND = re.compile(r"unknown command ['`]([^'`]{1,40})['`]")
 _REFUSED_COMMAND = re.compile(r"run the '([a-z|]{1,40})' command")
+_ARGUMENTS = ", with args beginning with:"  # which may be a whole block of transactions
+# What is said of a login or of keys that are refused, by a part of the server's text.
+_DENIED_ADVICE = (
+    ("NOAUTH", "the store asks for a password, and TIDEGATE_STORE_URL has none"),
+    ("key", "the store denies the gate's user the keys of TIDEGATE_STORE_PREFIX; check its ACL"),
+    (
+        "protected mode",
+        "the store is in protected mode and takes only clients on its own host; give it a password",
+    ),
+)
 
 
 def as_store_error(error: BaseException) -> errors.StoreError:
     """Name the way the store failed."""
     if isinstance(error, errors.StoreError):
         return error
-    text = str(error) or type(error).__name__
+    text = str(error).partition(_ARGUMENTS)[0] or type(error).__name__
     if isinstance(error, NotConnected):
         return _unconnected(text, error.__cause__)
     if isinstance(error, AnswerLost) and not error.is_gone:
@@ -94,16 +110,19 @@ def _tls_failure(error: ssl.SSLError) -> errors.StoreError:
 
 
 def _by_text(text: str) -> errors.StoreError:
-    for word, ours in _BY_TEXT:
-        if text.startswith(word) or f" {word} " in text:
-            return _denied(text) if ours is errors.StoreDenied else ours(text)
-    if any(part in text for part in _DENIED_TEXTS):
-        return _denied(text)
-    if "max number of clients" in text:
-        return errors.StoreUnreachable(text)
-    return errors.StoreRejected(text)
+    unknown = _UNKNOWN_COMMAND.search(text)
+    if unknown is not None:
+        return store_errors.StoreWithoutCommand(text, unknown[1].upper())
+    by_word = (ours for word, ours in _BY_TEXT if text.startswith(word) or f" {word} " in text)
+    by_phrase = (ours for phrase, ours in _BY_PHRASE if phrase in text)
+    ours = next(by_word, None) or next(by_phrase, errors.StoreRejected)
+    return _denied(text) if ours is errors.StoreDenied else ours(text)
 
 
 def _denied(text: str) -> errors.StoreDenied:
     found = _REFUSED_COMMAND.search(text)
-    return errors.StoreDenied(text, found[1].replace("|", " ").upper() if found else None)
+    if found is not None:
+        return errors.StoreDenied(text, found[1].replace("|", " ").upper())
+    denied = errors.StoreDenied(text)
+    denied.advice = next((advice for part, advice in _DENIED_ADVICE if part in text), denied.advice)
+    return denied

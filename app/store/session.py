@@ -13,7 +13,7 @@ from app.errors import Overloaded, StoreDenied, StoreError, StoreRejected, Store
 from app.metrics.catalogue import Metrics
 from app.store.failures import as_store_error
 from app.store.retry import REPEATABLE_SCRIPTS, call_again_if_lost
-from app.store.scripts import FOR_READERS, READ_BLOCKS, Script, load_scripts
+from app.store.scripts import FOR_READERS, FOR_REPORTS, READ_BLOCKS, Script, load_scripts
 from app.store.server import Connector, Server, Servers, parse_info
 from app.store.store_errors import STORE_ERRORS
 
@@ -27,6 +27,7 @@ MOST_WAITING = 1_000
 SETTLE_POLLS, SETTLE_SECONDS = 50, 0.02
 PROBE_SECONDS, MOST_PROBE_SECONDS, REFUSED_PROBE_SECONDS = 0.1, 0.5, 5.0
 _NO_FIGURES = "store figures are missing"
+_SPARED = ((FOR_READERS, "readers cannot be served"), (FOR_REPORTS, "samples for reports cannot be kept"))
 
 
 class StoreSession:
@@ -106,7 +107,7 @@ class StoreSession:
         """Call a script also while the store counts as down: for the probe itself."""
         servers, called = self._connected(), self._scripts[script]
         slots = self._lookup_slots if script in READ_BLOCKS else self._slots
-        lost = "readers cannot be served" if script in FOR_READERS else None
+        lost = next((what for scripts, what in _SPARED if script in scripts), None)
         repeatable = script in REPEATABLE_SCRIPTS
         with self._metrics.store_call_duration_seconds.labels(script).time():
             return await self._guard(
@@ -210,8 +211,8 @@ class StoreSession:
             log.error("store down", kind=reason.kind, error=str(reason), advice=reason.advice)
         if self.down_reason is None:
             self._failed_probes = 0
-            # The user may be allowed all that the probe's script needs, but not what a claim needs. Each
-            # probe would then bring the gate up, and the next claim take it down: it is probed less often.
+            # Something may be refused that the probe does not try. Each probe would then bring the gate up,
+            # and the next claim take it down: it is probed less often.
             is_refused = isinstance(reason, StoreDenied) and reason.command is not None
             self._put_off_probe(REFUSED_PROBE_SECONDS if is_refused else PROBE_SECONDS)
         self.down_reason = reason

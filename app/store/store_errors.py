@@ -9,7 +9,15 @@ StoreError
 │   ├── StoreTlsOtherHost         its certificate is another host's
 │   ├── StoreTlsClientRefused     it wants a certificate of the gate, or another one
 │   ├── StoreTlsFilesUnusable     a file that the URL names cannot be used
-│   └── StoreTlsFailed            anything else that TLS says
+│   ├── StoreTlsFailed            anything else that TLS says
+│   └── StoreTooManyClients       it takes no further connection
+├── StoreDenied
+│   └── StoreWithoutCommand       a command was renamed or disabled, or a proxy does not know it
+├── StoreBusy
+│   └── StoreLoading              it loads its data
+├── StoreWithoutDatabase          the database of the URL does not exist
+├── StoreWithoutReplicas          it takes writes only with more replicas
+├── StoreCannotSave               it takes no writes since it cannot save to its disk
 └── those of app/errors.py
 """
 
@@ -94,6 +102,63 @@ class StoreTlsFailed(StoreUnreachable):
     )
 
 
+class StoreTooManyClients(StoreUnreachable):
+    """The server is at its limit of clients."""
+
+    kind = "too_many_clients"
+    advice = "the store is at its limit of clients; raise its maxclients, or find out who holds connections"
+
+
+class StoreWithoutCommand(errors.StoreDenied):
+    """A command does not exist there, by this name."""
+
+    kind = "no_command"
+
+    def __init__(self, text: str, command: str | None = None) -> None:
+        super().__init__(text, command)
+        what = f"the command {command}" if command else "a command"
+        self.advice = (
+            f"the store does not know {what}, which it or a proxy before it has renamed, disabled or left out"
+        )
+
+
+class StoreLoading(errors.StoreBusy):
+    """The server was started, and loads its data."""
+
+    kind = "loading"
+    advice = "the store is loading its data; it serves when it has"
+
+
+class StoreWithoutDatabase(errors.StoreError):
+    """The database of the URL does not exist."""
+
+    kind, means_down = "no_database", True
+    advice = (
+        "the store has no database of the number in TIDEGATE_STORE_URL; "
+        "a Cluster has only 0, and others as many as their setting `databases` says"
+    )
+
+
+class StoreWithoutReplicas(errors.StoreError):
+    """The server refuses writes, for want of replicas that follow it (NOREPLICAS)."""
+
+    kind, means_down = "no_replicas", True
+    advice = (
+        "the store refuses writes, as fewer replicas follow it than its min-replicas-to-write; "
+        "bring replicas back, or lower that"
+    )
+
+
+class StoreCannotSave(errors.StoreError):
+    """The server refuses writes, since it cannot save to its disk (MISCONF)."""
+
+    kind, means_down = "cannot_save", True
+    advice = (
+        "the store refuses writes, as it cannot save its data; see its log, and whether its disk is full, "
+        "or switch off stop-writes-on-bgsave-error"
+    )
+
+
 STORE_ERRORS: tuple[type[errors.StoreError], ...] = (
     errors.StoreUnreachable,
     StoreTlsNotSpoken,
@@ -104,11 +169,17 @@ STORE_ERRORS: tuple[type[errors.StoreError], ...] = (
     StoreTlsClientRefused,
     StoreTlsFilesUnusable,
     StoreTlsFailed,
+    StoreTooManyClients,
     errors.StoreInterrupted,
     errors.StoreTimeout,
     errors.StoreDenied,
+    StoreWithoutCommand,
     errors.StoreFull,
     errors.StoreBusy,
+    StoreLoading,
+    StoreWithoutDatabase,
+    StoreWithoutReplicas,
+    StoreCannotSave,
     errors.StoreReadOnly,
     errors.StoreClusterDown,
     errors.StoreUnsupported,

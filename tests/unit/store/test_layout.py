@@ -66,14 +66,14 @@ def test_an_emergency_never_cuts_the_retention_of_signatures() -> None:
         (AnswerLost("gone"), "interrupted"),
         (TimeoutError(), "timeout"),
         (ProtocolError("unexpected first byte"), "unsupported"),
-        (ReplyError("ERR max number of clients reached"), "unreachable"),
+        (ReplyError("ERR max number of clients reached"), "too_many_clients"),
         (ReplyError("WRONGPASS invalid username-password pair"), "denied"),
         (ReplyError("NOAUTH Authentication required."), "denied"),
         (ReplyError("DENIED Redis is running in protected mode"), "denied"),
         (ReplyError("NOPERM this user has no permissions to run the 'info' command"), "denied"),
         (ReplyError("ERR ACL failure in script: No permissions to access a key script: on x"), "denied"),
         (ReplyError("OOM command not allowed when used memory > 'maxmemory'. script: x"), "full"),
-        (ReplyError("LOADING Redis is loading the dataset in memory"), "busy"),
+        (ReplyError("LOADING Redis is loading the dataset in memory"), "loading"),
         (ReplyError("BUSY Redis is busy running a script"), "busy"),
         (ReplyError("READONLY You can't write against a read only replica."), "read_only"),
         (ReplyError("ERR user_script:1: READONLY You can't write against a replica"), "read_only"),
@@ -91,7 +91,7 @@ def test_what_kept_a_connection_from_opening_names_the_failure() -> None:
         (AnswerLost("closed at once"), "unreachable"),
         (TimeoutError(), "timeout"),
         (ReplyError("WRONGPASS invalid username-password pair"), "denied"),
-        (ReplyError("ERR DB index is out of range"), "rejected"),
+        (ReplyError("ERR DB index is out of range"), "no_database"),
     ]:
         error = NotConnected(str(cause))
         error.__cause__ = cause
