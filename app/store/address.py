@@ -13,6 +13,7 @@ from app.errors import ConfigError
 from app.store.link import TlsNotAnswered
 from app.store.tls import BOOLEANS, CERT_REQS, tls_context, why_closed
 from app.store.tls import OPTIONS as TLS_OPTIONS
+from app.store.url_text import tidy_url
 
 DEFAULT_PORT = 6379
 RESP2, RESP3 = 2, 3
@@ -27,7 +28,8 @@ _SCHEMES = {
     "valkey+unix": "unix",
     "redis+unix": "unix",
 }
-_OPTIONS = ("db", "protocol", *TLS_OPTIONS)
+_OPTIONS = ("client_name", "db", "protocol", *TLS_OPTIONS)
+CLIENT_NAME = "tidegate"
 
 # A peer that vanished without a word is noticed after 45 s, as redis-py does it; calls have their deadline.
 _KEEPALIVE = (
@@ -52,6 +54,8 @@ class StoreAddress:
     """The URL's options for TLS; None without TLS."""
     protocol: int = RESP2
     """The version of RESP that is spoken: 2 needs no `HELLO`, which proxies and ACLs refuse."""
+    client_name: str = CLIENT_NAME
+    """What the connections are called in the server's list of clients."""
 
     def at(self, host: str, port: int) -> "StoreAddress":
         """The address of another node of the same cluster; the login is the same there."""
@@ -102,7 +106,7 @@ def parse_address(url: str) -> StoreAddress:
     Raises:
         ConfigError: the scheme is unknown, no place is named, or an option is not one of ours.
     """
-    name, separator, rest = url.partition("://")
+    name, separator, rest = tidy_url(url).partition("://")
     if not separator or name not in _SCHEMES:
         raise _refused(f"must start with one of {', '.join(s + '://' for s in _SCHEMES)}")
     if not rest.strip("/"):
@@ -116,22 +120,20 @@ def parse_address(url: str) -> StoreAddress:
     if "\0" in unquote(parts.netloc.rpartition("@")[2] + parts.path) + "".join(options.values()):
         raise _refused("no host and no name of a file holds a NUL, also as %00")
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
-    protocol = int(options.get("protocol", RESP2))
-    if scheme == "unix":
-        path = unquote(parts.path) or _refuse("names no socket")
-        database = _database(options.get("db", ""))
-        return StoreAddress(path=path, user=user, password=password, database=database, protocol=protocol)
-    return StoreAddress(
-        host=_host(parts),
-        port=_port(parts),
+    common = StoreAddress(
         user=user,
         password=password,
-        database=_database(options.get("db", parts.path.strip("/"))),
         tls=tuple((key, options[key]) for key in options if key in TLS_OPTIONS)
         if scheme == "rediss"
         else None,
-        protocol=protocol,
+        protocol=int(options.get("protocol", RESP2)),
+        client_name=options.get("client_name", CLIENT_NAME),
     )
+    if scheme == "unix":
+        path = unquote(parts.path) or _refuse("names no socket")
+        return replace(common, path=path, database=_database(options.get("db", "")))
+    database = _database(options.get("db", parts.path.strip("/")))
+    return replace(common, host=_host(parts), port=_port(parts), database=database)
 
 
 def normal_url(url: str) -> str:
@@ -141,13 +143,13 @@ def normal_url(url: str) -> str:
         ConfigError: it is not.
     """
     parse_address(url)
-    scheme, _, rest = url.partition("://")
+    scheme, _, rest = tidy_url(url).partition("://")
     return f"{_SCHEMES[scheme]}://{rest}"
 
 
 def safe_url(url: str) -> str:
     """The URL without user, password and query, for logs."""
-    parts = urlsplit(url)
+    parts = urlsplit(tidy_url(url))
     if parts.scheme.endswith("unix"):
         return f"{parts.scheme}://{parts.path}"
     host = parts.hostname or ""
@@ -164,6 +166,10 @@ def _options(parts: SplitResult, scheme: str) -> dict[str, str]:
             )
         if key in TLS_OPTIONS and scheme != "rediss":
             raise _refused(f"the option {key!r} needs rediss:// or valkeys://")
+        if key == "client_name" and not (
+            value.isascii() and value.isprintable() and value.split() == [value]
+        ):
+            raise _refused("client_name must be printable ASCII without spaces")
         if key == "protocol" and value not in (str(RESP2), str(RESP3)):
             raise _refused("protocol must be 2 or 3")
         if key == "ssl_cert_reqs" and value not in CERT_REQS:

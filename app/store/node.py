@@ -9,7 +9,6 @@ import hiredis
 from app.store.address import RESP3, StoreAddress
 from app.store.link import AnswerLost, Argument, Link, NotConnected, ReplyError, packed
 
-CLIENT_NAME = "tidegate"
 _ASKING = packed(("ASKING",))
 # CLIENT SETNAME only names the gate in the server's list of clients; a server may refuse it.
 _HARMLESS = ("NOPERM", "ERR unknown")
@@ -188,7 +187,7 @@ class Node:
             commands.append(("AUTH", *(login if address.user else login[1:])))
         if address.database:
             commands.append(("SELECT", address.database))
-        return [*commands, ("CLIENT", "SETNAME", CLIENT_NAME)]
+        return [*commands, ("CLIENT", "SETNAME", address.client_name)]
 
 
 def _taken_note_of(opening: "asyncio.Task[Link]") -> None:
