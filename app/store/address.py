@@ -17,6 +17,9 @@ from app.store.url_text import tidy_url
 
 DEFAULT_PORT = 6379
 RESP2, RESP3 = 2, 3
+# A call takes one round trip. Opening a connection takes up to five, each of which may take as long: one for
+# TCP, two for TLS, the login, and what the server is asked first.
+CONNECT_ROUND_TRIPS, MOST_CONNECT_SECONDS = 5, 10.0
 TLS_PART = 0.9  # of the deadline, in which TLS is to be answered: before the deadline of the whole passes
 MOST_PORT = 65_535
 _SCHEMES = {
@@ -38,6 +41,11 @@ _KEEPALIVE = (
     (socket.IPPROTO_TCP, "TCP_KEEPINTVL", 5),
     (socket.IPPROTO_TCP, "TCP_KEEPCNT", 3),
 )
+
+
+def connect_seconds(deadline_seconds: float) -> float:
+    """How long a connection may take to open, login included, where a call may take so long."""
+    return max(deadline_seconds, min(CONNECT_ROUND_TRIPS * deadline_seconds, MOST_CONNECT_SECONDS))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from app.store.address import StoreAddress, parse_address, safe_url
+from app.store.address import StoreAddress, connect_seconds, parse_address, safe_url
 from app.store.cluster import Cluster
 from app.store.node import Node, Single
 from app.store.server import Server, identify
@@ -18,14 +18,14 @@ class StoreConnector:
         self._places = [self._first]
 
     async def connect(self) -> tuple[Single | Cluster, Server]:
-        """Connect, and find out what the server is, within two deadlines.
+        """Connect, and find out what the server is, within the time for a connection and a deadline.
 
         Raises:
             StoreUnsupported: it is older than Redis 7.0 or Valkey 8, or no store at all.
             NotConnected, AnswerLost, TimeoutError, ReplyError, hiredis.ProtocolError: see `Servers.call`.
         """
         try:
-            async with asyncio.timeout(2 * self.deadline_seconds):
+            async with asyncio.timeout(connect_seconds(self.deadline_seconds) + self.deadline_seconds):
                 servers, server = await self._connect_to(self._places[0])
         except Exception:
             # The nodes of a Cluster take turns: the one the URL names may be the one that is gone.
@@ -37,16 +37,17 @@ class StoreConnector:
     async def _connect_to(self, place: StoreAddress) -> tuple[Single | Cluster, Server]:
         node = Node(place, self.deadline_seconds)
         try:
+            await node.connect()
             server = await identify(node.call)
         except BaseException:
             node.close()
             raise
         if not server.is_cluster:
             return Single(node), server
-        node.close()
-        cluster = Cluster(place, self.deadline_seconds)
+        cluster = Cluster(node, self.deadline_seconds)
         try:
             await cluster.read_slots()
+            await cluster.connect()
         except BaseException:
             await cluster.close()
             raise

@@ -95,6 +95,8 @@ def as_store_error(error: BaseException) -> errors.StoreError:
 def _unconnected(text: str, cause: BaseException | None) -> errors.StoreError:
     """Nothing was sent; a connection that broke during its login is one that could not be opened."""
     named = None if cause is None else as_store_error(cause)
+    if type(named) is errors.StoreTimeout:
+        return errors.StoreTimeout(text)
     return errors.StoreUnreachable(text) if named is None or type(named) is errors.StoreInterrupted else named
 
 
