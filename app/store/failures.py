@@ -57,11 +57,13 @@ _BY_PHRASE: tuple[tuple[str, type[errors.StoreError]], ...] = (
         (phrase, errors.StoreDenied)
         for phrase in ("can't access at least one of the keys", "invalid username")
     ),
+    ("undeclared key", store_errors.StoreKeysUndeclared),
+    ("should be passed using the KEYS array", store_errors.StoreKeysUndeclared),
     ("max number of clients", store_errors.StoreTooManyClients),
     ("DB index is out of range", store_errors.StoreWithoutDatabase),
     ("SELECT is not allowed", store_errors.StoreWithoutDatabase),
 )
-_UNKNOWN_COMMAND = re.compile(r"unknown command ['`]([^'`]{1,40})['`]")
+_UNKNOWN_COMMAND = re.compile(r"(?:unknown|unsupported) command ['`]([^'`]{1,40})['`]")
 _REFUSED_COMMAND = re.compile(r"run the '([a-z|]{1,40})' command")
 _ARGUMENTS = ", with args beginning with:"  # which may be a whole block of transactions
 # What is said of a login or of keys that are refused, by a part of the server's text.
@@ -97,7 +99,10 @@ def _unconnected(text: str, cause: BaseException | None) -> errors.StoreError:
     named = None if cause is None else as_store_error(cause)
     if type(named) is errors.StoreTimeout:
         return errors.StoreTimeout(text)
-    return errors.StoreUnreachable(text) if named is None or type(named) is errors.StoreInterrupted else named
+    if type(named) is errors.StoreInterrupted:
+        by_text = _by_text(text)  # of what it said before it closed, as at its limit of clients
+        return store_errors.StoreHangsUp(text) if type(by_text) is errors.StoreRejected else by_text
+    return named or errors.StoreUnreachable(text)
 
 
 def _tls_failure(error: ssl.SSLError) -> errors.StoreError:

@@ -10,8 +10,8 @@ from app.store.address import RESP3, StoreAddress, connect_seconds
 from app.store.link import AnswerLost, Argument, Link, NotConnected, ReplyError, packed
 
 _ASKING = packed(("ASKING",))
-# CLIENT SETNAME only names the gate in the server's list of clients; a server may refuse it.
-_HARMLESS = ("NOPERM", "ERR unknown")
+# CLIENT SETNAME only names the gate in the server's list of clients; a server may refuse it, and Envoy does.
+_HARMLESS = ("NOPERM", "ERR unknown", "ERR unsupported", "unsupported command")
 # What a login meets at a port that speaks TLS: its end, or bytes of an alert.
 _BROKE = (AnswerLost, hiredis.ProtocolError)
 

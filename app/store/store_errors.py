@@ -10,7 +10,8 @@ StoreError
 │   ├── StoreTlsClientRefused     it wants a certificate of the gate, or another one
 │   ├── StoreTlsFilesUnusable     a file that the URL names cannot be used
 │   ├── StoreTlsFailed            anything else that TLS says
-│   └── StoreTooManyClients       it takes no further connection
+│   ├── StoreTooManyClients       it takes no further connection
+│   └── StoreHangsUp              it takes connections, and closes them at the login
 ├── StoreDenied
 │   └── StoreWithoutCommand       a command was renamed or disabled, or a proxy does not know it
 ├── StoreBusy
@@ -18,6 +19,7 @@ StoreError
 ├── StoreWithoutDatabase          the database of the URL does not exist
 ├── StoreWithoutReplicas          it takes writes only with more replicas
 ├── StoreCannotSave               it takes no writes since it cannot save to its disk
+├── StoreKeysUndeclared           it or a proxy wants to be told each key of a script
 └── those of app/errors.py
 """
 
@@ -109,6 +111,17 @@ class StoreTooManyClients(StoreUnreachable):
     advice = "the store is at its limit of clients; raise its maxclients, or find out who holds connections"
 
 
+class StoreHangsUp(StoreUnreachable):
+    """What answers closes each connection at the login, and speaks no TLS either."""
+
+    kind = "hangs_up"
+    advice = (
+        "what TIDEGATE_STORE_URL names takes connections and closes them at the login: "
+        "a proxy without a store behind it, or one that does not know CLIENT or INFO, such as Twemproxy; "
+        "name the store itself"
+    )
+
+
 class StoreWithoutCommand(errors.StoreDenied):
     """A command does not exist there, by this name."""
 
@@ -159,6 +172,16 @@ class StoreCannotSave(errors.StoreError):
     )
 
 
+class StoreKeysUndeclared(errors.StoreError):
+    """Scripts may touch only the keys that the call names, as Dragonfly and some proxies have it."""
+
+    kind, means_down = "undeclared_keys", True
+    advice = (
+        "the store, or a proxy before it, lets scripts use only keys that are declared; "
+        "start Dragonfly with --default_lua_flags=allow-undeclared-keys, or name a Redis or Valkey"
+    )
+
+
 STORE_ERRORS: tuple[type[errors.StoreError], ...] = (
     errors.StoreUnreachable,
     StoreTlsNotSpoken,
@@ -170,6 +193,7 @@ STORE_ERRORS: tuple[type[errors.StoreError], ...] = (
     StoreTlsFilesUnusable,
     StoreTlsFailed,
     StoreTooManyClients,
+    StoreHangsUp,
     errors.StoreInterrupted,
     errors.StoreTimeout,
     errors.StoreDenied,
@@ -180,6 +204,7 @@ STORE_ERRORS: tuple[type[errors.StoreError], ...] = (
     StoreWithoutDatabase,
     StoreWithoutReplicas,
     StoreCannotSave,
+    StoreKeysUndeclared,
     errors.StoreReadOnly,
     errors.StoreClusterDown,
     errors.StoreUnsupported,

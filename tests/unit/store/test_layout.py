@@ -88,7 +88,7 @@ def test_every_way_the_store_fails_has_a_name(error: Exception, kind: str) -> No
 def test_what_kept_a_connection_from_opening_names_the_failure() -> None:
     for cause, kind in [
         (ConnectionRefusedError("refused"), "unreachable"),
-        (AnswerLost("closed at once"), "unreachable"),
+        (AnswerLost("closed at once"), "hangs_up"),
         (TimeoutError(), "timeout"),
         (ReplyError("WRONGPASS invalid username-password pair"), "denied"),
         (ReplyError("ERR DB index is out of range"), "no_database"),

@@ -189,7 +189,7 @@ _CLUSTER = b"redis_version:7.2.0\r\nredis_mode:cluster\r\n"
 STRANGERS: dict[str, tuple[Handler, str]] = {
     "garbage": (_garbage, "unsupported"),
     "http": (_http, "unsupported"),
-    "closes at once": (_closing, "unreachable"),
+    "closes at once": (_closing, "hangs_up"),
     "silent": (_silent, "timeout"),
     "too many clients": (_talkative, "too_many_clients"),
     "a number for INFO": (_always(b":7\r\n"), "unsupported"),
