@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from time import monotonic
 
-from app.errors import StoreUnsupported
+from app.errors import StoreDenied, StoreUnsupported
 from app.store.address import StoreAddress
 from app.store.agreement import Agreement, Answers, Place, Report, fields_of, place_in, place_of, report_of
+from app.store.failures import as_store_error
 from app.store.link import Link, NotConnected, ReplyError, packed
 from app.store.node import Node
 from app.store.store_url import SentinelService
@@ -175,12 +176,14 @@ class Sentinels:
 
 def _answers(ended: Mapping["asyncio.Task[Report]", Sentinel]) -> Answers:
     reports: dict[bytes, Report] = {}
-    failures = []
+    failures, denied = [], 0
     for task, one in ended.items():
         error = None if task.cancelled() else task.exception()
         if error is not None or task.cancelled():
+            # One that does not know the command is no sentinel, which is a kind of its own.
+            denied += error is not None and type(as_store_error(error)) is StoreDenied
             failures.append(f"{one.address.shown_place}: {error or type(error).__name__}")
             continue
         report = task.result()
         reports[report.sentinel] = report  # the same one may be known by two addresses
-    return Answers(list(reports.values()), failures)
+    return Answers(list(reports.values()), failures, denied)

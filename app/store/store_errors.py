@@ -19,6 +19,8 @@ StoreError
 ├── StoreWithoutDatabase          the database of the URL does not exist
 ├── StoreWithoutReplicas          it takes writes only with more replicas
 ├── StoreCannotSave               it takes no writes since it cannot save to its disk
+├── StoreNoPrimary
+│   └── StoreSentinelsDeny        most of the sentinels refuse the login
 ├── StoreKeysUndeclared           it or a proxy wants to be told each key of a script
 └── those of app/errors.py
 """
@@ -172,6 +174,16 @@ class StoreCannotSave(errors.StoreError):
     )
 
 
+class StoreSentinelsDeny(errors.StoreNoPrimary):
+    """Most of the sentinels refuse the login, or a command that the gate asks them with."""
+
+    kind = "sentinels_deny"
+    advice = (
+        "most of the sentinels deny the gate access; check sentinel_user and sentinel_password in "
+        "TIDEGATE_STORE_URL, and the rights of that user"
+    )
+
+
 class StoreKeysUndeclared(errors.StoreError):
     """Scripts may touch only the keys that the call names, as Dragonfly and some proxies have it."""
 
@@ -207,6 +219,7 @@ STORE_ERRORS: tuple[type[errors.StoreError], ...] = (
     StoreKeysUndeclared,
     errors.StoreReadOnly,
     errors.StoreNoPrimary,
+    StoreSentinelsDeny,
     errors.StoreClusterDown,
     errors.StoreUnsupported,
     errors.StoreOfOtherFormat,

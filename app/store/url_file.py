@@ -11,9 +11,12 @@ from app.settings.secret_files import only_line
 from app.store.connector import StoreConnector
 from app.store.failures import as_store_error
 from app.store.server import Connector, Server, Servers
+from app.store.store_errors import StoreSentinelsDeny
 from app.store.store_url import normal_url
 
 log = structlog.get_logger()
+
+_DENIED = (StoreDenied, StoreSentinelsDeny)
 
 
 def connector_of(url: str, file: Path | None, deadline_seconds: float, prefix: str) -> Connector:
@@ -48,7 +51,7 @@ class ConnectorOfFile:
         try:
             return await self._connector.connect()
         except Exception as error:
-            if not isinstance(as_store_error(error), StoreDenied) or not await self._read_again():
+            if not isinstance(as_store_error(error), _DENIED) or not await self._read_again():
                 raise
         return await self._connector.connect()
 

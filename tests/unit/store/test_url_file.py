@@ -5,14 +5,20 @@ from pathlib import Path
 
 import pytest
 
+from app.store.connector import StoreConnector
+from app.store.link import NotConnected
+from app.store.store_errors import StoreSentinelsDeny
+from app.store.store_url import parse_address
+from app.store.url_file import connector_of
 from tests.support.gate import GateProcess, gate_process
 from tests.support.outages import kill_clients
 from tests.support.processes import wait_until
+from tests.support.scripted_sentinels import scripted_sentinels
 from tests.support.servers import StoreServer, valkey_server
 
 pytestmark = pytest.mark.server
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS, DEADLINE_SECONDS = 60.0, 10.0
 
 
 @pytest.fixture
@@ -56,6 +62,25 @@ def test_a_new_password_in_the_file_is_taken_without_a_restart(
         processes = 1 if workers == 1 else 1 + workers
         assert wait_until(lambda: len(_events(gate, "store URL read again")) == processes, PATIENCE_SECONDS)
         assert "new@" not in gate.log.read_text()
+
+
+@pytest.mark.parametrize("is_of_sentinels", [True, False])
+async def test_with_sentinels_a_new_password_of_theirs_or_of_the_servers_is_taken(
+    guarded: StoreServer, tmp_path: Path, is_of_sentinels: bool
+) -> None:
+    async with scripted_sentinels(parse_address(guarded.url).port) as sentinels:
+        for one in sentinels.all:
+            one.password = "watch"
+        places = sentinels.url.partition("://")[2]
+        right = f"redis+sentinel://:old@{places}?sentinel_password=watch"
+        wrong = right.replace("=watch", "=gone") if is_of_sentinels else right.replace(":old@", ":gone@")
+        file = tmp_path / "store-url"
+        file.write_text(right)
+        with pytest.raises(StoreSentinelsDeny if is_of_sentinels else NotConnected):
+            await StoreConnector(wrong, DEADLINE_SECONDS).connect()
+        servers, _ = await connector_of(wrong, file, DEADLINE_SECONDS, "tidegate").connect()
+        assert await servers.call("", "PING") == b"PONG"
+        await servers.close()
 
 
 def test_a_file_that_cannot_be_used_is_told_once_and_read_on(guarded: StoreServer, tmp_path: Path) -> None:
