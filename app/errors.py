@@ -21,7 +21,7 @@ TidegateError
 │   ├── MemoryPressure               memory is near its limit; see the guard's ceiling
 │   ├── ShuttingDown
 │   ├── OutcomeUnknown               what had begun was cut off
-│   └── StoreError                   named by what failed, see `kind`
+│   └── StoreError                   named by what failed, see `kind`; more in app/store/store_errors.py
 └── ConfigError                 refuses to start, with a sentence for the operator
 """
 
@@ -202,12 +202,6 @@ class StoreUnreachable(StoreError):
     advice = "there is no connection to the store; check that it runs and that TIDEGATE_STORE_URL names it"
 
 
-class StoreWithoutTls(StoreUnreachable):
-    """A server is there, and does not answer TLS."""
-
-    advice = "what TIDEGATE_STORE_URL names does not answer TLS; name the port with TLS, or write redis://"
-
-
 class StoreInterrupted(StoreError):
     """The connection broke before the answer came, which does not say that the store is down."""
 
@@ -292,7 +286,3 @@ class StoreOfOtherFormat(StoreError):
 
 class StoreRejected(StoreError):
     """Any other refusal, a script error among them."""
-
-
-STORE_ERRORS: tuple[type[StoreError], ...] = tuple(StoreError.__subclasses__())
-"""One for each kind of failure."""

@@ -40,7 +40,6 @@ from app.reports.wiring import figures_of
 from app.runtime_settings.changes import SettingsSync
 from app.server.client_connections import ClientConnections
 from app.settings.model import Settings
-from app.store.connector import StoreConnector
 from app.store.embedded import EmbeddedStore
 from app.store.figures import Sizes
 from app.store.history import StoredSamples
@@ -48,6 +47,7 @@ from app.store.layout import LiveSettings
 from app.store.lock import StoreLock
 from app.store.session import StoreSession
 from app.store.store_url import normal_url
+from app.store.url_file import connector_of
 from app.tasks import Tasks
 from app.workers.pool.pool import WorkerPool
 from app.workers.pool.supervisor import Supervisor
@@ -66,7 +66,9 @@ class Runtime:
         self._tasks = Tasks(self.metrics)
         self.embedded = None if settings.store_url else EmbeddedStore(settings.embedded_store_limit_bytes)
         url = self.embedded.url if self.embedded else normal_url(settings.store_url or "")
-        connector = StoreConnector(url, settings.store_deadline_seconds, settings.store_prefix)
+        connector = connector_of(
+            url, settings.store_url_file, settings.store_deadline_seconds, settings.store_prefix
+        )
         self.session = StoreSession(connector, self.metrics)
         self._headroom = MemoryHeadroom()
         self.consumers = ConsumerPlane(self.live, self.session, lambda: self.plane.coalescer.held_items > 0)

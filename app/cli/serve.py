@@ -17,7 +17,7 @@ from app.process.descriptors import client_connections, raise_limit
 from app.process.heap import keep_heap_small
 from app.runtime import Runtime
 from app.server.config import BACKLOG, QuietServer, server_config
-from app.settings.environment import service_links
+from app.settings.environment import env_name, is_empty, service_links
 from app.settings.model import Settings, load_settings
 from app.settings.process_limits import process_limits
 from app.store.store_url import safe_url
@@ -56,6 +56,8 @@ def run(overrides: dict[str, object], insecure: bool) -> int:
         configure_logs(settings.log_format, settings.log_level)
         if links := service_links():
             log.info("addresses of services ignored", names=links)
+        if not settings.store_url and is_empty(env_name("store_url")):
+            log.warning("TIDEGATE_STORE_URL is empty, which means an embedded store")
         raise_limit()
         connections = client_connections(process_limits(settings).connections, has_peers=settings.workers > 1)
         listener = _bind(settings)

@@ -11,7 +11,6 @@ from itertools import product
 from prometheus_client import CollectorRegistry, Gauge, Info, disable_created_metrics
 
 from app.errors import (
-    STORE_ERRORS,
     FeedsUnknown,
     MapFull,
     MemoryPressure,
@@ -170,7 +169,6 @@ class Metrics:
         self.store_errors_total = self._counter(
             "store_errors", "Failed store calls by the way they failed", "kind"
         )
-        self.store_errors_total.start(*((error.kind,) for error in STORE_ERRORS))
         self.store_setbacks_total = self._counter(
             "store_setbacks",
             "Partitions of the store that lost acknowledged data, by the way they did",

@@ -50,6 +50,11 @@ def given_variables() -> dict[str, str]:
     }
 
 
+def is_empty(name: str) -> bool:
+    """Whether the variable is set and empty, which counts as unset."""
+    return any(not value for given, value in os.environ.items() if given.upper() == name)
+
+
 def wrong_variables(known: Iterable[str]) -> list[str]:
     """A sentence for each variable that is none of the known settings, as a misspelt one, or is not UTF-8."""
     settings, given = sorted(known), given_variables()

@@ -32,7 +32,7 @@ from app.settings.fields import (
     changeable,
     fixed,
 )
-from app.settings.secret_files import secret_lines
+from app.settings.secret_files import only_line
 from app.settings.source import EnvironmentSettings
 
 # What has to fit together for the laws on windows, retentions and bounds: the first is not above the second.
@@ -77,7 +77,7 @@ class Settings(EnvironmentSettings):
     `redis+sentinel://host:port,host:port/service`: the primary that sentinels name.
     Unset: an embedded Valkey on a private socket."""
     store_url_file: Path | None = fixed(STORE, None)
-    """A file that holds the store's URL, which may hold a password; read at the start."""
+    """A file that holds the store's URL, as of one with a password; read again when access is denied."""
     store_prefix: str = fixed(STORE, "tidegate", pattern=r"^[A-Za-z0-9._:-]{1,32}$")
     """First part of every key, for gates that share a store without sharing their maps."""
     gate_name: str | None = fixed(STORE, None, pattern=r"^[A-Za-z0-9._:-]{1,64}$")
@@ -240,14 +240,9 @@ class Settings(EnvironmentSettings):
         if values.get("store_url"):
             raise ValueError("set TIDEGATE_STORE_URL or TIDEGATE_STORE_URL_FILE, not both")
         try:
-            lines = secret_lines(Path(str(file)))
+            return values | {"store_url": only_line(Path(str(file)), "the URL")}
         except ConfigError as error:
             raise ValueError(f"TIDEGATE_STORE_URL_FILE: {error}") from None
-        if len(lines) != 1:
-            raise ValueError(
-                f"TIDEGATE_STORE_URL_FILE: {file} has to hold one line, the URL; it holds {len(lines)}"
-            )
-        return values | {"store_url": lines[0].decode()}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -63,6 +63,18 @@ def secret_lines(file: Path, *, again: bool = False) -> tuple[bytes, ...]:
     return tuple(line for line in lines if line)
 
 
+def only_line(file: Path, what: str, *, again: bool = False) -> str:
+    """The one line that a file has to hold, which is `what`; for `again` see `read_file`.
+
+    Raises:
+        ConfigError: with a sentence that begins with the file's name.
+    """
+    lines = secret_lines(file, again=again)
+    if len(lines) != 1:
+        raise ConfigError(f"{file} has to hold one line, {what}; it holds {len(lines)}")
+    return lines[0].decode()
+
+
 def _shown(file: Path) -> str:
     """Return the name of a file as it may be printed, which a NUL may not."""
     return str(file).replace("\0", "\\0")

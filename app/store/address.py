@@ -8,12 +8,15 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from app.store.link import TlsNotAnswered
+from app.store.tls import tls_context, why_closed
 
 DEFAULT_PORT = 6379
 RESP2, RESP3 = 2, 3
+# A call takes one round trip. Opening a connection takes up to five, each of which may take as long: one for
+# TCP, two for TLS, the login, and what the server is asked first.
+CONNECT_ROUND_TRIPS, MOST_CONNECT_SECONDS = 5, 10.0
 TLS_PART = 0.9  # of the deadline, in which TLS is to be answered: before the deadline of the whole passes
-CERT_REQS = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
-BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+CLIENT_NAME = "tidegate"
 
 # A peer that vanished without a word is noticed after 45 s, as redis-py does it; calls have their deadline.
 _KEEPALIVE = (
@@ -22,6 +25,11 @@ _KEEPALIVE = (
     (socket.IPPROTO_TCP, "TCP_KEEPINTVL", 5),
     (socket.IPPROTO_TCP, "TCP_KEEPCNT", 3),
 )
+
+
+def connect_seconds(deadline_seconds: float) -> float:
+    """How long a connection may take to open, login included, where a call may take so long."""
+    return max(deadline_seconds, min(CONNECT_ROUND_TRIPS * deadline_seconds, MOST_CONNECT_SECONDS))
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,8 @@ class StoreAddress:
     """The URL's options for TLS; None without TLS."""
     protocol: int = RESP2
     """The version of RESP that is spoken: 2 needs no `HELLO`, which proxies and ACLs refuse."""
+    client_name: str = CLIENT_NAME
+    """What the connections are called in the server's list of clients."""
 
     @property
     def shown_place(self) -> str:
@@ -52,7 +62,7 @@ class StoreAddress:
         """Open a connection; the protocol is told of it.
 
         Raises:
-            OSError: there is none; of it, `ssl.SSLError` and `FileNotFoundError` of a certificate's file.
+            OSError: there is none; of it, `ssl.SSLError` and `TlsFilesUnusable`.
             TlsNotAnswered: a server is there, and answers TLS with something else or, in that time, not.
         """
         loop = asyncio.get_running_loop()
@@ -76,17 +86,12 @@ class StoreAddress:
             if hasattr(socket, name):
                 opened.setsockopt(level, getattr(socket, name), value)
 
+    async def why_closed(self, deadline_seconds: float) -> Exception | None:
+        """Find out why the server closes each connection at the login; None if TLS has no part in it."""
+        if self.path:
+            return None
+        return await why_closed(self.host, self.port, self._tls_context, deadline_seconds)
+
     @cached_property
     def _tls_context(self) -> ssl.SSLContext | None:
-        if self.tls is None:
-            return None
-        options = dict(self.tls)
-        context = ssl.create_default_context(cafile=options.get("ssl_ca_certs"))
-        verify = CERT_REQS[options.get("ssl_cert_reqs", "required")]
-        context.check_hostname = (
-            verify is not ssl.CERT_NONE and BOOLEANS[options.get("ssl_check_hostname", "true").lower()]
-        )
-        context.verify_mode = verify
-        if "ssl_certfile" in options:
-            context.load_cert_chain(options["ssl_certfile"], options.get("ssl_keyfile"))
-        return context
+        return None if self.tls is None else tls_context(dict(self.tls))

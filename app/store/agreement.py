@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from app.errors import StoreNoPrimary, StoreUnsupported
+from app.store.store_errors import StoreSentinelsDeny
 
 SAFE_PART = 0.9  # of D, for the clocks of two machines do not run alike
 _UNSOUND = frozenset({"s_down", "o_down", "failover_in_progress"})
@@ -88,6 +89,8 @@ class Answers(NamedTuple):
     """One of each sentinel that answered."""
     failures: Sequence[str]
     """What each of the others did, as text for the log."""
+    denied: int = 0
+    """How many of these refused the login, or a command."""
 
     @property
     def agreement(self) -> Agreement | None:
@@ -106,6 +109,8 @@ class Answers(NamedTuple):
 
     def refusal(self) -> StoreNoPrimary:
         """Make the error that says why there is no agreement."""
+        if self.denied > (len(self.reports) + len(self.failures)) // 2:
+            return StoreSentinelsDeny("; ".join(self.failures))
         known = max((report.sentinels for report in self.reports), default=0)
         sound = sum(report.is_sound and report.primary == self.primary for report in self.reports)
         said = f"{sound} of {known or 'the'} sentinels vouch for the primary"

@@ -45,10 +45,11 @@ class Cluster:
     to the new master, if there is one.
     """
 
-    def __init__(self, seed: StoreAddress, deadline_seconds: float) -> None:
-        self._seed = seed
+    def __init__(self, seed: Node, deadline_seconds: float) -> None:
+        """Find the others through a node that is known."""
+        self._seed = seed.address
         self._deadline_seconds = deadline_seconds
-        self._nodes: dict[StoreAddress, Node] = {}
+        self._nodes: dict[StoreAddress, Node] = {self._seed: seed}
         self._ranges: list[_Range] = []
         self._moved: dict[int, StoreAddress] = {}
         self._reading: asyncio.Task[None] | None = None
@@ -81,6 +82,11 @@ class Cluster:
         """Send a command to every master, as the map of the slots has them."""
         masters = list(dict.fromkeys(found.master for found in self._ranges))
         return list(await asyncio.gather(*(self._node(address).call(*command) for address in masters)))
+
+    async def connect(self) -> None:
+        """Connect to every master, for as long as that may take; one that fails is met by the calls to it."""
+        masters = {found.master for found in self._ranges}
+        await asyncio.gather(*(self._node(master).connect() for master in masters), return_exceptions=True)
 
     def places(self) -> list[StoreAddress]:
         """Every node that is known, masters first."""

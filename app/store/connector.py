@@ -2,11 +2,11 @@
 
 import asyncio
 
-from app.store.address import StoreAddress
+from app.store.address import StoreAddress, connect_seconds
 from app.store.cluster import Cluster
 from app.store.node import Node, Single
 from app.store.partitions import ledger_key
-from app.store.primary import Primary, find_primary
+from app.store.primary import OPENINGS, Primary, find_primary
 from app.store.server import Server, identify
 from app.store.store_url import SentinelService, parse_store, safe_url
 
@@ -28,15 +28,18 @@ class StoreConnector:
         self._ledger_key = ledger_key(prefix)
 
     async def connect(self) -> tuple[Single | Cluster | Primary, Server]:
-        """Connect, and find out what the server is, within two deadlines.
+        """Connect, and find out what the server is, within the time for its connections and a deadline.
 
         Raises:
             StoreUnsupported: it is older than Redis 7.0 or Valkey 8, or no store at all.
             StoreNoPrimary: the sentinels vouch for no server.
             NotConnected, AnswerLost, TimeoutError, ReplyError, hiredis.ProtocolError: see `Servers.call`.
         """
+        openings = OPENINGS if self._service is not None else 1
         try:
-            async with asyncio.timeout(2 * self.deadline_seconds):
+            async with asyncio.timeout(
+                openings * connect_seconds(self.deadline_seconds) + self.deadline_seconds
+            ):
                 servers, server = await self._connect()
         except Exception:
             # The nodes of a Cluster take turns: the one the URL names may be the one that is gone.
@@ -53,16 +56,17 @@ class StoreConnector:
     async def _connect_to(self, place: StoreAddress) -> tuple[Single | Cluster, Server]:
         node = Node(place, self.deadline_seconds)
         try:
+            await node.connect()
             server = await identify(node.call)
         except BaseException:
             node.close()
             raise
         if not server.is_cluster:
             return Single(node), server
-        node.close()
-        cluster = Cluster(place, self.deadline_seconds)
+        cluster = Cluster(node, self.deadline_seconds)
         try:
             await cluster.read_slots()
+            await cluster.connect()
         except BaseException:
             await cluster.close()
             raise

@@ -1,18 +1,35 @@
 """What goes wrong with the store gets its name in this one place."""
 
 import re
+import ssl
 
 import hiredis
 
 from app import errors
+from app.store import store_errors
 from app.store.link import AnswerLost, NotConnected, TlsNotAnswered
+from app.store.tls import TlsFilesUnusable, TlsNeeded
 
 _BY_TYPE: tuple[tuple[type[BaseException], type[errors.StoreError]], ...] = (
     (TimeoutError, errors.StoreTimeout),
-    (TlsNotAnswered, errors.StoreWithoutTls),
+    (TlsNotAnswered, store_errors.StoreTlsNotSpoken),
+    (TlsNeeded, store_errors.StoreTlsNeeded),
+    (TlsFilesUnusable, store_errors.StoreTlsFilesUnusable),
     (OSError, errors.StoreUnreachable),
     (hiredis.ProtocolError, errors.StoreUnsupported),
 )
+
+# What OpenSSL finds wrong with a certificate, as X509_V_ERR_…; anything else is a matter of trust.
+_NOT_YET_VALID, _EXPIRED, _HOST_MISMATCH, _IP_MISMATCH = 9, 10, 62, 64
+_BY_VERIFY_CODE: dict[int, type[errors.StoreError]] = {
+    _NOT_YET_VALID: store_errors.StoreTlsExpired,
+    _EXPIRED: store_errors.StoreTlsExpired,
+    _HOST_MISMATCH: store_errors.StoreTlsOtherHost,
+    _IP_MISMATCH: store_errors.StoreTlsOtherHost,
+}
+# Parts of the alerts about the gate's certificate; TLS 1.2 says handshake_failure where there is none.
+_CLIENT_REFUSED = ("CERTIFICATE", "UNKNOWN_CA", "HANDSHAKE_FAILURE", "ACCESS_DENIED")
+_NOT_TLS = ("WRONG_VERSION_NUMBER", "UNEXPECTED_EOF_WHILE_READING", "RECORD_LAYER_FAILURE")
 
 # Servers tell what went wrong by the first word; an error raised inside a script has it further behind.
 _BY_TEXT: tuple[tuple[str, type[errors.StoreError]], ...] = (
@@ -23,7 +40,9 @@ _BY_TEXT: tuple[tuple[str, type[errors.StoreError]], ...] = (
     ("ASK", errors.StoreClusterDown),
     ("READONLY", errors.StoreReadOnly),
     ("MASTERDOWN", errors.StoreReadOnly),
-    ("LOADING", errors.StoreBusy),
+    ("LOADING", store_errors.StoreLoading),
+    ("NOREPLICAS", store_errors.StoreWithoutReplicas),
+    ("MISCONF", store_errors.StoreCannotSave),
     ("TRYAGAIN", errors.StoreBusy),
     ("BUSY", errors.StoreBusy),
     ("NOAUTH", errors.StoreDenied),
@@ -31,26 +50,44 @@ _BY_TEXT: tuple[tuple[str, type[errors.StoreError]], ...] = (
     ("NOPERM", errors.StoreDenied),
     ("DENIED", errors.StoreDenied),
 )
-# Redis 7.0 has no word for it inside a script.
-_DENIED_TEXTS = (
-    "ACL failure in script",
-    "can't run this command or subcommand",
-    "AUTH ",
-    "invalid password",
-    "invalid username",
+# These have no word of their own.
+_BY_PHRASE: tuple[tuple[str, type[errors.StoreError]], ...] = (
+    *((phrase, errors.StoreDenied) for phrase in ("ACL failure in script", "AUTH ", "invalid password")),
+    *(
+        (phrase, errors.StoreDenied)
+        for phrase in ("can't access at least one of the keys", "invalid username")
+    ),
+    ("undeclared key", store_errors.StoreKeysUndeclared),
+    ("should be passed using the KEYS array", store_errors.StoreKeysUndeclared),
+    ("max number of clients", store_errors.StoreTooManyClients),
+    ("DB index is out of range", store_errors.StoreWithoutDatabase),
+    ("SELECT is not allowed", store_errors.StoreWithoutDatabase),
 )
+_UNKNOWN_COMMAND = re.compile(r"(?:unknown|unsupported) command ['`]([^'`]{1,40})['`]")
 _REFUSED_COMMAND = re.compile(r"run the '([a-z|]{1,40})' command")
+_ARGUMENTS = ", with args beginning with:"  # which may be a whole block of transactions
+# What is said of a login or of keys that are refused, by a part of the server's text.
+_DENIED_ADVICE = (
+    ("NOAUTH", "the store asks for a password, and TIDEGATE_STORE_URL has none"),
+    ("key", "the store denies the gate's user the keys of TIDEGATE_STORE_PREFIX; check its ACL"),
+    (
+        "protected mode",
+        "the store is in protected mode and takes only clients on its own host; give it a password",
+    ),
+)
 
 
 def as_store_error(error: BaseException) -> errors.StoreError:
     """Name the way the store failed."""
     if isinstance(error, errors.StoreError):
         return error
-    text = str(error) or type(error).__name__
+    text = str(error).partition(_ARGUMENTS)[0] or type(error).__name__
     if isinstance(error, NotConnected):
         return _unconnected(text, error.__cause__)
     if isinstance(error, AnswerLost) and not error.is_gone:
         return errors.StoreInterrupted(text)
+    if isinstance(error, ssl.SSLError):
+        return _tls_failure(error)
     for kind, ours in _BY_TYPE:
         if isinstance(error, kind):
             return ours(text)
@@ -60,20 +97,39 @@ def as_store_error(error: BaseException) -> errors.StoreError:
 def _unconnected(text: str, cause: BaseException | None) -> errors.StoreError:
     """Nothing was sent; a connection that broke during its login is one that could not be opened."""
     named = None if cause is None else as_store_error(cause)
-    return errors.StoreUnreachable(text) if named is None or type(named) is errors.StoreInterrupted else named
+    if type(named) is errors.StoreTimeout:
+        return errors.StoreTimeout(text)
+    if type(named) is errors.StoreInterrupted:
+        by_text = _by_text(text)  # of what it said before it closed, as at its limit of clients
+        return store_errors.StoreHangsUp(text) if type(by_text) is errors.StoreRejected else by_text
+    return named or errors.StoreUnreachable(text)
+
+
+def _tls_failure(error: ssl.SSLError) -> errors.StoreError:
+    text, reason = str(error), error.reason or ""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return _BY_VERIFY_CODE.get(error.verify_code, store_errors.StoreTlsUntrusted)(text)
+    if "ALERT" in reason and any(word in reason for word in _CLIENT_REFUSED):
+        return store_errors.StoreTlsClientRefused(text)
+    if any(word in reason for word in _NOT_TLS):
+        return store_errors.StoreTlsNotSpoken(text)
+    return store_errors.StoreTlsFailed(text)
 
 
 def _by_text(text: str) -> errors.StoreError:
-    for word, ours in _BY_TEXT:
-        if text.startswith(word) or f" {word} " in text:
-            return _denied(text) if ours is errors.StoreDenied else ours(text)
-    if any(part in text for part in _DENIED_TEXTS):
-        return _denied(text)
-    if "max number of clients" in text:
-        return errors.StoreUnreachable(text)
-    return errors.StoreRejected(text)
+    unknown = _UNKNOWN_COMMAND.search(text)
+    if unknown is not None:
+        return store_errors.StoreWithoutCommand(text, unknown[1].upper())
+    by_word = (ours for word, ours in _BY_TEXT if text.startswith(word) or f" {word} " in text)
+    by_phrase = (ours for phrase, ours in _BY_PHRASE if phrase in text)
+    ours = next(by_word, None) or next(by_phrase, errors.StoreRejected)
+    return _denied(text) if ours is errors.StoreDenied else ours(text)
 
 
 def _denied(text: str) -> errors.StoreDenied:
     found = _REFUSED_COMMAND.search(text)
-    return errors.StoreDenied(text, found[1].replace("|", " ").upper() if found else None)
+    if found is not None:
+        return errors.StoreDenied(text, found[1].replace("|", " ").upper())
+    denied = errors.StoreDenied(text)
+    denied.advice = next((advice for part, advice in _DENIED_ADVICE if part in text), denied.advice)
+    return denied

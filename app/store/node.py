@@ -6,13 +6,14 @@ from typing import Any
 
 import hiredis
 
-from app.store.address import RESP3, StoreAddress
+from app.store.address import RESP3, StoreAddress, connect_seconds
 from app.store.link import AnswerLost, Argument, Link, NotConnected, ReplyError, packed
 
-CLIENT_NAME = "tidegate"
 _ASKING = packed(("ASKING",))
-# CLIENT SETNAME only names the gate in the server's list of clients; a server may refuse it.
-_HARMLESS = ("NOPERM", "ERR unknown")
+# CLIENT SETNAME only names the gate in the server's list of clients; a server may refuse it, and Envoy does.
+_HARMLESS = ("NOPERM", "ERR unknown", "ERR unsupported", "unsupported command")
+# What a login meets at a port that speaks TLS: its end, or bytes of an alert.
+_BROKE = (AnswerLost, hiredis.ProtocolError)
 
 
 class Node:
@@ -37,6 +38,15 @@ class Node:
         self._opening: asyncio.Task[Link] | None = None
         self._is_closed = False
         self._is_retired = False
+
+    async def connect(self) -> None:
+        """Open the connection if none is, for as long as that may take: longer than a call waits for it.
+
+        Raises:
+            NotConnected: it could not be opened.
+        """
+        if self._link is None or not self._link.is_open():
+            await self._opened(connect_seconds(self._deadline_seconds))
 
     async def call(self, *command: Argument, is_asking: bool = False) -> Any:
         """Send a command, over the connection that stands or over a new one; it is never sent twice.
@@ -106,21 +116,25 @@ class Node:
     async def _reach(self) -> Link:
         """Open a connection; who comes while one is being opened waits for that one.
 
-        One that is closed again, or retired, before it comes to the caller is replaced once.
+        One that is closed again, or retired, before it comes to the caller is replaced once. A call waits no
+        longer than its deadline; the connection goes on being opened, for the calls that come later.
 
         Raises:
-            NotConnected: it could not be opened.
+            NotConnected: it could not be opened, or not in time.
         """
-        link = await self._opened()
-        return link if link.is_open() else await self._opened()
+        link = await self._opened(self._deadline_seconds)
+        return link if link.is_open() else await self._opened(self._deadline_seconds)
 
-    async def _opened(self) -> Link:
+    async def _opened(self, patience_seconds: float) -> Link:
         if self._opening is None or self._opening.done():
             self._opening = asyncio.create_task(self._open())
             self._opening.add_done_callback(_taken_note_of)
         opening = self._opening
         try:
-            return await asyncio.shield(opening)
+            async with asyncio.timeout(patience_seconds):
+                return await asyncio.shield(opening)
+        except TimeoutError as late:
+            raise NotConnected(f"no connection within {patience_seconds:g} s") from late
         except asyncio.CancelledError:
             if opening.cancelled():  # by `close`, and not the caller, who may be told why
                 self._ensure_not_closed()
@@ -130,28 +144,35 @@ class Node:
         """Open a connection; one that breaks at its login, or is closed right after it, is replaced once.
 
         Nothing of the caller's was sent on it. `CLIENT KILL TYPE normal`, say, closes such a one with all
-        others.
+        others. When the second one breaks as well, the server is asked why.
         """
         try:
             link = await self._open_once()
             if link.is_open(unseen_seconds=0):  # the reply to the login may have lain there for long
                 return link
         except NotConnected as broken:
-            if not isinstance(broken.__cause__, AnswerLost):
+            if not isinstance(broken.__cause__, _BROKE):
                 raise
-        return await self._open_once()
+        try:
+            return await self._open_once()
+        except NotConnected as broken:
+            if isinstance(broken.__cause__, _BROKE):
+                why = await self.address.why_closed(connect_seconds(self._deadline_seconds))
+                if why is not None:
+                    raise NotConnected(str(why)) from why
+            raise
 
     async def _open_once(self) -> Link:
         self._ensure_not_closed()
-        link = Link(self._deadline_seconds)
+        link, seconds = Link(self._deadline_seconds), connect_seconds(self._deadline_seconds)
         try:
-            async with asyncio.timeout(self._deadline_seconds):
-                await self.address.connect(lambda: link, self._deadline_seconds)
+            async with asyncio.timeout(seconds):
+                await self.address.connect(lambda: link, seconds)
                 await self._greet(link)
             self._ensure_not_closed()  # while it connected
         except (OSError, ReplyError, hiredis.HiredisError) as error:  # TimeoutError, AnswerLost are OSErrors
             link.close()
-            raise NotConnected(str(error) or type(error).__name__) from error
+            raise NotConnected(str(error) or f"no connection within {seconds:g} s") from error
         except BaseException:
             link.close()
             raise
@@ -188,7 +209,7 @@ class Node:
             commands.append(("AUTH", *(login if address.user else login[1:])))
         if address.database:
             commands.append(("SELECT", address.database))
-        return [*commands, ("CLIENT", "SETNAME", CLIENT_NAME)]
+        return [*commands, ("CLIENT", "SETNAME", address.client_name)]
 
 
 def _taken_note_of(opening: "asyncio.Task[Link]") -> None:

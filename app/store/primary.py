@@ -21,13 +21,16 @@ from typing import Any
 from app.errors import StoreNoPrimary, StoreUnsupported
 from app.store.address import StoreAddress
 from app.store.agreement import Answers
-from app.store.link import Argument, Link, ReplyError, packed
+from app.store.link import Argument, Link, NotConnected, ReplyError, packed
 from app.store.node import Node
 from app.store.sentinels import Sentinels
 from app.store.server import Server, identify, parse_info
 from app.store.store_url import SentinelService
 
 ASK_SECONDS = 0.1
+OPENINGS = 3
+"""Connections that are opened one after the other: to the sentinels of the URL, to those that they tell of,
+and to the primary."""
 
 
 class Primary:
@@ -48,11 +51,19 @@ class Primary:
 
         One without data may be an old primary that came back after a crash before the sentinels noticed, and
         they are about to replace it. It is believed when a majority has seen no other process at its place.
+        The sentinels are asked also while it connects, which takes long when the server's host is gone.
 
         Raises:
             StoreNoPrimary: the sentinels do not.
             StoreUnsupported, NotConnected, AnswerLost, TimeoutError, ReplyError: see `identify`.
         """
+        self._watching = asyncio.create_task(self._watch())
+        try:
+            await self._node.connect()
+        except NotConnected:
+            if self._replaced is not None:
+                raise copy(self._replaced) from None
+            raise
         server = await identify(self._node.call)
         if server.is_cluster:
             raise StoreUnsupported("it is a node of a Cluster, which no sentinel watches")
@@ -66,7 +77,6 @@ class Primary:
                 f"{place} is empty, and the sentinels have not noticed yet that it was started"
             )
         self._holds_until = found.holds_until
-        self._watching = asyncio.create_task(self._watch())
         return server
 
     async def call(self, _key: str, *command: Argument) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 from app.errors import StoreDenied
 from app.store.link import ReplyError
 from app.store.server import Servers
+from app.store.store_errors import StoreWithoutCommand
 
 SCRIPTS = (
     "claim",
@@ -38,7 +39,11 @@ FOR_READERS = frozenset(
     }
 )
 """Names of scripts of streams and consumers; a store that refuses what they need still takes claims."""
+FOR_REPORTS = frozenset({"add_history", "read_history"})
+"""Names of scripts of the reports' samples; likewise."""
 _REFUSED_BY_REDIS_7 = "can't run this command or subcommand"
+_UNKNOWN = re.compile(r"[Uu]nknown (Redis |Valkey )?command called from script")
+_TRIED = re.compile(r" \[([A-Z]+)\]$")
 _LINE = re.compile(r"user_script:(\d+)")
 _COMMAND = re.compile(r"\('([A-Z]+)'")
 _USE = re.compile(r"^ *-- @use (\w+)$", re.MULTILINE)
@@ -84,15 +89,17 @@ class Script:
             raise self._named(error) from error
 
     def _named(self, error: ReplyError) -> Exception:
-        """Name the command that is refused, as Redis 7.0 does not.
+        """Name the command that is refused where the server does not.
 
-        It says `ERR The user executing the script can't run this command or subcommand script: …, on
-        @user_script:9.`: the command is on line 9 of the text. It gives no line when the script handed on the
-        error of a `redis.pcall`, which then was its last one.
+        Redis 7.0 says `ERR The user executing the script can't run this command or subcommand script: …, on
+        @user_script:9.`, and servers say likewise `Unknown command called from script` of one that was
+        renamed: the command is on line 9 of the text. What sizes.lua has tried stands at the end: `… [HSET]`.
         """
-        if _REFUSED_BY_REDIS_7 not in str(error):
+        text = str(error)
+        is_unknown = _UNKNOWN.search(text) is not None
+        if not is_unknown and _REFUSED_BY_REDIS_7 not in text:
             return error
-        line = _LINE.search(str(error))
-        where = self._text.splitlines()[int(line[1]) - 1] if line else self._text.rpartition("redis.pcall")[2]
-        found = _COMMAND.search(where)
-        return StoreDenied(str(error), found[1] if found else None)
+        line = _LINE.search(text)
+        where = self._text.splitlines()[int(line[1]) - 1] if line else ""
+        found = _TRIED.search(text) or _COMMAND.search(where)
+        return (StoreWithoutCommand if is_unknown else StoreDenied)(text, found[1] if found else None)

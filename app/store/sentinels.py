@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from time import monotonic
 
-from app.errors import StoreUnsupported
+from app.errors import StoreDenied, StoreUnsupported
 from app.store.address import StoreAddress
 from app.store.agreement import Agreement, Answers, Place, Report, fields_of, place_in, place_of, report_of
-from app.store.link import Link, ReplyError, packed
+from app.store.failures import as_store_error
+from app.store.link import Link, NotConnected, ReplyError, packed
 from app.store.node import Node
 from app.store.store_url import SentinelService
 
@@ -27,6 +28,14 @@ class Sentinel:
         self.id = b""
         """The id of the sentinel, learned from each new connection."""
         self._node = Node(address, min(deadline_seconds, MOST_SECONDS), self._learn_id)
+
+    async def connect(self) -> bool:
+        """Connect, for as long as that may take, and say whether it did; `report` raises why it did not."""
+        try:
+            await self._node.connect()
+        except NotConnected:
+            return False
+        return True
 
     async def report(self, service: str) -> Report:
         """Ask what it knows of the service.
@@ -82,6 +91,21 @@ class Sentinels:
         """Return the addresses of all that are known."""
         return [one.address for one in self._all]
 
+    async def connect(self) -> None:
+        """Connect to all that are known, until most are or none is left to wait for.
+
+        That may take longer than an answer. The others go on connecting.
+        """
+        connecting = {asyncio.create_task(one.connect()) for one in self._all}
+        waiting, connected = connecting, 0
+        try:
+            while waiting and connected <= len(self._all) // 2:
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                connected += sum(task.result() for task in done)
+        finally:
+            for task in connecting:
+                task.cancel()
+
     async def ask(self) -> Answers:
         """Ask all of them at once, and wait until a majority agrees or all have answered or failed."""
         asked: dict[asyncio.Task[Report], Sentinel] = {}
@@ -110,7 +134,11 @@ class Sentinels:
         return found
 
     async def meet(self) -> None:
-        """Take in those that the others tell of: a majority is one of all, and the URL may leave some out."""
+        """Connect, and take in those that the others tell of.
+
+        A majority is one of all, and the URL may leave some out.
+        """
+        await self.connect()
         reports = (await self.ask()).reports
         if len(reports) >= max((report.sentinels for report in reports), default=0):
             return
@@ -124,6 +152,7 @@ class Sentinels:
                 address = one.address.at(*place)
                 if sentinel not in known and address not in self.places():
                     self._all.append(Sentinel(address, self._deadline_seconds))
+            await self.connect()
             return
 
     async def close(self) -> None:
@@ -147,12 +176,14 @@ class Sentinels:
 
 def _answers(ended: Mapping["asyncio.Task[Report]", Sentinel]) -> Answers:
     reports: dict[bytes, Report] = {}
-    failures = []
+    failures, denied = [], 0
     for task, one in ended.items():
         error = None if task.cancelled() else task.exception()
         if error is not None or task.cancelled():
+            # One that does not know the command is no sentinel, which is a kind of its own.
+            denied += error is not None and type(as_store_error(error)) is StoreDenied
             failures.append(f"{one.address.shown_place}: {error or type(error).__name__}")
             continue
         report = task.result()
         reports[report.sentinel] = report  # the same one may be known by two addresses
-    return Answers(list(reports.values()), failures)
+    return Answers(list(reports.values()), failures, denied)

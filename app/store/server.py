@@ -8,6 +8,10 @@ from app.errors import StoreUnsupported
 from app.store.link import Argument, ReplyError
 
 MOST_DIGITS = 20  # of a 64-bit number; Python refuses to read thousands of them
+_VERSIONS = """
+local is_valkey, version = pcall(function() return server.VALKEY_VERSION end)
+return {redis.REDIS_VERSION, is_valkey and version}
+"""
 MIN_MAJOR = {"redis": 7, "valkey": 8}
 
 
@@ -53,7 +57,9 @@ class Connector(Protocol):
 
 
 async def identify(call: Callable[..., Awaitable[Any]]) -> Server:
-    """Find out what answers the commands of `call`, by `INFO`, or by `HELLO` where that is refused.
+    """Find out what answers the commands of `call`, by `INFO`, by `HELLO`, or by a script.
+
+    A user may lack the right to the first, and Envoy passes on only commands that name a key, as of a script.
 
     Raises:
         StoreUnsupported: older than Redis 7.0 or Valkey 8, or no store at all.
@@ -65,7 +71,7 @@ async def identify(call: Callable[..., Awaitable[Any]]) -> Server:
         try:
             server = _by_hello(await call("HELLO"))
         except ReplyError:
-            raise refusal from None
+            server = await _by_script(call, refusal)
     major = server.version.partition(".")[0]
     if not major.isdecimal():
         raise StoreUnsupported(f"it says its version is {server.version[:40]!r}")
@@ -105,6 +111,17 @@ def _by_info(info: dict[str, Any]) -> Server:
         version=str(info.get("valkey_version" if name == "valkey" else "redis_version", "")),
         is_cluster=info.get("redis_mode", info.get("server_mode")) == "cluster",
     )
+
+
+async def _by_script(call: Callable[..., Awaitable[Any]], refusal: ReplyError) -> Server:
+    """Ask a script for the versions; what hides all else hides a Cluster too, and is taken for one server."""
+    try:
+        redis, valkey = await call("EVAL", _VERSIONS, 1, "tidegate:version")
+        if valkey:
+            return Server("valkey", valkey.decode(), is_cluster=False)
+        return Server("redis", redis.decode(), is_cluster=False)
+    except (ReplyError, TypeError, ValueError, AttributeError):
+        raise refusal from None
 
 
 def _by_hello(reply: Any) -> Server:

@@ -13,8 +13,9 @@ from app.errors import Overloaded, StoreDenied, StoreError, StoreRejected, Store
 from app.metrics.catalogue import Metrics
 from app.store.failures import as_store_error
 from app.store.retry import REPEATABLE_SCRIPTS, call_again_if_lost
-from app.store.scripts import FOR_READERS, READ_BLOCKS, Script, load_scripts
+from app.store.scripts import FOR_READERS, FOR_REPORTS, READ_BLOCKS, Script, load_scripts
 from app.store.server import Connector, Server, Servers, parse_info
+from app.store.store_errors import STORE_ERRORS
 
 log = structlog.get_logger()
 
@@ -26,6 +27,7 @@ MOST_WAITING = 1_000
 SETTLE_POLLS, SETTLE_SECONDS = 50, 0.02
 PROBE_SECONDS, MOST_PROBE_SECONDS, REFUSED_PROBE_SECONDS = 0.1, 0.5, 5.0
 _NO_FIGURES = "store figures are missing"
+_SPARED = ((FOR_READERS, "readers cannot be served"), (FOR_REPORTS, "samples for reports cannot be kept"))
 
 
 class StoreSession:
@@ -47,6 +49,7 @@ class StoreSession:
         self._metrics = metrics
         self._scripts = {name: Script(text) for name, text in load_scripts().items()}
         metrics.store_call_duration_seconds.start(*zip(self._scripts))
+        metrics.store_errors_total.start(*((error.kind,) for error in STORE_ERRORS))
         self._slots = asyncio.Semaphore(CALLS_AT_ONCE - LOOKUPS_AT_ONCE)
         self._lookup_slots = asyncio.Semaphore(LOOKUPS_AT_ONCE)
         self._waiting = 0
@@ -54,6 +57,7 @@ class StoreSession:
         self._failed_probes = 0
         self._next_probe = 0.0
         self._told = set[str]()
+        self._told_reasons = set[str]()
         self.server: Server | None = None
         self.down_reason: StoreError | None = StoreUnreachable("not connected yet")
 
@@ -103,7 +107,7 @@ class StoreSession:
         """Call a script also while the store counts as down: for the probe itself."""
         servers, called = self._connected(), self._scripts[script]
         slots = self._lookup_slots if script in READ_BLOCKS else self._slots
-        lost = "readers cannot be served" if script in FOR_READERS else None
+        lost = next((what for scripts, what in _SPARED if script in scripts), None)
         repeatable = script in REPEATABLE_SCRIPTS
         with self._metrics.store_call_duration_seconds.labels(script).time():
             return await self._guard(
@@ -195,18 +199,20 @@ class StoreSession:
         if lost and isinstance(error, StoreDenied | StoreUnsupported):
             self._tell_once(lost, error)
             return error
-        if type(error) is StoreRejected:
+        if type(error) is StoreRejected and self.is_up:  # else it is said why the store is down
             log.error("store call rejected", error=str(error))
         if error.means_down:
             self._went_down(error)
         return error
 
     def _went_down(self, reason: StoreError) -> None:
+        if reason.advice not in self._told_reasons:  # once of each reason, until it is up again
+            self._told_reasons.add(reason.advice)
+            log.error("store down", kind=reason.kind, error=str(reason), advice=reason.advice)
         if self.down_reason is None:
-            log.error("store down", kind=reason.kind, error=str(reason))
             self._failed_probes = 0
-            # The user may be allowed all that the probe's script needs, but not what a claim needs. Each
-            # probe would then bring the gate up, and the next claim take it down: it is probed less often.
+            # Something may be refused that the probe does not try. Each probe would then bring the gate up,
+            # and the next claim take it down: it is probed less often.
             is_refused = isinstance(reason, StoreDenied) and reason.command is not None
             self._put_off_probe(REFUSED_PROBE_SECONDS if is_refused else PROBE_SECONDS)
         self.down_reason = reason
@@ -239,6 +245,7 @@ class StoreSession:
     def _came_up(self) -> None:
         self._metrics.store_up.set(1)
         self._failed_probes = 0
+        self._told_reasons.clear()
         if self.down_reason is None:
             return
         self.down_reason = None

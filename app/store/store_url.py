@@ -5,7 +5,10 @@ from typing import Any, NoReturn
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from app.errors import ConfigError
-from app.store.address import BOOLEANS, CERT_REQS, DEFAULT_PORT, RESP2, RESP3, StoreAddress
+from app.store.address import CLIENT_NAME, DEFAULT_PORT, RESP2, RESP3, StoreAddress
+from app.store.tls import BOOLEANS, CERT_REQS
+from app.store.tls import OPTIONS as TLS_OPTIONS
+from app.store.url_text import tidy_url
 
 SENTINEL_PORT = 26_379
 MOST_PORT = 65_535
@@ -23,9 +26,8 @@ _SCHEMES = {
     "valkeys+sentinel": "rediss+sentinel",
 }
 _WITH_TLS = ("rediss", "rediss+sentinel")
-_TLS_OPTIONS = ("ssl_ca_certs", "ssl_cert_reqs", "ssl_certfile", "ssl_check_hostname", "ssl_keyfile")
 _SENTINEL_OPTIONS = ("sentinel_user", "sentinel_password")
-_OPTIONS = ("db", "protocol", *_TLS_OPTIONS, *_SENTINEL_OPTIONS)
+_OPTIONS = ("client_name", "db", "protocol", *TLS_OPTIONS, *_SENTINEL_OPTIONS)
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def parse_store(url: str) -> StoreAddress | SentinelService:
     Raises:
         ConfigError: the scheme is unknown, no place is named, or an option is not one of ours.
     """
-    name, separator, rest = url.partition("://")
+    name, separator, rest = tidy_url(url).partition("://")
     if not separator or name not in _SCHEMES:
         raise _refused(f"must start with one of {', '.join(s + '://' for s in _SCHEMES)}")
     if not rest.strip("/"):
@@ -71,14 +73,15 @@ def normal_url(url: str) -> str:
         ConfigError: it is not.
     """
     parse_store(url)
-    scheme, _, rest = url.partition("://")
+    scheme, _, rest = tidy_url(url).partition("://")
     return f"{_SCHEMES[scheme]}://{rest}"
 
 
 def safe_url(url: str) -> str:
     """The URL, which is known to be sound, without user, password and query, for logs."""
-    scheme = url.partition("://")[0]
-    found = parse_store(url.partition("?")[0])
+    whole = tidy_url(url)
+    scheme = whole.partition("://")[0]
+    found = parse_store(whole.partition("?")[0])
     if isinstance(found, SentinelService):
         return f"{scheme}://{','.join(one.shown_place for one in found.sentinels)}/{found.name}"
     return f"{scheme}://{found.path or found.shown_place}"
@@ -86,11 +89,6 @@ def safe_url(url: str) -> str:
 
 def _server(scheme: str, rest: str) -> StoreAddress:
     parts = _split(scheme, rest)
-    if "," in parts.netloc.rpartition("@")[2]:
-        _refuse(
-            "names several hosts: with sentinels write redis+sentinel://host:port,host:port/service; "
-            "of a Cluster name one node"
-        )
     options = _options(parts, scheme)
     common = _common(parts, options, scheme)
     if scheme == "unix":
@@ -140,10 +138,14 @@ def _options(parts: SplitResult, scheme: str) -> dict[str, str]:
                 f"has no option {key!r}; those it has are {', '.join(_OPTIONS)}. "
                 "Deadlines are TIDEGATE_STORE_DEADLINE_SECONDS, the rest is the gate's own affair"
             )
-        if key in _TLS_OPTIONS and scheme not in _WITH_TLS:
+        if key in TLS_OPTIONS and scheme not in _WITH_TLS:
             raise _refused(f"the option {key!r} needs TLS, as with rediss:// or valkeys://")
         if key in _SENTINEL_OPTIONS and not scheme.endswith("+sentinel"):
             raise _refused(f"the option {key!r} needs redis+sentinel:// or one of its kind")
+        if key == "client_name" and not (
+            value.isascii() and value.isprintable() and value.split() == [value]
+        ):
+            raise _refused("client_name must be printable ASCII without spaces")
         if key == "protocol" and value not in (str(RESP2), str(RESP3)):
             raise _refused("protocol must be 2 or 3")
         if key == "ssl_cert_reqs" and value not in CERT_REQS:
@@ -156,13 +158,14 @@ def _options(parts: SplitResult, scheme: str) -> dict[str, str]:
 
 
 def _common(parts: SplitResult, options: dict[str, str], scheme: str) -> dict[str, Any]:
-    """Return what is the same for all servers: login, TLS, protocol."""
-    tls = tuple((key, options[key]) for key in options if key in _TLS_OPTIONS)
+    """Return what is the same for all servers: login, TLS, protocol, name."""
+    tls = tuple((key, options[key]) for key in options if key in TLS_OPTIONS)
     return {
         "user": unquote(parts.username or ""),
         "password": unquote(parts.password or ""),
         "tls": tls if scheme in _WITH_TLS else None,
         "protocol": int(options.get("protocol", RESP2)),
+        "client_name": options.get("client_name", CLIENT_NAME),
     }
 
 

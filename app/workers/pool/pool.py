@@ -86,9 +86,10 @@ class WorkerPool(Collector):
         inherited = Inherited(listener.fileno(), control, page, fingerprints)
         # Workers get the URL by itself: that of an embedded store is in no setting. Their settings name no
         # file: beside the URL that was read from it they would be refused for having both.
-        values = settings.model_dump(mode="json") | {"store_url_file": None}
+        values = settings.model_dump(mode="json")
+        file, values["store_url_file"] = values["store_url_file"], None
         for number in range(1, settings.workers + 1):
-            config = WorkerConfig(f"worker-{number}", inherited, store_url, values)
+            config = WorkerConfig(f"worker-{number}", inherited, store_url, values, file)
             self.workers.append(_new_worker(config, metrics, sources))
 
     def pids(self) -> dict[str, int]:
@@ -129,8 +130,8 @@ class WorkerPool(Collector):
             return ["no worker is up"]
         up = [worker for worker in self.workers if worker.pid is not None]
         silent = [f"{worker.name} does not answer" for worker in up if not worker.answers]
-        without_store = [name for name, report in self.reports().items() if report.store_down]
-        return silent + [f"{name} does not reach the store" for name in without_store]
+        downs = {name: report.store_down for name, report in self.reports().items()}
+        return silent + [f"the store is down for {name} {down}" for name, down in downs.items() if down]
 
     def warnings(self) -> list[str]:
         """Name the workers that are not up while others are; nothing when all are up or none is."""

@@ -28,5 +28,7 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     inherited: Inherited
     store_url: str
     settings: dict[str, Any]
+    store_url_file: str | None = None
+    """The file from which the store's URL was read, if it was."""
     private: int = -1
     """The listener on which the worker answers the control plane; each process has one of its own."""

@@ -33,7 +33,7 @@ class WorkerReport(msgspec.Struct, frozen=True):
     python_blocks: int | None
     """Small Python objects and parts of such; None before they were first counted."""
     store_down: str | None
-    """The reason why the worker does not reach the store, None while it does."""
+    """Why the store is down for the worker, as `(denied): the store denies…`; None while it is not."""
     rejections: dict[str, Rejection]
     """The last of each feed that was not taken."""
     falls: dict[str, Fall]

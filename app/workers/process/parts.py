@@ -2,6 +2,7 @@
 
 import asyncio
 from importlib.metadata import version
+from pathlib import Path
 
 from app.auth import Access
 from app.consumers.plane import ConsumerPlane
@@ -15,9 +16,9 @@ from app.schedule import StoreUpkeep, common_tasks
 from app.server.client_connections import ClientConnections
 from app.settings.model import Settings
 from app.settings.process_limits import process_limits
-from app.store.connector import StoreConnector
 from app.store.layout import LiveSettings
 from app.store.session import StoreSession
+from app.store.url_file import connector_of
 from app.tasks import Task, Tasks
 from app.workers.pool.pressure import PressurePage
 from app.workers.pool.worker_config import WorkerConfig
@@ -31,7 +32,9 @@ class WorkerParts:
     def __init__(self, config: WorkerConfig, settings: Settings) -> None:
         self.live = LiveSettings(settings)
         self.metrics = Metrics(settings.max_sources, version("tidegate"))
-        connector = StoreConnector(config.store_url, settings.store_deadline_seconds, settings.store_prefix)
+        file = Path(config.store_url_file) if config.store_url_file else None
+        deadline_seconds, prefix = settings.store_deadline_seconds, settings.store_prefix
+        connector = connector_of(config.store_url, file, deadline_seconds, prefix)
         self.session = StoreSession(connector, self.metrics)
         self.connections = ClientConnections()
         headroom = PressurePage.follow(config.inherited.pressure, settings.workers)
@@ -81,7 +84,7 @@ class WorkerParts:
             descriptors=open_descriptors(),
             heap=figures.heap if figures else None,
             python_blocks=figures.python_blocks if figures else None,
-            store_down=down.kind if down else None,
+            store_down=f"({down.kind}): {down.advice}" if down else None,
             rejections=dict(self.plane.rejections.latest),
             falls=self.plane.maps.falls,
         )

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from app.errors import (
-    ConfigError,
     Overloaded,
     StoreDenied,
     StoreFull,
@@ -24,7 +23,6 @@ from app.store.layout import LiveSettings
 from app.store.maps import Maps
 from app.store.partitions import signature_hash
 from app.store.session import StoreSession
-from app.store.store_url import normal_url, parse_address, safe_url
 from tests.conftest import MakeSettings
 from tests.support.deliver import connected_gate, transaction
 from tests.support.servers import StoreServer, make_tls, redis_server, valkey_server
@@ -225,55 +223,6 @@ async def test_more_calls_at_once_than_may_be_under_way_are_all_served_over_one_
     await gate.session.close()
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        *("", "http://x", "127.0.0.1:6379", "redis://", "unix://"),
-        *("redis://[::1", "redis://[store]:6379", "redis://a..b", f"redis://{'a' * 64}"),
-    ],
-)
-def test_a_url_that_names_no_store_is_refused_with_the_setting_named(url: str) -> None:
-    with pytest.raises(ConfigError, match="TIDEGATE_STORE_URL"):
-        normal_url(url)
-
-
-@pytest.mark.parametrize(
-    "url",
-    ["redis://a\0b", "redis://a%00b", "unix:///run/a%00b.sock", "rediss://h?ssl_ca_certs=/a%00b"],
-)
-def test_a_nul_is_refused_at_the_start_and_not_by_each_connection(url: str) -> None:
-    with pytest.raises(ConfigError, match="TIDEGATE_STORE_URL: no host and no name of a file holds a NUL"):
-        normal_url(url)
-
-
-@pytest.mark.parametrize(
-    ("url", "named"),
-    [
-        ("redis://h?decode_responses=true", "decode_responses"),
-        ("redis://h:1/0?protocol=4", "protocol must be 2 or 3"),
-        ("redis://h?max_connections=1", "max_connections"),
-        ("redis://h?socket_timeout=9", "TIDEGATE_STORE_DEADLINE_SECONDS"),
-        ("redis://h?db=x", "number of a database"),
-        ("redis://h?ssl_ca_certs=/x", "rediss://"),
-        ("rediss://h?ssl_cert_reqs=never", "ssl_cert_reqs"),
-        ("rediss://h?ssl_check_hostname=maybe", "ssl_check_hostname"),
-        ("unix:///run/x?retry_on_timeout=1", "retry_on_timeout"),
-    ],
-)
-def test_an_option_that_is_not_known_is_refused_by_its_name(url: str, named: str) -> None:
-    with pytest.raises(ConfigError, match="TIDEGATE_STORE_URL") as caught:
-        normal_url(url)
-    assert named in str(caught.value)
-
-
-def test_every_part_of_a_url_is_understood() -> None:
-    address = parse_address("valkeys://us%40er:p%2Fw@[::1]:7000/3?ssl_ca_certs=/ca.pem&ssl_check_hostname=no")
-    assert (address.host, address.port, address.database) == ("::1", 7000, 3)
-    assert (address.user, address.password) == ("us@er", "p/w")
-    assert address.tls == (("ssl_ca_certs", "/ca.pem"), ("ssl_check_hostname", "no"))
-    assert parse_address("unix://u:p@/run/a%20b.sock?db=2").path == "/run/a b.sock"
-
-
 async def test_the_database_that_a_url_names_is_used(valkey: StoreServer) -> None:
     assert await _accepts(f"{valkey.url}?db=1")
     assert not await _accepts(f"{valkey.url}?db=1"), "a duplicate there"
@@ -283,6 +232,9 @@ async def test_the_database_that_a_url_names_is_used(valkey: StoreServer) -> Non
             node.flushdb()
 
 
-def test_user_and_password_never_show_in_the_url_that_is_logged() -> None:
-    assert safe_url("rediss://user:pass@host:6380/0?x=1") == "rediss://host:6380"
-    assert "pass" not in safe_url("unix://user:pass@/run/store.sock")
+async def test_a_client_name_is_that_of_the_connections(valkey: StoreServer) -> None:
+    gate = await connected_gate(Settings(store_url=f"{valkey.url}?client_name=gate-7"))
+    for node in valkey.nodes():
+        with node:
+            assert "gate-7" in [client["name"] for client in node.client_list()]
+    await gate.session.close()

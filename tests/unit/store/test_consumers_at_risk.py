@@ -229,7 +229,7 @@ async def test_a_store_that_refuses_what_only_readers_need_still_takes_transacti
 @pytest.mark.parametrize("start", [valkey_server, redis_server])
 async def test_the_rights_that_the_page_names_are_enough(start: Any) -> None:
     page = (ROOT / "docs" / "store.md").read_text(encoding="utf-8")
-    [rights] = re.findall(r"ACL SETUSER tidegate on >password (.*)", page)
+    [rights] = re.findall(r"ACL SETUSER tidegate on >password (~tidegate:\* .*)", page)
     with start() as server, server.nodes()[0] as node:
         node.execute_command("ACL", "SETUSER", "gate", "on", ">pw", *rights.split())
         url = server.url.replace("redis://", "redis://gate:pw@")

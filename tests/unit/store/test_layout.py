@@ -5,12 +5,12 @@ import struct
 import pytest
 from hiredis import ProtocolError
 
-from app import errors
 from app.models import MapName
 from app.settings.model import Settings
 from app.store.failures import as_store_error
 from app.store.layout import FLUSH_MAX_ITEMS, flush_max_items, map_rules, packed_rules
 from app.store.link import AnswerLost, NotConnected, ReplyError
+from app.store.store_errors import STORE_ERRORS
 
 
 def test_a_partition_never_gets_more_in_one_flush_than_its_maps_hold() -> None:
@@ -42,14 +42,14 @@ def test_an_emergency_never_cuts_the_retention_of_signatures() -> None:
         (AnswerLost("gone"), "interrupted"),
         (TimeoutError(), "timeout"),
         (ProtocolError("unexpected first byte"), "unsupported"),
-        (ReplyError("ERR max number of clients reached"), "unreachable"),
+        (ReplyError("ERR max number of clients reached"), "too_many_clients"),
         (ReplyError("WRONGPASS invalid username-password pair"), "denied"),
         (ReplyError("NOAUTH Authentication required."), "denied"),
         (ReplyError("DENIED Redis is running in protected mode"), "denied"),
         (ReplyError("NOPERM this user has no permissions to run the 'info' command"), "denied"),
         (ReplyError("ERR ACL failure in script: No permissions to access a key script: on x"), "denied"),
         (ReplyError("OOM command not allowed when used memory > 'maxmemory'. script: x"), "full"),
-        (ReplyError("LOADING Redis is loading the dataset in memory"), "busy"),
+        (ReplyError("LOADING Redis is loading the dataset in memory"), "loading"),
         (ReplyError("BUSY Redis is busy running a script"), "busy"),
         (ReplyError("READONLY You can't write against a read only replica."), "read_only"),
         (ReplyError("ERR user_script:1: READONLY You can't write against a replica"), "read_only"),
@@ -64,10 +64,10 @@ def test_every_way_the_store_fails_has_a_name(error: Exception, kind: str) -> No
 def test_what_kept_a_connection_from_opening_names_the_failure() -> None:
     for cause, kind in [
         (ConnectionRefusedError("refused"), "unreachable"),
-        (AnswerLost("closed at once"), "unreachable"),
+        (AnswerLost("closed at once"), "hangs_up"),
         (TimeoutError(), "timeout"),
         (ReplyError("WRONGPASS invalid username-password pair"), "denied"),
-        (ReplyError("ERR DB index is out of range"), "rejected"),
+        (ReplyError("ERR DB index is out of range"), "no_database"),
     ]:
         error = NotConnected(str(cause))
         error.__cause__ = cause
@@ -75,6 +75,6 @@ def test_what_kept_a_connection_from_opening_names_the_failure() -> None:
 
 
 def test_every_store_error_is_a_503_that_says_when_to_retry() -> None:
-    for store_error in errors.STORE_ERRORS:
+    for store_error in STORE_ERRORS:
         assert store_error.status == 503
         assert store_error.retry_after_seconds >= 1

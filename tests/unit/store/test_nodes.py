@@ -138,7 +138,7 @@ async def test_a_call_that_was_moved_to_a_node_the_map_does_not_have_is_answered
             b"CLUSTER": lambda: _slots(old_port),
             b"GET": lambda: b"-MOVED %d 127.0.0.1:%d\r\n" % (slot, new_port),
         }
-        cluster = Cluster(parse_address(old_url), DEADLINE_SECONDS)
+        cluster = Cluster(_node(old_url), DEADLINE_SECONDS)
         await cluster.read_slots()
         call = asyncio.create_task(cluster.call("key", "GET", "key"))
         await new.is_held.wait()
@@ -153,13 +153,13 @@ async def test_the_map_of_a_node_that_was_taken_out_of_the_cluster_is_not_believ
     """After `CLUSTER RESET` a node serves no slot and knows no other node; its map is empty."""
     gone, left = Scripted({b"CLUSTER": lambda: b"*0\r\n"}), Scripted({b"GET": lambda: b"+stored\r\n"})
     async with tcp_server(gone.handle) as gone_url, tcp_server(left.handle) as left_url:
-        alone = Cluster(parse_address(gone_url), DEADLINE_SECONDS)
+        alone = Cluster(_node(gone_url), DEADLINE_SECONDS)
         with pytest.raises(StoreClusterDown):
             await alone.read_slots()
         await alone.close()
         ports = [parse_address(left_url).port]
         left._answers[b"CLUSTER"] = lambda: _slots(ports[0])  # noqa: SLF001  the port is known only now
-        cluster = Cluster(parse_address(left_url), DEADLINE_SECONDS)
+        cluster = Cluster(_node(left_url), DEADLINE_SECONDS)
         await cluster.read_slots()
         left._answers[b"CLUSTER"] = lambda: b"*0\r\n"  # noqa: SLF001
         with pytest.raises(StoreClusterDown):

@@ -9,6 +9,7 @@ import pytest
 
 from app.errors import StoreDenied, StoreNoPrimary, StoreUnsupported
 from app.store import primary as primary_module
+from app.store import sentinels as sentinels_module
 from app.store.connector import StoreConnector
 from app.store.failures import as_store_error
 from app.store.link import AnswerLost, NotConnected
@@ -229,6 +230,28 @@ async def test_a_sentinel_that_cannot_be_reached_is_named(server: StoreServer) -
         sentinels.say(flags="s_down,master")
         refusal = await _refusal(f"{sentinels.url.removesuffix('/gate')},127.0.0.1:1/gate")
         assert refusal.startswith("0 of 3 sentinels vouch for the primary; 127.0.0.1:1: ")
+
+
+async def test_a_primary_that_does_not_let_one_in_is_left_when_another_is_named(server: StoreServer) -> None:
+    async with _watched(server) as (sentinels, proxy):
+        proxy.hold_answers()
+        refusal = asyncio.create_task(_refusal(sentinels.url))
+        while not proxy.commands:
+            await asyncio.sleep(0.005)
+        sentinels.say(port=1, config_epoch=2)
+        assert "another primary now" in await refusal
+
+
+@pytest.mark.slow
+async def test_sentinels_take_longer_to_connect_to_than_to_answer(
+    server: StoreServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sentinels_module, "MOST_SECONDS", 1.5)
+    async with _watched(server) as (sentinels, _):
+        for one in sentinels.all:
+            one.answer_seconds = 0.8  # a login takes two answers
+        async with _primary(sentinels.url_of(0)) as primary:
+            assert await primary.call("", "PING") == b"PONG"
 
 
 async def test_what_is_no_sentinel_is_named(server: StoreServer) -> None:

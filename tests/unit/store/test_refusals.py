@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
+from structlog.testing import capture_logs
 
 from app.errors import StoreDenied
 from app.ingest.flush import Flusher
@@ -12,6 +13,7 @@ from app.settings.model import Settings
 from tests.conftest import MakeSettings
 from tests.support.deliver import transaction
 from tests.support.gate import gate_process, running
+from tests.support.processes import wait_until
 from tests.support.proxy import Handler, tcp_server
 from tests.support.servers import StoreServer, cluster_server, redis_server, valkey_server
 
@@ -22,7 +24,11 @@ SPARED = (
     *("info", "hello", "client", "client|setname", "select", "ping", "command", "config"),
     *("script", "function", "memory", "xadd", "evalsha_ro", "acl", "cluster"),
 )
-NEEDED = (*("evalsha", "eval", "time", "set", "get", "exists", "hset", "hmget", "pexpireat"),)
+NEEDED = (
+    *("evalsha", "eval", "time", "set", "get", "exists"),
+    *("hset", "hget", "hmget", "pexpireat", "unlink", "strlen"),
+)
+PATIENCE_SECONDS = 60.0
 KINDS = {"valkey": valkey_server, "redis": redis_server}
 
 
@@ -58,25 +64,59 @@ async def test_a_command_that_can_be_spared_is_spared(guarded: StoreServer, comm
 
 
 @pytest.mark.parametrize("command", NEEDED)
-async def test_a_command_that_is_needed_and_refused_is_named(guarded: StoreServer, command: str) -> None:
+async def test_a_gate_is_not_ready_without_a_command_that_posts_need_and_names_it(
+    guarded: StoreServer, command: str
+) -> None:
     async with running(_limited(guarded, command)) as runtime:
-        if not runtime.readiness.reasons():  # then it is one that only a claim needs
-            with pytest.raises(StoreDenied):
-                await _accepts(runtime)
         [reason] = runtime.readiness.reasons()
         assert reason.startswith("the store is down (denied)")
         assert f"the command {command.upper()};" in reason
+        with pytest.raises(StoreDenied):
+            await _accepts(runtime)
+
+
+@pytest.mark.parametrize("command", ["rpush", "zadd"])
+async def test_without_what_only_the_history_needs_transactions_are_taken_in(
+    guarded: StoreServer, command: str
+) -> None:
+    async with running(_limited(guarded, command)) as runtime:
+        with capture_logs() as logs:
+            for _ in range(2):
+                with pytest.raises(StoreDenied):
+                    await runtime.recorder.record()
+        assert runtime.readiness.reasons() == []
+        told = [log["event"] for log in logs if log["log_level"] == "warning"]
+        assert told == ["samples for reports cannot be kept"]
+        assert await _accepts(runtime)
+
+
+async def test_keys_that_the_user_may_not_use_are_named(guarded: StoreServer) -> None:
+    settings = _limited(guarded)
+    [node] = guarded.nodes()
+    with node:
+        node.acl_setuser("gate", reset_keys=True, keys=["others:*"], enabled=True, commands=["+@all"])
+    async with running(settings) as runtime:
+        [reason] = runtime.readiness.reasons()
+        assert reason.startswith("the store is down (denied)")
+        assert "the keys" in reason
 
 
 @pytest.mark.parametrize("command", ["pexpireat", "hset"])
-async def test_a_post_names_the_command_that_is_refused(guarded: StoreServer, command: str) -> None:
-    """Only a claim needs these, so that the gate is ready and the first post finds out."""
-    settings = _limited(guarded, command)
-    with gate_process(store_url=settings.store_url) as gate, gate.client() as client:
-        for number in range(2):  # that which takes the store down, and one while it is down
+def test_a_right_that_is_taken_away_is_noticed_without_a_post_and_posts_say_the_same(
+    guarded: StoreServer, command: str
+) -> None:
+    settings, [node] = _limited(guarded), guarded.nodes()
+    with gate_process(store_url=settings.store_url) as gate, gate.client() as client, node:
+        node.acl_setuser("gate", enabled=True, commands=[f"-{command}"])
+        assert wait_until(lambda: not gate.is_ready(), PATIENCE_SECONDS)
+        [reason] = client.get("/readyz").json()["reasons"]
+        for number in range(2):
             answer = client.post("/transactions", json={"signature": f"one-{number}", "payload": 1})
             assert answer.status_code == 503
             assert f"the command {command.upper()};" in answer.json()["detail"]
+            assert answer.json()["detail"] in reason
+        node.acl_setuser("gate", enabled=True, commands=["+@all"])
+        assert wait_until(gate.is_ready, PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -149,9 +189,9 @@ _CLUSTER = b"redis_version:7.2.0\r\nredis_mode:cluster\r\n"
 STRANGERS: dict[str, tuple[Handler, str]] = {
     "garbage": (_garbage, "unsupported"),
     "http": (_http, "unsupported"),
-    "closes at once": (_closing, "unreachable"),
+    "closes at once": (_closing, "hangs_up"),
     "silent": (_silent, "timeout"),
-    "too many clients": (_talkative, "unreachable"),
+    "too many clients": (_talkative, "too_many_clients"),
     "a number for INFO": (_always(b":7\r\n"), "unsupported"),
     "nothing for INFO": (_always(b"$-1\r\n"), "unsupported"),
     "an empty INFO": (_always(_bulk(b"")), "unsupported"),
@@ -190,7 +230,7 @@ async def test_a_store_without_tls_is_said_to_answer_none(handle: Handler) -> No
         settings = Settings(store_url=url.replace("redis:", "rediss:"), store_deadline_seconds=1)
         async with running(settings) as runtime:
             [reason] = runtime.readiness.reasons()
-            assert reason.startswith("the store is down (unreachable)")
+            assert reason.startswith("the store is down (tls_not_spoken)")
             assert "does not answer TLS" in reason
 
 

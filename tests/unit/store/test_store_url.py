@@ -43,6 +43,13 @@ def test_tls_is_for_the_servers_and_for_the_sentinels(scheme: str) -> None:
     assert normal_url(f"{scheme}://a/gate") == "rediss+sentinel://a/gate"
 
 
+def test_what_is_forgiven_and_named_in_other_urls_is_in_those_of_sentinels_as_well() -> None:
+    assert normal_url(" REDIS+Sentinel://a/gate\n") == "redis+sentinel://a/gate"
+    service = _service("redis+sentinel://a,b:1/gate?sentinel_password=s@w&client_name=north")
+    assert {service.servers.client_name, *(one.client_name for one in service.sentinels)} == {"north"}
+    assert {one.password for one in service.sentinels} == {"s@w"}
+
+
 def test_a_sentinel_that_is_named_twice_is_asked_once() -> None:
     assert len(_service("redis+sentinel://a,b,a:26379/gate").sentinels) == 2
 
@@ -69,7 +76,12 @@ def test_of_a_url_of_sentinels_no_login_is_shown() -> None:
         ("redis+sentinel://a/gate?ssl_ca_certs=/x", "needs TLS"),
         ("redis+sentinel://a/gate?quorum=2", "no option 'quorum'"),
         ("redis://a?sentinel_password=x", "needs redis+sentinel://"),
+        ("redis+sentinel://:pa/ss@a,b/gate", "special characters in user and password"),
+        ("redis+sentinel://:pa?ss@a,b/gate", "special characters in user and password"),
+        ("redis+sentinel://a/gate?sentinel_password=s#w", "special characters in user and password"),
+        ("redis+sentinel://a/gate?client_name=a%20b", "client_name must be printable"),
         ("sentinel://a/gate", "must start with one of"),
+        ("sentinel://a,b/gate", "must start with one of"),
     ],
 )
 def test_a_mistake_is_named_with_what_to_write_instead(url: str, named: str) -> None:

@@ -1,0 +1,181 @@
+"""Each way in which TLS to the store fails has a name: in the log, `/readyz`, answers, `tidegate health`."""
+
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+import redis
+import trustme
+
+from tests.support.gate import START_SECONDS, GateProcess, has_port, started, tidegate_command
+from tests.support.processes import wait_until
+from tests.support.servers import redis_server, valkey_server
+from tests.support.tls import TlsFiles, issue
+
+pytestmark = pytest.mark.server
+
+LONG_AGO = datetime(2021, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class Machine:
+    """A Redis with TLS whose certificate can be changed, and certificates for it."""
+
+    node: redis.Redis
+    place: str
+    good: TlsFiles
+    expired: TlsFiles
+    other_host: TlsFiles
+    stranger: TlsFiles
+
+    def shows(self, files: TlsFiles) -> None:
+        """Have it show this certificate from now on."""
+        self.node.config_set("tls-cert-file", str(files.cert), "tls-key-file", str(files.key))
+
+    def url(self, scheme: str = "rediss", **options: Path | str) -> str:
+        """The store's URL with these options."""
+        query = "&".join(f"{name}={quote(str(value))}" for name, value in options.items())
+        return f"{scheme}://{self.place}{'?' if query else ''}{query}"
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    folder, authority = tmp_path_factory.mktemp("tls"), trustme.CA()
+    good = issue(authority, folder / "good", "127.0.0.1")
+    with redis_server(tls=good) as server, server.nodes()[0] as node:
+        node.ping()
+        yield Machine(
+            node,
+            server.url.partition("://")[2].partition("/")[0],
+            good,
+            issue(authority, folder / "expired", "127.0.0.1", not_after=LONG_AGO),
+            issue(authority, folder / "other", "store.example"),
+            issue(trustme.CA(), folder / "stranger", "127.0.0.1"),
+        )
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was(machine: Machine) -> Iterator[None]:
+    yield
+    machine.node.config_set("tls-auth-clients", "no", "tls-protocols", "")
+    machine.shows(machine.good)
+
+
+def _wrong_authority(machine: Machine) -> str:
+    return machine.url(ssl_ca_certs=machine.stranger.ca)
+
+
+def _no_authority(machine: Machine) -> str:
+    return machine.url()
+
+
+def _expired(machine: Machine) -> str:
+    machine.shows(machine.expired)
+    return machine.url(ssl_ca_certs=machine.good.ca)
+
+
+def _other_host(machine: Machine) -> str:
+    machine.shows(machine.other_host)
+    return machine.url(ssl_ca_certs=machine.good.ca)
+
+
+def _no_client_certificate(machine: Machine) -> str:
+    machine.node.config_set("tls-auth-clients", "yes")
+    return machine.url(ssl_ca_certs=machine.good.ca)
+
+
+def _no_client_certificate_before_tls_1_3(machine: Machine) -> str:
+    machine.node.config_set("tls-auth-clients", "yes", "tls-protocols", "TLSv1.2")
+    return machine.url(ssl_ca_certs=machine.good.ca)
+
+
+def _strange_client_certificate(machine: Machine) -> str:
+    machine.node.config_set("tls-auth-clients", "yes")
+    shown = machine.stranger
+    return machine.url(ssl_ca_certs=machine.good.ca, ssl_certfile=shown.cert, ssl_keyfile=shown.key)
+
+
+def _plain(machine: Machine) -> str:
+    return machine.url("redis")
+
+
+def _plain_where_clients_need_certificates(machine: Machine) -> str:
+    machine.node.config_set("tls-auth-clients", "yes")
+    return machine.url("redis")
+
+
+def _no_file(machine: Machine) -> str:
+    return machine.url(ssl_ca_certs="/nowhere/ca.pem")
+
+
+def _key_of_another(machine: Machine) -> str:
+    return machine.url(
+        ssl_ca_certs=machine.good.ca, ssl_certfile=machine.good.cert, ssl_keyfile=machine.stranger.key
+    )
+
+
+ROWS: dict[str, tuple[Callable[[Machine], str], str, str]] = {
+    "wrong authority": (_wrong_authority, "tls_untrusted", "not signed by an authority that the gate trusts"),
+    "no authority": (_no_authority, "tls_untrusted", "ssl_ca_certs"),
+    "expired": (_expired, "tls_expired", "is expired or not valid yet"),
+    "wrong host": (_other_host, "tls_other_host", "not for the host"),
+    "no client certificate": (_no_client_certificate, "tls_client_refused", "asks for a client certificate"),
+    "none, TLS 1.2": (_no_client_certificate_before_tls_1_3, "tls_client_refused", "ssl_certfile"),
+    "strange client certificate": (_strange_client_certificate, "tls_client_refused", "ssl_certfile"),
+    "plain to TLS": (_plain, "tls_needed", "speaks TLS only; write rediss://"),
+    "plain to TLS with clients": (_plain_where_clients_need_certificates, "tls_needed", "rediss://"),
+    "no file": (_no_file, "tls_files", "cannot be used"),
+    "key of another": (_key_of_another, "tls_files", "cannot be used"),
+}
+
+
+def _assert_named(gate: GateProcess, kind: str, sentence: str) -> None:
+    """Assert that log, readiness, the answer to a post and the command say the same."""
+    assert wait_until(lambda: has_port(gate), START_SECONDS)
+    with gate.client() as client:
+        [reason] = client.get("/readyz").json()["reasons"]
+        posted = client.post("/transactions", json={"signature": "one"})
+    name, _, advice = reason.partition(": ")
+    assert name == f"the store is down ({kind})"
+    assert sentence in advice
+    assert posted.status_code == 503
+    assert advice in posted.json()["detail"]
+    [told] = [event for event in gate.events() if event["event"] == "store down"]
+    assert (told["kind"], told["advice"]) == (kind, advice)
+    command = (tidegate_command(), "health", "--url", gate.url)
+    asked = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert asked.returncode == 1
+    assert reason in asked.stderr
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_each_way_in_which_tls_fails_is_named_everywhere(machine: Machine, row: str) -> None:
+    prepare, kind, sentence = ROWS[row]
+    with started(store_url=prepare(machine), store_deadline_seconds=5) as gate:
+        _assert_named(gate, kind, sentence)
+
+
+def test_tls_to_a_store_without_is_named_everywhere() -> None:
+    with valkey_server() as server:
+        url = server.url.replace("redis://", "rediss://")
+        with started(store_url=url, store_deadline_seconds=1) as gate:
+            _assert_named(gate, "tls_not_spoken", "does not answer TLS")
+
+
+def test_a_gate_is_ready_once_its_store_shows_a_good_certificate(machine: Machine) -> None:
+    with started(store_url=_expired(machine), store_deadline_seconds=5) as gate:
+        _assert_named(gate, "tls_expired", "renew it")
+        machine.shows(machine.good)
+        assert wait_until(gate.is_ready, START_SECONDS)
+
+
+def test_a_client_certificate_that_the_store_takes_is_shown(machine: Machine) -> None:
+    machine.node.config_set("tls-auth-clients", "yes")
+    good = machine.good
+    url = machine.url(ssl_ca_certs=good.ca, ssl_certfile=good.cert, ssl_keyfile=good.key)
+    with started(store_url=url, store_deadline_seconds=5) as gate:
+        assert wait_until(lambda: has_port(gate) and gate.is_ready(), START_SECONDS)
