@@ -22,17 +22,19 @@
 -- @use read_settings
 
 -- Only a store that a post could use is to look healthy. A replica refuses what is written, and a user may not have the
--- right to a command that a claim needs: so each is tried, on a key of its own. A full store is told apart.
+-- right to a command that a claim needs: so each is tried, on a key of its own. SET comes first, since a full store
+-- refuses only the first write of a script, and nothing follows there, so that it goes on refusing.
 local probe, expires, is_full = key('probe'), id_text(server_ms() + 1000), 0
 for _, command in ipairs({
-  {'UNLINK', probe}, {'PEXPIREAT', probe, expires}, -- before there is a key that has to expire
-  {'HSET', probe, '', 1}, {'PEXPIREAT', probe, expires}, {'HGET', probe, ''}, {'HMGET', probe, ''}, {'UNLINK', probe},
-  {'SET', probe, 1, 'PX', 1000}, {'GET', probe}, {'EXISTS', probe}, {'STRLEN', probe},
+  {'SET', probe, 1, 'PX', 1000}, {'GET', probe}, {'EXISTS', probe}, {'STRLEN', probe}, {'UNLINK', probe},
+  {'PEXPIREAT', probe, expires}, -- before there is a hash that has to expire
+  {'HSET', probe, '', 1}, {'PEXPIREAT', probe, expires}, {'HGET', probe, ''}, {'HMGET', probe, ''},
 }) do
   local answer = redis.pcall(unpack(command))
   local refusal = type(answer) == 'table' and answer.err
   if refusal and string.find(refusal, 'OOM') then
     is_full = 1
+    break
   elseif refusal then
     return redis.error_reply(refusal .. ' [' .. command[1] .. ']') -- whose name the refusal may not have
   end
