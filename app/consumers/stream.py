@@ -52,13 +52,17 @@ class Wanted(NamedTuple):
 class StreamReader:
     """One reader, from a place on."""
 
-    def __init__(self, readers: Readers, wanted: Wanted, start: Positions, start_ms: int) -> None:
+    def __init__(
+        self, readers: Readers, wanted: Wanted, start: Positions, start_ms: int, newest: Positions | None
+    ) -> None:
+        """Begin at a place; `newest` is where its ledgers ended then, None if they are others by now."""
         self._readers, self._wanted = readers, wanted
         self._left = wanted.limit
         self._waiter = Waiter()
         self._is_over = False
         self._at, self._before_ms = list(start.ordinals), list(start.before_ms)
-        self._known = list(start.ordinals)  # so many were accepted as far as the reader knows
+        # So many were accepted as far as the reader knows.
+        self._known = list((newest or start).ordinals)
         self._born_ms, self._store = start.born_ms, store_mark(start.born_ms)
         self._last_ms = start_ms  # when the last transaction before the place was accepted
         self._sent = 0  # bytes of the next line
@@ -219,9 +223,8 @@ class StreamReader:
             return self._take_of_line(lines, page, index, room)
         sources = self._wanted.sources
         chosen = range(index, count) if sources is None else lines.of_sources(index, sources)
-        chosen = chosen[: self._left]
-        fitting = lines.fitting(chosen, room)
-        if fitting < len(chosen) and not fitting:
+        fitting = lines.fitting(chosen[: self._left], room)
+        if chosen and not fitting:
             if not is_alone:
                 return None
             self._pass(page, chosen[0], 0)

@@ -52,7 +52,9 @@ class Out:
         """A reader from there on."""
         place = start if isinstance(start, Positions) else await self.accepted.find(start)
         start_ms = start if isinstance(start, int) else 0
-        return StreamReader(self.readers, Wanted(**({"look": LINES} | wanted)), place, start_ms)
+        newest = await self.accepted.find("now")
+        known = newest if newest.born_ms == place.born_ms else None
+        return StreamReader(self.readers, Wanted(**({"look": LINES} | wanted)), place, start_ms, known)
 
     async def post(self, prefix: str, count: int, payload: bytes = b"null") -> None:
         """Have so many transactions accepted, in one flush."""

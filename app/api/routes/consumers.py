@@ -24,6 +24,7 @@ from app.consumers.cursor import Cursor, parse_cursor, store_mark
 from app.consumers.lease_answer import lease_answer
 from app.consumers.lease_name import parse_lease
 from app.consumers.leases import NAME, Caller, LeaseWanted
+from app.consumers.pace import Pace
 from app.consumers.plane import ConsumerPlane
 from app.decode.body_reader import chunk_of, media_type
 from app.errors import HttpError, InvalidRequest, MalformedBody, ShuttingDown, UnsupportedMedia
@@ -114,7 +115,7 @@ class ConsumerCalls:
                 raise ShuttingDown("the gate is stopping; send this again to another one, or in a moment")
             answer = await lease_answer(asked.name, leases, plane.readers)
             room.resize(len(answer))
-            await _send_in_pieces(answer, plane, asked.send)
+            await _send_in_pieces(answer, plane.piece_bytes, plane.readers.pace, asked.send)
 
     async def commit(self, asked: Asked) -> None:
         """Commit a lease."""
@@ -149,14 +150,13 @@ class ConsumerCalls:
         )
 
 
-async def _send_in_pieces(answer: bytes, plane: ConsumerPlane, send: Send) -> None:
+async def _send_in_pieces(answer: bytes, most_bytes: int, pace: Pace, send: Send) -> None:
     """Answer 200 with JSON in pieces, a step each; the client's side takes one before the next is written."""
     await send(json_start(len(answer)))
-    pace = plane.readers.pace
     try:
-        for at in range(0, len(answer), plane.piece_bytes):
+        for at in range(0, len(answer), most_bytes):
             await pace.turn(of_answer=True)
-            end = at + plane.piece_bytes
+            end = at + most_bytes
             piece = answer[at:end]
             pace.spent(time.perf_counter(), len(piece))
             await send({"type": "http.response.body", "body": piece, "more_body": end < len(answer)})

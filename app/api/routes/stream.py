@@ -25,7 +25,7 @@ from app.consumers.stream import LineLostError, StreamReader, Wanted
 from app.errors import HttpError, InvalidRequest
 from app.models import SOURCE_PATTERN, SOURCE_RULE
 from app.server.exchange import CUT_OFF, HALF_CLOSED, LISTEN, STOPPING
-from app.store.positions import Positions, Start
+from app.store.positions import Start
 
 EVENTS, NDJSON = b"text/event-stream", b"application/x-ndjson"
 MOST_LINES: Final = 10**15
@@ -59,8 +59,7 @@ class GetStream:
             asked = _asked(scope)
             with self._plane.streams.take():
                 await send(STEP_ASIDE)
-                start, start_ms = await self._find(asked.start)
-                reader = StreamReader(self._plane.readers, asked.wanted, start, start_ms)
+                reader = await self._reader(asked)
                 await send(_head(asked.wanted.look.form))
                 if scope["method"] == "HEAD":
                     await send(_body(b"", more=False))
@@ -69,18 +68,22 @@ class GetStream:
         except HttpError as error:
             await problem_of(error)(scope, receive, send)
 
-    async def _find(self, start: Start | Cursor) -> tuple[Positions, int]:
-        """Return where to begin, and when what lies before that was accepted at the latest.
+    async def _reader(self, asked: _Asked) -> StreamReader:
+        """Return a reader at where to begin.
 
         Raises:
             UnknownCursor: the store does not have the place.
             StoreError: it cannot say.
         """
-        find = self._plane.readers.find
+        readers, start, now_ms = self._plane.readers, asked.start, time.time_ns() // 1_000_000
         if isinstance(start, Cursor):
-            return start.place(await find(NOW)), max(start.before_ms)
-        found = await find(start)
-        return found, start if isinstance(start, int) else time.time_ns() // 1_000_000
+            newest = await readers.find(NOW)
+            place, start_ms = start.place(newest), max(start.before_ms)
+        else:
+            place, start_ms = await readers.find(start), start if isinstance(start, int) else now_ms
+            newest = place if start == NOW else await readers.find(NOW)
+        is_same = newest.born_ms == place.born_ms
+        return StreamReader(readers, asked.wanted, place, start_ms, newest if is_same else None)
 
     async def _stream(self, reader: StreamReader, send: Send) -> None:
         streaming, loop = asyncio.current_task(), asyncio.get_running_loop()

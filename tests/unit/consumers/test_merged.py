@@ -15,6 +15,7 @@ from app.consumers.lease_answer import lease_answer
 from app.consumers.lease_name import parse_lease
 from app.consumers.leases import Caller, LeaseWanted
 from app.consumers.lines import Form, Look
+from app.consumers.shelf import Ledger
 from app.consumers.stream import StreamReader, Wanted
 from app.runtime import Runtime
 from app.store.partitions import partition_of, signature_hash
@@ -22,8 +23,10 @@ from app.store.positions import Positions
 from tests.conftest import MakeSettings
 from tests.support.api_calls import QUIET
 from tests.support.gate import running
+from tests.support.handed import MEBIBYTE
 from tests.support.servers import StoreServer
 from tests.support.streams import WAIT_SECONDS, submit
+from tests.support.way_out import Out, take
 
 BATCHES, BATCH = 12, 25
 Line = dict[str, Any]
@@ -42,7 +45,7 @@ async def runtime(store: StoreServer, settings_for: MakeSettings) -> AsyncIterat
 async def _read(runtime: Runtime, start: Positions, count: int) -> list[Line]:
     """So many lines from there on, and no more than there are."""
     wanted = Wanted(Look(Form.LINES), limit=count)
-    reader, text = StreamReader(runtime.consumers.readers, wanted, start, 0), b""
+    reader, text = StreamReader(runtime.consumers.readers, wanted, start, 0, None), b""
     while piece := await reader.next_piece(8 * 1024):
         text += piece
     return [json.loads(line) for line in text.splitlines()]
@@ -76,6 +79,19 @@ async def test_everything_comes_once_and_each_cursor_is_one_transaction_further(
     assert {tuple(sorted(step, reverse=True)) for step in steps} == {(1, *[0] * (len(start.ordinals) - 1))}
     moments = [line["first_seen_ms"] for line in lines]
     assert moments == sorted(moments), "what was there before is merged by the moments of acceptance"
+
+
+async def test_partitions_that_the_shelf_does_not_have_are_read_before_one_that_it_has(
+    runtime: Runtime,
+) -> None:
+    out = Out(runtime)
+    start = await out.accepted.find("oldest")
+    [first, *_] = await out.accepted.read(start, 10_000, MEBIBYTE)
+    for block in first.blocks:
+        out.shelf.put(Ledger(0, first.born_ms), block)
+    moments = [line["first_seen_ms"] for line in await take(await out.reader("oldest"), BATCHES * BATCH)]
+    assert moments == sorted(moments)
+    await out.tail.close()
 
 
 async def test_from_any_line_on_the_rest_comes_once(runtime: Runtime) -> None:

@@ -56,6 +56,21 @@ async def test_a_reader_that_wants_something_else_gets_its_own(out: Out) -> None
     waiting.cancel()
 
 
+@pytest.mark.parametrize("sources", [None, frozenset({"a"})])
+async def test_a_reader_that_ends_within_a_block_leads_no_other_past_its_rest(
+    out: Out, sources: frozenset[str] | None
+) -> None:
+    await out.post("many", 10)
+    wanted = [f"many-{number}" for number in range(10)]
+    first = await out.reader("oldest", limit=3, sources=sources)
+    others = [
+        await out.reader("oldest", sources=sources),
+        await out.reader("oldest", limit=10, sources=sources),
+    ]
+    assert names(await take(first, 3)) == wanted[:3]
+    assert [names(await take(reader, 10)) for reader in others] == [wanted] * 2
+
+
 async def test_a_piece_from_before_a_setback_is_given_to_nobody(out: Out) -> None:
     await _posted(out)
     start = await out.accepted.find("oldest")

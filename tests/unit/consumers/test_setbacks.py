@@ -60,7 +60,7 @@ async def test_an_open_stream_gets_all_that_is_new(
 async def _from(out: Out, line: Line) -> StreamReader:
     """A reader that goes on behind a line."""
     place = parse_cursor(line["cursor"], "after").place(await out.accepted.find("now"))
-    return StreamReader(out.readers, Wanted(LINES), place, 0)
+    return StreamReader(out.readers, Wanted(LINES), place, 0, None)
 
 
 @pytest.mark.parametrize("count", COUNTS)
