@@ -85,6 +85,20 @@ async def test_a_key_that_is_lost_while_its_bucket_takes_entries_comes_back_with
     await gate.session.close()
 
 
+async def test_while_a_gate_ticks_the_ledger_does_not_expire_even_if_nothing_comes_in(
+    valkey: StoreServer, settings_for: MakeSettings
+) -> None:
+    gate = await connected_gate(settings_for(valkey, **LONG_WINDOW))
+    await _claim(gate, "last")
+    [node] = valkey.nodes()
+    with node:
+        [key] = node.scan_iter(match=store_key("tidegate:*", "ledger"))
+        node.pexpire(key, 60_000)
+        await gate.maps.sizes()
+        assert int(node.pttl(key)) > 7 * 24 * 3600 * 1000
+    await gate.session.close()
+
+
 async def test_a_claim_that_fails_while_it_writes_has_accepted_nothing() -> None:
     """Its user may read observations, and not write them: all that is read before succeeds."""
     with valkey_server() as server:

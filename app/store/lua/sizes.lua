@@ -66,4 +66,6 @@ if turn > 0 then
   answer[6] = lost_entries(maps, clock.now, turn, is_full == 1)
 end
 save_ledger(true) -- what a full store refuses here is made up for by the next tick
+-- While there is a gate, the bookkeeping stays, also if nothing comes in for a week: else it would seem to be lost.
+redis.call('PEXPIREAT', key('ledger'), id_text(server_ms() + rules.ledger_expiry))
 return answer
