@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "post_path.py"
-# Each number may fall; one that has to rise is a sign of a detour. (Not so the last time: the answer to a claim
-# is held against what was told before, so that a store that has gone back is noticed, and partitions have a
-# file of their own.)
+# Each number may fall; one that has to rise is a sign of a detour. (Not so the last time: the answer to a
+# claim is held against what was told before, so that a store that has gone back is noticed, and partitions
+# have a file of their own.)
 MOST = {"fast path": (29, 104), "ordinary way": (38, 182)}
 
 
