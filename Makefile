@@ -33,7 +33,7 @@ up: ## The whole stack in containers, Grafana included (docker compose)
 
 test: $(VENV)/.installed-dev ## Run all tests (installs missing system packages where it may)
 	@scripts/system-packages
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 QUICK := tests/unit -m 'not server and not slow' -n 3
 
