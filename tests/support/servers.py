@@ -253,5 +253,7 @@ def _cluster_launch(binary: str, folder: Path, options: tuple[str, ...]) -> Laun
     cluster = (
         *("--cluster-enabled", "yes", "--cluster-port", str(free_port())),
         *("--cluster-node-timeout", "2000", "--cluster-announce-ip", "127.0.0.1"),
+        # On a busy machine a replica may not hear of its master for long, and would then not follow it.
+        *("--cluster-replica-validity-factor", "0"),
     )
     return Launch(url, (binary, *_COMMON, *listen, *cluster, *options), folder)
