@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install run stack up test test-quick coverage soak bench curves lint format hooks dashboards lock clean
+.PHONY: help install run stack up test test-long test-quick coverage soak bench curves lint format hooks dashboards lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -34,6 +34,9 @@ up: ## The whole stack in containers, Grafana included (docker compose)
 test: $(VENV)/.installed-dev ## Run all tests (installs missing system packages where it may)
 	@scripts/system-packages
 	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+
+test-long: $(VENV)/.installed-dev ## Run the tests that `make test` leaves out for their time: more faults with sentinels
+	@$(BIN)/python -m pytest -m long -n 2
 
 QUICK := tests/unit -m 'not server and not slow' -n 3
 

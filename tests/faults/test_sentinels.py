@@ -25,7 +25,7 @@ KEEPING: dict[str, object] = {
     "transaction_retention_seconds": 3600,
     "emergency_transaction_retention_seconds": 3600,
 }
-KILLS = 5
+KILLS = 3
 FULL_LOAD = 100  # posts that are accepted before something is broken
 log = logging.getLogger(__name__)  # `--log-cli-level=info` shows the figures
 
@@ -141,6 +141,7 @@ async def _assert_none_of_a_stale_primary(watched: Watched, load: Steady, new: i
     log.info("%d acknowledged, %d lost, %d refused", len(told), len(lost), len(load.failed()))
 
 
+@pytest.mark.long
 async def test_a_killed_primary_takes_with_it_what_no_replica_had_and_nothing_else(watched: Watched) -> None:
     load = Steady("lag")
     with gate_process(store_url=watched.url, **KEEPING) as gate:
@@ -160,7 +161,7 @@ async def test_a_killed_primary_takes_with_it_what_no_replica_had_and_nothing_el
     log.info("%d acknowledged, %d lost", len(told), len(lost))
 
 
-@pytest.mark.parametrize("deadline_seconds", [1, 30])
+@pytest.mark.parametrize("deadline_seconds", [pytest.param(1, marks=pytest.mark.long), 30])
 async def test_a_primary_that_hung_and_comes_back_after_it_was_replaced_is_believed_no_more(
     watched: Watched, deadline_seconds: int
 ) -> None:
@@ -177,6 +178,7 @@ async def test_a_primary_that_hung_and_comes_back_after_it_was_replaced_is_belie
     await _assert_none_of_a_stale_primary(watched, load, new)
 
 
+@pytest.mark.long
 async def test_a_primary_that_only_the_sentinels_cannot_reach_is_left_before_it_is_replaced(
     watched: Watched,
 ) -> None:
@@ -192,6 +194,7 @@ async def test_a_primary_that_only_the_sentinels_cannot_reach_is_left_before_it_
     await _assert_none_of_a_stale_primary(watched, load, new)
 
 
+@pytest.mark.long
 async def test_a_failover_that_somebody_orders_costs_nothing_that_was_acknowledged_after_it(
     watched: Watched,
 ) -> None:
@@ -223,6 +226,7 @@ async def test_a_primary_that_comes_back_empty_before_it_is_replaced_takes_nothi
         assert await _lost(gate, after) == []
 
 
+@pytest.mark.long
 async def test_without_a_majority_of_the_sentinels_nothing_is_acknowledged_until_there_is_one_again(
     watched: Watched,
 ) -> None:
