@@ -8,6 +8,7 @@ from app.consumers.pace import Pace
 from app.consumers.pieces import Pieces
 from app.consumers.shelf import Shelf
 from app.consumers.tail import MOST_BYTES, MOST_TRANSACTIONS, Tail, frame_bytes
+from app.process.shared_task import note_end
 from app.store.accepted import Accepted, Extract
 from app.store.positions import Positions, Start
 
@@ -31,7 +32,7 @@ class Readers:
         asking = self._asking.get(start)
         if asking is None:
             asking = self._asking[start] = asyncio.create_task(self._find(start))
-            asking.add_done_callback(_look_at)
+            asking.add_done_callback(note_end)
         return await asyncio.shield(asking)
 
     async def _find(self, start: Start) -> Positions:
@@ -52,9 +53,3 @@ class Readers:
             extracts = await self._accepted.read(place, MOST_TRANSACTIONS, MOST_BYTES)
             self.pace.spent(time.perf_counter(), frame_bytes(extracts))
             return extracts
-
-
-def _look_at(task: asyncio.Task[Positions]) -> None:
-    """Take note of how a task ended, should those who wanted it have gone."""
-    if not task.cancelled():
-        task.exception()

@@ -120,15 +120,11 @@ class ConsumersCollector(Collector):
         One that is new since then counts from 0. Counts of the store go back with it in a failover, and a
         total that did so would look like thousands that were missed in a moment: it stays instead.
         """
-        before = {one.name: one for one in self._consumers}
+        before = {one.name: _totals_of(one) for one in (consumers if self._is_first else self._consumers)}
         totals, self._totals = self._totals, {}
         for one in consumers:
-            now = _totals_of(one)
-            then = (
-                _totals_of(before[one.name]) if one.name in before else now if self._is_first else _Totals()
-            )
-            so_far = totals.get(one.name, _Totals())
-            grown = (t + max(0, n - b) for t, n, b in zip(so_far, now, then, strict=True))
+            so_far, then = totals.get(one.name, _Totals()), before.get(one.name, _Totals())
+            grown = (t + max(0, n - b) for t, n, b in zip(so_far, _totals_of(one), then, strict=True))
             self._totals[one.name] = _Totals(*grown)
         self._consumers, self._is_first = consumers, False
 

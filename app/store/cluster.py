@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from app.errors import StoreClusterDown, StoreUnsupported
+from app.process.shared_task import SharedTask
 from app.store.address import StoreAddress
 from app.store.link import Argument, NotConnected, ReplyError
 from app.store.node import Node
@@ -52,7 +53,7 @@ class Cluster:
         self._nodes: dict[StoreAddress, Node] = {self._seed: seed}
         self._ranges: list[_Range] = []
         self._moved: dict[int, StoreAddress] = {}
-        self._reading: asyncio.Task[None] | None = None
+        self._reading = SharedTask(self._read)
 
     async def call(self, key: str, *command: Argument) -> Any:
         """Send a command to the master of the key's slot."""
@@ -75,7 +76,7 @@ class Cluster:
                 address, is_asking = _redirected(place, address), kind == "ASK"
                 if kind == "MOVED":
                     self._moved[slot] = address
-                    self._read_behind()
+                    self._reading.begin()  # should it fail, the map stays, and `MOVED` is followed anyway
         raise AssertionError("the last attempt raises")
 
     async def call_each(self, *command: Argument) -> list[Any]:
@@ -95,8 +96,7 @@ class Cluster:
 
     async def close(self) -> None:
         """Close every connection, and let the event loop carry it out."""
-        if self._reading is not None:
-            self._reading.cancel()
+        self._reading.cancel()
         for node in self._nodes.values():
             node.close()
         await asyncio.gather(*(node.wait_closed() for node in self._nodes.values()))
@@ -108,13 +108,7 @@ class Cluster:
             NotConnected, AnswerLost, TimeoutError, ReplyError: no node gave it; what the last one did.
             StoreUnsupported: it is none.
         """
-        await asyncio.shield(self._read_behind())
-
-    def _read_behind(self) -> "asyncio.Task[None]":
-        if self._reading is None or self._reading.done():
-            self._reading = asyncio.create_task(self._read())
-            self._reading.add_done_callback(_taken_note_of)
-        return self._reading
+        await self._reading.result()
 
     async def _read(self, but: StoreAddress | None = None) -> None:
         problem: Exception = StoreClusterDown("the cluster has no node that could be asked")
@@ -168,12 +162,6 @@ class Cluster:
 def _slot_of(prefix: str) -> int:
     """Return the slot of a partition; a gate has six, by their prefixes, so each is computed once."""
     return key_slot(prefix.encode())
-
-
-def _taken_note_of(reading: "asyncio.Task[None]") -> None:
-    """Let a reading that nobody waits for fail: the map stays as it is, and `MOVED` is followed anyway."""
-    if not reading.cancelled():
-        reading.exception()
 
 
 def _redirected(place: str, asked: StoreAddress) -> StoreAddress:

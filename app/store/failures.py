@@ -52,11 +52,11 @@ _BY_TEXT: tuple[tuple[str, type[errors.StoreError]], ...] = (
 )
 # These have no word of their own.
 _BY_PHRASE: tuple[tuple[str, type[errors.StoreError]], ...] = (
-    *((phrase, errors.StoreDenied) for phrase in ("ACL failure in script", "AUTH ", "invalid password")),
-    *(
-        (phrase, errors.StoreDenied)
-        for phrase in ("can't access at least one of the keys", "invalid username")
-    ),
+    ("ACL failure in script", errors.StoreDenied),
+    ("AUTH ", errors.StoreDenied),
+    ("invalid password", errors.StoreDenied),
+    ("invalid username", errors.StoreDenied),
+    ("can't access at least one of the keys", errors.StoreDenied),
     ("undeclared key", store_errors.StoreKeysUndeclared),
     ("should be passed using the KEYS array", store_errors.StoreKeysUndeclared),
     ("max number of clients", store_errors.StoreTooManyClients),

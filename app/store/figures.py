@@ -1,12 +1,12 @@
 """The latest figures of maps and store, read by the clock, so that a scrape never waits for the store."""
 
-import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from app.models import MapName, MapSizes, Reason, StoreFigures
+from app.process.shared_task import SharedTask
 from app.store.partition_sizes import PartitionSizes, combined_sizes
 from app.store.setbacks import Falls, LedgerWatch, MapTotals, Setback
 
@@ -39,7 +39,7 @@ class Sizes:
         """How many keys each master has evicted, by its run id."""
         self._evicted_keys = 0
         self._hour: deque[tuple[float, int, int]] = deque(maxlen=HOUR_SECONDS // SAMPLE_SECONDS + 1)
-        self._refreshing: asyncio.Task[None] | None = None
+        self._refreshing = SharedTask(self._refresh_maps)
         self.maps: dict[MapName, MapSizes] = {}
         self.store: StoreFigures | None = None
 
@@ -58,9 +58,7 @@ class Sizes:
         Raises:
             StoreError: the latest figures stay.
         """
-        if self._refreshing is None or self._refreshing.done():
-            self._refreshing = asyncio.create_task(self._refresh_maps())
-        await asyncio.shield(self._refreshing)
+        await self._refreshing.result()
 
     async def refresh_store(self) -> None:
         """Read the store's memory figures, with one `INFO` of each master.

@@ -6,6 +6,7 @@ from typing import Any
 
 import hiredis
 
+from app.process.shared_task import SharedTask
 from app.store.address import RESP3, StoreAddress, connect_seconds
 from app.store.link import AnswerLost, Argument, Link, NotConnected, ReplyError, packed
 
@@ -35,7 +36,7 @@ class Node:
         self._deadline_seconds = deadline_seconds
         self._examine = examine
         self._link: Link | None = None
-        self._opening: asyncio.Task[Link] | None = None
+        self._opening = SharedTask(self._open)
         self._is_closed = False
         self._is_retired = False
 
@@ -90,15 +91,13 @@ class Node:
     def close(self) -> None:
         """Close the connection, also one that is being opened; calls under way fail."""
         self._is_closed = True
-        if self._opening is not None:
-            self._opening.cancel()
+        self._opening.cancel()
         if self._link is not None:
             self._link.close()
 
     async def wait_closed(self) -> None:
         """Wait until an opening that `close` has ended is over, and the event loop has closed the rest."""
-        if self._opening is not None:
-            await asyncio.wait([self._opening])
+        await self._opening.wait_ended()
         await asyncio.sleep(0)
 
     async def _is_there(self) -> bool:
@@ -126,10 +125,7 @@ class Node:
         return link if link.is_open() else await self._opened(self._deadline_seconds)
 
     async def _opened(self, patience_seconds: float) -> Link:
-        if self._opening is None or self._opening.done():
-            self._opening = asyncio.create_task(self._open())
-            self._opening.add_done_callback(_taken_note_of)
-        opening = self._opening
+        opening = self._opening.begin()
         try:
             async with asyncio.timeout(patience_seconds):
                 return await asyncio.shield(opening)
@@ -210,12 +206,6 @@ class Node:
         if address.database:
             commands.append(("SELECT", address.database))
         return [*commands, ("CLIENT", "SETNAME", address.client_name)]
-
-
-def _taken_note_of(opening: "asyncio.Task[Link]") -> None:
-    """Let an opening fail whose callers have all been cancelled meanwhile."""
-    if not opening.cancelled():
-        opening.exception()
 
 
 class Single:

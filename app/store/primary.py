@@ -19,6 +19,7 @@ from time import monotonic
 from typing import Any
 
 from app.errors import StoreNoPrimary, StoreUnsupported
+from app.process.shared_task import SharedTask
 from app.store.address import StoreAddress
 from app.store.agreement import Answers
 from app.store.link import Argument, Link, NotConnected, ReplyError, packed
@@ -43,7 +44,7 @@ class Primary:
         self._run_id: str | None = None
         self._holds_until = 0.0
         self._replaced: StoreNoPrimary | None = None
-        self._asking: asyncio.Task[tuple[float, StoreNoPrimary | None]] | None = None
+        self._asking = SharedTask(self._ask)
         self._watching: asyncio.Task[None] | None = None
 
     async def open(self, ledger_key: str) -> Server:
@@ -108,9 +109,10 @@ class Primary:
         if self._watching is not None:
             self._watching.cancel()
         self._node.close()
-        tasks = [task for task in (self._watching, self._asking) if task is not None]
+        watching = [] if self._watching is None else [self._watching]
         await asyncio.gather(
-            self._sentinels.close(), self._node.wait_closed(), *tasks, return_exceptions=True
+            *(self._sentinels.close(), self._node.wait_closed(), self._asking.wait_ended(), *watching),
+            return_exceptions=True,
         )
 
     async def _be_vouched_for(self, moment: float) -> None:
@@ -120,9 +122,7 @@ class Primary:
             StoreNoPrimary: they do not.
         """
         while self._replaced is None:
-            if self._asking is None or self._asking.done():
-                self._asking = asyncio.create_task(self._ask())
-            asked_at, refusal = await asyncio.shield(self._asking)
+            asked_at, refusal = await self._asking.result()
             if asked_at >= moment:
                 if refusal is not None:
                     raise copy(refusal)
@@ -133,9 +133,7 @@ class Primary:
         """Ask the sentinels over and over, and leave the primary once they name another."""
         while self._replaced is None:
             await asyncio.sleep(ASK_SECONDS)
-            if self._asking is None or self._asking.done():
-                self._asking = asyncio.create_task(self._ask())
-            await asyncio.shield(self._asking)
+            await self._asking.result()
 
     async def _ask(self) -> tuple[float, StoreNoPrimary | None]:
         """Ask the sentinels; return when they were asked, and, if they do not vouch for it, why not."""

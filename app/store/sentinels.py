@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from time import monotonic
 
 from app.errors import StoreDenied, StoreUnsupported
+from app.process.shared_task import note_end
 from app.store.address import StoreAddress
 from app.store.agreement import Agreement, Answers, Place, Report, fields_of, place_in, place_of, report_of
 from app.store.failures import as_store_error
@@ -170,8 +171,7 @@ class Sentinels:
     def _ended(self, task: "asyncio.Task[Report]") -> None:
         """Let go of a question; nobody waits any more for an answer that came late."""
         self._asking.discard(task)
-        if not task.cancelled():
-            task.exception()
+        note_end(task)
 
 
 def _answers(ended: Mapping["asyncio.Task[Report]", Sentinel]) -> Answers:

@@ -26,6 +26,7 @@ _SCHEMES = {
     "valkeys+sentinel": "rediss+sentinel",
 }
 _WITH_TLS = ("rediss", "rediss+sentinel")
+_NO_NUL = "no host and no name of a file holds a NUL, also as %00"
 _SENTINEL_OPTIONS = ("sentinel_user", "sentinel_password")
 _OPTIONS = ("client_name", "db", "protocol", *TLS_OPTIONS, *_SENTINEL_OPTIONS)
 
@@ -126,7 +127,7 @@ def _split(scheme: str, rest: str) -> SplitResult:
     except ValueError:  # `redis://[::1`
         raise _refused("has no sound address in its brackets") from None
     if "\0" in unquote(parts.netloc.rpartition("@")[2] + parts.path):
-        _refuse("no host and no name of a file holds a NUL, also as %00")
+        _refuse(_NO_NUL)
     return parts
 
 
@@ -153,7 +154,7 @@ def _options(parts: SplitResult, scheme: str) -> dict[str, str]:
         if key == "ssl_check_hostname" and value.lower() not in BOOLEANS:
             raise _refused(f"{key} must be true or false")
         if "\0" in value:
-            raise _refused("no host and no name of a file holds a NUL, also as %00")
+            raise _refused(_NO_NUL)
     return options
 
 
