@@ -1,14 +1,13 @@
 """What TIDEGATE_STORE_URL may say: where the store is, or which sentinels know that."""
 
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
-from app.errors import ConfigError
 from app.store.address import CLIENT_NAME, DEFAULT_PORT, RESP2, RESP3, StoreAddress
 from app.store.tls import BOOLEANS, CERT_REQS
 from app.store.tls import OPTIONS as TLS_OPTIONS
-from app.store.url_text import tidy_url
+from app.store.url_text import refuse, refused, tidy_url
 
 SENTINEL_PORT = 26_379
 MOST_PORT = 65_535
@@ -50,9 +49,9 @@ def parse_store(url: str) -> StoreAddress | SentinelService:
     """
     name, separator, rest = tidy_url(url).partition("://")
     if not separator or name not in _SCHEMES:
-        raise _refused(f"must start with one of {', '.join(s + '://' for s in _SCHEMES)}")
+        raise refused(f"must start with one of {', '.join(s + '://' for s in _SCHEMES)}")
     if not rest.strip("/"):
-        raise _refused("names no host or socket")
+        raise refused("names no host or socket")
     scheme = _SCHEMES[name]
     return _sentinel_service(scheme, rest) if scheme.endswith("+sentinel") else _server(scheme, rest)
 
@@ -64,7 +63,7 @@ def parse_address(url: str) -> StoreAddress:
         ConfigError: it is not sound, or names sentinels.
     """
     found = parse_store(url)
-    return found if isinstance(found, StoreAddress) else _refuse("names sentinels instead of a server")
+    return found if isinstance(found, StoreAddress) else refuse("names sentinels instead of a server")
 
 
 def normal_url(url: str) -> str:
@@ -93,7 +92,7 @@ def _server(scheme: str, rest: str) -> StoreAddress:
     options = _options(parts, scheme)
     common = _common(parts, options, scheme)
     if scheme == "unix":
-        path = unquote(parts.path) or _refuse("names no socket")
+        path = unquote(parts.path) or refuse("names no socket")
         return StoreAddress(path=path, database=_database(options.get("db", "")), **common)
     database = _database(options.get("db", parts.path.strip("/")))
     return StoreAddress(host=_host(parts), port=_port(parts, DEFAULT_PORT), database=database, **common)
@@ -106,7 +105,7 @@ def _sentinel_service(scheme: str, rest: str) -> SentinelService:
     hosts, _, path = place.partition("/")
     service, _, database = path.strip("/").partition("/")
     if not service:
-        _refuse(
+        refuse(
             "names no service: behind the sentinels comes /service, as in redis+sentinel://host:26379/mymaster"
         )
     parts = _split(scheme, f"{login}@?{query}")
@@ -125,9 +124,9 @@ def _split(scheme: str, rest: str) -> SplitResult:
     try:
         parts = urlsplit(f"{scheme}://{rest}")
     except ValueError:  # `redis://[::1`
-        raise _refused("has no sound address in its brackets") from None
+        raise refused("has no sound address in its brackets") from None
     if "\0" in unquote(parts.netloc.rpartition("@")[2] + parts.path):
-        _refuse(_NO_NUL)
+        refuse(_NO_NUL)
     return parts
 
 
@@ -135,26 +134,26 @@ def _options(parts: SplitResult, scheme: str) -> dict[str, str]:
     options = {key: values[-1] for key, values in parse_qs(parts.query, keep_blank_values=True).items()}
     for key, value in options.items():
         if key not in _OPTIONS:
-            raise _refused(
+            raise refused(
                 f"has no option {key!r}; those it has are {', '.join(_OPTIONS)}. "
                 "Deadlines are TIDEGATE_STORE_DEADLINE_SECONDS, the rest is the gate's own affair"
             )
         if key in TLS_OPTIONS and scheme not in _WITH_TLS:
-            raise _refused(f"the option {key!r} needs TLS, as with rediss:// or valkeys://")
+            raise refused(f"the option {key!r} needs TLS, as with rediss:// or valkeys://")
         if key in _SENTINEL_OPTIONS and not scheme.endswith("+sentinel"):
-            raise _refused(f"the option {key!r} needs redis+sentinel:// or one of its kind")
+            raise refused(f"the option {key!r} needs redis+sentinel:// or one of its kind")
         if key == "client_name" and not (
             value.isascii() and value.isprintable() and value.split() == [value]
         ):
-            raise _refused("client_name must be printable ASCII without spaces")
+            raise refused("client_name must be printable ASCII without spaces")
         if key == "protocol" and value not in (str(RESP2), str(RESP3)):
-            raise _refused("protocol must be 2 or 3")
+            raise refused("protocol must be 2 or 3")
         if key == "ssl_cert_reqs" and value not in CERT_REQS:
-            raise _refused(f"{key} must be one of {', '.join(CERT_REQS)}")
+            raise refused(f"{key} must be one of {', '.join(CERT_REQS)}")
         if key == "ssl_check_hostname" and value.lower() not in BOOLEANS:
-            raise _refused(f"{key} must be true or false")
+            raise refused(f"{key} must be true or false")
         if "\0" in value:
-            raise _refused(_NO_NUL)
+            raise refused(_NO_NUL)
     return options
 
 
@@ -171,11 +170,11 @@ def _common(parts: SplitResult, options: dict[str, str], scheme: str) -> dict[st
 
 
 def _host(parts: SplitResult) -> str:
-    host = unquote(parts.hostname or "") or _refuse("names no host")
+    host = unquote(parts.hostname or "") or refuse("names no host")
     try:
         host.encode("idna")  # as the system's resolver is asked for it
     except UnicodeError:
-        raise _refused("a part of the host's name is empty or longer than 63 characters") from None
+        raise refused("a part of the host's name is empty or longer than 63 characters") from None
     return host
 
 
@@ -184,18 +183,10 @@ def _port(parts: SplitResult, default: int) -> int:
         port = default if parts.port is None else parts.port
     except ValueError:
         port = 0
-    return port or _refuse(f"the port must be a number from 1 to {MOST_PORT}")
+    return port or refuse(f"the port must be a number from 1 to {MOST_PORT}")
 
 
 def _database(text: str) -> int:
     if text and not (text.isascii() and text.isdecimal()):
-        raise _refused("after the host comes the number of a database, or nothing")
+        raise refused("after the host comes the number of a database, or nothing")
     return int(text or 0)
-
-
-def _refuse(why: str) -> NoReturn:
-    raise _refused(why)
-
-
-def _refused(why: str) -> ConfigError:
-    return ConfigError(f"TIDEGATE_STORE_URL: {why}")

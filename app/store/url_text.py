@@ -27,7 +27,7 @@ def tidy_url(url: str) -> str:
     scheme = scheme.lower()
     _refuse_stray_signs(rest, is_path=scheme.endswith("unix"))
     if "," in _place(rest) and not scheme.endswith("sentinel"):
-        _refuse(
+        refuse(
             "names several hosts: with sentinels write redis+sentinel://host:port,host:port/service; "
             "of a Cluster name one node"
         )
@@ -39,12 +39,12 @@ def _refuse_stray_signs(rest: str, *, is_path: bool) -> None:
     before, _, path = place.partition("/")
     login = before.rpartition("@")[0]
     if "#" in rest or "[" in login or "]" in login or _ends_login_early(rest, is_path=is_path):
-        _refuse(
+        refuse(
             "special characters in user and password are percent-encoded: "
             "# is %23, / is %2F, ? is %3F, @ is %40, [ is %5B, ] is %5D, % is %25"
         )
     if is_path and path and before and "@" not in before:
-        _refuse(
+        refuse(
             "after unix:// comes the whole path, which begins with a slash: unix:///run/valkey/valkey.sock"
         )
 
@@ -72,5 +72,11 @@ def _place(rest: str) -> str:
         return ""
 
 
-def _refuse(why: str) -> NoReturn:
-    raise ConfigError(f"TIDEGATE_STORE_URL: {why}")
+def refused(why: str) -> ConfigError:
+    """Make the error that says what is wrong with the URL."""
+    return ConfigError(f"TIDEGATE_STORE_URL: {why}")
+
+
+def refuse(why: str) -> NoReturn:
+    """Raise the error that says what is wrong with the URL, ConfigError."""
+    raise refused(why)
