@@ -44,18 +44,23 @@ def await_cluster(nodes: Sequence[redis.Redis]) -> None:
 
 
 def fail_over(shard: Sequence[redis.Redis]) -> None:
-    """Make the replica of a shard its master, gracefully; asked again, should the others not vote yet."""
-    replica = next(node for node in shard if node.info("replication")["role"] == "slave")
+    """Make the replica of a shard its master, gracefully; asked again, should the others not vote yet.
+
+    Over once the old master is its replica, so that one of the shard can be asked to take over again at once.
+    """
+    replica = next(node for node in shard if _role(node) == "slave")
+    old = next(node for node in shard if _role(node) == "master")
     assert wait_until(lambda: _follows(replica), SYNCED_SECONDS)
-
-    def is_master() -> bool:
-        return bool(replica.info("replication")["role"] == "master")
-
     for _ in range(4):
         replica.cluster("failover")
-        if wait_until(is_master, VOTE_SECONDS):
+        if wait_until(lambda: _role(replica) == "master", VOTE_SECONDS):
+            assert wait_until(lambda: _role(old) == "slave", SYNCED_SECONDS)
             return
     raise AssertionError("it did not become the master")
+
+
+def _role(node: redis.Redis) -> str:
+    return str(node.info("replication")["role"])
 
 
 def _sees_all(node: redis.Redis, count: int) -> bool:

@@ -43,7 +43,8 @@ def figure(gate: GateProcess, name: str, **labels: str) -> float | None:
 
 
 def kill_worker(gate: GateProcess, name: str) -> int:
-    """`kill -9`, and wait until it is gone; its process id."""
+    """`kill -9`, and wait until it is gone; its process id. It may be up a moment before it is shown."""
+    assert wait_until(lambda: name in pids(gate), SECONDS)
     pid = pids(gate)[name]
     process = psutil.Process(pid)
     os.kill(pid, signal.SIGKILL)
