@@ -117,13 +117,16 @@ class ConsumersCollector(Collector):
     def _add(self, consumers: list[ConsumerFigures]) -> None:
         """Count what consumers were handed and missed since the reading before.
 
-        One that is new since then counts from 0. Counts of the store go back with it in a failover, and a
-        total that did so would look like thousands that were missed in a moment: it stays instead.
+        One that is new since then counts from 0, also under the name of one that was deleted. Counts of the
+        store go back with it in a failover, and a total that did so would look like thousands that were
+        missed in a moment: it stays instead.
         """
-        before = {one.name: _totals_of(one) for one in (consumers if self._is_first else self._consumers)}
+        earlier = consumers if self._is_first else self._consumers
+        before = {(one.name, one.incarnation): _totals_of(one) for one in earlier}
         totals, self._totals = self._totals, {}
         for one in consumers:
-            so_far, then = totals.get(one.name, _Totals()), before.get(one.name, _Totals())
+            then = before.get((one.name, one.incarnation), _Totals())
+            so_far = totals.get(one.name, _Totals())
             grown = (t + max(0, n - b) for t, n, b in zip(so_far, _totals_of(one), then, strict=True))
             self._totals[one.name] = _Totals(*grown)
         self._consumers, self._is_first = consumers, False

@@ -126,6 +126,16 @@ async def test_a_consumer_that_was_forgotten_and_came_again_counts_from_0() -> N
     assert totals(await readings.scrape(BOT._replace(delivered=3, redelivered=0, missed=1))) == [3, 0, 1]
 
 
+async def test_what_one_made_again_under_its_name_was_handed_is_counted_whole() -> None:
+    """Deleted and made again, or lost with its store, between two readings."""
+    readings = Readings()
+    await readings.scrape(BOT)
+    await readings.scrape(BOT._replace(delivered=750))
+    again = BOT._replace(incarnation=6, delivered=30, redelivered=0, missed=2)
+    assert totals(await readings.scrape(again)) == [130, 0, 2]
+    assert totals(await readings.lose(again._replace(incarnation=7, delivered=40))) == [170, 0, 4]
+
+
 async def test_a_consumer_that_called_by_a_clock_ahead_of_this_one_is_not_idle() -> None:
     text = await Readings().scrape(BOT._replace(called_ms=NOW_MS + 500))
     assert value(text, "consumer_idle_seconds", consumer="bot") == 0
