@@ -90,7 +90,7 @@ def _flowing() -> Iterator[Builder]:
             "Accepted a second",
             "Transactions let through for the first time, all gates together.",
             "cps",
-            (Alarm("TidegateIngestStopped"),),
+            (Alarm("TidegateIngestStopped"), Alarm("TidegateIngestRejected"), Alarm("TidegateIngestRefused")),
         ),
         Query(total(rate("transactions_total", 'outcome="accepted"')), "accepted"),
         low=0,

@@ -76,7 +76,12 @@ def _answers() -> Iterator[Builder]:
     )
     by_class = 'label_replace({}, "class", "${{1}}xx", "code", "(.)..")'.format(rate("http_requests_total"))
     yield lines(
-        About("Answers a second", "All requests, by the class of their status.", "reqps"),
+        About(
+            "Answers a second",
+            "All requests, by the class of their status.",
+            "reqps",
+            (Alarm("TidegateIngestRejected"),),
+        ),
         Query(total(by_class, "class"), "{{class}}"),
         width=6,
         colours=ANSWERS,
@@ -90,6 +95,7 @@ def _refusals() -> Iterator[Builder]:
             "Requests refused a second",
             "Posts of transactions answered 503, by the problem's name, and requests without a valid token.",
             "reqps",
+            (Alarm("TidegateIngestRefused"), Alarm("TidegateSignaturesFull")),
         ),
         Query(total(rate("ingest_refusals_total"), "reason"), "{{reason}}"),
         Query(total(rate("unauthorized_total"), "plane"), "no token: {{plane}}"),

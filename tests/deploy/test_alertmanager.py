@@ -71,7 +71,7 @@ def test_there_are_shipped_alerts_of_every_way() -> None:
 
 
 def test_an_alert_that_pages_may_ask_for_a_cleanup_too() -> None:
-    """None that is shipped does: memory that a cleanup of the store would not help is what pages."""
+    """As a full store does."""
     labels = {"alertname": "TidegateSomething", "severity": "critical", "action": "cleanup"}
     assert receivers(labels) == expected_receivers("TidegateSomething", labels) == ["tidegate", "pager"]
 
@@ -130,6 +130,13 @@ MUTED = [
         alert("TidegateConsumerMisses", 9, consumer="bot"),
         alert("TidegateConsumerLagging", 9, consumer="bot"),
     ),
+    (alert("TidegateStoreDown", 30), alert("TidegateIngestRefused", 30)),
+    (alert("TidegateStoreFull", 31), alert("TidegateIngestRefused", 31)),
+    (alert("TidegateSignaturesFull", 32), alert("TidegateIngestRefused", 32)),
+    (alert("TidegateMemoryPressureHard", 33), alert("TidegateIngestRefused", 33)),
+    (alert("TidegateErrorBudgetBurnFast", 34, sli="requests"), alert("TidegateIngestRefused", 34)),
+    (alert("TidegateStoreFull", 35), alert("TidegateStoreNearLimit", 35)),
+    (alert("TidegateSignaturesFull", 36), alert("TidegateSignaturesNearLimit", 36, limit="entries")),
     (
         alert("Disk", 6, severity="critical", map="transactions"),
         alert("Disk", 6, severity="warning", map="transactions"),
@@ -163,6 +170,9 @@ HEARD = [
         alert("TidegateConsumerMisses", 17, consumer="bot"),
         alert("TidegateConsumerGone", 17, consumer="bot"),
     ),
+    # What is silent or rejected has another cause than what is refused.
+    (alert("TidegateStoreDown", 18), alert("TidegateIngestStopped", 18)),
+    (alert("TidegateStoreFull", 19), alert("TidegateIngestRejected", 19)),
     # A warning silences nothing.
     (alert("TidegateTargetDown", 15), alert("TidegateErrorBudgetBurnSlow", 15, sli="requests")),
 ]

@@ -25,10 +25,14 @@ CRITICAL = {
     "TidegateAbsent",
     "TidegateConsumerMisses",
     "TidegateErrorBudgetBurnFast",
+    "TidegateIngestRefused",
+    "TidegateIngestRejected",
     "TidegateIngestStopped",
     "TidegateMemoryPressureHard",
+    "TidegateSignaturesFull",
     "TidegateStoreDown",
     "TidegateStoreEvicting",
+    "TidegateStoreFull",
     "TidegateStoreSetBack",
 }
 # It fires always: that is what it is for.
