@@ -252,6 +252,7 @@ class Runtime:
 
     async def _refresh(self) -> None:
         await self.sizes.refresh()
+        self.plane.fit_flushes()
         await self.settings_sync.follow()
         self.recorder.note_peaks()
 

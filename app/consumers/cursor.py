@@ -4,7 +4,7 @@
     store    │           the ordinal of the next transaction to read, one for each partition
              when the transaction before it was accepted, one for each partition
 
-A reader on a Cluster has a place in each of six partitions, so that there are six of both, joined by
+A reader on a Cluster has a place in each partition, so that there are 16 of both, say, joined by
 nothing. The first part tells stores apart: it is made of the moments at which the ledgers of all partitions
 were begun, and a ledger that was lost begins anew. The moments tell whether a ledger was set back by a
 failover since, so that an ordinal is that of another transaction now. All figures are hexadecimal and of a
@@ -20,7 +20,7 @@ from app.consumer_errors import UnknownCursor
 from app.errors import InvalidRequest
 from app.store.positions import Positions
 
-_CURSOR = re.compile(r"([0-9a-f]{8})-((?:[0-9a-f]{11}){1,64})-((?:[0-9a-f]{12}){1,64})\Z")
+_CURSOR = re.compile(r"([0-9a-f]{8})-((?:[0-9a-f]{11}){1,128})-((?:[0-9a-f]{12}){1,128})\Z")
 _MOMENT_DIGITS, _ORDINAL_DIGITS = 11, 12
 _SHOWN_CHARACTERS = 64
 

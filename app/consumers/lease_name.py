@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from app.consumer_errors import LeaseOfAnother, UnknownLease
 
-_LEASE = re.compile(r"([A-Za-z0-9._:-]{1,64})~([0-9a-f]{1,16})((?:~[0-9]{1,3}-[0-9]{1,16}){1,64})\Z")
+_LEASE = re.compile(r"([A-Za-z0-9._:-]{1,64})~([0-9a-f]{1,16})((?:~[0-9]{1,3}-[0-9]{1,16}){1,128})\Z")
 
 
 class LeaseName(NamedTuple):

@@ -46,7 +46,7 @@ class DataPlane:
     ) -> None:
         settings = live.settings
         limits = process_limits(settings)
-        self._live = live
+        self._live, self._session = live, session
         self.metrics = metrics
         self.access = access
         self.feeds = feeds
@@ -60,7 +60,7 @@ class DataPlane:
         self._misses = Misses(lambda: live.settings, self.maps, self.sources)
         self.coalescer = Coalescer(
             Flusher(self.maps, metrics, self.sources, fingerprints, on_accepted).flush,
-            flush_max_items(settings),
+            flush_max_items(settings, partitions=1),
             limits.queued_items,
             limits.queued_bytes,
         )
@@ -98,9 +98,13 @@ class DataPlane:
         await self._late.tick()
         await self._misses.tick()
 
+    def fit_flushes(self) -> None:
+        """Make a flush no larger than the partitions of the store can take, once it is connected."""
+        self.coalescer.flush_max_items = flush_max_items(self.settings, self._session.partitions)
+
     def apply(self, settings: Settings) -> None:
         """Pass changed settings to those who do not look them up each time."""
         limits = process_limits(settings)
-        self.coalescer.flush_max_items = flush_max_items(settings)
+        self.fit_flushes()
         self.coalescer.resize(limits.queued_items, limits.queued_bytes)
         self.body_budget.most = limits.body_bytes

@@ -74,8 +74,8 @@ def positions_after(extracts: Sequence[Extract]) -> Positions:
 class Accepted:
     """Reads all partitions of a store at once; it holds nothing but hints on where positions are."""
 
-    def __init__(self, session: StoreSession, layout_of: Callable[[bool], Layout]) -> None:
-        """Call scripts over a session; `layout_of` gives the layout of a Cluster (True) or of one server."""
+    def __init__(self, session: StoreSession, layout_of: Callable[[int], Layout]) -> None:
+        """Call scripts over a session; `layout_of` gives the layout of a number of partitions."""
         self._session = session
         self._layout_of = layout_of
         self._hints: dict[tuple[str, int, int], int] = {}
@@ -123,7 +123,7 @@ class Accepted:
 
     @property
     def _layout(self) -> Layout:
-        return self._layout_of(self._session.is_cluster)
+        return self._layout_of(self._session.partitions)
 
     async def _read(
         self, prefix: str, rules: bytes, at: tuple[int, int, int], limit: int, most_bytes: int

@@ -55,6 +55,11 @@ class Cluster:
         self._moved: dict[int, StoreAddress] = {}
         self._reading = SharedTask(self._read)
 
+    @property
+    def masters(self) -> int:
+        """How many masters serve slots, as the map of the slots has them."""
+        return len({found.master for found in self._ranges})
+
     async def call(self, key: str, *command: Argument) -> Any:
         """Send a command to the master of the key's slot."""
         slot = _slot_of(key)
@@ -160,7 +165,7 @@ class Cluster:
 
 @cache
 def _slot_of(prefix: str) -> int:
-    """Return the slot of a partition; a gate has six, by their prefixes, so each is computed once."""
+    """Return the slot of a partition; a gate has few, by their prefixes, so each is computed once."""
     return key_slot(prefix.encode())
 
 

@@ -1,10 +1,12 @@
 """Connects to the store that a URL names: one server, a Cluster, or the primary of what sentinels watch."""
 
 import asyncio
+from dataclasses import replace
 
 from app.store.address import StoreAddress, connect_seconds
 from app.store.cluster import Cluster
 from app.store.node import Node, Single
+from app.store.partition_count import partition_count
 from app.store.partitions import ledger_key
 from app.store.primary import OPENINGS, Primary, find_primary
 from app.store.server import Server, identify
@@ -25,7 +27,7 @@ class StoreConnector:
         self._service = found if isinstance(found, SentinelService) else None
         self._first = list(found.sentinels) if isinstance(found, SentinelService) else [found]
         self._places = self._first
-        self._ledger_key = ledger_key(prefix)
+        self._prefix = prefix
 
     async def connect(self) -> tuple[Single | Cluster | Primary, Server]:
         """Connect, and find out what the server is, within the time for its connections and a deadline.
@@ -51,7 +53,8 @@ class StoreConnector:
     async def _connect(self) -> tuple[Single | Cluster | Primary, Server]:
         if self._service is None:
             return await self._connect_to(self._places[0])
-        return await find_primary(self._service, self._places, self.deadline_seconds, self._ledger_key)
+        key = ledger_key(self._prefix)
+        return await find_primary(self._service, self._places, self.deadline_seconds, key)
 
     async def _connect_to(self, place: StoreAddress) -> tuple[Single | Cluster, Server]:
         node = Node(place, self.deadline_seconds)
@@ -67,7 +70,8 @@ class StoreConnector:
         try:
             await cluster.read_slots()
             await cluster.connect()
+            partitions = await partition_count(cluster, self._prefix)
         except BaseException:
             await cluster.close()
             raise
-        return cluster, server
+        return cluster, replace(server, partitions=partitions)

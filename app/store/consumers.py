@@ -116,8 +116,8 @@ class _Part(NamedTuple):
 class Consumers:
     """Calls the scripts of consumers on the partitions of one store."""
 
-    def __init__(self, session: StoreSession, layout_of: Callable[[bool], Layout]) -> None:
-        """Call scripts over a session; `layout_of` gives the layout of a Cluster (True) or of one server."""
+    def __init__(self, session: StoreSession, layout_of: Callable[[int], Layout]) -> None:
+        """Call scripts over a session; `layout_of` gives the layout of a number of partitions."""
         self._session = session
         self._layout_of = layout_of
         self._turn = 0
@@ -226,7 +226,7 @@ class Consumers:
 
     @property
     def _layout(self) -> Layout:
-        return self._layout_of(self._session.is_cluster)
+        return self._layout_of(self._session.partitions)
 
     async def _run(self, script: str, prefix: str, *args: bytes | str | int) -> Any:
         return await self._session.run(script, prefix, [self._layout.rules, *args])

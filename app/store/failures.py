@@ -34,6 +34,7 @@ _NOT_TLS = ("WRONG_VERSION_NUMBER", "UNEXPECTED_EOF_WHILE_READING", "RECORD_LAYE
 # Servers tell what went wrong by the first word; an error raised inside a script has it further behind.
 _BY_TEXT: tuple[tuple[str, type[errors.StoreError]], ...] = (
     ("OTHERFORMAT", errors.StoreOfOtherFormat),
+    ("OTHERPARTITIONS", store_errors.StoreOfOtherPartitions),
     ("OOM", errors.StoreFull),
     ("CLUSTERDOWN", errors.StoreClusterDown),
     ("MOVED", errors.StoreClusterDown),

@@ -1,18 +1,18 @@
 """What every script call is told: the partition's prefix, and the rules in force for its maps.
 
-The rules say how much a partition (partitions.py) keeps of each map, and for how long. With six partitions
-and TIDEGATE_TRANSACTIONS_LIMIT=60000, each script call is told that a partition keeps 10,000 transactions,
-each for 120,000 milliseconds. `LiveSettings` holds the settings in force, with the prefixes and rules made of
-them, and replaces all at once.
+The rules say how much a partition (partitions.py) keeps of each map, and for how long. With 16
+partitions and TIDEGATE_TRANSACTIONS_LIMIT=160000, each script call is told that a partition keeps 10,000
+transactions, each for 120,000 milliseconds. `LiveSettings` holds the settings in force, with the prefixes and
+rules made of them for the number of partitions that the store has, and replaces all at once.
 """
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from app.models import MapName
 from app.settings.model import Settings
-from app.store.partitions import CLUSTER_PARTITIONS, partition_prefixes
+from app.store.partitions import EARLIER_PARTITIONS, partition_prefixes
 
 UNLIMITED = 2**53
 LEDGER_EXPIRY_SECONDS = 8 * 24 * 3600
@@ -33,6 +33,12 @@ class Layout:
     """One in so many signatures is looked through for late duplicates; 0 for none."""
     in_sample: bytes
     """A 1 for each last byte of a hash with which it is in that sample, else a 0."""
+
+    @property
+    def kept_partitions(self) -> int:
+        """The number of partitions, for those of a Cluster to keep; 0 where it does not have to be kept."""
+        partitions = len(self.prefixes)
+        return 0 if partitions in (1, EARLIER_PARTITIONS) else partitions
 
 
 @dataclass(frozen=True)
@@ -88,10 +94,10 @@ def _warn(entries: int | None, limit: int) -> int:
     return entries if entries is not None else int(0.8 * limit)
 
 
-def flush_max_items(settings: Settings) -> int:
+def flush_max_items(settings: Settings, partitions: int) -> int:
     """Never more in one script call than the smallest map of a partition can hold."""
     limits = (settings.signatures_limit, settings.transactions_limit, settings.observations_limit)
-    return max(1, min(FLUSH_MAX_ITEMS, min(limits) // CLUSTER_PARTITIONS))
+    return max(1, min(FLUSH_MAX_ITEMS, min(limits) // partitions))
 
 
 def packed_rules(settings: Settings, partitions: int, version: int = 0) -> bytes:
@@ -135,8 +141,13 @@ class Current:
     settings: Settings
     version: int
     rules: Mapping[MapName, MapRule]
-    single: Layout
-    cluster: Layout
+    _layouts: dict[int, Layout] = field(default_factory=dict)
+
+    def layout(self, partitions: int) -> Layout:
+        """The layout of a store with so many partitions."""
+        if partitions not in self._layouts:
+            self._layouts[partitions] = _layout(self.settings, self.version, partitions)
+        return self._layouts[partitions]
 
 
 class LiveSettings:
@@ -163,9 +174,9 @@ class LiveSettings:
         """How many changes led to them, 0 for those of the start."""
         return self.current.version
 
-    def layout(self, is_cluster: bool) -> Layout:
-        """The layout of a single store or of a cluster."""
-        return self.current.cluster if is_cluster else self.current.single
+    def layout(self, partitions: int) -> Layout:
+        """The layout of a store with so many partitions."""
+        return self.current.layout(partitions)
 
     def replace(self, settings: Settings, version: int) -> None:
         """Put other settings in force, all at once."""
@@ -173,17 +184,11 @@ class LiveSettings:
 
 
 def _current(settings: Settings, version: int) -> Current:
-    return Current(
-        settings,
-        version,
-        map_rules(settings),
-        _layout(settings, version, is_cluster=False),
-        _layout(settings, version, is_cluster=True),
-    )
+    return Current(settings, version, map_rules(settings))
 
 
-def _layout(settings: Settings, version: int, *, is_cluster: bool) -> Layout:
-    prefixes = partition_prefixes(settings.store_prefix, is_cluster)
-    rules, one_in = packed_rules(settings, len(prefixes), version), settings.late_sample
+def _layout(settings: Settings, version: int, partitions: int) -> Layout:
+    prefixes = partition_prefixes(settings.store_prefix, partitions)
+    rules, one_in = packed_rules(settings, partitions, version), settings.late_sample
     in_sample = bytes(one_in > 0 and value % one_in == 0 for value in range(256))
     return Layout(prefixes, rules, one_in, in_sample)

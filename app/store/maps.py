@@ -119,8 +119,8 @@ class CleanupStepResult(NamedTuple):
 class Maps:
     """Calls the scripts of the maps on the partitions of one store."""
 
-    def __init__(self, session: StoreSession, layout_of: Callable[[bool], Layout]) -> None:
-        """Call scripts over a session; `layout_of` gives the layout of a Cluster (True) or of one server."""
+    def __init__(self, session: StoreSession, layout_of: Callable[[int], Layout]) -> None:
+        """Call scripts over a session; `layout_of` gives the layout of a number of partitions."""
         self._session = session
         self._layout_of = layout_of
         self._told = defaultdict[str, Told](Told)
@@ -139,7 +139,7 @@ class Maps:
         Raises:
             StoreError: none was connected to yet, for this reason.
         """
-        return self._layout_of(self._session.is_cluster)
+        return self._layout_of(self._session.partitions)
 
     def partition_of(self, digest: bytes) -> str:
         """The key prefix under which a signature's hash lives."""
@@ -233,7 +233,7 @@ class Maps:
 
     async def _read_sizes(self, look: int = 0) -> list[PartitionSizes]:
         layout = self.layout
-        args: list[bytes | str | int] = [layout.rules, look]
+        args: list[bytes | str | int] = [layout.rules, look, layout.kept_partitions]
         asked = [self._told[prefix].asked() for prefix in layout.prefixes]
         calls = (self._session.run_unguarded("sizes", prefix, args) for prefix in layout.prefixes)
         answers = await asyncio.gather(*calls)

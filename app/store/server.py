@@ -17,11 +17,12 @@ MIN_MAJOR = {"redis": 7, "valkey": 8}
 
 @dataclass(frozen=True)
 class Server:
-    """What answered: `valkey` or `redis`, its version, and whether it is a cluster."""
+    """What answered: `valkey` or `redis`, its version, whether it is a cluster, and how it is divided."""
 
     name: str
     version: str
     is_cluster: bool
+    partitions: int = 1
 
 
 class Servers(Protocol):

@@ -19,10 +19,11 @@ from app.store.store_errors import STORE_ERRORS
 
 log = structlog.get_logger()
 
-# Calls under way, which share a connection: a Cluster has claims in six partitions for each of two flushes.
-# Of them those that read blocks, so that a flood of these, whose answers are large, does not stand before the
-# claims.
-CALLS_AT_ONCE, LOOKUPS_AT_ONCE = 20, 4
+# Calls under way, which share a connection; beside them those that read blocks, so that a flood of these,
+# whose answers are large, does not stand before the claims.
+CALLS_AT_ONCE, LOOKUPS_AT_ONCE = 16, 4
+# Each of two flushes has a claim in each partition of a Cluster, and what else there is goes on beside them.
+CALLS_A_PARTITION = 3
 MOST_WAITING = 1_000
 SETTLE_POLLS, SETTLE_SECONDS = 50, 0.02
 PROBE_SECONDS, MOST_PROBE_SECONDS, REFUSED_PROBE_SECONDS = 0.1, 0.5, 5.0
@@ -50,7 +51,7 @@ class StoreSession:
         self._scripts = {name: Script(text) for name, text in load_scripts().items()}
         metrics.store_call_duration_seconds.start(*zip(self._scripts))
         metrics.store_errors_total.start(*((error.kind,) for error in STORE_ERRORS))
-        self._slots = asyncio.Semaphore(CALLS_AT_ONCE - LOOKUPS_AT_ONCE)
+        self._slots = asyncio.Semaphore(CALLS_AT_ONCE)
         self._lookup_slots = asyncio.Semaphore(LOOKUPS_AT_ONCE)
         self._waiting = 0
         self._servers: Servers | None = None
@@ -67,15 +68,15 @@ class StoreSession:
         return self.down_reason is None
 
     @property
-    def is_cluster(self) -> bool:
-        """Whether the store is a Cluster, as it was when it was last connected.
+    def partitions(self) -> int:
+        """How many partitions the store has, as it was when it was last connected.
 
         Raises:
             StoreError: it never was, for this reason.
         """
         if self.server is None:
             raise copy(self.down_reason or StoreUnreachable("not connected yet"))
-        return self.server.is_cluster
+        return self.server.partitions
 
     @property
     def is_probe_due(self) -> bool:
@@ -136,7 +137,7 @@ class StoreSession:
         heap when it drops functions (`FUNCTION FLUSH`, 9.1), of which ours has none; scripts stay loaded.
         """
         servers = self._servers
-        if servers is None or self.is_cluster:
+        if servers is None or self.server is None or self.server.is_cluster:
             return
         for _ in range(SETTLE_POLLS):
             [figures] = await self.info("memory")
@@ -241,6 +242,7 @@ class StoreSession:
             self._servers, self.server = await self._connector.connect()
         except Exception as error:
             raise self._failed(as_store_error(error)) from error
+        self._slots = asyncio.Semaphore(max(CALLS_AT_ONCE, CALLS_A_PARTITION * self.server.partitions))
 
     def _came_up(self) -> None:
         self._metrics.store_up.set(1)
@@ -256,4 +258,5 @@ class StoreSession:
             server=server and server.name,
             version=server and server.version,
             cluster=server and server.is_cluster,
+            partitions=server and server.partitions,
         )

@@ -21,6 +21,7 @@ StoreError
 ├── StoreCannotSave               it takes no writes since it cannot save to its disk
 ├── StoreNoPrimary
 │   └── StoreSentinelsDeny        most of the sentinels refuse the login
+├── StoreOfOtherPartitions        it is divided in another way by now
 ├── StoreKeysUndeclared           it or a proxy wants to be told each key of a script
 └── those of app/errors.py
 """
@@ -184,6 +185,13 @@ class StoreSentinelsDeny(errors.StoreNoPrimary):
     )
 
 
+class StoreOfOtherPartitions(errors.StoreError):
+    """The Cluster has another number of partitions than when the gate connected, which connects anew."""
+
+    kind, means_down = "other_partitions", True
+    advice = "the number of the Cluster's partitions was changed; the gate connects anew, and goes on with it"
+
+
 class StoreKeysUndeclared(errors.StoreError):
     """Scripts may touch only the keys that the call names, as Dragonfly and some proxies have it."""
 
@@ -223,6 +231,7 @@ STORE_ERRORS: tuple[type[errors.StoreError], ...] = (
     errors.StoreClusterDown,
     errors.StoreUnsupported,
     errors.StoreOfOtherFormat,
+    StoreOfOtherPartitions,
     errors.StoreRejected,
 )
 """Every way in which a store fails, by its `kind`."""

@@ -8,7 +8,7 @@ from functools import partial
 import redis
 
 from app.models import MapName
-from app.store.partitions import partition_prefixes
+from app.store.partitions import first_prefix
 from benchmarks.common.gates import Service, tidegate
 from benchmarks.common.load import run_loader
 from benchmarks.common.plan import LEAST_REQUESTS, Plan, times_ms
@@ -96,7 +96,7 @@ def beside_rivals(plan: Plan) -> Figures:
 
 def _store_figures(gate: Gate) -> Figures:
     """Sizes now, and the store's longest call since its log was emptied."""
-    [prefix] = partition_prefixes("tidegate", is_cluster=False)
+    prefix = first_prefix("tidegate")
     kept = read_ledger(gate.store, prefix).entries(MapName.TRANSACTIONS)
     slow = [one["duration"] for one in gate.store.slowlog_get(128)]
     return {

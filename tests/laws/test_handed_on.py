@@ -46,7 +46,7 @@ class ConsumersAgainstModel(RuleBasedStateMachine):
         store.flush()
         self.store = store
         self.runner = asyncio.Runner()
-        partitions = 6 if store.clustered else 1
+        partitions = 16 if store.clustered else 1
         limits = {f"{name}_limit": 60 * partitions for name in MapName}
         self.settings = Settings(
             store_url=store.url,

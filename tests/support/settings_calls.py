@@ -7,10 +7,13 @@ from typing import Any
 import httpx
 
 from app.settings.model import Settings
-from app.store.partitions import partition_prefixes
+from app.store.partitions import first_prefix
 from tests.support.api_calls import Api, open_api, until
 from tests.support.ledger import store_key
 from tests.support.servers import StoreServer
+
+SETTINGS_KEY = store_key(first_prefix("tidegate"), "settings")
+"""The key of the settings, in the first partition."""
 
 
 async def patch(api: Api, headers: dict[str, str] | None = None, **values: object) -> httpx.Response:
@@ -45,19 +48,14 @@ async def shown(api: Api, name: str) -> dict[str, Any]:
 def stored(server: StoreServer) -> bytes | None:
     """What lies in the store."""
     with server.client() as client:
-        found: bytes | None = client.get(server_key(server))
+        found: bytes | None = client.get(SETTINGS_KEY)
     return found
 
 
 def put(server: StoreServer, document: bytes) -> None:
     """Put something else in its place."""
     with server.client() as client:
-        client.set(server_key(server), document, ex=600)
-
-
-def server_key(server: StoreServer) -> str:
-    """The key of the settings, in the first partition."""
-    return store_key(partition_prefixes("tidegate", server.clustered)[0], "settings")
+        client.set(SETTINGS_KEY, document, ex=600)
 
 
 @asynccontextmanager

@@ -4,8 +4,8 @@
 -- changed rules in force for all gates (put_in_force.lua), sweeps what is due, and drops the oldest buckets of a map
 -- that is above a limit that was lowered, except those of signatures.
 --
--- KEYS: the partition's prefix. ARGV: rules; 0, or whose turn it is to be looked at for entries that
--- are gone, a number that is 1 higher each time.
+-- KEYS: the partition's prefix. ARGV: rules; 0, or whose turn it is to be looked at for entries that are gone, a number
+-- that is 1 higher each time; how many partitions the Cluster has, 0 on a store that is none.
 -- Returns {now, 1 when the store is full, the settings changed at run time (read_settings.lua), 1 when a gate of
 -- format 1 was at work here within the last second, when the ledger was begun, the entries that are gone
 -- (lost_entries.lua), then ten numbers a map, signatures first: the id of its oldest bucket or 0, entries, bytes, added,
@@ -38,6 +38,16 @@ for _, command in ipairs({
   elseif refusal then
     return redis.error_reply(refusal .. ' [' .. command[1] .. ']') -- whose name the refusal may not have
   end
+end
+
+-- How many partitions there are is kept in each, so that no master can lose it alone (partition_count.py). What the first
+-- has counts; it is another number when somebody has changed it, or another gate has begun anew in an empty store.
+if ARGV[3] ~= '0' then
+  local kept = redis.call('GET', key('partitions'))
+  if kept and kept ~= ARGV[3] and string.sub(KEYS[1], -3) == '{0}' then
+    return redis.error_reply('OTHERPARTITIONS the store has ' .. kept .. ' partitions by now')
+  end
+  redis.pcall('SET', key('partitions'), ARGV[3], 'PX', rules.ledger_expiry) -- a full store may refuse it
 end
 
 if needs_take_over() then

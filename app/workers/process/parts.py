@@ -91,4 +91,5 @@ class WorkerParts:
 
     async def _refresh(self) -> None:
         await self.plane.maps.sizes()
+        self.plane.fit_flushes()
         await self._settings_sync.follow()

@@ -18,10 +18,10 @@ from tests.conftest import MakeSettings
 from tests.support.deliver import connected_gate, transaction
 from tests.support.servers import StoreServer
 
-ONE, SIX = (partition_prefixes("tidegate", is_cluster=is_cluster) for is_cluster in (False, True))
+ONE, SIXTEEN = (partition_prefixes("tidegate", partitions) for partitions in (1, 16))
 SIGNATURES = [f"signature-{number}" for number in range(30)]
 SOME = st.lists(st.sampled_from(SIGNATURES), min_size=1, max_size=40)
-PREFIXES = st.sampled_from([ONE, SIX])
+PREFIXES = st.sampled_from([ONE, SIXTEEN])
 
 
 def _recent(known: Sequence[str]) -> Recent:

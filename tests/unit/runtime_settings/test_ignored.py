@@ -11,10 +11,10 @@ from tests.conftest import MakeSettings
 from tests.support.api_calls import QUIET, Api, open_api, until
 from tests.support.servers import StoreServer
 from tests.support.settings_calls import (
+    SETTINGS_KEY,
     patched,
     put,
     refused,
-    server_key,
     shown,
     stored,
     two_gates,
@@ -116,8 +116,8 @@ async def test_another_type_of_key_in_their_place_is_ignored_and_replaced(
     valkey: StoreServer, settings_for: MakeSettings
 ) -> None:
     with valkey.nodes()[0] as node:
-        node.rpush(server_key(valkey), "a list")
-        node.expire(server_key(valkey), 60)
+        node.rpush(SETTINGS_KEY, "a list")
+        node.expire(SETTINGS_KEY, 60)
     async with open_api(settings_for(valkey, **QUIET)) as api:
         await _until_ignored(api)
         assert (await patched(api, signatures_limit=100))["version"] == 1

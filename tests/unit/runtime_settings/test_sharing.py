@@ -11,10 +11,10 @@ from tests.support.api_calls import QUIET, events, open_api, until
 from tests.support.gate import gate_process
 from tests.support.servers import StoreServer, valkey_server
 from tests.support.settings_calls import (
+    SETTINGS_KEY,
     patch,
     patched,
     put,
-    server_key,
     shown,
     stored,
     two_gates,
@@ -123,7 +123,7 @@ async def test_a_store_that_lost_them_is_given_them_back(
 
         await until(is_back)
         with store.client() as client:
-            assert client.pttl(server_key(store)) > FAR
+            assert client.pttl(SETTINGS_KEY) > FAR
         assert (await patched(two, observations_limit=300))["version"] == 3
         await until_version(one, 3)
         assert one.runtime.settings.signatures_limit == 100
@@ -150,10 +150,10 @@ async def test_every_tick_puts_their_expiry_off(valkey: StoreServer, settings_fo
     async with open_api(settings_for(valkey, **QUIET)) as api:
         await patched(api, signatures_limit=100)
         with valkey.nodes()[0] as node:
-            node.pexpire(server_key(valkey), 5000)
+            node.pexpire(SETTINGS_KEY, 5000)
 
             async def is_put_off() -> bool:
-                return int(node.pttl(server_key(valkey))) > FAR
+                return int(node.pttl(SETTINGS_KEY)) > FAR
 
             await until(is_put_off)
 

@@ -7,7 +7,7 @@ import pytest
 
 from app.errors import StoreTimeout
 from app.settings.model import Settings
-from app.store.partitions import key_slot, partition_prefixes, signature_hash
+from app.store.partitions import first_prefix, key_slot, signature_hash
 from tests.support.cluster import fail_over
 from tests.support.deliver import Gate, connected_gate, transaction
 from tests.support.gate import running
@@ -131,8 +131,7 @@ def own_cluster() -> Iterator[StoreServer]:
 async def test_a_slot_that_is_moved_is_asked_for_at_both_ends(own_cluster: StoreServer) -> None:
     """ASK while it moves, MOVED afterwards; the slot of one partition goes from one master to another."""
     gate = await connected_gate(_settings(own_cluster))
-    prefix = partition_prefixes("tidegate", is_cluster=True)[0]
-    slot, nodes = key_slot(prefix.encode()), own_cluster.nodes()
+    slot, nodes = key_slot(first_prefix("tidegate").encode()), own_cluster.nodes()
     source = next(at for at in range(3) if slot * 3 // SLOTS == at)
     old, new = nodes[source], nodes[(source + 1) % 3]
     for keys in iter(lambda: old.cluster("getkeysinslot", slot, 100), []):

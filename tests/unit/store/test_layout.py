@@ -15,9 +15,9 @@ from app.store.store_errors import STORE_ERRORS
 
 def test_a_partition_never_gets_more_in_one_flush_than_its_maps_hold() -> None:
     small = Settings(signatures_limit=100, transactions_limit=60, observations_limit=600)
-    assert flush_max_items(small) == 10
-    assert flush_max_items(Settings(transactions_limit=1)) == 1
-    assert flush_max_items(Settings()) == FLUSH_MAX_ITEMS
+    assert flush_max_items(small, 6) == 10
+    assert flush_max_items(Settings(transactions_limit=1), 16) == 1
+    assert flush_max_items(Settings(), 128) == FLUSH_MAX_ITEMS
 
 
 def test_limits_are_shared_out_over_the_partitions() -> None:

@@ -21,7 +21,7 @@ async def test_a_lease_that_ended_is_handed_out_again_first_and_its_number_is_vo
     clocks: Clocks, store: StoreServer, gate: Gate
 ) -> None:
     clock = clocks(store, gate)
-    await gate.flusher.flush([transaction(name) for name in NAMES])
+    await gate.flusher.flush([transaction(f"name-{number}") for number in range(160)])
     reader = Reader(gate)
     slow = await reader.lease(12)
     quick = await reader.lease(12)
@@ -192,7 +192,7 @@ async def test_of_an_ended_lease_that_is_committed_in_part_the_rest_stays(single
 
 async def test_where_one_partition_has_as_many_leases_as_there_may_be_others_give(gate: Gate) -> None:
     full = gate.maps.layout.prefixes[0]
-    names = [f"many-{number}" for number in range(800)]
+    names = [f"many-{number}" for number in range(2000)]
     mine = [name for name in names if gate.maps.partition_of(signature_hash(name)) == full]
     await gate.flusher.flush([transaction(name) for name in mine[:65]])
     reader = Reader(gate)

@@ -14,6 +14,7 @@
 --   P:consumers          ZSET  each consumer -> when it is forgotten; in the first partition only
 --   P:rules              STR   the rules in force here, from the first change of the settings at run time on
 --   P:settings           STR   the settings changed at run time; in the first partition only
+--   P:partitions         STR   how many partitions there are; on a Cluster only
 --   P:history            ZSET  each gate that has a history -> when it last grew; in the first partition only
 --   P:history:<gate>     LIST  that gate's samples, one a minute, oldest first; in the first partition only
 --   P:lock:<name>        STR   held by the gate that does something for all; in the first partition only
