@@ -55,10 +55,13 @@ def panels() -> Iterator[Builder]:
     yield figure(
         About(
             "Emergencies, 1 h",
-            "Emergency cleanups in the last hour that the guard or an alert asked for.",
+            "In how many of the last 12 times five minutes the guard or an alert had emergency cleanups run.",
             alarms=(Alarm("TidegateEmergencyCleanupsRepeating", 4),),
         ),
-        Query(total(increase("cleanup_runs_total", *BY_ITSELF, within="1h")), "cleanups"),
+        Query(
+            f"count_over_time(({total(increase('cleanup_runs_total', *BY_ITSELF, within='5m'))} > 0)[1h:5m])",
+            "times five minutes",
+        ),
         height=8,
         low=0,
     )
