@@ -12,6 +12,7 @@ from app.ingest.sampled_transactions import look_seconds
 from app.models import MapName, Trigger
 from app.observability.consumers import ConsumersCollector
 from app.observability.stats import ServiceStats
+from app.process.systemd import notify_alive, watchdog_seconds
 from app.reports.recorder import SAMPLE_SECONDS, Recorder
 from app.settings.model import Settings
 from app.store.embedded import EmbeddedStore
@@ -113,3 +114,5 @@ def gate_tasks(gate: ScheduledParts) -> Iterator[Task]:
     yield Task("consumers", CONSUMERS_SECONDS, gate.consumer_metrics.refresh)
     yield Task("stats-log", STATS_LOG_SECONDS, gate.stats.log_stats)
     yield Task("reports", SAMPLE_SECONDS, gate.recorder.record)
+    if (within := watchdog_seconds()) is not None:
+        yield Task("watchdog", within / 2, notify_alive)

@@ -15,6 +15,7 @@ from app.logs import configure_logs
 from app.main import create_app
 from app.process.descriptors import client_connections, raise_limit
 from app.process.heap import keep_heap_small
+from app.process.systemd import READY, STOPPING, notify
 from app.runtime import Runtime
 from app.server.config import BACKLOG, QuietServer, server_config
 from app.settings.environment import env_name, is_empty, service_links
@@ -101,7 +102,7 @@ class _Server(QuietServer):
         self.served = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, with the workers, who get the listener, and greet."""
+        """Start, with the workers, who get the listener, greet, and tell systemd."""
         await super().startup(sockets)
         if not self.started:
             return
@@ -114,9 +115,11 @@ class _Server(QuietServer):
             return
         self.served = True
         _greet(self._runtime.settings, self._listener.getsockname()[1], self._connections)
+        notify(READY)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let the workers finish, who need the control plane, then stop that."""
+        notify(STOPPING)
         if sockets != [self._listener]:
             self._listener.close()
         await self._runtime.stop_workers()

@@ -1,0 +1,109 @@
+"""What a gate tells systemd: a real gate, and a socket in the place of systemd's."""
+
+import os
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from app.process.systemd import ALIVE, READY, STOPPING, notify, watchdog_seconds
+from tests.support.gate import GateProcess, await_gate, start_gate
+
+SECONDS = 60.0
+
+
+class Told:
+    """A socket as systemd has one for each service."""
+
+    def __init__(self, name: str) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(f"\0{name[1:]}" if name.startswith("@") else name)
+        self._socket.settimeout(SECONDS)
+
+    def next(self) -> str:
+        """The next state that is told; waits for it."""
+        return self._socket.recv(100).decode()
+
+    def close(self) -> None:
+        """Be gone."""
+        self._socket.close()
+
+
+@pytest.fixture
+def told(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Told]:
+    name = {"path": str(tmp_path / "notify"), "abstract": f"@tidegate-test-{os.getpid()}"}[request.param]
+    monkeypatch.setenv("NOTIFY_SOCKET", name)
+    systemd = Told(name)
+    yield systemd
+    systemd.close()
+
+
+@contextmanager
+def gate_under_systemd(**settings: object) -> Iterator[GateProcess]:
+    with tempfile.TemporaryDirectory(prefix="gate-test-") as folder:
+        gate = start_gate(Path(folder), **settings)
+        try:
+            yield gate
+        finally:
+            gate.kill()
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(("told", "workers"), [("path", 1), ("abstract", 2)], indirect=["told"])
+def test_a_gate_is_ready_when_it_listens_alive_while_its_loop_turns_and_says_that_it_stops(
+    told: Told, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    monkeypatch.setenv("WATCHDOG_USEC", "100000")
+    with gate_under_systemd(workers=workers) as gate:
+        while (state := told.next()) == ALIVE:
+            pass
+        assert state == READY
+        assert any(event.get("event") == "listening" for event in gate.events())
+        await_gate(gate)
+        assert [told.next() for _ in range(3)] == [ALIVE] * 3
+        gate.process.terminate()
+        while (state := told.next()) == ALIVE:
+            pass
+        assert state == STOPPING
+        assert gate.process.wait(SECONDS) == 0
+
+
+def test_without_systemd_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    with capture_logs() as logs:
+        notify(READY)
+    assert logs == []
+
+
+def test_a_socket_that_is_gone_is_logged_and_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
+    with capture_logs() as logs:
+        notify(READY)
+    assert [(line["event"], line["state"]) for line in logs] == [("systemd was not told", READY)]
+
+
+@pytest.mark.parametrize(
+    ("variables", "seconds"),
+    [
+        ({"WATCHDOG_USEC": "30000000"}, 30),
+        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": str(os.getpid())}, 30),
+        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "1"}, None),
+        ({"WATCHDOG_USEC": "0"}, None),
+        ({"WATCHDOG_USEC": "soon"}, None),
+        ({}, None),
+    ],
+)
+def test_the_watchdog_waits_for_whom_it_means(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], seconds: float | None
+) -> None:
+    for name in ("WATCHDOG_USEC", "WATCHDOG_PID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert watchdog_seconds() == seconds
