@@ -35,7 +35,7 @@ test: $(VENV)/.installed-dev ## Run all tests (installs missing system packages 
 	@scripts/system-packages
 	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
-test-long: $(VENV)/.installed-dev ## Run the tests that `make test` leaves out for their time: more faults with sentinels
+test-long: $(VENV)/.installed-dev ## Run the tests that `make test` leaves out for their time: every fault, through every network
 	@$(BIN)/python -m pytest -m long -n 2
 
 QUICK := tests/unit -m 'not server and not slow' -n 3

@@ -67,10 +67,13 @@ class Feed:
     _numbers: Iterator[int] = field(default_factory=count)
 
     @asynccontextmanager
-    async def running(self, url: str, workers: int = 4) -> AsyncIterator[None]:
-        """Post at one gate, until the block ends or the gate does."""
+    async def running(self, url: str, workers: int = 4, *, insists: bool = False) -> AsyncIterator[None]:
+        """Post at one gate, until the block ends or the gate does; who insists sends a refused request again.
+
+        It is sent until it is answered 200, as the feeds of providers do it.
+        """
         stop = asyncio.Event()
-        tasks = [asyncio.create_task(self._work(url, kind, stop)) for kind in _kinds(workers)]
+        tasks = [asyncio.create_task(self._work(url, kind, stop, insists)) for kind in _kinds(workers)]
         try:
             yield
         finally:
@@ -104,30 +107,47 @@ class Feed:
             item for attempt in self.processed() for given, item in attempt.verdicts() if given == verdict
         ]
 
-    async def assert_honest(self, url: str) -> None:
-        """Law 2: all that was acknowledged is stored as it was sent, and nothing was accepted twice."""
-        accepted, duplicate = self.answered("accepted"), self.answered("duplicate")
-        times = Counter(str(item["signature"]) for item in accepted)
-        assert [signature for signature, number in times.items() if number > 1] == []
-        await assert_stored(
-            url, list({str(item["signature"]): item for item in accepted + duplicate}.values())
-        )
+    def accepted_twice(self) -> list[str]:
+        """Signatures that were answered `accepted` more than once."""
+        times = Counter(str(item["signature"]) for item in self.answered("accepted"))
+        return [signature for signature, number in times.items() if number > 1]
 
-    async def _work(self, url: str, kind: str, stop: asyncio.Event) -> None:
+    def false_duplicates(self) -> list[str]:
+        """Signatures that were answered `duplicate` when they were sent for the first time."""
+        sent, found = set[str](), list[str]()
+        for attempt in self.attempts:  # in the order they were sent
+            if attempt.is_processed:
+                duplicates = {
+                    str(item["signature"]) for given, item in attempt.verdicts() if given == "duplicate"
+                }
+                found += sorted(duplicates - sent)
+            sent |= {str(item["signature"]) for item in attempt.items}
+        return found
+
+    async def assert_honest(self, url: str) -> None:
+        """Laws 1 and 2: nothing was accepted twice, or a duplicate of nothing; all acknowledged is stored."""
+        assert self.accepted_twice() == [], "accepted twice"
+        assert self.false_duplicates() == [], "called duplicates, and never sent before"
+        told = self.answered("accepted") + self.answered("duplicate")
+        await assert_stored(url, list({str(item["signature"]): item for item in told}.values()))
+
+    async def _work(self, url: str, kind: str, stop: asyncio.Event, insists: bool) -> None:
+        items = self._fresh_items(kind)
         try:
             async with connected(url, 1) as [connection]:
                 while not stop.is_set():
-                    reply = await self._fresh(kind).post(connection)
-                    if reply.status != 200:
+                    attempt = Attempt(kind, items)
+                    self.attempts.append(attempt)
+                    is_refused = (await attempt.post(connection)).status != 200
+                    if is_refused:
                         await asyncio.sleep(REFUSED_PAUSE_SECONDS)
+                    items = items if is_refused and insists else self._fresh_items(kind)
         except NoAnswerError:
             return
 
-    def _fresh(self, kind: str) -> Attempt:
+    def _fresh_items(self, kind: str) -> list[Item]:
         numbers = (next(self._numbers) for _ in range(1 if kind == "one" else BATCH_ITEMS))
-        attempt = Attempt(kind, [transaction(f"{self.name}-{number}") for number in numbers])
-        self.attempts.append(attempt)
-        return attempt
+        return [transaction(f"{self.name}-{number}") for number in numbers]
 
 
 def _kinds(workers: int) -> list[str]:
@@ -142,15 +162,15 @@ def transaction(signature: str) -> Item:
 
 
 async def assert_stored(url: str, items: Sequence[Item]) -> None:
-    """Each can be looked up, with its payload."""
+    """Each can be looked up, with its payload; one that cannot is lost."""
     queue = list(items)
 
     async def work(connection: Connection) -> None:
         while queue:
             item = queue.pop()
             reply = await connection.get(f"/transactions/{item['signature']}")
-            assert reply.status == 200, (item["signature"], reply)
-            assert reply.json()["payload"] == item["payload"]
+            assert reply.status == 200, ("lost", item["signature"], reply)
+            assert reply.json()["payload"] == item["payload"], ("other than was sent", item["signature"])
 
     async with connected(url, LOOKUPS_AT_ONCE) as connections:
         await asyncio.gather(*map(work, connections))

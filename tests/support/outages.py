@@ -140,6 +140,29 @@ async def read_only(server: StoreServer) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
+async def too_few_replicas(server: StoreServer) -> AsyncIterator[None]:
+    """The server wants a replica to follow it, and none does."""
+    with _only_node(server) as node:
+        node.config_set("min-replicas-to-write", 1)
+        yield
+        node.config_set("min-replicas-to-write", 0)
+
+
+@asynccontextmanager
+async def failing_saves(server: StoreServer) -> AsyncIterator[None]:
+    """A save has failed, after which the server refuses writes."""
+    in_the_way = server.folder / "dump.rdb"
+    in_the_way.mkdir()
+    with _only_node(server) as node:
+        node.config_set("save", "3600 1")
+        node.bgsave()
+        assert await asyncio.to_thread(wait_until, lambda: _failed_to_save(node), BACK_SECONDS)
+        yield
+        node.config_set("save", "")
+    in_the_way.rmdir()
+
+
+@asynccontextmanager
 async def busy(server: StoreServer) -> AsyncIterator[None]:
     """A foreign script runs without end, and the server says so."""
     with _only_node(server) as node:
@@ -171,6 +194,10 @@ async def _foreign_script(server: StoreServer, script: str, *args: int) -> Async
         await running
 
 
+def _failed_to_save(node: redis.Redis) -> bool:
+    return bool(node.info("persistence")["rdb_last_bgsave_status"] == "err")
+
+
 def _says_busy(node: redis.Redis) -> bool:
     try:
         node.ping()
@@ -194,6 +221,8 @@ OUTAGES = {
     "full": Outage(full, frozenset({"full"}), is_down=False),
     "password changed": Outage(password_changed, frozenset({"denied"})),
     "read-only": Outage(read_only, frozenset({"read_only"})),
+    "too few replicas": Outage(too_few_replicas, frozenset({"no_replicas"})),
+    "failing saves": Outage(failing_saves, frozenset({"cannot_save"})),
     "busy": Outage(busy, frozenset({"busy", "timeout"})),
     "held by a slow script": Outage(held_by_a_slow_script, frozenset({"timeout"})),
 }

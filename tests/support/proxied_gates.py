@@ -15,6 +15,20 @@ from tests.support.servers import StoreServer
 PAUSE_SECONDS = 0.02
 
 
+@asynccontextmanager
+async def proxied(server: StoreServer) -> AsyncIterator[list[Proxy]]:
+    """Stand a proxy before each node; the nodes of a Cluster tell its address as their own meanwhile."""
+    async with AsyncExitStack() as stack:
+        proxies = [Proxy(_port_of(launch.url), number) for number, launch in enumerate(server.launches)]
+        for proxy in proxies:
+            await stack.enter_async_context(proxy.running())
+        _announce(server, [int(proxy.port) for proxy in proxies])
+        try:
+            yield proxies
+        finally:
+            _announce(server, [0] * len(proxies))
+
+
 class ProxiedGates:
     """Gates with the same settings, each at its own port for as long as the stage stands."""
 
@@ -29,13 +43,8 @@ class ProxiedGates:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Self]:
-        """Start all of it; the store's nodes tell their proxies' addresses as their own meanwhile."""
-        async with AsyncExitStack() as stack:
-            for launch in self._server.launches:
-                proxy = Proxy(_port_of(launch.url))
-                await stack.enter_async_context(proxy.running())
-                self._proxies.append(proxy)
-            self._announce([int(proxy.port) for proxy in self._proxies])
+        """Start all of it."""
+        async with proxied(self._server) as self._proxies:
             try:
                 for place in range(len(self._ports)):
                     self._gates.append(self._start(place))
@@ -44,7 +53,6 @@ class ProxiedGates:
             finally:
                 for gate in self._gates:
                     gate.kill()
-                self._announce([0] * len(self._proxies))
 
     async def kill(self) -> None:
         """Kill one gate after the other, and start it anew."""
@@ -75,11 +83,12 @@ class ProxiedGates:
         for gate in self._gates:
             await_gate(gate)
 
-    def _announce(self, ports: list[int]) -> None:
-        for node, port in zip(self._server.nodes(), ports, strict=True):
-            with node:
-                if self._server.clustered:
-                    node.config_set("cluster-announce-port", port)
+
+def _announce(server: StoreServer, ports: list[int]) -> None:
+    for node, port in zip(server.nodes(), ports, strict=True):
+        with node:
+            if server.clustered:
+                node.config_set("cluster-announce-port", port)
 
 
 def _port_of(url: str) -> int:

@@ -1,8 +1,11 @@
 """A TCP proxy before a store, which breaks connections at chosen moments; and servers that are no stores."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from enum import Enum, auto
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -32,16 +35,63 @@ async def tcp_server(handle: Handler) -> AsyncIterator[str]:
         await server.wait_closed()
 
 
+class Breakage(Enum):
+    """What becomes of a connection on which as many bytes have passed as may, perhaps amid an answer."""
+
+    RESET = auto()
+    """Both sides are reset."""
+    SWALLOWED = auto()
+    """Commands still get to the store; its answers vanish, and the connection stays open."""
+    HALF_OPEN = auto()
+    """The store's side is closed; that of the gate stays open, and whatever it sends vanishes."""
+
+
+@dataclass
+class _Passage:
+    """A connection through the proxy: its two ends, and when and how it breaks."""
+
+    gate: asyncio.StreamWriter
+    store: asyncio.StreamWriter
+    breakage: Breakage | None
+    left_bytes: int
+    """How many bytes may pass on it before it breaks."""
+    is_broken: bool = False
+    is_cut: bool = False
+    """True if the next answer ends it, and is not passed on."""
+
+    def let_pass(self, to: asyncio.StreamWriter, data: bytes) -> bytes:
+        """Return what of the data gets to one of the ends."""
+        if self.breakage is None:
+            return data
+        is_spared = self.breakage is Breakage.SWALLOWED and to is self.store
+        passed = data if is_spared else data[: max(self.left_bytes, 0)]
+        self.left_bytes -= len(data)
+        return passed
+
+    def break_if_due(self) -> bool:
+        """Break it when as many bytes have passed as may, and say whether that was now."""
+        if self.breakage is None or self.is_broken or self.left_bytes > 0:
+            return False
+        self.is_broken = True
+        if self.breakage is Breakage.HALF_OPEN:
+            self.store.close()
+        elif self.breakage is Breakage.RESET:
+            self.gate.transport.abort()
+            self.store.transport.abort()
+        return True
+
+
 class Proxy:
-    """Passes a store's bytes on; it can cut, slice, hold back and swallow them, TLS included.
+    """Passes a store's bytes on; it can cut, slice, delay, hold back and swallow them, TLS included.
 
     `cut_answers_to` breaks a connection instead of passing on the next answer after a command with these
     bytes. The store has carried the command out then, which nobody behind the proxy can know. With
     `refuses_after_cut` the proxy closes each connection that comes after that at once.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, seed: int = 1) -> None:
         self._port = port
+        self._draw = random.Random(f"{seed} breaks")
         self.url = ""
         self.cut_answers_to: bytes | None = None
         self.refuses_after_cut = False
@@ -49,11 +99,19 @@ class Proxy:
         """Whether each byte is sent by itself, in both directions."""
         self.way_seconds = 0.0
         """How long each read is on its way, in either direction: how far away the store seems to be."""
+        self.jitter = 0.0
+        """How much longer or shorter a way may be by chance, as a part of it."""
+        self.breakage: Breakage | None = None
+        """How each connection breaks that is opened from now on."""
+        self.breaks_after_bytes = 0
+        """How many bytes pass on such a connection on average, commands and answers together."""
         self.swallows_answers = False
         """Whether answers vanish; the connection stays open."""
         self.cuts = 0
         self.connections = 0
         self.open_connections = 0
+        self.broken_connections = 0
+        """How many have broken by `breakage`."""
         self.commands: list[bytes] = []
         self.held = bytearray()
         """The answers that are held back, of all connections."""
@@ -127,41 +185,47 @@ class Proxy:
         store, to_store = await asyncio.open_connection("127.0.0.1", self._port)
         self.open_connections += 1
         self._writers.append(writer)
-        cut = asyncio.Event()
-        answers = asyncio.create_task(self._pass_answers(store, writer, cut))
+        most_bytes = self._draw.randint(1, 2 * self.breaks_after_bytes) if self.breakage else 0
+        passage = _Passage(writer, to_store, self.breakage, most_bytes)
+        answers = asyncio.create_task(self._pass_answers(store, passage))
         try:
             while command := await reader.read(1 << 20):
                 self.commands.append(command)
                 if self.cut_answers_to is not None and self.cut_answers_to in command:
                     self.cut_answers_to = None
-                    cut.set()
-                await self._send(to_store, command)
+                    passage.is_cut = True
+                await self._send(passage, to_store, command)
                 await self._reads.wait()
         finally:
             self.open_connections -= 1
             answers.cancel()
             to_store.close()
 
-    async def _pass_answers(
-        self, store: asyncio.StreamReader, writer: asyncio.StreamWriter, cut: asyncio.Event
-    ) -> None:
+    async def _pass_answers(self, store: asyncio.StreamReader, passage: _Passage) -> None:
         with suppress(ConnectionError):
             while answer := await store.read(1 << 20):
-                if cut.is_set():
+                if passage.is_cut:
                     self.cuts += 1
                     break
                 if self._is_holding:
                     self.held += answer
                 elif not self.swallows_answers:
-                    await self._send(writer, answer)
-        writer.close()
+                    await self._send(passage, passage.gate, answer)
+        if not (passage.is_broken and passage.breakage is Breakage.HALF_OPEN):
+            passage.gate.close()
 
-    async def _send(self, writer: asyncio.StreamWriter, data: bytes) -> None:
+    async def _send(self, passage: _Passage, to: asyncio.StreamWriter, data: bytes) -> None:
         if self.way_seconds:
-            await asyncio.sleep(self.way_seconds)
+            await asyncio.sleep(self.way_seconds * self._draw.uniform(1 - self.jitter, 1 + self.jitter))
+        data = passage.let_pass(to, data)
+        if not data:
+            return
         for at in range(len(data)) if self.slices else ():
-            writer.write(data[at : at + 1])
+            if to.is_closing():
+                return
+            to.write(data[at : at + 1])
             await asyncio.sleep(0)  # whoever reads has its turn
         if not self.slices:
-            writer.write(data)
-        await writer.drain()
+            to.write(data)
+        await to.drain()
+        self.broken_connections += passage.break_if_due()
