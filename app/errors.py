@@ -232,6 +232,17 @@ class StoreDenied(StoreError):
             self.advice = f"the store denies the gate's user the command {command}; check its ACL"
 
 
+class StoreNotReplicated(StoreError):
+    """All is stored, and fewer replicas than TIDEGATE_STORE_MIN_REPLICAS had it in time."""
+
+    slug, title = "not-replicated", "It is stored, but not confirmed by enough replicas"
+    kind = "not_replicated"
+    advice = (
+        "all of it is stored, but fewer replicas than TIDEGATE_STORE_MIN_REPLICAS had it in time, so that a "
+        "failover may lose it; send it again: what enough replicas have by then is answered as a duplicate"
+    )
+
+
 class StoreFull(StoreError):
     """The store is at its memory limit."""
 

@@ -18,7 +18,8 @@ import structlog
 from app.errors import StoreError
 from app.metrics.catalogue import Metrics
 from app.models import MapName, MapRemoval, MemoryChange, Mode, Reason, Report, Trigger
-from app.store.maps import CleanupStep, Maps, Severity
+from app.store.cleanup_steps import CleanupStep, Severity
+from app.store.maps import Maps
 from app.store.session import StoreSession
 
 log = structlog.get_logger()

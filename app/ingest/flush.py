@@ -40,7 +40,9 @@ clients send all of it again. Two things may happen to a transaction that is sen
 - It was not stored. Its signature is in `recent`, so it is taken for known and answered UNSEEN, and a second
   claim brings it.
 
-No transaction is answered `accepted` before it is stored.
+No transaction is answered `accepted` before it is stored. With TIDEGATE_STORE_MIN_REPLICAS no flush is
+answered before so many replicas have what it wrote, and what its duplicates repeat, which another flush wrote
+a moment ago. If they do not in time, the whole flush fails, and all of it is stored.
 """
 
 import asyncio
@@ -138,7 +140,8 @@ class Flusher:
         """Answer each transaction, of at least one, in its place: `accepted` only once it is stored.
 
         Raises:
-            StoreError: some of them may have been stored; sent again, those are duplicates.
+            StoreError: some of them may have been stored; sent again, those are duplicates. All are stored
+                after a StoreNotReplicated.
         """
         self._metrics.ingest_flush_size.observe(len(items))
         columns = Columns.of(items)
@@ -150,6 +153,8 @@ class Flusher:
         answers = scattered(results, repeats, len(columns))
         if ACCEPTED in answers.codes:
             self._on_accepted()
+        if self._maps.replication is not None:
+            await self._maps.replication.confirm({link for _, result in results for link in result.carriers})
         counts = count_outcomes(columns.sources, answers.codes)
         self._sources.note(counts, max(answers.clocks))
         self._metrics.count_answers(counts)

@@ -23,6 +23,7 @@ from app.settings.model import Settings
 from app.settings.process_limits import most_feed_bytes, process_limits
 from app.store.layout import LiveSettings, flush_max_items
 from app.store.maps import Maps
+from app.store.replication import Replication
 from app.store.session import StoreSession
 
 
@@ -53,7 +54,9 @@ class DataPlane:
         self.rejections = Rejections(metrics)
         self.body_budget = ByteBudget(limits.body_bytes, headroom)
         self.admission = Admission(access, live, headroom, self.body_budget, metrics)
-        self.maps = Maps(session, live.layout)
+        wanted, deadline_seconds = settings.store_min_replicas, settings.store_deadline_seconds
+        replication = Replication(session, wanted, deadline_seconds) if wanted else None
+        self.maps = Maps(session, live.layout, replication)
         self.sources = SourceStatistics(metrics.source_limit.label)
         metrics.registry.register(self.sources)
         self._late = LateDuplicates(lambda: live.settings, self.maps, self.sources)

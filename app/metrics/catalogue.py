@@ -19,6 +19,7 @@ from app.errors import (
     RateLimited,
     ShuttingDown,
     StoreError,
+    StoreNotReplicated,
 )
 from app.metrics.counters import Count, Counts, Distribution, Distributions
 from app.metrics.source_limit import OTHER_SOURCE, SourceLimit
@@ -34,6 +35,7 @@ REFUSAL_REASONS = (
     ShuttingDown.slug,
     OutcomeUnknown.slug,
     StoreError.slug,
+    StoreNotReplicated.slug,
 )
 _OUTCOME_OF = {ACCEPTED: TransactionOutcome.ACCEPTED, REFUSED: TransactionOutcome.REFUSED}
 # Those whose first label is a source; of another process it may be past this one's limit.

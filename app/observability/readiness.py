@@ -28,6 +28,8 @@ class ReadinessCheck:
             reasons.append(f"the store is down ({down.kind}): {down.advice}")
         elif self._maps.is_full:
             reasons.append(f"the store is full: {StoreFull.advice}")
+        elif self._maps.replication is not None and self._maps.replication.shortage is not None:
+            reasons.append(self._maps.replication.shortage)
         if self._access.ingest.is_shut:
             reasons.append("the file of TIDEGATE_INGEST_TOKENS_FILE holds no token: nobody is admitted")
         if self._guard.headroom.refuses:

@@ -84,6 +84,8 @@ class Settings(EnvironmentSettings):
     """Name of this gate in reports, unlike any other's and kept over restarts; unset: host:port."""
     store_deadline_seconds: float = fixed(STORE, 1.0, ge=0.05, le=60)
     """How long a call of the store may take, seconds."""
+    store_min_replicas: int = fixed(STORE, 0, ge=0, le=100)
+    """Replicas that have to have a transaction before its answer goes out; too few in time: 503. 0: none."""
     embedded_store_limit_bytes: int = fixed(STORE, 512 * MIB, ge=16 * MIB)
     """Memory limit of the embedded store, bytes."""
 
@@ -292,3 +294,5 @@ def _contradictions(settings: Settings) -> Iterator[str]:
     for name in ("ingest_tokens", "admin_tokens"):
         if getattr(settings, name) and getattr(settings, f"{name}_file"):
             yield f"set {env_name(name)} or {env_name(name)}_FILE, not both"
+    if settings.store_min_replicas and not settings.store_url:
+        yield f"{env_name('store_min_replicas')} needs a store that has replicas: set TIDEGATE_STORE_URL"

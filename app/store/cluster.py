@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from app.errors import StoreClusterDown, StoreUnsupported
 from app.process.shared_task import SharedTask
 from app.store.address import StoreAddress
-from app.store.link import Argument, NotConnected, ReplyError
+from app.store.link import Argument, Link, NotConnected, ReplyError
 from app.store.node import Node
 from app.store.partitions import key_slot
 
@@ -60,13 +60,13 @@ class Cluster:
         """How many masters serve slots, as the map of the slots has them."""
         return len({found.master for found in self._ranges})
 
-    async def call(self, key: str, *command: Argument) -> Any:
+    async def call(self, key: str, *command: Argument, carriers: set[Link] | None = None) -> Any:
         """Send a command to the master of the key's slot."""
         slot = _slot_of(key)
         address, is_asking, is_replaced = self._master(slot), False, False
         for attempt in range(MOST_REDIRECTS):
             try:
-                return await self._node(address).call(*command, is_asking=is_asking)
+                return await self._node(address).call(*command, is_asking=is_asking, carriers=carriers)
             except NotConnected:
                 if is_replaced or not await self._is_replaced(address, slot):
                     raise

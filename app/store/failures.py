@@ -41,6 +41,7 @@ _BY_TEXT: tuple[tuple[str, type[errors.StoreError]], ...] = (
     ("ASK", errors.StoreClusterDown),
     ("READONLY", errors.StoreReadOnly),
     ("MASTERDOWN", errors.StoreReadOnly),
+    ("UNBLOCKED", errors.StoreReadOnly),  # a `WAIT`, when its server becomes a replica
     ("LOADING", store_errors.StoreLoading),
     ("NOREPLICAS", store_errors.StoreWithoutReplicas),
     ("MISCONF", store_errors.StoreCannotSave),

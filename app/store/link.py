@@ -214,3 +214,11 @@ class Link(asyncio.Protocol):
             answer, _ = self._waiting.popleft()
             if not answer.done():
                 answer.set_exception(copy(error))
+
+
+async def reply_to(link: Link, sent: bytes) -> Any:
+    """Send what `packed` has made, and return the reply; raises what `Link.send` does, and ReplyError."""
+    reply = await link.send(sent)
+    if isinstance(reply, ReplyError):
+        raise reply
+    return reply

@@ -3,18 +3,20 @@
 import asyncio
 import struct
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from enum import StrEnum
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import chain, compress
 from typing import Any, NamedTuple
 
 import msgspec
 
-from app.models import ACCEPTED, MapName, MapSizes, Reason, Sample, Sighting
+from app.models import ACCEPTED, MapName, MapSizes, Sample, Sighting
 from app.store.blocks import parse_block, raw_bytes
+from app.store.cleanup_steps import CleanupStep, CleanupStepResult
 from app.store.layout import Layout
+from app.store.link import Link
 from app.store.partition_sizes import PartitionSizes, combined_sizes, partition_sizes
 from app.store.partitions import HASH_BYTES, partition_of
+from app.store.replication import Replication
 from app.store.session import StoreSession
 from app.store.told import Asked, Fall, Told
 
@@ -61,6 +63,8 @@ class ClaimResult(NamedTuple):
     """The places of those in the sample (sampled_transactions.py)."""
     late: Sequence[tuple[int, int]] = ()
     """The places of late duplicates known so far, with the milliseconds since the earlier acceptance."""
+    carriers: Collection[Link] = ()
+    """The connection that carried the call, where replicas have to confirm what it wrote."""
 
     def samples(self, hashes: Sequence[bytes], places: Sequence[int], sources: Sequence[str]) -> list[Sample]:
         """Return those in the sample that were accepted; `hashes` stand at `places` of the flush."""
@@ -84,45 +88,22 @@ class Delivered(NamedTuple):
     sightings: list[Sighting]
 
 
-class Severity(StrEnum):
-    """How much a cleanup removes.
-
-    NORMAL: what is past retention. EMERGENCY: what is past the shorter emergency retention. SHED: that, and
-    then the oldest entries until a quarter of them is gone.
-    """
-
-    NORMAL = "normal"
-    EMERGENCY = "emergency"
-    SHED = "shed"
-
-
-class CleanupStep(NamedTuple):
-    """What one step of a cleanup is to remove: of which map, how much, counted under which reason."""
-
-    map_name: MapName
-    severity: Severity
-    reason: Reason
-    most_buckets: int
-    dry_run: bool
-    periodic: bool
-
-
-class CleanupStepResult(NamedTuple):
-    """What one step of a cleanup did: the entries before and after it, and whether more are due."""
-
-    before: int
-    removed: int
-    after: int
-    more: bool
-
-
 class Maps:
     """Calls the scripts of the maps on the partitions of one store."""
 
-    def __init__(self, session: StoreSession, layout_of: Callable[[int], Layout]) -> None:
-        """Call scripts over a session; `layout_of` gives the layout of a number of partitions."""
+    def __init__(
+        self,
+        session: StoreSession,
+        layout_of: Callable[[int], Layout],
+        replication: Replication | None = None,
+    ) -> None:
+        """Call scripts over a session; `layout_of` gives the layout of a number of partitions.
+
+        With `replication`, replicas have to confirm what is answered.
+        """
         self._session = session
         self._layout_of = layout_of
+        self.replication = replication
         self._told = defaultdict[str, Told](Told)
         self._looks = 0
         self.is_full = False
@@ -168,13 +149,17 @@ class Maps:
         places = struct.pack(f">{len(sample)}H", *sample)
         in_block = (block, block_count, raw_bytes(block))
         args: list[bytes | int] = [layout.rules, hashes, *delivered, *in_block, *since, places]
+        carriers: set[Link] | None = None
+        if self.replication is not None:
+            args.append(1)
+            carriers = set()
         told = self._told[prefix]
         asked = told.asked()
-        now_ms, packed, added, late = await self._session.run("claim", prefix, args)
+        now_ms, packed, added, late = await self._session.run("claim", prefix, args, carriers)
         codes = struct.unpack(f">{len(hashes) // HASH_BYTES}I", packed)
         told.answer(asked, added - codes.count(ACCEPTED), added)
         found = [*_LATE.iter_unpack(late)] if late else ()
-        return ClaimResult(now_ms, codes, added, sample, found)
+        return ClaimResult(now_ms, codes, added, sample, found, carriers or ())
 
     async def lookup(self, digest: bytes) -> LookupResult | None:
         """Find a transaction by the hash of its signature."""
@@ -235,8 +220,11 @@ class Maps:
         layout = self.layout
         args: list[bytes | str | int] = [layout.rules, look, layout.kept_partitions]
         asked = [self._told[prefix].asked() for prefix in layout.prefixes]
-        calls = (self._session.run_unguarded("sizes", prefix, args) for prefix in layout.prefixes)
+        carriers = set[Link]()
+        calls = (self._session.run_unguarded("sizes", prefix, args, carriers) for prefix in layout.prefixes)
         answers = await asyncio.gather(*calls)
+        if self.replication is not None:
+            await self.replication.look(carriers)
         self.is_full = any(is_full for _, is_full, *_ in answers)
         self.is_format_1_at_work = any(older for _, _, _, older, *_ in answers)
         self.stored_settings = answers[0][2]

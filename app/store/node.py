@@ -49,10 +49,13 @@ class Node:
         if self._link is None or not self._link.is_open():
             await self._opened(connect_seconds(self._deadline_seconds))
 
-    async def call(self, *command: Argument, is_asking: bool = False) -> Any:
+    async def call(
+        self, *command: Argument, is_asking: bool = False, carriers: set[Link] | None = None
+    ) -> Any:
         """Send a command, over the connection that stands or over a new one; it is never sent twice.
 
         `is_asking` sends `ASKING` in front, which lets a node of a cluster serve a slot it is about to get.
+        The connection on which it was carried out is added to `carriers`.
 
         Raises:
             NotConnected: nothing was sent.
@@ -80,6 +83,8 @@ class Node:
         for reply in replies:  # when ASKING is refused, what came back for the command explains nothing
             if isinstance(reply, ReplyError):
                 raise reply
+        if carriers is not None:
+            carriers.add(link)
         return replies[-1]
 
     def retire(self) -> None:
@@ -214,9 +219,11 @@ class Single:
     def __init__(self, node: Node) -> None:
         self._node = node
 
-    def call(self, _key: str, *command: Argument) -> Coroutine[Any, Any, Any]:
+    def call(
+        self, _key: str, *command: Argument, carriers: set[Link] | None = None
+    ) -> Coroutine[Any, Any, Any]:
         """Send a command to the server, once this is awaited; errors are those of `Node.call`."""
-        return self._node.call(*command)
+        return self._node.call(*command, carriers=carriers)
 
     async def call_each(self, *command: Argument) -> list[Any]:
         """Send a command to the server; errors are those of `Node.call`."""

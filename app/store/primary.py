@@ -80,7 +80,7 @@ class Primary:
         self._holds_until = found.holds_until
         return server
 
-    async def call(self, _key: str, *command: Argument) -> Any:
+    async def call(self, _key: str, *command: Argument, carriers: set[Link] | None = None) -> Any:
         """Send a command to the primary; errors are those of `Node.call`, and this one.
 
         Raises:
@@ -88,7 +88,7 @@ class Primary:
         """
         if self._replaced is not None or monotonic() >= self._holds_until:
             await self._be_vouched_for(monotonic())
-        answer = await self._node.call(*command)
+        answer = await self._node.call(*command, carriers=carriers)
         answered_at = monotonic()
         if self._replaced is not None or answered_at >= self._holds_until:
             await self._be_vouched_for(answered_at)

@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import Any
 
 from app.errors import StoreDenied
-from app.store.link import ReplyError
+from app.store.link import Link, ReplyError
 from app.store.server import Servers
 from app.store.store_errors import StoreWithoutCommand
 
@@ -76,15 +76,21 @@ class Script:
         self._text = text
         self._digest = sha1(text.encode(), usedforsecurity=False).hexdigest()
 
-    async def run(self, servers: Servers, prefix: str, args: Sequence[bytes | str | int]) -> Any:
+    async def run(
+        self,
+        servers: Servers,
+        prefix: str,
+        args: Sequence[bytes | str | int],
+        carriers: set[Link] | None = None,
+    ) -> Any:
         """Call it on the partition named by `prefix`; errors are those of `Servers.call`, and StoreDenied."""
         try:
-            return await servers.call(prefix, "EVALSHA", self._digest, 1, prefix, *args)
+            return await servers.call(prefix, "EVALSHA", self._digest, 1, prefix, *args, carriers=carriers)
         except ReplyError as error:
             if not str(error).startswith("NOSCRIPT"):
                 raise self._named(error) from error
         try:
-            return await servers.call(prefix, "EVAL", self._text, 1, prefix, *args)
+            return await servers.call(prefix, "EVAL", self._text, 1, prefix, *args, carriers=carriers)
         except ReplyError as error:
             raise self._named(error) from error
 

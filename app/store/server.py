@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from app.errors import StoreUnsupported
-from app.store.link import Argument, ReplyError
+from app.store.link import Argument, Link, ReplyError
 
 MOST_DIGITS = 20  # of a 64-bit number; Python refuses to read thousands of them
 _VERSIONS = """
@@ -28,8 +28,8 @@ class Server:
 class Servers(Protocol):
     """What a connected store is called through: a single server, or the masters of a Cluster."""
 
-    async def call(self, key: str, *command: Argument) -> Any:
-        """Send a command to the server that holds the key.
+    async def call(self, key: str, *command: Argument, carriers: set[Link] | None = None) -> Any:
+        """Send a command to the server that holds the key; `carriers` gets the connection that carried it.
 
         Raises:
             NotConnected: nothing was sent.

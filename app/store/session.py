@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from copy import copy
 from typing import Any
@@ -12,6 +12,7 @@ import structlog
 from app.errors import Overloaded, StoreDenied, StoreError, StoreRejected, StoreUnreachable, StoreUnsupported
 from app.metrics.catalogue import Metrics
 from app.store.failures import as_store_error
+from app.store.link import Argument, Link, packed, reply_to
 from app.store.retry import REPEATABLE_SCRIPTS, call_again_if_lost
 from app.store.scripts import FOR_READERS, FOR_REPORTS, READ_BLOCKS, Script, load_scripts
 from app.store.server import Connector, Server, Servers, parse_info
@@ -99,12 +100,27 @@ class StoreSession:
             return
         self._came_up()
 
-    async def run(self, script: str, prefix: str, args: Sequence[bytes | str | int]) -> Any:
-        """Call a script on the partition named by `prefix`; when it fails the outcome may be unknown."""
-        self.ensure_up()
-        return await self.run_unguarded(script, prefix, args)
+    async def run(
+        self,
+        script: str,
+        prefix: str,
+        args: Sequence[bytes | str | int],
+        carriers: set[Link] | None = None,
+    ) -> Any:
+        """Call a script on the partition named by `prefix`; when it fails the outcome may be unknown.
 
-    async def run_unguarded(self, script: str, prefix: str, args: Sequence[bytes | str | int]) -> Any:
+        The connection that carried the call is added to `carriers`.
+        """
+        self.ensure_up()
+        return await self.run_unguarded(script, prefix, args, carriers)
+
+    async def run_unguarded(
+        self,
+        script: str,
+        prefix: str,
+        args: Sequence[bytes | str | int],
+        carriers: set[Link] | None = None,
+    ) -> Any:
         """Call a script also while the store counts as down: for the probe itself."""
         servers, called = self._connected(), self._scripts[script]
         slots = self._lookup_slots if script in READ_BLOCKS else self._slots
@@ -112,8 +128,26 @@ class StoreSession:
         repeatable = script in REPEATABLE_SCRIPTS
         with self._metrics.store_call_duration_seconds.labels(script).time():
             return await self._guard(
-                lambda: called.run(servers, prefix, args), slots, is_repeatable=repeatable, lost=lost
+                lambda: called.run(servers, prefix, args, carriers),
+                slots,
+                is_repeatable=repeatable,
+                lost=lost,
             )
+
+    async def call_on(self, links: Collection[Link], *command: Argument) -> list[Any]:
+        """Send a command on each of these connections, and on no other, should one of them have broken.
+
+        Raises:
+            StoreError: a connection broke, or the command was refused.
+        """
+        sent = packed(command)
+        with self._metrics.store_call_duration_seconds.labels(str(command[0]).lower()).time():
+            replies: list[Any] = await self._guard(
+                lambda: asyncio.gather(*(reply_to(link, sent) for link in links)),
+                self._slots,
+                is_repeatable=False,
+            )
+        return replies
 
     async def info(self, *sections: str) -> list[dict[str, Any]]:
         """Read sections of `INFO` of every master; a store that refuses it is not down for that.
@@ -128,7 +162,7 @@ class StoreSession:
         try:
             return [parse_info(reply, *sections) for reply in replies]
         except StoreUnsupported as error:
-            raise self._failed(error, _NO_FIGURES) from None
+            raise self.failed(error, _NO_FIGURES) from None
 
     async def trim_memory(self) -> None:
         """Make our own server return freed memory to the system, once it has freed what was removed.
@@ -178,7 +212,7 @@ class StoreSession:
         except Exception as error:
             if servers is not self._servers:  # we closed it, which says nothing of the store
                 raise as_store_error(error) from error
-            raise self._failed(as_store_error(error), lost) from error
+            raise self.failed(as_store_error(error), lost) from error
         finally:
             slots.release()
 
@@ -194,8 +228,8 @@ class StoreSession:
         finally:
             self._waiting -= 1
 
-    def _failed(self, error: StoreError, lost: str | None = None) -> StoreError:
-        """Count an error; with `lost`, the call can be spared, and a store that refuses it is not down."""
+    def failed(self, error: StoreError, lost: str | None = None) -> StoreError:
+        """Count and return an error; with `lost`, a store that refuses the call is not down for that."""
         self._metrics.store_errors_total.labels(error.kind).inc()
         if lost and isinstance(error, StoreDenied | StoreUnsupported):
             self._tell_once(lost, error)
@@ -241,7 +275,7 @@ class StoreSession:
         try:
             self._servers, self.server = await self._connector.connect()
         except Exception as error:
-            raise self._failed(as_store_error(error)) from error
+            raise self.failed(as_store_error(error)) from error
         self._slots = asyncio.Semaphore(max(CALLS_AT_ONCE, CALLS_A_PARTITION * self.server.partitions))
 
     def _came_up(self) -> None:

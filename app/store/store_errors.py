@@ -223,6 +223,7 @@ STORE_ERRORS: tuple[type[errors.StoreError], ...] = (
     StoreLoading,
     StoreWithoutDatabase,
     StoreWithoutReplicas,
+    errors.StoreNotReplicated,
     StoreCannotSave,
     StoreKeysUndeclared,
     errors.StoreReadOnly,

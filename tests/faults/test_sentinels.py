@@ -161,6 +161,21 @@ async def test_a_killed_primary_takes_with_it_what_no_replica_had_and_nothing_el
     log.info("%d acknowledged, %d lost", len(told), len(lost))
 
 
+@pytest.mark.long
+async def test_where_a_replica_has_to_confirm_a_killed_primary_takes_nothing_acknowledged_with_it(
+    watched: Watched,
+) -> None:
+    load = Steady("confirmed")
+    with gate_process(store_url=watched.url, store_min_replicas=1, **KEEPING) as gate:
+        async with _under_load(gate, load):
+            watched.cut_from_replicas(watched.primary())
+            told = "all of it is stored, but fewer replicas"
+            await _until(lambda: any(post.detail.startswith(told) for post in load.posts))
+            assert await _kill_and_follow(watched, gate, load) == []
+        assert await _lost(gate, _acknowledged(load)) == []
+        await _assert_no_false_duplicate(gate, load)
+
+
 @pytest.mark.parametrize("deadline_seconds", [pytest.param(1, marks=pytest.mark.long), 30])
 async def test_a_primary_that_hung_and_comes_back_after_it_was_replaced_is_believed_no_more(
     watched: Watched, deadline_seconds: int

@@ -4,7 +4,7 @@ from typing import Any
 
 import hypothesis.strategies as st
 
-from app.store.maps import Severity
+from app.store.cleanup_steps import Severity
 
 NAMES = st.sampled_from(["bot", "bot", "bot", "other"])
 

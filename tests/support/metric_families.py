@@ -30,6 +30,7 @@ REFUSALS = (
     "shutting-down",
     "signatures-full",
     "store-unavailable",
+    "not-replicated",
 )
 DISCARDS = ("negative", "huge", "not_a_number", "unreadable")
 SCRIPTS = (

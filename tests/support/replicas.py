@@ -20,11 +20,22 @@ class ReplicatedStore:
     master: redis.Redis
     replica: redis.Redis
     address: Proxy
+    replica_server: StoreServer
+    """The replica, to be killed, frozen and started."""
 
     @property
     def url(self) -> str:
         """The address for a gate."""
         return f"{self.address.url}/0"
+
+    @property
+    def master_url(self) -> str:
+        """The master's own address, for a test that keeps the event loop busy."""
+        return f"redis://127.0.0.1:{self._port}/0"
+
+    @property
+    def _port(self) -> int:
+        return int(self.master.connection_pool.connection_kwargs["port"])
 
     def sync(self) -> None:
         """Wait until the replica has all that the master has acknowledged."""
@@ -33,6 +44,12 @@ class ReplicatedStore:
     def stop_replication(self) -> None:
         """Let the replica lag from now on."""
         self.replica.replicaof("NO", "ONE")
+
+    def replicate(self) -> None:
+        """Let the replica follow the master, and wait until it does."""
+        self.master.config_set("repl-diskless-sync-delay", 0)  # 5 s, for others that may come as well
+        self.replica.replicaof("127.0.0.1", str(self._port))
+        self.sync()
 
     def fail_over(self) -> None:
         """Let the replica serve, without what it has not got, and break all connections to the master."""
@@ -50,10 +67,8 @@ async def replicated(start: Callable[[], StoreServer]) -> AsyncIterator[Replicat
     with start() as first, start() as second:
         [master], [replica] = first.nodes(), second.nodes()
         with closing(master), closing(replica):
-            port = int(master.connection_pool.connection_kwargs["port"])
-            replica.replicaof("127.0.0.1", str(port))
-            proxy = Proxy(port)
+            proxy = Proxy(int(master.connection_pool.connection_kwargs["port"]))
             async with proxy.running():
-                store = ReplicatedStore(master, replica, proxy)
-                store.sync()
+                store = ReplicatedStore(master, replica, proxy, second)
+                store.replicate()
                 yield store

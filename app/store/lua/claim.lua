@@ -28,6 +28,7 @@
 --         accepted it since, and only the newest buckets are searched: those that took entries after that `now`, or
 --         that may hold one of the acceptances counted since
 --   11    which of the hashes are in the sample for late duplicates, see replaced.lua; '' for none
+--   12    1 when replicas have to confirm the answer; else missing
 -- Returns {now, codes, how many signatures the partition has ever accepted, what replaced.lua returns or ''}. The
 -- codes are 4 bytes for each hash. A hash inside its window is a duplicate; its code is its age in
 -- milliseconds + 1. Else the code is UNSEEN if its transaction is not in the block, however full the map of
@@ -163,5 +164,8 @@ if found + accepted > 0 then
     ledger.clock, ledger.hold = now, math.max(longest_window, signature_bucket.keep)
   end
 end
+-- `WAIT` waits for what its connection wrote. So that it waits also for what others wrote who accepted the duplicates, a
+-- call that found some writes after them.
+if ARGV[12] and found > 0 then ledger.is_changed = true end
 save_ledger()
 return {now, pack_codes(codes), signatures.added, late_duplicates}

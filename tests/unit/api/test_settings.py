@@ -112,6 +112,13 @@ def test_a_setting_is_read_from_its_variable(
     assert getattr(load_settings(), name.lower()) == parsed
 
 
+def test_replicas_are_wanted_only_of_a_store_that_may_have_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    sentence = _refusal(monkeypatch, STORE_MIN_REPLICAS=1)
+    assert sentence == "TIDEGATE_STORE_MIN_REPLICAS needs a store that has replicas: set TIDEGATE_STORE_URL"
+    _set(monkeypatch, STORE_URL="redis://127.0.0.1:7000")
+    assert load_settings().store_min_replicas == 1
+
+
 def test_an_argument_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     _set(monkeypatch, PORT=7001)
     assert load_settings(port=7002).port == 7002
