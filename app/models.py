@@ -158,6 +158,11 @@ class StoreFigures:
     """Bytes in buffers of clients."""
 
     @property
+    def evicting_policies(self) -> frozenset[str]:
+        """The eviction policies by which some master may remove keys to make room."""
+        return self.policies - {"noeviction"}
+
+    @property
     def fragmentation_ratio(self) -> float:
         """Resident bytes to bytes in use."""
         return self.rss_bytes / self.used_bytes if self.used_bytes else 1.0

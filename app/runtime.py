@@ -29,6 +29,7 @@ from app.metrics.exposition import Scrapes
 from app.models import MemoryHeadroom, Mode, Trigger
 from app.observability.collector import FiguresCollector
 from app.observability.consumers import ConsumersCollector
+from app.observability.process_load import GateLoad, ProcessLoadCollector
 from app.observability.readiness import ReadinessCheck
 from app.observability.setbacks import SetbackNotes
 from app.observability.stats import ServiceStats
@@ -172,7 +173,6 @@ class Runtime:
         figures = figures_of(self._processes, self.sizes, self.live, lambda: self.guard.status, self.metrics)
         self.recorder = Recorder(gate_name(settings), figures, stored, is_up, clock)
         self.reports = Reports(stored, lambda: self.settings.leak_warmup_seconds, clock.wall_ms, self.version)
-        connections = (lambda: len(self.connections)) if settings.workers == 1 else self.workers.connections
         for collector in (
             self.workers,
             FiguresCollector(self.sizes, self.live, self._processes),
@@ -181,14 +181,23 @@ class Runtime:
                 lambda: self.guard.status,
                 lambda: self.examiner.latest,
                 lambda: self.settings,
-                connections,
                 self.workers.reports,
             ),
+            ProcessLoadCollector(self._load, self.workers.reports),
         ):
             self.metrics.registry.register(collector)
         streams = self.metrics.stream_subscribers
         streams.set_function(lambda: self.consumers.streams.taken + self.workers.streams())
         self.scrapes = Scrapes(self.metrics.registry)
+
+    def _load(self) -> GateLoad:
+        """Return what this process has open and uses; with workers, those have the connections of clients."""
+        figures, has_clients = self.examiner.latest, self.settings.workers == 1
+        return GateLoad.now(
+            len(self.connections) if has_clients else None,
+            self.connections.limit if has_clients else None,
+            figures.descriptors if figures else None,
+        )
 
     @property
     def settings(self) -> Settings:

@@ -144,6 +144,7 @@ def _late() -> Iterator[Builder]:
                 f"{text} of the source's duplicates came no later than this after the first. "
                 "Later than the window, they would be accepted again.",
                 "s",
+                (Alarm("TidegateFeedNearWindow"),) if name == "p99" else (),
             ),
             Query(
                 quantile(int(name[1:]) / 100, "source_delay_seconds", OF, by=("source",)),

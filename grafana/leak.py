@@ -86,7 +86,11 @@ def _summary() -> Iterator[Builder]:
         graph=False,
     )
     yield figure(
-        About("Detections", "Leaks detected and confirmed within the time range, by any tier."),
+        About(
+            "Detections",
+            "Leaks detected and confirmed within the time range, by any tier.",
+            alarms=(Alarm("TidegateLeakConfirmed"),),
+        ),
         Query(total(increase("leak_detections_total", OF, within="$__range")), "detections"),
         width=4,
         graph=False,

@@ -79,7 +79,7 @@ def run(overrides: dict[str, object], insecure: bool) -> int:
     most = _connections(settings, connections)
     config = server_config(app, settings, most, runtime.metrics, lifespan=True, fast_path=fast)
     server = _Server(config, runtime, listener, connections)
-    runtime.connections.follow(server.server_state.connections)
+    runtime.connections.follow(server.server_state.connections, most)
     server.run([runtime.workers.listener or listener])
     return 0 if server.served else REFUSED
 

@@ -35,11 +35,10 @@ class GuardCollector(Collector):
         status: Callable[[], GuardStatus],
         figures: Callable[[], ProcessFigures | None],
         settings: Callable[[], Settings],
-        connections: Callable[[], int],
         workers: Callable[[], Mapping[str, AllocatorFigures]],
     ) -> None:
         self._status, self._figures, self._settings = status, figures, settings
-        self._connections, self._workers = connections, workers
+        self._workers = workers
 
     def collect(self) -> Iterable[Metric]:
         """Yield all families, each with every label set."""
@@ -52,9 +51,7 @@ class GuardCollector(Collector):
         )
         yield from _growth(status)
         if figures is not None:
-            yield from single("connections", "Open connections of clients", self._connections())
             yield from single("asyncio_tasks", "Tasks of the event loop", figures.tasks)
-            yield from single("open_fds", "Open files and sockets of the gate", figures.descriptors)
         gate: Mapping[str, AllocatorFigures] = {} if figures is None else {"gate": figures}
         yield from _allocators({**gate, **self._workers()})
         yield from _states(status)

@@ -91,6 +91,11 @@ class FiguresCollector(Collector):
                 store.fragmentation_ratio,
             ),
             (
+                "store_may_evict",
+                "1 while the store may evict keys, by the maxmemory-policy of a master",
+                float(bool(store.evicting_policies)) if self._sizes.store else None,
+            ),
+            (
                 "cleanup_efficiency_ratio",
                 "Of the entries due in the last hour, the share removed in time",
                 ratio,

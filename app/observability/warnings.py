@@ -113,10 +113,9 @@ class ServiceWarnings:
         store, warnings = self.sizes.store, {}
         if store is None:
             return {}
-        evicting = store.policies - {"noeviction"}
-        if evicting:
+        if store.evicting_policies:
             warnings["store_evicts"] = (
-                f"The store may evict keys (maxmemory-policy {', '.join(sorted(evicting))}), "
+                f"The store may evict keys (maxmemory-policy {', '.join(sorted(store.evicting_policies))}), "
                 "which admits duplicates. Set maxmemory-policy noeviction."
             )
         if store.limit_bytes and store.used_bytes > STORE_NEAR_LIMIT_RATIO * store.limit_bytes:

@@ -26,6 +26,12 @@ def raise_limit() -> None:
         log.info("limit on descriptors not raised", hard=hard, error=str(error))
 
 
+def descriptors_limit() -> int | None:
+    """Return how many descriptors this process may have open, None where there is no limit."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return None if soft == resource.RLIM_INFINITY else soft
+
+
 def client_connections(wanted: int, *, has_peers: bool) -> int:
     """Return how many connections clients may have: as many as wanted, or as this process's limit leaves.
 
@@ -34,8 +40,7 @@ def client_connections(wanted: int, *, has_peers: bool) -> int:
     Raises:
         ConfigError: the limit leaves next to none.
     """
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    limit = sys.maxsize if soft == resource.RLIM_INFINITY else soft
+    limit = descriptors_limit() or sys.maxsize
     reserved = RESERVED + (RESERVED_BETWEEN_PROCESSES if has_peers else 0)
     if limit < reserved + FEWEST_CONNECTIONS:
         raise ConfigError(

@@ -17,13 +17,15 @@ class ClientConnections:
 
     def __init__(self) -> None:
         self._connections: Collection[asyncio.Protocol] = ()
+        self.limit: int | None = None
+        """How many there may be at once; None without a server."""
 
     def __len__(self) -> int:
         return len(self._connections)
 
-    def follow(self, connections: Collection[asyncio.Protocol]) -> None:
-        """Look at this set of a server from now on."""
-        self._connections = connections
+    def follow(self, connections: Collection[asyncio.Protocol], limit: int) -> None:
+        """Look at this set of a server from now on, which holds `limit` connections at most."""
+        self._connections, self.limit = connections, limit
 
     async def drop_idle(self, seconds: float = IDLE_SECONDS) -> None:
         """Close the connections that are between two requests for so long; their clients connect again.

@@ -20,6 +20,7 @@ ACTIONS = {
 def panels() -> Iterator[Builder]:
     """Busy, working, restarted, its workers, asked; then the alerts."""
     yield from _work()
+    yield from _limits()
     yield from _workers()
     yield from _asked()
     yield states(
@@ -55,7 +56,12 @@ def _work() -> Iterator[Builder]:
         height=8,
     )
     yield figure(
-        About("Up for", "Since the gate that started last has started.", "dtdurations"),
+        About(
+            "Up for",
+            "Since the gate that started last has started.",
+            "dtdurations",
+            (Alarm("TidegateBuildsDiffer"),),
+        ),
         Query(smallest(f"time() - {gauge('start_time_seconds')}"), "up for"),
         height=8,
         graph=False,
@@ -71,6 +77,39 @@ def _work() -> Iterator[Builder]:
         height=8,
         graph=False,
         low=0,
+    )
+
+
+def _limits() -> Iterator[Builder]:
+    each = "{{instance}} {{process}}"
+    yield lines(
+        About(
+            "CPU, of one core",
+            "Of each process. The event loop has one thread, so a gate without workers can use one core.",
+            "percentunit",
+            (Alarm("TidegateCpuSaturated", 0.95),),
+        ),
+        Query(rate("cpu_seconds_total"), each),
+    )
+    yield lines(
+        About(
+            "Connections, of their limit",
+            "Connections of clients; past the limit a further one is answered 503 and closed.",
+            "percentunit",
+            (Alarm("TidegateConnectionsNearLimit", 0.9),),
+        ),
+        Query(f"{gauge('connections')} / {gauge('max_connections')}", each),
+        high=1,
+    )
+    yield lines(
+        About(
+            "Open files and sockets, of their limit",
+            "Without a descriptor no connection can be taken, and no file of tokens read.",
+            "percentunit",
+            (Alarm("TidegateDescriptorsNearLimit", 0.9),),
+        ),
+        Query(f"{gauge('open_fds')} / {gauge('max_fds')}", each),
+        high=1,
     )
 
 

@@ -51,7 +51,7 @@ def panels() -> Iterator[Builder]:
         About(
             "Evicted, 15 m",
             "Keys the store threw away because it was full. Any means that transactions are lost.",
-            alarms=(Alarm("TidegateStoreEvicting"),),
+            alarms=(Alarm("TidegateStoreEvicting"), Alarm("TidegateStoreMayEvict")),
         ),
         Query(largest(increase("store_evicted_keys_total", within="15m")), "keys"),
         width=3,

@@ -145,6 +145,25 @@ MUTED = [
     (alert("TidegateStoreSetBack", 43, kind="emptied"), alert("TidegateConsumerMisses", 43, consumer="bot")),
     (alert("TidegateRestarting", 44), alert("TidegateTargetDown", 44)),
     (alert("TidegateWorkersRestarting", 45), alert("TidegateWorkersDown", 45)),
+    (
+        alert("TidegateGuardIneffective", 46, process="gate"),
+        alert("TidegateLeakConfirmed", 46, process="gate"),
+    ),
+    (
+        alert("TidegateGuardIneffective", 47, process="gate"),
+        alert("TidegateLeakSustained", 47, process="gate"),
+    ),
+    (alert("TidegateLeakConfirmed", 48, process="gate"), alert("TidegateLeakSustained", 48, process="gate")),
+    (alert("TidegateLeakConfirmed", 49, process="gate"), alert("TidegateSlowLeak", 49, process="gate")),
+    (alert("TidegateStoreEvicting", 50), alert("TidegateStoreMayEvict", 50)),
+    (alert("TidegateWindowTooShort", 51), alert("TidegateFeedNearWindow", 51, source="a")),
+    (alert("TidegateCpuSaturated", 52, process="gate"), alert("TidegateEventLoopLag", 52)),
+    (alert("TidegateCpuSaturated", 53, process="gate"), alert("TidegateIngestSlow", 53)),
+    (alert("TidegateEventLoopLag", 54), alert("TidegateIngestSlow", 54)),
+    (
+        alert("TidegateConnectionsNearLimit", 55, process="gate"),
+        alert("TidegateDescriptorsNearLimit", 55, process="gate"),
+    ),
     (alert("TidegateSignaturesFull", 36), alert("TidegateSignaturesNearLimit", 36, limit="entries")),
     (
         alert("Disk", 6, severity="critical", map="transactions"),
@@ -182,6 +201,8 @@ HEARD = [
     # What is silent or rejected has another cause than what is refused.
     (alert("TidegateStoreDown", 18), alert("TidegateIngestStopped", 18)),
     (alert("TidegateStoreFull", 19), alert("TidegateIngestRejected", 19)),
+    # A leak of the store is not one of the gate.
+    (alert("TidegateLeakConfirmed", 20, process="gate"), alert("TidegateSlowLeak", 20, process="store")),
     # A gate that is down explains no failures.
     (alert("TidegateTargetDown", 15), alert("TidegateErrorBudgetBurnSlow", 15, sli="requests")),
 ]

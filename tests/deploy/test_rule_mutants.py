@@ -9,6 +9,7 @@ from tests.support.rule_mutants import UNSPOILT, survivors
 
 # Spoilt in these ways an alert is the same as before.
 SAME = {
+    "TidegateBuildsDiffer": {"times 1.25"},  # more than 1 or more than 1.25 versions
     "TidegateRestarting": {"times 1.25"},  # more than 2 or more than 2.5 of what is counted in whole numbers
     "TidegateWorkersRestarting": {"times 1.25"},  # the same, of more than 3
     "TidegateWatchdog": {"always"},  # which is what it does

@@ -19,7 +19,7 @@ from tests.support.deployed_rules import (
     series_names,
 )
 
-SEVERITIES = {"critical", "warning", "none"}
+SEVERITIES = {"critical", "warning", "info", "none"}
 # What loses data or traffic now, or is about to without anybody being able to tell.
 CRITICAL = {
     "TidegateAbsent",

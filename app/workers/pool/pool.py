@@ -104,10 +104,6 @@ class WorkerPool(Collector):
         """Bytes of bodies and of queued payloads in each worker that is up, by its name."""
         return {name: report.in_flight_bytes for name, report in self.reports().items()}
 
-    def connections(self) -> int:
-        """Count the open connections of clients to all workers."""
-        return sum(report.connections for report in self.reports().values())
-
     def streams(self) -> int:
         """Count the clients that read GET /stream from all workers."""
         return sum(report.streams for report in self.reports().values())

@@ -24,10 +24,13 @@ class WorkerReport(msgspec.Struct, frozen=True):
     in_flight_bytes: int
     requests: int
     connections: int
+    connections_limit: int | None
     streams: int
     """Clients that read GET /stream."""
     tasks: int
     descriptors: int | None
+    cpu_seconds: float
+    """CPU time since its start, of all its threads."""
     heap: tuple[int, int] | None
     """Bytes of `malloc` in use, and free but held; None where the C library does not say."""
     python_blocks: int | None

@@ -1,6 +1,7 @@
 """What a worker is made of: a data plane with a store session of its own, and what keeps both up to date."""
 
 import asyncio
+import time
 from importlib.metadata import version
 from pathlib import Path
 
@@ -79,9 +80,11 @@ class WorkerParts:
             in_flight_bytes=self.plane.in_flight_bytes,
             requests=requests,
             connections=len(self.connections),
+            connections_limit=self.connections.limit,
             streams=self.consumers.streams.taken,
             tasks=len(asyncio.all_tasks()),
             descriptors=open_descriptors(),
+            cpu_seconds=time.process_time(),
             heap=figures.heap if figures else None,
             python_blocks=figures.python_blocks if figures else None,
             store_down=f"({down.kind}): {down.advice}" if down else None,

@@ -16,7 +16,7 @@ async def test_without_a_server_there_is_nothing_to_drop() -> None:
 async def test_only_connections_between_two_requests_are_dropped() -> None:
     async with served(PATIENT) as (service, idle):
         connections = ClientConnections()
-        connections.follow(service.server.server_state.connections)
+        connections.follow(service.server.server_state.connections, 100)
         await idle.send(GET)
         assert (await idle.answer())[0] == 200
         fresh, at_work, half_sent = [await service.client() for _ in range(3)]
