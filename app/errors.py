@@ -251,10 +251,12 @@ class StoreFull(StoreError):
 
 
 class StoreBusy(StoreError):
-    """Loading its data, or busy with somebody's script."""
+    """Busy with somebody's script."""
 
     kind, means_down = "busy", True
-    advice = "the store is loading its data, or busy with a script of somebody else"
+    advice = (
+        "the store is busy with a script of somebody else; wait for its end, or call SCRIPT KILL on the store"
+    )
 
 
 class StoreReadOnly(StoreError):

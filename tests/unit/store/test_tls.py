@@ -1,6 +1,5 @@
 """Each way in which TLS to the store fails has a name: in the log, `/readyz`, answers, `tidegate health`."""
 
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +10,8 @@ import pytest
 import redis
 import trustme
 
-from tests.support.gate import START_SECONDS, GateProcess, has_port, started, tidegate_command
+from tests.support.gate import START_SECONDS, has_port, started
+from tests.support.named_failures import assert_named
 from tests.support.processes import wait_until
 from tests.support.servers import redis_server, valkey_server
 from tests.support.tls import TlsFiles, issue
@@ -133,42 +133,23 @@ ROWS: dict[str, tuple[Callable[[Machine], str], str, str]] = {
 }
 
 
-def _assert_named(gate: GateProcess, kind: str, sentence: str) -> None:
-    """Assert that log, readiness, the answer to a post and the command say the same."""
-    assert wait_until(lambda: has_port(gate), START_SECONDS)
-    with gate.client() as client:
-        [reason] = client.get("/readyz").json()["reasons"]
-        posted = client.post("/transactions", json={"signature": "one"})
-    name, _, advice = reason.partition(": ")
-    assert name == f"the store is down ({kind})"
-    assert sentence in advice
-    assert posted.status_code == 503
-    assert advice in posted.json()["detail"]
-    [told] = [event for event in gate.events() if event["event"] == "store down"]
-    assert (told["kind"], told["advice"]) == (kind, advice)
-    command = (tidegate_command(), "health", "--url", gate.url)
-    asked = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    assert asked.returncode == 1
-    assert reason in asked.stderr
-
-
 @pytest.mark.parametrize("row", ROWS)
 def test_each_way_in_which_tls_fails_is_named_everywhere(machine: Machine, row: str) -> None:
     prepare, kind, sentence = ROWS[row]
     with started(store_url=prepare(machine), store_deadline_seconds=5) as gate:
-        _assert_named(gate, kind, sentence)
+        assert_named(gate, kind, sentence)
 
 
 def test_tls_to_a_store_without_is_named_everywhere() -> None:
     with valkey_server() as server:
         url = server.url.replace("redis://", "rediss://")
         with started(store_url=url, store_deadline_seconds=1) as gate:
-            _assert_named(gate, "tls_not_spoken", "does not answer TLS")
+            assert_named(gate, "tls_not_spoken", "does not answer TLS")
 
 
 def test_a_gate_is_ready_once_its_store_shows_a_good_certificate(machine: Machine) -> None:
     with started(store_url=_expired(machine), store_deadline_seconds=5) as gate:
-        _assert_named(gate, "tls_expired", "renew it")
+        assert_named(gate, "tls_expired", "renew it")
         machine.shows(machine.good)
         assert wait_until(gate.is_ready, START_SECONDS)
 

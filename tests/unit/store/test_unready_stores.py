@@ -2,14 +2,14 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
-import redis
 from structlog.testing import capture_logs
 
 from app.settings.model import Settings
-from tests.support.gate import gate_process, has_port, running, started
+from tests.support.gate import gate_process, running, started
+from tests.support.named_failures import assert_named
+from tests.support.outages import OUTAGES
 from tests.support.processes import wait_until
 from tests.support.servers import StoreServer, cluster_server, redis_server, valkey_server
 
@@ -56,43 +56,16 @@ async def test_a_database_of_a_cluster_is_named() -> None:
     assert reason.startswith("the store is down (no_database)")
 
 
-@contextmanager
-def _few_replicas(_server: StoreServer, node: redis.Redis) -> Iterator[None]:
-    node.config_set("min-replicas-to-write", 1)
-    yield
-    node.config_set("min-replicas-to-write", 0)
-
-
-@contextmanager
-def _failing_saves(server: StoreServer, node: redis.Redis) -> Iterator[None]:
-    """Have a save fail, after which writes are refused."""
-    (server.folder / "dump.rdb").mkdir()  # in the way of the file
-    node.config_set("save", "3600 1")
-    node.bgsave()
-    assert wait_until(lambda: node.info("persistence")["rdb_last_bgsave_status"] == "err", PATIENCE_SECONDS)
-    yield
-    node.config_set("save", "")
-
-
-REFUSED_WRITES = {"no_replicas": _few_replicas, "cannot_save": _failing_saves}
-
-
-@pytest.mark.parametrize("refusal", REFUSED_WRITES)
-def test_a_store_that_refuses_writes_is_not_ready_and_names_why(
-    store_server: StoreServer, refusal: str
+@pytest.mark.parametrize("outage", ["too few replicas", "failing saves"])
+async def test_a_store_that_refuses_writes_is_not_ready_and_names_why(
+    store_server: StoreServer, outage: str
 ) -> None:
-    [node] = store_server.nodes()
-    with gate_process(store_url=store_server.url) as gate, gate.client() as client, node:
-        with REFUSED_WRITES[refusal](store_server, node):
+    [kind] = OUTAGES[outage].kinds
+    with gate_process(store_url=store_server.url) as gate:
+        async with OUTAGES[outage].begin(store_server):
             assert wait_until(lambda: not gate.is_ready(), PATIENCE_SECONDS)
-            [reason] = client.get("/readyz").json()["reasons"]
-            assert reason.startswith(f"the store is down ({refusal})")
-            answer = client.post("/transactions", json={"signature": "one", "payload": 1})
-            assert answer.status_code == 503
-            assert answer.json()["detail"] in reason
+            assert_named(gate, kind, "the store refuses writes")
         assert wait_until(gate.is_ready, PATIENCE_SECONDS)
-        [told] = [event for event in gate.events() if event["event"] == "store down"]
-        assert told["kind"] == refusal
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -107,9 +80,6 @@ def test_a_store_that_loads_its_data_is_named_and_taken_when_it_has(kind: str) -
         server.restart()  # which loads for 50 s, if nothing makes it go faster
         [node] = server.nodes()
         with started(store_url=server.url) as gate, node:
-            assert wait_until(lambda: has_port(gate), PATIENCE_SECONDS)
-            with gate.client() as client:
-                [reason] = client.get("/readyz").json()["reasons"]
-            assert reason.startswith("the store is down (loading)")
+            assert_named(gate, "loading", "it serves when it has")
             node.config_set("key-load-delay", 0)
             assert wait_until(gate.is_ready, PATIENCE_SECONDS)
