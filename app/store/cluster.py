@@ -11,12 +11,13 @@ from app.errors import StoreClusterDown, StoreUnsupported
 from app.process.shared_task import SharedTask
 from app.store.address import StoreAddress
 from app.store.link import Argument, Link, NotConnected, ReplyError
+from app.store.moving_slots import MovingSlots
 from app.store.node import Node
 from app.store.partitions import key_slot
 
-# A slot that moves about while it is followed is answered with an error; a failover takes one or two.
-MOST_REDIRECTS = 8
-TRY_AGAIN_SECONDS = 0.02
+# A failover takes one or two, and so does a slot that moves; two nodes may each name the other for a moment.
+MOST_REDIRECTS = 4
+_ELSEWHERE = "access a non local key"  # ERR Script attempted to access a non local key in a cluster node
 _UNKNOWN_HOSTS = (None, b"", b"?")
 
 
@@ -34,13 +35,19 @@ class Cluster:
     """Knows the master of each slot, and follows it where it goes.
 
     A call on `tidegate:{1.3}` is one on the slot 4428, say, which the map of the slots gives to
-    10.0.0.1:6379. Three answers say that this is no longer so, and none of them has carried anything out:
+    10.0.0.1:6379. Three answers say that this is no longer so:
 
-    - `MOVED 4428 10.0.0.2:6379`: the slot has gone there. The call follows at once, and the map is read anew
-      behind it, since a failover moves all slots of a master.
-    - `ASK 4428 10.0.0.2:6379`: the slot is going there, and this key has gone already. The one call goes
-      there, with `ASKING` in front, and the map stays.
-    - `TRYAGAIN`: of the keys of the call some have gone and some have not. It is made again a little later.
+    - `MOVED 4428 10.0.0.2:6379`: the slot has gone there, and nothing was carried out. The call follows at
+      once, and the map is read anew behind it, since a failover moves all slots of a master.
+    - `ASK 4428 10.0.0.2:6379`: the slot is going there, and the ledger, the one key that a script call
+      declares, has gone already.
+    - `ERR … non local key …`: the ledger is still here, and another key that the script came to is not. What
+      it did before can be done again (lua/claim.lua).
+
+    After the last two, the call is made again a little later, until it is answered or the slot has arrived.
+    It does not follow `ASK`: of the keys that the script makes up, the new node would take those that are
+    still on the old one for missing, accept what they have a second time, and make keys that stand in their
+    way. A slot is a partition, which can be used only as a whole.
 
     A master that cannot be reached may have been replaced: the map is read from the others, and the call goes
     to the new master, if there is one.
@@ -53,6 +60,7 @@ class Cluster:
         self._nodes: dict[StoreAddress, Node] = {self._seed: seed}
         self._ranges: list[_Range] = []
         self._moved: dict[int, StoreAddress] = {}
+        self._moving = MovingSlots(deadline_seconds)
         self._reading = SharedTask(self._read)
 
     @property
@@ -61,28 +69,33 @@ class Cluster:
         return len({found.master for found in self._ranges})
 
     async def call(self, key: str, *command: Argument, carriers: set[Link] | None = None) -> Any:
-        """Send a command to the master of the key's slot."""
+        """Send a command to the master of the key's slot.
+
+        Raises:
+            StoreSlotMoving: somebody moves the slot, and that takes longer than the call may.
+            StoreClusterDown: nobody serves it.
+            Exception: see `Servers.call`.
+        """
         slot = _slot_of(key)
-        address, is_asking, is_replaced = self._master(slot), False, False
-        for attempt in range(MOST_REDIRECTS):
+        self._moving.ensure_may_try(slot)
+        address, is_replaced, redirects = self._master(slot), False, 0
+        while True:
             try:
-                return await self._node(address).call(*command, is_asking=is_asking, carriers=carriers)
+                return await self._node(address).call(*command, carriers=carriers)
             except NotConnected:
                 if is_replaced or not await self._is_replaced(address, slot):
                     raise
-                address, is_asking, is_replaced = self._master(slot), False, True
+                address, is_replaced = self._master(slot), True
             except ReplyError as error:
                 kind, _, place = str(error).partition(" ")
-                if attempt == MOST_REDIRECTS - 1 or kind not in ("MOVED", "ASK", "TRYAGAIN"):
+                if kind != "MOVED" and not _tells_of_a_move(str(error)):
                     raise
-                if kind == "TRYAGAIN":  # half of the slot's keys are here, half are there
-                    await asyncio.sleep(TRY_AGAIN_SECONDS)
-                    continue
-                address, is_asking = _redirected(place, address), kind == "ASK"
                 if kind == "MOVED":
+                    address, redirects = _redirected(place, address), redirects + 1
                     self._moved[slot] = address
                     self._reading.begin()  # should it fail, the map stays, and `MOVED` is followed anyway
-        raise AssertionError("the last attempt raises")
+                if kind != "MOVED" or redirects > MOST_REDIRECTS:
+                    await self._moving.wait(slot, error)
 
     async def call_each(self, *command: Argument) -> list[Any]:
         """Send a command to every master, as the map of the slots has them."""
@@ -136,7 +149,7 @@ class Cluster:
     def _forget_others(self) -> None:
         """Give up the connections to nodes that are gone; calls under way on them are let come to their end.
 
-        One may have been sent there by `MOVED` or `ASK`: a node that gets its first slot is not yet in the
+        One may have been sent there by `MOVED`: a node that gets its first slot is not yet in the
         map that the others give.
         """
         known = {*self.places(), self._seed}
@@ -167,6 +180,11 @@ class Cluster:
 def _slot_of(prefix: str) -> int:
     """Return the slot of a partition; a gate has few, by their prefixes, so each is computed once."""
     return key_slot(prefix.encode())
+
+
+def _tells_of_a_move(refusal: str) -> bool:
+    """Say whether a call was refused since some keys of its slot are on another node by now."""
+    return refusal.startswith(("ASK ", "TRYAGAIN")) or _ELSEWHERE in refusal
 
 
 def _redirected(place: str, asked: StoreAddress) -> StoreAddress:

@@ -7,7 +7,7 @@ from app.store.address import StoreAddress, connect_seconds
 from app.store.cluster import Cluster
 from app.store.node import Node, Single
 from app.store.partition_count import partition_count
-from app.store.partitions import ledger_key
+from app.store.partitions import first_prefix, ledger_key
 from app.store.primary import OPENINGS, Primary, find_primary
 from app.store.server import Server, identify
 from app.store.store_url import SentinelService, parse_store, safe_url
@@ -53,7 +53,7 @@ class StoreConnector:
     async def _connect(self) -> tuple[Single | Cluster | Primary, Server]:
         if self._service is None:
             return await self._connect_to(self._places[0])
-        key = ledger_key(self._prefix)
+        key = ledger_key(first_prefix(self._prefix))
         return await find_primary(self._service, self._places, self.deadline_seconds, key)
 
     async def _connect_to(self, place: StoreAddress) -> tuple[Single | Cluster, Server]:

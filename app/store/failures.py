@@ -61,6 +61,7 @@ _BY_PHRASE: tuple[tuple[str, type[errors.StoreError]], ...] = (
     ("can't access at least one of the keys", errors.StoreDenied),
     ("undeclared key", store_errors.StoreKeysUndeclared),
     ("should be passed using the KEYS array", store_errors.StoreKeysUndeclared),
+    ("access a non local key", store_errors.StoreSlotMoving),
     ("max number of clients", store_errors.StoreTooManyClients),
     ("DB index is out of range", store_errors.StoreWithoutDatabase),
     ("SELECT is not allowed", store_errors.StoreWithoutDatabase),

@@ -10,7 +10,6 @@ from app.process.shared_task import SharedTask
 from app.store.address import RESP3, StoreAddress, connect_seconds
 from app.store.link import AnswerLost, Argument, Link, NotConnected, ReplyError, packed
 
-_ASKING = packed(("ASKING",))
 # CLIENT SETNAME only names the gate in the server's list of clients; a server may refuse it, and Envoy does.
 _HARMLESS = ("NOPERM", "ERR unknown", "ERR unsupported", "unsupported command")
 # What a login meets at a port that speaks TLS: its end, or bytes of an alert.
@@ -49,12 +48,9 @@ class Node:
         if self._link is None or not self._link.is_open():
             await self._opened(connect_seconds(self._deadline_seconds))
 
-    async def call(
-        self, *command: Argument, is_asking: bool = False, carriers: set[Link] | None = None
-    ) -> Any:
+    async def call(self, *command: Argument, carriers: set[Link] | None = None) -> Any:
         """Send a command, over the connection that stands or over a new one; it is never sent twice.
 
-        `is_asking` sends `ASKING` in front, which lets a node of a cluster serve a slot it is about to get.
         The connection on which it was carried out is added to `carriers`.
 
         Raises:
@@ -70,22 +66,20 @@ class Node:
             await link.await_room()
             if not link.is_open():
                 link = await self._reach()
-        asking = link.send(_ASKING) if is_asking else None
         answer = link.send(packed(command))
         if self._is_retired:
             link.retire()
         try:
-            replies = [await answer] if asking is None else await asyncio.gather(asking, answer)
+            reply = await answer
         except AnswerLost as lost:
             if link.is_fresh and not await self._is_there():
                 raise AnswerLost(str(lost), is_gone=True) from lost
             raise
-        for reply in replies:  # when ASKING is refused, what came back for the command explains nothing
-            if isinstance(reply, ReplyError):
-                raise reply
+        if isinstance(reply, ReplyError):
+            raise reply
         if carriers is not None:
             carriers.add(link)
-        return replies[-1]
+        return reply
 
     def retire(self) -> None:
         """Let calls under way come to their end, and keep no connection open after them."""

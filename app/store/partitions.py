@@ -84,9 +84,9 @@ def first_prefix(prefix: str) -> str:
     return f"{prefix}:{{0}}"
 
 
-def ledger_key(prefix: str) -> str:
-    """The key of the bookkeeping of the only partition of a store that is no Cluster."""
-    return f"{first_prefix(prefix)}:{FORMAT}:ledger"
+def ledger_key(partition: str) -> str:
+    """The key of the bookkeeping of the partition with this prefix, which each script call declares."""
+    return f"{partition}:{FORMAT}:ledger"
 
 
 def key_slot(key: bytes) -> int:

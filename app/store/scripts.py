@@ -8,6 +8,7 @@ from typing import Any
 
 from app.errors import StoreDenied
 from app.store.link import Link, ReplyError
+from app.store.partitions import ledger_key
 from app.store.server import Servers
 from app.store.store_errors import StoreWithoutCommand
 
@@ -84,13 +85,14 @@ class Script:
         carriers: set[Link] | None = None,
     ) -> Any:
         """Call it on the partition named by `prefix`; errors are those of `Servers.call`, and StoreDenied."""
+        declared = ledger_key(prefix)
         try:
-            return await servers.call(prefix, "EVALSHA", self._digest, 1, prefix, *args, carriers=carriers)
+            return await servers.call(prefix, "EVALSHA", self._digest, 1, declared, *args, carriers=carriers)
         except ReplyError as error:
             if not str(error).startswith("NOSCRIPT"):
                 raise self._named(error) from error
         try:
-            return await servers.call(prefix, "EVAL", self._text, 1, prefix, *args, carriers=carriers)
+            return await servers.call(prefix, "EVAL", self._text, 1, declared, *args, carriers=carriers)
         except ReplyError as error:
             raise self._named(error) from error
 

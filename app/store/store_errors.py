@@ -23,6 +23,7 @@ StoreError
 │   └── StoreSentinelsDeny        most of the sentinels refuse the login
 ├── StoreOfOtherPartitions        it is divided in another way by now
 ├── StoreKeysUndeclared           it or a proxy wants to be told each key of a script
+├── StoreSlotMoving               somebody moves a slot of the Cluster, key by key
 └── those of app/errors.py
 """
 
@@ -202,6 +203,16 @@ class StoreKeysUndeclared(errors.StoreError):
     )
 
 
+class StoreSlotMoving(errors.StoreError):
+    """A slot of the Cluster is moved key by key: some of its keys are on one node, some on another."""
+
+    kind = "slot_moving"
+    advice = (
+        "a slot of the cluster is being moved, and what it holds cannot be used until it has arrived; "
+        "if that lasts, see CLUSTER NODES, and finish the move (SETSLOT … NODE, or redis-cli --cluster fix)"
+    )
+
+
 STORE_ERRORS: tuple[type[errors.StoreError], ...] = (
     errors.StoreUnreachable,
     StoreTlsNotSpoken,
@@ -226,6 +237,7 @@ STORE_ERRORS: tuple[type[errors.StoreError], ...] = (
     errors.StoreNotReplicated,
     StoreCannotSave,
     StoreKeysUndeclared,
+    StoreSlotMoving,
     errors.StoreReadOnly,
     errors.StoreNoPrimary,
     StoreSentinelsDeny,

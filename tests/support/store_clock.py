@@ -9,7 +9,7 @@ from tests.support.deliver import Gate
 from tests.support.servers import StoreServer
 
 _READ = "local time = redis.call('TIME')"
-_SHIFTED = f"{_READ}; time[1] = time[1] + (redis.call('GET', KEYS[1] .. ':offset') or 0)"
+_SHIFTED = f"{_READ}; time[1] = time[1] + (redis.call('GET', PREFIX .. ':offset') or 0)"
 KEPT_SECONDS = 600
 
 

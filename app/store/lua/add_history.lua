@@ -3,7 +3,7 @@
 -- P:history has the gates with the millisecond in which each last added samples, the longest silent first. When there
 -- are as many gates as there may be, a new one takes the place of the longest silent, if that has been silent for long.
 --
--- KEYS: the first partition's prefix. ARGV: rules, the gate's name, most samples a gate, most gates, milliseconds a
+-- KEYS: the first partition's ledger. ARGV: rules, the gate's name, most samples a gate, most gates, milliseconds a
 -- history is kept after its last sample, milliseconds of silence after which a gate gives way to a new one, then the
 -- samples, encoded.
 -- Returns 1, or 0 when there are too many gates.

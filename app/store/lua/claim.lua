@@ -17,7 +17,7 @@
 -- (app/store/scripts.py). The server makes the functions of that text whenever it comes to them, in each call anew. So
 -- what every call needs is put in below this head, and what only some calls need inside of the `if` that needs it.
 --
--- KEYS: the partition's prefix. ARGV:
+-- KEYS: the partition's ledger. ARGV:
 --   1     rules (`packed_rules` in app/store/layout.py)
 --   2     the hashes, 16 bytes each, all different
 --   3..5  who delivered them, see observations.lua
@@ -144,8 +144,14 @@ end
 
 if found + accepted > 0 then
   -- @use observations
-  local sightings = new_sightings(ages, blocks, places, #hashes, clock)
+  local sightings, signature_bucket = new_sightings(ages, blocks, places, #hashes, clock), nil
   if accepted > 0 then
+    signature_bucket = open_bucket(signatures, clock, accepted, 0)
+    if signature_bucket.is_new then
+      -- A node that the slot is moved away from makes no new key. So it refuses this one here, before anything of the
+      -- claim is written, and not when its transactions are: they would be there already when it is made again.
+      redis.call('EXISTS', key('signatures', id_text(signature_bucket.id)))
+    end
     write_fields('blocks', bucket, {block_number, block})
     bucket.latest_block = block_number
     -- Only new entries are booked. A bucket of transactions may take entries for longer than a window, and a signature
@@ -155,7 +161,6 @@ if found + accepted > 0 then
   end
   note_sightings(sightings)
   if accepted > 0 then
-    local signature_bucket = open_bucket(signatures, clock, accepted, 0)
     write_fields('signatures', signature_bucket, entries)
     book(signatures, signature_bucket, accepted, ENTRY_BYTES * accepted)
     -- By these two the next calls notice that the server's clock was set back (clock.lua). `clock` is the time of the

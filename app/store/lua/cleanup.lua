@@ -8,7 +8,7 @@
 -- A periodic step says that it removed what all sweeps have removed since the last periodic step, and notes in the
 -- ledger how far it has reported. So the sum of all its reports is the ledger's total.
 --
--- KEYS: the partition's prefix. ARGV: rules, map, severity, the reason to book removals under, most, "1" for a dry run,
+-- KEYS: the partition's ledger. ARGV: rules, map, severity, the reason to book removals under, most, "1" for a dry run,
 -- "1" for periodic.
 -- Returns {entries before, removed, entries after, 1 when more is due}, for example {1000, 40, 960, 1}.
 

@@ -1,6 +1,6 @@
 -- Commits a lease: its transactions are done, and are not handed out again.
 --
--- KEYS: the partition's prefix. ARGV: rules, the consumer's name, its incarnation, the number of the lease,
+-- KEYS: the partition's ledger. ARGV: rules, the consumer's name, its incarnation, the number of the lease,
 -- milliseconds that the consumer is kept after its last call and the end of its leases.
 -- Returns 'committed', also for a lease that has ended and went to nobody; 'repeated' if it was committed before;
 -- 'superseded' if it went to another; 'unknown' if there is none, or none any more.

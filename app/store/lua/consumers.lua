@@ -1,6 +1,6 @@
 -- Tells how far consumers have come.
 --
--- KEYS: the partition's prefix. ARGV: rules, the names of the consumers; in the first partition none for all.
+-- KEYS: the partition's ledger. ARGV: rules, the names of the consumers; in the first partition none for all.
 -- Returns {when the ledger was born, a list for each consumer that is known here, …}: its name, its incarnation, its
 -- position, when the one before it was accepted or 0, how many are not committed, how long ago the oldest of them was
 -- accepted in milliseconds, how many leases are outstanding, how many transactions were handed out for the first time,

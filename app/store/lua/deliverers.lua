@@ -1,7 +1,7 @@
 -- Tells who delivered each of several transactions, for the statistics of what a source missed. One call looks all of
 -- them up, since it takes most of its time to go through the buckets, whether for one or for many.
 --
--- KEYS: the partition's prefix. ARGV: rules, the hashes of the signatures, 16 bytes each, all different.
+-- KEYS: the partition's ledger. ARGV: rules, the hashes of the signatures, 16 bytes each, all different.
 -- Returns for each hash nil when its transaction is not kept, else {when it was accepted, its place in its stretch,
 -- {a bucket's id, the record of that stretch there, …}}, records being those of observations.lua. For example, for
 -- two hashes, the first of them not kept and the second that of the third transaction of a block:

@@ -1,6 +1,6 @@
 -- Finds a position from which everything can be read that a partition has accepted from some moment on.
 --
--- KEYS: the partition's prefix. ARGV: rules, and 'oldest' for all that is kept, 'now' for nothing yet, or the moment in
+-- KEYS: the partition's ledger. ARGV: rules, and 'oldest' for all that is kept, 'now' for nothing yet, or the moment in
 -- milliseconds.
 -- Returns {when the ledger was born, the position, the number of its block or -1, when the one before it was accepted
 -- or 0, 1 if some have left that were accepted from that moment on, and nobody knows how many}, for example

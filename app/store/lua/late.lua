@@ -2,7 +2,7 @@
 -- is still kept, since the window was too short for them. One call looks for all that were sampled since the last look
 -- (app/ingest/late_duplicates.py), since it asks every bucket that is older than the window, whether for one or for many.
 --
--- KEYS: the partition's prefix. ARGV:
+-- KEYS: the partition's ledger. ARGV:
 --   1   rules (`packed_rules` in app/store/layout.py)
 --   2   the hashes of the signatures, 16 bytes each
 --   3   when each was accepted: the last 32 bits of the millisecond, 4 bytes each

@@ -9,7 +9,7 @@
 -- then nobody knows what the consumer missed there. A ledger tells that which is younger than the consumer, by more
 -- than partitions' clocks differ and than a first call takes to reach all of them.
 --
--- KEYS: the partition's prefix. ARGV:
+-- KEYS: the partition's ledger. ARGV:
 --   1     rules (`packed_rules` in app/store/layout.py)
 --   2     the consumer's name
 --   3, 4  most transactions, and most bytes of them before compression, but one block; 0 transactions lease nothing

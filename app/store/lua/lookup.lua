@@ -1,6 +1,6 @@
 -- Finds one transaction by the hash of its signature, the latest acceptance first, and who delivered it.
 --
--- KEYS: the partition's prefix. ARGV: rules, the hash.
+-- KEYS: the partition's ledger. ARGV: rules, the hash.
 -- Returns {} when it is not kept, or {when it was accepted, its place in its block, its place in the stretch of that,
 -- the block with its head, {a bucket's id, the record of the stretch there, …}}, records being those of
 -- observations.lua. Say, for the third transaction of a block:

@@ -1,6 +1,6 @@
 -- Reads what a partition has accepted, from a position on, for streams.
 --
--- KEYS: the partition's prefix. ARGV: rules, when the ledger was born under which the position was made, the position,
+-- KEYS: the partition's ledger. ARGV: rules, when the ledger was born under which the position was made, the position,
 -- when the one before it was accepted or 0, the number of the block where it is expected or -1, most transactions, most
 -- bytes of them before compression.
 -- Returns {now, when the ledger was born, the first ordinal read, the ordinal after the last, the ordinal of the next

@@ -3,7 +3,7 @@
 --
 -- The gate calls the first partition before the others, as lease_transactions.lua says.
 --
--- KEYS: the partition's prefix. ARGV: rules, the consumer's name, milliseconds that it is kept after its last call
+-- KEYS: the partition's ledger. ARGV: rules, the consumer's name, milliseconds that it is kept after its last call
 -- and the end of its leases, in other partitions than the first its incarnation or else 0, and where to: 'oldest',
 -- 'now', or a moment in milliseconds; or when the ledger was born, a position under it, and when the one before that
 -- was accepted or 0.

@@ -3,7 +3,7 @@
 --
 -- They are put in force by the tick (sizes.lua), which each gate makes once a second.
 --
--- KEYS: the first partition's prefix. ARGV: rules; and to replace: what was read ('' for nothing or nothing usable),
+-- KEYS: the first partition's ledger. ARGV: rules; and to replace: what was read ('' for nothing or nothing usable),
 -- what to store instead.
 -- Returns {1 when stored, the version of the rules in force, what is stored now: false for nothing, '' for nothing
 -- usable}, for example {1, 3, '{"version": 4, …}'}.

@@ -4,7 +4,7 @@
 -- changed rules in force for all gates (put_in_force.lua), sweeps what is due, and drops the oldest buckets of a map
 -- that is above a limit that was lowered, except those of signatures.
 --
--- KEYS: the partition's prefix. ARGV: rules; 0, or whose turn it is to be looked at for entries that are gone, a number
+-- KEYS: the partition's ledger. ARGV: rules; 0, or whose turn it is to be looked at for entries that are gone, a number
 -- that is 1 higher each time; how many partitions the Cluster has, 0 on a store that is none.
 -- Returns {now, 1 when the store is full, the settings changed at run time (read_settings.lua), 1 when a gate of
 -- format 1 was at work here within the last second, when the ledger was begun, the entries that are gone
@@ -44,7 +44,7 @@ end
 -- has counts; it is another number when somebody has changed it, or another gate has begun anew in an empty store.
 if ARGV[3] ~= '0' then
   local kept = redis.call('GET', key('partitions'))
-  if kept and kept ~= ARGV[3] and string.sub(KEYS[1], -3) == '{0}' then
+  if kept and kept ~= ARGV[3] and string.sub(PREFIX, -3) == '{0}' then
     return redis.error_reply('OTHERPARTITIONS the store has ' .. kept .. ' partitions by now')
   end
   redis.pcall('SET', key('partitions'), ARGV[3], 'PX', rules.ledger_expiry) -- a full store may refuse it

@@ -7,7 +7,7 @@ import pytest
 
 from app.errors import StoreTimeout
 from app.settings.model import Settings
-from app.store.partitions import first_prefix, key_slot, signature_hash
+from app.store.partitions import signature_hash
 from tests.support.cluster import fail_over
 from tests.support.deliver import Gate, connected_gate, transaction
 from tests.support.gate import running
@@ -29,7 +29,6 @@ ANNOUNCED: dict[str, tuple[str, ...]] = {
         "localhost",
     ),
 }
-SLOTS = 16_384
 SIGNATURES = [f"signature-{number}" for number in range(60)]
 FAILOVERS = 4
 
@@ -117,34 +116,6 @@ async def test_a_master_that_died_is_followed_by_its_replica(replicated: StoreSe
     assert wait_until(lambda: all(n.cluster("info")["cluster_state"] == "ok" for n in alive), 60.0)
     await _assert_accepts(gate, *(f"{signature}-after" for signature in SIGNATURES))
     assert gate.session.is_up, "the call that found it dead went to the new master"
-    for node in nodes:
-        node.close()
-    await gate.session.close()
-
-
-@pytest.fixture
-def own_cluster() -> Iterator[StoreServer]:
-    with cluster_server() as server:
-        yield server
-
-
-async def test_a_slot_that_is_moved_is_asked_for_at_both_ends(own_cluster: StoreServer) -> None:
-    """ASK while it moves, MOVED afterwards; the slot of one partition goes from one master to another."""
-    gate = await connected_gate(_settings(own_cluster))
-    slot, nodes = key_slot(first_prefix("tidegate").encode()), own_cluster.nodes()
-    source = next(at for at in range(3) if slot * 3 // SLOTS == at)
-    old, new = nodes[source], nodes[(source + 1) % 3]
-    for keys in iter(lambda: old.cluster("getkeysinslot", slot, 100), []):
-        old.delete(*keys)  # an empty slot needs no MIGRATE
-    old_id, new_id = old.cluster("myid").decode(), new.cluster("myid").decode()
-    new.cluster("setslot", slot, "IMPORTING", old_id)
-    old.cluster("setslot", slot, "MIGRATING", new_id)
-    await _assert_accepts(gate, *(f"{signature}-asked" for signature in SIGNATURES))
-    assert new.cluster("countkeysinslot", slot) > 0, "it was let in by ASKING"
-    for node in (new, old):
-        node.cluster("setslot", slot, "NODE", new_id)
-    await _assert_accepts(gate, *(f"{signature}-moved" for signature in SIGNATURES))
-    assert gate.session.is_up
     for node in nodes:
         node.close()
     await gate.session.close()

@@ -1,7 +1,6 @@
 """Calls that share a connection: each gets its own reply, whatever happens to the others or to the bytes."""
 
 import asyncio
-import gc
 import random
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
@@ -121,33 +120,6 @@ async def _give_up_after_half_of_the_reply(url: str) -> None:
         proxy.pass_on()
         assert await second == b"second"
         assert await node.call("ECHO", "third") == b"third"
-
-
-async def test_a_call_of_two_commands_that_is_cancelled_takes_both_replies_with_it(url: str) -> None:
-    """`ASKING` goes before the command to a Cluster's node; what has no Cluster refuses it."""
-    async with _behind(url) as (node, proxy):
-        proxy.hold_answers()
-        asking, plain = await _started(node.call("ECHO", "1", is_asking=True), node.call("ECHO", "2"))
-        asking.cancel()
-        await proxy.has_held(1)
-        proxy.pass_on()
-        assert await plain == b"2"
-
-
-async def test_a_call_of_two_commands_that_is_cut_off_fails_once(url: str) -> None:
-    """Were the second failure taken note of by nobody, the event loop would log it."""
-    unnoted: list[dict[str, Any]] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: unnoted.append(context))
-    async with _behind(url) as (node, proxy):
-        proxy.hold_answers()
-        calls = await _started(node.call("ECHO", "1", is_asking=True))
-        proxy.cut()
-        kinds = [type(outcome) for outcome in await asyncio.gather(*calls, return_exceptions=True)]
-        calls.clear()
-        await asyncio.sleep(0)  # the event loop lets go of the call only with its next turn
-        gc.collect()
-        assert kinds == [AnswerLost]
-    assert unnoted == []
 
 
 async def test_lookups_that_are_given_up_leave_each_claim_and_lookup_its_own_answer(url: str) -> None:

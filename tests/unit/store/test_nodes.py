@@ -11,7 +11,7 @@ from app.errors import StoreClusterDown, StoreUnreachable
 from app.metrics.catalogue import Metrics
 from app.store.cluster import Cluster
 from app.store.connector import StoreConnector
-from app.store.link import NotConnected, ReplyError
+from app.store.link import NotConnected
 from app.store.node import Node, Single
 from app.store.partitions import key_slot
 from app.store.session import StoreSession
@@ -114,17 +114,6 @@ async def test_a_retired_node_still_sends_the_call_for_which_it_connected() -> N
         node.retire()
         server.go_on.set()
         assert await call == b"OK"
-
-
-async def test_the_refusal_of_asking_is_what_the_caller_hears() -> None:
-    """Not the MOVED behind it, which would be followed back and forth."""
-    refusal = b"-NOPERM this user has no permissions to run the 'asking' command\r\n"
-    server = Scripted({b"ASKING": lambda: refusal, b"PING": lambda: b"-MOVED 1 127.0.0.1:1\r\n"})
-    async with tcp_server(server.handle) as url:
-        node = _node(url)
-        with pytest.raises(ReplyError, match="NOPERM"):
-            await node.call("PING", is_asking=True)
-        node.close()
 
 
 async def test_a_call_that_was_moved_to_a_node_the_map_does_not_have_is_answered() -> None:

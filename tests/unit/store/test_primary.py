@@ -23,7 +23,7 @@ from tests.support.servers import StoreServer, cluster_server, valkey_server
 pytestmark = pytest.mark.server
 
 DEADLINE_SECONDS, NEVER_SECONDS = 10.0, 3600.0
-LEDGER = ledger_key("tidegate")
+LEDGER = ledger_key("tidegate:{0}")
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@
 -- gets WRONGTYPE before it has written anything, and counts the store as failed; one of a later format finds that
 -- the mark is not its own. The mark is a sentence, for whoever looks why.
 
-local MARK_KEY = KEYS[1] .. ':transactions:ledger'
+local MARK_KEY = PREFIX .. ':transactions:ledger'
 local MARK = 'Tidegate keeps this partition in format ' .. FORMAT .. '; a gate of another format must not use it.'
 
 local function exists(name)
@@ -18,7 +18,7 @@ local function read_mark()
   if type(mark) == 'string' then return mark, false end
   local is_hash = type(mark) == 'table' and string.find(mark.err, 'WRONGTYPE') ~= nil
   if type(mark) == 'table' and not is_hash then redis.call('GET', MARK_KEY) end -- raises whatever else is wrong
-  return nil, is_hash or exists(KEYS[1] .. ':signatures:ledger')
+  return nil, is_hash or exists(PREFIX .. ':signatures:ledger')
 end
 
 local function refuse(why)
@@ -46,5 +46,5 @@ end
 
 -- A gate of format 1 writes its own probe before it comes to the mark, when its tick begins.
 local function is_format_1_at_work()
-  return exists(KEYS[1] .. ':probe')
+  return exists(PREFIX .. ':probe')
 end

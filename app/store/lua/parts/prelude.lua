@@ -1,9 +1,15 @@
 -- What a partition of the store holds, and what every script needs of it: its keys and its rules.
 --
--- A partition is all that shares one hash tag, so one script call stays on one cluster slot. A caller passes
--- only its prefix as KEYS[1], for example `tidegate:{0}`. The scripts make the keys themselves, since only the
--- server's clock says which bucket is open. All begin with P, which is the prefix and the number of this
--- format, `tidegate:{0}:2`; what gates of other formats do on the same store is said in formats.lua.
+-- A partition is all that shares one hash tag, so one script call stays on one cluster slot. A caller declares
+-- only its ledger as KEYS[1], for example `tidegate:{0}:2:ledger`. The scripts make the other keys themselves, since
+-- only the server's clock says which bucket is open. All begin with P, which is the prefix `tidegate:{0}` and the
+-- number of this format, `tidegate:{0}:2`; what gates of other formats do on the same store is said in formats.lua.
+--
+-- While a Cluster moves the slot from one node to another, key by key, the old node runs a script as long as it has
+-- the ledger, and refuses each command on a key that it does not have, moved or never made; the script ends there. The
+-- new node would take such a key for one that does not exist, so nothing is asked of it before the slot is its own
+-- (app/store/cluster.py). A refusal must not be taken for an answer: what is called by `redis.pcall`, to see whether
+-- somebody has another type of value in a key's place, is called by `try`.
 --
 --   P:ledger             STR   the bookkeeping of all three maps (ledger.lua)
 --   P:signatures:<id>    HASH  16-byte hash -> ENTRY (buckets.lua)
@@ -39,7 +45,8 @@
 -- higher version in force for all gates. A gate that has newer rules goes by them even before that call.
 
 local FORMAT = 2
-local P = KEYS[1] .. ':' .. FORMAT
+local P = string.sub(KEYS[1], 1, -#':ledger' - 1)
+local PREFIX = string.sub(P, 1, -#(':' .. FORMAT) - 1)
 
 -- Makes the rule of a map, 8 numbers of 8 bytes, of what stands at a place in the text of rules.
 local function map_rule(text, at)
@@ -83,8 +90,15 @@ local function server_ms()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
+-- Calls a command, and returns its refusal as {err = text}, unless that says that the key is on another node.
+local function try(...)
+  local answer = redis.pcall(...)
+  if type(answer) == 'table' and answer.err and string.find(answer.err, 'non local key', 1, true) then error(answer) end
+  return answer
+end
+
 -- Returns P:rules, or nil when there are none, or none that can be read.
 local function stored_rules()
-  local held = redis.pcall('GET', key('rules'))
+  local held = try('GET', key('rules'))
   return type(held) == 'string' and unpack_rules(held) or nil
 end

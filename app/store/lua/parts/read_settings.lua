@@ -4,7 +4,7 @@ local MOST_SETTINGS_BYTES = 65536
 
 -- Returns the text; false when nothing is stored, '' when it cannot be settings. What is read stays for another while.
 local function read_settings()
-  local length = redis.pcall('STRLEN', key('settings'))
+  local length = try('STRLEN', key('settings'))
   if type(length) ~= 'number' or length > MOST_SETTINGS_BYTES then return '' end
   return redis.call('GETEX', key('settings'), 'PX', rules.settings_expiry)
 end

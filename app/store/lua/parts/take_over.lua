@@ -6,7 +6,7 @@
 -- {id, ends, entries, bytes, latest block, keep}. Its other keys are those of this format without its number.
 
 local function old_key(...)
-  return KEYS[1] .. ':' .. table.concat({...}, ':')
+  return PREFIX .. ':' .. table.concat({...}, ':')
 end
 
 local function rename(...)

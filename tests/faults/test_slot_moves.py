@@ -1,0 +1,162 @@
+"""Slots of a Cluster are moved under load of two gates: nothing is lost, and nothing is accepted twice."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
+from functools import partial
+
+import pytest
+
+from tests.support.claim_history import ACCEPTED, DUPLICATE, Attempt, Findings, Rivals, assert_payloads, judge
+from tests.support.gate import gate_process
+from tests.support.load import assert_balanced
+from tests.support.processes import wait_until
+from tests.support.servers import StoreServer, cluster_server, valkey_server
+from tests.support.slot_moves import atomically, by_hand, ends_of, node_id, reshard, used_slots
+
+pytestmark = pytest.mark.slow
+
+PATIENCE_SECONDS = 60.0
+# A bucket of signatures takes entries for 6 s, one of transactions for 5: some are opened while a slot moves.
+WINDOWS: dict[str, object] = {"dedup_window_seconds": 30, "transaction_retention_seconds": 120}
+ANSWERED = 300  # signatures that are accepted before and after what is done to the store
+LOOKUPS = 100
+FINE = Findings([], [], [])
+Way = Callable[[StoreServer, int], None]
+TOOLS = pytest.mark.parametrize(
+    ("kind", "way"),
+    [
+        pytest.param("redis", reshard, id="redis-reshard"),
+        pytest.param("valkey", reshard, id="valkey-reshard", marks=pytest.mark.long),
+        pytest.param("valkey", atomically, id="valkey-atomically"),  # Redis cannot
+    ],
+)
+KINDS = pytest.mark.parametrize("kind", ["valkey", "redis"])
+log = logging.getLogger(__name__)  # `--log-cli-level=info` shows the figures
+
+
+@asynccontextmanager
+async def _two_gates(server: StoreServer, name: str) -> AsyncIterator[Rivals]:
+    """Two gates under the same posts, which are accepted before the block begins and after it."""
+    with ExitStack() as stack:
+        gates = [stack.enter_context(gate_process(store_url=server.url, **WINDOWS)) for _ in range(2)]
+        rivals = Rivals(name, [gate.url for gate in gates])
+        async with rivals.running():
+            await _accepts(rivals)
+            yield rivals
+            await _accepts(rivals)
+        assert all(gate.is_ready() for gate in gates)
+    log.info("%s: %d signatures, %d requests refused", name, len(rivals.answered()), len(rivals.refusals))
+
+
+async def _accepts(rivals: Rivals) -> None:
+    """Wait until enough is accepted from now on."""
+    before = len(rivals.history)
+
+    def accepted() -> int:
+        return sum(attempt.verdict == ACCEPTED for attempt in rivals.history[before:])
+
+    assert await asyncio.to_thread(wait_until, lambda: accepted() >= ANSWERED, PATIENCE_SECONDS)
+
+
+def _await_answers(rivals: Rivals) -> None:
+    """Wait until each gate has answered something that was posted from now on."""
+    before = time.monotonic()
+
+    def is_answered() -> bool:
+        return {attempt.url for attempt in rivals.history if attempt.began > before} == set(rivals.urls)
+
+    assert wait_until(is_answered, PATIENCE_SECONDS)
+
+
+async def _assert_unharmed(server: StoreServer, rivals: Rivals) -> None:
+    assert rivals.judge(server) == FINE
+    assert {refusal for refusal in rivals.refusals if "slot of the cluster" not in refusal} == set()
+    with gate_process(store_url=server.url, **WINDOWS) as gate:
+        await assert_payloads(gate.url, random.Random(1).sample(rivals.answered(), LOOKUPS))
+        await assert_balanced(gate.url, server)
+
+
+def _move(server: StoreServer, slot: int, way: Way) -> None:
+    """Move a slot, and find all of it at its new master."""
+    with ends_of(server, slot) as before:
+        way(server, slot)
+        with ends_of(server, slot) as after:
+            assert node_id(after.old) == node_id(before.new)
+        assert before.keys_left() == []
+        assert before.new.cluster("countkeysinslot", slot) > 0
+
+
+async def _move_under_load(kind: str, make_way: Callable[[Rivals], Way], most: int | None) -> None:
+    """Move so many of the slots that are used, one after the other, and let the history be judged."""
+    with cluster_server(kind=kind) as server:
+        async with _two_gates(server, "moved") as rivals:
+            for slot in used_slots(server)[:most]:
+                await asyncio.to_thread(_move, server, slot, make_way(rivals))
+        await _assert_unharmed(server, rivals)
+
+
+def _by_hand(rivals: Rivals) -> Way:
+    """Posts are answered before a key has moved, when half of them have, and when all have."""
+    return partial(by_hand, pause=partial(_await_answers, rivals))
+
+
+@KINDS
+async def test_a_slot_moved_key_by_key_under_load_loses_nothing_and_admits_no_duplicate(kind: str) -> None:
+    await _move_under_load(kind, _by_hand, most=1)
+
+
+@TOOLS
+async def test_a_slot_moved_by_a_tool_under_load_loses_nothing_and_admits_no_duplicate(
+    kind: str, way: Way
+) -> None:
+    await _move_under_load(kind, lambda _: way, most=1)
+
+
+@pytest.mark.long
+@KINDS
+async def test_all_slots_are_moved_key_by_key_under_load(kind: str) -> None:
+    await _move_under_load(kind, _by_hand, most=None)
+
+
+@pytest.mark.long
+@TOOLS
+async def test_all_slots_are_moved_by_a_tool_under_load(kind: str, way: Way) -> None:
+    await _move_under_load(kind, lambda _: way, most=None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "finding"),
+    [("signatures", "twice"), ("transactions", "lost")],
+)
+async def test_the_judge_finds_a_double_and_a_loss_that_are_planted_under_the_same_load(
+    kind: str, finding: str
+) -> None:
+    """The store forgets signatures, so that they are accepted again; or what it has accepted."""
+    with valkey_server() as server:
+        async with _two_gates(server, "planted") as rivals:
+            [node] = server.nodes()
+            with node:
+                assert node.delete(*node.keys(f"tidegate:*:{kind}:*")) > 0
+        findings = rivals.judge(server)
+    assert {name for name, found in vars(findings).items() if found} == {finding}
+
+
+def _attempt(began: float, verdict: str | None) -> Attempt:
+    return Attempt("one", "a gate", began, began + 1, verdict)
+
+
+def test_the_judge_calls_a_duplicate_false_that_nothing_explains() -> None:
+    unknown, accepted = _attempt(1, None), _attempt(1, ACCEPTED)
+    duplicate = _attempt(3, DUPLICATE)
+    false = Findings([], [], ["one"])
+    assert judge([unknown, duplicate], {"one"}) == FINE
+    assert judge([accepted, duplicate], {"one"}) == FINE
+    assert judge([duplicate], {"one"}) == false
+    assert judge([duplicate, duplicate], {"one"}) == false
+    assert judge([duplicate, _attempt(5, ACCEPTED)], {"one"}) == false
+    assert judge([accepted], set()) == Findings([], ["one"], [])
+    assert judge([unknown], set()) == FINE
