@@ -25,6 +25,8 @@ from app.api.routes import (
     feeds,
     memory,
     metrics,
+    page,
+    page_events,
     probes,
     reports,
     settings,
@@ -45,6 +47,7 @@ ROUTERS = (
     sources.router,
     reports.router,
     settings.router,
+    page.router,
 )
 
 
@@ -53,7 +56,11 @@ def create_app(runtime: Runtime) -> RequestMiddleware:
     plane = runtime.plane
     data_plane = [*transactions.routes(plane), feeds.route(plane)]
     direct = Direct(data_plane[0], data_plane[-1])
-    endpoints = {**stream.endpoints(runtime.consumers), **consumers.endpoints(runtime.consumers)}
+    endpoints = {
+        **stream.endpoints(runtime.consumers),
+        **consumers.endpoints(runtime.consumers),
+        **page_events.endpoints(runtime.viewers),
+    }
     for method, path in endpoints:
         runtime.metrics.start_route(method, path)
     readers = ReaderRoutes(endpoints, _head_as_get(create_api(runtime, data_plane)))

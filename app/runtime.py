@@ -50,6 +50,8 @@ from app.store.session import StoreSession
 from app.store.store_url import normal_url
 from app.store.url_file import connector_of
 from app.tasks import Tasks
+from app.web.board import Board
+from app.web.viewers import Viewers
 from app.workers.pool.pool import WorkerPool
 from app.workers.pool.supervisor import Supervisor
 
@@ -84,7 +86,7 @@ class Runtime:
             *(self.live, self.session, self.plane, self.plane.sources, self.consumers, self.workers),
             self.sizes,
             *(self.settings_sync, self.cleanup, self.alerts, self.examiner, self.guard, self.readiness),
-            *(self.stats, self.reports, self.scrapes),
+            *(self.stats, self.reports, self.scrapes, self.board),
         )
         self.parts: dict[type, object] = {type(part): part for part in parts}
         """The parts that handlers ask for, by their classes."""
@@ -167,7 +169,7 @@ class Runtime:
             self.cleanup,
             self._processes,
             lambda: self.guard.status,
-            self.warnings,
+            *(self.warnings, self.workers.ask, is_up),
         )
         stored, clock = StoredSamples(self.session, lambda: maps.layout), self._clock
         figures = figures_of(self._processes, self.sizes, self.live, lambda: self.guard.status, self.metrics)
@@ -189,6 +191,11 @@ class Runtime:
         streams = self.metrics.stream_subscribers
         streams.set_function(lambda: self.consumers.streams.taken + self.workers.streams())
         self.scrapes = Scrapes(self.metrics.registry)
+        self.board = Board(
+            *(self.stats, self.sizes, self.readiness.now, self.plane.sources),
+            *(self.consumer_metrics, self.guard, self.cleanup, self.plane.access),
+        )
+        self.viewers = Viewers(self.board.document)
 
     def _load(self) -> GateLoad:
         """Return what this process has open and uses; with workers, those have the connections of clients."""

@@ -23,6 +23,10 @@ SWAGGER_UI: Final = {
     "/docs/favicon-32x32.png": "image/png",
 }
 """What the page at `/docs` loads, with its media type."""
+PAGE_FIGURES: Final = "/page/figures"
+PAGE_EVENTS: Final = "/page/events"
+PAGE_FILES: Final = {"/page/style.css": "text/css", "/page/script.js": "text/javascript"}
+"""What the live page loads, with its media type."""
 # Probes and scrapes must be answered above all when there is too much to do.
 NEVER_REFUSED: Final = frozenset({LIVEZ, "/readyz", "/metrics"})
 
@@ -96,6 +100,10 @@ _CALLS: Mapping[str, Mapping[str, Call]] = {
     LIVEZ: {"GET": _OPEN},
     "/readyz": {"GET": _OPEN},
     "/metrics": {"GET": _OPEN},
+    "/": {"GET": _OPEN},
+    PAGE_FIGURES: {"GET": _FIGURES},
+    PAGE_EVENTS: {"GET": _FIGURES},
+    **{path: {"GET": _OPEN} for path in PAGE_FILES},
     "/docs": {"GET": _OPEN},
     **{path: {"GET": _OPEN} for path in SWAGGER_UI},
     "/openapi.json": {"GET": _OPEN},

@@ -7,7 +7,8 @@ import click
 
 from app.cli.client import GateAddress, checked, gate_options
 from app.cli.terminal import Rows, show
-from app.cli.text import count, figure, members, milliseconds, plain, size
+from app.cli.text import figure, members, plain
+from app.web.amounts import count, milliseconds, size
 
 MAPS = ("signatures", "transactions", "observations")
 COLUMNS = ("before", "removed", "after")

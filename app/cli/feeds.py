@@ -10,7 +10,7 @@ from typing import BinaryIO
 import click
 
 from app.cli.exit_codes import REFUSED, USAGE, Refused
-from app.cli.text import count, plain
+from app.cli.text import plain
 from app.decode.array_scanner import SPACE
 from app.decode.budget import most_inflated, most_unverified
 from app.decode.gzip import Inflater
@@ -23,6 +23,7 @@ from app.feeds.part import Part
 from app.models import SOURCE_RULE
 from app.settings.model import Settings, load_settings
 from app.settings.process_limits import most_feed_bytes, process_limits
+from app.web.amounts import count
 
 GZIP = b"\x1f\x8b"
 OUTCOMES = ("accepted", "duplicate", "invalid", "skipped")

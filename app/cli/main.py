@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "serve": _Place("app.cli.serve", "Run the gate until Ctrl-C or SIGTERM."),
     "stats": _Place("app.cli.stats", "Show what the gate holds, what came in, and what was removed."),
     "tail": _Place("app.cli.tail.command", "Print what the gate accepts, one JSON object a line."),
+    "top": _Place("app.cli.top.command", "Watch a gate in the terminal until q is pressed."),
 }
 # `health` is run every few seconds where a container's health check calls it.
 DRAW_NOTHING: Final = frozenset({"check", "feeds", "health", "tail"})

@@ -7,7 +7,8 @@ import click
 
 from app.cli.client import GateAddress, checked, gate_options
 from app.cli.terminal import Rows, show
-from app.cli.text import count, elements, figure, members, plain, seconds, share, size
+from app.cli.text import elements, figure, members, plain
+from app.web.amounts import count, seconds, share, size
 
 REASONS = ("expired", "emergency", "manual", "capacity")
 HEADINGS = ("map", "entries", "limit", "bytes", "retention", "oldest", "added", *REASONS)
@@ -30,7 +31,7 @@ def _page(document: dict[str, Any]) -> Iterator[str | Rows]:
     version, uptime = figure(document, "version") or "-", figure(document, "uptime_seconds")
     yield f"Tidegate {plain(version)}, up {seconds(uptime)}"
     yield ""
-    yield [HEADINGS, *(_map_row(name, figures) for name, figures in members(document, "maps").items())]
+    yield map_table(document)
     yield ""
     ingest = members(document, "ingest")
     refusals = ingest.pop("refusals", None)
@@ -41,6 +42,11 @@ def _page(document: dict[str, Any]) -> Iterator[str | Rows]:
     yield f"cleanup  {_cleanup(members(document, 'cleanup'))}"
     for warning in elements(document, "warnings"):
         yield f"WARNING  {plain(warning)}"
+
+
+def map_table(document: Any) -> Rows:
+    """Return the table of the maps in `GET /stats`."""
+    return [HEADINGS, *(_map_row(name, figures) for name, figures in members(document, "maps").items())]
 
 
 def _counts(amounts: dict[str, Any]) -> str:

@@ -1,19 +1,23 @@
 """What the commands show people: lines, and tables that fit their terminal, in colours where it has them."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import click
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.highlighter import RegexHighlighter
+from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 # In a pipe or a file nothing is folded, so that each row stays one line for `grep` and `awk`.
 UNFOLDED_WIDTH = 10_000
 GAP = 2
 
 Rows = Sequence[Sequence[str]]
+Part = str | Text | Rows
 
 
 class _Outcomes(RegexHighlighter):
@@ -25,20 +29,42 @@ class _Outcomes(RegexHighlighter):
     )
 
 
-def show(*parts: str | Rows) -> None:
+def show(*parts: Part) -> None:
     """Print lines of text, and tables, which are rows with the heads of their columns as the first.
 
     Without a terminal the output is plain and as wide as it has to be. Colours are left out where `NO_COLOR`
     is set.
     """
     width = None if sys.stdout.isatty() else UNFOLDED_WIDTH
-    console = Console(width=width, highlighter=_Outcomes(), markup=False, emoji=False)
+    console = _console(width)
     with console.capture() as captured:
         for part in parts:
-            shown = part if isinstance(part, str) else _table(_fitting(part, console.width))
-            console.print(shown, crop=False)
+            console.print(_shown(part, console.width), crop=False)
     for line in captured.get().splitlines():
         click.echo(line.rstrip())
+
+
+@contextmanager
+def screen() -> Iterator[Callable[[Iterable[Part]], None]]:
+    """Take the whole screen of the terminal, and give it back in the end.
+
+    What is given is a function that draws; what does not fit at the lower end is left out.
+    """
+    console = _console(None)
+    with Live(console=console, screen=True, auto_refresh=False) as live:
+
+        def draw(parts: Iterable[Part]) -> None:
+            live.update(Group(*(_shown(part, console.width) for part in parts)), refresh=True)
+
+        yield draw
+
+
+def _console(width: int | None) -> Console:
+    return Console(width=width, highlighter=_Outcomes(), markup=False, emoji=False)
+
+
+def _shown(part: Part, width: int) -> RenderableType:
+    return part if isinstance(part, str | Text) else _table(_fitting(part, width))
 
 
 def _fitting(rows: Rows, width: int) -> Rows:

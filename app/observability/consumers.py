@@ -46,7 +46,8 @@ class ConsumersCollector(Collector):
     ) -> None:
         """Take what it reads the figures with, and what tells whether the store is up."""
         self._read, self._live, self._is_up, self._wall_ms = read, live, is_up, wall_ms
-        self._consumers: list[ConsumerFigures] = []
+        self.latest: list[ConsumerFigures] = []
+        """The consumers as they were read last."""
         self._unknown_gaps = UnknownGaps()
         self._read_ms = 0.0
         self._totals: dict[str, _Totals] = {}
@@ -64,13 +65,13 @@ class ConsumersCollector(Collector):
             return
         reading = await self._read()
         called = sorted(reading.consumers, key=lambda one: -one.called_ms)
-        before = {(one.name, one.called_ms) for one in self._consumers}
+        before = {(one.name, one.called_ms) for one in self.latest}
         self._add(called[: self._live.settings.consumers_limit])
         self._read_ms = self._wall_ms()
         kept_ms = self._live.settings.consumer_idle_seconds * 1000
-        found = {one.name: InStore(one.incarnation, one.unknown_gaps) for one in self._consumers}
+        found = {one.name: InStore(one.incarnation, one.unknown_gaps) for one in self.latest}
         self._unknown_gaps.note(reading.born_ms, found, self._read_ms, kept_ms)
-        self._resting = {one.name for one in self._consumers if (one.name, one.called_ms) in before}
+        self._resting = {one.name for one in self.latest if (one.name, one.called_ms) in before}
 
     def collect(self) -> Iterable[Metric]:
         """Yield the metrics of all consumers (prometheus_client)."""
@@ -97,7 +98,7 @@ class ConsumersCollector(Collector):
             "Times the store lost its data with what the consumer had not taken, and nobody knows how much",
             "consumer",
         )
-        for one in self._consumers:
+        for one in self.latest:
             lag.add_metric([one.name], one.lag_transactions)
             seconds.add_metric([one.name], one.lag_seconds)
             idle.add_metric([one.name], self._idle_seconds(one))
@@ -121,7 +122,7 @@ class ConsumersCollector(Collector):
         store go back with it in a failover, and a total that did so would look like thousands that were
         missed in a moment: it stays instead.
         """
-        earlier = consumers if self._is_first else self._consumers
+        earlier = consumers if self._is_first else self.latest
         before = {(one.name, one.incarnation): _totals_of(one) for one in earlier}
         totals, self._totals = self._totals, {}
         for one in consumers:
@@ -129,7 +130,7 @@ class ConsumersCollector(Collector):
             so_far = totals.get(one.name, _Totals())
             grown = (t + max(0, n - b) for t, n, b in zip(so_far, _totals_of(one), then, strict=True))
             self._totals[one.name] = _Totals(*grown)
-        self._consumers, self._is_first = consumers, False
+        self.latest, self._is_first = consumers, False
 
     def _idle_seconds(self, consumer: ConsumerFigures) -> float:
         """Return the seconds since the last call: until the reading if it calls all the time, else until now.
@@ -158,6 +159,6 @@ class ConsumersCollector(Collector):
                 f"{retention:g} s: it misses what it has not leased by then. See GET /consumers. Let more "
                 "callers share its name, or raise TIDEGATE_TRANSACTION_RETENTION_SECONDS."
             )
-            for one in self._consumers
+            for one in self.latest
             if one.lag_seconds > LAG_RATIO * retention
         }

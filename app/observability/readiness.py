@@ -3,6 +3,7 @@
 from app.auth import Access
 from app.errors import MemoryPressure, StoreFull
 from app.guard.guard import Guard
+from app.observability.gate_state import GateReadiness, GateState
 from app.store.maps import Maps
 from app.store.session import StoreSession
 from app.workers.pool.pool import WorkerPool
@@ -35,6 +36,18 @@ class ReadinessCheck:
         if self._guard.headroom.refuses:
             reasons.append(f"{MemoryPressure.title}: see GET /memory")
         return reasons + self._workers.unready_reasons()
+
+    def now(self) -> GateReadiness:
+        """Return all that there is to say, with a word for the state."""
+        reasons = self.reasons()
+        return GateReadiness(self._state(reasons), reasons, self.warnings())
+
+    def _state(self, reasons: list[str]) -> GateState:
+        if self.is_stopping:
+            return GateState.STOPPING
+        if self._session.down_reason is not None:
+            return GateState.STORE_DOWN
+        return GateState.REFUSING if reasons else GateState.READY
 
     def warnings(self) -> list[str]:
         """What somebody should look at although this gate can take traffic."""

@@ -1,13 +1,15 @@
 """`GET /stats`: its shape, and how it is put together; the warnings in it are those of warnings.py."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import structlog
 from pydantic import Field
 
 from app.cleanup.run import Cleanup
+from app.errors import StoreError
 from app.guard.leak.finding import LeakState
 from app.guard.status import GuardStatus, Level
 from app.metrics.catalogue import Metrics
@@ -102,7 +104,16 @@ class ServiceStats:
     processes: Processes
     guard_status: Callable[[], GuardStatus]
     warnings: ServiceWarnings
+    ask_workers: Callable[[], Awaitable[object]]
+    is_store_up: Callable[[], bool]
     _started: float = field(default_factory=time.monotonic, init=False)
+
+    async def refresh(self) -> None:
+        """Read the figures of workers and maps anew; the latest known stay while the store is down."""
+        await self.ask_workers()
+        if self.is_store_up():
+            with suppress(StoreError):
+                await self.sizes.refresh()
 
     def stats(self) -> Stats:
         """Everything, from the latest figures of the maps."""

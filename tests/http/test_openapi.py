@@ -27,6 +27,7 @@ CALLS = [
     ("POST", "/consumers/{name}/seek"),
     ("DELETE", "/consumers/{name}"),
     ("GET", "/stats"),
+    ("GET", "/page/figures"),
     ("GET", "/cleanup"),
     ("POST", "/cleanup"),
     ("POST", "/cleanup/emergency"),

@@ -12,12 +12,17 @@ FLAGS = (
 )
 
 
-def chromium(folder: Path, address: str, *flags: str) -> str:
-    """What Chromium prints about a page."""
+def chromium_command() -> str:
+    """Where Chromium is."""
     found = shutil.which("chromium") or shutil.which("chromium-browser")
     assert found is not None, "chromium is missing; run: apt-get install chromium"
+    return found
+
+
+def chromium(folder: Path, address: str, *flags: str) -> str:
+    """What Chromium prints about a page."""
     done = subprocess.run(
-        [found, *FLAGS, f"--user-data-dir={folder / 'profile'}", *flags, address],
+        [chromium_command(), *FLAGS, f"--user-data-dir={folder / 'profile'}", *flags, address],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -5,8 +5,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from app.cli.report import figures
 from app.cli.report.plot_data import map_plots, memory_plots
 from app.cli.report.plot_svg import svg
-from app.cli.text import count
 from app.reports.document import ReportDocument
+from app.web.amounts import count
 
 # Whatever a name of a gate might hold, the browser fetches and runs nothing.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"

@@ -12,12 +12,12 @@ from app.cli.report.figures import (
     period_text,
     slope_text,
 )
+from app.cli.sparkline import sparkline
 from app.cli.terminal import Rows
-from app.cli.text import count, plain, share
+from app.cli.text import plain
 from app.reports.document import MapReport, ReportDocument
+from app.web.amounts import count, share
 
-BARS = "▁▂▃▄▅▆▇█"
-SPARK_WIDTH = 32
 MOST_EVENTS = 20
 
 
@@ -44,23 +44,6 @@ def _targets(document: ReportDocument) -> Iterator[str]:
         measured, limit = amount_text(target, target.value), amount_text(target, target.limit)
         yield f"{target.status:<8} {plain(target.title)}: {measured} (limit {limit})"
         yield indent(plain(target.sentence), " " * 9)
-
-
-def sparkline(points: Sequence[tuple[float, float]], from_ms: float, to_ms: float) -> str:
-    """Draw the most of each part of the period as a bar from 0 up, and a space where nothing is known."""
-    parts: dict[int, float] = {}
-    for at_ms, amount in points:
-        at = int((at_ms - from_ms) / max(1.0, to_ms - from_ms) * SPARK_WIDTH)
-        at = min(SPARK_WIDTH - 1, max(0, at))
-        parts[at] = max(amount, parts.get(at, 0.0))
-    most = max(parts.values(), default=0.0)
-    return "".join(_bar(parts.get(at), most) for at in range(SPARK_WIDTH)).rstrip()
-
-
-def _bar(amount: float | None, most: float) -> str:
-    if amount is None:
-        return " "
-    return BARS[round(amount / most * (len(BARS) - 1))] if most > 0 else BARS[0]
 
 
 def _memory(document: ReportDocument) -> Rows:

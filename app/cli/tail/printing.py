@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import click
 
 from app.cli.tail.line_output import LineOutput
-from app.cli.text import count, seconds
+from app.web.amounts import count, seconds
 from tidegate.client import Client
 from tidegate.place import Start
 from tidegate.records import Gap, Lag, Transaction, is_gap

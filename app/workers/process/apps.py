@@ -16,9 +16,10 @@ from app.api.control_plane_checks import Checks
 from app.api.data_plane import DataRoute
 from app.api.middleware import Direct, RequestMiddleware
 from app.api.reader_routes import ReaderRoutes
-from app.api.routes import consumers, feeds, stream, transactions
+from app.api.routes import consumers, feeds, page_events, stream, transactions
 from app.guard.diagnosis.examiner import ProvenLeak
 from app.process.heap import trim_heap
+from app.web.viewers import Viewers
 from app.workers.process.forward import Forward
 from app.workers.process.parts import WorkerParts
 
@@ -26,12 +27,17 @@ from app.workers.process.parts import WorkerParts
 class Door:
     """Lets the data plane answer its requests here, and the control plane all others.
 
-    Lookups and `/livez` are answered at once. All other requests are checked first, also those of readers.
+    Lookups and `/livez` are answered at once. All other requests are checked first, also those of readers
+    and of viewers of the live page, whose figures are the control plane's.
     """
 
-    def __init__(self, here: ASGIApp, elsewhere: ASGIApp, parts: WorkerParts) -> None:
+    def __init__(self, here: ASGIApp, elsewhere: Forward, parts: WorkerParts) -> None:
         self._here = here
-        endpoints = {**stream.endpoints(parts.consumers), **consumers.endpoints(parts.consumers)}
+        endpoints = {
+            **stream.endpoints(parts.consumers),
+            **consumers.endpoints(parts.consumers),
+            **page_events.endpoints(Viewers(elsewhere.page_figures)),
+        }
         readers = ReaderRoutes(endpoints, elsewhere)
         self._checked = Checks(readers, parts.plane.access, parts.plane.body_budget)
 

@@ -3,12 +3,15 @@
 import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
+from http import HTTPStatus
+from typing import Any
 
 import httpx
+import msgspec
 import structlog
 from starlette.types import Receive, Scope, Send
 
-from app.api.contract import NEVER_REFUSED
+from app.api.contract import NEVER_REFUSED, PAGE_FIGURES
 from app.api.error_responses import problem, problem_of
 from app.api.middleware import COUNTED_ELSEWHERE, CUT_OFF
 from app.errors import ControlUnavailable, OutcomeUnknown, RetryLater
@@ -68,22 +71,41 @@ class Forward:
             self.in_flight -= 1
         await answer(scope, receive, send)
 
+    async def page_figures(self) -> dict[str, Any]:
+        """Return what the live page shows.
+
+        Raises:
+            ControlUnavailable: the control plane does not answer.
+        """
+        try:
+            response = await _whole_answer(self._others, _of_figures())
+        except httpx.TransportError as error:
+            raise ControlUnavailable(type(error).__name__) from None
+        if response.status_code != HTTPStatus.OK:
+            raise ControlUnavailable(f"it answered {response.status_code}")
+        figures: dict[str, Any] = msgspec.json.decode(response.extensions["body"])
+        return figures
+
     async def close(self) -> None:
         """Close the connections."""
         await self._others.aclose()
         await self._probes.aclose()
 
     async def _ask(self, scope: Scope, body: bytes) -> httpx.Response:
-        """The control plane's answer, with all of its body."""
+        """The control plane's answer to a client's request."""
         transport = self._probes if scope["path"] in NEVER_REFUSED else self._others
-        response = await transport.handle_async_request(_request(scope, body))
-        # As it is: compressed stays compressed.
-        stream = response.stream
-        try:
-            response.extensions["body"] = b"".join([chunk async for chunk in stream])  # type: ignore[union-attr]  # that of an asynchronous transport
-        finally:
-            await response.aclose()
-        return response
+        return await _whole_answer(transport, _request(scope, body))
+
+
+async def _whole_answer(transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
+    """Return an answer with all of its body, as it is: compressed stays compressed."""
+    response = await transport.handle_async_request(request)
+    stream = response.stream
+    try:
+        response.extensions["body"] = b"".join([chunk async for chunk in stream])  # type: ignore[union-attr]  # that of an asynchronous transport
+    finally:
+        await response.aclose()
+    return response
 
 
 def _unanswered(scope: Scope, error: httpx.TransportError) -> RetryLater:
@@ -115,6 +137,12 @@ def _request(scope: Scope, body: bytes) -> httpx.Request:
     return httpx.Request(
         scope["method"], "http://control/", headers=headers, content=body, extensions=extensions
     )
+
+
+def _of_figures() -> httpx.Request:
+    """Make the request of this worker itself for the figures of the live page."""
+    timeout = {"connect": WAIT_SECONDS, "pool": WAIT_SECONDS, "write": WRITE_SECONDS, "read": READ_SECONDS}
+    return httpx.Request("GET", f"http://control{PAGE_FIGURES}", extensions={"timeout": timeout})
 
 
 async def _pass_on(response: httpx.Response, send: Send) -> None:

@@ -27,6 +27,8 @@ from tests.support.tokens import (
 )
 
 OPEN = (
+    ("GET", "/"),
+    ("GET", "/page/figures"),
     ("GET", "/stats"),
     ("GET", "/sources"),
     ("GET", "/reports/daily"),

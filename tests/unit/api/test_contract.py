@@ -7,19 +7,36 @@ from typing import Any
 import httpx
 import pytest
 
-from app.api.contract import ADDRESSES, CONSUMER, LOOKUP, STREAM, SWAGGER_UI, TRANSACTIONS, Call, Token
+from app.api.contract import (
+    ADDRESSES,
+    CONSUMER,
+    LOOKUP,
+    PAGE_EVENTS,
+    PAGE_FILES,
+    STREAM,
+    SWAGGER_UI,
+    TRANSACTIONS,
+    Call,
+    Token,
+)
 from tests.conftest import MakeSettings
 from tests.support.api_calls import QUIET, Api, open_api
 from tests.support.servers import StoreServer
 
-# A stream has no end.
-GETS = [path for path, address in ADDRESSES.items() if "GET" in address.calls and path != STREAM]
+# Streams have no end.
+GETS = [
+    path
+    for path, address in ADDRESSES.items()
+    if "GET" in address.calls and path not in (STREAM, PAGE_EVENTS)
+]
+# Pages for people, with what they load.
+UNDOCUMENTED = {"/", PAGE_EVENTS, *PAGE_FILES, "/docs", "/openapi.json", *SWAGGER_UI}
 NAMED = {address.path: address for address in CONSUMER.values()}
 CALLS = [
     (path, method, call)
     for path, address in {**ADDRESSES, **NAMED}.items()
     for method, call in address.calls.items()
-    if path not in (TRANSACTIONS, "/docs", "/openapi.json", *SWAGGER_UI)
+    if path not in (TRANSACTIONS, *UNDOCUMENTED)
 ]
 ADMIN, INGEST = "admin-8Kd2", "ingest-4Ws7"
 
@@ -44,9 +61,8 @@ async def test_the_table_of_addresses_is_that_of_the_openapi_document(api: Api) 
     listed = {
         path: {method.lower() for method in each.calls} for path, each in {**ADDRESSES, **NAMED}.items()
     }
-    undocumented = {"/docs", "/openapi.json", *SWAGGER_UI}
-    assert listed.keys() - undocumented == documented.keys() - {"/transactions/{signature}", "/feeds/{feed}"}
-    assert all(listed[path] == documented[path] for path in listed.keys() - undocumented)
+    assert listed.keys() - UNDOCUMENTED == documented.keys() - {"/transactions/{signature}", "/feeds/{feed}"}
+    assert all(listed[path] == documented[path] for path in listed.keys() - UNDOCUMENTED)
 
 
 @pytest.mark.parametrize(("path", "method", "call"), CALLS)
@@ -115,7 +131,7 @@ async def test_a_probe_with_a_cache_buster_is_answered(api: Api, path: str) -> N
     assert (await api.http.get(f"{path}?t=1")).status_code == 200
 
 
-@pytest.mark.parametrize("path", ADDRESSES)
+@pytest.mark.parametrize("path", [path for path in ADDRESSES if path != "/"])
 async def test_a_slash_too_much_gets_a_sentence_that_says_so(api: Api, path: str) -> None:
     method = next(iter(ADDRESSES[path].calls))
     assert f"leave the slash at its end out: {method} {path};" in _detail(

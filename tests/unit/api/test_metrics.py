@@ -32,6 +32,7 @@ ENDPOINTS = (
     ("POST", "/consumers/{name}/lease"),
     ("POST", "/consumers/{name}/commit"),
     ("POST", "/consumers/{name}/seek"),
+    *(("GET", f"/{at}") for at in ("", "page/events", "page/figures", "page/script.js", "page/style.css")),
     ("GET", "/stats"),
     ("POST", "/cleanup"),
     ("POST", "/cleanup/emergency"),

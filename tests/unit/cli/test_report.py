@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.cli.report.text import SPARK_WIDTH, sparkline
+from app.cli.sparkline import WIDTH, sparkline
 from tests.support.report_documents import document
 from tests.support.stand_in import Answer, problem
 from tests.unit.cli.conftest import Run, Serve
@@ -161,8 +161,8 @@ def test_check_passes_nothing_that_it_does_not_understand(run: Run, serve: Serve
 
 def test_a_sparkline_shows_the_most_of_each_part_and_a_space_for_nothing() -> None:
     half = sparkline([(at, at) for at in range(50)], 0, 100)
-    assert len(half) == SPARK_WIDTH // 2
+    assert len(half) == WIDTH // 2
     assert (half[0], half[-1]) == ("▁", "█")
-    assert sparkline([(0, 1), (99, 1)], 0, 100) == "█" + " " * (SPARK_WIDTH - 2) + "█"
+    assert sparkline([(0, 1), (99, 1)], 0, 100) == "█" + " " * (WIDTH - 2) + "█"
     assert sparkline([(0, 0)], 0, 100) == "▁"
     assert sparkline([], 0, 100) == ""
