@@ -237,10 +237,7 @@ class StoreNotReplicated(StoreError):
 
     slug, title = "not-replicated", "It is stored, but not confirmed by enough replicas"
     kind = "not_replicated"
-    advice = (
-        "all of it is stored, but fewer replicas than TIDEGATE_STORE_MIN_REPLICAS had it in time, so that a "
-        "failover may lose it; send it again: what enough replicas have by then is answered as a duplicate"
-    )
+    advice = "all of it is stored, but too few replicas had it in time; send it again until it is a duplicate"
 
 
 class StoreFull(StoreError):

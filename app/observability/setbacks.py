@@ -26,6 +26,14 @@ _WHAT = {
         "has lost keys before they were due",
         "It evicted them (maxmemory-policy has to be noeviction), or another program deleted them",
     ),
+    SetbackKind.CLOCK_BACK: (
+        "has a clock that was set back by more than a window",
+        "Somebody set it, or a server with an earlier clock was made the master",
+    ),
+    SetbackKind.CLOCK_AHEAD: (
+        "has a clock that was set ahead",
+        "Somebody set it, or a server with a later clock was made the master",
+    ),
 }
 
 
@@ -52,11 +60,13 @@ class SetbackNotes:
             self._metrics.store_setbacks_total.labels(setback.kind).inc()
             for name, count in setback.lost.items():
                 self._metrics.store_lost_entries_total.labels(name).inc(count)
+            moved_seconds = setback.clock_moved_ms / 1000
             log.error(
                 "store lost acknowledged data",
                 kind=setback.kind,
                 partition=setback.partition,
                 **{f"lost_{name}": count for name, count in setback.lost.items()},
+                **({"clock_moved_seconds": moved_seconds} if moved_seconds else {}),
             )
             self._remember(setback)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from app.models import MapName, MapSizes, Reason, StoreFigures
 from app.process.shared_task import SharedTask
+from app.store.clock_watch import ClockWatch, seconds_since_boot
 from app.store.partition_sizes import PartitionSizes, combined_sizes
 from app.store.setbacks import Falls, LedgerWatch, MapTotals, Setback
 
@@ -35,6 +36,7 @@ class Sizes:
         self._tell, self._falls = tell, falls
         self._clock = clock
         self._watch = LedgerWatch()
+        self._clock_watch = ClockWatch()
         self._evicted = dict[str, int]()
         """How many keys each master has evicted, by its run id."""
         self._evicted_keys = 0
@@ -94,10 +96,11 @@ class Sizes:
         self._evicted = by_run
 
     async def _refresh_maps(self) -> None:
-        falls = self._falls()
+        falls, asked_at = self._falls(), seconds_since_boot()
         parts = await self._read_partitions()
         self.maps = combined_sizes(parts)
-        if setbacks := self._watch.follow(parts, falls):
+        clocks = self._clock_watch.follow(parts, asked_at, seconds_since_boot())
+        if setbacks := self._watch.follow(parts, falls) + clocks:
             self._tell(setbacks)
         due, on_time = self._totals()
         if self._hour and due < self._hour[-1][1]:

@@ -27,11 +27,14 @@ class SetbackKind(StrEnum):
     EMPTIED: the bookkeeping was begun anew, and nothing is known of what there was: a FLUSHALL, a restart
     without persistence, a ledger that was evicted. SET_BACK: the store is in an earlier state, as a replica
     that lagged, or a restored snapshot, is. KEYS_GONE: keys with entries were evicted or deleted.
+    CLOCK_BACK, CLOCK_AHEAD: the server's clock was set, so that entries left early (clock_watch.py).
     """
 
     EMPTIED = "emptied"
     SET_BACK = "set_back"
     KEYS_GONE = "keys_gone"
+    CLOCK_BACK = "clock_back"
+    CLOCK_AHEAD = "clock_ahead"
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ class Setback:
     kind: SetbackKind
     partition: str
     lost: Mapping[MapName, int]
+    clock_moved_ms: int = 0
+    """The milliseconds by which the clock was set, below 0 if back; 0 where it was not."""
 
 
 class MapTotals(NamedTuple):

@@ -69,7 +69,7 @@ async def test_what_a_frozen_replica_lacks_is_stored_and_refused_until_it_has_it
         store.replica_server.pause()
         refused = await _send(api, "a", "b")
         assert (refused.status_code, refused.json()["type"]) == (503, NAMED)
-        assert refused.json()["detail"].startswith("all of it is stored, but fewer replicas than")
+        assert refused.json()["detail"].startswith("all of it is stored, but too few replicas")
         assert int(refused.headers["Retry-After"]) >= 1
         assert _counted(api) == 1
         assert api.sample("transactions_total", outcome="failed") == 2

@@ -17,7 +17,7 @@ KINDS = (
     *("unreachable", "timeout", "denied", "full", "busy"),
     *("read_only", "cluster_down", "unsupported", "other_format", "rejected"),
 )
-SETBACKS = ("emptied", "set_back", "keys_gone")
+SETBACKS = ("emptied", "set_back", "keys_gone", "clock_back", "clock_ahead")
 PROCESSES = ("gate", "store")
 TIERS = ("rule", "fast", "slow", "daily")
 STATES = ("warmup", "ok", "suspect", "leak", "cooldown", "ineffective")

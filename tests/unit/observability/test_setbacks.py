@@ -9,7 +9,7 @@ from app.models import MapName
 from app.observability.setbacks import WARN_SECONDS, SetbackNotes
 from app.store.setbacks import Setback, SetbackKind
 
-EMPTIED, SET_BACK, KEYS_GONE = SetbackKind
+EMPTIED, SET_BACK = SetbackKind.EMPTIED, SetbackKind.SET_BACK
 
 
 @dataclass
@@ -34,7 +34,7 @@ def setback(kind: SetbackKind, lost: int, partition: str = "tidegate:{0}") -> Se
 
 def test_every_kind_and_map_is_at_0_before_anything_happened() -> None:
     noted = Noted()
-    assert [noted.figure("setbacks", kind=kind) for kind in SetbackKind] == [0, 0, 0]
+    assert [noted.figure("setbacks", kind=kind) for kind in SetbackKind] == [0, 0, 0, 0, 0]
     assert [noted.figure("lost_entries", map=name) for name in MapName] == [0, 0, 0]
     assert noted.notes.warnings() == {}
 
@@ -43,7 +43,7 @@ def test_each_partition_is_counted_and_logged_with_how_much_it_lost() -> None:
     noted = Noted()
     with capture_logs() as logs:
         noted.notes.note([setback(EMPTIED, 5, "tidegate:{0}"), setback(EMPTIED, 7, "tidegate:{1}")])
-    assert [noted.figure("setbacks", kind=kind) for kind in SetbackKind] == [2, 0, 0]
+    assert [noted.figure("setbacks", kind=kind) for kind in SetbackKind] == [2, 0, 0, 0, 0]
     assert noted.figure("lost_entries", map="transactions") == 12
     assert [(line["partition"], line["lost_transactions"]) for line in logs] == [
         ("tidegate:{0}", 5),
@@ -72,4 +72,11 @@ def test_the_warning_adds_up_what_was_lost_says_how_long_ago_and_ends_after_an_h
 def test_each_kind_has_a_warning_of_its_own() -> None:
     noted = Noted()
     noted.notes.note([setback(kind, 1) for kind in SetbackKind])
-    assert set(noted.notes.warnings()) == {"store_emptied", "store_set_back", "store_keys_gone"}
+    assert set(noted.notes.warnings()) == {f"store_{kind}" for kind in SetbackKind}
+
+
+def test_by_how_much_a_clock_was_set_is_in_the_log() -> None:
+    noted = Noted()
+    with capture_logs() as logs:
+        noted.notes.note([setback(EMPTIED, 5), Setback(SetbackKind.CLOCK_BACK, "tidegate:{0}", {}, -3_500)])
+    assert [line.get("clock_moved_seconds") for line in logs] == [None, -3.5]
