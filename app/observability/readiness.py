@@ -51,4 +51,4 @@ class ReadinessCheck:
 
     def warnings(self) -> list[str]:
         """What somebody should look at although this gate can take traffic."""
-        return self._workers.warnings()
+        return [*(gate.advice for gate in sorted(self._maps.other_gates)), *self._workers.warnings()]

@@ -64,11 +64,7 @@ class ServiceWarnings:
                 f"The store is down ({self.session.down_reason.kind}): {self.session.down_reason.advice}. "
                 "Transactions are answered 503 until it is back."
             )
-        if self.maps.is_format_1_at_work:
-            warnings["older_gate"] = (
-                "An older Tidegate is at work on the same store, and is refused there: it stores in another "
-                "way. Stop it, update it, or give it another TIDEGATE_STORE_PREFIX."
-            )
+        warnings |= {f"{gate}_gate": gate.advice for gate in self.maps.other_gates}
         for name, sizes in self.sizes.maps.items():
             rule = self.live.rules[name]
             if sizes.entries > rule.warn_entries:

@@ -35,6 +35,7 @@ _NOT_TLS = ("WRONG_VERSION_NUMBER", "UNEXPECTED_EOF_WHILE_READING", "RECORD_LAYE
 _BY_TEXT: tuple[tuple[str, type[errors.StoreError]], ...] = (
     ("OTHERFORMAT", errors.StoreOfOtherFormat),
     ("OTHERPARTITIONS", store_errors.StoreOfOtherPartitions),
+    ("OLDERFORMAT", store_errors.StoreInOlderFormat),
     ("OOM", errors.StoreFull),
     ("CLUSTERDOWN", errors.StoreClusterDown),
     ("MOVED", errors.StoreClusterDown),

@@ -14,6 +14,7 @@ from app.store.blocks import parse_block, raw_bytes
 from app.store.cleanup_steps import CleanupStep, CleanupStepResult
 from app.store.layout import Layout
 from app.store.link import Link
+from app.store.older_format import OlderFormat, OtherGates, claim_in_format_1, lookup_in_format_1
 from app.store.partition_sizes import PartitionSizes, combined_sizes, partition_sizes
 from app.store.partitions import HASH_BYTES, partition_of
 from app.store.replication import Replication
@@ -104,12 +105,13 @@ class Maps:
         self._session = session
         self._layout_of = layout_of
         self.replication = replication
+        self._older = OlderFormat(session.run)
         self._told = defaultdict[str, Told](Told)
         self._looks = 0
         self.is_full = False
         """Whether the store had no memory left when the sizes were last read."""
-        self.is_format_1_at_work = False
-        """Whether a gate that stores in another way was trying to use the store, likewise."""
+        self.other_gates = frozenset[OtherGates]()
+        """Which gates of other formats were at work on the store, likewise."""
         self.stored_settings: bytes | None = None
         """The settings changed at run time, as last read: None for none, b"" for what cannot be any."""
 
@@ -142,20 +144,26 @@ class Maps:
         which `checked` tells what the first one on that partition returned.
         """
         layout, since = self.layout, (checked.now_ms, checked.added) if checked else (0, -1)
-        hashes, *delivered = deliveries.packed()
+        hashes, *_ = delivered = deliveries.packed()
         # A hash is in the sample or not by its last byte, whichever gate has it.
         in_sample = hashes[HASH_BYTES - 1 : HASH_BYTES * block_count : HASH_BYTES].translate(layout.in_sample)
         sample = [*compress(range(block_count), in_sample)]
         places = struct.pack(f">{len(sample)}H", *sample)
         in_block = (block, block_count, raw_bytes(block))
-        args: list[bytes | int] = [layout.rules, hashes, *delivered, *in_block, *since, places]
+        args: list[bytes | int] = [layout.rules, *delivered, *in_block, *since, places]
         carriers: set[Link] | None = None
         if self.replication is not None:
             args.append(1)
             carriers = set()
         told = self._told[prefix]
         asked = told.asked()
-        now_ms, packed, added, late = await self._session.run("claim", prefix, args, carriers)
+        now_ms, packed, added, late = await self._older.run(
+            "claim",
+            prefix,
+            args,
+            lambda: claim_in_format_1(layout.rules, delivered, block, block_count, since),
+            carriers,
+        )
         codes = struct.unpack(f">{len(hashes) // HASH_BYTES}I", packed)
         told.answer(asked, added - codes.count(ACCEPTED), added)
         found = [*_LATE.iter_unpack(late)] if late else ()
@@ -163,7 +171,10 @@ class Maps:
 
     async def lookup(self, digest: bytes) -> LookupResult | None:
         """Find a transaction by the hash of its signature."""
-        answer = await self._session.run("lookup", self.partition_of(digest), [self.layout.rules, digest])
+        at, rules = self.partition_of(digest), self.layout.rules
+        answer = await self._older.run(
+            "lookup", at, [rules, digest], lambda: lookup_in_format_1(rules, digest)
+        )
         if not answer:
             return None
         first_seen_ms, position, in_stretch, block, flat = answer
@@ -226,7 +237,7 @@ class Maps:
         if self.replication is not None:
             await self.replication.look(carriers)
         self.is_full = any(is_full for _, is_full, *_ in answers)
-        self.is_format_1_at_work = any(older for _, _, _, older, *_ in answers)
+        self.other_gates = frozenset(OtherGates(others.decode()) for _, _, _, others, *_ in answers if others)
         self.stored_settings = answers[0][2]
         return [
             self._partition_sizes(prefix, answer, before)

@@ -40,12 +40,21 @@ async def partition_count(cluster: Cluster, prefix: str) -> int:
     """
     count = await _kept(cluster, prefix)
     if count is None:
-        earlier = partition_prefixes(prefix, EARLIER_PARTITIONS)[0]
-        if await cluster.call(earlier, "EXISTS", f"{earlier}:{FORMAT}:ledger"):
+        if await _is_used_by_earlier_gates(cluster, prefix):
             return EARLIER_PARTITIONS
         count = await _set(cluster, prefix, partitions_for(cluster.masters))
     await _refuse_earlier_gates(cluster, prefix)
     return count
+
+
+async def _is_used_by_earlier_gates(cluster: Cluster, prefix: str) -> bool:
+    """Tell whether six partitions have data, or gates of format 1 are at work there (formats.lua)."""
+    kinds = (f"{FORMAT}:ledger", f"{FORMAT}:bridge", "signatures:ledger", "probe")
+    calls = (
+        cluster.call(at, "EXISTS", *(f"{at}:{kind}" for kind in kinds))
+        for at in partition_prefixes(prefix, EARLIER_PARTITIONS)
+    )
+    return any(await asyncio.gather(*calls))
 
 
 async def _kept(cluster: Cluster, prefix: str) -> int | None:

@@ -18,7 +18,7 @@ from app.store.link import AnswerLost
 REPEATABLE_SCRIPTS = frozenset(
     {
         *("lookup", "deliverers", "late", "read_blocks", "find_position", "read_history", "sizes"),
-        *("consumers", "seek_consumer", "commit_lease"),
+        *("lookup_format_1", "consumers", "seek_consumer", "commit_lease"),
     }
 )
 

@@ -31,7 +31,15 @@ SCRIPTS = (
     "read_history",
     "lock",
 )
-READ_BLOCKS = frozenset({"lookup", "read_blocks", "lease_transactions"})
+FORMAT_1_SCRIPTS = {
+    "claim": ("buckets", "what_is_due", "filling", "acceptances", "sightings"),
+    "lookup": ("buckets",),
+}
+"""Scripts of format 1, by what they are called here, with their parts: see `OlderFormat`.
+
+Their files in lua/format_1/ are those of the last version that had this format, unchanged.
+"""
+READ_BLOCKS = frozenset({"lookup", "read_blocks", "lease_transactions", "lookup_format_1"})
 """Names of scripts that answer with blocks."""
 FOR_READERS = frozenset(
     {
@@ -51,7 +59,7 @@ _USE = re.compile(r"^ *-- @use (\w+)$", re.MULTILINE)
 
 
 def load_scripts() -> dict[str, str]:
-    """Read the full text of each script, by its name.
+    """Read the full text of each script, by its name; those of format 1 end in `_format_1`.
 
     Each begins with the part `prelude`. In a script or part, a line `-- @use buckets` stands for the text of
     parts/buckets.lua. The server builds every function of a script anew at each call, or when it comes to the
@@ -63,7 +71,13 @@ def load_scripts() -> dict[str, str]:
         own = (folder / f"{path}.lua").read_text(encoding="utf-8")
         return _USE.sub(lambda use: text(f"parts/{use[1]}"), own)
 
-    return {name: text("parts/prelude") + text(name) for name in SCRIPTS}
+    def text_in_format_1(name: str, parts: Sequence[str]) -> str:
+        used = ("prelude", *parts, name)
+        return text("parts/taken_over") + "".join(text(f"format_1/{part}") for part in used)
+
+    ours = {name: text("parts/prelude") + text(name) for name in SCRIPTS}
+    older = {f"{name}_format_1": text_in_format_1(name, parts) for name, parts in FORMAT_1_SCRIPTS.items()}
+    return ours | older
 
 
 class Script:

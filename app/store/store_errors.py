@@ -21,6 +21,7 @@ StoreError
 ├── StoreCannotSave               it takes no writes since it cannot save to its disk
 ├── StoreNoPrimary
 │   └── StoreSentinelsDeny        most of the sentinels refuse the login
+├── StoreInOlderFormat            gates of an older version are at work on it
 ├── StoreOfOtherPartitions        it is divided in another way by now
 ├── StoreKeysUndeclared           it or a proxy wants to be told each key of a script
 ├── StoreSlotMoving               somebody moves a slot of the Cluster, key by key
@@ -186,6 +187,16 @@ class StoreSentinelsDeny(errors.StoreNoPrimary):
     )
 
 
+class StoreInOlderFormat(errors.StoreError):
+    """Gates of an older version are at work on the store, whose format has no room for what was asked."""
+
+    kind = "older_format"
+    advice = (
+        "gates of an older version are at work on the same store, and this call waits until the last of them "
+        "has stopped; transactions are taken in meanwhile"
+    )
+
+
 class StoreOfOtherPartitions(errors.StoreError):
     """The Cluster has another number of partitions than when the gate connected, which connects anew."""
 
@@ -245,6 +256,7 @@ STORE_ERRORS: tuple[type[errors.StoreError], ...] = (
     errors.StoreUnsupported,
     errors.StoreOfOtherFormat,
     StoreOfOtherPartitions,
+    StoreInOlderFormat,
     errors.StoreRejected,
 )
 """Every way in which a store fails, by its `kind`."""

@@ -1,18 +1,22 @@
-"""Gates that store in different ways on one store: the older is refused, and what it left is taken over."""
+"""Gates of different formats on one store: the newer keeps to the older format until it is alone."""
 
 import time
 
 import msgspec
 import pytest
 import redis
+import zstandard
 
-from app.errors import StoreError, StoreOfOtherFormat
+from app.errors import StoreError
 from app.ingest.lookup import Lookup
 from app.models import MapName, Reason, Verdict
 from app.settings.model import Settings
 from app.store.blocks import parse_block
+from app.store.cleanup_steps import CleanupStep, Severity
+from app.store.older_format import OtherGates
+from app.store.store_errors import StoreInOlderFormat
 from tests.conftest import MakeSettings
-from tests.support.deliver import connected_gate, transaction
+from tests.support.deliver import Gate, connected_gate, transaction
 from tests.support.ledger import store_key
 from tests.support.servers import StoreServer
 from tests.support.truth import assert_balanced, assert_nothing_lost, count_entries
@@ -21,6 +25,7 @@ PREFIX = "tidegate:{0}"
 MARK = f"{PREFIX}:transactions:ledger"
 # What a script of format 1 does before it writes anything, in every tick, lookup and acceptance.
 OLD_GATE = "return redis.call('HMGET', KEYS[1] .. ':transactions:ledger', 'entries', 'bytes', 'added')"
+OLDER_AT_WORK, AT_WORK, NEWER_AT_WORK = (f"{PREFIX}:at-work:{number}" for number in (1, 2, 3))
 LONG_WINDOW = {"dedup_window_seconds": 60}
 MAPS = ("signatures", "transactions", "observations")
 
@@ -59,12 +64,22 @@ async def _format_1(server: StoreServer, settings: Settings) -> None:
         _turn_into_format_1(node, ids)
 
 
+async def _take_over(gate: Gate, node: redis.Redis) -> None:
+    """Let the gate find that no older one has been at work for long enough."""
+    node.delete(OLDER_AT_WORK)
+    await gate.maps.sizes()
+    assert gate.maps.other_gates == set()
+
+
 async def test_what_an_older_gate_left_is_taken_over_with_its_windows_its_transactions_and_its_totals(
     valkey: StoreServer, settings_for: MakeSettings
 ) -> None:
     settings = settings_for(valkey, **LONG_WINDOW)
     await _format_1(valkey, settings)
     gate = await connected_gate(settings)
+    [node] = valkey.nodes()
+    with node:
+        await _take_over(gate, node)
     answers = await gate.flusher.flush([transaction(f"old-{number}") for number in range(3)])
     assert [answer.verdict for answer in answers] == [Verdict.DUPLICATE] * 3
     found = await Lookup(gate.maps).find("old-2")
@@ -75,32 +90,112 @@ async def test_what_an_older_gate_left_is_taken_over_with_its_windows_its_transa
     assert sizes[MapName.SIGNATURES].removed[Reason.EXPIRED] == 2
     assert_balanced(sizes, count_entries(valkey))
     assert_nothing_lost(await gate.maps.partitions())
-    [node] = valkey.nodes()
     with node:
         left = {key.decode() for key in node.scan_iter(match=f"{PREFIX}:*") if b":2:" not in key}
-        assert left == {MARK}
+        assert left == {MARK, AT_WORK}
     await gate.session.close()
 
 
-async def test_a_gate_that_finds_data_of_an_older_one_stores_nothing_before_it_has_taken_it_over(
+async def test_beside_an_older_gate_a_newer_one_claims_and_looks_up_in_its_format(
     valkey: StoreServer, settings_for: MakeSettings
 ) -> None:
     settings = settings_for(valkey, **LONG_WINDOW)
     gate = await connected_gate(settings)
     valkey.flush()
     await _format_1(valkey, settings)
-    with pytest.raises(StoreOfOtherFormat, match="format 1"):
-        await gate.flusher.flush([transaction("too soon")])
-    await gate.session.probe(gate.maps.sizes)
-    [answer] = await gate.flusher.flush([transaction("too soon")])
-    assert answer.verdict is Verdict.ACCEPTED
+    before = await gate.flusher.flush([transaction("old-1"), transaction("new", payload=7)])
+    assert [answer.verdict for answer in before] == [Verdict.DUPLICATE, Verdict.ACCEPTED]
+    [node] = valkey.nodes()
+    with node:
+        assert not node.exists(store_key(PREFIX, "ledger"))
+        [blocks] = node.scan_iter(match=f"{PREFIX}:blocks:*")
+        stored: bytes = node.hget(blocks, "8")  # type: ignore[assignment]  # the latest was 7
+        assert len(msgspec.msgpack.decode(zstandard.decompress(stored))[0]) == 3, "what older gates can read"
+        sizes = await gate.maps.sizes()
+        assert sizes[MapName.SIGNATURES].entries == 4
+        assert gate.maps.other_gates == {OtherGates.OLDER}
+        await _take_over(gate, node)
+    after = await gate.flusher.flush([transaction("old-1"), transaction("new")])
+    assert [answer.verdict for answer in after] == [Verdict.DUPLICATE] * 2
+    found = await Lookup(gate.maps).find("new")
+    assert found is not None
+    assert bytes(found.payload) == b"7"
+    taken_over = await gate.maps.partitions()
+    assert_nothing_lost(taken_over)
+    assert taken_over[0].maps[MapName.SIGNATURES].added == 6
+    await gate.session.close()
+
+
+async def test_a_partition_stays_in_the_older_format_while_an_older_gate_shows_itself(
+    valkey: StoreServer, settings_for: MakeSettings
+) -> None:
+    settings = settings_for(valkey, **LONG_WINDOW)
+    await _format_1(valkey, settings)
+    gate = await connected_gate(settings)
+    born = [(await gate.maps.partitions())[0].born_ms]
+    [node] = valkey.nodes()
+    with node:
+        node.set(f"{PREFIX}:probe", 1, px=60_000)
+        node.delete(OLDER_AT_WORK)
+        await gate.maps.sizes()
+        assert gate.maps.other_gates == {OtherGates.OLDER}
+        assert 0 < node.pttl(OLDER_AT_WORK) <= 3000
+        node.delete(f"{PREFIX}:probe")
+        await gate.maps.sizes()
+        assert gate.maps.other_gates == {OtherGates.OLDER}, "until it has been silent for three seconds"
+        await _take_over(gate, node)
+    born.append((await gate.maps.partitions())[0].born_ms)
+    assert len(set(born)) == 1, "else the store would seem to have been emptied"
+    await gate.session.close()
+
+
+async def test_beside_an_older_gate_that_has_stored_nothing_yet_a_newer_one_keeps_to_its_format(
+    valkey: StoreServer, settings_for: MakeSettings
+) -> None:
+    [node] = valkey.nodes()
+    with node:
+        node.set(f"{PREFIX}:probe", 1, px=60_000)
+        gate = await connected_gate(settings_for(valkey, **LONG_WINDOW))
+        await gate.flusher.flush([transaction("first")])
+        assert node.type(MARK) == b"hash"
+    await gate.session.close()
+
+
+async def test_what_the_older_format_has_no_room_for_is_answered_so_and_the_store_is_not_down(
+    valkey: StoreServer, settings_for: MakeSettings
+) -> None:
+    settings = settings_for(valkey, **LONG_WINDOW)
+    await _format_1(valkey, settings)
+    gate = await connected_gate(settings)
+    step = CleanupStep(MapName.TRANSACTIONS, Severity.NORMAL, Reason.MANUAL, 8, dry_run=False, periodic=False)
+    for call in (
+        gate.accepted.find("oldest"),
+        gate.maps.cleanup_step(PREFIX, step),
+        gate.maps.replace_settings(None, b"{}"),
+    ):
+        with pytest.raises(StoreInOlderFormat):
+            await call
+    assert gate.session.is_up
+    await gate.session.close()
+
+
+async def test_a_newer_gate_beside_this_one_is_noticed(
+    valkey: StoreServer, settings_for: MakeSettings
+) -> None:
+    gate = await connected_gate(settings_for(valkey, **LONG_WINDOW))
+    [node] = valkey.nodes()
+    with node:
+        assert 0 < node.pttl(AT_WORK) <= 3000, "by which a newer gate knows of this one"
+        node.set(NEWER_AT_WORK, 1, px=60_000)
+    await gate.maps.sizes()
+    assert gate.maps.other_gates == {OtherGates.NEWER}
     await gate.session.close()
 
 
 async def test_an_older_gate_is_refused_and_noticed(store: StoreServer, settings_for: MakeSettings) -> None:
     gate = await connected_gate(settings_for(store, **LONG_WINDOW))
     await gate.flusher.flush([transaction("new")])
-    noticed = [gate.maps.is_format_1_at_work]
+    noticed = [*gate.maps.other_gates]
     prefix = gate.maps.layout.prefixes[0]
     with store.client() as client:
         with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
@@ -108,8 +203,8 @@ async def test_an_older_gate_is_refused_and_noticed(store: StoreServer, settings
         assert b"format 2" in client.get(f"{prefix}:transactions:ledger")
         client.set(f"{prefix}:probe", 1, px=60_000)  # its tick writes this before it is refused
     await gate.maps.sizes()
-    noticed.append(gate.maps.is_format_1_at_work)
-    assert noticed == [False, True]
+    noticed += gate.maps.other_gates
+    assert noticed == [OtherGates.REFUSED]
     await gate.session.close()
 
 

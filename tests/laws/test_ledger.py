@@ -104,9 +104,18 @@ async def test_a_claim_that_fails_while_it_writes_has_accepted_nothing() -> None
     with valkey_server() as server:
         [node] = server.nodes()
         with node:
-            kinds = ("ledger", "rules", "probe", "settings", "signatures:*", "transactions:*", "blocks:*")
+            kinds = (
+                "ledger",
+                "rules",
+                "probe",
+                "bridge",
+                "settings",
+                "signatures:*",
+                "transactions:*",
+                "blocks:*",
+            )
             ours = [f"%RW~{store_key(PREFIX, kind)}" for kind in kinds]
-            of_format_1 = [f"~{PREFIX}{rest}" for rest in ("", ":*:ledger", ":probe")]
+            of_format_1 = [f"~{PREFIX}{rest}" for rest in ("", ":*:ledger", ":probe", ":at-work:*")]
             keys = [*ours, f"%R~{store_key(PREFIX, 'observations:*')}", *of_format_1]
             node.acl_setuser("gate", enabled=True, passwords=["+pw"], commands=["+@all"], keys=keys)
             url = server.url.replace("redis://", "redis://gate:pw@")

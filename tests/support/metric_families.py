@@ -15,7 +15,7 @@ RESULTS = ("success", "failure")
 OUTCOMES = ("accepted", "duplicate", "invalid", "refused", "failed")
 KINDS = (
     *("unreachable", "timeout", "denied", "full", "busy"),
-    *("read_only", "cluster_down", "unsupported", "other_format", "rejected"),
+    *("read_only", "cluster_down", "unsupported", "other_format", "older_format", "rejected"),
 )
 SETBACKS = ("emptied", "set_back", "keys_gone", "clock_back", "clock_ahead")
 PROCESSES = ("gate", "store")
@@ -37,6 +37,7 @@ SCRIPTS = (
     *("claim", "lookup", "deliverers", "late", "sizes", "cleanup", "read_blocks", "find_position"),
     *("lease_transactions", "commit_lease", "seek_consumer", "consumers", "forget_consumer"),
     *("settings", "add_history", "read_history", "lock"),
+    *("claim_format_1", "lookup_format_1"),
 )
 TASKS = (
     *("store", "tick", "memory", "ceiling", "cleanup-signatures", "cleanup"),

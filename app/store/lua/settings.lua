@@ -10,8 +10,10 @@
 
 -- @use read_settings
 
-local stored, in_force = read_settings(), stored_rules()
+local stored, in_force = read_settings(key('settings')), stored_rules()
 local version_in_force = in_force and in_force.version or 0
 if not ARGV[2] or ARGV[2] ~= (stored or '') then return {0, version_in_force, stored} end
+-- @use formats
+refuse_other_formats()
 redis.call('SET', key('settings'), ARGV[3], 'PX', rules.settings_expiry)
 return {1, version_in_force, ARGV[3]}

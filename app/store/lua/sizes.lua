@@ -1,16 +1,17 @@
 -- The tick of a gate, once a second: reads the size and the totals of each map. No command here grows with entries.
 --
--- On the way it does what has to happen even when nothing comes in: it takes over what an older gate left, puts
+-- On the way it does what has to happen even when nothing comes in: it takes over what older gates left, puts
 -- changed rules in force for all gates (put_in_force.lua), sweeps what is due, and drops the oldest buckets of a map
 -- that is above a limit that was lowered, except those of signatures.
 --
 -- KEYS: the partition's ledger. ARGV: rules; 0, or whose turn it is to be looked at for entries that are gone, a number
 -- that is 1 higher each time; how many partitions the Cluster has, 0 on a store that is none.
--- Returns {now, 1 when the store is full, the settings changed at run time (read_settings.lua), 1 when a gate of
--- format 1 was at work here within the last second, when the ledger was begun, the entries that are gone
+-- Returns {now, 1 when the store is full, the settings changed at run time (read_settings.lua), which gates of other
+-- formats are at work ('older' while the partition stays in their format, else other_gates in formats.lua), when the
+-- ledger was begun, the entries that are gone
 -- (lost_entries.lua), then ten numbers a map, signatures first: the id of its oldest bucket or 0, entries, bytes, added,
 -- expired, emergency, manual, capacity, due, on_time}, for example
--- {1700000002500, 0, false, 0, 1690000000000, {}, 1700000000000, 920, 23920, 5000, 4080, 0, 0, 0, 4080, 4080, …}.
+-- {1700000002500, 0, false, '', 1690000000000, {}, 1700000000000, 920, 23920, 5000, 4080, 0, 0, 0, 4080, 4080, …}.
 
 -- @use formats
 -- @use ledger
@@ -50,9 +51,13 @@ if ARGV[3] ~= '0' then
   redis.pcall('SET', key('partitions'), ARGV[3], 'PX', rules.ledger_expiry) -- a full store may refuse it
 end
 
-if needs_take_over() then
+show_at_work()
+if is_in_format_1() then
+  if stays_in_format_1(is_full) then
+    -- @use bridge
+    return sizes_of_format_1(is_full)
+  end
   -- @use take_over
-  begin_ledger()
   take_over_format_1()
 else
   open_ledger()
@@ -60,7 +65,7 @@ end
 set_mark()
 local clock, maps = read_clock(), {ledger.signatures, ledger.transactions, ledger.observations}
 put_in_force(maps, clock)
-local answer = {clock.now, is_full, read_settings(), is_format_1_at_work() and 1 or 0, ledger.born, {}}
+local answer = {clock.now, is_full, read_settings(key('settings')), other_gates(), ledger.born, {}}
 for _, map in ipairs(maps) do
   sweep_due(map, clock)
   if map.name ~= 'signatures' then make_room(map, 0, 0, clock.now) end

@@ -1,15 +1,29 @@
--- Other formats: what this gate does when one older or newer than it is at work on the same store.
+-- Other formats: what gates do when one of another format is at work on the same store. docs/upgrading.md says it to
+-- operators; the next format does to this one as this one does to format 1, that before the number in the keys.
 --
--- A gate of format 1, that before the number in the keys, needs a hash at the prefix and ':transactions:ledger' for
--- every tick, lookup and acceptance. Gates of all later formats keep a string there, the mark. So a gate of format 1
--- gets WRONGTYPE before it has written anything, and counts the store as failed; one of a later format finds that
--- the mark is not its own. The mark is a sentence, for whoever looks why.
+-- A partition is in one format at a time. While gates of format 1 may be at work on it, gates of this format write in
+-- format 1 too (bridge.lua), so that each finds what the other has accepted. When no gate of format 1 has been at work
+-- for SILENCE_MS, a tick takes the partition over in one step (take_over.lua), and sets the mark.
+--
+-- Keys that gates of all formats from 2 on agree on:
+--   PREFIX:at-work:<format>       STR  there while a gate of that format is at work: each tick sets it for SILENCE_MS
+--   PREFIX:transactions:ledger    STR  the mark: the format of the partition, in a sentence for whoever looks why
+-- A gate of format 1 needs a hash in the place of the mark for every tick, lookup and acceptance. So it gets WRONGTYPE
+-- before it has written anything, and counts the store as failed; one of a later format finds that the mark is not its
+-- own. Gates of format 1 show that they are at work by PREFIX:probe, which each of their ticks sets for a second.
 
 local MARK_KEY = PREFIX .. ':transactions:ledger'
 local MARK = 'Tidegate keeps this partition in format ' .. FORMAT .. '; a gate of another format must not use it.'
+local PROBE_OF_FORMAT_1 = PREFIX .. ':probe'
+local BRIDGE = key('bridge') -- the millisecond in which a gate of this format first found the partition in format 1
+local SILENCE_MS = 3000 -- of three ticks
 
 local function exists(name)
   return redis.call('EXISTS', name) == 1
+end
+
+local function at_work(format)
+  return PREFIX .. ':at-work:' .. format
 end
 
 -- Returns the mark, or nil; and whether there is a ledger of format 1 in its place or beside it.
@@ -21,22 +35,30 @@ local function read_mark()
   return nil, is_hash or exists(PREFIX .. ':signatures:ledger')
 end
 
-local function refuse(why)
-  error({err = 'OTHERFORMAT ' .. why})
+-- Tells whether this partition is in format 1; raises an error when it is in a later format than this one.
+local function is_in_format_1()
+  local mark, has_ledger_of_format_1 = read_mark()
+  if mark and mark ~= MARK then error({err = 'OTHERFORMAT the store says: ' .. mark}) end
+  if mark or exists(key('ledger')) then return false end
+  return has_ledger_of_format_1 or exists(BRIDGE) or exists(PROBE_OF_FORMAT_1)
 end
 
 -- Raises an error when this partition is in another format: the gate must not mix what it stores with that.
 local function refuse_other_formats()
-  local mark, is_format_1 = read_mark()
-  if mark and mark ~= MARK then refuse('the store says: ' .. mark) end
-  if is_format_1 then refuse('the store holds data of format 1, which the next tick takes over') end
+  if is_in_format_1() then error({err = 'OLDERFORMAT the store is in format 1 until the older gates have ended'}) end
 end
 
--- Whether there is data of format 1 and none of this one; raises an error when it is of a later format.
-local function needs_take_over()
-  local mark, is_format_1 = read_mark()
-  if mark and mark ~= MARK then refuse('the store says: ' .. mark) end
-  return is_format_1 and not exists(key('ledger'))
+-- Tells whether a partition that is in format 1 stays so. At the first look nobody knows how long ago a gate of format 1
+-- was at work, so it counts as one that is. A store without room notes neither, and stays as it is.
+local function stays_in_format_1(is_full)
+  local is_first_look = try('SET', BRIDGE, id_text(server_ms()), 'NX', 'PX', rules.ledger_expiry)
+  if is_first_look or exists(PROBE_OF_FORMAT_1) then redis.pcall('SET', at_work(1), 1, 'PX', SILENCE_MS) end
+  return is_full == 1 or exists(at_work(1))
+end
+
+-- Shows gates of other formats that one of this format is at work.
+local function show_at_work()
+  redis.pcall('SET', at_work(FORMAT), 1, 'PX', SILENCE_MS)
 end
 
 -- Sets the mark, whatever is in its place, and for as long as the ledger lasts.
@@ -44,7 +66,8 @@ local function set_mark()
   redis.pcall('SET', MARK_KEY, MARK, 'PX', rules.ledger_expiry) -- a full store may refuse it, until the next tick
 end
 
--- A gate of format 1 writes its own probe before it comes to the mark, when its tick begins.
-local function is_format_1_at_work()
-  return exists(PREFIX .. ':probe')
+-- Returns which other gates are at work on a partition that is in this format: 'refused' for one of format 1, which
+-- sets its probe before it comes to the mark; 'newer' for one of the next format; '' for none.
+local function other_gates()
+  return exists(PROBE_OF_FORMAT_1) and 'refused' or exists(at_work(FORMAT + 1)) and 'newer' or ''
 end

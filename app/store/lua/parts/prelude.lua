@@ -25,6 +25,7 @@
 --   P:history:<gate>     LIST  that gate's samples, one a minute, oldest first; in the first partition only
 --   P:lock:<name>        STR   held by the gate that does something for all; in the first partition only
 --   P:probe              HASH  written by every tick, which shows whether the store takes writes
+--   P:bridge             STR   there while the partition stays in format 1 (formats.lua)
 --
 -- A map is signatures, transactions or observations. Its entries lie in buckets, and <id> is a bucket's: the
 -- millisecond in which it was opened. For example, a window of 5 s gives the signatures these buckets:

@@ -5,9 +5,7 @@
 -- also clock and hold), and the list <map>:buckets, one descriptor a live bucket, oldest first, in msgpack:
 -- {id, ends, entries, bytes, latest block, keep}. Its other keys are those of this format without its number.
 
-local function old_key(...)
-  return PREFIX .. ':' .. table.concat({...}, ':')
-end
+-- @use old_key
 
 local function rename(...)
   if exists(old_key(...)) then redis.call('RENAME', old_key(...), key(...)) end
@@ -31,7 +29,11 @@ local function take_over_map(map)
   redis.call('UNLINK', old_key(map.name, 'ledger'), old_key(map.name, 'buckets'))
 end
 
+-- The ledger was begun when a gate of this format first looked: what its ticks have told since then is of this ledger.
 local function take_over_format_1()
+  begin_ledger()
+  ledger.born = tonumber(redis.call('GET', BRIDGE) or ledger.born)
+  redis.call('UNLINK', BRIDGE)
   local noted = redis.call('HMGET', old_key('signatures', 'ledger'), 'clock', 'hold')
   ledger.clock, ledger.hold, ledger.is_changed = tonumber(noted[1] or 0), tonumber(noted[2] or 0), true
   for _, name in ipairs(MAPS) do take_over_map(ledger[name]) end
