@@ -199,3 +199,15 @@ async def test_a_cluster_that_was_begun_with_six_partitions_keeps_them(cluster: 
     with pytest.raises(StoreOfOtherFormat):
         await gate.session.run("sizes", EARLIER_FIRST, [gate.maps.layout.rules, 0, 0])
     await gate.session.close()
+
+
+@pytest.mark.parametrize("kind", ["signatures:ledger", "probe"])
+async def test_a_cluster_that_gates_of_format_1_use_keeps_their_six_partitions(
+    cluster: StoreServer, kind: str
+) -> None:
+    last = partition_prefixes("tidegate", EARLIER_PARTITIONS)[-1]
+    with cluster.client() as client:
+        client.set(f"{last}:{kind}", "of an older gate", ex=60)
+    assert await _connected_partitions(cluster) == EARLIER_PARTITIONS
+    with cluster.client() as client:
+        assert not client.exists(f"{EARLIER_FIRST}:transactions:ledger"), "the mark would refuse them"
