@@ -2,7 +2,6 @@
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,7 +20,6 @@ from app.store import server
 from app.store.connector import StoreConnector
 from app.store.layout import LiveSettings
 from app.store.maps import Maps
-from app.store.partitions import signature_hash
 from app.store.session import StoreSession
 from tests.conftest import MakeSettings
 from tests.support.deliver import connected_gate, transaction
@@ -29,28 +27,12 @@ from tests.support.servers import StoreServer, make_tls, redis_server, valkey_se
 
 pytestmark = pytest.mark.server
 
-LATE: dict[str, Any] = {"dedup_window_seconds": 0.1, "late_sample": 1}
-
 
 async def _accepts(url: str) -> bool:
     gate = await connected_gate(Settings(store_url=url))
     [answer] = await gate.flusher.flush([transaction("one")])
     await gate.session.close()
     return answer.verdict == "accepted"
-
-
-async def _finds_a_late_duplicate(settings: Settings) -> bool:
-    """Deliver one until it is accepted again, and look up who did, as far as the store allows it."""
-    gate = await connected_gate(settings)
-    accepted = 0
-    while accepted < 2:
-        [answer] = await gate.flusher.flush([transaction("late")])
-        accepted += answer.verdict == "accepted"
-    assert await gate.maps.deliverers([signature_hash("late")])
-    await gate.late.tick()
-    await gate.session.close()
-    [source] = gate.sources.view().sources
-    return source.late is not None
 
 
 async def _down_reason(url: str) -> Exception | None:
@@ -78,33 +60,6 @@ async def test_tls_is_taken_with_its_authority_and_refused_without(tmp_path: Pat
     with redis_server(tls=make_tls(tmp_path)) as server:
         assert await _accepts(server.url)
         assert isinstance(await _down_reason(server.url.partition("?")[0]), StoreUnreachable)
-
-
-async def test_a_named_user_with_only_the_rights_needed_is_enough(valkey: StoreServer) -> None:
-    [node] = valkey.nodes()
-    with node:
-        node.acl_setuser(
-            "gate",
-            enabled=True,
-            passwords=["+pw"],
-            keys=["tidegate:*"],
-            commands=[
-                "+@read",
-                "+@write",
-                "+@scripting",
-                "+@connection",
-                "+info",
-                "+time",
-                "-@dangerous",
-                "+info",
-            ],
-        )
-        url = valkey.url.replace("unix://", "unix://gate:pw@")
-        try:
-            assert await _accepts(url)
-            assert await _finds_a_late_duplicate(Settings(store_url=url, store_deadline_seconds=10, **LATE))
-        finally:
-            node.acl_deluser("gate")
 
 
 async def test_a_wrong_password_is_named_denied() -> None:

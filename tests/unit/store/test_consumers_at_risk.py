@@ -1,7 +1,6 @@
 """Consumers whose records, ledger or store fail them: nothing is lost, and what nobody knows is said."""
 
 import asyncio
-import re
 from time import monotonic
 from typing import Any
 
@@ -12,10 +11,9 @@ from app.errors import StoreDenied, StoreError, StoreTimeout
 from app.settings.model import Settings
 from app.store.partitions import signature_hash
 from tests.support.deliver import Gate, connected_gate, transaction
-from tests.support.handed import IDLE_MS, LEASE_MS, Reader, deliver, missed_in, names_in, read_all
+from tests.support.handed import IDLE_MS, LEASE_MS, Reader, deliver, missed_in, names_in
 from tests.support.keys import keys_without_expiry
 from tests.support.ledger import store_key
-from tests.support.pages import ROOT
 from tests.support.servers import StoreServer, redis_server, valkey_server
 from tests.support.store_clock import Clocks
 
@@ -222,25 +220,6 @@ async def test_a_store_that_refuses_what_only_readers_need_still_takes_transacti
             await gate.accepted.find("oldest")
         assert gate.session.is_up
         await deliver(gate, NAMES[1:])
-        await gate.session.close()
-
-
-@pytest.mark.server
-@pytest.mark.parametrize("start", [valkey_server, redis_server])
-async def test_the_rights_that_the_page_names_are_enough(start: Any) -> None:
-    page = (ROOT / "docs" / "store.md").read_text(encoding="utf-8")
-    [rights] = re.findall(r"ACL SETUSER tidegate on >password (~tidegate:\* .*)", page)
-    with start() as server, server.nodes()[0] as node:
-        node.execute_command("ACL", "SETUSER", "gate", "on", ">pw", *rights.split())
-        url = server.url.replace("redis://", "redis://gate:pw@")
-        gate = await connected_gate(_settings(url))
-        await deliver(gate, NAMES)
-        reader = Reader(gate)
-        assert await reader.drain(7) == NAMES
-        await reader.consumers.seek("bot", "oldest", IDLE_MS)
-        assert await read_all(gate, await gate.accepted.find("oldest"))
-        assert [one.lag_transactions for one in await reader.consumers.figures()] == [len(NAMES)]
-        assert await reader.consumers.forget("bot")
         await gate.session.close()
 
 

@@ -1,0 +1,96 @@
+"""The rights that docs/stores.md names are enough: for transactions, consumers, figures and reports."""
+
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+from structlog.testing import capture_logs
+
+from app.ingest.flush import Flusher
+from app.settings.model import Settings
+from app.store.partitions import signature_hash
+from app.store.store_url import parse_address
+from tests.support.deliver import connected_gate, transaction
+from tests.support.gate import running
+from tests.support.handed import IDLE_MS, Reader, deliver, read_all
+from tests.support.pages import ROOT
+from tests.support.scripted_sentinels import scripted_sentinels
+from tests.support.servers import StoreServer, cluster_server, redis_server, valkey_server
+
+pytestmark = pytest.mark.server
+
+STORES: dict[str, Callable[[], StoreServer]] = {
+    "valkey": valkey_server,
+    "redis": redis_server,
+    "valkey-cluster": cluster_server,
+    "redis-cluster": lambda: cluster_server(kind="redis"),
+}
+NAMES = [f"name-{number}" for number in range(30)]
+
+
+@pytest.fixture(scope="module", params=STORES)
+def guarded(request: pytest.FixtureRequest) -> Iterator[StoreServer]:
+    """A store with the user of the page, whose line is sent as it stands there."""
+    page = (ROOT / "docs" / "stores.md").read_text(encoding="utf-8")
+    [line] = re.findall(r"^    (ACL SETUSER .*)$", page, re.MULTILINE)
+    with STORES[request.param]() as server:
+        for node in server.nodes():
+            with node:
+                node.execute_command(*line.split())  # type: ignore[no-untyped-call]
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def _empty(guarded: StoreServer) -> None:
+    guarded.flush()
+
+
+def _settings(server: StoreServer, **settings: object) -> Settings:
+    url = server.url.replace("redis://", "redis://tidegate:password@")
+    return Settings(store_url=url, store_deadline_seconds=10, **settings)  # type: ignore[arg-type]
+
+
+async def test_transactions_are_taken_in_and_figures_and_reports_are_kept(guarded: StoreServer) -> None:
+    with capture_logs() as logs:
+        async with running(_settings(guarded)) as runtime:
+            flusher = Flusher(runtime.plane.maps, runtime.metrics, runtime.plane.sources)
+            answers = await flusher.flush([transaction(name) for name in NAMES])
+            assert {answer.verdict for answer in answers} == {"accepted"}
+            await runtime.sample_memory()
+            await runtime.recorder.record()
+            assert runtime.sizes.store is not None
+            assert runtime.readiness.reasons() == []
+    assert [log for log in logs if log["log_level"] not in ("debug", "info")] == []
+
+
+async def test_consumers_are_served(guarded: StoreServer) -> None:
+    gate = await connected_gate(_settings(guarded, dedup_window_seconds=60))
+    await deliver(gate, NAMES)
+    reader = Reader(gate)
+    assert sorted(await reader.drain(7)) == sorted(NAMES)
+    await reader.consumers.seek("bot", "oldest", IDLE_MS)
+    assert await read_all(gate, await gate.accepted.find("oldest"))
+    assert [one.lag_transactions for one in await reader.consumers.figures()] == [len(NAMES)]
+    assert await reader.consumers.forget("bot")
+    await gate.session.close()
+
+
+async def test_late_duplicates_are_found(guarded: StoreServer) -> None:
+    gate = await connected_gate(_settings(guarded, dedup_window_seconds=0.1, late_sample=1))
+    accepted = 0
+    while accepted < 2:
+        [answer] = await gate.flusher.flush([transaction("late")])
+        accepted += answer.verdict == "accepted"
+    assert await gate.maps.deliverers([signature_hash("late")])
+    await gate.late.tick()
+    await gate.session.close()
+    [source] = gate.sources.view().sources
+    assert source.late is not None
+
+
+@pytest.mark.parametrize("guarded", ["valkey", "redis"], indirect=True)
+async def test_a_primary_that_sentinels_name_is_believed(guarded: StoreServer) -> None:
+    async with scripted_sentinels(parse_address(guarded.url).port) as sentinels:
+        url = sentinels.url.replace("//", "//tidegate:password@")
+        async with running(Settings(store_url=url, store_deadline_seconds=10)) as runtime:
+            assert runtime.readiness.reasons() == []
