@@ -10,7 +10,8 @@ from app.errors import HttpError, Overloaded
 from app.process.shared_task import SharedTask
 from app.web.page import Document, live_part
 
-PERIOD_SECONDS: Final = 1.0
+PERIOD_SECONDS: Final = 0.9
+"""What is shown is then a second old at most when the next comes."""
 MOST_VIEWERS: Final = 32
 """How many may look at once at one process."""
 # A comment, which browsers pass over; the page says by itself that it has heard nothing.
