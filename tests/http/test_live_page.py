@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from app.web.page import STATES
 from tests.support.browser import Page, browser_page
 from tests.support.gate import GateProcess, gate_process
 from tests.support.servers import valkey_server
@@ -74,6 +75,20 @@ def test_nothing_is_cut_off_on_a_wide_and_on_a_narrow_screen_light_and_dark(
     )
     style = "getComputedStyle(document.body)"
     assert [page.evaluate(f"{style}.{name}") for name in ("color", "backgroundColor")] == [ink, back]
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_word_for_each_state_can_be_read(closed: GateProcess, page: Page, dark: bool) -> None:
+    page.open(f"{closed.url}/", dark=dark)
+    page.evaluate("events.close()")
+    look = "getComputedStyle(document.querySelector('h1 .status'))"
+    colours = set()
+    for state in STATES:
+        page.evaluate(f"document.querySelector('h1 .status').className = 'status {state}'")
+        ink, back = (page.evaluate(f"{look}.{name}") for name in ("color", "backgroundColor"))
+        assert ink != back, state
+        colours.add((state == "ready", back))
+    assert len(colours) == 2, "ready has a colour of its own"
 
 
 def test_by_the_keyboard_a_cleanup_shows_first_what_it_would_remove(closed: GateProcess, page: Page) -> None:

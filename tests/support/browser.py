@@ -131,5 +131,5 @@ def browser_page(folder: Path) -> Iterator[Page]:
         with os.fdopen(answers[0], "rb") as written, os.fdopen(commands[1], "wb") as read:
             yield Page(written, read)
     finally:
-        process.kill()
-        process.wait()
+        process.terminate()  # so that it ends its own children
+        process.wait(WAIT_SECONDS)

@@ -77,7 +77,7 @@ def test_what_somebody_should_see_is_marked() -> None:
     maps = figures["stats"]["maps"]
     maps["signatures"] = maps["signatures"] | {"entries": 900_000}
     text = live_part(figures)
-    assert '<span class="status refusing">silent</span>' in text
+    assert '<span class="status fail">silent</span>' in text
     assert text.count('class="bar high"') == 1
     assert "1 of 99" in text
 
