@@ -19,6 +19,8 @@ from app.store.partition_sizes import PartitionSizes, combined_sizes, partition_
 from app.store.partitions import HASH_BYTES, partition_of
 from app.store.replication import Replication
 from app.store.session import StoreSession
+from app.store.sightings import parse_sightings
+from app.store.store_errors import StoreSlotMoving
 from app.store.told import Asked, Fall, Told
 
 OTHER_SOURCES_INDEX = 255
@@ -107,6 +109,7 @@ class Maps:
         self.replication = replication
         self._older = OlderFormat(session.run)
         self._told = defaultdict[str, Told](Told)
+        self._latest = dict[str, PartitionSizes]()
         self._looks = 0
         self.is_full = False
         """Whether the store had no memory left when the sizes were last read."""
@@ -178,7 +181,7 @@ class Maps:
         if not answer:
             return None
         first_seen_ms, position, in_stretch, block, flat = answer
-        sightings = _sightings(flat, first_seen_ms, in_stretch)
+        sightings = parse_sightings(flat, first_seen_ms, in_stretch)
         return LookupResult(first_seen_ms, position, parse_block(block).frame, sightings)
 
     async def late(self, samples: Sequence[Sample]) -> list[int | None]:
@@ -205,7 +208,7 @@ class Maps:
         calls = [self._session.run("deliverers", at, [rules, b"".join(part)]) for at, part in parted.items()]
         answers = chain.from_iterable(await asyncio.gather(*calls))
         return {
-            digest: Delivered(answer[0], _sightings(answer[2], answer[0], answer[1]))
+            digest: Delivered(answer[0], parse_sightings(answer[2], answer[0], answer[1]))
             for digest, answer in zip(chain.from_iterable(parted.values()), answers, strict=True)
             if answer
         }
@@ -232,17 +235,26 @@ class Maps:
         args: list[bytes | str | int] = [layout.rules, look, layout.kept_partitions]
         asked = [self._told[prefix].asked() for prefix in layout.prefixes]
         carriers = set[Link]()
-        calls = (self._session.run_unguarded("sizes", prefix, args, carriers) for prefix in layout.prefixes)
-        answers = await asyncio.gather(*calls)
+        answers = await asyncio.gather(*(self._answer(prefix, args, carriers) for prefix in layout.prefixes))
         if self.replication is not None:
             await self.replication.look(carriers)
-        self.is_full = any(is_full for _, is_full, *_ in answers)
-        self.other_gates = frozenset(OtherGates(others.decode()) for _, _, _, others, *_ in answers if others)
-        self.stored_settings = answers[0][2]
-        return [
-            self._partition_sizes(prefix, answer, before)
-            for prefix, answer, before in zip(layout.prefixes, answers, asked, strict=True)
-        ]
+        self.is_full = any(answer[1] for answer in answers if answer)
+        self.other_gates = frozenset(OtherGates(found[3].decode()) for found in answers if found and found[3])
+        if answers[0]:
+            self.stored_settings = answers[0][2]
+        for prefix, answer, before in zip(layout.prefixes, answers, asked, strict=True):
+            if answer:
+                self._latest[prefix] = self._partition_sizes(prefix, answer, before)
+        return [self._latest[prefix] for prefix in layout.prefixes]
+
+    async def _answer(self, prefix: str, args: Sequence[bytes | str | int], carriers: set[Link]) -> Any:
+        """Return what sizes.lua says of a partition; None while its slot is moved: the latest stays."""
+        try:
+            return await self._session.run_unguarded("sizes", prefix, args, carriers)
+        except StoreSlotMoving:
+            if prefix in self._latest:
+                return None
+            raise
 
     def _partition_sizes(self, prefix: str, answer: Sequence[Any], asked: Asked) -> PartitionSizes:
         """Name what sizes.lua has answered, and hold it against what the partition had told before."""
@@ -284,16 +296,3 @@ def _hashes_and_moments(samples: Sequence[Sample], places: Sequence[int]) -> tup
     chosen = [samples[at] for at in places]
     moments = (_MOMENT.pack(sample.accepted_ms % 2**32) for sample in chosen)
     return b"".join([sample.digest for sample in chosen]), b"".join(moments)
-
-
-def _sightings(flat: list[Any], first_seen_ms: int, in_stretch: int) -> list[Sighting]:
-    """The first sighting of each source since the acceptance, soonest first."""
-    first: dict[str, int] = {}
-    for bucket_id, record in zip(flat[::2], flat[1::2], strict=True):
-        for sighting in record.decode().split(";")[1:]:
-            source, _, noted = sighting.rpartition("=")
-            offset, _, places = noted.partition(",")
-            delay = int(bucket_id) + int(offset) - first_seen_ms
-            if delay >= 0 and int(places) >> in_stretch & 1:
-                first[source] = min(delay, first.get(source, delay))
-    return [Sighting(source, delay) for source, delay in sorted(first.items(), key=lambda pair: pair[1])]

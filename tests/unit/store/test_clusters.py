@@ -1,12 +1,17 @@
 """Clusters of every shape, and slots that move from one node to another while they are used."""
 
 import asyncio
+import gc
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 
 from app.errors import StoreTimeout
 from app.settings.model import Settings
+from app.store.cluster import Cluster
+from app.store.link import Link
+from app.store.node import Node
 from app.store.partitions import signature_hash
 from tests.support.cluster import fail_over
 from tests.support.deliver import Gate, connected_gate, transaction
@@ -164,4 +169,26 @@ async def test_a_cluster_with_a_master_that_answers_again_loses_nothing_it_ackno
         await _come_back(gate)
         for signature in SIGNATURES:
             assert await gate.maps.lookup(signature_hash(signature)) is not None
+        await gate.session.close()
+
+
+PROBES = 10
+
+
+async def test_probes_while_a_master_does_not_answer_leave_nothing_behind() -> None:
+    """Each opens connections to all masters, and gives up at the deadline."""
+    with cluster_server() as server:
+        gate = await connected_gate(_settings(server).model_copy(update={"store_deadline_seconds": 0.1}))
+        pause_all(server.processes[1:2])
+        for _ in range(PROBES):
+            gate.session.down_reason = StoreTimeout("as the tests have it")
+            await gate.session.probe(gate.maps.sizes)
+            assert not gate.session.is_up
+        async with asyncio.timeout(10):
+            while len(asyncio.all_tasks()) > 1:  # of the last one some calls may still be under way
+                await asyncio.sleep(0.01)
+        gc.collect()
+        alive = Counter(type(found) for found in gc.get_objects() if isinstance(found, Cluster | Node | Link))
+        assert alive <= Counter({Cluster: 1, Node: 3, Link: 3})
+        resume_all(server.processes[1:2])
         await gate.session.close()

@@ -148,6 +148,24 @@ async def test_a_claim_that_needs_a_new_bucket_where_the_slot_leaves_writes_noth
     await gate.session.close()
 
 
+@pytest.mark.usefixtures("impatient")
+async def test_the_figures_of_a_slot_that_is_moved_stay_and_the_others_are_read(cluster: StoreServer) -> None:
+    gate = await _gate(cluster)
+    slot = used_slots(cluster)[0]
+    await _flush(gate, *islice(_names(gate, slot), 5))
+    before = await gate.maps.sizes()
+    with ends_of(cluster, slot) as ends:
+        ends.open_both()
+        ends.migrate_all()
+        await _flush(gate, *islice(_names(gate, slot, are_there=False), 20))
+        while_moved = await gate.maps.sizes()
+        assert while_moved[MapName.SIGNATURES].added == before[MapName.SIGNATURES].added + 20
+        assert {fall.entries for fall in gate.maps.falls.values()} == {0}
+        ends.close_both()
+    assert (await gate.maps.sizes())[MapName.SIGNATURES].entries == 25
+    await gate.session.close()
+
+
 async def test_a_slot_that_is_moved_for_long_is_named_at_once_and_serves_again_when_it_has_arrived(
     cluster: StoreServer,
 ) -> None:

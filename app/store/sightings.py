@@ -1,0 +1,18 @@
+"""Who delivered a transaction when, as the records of lua/parts/observations.lua say it."""
+
+from typing import Any
+
+from app.models import Sighting
+
+
+def parse_sightings(flat: list[Any], first_seen_ms: int, in_stretch: int) -> list[Sighting]:
+    """The first sighting of each source since the acceptance, soonest first."""
+    first: dict[str, int] = {}
+    for bucket_id, record in zip(flat[::2], flat[1::2], strict=True):
+        for sighting in record.decode().split(";")[1:]:
+            source, _, noted = sighting.rpartition("=")
+            offset, _, places = noted.partition(",")
+            delay = int(bucket_id) + int(offset) - first_seen_ms
+            if delay >= 0 and int(places) >> in_stretch & 1:
+                first[source] = min(delay, first.get(source, delay))
+    return [Sighting(source, delay) for source, delay in sorted(first.items(), key=lambda pair: pair[1])]

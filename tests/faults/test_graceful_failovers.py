@@ -1,0 +1,69 @@
+"""Graceful failovers of a Cluster, one after the other, under load of two gates."""
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack
+
+import pytest
+
+from tests.support.cluster import fail_over
+from tests.support.gate import GateProcess, gate_process
+from tests.support.processes import wait_until
+from tests.support.servers import cluster_server
+from tests.support.steady_load import Steady
+
+pytestmark = pytest.mark.slow
+
+MASTERS = 3
+POSTS_A_SECOND = 50
+SERVED = 50  # posts that are accepted between two failovers
+PATIENCE_SECONDS = 60.0
+log = logging.getLogger(__name__)  # `--log-cli-level=info` shows the figures
+
+
+async def _serves(load: Steady) -> None:
+    """Wait until posts are accepted that are sent from now on."""
+    before = len(load.posts)
+
+    def accepted() -> int:
+        return sum(post.status == 200 for post in load.posts[before:])
+
+    assert await asyncio.to_thread(wait_until, lambda: accepted() >= SERVED, PATIENCE_SECONDS, 0.02)
+
+
+@pytest.mark.parametrize(
+    ("kind", "failovers", "deadline_seconds"),
+    [
+        ("valkey", MASTERS, 5),  # other tests keep the machine busy
+        pytest.param("valkey", 15, 1, marks=pytest.mark.long),
+        pytest.param("redis", 15, 1, marks=pytest.mark.long),
+    ],
+)
+async def test_no_gate_is_unready_for_a_moment_while_masters_are_replaced(
+    kind: str, failovers: int, deadline_seconds: int
+) -> None:
+    settings: dict[str, object] = {"dedup_window_seconds": 60, "store_deadline_seconds": deadline_seconds}
+    with cluster_server(kind=kind, masters=MASTERS, replicas=1) as server:
+        nodes = server.nodes()
+        loads = [Steady("one"), Steady("other")]
+        async with AsyncExitStack() as stack:
+            gates: list[GateProcess] = [
+                stack.enter_context(gate_process(store_url=server.url, **settings)) for _ in loads
+            ]
+            for gate, load in zip(gates, loads, strict=True):
+                await stack.enter_async_context(load.running(gate.url, POSTS_A_SECOND))
+            for number in range(failovers):
+                shard = nodes[number % MASTERS], nodes[MASTERS + number % MASTERS]
+                await asyncio.to_thread(fail_over, shard)
+                for load in loads:
+                    await _serves(load)
+        for load in loads:
+            spells = [round(spell.ended - spell.began, 2) for spell in load.unready()]
+            slowest = max(post.answered - post.sent for post in load.posts)
+            text = "%s: %d posts, %d failed, slowest %.2f s, unready %s"
+            log.info(text, load.name, len(load.posts), len(load.failed()), slowest, spells)
+            assert spells == []
+            assert {post.detail for post in load.failed()} == set()
+            assert {post.verdict for post in load.posts} == {"accepted"}
+        for node in nodes:
+            node.close()
