@@ -49,3 +49,12 @@ def test_a_claim_without_a_block_stays_without_one() -> None:
 def test_the_scripts_of_format_1_are_those_that_its_last_version_ran(file: Path) -> None:
     folder = "app/store/lua" if file.stem in ("claim", "lookup") else "app/store/lua/parts"
     assert file.read_bytes() == read_at(LAST_OF_FORMAT_1, f"{folder}/{file.name}")
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("true", pytest.fail.Exception), ("", pytest.skip.Exception)])
+def test_a_clone_without_the_released_commit_is_told_so_and_fails_in_ci(
+    monkeypatch: pytest.MonkeyPatch, ci: str, outcome: type[BaseException]
+) -> None:
+    monkeypatch.setenv("CI", ci)
+    with pytest.raises(outcome, match="git fetch --unshallow"):
+        read_at("0" * 40, "README.md")
