@@ -33,6 +33,7 @@ CALM = Network()
 NETWORKS = {
     "5 ms each way": Network(0.005),
     "50 ms each way": Network(0.05, deadline_seconds=1),
+    "200 ms each way": Network(0.2, deadline_seconds=1),
     "500 ms each way": Network(0.5, deadline_seconds=4),
     "byte by byte": Network(slices=True, deadline_seconds=2),
     "reset every 40,000 bytes": Network(breakage=Breakage.RESET, breaks_after_bytes=40_000),

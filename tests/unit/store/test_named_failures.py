@@ -13,6 +13,8 @@ from tests.support.servers import StoreServer, redis_server
 
 pytestmark = pytest.mark.server
 
+NO_SENTINELS = "redis+sentinel://127.0.0.1:1,127.0.0.1:2,127.0.0.1:3/gate"
+
 
 @pytest.fixture(scope="module")
 def store_server() -> Iterator[StoreServer]:
@@ -76,6 +78,7 @@ ROWS = {
     ),
     "missing right": Row(_user(commands="-pexpireat"), "denied", "the command PEXPIREAT; check", _as_user),
     "other keys": Row(_user(keys="others:*"), "denied", "the keys of TIDEGATE_STORE_PREFIX", _as_user),
+    "no sentinels": Row(_nothing, "no_primary", "check the sentinels", lambda _: NO_SENTINELS),
     "no such database": Row(
         _nothing, "no_database", "no database of the number", lambda url: url.replace("/0", "/99")
     ),
