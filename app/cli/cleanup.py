@@ -28,10 +28,11 @@ def cleanup(gate: GateAddress, emergency: bool, maps: tuple[str, ...], dry_run: 
     if as_json:
         click.echo(answer.text)
     else:
-        show(*_page(report))
+        show(*report_page(report))
 
 
-def _page(report: dict[str, Any]) -> Iterator[str | Rows]:
+def report_page(report: dict[str, Any]) -> Iterator[str | Rows]:
+    """Yield what a cleanup did, or would do, as a table and a line."""
     rows = (
         (plain(name), *(count(figure(change, column)) for column in COLUMNS))
         for name, change in members(report, "maps").items()

@@ -8,27 +8,24 @@ import time
 import tty
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import click
-import httpx
 
 from app.cli.client import GateAddress, checked, gate_options
-from app.cli.terminal import Part, screen, show
+from app.cli.terminal import screen, show
 from app.cli.top.view import view
+from app.cli.top.watching import FIGURES, LEAVE, Watching
 
 PERIOD_SECONDS: Final = 1.0
-FIGURES: Final = "/page/figures"
-LEAVE: Final = (b"q", b"Q", b"\x1b", b"\x03", b"\x04")
-"""The keys that end it: q, Escape, and what Ctrl-C and Ctrl-D send where they are no signals."""
 
 
 @click.command()
 @gate_options
 def top(gate: GateAddress) -> None:
-    """Watch a gate: rates, maps, memory, feeds, consumers and cleanups, until q is pressed.
+    """Watch a gate: rates, maps, memory, feeds, consumers and cleanups.
 
+    The key q leaves. c makes a dry run of a cleanup and e of an emergency cleanup, and y then runs it.
     Without a terminal it prints once, after a second in which it measures the rates.
     """
     first = checked(gate.call("GET", FIGURES))
@@ -48,21 +45,17 @@ def _is_terminal() -> bool:
 
 def _watch(gate: GateAddress, figures: dict[str, Any]) -> None:
     with gate.open() as client, _keys() as keys, screen() as draw:
-        lost = ""
+        watching, due = Watching(gate, client, figures), time.monotonic() + PERIOD_SECONDS
         while True:
-            draw(_parts(figures, lost))
-            if _is_left(keys):
+            draw(watching.parts())
+            key = _key(keys, due)
+            if key in LEAVE or key == b"":
                 return
-            try:
-                figures, lost = checked(client.get(FIGURES)), ""
-            except (httpx.RequestError, click.ClickException) as error:
-                lost = lost or f"No figures since {datetime.now(UTC):%H:%M:%S} UTC: {gate.unreachable(error)}"
-
-
-def _parts(figures: dict[str, Any], lost: str) -> Iterator[Part]:
-    if lost:
-        yield f"fail {lost}"
-    yield from view(figures, hint="q leaves")
+            if key is None:
+                watching.refresh()
+                due = time.monotonic() + PERIOD_SECONDS
+            else:
+                watching.press(key)
 
 
 @contextmanager
@@ -80,12 +73,10 @@ def _keys() -> Iterator[int | None]:
         termios.tcsetattr(stdin, termios.TCSADRAIN, before)
 
 
-def _is_left(keys: int | None) -> bool:
-    """Wait for the next second, and tell whether a key was pressed that ends it."""
-    until = time.monotonic() + PERIOD_SECONDS
-    while (left := until - time.monotonic()) > 0:
-        if keys is None:
-            time.sleep(left)
-        elif select.select([keys], [], [], left)[0] and os.read(keys, 1) in (*LEAVE, b""):
-            return True
-    return False
+def _key(keys: int | None, until: float) -> bytes | None:
+    """Wait for a key; None when none was pressed until then, and nothing when the terminal has gone."""
+    left = max(0.0, until - time.monotonic())
+    if keys is None:
+        time.sleep(left)
+        return None
+    return os.read(keys, 1) if select.select([keys], [], [], left)[0] else None

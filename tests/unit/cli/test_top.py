@@ -17,6 +17,7 @@ from tests.support.stand_in import Answer, Request, StandIn
 from tests.unit.cli.conftest import Run, Serve
 
 SECONDS = 30.0
+CHANGE = {"before": 9876, "removed": 5432, "after": 4444}
 PIPED = """\
 Tidegate 1.2.3   ready   up 2 h 5 min, at 00:53:21 UTC
 
@@ -49,7 +50,10 @@ def gate(serve: Serve) -> StandIn:
     """A gate that accepts one more with each request."""
     asked = iter(range(1500, 10_000))
 
-    def respond(_: Request) -> Answer:
+    def respond(request: Request) -> Answer:
+        if request.method == "POST":
+            is_dry = "dry_run=true" in request.path
+            return Answer(200, {"mode": "normal", "dry_run": is_dry, "maps": {"transactions": CHANGE}})
         figures = live_figures()
         figures["stats"]["ingest"]["accepted"] = next(asked)
         return Answer(200, figures)
@@ -153,3 +157,43 @@ def test_a_gate_that_has_gone_is_said_and_its_last_figures_stay(gate: StandIn, t
     terminal.wait("q leaves")
     terminal.shown = terminal.shown[before:]
     terminal.wait("helius-a")
+
+
+def _posted(gate: StandIn) -> list[str]:
+    return [request.path for request in gate.requests if request.method == "POST"]
+
+
+@pytest.mark.parametrize(("key", "path"), [(b"c", "/cleanup"), (b"e", "/cleanup/emergency")])
+def test_a_cleanup_is_tried_first_and_then_done(
+    gate: StandIn, terminal: _Terminal, key: bytes, path: str
+) -> None:
+    terminal.wait("1,500")
+    terminal.press(key)
+    terminal.wait("5,432")
+    terminal.wait("y removes this now")
+    assert _posted(gate) == [f"{path}?dry_run=true"]
+    terminal.press(b"y")
+    terminal.wait("released")
+    assert _posted(gate) == [f"{path}?dry_run=true", f"{path}?dry_run=false"]
+
+
+def test_any_other_key_leaves_a_cleanup_undone(gate: StandIn, terminal: _Terminal) -> None:
+    terminal.wait("1,500")
+    terminal.press(b"e")
+    terminal.wait("y removes this now")
+    terminal.press(b"n")
+    terminal.press(b"y")
+    terminal.shown = ""
+    terminal.wait("1,50")
+    terminal.press(b"q")
+    assert terminal.process.wait(SECONDS) == 0
+    assert _posted(gate) == ["/cleanup/emergency?dry_run=true"]
+
+
+def test_a_cleanup_that_is_refused_says_why(gate: StandIn, terminal: _Terminal) -> None:
+    terminal.wait("1,500")
+    answer = gate.respond
+    unauthorized = Answer(401, {"title": "No valid token", "detail": "send one"})
+    gate.respond = lambda request: unauthorized if request.method == "POST" else answer(request)
+    terminal.press(b"c")
+    terminal.wait("Not done: No valid token: send one. Set TIDEGATE_TOKEN")
