@@ -47,6 +47,7 @@ class Verdict(StrEnum):
     ACCEPTED = "accepted"
     DUPLICATE = "duplicate"
     REFUSED = "refused"
+    FAILED = "failed"
 
 
 class TransactionOutcome(StrEnum):
@@ -83,7 +84,7 @@ class Transaction(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
-    """The verdict on one transaction; `first_seen_ms` is None only when it was refused."""
+    """The verdict on one transaction; `first_seen_ms` is None when it was refused or failed."""
 
     verdict: Verdict
     first_seen_ms: int | None
@@ -92,6 +93,8 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 ACCEPTED, REFUSED = 0, 0xFFFFFFFF
 # The store says so of a signature outside its window that came without its payload: it has to come again.
 UNSEEN = 0xFFFFFFFE
+FAILED = 0xFFFFFFFD
+"""The code of a transaction whose call to the store failed; the store itself never answers it."""
 
 
 class Sighting(msgspec.Struct, frozen=True):

@@ -68,8 +68,8 @@ class _Post:
         """Answer the request with its place in the answers of the flush, or with the error."""
         plane, middleware = self._paths.plane, self._paths.middleware
         answer = None if isinstance(outcome, Exception) else outcome[at]
-        if answer is None or answer.verdict is Verdict.REFUSED:
-            reply = self._failed(outcome)
+        if answer is None or answer.verdict in (Verdict.REFUSED, Verdict.FAILED):
+            reply = self._failed(outcome, at)
         else:
             reply = Reply(200, _JSON, encode(single_answer(self._item, answer)))
         middleware.in_flight -= 1
@@ -77,9 +77,9 @@ class _Post:
         middleware.count("POST", TRANSACTIONS, reply.status, time.perf_counter() - self._since)
         self._send(reply)
 
-    def _failed(self, outcome: Answers | Exception) -> Reply:
+    def _failed(self, outcome: Answers | Exception, at: int) -> Reply:
         plane = self._paths.plane
-        error = plane.submitter.error_of(self._item, outcome)
+        error = plane.submitter.error_of(self._item, outcome, at)
         if isinstance(error, RetryLater):
             plane.admission.count_refused(error, DEFAULT_SOURCE)
         if isinstance(error, HttpError):

@@ -164,7 +164,7 @@ class Cleanup:
         """Take a step of every map in turn until none has more: what came together leaves together."""
         removed: Counter[MapName] = Counter()
         after: dict[tuple[MapName, str], int] = {}
-        prefixes = self._maps.layout.prefixes
+        prefixes = self._maps.serving_prefixes
         unfinished = [(name, prefix) for name in MapName if name in job.maps for prefix in prefixes]
         for number in itertools.count(1):
             due, unfinished = unfinished, []

@@ -73,6 +73,7 @@ class StreamReader:
         # What the tail knew of the ledgers, and the shelf of setbacks, when the store was asked last.
         self._known_born_ms, self._epoch = readers.tail.born_ms, readers.shelf.epoch
         self._fresh: dict[int, Sequence[Page]] = {}  # what was just read, of each partition
+        self._down = frozenset[int]()  # the partitions that could not be read: others are not held up
         self._due = time.monotonic() + HEARTBEAT_SECONDS  # of the next heartbeat
         self._is_doubted = False
 
@@ -96,7 +97,7 @@ class StreamReader:
                 return piece or self._heartbeat()
             if self._is_at_end:
                 await self._readers.tail.wait(self._waiter, left, self._place)
-                has_turn = True
+                has_turn, self._down = True, frozenset()
             elif place == self._place:  # nothing came of that: it was no better at once
                 await self._waiter.wait(min(RETRY_SECONDS, left))
         return None
@@ -128,7 +129,11 @@ class StreamReader:
 
     @property
     def _is_at_end(self) -> bool:
-        return self._is_current and all(map(int.__ge__, self._at, self._known))
+        return self._is_current and not any(map(self._has_unread, range(len(self._at))))
+
+    def _has_unread(self, partition: int) -> bool:
+        """Tell whether a partition has more for the reader, and can be read."""
+        return self._at[partition] < self._known[partition] and partition not in self._down
 
     # What is on the shelf.
 
@@ -200,9 +205,9 @@ class StreamReader:
         if self._sent:
             return self._find(self._partition)
         earliest: Page | None = None
-        for partition, ordinal in enumerate(self._at):
+        for partition in range(len(self._at)):
             page = self._find(partition)
-            if page is None and ordinal < self._known[partition]:
+            if page is None and self._has_unread(partition):
                 return None  # may have been accepted before what the shelf has of the others
             if page is not None and (earliest is None or page.accepted_ms < earliest.accepted_ms):
                 earliest = page
@@ -261,12 +266,9 @@ class StreamReader:
         if extracts is None:
             return True
         self._known_born_ms, self._epoch = born_ms, epoch
-        gaps = [
-            gap
-            for partition, extract in enumerate(extracts)
-            if (gap := self._go_to(partition, extract)) is not None
-        ]
+        gaps = [gap for gap in map(self._go_to, range(len(extracts)), extracts) if gap is not None]
         self._known = [extract.added for extract in extracts]
+        self._down = frozenset(at for at, extract in enumerate(extracts) if extract.is_down)
         self._born_ms = tuple(extract.born_ms for extract in extracts)
         self._store = store_mark(self._born_ms)
         if gaps:

@@ -7,13 +7,14 @@ the payloads. That is one list at a time.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, groupby
 from typing import Self, TypeVar, overload
 
 import msgspec
 
-from app.models import ACCEPTED, REFUSED, Answer, Transaction, Verdict
+from app.errors import HttpError
+from app.models import ACCEPTED, FAILED, REFUSED, Answer, Transaction, Verdict
 
 T = TypeVar("T")
 
@@ -105,7 +106,9 @@ class Answers:
     clocks: Sequence[int]
     """The store's clock when it decided, milliseconds since the epoch."""
     codes: Sequence[int]
-    """ACCEPTED, REFUSED, or one more than the milliseconds since the acceptance of what is a duplicate."""
+    """ACCEPTED, REFUSED, FAILED, or one more than the milliseconds since the acceptance of a duplicate."""
+    errors: Mapping[int, HttpError] = field(default_factory=dict)
+    """The error of each that failed, by its place."""
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -118,12 +121,30 @@ class Answers:
 
     def part(self, start: int, end: int) -> "Answers":
         """The answers to a part of the transactions."""
-        return Answers(self.clocks[start:end], self.codes[start:end])
+        errors = {at - start: error for at, error in self.errors.items() if start <= at < end}
+        return Answers(self.clocks[start:end], self.codes[start:end], errors)
+
+    @classmethod
+    def joined(cls, parts: "Sequence[Answers]") -> "Answers":
+        """Return the answers of all parts, in order."""
+        if len(parts) == 1:
+            return parts[0]
+        errors, start = dict[int, HttpError](), 0
+        for part in parts:
+            errors |= {start + at: error for at, error in part.errors.items()}
+            start += len(part)
+        clocks = list(chain.from_iterable([part.clocks for part in parts]))
+        return cls(clocks, list(chain.from_iterable([part.codes for part in parts])), errors)
+
+    @classmethod
+    def failed(cls, count: int, error: HttpError) -> Self:
+        """Return the answers to so many transactions that failed alike."""
+        return cls([0] * count, [FAILED] * count, dict.fromkeys(range(count), error))
 
 
 def _answer(clock: int, code: int) -> Answer:
     if code == ACCEPTED:
         return Answer(Verdict.ACCEPTED, clock)
-    if code == REFUSED:
-        return Answer(Verdict.REFUSED, None)
+    if code in (REFUSED, FAILED):
+        return Answer(Verdict.REFUSED if code == REFUSED else Verdict.FAILED, None)
     return Answer(Verdict.DUPLICATE, clock - (code - 1))

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from app.decode.columns import Answers
+from app.errors import StoreError
 from app.models import ACCEPTED
 
 MAX_LISTED = 10_000
@@ -34,6 +36,8 @@ class Summary:
     accepted: int = 0
     duplicate: int = 0
     invalid: int = 0
+    failed: int = 0
+    """Items whose call to the store failed; they stand among the errors, and are to be sent again."""
     duplicates: list[int] = field(default_factory=list)
     errors: list[ItemError] = field(default_factory=list)
     truncated: bool = False
@@ -52,19 +56,32 @@ class Summary:
     @property
     def items(self) -> int:
         """Return how many items were counted so far."""
-        return self.accepted + self.duplicate + self.invalid
+        return self.accepted + self.duplicate + self.invalid + self.failed
 
     def note_invalid(self, index: int, detail: str) -> None:
         """Count an invalid item."""
         self.invalid += 1
+        self._list_error(index, detail)
+
+    def _list_error(self, index: int, detail: str) -> None:
         if len(self.errors) < MAX_LISTED and self.detail_bytes < MAX_DETAIL_BYTES:
             self.detail_bytes += len(_encode(detail))
             self.errors.append(ItemError(index, detail))
         else:
             self.truncated = True
 
-    def note(self, indices: Sequence[int], codes: Sequence[int]) -> None:
-        """Count answered items, none of them refused, by their indices in the request."""
+    def note(self, indices: Sequence[int], answers: Answers) -> None:
+        """Count answered items, none of them refused, by their indices in the request.
+
+        From the first on that has failed, an error shows the summary too.
+        """
+        codes = answers.codes
+        if answers.errors:
+            self.failed, self.is_shown = self.failed + len(answers.errors), True
+            for at, error in sorted(answers.errors.items()):
+                self._list_error(indices[at], error.advice if isinstance(error, StoreError) else str(error))
+            answered = [at for at in range(len(codes)) if at not in answers.errors]
+            indices, codes = [indices[at] for at in answered], [codes[at] for at in answered]
         accepted = codes.count(ACCEPTED)
         self.accepted += accepted
         if accepted == len(codes):
@@ -83,6 +100,7 @@ class Summary:
             "accepted": self.accepted,
             "duplicate": self.duplicate,
             "invalid": self.invalid,
+            **({"failed": self.failed} if self.failed else {}),
             **({} if self.skipped is None else {"skipped": self.skipped}),
             "duplicates": self.duplicates,
             "errors": self.errors,

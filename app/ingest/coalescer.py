@@ -70,17 +70,16 @@ class Chunk(NamedTuple):
 
 
 def joined_answers(chunks: Sequence[Chunk]) -> Answers:
-    """Return the answers of all chunks together; none of them may have failed.
+    """Return the answers of all chunks together; those of one that failed say so, each with the error.
 
     An answer is a code and a clock, the store's time when it decided (`Answers`).
     """
-    outcomes = [chunk.outcome for chunk in chunks if isinstance(chunk.outcome, Answers)]
-    if len(outcomes) == 1:
-        return outcomes[0]
-    return Answers(
-        [clock for answers in outcomes for clock in answers.clocks],
-        [code for answers in outcomes for code in answers.codes],
-    )
+    return Answers.joined([_answers_of(chunk) for chunk in chunks])
+
+
+def _answers_of(chunk: Chunk) -> Answers:
+    items, outcome = chunk
+    return outcome if isinstance(outcome, Answers) else Answers.failed(len(items), outcome)
 
 
 @dataclass(slots=True)

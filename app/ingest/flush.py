@@ -31,12 +31,12 @@ stored it, so the block was compressed and sent in vain. `recent` counts how oft
 reliable* while a fifth or more of what the last claims (some ten) took for new was not new. Then the first
 claim goes without a block. The store answers UNSEEN for all that is new, and a second claim brings the block.
 
-When a claim fails, the flush still waits for its other claims, and `recent` learns from those that are
-answered. Then the whole flush fails, with the error of the first failed claim in the order of the plan, and
-clients send all of it again. Two things may happen to a transaction that is sent again:
+When a claim fails, as when a master of a Cluster is gone, the transactions of the other claims get their
+answers all the same, and those of this one its error: `failed`. Where a second claim fails, what the first
+one said of other transactions stands. When nothing is answered, the flush fails, with the error of the first
+failed claim in the order of the plan. Two things may happen to a transaction that failed and is sent again:
 
-- It was stored all the same: by a claim that did not fail, by a first claim whose second failed, or by a
-  claim whose answer was lost. Then it is a duplicate.
+- It was stored all the same, by a claim whose answer was lost. Then it is a duplicate.
 - It was not stored. Its signature is in `recent`, so it is taken for known and answered UNSEEN, and a second
   claim brings it.
 
@@ -52,10 +52,11 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from app.decode.columns import Answers, Columns
+from app.errors import HttpError, RetryLater
 from app.ingest.recent_signatures import Fingerprints, Recent
 from app.ingest.source_statistics import SourceStatistics, count_outcomes
 from app.metrics.catalogue import Metrics
-from app.models import ACCEPTED, REFUSED, UNSEEN, Transaction
+from app.models import ACCEPTED, FAILED, REFUSED, UNSEEN, Transaction
 from app.store.blocks import encode_block
 from app.store.maps import ClaimResult, Deliveries, Maps
 from app.store.partitions import partition_of
@@ -87,8 +88,8 @@ class Claim(NamedTuple):
         return Claim(self.prefix, places, hashes, new_count)
 
 
-Answered = tuple[Claim, ClaimResult]
-"""A claim, and what the store answered."""
+Answered = tuple[Claim, ClaimResult | RetryLater]
+"""A claim, and what the store answered, or why it did not."""
 
 
 def plan_flush(
@@ -140,8 +141,8 @@ class Flusher:
         """Answer each transaction, of at least one, in its place: `accepted` only once it is stored.
 
         Raises:
-            StoreError: some of them may have been stored; sent again, those are duplicates. All are stored
-                after a StoreNotReplicated.
+            StoreError: none was answered; some may have been stored, and are duplicates when sent again. All
+                that did not fail are stored after a StoreNotReplicated.
         """
         self._metrics.ingest_flush_size.observe(len(items))
         columns = Columns.of(items)
@@ -151,28 +152,31 @@ class Flusher:
         else:
             results = await self._decide_all(claims, columns, repeats)
         answers = scattered(results, repeats, len(columns))
+        if len(answers.errors) == len(columns):
+            raise next(iter(answers.errors.values()))
         if ACCEPTED in answers.codes:
             self._on_accepted()
         if self._maps.replication is not None:
-            await self._maps.replication.confirm({link for _, result in results for link in result.carriers})
+            answered = [result for _, result in results if isinstance(result, ClaimResult)]
+            await self._maps.replication.confirm({link for result in answered for link in result.carriers})
         counts = count_outcomes(columns.sources, answers.codes)
         self._sources.note(counts, max(answers.clocks))
         self._metrics.count_answers(counts)
-        # The highest slot of each source is noted, of transactions that were not refused. A flush in which
-        # some were is rare and left out as a whole: it is not worth sorting out the slots of the others.
-        if REFUSED not in answers.codes and any(columns.slots):
+        # The highest slot of each source is noted, of transactions that were stored. A flush in which some
+        # were not is rare and left out as a whole: it is not worth sorting out the slots of the others.
+        if REFUSED not in answers.codes and not answers.errors and any(columns.slots):
             self._sources.note_slots(columns.sources, columns.slots)
         # One in TIDEGATE_LATE_SAMPLE signatures, chosen by its hash, is in the sample. If it was accepted,
         # two questions are asked afterwards: was an earlier transaction of it still kept, so that this one
         # is a late duplicate (late_duplicates.py)? And which sources delivered it (source_misses.py)?
         for claim, result in results:
-            if result.sample:
+            if isinstance(result, ClaimResult) and result.sample:
                 samples = result.samples(claim.hashes, claim.places, columns.sources)
                 self._sources.fresh.add(samples)
         return answers
 
     async def _decide_all(self, claims: list[Claim], columns: Columns, repeats: Repeats) -> list[Answered]:
-        """Wait for all claims; return each with its answer, or raise the error of the first that failed."""
+        """Wait for all claims, and return each with its answer."""
         deciding = (self._decide(claim, columns, repeats) for claim in claims)
         outcomes = await asyncio.gather(*deciding, return_exceptions=True)
         results: list[Answered] = []
@@ -184,14 +188,22 @@ class Flusher:
 
     async def _decide(self, claim: Claim, columns: Columns, repeats: Repeats) -> list[Answered]:
         """Return a claim and its answer; if some were UNSEEN, also a second claim of those and its answer."""
-        result = await self._call(claim, claim.new_count if self._recent.is_reliable else 0, columns, repeats)
+        block_count = claim.new_count if self._recent.is_reliable else 0
+        try:
+            result = await self._call(claim, block_count, columns, repeats)
+        except RetryLater as error:
+            return [(claim, error)]
         if claim.new_count:
             self._recent.learn(result.codes[: claim.new_count])
         if UNSEEN not in result.codes:
             return [(claim, result)]
         unseen = [at for at, code in enumerate(result.codes) if code == UNSEEN]
         second = claim.only(unseen, len(unseen))
-        return [(claim, result), (second, await self._call(second, len(unseen), columns, repeats, result))]
+        try:
+            again = await self._call(second, len(unseen), columns, repeats, checked=result)
+        except RetryLater as error:
+            return [(claim, result), (second, error)]
+        return [(claim, result), (second, again)]
 
     async def _call(
         self,
@@ -224,15 +236,21 @@ def _block_of(columns: Columns) -> bytes:
 def scattered(results: Sequence[Answered], repeats: Repeats, count: int) -> Answers:
     """Return the answers of a flush of `count` transactions in order; a second claim's replace UNSEEN."""
     claim, result = results[0]
-    clocks: list[int] = [result.now_ms] * count
-    if len(results) == 1 and isinstance(claim.places, range):
-        return Answers(clocks, result.codes)
-    codes = [REFUSED] * count  # every place is written below; REFUSED only fills the list
+    if len(results) == 1 and isinstance(claim.places, range) and isinstance(result, ClaimResult):
+        return Answers([result.now_ms] * count, result.codes)
+    clocks, codes, errors = [0] * count, [FAILED] * count, dict[int, HttpError]()
     for claim, result in results:
-        for at, code in zip(claim.places, result.codes, strict=True):
-            clocks[at], codes[at] = result.now_ms, code
+        if isinstance(result, ClaimResult):
+            for at, code in zip(claim.places, result.codes, strict=True):
+                clocks[at], codes[at] = result.now_ms, code
+        else:
+            errors |= dict.fromkeys(claim.places, result)
+    for at in errors:
+        codes[at] = FAILED  # a first claim may have said UNSEEN of it
     for at, first in repeats:
         clocks[at], codes[at] = clocks[first], codes[first]
         if codes[first] == ACCEPTED:
             codes[at] = JUST_NOW
-    return Answers(clocks, codes)
+        elif first in errors:
+            errors[at] = errors[first]
+    return Answers(clocks, codes, errors)

@@ -34,7 +34,7 @@ class LateDuplicates:
         if not self._sources.fresh:
             return
         samples, times = self._sources.fresh.take()
-        unknown = [sample for sample in samples if sample.late_ms is None]
+        unknown = self._maps.reachable([sample for sample in samples if sample.late_ms is None])
         found = zip(unknown, await self._maps.late(unknown), strict=True)
         known = [sample for sample in samples if sample.late_ms is not None]
         known += [sample._replace(late_ms=late_ms) for sample, late_ms in found]

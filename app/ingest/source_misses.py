@@ -20,7 +20,8 @@ from itertools import islice
 from app.ingest.source_statistics import SourceStatistics
 from app.models import Sample
 from app.settings.model import Settings
-from app.store.maps import Delivered, Maps
+from app.store.maps import Maps
+from app.store.sightings import Delivered
 
 ACTIVE_MS = 60_000
 MOST_WAIT_SECONDS = 60.0

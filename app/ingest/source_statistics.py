@@ -23,7 +23,7 @@ from app.ingest.source_views import Ages, Delays, Late, Part, SourcesView, Sourc
 from app.metrics.catalogue import NAMESPACE
 from app.metrics.families import counter, gauge, single
 from app.metrics.source_limit import OTHER_SOURCE
-from app.models import ACCEPTED, REFUSED, Sample
+from app.models import ACCEPTED, FAILED, REFUSED, Sample
 
 _SHORT_STRETCH = 16
 """Transactions in a row of one source, see `count_outcomes`."""
@@ -105,7 +105,7 @@ class SourceStatistics(Collector):
     def note(self, counts: Mapping[tuple[str, int], int], now_ms: int) -> None:
         """Count the outcome of one flush: how often each source got each code (see `Answers`)."""
         for (name, code), times in counts.items():
-            if code == REFUSED:
+            if code in (REFUSED, FAILED):
                 continue
             source = self._source(name)
             source.last_seen_ms = now_ms

@@ -34,8 +34,20 @@ class Submitter:
 
         Raises:
             MapFull: some were refused because signatures are at their limit; the others are stored.
-            RetryLater: the queue is full or the service stops, and none is stored; or the flush of some
-            failed.
+            RetryLater: the queue is full or the service stops, and none is stored; or some failed.
+        """
+        answers = await self._answers(items)
+        for error in answers.errors.values():
+            raise _again(error)
+        if REFUSED in answers.codes:
+            raise _map_full()
+        return answers
+
+    async def _answers(self, items: Sequence[Transaction]) -> Answers:
+        """Answer valid transactions, of which some may have failed or been refused.
+
+        Raises:
+            RetryLater: the queue is full or the service stops, and none is stored; or all failed.
         """
         try:
             chunks = await self._coalescer.submit(items)
@@ -46,35 +58,43 @@ class Submitter:
         failures = [(chunk.items, chunk.outcome) for chunk in chunks if isinstance(chunk.outcome, HttpError)]
         for unanswered, _ in failures:
             self._count(unanswered, "failed")
-        for _, error in failures:
-            raise _again(error)
-        answers = joined_answers(chunks)
-        if REFUSED in answers.codes:
-            raise _map_full()
-        return answers
+        if len(failures) == len(chunks):
+            raise _again(failures[0][1])
+        return joined_answers(chunks)
 
-    def error_of(self, item: Transaction, outcome: Answers | Exception) -> Exception:
-        """Return the error for a transaction whose flush failed, or that was refused by its answers."""
+    def error_of(self, item: Transaction, outcome: Answers | Exception, at: int) -> Exception:
+        """Return the error for a transaction that failed, or was refused, at its place in the outcome."""
         if not isinstance(outcome, Exception):
-            return _map_full()
+            return _again(outcome.errors[at]) if at in outcome.errors else _map_full()
         self._count([item], "failed")
         return _again(outcome) if isinstance(outcome, HttpError) else outcome
 
     async def submit_batch(
         self, results: Sequence[ItemResult], summary: Summary, default_source: str
     ) -> None:
-        """Answer the valid items of a batch and add everything to the summary; indices go on from it."""
-        first = summary.items
+        """Answer the valid items of a batch and add everything to the summary; indices go on from it.
+
+        Raises:
+            MapFull: some were refused because signatures are at their limit; the others are stored.
+            RetryLater: the queue is full or the service stops, and none is stored; or some failed, and the
+            summary says which, unless all did.
+        """
+        first, errors = summary.items, list[HttpError]()
         indices: Sequence[int] = range(first, first + len(results))
         valid: Sequence[Any] = results
         if not isinstance(results, Columns) and set(map(type, results)) - {Transaction}:
             valid = [item for item in results if isinstance(item, Transaction)]
             indices = [at for at, item in zip(indices, results, strict=True) if isinstance(item, Transaction)]
         if valid:
-            answers = await self.submit(valid)
-            summary.note(indices, answers.codes)
+            answers = await self._answers(valid)
+            if REFUSED in answers.codes:
+                raise _map_full()
+            errors += answers.errors.values()
+            summary.note(indices, answers)
         if len(valid) < len(results):
             await self.list_invalid(results, summary, first, default_source)
+        for error in errors:
+            raise _again(error)
 
     async def list_invalid(
         self, results: Sequence[ItemResult], summary: Summary, first: int, default_source: str

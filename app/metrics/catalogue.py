@@ -23,7 +23,7 @@ from app.errors import (
 )
 from app.metrics.counters import Count, Counts, Distribution, Distributions
 from app.metrics.source_limit import OTHER_SOURCE, SourceLimit
-from app.models import ACCEPTED, REFUSED, Mode, TransactionOutcome, Trigger
+from app.models import ACCEPTED, FAILED, REFUSED, Mode, TransactionOutcome, Trigger
 
 NAMESPACE = "tidegate"
 REFUSAL_REASONS = (
@@ -37,7 +37,11 @@ REFUSAL_REASONS = (
     StoreError.slug,
     StoreNotReplicated.slug,
 )
-_OUTCOME_OF = {ACCEPTED: TransactionOutcome.ACCEPTED, REFUSED: TransactionOutcome.REFUSED}
+_OUTCOME_OF = {
+    ACCEPTED: TransactionOutcome.ACCEPTED,
+    REFUSED: TransactionOutcome.REFUSED,
+    FAILED: TransactionOutcome.FAILED,
+}
 # Those whose first label is a source; of another process it may be past this one's limit.
 _BY_SOURCE = frozenset({"source_transactions", "feed_documents", "feed_rejected", "feed_skipped"})
 SIZE_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
@@ -162,6 +166,9 @@ class Metrics:
 
     def _store(self) -> None:
         self.store_up = self._gauge("store_up", "1 while the store answers")
+        self.store_partitions_down = self._gauge(
+            "store_partitions_down", "Partitions of a Cluster that do not serve while others do"
+        )
         self.store_call_duration_seconds = self._histogram(
             "store_call_duration_seconds",
             "Seconds of one script call, as the gate sees it",

@@ -56,7 +56,7 @@ class ConsumersCollector(Collector):
         """The consumers that made no call between the last two readings."""
 
     async def refresh(self) -> None:
-        """Read the figures, while the store is up.
+        """Read the figures, while all of the store is up: else totals would fall, and rise again.
 
         Raises:
             StoreError: the latest figures stay.
@@ -64,6 +64,8 @@ class ConsumersCollector(Collector):
         if not self._is_up():
             return
         reading = await self._read()
+        if not reading.is_whole:
+            return
         called = sorted(reading.consumers, key=lambda one: -one.called_ms)
         before = {(one.name, one.called_ms) for one in self.latest}
         self._add(called[: self._live.settings.consumers_limit])

@@ -51,4 +51,6 @@ class ReadinessCheck:
 
     def warnings(self) -> list[str]:
         """What somebody should look at although this gate can take traffic."""
-        return [*(gate.advice for gate in sorted(self._maps.other_gates)), *self._workers.warnings()]
+        down = self._session.down_partitions.sentence(self._session.server)
+        others = (gate.advice for gate in sorted(self._maps.other_gates))
+        return [*([down] if down else []), *others, *self._workers.warnings()]

@@ -64,6 +64,10 @@ class ServiceWarnings:
                 f"The store is down ({self.session.down_reason.kind}): {self.session.down_reason.advice}. "
                 "Transactions are answered 503 until it is back."
             )
+        if (partly_down := self.session.down_partitions.sentence(self.session.server)) is not None:
+            warnings["store_partly_down"] = (
+                f"{partly_down}. Their transactions are answered 503 until they are back."
+            )
         warnings |= {f"{gate}_gate": gate.advice for gate in self.maps.other_gates}
         for name, sizes in self.sizes.maps.items():
             rule = self.live.rules[name]

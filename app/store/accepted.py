@@ -11,11 +11,11 @@ transactions:
     extract.end         the position to go on from
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from app.store.blocks import StoredBlock, parse_block
+from app.store.down_partitions import of_those_that_serve
 from app.store.layout import Layout
 from app.store.positions import Positions, Start
 from app.store.session import StoreSession
@@ -43,6 +43,8 @@ class Extract(NamedTuple):
     """How many between the position and `begin` have left; None if nobody knows, as when the ledger was lost
     or set back."""
     blocks: list[StoredBlock]
+    is_down: bool = False
+    """Whether the partition could not be asked: the extract is empty, and says nothing of what is new."""
 
     @property
     def before_begin_ms(self) -> int:
@@ -66,6 +68,12 @@ def extract_of(numbers: Sequence[int], values: Sequence[bytes]) -> Extract:
     return Extract(now_ms, born_ms, begin, end, added, added_ms, known, blocks)
 
 
+def _unread(at: tuple[int, int, int]) -> Extract:
+    """Return an empty extract that stays where the reader is."""
+    born_ms, ordinal, before_ms = at
+    return Extract(0, born_ms, ordinal, ordinal, ordinal, before_ms, 0, [], is_down=True)
+
+
 def positions_after(extracts: Sequence[Extract]) -> Positions:
     """Return where to go on behind what each partition gave."""
     return Positions.of((extract.born_ms, extract.end, extract.before_end_ms) for extract in extracts)
@@ -79,6 +87,7 @@ class Accepted:
         self._session = session
         self._layout_of = layout_of
         self._hints: dict[tuple[str, int, int], int] = {}
+        self._ends: dict[str, tuple[int, int, int]] = {}  # of each partition, as last read
 
     @property
     def partitions(self) -> int:
@@ -92,38 +101,50 @@ class Accepted:
     async def find(self, start: Start) -> Positions:
         """Find the positions to begin at; those of a moment have all from then on, as far as it is kept.
 
+        Where a partition is down, `now` is where it ended when it was last read.
+
         Raises:
             StoreError: the store cannot say.
         """
-        layout = self._layout
-        calls = (
-            self._session.run("find_position", prefix, [layout.rules, start]) for prefix in layout.prefixes
-        )
-        answers = await asyncio.gather(*calls)
-        for prefix, (born_ms, ordinal, block, *_) in zip(layout.prefixes, answers, strict=True):
+        layout, places, has_left = self._layout, list[tuple[int, int, int]](), False
+        calls = (self._find(prefix, layout.rules, start) for prefix in layout.prefixes)
+        answers = await of_those_that_serve(calls)
+        for prefix, answer in zip(layout.prefixes, answers, strict=True):
+            if answer is None and start == "now" and prefix in self._ends:
+                places.append(self._ends[prefix])
+                continue
+            born_ms, ordinal, block, before_ms, left = answer or await self._find(prefix, layout.rules, start)
             self._note_hint((prefix, born_ms, ordinal), block)
-        places = ((born_ms, ordinal, before_ms) for born_ms, ordinal, _, before_ms, _ in answers)
-        return Positions.of(places, has_left=any(answer[-1] for answer in answers))
+            places.append((born_ms, ordinal, before_ms))
+            has_left |= bool(left)
+            if start == "now":
+                self._ends[prefix] = places[-1]
+        return Positions.of(places, has_left=has_left)
 
     async def read(self, positions: Positions, limit: int, most_bytes: int) -> list[Extract]:
         """Read each partition from its position on; an extract each, empty where nothing new is.
 
         Each is of at most `limit` transactions, and of as many blocks as have at most `most_bytes` before
-        compression; of one block, should the first have more.
+        compression; of one block, should the first have more. Where a partition is down, it is empty too.
 
         Raises:
-            StoreError: a partition cannot be read.
+            StoreError: no partition can be read.
         """
         layout = self._layout
         calls = (
             self._read(prefix, layout.rules, at, limit, most_bytes)
             for prefix, at in zip(layout.prefixes, positions.places, strict=True)
         )
-        return await asyncio.gather(*calls)
+        extracts = await of_those_that_serve(calls)
+        return [extract or _unread(at) for at, extract in zip(positions.places, extracts, strict=True)]
 
     @property
     def _layout(self) -> Layout:
         return self._layout_of(self._session.partitions)
+
+    async def _find(self, prefix: str, rules: bytes, start: Start) -> list[int]:
+        answer: list[int] = await self._session.run("find_position", prefix, [rules, start])
+        return answer
 
     async def _read(
         self, prefix: str, rules: bytes, at: tuple[int, int, int], limit: int, most_bytes: int
@@ -134,6 +155,7 @@ class Accepted:
         answer: list[Any] = await self._session.run("read_blocks", prefix, args)
         extract = extract_of(answer[:7], answer[8:])
         self._note_hint((prefix, extract.born_ms, extract.end), answer[7])
+        self._ends[prefix] = (extract.born_ms, extract.added, extract.added_ms)
         return extract
 
     def _note_hint(self, at: tuple[str, int, int], block: int) -> None:

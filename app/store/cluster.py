@@ -98,9 +98,19 @@ class Cluster:
                     await self._moving.wait(slot, error)
 
     async def call_each(self, *command: Argument) -> list[Any]:
-        """Send a command to every master, as the map of the slots has them."""
+        """Send a command to every master, as the map of the slots has them; return what they answer.
+
+        Raises:
+            Exception: none answered; what the first one did.
+        """
         masters = list(dict.fromkeys(found.master for found in self._ranges))
-        return list(await asyncio.gather(*(self._node(address).call(*command) for address in masters)))
+        calls = (self._node(address).call(*command) for address in masters)
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        answers = [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]
+        for failure in outcomes if not answers else ():
+            if isinstance(failure, BaseException):
+                raise failure
+        return answers
 
     async def connect(self) -> None:
         """Connect to every master, for as long as that may take; one that fails is met by the calls to it."""

@@ -11,12 +11,14 @@ A lease that is not committed in time is handed out again, to whoever asks next,
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
+from itertools import chain
 from typing import Any, NamedTuple
 
 from app.consumer_errors import TooManyConsumers, TooManyLeases, UnknownConsumer
 from app.store.accepted import Extract, extract_of
+from app.store.down_partitions import of_those_that_serve, settled
 from app.store.layout import Layout
 from app.store.positions import Positions, Start
 from app.store.session import StoreSession
@@ -95,6 +97,8 @@ class ConsumersReading(NamedTuple):
     born_ms: int
     """When the ledger of the partition was begun that has their names; another one if it was lost since."""
     consumers: list[ConsumerFigures]
+    is_whole: bool = True
+    """Whether all partitions were read; what is missing of one that is down is missing in the figures."""
 
 
 class _Part(NamedTuple):
@@ -149,12 +153,12 @@ class Consumers:
         first = await self._ask(0, name, shares[0], *terms, *begin)
         follow = (0, first.start_ms, first.incarnation, first.is_known)
         rest = (self._ask(at, name, share, *terms, *follow) for at, share in enumerate(shares) if at)
-        parts = [first, *await _settled(rest)]
+        parts = [first, *await settled(rest)]
         if not any(isinstance(part, _Part) and part.leased for part in parts):
             # Those that were asked for none, since there are more partitions than wanted transactions.
             left = [at for at, share in enumerate(shares) if not share and _can_give(parts[at])][:limit]
             again = (self._ask(at, name, 1, *terms, *(follow if at else begin)) for at in left)
-            for at, part in zip(left, await _settled(again), strict=True):
+            for at, part in zip(left, await settled(again), strict=True):
                 parts[at] = part
         return _leases(name, parts)
 
@@ -191,7 +195,7 @@ class Consumers:
         """Tell how far each consumer has come, the one first that will be forgotten first.
 
         Raises:
-            StoreError: a partition cannot say.
+            StoreError: the first partition cannot say, or none of the others.
         """
         return (await self.read()).consumers
 
@@ -199,19 +203,19 @@ class Consumers:
         """Return the figures of all consumers, and which ledger they are under.
 
         Raises:
-            StoreError: a partition cannot say.
+            StoreError: the first partition cannot say, or none of the others.
         """
         first, *others = self._layout.prefixes
-        answers = [await self._run("consumers", first)]
-        names = [entry[0] for entry in answers[0][1:]]
-        if names:
-            answers += await asyncio.gather(*(self._run("consumers", prefix, *names) for prefix in others))
-        found: dict[bytes, list[Sequence[int]]] = {name: [] for name in names}
-        for _, *entries in answers:
-            for name, *numbers in entries:
-                found[name].append(numbers)
+        own = await self._run("consumers", first)
+        found: dict[bytes, list[Sequence[int]]] = {entry[0]: [] for entry in own[1:]}
+        answers = [
+            own,
+            *await of_those_that_serve(self._run("consumers", at, *found) for at in others if found),
+        ]
+        for name, *numbers in chain.from_iterable(answer[1:] for answer in answers if answer is not None):
+            found[name].append(numbers)
         consumers = [_figures(name.decode(), parts) for name, parts in found.items()]
-        return ConsumersReading(answers[0][0], consumers)
+        return ConsumersReading(own[0], consumers, None not in answers)
 
     async def forget(self, name: str) -> bool:
         """Forget a consumer; False if there was none.
@@ -242,15 +246,6 @@ class Consumers:
         share, over = divmod(limit, partitions)
         self._turn = (self._turn + 1) % partitions
         return [share + ((at - self._turn) % partitions < over) for at in range(partitions)]
-
-
-async def _settled(calls: Iterable[Awaitable[_Part]]) -> list[_Part | Exception]:
-    """Wait for all calls; return the result of each, or its error."""
-    outcomes = await asyncio.gather(*calls, return_exceptions=True)
-    for outcome in outcomes:
-        if isinstance(outcome, BaseException) and not isinstance(outcome, Exception):
-            raise outcome
-    return outcomes  # type: ignore[return-value]  # the others were raised
 
 
 def _can_give(part: _Part | Exception) -> bool:
@@ -295,6 +290,5 @@ def _leases(name: str, parts: Sequence[_Part | Exception]) -> Leases:
 
 def _figures(name: str, parts: Sequence[Sequence[int]]) -> ConsumerFigures:
     made, at, before, lags, ages, leases, delivered, again, missed, gaps, called = zip(*parts, strict=True)
-    lag_seconds = max(ages) / 1000
     totals = (sum(leases), sum(delivered), sum(again), sum(missed), sum(gaps))
-    return ConsumerFigures(name, made[0], at, before, sum(lags), lag_seconds, *totals, max(called))
+    return ConsumerFigures(name, made[0], at, before, sum(lags), max(ages) / 1000, *totals, max(called))

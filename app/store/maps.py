@@ -12,6 +12,7 @@ import msgspec
 from app.models import ACCEPTED, MapName, MapSizes, Sample, Sighting
 from app.store.blocks import parse_block, raw_bytes
 from app.store.cleanup_steps import CleanupStep, CleanupStepResult
+from app.store.down_partitions import of_those_that_serve
 from app.store.layout import Layout
 from app.store.link import Link
 from app.store.older_format import OlderFormat, OtherGates, claim_in_format_1, lookup_in_format_1
@@ -19,8 +20,7 @@ from app.store.partition_sizes import PartitionSizes, combined_sizes, partition_
 from app.store.partitions import HASH_BYTES, partition_of
 from app.store.replication import Replication
 from app.store.session import StoreSession
-from app.store.sightings import parse_sightings
-from app.store.store_errors import StoreSlotMoving
+from app.store.sightings import Delivered, parse_sightings
 from app.store.told import Asked, Fall, Told
 
 OTHER_SOURCES_INDEX = 255
@@ -84,13 +84,6 @@ class LookupResult(NamedTuple):
     sightings: list[Sighting]
 
 
-class Delivered(NamedTuple):
-    """When a transaction was accepted last, milliseconds since the epoch, and who has delivered it since."""
-
-    first_seen_ms: int
-    sightings: list[Sighting]
-
-
 class Maps:
     """Calls the scripts of the maps on the partitions of one store."""
 
@@ -131,6 +124,16 @@ class Maps:
         """The key prefix under which a signature's hash lives."""
         prefixes = self.layout.prefixes
         return prefixes[partition_of(digest, len(prefixes))]
+
+    @property
+    def serving_prefixes(self) -> list[str]:
+        """The key prefixes of the partitions that are not down."""
+        return [at for at in self.layout.prefixes if self._session.down_partitions.reason(at) is None]
+
+    def reachable(self, samples: Iterable[Sample]) -> list[Sample]:
+        """Return those whose partition is not down."""
+        prefixes = set(self.serving_prefixes)
+        return [sample for sample in samples if self.partition_of(sample.digest) in prefixes]
 
     async def claim(
         self,
@@ -206,10 +209,14 @@ class Maps:
             parted[self.partition_of(digest)].append(digest)
         rules = self.layout.rules
         calls = [self._session.run("deliverers", at, [rules, b"".join(part)]) for at, part in parted.items()]
-        answers = chain.from_iterable(await asyncio.gather(*calls))
+        answers = await of_those_that_serve(calls)
+        found = (
+            zip(part, answer or (), strict=False)
+            for part, answer in zip(parted.values(), answers, strict=True)
+        )
         return {
             digest: Delivered(answer[0], parse_sightings(answer[2], answer[0], answer[1]))
-            for digest, answer in zip(chain.from_iterable(parted.values()), answers, strict=True)
+            for digest, answer in chain.from_iterable(found)
             if answer
         }
 
@@ -220,7 +227,8 @@ class Maps:
     async def partitions(self) -> list[PartitionSizes]:
         """Read the figures of each partition, and look for entries that are gone; sweeps what is due.
 
-        Of older buckets each call looks at some, and eight calls look at all.
+        Of older buckets each call looks at some, and eight calls look at all. Of a partition that is down it
+        returns the figures that it gave last, if there are any.
         """
         self._looks += 1
         return await self._read_sizes(self._looks)
@@ -235,7 +243,8 @@ class Maps:
         args: list[bytes | str | int] = [layout.rules, look, layout.kept_partitions]
         asked = [self._told[prefix].asked() for prefix in layout.prefixes]
         carriers = set[Link]()
-        answers = await asyncio.gather(*(self._answer(prefix, args, carriers) for prefix in layout.prefixes))
+        calls = (self._session.run_unguarded("sizes", prefix, args, carriers) for prefix in layout.prefixes)
+        answers = await of_those_that_serve(calls)
         if self.replication is not None:
             await self.replication.look(carriers)
         self.is_full = any(answer[1] for answer in answers if answer)
@@ -245,16 +254,7 @@ class Maps:
         for prefix, answer, before in zip(layout.prefixes, answers, asked, strict=True):
             if answer:
                 self._latest[prefix] = self._partition_sizes(prefix, answer, before)
-        return [self._latest[prefix] for prefix in layout.prefixes]
-
-    async def _answer(self, prefix: str, args: Sequence[bytes | str | int], carriers: set[Link]) -> Any:
-        """Return what sizes.lua says of a partition; None while its slot is moved: the latest stays."""
-        try:
-            return await self._session.run_unguarded("sizes", prefix, args, carriers)
-        except StoreSlotMoving:
-            if prefix in self._latest:
-                return None
-            raise
+        return [self._latest[prefix] for prefix in layout.prefixes if prefix in self._latest]
 
     def _partition_sizes(self, prefix: str, answer: Sequence[Any], asked: Asked) -> PartitionSizes:
         """Name what sizes.lua has answered, and hold it against what the partition had told before."""

@@ -5,12 +5,15 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from copy import copy
+from functools import partial
 from typing import Any
 
 import structlog
 
 from app.errors import Overloaded, StoreDenied, StoreError, StoreRejected, StoreUnreachable, StoreUnsupported
 from app.metrics.catalogue import Metrics
+from app.store.call_slots import CallSlots
+from app.store.down_partitions import OF_ONE_MASTER, DownPartitions
 from app.store.failures import as_store_error
 from app.store.link import Argument, Link, packed, reply_to
 from app.store.retry import REPEATABLE_SCRIPTS, call_again_if_lost
@@ -20,12 +23,6 @@ from app.store.store_errors import STORE_ERRORS
 
 log = structlog.get_logger()
 
-# Calls under way, which share a connection; beside them those that read blocks, so that a flood of these,
-# whose answers are large, does not stand before the claims.
-CALLS_AT_ONCE, LOOKUPS_AT_ONCE = 16, 4
-# Each of two flushes has a claim in each partition of a Cluster, and what else there is goes on beside them.
-CALLS_A_PARTITION = 3
-MOST_WAITING = 1_000
 SETTLE_POLLS, SETTLE_SECONDS = 50, 0.02
 PROBE_SECONDS, MOST_PROBE_SECONDS, REFUSED_PROBE_SECONDS = 0.1, 0.5, 5.0
 _NO_FIGURES = "store figures are missing"
@@ -44,6 +41,8 @@ class StoreSession:
     For example: the store is restarted. The claims under way fail as interrupted, since they may be stored.
     The next call finds no open connection and opens one. Only when that is refused the store is down; the
     probe connects 0.1 s later, finds out anew what the server is, and runs `sizes` on it.
+
+    On a Cluster a master that fails takes only its partitions down (`down_partitions`).
     """
 
     def __init__(self, connector: Connector, metrics: Metrics) -> None:
@@ -52,15 +51,15 @@ class StoreSession:
         self._scripts = {name: Script(text) for name, text in load_scripts().items()}
         metrics.store_call_duration_seconds.start(*zip(self._scripts))
         metrics.store_errors_total.start(*((error.kind,) for error in STORE_ERRORS))
-        self._slots = asyncio.Semaphore(CALLS_AT_ONCE)
-        self._lookup_slots = asyncio.Semaphore(LOOKUPS_AT_ONCE)
-        self._waiting = 0
+        self._slots = CallSlots(connector.deadline_seconds)
         self._servers: Servers | None = None
         self._failed_probes = 0
         self._next_probe = 0.0
         self._told = set[str]()
         self._told_reasons = set[str]()
         self.server: Server | None = None
+        self.down_partitions = down = DownPartitions()
+        metrics.store_partitions_down.set_function(lambda: len(down) if self.is_up else 0)
         self.down_reason: StoreError | None = StoreUnreachable("not connected yet")
 
     @property
@@ -81,8 +80,9 @@ class StoreSession:
 
     @property
     def is_probe_due(self) -> bool:
-        """Whether the store is down and a probe is due: 0.1 to 0.5 s apart, 5 s after a refused command."""
-        return not self.is_up and time.monotonic() >= self._next_probe
+        """Whether some of it is down and a probe due: 0.1 to 0.5 s apart, 5 s after a refused command."""
+        is_whole = self.is_up and not self.down_partitions
+        return not is_whole and time.monotonic() >= self._next_probe
 
     def ensure_up(self) -> None:
         """Raise a copy of the error that took the store down, if it is down; each has its own traceback."""
@@ -90,7 +90,15 @@ class StoreSession:
             raise copy(self.down_reason)
 
     async def probe(self, check: Callable[[], Awaitable[object]]) -> None:
-        """Try to bring a store that is down back: reconnect, then `check` that it serves."""
+        """Try to bring a store that is down back: reconnect, then `check` that it serves.
+
+        Where only some partitions are down, the connections stay, and those that are up stay so.
+        """
+        if self.is_up and self.down_partitions:
+            with suppress(StoreError):  # of which note was taken where it was met
+                await check()
+            self._put_off_probe(MOST_PROBE_SECONDS)
+            return
         try:
             if self._servers is None:
                 await self._connect()
@@ -112,6 +120,8 @@ class StoreSession:
         The connection that carried the call is added to `carriers`.
         """
         self.ensure_up()
+        if (down := self.down_partitions.reason(prefix)) is not None:
+            raise copy(down)
         return await self.run_unguarded(script, prefix, args, carriers)
 
     async def run_unguarded(
@@ -123,16 +133,15 @@ class StoreSession:
     ) -> Any:
         """Call a script also while the store counts as down: for the probe itself."""
         servers, called = self._connected(), self._scripts[script]
-        slots = self._lookup_slots if script in READ_BLOCKS else self._slots
+        slots = self._slots.lookups if script in READ_BLOCKS else None
         lost = next((what for scripts, what in _SPARED if script in scripts), None)
         repeatable = script in REPEATABLE_SCRIPTS
         with self._metrics.store_call_duration_seconds.labels(script).time():
-            return await self._guard(
-                lambda: called.run(servers, prefix, args, carriers),
-                slots,
-                is_repeatable=repeatable,
-                lost=lost,
-            )
+            call = partial(called.run, servers, prefix, args, carriers)
+            answer = await self._guard(call, slots, is_repeatable=repeatable, lost=lost, prefix=prefix)
+        if self.down_partitions:
+            self.down_partitions.came_up(prefix)
+        return answer
 
     async def call_on(self, links: Collection[Link], *command: Argument) -> list[Any]:
         """Send a command on each of these connections, and on no other, should one of them have broken.
@@ -143,9 +152,7 @@ class StoreSession:
         sent = packed(command)
         with self._metrics.store_call_duration_seconds.labels(str(command[0]).lower()).time():
             replies: list[Any] = await self._guard(
-                lambda: asyncio.gather(*(reply_to(link, sent) for link in links)),
-                self._slots,
-                is_repeatable=False,
+                lambda: asyncio.gather(*(reply_to(link, sent) for link in links))
             )
         return replies
 
@@ -156,9 +163,8 @@ class StoreSession:
             StoreError: it was refused, or the store failed.
         """
         servers = self._connected()
-        replies = await self._guard(
-            lambda: servers.call_each("INFO", *sections), self._slots, is_repeatable=True, lost=_NO_FIGURES
-        )
+        call = partial(servers.call_each, "INFO", *sections)
+        replies = await self._guard(call, is_repeatable=True, lost=_NO_FIGURES)
         try:
             return [parse_info(reply, *sections) for reply in replies]
         except StoreUnsupported as error:
@@ -178,9 +184,7 @@ class StoreSession:
             if not figures.get("lazyfree_pending_objects"):
                 break
             await asyncio.sleep(SETTLE_SECONDS)
-        await self._guard(
-            lambda: servers.call_each("FUNCTION", "FLUSH", "ASYNC"), self._slots, is_repeatable=True
-        )
+        await self._guard(partial(servers.call_each, "FUNCTION", "FLUSH", "ASYNC"), is_repeatable=True)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -197,48 +201,46 @@ class StoreSession:
     async def _guard(
         self,
         call: Callable[[], Awaitable[Any]],
-        slots: asyncio.Semaphore,
+        slots: asyncio.Semaphore | None = None,
         *,
-        is_repeatable: bool,
+        is_repeatable: bool = False,
         lost: str | None = None,
+        prefix: str | None = None,
     ) -> Any:
-        if slots.locked():
-            await self._await_slot(slots)
-        else:
-            await slots.acquire()
+        slots = slots or self._slots.others
+        await self._slots.take(slots)
         servers = self._servers
         try:
             return await (call_again_if_lost(call) if is_repeatable else call())
         except Exception as error:
             if servers is not self._servers:  # we closed it, which says nothing of the store
                 raise as_store_error(error) from error
-            raise self.failed(as_store_error(error), lost) from error
+            raise self.failed(as_store_error(error), lost, prefix) from error
         finally:
             slots.release()
 
-    async def _await_slot(self, slots: asyncio.Semaphore) -> None:
-        if self._waiting >= MOST_WAITING:
-            raise Overloaded(f"{MOST_WAITING} calls wait for the store")
-        self._waiting += 1
-        try:
-            async with asyncio.timeout(self._connector.deadline_seconds):
-                await slots.acquire()
-        except TimeoutError:
-            raise Overloaded("more calls wait for the store than it answers in time") from None
-        finally:
-            self._waiting -= 1
-
-    def failed(self, error: StoreError, lost: str | None = None) -> StoreError:
-        """Count and return an error; with `lost`, a store that refuses the call is not down for that."""
+    def failed(self, error: StoreError, lost: str | None = None, prefix: str | None = None) -> StoreError:
+        """Count and return an error, of a partition or of all; with `lost`, a refusal takes nothing down."""
         self._metrics.store_errors_total.labels(error.kind).inc()
         if lost and isinstance(error, StoreDenied | StoreUnsupported):
             self._tell_once(lost, error)
             return error
         if type(error) is StoreRejected and self.is_up:  # else it is said why the store is down
             log.error("store call rejected", error=str(error))
-        if error.means_down:
+        if error.means_down and prefix and self.server and self.server.partitions > 1:
+            self._went_partly_down(prefix, error, self.server.partitions)
+        elif error.means_down:
             self._went_down(error)
         return error
+
+    def _went_partly_down(self, prefix: str, reason: StoreError, partitions: int) -> None:
+        if isinstance(reason, OF_ONE_MASTER):
+            if self.is_up and not self.down_partitions:
+                self._put_off_probe(PROBE_SECONDS)
+            self.down_partitions.went_down(prefix, reason)
+            if len(self.down_partitions) < partitions:
+                return
+        self._went_down(reason)
 
     def _went_down(self, reason: StoreError) -> None:
         if reason.advice not in self._told_reasons:  # once of each reason, until it is up again
@@ -276,7 +278,8 @@ class StoreSession:
             self._servers, self.server = await self._connector.connect()
         except Exception as error:
             raise self.failed(as_store_error(error)) from error
-        self._slots = asyncio.Semaphore(max(CALLS_AT_ONCE, CALLS_A_PARTITION * self.server.partitions))
+        self.down_partitions.clear()
+        self._slots.fit(self.server.partitions)
 
     def _came_up(self) -> None:
         self._metrics.store_up.set(1)

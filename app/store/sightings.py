@@ -1,12 +1,19 @@
 """Who delivered a transaction when, as the records of lua/parts/observations.lua say it."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.models import Sighting
 
 
+class Delivered(NamedTuple):
+    """When a transaction was accepted last, milliseconds since the epoch, and who has delivered it since."""
+
+    first_seen_ms: int
+    sightings: list[Sighting]
+
+
 def parse_sightings(flat: list[Any], first_seen_ms: int, in_stretch: int) -> list[Sighting]:
-    """The first sighting of each source since the acceptance, soonest first."""
+    """Return the first sighting of each source since the acceptance, soonest first."""
     first: dict[str, int] = {}
     for bucket_id, record in zip(flat[::2], flat[1::2], strict=True):
         for sighting in record.decode().split(";")[1:]:

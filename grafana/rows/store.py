@@ -42,7 +42,7 @@ def panels() -> Iterator[Builder]:
             "Errors a second",
             "Failed calls, by the way they failed.",
             "cps",
-            (Alarm("TidegateStoreDown"), Alarm("TidegateStoreFull")),
+            (Alarm("TidegateStoreDown"), Alarm("TidegateStorePartlyDown"), Alarm("TidegateStoreFull")),
         ),
         Query(f"{total(rate('store_errors_total'), 'kind')} > 0", "{{kind}}"),
         width=4,

@@ -33,6 +33,7 @@ CRITICAL = {
     "TidegateStoreDown",
     "TidegateStoreEvicting",
     "TidegateStoreFull",
+    "TidegateStorePartlyDown",
     "TidegateStoreSetBack",
 }
 # It fires always: that is what it is for.

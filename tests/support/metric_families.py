@@ -132,6 +132,7 @@ FAMILIES: dict[str, Family] = {
     "guard_ineffective": Family("gauge", {"process": PROCESSES}),
     "guard_actions": Family("counter", {"process": PROCESSES, "action": ("trim",)}),
     "store_up": Family("gauge", {}),
+    "store_partitions_down": Family("gauge", {}),
     "store_used_bytes": Family("gauge", {}),
     "store_limit_bytes": Family("gauge", {}),
     "store_rss_bytes": Family("gauge", {}),

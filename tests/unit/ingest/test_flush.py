@@ -115,6 +115,28 @@ def test_a_flush_of_one_needs_no_more_than_one_claim_with_everything_in_its_plac
         assert (list(claim.places), claim.new_count, list(repeats)) == ([0], 0, [])
 
 
+async def test_what_a_first_claim_has_answered_stands_when_the_second_fails(
+    valkey: StoreServer, settings_for: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = await connected_gate(settings_for(valkey, dedup_window_seconds=60))
+    await gate.flusher.flush([transaction("known")])
+    claim = Maps.claim
+
+    async def fails_when_asked_again(maps: Maps, *args: object) -> ClaimResult:
+        if isinstance(args[-1], ClaimResult):
+            raise StoreTimeout("the second claim is lost")
+        return await claim(maps, *args)  # type: ignore[arg-type]  # as they were given
+
+    gate.flusher._recent.guess(["new"])  # noqa: SLF001  so that it is taken for known, and is UNSEEN
+    with monkeypatch.context() as patch:
+        patch.setattr(Maps, "claim", fails_when_asked_again)
+        answers = await gate.flusher.flush([transaction("new"), transaction("known")])
+    assert [answer.verdict for answer in answers] == [Verdict.FAILED, Verdict.DUPLICATE]
+    answers = await gate.flusher.flush([transaction("new"), transaction("known")])
+    assert [answer.verdict for answer in answers] == [Verdict.ACCEPTED, Verdict.DUPLICATE]
+    await gate.session.close()
+
+
 @pytest.mark.parametrize("times", [1, 2])
 async def test_one_flush_of_several_feeds_accepts_once_and_knows_who_delivered(
     store: StoreServer, settings_for: MakeSettings, times: int
@@ -154,7 +176,7 @@ async def test_a_flush_of_known_and_new_signatures_keeps_each_with_its_own_paylo
     await gate.session.close()
 
 
-async def test_when_one_partition_fails_the_flush_fails_and_what_the_others_took_is_a_duplicate_afterwards(
+async def test_when_one_partition_fails_the_others_are_answered_and_what_had_failed_is_accepted_afterwards(
     store: StoreServer, settings_for: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = await connected_gate(settings_for(store, dedup_window_seconds=60))
@@ -165,13 +187,20 @@ async def test_when_one_partition_fails_the_flush_fails_and_what_the_others_took
             raise StoreTimeout("this partition is lost")
         return await claim(maps, prefix, *args)  # type: ignore[arg-type]  # as they were given
 
-    items = [transaction(signature) for signature in SIGNATURES]
+    items = [transaction(signature) for signature in [*SIGNATURES, *SIGNATURES[:9]]]
+    lost = [gate.maps.partition_of(digest) == failing for digest in signature_hashes(SIGNATURES)]
     with monkeypatch.context() as patch:
         patch.setattr(Maps, "claim", fails_on_one)
-        with pytest.raises(StoreTimeout):
-            await gate.flusher.flush(items)
-    digests = signature_hashes(SIGNATURES)
-    lost = [gate.maps.partition_of(digest) == failing for digest in digests]
+        if all(lost):
+            with pytest.raises(StoreTimeout):
+                await gate.flusher.flush(items)
+        else:
+            answers = await gate.flusher.flush(items)
+            failed = [answer.verdict is Verdict.FAILED for answer in answers]
+            assert failed == [*lost, *lost[:9]], "also what comes again of it in the same flush"
+            assert [at for at, has_failed in enumerate(failed) if has_failed] == sorted(answers.errors)
+            assert {str(error) for error in answers.errors.values()} == {"this partition is lost"}
+    items = items[: len(SIGNATURES)]
     answers = await gate.flusher.flush(items)
     assert [answer.verdict is Verdict.ACCEPTED for answer in answers] == lost
     assert any(lost)

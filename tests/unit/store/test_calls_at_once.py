@@ -6,7 +6,7 @@ import pytest
 
 from app.errors import Overloaded
 from app.settings.model import Settings
-from app.store import session
+from app.store import call_slots
 from app.store.partitions import signature_hash
 from tests.support.deliver import Gate, connected_gate, transaction
 from tests.support.proxy import Proxy
@@ -18,7 +18,7 @@ PATIENCE_SECONDS = 30.0
 async def _ask_for_more_than_may_wait(gate: Gate, proxy: Proxy) -> None:
     known = signature_hash("known")
     proxy.hold_answers()
-    under_way = [asyncio.create_task(gate.maps.lookup(known)) for _ in range(session.LOOKUPS_AT_ONCE)]
+    under_way = [asyncio.create_task(gate.maps.lookup(known)) for _ in range(call_slots.LOOKUPS_AT_ONCE)]
     waiting = [asyncio.create_task(gate.maps.lookup(known)) for _ in range(2)]
     await asyncio.sleep(0)
     with pytest.raises(Overloaded):
@@ -39,7 +39,7 @@ async def _ask_for_more_than_may_wait(gate: Gate, proxy: Proxy) -> None:
 async def test_a_lookup_above_those_that_may_wait_is_refused_and_the_others_are_answered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(session, "MOST_WAITING", 2)
+    monkeypatch.setattr(call_slots, "MOST_WAITING", 2)
     with valkey_server() as server:
         proxy = Proxy(int(server.url.rpartition(":")[2].partition("/")[0]))
         async with proxy.running():

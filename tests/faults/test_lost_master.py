@@ -1,0 +1,163 @@
+"""A master of a Cluster is lost, with no replica to follow it: what the others have is served on."""
+
+import asyncio
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
+
+import httpx
+import pytest
+
+from app.store.partitions import (
+    SLOTS,
+    key_slot,
+    partition_of,
+    partition_prefixes,
+    partitions_for,
+    signature_hash,
+)
+from tests.support.consumer_calls import consumer
+from tests.support.gate import GateProcess, gate_process
+from tests.support.processes import pause_all, resume_all, start_all, wait_until
+from tests.support.servers import StoreServer, cluster_server
+from tests.support.streams import items, open_stream, post, signatures
+from tests.support.worker_gates import figure
+
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+
+PATIENCE_SECONDS = 60.0
+COUNT = 200
+# With this a master that is lost leaves the slots of the others served, once the nodes have noticed.
+LENIENT = ("--cluster-require-full-coverage", "no")
+FIRST_PARTITION = 2
+"""The master that has the slot of `tidegate:{0}`, of three."""
+_PREFIXES = partition_prefixes("tidegate", partitions_for(3))
+
+
+@pytest.fixture
+def cluster() -> Iterator[StoreServer]:
+    with cluster_server(options=LENIENT) as server:
+        yield server
+
+
+def _gate(store: StoreServer) -> Any:
+    return gate_process(store_url=store.url, store_deadline_seconds=1, dedup_window_seconds=60)
+
+
+def _master_at(slot: int) -> int:
+    """The number of the master, of three, that has the slot."""
+    return next(at for at in range(3) if slot < SLOTS * (at + 1) // 3)
+
+
+def _master_of(signature: str) -> int:
+    """The number of the master that has the partition of a signature."""
+    prefix = _PREFIXES[partition_of(signature_hash(signature), len(_PREFIXES))]
+    return _master_at(key_slot(prefix.encode()))
+
+
+def _names(prefix: str) -> list[str]:
+    return [f"{prefix}-{number}" for number in range(COUNT)]
+
+
+async def _try(gate: GateProcess, batch: list[dict[str, object]]) -> httpx.Response:
+    async with httpx.AsyncClient(base_url=gate.url, trust_env=False, timeout=PATIENCE_SECONDS) as client:
+        return await client.post("/transactions", json=batch)
+
+
+async def _post_in_part(gate: GateProcess, prefix: str, dead: int) -> list[str]:
+    """Post while a master is dead, and hold the answer against what it has; return what is stored."""
+    names = _names(prefix)
+    lost = [at for at, name in enumerate(names) if _master_of(name) == dead]
+    answer = await _try(gate, items(prefix, COUNT))
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"] == "1"
+    document = answer.json()
+    assert document["type"] == "urn:tidegate:problem:store-unavailable"
+    assert [error["index"] for error in document["errors"]] == lost
+    assert all(error["detail"] for error in document["errors"])
+    counted = {name: document[name] for name in ("accepted", "duplicate", "invalid", "failed")}
+    assert counted == {"accepted": COUNT - len(lost), "duplicate": 0, "invalid": 0, "failed": len(lost)}
+    return [name for at, name in enumerate(names) if at not in lost]
+
+
+def _has_down(gate: GateProcess, count: int) -> bool:
+    return figure(gate, "store_partitions_down") == count
+
+
+async def _until_down(gate: GateProcess, dead: int | None) -> None:
+    """Wait until the gate knows all partitions of the dead master to be down, and no other."""
+    count = sum(_master_at(key_slot(prefix.encode())) == dead for prefix in _PREFIXES)
+    assert await asyncio.to_thread(wait_until, lambda: _has_down(gate, count), PATIENCE_SECONDS)
+
+
+@pytest.mark.parametrize("dead", [0, FIRST_PARTITION])
+async def test_a_killed_master_takes_only_its_own_partitions_with_it(cluster: StoreServer, dead: int) -> None:
+    with _gate(cluster) as gate:
+        async with open_stream(gate.url) as stream, consumer(gate.url, "bot") as bot:
+            await post(gate.url, items("before", COUNT))
+            assert sorted(signatures(await stream.take(COUNT))) == sorted(_names("before"))
+            assert len(await bot.drain()) == COUNT
+            cluster.processes[dead].kill()
+            cluster.processes[dead].wait()
+            stored = await _post_in_part(gate, "first", dead)
+            await _until_down(gate, dead)
+            stored += await _post_in_part(gate, "later", dead)
+            assert sorted(signatures(await stream.take(len(stored)))) == sorted(stored), "a stream goes on"
+            async with open_stream(gate.url) as another:
+                assert another.response.status_code == 200, "one that begins, too"
+            if dead != FIRST_PARTITION:
+                leased = await bot.lease(limit=1000)
+                assert sorted(line["signature"] for line in leased["transactions"]) == sorted(stored)
+                assert await bot.commit(leased["lease"]) == "committed"
+            await _assert_told(gate, stored, dead)
+            cluster.processes[dead : dead + 1] = start_all(cluster.launches[dead : dead + 1])
+            await _until_down(gate, None)
+            names = [name for prefix in ("first", "later") for name in _names(prefix)]
+            answers = [await post(gate.url, items(prefix, COUNT)) for prefix in ("first", "later")]
+            accepted = [
+                name
+                for prefix, answer in zip(("first", "later"), answers, strict=True)
+                for at, name in enumerate(_names(prefix))
+                if at not in answer["duplicates"]
+            ]
+            assert sorted(accepted + stored) == sorted(names), "each once, and what had failed now"
+
+
+async def _assert_told(gate: GateProcess, stored: list[str], dead: int) -> None:
+    async with httpx.AsyncClient(base_url=gate.url, trust_env=False, timeout=PATIENCE_SECONDS) as client:
+        ready = await client.get("/readyz")
+        assert ready.status_code == 200
+        assert "of the store's 16 partitions are down (unreachable)" in ready.json()["warnings"][0]
+        stats = (await client.get("/stats")).json()
+        assert any("partitions are down" in warning for warning in stats["warnings"])
+        assert (await client.get(f"/transactions/{stored[0]}")).status_code == 200
+        lost = next(name for name in _names("before") if _master_of(name) == dead)
+        assert (await client.get(f"/transactions/{lost}")).status_code == 503
+        if dead != FIRST_PARTITION:
+            assert (await client.get("/consumers")).json()["consumers"][0]["position"] is None
+        assert (await client.post("/cleanup")).status_code == 200
+    assert figure(gate, "store_up") == 1
+    assert figure(gate, "background_task_up", task="tick") == 1
+
+
+async def test_a_master_that_hangs_holds_the_others_up_no_longer_than_the_deadline(
+    cluster: StoreServer,
+) -> None:
+    """And when it answers again, nothing it had acknowledged is lost or accepted twice."""
+    with _gate(cluster) as gate:
+        await post(gate.url, items("before", COUNT))
+        pause_all(cluster.processes[:1])
+        try:
+            stored = await _post_in_part(gate, "hung", 0)
+            await _until_down(gate, 0)
+            stored += await _post_in_part(gate, "later", 0)
+        finally:
+            resume_all(cluster.processes[:1])
+        await _until_down(gate, None)
+        await post(gate.url, items("hung", COUNT))
+        answer = await post(gate.url, items("before", COUNT))
+        assert (answer["accepted"], answer["duplicate"]) == (0, COUNT)
+        async with open_stream(gate.url, from_="oldest", limit=2 * COUNT) as stream:
+            handed = signatures(await stream.rest())
+        assert len(set(handed)) == len(handed)
+        assert set(handed) <= set(chain(_names("before"), _names("hung"), stored))
