@@ -19,7 +19,7 @@ from tests.conftest import STORES
 from tests.support.gate import GateProcess, await_gate, started
 from tests.support.last_release import released_gate, unpack_last_release
 from tests.support.ledger import store_key
-from tests.support.load import assert_balanced, assert_stored
+from tests.support.load import assert_balanced, assert_stored, transaction
 from tests.support.servers import StoreServer
 from tests.support.upgrading import Feeds, assert_history, kept_hashes
 from tests.support.wire import ask_once
@@ -86,6 +86,9 @@ async def _upgrade(server: StoreServer, release: Path, stack: ExitStack) -> Upgr
         warnings["beside"] = await _warnings(new[0])
         await feeds.replace(0, new[0])
         await asyncio.sleep(LOAD_SECONDS)
+        latest = [transaction(signature) for signature in [*feeds.history.accepted][-1000::100]]
+        for gate in (old[1], new[0]):  # each has accepted some of these
+            await assert_stored(gate.url, latest)
         await feeds.replace(1, new[1])
         await _await_take_over(server, new[0])
         await asyncio.sleep(LOAD_SECONDS)

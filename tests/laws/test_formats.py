@@ -149,6 +149,21 @@ async def test_a_partition_stays_in_the_older_format_while_an_older_gate_shows_i
     await gate.session.close()
 
 
+async def test_settings_that_older_gates_have_stored_are_followed_and_taken_over(
+    valkey: StoreServer, settings_for: MakeSettings
+) -> None:
+    settings = settings_for(valkey, **LONG_WINDOW)
+    await _format_1(valkey, settings)
+    [node] = valkey.nodes()
+    with node:
+        node.set(f"{PREFIX}:settings", b'{"changed": "by an older gate"}', ex=600)
+        gate = await connected_gate(settings)
+        followed = [gate.maps.stored_settings]
+        await _take_over(gate, node)
+    assert followed == [gate.maps.stored_settings] == [b'{"changed": "by an older gate"}']
+    await gate.session.close()
+
+
 async def test_beside_an_older_gate_that_has_stored_nothing_yet_a_newer_one_keeps_to_its_format(
     valkey: StoreServer, settings_for: MakeSettings
 ) -> None:
