@@ -137,7 +137,7 @@ class Cleanup:
                 with self._metrics.cleanup_duration_seconds.labels(job.mode).time():
                     report = await self._measured(job)
             except StoreError as error:
-                self._metrics.cleanup_runs_total.labels(job.trigger, job.mode, "failure").inc()
+                self._metrics.count_failed_cleanup(job.trigger, job.mode, job.maps)
                 if job.trigger is not Trigger.PERIODIC:
                     log.warning("cleanup failed", trigger=job.trigger, mode=job.mode, error=str(error))
                 raise
@@ -189,8 +189,7 @@ class Cleanup:
         self.reports.appendleft(report)
         if not report.dry_run:
             self.last = report
-            self._metrics.cleanup_runs_total.labels(report.trigger, report.mode, "success").inc()
-            self._metrics.cleanup_last_success_timestamp_seconds.labels(report.mode).set_to_current_time()
+            self._metrics.count_cleanup(report)
         removed = {name: change.removed for name, change in report.maps.items()}
         if report.trigger is not Trigger.PERIODIC or sum(removed.values()) > LOGGED_REMOVAL_ENTRIES:
             log.info(

@@ -23,7 +23,7 @@ from app.errors import (
 )
 from app.metrics.counters import Count, Counts, Distribution, Distributions
 from app.metrics.source_limit import OTHER_SOURCE, SourceLimit
-from app.models import ACCEPTED, FAILED, REFUSED, Mode, TransactionOutcome, Trigger
+from app.models import ACCEPTED, FAILED, REFUSED, MapName, Mode, Report, TransactionOutcome, Trigger
 
 NAMESPACE = "tidegate"
 REFUSAL_REASONS = (
@@ -103,6 +103,21 @@ class Metrics:
         total, duration = child
         total.inc()
         duration.observe(seconds)
+
+    def count_cleanup(self, report: Report) -> None:
+        """Count a cleanup that succeeded, and for each of its maps; a dry run is none."""
+        self.cleanup_runs_total.labels(report.trigger, report.mode, "success").inc()
+        self.cleanup_last_success_timestamp_seconds.labels(report.mode).set_to_current_time()
+        for name in report.maps:
+            self.cleanup_map_runs_total.labels(report.trigger, name, "success").inc()
+            if report.mode is Mode.NORMAL:
+                self.cleanup_map_last_success_timestamp_seconds.labels(name).set_to_current_time()
+
+    def count_failed_cleanup(self, trigger: Trigger, mode: Mode, maps: Iterable[MapName]) -> None:
+        """Count a cleanup of these maps that failed."""
+        self.cleanup_runs_total.labels(trigger, mode, "failure").inc()
+        for name in maps:
+            self.cleanup_map_runs_total.labels(trigger, name, "failure").inc()
 
     def totals(self) -> dict[str, list[tuple[tuple[str, ...], list[float]]]]:
         """What all counters and histograms have counted, for `grow` of another."""
@@ -189,6 +204,14 @@ class Metrics:
 
     def _cleanup(self) -> None:
         self.cleanup_runs_total = self._counter("cleanup_runs", "Cleanups", "trigger", "mode", "result")
+        self.cleanup_map_runs_total = self._counter(
+            "cleanup_map_runs", "Cleanups by the maps they were to clean", "trigger", "map", "result"
+        )
+        self.cleanup_map_last_success_timestamp_seconds = self._gauge(
+            "cleanup_map_last_success_timestamp_seconds",
+            "When a normal cleanup of a map last succeeded, seconds since the epoch",
+            "map",
+        )
         self.cleanup_duration_seconds = self._histogram(
             "cleanup_duration_seconds", "Seconds of one cleanup", SECONDS_BUCKETS, "mode"
         )
@@ -199,6 +222,9 @@ class Metrics:
         )
         self.cleanup_runs_total.start(*product(Trigger, Mode, ("success", "failure")))
         self.cleanup_duration_seconds.start(*zip(Mode))
+        self.cleanup_map_runs_total.start(*product(Trigger, MapName, ("success", "failure")))
+        for name in MapName:
+            self.cleanup_map_last_success_timestamp_seconds.labels(name)
         for mode in Mode:
             self.cleanup_last_success_timestamp_seconds.labels(mode)
 

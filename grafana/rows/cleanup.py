@@ -40,15 +40,15 @@ def panels() -> Iterator[Builder]:
         width=4,
         colours={"normal": "green", "emergency": "orange"},
     )
-    normal = gauge("cleanup_last_success_timestamp_seconds", 'mode="normal"')
+    of_maps = gauge("cleanup_map_last_success_timestamp_seconds")
     yield figure(
         About(
             "Since the last",
-            "Since a normal cleanup last succeeded, on the gate where that is longest ago.",
+            "Since a normal cleanup last succeeded, of the map and on the gate where that is longest ago.",
             "s",
             (Alarm("TidegateCleanupStale", 600),),
         ),
-        Query(largest(f"time() - ({normal} > 0)"), "since"),
+        Query(largest(f"time() - ({of_maps} > 0)"), "since"),
         height=8,
         low=0,
     )

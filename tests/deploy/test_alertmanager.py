@@ -155,6 +155,12 @@ MUTED = [
     ),
     (alert("TidegateLeakConfirmed", 48, process="gate"), alert("TidegateLeakSustained", 48, process="gate")),
     (alert("TidegateLeakConfirmed", 49, process="gate"), alert("TidegateSlowLeak", 49, process="gate")),
+    (
+        alert("TidegateCleanupFailing", 56, map="signatures"),
+        alert("TidegateCleanupStale", 56, map="signatures"),
+    ),
+    (alert("TidegateCleanupFailing", 57, map="signatures"), alert("TidegateCleanupInefficient", 57)),
+    (alert("TidegateCleanupStale", 58, map="signatures"), alert("TidegateCleanupInefficient", 58)),
     (alert("TidegateStoreEvicting", 50), alert("TidegateStoreMayEvict", 50)),
     (alert("TidegateWindowTooShort", 51), alert("TidegateFeedNearWindow", 51, source="a")),
     (alert("TidegateCpuSaturated", 52, process="gate"), alert("TidegateEventLoopLag", 52)),

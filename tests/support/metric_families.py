@@ -86,6 +86,8 @@ FAMILIES: dict[str, Family] = {
     "map_removed": Family("counter", {"map": MAPS, "reason": REASONS}),
     "map_imbalance_entries": Family("gauge", {"map": MAPS}),
     "cleanup_runs": Family("counter", {"trigger": TRIGGERS, "mode": MODES, "result": RESULTS}),
+    "cleanup_map_runs": Family("counter", {"trigger": TRIGGERS, "map": MAPS, "result": RESULTS}),
+    "cleanup_map_last_success_timestamp_seconds": Family("gauge", {"map": MAPS}),
     "cleanup_duration_seconds": Family("histogram", {"mode": MODES}),
     "cleanup_last_success_timestamp_seconds": Family("gauge", {"mode": MODES}),
     "cleanup_efficiency_ratio": Family("gauge", {}),
