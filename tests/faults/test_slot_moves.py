@@ -77,7 +77,19 @@ async def _assert_unharmed(server: StoreServer, rivals: Rivals) -> None:
     assert {refusal for refusal in rivals.refusals if "slot of the cluster" not in refusal} == set()
     with gate_process(store_url=server.url, **WINDOWS) as gate:
         await assert_payloads(gate.url, random.Random(1).sample(rivals.answered(), LOOKUPS))
-        await assert_balanced(gate.url, server)
+        await _assert_balanced(gate.url, server)
+
+
+async def _assert_balanced(url: str, server: StoreServer) -> None:
+    """A bucket may leave between the gate's reading and that of the test: then both are made again."""
+    for is_last in (False, False, True):
+        try:
+            await assert_balanced(url, server)
+        except AssertionError:
+            if is_last:
+                raise
+        else:
+            return
 
 
 def _move(server: StoreServer, slot: int, way: Way) -> None:
@@ -123,9 +135,8 @@ async def test_all_slots_are_moved_key_by_key_under_load(kind: str) -> None:
 
 
 @pytest.mark.long
-@TOOLS
-async def test_all_slots_are_moved_by_a_tool_under_load(kind: str, way: Way) -> None:
-    await _move_under_load(kind, lambda _: way, most=None)
+async def test_all_slots_are_moved_by_valkey_itself_under_load() -> None:
+    await _move_under_load("valkey", lambda _: atomically, most=None)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import count, islice
 from typing import Any
 
@@ -15,6 +16,7 @@ from app.store.moving_slots import MovingSlots
 from app.store.partitions import key_slot, signature_hash
 from app.store.store_errors import StoreSlotMoving
 from tests.support.deliver import Gate, connected_gate, transaction
+from tests.support.handed import Reader, deliver, names_in
 from tests.support.processes import wait_until
 from tests.support.servers import StoreServer, cluster_server
 from tests.support.slot_moves import Ends, ends_of, used_slots
@@ -149,6 +151,30 @@ async def test_a_claim_that_needs_a_new_bucket_where_the_slot_leaves_writes_noth
 
 
 @pytest.mark.usefixtures("impatient")
+async def test_leases_that_are_refused_where_the_slot_leaves_take_nothing_from_the_consumer(
+    cluster: StoreServer,
+) -> None:
+    """Else each that is made again would be a lease that nobody knows of, and would have to run out."""
+    gate = await _gate(cluster)
+    slot = used_slots(cluster)[0]
+    names = _names(gate, slot)
+    await deliver(gate, [next(names)])
+    reader = Reader(gate)
+    assert len(await reader.drain()) == 1
+    with ends_of(cluster, slot) as ends:
+        wanted = list(islice(names, 20))
+        await deliver(gate, wanted)
+        ends.open_both()
+        for _ in range(5):
+            with suppress(StoreSlotMoving):
+                assert names_in(await reader.lease()) == []
+        ends.migrate_all()
+        ends.close_both()
+    assert await reader.drain() == wanted
+    await gate.session.close()
+
+
+@pytest.mark.usefixtures("impatient")
 async def test_the_figures_of_a_slot_that_is_moved_stay_and_the_others_are_read(cluster: StoreServer) -> None:
     gate = await _gate(cluster)
     slot = used_slots(cluster)[0]
@@ -161,6 +187,9 @@ async def test_the_figures_of_a_slot_that_is_moved_stay_and_the_others_are_read(
         while_moved = await gate.maps.sizes()
         assert while_moved[MapName.SIGNATURES].added == before[MapName.SIGNATURES].added + 20
         assert {fall.entries for fall in gate.maps.falls.values()} == {0}
+        starting = await _gate(cluster)
+        assert (await starting.maps.sizes())[MapName.SIGNATURES].added == 20
+        await starting.session.close()
         ends.close_both()
     assert (await gate.maps.sizes())[MapName.SIGNATURES].entries == 25
     await gate.session.close()

@@ -47,16 +47,19 @@ local function load_consumer(name, now)
 end
 
 -- Stores the record, for as long as a consumer is kept after its last call and the end of its leases, and notes in the
--- first partition until when that is; with `adds_name` also for a name that is not there yet. The first command only
--- makes a full store take the others: a consumer has to get on there, too, and needs no more room than it has.
+-- first partition until when that is; with `adds_name` also for a name that is not there yet. The names are asked for
+-- first: where they are missing, a node that the slot is moved away from refuses that, and the record has to stay as it
+-- was, since the call is made again. The next command only makes a full store take the others: a consumer has to get
+-- on there, too, and needs no more room than it has.
 local function save_consumer(name, consumer, now, idle_ms, adds_name)
   local kept_ms = math.max(consumer.until_ms - now, 0) + idle_ms
+  local names, until_ms = key('consumers'), id_text(now + kept_ms)
+  local names_kept_ms = redis.call('PTTL', names)
   consumer.called_ms = now
   redis.call('PEXPIRE', key('consumer', name), id_text(kept_ms))
   redis.call('SET', key('consumer', name), cmsgpack.pack(consumer), 'PX', id_text(kept_ms))
-  local names, until_ms = key('consumers'), id_text(now + kept_ms)
   if adds_name then redis.call('ZADD', names, until_ms, name) else redis.call('ZADD', names, 'XX', until_ms, name) end
-  if redis.call('PTTL', names) < kept_ms then redis.call('PEXPIRE', names, id_text(kept_ms)) end
+  if names_kept_ms < kept_ms then redis.call('PEXPIRE', names, id_text(kept_ms)) end
 end
 
 -- Notes that a lease went to another. The lowest number is forgotten when there are too many.
