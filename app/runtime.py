@@ -36,10 +36,11 @@ from app.observability.stats import ServiceStats
 from app.observability.warnings import ServiceWarnings
 from app.process.resident_memory import Processes
 from app.reports.make_report import Reports
-from app.reports.recorder import Recorder, gate_name
+from app.reports.recorder import Recorder
 from app.reports.wiring import figures_of
 from app.runtime_settings.changes import SettingsSync
 from app.server.client_connections import ClientConnections
+from app.settings.gate_name import gate_name
 from app.settings.model import Settings
 from app.store.embedded import EmbeddedStore
 from app.store.figures import Sizes

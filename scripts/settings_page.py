@@ -9,7 +9,7 @@ from pydantic.fields import FieldInfo
 
 from app.runtime_settings.view import unit_of
 from app.settings.descriptions import description_of
-from app.settings.model import CHANGEABLE, ORDERED, Settings, env_name
+from app.settings.model import CHANGEABLE, ORDERED, SHARED, Settings, env_name
 
 PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 COMMAND = ".venv/bin/python scripts/settings_page.py"
@@ -23,8 +23,8 @@ HEAD = f"""\
 This page is for operators who configure a gate: every setting with its unit, default and limits.
 
 Every setting is an environment variable that is read once, at the start. `tidegate serve` also has options
-for host, port, workers and log format, which override the environment. Settings with *yes* under *at run
-time* can be [changed while the gate runs](http.md#get-settings-patch-settings).
+for host, port, workers and log format, which override the environment. Settings with *yes* or *shared* under
+*at run time* can be [changed while the gate runs](http.md#get-settings-patch-settings).
 
 Bytes and seconds are plain numbers, for example `TIDEGATE_MAX_BODY_BYTES=4194304` and
 `TIDEGATE_DEDUP_WINDOW_SECONDS=2.5`. An empty value means unset. Values and files are read as UTF-8,
@@ -35,8 +35,9 @@ section), or if there is a `TIDEGATE_…` variable that is no setting. It then n
 the setting that may have been meant, and exits with 2. It ignores the addresses that Kubernetes adds for a
 Service, such as `TIDEGATE_PORT=tcp://10.1.2.3:8000`.
 
-Gates that share a store must be started with the same retentions and limits: until these are changed at run
-time, each gate sends its own with every call to the store.
+Settings with *shared* there say what lies in the store. They are one thing for all gates that
+[share it](store.md#several-gates-on-one-store): a gate that is started with other values goes by those that
+hold.
 """
 
 
@@ -73,7 +74,7 @@ def _order() -> Iterator[str]:
 
 def _row(name: str, field: FieldInfo) -> str:
     sentence = description_of(name).replace("|", r"\|")
-    changeable = "yes" if name in CHANGEABLE else ""
+    changeable = "shared" if name in SHARED else "yes" if name in CHANGEABLE else ""
     figures = (unit_of(name), _default(name, field), _limits(name, field))
     cells = (f"`{env_name(name)}`", *figures, changeable, sentence)
     return f"| {' | '.join(cells)} |"

@@ -8,6 +8,7 @@ from prometheus_client.registry import Collector
 from app.metrics.families import counter, gauge, single
 from app.models import NO_STORE_FIGURES
 from app.process.resident_memory import Processes
+from app.settings.model import SHARED
 from app.store.figures import Sizes
 from app.store.layout import LiveSettings
 from app.store.setbacks import imbalance
@@ -28,6 +29,7 @@ class FiguresCollector(Collector):
         """All families, each with every label set."""
         yield from self._map_gauges()
         yield from self._map_totals()
+        yield self._differing()
         yield from self._memory()
         yield from self._store()
 
@@ -52,6 +54,14 @@ class FiguresCollector(Collector):
             if rule.limit_bytes is not None:
                 most.add_metric([name], rule.limit_bytes)
         return entries, limits, size, retention, age, warn, most
+
+    def _differing(self) -> Metric:
+        differs = gauge(
+            "setting_differs", "1 if the gate was started with another value than holds", "setting"
+        )
+        for name in SHARED:
+            differs.add_metric([name], name in self._live.differing)
+        return differs
 
     def _map_totals(self) -> Iterable[Metric]:
         added = counter(

@@ -16,7 +16,9 @@ from app.feeds.feeds_in_force import FeedsInForce
 from app.guard.status import GuardStatus
 from app.ingest.rejections import Rejection, warnings_of
 from app.ingest.source_statistics import SourceStatistics
+from app.settings.gate_name import gate_name
 from app.settings.model import env_name
+from app.store.common_start import Value
 from app.store.figures import Sizes
 from app.store.layout import LiveSettings
 from app.store.maps import Maps
@@ -86,6 +88,8 @@ class ServiceWarnings:
         warnings |= dict(warnings_of(self.rejections(), time.time()))
         if self.live.ignored is not None:
             warnings["settings_ignored"] = self.live.ignored
+        if self.live.differing:
+            warnings["settings_differ"] = _differ(gate_name(self.live.start), self.live.differing)
         window, wanted = self.live.settings.dedup_window_seconds, self._wanted_window()
         if wanted is not None and wanted > window:
             warnings["window_too_short"] = (
@@ -124,3 +128,18 @@ class ServiceWarnings:
                 "transactions are answered 503. Run POST /cleanup/emergency, or raise its limit."
             )
         return warnings
+
+
+def _differ(gate: str, differing: Mapping[str, tuple[Value, Value]]) -> str:
+    values = ", ".join(
+        f"{env_name(name)}={_text(own)} ({_text(common)} holds)" for name, (own, common) in differing.items()
+    )
+    return (
+        f"This gate, {gate}, was started with other settings than hold for all gates of its store: {values}. "
+        "It goes by those that hold. Start it with them, too, or start all gates with its own, or change "
+        "them for all by PATCH /settings."
+    )
+
+
+def _text(value: Value) -> str:
+    return "unset" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

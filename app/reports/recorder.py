@@ -1,7 +1,5 @@
 """Takes a sample a minute and brings it to the store; what could not be stored waits for a few minutes."""
 
-import re
-import socket
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +9,6 @@ import structlog
 from app.guard.guard import Clock
 from app.models import MapName, MapSizes, Mode, StoreFigures
 from app.reports.samples import REASONS, MapSample, ProcessSample, Sample, encoded
-from app.settings.model import Settings
 from app.store.history import StoredSamples
 from app.store.layout import MapRule
 
@@ -112,13 +109,6 @@ class Recorder:
             _map_sample(sizes[name], self._peaks.get(name, 0), rules[name]) for name in MapName
         )
         return signatures, transactions, observations
-
-
-def gate_name(settings: Settings) -> str:
-    """Name a gate for reports: as it is set, or else by its host and port."""
-    if settings.gate_name:
-        return settings.gate_name
-    return re.sub(r"[^A-Za-z0-9._:-]", "-", f"{socket.gethostname()}:{settings.port}")[-64:]
 
 
 def _map_sample(sizes: MapSizes, peak: int, rule: MapRule) -> MapSample:

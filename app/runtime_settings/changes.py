@@ -1,7 +1,8 @@
 """Changes settings at run time, and keeps this gate in step with what other gates have changed.
 
 Changed settings are stored by `settings.lua`. From its next tick on, each gate hands over the rules of the
-maps that follow from them with `sizes.lua`, and so they hold for all gates (`put_in_force.lua`).
+maps that follow from them with `sizes.lua`, and so they hold for all gates (`put_in_force.lua`). They are
+changes to the common start (`common_start.lua`), which takes the place of the gate's own.
 """
 
 import asyncio
@@ -20,8 +21,9 @@ from app.runtime_settings.document import (
     read_document,
     with_changes,
 )
-from app.settings.model import CHANGEABLE, Settings
-from app.store.layout import LiveSettings
+from app.settings.model import CHANGEABLE, SHARED, Settings
+from app.store.common_start import Value
+from app.store.layout import LiveSettings, shared_values
 from app.store.maps import Maps
 
 log = structlog.get_logger()
@@ -64,35 +66,49 @@ class SettingsSync:
         raise Overloaded("others change the settings all the time; send this again")
 
     async def follow(self) -> None:
-        """Put in force what the latest tick found stored.
+        """Put in force what the latest tick found stored: the common start, and what was changed since.
 
         A store that has lost it, or went back to an earlier state, is given this gate's settings.
 
         Raises:
             StoreError: they could not be given back.
         """
-        if self._is_followed(self._maps.stored_settings):
+        if self._is_followed():
             return
         async with self._one_at_a_time:
             # A change that was waited for has read the store anew: what lay there before it says nothing now.
-            stored = self._maps.stored_settings
-            if self._is_followed(stored):
+            if self._is_followed():
                 return
-            if stored is None and self.document.version == 0:
-                self.live.ignored, self._followed = None, None
-                return
+            stored, ignored = self._maps.stored_settings, self._take_start()
             try:
                 found = read_document(stored) if stored is not None else Document()
                 if found.version < self.document.version:
                     await self._maps.replace_settings(stored, self.document.encoded())
-                    return
-                await self._apply(found, with_changes(self.live.start, found.values), "store")
+                    found, stored = self.document, None
+                await self._apply(found, with_changes(self.live.base, found.values), "store")
             except (UnusableSettings, ConfigError) as error:
-                self.live.ignored = _ignored(error)
-            self._followed = stored
+                if self.live.is_common_start_new:
+                    await self._apply(Document(), self.live.base, "store")
+                ignored = ignored or _ignored(error)
+            self.live.ignored, self._followed = ignored, stored
 
-    def _is_followed(self, stored: bytes | None) -> bool:
-        return stored is not None and stored == self._followed
+    def _is_followed(self) -> bool:
+        stored, common = self._maps.stored_settings, self._maps.common_start
+        is_lost = stored is None and self.document.version > 0
+        return stored == self._followed and not is_lost and common in (None, self.live.common)
+
+    def _take_start(self) -> str | None:
+        """Take over the common start; returns a sentence on why this gate cannot."""
+        common = self._maps.common_start
+        if common in (None, self.live.common):
+            return None
+        try:
+            known = {name: value for name, value in common.values().items() if name in SHARED}
+            base = with_changes(self.live.start, known)
+        except ConfigError as error:
+            return f"What gates of this store were started with is ignored by this gate: {error}."
+        self.live.base, self.live.common = base, common
+        return None
 
     async def _change_once(self, changes: Mapping[str, Number | None], if_match: str | None) -> bool:
         stored, in_force = await self._maps.read_settings()
@@ -101,7 +117,7 @@ class SettingsSync:
             raise PreconditionFailed(f"the settings have been changed: they are now {base.etag}")
         values = {name: value for name, value in ({**base.values, **changes}).items() if value is not None}
         try:
-            settings = with_changes(self.live.start, values)
+            settings = with_changes(self.live.base, values)
         except ConfigError as error:
             raise InvalidRequest(str(error)) from None
         if values == base.values and stored in (None, base.encoded()):
@@ -127,11 +143,12 @@ class SettingsSync:
 
     async def _apply(self, document: Document, settings: Settings, source: str) -> None:
         self.live.ignored, self._followed = None, document.encoded()
-        if document == self.document:
+        if document == self.document and not self.live.is_common_start_new:
             return
         before = self.live.settings
         self.document = document
         self.live.replace(settings, document.version)
+        self.live.differing = _differing(self.live, document)
         for name in CHANGEABLE:
             old, new = getattr(before, name), getattr(settings, name)
             if old != new:
@@ -147,6 +164,16 @@ class SettingsSync:
 
 def _matches(if_match: str, etag: str) -> bool:
     return any(tag.strip() in ("*", etag) for tag in if_match.split(","))
+
+
+def _differing(live: LiveSettings, document: Document) -> Mapping[str, tuple[Value, Value]]:
+    """Return this gate's own value and that of the common start where they differ and neither was changed."""
+    own, common = shared_values(live.start), shared_values(live.base)
+    return {
+        name: (own[name], common[name])
+        for name in SHARED
+        if own[name] != common[name] and name not in document.values
+    }
 
 
 def _ignored(error: Exception) -> str:

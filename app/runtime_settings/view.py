@@ -12,7 +12,7 @@ from app.settings.model import CHANGEABLE, Settings, env_name
 from app.store.layout import LiveSettings
 from app.store.store_url import normal_url, safe_url
 
-SettingSource = Literal["default", "environment", "argument", "run time"]
+SettingSource = Literal["default", "environment", "argument", "store", "run time"]
 Value = int | float | str | None
 SET = "set"
 _SECRETS = frozenset({"ingest_tokens", "admin_tokens"})
@@ -26,6 +26,9 @@ class SettingView(Shape):
 
     value: Value
     start_value: Value = Field(description="What it goes back to when it is changed to null.")
+    gate_value: Value = Field(
+        description="What this gate was started with; gates of the store differ if it is not start_value."
+    )
     source: SettingSource
     unit: str | None
     description: str
@@ -61,8 +64,9 @@ def unit_of(name: str) -> str:
 def _view(name: str, live: LiveSettings, document: Document) -> SettingView:
     return SettingView(
         value=_shown(name, live.settings),
-        start_value=_shown(name, live.start),
-        source="run time" if name in document.values else _start_source(name, live.start),
+        start_value=_shown(name, live.base),
+        gate_value=_shown(name, live.start),
+        source="run time" if name in document.values else _start_source(name, live),
         unit=unit_of(name) or None,
         description=description_of(name),
         changeable=name in CHANGEABLE,
@@ -78,8 +82,10 @@ def _shown(name: str, settings: Settings) -> Value:
     return value if value is None or isinstance(value, int | float) else str(value)
 
 
-def _start_source(name: str, start: Settings) -> SettingSource:
-    if name not in start.model_fields_set:
+def _start_source(name: str, live: LiveSettings) -> SettingSource:
+    if getattr(live.base, name) != getattr(live.start, name):
+        return "store"
+    if name not in live.start.model_fields_set:
         return "default"
     given = given_variables()
     is_variable = env_name(name) in given or env_name(f"{name}_file") in given

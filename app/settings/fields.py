@@ -44,3 +44,8 @@ def fixed(group: str, default: Any, **more: Any) -> Any:
 def changeable(group: str, default: Any, **more: Any) -> Any:
     """Declare a setting that can also be changed at run time, for all gates of the store."""
     return Field(default, json_schema_extra={"group": group, "changeable": True}, **more)
+
+
+def shared(group: str, default: Any, **more: Any) -> Any:
+    """Declare a setting of what lies in the store: changeable, and from the start the same for all gates."""
+    return Field(default, json_schema_extra={"group": group, "changeable": True, "shared": True}, **more)

@@ -31,6 +31,7 @@ from app.settings.fields import (
     TokenList,
     changeable,
     fixed,
+    shared,
 )
 from app.settings.secret_files import only_line
 from app.settings.source import EnvironmentSettings
@@ -89,36 +90,36 @@ class Settings(EnvironmentSettings):
     embedded_store_limit_bytes: int = fixed(STORE, 512 * MIB, ge=16 * MIB)
     """Memory limit of the embedded store, bytes."""
 
-    dedup_window_seconds: float = changeable(WINDOWS, 5, ge=0.1, le=3600)
+    dedup_window_seconds: float = shared(WINDOWS, 5, ge=0.1, le=3600)
     """How long after its acceptance a signature counts as duplicate, seconds."""
-    transaction_retention_seconds: float = changeable(WINDOWS, 120, ge=1, le=86400)
+    transaction_retention_seconds: float = shared(WINDOWS, 120, ge=1, le=86400)
     """How long a transaction is kept, seconds."""
-    observation_retention_seconds: float = changeable(WINDOWS, 120, ge=1, le=86400)
+    observation_retention_seconds: float = shared(WINDOWS, 120, ge=1, le=86400)
     """How long an observation is kept, seconds."""
-    emergency_transaction_retention_seconds: float = changeable(WINDOWS, 60, ge=0, le=86400)
+    emergency_transaction_retention_seconds: float = shared(WINDOWS, 60, ge=0, le=86400)
     """How long a transaction is kept under emergency cleanup, seconds."""
-    emergency_observation_retention_seconds: float = changeable(WINDOWS, 60, ge=0, le=86400)
+    emergency_observation_retention_seconds: float = shared(WINDOWS, 60, ge=0, le=86400)
     """How long an observation is kept under emergency cleanup, seconds."""
-    cleanup_interval_seconds: float = changeable(WINDOWS, 30, ge=0.1, le=3600)
+    cleanup_interval_seconds: float = shared(WINDOWS, 30, ge=0.1, le=3600)
     """Time between normal cleanups of transactions and observations, seconds."""
-    signature_cleanup_interval_seconds: float = changeable(WINDOWS, 5, ge=0.1, le=3600)
+    signature_cleanup_interval_seconds: float = shared(WINDOWS, 5, ge=0.1, le=3600)
     """Time between normal cleanups of signatures, seconds."""
     late_sample: PowerOfTwo = changeable(WINDOWS, 16, ge=0, le=256)
     """One in so many signatures is looked through for late duplicates and misses; a power of two, 0: none."""
 
-    signatures_limit: Entries = changeable(MAPS, 1_000_000)
+    signatures_limit: Entries = shared(MAPS, 1_000_000)
     """Entries; at the limit new signatures are refused (503)."""
-    transactions_limit: Entries = changeable(MAPS, 1_000_000)
+    transactions_limit: Entries = shared(MAPS, 1_000_000)
     """Entries; at the limit the oldest bucket goes."""
-    observations_limit: Entries = changeable(MAPS, 3_000_000)
+    observations_limit: Entries = shared(MAPS, 3_000_000)
     """Entries; at the limit the oldest bucket goes."""
-    transactions_limit_bytes: Bytes = changeable(MAPS, 256 * MIB, ge=2 * MIB)
+    transactions_limit_bytes: Bytes = shared(MAPS, 256 * MIB, ge=2 * MIB)
     """Bytes of compressed transactions; at the limit the oldest bucket goes."""
-    signatures_warn_entries: int | None = changeable(MAPS, None, ge=1)
+    signatures_warn_entries: int | None = shared(MAPS, None, ge=1)
     """Entries above which a warning is raised; unset: 80 % of the limit."""
-    transactions_warn_entries: int | None = changeable(MAPS, None, ge=1)
+    transactions_warn_entries: int | None = shared(MAPS, None, ge=1)
     """Entries above which a warning is raised; unset: 80 % of the limit."""
-    observations_warn_entries: int | None = changeable(MAPS, None, ge=1)
+    observations_warn_entries: int | None = shared(MAPS, None, ge=1)
     """Entries above which a warning is raised; unset: 80 % of the limit."""
     max_sources: int = fixed(MAPS, 64, ge=1, le=1024)
     """Sources told apart in metrics, and kept for one transaction; further ones are `other`."""
@@ -176,11 +177,11 @@ class Settings(EnvironmentSettings):
     """Longest body of `POST /feeds/…`, bytes, as it is sent and after inflation; in any case no longer
     than all bodies together, or half of them if the feed signs, and than what may wait for the store."""
 
-    consumers_limit: int = changeable(CONSUMERS, 64, ge=1, le=1024)
+    consumers_limit: int = shared(CONSUMERS, 64, ge=1, le=1024)
     """Consumers the store remembers; one more is refused (409)."""
-    consumer_idle_seconds: float = changeable(CONSUMERS, 3600, ge=1, le=86400)
+    consumer_idle_seconds: float = shared(CONSUMERS, 3600, ge=1, le=86400)
     """How long after its last call a consumer is remembered, seconds."""
-    lease_seconds: float = changeable(CONSUMERS, 30, ge=1, le=3600)
+    lease_seconds: float = shared(CONSUMERS, 30, ge=1, le=3600)
     """How long a lease holds that asks for no other time, seconds."""
     stream_readers_limit: int = changeable(CONSUMERS, 1000, ge=1, le=100_000)
     """Streams that are open at once, and as many calls for a lease; past it 503."""
@@ -227,8 +228,7 @@ class Settings(EnvironmentSettings):
     def _split_tokens(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        tokens = (token.strip(string.whitespace) for token in value.split(","))
-        found = tuple(token for token in tokens if token)
+        found = tuple(filter(None, (token.strip(string.whitespace) for token in value.split(","))))
         if value and not found:
             raise ValueError("holds no token; leave it unset for access without one")
         return found
@@ -260,6 +260,8 @@ def _declared(name: str) -> dict[str, Any]:
 
 CHANGEABLE = tuple(name for name in Settings.model_fields if _declared(name)["changeable"])
 """The settings that can be changed at run time."""
+SHARED = tuple(name for name in Settings.model_fields if _declared(name).get("shared"))
+"""The settings that say what the store keeps: from the start on they are the same for all its gates."""
 
 
 def load_settings(**overrides: object) -> Settings:

@@ -10,8 +10,12 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import msgspec
+
 from app.models import MapName
-from app.settings.model import Settings
+from app.settings.gate_name import gate_name
+from app.settings.model import SHARED, Settings
+from app.store.common_start import CommonStart, Value
 from app.store.partitions import EARLIER_PARTITIONS, partition_prefixes
 
 UNLIMITED = 2**53
@@ -21,6 +25,7 @@ SETTINGS_EXPIRY_SECONDS = 30 * 24 * 3600
 RULES_FORMAT = 2
 BUCKETS_A_LIMIT = 64
 FLUSH_MAX_ITEMS = 1500
+GATE_NAME_BYTES = 64
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,8 @@ class Layout:
     """One in so many signatures is looked through for late duplicates; 0 for none."""
     in_sample: bytes
     """A 1 for each last byte of a hash with which it is in that sample, else a 0."""
+    start: tuple[bytes | int, ...]
+    """What the tick tells the first partition of the gate's own start, and of that which holds for all."""
 
     @property
     def kept_partitions(self) -> int:
@@ -130,24 +137,51 @@ def _numbers(rule: MapRule, partitions: int) -> list[int]:
     ]
 
 
+def shared_values(settings: Settings) -> dict[str, Value]:
+    """Return the settings that are one thing for a store."""
+    return {name: getattr(settings, name) for name in SHARED}
+
+
+def start_arguments(start: Settings, common: CommonStart) -> tuple[bytes | int, ...]:
+    """Return the arguments 4 to 7 of sizes.lua: the gate's name, its own start, and what holds for all.
+
+    Equal settings make equal texts: 5 seconds are 5.0, wherever they come from.
+    """
+    own = {
+        name: float(value) if value is not None and Settings.model_fields[name].annotation is float else value
+        for name, value in sorted(shared_values(start).items())
+    }
+    name = gate_name(start).encode().ljust(GATE_NAME_BYTES, b"\0")
+    return name, msgspec.json.encode(own), common.version, common.text
+
+
 def _milliseconds(seconds: float) -> int:
     return round(seconds * 1000)
 
 
 @dataclass(frozen=True)
 class Current:
-    """One state of the settings; 0 is the version of those the gate was started with."""
+    """One state of the settings: those of the common start, and so many changes at run time."""
 
     settings: Settings
     version: int
+    start: Settings
+    common: CommonStart
     rules: Mapping[MapName, MapRule]
     _layouts: dict[int, Layout] = field(default_factory=dict)
 
     def layout(self, partitions: int) -> Layout:
         """The layout of a store with so many partitions."""
         if partitions not in self._layouts:
-            self._layouts[partitions] = _layout(self.settings, self.version, partitions)
+            self._layouts[partitions] = self._layout(partitions)
         return self._layouts[partitions]
+
+    def _layout(self, partitions: int) -> Layout:
+        prefixes = partition_prefixes(self.settings.store_prefix, partitions)
+        rules = packed_rules(self.settings, partitions, self.common.rules_version(self.version))
+        one_in = self.settings.late_sample
+        in_sample = bytes(one_in > 0 and value % one_in == 0 for value in range(256))
+        return Layout(prefixes, rules, one_in, in_sample, start_arguments(self.start, self.common))
 
 
 class LiveSettings:
@@ -155,7 +189,14 @@ class LiveSettings:
 
     def __init__(self, start: Settings) -> None:
         self.start = start
-        self.current = _current(start, 0)
+        """What the gate was started with."""
+        self.base = start
+        """Settings of the start, with what holds for all gates in the place of its own (common_start.py)."""
+        self.common = CommonStart()
+        """Where that was taken from."""
+        self.differing: Mapping[str, tuple[Value, Value]] = {}
+        """What the gate was started with and does not hold: its own value, and the one that does."""
+        self.current = self._made(start, 0)
         self.ignored: str | None = None
         """A sentence on the stored settings, should they be such that this gate cannot take them."""
 
@@ -171,8 +212,13 @@ class LiveSettings:
 
     @property
     def version(self) -> int:
-        """How many changes led to them, 0 for those of the start."""
+        """How many changes at run time led to them."""
         return self.current.version
+
+    @property
+    def is_common_start_new(self) -> bool:
+        """Whether the settings in force were made from another common start than that which holds."""
+        return self.current.common != self.common
 
     def layout(self, partitions: int) -> Layout:
         """The layout of a store with so many partitions."""
@@ -180,15 +226,7 @@ class LiveSettings:
 
     def replace(self, settings: Settings, version: int) -> None:
         """Put other settings in force, all at once."""
-        self.current = _current(settings, version)
+        self.current = self._made(settings, version)
 
-
-def _current(settings: Settings, version: int) -> Current:
-    return Current(settings, version, map_rules(settings))
-
-
-def _layout(settings: Settings, version: int, partitions: int) -> Layout:
-    prefixes = partition_prefixes(settings.store_prefix, partitions)
-    rules, one_in = packed_rules(settings, partitions, version), settings.late_sample
-    in_sample = bytes(one_in > 0 and value % one_in == 0 for value in range(256))
-    return Layout(prefixes, rules, one_in, in_sample)
+    def _made(self, settings: Settings, version: int) -> Current:
+        return Current(settings, version, self.start, self.common, map_rules(settings))

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from app.models import ACCEPTED, MapName, MapSizes, Sample, Sighting
+from app.models import ACCEPTED, MapName, MapSizes, Sample
 from app.store.blocks import parse_block, raw_bytes
 from app.store.cleanup_steps import CleanupStep, CleanupStepResult
+from app.store.common_start import CommonStart, changes_of
 from app.store.down_partitions import of_those_that_serve
 from app.store.layout import Layout
 from app.store.link import Link
@@ -20,7 +21,7 @@ from app.store.partition_sizes import PartitionSizes, combined_sizes, partition_
 from app.store.partitions import HASH_BYTES, partition_of
 from app.store.replication import Replication
 from app.store.session import StoreSession
-from app.store.sightings import Delivered, parse_sightings
+from app.store.sightings import Delivered, LookupResult, parse_sightings
 from app.store.told import Asked, Fall, Told
 
 OTHER_SOURCES_INDEX = 255
@@ -75,15 +76,6 @@ class ClaimResult(NamedTuple):
         return [Sample(hashes[at], sources[places[at]], self.now_ms, late.get(at)) for at in accepted]
 
 
-class LookupResult(NamedTuple):
-    """A transaction that is kept: the frame of its block, its place there, and who delivered it when."""
-
-    first_seen_ms: int
-    position: int
-    frame: bytes
-    sightings: list[Sighting]
-
-
 class Maps:
     """Calls the scripts of the maps on the partitions of one store."""
 
@@ -110,6 +102,8 @@ class Maps:
         """Which gates of other formats were at work on the store, likewise."""
         self.stored_settings: bytes | None = None
         """The settings changed at run time, as last read: None for none, b"" for what cannot be any."""
+        self.common_start: CommonStart | None = None
+        """What gates were started with, as it holds for all; None while the store refuses to keep it."""
 
     @property
     def layout(self) -> Layout:
@@ -243,14 +237,17 @@ class Maps:
         args: list[bytes | str | int] = [layout.rules, look, layout.kept_partitions]
         asked = [self._told[prefix].asked() for prefix in layout.prefixes]
         carriers = set[Link]()
-        calls = (self._session.run_unguarded("sizes", prefix, args, carriers) for prefix in layout.prefixes)
+        first, *others = layout.prefixes
+        asks = [(first, [*args, *layout.start]), *((prefix, args) for prefix in others)]
+        calls = (self._session.run_unguarded("sizes", prefix, told, carriers) for prefix, told in asks)
         answers = await of_those_that_serve(calls)
         if self.replication is not None:
             await self.replication.look(carriers)
         self.is_full = any(answer[1] for answer in answers if answer)
-        self.other_gates = frozenset(OtherGates(found[3].decode()) for found in answers if found and found[3])
+        self.other_gates = frozenset(OtherGates(found[4].decode()) for found in answers if found and found[4])
         if answers[0]:
-            self.stored_settings = answers[0][2]
+            self.stored_settings, common = answers[0][2:4]
+            self.common_start = CommonStart(*common) if common else None
         for prefix, answer, before in zip(layout.prefixes, answers, asked, strict=True):
             if answer:
                 self._latest[prefix] = self._partition_sizes(prefix, answer, before)
@@ -264,10 +261,10 @@ class Maps:
         return sizes._replace(fall=told.fall)
 
     async def read_settings(self) -> tuple[bytes | None, int]:
-        """The settings changed at run time (b"" for what is none), and the version of the rules in force."""
+        """The settings changed at run time (b"" for none that can be), and how many changes are in force."""
         layout = self.layout
         _, version, stored = await self._session.run("settings", layout.prefixes[0], [layout.rules])
-        return stored, version
+        return stored, changes_of(version)
 
     async def replace_settings(self, read: bytes | None, new: bytes) -> bool:
         """Store others, unless what is stored is no longer what was read; also while the store comes back."""

@@ -30,7 +30,7 @@ class PartitionSizes(NamedTuple):
 
 def partition_sizes(prefix: str, answer: Sequence[Any]) -> PartitionSizes:
     """Name what sizes.lua has answered for a partition."""
-    now_ms, is_full, _, _, born_ms, gone, *numbers = answer
+    now_ms, is_full, _, _, _, born_ms, gone, *numbers = answer
     names = list(MapName)
     return PartitionSizes(
         prefix,

@@ -5,6 +5,15 @@ from typing import Any, NamedTuple
 from app.models import Sighting
 
 
+class LookupResult(NamedTuple):
+    """A transaction that is kept: the frame of its block, its place there, and who delivered it when."""
+
+    first_seen_ms: int
+    position: int
+    frame: bytes
+    sightings: list[Sighting]
+
+
 class Delivered(NamedTuple):
     """When a transaction was accepted last, milliseconds since the epoch, and who has delivered it since."""
 

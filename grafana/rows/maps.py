@@ -67,6 +67,7 @@ def _left() -> Iterator[Builder]:
             (Alarm("TidegateCapacityRemovals"),),
         ),
         Query(total(largest(rate("map_removed_total"), "map", "reason"), "reason"), "{{reason}}"),
+        width=6,
         colours=REASONS,
         stacked=True,
     )
@@ -91,8 +92,20 @@ def _left() -> Iterator[Builder]:
             alarms=(Alarm("TidegateMapAboveWarningSize"),),
         ),
         Query(total(largest(above, "map")), "maps"),
-        width=4,
+        width=3,
         height=8,
         words=[*words(_0=("all below", "green")), at_least(1, None, "orange")],
+        graph=False,
+    )
+    yield figure(
+        About(
+            "Gates that differ",
+            "Gates that were started with other windows, retentions or limits than hold for the store.",
+            alarms=(Alarm("TidegateSettingsDiffer"),),
+        ),
+        Query(total(largest(gauge("setting_differs"), "instance")), "gates"),
+        width=3,
+        height=8,
+        words=[*words(_0=("none", "green")), at_least(1, None, "orange")],
         graph=False,
     )

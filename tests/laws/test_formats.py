@@ -39,7 +39,7 @@ def _turn_into_format_1(node: redis.Redis, ids: dict[str, int]) -> None:
             for number in filter(None, blocks):  # which had no heads then
                 node.hset(key, number, parse_block(blocks[number]).frame)
         node.rename(key, key.replace(b":2:", b":"))
-    node.delete(f"{PREFIX}:ledger", f"{PREFIX}:probe", MARK)
+    node.delete(f"{PREFIX}:ledger", f"{PREFIX}:probe", f"{PREFIX}:start", MARK)
     for name in MAPS:
         ledger = {"entries": 3, "bytes": 300, "added": 5, "expired": 2, "due": 2, "on_time": 2}
         node.hset(f"{PREFIX}:{name}:ledger", mapping=ledger)  # type: ignore[arg-type]

@@ -7,6 +7,8 @@ from typing import NamedTuple
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
+from app.settings.model import SHARED
+
 MAPS = ("signatures", "transactions", "observations")
 REASONS = ("expired", "emergency", "manual", "capacity")
 TRIGGERS = ("periodic", "emergency", "manual", "alert")
@@ -93,6 +95,7 @@ FAMILIES: dict[str, Family] = {
     "cleanup_efficiency_ratio": Family("gauge", {}),
     "map_warn_entries": Family("gauge", {"map": MAPS}),
     "map_limit_bytes": Family("gauge", {"map": ("transactions",)}),
+    "setting_differs": Family("gauge", {"setting": SHARED}),
     "unauthorized": Family("counter", {"plane": ("ingest", "admin")}),
     "ingest_refusals": Family("counter", {"reason": REFUSALS}),
     # A served gate starts its reasons, those of the HTTP protocol, at 0 (tests/unit/server/test_bounds.py).

@@ -9,7 +9,7 @@ from app.settings.descriptions import description_of
 from app.settings.model import CHANGEABLE, Settings
 
 # Keys of a setting's schema that say nothing on the value.
-_NOT_FOR_A_BODY = frozenset({"title", "default", "group", "changeable"})
+_NOT_FOR_A_BODY = frozenset({"title", "default", "group", "changeable", "shared"})
 
 
 def document_settings(api: FastAPI) -> None:

@@ -5,13 +5,15 @@
 -- that is above a limit that was lowered, except those of signatures.
 --
 -- KEYS: the partition's ledger. ARGV: rules; 0, or whose turn it is to be looked at for entries that are gone, a number
--- that is 1 higher each time; how many partitions the Cluster has, 0 on a store that is none.
--- Returns {now, 1 when the store is full, the settings changed at run time (read_settings.lua), which gates of other
--- formats are at work ('older' while the partition stays in their format, else other_gates in formats.lua), when the
--- ledger was begun, the entries that are gone
+-- that is 1 higher each time; how many partitions the Cluster has, 0 on a store that is none; and in the first
+-- partition, for the common start (common_start.lua): the gate's name, the values it was started with, the version of
+-- those that hold as far as it knows or 0, and these.
+-- Returns {now, 1 when the store is full, the settings changed at run time (read_settings.lua), the version and the
+-- values of the common start or false, which gates of other formats are at work ('older' while the partition stays in
+-- their format, else other_gates in formats.lua), when the ledger was begun, the entries that are gone
 -- (lost_entries.lua), then ten numbers a map, signatures first: the id of its oldest bucket or 0, entries, bytes, added,
 -- expired, emergency, manual, capacity, due, on_time}, for example
--- {1700000002500, 0, false, '', 1690000000000, {}, 1700000000000, 920, 23920, 5000, 4080, 0, 0, 0, 4080, 4080, …}.
+-- {1700000002500, 0, false, {1, '{…}'}, '', 1690000000000, {}, 1700000000000, 920, 23920, 5000, 4080, 0, …}.
 
 -- @use formats
 -- @use ledger
@@ -65,7 +67,11 @@ end
 set_mark()
 local clock, maps = read_clock(), {ledger.signatures, ledger.transactions, ledger.observations}
 put_in_force(maps, clock)
-local answer = {clock.now, is_full, read_settings(key('settings')), other_gates(), ledger.born, {}}
+local answer = {clock.now, is_full, read_settings(key('settings')), false, other_gates(), ledger.born, {}}
+if ARGV[4] then
+  -- @use common_start
+  answer[4] = settle_start(ARGV[4], ARGV[5], tonumber(ARGV[6]), ARGV[7])
+end
 for _, map in ipairs(maps) do
   sweep_due(map, clock)
   if map.name ~= 'signatures' then make_room(map, 0, 0, clock.now) end
@@ -78,7 +84,7 @@ end
 local turn = tonumber(ARGV[2])
 if turn > 0 then
   -- @use lost_entries
-  answer[6] = lost_entries(maps, clock.now, turn, is_full == 1)
+  answer[7] = lost_entries(maps, clock.now, turn, is_full == 1)
 end
 save_ledger(true) -- what a full store refuses here is made up for by the next tick
 -- While there is a gate, the bookkeeping stays, also if nothing comes in for a week: else it would seem to be lost.

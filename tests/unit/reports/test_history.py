@@ -6,7 +6,8 @@ from structlog.testing import capture_logs
 
 from app.errors import StoreError
 from app.models import MapName, Mode
-from app.reports.recorder import GuardFigures, gate_name
+from app.reports.recorder import GuardFigures
+from app.settings.gate_name import gate_name
 from app.settings.model import Settings
 from app.store.history import MOST_GATES, MOST_SAMPLES, PAGE_SAMPLES
 from tests.support.keys import keys_without_expiry

@@ -27,6 +27,7 @@ async def test_every_setting_is_shown_with_value_unit_description_and_whether_it
     assert document["settings"]["dedup_window_seconds"] == {
         "value": 5,
         "start_value": 5,
+        "gate_value": 5,
         "source": "default",
         "unit": "seconds",
         "description": "How long after its acceptance a signature counts as duplicate, seconds.",

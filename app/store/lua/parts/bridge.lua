@@ -5,10 +5,10 @@
 
 local FIGURES = {'entries', 'bytes', 'added', unpack(TOTALS, 1, 6)} -- all but what periodic cleanups have reported
 
--- Returns what sizes.lua does. The ledger that takes the partition over will say that it was begun at the first look.
+-- Returns what sizes.lua does, without a common start. The ledger that takes the partition over will say that it was begun at the first look.
 local function sizes_of_format_1(is_full)
   local born = tonumber(redis.call('GET', BRIDGE) or 0)
-  local answer = {server_ms(), is_full, read_settings(old_key('settings')), 'older', born, {}}
+  local answer = {server_ms(), is_full, read_settings(old_key('settings')), false, 'older', born, {}}
   for _, map in ipairs(MAPS) do
     local oldest = redis.call('LINDEX', old_key(map, 'buckets'), 0)
     answer[#answer + 1] = oldest and cmsgpack.unpack(oldest)[1] or 0

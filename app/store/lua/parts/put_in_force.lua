@@ -2,7 +2,13 @@
 
 -- @use ending
 
-local RULES_EXPIRY_MS = 60000
+-- How long rules are kept beyond the last gate that goes by them: a minute more than they may have promised to keep
+-- anything.
+local function kept_ms()
+  local longest = 0
+  for _, rule in pairs(rules.maps) do longest = math.max(longest, rule.retention) end
+  return 60000 + longest
+end
 
 -- Fits what lives in a map to its new rule. What is past a retention that has become shorter goes at once. What is
 -- left was then promised no more than the new one, except signatures, which keep their window: so the oldest bucket
@@ -22,17 +28,17 @@ local function fit_buckets(map, clock)
 end
 
 -- Stores the caller's rules as those in force when they are of a higher version, and keeps them when they are those
--- in force already. They last a minute beyond the last gate that brings them; then the ledger forgets their version.
+-- in force already. They outlast the last gate that brings them (kept_ms); then the ledger forgets their version.
 local function put_in_force(maps, clock)
   local theirs = stored_rules()
   local version = theirs and theirs.version or 0
   if rules.version > version then
-    local stored = redis.pcall('SET', key('rules'), ARGV[1], 'PX', RULES_EXPIRY_MS)
+    local stored = redis.pcall('SET', key('rules'), ARGV[1], 'PX', kept_ms())
     if stored.err then return end -- a full store goes on with the rules it has; the next tick tries again
     for _, map in ipairs(maps) do fit_buckets(map, clock) end
     version = rules.version
   elseif rules.version == version and version > 0 then
-    redis.call('PEXPIRE', key('rules'), RULES_EXPIRY_MS)
+    redis.call('PEXPIRE', key('rules'), kept_ms())
   end
   if ledger.version ~= version then ledger.version, ledger.is_changed = version, true end
 end

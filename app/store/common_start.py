@@ -1,0 +1,47 @@
+"""The common start: what the gates of a store were started with, as it holds for all of them.
+
+Settings of what lies in the store, such as the window, retentions and limits of the maps (`SHARED`), are one
+thing for a store, whatever the environment of each gate says. common_start.lua says which values hold; a gate
+tells it with each tick what it was started with itself. For example, eu-1 was started with a window of 5 s,
+and eu-2, later, with 60 s: the store answers both `{"dedup_window_seconds":5.0,…}`.
+"""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from app.errors import ConfigError
+
+Value = int | float | None
+CHANGES_A_START = 2**32
+
+
+@dataclass(frozen=True)
+class CommonStart:
+    """The version and the values that hold, as they are stored; version 0 until the store was asked."""
+
+    version: int = 0
+    text: bytes = b""
+
+    def values(self) -> dict[str, Value]:
+        """Return the settings by their names; a newer gate may have others among them than this one has.
+
+        Raises:
+            ConfigError: they are none.
+        """
+        try:
+            return msgspec.json.decode(self.text, type=dict[str, Value])
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise ConfigError(f"what the store's gates were started with cannot be read ({error})") from None
+
+    def rules_version(self, changes: int) -> int:
+        """Return the version of the rules that follow from it and from so many changes at run time.
+
+        It is higher with another start, and with each change.
+        """
+        return self.version * CHANGES_A_START + changes
+
+
+def changes_of(version: int) -> int:
+    """Return how many changes at run time a version of rules stands for, since the start that it has."""
+    return version % CHANGES_A_START

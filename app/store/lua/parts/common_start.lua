@@ -1,0 +1,59 @@
+-- The common start: the settings of what lies in the store that its gates were started with, as they hold for all of
+-- them, whatever the environment of one of them says. A tick settles it in the first partition, in one step.
+--
+-- P:start begins with a byte for its format; its version, a number of 8 bytes that rises when other values come to
+-- hold; when a gate that was started with these values last said so, milliseconds in 8 bytes; and the name of that
+-- gate, 64 bytes filled up with zeros. Then come the values, as JSON (app/store/common_start.py). For example:
+-- version 3, at 1700000002500, by eu-1:8000, {"consumer_idle_seconds":3600.0,"consumers_limit":64,…}
+--
+-- The values that hold stay while a gate is at work that was started with them, and then as long as they may have
+-- promised to keep anything (kept_ms in put_in_force.lua). So gates that are started with others do not drop what an
+-- outage of the first left behind. After that the next tick puts the values of its own gate in their place. A gate that
+-- was the last to say so, and comes back with other values, has been given others on purpose: its hold at once.
+
+local START_FORMAT, START_HEAD, START_HEAD_BYTES = 1, '>BI8I8c64', 81
+local MOST_STARTS, CHANGES_A_START = 2 ^ 20, 2 ^ 32 -- as in app/store/common_start.py
+local NOBODY = string.rep('\0', 64)
+local GONE_MS = 5000 -- of a gate that says once a second that it is there
+
+-- Returns what is stored, or nil when that is nothing or cannot be read.
+local function read_start()
+  local held = try('GET', key('start'))
+  if type(held) ~= 'string' or #held < START_HEAD_BYTES then return nil end
+  local format, version, told_ms, gate = struct.unpack(START_HEAD, held)
+  if format ~= START_FORMAT or version < 1 or version > MOST_STARTS then return nil end
+  return {version = version, told_ms = told_ms, gate = gate, text = string.sub(held, START_HEAD_BYTES + 1)}
+end
+
+-- Begins with the values of the caller, above every version that has ever been in force here.
+local function begin_start(own)
+  local theirs = stored_rules()
+  local version = theirs and math.floor(theirs.version / CHANGES_A_START) + 1 or 1
+  return {version = version, told_ms = 0, gate = NOBODY, text = own}
+end
+
+-- Returns what holds from now on: of `held` (nil for nothing), the caller's own values, and those that held so far as it
+-- knows.
+local function choose_start(held, gate, own, known_version, known, now)
+  if known_version > 0 and (not held or held.version < known_version) then -- the store has lost it, or was set back
+    return {version = known_version, told_ms = now, gate = NOBODY, text = known}
+  elseif not held then
+    return begin_start(own)
+  elseif held.version == known_version and held.text ~= known then -- begun anew by another gate after such a loss
+    return {version = held.version + 1, told_ms = held.told_ms, gate = held.gate, text = held.text}
+  elseif held.text ~= own and now - held.told_ms > (held.gate == gate and GONE_MS or kept_ms()) then
+    return {version = held.version + 1, told_ms = now, gate = gate, text = own}
+  end
+  return {version = held.version, told_ms = math.min(held.told_ms, now), gate = held.gate, text = held.text}
+end
+
+-- Settles what holds, and notes that a gate is there which was started so. Returns its version and values; false when
+-- the store refuses to keep it, as of a user without the right: then what the caller knows goes on holding.
+local function settle_start(gate, own, known_version, known)
+  local now = server_ms()
+  local start = choose_start(read_start(), gate, own, known_version, known, now)
+  if start.text == own then start.told_ms, start.gate = now, gate end
+  local text = struct.pack(START_HEAD, START_FORMAT, start.version, start.told_ms, start.gate) .. start.text
+  if try('SET', key('start'), text, 'PX', rules.settings_expiry).err then return false end
+  return {start.version, start.text}
+end

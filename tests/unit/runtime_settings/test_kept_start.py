@@ -1,0 +1,174 @@
+"""The common start through losses of the store, beside changes at run time, junk, and gates before it."""
+
+import pytest
+
+from app.runtime_settings.document import Document
+from app.settings.model import Settings
+from app.store.common_start import CHANGES_A_START, CommonStart
+from app.store.layout import packed_rules
+from tests.conftest import MakeSettings
+from tests.support.api_calls import open_api, until
+from tests.support.deliver import connected_gate, transaction
+from tests.support.different_gates import (
+    NARROW,
+    WIDE,
+    common_start,
+    difference,
+    put_start,
+    say_it_was_told_before,
+    start_key,
+    tick,
+    until_holds,
+)
+from tests.support.servers import StoreServer, valkey_server
+from tests.support.settings_calls import patched, put, until_version
+
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("quick_ticks")]
+
+
+@pytest.mark.parametrize("is_wide_there", [True, False])
+async def test_a_store_that_was_flushed_goes_on_with_what_held(
+    store: StoreServer, settings_for: MakeSettings, is_wide_there: bool
+) -> None:
+    async with open_api(settings_for(store, gate_name="narrow", **NARROW)):
+        pass
+    store.flush()
+    wide = open_api(settings_for(store, gate_name="wide", **WIDE))
+    one = await wide.__aenter__()
+    async with open_api(settings_for(store, gate_name="narrow", **NARROW)) as narrow:
+        if not is_wide_there:
+            await wide.__aexit__(None, None, None)
+        before = common_start(store)
+        store.flush()
+        await tick(narrow)
+        assert common_start(store) == before
+        assert narrow.runtime.settings.transactions_limit == 10**6
+        if is_wide_there:
+            await tick(one)
+            assert await difference(one) is None
+            await wide.__aexit__(None, None, None)
+
+
+async def test_a_store_set_back_to_an_earlier_start_is_brought_forward(
+    valkey: StoreServer, settings_for: MakeSettings
+) -> None:
+    async with open_api(settings_for(valkey, gate_name="a", transactions_limit=500)) as api:
+        put_start(valkey, 3, b'{"transactions_limit":700}')
+        await until_holds(api, "transactions_limit", 700)
+        put_start(valkey, 2, b'{"transactions_limit":900}')
+        await tick(api)
+        assert common_start(valkey) == CommonStart(3, b'{"transactions_limit":700}')
+        assert api.runtime.settings.transactions_limit == 700
+
+
+async def test_of_two_that_were_begun_at_once_after_a_loss_one_holds_under_a_new_version(
+    valkey: StoreServer, settings_for: MakeSettings
+) -> None:
+    async with open_api(settings_for(valkey, gate_name="a", transactions_limit=500)) as api:
+        put_start(valkey, 1, b'{"transactions_limit":700}')
+        await until_holds(api, "transactions_limit", 700)
+        assert common_start(valkey).version == 2
+
+
+async def test_changes_at_run_time_outlive_another_start(
+    valkey: StoreServer, settings_for: MakeSettings
+) -> None:
+    async with open_api(settings_for(valkey, gate_name="a", transactions_limit=500)) as one:
+        assert (await patched(one, observations_limit=600))["version"] == 1
+        old = one.runtime.plane.maps.layout.rules
+        put_start(valkey, 9, b'{"transactions_limit":700}')
+        await until_holds(one, "transactions_limit", 700)
+        assert one.runtime.settings.observations_limit == 600
+        new = one.runtime.plane.maps.layout.rules
+        assert new == packed_rules(one.runtime.settings, 1, 9 * CHANGES_A_START + 1) != old
+        assert (await patched(one, observations_limit=None))["version"] == 2
+
+
+async def test_a_start_that_contradicts_the_changes_holds_without_them_and_it_is_said(
+    valkey: StoreServer, settings_for: MakeSettings
+) -> None:
+    async with open_api(settings_for(valkey)) as api:
+        await patched(api, transactions_warn_entries=900, observations_limit=600)
+        put_start(valkey, 5, b'{"transactions_limit":800}')
+        await until_holds(api, "transactions_limit", 800)
+        wrong = "TRANSACTIONS_WARN_ENTRIES=900 must not be above TIDEGATE_TRANSACTIONS_LIMIT=800"
+
+        async def is_said() -> bool:
+            return wrong in str((await api.http.get("/settings")).json()["ignored"])
+
+        await until(is_said)
+        assert api.runtime.settings.observations_limit == 3_000_000
+        await patched(api, transactions_warn_entries=700)
+        assert api.runtime.settings.observations_limit == 600
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"junk", b"[]", b'{"transactions_limit":-7}', b'{"transactions_limit":"7"}']
+)
+async def test_a_start_that_cannot_be_read_is_said_and_gives_way(
+    valkey: StoreServer, settings_for: MakeSettings, text: bytes
+) -> None:
+    put_start(valkey, 3, text)
+    async with open_api(settings_for(valkey, transactions_limit=500)) as api:
+        assert "this gate" in str((await api.http.get("/settings")).json()["ignored"])
+        assert api.runtime.settings.transactions_limit == 500
+        say_it_was_told_before(valkey, 10_000)
+
+        async def is_replaced() -> bool:
+            return (await api.http.get("/settings")).json()["ignored"] is None
+
+        await until(is_replaced)
+        assert common_start(valkey).version == 4
+
+
+async def test_another_type_of_key_in_its_place_is_replaced(
+    valkey: StoreServer, settings_for: MakeSettings
+) -> None:
+    with valkey.nodes()[0] as node:
+        node.rpush(start_key(), "a list")
+        node.expire(start_key(), 60)
+    async with open_api(settings_for(valkey, transactions_limit=500)) as api:
+        assert common_start(valkey).values()["transactions_limit"] == 500
+        assert await difference(api) is None
+
+
+async def test_a_gate_whose_user_may_not_write_it_goes_by_its_own_until_it_may() -> None:
+    with valkey_server() as server, server.nodes()[0] as node:
+        kinds = ("start", "settings", "signatures:*", "[^s]*")
+        keys = [f"~tidegate:{{0}}:2:{kind}" for kind in kinds] + ["~tidegate:{0}:[^2]*", "~tidegate:{0}"]
+        user = {"username": "gate", "enabled": True, "commands": ["+@all"]}
+        node.acl_setuser(**user, passwords=["+pw"], keys=keys[1:])
+        url = server.url.replace("redis://", "redis://gate:pw@")
+        gate = await connected_gate(Settings(store_url=url, transactions_limit=500))
+        found = [gate.maps.common_start]
+        node.acl_setuser(**user, keys=keys)
+        await gate.maps.sizes()
+        assert [*found, gate.maps.common_start] == [None, common_start(server)]
+        await gate.session.close()
+
+
+async def test_a_full_store_takes_it_as_it_takes_the_place_of_little(settings_for: MakeSettings) -> None:
+    with valkey_server(unix=True) as server, server.nodes()[0] as node:
+        node.config_set("maxmemory", 1)
+        async with open_api(settings_for(server, transactions_limit=500)):
+            assert common_start(server).values()["transactions_limit"] == 500
+
+
+async def test_a_gate_of_an_earlier_version_goes_by_what_holds_with_each_call(
+    valkey: StoreServer, settings_for: MakeSettings
+) -> None:
+    """It sends rules of its own with version 0, or that of the changes at run time."""
+    async with open_api(settings_for(valkey, gate_name="wide", **WIDE)) as wide:
+        earlier = await connected_gate(settings_for(valkey, **NARROW))
+        for version in (0, 1):
+            earlier.live.replace(earlier.live.settings, version)
+            await earlier.flusher.flush([transaction(f"{version}-{number}") for number in range(100)])
+            await earlier.session.run("sizes", "tidegate:{0}", [earlier.maps.layout.rules, 0, 0])
+        assert (await wide.stats())["maps"]["transactions"]["entries"] == 200
+        # What it stores when somebody changes settings there has a higher number than any in force.
+        number = CHANGES_A_START + 1
+        put(valkey, Document(number, {"observations_limit": 600}).encoded())
+        await until_version(wide, number)
+        assert (await patched(wide, observations_limit=700))["version"] == number + 1
+        assert wide.runtime.settings.observations_limit == 700
+        await earlier.session.close()
