@@ -132,6 +132,7 @@ MUTED = [
     ),
     (alert("TidegateStoreDown", 30), alert("TidegateIngestRefused", 30)),
     (alert("TidegateStoreFull", 31), alert("TidegateIngestRefused", 31)),
+    (alert("TidegateStorePartlyDown", 59), alert("TidegateIngestSlow", 59)),
     (alert("TidegateSignaturesFull", 32), alert("TidegateIngestRefused", 32)),
     (alert("TidegateMemoryPressureHard", 33), alert("TidegateIngestRefused", 33)),
     (alert("TidegateErrorBudgetBurnFast", 34, sli="requests"), alert("TidegateIngestRefused", 34)),
