@@ -93,7 +93,9 @@ def cases() -> tuple[Case, ...]:
     )
 
 
-def promtool(*arguments: str | Path, given: str | None = None) -> subprocess.CompletedProcess[str]:
+def promtool(
+    *arguments: str | Path, given: str | None = None, timeout_seconds: float = 100
+) -> subprocess.CompletedProcess[str]:
     """Run promtool, all it says in `stdout`; a missing one fails the test that needs it."""
     program = shutil.which("promtool")
     assert program, "promtool is missing; run scripts/system-packages"
@@ -103,7 +105,7 @@ def promtool(*arguments: str | Path, given: str | None = None) -> subprocess.Com
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=100,
+        timeout=timeout_seconds,
         input=given or "",
         env=os.environ | FRUGAL,
     )
