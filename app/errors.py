@@ -237,7 +237,7 @@ class StoreNotReplicated(StoreError):
 
     slug, title = "not-replicated", "It is stored, but not confirmed by enough replicas"
     kind = "not_replicated"
-    advice = "all of it is stored, but too few replicas had it in time; send it again until it is a duplicate"
+    advice = "it is stored, but too few replicas had it in time; send it again until it is a duplicate"
 
 
 class StoreFull(StoreError):

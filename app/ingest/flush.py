@@ -42,7 +42,7 @@ failed claim in the order of the plan. Two things may happen to a transaction th
 
 No transaction is answered `accepted` before it is stored. With TIDEGATE_STORE_MIN_REPLICAS no flush is
 answered before so many replicas have what it wrote, and what its duplicates repeat, which another flush wrote
-a moment ago. If they do not in time, the whole flush fails, and all of it is stored.
+a moment ago. If they do not in time, the transactions of those claims are `failed`, although they are stored.
 """
 
 import asyncio
@@ -60,6 +60,7 @@ from app.models import ACCEPTED, FAILED, REFUSED, UNSEEN, Transaction
 from app.store.blocks import encode_block
 from app.store.maps import ClaimResult, Deliveries, Maps
 from app.store.partitions import partition_of
+from app.store.replication import Replication
 
 JUST_NOW = 1
 """A duplicate's code is its age in milliseconds + 1; this is the code of age 0."""
@@ -141,8 +142,7 @@ class Flusher:
         """Answer each transaction, of at least one, in its place: `accepted` only once it is stored.
 
         Raises:
-            StoreError: none was answered; some may have been stored, and are duplicates when sent again. All
-                that did not fail are stored after a StoreNotReplicated.
+            StoreError: none was answered; some may have been stored, and are duplicates when sent again.
         """
         self._metrics.ingest_flush_size.observe(len(items))
         columns = Columns.of(items)
@@ -151,14 +151,13 @@ class Flusher:
             results = await self._decide(claims[0], columns, repeats)
         else:
             results = await self._decide_all(claims, columns, repeats)
+        if self._maps.replication is not None:
+            results = await self._confirmed(results, self._maps.replication)
         answers = scattered(results, repeats, len(columns))
         if len(answers.errors) == len(columns):
             raise next(iter(answers.errors.values()))
         if ACCEPTED in answers.codes:
             self._on_accepted()
-        if self._maps.replication is not None:
-            answered = [result for _, result in results if isinstance(result, ClaimResult)]
-            await self._maps.replication.confirm({link for result in answered for link in result.carriers})
         counts = count_outcomes(columns.sources, answers.codes)
         self._sources.note(counts, max(answers.clocks))
         self._metrics.count_answers(counts)
@@ -204,6 +203,17 @@ class Flusher:
         except RetryLater as error:
             return [(claim, result), (second, error)]
         return [(claim, result), (second, again)]
+
+    async def _confirmed(self, results: list[Answered], replication: Replication) -> list[Answered]:
+        """Return the answers that enough replicas have confirmed, and why not in the place of the others."""
+        stored = [(claim, result) for claim, result in results if isinstance(result, ClaimResult)]
+        if any(ACCEPTED in result.codes for _, result in stored):
+            self._on_accepted()  # consumers get it, whether it is confirmed or not
+        carriers = {link: claim.prefix for claim, result in stored for link in result.carriers}
+        refusals = await replication.confirm(carriers)
+        for claim, result in stored:
+            results += [(claim, refusals[link]) for link in result.carriers if link in refusals]
+        return results
 
     async def _call(
         self,

@@ -236,13 +236,13 @@ class Maps:
         layout = self.layout
         args: list[bytes | str | int] = [layout.rules, look, layout.kept_partitions]
         asked = [self._told[prefix].asked() for prefix in layout.prefixes]
-        carriers = set[Link]()
+        carriers = {prefix: set[Link]() for prefix in layout.prefixes}
         first, *others = layout.prefixes
         asks = [(first, [*args, *layout.start]), *((prefix, args) for prefix in others)]
-        calls = (self._session.run_unguarded("sizes", prefix, told, carriers) for prefix, told in asks)
+        calls = (self._session.run_unguarded("sizes", at, told, carriers[at]) for at, told in asks)
         answers = await of_those_that_serve(calls)
         if self.replication is not None:
-            await self.replication.look(carriers)
+            await self.replication.look({link: prefix for prefix in carriers for link in carriers[prefix]})
         self.is_full = any(answer[1] for answer in answers if answer)
         self.other_gates = frozenset(OtherGates(found[4].decode()) for found in answers if found and found[4])
         if answers[0]:

@@ -9,12 +9,13 @@ commands on one at a time, at most: of the two flushes that run at once, and of 
 quarter of a call's deadline, that what waits behind them is still answered in time.
 """
 
-from collections.abc import Collection
+from collections.abc import Coroutine, Mapping
 from typing import Any, Protocol
 
 import structlog
 
 from app.errors import StoreError, StoreNotReplicated
+from app.store.down_partitions import of_those_that_serve, settled
 from app.store.link import Argument, Link
 
 log = structlog.get_logger()
@@ -25,8 +26,8 @@ PART_OF_DEADLINE = 0.25
 class Session(Protocol):
     """What replicas are asked through: `StoreSession`."""
 
-    async def call_on(self, links: Collection[Link], *command: Argument) -> list[Any]:
-        """Send a command on each of these connections; raises StoreError."""
+    async def call_on(self, link: Link, prefix: str, *command: Argument) -> Any:
+        """Send a command on a connection that carried a call to a partition; raises StoreError."""
 
     def failed(self, error: StoreError) -> StoreError:
         """Count an error, and return it."""
@@ -42,25 +43,31 @@ class Replication:
         self.shortage: str | None = None
         """A sentence for operators, while too few replicas had what the latest tick wrote."""
 
-    async def confirm(self, carriers: Collection[Link]) -> None:
-        """Wait until enough replicas have what was written on these connections.
+    async def confirm(self, carriers: Mapping[Link, str]) -> dict[Link, StoreError]:
+        """Wait until enough replicas have what was written on these connections, each for a partition.
 
-        Raises:
-            StoreNotReplicated: too few have it in time; it is stored all the same.
-            StoreError: the store failed meanwhile.
+        Returns why those are not confirmed that are not, StoreNotReplicated if too few had it in time.
         """
-        found = await self._replicas_with(carriers)
-        if found < self._wanted:
-            told = f"{found} of {self._wanted} replicas had it after {self._most_ms} ms"
-            raise self._session.failed(StoreNotReplicated(told))
+        refusals = dict[Link, StoreError]()
+        outcomes = await settled(self._waits(carriers))
+        for link, found in zip(carriers, outcomes, strict=True):
+            if isinstance(found, StoreError):
+                refusals[link] = found
+            elif isinstance(found, Exception):
+                raise found
+            elif found < self._wanted:
+                told = f"{found} of {self._wanted} replicas had it after {self._most_ms} ms"
+                refusals[link] = self._session.failed(StoreNotReplicated(told))
+        return refusals
 
-    async def look(self, carriers: Collection[Link]) -> None:
+    async def look(self, carriers: Mapping[Link, str]) -> None:
         """Find out whether enough replicas have what the tick wrote on these connections.
 
         Raises:
-            StoreError: the store failed meanwhile, or denies the command.
+            StoreError: no server of the store could say, or one denies the command.
         """
-        found = await self._replicas_with(carriers)
+        counts = await of_those_that_serve(self._waits(carriers))
+        found = min((count for count in counts if count is not None), default=self._wanted)
         if found >= self._wanted:
             if self.shortage is not None:
                 log.info("replicas back", wanted=self._wanted, found=found)
@@ -73,7 +80,9 @@ class Replication:
             "transactions are stored, and answered 503; bring replicas back, or lower that"
         )
 
-    async def _replicas_with(self, carriers: Collection[Link]) -> int:
-        """Return how many replicas have what was written, on the server where they are fewest."""
-        found = await self._session.call_on(carriers, "WAIT", self._wanted, self._most_ms)
-        return min(found, default=self._wanted)
+    def _waits(self, carriers: Mapping[Link, str]) -> list[Coroutine[Any, Any, int]]:
+        """Return calls that tell how many replicas have what each connection wrote."""
+        return [
+            self._session.call_on(link, prefix, "WAIT", self._wanted, self._most_ms)
+            for link, prefix in carriers.items()
+        ]

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from copy import copy
 from functools import partial
@@ -143,18 +143,14 @@ class StoreSession:
             self.down_partitions.came_up(prefix)
         return answer
 
-    async def call_on(self, links: Collection[Link], *command: Argument) -> list[Any]:
-        """Send a command on each of these connections, and on no other, should one of them have broken.
+    async def call_on(self, link: Link, prefix: str, *command: Argument) -> Any:
+        """Send a command on a connection that carried a call to a partition, and on no other, if it broke.
 
         Raises:
-            StoreError: a connection broke, or the command was refused.
+            StoreError: it broke, or the command was refused.
         """
-        sent = packed(command)
         with self._metrics.store_call_duration_seconds.labels(str(command[0]).lower()).time():
-            replies: list[Any] = await self._guard(
-                lambda: asyncio.gather(*(reply_to(link, sent) for link in links))
-            )
-        return replies
+            return await self._guard(partial(reply_to, link, packed(command)), prefix=prefix)
 
     async def info(self, *sections: str) -> list[dict[str, Any]]:
         """Read sections of `INFO` of every master; a store that refuses it is not down for that.

@@ -169,7 +169,7 @@ async def test_where_a_replica_has_to_confirm_a_killed_primary_takes_nothing_ack
     with gate_process(store_url=watched.url, store_min_replicas=1, **KEEPING) as gate:
         async with _under_load(gate, load):
             watched.cut_from_replicas(watched.primary())
-            told = "all of it is stored, but too few replicas"
+            told = "it is stored, but too few replicas"
             await _until(lambda: any(post.detail.startswith(told) for post in load.posts))
             assert await _kill_and_follow(watched, gate, load) == []
         assert await _lost(gate, _acknowledged(load)) == []
