@@ -62,11 +62,21 @@ def _environment() -> "Environment":
         moment=amounts.moment,
         rate=amounts.rate,
         seconds=amounts.seconds,
+        series=series,
         share=amounts.share,
         size=amounts.size,
         spark=spark,
     )
     return environment
+
+
+def series(readings: Iterable[Document], name: str, member: str = "") -> list[tuple[float, float]]:
+    """Return the age in seconds and the amount of that name of each reading that has it.
+
+    The amounts stand in the reading itself, or in a member of it.
+    """
+    holders = ((one["age_seconds"], one[member] if member else one) for one in readings)
+    return [(age, holder[name]) for age, holder in holders if name in holder]
 
 
 def spark(values: Iterable[tuple[float, float]], span_seconds: float, least: float = 0.0) -> str:
