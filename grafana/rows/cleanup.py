@@ -59,7 +59,8 @@ def panels() -> Iterator[Builder]:
             alarms=(Alarm("TidegateEmergencyCleanupsRepeating", 4),),
         ),
         Query(
-            f"count_over_time(({total(increase('cleanup_runs_total', *BY_ITSELF, within='5m'))} > 0)[1h:5m])",
+            f"count_over_time(({total(increase('cleanup_runs_total', *BY_ITSELF, within='5m'))} > 0)[1h:5m]) "
+            "or vector(0)",
             "times five minutes",
         ),
         height=8,
