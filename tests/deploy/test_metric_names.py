@@ -20,9 +20,7 @@ DOCS = sorted([*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"), *(ROOT / "dep
 # Not part of a recorded series (`job:tidegate_x:sum`), nor the beginning of many (`tidegate_map_…`).
 NAMED = re.compile(r"(?<!:)\btidegate_[a-z0-9_]*[a-z0-9](?![a-z0-9_:…*])")
 # Exported for whom no rule, dashboard or page speaks.
-UNUSED: dict[str, str] = {
-    "tidegate_cleanup_last_success_timestamp_seconds": "by mode; alert and panel read that of each map",
-}
+UNUSED: dict[str, str] = {}
 # Words of the documentation that look like metrics.
 NO_METRICS: dict[str, str] = {"tidegate_token": "the file with Alertmanager's token"}
 
