@@ -12,6 +12,7 @@ import click
 import httpx
 
 from app.cli.exit_codes import Refused, Unreachable
+from app.cli.given import Given
 from app.cli.text import plain
 from app.settings.environment import given_variables
 from tidegate.answers import json_object, without_password
@@ -76,7 +77,10 @@ def gate_options(command: F) -> F:
     """Add --url and --token-file, and pass a GateAddress as `gate`."""
 
     @click.option(
-        "--url", default=None, help="Where the gate is. [env TIDEGATE_URL; default http://127.0.0.1:8000]"
+        "--url",
+        type=Given(),
+        default=None,
+        help="Where the gate is. [env TIDEGATE_URL; default http://127.0.0.1:8000]",
     )
     @_token_file_option
     @wraps(command)
@@ -92,6 +96,7 @@ def gates_options(command: F) -> F:
     @click.option(
         "--url",
         "urls",
+        type=Given(),
         multiple=True,
         help="Where the gate is; repeat it for others on the same store, which go on when it fails. "
         "[env TIDEGATE_URL; default http://127.0.0.1:8000]",

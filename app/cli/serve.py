@@ -10,6 +10,7 @@ import uvicorn
 
 from app.api.fast_posts import FastPosts
 from app.cli.exit_codes import REFUSED, USAGE
+from app.cli.given import Given
 from app.errors import ConfigError, WorkerFailed
 from app.logs import configure_logs
 from app.main import create_app
@@ -31,7 +32,7 @@ REACHED_AT = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
 @click.command()
-@click.option("--host", help="Address to listen on. [env TIDEGATE_HOST; default 127.0.0.1]")
+@click.option("--host", type=Given(), help="Address to listen on. [env TIDEGATE_HOST; default 127.0.0.1]")
 @click.option(
     "--port", type=int, help="Port to listen on, 0 for a free one. [env TIDEGATE_PORT; default 8000]"
 )

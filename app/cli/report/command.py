@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from app.cli.client import GateAddress, checked, gate_options
 from app.cli.exit_codes import Refused
+from app.cli.given import Given
 from app.cli.report.page import page
 from app.cli.report.text import text
 from app.cli.terminal import show
@@ -16,12 +17,17 @@ from app.reports.document import ReportDocument
 
 @click.command()
 @gate_options
-@click.option("--day", metavar="YYYY-MM-DD", help="A day in UTC; today if neither it nor --hours is given.")
+@click.option(
+    "--day",
+    type=Given(),
+    metavar="YYYY-MM-DD",
+    help="A day in UTC; today if neither it nor --hours is given.",
+)
 @click.option("--hours", type=click.IntRange(1, 192), help="The last hours instead of a day.")
 @click.option("--json", "as_json", is_flag=True, help="Print the document as it is.")
 @click.option(
     "--html",
-    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    type=Given(click.Path(dir_okay=False, allow_dash=True, path_type=Path)),
     help="Write a page with plots to this file, - is stdout.",
 )
 def report(gate: GateAddress, day: str | None, hours: int | None, as_json: bool, html: Path | None) -> None:

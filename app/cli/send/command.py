@@ -23,6 +23,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from app.cli.client import GateAddress, gate_options
 from app.cli.exit_codes import REFUSED, Refused
+from app.cli.given import Given
 from app.cli.send.line_batches import Batch, LineCounts, batches
 from app.cli.send.sender import Sender
 from tidegate.answers import without_password
@@ -69,7 +70,7 @@ class Lines(click.File):
 @click.command()
 @click.argument("file", type=Lines("rb"))
 @gate_options
-@click.option("--source", help="Source of the lines that name none.")
+@click.option("--source", type=Given(), help="Source of the lines that name none.")
 @click.option(
     "--batch-lines", type=click.IntRange(1, 100_000), default=2000, show_default=True, help="Lines a request."
 )
@@ -98,7 +99,7 @@ def send(gate: GateAddress, file: BinaryIO, source: str | None, as_json: bool, *
     limits = (options["batch_lines"], options["batch_bytes"])
     with gate.open() as client:
         sender = Sender(client, gate, options["use_gzip"], options["retries"])
-        _send_all(sender, file, limits, {"source": source} if source else {}, counts)
+        _send_all(sender, file, limits, {} if source is None else {"source": source}, counts)
     _print_summary(counts, time.monotonic() - started, as_json)
     if counts.stopped:
         raise Refused(counts.stopped)

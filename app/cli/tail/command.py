@@ -12,6 +12,7 @@ import click
 
 from app.cli.client import GateAddress, gates_options, sentence
 from app.cli.exit_codes import Refused
+from app.cli.given import Given
 from app.cli.tail.line_output import LineOutput
 from app.cli.tail.printing import Wanted, notice, print_consumer, print_stream
 from app.cli.text import plain
@@ -39,15 +40,15 @@ class Begin(click.ParamType[Start]):
 
 @click.command()
 @gates_options
-@click.option("--consumer", help="Read as this consumer, and commit what stdout has taken.")
+@click.option("--consumer", type=Given(), help="Read as this consumer, and commit what stdout has taken.")
 @click.option(
     "--from",
     "start",
     type=Begin(),
     help="Where to begin; with --consumer, where a new one begins.  [default: now; with --consumer oldest]",
 )
-@click.option("--after", help="Begin behind the line with this cursor.")
-@click.option("--source", "sources", multiple=True, help="Only this source; may be repeated.")
+@click.option("--after", type=Given(), help="Begin behind the line with this cursor.")
+@click.option("--source", "sources", type=Given(), multiple=True, help="Only this source; may be repeated.")
 @click.option("--payload/--no-payload", default=True, help="Leave the payloads out.")
 @click.option("--limit", type=click.IntRange(min=1), help="End after so many transactions.")
 @click.option(

@@ -213,3 +213,34 @@ def test_a_file_that_cannot_be_read_to_its_end_is_an_error_of_one_line(serve: Se
     assert done.returncode == 1
     assert done.stderr.startswith("Error: ")
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("tail", "--consumer"),
+        ("tail", "--after"),
+        ("tail", "--source"),
+        ("tail", "--from"),
+        ("tail", "--url"),
+        ("tail", "--token-file"),
+        ("send", os.devnull, "--source"),
+        ("send", os.devnull, "--url"),
+        ("stats", "--url"),
+        ("health", "--token-file"),
+        ("report", "--day"),
+        ("report", "--html"),
+        ("cleanup", "--map"),
+        ("feeds", "check", os.devnull, "--feed"),
+        ("serve", "--insecure", "--host"),
+    ],
+    ids=" ".join,
+)
+def test_an_empty_option_is_wrong_usage_and_not_one_that_is_left_out(
+    run: Run, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("app.cli.serve.run", lambda *_: 0)
+    monkeypatch.setenv("TIDEGATE_URL", "http://127.0.0.1:9")
+    done = run(*command, "")
+    assert done.exit_code == 2
+    assert "Error: " in done.stderr
