@@ -77,12 +77,14 @@ class Gap:
     @classmethod
     def of(cls, members: dict[str, Any]) -> "Gap":
         """Read the object of a gap."""
-        return cls(members.get("transactions"), members.get("from_ms"), members.get("to_ms"))
+        count, from_ms, to_ms = (members.get(name) for name in ("transactions", "from_ms", "to_ms"))
+        return cls(_known(count), _known(from_ms), _known(to_ms))
 
     @classmethod
     def of_line(cls, line: bytes) -> "Gap":
         """Read a line of which `is_gap` is true."""
-        return cls.of(json.loads(line)["gap"])
+        members, _ = _read(line.decode(), 0)
+        return cls.of(members["gap"])
 
     @property
     def line(self) -> bytes:
@@ -93,7 +95,7 @@ class Gap:
     def __str__(self) -> str:
         """Say in a sentence what is missing, and when it was accepted."""
         ends = [end for end in (self.from_ms, self.to_ms) if end is not None]
-        between = " to ".join(f"{datetime.fromtimestamp(end / 1000, UTC):%Y-%m-%d %H:%M:%S}" for end in ends)
+        between = " to ".join(map(_moment, ends))
         when = f", accepted {between} UTC" if between else ""
         if self.transactions is None:
             return f"a gap: nobody knows how many transactions are missing{when}"
@@ -149,6 +151,19 @@ def cursor_of(line: bytes) -> str | None:
     members, _ = _read(line.decode(), 0)
     cursor: str | None = members.get("cursor")
     return cursor
+
+
+def _known(number: object) -> int | None:
+    """Return a whole number of a gap, and None for anything else."""
+    return number if isinstance(number, int) else None
+
+
+def _moment(ms: int) -> str:
+    """Write a moment in UTC, and one beyond the years that Python knows, 1 to 9999, as its milliseconds."""
+    try:
+        return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M:%S}"
+    except (ValueError, OverflowError, OSError):
+        return f"{ms} ms after 1970-01-01"
 
 
 def _after_space(text: str, at: int) -> int:

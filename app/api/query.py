@@ -1,8 +1,9 @@
 """Reads query parameters, and says in a sentence what is wrong with one."""
 
 import re
+import time
 from collections.abc import Sequence
-from typing import Literal
+from typing import Final, Literal
 from urllib.parse import parse_qs
 
 from app.errors import InvalidRequest
@@ -12,6 +13,8 @@ _WHOLE = re.compile(r"[0-9]{1,16}\Z")
 _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?\Z")
 _FLAGS = {"true": True, "false": False}
 _SHOWN_CHARACTERS = 64
+MOST_AHEAD_MS: Final = 60_000
+"""How far a moment may be beyond the clock of the gate: that of the store or of another gate may be ahead."""
 OLDEST: Literal["oldest"] = "oldest"
 NOW: Literal["now"] = "now"
 
@@ -79,7 +82,7 @@ class Query:
         """Return where to begin by `from`.
 
         Raises:
-            InvalidRequest: it is neither oldest, now nor a moment.
+            InvalidRequest: it is neither oldest, now nor a moment, or the moment has yet to come.
         """
         text = self.one("from")
         return default if text is None else start_of(text, "from")
@@ -89,7 +92,8 @@ def start_of(text: str, name: str) -> Start:
     """Return where to begin, by a text such as `oldest` or `1795399568372`.
 
     Raises:
-        InvalidRequest: it is neither oldest, now nor a moment.
+        InvalidRequest: it is neither oldest, now nor a moment, or the moment has yet to come, as microseconds
+            would be that were taken for milliseconds.
     """
     if text == OLDEST:
         return OLDEST
@@ -99,7 +103,12 @@ def start_of(text: str, name: str) -> Start:
         raise InvalidRequest(
             f"{name}: {_shown(text)} is neither oldest, now nor milliseconds since the epoch"
         )
-    return int(text)
+    moment_ms, now_ms = int(text), time.time_ns() // 1_000_000
+    if moment_ms > now_ms + MOST_AHEAD_MS:
+        raise InvalidRequest(
+            f"{name}: {moment_ms} has yet to come; it is now {now_ms} milliseconds since the epoch"
+        )
+    return moment_ms
 
 
 def _shown(text: str | None) -> str:

@@ -1,14 +1,19 @@
 """Calls of consumers that cannot be carried out: a problem says what is wrong, and nothing is done."""
 
+import time
+
 import pytest
 
 from tests.support.consumer_calls import consumer
 from tests.support.gate import GateProcess
 from tests.support.http_calls import problem
 
+MICROSECONDS = 1_796_007_830_874_989
 BAD_SEEKS = [
     ({"to": "yesterday"}, 422, "to: 'yesterday' is neither oldest, now nor milliseconds"),
     ({"to": -1}, 422, "to: '-1' is neither"),
+    ({"to": MICROSECONDS}, 422, f"to: {MICROSECONDS} has yet to come; it is now "),
+    ({"to": str(MICROSECONDS)}, 422, "milliseconds since the epoch"),
     ({"to": 1.5}, 422, "the body: "),
     ({"to": None}, 422, "the body: "),
     ({"too": "now"}, 422, "the body: "),
@@ -24,6 +29,13 @@ async def test_a_move_to_nowhere_is_refused(gate: GateProcess, body: object, sta
     async with consumer(gate.url, "unmoved") as bot:
         await bot.lease()
         problem(await bot.ask("seek", body), status, said)
+
+
+async def test_a_moment_by_a_clock_that_is_somewhat_ahead_is_taken(gate: GateProcess) -> None:
+    async with consumer(gate.url, "ahead") as bot:
+        half_a_minute_ahead_ms = time.time_ns() // 1_000_000 + 30_000
+        assert "lease" in await bot.lease(from_=half_a_minute_ahead_ms)
+        await bot.seek(half_a_minute_ahead_ms)
 
 
 async def test_a_move_of_a_consumer_there_is_not_is_refused(gate: GateProcess) -> None:
@@ -43,6 +55,8 @@ BAD_LEASES = [
     ("lease_seconds=0.5", "lease_seconds: '0.5' is no number of seconds from 1 to 3600"),
     ("lease_seconds=3601", "lease_seconds: '3601' is no number of seconds from 1 to 3600"),
     ("from=then", "from: 'then' is neither oldest, now nor milliseconds"),
+    (f"from={MICROSECONDS}", f"from: {MICROSECONDS} has yet to come; it is now "),
+    (f"from={MICROSECONDS}", "milliseconds since the epoch"),
     ("limit=1&limit=2", "limit: give it once"),
     ("wait=5", "unknown parameter `wait`; "),
     ("lease_second=5", "unknown parameter `lease_second`; did you mean `lease_seconds`?"),

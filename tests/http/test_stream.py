@@ -164,6 +164,7 @@ BAD = [
     ("?from=", "from: '' is neither"),
     ("?from=-5", "from: '-5' is neither"),
     ("?from=1e3", "from: '1e3' is neither"),
+    ("?from=1796007830874989", "from: 1796007830874989 has yet to come; it is now "),
     ("?from=now&from=now", "from: give it once"),
     ("?from=oldest&after=00000000-00000000000-000000000000", "from, after: give one of them"),
     ("?after=nonsense", "after: 'nonsense' is no cursor"),

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import signal
 import sys
 from collections.abc import Coroutine, Iterator
@@ -21,6 +22,7 @@ from tidegate.client import Client
 from tidegate.place import Start
 
 NAMED_BEGINS: Final[dict[str, Start]] = {"oldest": "oldest", "now": "now"}
+MOMENT: Final = re.compile(r"[0-9]{1,16}")
 
 
 class Begin(click.ParamType[Start]):
@@ -33,7 +35,7 @@ class Begin(click.ParamType[Start]):
         text = str(value)
         if text in NAMED_BEGINS:
             return NAMED_BEGINS[text]
-        if not (text.isascii() and text.isdigit()):
+        if not MOMENT.fullmatch(text):
             self.fail(f"{text!r} is neither oldest nor now nor a time in milliseconds since 1970", param, ctx)
         return int(text)
 

@@ -70,3 +70,28 @@ def test_a_gap_is_a_line_and_a_sentence() -> None:
     )
     assert "nobody knows how many" in str(unknown)
     assert str(Gap(1, None, None)).endswith("before they were read")
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        ("1796007830874989", "accepted 1796007830874989 ms after 1970-01-01 to 2026-11-23 02:06:00 UTC"),
+        ("-99999999999999", "accepted -99999999999999 ms after 1970-01-01 to 2026-11-23 02:06:00 UTC"),
+        ("9" * 400, f"accepted {'9' * 400} ms after 1970-01-01 to"),
+        ("1" * 5000, "accepted 2026-11-23 02:06:00 UTC"),
+        ('"yesterday"', "accepted 2026-11-23 02:06:00 UTC"),
+        ("null", "accepted 2026-11-23 02:06:00 UTC"),
+        ("1e999", "accepted 2026-11-23 02:06:00 UTC"),
+    ],
+    ids=["microseconds", "before all years", "beyond all floats", "unreadable", "text", "null", "infinite"],
+)
+def test_a_gap_of_whatever_time_is_a_sentence(number: str, said: str) -> None:
+    told = gap(3).replace('"from_ms":1795399500000', f'"from_ms":{number}')
+    assert told != gap(3)
+    assert said in str(Gap.of_line(told.encode()))
+
+
+@pytest.mark.parametrize("count", ['"some"', "[1]", "1.5"])
+def test_a_gap_of_whatever_size_is_a_sentence(count: str) -> None:
+    told = f'{{"gap":{{"transactions":{count},"from_ms":null,"to_ms":null}}}}'
+    assert "nobody knows how many" in str(Gap.of_line(told.encode()))
