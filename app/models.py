@@ -65,6 +65,8 @@ SIGNATURE_PATTERN = r"^[!-~]{1,128}\Z"
 SIGNATURE_RULE = "1 to 128 visible ASCII characters without space"
 SOURCE_PATTERN = r"^[A-Za-z0-9._:-]{1,64}\Z"
 SOURCE_RULE = "1 to 64 of A-Z a-z 0-9 . _ : -"
+CONSUMER_PATTERN = r"^(?!\.{1,2}\Z)[A-Za-z0-9._:-]{1,64}\Z"
+CONSUMER_RULE = f"{SOURCE_RULE}, but neither . nor .., which clients take out of an address (RFC 3986, 5.2.4)"
 DEFAULT_SOURCE = "default"
 HISTORY_DAYS = 8
 """Days that the store keeps the history of a gate, and a report may go back."""

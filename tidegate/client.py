@@ -30,6 +30,8 @@ STREAM_TIMEOUT: Final = httpx.Timeout(45.0, connect=CONNECT_SECONDS)
 WAIT_SECONDS = 20
 COMMIT_GRACE_SECONDS = 2.0
 GONE = 410
+# Names that a consumer cannot have: a URL loses them (RFC 3986, 5.2.4).
+NOT_IN_ADDRESSES: Final = frozenset({"", ".", ".."})
 # Answers that say nothing of the call: of a gate that is busy, or of a proxy that has no gate now.
 COME_AGAIN: Final = frozenset({408, 429, 500, 502, 503, 504})
 # How a gate calls a lease that ran out and went to another caller, or whose consumer was forgotten since.
@@ -40,7 +42,8 @@ class Client:
     """Reads from one gate, or from several gates of one store.
 
     Closed by `async with` or `aclose`. Its methods raise `Unreachable` when no gate has ever answered, and
-    `Refused` when a call is wrong; everything else they wait out.
+    `Refused` when a call is wrong; everything else they wait out. The name of a consumer that no address can
+    have, as `..`, is a ValueError.
     """
 
     def __init__(self, *urls: str, token: str | None = None) -> None:
@@ -222,4 +225,6 @@ class Client:
 
 
 def _address(consumer: str) -> str:
+    if consumer in NOT_IN_ADDRESSES:
+        raise ValueError(f"{consumer!r} cannot be the name of a consumer, as addresses lose it")
     return f"/consumers/{quote(consumer, safe='')}"

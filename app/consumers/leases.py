@@ -20,7 +20,7 @@ from app.consumers.lease_name import LeaseName
 from app.consumers.tail import Tail
 from app.consumers.waiter import Waiter
 from app.errors import Overloaded
-from app.models import SOURCE_PATTERN
+from app.models import CONSUMER_PATTERN
 from app.server.exchange import GONE, STOPPING
 from app.store.accepted import Accepted
 from app.store.consumers import CommitResult, Consumers, Leases
@@ -32,7 +32,7 @@ MOST_BYTES: Final = 1024 * 1024
 ANSWER_BYTES: Final = 32 * 1024 * 1024
 """The bytes of all answers with leases that are being made or sent."""
 RETRY_SECONDS, ROOM_SECONDS = 0.5, 5.0
-NAME = re.compile(SOURCE_PATTERN)
+NAME = re.compile(CONSUMER_PATTERN)
 
 
 class LeaseWanted(NamedTuple):

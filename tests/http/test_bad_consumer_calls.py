@@ -72,7 +72,13 @@ async def test_a_wrong_parameter_is_named_and_makes_no_consumer(
         assert await bot.figures() is None
 
 
-@pytest.mark.parametrize("name", ["no%20space", "ü", "x" * 65, "a~b", "%22", "a%0A", "%00"])
+async def test_a_name_of_three_dots_is_taken(gate: GateProcess) -> None:
+    async with consumer(gate.url, "...") as bot:
+        await bot.lease()
+        assert await bot.figures() is not None
+
+
+@pytest.mark.parametrize("name", ["no%20space", "ü", "x" * 65, "a~b", "%22", "a%0A", "%00", "%2E", "%2e%2E"])
 @pytest.mark.parametrize("action", ["lease", "commit", "seek"])
 async def test_a_name_outside_the_alphabet_is_refused(gate: GateProcess, name: str, action: str) -> None:
     async with consumer(gate.url, name) as bot:

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from app.api.contract import ADDRESSES, TRANSACTIONS, Call, Token
-from app.models import SIGNATURE_PATTERN, SOURCE_PATTERN
+from app.models import CONSUMER_PATTERN, SIGNATURE_PATTERN, SOURCE_PATTERN
 
 SIGNATURE = {
     "type": "string",
@@ -13,6 +13,7 @@ SIGNATURE = {
     "examples": ["5BNbFfw7JkPECRkEgz3q"],
 }
 SOURCE = {"type": "string", "pattern": SOURCE_PATTERN.replace(r"\Z", "$"), "examples": ["helius-a"]}
+CONSUMER_NAME = {"type": "string", "pattern": CONSUMER_PATTERN.replace(r"\Z", "$"), "examples": ["bot"]}
 COUNT = {"type": "integer", "minimum": 0}
 
 _PROBLEM: dict[str, Any] = {

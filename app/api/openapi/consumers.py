@@ -3,7 +3,15 @@
 from typing import Any
 
 from app.api.contract import CONSUMER, CONSUMERS, STREAM
-from app.api.openapi.common import COUNT, SIGNATURE, SOURCE, STORE_DOWN, json_response, problems
+from app.api.openapi.common import (
+    CONSUMER_NAME,
+    COUNT,
+    SIGNATURE,
+    SOURCE,
+    STORE_DOWN,
+    json_response,
+    problems,
+)
 
 _TAGS = ["consumers"]
 _CURSOR: dict[str, Any] = {"type": "string", "examples": ["8d3f0a61-019d2b6a3f4-00000000002a"]}
@@ -44,7 +52,7 @@ _LEASED: dict[str, Any] = {
 _FIGURES: dict[str, Any] = {
     "type": "object",
     "properties": {
-        "name": SOURCE,
+        "name": CONSUMER_NAME,
         "position": {"anyOf": [_CURSOR, {"type": "null"}]},
         "lag": _LAG,
         **dict.fromkeys(("leases", "delivered", "redelivered", "missed", "unknown_gaps", "called_ms"), COUNT),
@@ -54,7 +62,7 @@ _NAME: dict[str, Any] = {
     "name": "name",
     "in": "path",
     "required": True,
-    "schema": SOURCE,
+    "schema": CONSUMER_NAME,
     "description": "The consumer; callers under one name share its work.",
 }
 

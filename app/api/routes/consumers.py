@@ -28,7 +28,7 @@ from app.consumers.pace import Pace
 from app.consumers.plane import ConsumerPlane
 from app.decode.body_reader import chunk_of, media_type
 from app.errors import HttpError, InvalidRequest, MalformedBody, ShuttingDown, UnsupportedMedia
-from app.models import SOURCE_RULE
+from app.models import CONSUMER_RULE
 from app.server.exchange import CUT_OFF, GONE, LISTEN
 from app.store.consumers import ConsumerFigures
 from app.store.positions import Positions, Start
@@ -89,7 +89,7 @@ class Call:
         headers = dict(scope["headers"])
         try:
             if name and not NAME.match(name):
-                raise InvalidRequest(f"the name of a consumer is {SOURCE_RULE}")
+                raise InvalidRequest(f"the name of a consumer is {CONSUMER_RULE}")
             await self._handle(Asked(name, scope["query_string"], headers, receive, send))
         except HttpError as error:
             members = error.members if isinstance(error, ReaderError) else {}

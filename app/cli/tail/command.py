@@ -18,7 +18,7 @@ from app.cli.tail.line_output import LineOutput
 from app.cli.tail.printing import Wanted, notice, print_consumer, print_stream
 from app.cli.text import plain
 from tidegate import gates as client_gates
-from tidegate.client import Client
+from tidegate.client import NOT_IN_ADDRESSES, Client
 from tidegate.place import Start
 
 NAMED_BEGINS: Final[dict[str, Start]] = {"oldest": "oldest", "now": "now"}
@@ -72,6 +72,8 @@ def tail(gates: list[GateAddress], consumer: str | None, batch_lines: int, **opt
     """
     if options["after"] and (consumer or options["start"] is not None):
         raise click.UsageError("--after goes with neither --consumer nor --from")
+    if consumer in NOT_IN_ADDRESSES:
+        raise click.UsageError(f"{consumer!r} cannot be the name of a consumer, as addresses lose it")
     if sys.stdout is None:
         raise click.UsageError("stdout is closed, and the lines have to go somewhere")
     begin = options.pop("start")

@@ -271,6 +271,8 @@ def test_no_gate_that_ever_answered_is_3(consumer: list[str]) -> None:
         ["--after", "c-1", "--from", "now"],
         ["--from", "yesterday"],
         ["--from", "-1"],
+        ["--consumer", "."],
+        ["--consumer", ".."],
         ["--from", "1" * 5000],
         ["--limit", "0"],
         ["--batch-lines", "10001"],

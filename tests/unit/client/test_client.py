@@ -285,5 +285,12 @@ async def test_waits_double_up_to_a_bound_and_begin_only_when_each_gate_has_fail
     assert slept[0] > 3
 
 
+@pytest.mark.parametrize("name", ["", ".", ".."])
+async def test_a_name_that_no_address_can_have_is_refused_before_a_call(name: str) -> None:
+    async with Client("http://127.0.0.1:9") as client:
+        with pytest.raises(ValueError, match="cannot be the name of a consumer"):
+            await client.lease(name)
+
+
 def test_a_transaction_is_typed() -> None:
     assert Transaction.of(line(1).encode()).payload == {"fee": 25000}
