@@ -22,11 +22,13 @@ import httpx
 
 from tidegate.gates import Gates, Refused, logger, problem_name
 from tidegate.place import Place, Start, whole_lines
-from tidegate.records import Gap, Lease, Transaction, is_gap
+from tidegate.records import Gap, Lease, Transaction, is_gap, is_heartbeat
 
 CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 30.0
 # A stream that has nothing to say sends an empty line every 15 s.
 STREAM_TIMEOUT: Final = httpx.Timeout(45.0, connect=CONNECT_SECONDS)
+# Heartbeats with the cursor: of the wanted sources nothing may come for longer than anything is kept.
+STREAM_HEADERS: Final = {"Accept": "application/x-ndjson; heartbeat=cursor"}
 WAIT_SECONDS = 20
 COMMIT_GRACE_SECONDS = 2.0
 GONE = 410
@@ -165,14 +167,18 @@ class Client:
         while place.left != 0:
             try:
                 async with self._http.stream(
-                    "GET", f"{self._gates.url}/stream", params=fixed | place.params, timeout=STREAM_TIMEOUT
+                    "GET",
+                    f"{self._gates.url}/stream",
+                    params=fixed | place.params,
+                    headers=STREAM_HEADERS,
+                    timeout=STREAM_TIMEOUT,
                 ) as answer:
                     if not await self._streams(answer, place):
                         continue
                     async for lines in whole_lines(answer):
                         self._gates.answered()
                         place.pass_by(lines)
-                        yield lines
+                        yield [line for line in lines if not is_heartbeat(line)]
                         if place.left == 0:
                             return
             except httpx.RequestError as error:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import httpx
 
-from tidegate.records import cursor_of, is_gap
+from tidegate.records import cursor_of, is_gap, is_heartbeat
 
 Start = Literal["oldest", "now"] | int
 
@@ -44,11 +44,11 @@ class Place:
         self.start, self.after = "oldest", None
 
     def pass_by(self, lines: Sequence[bytes]) -> None:
-        """Move behind these lines."""
+        """Move behind these lines, or to where a heartbeat among them says the gate is."""
         cursors = (cursor_of(line) for line in reversed(lines))
         self.after = next((cursor for cursor in cursors if cursor is not None), self.after)
         if self.left is not None:
-            self.left = max(0, self.left - sum(not is_gap(line) for line in lines))
+            self.left = max(0, self.left - sum(not (is_gap(line) or is_heartbeat(line)) for line in lines))
 
 
 async def whole_lines(answer: httpx.Response) -> AsyncGenerator[list[bytes], None]:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 # Python reads no longer whole numbers (`sys.get_int_max_str_digits`).
 MOST_DIGITS = 4300
+_HEARTBEAT = re.compile(rb'\{"cursor":"[^"]*"\}')
 _GAP = re.compile(rb'\{(?:"cursor":"[^"]*",)?"gap":')
 _TRANSACTIONS = re.compile(r'"transactions"\s*:\s*\[')
 _BETWEEN = re.compile(r"[\s,]*")
@@ -144,6 +145,11 @@ class Lease:
 def is_gap(line: bytes) -> bool:
     """Tell whether a line of `GET /stream` tells of a gap, and not of a transaction."""
     return _GAP.match(line) is not None
+
+
+def is_heartbeat(line: bytes) -> bool:
+    """Tell whether a line of `GET /stream` has nothing but the cursor of the place that was reached."""
+    return _HEARTBEAT.fullmatch(line) is not None
 
 
 def cursor_of(line: bytes) -> str | None:

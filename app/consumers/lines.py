@@ -188,10 +188,12 @@ def joined(gaps: Sequence[Gap]) -> Gap:
     )
 
 
-def heartbeat(cursor: Cursor, form: Form) -> bytes:
+def heartbeat(cursor: Cursor, form: Form, *, has_cursor: bool = False) -> bytes:
     """Return what is no line, and only shows that the stream lives.
 
-    To an `EventSource` it tells the place that was reached, from which it goes on when it connects again:
-    of the sources that it wants, nothing may have come for long.
+    To an `EventSource`, and to who asks for it, it tells the place that was reached, from which they go on
+    when they connect again: of the sources that they want, nothing may have come for long.
     """
-    return b":\nid: %b\n\n" % cursor.text if form is Form.EVENTS else b"\n"
+    if form is Form.EVENTS:
+        return b":\nid: %b\n\n" % cursor.text
+    return b'{"cursor":"%b"}\n' % cursor.text if has_cursor else b"\n"

@@ -47,6 +47,8 @@ class Wanted(NamedTuple):
     """The sources whose transactions it wants; None for all."""
     limit: int = sys.maxsize
     """After how many lines it ends."""
+    has_cursor: bool = False
+    """Whether its heartbeats have the cursor, also those of NDJSON."""
 
 
 class StreamReader:
@@ -150,7 +152,7 @@ class StreamReader:
     def _heartbeat(self) -> bytes:
         pause = DOUBT_SECONDS if self._is_doubted else HEARTBEAT_SECONDS
         self._due, self._is_doubted = time.monotonic() + pause, False
-        return heartbeat(self._cursor, self._wanted.look.form)
+        return heartbeat(self._cursor, self._wanted.look.form, has_cursor=self._wanted.has_cursor)
 
     def _shared(self, most_bytes: int) -> bytes:
         """Return the next piece, which another reader may have had before from the same place."""

@@ -241,6 +241,25 @@ async def test_a_client_that_half_closes_gets_its_lines_all_the_same(gate: GateP
     assert body.endswith(b"0\r\n\r\n"), "the body has its proper end"
 
 
+async def test_heartbeats_of_ndjson_have_the_cursor_where_the_client_asks_for_it(gate: GateProcess) -> None:
+    accept = "Accept: application/x-ndjson; heartbeat=cursor"
+    async with raw_stream(gate.url, "?source=beat", accept, version="1.0") as (reader, writer):
+        writer.write_eof()  # which is answered by a heartbeat
+        async with asyncio.timeout(60):
+            beat = json.loads(await reader.readline())
+    assert list(beat) == ["cursor"]
+    await post(gate.url, items("beat", 1, "beat"))
+    assert _get(gate, f"?limit=1&source=beat&after={beat['cursor']}").json()["signature"] == "beat-0"
+
+
+async def test_heartbeats_of_ndjson_are_empty_lines_to_all_others(gate: GateProcess) -> None:
+    accept = "Accept: application/x-ndjson"
+    async with raw_stream(gate.url, "?source=beat", accept, version="1.0") as (reader, writer):
+        writer.write_eof()
+        async with asyncio.timeout(60):
+            assert await reader.readline() == b"\n"
+
+
 async def test_streams_take_no_place_among_the_requests_and_have_a_limit_of_their_own() -> None:
     with gate_process(max_in_flight_requests=2, stream_readers_limit=4) as gate:
         async with AsyncExitStack() as opened:

@@ -89,7 +89,7 @@ _STREAM: dict[str, Any] = {
     ],
     "responses": {
         200: {
-            "description": "Lines, without end; an empty one every 15 seconds",
+            "description": "Lines, without end; an empty one, or one with only a cursor, every 15 seconds",
             "content": {
                 "application/x-ndjson": {"schema": {"type": "string"}},
                 "text/event-stream": {"schema": {"type": "string"}},

@@ -28,6 +28,9 @@ from app.server.exchange import CUT_OFF, HALF_CLOSED, LISTEN, STOPPING
 from app.store.positions import Start
 
 EVENTS, NDJSON = b"text/event-stream", b"application/x-ndjson"
+# The parameter of a media type in Accept with which NDJSON has the cursor in its heartbeats. A gate of an
+# earlier version does not look at it, and a reader that does not give it has empty lines as ever.
+HEARTBEAT = b"heartbeat=cursor"
 MOST_LINES: Final = 10**15
 # For a client to take what was written, and the rest of a line, after a stop: then it is cut off. The
 # server's patience lasts longer.
@@ -124,10 +127,12 @@ def _asked(scope: Scope) -> _Asked:
         InvalidRequest: a parameter cannot be taken.
     """
     query, headers = Query(scope["query_string"]), scope["headers"]
-    form = Form.EVENTS if _wants_events(headers) else Form.LINES
+    accepted = _accepted(headers)
+    form = Form.EVENTS if any(media == EVENTS for media, _ in accepted) else Form.LINES
+    has_cursor = any(media == NDJSON and HEARTBEAT in parameters for media, parameters in accepted)
     look = Look(form, has_payload=query.flag("payload", default=True))
     limit = query.whole("limit", MOST_LINES, 1, MOST_LINES)
-    return _Asked(Wanted(look, _sources(query), limit), _start(query, headers))
+    return _Asked(Wanted(look, _sources(query), limit, has_cursor), _start(query, headers))
 
 
 def _start(query: Query, headers: Iterable[tuple[bytes, bytes]]) -> Start | Cursor:
@@ -148,7 +153,8 @@ def _sources(query: Query) -> frozenset[str] | None:
     return frozenset(sources) or None
 
 
-def _wants_events(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Tell whether a client asks for server-sent events by name."""
-    accepted = b",".join(value for name, value in headers if name == b"accept")
-    return any(each.partition(b";")[0].strip().lower() == EVENTS for each in accepted.split(b","))
+def _accepted(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, list[bytes]]]:
+    """Return the media types that a client asks for by name, and the parameters of each."""
+    accepted = b",".join(value for name, value in headers if name == b"accept").lower()
+    parts = ([part.strip() for part in each.split(b";")] for each in accepted.split(b","))
+    return [(media, parameters) for media, *parameters in parts]

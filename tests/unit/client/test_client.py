@@ -69,6 +69,14 @@ async def test_a_stream_goes_on_behind_its_last_whole_line(serve: Serve) -> None
     assert _asked(gate) == [fixed | {"from": "oldest"}, fixed | {"after": "c-2"}]
 
 
+async def test_a_stream_goes_on_where_the_last_heartbeat_was(serve: Serve) -> None:
+    beats = [line(1), '{"cursor":"c-7"}', "", '{"cursor":"c-9"}']
+    gate = serve(stream(beats), stream([line(10)]))
+    assert await _streamed(Client(gate.url), 2, sources=["rare"], after="c-0") == ["s-1", "s-10"]
+    assert [asked["after"] for asked in _asked(gate)] == ["c-0", "c-9"]
+    assert {each.headers["Accept"] for each in gate.requests} == {"application/x-ndjson; heartbeat=cursor"}
+
+
 async def test_a_stream_goes_on_at_another_gate(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     first, second = serve(stream([line(1)])), serve(stream([line(2)]))
     assert await _streamed(Client(first.url, second.url), 2) == ["s-1", "s-2"]
@@ -283,13 +291,6 @@ async def test_waits_double_up_to_a_bound_and_begin_only_when_each_gate_has_fail
     slept.clear()
     await Gates(["http://a"], sleep).failed("busy", at_least_seconds=3)
     assert slept[0] > 3
-
-
-@pytest.mark.parametrize("name", ["", ".", ".."])
-async def test_a_name_that_no_address_can_have_is_refused_before_a_call(name: str) -> None:
-    async with Client("http://127.0.0.1:9") as client:
-        with pytest.raises(ValueError, match="cannot be the name of a consumer"):
-            await client.lease(name)
 
 
 def test_a_transaction_is_typed() -> None:

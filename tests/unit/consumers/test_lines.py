@@ -142,4 +142,5 @@ def test_gaps_of_partitions_are_one_whose_count_is_known_if_all_are() -> None:
 
 def test_a_heartbeat_is_an_empty_line_or_a_comment_with_the_place() -> None:
     assert heartbeat(CURSOR, Form.LINES) == b"\n"
+    assert heartbeat(CURSOR, Form.LINES, has_cursor=True) == b'{"cursor":"' + CURSOR.text + b'"}\n'
     assert heartbeat(CURSOR, Form.EVENTS) == b":\nid: " + CURSOR.text + b"\n\n"

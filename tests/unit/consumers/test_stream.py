@@ -93,17 +93,19 @@ async def test_a_heartbeat_comes_while_nothing_does(out: Out, monkeypatch: pytes
     assert json.loads(piece)["signature"] == "one-0"
 
 
-async def test_the_heartbeat_of_an_event_stream_has_the_place_behind_what_was_not_wanted(
-    out: Out, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("form", [Form.EVENTS, Form.LINES])
+async def test_a_heartbeat_has_the_place_behind_what_was_not_wanted(
+    out: Out, form: Form, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.consumers.stream.HEARTBEAT_SECONDS", 0.05)
-    reader = await out.reader("now", look=Look(Form.EVENTS), sources=frozenset({"b"}))
+    reader = await out.reader("now", look=Look(form), sources=frozenset({"b"}), has_cursor=True)
     await out.post("unwanted", 3)
     newest = await out.accepted.find("now")
     async with asyncio.timeout(WAIT_SECONDS):
         while True:
             beat = await reader.next_piece(1000) or b""
-            cursor = parse_cursor(beat.split()[-1].decode(), "id")
+            text = beat.split()[-1].decode()
+            cursor = parse_cursor(text if form is Form.EVENTS else json.loads(text)["cursor"], "id")
             if cursor.ordinals == newest.ordinals:
                 break
 
