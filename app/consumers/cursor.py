@@ -52,7 +52,7 @@ class Cursor(NamedTuple):
             )
         ends = zip(self.ordinals, self.before_ms, newest.ordinals, newest.before_ms, strict=True)
         if any(
-            ordinal > added or (ordinal == added and 0 != before_ms != added_ms)
+            ordinal > added or before_ms > added_ms or (ordinal == added and 0 != before_ms != added_ms)
             for ordinal, before_ms, added, added_ms in ends
         ):
             raise UnknownCursor(

@@ -87,7 +87,7 @@ class ConsumerFigures(NamedTuple):
     missed: int
     """How many had left before they could be handed out, as far as that is known."""
     unknown_gaps: int
-    """How many gaps it was told of whose size nobody knows; a Cluster's partitions each tell one."""
+    """How often the store had lost what it had not taken; a Cluster's partitions each count."""
     called_ms: int
 
 

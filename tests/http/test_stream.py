@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.consumer_calls import consumer
 from tests.support.gate import GateProcess, gate_process
 from tests.support.http_calls import problem
 from tests.support.streams import EVENTS, items, open_stream, post, raw_stream, signatures
@@ -211,6 +212,11 @@ async def test_a_cursor_of_another_store_or_from_the_future_says_where_to_begin(
     document = problem(_get(gate, f"?after={future}"), 410, "ever accepted", "from=oldest")
     assert document["type"] == "urn:tidegate:problem:unknown-cursor"
     problem(_get(gate, Last_Event_ID=future), 410, "from=oldest")
+    later = f"{store}-{'f' * 11}-{'0' * 12}"
+    problem(_get(gate, f"?after={later}"), 410, "ever accepted", "from=oldest")
+    async with consumer(gate.url, "unmoved") as bot:
+        await bot.lease()
+        problem(await bot.ask("seek", {"to": later}), 410, "ever accepted")
 
 
 def test_head_answers_what_get_begins_with_and_ends(gate: GateProcess) -> None:

@@ -54,7 +54,7 @@ local is_known = consumer and consumer.incarnation == incarnation
 if not is_known then
   local was_lost = not consumer and ARGV[10] == '1' and ledger.born > incarnation / 1000 + YOUNGER_MS
   consumer = new_consumer(incarnation, start, now)
-  consumer.is_blind = consumer.is_blind or was_lost
+  if was_lost then consumer.is_blind, consumer.has_left = true, false end
 end
 follow_ledger(consumer)
 

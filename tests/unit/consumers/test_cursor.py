@@ -62,6 +62,7 @@ def test_a_cursor_is_that_of_one_store_and_of_what_it_has_accepted() -> None:
         Positions(BORN[:1], (9,), (9,)),
         Positions(BORN, (2, 9), (5, 9)),
         Positions(BORN, (9, 3), (9, 5)),
+        Positions(BORN, (9, 9), (9, 5)),  # nothing was accepted at the cursor's second moment yet
         Positions(BORN, (3, 4), (5, 7)),  # as many as before a failover, and others
     )
     for newest in others:

@@ -48,6 +48,24 @@ async def test_after_its_ledger_was_lost_a_consumer_goes_on_with_a_gap_of_unknow
     assert [one.unknown_gaps for one in await other.consumers.figures()] == [1, 0], "it was there before"
 
 
+async def test_a_loss_is_counted_of_a_consumer_that_was_to_be_told_another_gap(
+    valkey: StoreServer, single: Gate
+) -> None:
+    await deliver(single, NAMES[:10])
+    reader = Reader(single)
+    await reader.drain()
+    with valkey.nodes()[0] as node:
+        for key in node.scan_iter(match=store_key(PREFIX, "blocks", "*")):
+            node.delete(key)
+        await reader.consumers.seek("bot", (await single.accepted.find("now")).before_ms[0], IDLE_MS)
+        assert missed_in(await reader.lease()) == [None]
+        await reader.consumers.seek("bot", (await single.accepted.find("now")).before_ms[0], IDLE_MS)
+        node.delete(store_key(PREFIX, "ledger"))
+    assert missed_in(await reader.lease()) == [None]
+    [figures] = await reader.consumers.figures()
+    assert figures.unknown_gaps == 1
+
+
 async def test_a_gap_of_unknown_size_that_comes_again_is_counted_once(
     valkey: StoreServer, single: Gate
 ) -> None:

@@ -203,6 +203,8 @@ async def test_who_begins_at_a_moment_is_told_what_left_after_it_and_nothing_els
             assert sorted(names_in(leases)) == sorted(names)
             assert (None in missed_in(leases)) == has_left
             assert sum(each or 0 for each in missed_in(leases)) == count
+    figures = await reader.consumers.figures()
+    assert {one.unknown_gaps for one in figures} == {0}, "the store lost nothing"
     clock.move(60)
     await gate.maps.sizes()
     for moment, has_left in ((second, True), (second + 5_000, False)):

@@ -13,10 +13,11 @@
 --   last_ms       1700000004000      when the last that was handed out was accepted, or the moment it began at, or 0
 --   is_blind      false              whether nobody knows what it missed before its position, since the ledger was lost
 --                                    or set back, or some had left that were accepted after the moment it began at
+--   has_left      false              whether it is blind for the latter only, so that the store lost nothing
 --   next_number   4                  the number of its next lease, from 1 on
 --   delivered     150                how many were handed out for the first time; `redelivered` counts the others
 --   missed        0                  how many had left before they could be handed out, as far as that is known
---   unknown_gaps  0                  how often it was told of a gap of which nobody knows the size
+--   unknown_gaps  0                  how often nobody knew what it missed, since the ledger was lost or set back
 --   leases        {{1, 100, …}, {3, 200, …}}   those that are outstanding, LEASE each
 --   superseded    {}                 numbers of leases that went to another, the latest 64
 --   remembered    1                  of lower numbers nobody knows any more whether they did

@@ -10,7 +10,7 @@ local function new_consumer(incarnation, start, now)
   return {
     incarnation = incarnation, start_ms = start == 'now' and now or tonumber(start) or 0, born = ledger.born,
     ordinal = ordinal, block = block, before_ms = before_ms, last_ms = tonumber(start) or 0, is_blind = has_left,
-    next_number = 1, delivered = 0, redelivered = 0, missed = 0, unknown_gaps = 0,
+    has_left = has_left, next_number = 1, delivered = 0, redelivered = 0, missed = 0, unknown_gaps = 0,
     leases = {}, superseded = {}, remembered = 1, called_ms = now, until_ms = 0,
   }
 end
@@ -21,7 +21,7 @@ end
 local function follow_ledger(consumer)
   if is_valid_position(consumer.born, consumer.ordinal, consumer.before_ms, consumer.block) then return end
   supersede_all(consumer)
-  consumer.born, consumer.is_blind = ledger.born, true
+  consumer.born, consumer.is_blind, consumer.has_left = ledger.born, true, false
   consumer.ordinal, consumer.block, consumer.before_ms = find_start(0)
 end
 

@@ -64,10 +64,11 @@ local function hand_out_next(consumer, limit, most_bytes, ends_ms)
   local read = read_between(consumer.ordinal, added, consumer.block, limit, most_bytes)
   local missed = is_blind and -1 or read.begin - consumer.ordinal
   consumer.missed = consumer.missed + math.max(missed, 0)
-  if is_blind then consumer.unknown_gaps = consumer.unknown_gaps + 1 end
+  if is_blind and not consumer.has_left then consumer.unknown_gaps = consumer.unknown_gaps + 1 end
   consumer.delivered = consumer.delivered + read.finish - read.begin
   local lease = add_lease(consumer, read, ends_ms, consumer.last_ms, missed)
-  consumer.ordinal, consumer.block, consumer.is_blind = read.finish, read.next_block or -1, false
+  consumer.ordinal, consumer.block = read.finish, read.next_block or -1
+  consumer.is_blind, consumer.has_left = false, false
   consumer.last_ms, consumer.before_ms = read.ms or consumer.last_ms, read.ms or ledger.clock
   return lease, read
 end
