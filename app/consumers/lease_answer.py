@@ -80,5 +80,5 @@ def _end(leases: Leases) -> bytes:
 def _gap(part: Leased) -> Gap:
     extract = part.extract
     to_ms = extract.blocks[0].accepted_ms if extract.blocks else extract.now_ms
-    from_ms = to_ms if part.last_ms is None else part.last_ms
+    from_ms = extract.born_ms if part.last_ms is None else part.last_ms
     return Gap(extract.missed, from_ms, max(from_ms, to_ms))

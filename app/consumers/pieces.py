@@ -31,8 +31,6 @@ class Piece(NamedTuple):
     text: bytes
     place: Positions
     """The place behind them."""
-    last_ms: int
-    """When the latest of their transactions was accepted."""
     lines: int
 
 

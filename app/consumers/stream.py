@@ -57,7 +57,10 @@ class StreamReader:
     def __init__(
         self, readers: Readers, wanted: Wanted, start: Positions, start_ms: int, newest: Positions | None
     ) -> None:
-        """Begin at a place; `newest` is where its ledgers ended then, None if they are others by now."""
+        """Begin at a place, that of the moment `start_ms` if some have left since.
+
+        `newest` is where its ledgers ended then, None if they are others by now.
+        """
         self._readers, self._wanted = readers, wanted
         self._left = wanted.limit
         self._waiter = Waiter()
@@ -66,7 +69,6 @@ class StreamReader:
         # So many were accepted as far as the reader knows.
         self._known = list((newest or start).ordinals)
         self._born_ms, self._store = start.born_ms, store_mark(start.born_ms)
-        self._last_ms = start_ms  # when the last transaction before the place was accepted
         self._sent = 0  # bytes of the next line
         self._partition = 0  # of the next line, if some of it was sent
         self._gap = b""
@@ -164,13 +166,10 @@ class StreamReader:
         if piece is not None and piece.lines <= self._left:
             self._at, self._before_ms = list(piece.place.ordinals), list(piece.place.before_ms)
             self._left -= piece.lines
-            self._last_ms = max(self._last_ms, piece.last_ms)
             return piece.text
-        before_ms, left, self._last_ms = self._last_ms, self._left, 0
-        text = self._compose(most_bytes)
+        left, text = self._left, self._compose(most_bytes)
         if text and not self._sent:
-            pieces.put(request, Piece(text, self._place, self._last_ms, left - self._left))
-        self._last_ms = max(before_ms, self._last_ms)
+            pieces.put(request, Piece(text, self._place, left - self._left))
         return text
 
     def _compose(self, most_bytes: int) -> bytes:
@@ -253,7 +252,6 @@ class StreamReader:
         """Note that the place is before the line with this index now, and so many lines were taken."""
         if self._at[page.partition] < page.begin + index:
             self._at[page.partition], self._before_ms[page.partition] = page.begin + index, page.accepted_ms
-        self._last_ms = max(self._last_ms, page.accepted_ms)
         self._left -= count
 
     # What the store has.
@@ -288,12 +286,11 @@ class StreamReader:
             return None
         if self._sent and self._partition == partition:
             raise LineLostError
+        from_ms = self._before_ms[partition] or self._born_ms[partition]
         self._at[partition], self._before_ms[partition] = extract.begin, extract.before_begin_ms
         to_ms = extract.blocks[0].accepted_ms if extract.blocks else extract.now_ms
-        return Gap(extract.missed, self._last_ms, max(to_ms, self._last_ms))
+        return Gap(extract.missed, from_ms, max(to_ms, from_ms))
 
     def _tell(self, gaps: Sequence[Gap]) -> None:
         """Have the gaps of all partitions told in one line, ahead of the next piece."""
-        gap = joined(gaps)
-        self._last_ms = gap.to_ms
-        self._gap += gap.line(self._cursor, self._wanted.look.form)
+        self._gap += joined(gaps).line(self._cursor, self._wanted.look.form)

@@ -36,7 +36,7 @@ class Leased(NamedTuple):
     is_again: bool
     """True if all of it was handed out before, and not committed in time."""
     last_ms: int | None
-    """When the last one before it was accepted; None if it is the first."""
+    """When the last one before it was accepted, or an earlier time; None where nobody knows."""
     extract: Extract
 
 

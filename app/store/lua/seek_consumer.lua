@@ -26,12 +26,13 @@ supersede_all(consumer)
 if ordinal then
   -- Under another ledger the next lease begins with the oldest, and says that nobody knows what was missed.
   consumer.born, consumer.ordinal, consumer.block, consumer.before_ms = tonumber(to), ordinal, -1, before_ms
-  consumer.start_ms, consumer.last_ms, consumer.is_blind, consumer.has_left = 0, before_ms, false, false
+  consumer.start_ms, consumer.is_blind, consumer.has_left = 0, false, false
+  consumer.last_ms = before_ms > 0 and before_ms or tonumber(to)
 else
   consumer.born = ledger.born
   consumer.ordinal, consumer.block, consumer.before_ms, consumer.is_blind = find_start(to)
   consumer.has_left = consumer.is_blind
-  consumer.last_ms = tonumber(to) or 0
+  consumer.last_ms = begun_ms(to, consumer.before_ms, consumer.has_left)
   consumer.start_ms = to == 'now' and now or tonumber(to) or 0
 end
 save_consumer(name, consumer, now, idle_ms)

@@ -1,14 +1,19 @@
 """Gaps: what left before a reader came to it is told, with its number where the store knows it."""
 
 import asyncio
+import json
+from typing import Any, cast
 
 import pytest
 
 from app.consumers.cursor import parse_cursor
+from app.consumers.lease_answer import lease_answer
 from app.consumers.shelf import Ledger
 from app.models import MapName, Mode, Trigger
+from app.store.consumers import Consumers
 from app.store.positions import Positions
 from tests.support.api_calls import until
+from tests.support.handed import IDLE_MS, MEBIBYTE, MOST_CONSUMERS
 from tests.support.servers import StoreServer
 from tests.support.streams import WAIT_SECONDS
 from tests.support.way_out import Out, names, take
@@ -110,3 +115,32 @@ async def test_who_begins_at_a_moment_before_what_is_kept_is_told_a_gap(brief: O
     assert names(kept) == ["kept-0", "kept-1"]
     assert await take(await brief.reader(await _resumed(brief, gap["cursor"])), 2) == kept
     assert names(await take(await brief.reader(kept[0]["first_seen_ms"]), 2)) == names(kept)
+
+
+async def test_a_gap_before_all_that_a_reader_was_handed_has_the_times_of_what_is_in_it(brief: Out) -> None:
+    """The consumers: one from before there was anything, and one that never committed its first lease."""
+    consumers = Consumers(brief.runtime.session, brief.runtime.live.layout)
+
+    async def lease(name: str) -> dict[str, Any]:
+        terms = (1, MEBIBYTE, 1, IDLE_MS, MOST_CONSUMERS)
+        return cast(
+            "dict[str, Any]",
+            json.loads(await lease_answer(name, await consumers.lease(name, *terms), brief.readers)),
+        )
+
+    await lease("early")
+    stream = await brief.reader("oldest")
+    await brief.post("missed", 1)
+    [missed] = (await lease("forgetful"))["transactions"]
+    await _remove_all(brief)
+    await _clear_shelf(brief)
+    await asyncio.sleep(0.002)
+    [again] = (await lease("forgetful"))["gaps"]
+    await brief.post("kept", 1)
+    [early] = (await lease("early"))["gaps"]
+    told, kept = await take(stream, 2)
+    [extract] = await brief.accepted.read(await brief.accepted.find("now"), 1, 1)
+    for gap in (early, again, told["gap"]):
+        assert gap["transactions"] == 1
+        assert extract.born_ms <= gap["from_ms"] <= missed["first_seen_ms"] < gap["to_ms"]
+    assert early["to_ms"] == told["gap"]["to_ms"] == kept["first_seen_ms"] >= again["to_ms"]

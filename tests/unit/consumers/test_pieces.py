@@ -75,7 +75,7 @@ async def test_a_piece_from_before_a_setback_is_given_to_nobody(out: Out) -> Non
     await _posted(out)
     start = await out.accepted.find("oldest")
     from_before = Request(out.shelf.epoch, start, LINES, None, PIECE_BYTES)
-    out.readers.pieces.put(from_before, Piece(b"{}\n" * COUNT, await out.accepted.find("now"), 0, COUNT))
+    out.readers.pieces.put(from_before, Piece(b"{}\n" * COUNT, await out.accepted.find("now"), COUNT))
     reader = await out.reader("oldest")
     out.shelf.set_back(Ledger(0, start.born_ms[0]))
     assert names(await take(reader, COUNT)) == NAMES
@@ -87,6 +87,6 @@ def test_the_number_of_pieces_is_bounded() -> None:
         Request(0, Positions((1,), (number,), (0,)), LINES, None, 100) for number in range(MOST_PIECES + 3)
     ]
     for request in requests:
-        pieces.put(request, Piece(b"x\n", request.place, 0, 1))
+        pieces.put(request, Piece(b"x\n", request.place, 1))
     kept = [request for request in requests if pieces.find(request)]
     assert kept == requests[3:]

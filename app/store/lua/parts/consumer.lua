@@ -10,7 +10,7 @@
 --   ordinal       250                its position: the next to be handed out for the first time
 --   block         31                 the block that has it or will have it, or -1; a hint (blocks.lua)
 --   before_ms     1700000004000      when the one before its position was accepted, or 0 (is_valid_position)
---   last_ms       1700000004000      when the last that was handed out was accepted, or the moment it began at, or 0
+--   last_ms       1700000004000      a time before which none was accepted that comes after its position
 --   is_blind      false              whether nobody knows what it missed before its position, since the ledger was lost
 --                                    or set back, or some had left that were accepted after the moment it began at
 --   has_left      false              whether it is blind for the latter only, so that the store lost nothing

@@ -4,13 +4,19 @@
 -- @use find_start
 -- @use consumer
 
+-- Returns a time before which nothing was accepted that comes after a start, as find_start has it: the moment, where
+-- some have left since, else when the one before it was accepted.
+local function begun_ms(start, before_ms, has_left)
+  return has_left and tonumber(start) or before_ms > 0 and before_ms or ledger.born
+end
+
 -- Makes the record of a consumer that begins at a moment in milliseconds, 0 for the oldest, or 'now'.
 local function new_consumer(incarnation, start, now)
   local ordinal, block, before_ms, has_left = find_start(start)
   return {
     incarnation = incarnation, start_ms = start == 'now' and now or tonumber(start) or 0, born = ledger.born,
-    ordinal = ordinal, block = block, before_ms = before_ms, last_ms = tonumber(start) or 0, is_blind = has_left,
-    has_left = has_left, next_number = 1, delivered = 0, redelivered = 0, missed = 0, unknown_gaps = 0,
+    ordinal = ordinal, block = block, before_ms = before_ms,
+    last_ms = begun_ms(start, before_ms, has_left), is_blind = has_left, has_left = has_left, next_number = 1, delivered = 0, redelivered = 0, missed = 0, unknown_gaps = 0,
     leases = {}, superseded = {}, remembered = 1, called_ms = now, until_ms = 0,
   }
 end

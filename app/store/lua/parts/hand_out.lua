@@ -69,6 +69,7 @@ local function hand_out_next(consumer, limit, most_bytes, ends_ms)
   local lease = add_lease(consumer, read, ends_ms, consumer.last_ms, missed)
   consumer.ordinal, consumer.block = read.finish, read.next_block or -1
   consumer.is_blind, consumer.has_left = false, false
-  consumer.last_ms, consumer.before_ms = read.ms or consumer.last_ms, read.ms or ledger.clock
+  consumer.before_ms = read.ms or ledger.clock
+  consumer.last_ms = consumer.before_ms
   return lease, read
 end
