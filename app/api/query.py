@@ -108,7 +108,7 @@ def start_of(text: str, name: str) -> Start:
         raise InvalidRequest(
             f"{name}: {moment_ms} has yet to come; it is now {now_ms} milliseconds since the epoch"
         )
-    return moment_ms
+    return max(moment_ms, 1)  # to the store 0 is `oldest`, of which no gap is told
 
 
 def _shown(text: str | None) -> str:

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 
+from app.api.query import start_of
 from app.consumers.cursor import parse_cursor
 from app.consumers.lease_answer import lease_answer
 from app.consumers.shelf import Ledger
@@ -144,3 +145,11 @@ async def test_a_gap_before_all_that_a_reader_was_handed_has_the_times_of_what_i
         assert gap["transactions"] == 1
         assert extract.born_ms <= gap["from_ms"] <= missed["first_seen_ms"] < gap["to_ms"]
     assert early["to_ms"] == told["gap"]["to_ms"] == kept["first_seen_ms"] >= again["to_ms"]
+
+
+async def test_who_begins_at_the_moment_0_is_told_what_has_left_as_at_any_other(brief: Out) -> None:
+    await brief.post("missed", 3)
+    await _remove_all(brief)
+    await brief.post("kept", 1)
+    gap, kept = await take(await brief.reader(start_of("0", "from")), 2)
+    assert (gap["gap"]["transactions"], names([kept])) == (3, ["kept-0"])
