@@ -24,7 +24,7 @@ ASKED_AT_ONCE = 5000
 REFUSALS = "refusals"
 # Not those of the test itself, for scrapes and probes.
 _REQUESTS = re.compile(r'tidegate_http_requests_total{code="(\d+)",method="\w+",route="(?!/metrics|/readyz)')
-LIVE, MOST_BYTES = "/livez", 8 * 1024 * 1024
+LIVE, PAGE, MOST_BYTES = "/livez", "/", 8 * 1024 * 1024
 JSON_TYPE = [(b"content-type", b"application/json")]
 
 
@@ -118,7 +118,7 @@ async def _body(receive: Any) -> bytes:
 
 
 def _answer(method: str, path: str, body: bytes) -> tuple[int, bytes]:
-    if path == LIVE:
+    if path in (LIVE, PAGE):
         return (200, b'{"status":"alive"}') if method in ("GET", "HEAD") else (405, b"{}")
     if path != "/transactions":
         return 404, b"{}"
