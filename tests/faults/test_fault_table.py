@@ -67,10 +67,7 @@ IN_SUITE = {
     # A round trip fits into the deadline, and opening a connection does not.
     ("clients killed", "200 ms each way"),
     ("scripts flushed", "reset every 40,000 bytes"),
-    ("killed", "5 ms each way"),
     ("paused", "swallows answers"),
-    ("password changed", "byte by byte"),
-    ("read-only", "half-open"),
 }
 
 

@@ -34,7 +34,7 @@ async def _serves(load: Steady) -> None:
 @pytest.mark.parametrize(
     ("kind", "failovers", "deadline_seconds"),
     [
-        ("valkey", MASTERS, 5),  # other tests keep the machine busy
+        pytest.param("valkey", MASTERS, 5, marks=pytest.mark.long),  # beside others on a busy machine
         pytest.param("valkey", 15, 1, marks=pytest.mark.long),
         pytest.param("redis", 15, 1, marks=pytest.mark.long),
     ],

@@ -90,7 +90,7 @@ async def _until_down(gate: GateProcess, dead: int | None) -> None:
     assert await asyncio.to_thread(wait_until, lambda: _has_down(gate, count), PATIENCE_SECONDS)
 
 
-@pytest.mark.parametrize("dead", [0, FIRST_PARTITION])
+@pytest.mark.parametrize("dead", [pytest.param(0, marks=pytest.mark.long), FIRST_PARTITION])
 async def test_a_killed_master_takes_only_its_own_partitions_with_it(cluster: StoreServer, dead: int) -> None:
     with _gate(cluster) as gate:
         async with open_stream(gate.url) as stream, consumer(gate.url, "bot") as bot:

@@ -207,6 +207,7 @@ async def test_in_a_cluster_each_master_waits_for_its_own_replicas() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 async def test_workers_wait_as_well() -> None:
     async with replicated(valkey_server) as store:
         settings = {"store_min_replicas": 1, "store_deadline_seconds": 4, "dedup_window_seconds": 60}

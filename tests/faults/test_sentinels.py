@@ -176,7 +176,8 @@ async def test_where_a_replica_has_to_confirm_a_killed_primary_takes_nothing_ack
         await _assert_no_false_duplicate(gate, load)
 
 
-@pytest.mark.parametrize("deadline_seconds", [pytest.param(1, marks=pytest.mark.long), 30])
+@pytest.mark.long
+@pytest.mark.parametrize("deadline_seconds", [1, 30])
 async def test_a_primary_that_hung_and_comes_back_after_it_was_replaced_is_believed_no_more(
     watched: Watched, deadline_seconds: int
 ) -> None:
@@ -260,6 +261,7 @@ async def test_without_a_majority_of_the_sentinels_nothing_is_acknowledged_until
     await _assert_none_of_a_stale_primary(watched, load, new)
 
 
+@pytest.mark.long
 async def test_with_tls_and_passwords_of_both_each_worker_of_a_gate_follows_the_primary(
     tmp_path: Path,
 ) -> None:

@@ -34,7 +34,7 @@ TOOLS = pytest.mark.parametrize(
         pytest.param("valkey", atomically, id="valkey-atomically"),  # Redis cannot
     ],
 )
-KINDS = pytest.mark.parametrize("kind", ["valkey", "redis"])
+KINDS = pytest.mark.parametrize("kind", ["valkey", pytest.param("redis", marks=pytest.mark.long)])
 log = logging.getLogger(__name__)  # `--log-cli-level=info` shows the figures
 
 
