@@ -45,20 +45,24 @@ class ClockWatch:
     """Compares each reading with the one before, and tells of a clock that was set once all has left."""
 
     def __init__(self) -> None:
-        self._before: dict[str, PartitionSizes] = {}
-        self._asked_at = 0.0
+        self._before: dict[str, tuple[PartitionSizes, float]] = {}  # and the seconds when it was asked for
         self._set: dict[str, _Set] = {}
 
     def follow(self, parts: Sequence[PartitionSizes], asked_at: float, answered_at: float) -> list[Setback]:
-        """Take a reading of all partitions, with the seconds since boot before and after it."""
-        most_passed_ms = (answered_at - self._asked_at) * 1000
-        found = [
-            told
-            for part in parts
-            if (before := self._before.get(part.prefix)) is not None and before.born_ms == part.born_ms
-            if (told := self._follow(before, part, most_passed_ms)) is not None
-        ]
-        self._before, self._asked_at = {part.prefix: part for part in parts}, asked_at
+        """Take a reading of all partitions, with the seconds since boot before and after it.
+
+        A partition that did not answer comes with its reading of before, as the same object: nothing is known
+        of it since then.
+        """
+        found: list[Setback] = []
+        for part in parts:
+            before, since = self._before.get(part.prefix, (None, 0.0))
+            if before is part:
+                continue
+            if before is not None and before.born_ms == part.born_ms:
+                told = self._follow(before, part, most_passed_ms=(answered_at - since) * 1000)
+                found += [told] if told is not None else []
+            self._before[part.prefix] = part, asked_at
         return found
 
     def _follow(self, before: PartitionSizes, now: PartitionSizes, most_passed_ms: float) -> Setback | None:

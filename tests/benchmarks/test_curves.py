@@ -156,6 +156,7 @@ def test_the_page_shows_the_last_run_of_every_curve() -> None:
             assert all(spread(point, "p999_ms") for point in document[name]["points"])
 
 
+@pytest.mark.long
 def test_a_point_is_measured_with_filled_maps_and_without(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -180,6 +181,7 @@ def test_a_point_is_measured_with_filled_maps_and_without(
     assert document["maps"]["points"][0]["rounds"][0]["kept"] == 2000
 
 
+@pytest.mark.long
 def test_posts_at_a_rate_are_measured_beside_rivals_and_have_a_picture_of_their_own(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -14,22 +14,10 @@ SAME = {
     "TidegateWorkersRestarting": {"times 1.25"},  # the same, of more than 3
     "TidegateWatchdog": {"always"},  # which is what it does
 }
-# Their tests have series of hours and days, which promtool goes through anew for each way of spoiling.
-LONG = {
-    "TidegateConsumerGone",
-    "TidegateDuplicateRatioUnusual",
-    "TidegateFeedSilent",
-    "TidegateSlowLeak",
-}
 
 
-@pytest.mark.parametrize(
-    "alert",
-    [
-        pytest.param(alert, marks=pytest.mark.long if alert.name in LONG else (), id=alert.name)
-        for alert in alerts()
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("alert", alerts(), ids=lambda rule: rule.name)
 def test_no_spoilt_alert_passes_the_tests_of_the_alert(alert: Rule, tmp_path: Path) -> None:
     unnoticed = survivors(alert, tmp_path)
     assert unnoticed.pop(0) == UNSPOILT, "the alert as it is passes them"

@@ -86,7 +86,11 @@ def _assert_it_comes_back(gate: GateProcess, before: dict[int, int]) -> None:
     assert _residents(gate).keys() == before.keys(), "no process was started again"
 
 
-@pytest.mark.parametrize("limit", LIMITS, ids=["without a limit", "with a limit"])
+@pytest.mark.parametrize(
+    "limit",
+    [pytest.param(LIMITS[0], marks=pytest.mark.long), LIMITS[1]],
+    ids=["without a limit", "with a limit"],
+)
 async def test_each_storm_leaves_the_gate_near_its_size_of_before_and_storms_do_not_add_up(
     limit: dict[str, object],
 ) -> None:

@@ -101,6 +101,7 @@ def test_a_consumer_that_stops_is_reported_before_it_misses_anything_and_when_it
     assert comes_true(has_caught_up)
 
 
+@pytest.mark.long
 def test_a_consumer_that_was_forgotten_is_gone_and_one_that_was_deleted_is_not(watched: Watched) -> None:
     watched.call("PATCH", "/settings", lease_seconds=1, consumer_idle_seconds=12)
     assert comes_true(lambda: watched.is_known("deleted") and watched.is_known("forgotten"))

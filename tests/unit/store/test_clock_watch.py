@@ -88,3 +88,12 @@ def test_a_clock_that_is_set_again_and_again_is_told_in_the_end() -> None:
     moments = [Moment(at, -10 * at, 40 * at) for at in range(MOST_READINGS + 1)]
     [found] = told(*moments)
     assert found == setback(SetbackKind.CLOCK_BACK, 40 * MOST_READINGS, -10 * MOST_READINGS)
+
+
+def test_a_partition_that_did_not_answer_for_a_while_has_no_clock_that_was_set() -> None:
+    """As while its master was replaced; until then its reading of before comes again and again."""
+    watch, before = ClockWatch(), Moment(0, 0).reading()
+    found = [setback for at in range(10) for setback in watch.follow([before], at, at)]
+    for moment in (Moment(10, 10, 400, 400, 400), Moment(11, 11, 400, 400, 400)):
+        found += watch.follow([moment.reading()], moment.gate, moment.gate)
+    assert found == []

@@ -65,6 +65,7 @@ async def test_a_connection_that_takes_longer_than_a_call_may_serves_the_calls_t
 
 
 @pytest.mark.slow
+@pytest.mark.long
 async def test_a_gate_far_from_its_store_is_back_after_its_connection_broke(server: StoreServer) -> None:
     async with _behind_proxy(server) as (url, proxy):
         proxy.way_seconds = WAY_SECONDS
