@@ -60,8 +60,8 @@ def test_a_leak_of_the_gate_is_found_and_called_by_its_name(patients: dict[str, 
     assert written == found
 
 
-# By itself 2.6 MiB come back, on a busy machine too. Within the whole suite it was 20 to 40 KiB in each of two
-# runs, which is not understood yet.
+# By itself 2.6 MiB come back, on a busy machine too. Within the whole suite it was 20 to 40 KiB in each of
+# two runs, which is not understood yet.
 @pytest.mark.long
 def test_closing_idle_connections_gives_back_what_they_held(patients: dict[str, Patient]) -> None:
     found = patients["connections"].await_detection()
