@@ -2,16 +2,14 @@
 
 import os
 import socket
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
 from app.process.systemd import ALIVE, READY, STOPPING, notify, watchdog_seconds
-from tests.support.gate import GateProcess, await_gate, start_gate
+from tests.support.gate import await_gate, started
 
 SECONDS = 60.0
 
@@ -28,6 +26,10 @@ class Told:
         """The next state that is told; waits for it."""
         return self._socket.recv(100).decode()
 
+    def next_change(self) -> str:
+        """The next state that is told besides that the process is alive."""
+        return next(state for state in iter(self.next, None) if state != ALIVE)
+
     def close(self) -> None:
         """Be gone."""
         self._socket.close()
@@ -42,33 +44,19 @@ def told(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     systemd.close()
 
 
-@contextmanager
-def gate_under_systemd(**settings: object) -> Iterator[GateProcess]:
-    with tempfile.TemporaryDirectory(prefix="gate-test-") as folder:
-        gate = start_gate(Path(folder), **settings)
-        try:
-            yield gate
-        finally:
-            gate.kill()
-
-
 @pytest.mark.server
 @pytest.mark.parametrize(("told", "workers"), [("path", 1), ("abstract", 2)], indirect=["told"])
 def test_a_gate_is_ready_when_it_listens_alive_while_its_loop_turns_and_says_that_it_stops(
     told: Told, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
     monkeypatch.setenv("WATCHDOG_USEC", "100000")
-    with gate_under_systemd(workers=workers) as gate:
-        while (state := told.next()) == ALIVE:
-            pass
-        assert state == READY
+    with started(workers=workers) as gate:
+        assert told.next_change() == READY
         assert any(event.get("event") == "listening" for event in gate.events())
         await_gate(gate)
         assert [told.next() for _ in range(3)] == [ALIVE] * 3
         gate.process.terminate()
-        while (state := told.next()) == ALIVE:
-            pass
-        assert state == STOPPING
+        assert told.next_change() == STOPPING
         assert gate.process.wait(SECONDS) == 0
 
 
