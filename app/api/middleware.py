@@ -206,4 +206,8 @@ async def to_its_end(action: Coroutine[Any, Any, _Result]) -> _Result:
             is_stopping = True
     if task.cancelled() or (is_stopping and isinstance(task.exception(), StoreError)):
         raise OutcomeUnknown(CUT_OFF)
-    return task.result()
+    try:
+        return task.result()
+    finally:
+        # The task keeps its error, the error this frame, and with it those of its callers, and the body.
+        del task

@@ -10,7 +10,7 @@ import re
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from mmap import mmap
+from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 from types import TracebackType
 from typing import Self
 
@@ -20,12 +20,9 @@ from app.decode.array_scanner import BYTE_ORDER_MARK, SPACE
 from app.decode.budget import ByteBudget, UnverifiedPart, most_inflated, most_unverified
 from app.decode.gzip import PIECE_BYTES, Inflater, inflater_for, pieces_of
 from app.decode.lines import LineSplitter
-from app.decode.turns import next_turn
+from app.decode.turns import Pacer, next_turn
 from app.errors import BodyTooLarge, MalformedBody, UnsupportedMedia
 
-# Others are served after so much work; a step costs as much as so many bytes, however few it yields.
-PACE_BYTES = 256 * 1024
-_STEP_COST = 1024
 _JOINED_AT_ONCE_BYTES = 512 * 1024
 _SMALL_BYTES = 4096
 # So many lines are handed on without others being served between.
@@ -34,7 +31,7 @@ LINE_BYTES_AT_ONCE = 256 * 1024
 
 Headers = Mapping[bytes, bytes]
 """The headers of a request by their names in lower case."""
-Verify = Callable[[Sequence[bytes]], Awaitable[None]]
+Verify = Callable[[Sequence[bytes | mmap]], Awaitable[None]]
 """Looks at the very bytes of a body, in pieces, and raises unless they are what the client has signed."""
 
 
@@ -126,12 +123,12 @@ class BodyReader:
             collected = await self._inflated(collected.pieces)
         return await collected.whole(self._pacer)
 
-    async def _inflated(self, sent: Sequence[bytes]) -> "BodyBuffer":
+    async def _inflated(self, sent: Sequence[bytes | mmap]) -> "BodyBuffer":
         """Inflate what is held, which is held meanwhile: both together have to have room in the budget."""
         held, buffer = self._held, BodyBuffer()
         inflater = self._inflater(most_inflated(self._most_inflated, self._budget.most, held))
         for piece in sent:
-            await self._fill(buffer, piece, inflater)
+            await self._fill(buffer, piece[:], inflater)
         if inflater is not None:
             inflater.finish()
         self._hold(self._held - held)
@@ -220,26 +217,17 @@ class BodyReader:
         self._held = amount
 
 
-class Pacer:
-    """Lets others be served after every 256 KiB of work."""
-
-    def __init__(self) -> None:
-        self._spent = 0
-
-    async def spend(self, amount: int) -> None:
-        """Count a step that looked at so many bytes, and after 256 KiB let others be served."""
-        self._spent += amount + _STEP_COST
-        if self._spent > PACE_BYTES:
-            self._spent = 0
-            await next_turn()
-
-
 class BodyBuffer:
-    """Holds the pieces of a body, small ones put together, so that they take no more than their bytes."""
+    """Holds the pieces of a body, small ones put together, so that they take no more than their bytes.
+
+    After the first 512 KiB each piece is mapped by itself: in the heap, 64 MiB of pieces that are freed stay
+    resident under whatever small object was put on top of them meanwhile.
+    """
 
     def __init__(self) -> None:
-        self._pieces: deque[bytes] = deque()
+        self._pieces: deque[bytes | mmap] = deque()
         self._small = bytearray()
+        self._kept = 0
 
     def add(self, piece: bytes) -> None:
         """Take the next piece."""
@@ -252,44 +240,58 @@ class BodyBuffer:
             piece = b""
         self._end_small()
         if piece:
-            self._pieces.append(piece)
+            self._keep(piece)
 
     async def whole(self, pace: Pacer) -> bytes | mmap:
         """Return the body without a byte order mark and white space around it; the pieces are gone then."""
         self._end_small()
         pieces = self._pieces
         if pieces:
-            pieces[0] = pieces[0].removeprefix(BYTE_ORDER_MARK)
-        while pieces and not (first := pieces[0].lstrip(SPACE)):
+            pieces[0] = pieces[0][:].removeprefix(BYTE_ORDER_MARK)
+        while pieces and not (first := pieces[0][:].lstrip(SPACE)):
             await pace.spend(len(pieces.popleft()))
         if not pieces:
             return b""
         pieces[0] = first
-        while not (last := pieces[-1].rstrip(SPACE)):
+        while not (last := pieces[-1][:].rstrip(SPACE)):
             await pace.spend(len(pieces.pop()))
         pieces[-1] = last
         return await self._joined(pace)
 
     @property
-    def pieces(self) -> Sequence[bytes]:
+    def pieces(self) -> Sequence[bytes | mmap]:
         """Return the pieces with every byte of the body."""
         self._end_small()
         return tuple(self._pieces)
 
     def _end_small(self) -> None:
         if self._small:
-            self._pieces.append(bytes(self._small))
+            self._keep(bytes(self._small))
             self._small.clear()
+
+    def _keep(self, piece: bytes) -> None:
+        self._kept += len(piece)
+        if self._kept <= _JOINED_AT_ONCE_BYTES:
+            self._pieces.append(piece)
+            return
+        mapped = _memory(len(piece))
+        mapped[:] = piece
+        self._pieces.append(mapped)
 
     async def _joined(self, pace: Pacer) -> bytes | mmap:
         length = sum(map(len, self._pieces))
         if length <= _JOINED_AT_ONCE_BYTES:
             return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         # New memory costs a page fault for every 4 KiB when it is written to first: 20 ms for 32 MiB.
-        whole, at = mmap(-1, length), 0
+        whole, at = _memory(length), 0
         while self._pieces:
             piece = self._pieces.popleft()
             whole[at : at + len(piece)] = piece
             at += len(piece)
             await pace.spend(len(piece))
         return whole
+
+
+def _memory(length: int) -> mmap:
+    """Return so many bytes of memory of their own, which go back to the system when they are freed."""
+    return mmap(-1, length, flags=MAP_PRIVATE | MAP_ANONYMOUS)

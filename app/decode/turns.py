@@ -10,6 +10,10 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from typing import TypeVar
 
+# Others are served after so much work; a step costs as much as so many bytes, however few it yields.
+PACE_BYTES = 256 * 1024
+_STEP_COST = 1024
+
 _Item = TypeVar("_Item")
 
 
@@ -48,6 +52,20 @@ async def next_turn() -> None:
     if not _turns or _turns[0].loop is not loop:
         _turns[:] = [_Turns(loop)]
     await _turns[0].ask()
+
+
+class Pacer:
+    """Lets others be served after every 256 KiB of work."""
+
+    def __init__(self) -> None:
+        self._spent = 0
+
+    async def spend(self, amount: int) -> None:
+        """Count a step that looked at so many bytes, and after 256 KiB let others be served."""
+        self._spent += amount + _STEP_COST
+        if self._spent > PACE_BYTES:
+            self._spent = 0
+            await next_turn()
 
 
 async def portions(items: Sequence[_Item], size: int) -> AsyncIterator[Sequence[_Item]]:

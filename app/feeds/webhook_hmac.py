@@ -15,11 +15,12 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from hmac import compare_digest
 from hmac import new as new_hmac
+from mmap import mmap
 from typing import Final, NamedTuple
 
 from app.errors import Unauthorized
 
-Pieces = Sequence[bytes]
+Pieces = Sequence[bytes | mmap]
 """A body in pieces, every byte of it."""
 Headers = Mapping[bytes, bytes]
 Fields = Iterable[tuple[bytes, bytes]]

@@ -12,10 +12,11 @@ import pytest
 from app.decode import gzip
 from app.decode.array_scanner import WINDOW_BYTES, ArrayScanner
 from app.decode.arrays import array_items, decode_array
-from app.decode.body_reader import PACE_BYTES, BodyBuffer, Pacer
+from app.decode.body_reader import BodyBuffer
 from app.decode.gzip import _DEFLATED_STEP, MAX_MEMBERS, Inflater
 from app.decode.item import InvalidItem, ItemLimits, ItemResult
 from app.decode.lines import LineSplitter
+from app.decode.turns import PACE_BYTES, Pacer
 from app.errors import ClientError
 from app.ingest.batch_summary import MAX_DETAIL_BYTES, Summary
 from app.ingest.submitter import LISTED_AT_ONCE

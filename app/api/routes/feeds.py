@@ -162,7 +162,7 @@ class _FeedRequest:
         verify = partial(self._verify, feed.signature)
         return await body.verified(verify, over_inflated=feed.over_inflated)
 
-    async def _verify(self, signature: BodySignature, body: Sequence[bytes]) -> None:
+    async def _verify(self, signature: BodySignature, body: Sequence[bytes | mmap]) -> None:
         """Return if the body is signed; from then on its sender is known, also if its gzip is broken.
 
         A long one is hashed while others are served.

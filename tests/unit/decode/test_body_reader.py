@@ -2,15 +2,19 @@
 
 import gzip
 from collections.abc import Sequence
+from mmap import mmap
 from random import randbytes
 
 import pytest
 from starlette.types import Message
 
-from app.decode.body_reader import BodyBuffer, BodyReader, Pacer
+from app.decode.body_reader import BodyBuffer, BodyReader
 from app.decode.budget import ByteBudget, most_unverified
+from app.decode.gzip import PIECE_BYTES
+from app.decode.turns import Pacer
 from app.errors import BodyTooLarge, Overloaded, Unauthorized
 from app.models import MemoryHeadroom
+from app.process.heap import heap_reader
 
 
 @pytest.mark.asyncio
@@ -21,6 +25,27 @@ async def test_a_byte_order_mark_may_be_cut_anywhere(cuts: tuple[int, ...], size
     sent, gathered = b"\xef\xbb\xbf" + text, BodyBuffer()
     for start, end in zip((0, *cuts), (*cuts, len(sent)), strict=True):
         gathered.add(sent[start:end])
+    assert bytes(await gathered.whole(Pacer())) == text
+
+
+def test_a_long_body_is_not_held_in_the_heap() -> None:
+    """What is freed there stays resident as long as anything small lies on top of it."""
+    read, gathered = heap_reader(), BodyBuffer()
+    assert read is not None
+    before = sum(read())
+    for _ in range(512):
+        gathered.add(randbytes(PIECE_BYTES))
+    assert sum(read()) - before < 2 * 1024 * 1024
+    assert sum(map(len, gathered.pieces)) == 512 * PIECE_BYTES
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("spaces", [0, 1, 100_000, 1_000_000])
+async def test_a_long_body_loses_the_white_space_around_it_alone(spaces: int) -> None:
+    text, gathered = b"[" + b"1, " * 500_000 + b"1]", BodyBuffer()
+    sent = b"\xef\xbb\xbf" + b" " * spaces + text + b"\n" * spaces
+    for at in range(0, len(sent), 50_000):
+        gathered.add(sent[at : at + 50_000])
     assert bytes(await gathered.whole(Pacer())) == text
 
 
@@ -55,7 +80,7 @@ async def test_what_is_verified_is_every_byte_that_was_signed(
 ) -> None:
     sent, seen = gzip.compress(body) if zipped else body, list[bytes]()
 
-    async def verify(exact: Sequence[bytes]) -> None:
+    async def verify(exact: Sequence[bytes | mmap]) -> None:
         seen.append(b"".join(exact))
 
     async with reader(sent, b"gzip" if zipped else b"", a_budget()) as body_reader:
@@ -66,7 +91,7 @@ async def test_what_is_verified_is_every_byte_that_was_signed(
 
 @pytest.mark.asyncio
 async def test_what_is_not_verified_is_not_inflated_and_gives_its_room_back() -> None:
-    async def refuse(_: Sequence[bytes]) -> None:
+    async def refuse(_: Sequence[bytes | mmap]) -> None:
         raise Unauthorized("no")
 
     budget = a_budget()
@@ -77,7 +102,7 @@ async def test_what_is_not_verified_is_not_inflated_and_gives_its_room_back() ->
     assert budget.held == 0
 
 
-async def let_pass(_: Sequence[bytes]) -> None:
+async def let_pass(_: Sequence[bytes | mmap]) -> None:
     """Verify, with any secret."""
 
 
