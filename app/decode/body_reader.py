@@ -18,9 +18,9 @@ from starlette.types import Message, Receive
 
 from app.decode.array_scanner import BYTE_ORDER_MARK, SPACE
 from app.decode.budget import ByteBudget, UnverifiedPart, most_inflated, most_unverified
-from app.decode.gzip import PIECE_BYTES, Inflater, inflater_for, pieces_of
+from app.decode.gzip import PIECE_BYTES, Inflater, inflater_for
 from app.decode.lines import LineSplitter
-from app.decode.turns import Pacer, next_turn
+from app.decode.turns import Pacer, next_turn, pieces_of
 from app.errors import BodyTooLarge, MalformedBody, UnsupportedMedia
 
 _JOINED_AT_ONCE_BYTES = 512 * 1024
@@ -196,8 +196,10 @@ class BodyReader:
             self._hold(splitter.pending_bytes)
 
     def _inflater(self, most: int | None = None) -> Inflater | None:
-        coding = self._headers.get(b"content-encoding", b"").decode("latin-1")
-        return inflater_for(coding, self._most_inflated if most is None else most)
+        coding = self._headers.get(b"content-encoding")
+        if coding is None:
+            return None
+        return inflater_for(coding.decode("latin-1"), self._most_inflated if most is None else most)
 
     async def _chunks(self) -> AsyncIterator[bytes]:
         more = True
@@ -207,7 +209,7 @@ class BodyReader:
 
     def _pieces(self, chunk: bytes, inflater: Inflater | None) -> Iterator[bytes]:
         """Take a chunk in pieces of at most 64 KiB, inflated, from the budget; a piece may be empty."""
-        for piece in pieces_of(chunk) if inflater is None else inflater.decode(chunk):
+        for piece in pieces_of(chunk, PIECE_BYTES) if inflater is None else inflater.decode(chunk):
             self._room.take(len(piece))
             self._held += len(piece)
             yield piece

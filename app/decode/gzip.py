@@ -7,6 +7,7 @@ and the number of members are bounded.
 import zlib
 from collections.abc import Iterator
 
+from app.decode.turns import pieces_of
 from app.errors import BodyTooLarge, MalformedBody, UnsupportedMedia
 
 PIECE_BYTES = 64 * 1024
@@ -85,12 +86,3 @@ def inflater_for(coding: str, limit: int) -> Inflater | None:
             raise UnsupportedMedia(
                 f"Content-Encoding {other[:_SHOWN]!r} is not supported: send gzip, or none"
             )
-
-
-def pieces_of(chunk: bytes, size: int = PIECE_BYTES) -> Iterator[bytes]:
-    """Yield the bytes in pieces of at most so many; nothing is copied of what is no longer."""
-    if len(chunk) <= size:
-        yield chunk
-        return
-    for at in range(0, len(chunk), size):
-        yield chunk[at : at + size]

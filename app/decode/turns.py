@@ -7,7 +7,7 @@ one body does a step, then everybody else is served, then the next body does one
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import TypeVar
 
 # Others are served after so much work; a step costs as much as so many bytes, however few it yields.
@@ -74,3 +74,12 @@ async def portions(items: Sequence[_Item], size: int) -> AsyncIterator[Sequence[
         if start:
             await next_turn()
         yield items[start : start + size]
+
+
+def pieces_of(chunk: bytes, size: int) -> Iterator[bytes]:
+    """Yield the bytes in pieces of at most so many; nothing is copied of what is no longer."""
+    if len(chunk) <= size:
+        yield chunk
+        return
+    for at in range(0, len(chunk), size):
+        yield chunk[at : at + size]
