@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.support.gate import gate_process
-from tests.support.load import Item, assert_stored, transaction
+from tests.support.history import Item, assert_stored
+from tests.support.load import transaction
 from tests.support.servers import StoreServer
 from tests.support.wire import Connection, Reply, ask_once, connected, figure, request_bytes
 

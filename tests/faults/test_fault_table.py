@@ -11,7 +11,8 @@ import pytest
 
 from tests.support.gate import GateProcess, has_port, started
 from tests.support.handed_on import LASTING
-from tests.support.load import Attempt, Feed, assert_balanced
+from tests.support.history import Attempt
+from tests.support.load import Feed
 from tests.support.networks import CALM, NETWORKS, Network
 from tests.support.outages import CLUSTER_OUTAGES, OUTAGES, Outage, kill_clients
 from tests.support.processes import wait_until
@@ -126,8 +127,7 @@ async def _check(stage: _Stage, *feeds: Feed) -> None:
     for feed in feeds:
         await feed.retry(stage.gate.url, list(feed.attempts))
         assert feed.answered("accepted")
-        await feed.assert_honest(stage.gate.url)
-    await assert_balanced(stage.gate.url, stage.store)
+        await feed.assert_honest(stage.gate.url, stage.store)
 
 
 async def _assert_survives(fault: Outage, network: Network, store: StoreServer, row: str) -> None:

@@ -1,18 +1,42 @@
-"""The checks of a history of deliveries fail when a double, a loss or a false duplicate is planted."""
+"""The judge of a history finds a double, a loss, a false duplicate and more, planted under each load."""
 
 import asyncio
-from collections.abc import Iterator
+import json
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 
 import pytest
 
+from app.store.partitions import signature_hash
 from tests.support.gate import GateProcess, gate_process
 from tests.support.handed_on import LASTING
-from tests.support.load import Attempt, Feed, assert_balanced, transaction
+from tests.support.history import ACCEPTED, DUPLICATE, Attempt, History, judge
+from tests.support.load import Feed, transaction
 from tests.support.processes import wait_until
+from tests.support.rivals import Rivals
 from tests.support.servers import StoreServer, valkey_server
-from tests.support.wire import ask_once
+from tests.support.upgrading import Feeds
+from tests.support.wire import Reply, ask_once
 
 PATIENCE_SECONDS, ENOUGH = 60.0, 8
+Running = AbstractAsyncContextManager[None]
+Deliver = Callable[[str], Awaitable[History]]
+
+
+def _feed(name: str, gate: GateProcess) -> tuple[History, Running]:
+    feed = Feed(name)
+    return feed, feed.running(gate.url)
+
+
+def _rivals(name: str, gate: GateProcess) -> tuple[History, Running]:
+    rivals = Rivals(name, [gate.url, gate.url])
+    return rivals, rivals.running()
+
+
+def _upgrade(name: str, gate: GateProcess) -> tuple[History, Running]:
+    feeds = Feeds([gate, gate], name)
+    return feeds, feeds.running()
 
 
 @pytest.fixture(scope="module")
@@ -27,71 +51,116 @@ def gate(store: StoreServer) -> Iterator[GateProcess]:
         yield gate
 
 
-async def _delivered(gate: GateProcess, name: str) -> Feed:
-    """Return a feed whose requests were answered, some of them twice."""
-    feed = Feed(name)
-    async with feed.running(gate.url):
-        assert await asyncio.to_thread(wait_until, lambda: len(feed.processed()) >= ENOUGH, PATIENCE_SECONDS)
-    await feed.retry(gate.url, feed.processed()[:ENOUGH])
-    return feed
+async def _delivered(
+    load: Callable[[str, GateProcess], tuple[History, Running]], gate: GateProcess, name: str
+) -> History:
+    history, running = load(name, gate)
+    async with running:
+        assert await asyncio.to_thread(
+            wait_until, lambda: len(history.processed()) >= ENOUGH, PATIENCE_SECONDS
+        )
+    await history.retry(gate.url, history.processed()[:ENOUGH])
+    return history
+
+
+@pytest.fixture(params=[_feed, _rivals, _upgrade])
+def deliver(request: pytest.FixtureRequest, store: StoreServer, gate: GateProcess) -> Deliver:
+    """Deliver under a name, some of it twice, to a gate whose store was empty."""
+    store.flush()
+    return partial(_delivered, request.param, gate)
 
 
 def _delete(store: StoreServer, kind: str) -> None:
     """Delete all buckets of a map, as no gate does it."""
     [node] = store.nodes()
     with node:
-        node.delete(*node.scan_iter(f"tidegate:*:{kind}:*"))
+        assert node.delete(*node.scan_iter(f"tidegate:*:{kind}:*")) > 0
+
+
+async def _post_beside(gate: GateProcess, name: str, **changes: object) -> None:
+    """Post what a load delivers first, so that the load does not know of it."""
+    for first in (f"{name}-0", f"{name}-0-0"):
+        await ask_once(gate.url, "POST", "/transactions", transaction(first) | changes)
 
 
 async def test_what_went_well_passes_and_so_does_the_retry_of_what_was_refused(
-    store: StoreServer, gate: GateProcess
+    deliver: Deliver, store: StoreServer, gate: GateProcess
 ) -> None:
-    store.flush()
-    feed = await _delivered(gate, "well")
-    feed.attempts.insert(0, Attempt("one", [transaction("well-refused")]))
-    await ask_once(gate.url, "POST", "/transactions", transaction("well-refused"))
-    await feed.retry(gate.url, [feed.attempts[0]])
-    assert "well-refused" in {item["signature"] for item in feed.answered("duplicate")}
-    await feed.assert_honest(gate.url)
-    await assert_balanced(gate.url, store)
+    history, refused = await deliver("well"), Attempt(gate.url, [transaction("well-0-refused")], "one")
+    history.attempts.insert(0, refused)
+    with pytest.raises(AssertionError, match=r"never answered.*well-0-refused"):
+        await history.assert_honest(gate.url, store)
+    await ask_once(gate.url, "POST", "/transactions", refused.items[0])
+    await history.retry(gate.url, [refused])
+    assert refused.items[0] in history.answered(DUPLICATE)
+    await history.assert_honest(gate.url, store)
 
 
-async def test_a_planted_double_is_found(store: StoreServer, gate: GateProcess) -> None:
-    feed = await _delivered(gate, "double")
+async def test_a_planted_double_is_found(deliver: Deliver, store: StoreServer, gate: GateProcess) -> None:
+    history = await deliver("double")
     _delete(store, "signatures")
-    await feed.retry(gate.url, feed.processed()[:1])
-    with pytest.raises(AssertionError, match="accepted twice"):
-        await feed.assert_honest(gate.url)
+    doubles = history.processed()[0]
+    await history.retry(gate.url, [doubles])
+    found = await history.findings(gate.url, store)
+    assert found.pop("accepted twice") == [item["signature"] for item in doubles.items]
+    assert found.keys() <= {"unbalanced"}
 
 
-async def test_a_planted_loss_is_found(store: StoreServer, gate: GateProcess) -> None:
-    feed = await _delivered(gate, "loss")
+async def test_a_planted_loss_is_found(deliver: Deliver, store: StoreServer, gate: GateProcess) -> None:
+    history = await deliver("loss")
     _delete(store, "transactions")
-    with pytest.raises(AssertionError, match="lost"):
-        await feed.assert_honest(gate.url)
+    found = await history.findings(gate.url, store)
+    assert set(found.pop("lost")) == {item["signature"] for item in history.answered(ACCEPTED)}
+    assert found.keys() <= {"unbalanced"}
 
 
-async def test_a_planted_false_duplicate_is_found(gate: GateProcess) -> None:
-    await ask_once(gate.url, "POST", "/transactions", transaction("false-0"))
-    feed = await _delivered(gate, "false")
-    with pytest.raises(AssertionError, match="never sent before"):
-        await feed.assert_honest(gate.url)
+async def test_a_planted_false_duplicate_is_found(
+    deliver: Deliver, store: StoreServer, gate: GateProcess
+) -> None:
+    await _post_beside(gate, "false")
+    found = await (await deliver("false")).findings(gate.url, store)
+    assert len(found.pop("false duplicates")) == 1
+    assert found == {}
 
 
-async def test_a_payload_that_was_exchanged_is_found(gate: GateProcess) -> None:
-    feed = await _delivered(gate, "exchanged")
-    feed.processed()[0].items[0]["payload"] = "another"
-    with pytest.raises(AssertionError, match="other than was sent"):
-        await feed.assert_honest(gate.url)
+async def test_a_payload_that_was_exchanged_is_found(
+    deliver: Deliver, store: StoreServer, gate: GateProcess
+) -> None:
+    await _post_beside(gate, "exchanged", payload="another")
+    found = await (await deliver("exchanged")).findings(gate.url, store)
+    assert found.pop("exchanged") == found.pop("false duplicates")
+    assert found == {}
 
 
-async def test_a_planted_imbalance_is_found(store: StoreServer, gate: GateProcess) -> None:
-    store.flush()
-    await _delivered(gate, "balance")
-    await assert_balanced(gate.url, store)
+async def test_a_planted_imbalance_is_found(deliver: Deliver, store: StoreServer, gate: GateProcess) -> None:
+    history = await deliver("balance")
     [node] = store.nodes()
     with node:
         key = next(node.scan_iter("tidegate:*:signatures:*"))
         node.hdel(key, next(field for field in node.hkeys(key) if field))
-    with pytest.raises(AssertionError, match="signatures"):
-        await assert_balanced(gate.url, store)
+    assert await history.findings(gate.url, store) == {"unbalanced": ["signatures"]}
+
+
+def _attempt(began: float, verdict: str | None) -> Attempt:
+    reply = Reply(200, {}, json.dumps({"status": verdict}).encode()) if verdict else None
+    return Attempt("a gate", [transaction("one")], "one", began, began + 1, reply)
+
+
+def test_the_judge_calls_a_duplicate_false_that_nothing_explains() -> None:
+    def found(*attempts: Attempt) -> list[str]:
+        return list(judge(attempts, {signature_hash("one")}, {}))
+
+    unknown, accepted, duplicate = _attempt(1, None), _attempt(1, ACCEPTED), _attempt(3, DUPLICATE)
+    assert found(unknown, duplicate) == found(accepted, duplicate) == []
+    for attempts in ([duplicate], [duplicate, duplicate], [duplicate, _attempt(5, ACCEPTED)]):
+        assert found(*attempts) == ["false duplicates"]
+
+
+def test_what_was_acknowledged_is_lost_if_either_the_store_or_a_lookup_lacks_it() -> None:
+    kept, found = {signature_hash("one")}, {"one": transaction("one")["payload"]}
+    accepted, unknown = _attempt(1, ACCEPTED), _attempt(1, None)
+    assert judge([accepted], kept, found) == {}
+    assert judge([accepted], set(), found) == {"lost": ["one"]}
+    assert judge([accepted], kept, {"one": None}) == {"lost": ["one"]}
+    assert judge([accepted], kept, {"one": "another"}) == {"exchanged": ["one"]}
+    assert judge([unknown], set(), {}) == {"never answered": ["one"]}

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.gate import GateProcess, gate_process
+from tests.support.history import look_up
 from tests.support.processes import wait_until
 from tests.support.sentinels import ANOTHER_PASSWORD, Secrets, Watched, watched_servers
 from tests.support.steady_load import Post, Steady
@@ -68,10 +69,8 @@ async def _follow(watched: Watched, gate: GateProcess, load: Steady, old: int) -
 
 async def _lost(gate: GateProcess, posts: list[Post]) -> list[Post]:
     """Return those of the posts, all acknowledged, whose transaction is not there."""
-    async with connected(gate.url, 1) as [connection]:
-        answers = [await connection.get(f"/transactions/{post.signature}") for post in posts]
-    assert {answer.status for answer in answers} <= {200, 404}
-    return [post for post, answer in zip(posts, answers, strict=True) if answer.status == 404]
+    found = await look_up(gate.url, [post.signature for post in posts])
+    return [post for post in posts if found[post.signature] is None]
 
 
 def _acknowledged(load: Steady) -> list[Post]:

@@ -7,6 +7,7 @@ import pytest
 
 from app.server.config import GRACEFUL_SECONDS
 from tests.support.gate import GateProcess, gate_process
+from tests.support.history import Attempt
 from tests.support.load import Feed, transaction
 from tests.support.processes import wait_until
 from tests.support.servers import StoreServer
@@ -56,24 +57,25 @@ async def _answer_or_end(connection: Connection) -> Reply | None:
 async def test_under_load_a_gate_that_stops_answers_honestly_and_exits_0(
     valkey: StoreServer, fast_path: bool
 ) -> None:
-    feed = Feed("stopped")
+    feed, unanswered = Feed("stopped"), list[Attempt]()
     for _ in range(ROUNDS):
         with gate_process(**_settings(valkey), fast_path=fast_path) as gate:
-            await feed.retry(gate.url, feed.unanswered())
-            feed.attempts = feed.processed()
+            await feed.retry(gate.url, unanswered)
+            since = len(feed.attempts)
             async with feed.running(gate.url):
-                await _until_answered(feed, len(feed.attempts) + 1)
+                await _until_answered(feed, len(feed.processed()) + 1)
                 assert await _stopped(gate) == 0
-            replies = [attempt.reply for attempt in feed.attempts if attempt.reply]
+            unanswered = feed.unanswered(since)
+            replies = [attempt.reply for attempt in feed.attempts[since:] if attempt.reply]
             assert {reply.status for reply in replies} <= HONEST
             for reply in replies:
                 if reply.status != 200:
                     reply.assert_try_again()
             assert "Traceback" not in gate.log.read_text()
     with gate_process(**_settings(valkey)) as gate:
-        await feed.retry(gate.url, feed.unanswered())
+        await feed.retry(gate.url, unanswered)
         assert feed.answered("accepted")
-        await feed.assert_honest(gate.url)
+        await feed.assert_honest(gate.url, valkey)
 
 
 async def test_requests_waiting_for_a_store_that_hangs_are_answered_when_the_gate_stops(

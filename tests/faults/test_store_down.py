@@ -9,7 +9,8 @@ import pytest
 import redis
 
 from tests.support.gate import START_SECONDS, GateProcess, gate_process, has_port, started
-from tests.support.load import Attempt, Feed
+from tests.support.history import Attempt
+from tests.support.load import Feed
 from tests.support.outages import CLUSTER_OUTAGES, OUTAGES, Outage
 from tests.support.processes import wait_until
 from tests.support.servers import StoreServer, cluster_server
@@ -119,20 +120,20 @@ async def _live_through(outage: Outage, store: StoreServer, gate: GateProcess, f
     assert await _errors(gate, outage) > errors
 
 
-async def _assert_recovered(outage: Outage, gate: GateProcess, feed: Feed) -> None:
+async def _assert_recovered(outage: Outage, store: StoreServer, gate: GateProcess, feed: Feed) -> None:
     """Every request was answered; sent again, those refused are stored too."""
     assert {attempt.reply.status for attempt in feed.attempts if attempt.reply} == {200, 503}
     assert all(attempt.reply for attempt in feed.attempts)
     await feed.retry(gate.url, feed.unanswered())
     if outage.keeps_data:
-        await feed.assert_honest(gate.url)
+        await feed.assert_honest(gate.url, store)
 
 
 async def _assert_survives(outage: Outage, store: StoreServer) -> None:
     feed = Feed("outage")
     with gate_process(**_gate_for(store)) as gate:
         await _live_through(outage, store, gate, feed)
-        await _assert_recovered(outage, gate, feed)
+        await _assert_recovered(outage, store, gate, feed)
         assert await figure(gate.url, "tidegate_store_up") == 1
 
 
@@ -176,7 +177,7 @@ async def test_scripts_flushed_again_and_again_under_load_cost_no_request_its_an
         async with feed.running(gate.url):
             await asyncio.to_thread(_flush_scripts, node)
         assert Counter(attempt.reply.status for attempt in feed.attempts if attempt.reply).keys() == {200}
-        await feed.assert_honest(gate.url)
+        await feed.assert_honest(gate.url, own_valkey)
 
 
 @pytest.mark.parametrize("name", ["killed", "paused", "password changed"])

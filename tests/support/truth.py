@@ -1,6 +1,6 @@
 """What is really in the store, read with plain commands beside the gate."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import redis
@@ -25,20 +25,42 @@ def count_entries(server: StoreServer) -> Truth:
 
 
 def count_entries_of(*nodes: redis.Redis) -> Truth:
-    """Count the entries on these nodes with plain commands."""
+    """Count the entries on these nodes with plain commands, all buckets of a node in one round trip."""
     truth = Truth()
     for node in nodes:
         with node:
-            for key in node.scan_iter(match="tidegate:*", count=1000):
-                kind, bucket = key.decode().split(":")[-2:]
-                if not bucket.isdigit():
-                    continue
-                if kind == "observations":
-                    records: dict[bytes, bytes] = node.hgetall(key)  # type: ignore[assignment]
-                    truth.observations += sum(_noted(record) for field, record in records.items() if field)
-                elif kind in ("signatures", "transactions"):
-                    setattr(truth, kind, getattr(truth, kind) + count_fields(node, key))
+            for kind, count in _counted_buckets(node):
+                setattr(truth, kind, getattr(truth, kind) + count)
     return truth
+
+
+def _counted_buckets(node: redis.Redis) -> Iterator[tuple[str, int]]:
+    """The map of each bucket of a node, and how many entries it has."""
+    names = (key.decode().split(":") for key in node.scan_iter(match="tidegate:*", count=1000))
+    buckets = [name for name in names if name[-1].isdigit() and name[-2] in vars(Truth())]
+    pipeline = node.pipeline(transaction=False)
+    for name in buckets:
+        key = ":".join(name)
+        pipeline.hexists(key, "")
+        (pipeline.hgetall if name[-2] == "observations" else pipeline.hlen)(key)
+    answers = iter(pipeline.execute())
+    for name in buckets:
+        has_mark, found = next(answers), next(answers)
+        if name[-2] == "observations":
+            yield name[-2], sum(_noted(record) for field, record in found.items() if field)
+        else:
+            yield name[-2], found - has_mark
+
+
+def kept_hashes(server: StoreServer) -> set[bytes]:
+    """Return the hashes of all transactions in the store, whatever its format."""
+    hashes = set[bytes]()
+    for node in server.nodes():
+        with node:
+            for key in node.scan_iter(match="tidegate:*:transactions:*", count=1000):
+                if key.rpartition(b":")[2].isdigit():
+                    hashes.update(node.hkeys(key))  # type: ignore[arg-type]  # its fields are bytes
+    return hashes - {b""}
 
 
 def count_fields(node: redis.Redis, key: str | bytes) -> int:
