@@ -67,7 +67,7 @@ class Attempt:
 
 @dataclass
 class History:
-    """All that was sent to any number of gates, in the order in which it was."""
+    """What was sent to any number of gates, request by request, and what became of it."""
 
     attempts: list[Attempt] = field(default_factory=list, init=False)
 
