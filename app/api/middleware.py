@@ -103,7 +103,7 @@ class RequestMiddleware:
             await problem_of(refusal)(scope, receive, answer.send)
             return
         try:
-            await self._app_for(scope)(scope, receive, answer.send)
+            await self._app_for(scope)(scope, answer.listening(receive), answer.send)
         except asyncio.CancelledError:
             # The server's patience with a slow request ends some seconds after it was told to stop.
             if answer.status == 0:
@@ -129,20 +129,33 @@ class _Answer:
     """Sends the answer to one request: remembers the status, and leaves the body out where HEAD was asked.
 
     The request is at its end when the last of the answer is handed to the server. How long the client takes
-    to read it is the server's affair: a place among the requests under way does not wait for that.
+    to read it is the server's affair: a place among the requests under way does not wait for that. Nor does
+    the time count in which the client sends its body, which may be a byte a second, or lines without an end:
+    a request took as long as its answer after the last of the body had come.
     """
 
     __slots__ = (
-        *("_has_ended", "_has_place", "_is_head", "_middleware", "_scope", "_send", "_started"),
+        *("_has_ended", "_has_place", "_is_head", "_middleware", "_scope", "_send", "_since"),
         "status",
     )
 
     def __init__(self, middleware: RequestMiddleware, scope: Scope, send: Send) -> None:
         self._middleware, self._scope, self._send = middleware, scope, send
         self._is_head = scope["method"] == "HEAD"
-        self._started = time.perf_counter()
+        self._since = time.perf_counter()
         self._has_ended, self._has_place = False, True
         self.status = 0
+
+    def listening(self, receive: Receive) -> Receive:
+        """Return what gives the application its messages (ASGI), and notes when the last of them came."""
+
+        async def listen() -> Message:
+            try:
+                return await receive()
+            finally:
+                self._since = time.perf_counter()
+
+        return listen
 
     async def send(self, message: Message) -> None:
         """Pass a message on to the server (ASGI)."""
@@ -169,7 +182,7 @@ class _Answer:
         if COUNTED_ELSEWHERE not in self._scope:
             method = self._scope["method"] if self._scope["method"] in METHODS else "other"
             self._middleware.count(
-                method, _route(self._scope), self.status, time.perf_counter() - self._started
+                method, _route(self._scope), self.status, time.perf_counter() - self._since
             )
 
     def _give_place_back(self) -> None:

@@ -246,7 +246,7 @@ class Metrics:
         )
         self.http_request_duration_seconds = self._histogram(
             "http_request_duration_seconds",
-            "Seconds from request to answer",
+            "Seconds from the end of a request to its answer: how long its body took to come is not in it",
             SECONDS_BUCKETS,
             "method",
             "route",

@@ -156,6 +156,8 @@ MUTED = [
     ),
     (alert("TidegateLeakConfirmed", 48, process="gate"), alert("TidegateLeakSustained", 48, process="gate")),
     (alert("TidegateLeakConfirmed", 49, process="gate"), alert("TidegateSlowLeak", 49, process="gate")),
+    (alert("TidegateLeakConfirmed", 60, process="store"), alert("TidegateStoreLeakSuspected", 60)),
+    (alert("TidegateGuardIneffective", 61, process="store"), alert("TidegateStoreLeakSuspected", 61)),
     (
         alert("TidegateCleanupFailing", 56, map="signatures"),
         alert("TidegateCleanupStale", 56, map="signatures"),
@@ -208,7 +210,8 @@ HEARD = [
     # What is silent or rejected has another cause than what is refused.
     (alert("TidegateStoreDown", 18), alert("TidegateIngestStopped", 18)),
     (alert("TidegateStoreFull", 19), alert("TidegateIngestRejected", 19)),
-    # A leak of the store is not one of the gate.
+    # A leak of the store is not one of the gate, nor one of the gate one of the store.
+    (alert("TidegateLeakConfirmed", 62, process="gate"), alert("TidegateStoreLeakSuspected", 62)),
     (alert("TidegateLeakConfirmed", 20, process="gate"), alert("TidegateSlowLeak", 20, process="store")),
     # A gate that is down explains no failures.
     (alert("TidegateTargetDown", 15), alert("TidegateErrorBudgetBurnSlow", 15, sli="requests")),

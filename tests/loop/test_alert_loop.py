@@ -1,6 +1,7 @@
 """The loop closes: Prometheus sees what is wrong, Alertmanager tells the gate, the gate cleans up."""
 
 from collections.abc import Callable
+from random import Random
 
 import pytest
 
@@ -12,6 +13,7 @@ pytestmark = pytest.mark.slow
 
 UPTIME_SECONDS = 1800 / 120
 PATIENCE_SECONDS = 40.0
+PAYLOAD_BYTES = 40 * 1024
 PAUSE_SECONDS = 0.1
 
 
@@ -72,16 +74,28 @@ def test_a_map_near_its_limit_has_room_again_because_of_the_alert(loop: Loop) ->
     assert loop.figure("map_removed_total", map="observations", reason="emergency") == 0
 
 
-def test_a_store_that_leaks_is_cleaned_up_by_the_alert_itself(loop: Loop) -> None:
+def test_a_store_near_its_limit_has_room_again_because_of_the_alert(loop: Loop) -> None:
+    chance, removed = Random(1), loop.figure("map_removed_total", map="transactions", reason="emergency")
+    for part in range(4):
+        post(loop, f"large-{part}", [chance.randbytes(PAYLOAD_BYTES).hex() for _ in range(30)])
+    with loop.store.nodes()[0] as operator:
+        limit = int(operator.info("memory")["used_memory"] / 0.95)
+        operator.config_set("maxmemory", limit)
+        assert_loop_closes(loop, "TidegateStoreNearLimit")
+        operator.config_set("maxmemory", 0)
+    assert loop.figure("map_removed_total", map="transactions", reason="emergency") > removed
+    assert loop.figure("alerts_received_total", status="resolved", action="resolved") >= 2
+
+
+def test_a_store_that_leaks_is_told_to_humans_and_no_cleanup_runs_that_cannot_help(loop: Loop) -> None:
     def is_long_up() -> bool:
         return (loop.prometheus.value("time() - tidegate_start_time_seconds") or 0) > UPTIME_SECONDS
 
-    post(loop, "kept", 5 * [""])
-    removed = loop.figure("map_removed_total", map="transactions", reason="emergency")
+    name, runs = "TidegateStoreLeakSuspected", emergency_runs(loop)
     assert comes_true(is_long_up)
     assert loop.figure("memory_growth_threshold_bytes") == GATE["leak_growth_bytes"]
     plant_leak(loop, 24 * MIB)
-    assert_loop_closes(loop, "TidegateStoreLeakSuspected")
-    assert loop.figure("map_removed_total", map="transactions", reason="emergency") > removed
-    assert loop.figure("alerts_received_total", status="resolved", action="resolved") >= 2
+    assert comes_true(lambda: loop.humans.heard(name) == ["firing"]), loop.prometheus.unhealthy()
+    assert comes_true(lambda: loop.humans.heard(name)[-1:] == ["resolved"])
+    assert (loop.received(name), emergency_runs(loop)) == ([], runs)
     assert loop.prometheus.unhealthy() == []

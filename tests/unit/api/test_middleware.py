@@ -72,3 +72,36 @@ async def test_probes_and_scrapes_are_answered_when_every_place_is_taken(path: s
     assert await working == 200
     refused = {"method": "GET", "route": "unmatched", "code": "503"}
     assert metrics.registry.get_sample_value("tidegate_http_requests_total", refused) == 1
+
+
+@pytest.mark.parametrize("client", ["sends slowly", "goes away"])
+async def test_what_the_client_takes_to_send_its_body_is_no_time_of_the_gate(
+    client: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("app.api.middleware.time.perf_counter", lambda: now)
+    left = [b"{", b'"', b"a"]
+
+    async def a_byte_a_minute() -> Message:
+        nonlocal now
+        now += 60
+        if left:
+            return {"type": "http.request", "body": left.pop(), "more_body": bool(left)}
+        return {"type": "http.disconnect"}
+
+    async def works(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal now
+        for _ in range(3 if client == "sends slowly" else 4):
+            await receive()
+            now += 0.25
+        if client == "sends slowly":
+            await Response()(scope, receive, send)
+
+    async def send(_: Message) -> None:
+        pass
+
+    metrics = Metrics(1, "0")
+    await RequestMiddleware(works, None, metrics, 1)(_scope("/transactions", "POST"), a_byte_a_minute, send)
+    labels = {"method": "POST", "route": "unmatched"}
+    name = "tidegate_http_request_duration_seconds_sum"
+    assert metrics.registry.get_sample_value(name, labels) == 0.25
