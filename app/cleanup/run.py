@@ -191,6 +191,7 @@ class Cleanup:
             self.last = report
             self._metrics.count_cleanup(report)
         removed = {name: change.removed for name, change in report.maps.items()}
+        remaining = {name: change.after for name, change in report.maps.items()}
         if report.trigger is not Trigger.PERIODIC or sum(removed.values()) > LOGGED_REMOVAL_ENTRIES:
             log.info(
                 "cleanup",
@@ -198,6 +199,7 @@ class Cleanup:
                 mode=report.mode,
                 dry_run=report.dry_run,
                 removed=removed,
+                remaining=remaining,
                 duration_seconds=round(report.duration_seconds, 4),
                 released_bytes=report.memory.released_bytes,
             )

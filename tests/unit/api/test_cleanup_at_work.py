@@ -42,7 +42,7 @@ async def test_a_removal_of_more_than_a_hundred_entries_is_logged_and_one_of_few
         assert await _removal_logged(api, 99) == []
         assert await _removal_logged(api, 100) == []
         [entry] = await _removal_logged(api, 101)
-    assert entry["removed"] == {"transactions": 101}
+    assert (entry["removed"], entry["remaining"]) == ({"transactions": 101}, {"transactions": 0})
     assert (entry["log_level"], entry["trigger"], entry["mode"]) == ("info", "periodic", "emergency")
 
 
