@@ -6,7 +6,7 @@ from grafana_foundation_sdk.builders import dashboard
 
 from grafana.frame import frame
 from grafana.panels import About, Builder, Query, figure, lines
-from grafana.promql import SCOPE, gauge, increase, largest, quantile, rate, share, total
+from grafana.promql import SCOPE, gauge, largest, quantile, rate, share, times, total
 from grafana.style import QUANTILES, Alarm
 
 NAME = "source_transactions_total"
@@ -154,7 +154,6 @@ def _late() -> Iterator[Builder]:
 
 
 def _window() -> Iterator[Builder]:
-    late = increase("late_duplicates_total", OF, within="1h")
     yield lines(
         About(
             "Late duplicates in an hour, by source",
@@ -162,7 +161,7 @@ def _window() -> Iterator[Builder]:
             "short",
             (Alarm("TidegateWindowTooShort", 160),),
         ),
-        Query(total(late, "source"), "{{source}}"),
+        Query(times("late_duplicates_total", OF, by=("source",), within="1h"), "{{source}}"),
     )
     yield lines(
         About(

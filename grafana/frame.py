@@ -9,6 +9,7 @@ from grafana.panels import SOURCE
 from grafana.promql import gauge, increase, total
 
 TAG = "tidegate"
+IN_NAMESPACE = 'namespace=~"$namespace"'
 ALL = models.VariableOption(text="All", value="$__all", selected=True)
 
 
@@ -35,7 +36,7 @@ class _AnnotationWithText(models.AnnotationQuery):
 
 
 def frame(uid: str, title: str, description: str, *filters: str) -> dashboard.Dashboard:
-    """A dashboard without panels; `filters` are variables beside job and instance: `label=query`."""
+    """A dashboard without panels; `filters` are variables beside namespace, job, instance: `label=query`."""
     board = (
         dashboard.Dashboard(title)
         .uid(uid)
@@ -48,8 +49,11 @@ def frame(uid: str, title: str, description: str, *filters: str) -> dashboard.Da
         .readonly()
         .link(_others())
         .with_variable(_data_source())
-        .with_variable(_labels("job", "label_values(tidegate_build_info, job)"))
-        .with_variable(_labels("instance", 'label_values(tidegate_build_info{job=~"$job"}, instance)'))
+        .with_variable(_labels("namespace", "label_values(tidegate_build_info, namespace)").all_value(".*"))
+        .with_variable(_labels("job", f"label_values(tidegate_build_info{{{IN_NAMESPACE}}}, job)"))
+        .with_variable(
+            _labels("instance", f'label_values(tidegate_build_info{{{IN_NAMESPACE}, job=~"$job"}}, instance)')
+        )
     )
     for name, query in (one.split("=", 1) for one in filters):
         board.with_variable(_labels(name, query))

@@ -7,7 +7,7 @@ from grafana_foundation_sdk.models import dashboard as models
 
 from grafana.frame import frame
 from grafana.panels import About, Builder, Query, figure, lines, states, words
-from grafana.promql import SCOPE, gauge, increase, largest, smallest, total
+from grafana.promql import SCOPE, gauge, increase, largest, smallest, times, total
 from grafana.rows.maps import held_bytes
 from grafana.rows.memory import LEVELS, STATE_WORDS, state_number
 from grafana.rows.traffic import requests_under_way
@@ -15,6 +15,8 @@ from grafana.style import MAPS, PROCESSES, Alarm
 
 OF = 'process=~"$process"'
 EACH = "{{instance}} {{process}}"
+PROCESS = ("namespace", "job", "instance", "process")
+WARMUP = 'state="warmup"'
 ACTIONS = {
     "gc": "blue",
     "trim": "green",
@@ -91,14 +93,14 @@ def _summary() -> Iterator[Builder]:
             "Leaks detected and confirmed within the time range, by any tier.",
             alarms=(Alarm("TidegateLeakConfirmed"),),
         ),
-        Query(total(increase("leak_detections_total", OF, within="$__range")), "detections"),
+        Query(times("leak_detections_total", OF, within="$__range"), "detections"),
         width=4,
         graph=False,
         colour="text",
     )
     yield figure(
         About("Actions", "Actions of the guard within the time range."),
-        Query(total(increase("guard_actions_total", OF, within="$__range")), "actions"),
+        Query(times("guard_actions_total", OF, within="$__range"), "actions"),
         width=4,
         graph=False,
         colour="text",
@@ -182,14 +184,17 @@ def _explained() -> Iterator[Builder]:
         ),
         Query(gauge("memory_explained_bytes", OF), "{{instance}} {{process}}: {{part}}"),
     )
-    explained = total(gauge("memory_explained_bytes", OF), "job", "instance", "process")
+    explained = total(gauge("memory_explained_bytes", OF), *PROCESS)
+    on, warms_up = f"on ({', '.join(PROCESS)})", f"{gauge('guard_state', OF, WARMUP)} == 1"
+    unexplained = f"{gauge('memory_rss_bytes', OF)} - {on} {explained} unless {on} {warms_up}"
     yield lines(
         About(
-            "Not explained",
-            "Resident memory less what is accounted for: the program, the allocator, a leak if there is one.",
+            "Not explained, since the warm-up",
+            "How far what is not accounted for is above the least that it was in the time range, after the "
+            "warm-up: a leak if there is one, and what the allocator does not give back.",
             "bytes",
         ),
-        Query(f"{gauge('memory_rss_bytes', OF)} - on (job, instance, process) {explained}", EACH),
+        Query(f"({unexplained}) - min_over_time(({unexplained})[$__range:$__rate_interval] @ end())", EACH),
     )
     yield held_bytes()
     yield lines(
@@ -255,14 +260,14 @@ def _done() -> Iterator[Builder]:
             "Leaks detected and confirmed: by the replaced system's rule, or by a trend.",
             "none",
         ),
-        Query(total(increase("leak_detections_total", OF), "tier"), "{{tier}}"),
+        Query(times("leak_detections_total", OF, by=("tier",)), "{{tier}}"),
         width=6,
         colours=TIERS,
         bars=True,
     )
     yield lines(
         About("Actions, by kind", "What the guard did, and how often.", "none"),
-        Query(total(increase("guard_actions_total", OF), "process", "action"), "{{process}}: {{action}}"),
+        Query(times("guard_actions_total", OF, by=("process", "action")), "{{process}}: {{action}}"),
         width=6,
         bars=True,
     )
@@ -275,7 +280,7 @@ def _done() -> Iterator[Builder]:
     )
     yield lines(
         About("Readings not used", "Readings of memory that made no sense, by reason.", "none"),
-        Query(total(increase("memory_samples_discarded_total"), "reason"), "{{reason}}"),
+        Query(times("memory_samples_discarded_total", by=("reason",)), "{{reason}}"),
         width=6,
         bars=True,
     )

@@ -1,6 +1,8 @@
-"""PromQL in pieces: every selector has the dashboard's job and instance in it."""
+"""PromQL in pieces: every selector has the dashboard's namespace, job and instance in it."""
 
-SCOPE = 'job=~"$job", instance=~"$instance"'
+# Without Kubernetes there is no namespace, which the value of its variable for all has to match.
+SCOPE = 'namespace=~"$namespace", job=~"$job", instance=~"$instance"'
+EACH_GATE = "on (namespace, job, instance)"
 RATE = "$__rate_interval"
 
 
@@ -22,6 +24,11 @@ def rate(name: str, *matchers: str) -> str:
 def increase(name: str, *matchers: str, within: str = RATE) -> str:
     """What a counter of ours gained."""
     return f"increase({gauge(name, *matchers)}[{within}])"
+
+
+def times(name: str, *matchers: str, by: tuple[str, ...] = (), within: str = RATE) -> str:
+    """How often a counter of ours counted: a whole number, which an increase, being extrapolated, is not."""
+    return f"round({total(increase(name, *matchers, within=within), *by)})"
 
 
 def total(expression: str, *labels: str) -> str:

@@ -67,8 +67,8 @@ def _taken() -> Iterator[Builder]:
             "short",
             (Alarm("TidegateConsumerMisses"),),
         ),
-        Query(largest(missed, "consumer"), "{{consumer}}"),
-        Query(unknown, "{{consumer}}, gaps of unknown size"),
+        Query(f"round({largest(missed, 'consumer')})", "{{consumer}}"),
+        Query(f"round({unknown})", "{{consumer}}, gaps of unknown size"),
     )
     yield lines(
         About("Stream readers", "Clients that read `GET /stream`, on all gates."),

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from grafana.panels import About, Builder, Query, at_least, figure, words
-from grafana.promql import gauge, largest, quantile, rate, select, share, smallest, total
+from grafana.promql import EACH_GATE, gauge, largest, quantile, rate, select, share, smallest, total
 from grafana.style import Alarm
 
 INGEST = ('method="POST"', 'route=~"/transactions|/feeds/.*"')
@@ -29,7 +29,8 @@ def failing_requests() -> str:
 
 def firing(severity: str) -> str:
     """Alerts that fire. Those of a whole job have no instance, so the chosen instances do not matter."""
-    return f'ALERTS{{job=~"$job", alertname=~"Tidegate.+", alertstate="firing", severity=~"{severity}"}}'
+    of_job = 'namespace=~"$namespace", job=~"$job"'
+    return f'ALERTS{{{of_job}, alertname=~"Tidegate.+", alertstate="firing", severity=~"{severity}"}}'
 
 
 def burn_alarms() -> tuple[Alarm, ...]:
@@ -60,7 +61,7 @@ def _healthy() -> Iterator[Builder]:
             "none",
             (Alarm("TidegateTargetDown"), Alarm("TidegateAbsent")),
         ),
-        Query(smallest(f"{select('up')} and on (job, instance) {SEEN}"), "up"),
+        Query(smallest(f"{select('up')} and {EACH_GATE} {SEEN}"), "up"),
         words=words(_0=("DOWN", "red"), _1=("all up", "green")),
         graph=False,
         empty="none seen",

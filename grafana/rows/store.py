@@ -53,19 +53,20 @@ def panels() -> Iterator[Builder]:
             "Keys the store threw away because it was full. Any means that transactions are lost.",
             alarms=(Alarm("TidegateStoreEvicting"), Alarm("TidegateStoreMayEvict")),
         ),
-        Query(largest(increase("store_evicted_keys_total", within="15m")), "keys"),
+        Query(f"round({largest(increase('store_evicted_keys_total', within='15m'))})", "keys"),
         width=3,
         height=8,
         words=[*words(_0=("none", "green")), at_least(1, None, LIMIT)],
         graph=False,
     )
+    by_kind = largest(increase("store_setbacks_total", within="15m"), "kind")
     yield figure(
         About(
             "Setbacks, 15 m",
             "Partitions of the store that lost acknowledged data, as in a failover to a replica that lagged.",
             alarms=(Alarm("TidegateStoreSetBack"),),
         ),
-        Query(total(largest(increase("store_setbacks_total", within="15m"), "kind")), "setbacks"),
+        Query(f"round({total(by_kind)})", "setbacks"),
         width=3,
         height=8,
         words=[*words(_0=("none", "green")), at_least(1, None, LIMIT)],

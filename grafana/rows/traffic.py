@@ -66,7 +66,8 @@ def _answers() -> Iterator[Builder]:
     yield lines(
         About(
             "Ingest latency",
-            "From the request to its answer: half, 95 % and 99 % of the ingest requests take no longer.",
+            "From the end of a request to its answer: half, 95 % and 99 % of the ingest requests take no "
+            "longer. How long a client takes to send is not in it.",
             "s",
             (Alarm("TidegateIngestSlow", 0.5),),
         ),

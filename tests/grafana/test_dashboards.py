@@ -109,7 +109,8 @@ def test_every_alert_and_line_a_panel_names_is_one_of_the_rules(file: Path) -> N
 
 
 def _any_matchers(expression: str) -> dict[str, str]:
-    return {name: ".+" for name in ("job", "instance", "process", "source") if f"${name}" in expression}
+    variables = ("namespace", "job", "instance", "process", "source")
+    return {name: ".+" for name in variables if f"${name}" in expression}
 
 
 def test_every_alert_can_be_seen_on_a_panel() -> None:
@@ -138,6 +139,25 @@ def test_provisioning_finds_the_dashboards_and_prometheus_of_the_compose_file() 
 def _yaml(file: Path) -> dict[str, Any]:
     document: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
     return document
+
+
+@each_board
+def test_what_is_counted_is_a_whole_number(file: Path) -> None:
+    """Prometheus extrapolates an increase: three of something are 3.16 of it."""
+    for panel in panels(read(file)):
+        if panel["fieldConfig"]["defaults"]["unit"] == "bytes":
+            continue
+        counts = [target["expr"] for target in panel["targets"] if "increase(" in target["expr"]]
+        assert [one for one in counts if not one.startswith(("round(", "count_over_time("))] == []
+
+
+@each_board
+def test_every_selector_can_be_narrowed_to_a_namespace_and_needs_none(file: Path) -> None:
+    board = read(file)
+    [variable] = [one for one in board["templating"]["list"] if one["name"] == "namespace"]
+    assert re.fullmatch(variable["allValue"], ""), "without Kubernetes there is no namespace"
+    expressions = [target["expr"] for panel in panels(board) for target in panel["targets"]]
+    assert [one for one in expressions if one.count("job=~") != one.count('namespace=~"$namespace"')] == []
 
 
 def test_every_query_has_a_legend() -> None:

@@ -49,10 +49,10 @@ def without_data(server: Prometheus, since: float, among: list[Query]) -> list[Q
 def test_every_query_returns_data_from_a_gate_under_load(workers: int, tmp_path: Path) -> None:
     missed = set(ONLY_IN_TROUBLE) | (ONLY_WITH_WORKERS if workers == 1 else set())
     wanted = [query for query in queries() if str(query) not in missed]
-    quick = {"memory_sample_seconds": 0.2, "dedup_window_seconds": 1, "memory_limit_bytes": 2**30}
+    quick = {"memory_sample_seconds": 0.2, "dedup_window_seconds": 1, "leak_warmup_seconds": 1}
     since = time.time()
     with (
-        gate_process(workers=workers, **quick) as gate,
+        gate_process(workers=workers, memory_limit_bytes=2**30, **quick) as gate,
         load(gate),
         monitored(tmp_path, gate, rules=False) as server,
     ):
