@@ -65,9 +65,7 @@ def create_app(runtime: Runtime) -> RequestMiddleware:
         runtime.metrics.start_route(method, path)
     readers = ReaderRoutes(endpoints, _head_as_get(create_api(runtime, data_plane)))
     checked = Checks(readers, plane.access, plane.body_budget)
-    return RequestMiddleware(
-        checked, direct, runtime.metrics, plane.settings.max_in_flight_requests, runtime.workers.requests
-    )
+    return RequestMiddleware(checked, direct, runtime.metrics, runtime.requests, runtime.workers.requests)
 
 
 def _head_as_get(app: ASGIApp) -> ASGIApp:

@@ -60,6 +60,50 @@ class TransactionOutcome(StrEnum):
     FAILED = "failed"
 
 
+class WarningName(StrEnum):
+    """Everything that a gate can warn of, as `tidegate_warning` and the log name it."""
+
+    STORE_DOWN = "store_down"
+    STORE_PARTLY_DOWN = "store_partly_down"
+    STORE_EVICTS = "store_evicts"
+    STORE_NEAR_LIMIT = "store_near_limit"
+    STORE_EMPTIED = "store_emptied"
+    STORE_SET_BACK = "store_set_back"
+    STORE_KEYS_GONE = "store_keys_gone"
+    STORE_CLOCK_BACK = "store_clock_back"
+    STORE_CLOCK_AHEAD = "store_clock_ahead"
+    OLDER_GATE = "older_gate"
+    REFUSED_GATE = "refused_gate"
+    NEWER_GATE = "newer_gate"
+    SIGNATURES_SIZE = "signatures_size"
+    TRANSACTIONS_SIZE = "transactions_size"
+    OBSERVATIONS_SIZE = "observations_size"
+    INGEST_TOKENS_FILE_EMPTY = "ingest_tokens_file_empty"
+    ADMIN_TOKENS_FILE_EMPTY = "admin_tokens_file_empty"
+    FEEDS_FILE = "feeds_file"
+    FEEDS_OPEN = "feeds_open"
+    FEED_NOT_TAKEN = "feed_not_taken"
+    SETTINGS_IGNORED = "settings_ignored"
+    SETTINGS_DIFFER = "settings_differ"
+    WINDOW_TOO_SHORT = "window_too_short"
+    CONSUMER_LAGS = "consumer_lags"
+    CONSUMER_GAP = "consumer_gap"
+    WORKERS_DOWN = "workers_down"
+    MEMORY_PRESSURE = "memory_pressure"
+    GUARD_BLIND = "guard_blind"
+    LEAK = "leak"
+
+
+class WarningKey(NamedTuple):
+    """One warning that stands: its name, and whom it is about where there may be several, such as a feed."""
+
+    name: WarningName
+    subject: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.subject}" if self.subject else str(self.name)
+
+
 SIGNATURE_MAX_CHARS = 128
 SIGNATURE_PATTERN = r"^[!-~]{1,128}\Z"
 SIGNATURE_RULE = "1 to 128 visible ASCII characters without space"

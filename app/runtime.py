@@ -26,6 +26,8 @@ from app.guard.service_memory import ServiceMemory, store_explained_bytes
 from app.ingest.plane import DataPlane
 from app.metrics.catalogue import Metrics
 from app.metrics.exposition import Scrapes
+from app.metrics.families import export_process
+from app.metrics.in_flight import RequestsInFlight
 from app.models import MemoryHeadroom, Mode, Trigger
 from app.observability.collector import FiguresCollector
 from app.observability.consumers import ConsumersCollector
@@ -67,6 +69,7 @@ class Runtime:
         access, feeds = Access(settings), FeedsInForce(settings.feeds_file, settings.workers)
         self.metrics = Metrics(settings.max_sources, self.version)
         self.connections = ClientConnections()
+        self.requests = RequestsInFlight(settings.max_in_flight_requests)
         self._tasks = Tasks(self.metrics)
         self.embedded = None if settings.store_url else EmbeddedStore(settings.embedded_store_limit_bytes)
         url = self.embedded.url if self.embedded else normal_url(settings.store_url or "")
@@ -158,8 +161,7 @@ class Runtime:
             maps,
             lambda: self.guard.status,
             *(self.plane.access, self.plane.sources, self.plane.feeds),
-            self.consumer_metrics.warnings,
-            self.setbacks.warnings,
+            (self.consumer_metrics.warnings, self.setbacks.warnings, self.workers.warnings),
             lambda: [self.plane.rejections.latest, *self.workers.rejections()],
         )
         self.stats = ServiceStats(
@@ -187,8 +189,10 @@ class Runtime:
                 self.workers.reports,
             ),
             ProcessLoadCollector(self._load, self.workers.reports),
+            self.warnings,
         ):
             self.metrics.registry.register(collector)
+        export_process(self.metrics.registry)
         streams = self.metrics.stream_subscribers
         streams.set_function(lambda: self.consumers.streams.taken + self.workers.streams())
         self.scrapes = Scrapes(self.metrics.registry)
@@ -205,6 +209,8 @@ class Runtime:
             len(self.connections) if has_clients else None,
             self.connections.limit if has_clients else None,
             figures.descriptors if figures else None,
+            self.requests,
+            self.plane.held if has_clients else None,
         )
 
     @property

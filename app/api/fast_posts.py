@@ -39,7 +39,8 @@ class FastPosts:
     def take(self, request: WholeRequest, send: SendReply) -> bool:
         """Queue the transaction; False, before anything was counted, for what is not plain and valid."""
         plane, (query, headers, body) = self.plane, request
-        if not (body.startswith(b"{") and self.middleware.has_room) or b"content-encoding" in headers:
+        has_room = self.middleware.requests.has_room
+        if not (body.startswith(b"{") and has_room) or b"content-encoding" in headers:
             return False
         try:
             limits, is_lines = plane.admission.admit(query, headers, len(body))
@@ -49,7 +50,7 @@ class FastPosts:
             plane.coalescer.submit_one(item, _Post(self, item, len(body), send).finish)
         except (HttpError, InvalidItem):
             return False
-        self.middleware.in_flight += 1
+        self.middleware.requests.count += 1
         plane.body_budget.hold(len(body))
         plane.metrics.ingest_batch_size.observe(1)
         return True
@@ -72,7 +73,7 @@ class _Post:
             reply = self._failed(outcome, at)
         else:
             reply = Reply(200, _JSON, encode(single_answer(self._item, answer)))
-        middleware.in_flight -= 1
+        middleware.requests.count -= 1
         plane.body_budget.release(self._size)
         middleware.count("POST", TRANSACTIONS, reply.status, time.perf_counter() - self._since)
         self._send(reply)

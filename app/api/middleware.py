@@ -20,6 +20,7 @@ from app.api.error_responses import internal_problem, problem_of
 from app.errors import OutcomeUnknown, Overloaded, ShuttingDown, StoreError
 from app.ingest.admission import feed_named, source_named
 from app.metrics.catalogue import Metrics
+from app.metrics.in_flight import RequestsInFlight
 
 log = structlog.get_logger()
 
@@ -60,16 +61,15 @@ class RequestMiddleware:
         app: ASGIApp,
         direct: Direct | None,
         metrics: Metrics,
-        max_in_flight: int,
+        requests: RequestsInFlight,
         in_flight_elsewhere: Callable[[], int] = lambda: 0,
     ) -> None:
         self._app = app
         self._direct = direct
         self._metrics = metrics
-        self._max_in_flight = max_in_flight
-        self.in_flight = 0
+        self.requests = requests
         metrics.unauthorized_total.start(("ingest",), ("admin",))
-        metrics.http_requests_in_flight.set_function(lambda: self.in_flight + in_flight_elsewhere())
+        metrics.http_requests_in_flight.set_function(lambda: requests.count + in_flight_elsewhere())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, unless too many are under way."""
@@ -77,16 +77,11 @@ class RequestMiddleware:
             await self._app(scope, receive, send)
             return
         answer = _Answer(self, scope, send)
-        self.in_flight += 1
+        self.requests.count += 1
         try:
             await self._serve(scope, receive, answer)
         finally:
             answer.end()
-
-    @property
-    def has_room(self) -> bool:
-        """Tell whether one more request may be under way."""
-        return self.in_flight < self._max_in_flight
 
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request that was answered; status 0 stands for a client that went away before."""
@@ -96,8 +91,8 @@ class RequestMiddleware:
             self._metrics.unauthorized_total.labels(plane).inc()
 
     async def _serve(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
-        if self.in_flight > self._max_in_flight and scope["path"] not in NEVER_REFUSED:
-            refusal = Overloaded(f"{self._max_in_flight} requests are under way already")
+        if self.requests.count > self.requests.limit and scope["path"] not in NEVER_REFUSED:
+            refusal = Overloaded(f"{self.requests.limit} requests are under way already")
             if self._route_of(scope) is not None:
                 self._metrics.count_refusal(refusal.slug, _source(scope))
             await problem_of(refusal)(scope, receive, answer.send)
@@ -186,7 +181,7 @@ class _Answer:
             )
 
     def _give_place_back(self) -> None:
-        self._middleware.in_flight -= self._has_place
+        self._middleware.requests.count -= self._has_place
         self._has_place = False
 
 

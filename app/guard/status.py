@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from app.guard.leak.finding import LeakState
 from app.guard.readers import MemoryReading
+from app.models import WarningKey, WarningName
 
 MIB = 1024 * 1024
 
@@ -65,18 +66,21 @@ class GuardStatus:
         """The largest growth of a process within the leak window."""
         return max((process.growth_bytes for process in self.processes.values()), default=0)
 
-    def warnings(self) -> dict[str, str]:
+    def warnings(self) -> dict[WarningKey, str]:
         """The guard's sentences in `warnings` of `/stats`, by a key that names each."""
-        leaks = {f"leak_{name}": _leak_warning(process) for name, process in self.processes.items()}
+        leaks = {
+            WarningKey(WarningName.LEAK, name): _leak_warning(process)
+            for name, process in self.processes.items()
+        }
         warnings = {key: sentence for key, sentence in leaks.items() if sentence}
         if self.blind_spots:
-            warnings["guard_blind"] = (
+            warnings[WarningKey(WarningName.GUARD_BLIND)] = (
                 f"The memory guard cannot read {', '.join(self.blind_spots)}, and does nothing that depends "
                 "on it; traffic goes on. Check that /proc and the cgroup can be read."
             )
         latest = self.latest
         if self.level in _PRESSURE and latest and latest.pressure_bytes and latest.limit_bytes:
-            warnings["memory_pressure"] = _PRESSURE[self.level].format(
+            warnings[WarningKey(WarningName.MEMORY_PRESSURE)] = _PRESSURE[self.level].format(
                 used=latest.pressure_bytes // MIB, limit=latest.limit_bytes // MIB
             )
         return warnings

@@ -11,6 +11,7 @@ from app.feeds.feeds_in_force import FeedsInForce
 from app.ingest.admission import Admission
 from app.ingest.coalescer import Coalescer
 from app.ingest.flush import Flusher
+from app.ingest.held import Held
 from app.ingest.late_duplicates import LateDuplicates
 from app.ingest.lookup import Lookup
 from app.ingest.recent_signatures import Fingerprints
@@ -79,6 +80,16 @@ class DataPlane:
     def in_flight_bytes(self) -> int:
         """Return the bytes of bodies and of queued payloads held now."""
         return self.body_budget.held + self.coalescer.held_bytes
+
+    @property
+    def held(self) -> Held:
+        """Return what is held now for requests that are not answered yet, beside the limits in force."""
+        limits, queue = process_limits(self.settings), self.coalescer
+        return Held(
+            *(self.body_budget.held, self.body_budget.limit),
+            *(queue.held_items, limits.queued_items),
+            *(queue.held_bytes, limits.queued_bytes),
+        )
 
     def body(self, headers: Headers, receive: Receive, most_bytes: int | None = None) -> BodyReader:
         """Return the reader of a request's body; `most_bytes` replaces larger limits, sent and inflated."""

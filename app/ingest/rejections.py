@@ -28,6 +28,7 @@ from app.errors import (
 )
 from app.ingest.redaction import without_secrets
 from app.metrics.catalogue import Metrics
+from app.models import WarningKey, WarningName
 
 log = structlog.get_logger()
 
@@ -126,7 +127,7 @@ class _Told:
         self.minute, self.untold = -1, 0
 
 
-def warnings_of(latest: Iterable[Mapping[str, Rejection]], now: float) -> Iterator[tuple[str, str]]:
+def warnings_of(latest: Iterable[Mapping[str, Rejection]], now: float) -> Iterator[tuple[WarningKey, str]]:
     """Yield a key and a sentence for each feed that sent what was not taken in the last ten minutes.
 
     `latest` has the rejections of each process, `now` is in seconds since the epoch.
@@ -142,7 +143,7 @@ def warnings_of(latest: Iterable[Mapping[str, Rejection]], now: float) -> Iterat
         counted = "" if rejection.feed == label else f", counted as `{label}`,"
         what = f"What the feed {rejection.feed}{counted} sent was not taken"
         last = f"last at {when} UTC ({rejection.reason})"
-        yield f"feed_{label}_not_taken", f"{what}, {last}: {rejection.detail}"
+        yield WarningKey(WarningName.FEED_NOT_TAKEN, label), f"{what}, {last}: {rejection.detail}"
 
 
 def shown(body: bytes) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from app.metrics.catalogue import NAMESPACE
@@ -23,3 +24,9 @@ def single(name: str, text: str, value: float | None) -> Iterable[GaugeMetricFam
         family = gauge(name, text)
         family.add_metric([], value)
         yield family
+
+
+def export_process(registry: CollectorRegistry) -> None:
+    """Export the client library's own figures of this process and its Python: `process_*` and `python_*`."""
+    for collector in (ProcessCollector, GCCollector, PlatformCollector):
+        collector(registry=registry)

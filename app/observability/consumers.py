@@ -8,7 +8,7 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from app.metrics.families import counter, gauge, single
-from app.models import MapName
+from app.models import MapName, WarningKey, WarningName
 from app.observability.unknown_gaps import InStore, UnknownGaps
 from app.store.consumers import ConsumerFigures, ConsumersReading
 from app.store.layout import LiveSettings
@@ -143,20 +143,20 @@ class ConsumersCollector(Collector):
         until_ms = self._wall_ms() if consumer.name in self._resting else self._read_ms
         return max(0.0, until_ms - consumer.called_ms) / 1000
 
-    def warnings(self) -> dict[str, str]:
+    def warnings(self) -> dict[WarningKey, str]:
         """Return a sentence for each consumer that is about to miss transactions or has lost some."""
         return self._lags() | {
-            f"consumer_{name}_gap": (
+            WarningKey(WarningName.CONSUMER_GAP, name): (
                 f"The store has lost its data, and with it what the consumer {name} had not taken; nobody "
                 "knows how much. Send again what it needs. See GET /consumers."
             )
             for name in self._unknown_gaps.recent(self._wall_ms())
         }
 
-    def _lags(self) -> dict[str, str]:
+    def _lags(self) -> dict[WarningKey, str]:
         retention = self._live.rules[MapName.TRANSACTIONS].retention_seconds
         return {
-            f"consumer_{one.name}_lags": (
+            WarningKey(WarningName.CONSUMER_LAGS, one.name): (
                 f"The consumer {one.name} is {one.lag_seconds:.0f} s behind, and transactions are kept for "
                 f"{retention:g} s: it misses what it has not leased by then. See GET /consumers. Let more "
                 "callers share its name, or raise TIDEGATE_TRANSACTION_RETENTION_SECONDS."

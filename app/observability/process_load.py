@@ -1,7 +1,8 @@
-"""What each process that serves clients has open and uses: connections, descriptors, CPU, and their limits.
+"""What each process that serves clients has open, holds and uses, and how much of it there may be.
 
-A gate without workers serves them itself. In one with workers each worker does, and has limits of its own;
-the control plane has only its descriptors and its CPU here.
+That is connections, descriptors, requests, bodies, what waits for the store, and CPU. A gate without workers
+serves clients itself. In one with workers each worker does, and has limits of its own; the control plane has
+its descriptors, its CPU, and the requests that workers have passed on to it.
 """
 
 import time
@@ -11,7 +12,9 @@ from typing import NamedTuple, Protocol
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
+from app.ingest.held import Held
 from app.metrics.families import counter, gauge
+from app.metrics.in_flight import RequestsInFlight
 from app.process.descriptors import descriptors_limit
 
 
@@ -31,6 +34,18 @@ class ProcessLoad(Protocol):
         """Open files and sockets; None before they were first counted, or where the system does not say."""
 
     @property
+    def in_flight_requests(self) -> int:
+        """Requests under way."""
+
+    @property
+    def in_flight_requests_limit(self) -> int:
+        """Most requests under way at once."""
+
+    @property
+    def held(self) -> Held | None:
+        """Bodies and transactions under way; None of a process that takes no transactions in."""
+
+    @property
     def cpu_seconds(self) -> float:
         """CPU time since its start, of all its threads."""
 
@@ -41,12 +56,22 @@ class GateLoad(NamedTuple):
     connections: int | None
     connections_limit: int | None
     descriptors: int | None
+    in_flight_requests: int
+    in_flight_requests_limit: int
+    held: Held | None
     cpu_seconds: float
 
     @staticmethod
-    def now(connections: int | None, connections_limit: int | None, descriptors: int | None) -> "GateLoad":
+    def now(
+        connections: int | None,
+        connections_limit: int | None,
+        descriptors: int | None,
+        requests: RequestsInFlight,
+        held: Held | None,
+    ) -> "GateLoad":
         """Read this process's CPU time, beside what others have counted."""
-        return GateLoad(connections, connections_limit, descriptors, time.process_time())
+        limits = connections, connections_limit, descriptors, requests.count, requests.limit
+        return GateLoad(*limits, held, time.process_time())
 
 
 class ProcessLoadCollector(Collector):
@@ -59,22 +84,55 @@ class ProcessLoadCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Yield all families; a figure that is not known has no series."""
-        open_connections = gauge("connections", "Open connections of clients", "process")
-        most_connections = gauge("max_connections", "Connections that clients may have open", "process")
-        open_files = gauge("open_fds", "Open files and sockets", "process")
-        most_files = gauge("max_fds", "Files and sockets that may be open", "process")
+        loads = {"gate": self._gate(), **self._workers()}
         cpu = counter("cpu_seconds", "CPU time of a process since its start, seconds", "process")
-        limit = descriptors_limit()
-        for name, load in {"gate": self._gate(), **self._workers()}.items():
-            figures = (
-                (open_connections, load.connections),
-                (most_connections, load.connections_limit),
-                (open_files, load.descriptors),
-                # Workers inherit the limit of the gate.
-                (most_files, limit),
-                (cpu, load.cpu_seconds),
-            )
-            for family, value in figures:
-                if value is not None:
-                    family.add_metric([name], value)
-        return open_connections, most_connections, open_files, most_files, cpu
+        for name, load in loads.items():
+            cpu.add_metric([name], load.cpu_seconds)
+        return *(_gauge(name, text, read, loads) for name, text, read in _FIGURES), cpu
+
+
+def _gauge(
+    name: str, text: str, read: Callable[[ProcessLoad], float | None], loads: Mapping[str, ProcessLoad]
+) -> Metric:
+    family = gauge(name, text, "process")
+    for process, load in loads.items():
+        if (value := read(load)) is not None:
+            family.add_metric([process], value)
+    return family
+
+
+def _of_held(read: Callable[[Held], int]) -> Callable[[ProcessLoad], int | None]:
+    return lambda load: None if load.held is None else read(load.held)
+
+
+_FIGURES: tuple[tuple[str, str, Callable[[ProcessLoad], float | None]], ...] = (
+    ("connections", "Open connections of clients", lambda load: load.connections),
+    ("max_connections", "Connections that clients may have open", lambda load: load.connections_limit),
+    ("open_fds", "Open files and sockets", lambda load: load.descriptors),
+    # Workers inherit the limit of the gate.
+    ("max_fds", "Files and sockets that may be open", lambda _: descriptors_limit()),
+    ("in_flight_requests", "Requests under way", lambda load: load.in_flight_requests),
+    ("max_in_flight_requests", "Requests that may be under way", lambda load: load.in_flight_requests_limit),
+    ("in_flight_bytes", "Bytes of bodies under way", _of_held(lambda held: held.body_bytes)),
+    (
+        "max_in_flight_bytes",
+        "Bytes of bodies that may be under way, by the setting and by the memory that is left",
+        _of_held(lambda held: held.body_bytes_limit),
+    ),
+    (
+        "queued_items",
+        "Transactions that wait for the store or are being stored",
+        _of_held(lambda held: held.queued_items),
+    ),
+    (
+        "max_queued_items",
+        "Transactions that may wait for the store or be stored",
+        _of_held(lambda held: held.queued_items_limit),
+    ),
+    ("queued_bytes", "Bytes of their payloads", _of_held(lambda held: held.queued_bytes)),
+    (
+        "max_queued_bytes",
+        "Bytes of payloads that may wait for the store or be stored",
+        _of_held(lambda held: held.queued_bytes_limit),
+    ),
+)

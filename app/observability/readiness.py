@@ -53,4 +53,4 @@ class ReadinessCheck:
         """What somebody should look at although this gate can take traffic."""
         down = self._session.down_partitions.sentence(self._session.server)
         others = (gate.advice for gate in sorted(self._maps.other_gates))
-        return [*([down] if down else []), *others, *self._workers.warnings()]
+        return [*([down] if down else []), *others, *self._workers.warnings().values()]

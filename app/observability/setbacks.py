@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import structlog
 
 from app.metrics.catalogue import Metrics
-from app.models import MapName
+from app.models import MapName, WarningKey, WarningName
 from app.store.setbacks import Setback, SetbackKind
 
 log = structlog.get_logger()
@@ -70,11 +70,11 @@ class SetbackNotes:
             )
             self._remember(setback)
 
-    def warnings(self) -> Mapping[str, str]:
-        """Return a sentence for each kind of setback of the last hour, by the warning's name."""
+    def warnings(self) -> Mapping[WarningKey, str]:
+        """Return a sentence for each kind of setback of the last hour, by the warning's key."""
         now = self._clock()
         return {
-            f"store_{kind}": _sentence(kind, lately.lost, now - lately.at)
+            WarningKey(WarningName(f"store_{kind}")): _sentence(kind, lately.lost, now - lately.at)
             for kind, lately in self._lately.items()
             if now - lately.at < WARN_SECONDS
         }

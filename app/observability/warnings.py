@@ -10,12 +10,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import structlog
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
 
 from app.auth import Access
 from app.feeds.feeds_in_force import FeedsInForce
 from app.guard.status import GuardStatus
 from app.ingest.rejections import Rejection, warnings_of
 from app.ingest.source_statistics import SourceStatistics
+from app.metrics.families import gauge
+from app.models import WarningKey, WarningName
 from app.settings.gate_name import gate_name
 from app.settings.model import env_name
 from app.store.common_start import Value
@@ -31,9 +35,9 @@ STORE_NEAR_LIMIT_RATIO = 0.9
 LATE_FOUND_FOR_WARNING = 10
 
 
-@dataclass
-class ServiceWarnings:
-    """Collects what all parts of the gate have to warn of."""
+@dataclass(eq=False)  # the registry of metrics looks collectors up by what they are
+class ServiceWarnings(Collector):
+    """Collects what all parts of the gate have to warn of, and exports which of it stands."""
 
     live: LiveSettings
     sizes: Sizes
@@ -43,87 +47,98 @@ class ServiceWarnings:
     access: Access
     sources: SourceStatistics
     feeds: FeedsInForce
-    consumer_warnings: Callable[[], Mapping[str, str]]
-    setback_warnings: Callable[[], Mapping[str, str]]
+    others: Iterable[Callable[[], Mapping[WarningKey, str]]]
+    """The warnings of parts that know theirs themselves: consumers, setbacks of the store, workers."""
     rejections: Callable[[], Iterable[Mapping[str, Rejection]]]
     """The last rejection of each feed, of each process that takes transactions in."""
-    _standing: dict[str, str] = field(default_factory=dict, init=False)
+    _standing: dict[WarningKey, str] = field(default_factory=dict, init=False)
 
     def log_changes(self) -> None:
         """Log a warning once when it comes up, and once when it is over."""
         now = self.now()
         for key in now.keys() - self._standing.keys():
-            log.warning(now[key], warning=key)
+            log.warning(now[key], warning=str(key))
         for key in self._standing.keys() - now.keys():
-            log.info("warning over", warning=key)
+            log.info("warning over", warning=str(key))
         self._standing = now
 
-    def now(self) -> dict[str, str]:
-        """Return a sentence for each warning that stands, by its name; none is empty."""
-        warnings = {}
+    def collect(self) -> Iterable[Metric]:
+        """Yield 1 for the names of the warnings that stand, 0 for all others (prometheus_client)."""
+        standing = {key.name for key in self.now()}
+        family = gauge("warning", "1 while a warning stands that `warnings` of /stats words", "warning")
+        for name in WarningName:
+            family.add_metric([name], name in standing)
+        yield family
+
+    def now(self) -> dict[WarningKey, str]:
+        """Return a sentence for each warning that stands, by its key; none is empty."""
+        warnings: dict[WarningKey, str] = {}
         if self.session.down_reason is not None:
-            warnings["store_down"] = (
+            warnings[WarningKey(WarningName.STORE_DOWN)] = (
                 f"The store is down ({self.session.down_reason.kind}): {self.session.down_reason.advice}. "
                 "Transactions are answered 503 until it is back."
             )
         if (partly_down := self.session.down_partitions.sentence(self.session.server)) is not None:
-            warnings["store_partly_down"] = (
+            warnings[WarningKey(WarningName.STORE_PARTLY_DOWN)] = (
                 f"{partly_down}. Their transactions are answered 503 until they are back."
             )
-        warnings |= {f"{gate}_gate": gate.advice for gate in self.maps.other_gates}
+        warnings |= {WarningKey(WarningName(f"{gate}_gate")): gate.advice for gate in self.maps.other_gates}
         for name, sizes in self.sizes.maps.items():
             rule = self.live.rules[name]
             if sizes.entries > rule.warn_entries:
-                warnings[f"{name}_size"] = (
+                warnings[WarningKey(WarningName(f"{name}_size"))] = (
                     f"{name} holds {sizes.entries} entries, above its warning size of {rule.warn_entries}; "
                     f"the limit is {rule.limit}. Check the rate of ingest, "
                     f"or raise TIDEGATE_{name.upper()}_WARN_ENTRIES."
                 )
         for setting in self.access.shut():
-            warnings[f"{setting}_empty"] = (
+            warnings[WarningKey(WarningName(f"{setting}_empty"))] = (
                 f"The file of {env_name(setting)} holds no token, so nobody is admitted. Write one into it; "
                 "it is read again within seconds."
             )
         warnings |= self._feeds_warnings()
         warnings |= dict(warnings_of(self.rejections(), time.time()))
         if self.live.ignored is not None:
-            warnings["settings_ignored"] = self.live.ignored
+            warnings[WarningKey(WarningName.SETTINGS_IGNORED)] = self.live.ignored
         if self.live.differing:
-            warnings["settings_differ"] = _differ(gate_name(self.live.start), self.live.differing)
+            warnings[WarningKey(WarningName.SETTINGS_DIFFER)] = _differ(
+                gate_name(self.live.start), self.live.differing
+            )
         window, wanted = self.live.settings.dedup_window_seconds, self._wanted_window()
         if wanted is not None and wanted > window:
-            warnings["window_too_short"] = (
+            warnings[WarningKey(WarningName.WINDOW_TOO_SHORT)] = (
                 f"The window of {window:g} s is too short: to cover 99.9 % of what came again since the "
                 f"start, it has to be {wanted:g} s, by the estimate of a sample. See in GET /sources whose "
                 "transactions are `late`, and raise TIDEGATE_DEDUP_WINDOW_SECONDS."
             )
-        warnings |= {**self.consumer_warnings(), **self.setback_warnings()}
+        for others in self.others:
+            warnings |= others()
         return warnings | self._store_warnings() | self.guard_status().warnings()
 
-    def _feeds_warnings(self) -> dict[str, str]:
+    def _feeds_warnings(self) -> dict[WarningKey, str]:
         warnings, trouble = {}, self.feeds.warning
         if trouble is not None:
             # It may end with a question: did you mean skip?
             end = "" if trouble.endswith("?") else "."
-            warnings["feeds_file"] = f"{trouble}{end} It is read again within seconds."
+            warnings[WarningKey(WarningName.FEEDS_FILE)] = f"{trouble}{end} It is read again within seconds."
         if self.access.ingest.is_open and (open_beside := self.feeds.warning_if_open()) is not None:
-            warnings["feeds_open"] = open_beside
+            warnings[WarningKey(WarningName.FEEDS_OPEN)] = open_beside
         return warnings
 
     def _wanted_window(self) -> float | None:
         return self.sources.recommended_window_seconds(LATE_FOUND_FOR_WARNING)
 
-    def _store_warnings(self) -> dict[str, str]:
+    def _store_warnings(self) -> dict[WarningKey, str]:
         store, warnings = self.sizes.store, {}
         if store is None:
             return {}
         if store.evicting_policies:
-            warnings["store_evicts"] = (
+            warnings[WarningKey(WarningName.STORE_EVICTS)] = (
                 f"The store may evict keys (maxmemory-policy {', '.join(sorted(store.evicting_policies))}), "
                 "which admits duplicates. Set maxmemory-policy noeviction."
             )
         if store.limit_bytes and store.used_bytes > STORE_NEAR_LIMIT_RATIO * store.limit_bytes:
-            warnings["store_near_limit"] = (
+            warnings[WarningKey(WarningName.STORE_NEAR_LIMIT)] = (
                 f"The store uses {store.used_bytes} of {store.limit_bytes} bytes; when it is full, "
                 "transactions are answered 503. Run POST /cleanup/emergency, or raise its limit."
             )

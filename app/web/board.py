@@ -82,7 +82,7 @@ class Board:
             taken_ms=time.time_ns() // 1_000_000,
             state=readiness.state,
             reasons=readiness.reasons,
-            warnings=[*stats.warnings, *readiness.warnings],
+            warnings=stats.warnings,
             stats=stats,
             rates=rates,
             duplicate_share=_duplicate_share(rates),

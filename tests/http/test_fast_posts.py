@@ -121,7 +121,7 @@ async def _reply(fast: FastPosts, body: bytes, headers: Headers | None = None) -
 
 
 def _figures(runtime: Runtime, fast: FastPosts) -> tuple[int, int, int]:
-    return fast.middleware.in_flight, runtime.plane.body_budget.held, runtime.plane.coalescer.held_items
+    return fast.middleware.requests.count, runtime.plane.body_budget.held, runtime.plane.coalescer.held_items
 
 
 async def test_it_is_under_way_until_it_is_answered_and_counted_as_any_request(runtime: Runtime) -> None:
@@ -187,7 +187,7 @@ Limit = Callable[[Runtime, FastPosts], None]
 
 
 def _in_flight(runtime: Runtime, fast: FastPosts) -> None:
-    fast.middleware.in_flight = runtime.settings.max_in_flight_requests
+    fast.middleware.requests.count = runtime.settings.max_in_flight_requests
 
 
 def _bodies(runtime: Runtime, _: FastPosts) -> None:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
+from app.models import WarningName
 from app.settings.model import SHARED
 
 MAPS = ("signatures", "transactions", "observations")
@@ -55,6 +56,9 @@ REJECTIONS = (
     *("unauthorized", "rate-limited"),
 )
 ALERT_ACTIONS = ("cleanup", "ignored", "duplicate", "cooldown", "invalid")
+
+
+PYTHON = ("implementation", "major", "minor", "patchlevel", "version")
 
 
 class Family(NamedTuple):
@@ -131,6 +135,28 @@ FAMILIES: dict[str, Family] = {
     "open_fds": Family("gauge", {"process": ("gate",)}),
     "max_fds": Family("gauge", {"process": ("gate",)}),
     "cpu_seconds": Family("counter", {"process": ("gate",)}),
+    **dict.fromkeys(
+        (
+            *("in_flight_requests", "max_in_flight_requests", "in_flight_bytes", "max_in_flight_bytes"),
+            *("queued_items", "max_queued_items", "queued_bytes", "max_queued_bytes"),
+        ),
+        Family("gauge", {"process": ("gate",)}),
+    ),
+    "warning": Family("gauge", {"warning": tuple(WarningName)}),
+    # The client library's own, of the gate's process.
+    **dict.fromkeys(
+        (
+            *("process_virtual_memory_bytes", "process_resident_memory_bytes", "process_start_time_seconds"),
+            *("process_open_fds", "process_max_fds"),
+        ),
+        Family("gauge", {}),
+    ),
+    "process_cpu_seconds": Family("counter", {}),
+    **dict.fromkeys(
+        ("python_gc_objects_collected", "python_gc_objects_uncollectable", "python_gc_collections"),
+        Family("counter", {"generation": ("0", "1", "2")}),
+    ),
+    "python_info": Family("gauge", dict.fromkeys(PYTHON, ())),
     "asyncio_tasks": Family("gauge", {}),
     "guard_up": Family("gauge", {}),
     "guard_state": Family("gauge", {"process": PROCESSES, "state": STATES}),

@@ -31,7 +31,7 @@ from app.ingest.rejections import Rejection
 from app.ingest.source_statistics import SourceStatistics
 from app.metrics.catalogue import Metrics
 from app.metrics.families import counter, gauge, single
-from app.models import MemoryHeadroom
+from app.models import MemoryHeadroom, WarningKey, WarningName
 from app.process.child_processes import private_listener, shared_memory
 from app.settings.model import Settings
 from app.store.told import Fall
@@ -129,14 +129,15 @@ class WorkerPool(Collector):
         downs = {name: report.store_down for name, report in self.reports().items()}
         return silent + [f"the store is down for {name} {down}" for name, down in downs.items() if down]
 
-    def warnings(self) -> list[str]:
+    def warnings(self) -> Mapping[WarningKey, str]:
         """Name the workers that are not up while others are; nothing when all are up or none is."""
         missing = [worker.name for worker in self.workers if worker.pid is None]
         if not missing or len(missing) == len(self.workers):
-            return []
+            return {}
         up, wanted = len(self.workers) - len(missing), len(self.workers)
         take = "takes" if up == 1 else "take"
-        return [f"{up} of {wanted} workers {take} traffic; not up: {', '.join(missing)} (see the log)"]
+        sentence = f"{up} of {wanted} workers {take} traffic; not up: {', '.join(missing)} (see the log)"
+        return {WarningKey(WarningName.WORKERS_DOWN): sentence}
 
     def publish(self, headroom: MemoryHeadroom) -> None:
         """Write to the shared page whether to refuse ingest, and how many bytes are left."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from app.ingest.held import Held
 from app.ingest.rejections import Rejection
 from app.ingest.source_statistics import SourceStatistics, SourceTotals
 from app.metrics.catalogue import Metrics
@@ -23,6 +24,11 @@ class WorkerReport(msgspec.Struct, frozen=True):
     """What was counted of each source."""
     in_flight_bytes: int
     requests: int
+    """Requests under way that the worker answers itself."""
+    in_flight_requests: int
+    """All requests under way, those included that wait for the control plane."""
+    in_flight_requests_limit: int
+    held: Held
     connections: int
     connections_limit: int | None
     streams: int

@@ -67,23 +67,23 @@ def client_app(parts: WorkerParts, forward: Forward) -> RequestMiddleware:
     livez = DataRoute(LIVEZ, _get_livez)
     direct = Direct(data_plane[0], feeds.route(parts.plane))
     door = Door(Router([*data_plane, livez], lifespan=lifespan), forward, parts)
-    return RequestMiddleware(door, direct, parts.metrics, parts.limits.requests)
+    return RequestMiddleware(door, direct, parts.metrics, parts.requests)
 
 
 async def _get_livez(_: Request) -> Response:
     return JSONResponse({"status": "alive"})
 
 
-def control_app(parts: WorkerParts, requests: Callable[[], int]) -> ASGIApp:
+def control_app(parts: WorkerParts, forwarded: Callable[[], int]) -> ASGIApp:
     """Build the application for the control plane: how this worker is, what it shall free, what grew in it.
 
-    `requests` counts those under way that this worker answers itself.
+    `forwarded` counts the requests under way that the control plane answers.
     """
     encode = msgspec.msgpack.Encoder().encode
     at_once: dict[str, Callable[[], object]] = {"gc": gc.collect, "trim": trim_heap}
 
     async def report(_: Request) -> Response:
-        return Response(encode(parts.report(requests())), media_type="application/msgpack")
+        return Response(encode(parts.report(forwarded())), media_type="application/msgpack")
 
     async def free_memory(request: Request) -> Response:
         how = request.path_params["how"]

@@ -53,7 +53,7 @@ def main() -> int:
     fast = FastPosts(parts.plane, app)
     clients = QuietServer(server_config(app, settings, limit, parts.metrics, lifespan=True, fast_path=fast))
     parts.connections.follow(clients.server_state.connections, limit)
-    private = control_app(parts, lambda: app.in_flight - forward.in_flight)
+    private = control_app(parts, lambda: forward.in_flight)
     control = _PrivateServer(
         server_config(private, settings, CONTROL_CONNECTIONS, parts.metrics, lifespan=False)
     )

@@ -12,6 +12,7 @@ from app.guard.diagnosis.process_figures import open_descriptors
 from app.ingest.plane import DataPlane
 from app.ingest.recent_signatures import Fingerprints
 from app.metrics.catalogue import Metrics
+from app.metrics.in_flight import RequestsInFlight
 from app.runtime_settings.changes import SettingsSync
 from app.schedule import StoreUpkeep, common_tasks
 from app.server.client_connections import ClientConnections
@@ -54,6 +55,7 @@ class WorkerParts:
             self.live, lambda: self.plane.in_flight_bytes, lambda: len(self.connections)
         )
         self.limits = process_limits(settings)
+        self.requests = RequestsInFlight(self.limits.requests)
 
     async def start(self) -> None:
         """Connect to the store, and begin to take transactions in."""
@@ -71,14 +73,17 @@ class WorkerParts:
         await self._tasks.stop()
         await self.session.close()
 
-    def report(self, requests: int) -> WorkerReport:
-        """Tell the control plane how this worker is, which answers so many requests itself now."""
+    def report(self, forwarded: int) -> WorkerReport:
+        """Tell the control plane how this worker is, which has passed so many requests on to it."""
         down, figures = self.session.down_reason, self.examiner.latest
         return WorkerReport(
             counters=self.metrics.totals(),
             sources=self.plane.sources.totals(),
             in_flight_bytes=self.plane.in_flight_bytes,
-            requests=requests,
+            requests=self.requests.count - forwarded,
+            in_flight_requests=self.requests.count,
+            in_flight_requests_limit=self.requests.limit,
+            held=self.plane.held,
             connections=len(self.connections),
             connections_limit=self.connections.limit,
             streams=self.consumers.streams.taken,

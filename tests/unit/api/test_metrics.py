@@ -7,10 +7,8 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
-from prometheus_client import Gauge, generate_latest
 from prometheus_client.samples import Sample
 
-from app.metrics.exposition import exposition
 from app.settings.model import Settings
 from tests.conftest import MakeSettings
 from tests.support.api_calls import BRIEF, QUIET, Api, open_api, until
@@ -115,21 +113,6 @@ async def test_the_text_has_the_content_type_of_prometheus_and_no_created_series
     response = await api.http.get("/metrics")
     assert response.headers["content-type"].startswith("text/plain; version=")
     assert "_created" not in response.text
-
-
-def _without_cpu(text: bytes) -> list[bytes]:
-    """Leave out the CPU time, which goes on between two texts."""
-    return [line for line in text.splitlines() if not line.startswith(b"tidegate_cpu_seconds_total{")]
-
-
-async def test_the_text_is_what_the_client_library_would_write(embedded: Api) -> None:
-    await _use_everything(embedded)
-    registry = embedded.runtime.metrics.registry
-    assert _without_cpu(exposition(registry)) == _without_cpu(generate_latest(registry))
-    odd = Gauge("odd", "Help of\ntwo lines and a \\", ["label"], registry=registry)
-    for number, value_ in enumerate((float("inf"), float("nan"), -1, 1e21, 123456789, 0.1)):
-        odd.labels(f'quote " backslash \\ line\n {number}').set(value_)
-    assert _without_cpu(exposition(registry)) == _without_cpu(generate_latest(registry))
 
 
 async def test_promtool_finds_nothing_to_complain_about(embedded: Api) -> None:

@@ -9,6 +9,7 @@ from starlette.types import Message, Receive, Scope, Send
 from app.api.contract import NEVER_REFUSED
 from app.api.middleware import RequestMiddleware
 from app.metrics.catalogue import Metrics
+from app.metrics.in_flight import RequestsInFlight
 
 
 def _scope(path: str, method: str = "GET") -> Scope:
@@ -32,7 +33,7 @@ async def _status(middleware: RequestMiddleware, scope: Scope) -> int:
 
 async def test_a_client_that_does_not_read_holds_no_place_and_is_counted() -> None:
     metrics = Metrics(1, "0")
-    middleware = RequestMiddleware(Response(b"x" * 1000), None, metrics, 1)
+    middleware = RequestMiddleware(Response(b"x" * 1000), None, metrics, RequestsInFlight(1))
     reads = asyncio.Event()
 
     async def never_taken(message: Message) -> None:
@@ -42,13 +43,13 @@ async def test_a_client_that_does_not_read_holds_no_place_and_is_counted() -> No
     stuck = [asyncio.create_task(middleware(_scope("/stats"), _no_body, never_taken)) for _ in range(3)]
     await asyncio.sleep(0)
     assert not any(task.done() for task in stuck)
-    assert middleware.in_flight == 0
+    assert middleware.requests.count == 0
     labels = {"method": "GET", "route": "unmatched", "code": "200"}
     assert metrics.registry.get_sample_value("tidegate_http_requests_total", labels) == 3
     assert await _status(middleware, _scope("/stats")) == 200
     reads.set()
     await asyncio.gather(*stuck)
-    assert middleware.in_flight == 0
+    assert middleware.requests.count == 0
     assert metrics.registry.get_sample_value("tidegate_http_requests_total", labels) == 4
 
 
@@ -63,7 +64,7 @@ async def test_probes_and_scrapes_are_answered_when_every_place_is_taken(path: s
         await Response()(scope, receive, send)
 
     metrics = Metrics(1, "0")
-    middleware = RequestMiddleware(works, None, metrics, 1)
+    middleware = RequestMiddleware(works, None, metrics, RequestsInFlight(1))
     working = asyncio.create_task(_status(middleware, _scope("/stats")))
     await asyncio.sleep(0)
     assert await _status(middleware, _scope(path, method)) == 200
@@ -101,7 +102,9 @@ async def test_what_the_client_takes_to_send_its_body_is_no_time_of_the_gate(
         pass
 
     metrics = Metrics(1, "0")
-    await RequestMiddleware(works, None, metrics, 1)(_scope("/transactions", "POST"), a_byte_a_minute, send)
+    await RequestMiddleware(works, None, metrics, RequestsInFlight(1))(
+        _scope("/transactions", "POST"), a_byte_a_minute, send
+    )
     labels = {"method": "POST", "route": "unmatched"}
     name = "tidegate_http_request_duration_seconds_sum"
     assert metrics.registry.get_sample_value(name, labels) == 0.25

@@ -93,7 +93,7 @@ def test_a_feed_that_was_never_let_in_is_named_though_it_is_counted_as_other(
             clock.now += MINUTE
     assert [line["feed"] for line in events(logs, NOT_TAKEN)] == ["quicknode-a", "quicknode-b"]
     [(key, sentence)] = warnings_of([rejections.latest], clock.now)
-    assert key == "feed_other_not_taken"
+    assert str(key) == "feed_not_taken:other"
     assert sentence.startswith("What the feed quicknode-b, counted as `other`, sent was not taken, last at ")
 
 
@@ -106,7 +106,7 @@ def test_a_feed_is_a_warning_for_ten_minutes_with_the_newest_of_all_processes(
     other.note("helius-a", "malformed-body", "JSON is cut off (byte 7)")
     told = [rejections.latest, other.latest]
     [(key, sentence)] = warnings_of(told, clock.now + 599)
-    assert key == "feed_helius-a_not_taken"
+    assert str(key) == "feed_not_taken:helius-a"
     assert "helius-a" in sentence
     assert "08:01:00 UTC (malformed-body): JSON is cut off (byte 7)" in sentence
     assert list(warnings_of(told, clock.now + 601)) == []

@@ -183,7 +183,7 @@ async def test_a_consumer_past_half_of_the_retention_is_warned_of_and_no_other()
     readings = Readings(transaction_retention_seconds=120)
     await readings.scrape(BOT._replace(lag_seconds=60), BOT._replace(name="late", lag_seconds=60.6))
     [(name, sentence)] = readings.collector.warnings().items()
-    assert name == "consumer_late_lags"
+    assert str(name) == "consumer_lags:late"
     assert sentence.startswith(
         "The consumer late is 61 s behind, and transactions are kept for 120 s: it misses what it has not "
         "leased by then."
@@ -250,7 +250,7 @@ async def test_a_gap_of_unknown_size_is_warned_of_for_ten_minutes(*, is_told: bo
     assert readings.collector.warnings() == {}, "what was before the gate started is nothing new"
     await (readings.scrape(BOT._replace(unknown_gaps=3)) if is_told else readings.lose())
     [(name, sentence)] = readings.collector.warnings().items()
-    assert name == "consumer_bot_gap"
+    assert str(name) == "consumer_gap:bot"
     assert sentence.startswith("The store has lost its data, and with it what the consumer bot had not taken")
     readings.now_ms += 600_000
     assert readings.collector.warnings() == {}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from structlog.testing import capture_logs
 
 from app.metrics.catalogue import Metrics
-from app.models import MapName
+from app.models import MapName, WarningKey, WarningName
 from app.observability.setbacks import WARN_SECONDS, SetbackNotes
 from app.store.setbacks import Setback, SetbackKind
 
@@ -58,7 +58,7 @@ def test_the_warning_adds_up_what_was_lost_says_how_long_ago_and_ends_after_an_h
     noted.notes.note([setback(SET_BACK, 7)])
     noted.now += WARN_SECONDS - 1
     [(name, sentence)] = noted.notes.warnings().items()
-    assert name == "store_set_back"
+    assert str(name) == "store_set_back"
     assert sentence.startswith(
         "The store was set back to an earlier state (59 min ago). Gone is what had been acknowledged, as far "
         "as is known 12 signatures, 12 transactions, 12 observations. A replica that lagged"
@@ -66,13 +66,13 @@ def test_the_warning_adds_up_what_was_lost_says_how_long_ago_and_ends_after_an_h
     noted.now += 1
     assert noted.notes.warnings() == {}
     noted.notes.note([setback(SET_BACK, 1)])
-    assert "is known 1 signatures" in noted.notes.warnings()["store_set_back"]
+    assert "is known 1 signatures" in noted.notes.warnings()[WarningKey(WarningName.STORE_SET_BACK)]
 
 
 def test_each_kind_has_a_warning_of_its_own() -> None:
     noted = Noted()
     noted.notes.note([setback(kind, 1) for kind in SetbackKind])
-    assert set(noted.notes.warnings()) == {f"store_{kind}" for kind in SetbackKind}
+    assert {str(key) for key in noted.notes.warnings()} == {f"store_{kind}" for kind in SetbackKind}
 
 
 def test_by_how_much_a_clock_was_set_is_in_the_log() -> None:

@@ -1,0 +1,62 @@
+"""`tidegate_warning` has a series for each warning that there can be, 1 while it stands."""
+
+import pytest
+
+from app.models import MapName, WarningKey, WarningName
+from app.settings.model import Settings
+from app.store.older_format import OtherGates
+from app.store.setbacks import SetbackKind
+from tests.conftest import MakeSettings
+from tests.support.api_calls import QUIET, Api, open_api, until
+from tests.support.metric_families import parsed
+from tests.support.pages import ROOT
+from tests.support.servers import valkey_server
+
+
+def test_what_a_name_is_made_of_is_a_name_for_each_kind() -> None:
+    made = [f"store_{kind}" for kind in SetbackKind]
+    made += [f"{gate}_gate" for gate in OtherGates]
+    made += [f"{name}_size" for name in MapName]
+    made += [f"{tokens}_tokens_file_empty" for tokens in ("ingest", "admin")]
+    assert [WarningName(name) for name in made] == made
+
+
+def test_a_key_says_whom_it_is_about() -> None:
+    assert str(WarningKey(WarningName.FEED_NOT_TAKEN, "helius-a")) == "feed_not_taken:helius-a"
+    assert str(WarningKey(WarningName.STORE_DOWN)) == "store_down"
+
+
+def test_the_page_of_the_log_names_every_warning() -> None:
+    page = (ROOT / "docs" / "logs.md").read_text(encoding="utf-8").partition("\n## Warnings\n")[2]
+    assert [name for name in WarningName if f"`{name}`" not in page] == []
+
+
+def _standing(text: str) -> set[str]:
+    _, samples = parsed(text)["warning"]
+    return {sample.labels["warning"] for sample in samples if sample.value}
+
+
+@pytest.mark.server
+async def test_a_quiet_gate_has_all_at_0(api: Api) -> None:
+    _, samples = parsed(await api.metrics())["warning"]
+    assert {sample.labels["warning"]: sample.value for sample in samples} == dict.fromkeys(WarningName, 0)
+
+
+@pytest.mark.server
+async def test_what_stats_warns_of_is_1_until_it_is_over(settings_for: MakeSettings) -> None:
+    with valkey_server(unix=True) as server:
+        settings: Settings = settings_for(server, signatures_warn_entries=3, **QUIET)
+        async with open_api(settings) as api:
+            await api.post_many("kept", 5)
+            await until(lambda: _warns(api, {"signatures_size"}))
+            await api.http.post("/feeds/helius-a", content=b"{", headers={"Content-Type": "application/json"})
+            assert await _warns(api, {"signatures_size", "feed_not_taken"})
+            server.kill()
+            assert (await api.http.post("/transactions", json={"signature": "x"})).status_code == 503
+            assert await _warns(api, {"signatures_size", "feed_not_taken", "store_down"})
+            stats = (await api.http.get("/stats")).json()
+            assert len(stats["warnings"]) == 3
+
+
+async def _warns(api: Api, names: set[str]) -> bool:
+    return _standing(await api.metrics()) == names
