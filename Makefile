@@ -71,8 +71,9 @@ format: $(VENV)/.installed-dev ## Format the code and apply the safe fixes
 hooks: $(VENV)/.installed-dev ## Let git run the checks before each commit
 	@$(BIN)/pre-commit install
 
-dashboards: $(VENV)/.installed-dev ## Write grafana/dashboards/*.json from the Python sources
+dashboards: $(VENV)/.installed-dev ## Write grafana/dashboards/*.json from the Python sources, and their ConfigMaps
 	@$(BIN)/python -m grafana.build
+	@$(BIN)/python scripts/dashboard_configmaps.py
 
 lock: ## Renew constraints.txt from the newest versions
 	@scripts/lock constraints.txt

@@ -11,17 +11,12 @@ from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
 import pytest
-import yaml
 
 from app.settings.model import Settings, env_name
-from scripts import prometheus_rule
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
-KUBERNETES = "1.33"
-OPERATOR_KINDS = {"PrometheusRule", "ServiceMonitor"}
 EXPOSURE_MOST = 20
 """Tenths of systemd's own scale from 0, closed in, to 100."""
 
@@ -183,55 +178,6 @@ def test_an_installed_gate_has_all_its_files(tmp_path: Path) -> None:
         for file in (ROOT / package).rglob(kind)
     }
     assert code <= inside
-
-
-@pytest.mark.parametrize("overlay", ["base", "operator"])
-def test_kubernetes_takes_every_resource(overlay: str) -> None:
-    rendered = run("kubectl", "kustomize", DEPLOY / "kubernetes" / overlay)
-    documents = list(yaml.safe_load_all(rendered))
-    kinds = {document["kind"] for document in documents}
-    assert (kinds >= OPERATOR_KINDS) == (overlay == "operator")
-    for document in documents:
-        if document["kind"] not in OPERATOR_KINDS:
-            kubernetes_validate.validate(document, KUBERNETES, strict=True)
-
-
-@pytest.fixture(scope="module")
-def resources() -> dict[str, dict[str, Any]]:
-    rendered = run("kubectl", "kustomize", DEPLOY / "kubernetes" / "operator")
-    return {document["kind"]: document for document in yaml.safe_load_all(rendered)}
-
-
-def test_the_parts_in_kubernetes_find_one_another(resources: dict[str, dict[str, Any]]) -> None:
-    pod = resources["Deployment"]["spec"]["template"]
-    labels = pod["metadata"]["labels"]
-    for selector in (
-        resources["Deployment"]["spec"]["selector"]["matchLabels"],
-        resources["Service"]["spec"]["selector"],
-        resources["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"],
-        resources["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"],
-    ):
-        assert selector.items() <= labels.items()
-    monitor = resources["ServiceMonitor"]["spec"]
-    assert monitor["selector"]["matchLabels"].items() <= resources["Service"]["metadata"]["labels"].items()
-    assert monitor["endpoints"][0]["port"] in {port["name"] for port in resources["Service"]["spec"]["ports"]}
-    [container] = pod["spec"]["containers"]
-    known = {env_name(field) for field in Settings.model_fields}
-    assert {variable["name"] for variable in container["env"]} <= known
-
-
-def test_memory_is_guaranteed_and_only_cpu_scales(resources: dict[str, dict[str, Any]]) -> None:
-    [container] = resources["Deployment"]["spec"]["template"]["spec"]["containers"]
-    assert container["resources"]["requests"]["memory"] == container["resources"]["limits"]["memory"]
-    metrics = resources["HorizontalPodAutoscaler"]["spec"]["metrics"]
-    assert [metric["resource"]["name"] for metric in metrics] == ["cpu"]
-
-
-def test_the_operators_rules_are_those_of_prometheus(tmp_path: Path) -> None:
-    assert prometheus_rule.RESOURCE.read_text() == prometheus_rule.resource(), prometheus_rule.COMMAND
-    rules = tmp_path / "rules.yml"
-    rules.write_text(yaml.safe_dump(yaml.safe_load(prometheus_rule.RESOURCE.read_text())["spec"]))
-    assert "SUCCESS" in run("promtool", "check", "rules", rules)
 
 
 def test_systemd_takes_the_unit_and_finds_it_closed_in(tmp_path: Path) -> None:

@@ -1,0 +1,128 @@
+"""What Kubernetes is given, rendered by kustomize, checked by its schemas and against one another."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from app.settings.model import Settings, env_name
+from scripts import dashboard_configmaps, prometheus_rule
+from tests.deploy.test_manifests import DEPLOY, run
+
+KUBERNETES = "1.33"
+OPERATOR_KINDS = {"PrometheusRule", "ServiceMonitor"}
+
+
+def rendered(overlay: str) -> list[dict[str, Any]]:
+    """The resources that kustomize makes of a folder."""
+    return list(yaml.safe_load_all(run("kubectl", "kustomize", DEPLOY / "kubernetes" / overlay)))
+
+
+@pytest.mark.parametrize("overlay", ["base", "operator", "example"])
+def test_kubernetes_takes_every_resource(overlay: str) -> None:
+    documents = rendered(overlay)
+    kinds = {document["kind"] for document in documents}
+    assert (kinds >= OPERATOR_KINDS) == (overlay != "base")
+    for document in documents:
+        if document["kind"] not in OPERATOR_KINDS:
+            kubernetes_validate.validate(document, KUBERNETES, strict=True)
+
+
+@pytest.fixture(scope="module")
+def resources() -> dict[str, dict[str, Any]]:
+    return {document["kind"]: document for document in rendered("operator")}
+
+
+@pytest.fixture(scope="module")
+def example() -> dict[tuple[str, str], dict[str, Any]]:
+    """The resources of the overlay with everything, by kind and name."""
+    return {(one["kind"], one["metadata"]["name"]): one for one in rendered("example")}
+
+
+def test_the_parts_in_kubernetes_find_one_another(resources: dict[str, dict[str, Any]]) -> None:
+    pod = resources["Deployment"]["spec"]["template"]
+    labels = pod["metadata"]["labels"]
+    for selector in (
+        resources["Deployment"]["spec"]["selector"]["matchLabels"],
+        resources["Service"]["spec"]["selector"],
+        resources["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"],
+        resources["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"],
+    ):
+        assert selector.items() <= labels.items()
+    monitor = resources["ServiceMonitor"]["spec"]
+    assert monitor["selector"]["matchLabels"].items() <= resources["Service"]["metadata"]["labels"].items()
+    assert monitor["endpoints"][0]["port"] in {port["name"] for port in resources["Service"]["spec"]["ports"]}
+    [container] = pod["spec"]["containers"]
+    known = {env_name(field) for field in Settings.model_fields}
+    assert {variable["name"] for variable in container["env"]} <= known
+
+
+def test_memory_is_guaranteed_and_only_cpu_scales(resources: dict[str, dict[str, Any]]) -> None:
+    [container] = resources["Deployment"]["spec"]["template"]["spec"]["containers"]
+    assert container["resources"]["requests"]["memory"] == container["resources"]["limits"]["memory"]
+    metrics = resources["HorizontalPodAutoscaler"]["spec"]["metrics"]
+    assert [metric["resource"]["name"] for metric in metrics] == ["cpu"]
+
+
+def test_the_operators_rules_are_those_of_prometheus(tmp_path: Path) -> None:
+    assert prometheus_rule.RESOURCE.read_text() == prometheus_rule.resource(), prometheus_rule.COMMAND
+    rules = tmp_path / "rules.yml"
+    rules.write_text(yaml.safe_dump(yaml.safe_load(prometheus_rule.RESOURCE.read_text())["spec"]))
+    assert "SUCCESS" in run("promtool", "check", "rules", rules)
+
+
+def test_the_config_maps_hold_the_dashboards() -> None:
+    assert dashboard_configmaps.RESOURCE.read_text() == dashboard_configmaps.resource(), "make dashboards"
+    maps = {one["metadata"]["name"]: one for one in rendered("operator") if one["kind"] == "ConfigMap"}
+    files = {file.stem: file for file in dashboard_configmaps.DASHBOARDS.glob("*.json")}
+    assert set(maps) == {f"tidegate-dashboard-{name}" for name in files}
+    for name, file in files.items():
+        one = maps[f"tidegate-dashboard-{name}"]
+        [text] = one["data"].values()
+        assert json.loads(text) == json.loads(file.read_text())
+        assert one["metadata"]["labels"]["grafana_dashboard"] == "1"
+        # `kubectl apply` keeps what it has applied in an annotation, which may be this long.
+        assert len(json.dumps(one)) < 256 * 1024, name
+
+
+def test_a_gate_that_is_not_ready_keeps_no_node_from_being_drained(
+    resources: dict[str, dict[str, Any]],
+) -> None:
+    assert resources["PodDisruptionBudget"]["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+
+
+def test_gates_are_spread_over_zones_and_nodes(resources: dict[str, dict[str, Any]]) -> None:
+    pod = resources["Deployment"]["spec"]["template"]
+    spread = pod["spec"]["topologySpreadConstraints"]
+    keys = [constraint["topologyKey"] for constraint in spread]
+    assert keys == ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]
+    for constraint in spread:
+        assert constraint["labelSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+
+
+def test_the_ingress_passes_on_what_the_proxies_do_to_the_port_of_the_service(
+    example: dict[tuple[str, str], dict[str, Any]],
+) -> None:
+    ingress, service = example["Ingress", "tidegate"]["spec"], example["Service", "tidegate"]
+    [rule], [tls] = ingress["rules"], ingress["tls"]
+    assert tls["hosts"] == [rule["host"]]
+    paths = {path["path"]: path for path in rule["http"]["paths"]}
+    assert {name: path["pathType"] for name, path in paths.items()} == {
+        "/feeds": "Prefix",
+        "/transactions": "Exact",
+    }
+    for path in paths.values():
+        backend = path["backend"]["service"]
+        assert backend["name"] == service["metadata"]["name"]
+        assert backend["port"]["name"] in {port["name"] for port in service["spec"]["ports"]}
+
+
+def test_every_network_policy_is_for_the_gates(example: dict[tuple[str, str], dict[str, Any]]) -> None:
+    labels = example["Deployment", "tidegate"]["spec"]["template"]["metadata"]["labels"]
+    policies = {name: one["spec"] for (kind, name), one in example.items() if kind == "NetworkPolicy"}
+    assert set(policies) == {"tidegate", "tidegate-ingress", "tidegate-managed-store"}
+    for policy in policies.values():
+        assert policy["podSelector"]["matchLabels"].items() <= labels.items()
