@@ -34,6 +34,8 @@ class Part:
 
     name: str
     url: str
+    page: str
+    """The path that a browser opens."""
     ready: str
     command: Sequence[str]
     environment: dict[str, str]
@@ -114,8 +116,10 @@ class Stack:
             if not self._is_up(part) and not self._asked_to_stop.is_set():
                 return _failed(part, "did not come up")
         if not self._asked_to_stop.is_set():
-            places = (f"  {part.name:<13} {part.url}" for part in self._parts)
-            print("\n".join(["The stack is up:", *places, _HINT]), flush=True)
+            pages = (f"  {part.name:<13} {part.url}{part.page}" for part in self._parts)
+            logs = (f"  {part.name:<13} {part.log}" for part in self._parts)
+            lines = ["The stack is up:", *pages, "Their logs, which go with the stack:", *logs, _HINT]
+            print("\n".join(lines), flush=True)
         return 0
 
     def _is_up(self, part: Part) -> bool:
@@ -175,9 +179,9 @@ def _parts(folder: Path) -> list[Part]:
     ]
     json_log = {"TIDEGATE_LOG_FORMAT": "json"}
     return [
-        Part("gate", urls["gate"], "/readyz", gate, json_log, folder),
-        Part("alertmanager", urls["alertmanager"], "/-/ready", alertmanager, {}, folder),
-        Part("prometheus", urls["prometheus"], "/-/ready", prometheus, {}, folder),
+        Part("gate", urls["gate"], "/", "/readyz", gate, json_log, folder),
+        Part("alertmanager", urls["alertmanager"], "/#/alerts", "/-/ready", alertmanager, {}, folder),
+        Part("prometheus", urls["prometheus"], "/", "/-/ready", prometheus, {}, folder),
     ]
 
 

@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -50,7 +51,13 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
 
 
 def get(url: str) -> httpx.Response:
-    return httpx.get(url, trust_env=False, timeout=10)
+    return httpx.get(url, trust_env=False, timeout=10, follow_redirects=True)
+
+
+def printed(stack: Stack, pattern: str) -> list[str]:
+    """What the script says of each part that looks so, in the order of NAMES."""
+    said = stack.output.read_text()
+    return [re.findall(rf"^  {name} +({pattern})$", said, re.MULTILINE)[0] for name in NAMES]
 
 
 def is_scraped(prometheus: str) -> bool:
@@ -69,7 +76,9 @@ def test_one_command_starts_gate_prometheus_and_alertmanager_and_ctrl_c_stops_al
     item = {"signature": "a", "payload": {"fee": 1}}
     answer = httpx.post(f"{stack.urls['gate']}/transactions", json=item, trust_env=False)
     assert answer.json()["status"] == "accepted"
-    assert all(url in stack.output.read_text() for url in stack.urls.values())
+    assert [get(url).status_code for url in printed(stack, r"http\S+")] == [200, 200, 200]
+    for log in printed(stack, r"/\S+\.log"):
+        assert Path(log).stat().st_size > 0, log
     rules = get(f"{stack.urls['prometheus']}/api/v1/rules?type=alert").json()["data"]["groups"]
     assert sum(len(group["rules"]) for group in rules) > 20
     assert wait_until(lambda: is_scraped(stack.urls["prometheus"]), 40)

@@ -66,6 +66,11 @@ def nginx_files(folder: Path, port: int, gate: str, tls: TlsFiles) -> Path:
     for written, meant in here.items():
         assert site.count(written) == 1, written
         site = site.replace(written, meant)
+    return nginx_main(folder, site)
+
+
+def nginx_main(folder: Path, site: str) -> Path:
+    """Write a site, and the main file around it, which is returned."""
     (folder / "tidegate.conf").write_text(site, encoding="utf-8")
     main = folder / "nginx.conf"
     main.write_text(_NGINX_MAIN.format(folder=folder), encoding="utf-8")
