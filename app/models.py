@@ -92,6 +92,7 @@ class WarningName(StrEnum):
     MEMORY_PRESSURE = "memory_pressure"
     GUARD_BLIND = "guard_blind"
     LEAK = "leak"
+    DRILL = "drill"
 
 
 class WarningKey(NamedTuple):
@@ -112,6 +113,8 @@ SOURCE_RULE = "1 to 64 of A-Z a-z 0-9 . _ : -"
 CONSUMER_PATTERN = r"^(?!\.{1,2}\Z)[A-Za-z0-9._:-]{1,64}\Z"
 CONSUMER_RULE = f"{SOURCE_RULE}, but neither . nor .., which clients take out of an address (RFC 3986, 5.2.4)"
 DEFAULT_SOURCE = "default"
+DRILL = "drill"
+"""The name that a leak is counted under, instead of that of its process, when a drill has made it."""
 HISTORY_DAYS = 8
 """Days that the store keeps the history of a gate, and a report may go back."""
 

@@ -15,6 +15,9 @@ from app.alerts.receiver import AlertReceiver
 from app.auth import Access
 from app.cleanup.run import Cleanup
 from app.consumers.plane import ConsumerPlane
+from app.drills.collector import DrillCollector
+from app.drills.drills import Drills, DrillSurroundings
+from app.drills.effects import DrillEffects
 from app.errors import StoreError
 from app.feeds.feeds_in_force import FeedsInForce
 from app.guard.actions import Actions
@@ -77,7 +80,7 @@ class Runtime:
             url, settings.store_url_file, settings.store_deadline_seconds, settings.store_prefix
         )
         self.session = StoreSession(connector, self.metrics)
-        self._headroom = MemoryHeadroom()
+        self._headroom, self._drill = MemoryHeadroom(), DrillEffects()
         self.consumers = ConsumerPlane(self.live, self.session, lambda: self.plane.coalescer.held_items > 0)
         told = self.consumers.tail.tell
         self.plane = DataPlane(self.live, self.session, self.metrics, access, self._headroom, feeds, told)
@@ -85,12 +88,12 @@ class Runtime:
         self._build_control_plane()
         self._build_observers()
         self._supervisor = Supervisor(self.workers, self._follow_workers)
-        self._upkeep = schedule.StoreUpkeep(self.session, self._refresh, self.embedded)
+        self._upkeep = schedule.StoreUpkeep(self.session, self._refresh, self.embedded, self._drill.no_store)
         parts = (
             *(self.live, self.session, self.plane, self.plane.sources, self.consumers, self.workers),
             self.sizes,
             *(self.settings_sync, self.cleanup, self.alerts, self.examiner, self.guard, self.readiness),
-            *(self.stats, self.reports, self.scrapes, self.board),
+            *(self.drills, self.stats, self.reports, self.scrapes, self.board),
         )
         self.parts: dict[type, object] = {type(part): part for part in parts}
         """The parts that handlers ask for, by their classes."""
@@ -119,6 +122,11 @@ class Runtime:
             self.workers.examine,
         )
         self.guard = self._build_guard()
+        around = DrillSurroundings(
+            *(self.guard, self.examiner, self.cleanup, lambda: self.session.is_up),
+            *(self.workers.publish_store_drill, self._clock.wall_ms),
+        )
+        self.drills = Drills(self._drill, around)
         self.readiness = ReadinessCheck(self.session, maps, self.plane.access, self.guard, self.workers)
 
     def _build_guard(self) -> Guard:
@@ -128,6 +136,7 @@ class Runtime:
             lambda: self.sizes.store,
             self._maps_bytes,
             lambda: {"gate": self.plane.in_flight_bytes, **self.workers.in_flight_bytes()},
+            self._drill.memory_share,
         )
         actions = Actions(
             self.metrics,
@@ -145,6 +154,7 @@ class Runtime:
             self.metrics,
             self._clock,
             StoreLock(self.session, lambda: self.plane.maps.layout, "emergency-cleanup").take,
+            self._drill.leaks,
             self._headroom,
             self.workers.publish,
         )
@@ -155,22 +165,13 @@ class Runtime:
         read, is_up = self.consumers.consumers.read, lambda: self.session.is_up
         self.consumer_metrics = ConsumersCollector(read, self.live, is_up)
         self.warnings = ServiceWarnings(
-            self.live,
-            self.sizes,
-            self.session,
-            maps,
-            lambda: self.guard.status,
+            *(self.live, self.sizes, self.session, maps, lambda: self.guard.status),
             *(self.plane.access, self.plane.sources, self.plane.feeds),
-            (self.consumer_metrics.warnings, self.setbacks.warnings, self.workers.warnings),
+            [part.warnings for part in (self.consumer_metrics, self.setbacks, self.drills, self.workers)],
             lambda: [self.plane.rejections.latest, *self.workers.rejections()],
         )
         self.stats = ServiceStats(
-            self.version,
-            self.live,
-            self.sizes,
-            self.metrics,
-            self.cleanup,
-            self._processes,
+            *(self.version, self.live, self.sizes, self.metrics, self.cleanup, self._processes),
             lambda: self.guard.status,
             *(self.warnings, self.workers.ask, is_up),
         )
@@ -182,6 +183,7 @@ class Runtime:
             self.workers,
             FiguresCollector(self.sizes, self.live, self._processes),
             self.consumer_metrics,
+            DrillCollector(self.drills),
             GuardCollector(
                 lambda: self.guard.status,
                 lambda: self.examiner.latest,
@@ -204,14 +206,8 @@ class Runtime:
 
     def _load(self) -> GateLoad:
         """Return what this process has open and uses; with workers, those have the connections of clients."""
-        figures, has_clients = self.examiner.latest, self.settings.workers == 1
-        return GateLoad.now(
-            len(self.connections) if has_clients else None,
-            self.connections.limit if has_clients else None,
-            figures.descriptors if figures else None,
-            self.requests,
-            self.plane.held if has_clients else None,
-        )
+        clients, held = (self.connections, self.plane.held) if self.settings.workers == 1 else (None, None)
+        return GateLoad.now(clients, self.examiner.latest, self.requests, held)
 
     @property
     def settings(self) -> Settings:
@@ -250,6 +246,7 @@ class Runtime:
     async def stop(self) -> None:
         """Finish what was accepted, then stop everything; the embedded store last."""
         self.readiness.is_stopping = True
+        self.drills.stop()
         await self.plane.coalescer.close()
         await self.consumers.close()
         await self._tasks.stop()

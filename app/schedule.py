@@ -5,6 +5,7 @@ from functools import partial
 from typing import Protocol
 
 from app.cleanup.run import Cleanup
+from app.drills.drills import Drills
 from app.guard.guard import Guard
 from app.guard.idle_reclaim import LOOK_SECONDS, Reclaimer
 from app.ingest.plane import DataPlane
@@ -17,12 +18,14 @@ from app.reports.recorder import SAMPLE_SECONDS, Recorder
 from app.settings.model import Settings
 from app.store.embedded import EmbeddedStore
 from app.store.session import StoreSession
+from app.store.store_errors import StoreDownForDrill
 from app.tasks import Task
 
 STORE_SECONDS = 0.1
 TICK_SECONDS = 1.0
 CEILING_SECONDS = 0.25
 CONSUMERS_SECONDS = 5.0
+DRILL_SECONDS = 0.25
 STATS_LOG_SECONDS = 30.0
 TOKEN_RELOAD_SECONDS = 5.0
 FEEDS_RELOAD_SECONDS = 5.0
@@ -35,6 +38,7 @@ class StoreUpkeep:
     """Keeps the store within reach, and what was read from it fresh.
 
     `refresh` reads what other gates changed. It is also what proves that a store serves which was down.
+    While `is_drill` says so, the store is taken for down and not probed.
     """
 
     def __init__(
@@ -42,8 +46,10 @@ class StoreUpkeep:
         session: StoreSession,
         refresh: Callable[[], Awaitable[object]],
         embedded: EmbeddedStore | None = None,
+        is_drill: Callable[[], bool] = lambda: False,
     ) -> None:
         self._session, self._refresh, self._embedded = session, refresh, embedded
+        self._is_drill = is_drill
 
     async def start(self) -> None:
         """Start the embedded store, where the gate has one.
@@ -61,7 +67,10 @@ class StoreUpkeep:
             StoreError: it is still down, so that the task counts as down with it.
         """
         await self.start()
-        if self._session.is_probe_due:
+        if self._is_drill():
+            if self._session.is_up:
+                raise self._session.failed(StoreDownForDrill())
+        elif self._session.is_probe_due:
             await self._session.probe(self._refresh)
         self._session.ensure_up()
 
@@ -88,6 +97,7 @@ class ScheduledParts(Protocol):
 
     guard: Guard
     cleanup: Cleanup
+    drills: Drills
     consumer_metrics: ConsumersCollector
     stats: ServiceStats
     recorder: Recorder
@@ -113,6 +123,7 @@ def gate_tasks(gate: ScheduledParts) -> Iterator[Task]:
     yield Task("cleanup", lambda: gate.settings.cleanup_interval_seconds, partial(clean, maps=OTHER_MAPS))
     yield Task("consumers", CONSUMERS_SECONDS, gate.consumer_metrics.refresh)
     yield Task("stats-log", STATS_LOG_SECONDS, gate.stats.log_stats)
+    yield Task("drill", DRILL_SECONDS, gate.drills.tick)
     yield Task("reports", SAMPLE_SECONDS, gate.recorder.record)
     if (within := watchdog_seconds()) is not None:
         yield Task("watchdog", within / 2, notify_alive)

@@ -105,5 +105,6 @@ def _annotations() -> tuple[Annotation, ...]:
             "Cleanup",
             "{{mode}}, asked for by {{trigger}}",
         ),
+        Annotation("Drills", "blue", f"{gauge('drill_active')} == 1", "Drill", "{{drill}} on {{instance}}"),
         Annotation("Detections", "red", f"{detections} > 0", "Leak", "{{process}}, found by {{tier}}"),
     )

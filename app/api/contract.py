@@ -96,6 +96,11 @@ _CALLS: Mapping[str, Mapping[str, Call]] = {
         "GET": _ADMIN,
         "POST": Call(Token.ADMIN, takes_body=True, most_body_bytes=ALERT_BODY_BYTES),
     },
+    "/drill": {
+        "GET": _FIGURES,
+        "POST": Call(Token.ADMIN, frozenset({"drill", "seconds", "bytes", "map", "refuse_ingest"})),
+        "DELETE": _ADMIN,
+    },
     "/settings": {"GET": _ADMIN, "PATCH": Call(Token.ADMIN, takes_body=True)},
     LIVEZ: {"GET": _OPEN},
     "/readyz": {"GET": _OPEN},

@@ -19,6 +19,7 @@ class _Place(NamedTuple):
 COMMANDS: Final = {
     "check": _Place("app.cli.check", "Exit 0 when no target of the last hours failed, 1 when one did."),
     "cleanup": _Place("app.cli.cleanup", "Run a cleanup and show its report."),
+    "drill": _Place("app.cli.drill", "Practise an alert, and watch what comes of it."),
     "feeds": _Place("app.cli.feeds", "Check the feeds file, and what would become of a body."),
     "health": _Place("app.cli.health", "Exit 0 when the gate is ready, 1 with the reasons when not."),
     "report": _Place("app.cli.report.command", "Show what happened over a day, judged by the targets."),
@@ -29,7 +30,7 @@ COMMANDS: Final = {
     "top": _Place("app.cli.top.command", "Watch a gate in the terminal until q is pressed."),
 }
 # `health` is run every few seconds where a container's health check calls it.
-DRAW_NOTHING: Final = frozenset({"check", "feeds", "health", "tail"})
+DRAW_NOTHING: Final = frozenset({"check", "drill", "feeds", "health", "tail"})
 
 
 class _Commands(click.Group):

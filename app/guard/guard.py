@@ -25,7 +25,7 @@ from app.guard.readers import Discard, MemoryReading, Pressure, ProcessReading, 
 from app.guard.status import GuardStatus, Level
 from app.guard.store_relief import Lock, StoreRelief, granted
 from app.metrics.catalogue import Metrics
-from app.models import MemoryHeadroom
+from app.models import DRILL, MemoryHeadroom
 from app.settings.model import Settings
 
 log = structlog.get_logger()
@@ -60,6 +60,8 @@ class Guard:
     clock: Clock = field(default_factory=Clock)
     lock: Lock = granted
     """Asked before a store that other gates may live on is cleaned."""
+    is_leak_drill: Callable[[], bool] = lambda: False
+    """Whether a drill has the gate's process leak."""
     headroom: MemoryHeadroom = field(default_factory=MemoryHeadroom)
     """Written after every comparison with the limit; those that take requests in read it."""
     publish: Callable[[MemoryHeadroom], None] = lambda _: None
@@ -76,6 +78,7 @@ class Guard:
         self._store = StoreRelief(self.actions, self.clock.monotonic, self.lock)
         self._failed_readings: dict[str, int] = {}
         self.metrics.memory_samples_discarded_total.start(*zip(Discard))
+        self.metrics.leak_detections_total.start(*((DRILL, tier) for tier in Tier))
         for name in WATCHED:
             self._watch_new(name)
 
@@ -153,8 +156,12 @@ class Guard:
 
     def reset(self) -> None:
         """Have every process start again from `ok`: an operator has looked."""
-        for watch in self.watches.values():
-            watch.reset()
+        for name in self.watches:
+            self.forget(name, "reset by an operator")
+
+    def forget(self, process: str, why: str) -> None:
+        """Have one process start again from `ok`; `why` is for the log."""
+        self.watches[process].reset(why)
 
     def _watch_new(self, name: str) -> None:
         self.metrics.leak_detections_total.start(*((name, tier) for tier in Tier))
@@ -226,7 +233,8 @@ class Guard:
         finding = watch.finding
         if finding is None:
             return
-        self.metrics.leak_detections_total.labels(watch.name, finding.tier).inc()
+        owner = DRILL if watch.name == "gate" and self.is_leak_drill() else watch.name
+        self.metrics.leak_detections_total.labels(owner, finding.tier).inc()
         if watch.may_act():
             if process.name != "store" or process.pid is not None:
                 await self.actions.cut_back(watch.name)

@@ -52,6 +52,8 @@ class ServiceMemory:
     """Bytes of the store that the maps account for."""
     in_flight_bytes: Callable[[], Mapping[str, int]]
     """Bytes of bodies and of queued payloads, by the name of the process that holds them."""
+    claimed_share: Callable[[], float] = lambda: 0.0
+    """The share of the limit that a drill says is used; what is used beyond it counts all the same."""
     cgroup: Cgroup | None = field(default_factory=find_cgroup)
 
     def readers(self) -> Readers:
@@ -82,6 +84,9 @@ class ServiceMemory:
         return self.settings().memory_limit_bytes or (self.cgroup.limit_bytes if self.cgroup else None)
 
     def _usage_bytes(self, resident: Resident | None) -> float:
+        return max(self._used_bytes(resident), self.claimed_share() * (self._limit_bytes() or 0))
+
+    def _used_bytes(self, resident: Resident | None) -> float:
         """A limit of the group is compared with what counts against it; one by setting with our processes."""
         if self.cgroup is not None and self.settings().memory_limit_bytes is None:
             return self.cgroup.usage_bytes()

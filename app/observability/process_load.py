@@ -12,10 +12,12 @@ from typing import NamedTuple, Protocol
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
+from app.guard.diagnosis.process_figures import ProcessFigures
 from app.ingest.held import Held
 from app.metrics.families import counter, gauge
 from app.metrics.in_flight import RequestsInFlight
 from app.process.descriptors import descriptors_limit
+from app.server.client_connections import ClientConnections
 
 
 class ProcessLoad(Protocol):
@@ -63,14 +65,14 @@ class GateLoad(NamedTuple):
 
     @staticmethod
     def now(
-        connections: int | None,
-        connections_limit: int | None,
-        descriptors: int | None,
+        clients: ClientConnections | None,
+        figures: ProcessFigures | None,
         requests: RequestsInFlight,
         held: Held | None,
     ) -> "GateLoad":
-        """Read this process's CPU time, beside what others have counted."""
-        limits = connections, connections_limit, descriptors, requests.count, requests.limit
+        """Read this process's CPU time, beside what others have counted; `clients` is None with workers."""
+        connections, limit = (None, None) if clients is None else (len(clients), clients.limit)
+        limits = connections, limit, figures.descriptors if figures else None, requests.count, requests.limit
         return GateLoad(*limits, held, time.process_time())
 
 

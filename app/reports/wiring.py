@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from app.guard.status import GuardStatus
 from app.metrics.catalogue import Metrics
 from app.metrics.counters import Counts
-from app.models import Mode
+from app.models import DRILL, Mode
 from app.process.resident_memory import Processes
 from app.reports.recorder import Figures, GuardFigures
 from app.store.figures import Sizes
@@ -38,7 +38,7 @@ def _detections(metrics: Metrics) -> Mapping[str, int]:
     counter = metrics.leak_detections_total
     series = (sample.labels for metric in counter.collect() for sample in metric.samples)
     processes = dict.fromkeys(labels["process"] for labels in series)
-    return {process: _total(counter, process=process) for process in processes}
+    return {process: _total(counter, process=process) for process in processes if process != DRILL}
 
 
 def _total(counter: Counts, **labels: str) -> int:

@@ -25,6 +25,7 @@ StoreError
 ├── StoreOfOtherPartitions        it is divided in another way by now
 ├── StoreKeysUndeclared           it or a proxy wants to be told each key of a script
 ├── StoreSlotMoving               somebody moves a slot of the Cluster, key by key
+├── StoreDownForDrill             nothing is wrong: a drill is on
 └── those of app/errors.py
 """
 
@@ -224,6 +225,13 @@ class StoreSlotMoving(errors.StoreError):
     )
 
 
+class StoreDownForDrill(errors.StoreError):
+    """The store is taken for down by a drill, for a bounded time."""
+
+    kind, means_down = "drill", True
+    advice = "a drill is on, and the store is not asked; it ends by itself, or by `tidegate drill stop`"
+
+
 STORE_ERRORS: tuple[type[errors.StoreError], ...] = (
     errors.StoreUnreachable,
     StoreTlsNotSpoken,
@@ -249,6 +257,7 @@ STORE_ERRORS: tuple[type[errors.StoreError], ...] = (
     StoreCannotSave,
     StoreKeysUndeclared,
     StoreSlotMoving,
+    StoreDownForDrill,
     errors.StoreReadOnly,
     errors.StoreNoPrimary,
     StoreSentinelsDeny,

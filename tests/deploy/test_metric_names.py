@@ -66,6 +66,7 @@ def _use(gate: GateProcess) -> None:
         client.get("/transactions/signature-1")
         client.post("/cleanup/emergency")
         client.post("/consumers/one/lease")
+        client.post("/drill?drill=full")
         late = ("tidegate_cleanup_efficiency_ratio", 'tidegate_consumer_lag_seconds{consumer="one"}')
         assert wait_until(
             lambda: all(name in client.get("/metrics").text for name in late), 60, pause_seconds=0.1

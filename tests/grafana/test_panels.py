@@ -24,6 +24,7 @@ ONLY_IN_TROUBLE = {
     "annotation: Restarts: Restart": "a gate has to start again",
     "annotation: Cleanups: Cleanup": "periodic cleanups are not marked",
     "annotation: Detections: Leak": "something has to leak",
+    "annotation: Drills: Drill": "somebody has to begin one",
     "overview: Failing share: requests": "a status is counted from the first answer with it on",
     "overview: Errors a second: {{kind}}": "only the kinds that occur are drawn",
     "overview: Alerts: {{alertname}}": "a warning has to fire for one query, a critical alert for the other",

@@ -46,11 +46,16 @@ class Loop:
         matchers = ",".join(f'{label}="{value}"' for label, value in labels.items())
         return self.prometheus.value(f"sum(tidegate_{name}{{{matchers}}})") or 0.0
 
+    def call(self, method: str, path: str, body: object = None) -> Any:
+        """What the gate answers an operator."""
+        with self.gate.client(headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}) as client:
+            answer = client.request(method, path, json=body)
+        assert answer.is_success, answer.text
+        return answer.json()
+
     def received(self, name: str) -> list[tuple[str, str]]:
         """Status and action of what the gate kept of an alert, oldest first."""
-        headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
-        with self.gate.client() as client:
-            kept: list[dict[str, Any]] = client.get("/alerts", headers=headers).json()["alerts"]
+        kept: list[dict[str, Any]] = self.call("GET", "/alerts")["alerts"]
         return [(one["status"], one["action"]) for one in reversed(kept) if one["alertname"] == name]
 
 

@@ -184,6 +184,9 @@ def _process(gate: str) -> Iterator[tuple[str, Figure]]:
     yield "tidegate_memory_limit_bytes", lambda _: 1024.0 * MIB
     yield "tidegate_memory_pressure_level", lambda _: 0.0
     yield "tidegate_guard_up", lambda _: 1.0
+    yield 'tidegate_drill_active{drill="leak"}', _always(0)
+    # Without a drill there is no such series.
+    yield 'tidegate_drill_map_fill_ratio{map="observations"}', _always(0)
     yield 'tidegate_setting_differs{setting="dedup_window_seconds"}', _always(0)
     yield 'tidegate_guard_ineffective{process="gate"}', lambda _: 0.0
     yield 'tidegate_leak_suspected{process="gate"}', lambda minute: float(_is_burst(minute))

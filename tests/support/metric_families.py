@@ -18,10 +18,11 @@ RESULTS = ("success", "failure")
 OUTCOMES = ("accepted", "duplicate", "invalid", "refused", "failed")
 KINDS = (
     *("unreachable", "timeout", "denied", "full", "busy"),
-    *("read_only", "cluster_down", "unsupported", "other_format", "older_format", "rejected"),
+    *("read_only", "cluster_down", "unsupported", "other_format", "older_format", "rejected", "drill"),
 )
 SETBACKS = ("emptied", "set_back", "keys_gone", "clock_back", "clock_ahead")
 PROCESSES = ("gate", "store")
+DRILLS = ("leak", "full", "pressure", "store-down")
 TIERS = ("rule", "fast", "slow", "daily")
 STATES = ("warmup", "ok", "suspect", "leak", "cooldown", "ineffective")
 REFUSALS = (
@@ -45,7 +46,7 @@ SCRIPTS = (
 TASKS = (
     *("store", "tick", "memory", "ceiling", "cleanup-signatures", "cleanup"),
     *("stats-log", "token-reload", "reports", "alerts", "reclaim", "feeds-reload", "samples"),
-    "consumers",
+    *("consumers", "drill"),
 )
 SHAPES = (
     *("item", "helius-enhanced", "solana-transaction", "solana-block"),
@@ -125,7 +126,7 @@ FAMILIES: dict[str, Family] = {
     "memory_released_bytes": Family("counter", {"action": ("gc", "trim", "shrink", "emergency_cleanup")}),
     "memory_samples_discarded": Family("counter", {"reason": DISCARDS}),
     "leak_suspected": Family("gauge", {"process": PROCESSES}),
-    "leak_detections": Family("counter", {"process": PROCESSES, "tier": TIERS}),
+    "leak_detections": Family("counter", {"process": (*PROCESSES, "drill"), "tier": TIERS}),
     "memory_allocator_held_bytes": Family("gauge", {"process": ("gate",)}),
     "memory_allocator_live_bytes": Family("gauge", {"process": ("gate",)}),
     "python_allocated_blocks": Family("gauge", {"process": ("gate",)}),
@@ -158,6 +159,9 @@ FAMILIES: dict[str, Family] = {
     ),
     "python_info": Family("gauge", dict.fromkeys(PYTHON, ())),
     "asyncio_tasks": Family("gauge", {}),
+    "drill_active": Family("gauge", {"drill": DRILLS}),
+    "drills": Family("counter", {"drill": DRILLS}),
+    "drill_map_fill_ratio": Family("gauge", {"map": ()}),
     "guard_up": Family("gauge", {}),
     "guard_state": Family("gauge", {"process": PROCESSES, "state": STATES}),
     "guard_ineffective": Family("gauge", {"process": PROCESSES}),

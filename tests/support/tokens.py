@@ -17,7 +17,10 @@ READERS = (
     ("POST", "/consumers/bot/seek"),
     ("DELETE", "/consumers/bot"),
 )
-CLEANUPS = (("POST", "/cleanup"), ("POST", "/cleanup/emergency"), ("GET", "/cleanup"), ("GET", "/alerts"))
+CLEANUPS = (
+    *(("POST", "/cleanup"), ("POST", "/cleanup/emergency"), ("GET", "/cleanup")),
+    *(("GET", "/alerts"), ("DELETE", "/drill")),
+)
 
 
 async def call(

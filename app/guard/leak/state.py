@@ -75,12 +75,12 @@ class Watch:
         self.detector.restart()
         self._enter(LeakState.COOLDOWN, seconds=seconds)
 
-    def reset(self) -> None:
-        """Forget the actions and the detector's windows: an operator has looked."""
+    def reset(self, why: str) -> None:
+        """Forget the actions and the detector's windows; `why` is for the log."""
         self.cooldown.reset()
         self.finding, self.awaits_confirmation = None, False
         self.detector.restart()
-        self._enter(LeakState.OK if self.detector.is_warm else LeakState.WARMUP, why="reset by an operator")
+        self._enter(LeakState.OK if self.detector.is_warm else LeakState.WARMUP, why=why)
 
     @property
     def status(self) -> ProcessStatus:

@@ -144,6 +144,11 @@ class WorkerPool(Collector):
         if self._page is not None:
             self._page.publish(headroom)
 
+    def publish_store_drill(self, ends_seconds: float) -> None:
+        """Write to the shared page until when a drill has the store taken for down (monotonic clock)."""
+        if self._page is not None:
+            self._page.publish_store_drill(ends_seconds)
+
     async def ask(self) -> None:
         """Ask all that are up for their reports, and wait 0.1 s at most for the answers."""
         up = [asyncio.create_task(worker.ask()) for worker in self.workers if worker.pid is not None]

@@ -1,19 +1,20 @@
 """One page of memory that the control plane writes and its workers read: whether to refuse, and what fits.
 
 A worker sees a change with its next request (`Admission.check_pressure`), without a call to the control
-plane.
+plane. A drill's end stands there too, so that it comes also when the control plane hangs.
 """
 
 import mmap
 import struct
+import time
 from typing import Self
 
 from app.models import MemoryHeadroom
 
 # Each is written and read as one machine word.
 _FIGURE = struct.Struct("q")
-_REFUSES, _ROOM = 0, 8
-BYTES = 16
+_REFUSES, _ROOM, _DRILL_ENDS = 0, 8, 16
+BYTES = 24
 NO_LIMIT = -1
 
 
@@ -40,6 +41,16 @@ class PressurePage:
         room = headroom.room_bytes
         _FIGURE.pack_into(self._memory, _REFUSES, headroom.refuses)
         _FIGURE.pack_into(self._memory, _ROOM, NO_LIMIT if room is None else room)
+
+    def publish_store_drill(self, ends_seconds: float) -> None:
+        """Tell all workers until when their store is to be taken for down, on the monotonic clock."""
+        _FIGURE.pack_into(self._memory, _DRILL_ENDS, max(0, round(1000 * ends_seconds)))
+
+    @property
+    def is_store_drill(self) -> bool:
+        """Whether the store is to be taken for down; the monotonic clock is one for all processes."""
+        ends_ms: int = _FIGURE.unpack_from(self._memory, _DRILL_ENDS)[0]
+        return 1000 * time.monotonic() < ends_ms
 
     @property
     def refuses(self) -> bool:

@@ -48,7 +48,7 @@ class WorkerParts:
         self.plane = DataPlane(
             self.live, self.session, self.metrics, access, headroom, feeds, told, fingerprints
         )
-        self._upkeep = StoreUpkeep(self.session, self._refresh)
+        self._upkeep = StoreUpkeep(self.session, self._refresh, is_drill=lambda: headroom.is_store_drill)
         self._settings_sync = SettingsSync(self.live, self.plane.maps, self.metrics, self.plane.apply)
         self._tasks = Tasks(self.metrics)
         self.examiner = WorkerExaminer(

@@ -33,6 +33,7 @@ OPEN = (
     ("GET", "/sources"),
     ("GET", "/reports/daily"),
     ("GET", "/reports/recent"),
+    ("GET", "/drill"),
     ("GET", "/metrics"),
     ("GET", "/livez"),
     ("GET", "/readyz"),

@@ -38,6 +38,7 @@ ENDPOINTS = (
     ("GET", "/sources"),
     ("GET", "/reports/daily"),
     ("GET", "/reports/recent"),
+    *((method, "/drill") for method in ("GET", "POST", "DELETE")),
     ("POST", "/alerts"),
     ("GET", "/alerts"),
     ("GET", "/memory"),

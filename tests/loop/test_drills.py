@@ -1,0 +1,77 @@
+"""Drills through the whole loop: a real Prometheus and Alertmanager with the shipped files."""
+
+import re
+import subprocess
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.loop.conftest import ADMIN_TOKEN, Loop
+from tests.support.gate import environment_of, tidegate_command
+from tests.support.processes import wait_until
+
+pytestmark = pytest.mark.slow
+
+PATIENCE_SECONDS = 40.0
+PAUSE_SECONDS = 0.1
+
+
+def comes_true(done: Callable[[], bool]) -> bool:
+    return wait_until(done, PATIENCE_SECONDS, PAUSE_SECONDS)
+
+
+def drill(loop: Loop, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command as an operator would."""
+    return subprocess.run(
+        [tidegate_command(), "drill", *arguments, "--url", loop.gate.url],
+        check=False,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        env=environment_of({"token": ADMIN_TOKEN}),
+    )
+
+
+def test_an_operator_proves_the_whole_chain_with_one_command(loop: Loop) -> None:
+    began = time.time()
+    done = drill(loop, "full")
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = [re.sub(r"^ *\d+ s  ", "", line) for line in done.stdout.splitlines()]
+    assert told[3] == "Alertmanager: TidegateDrillFull firing, cleanup"
+    # Here both come within a second, and the command asks once a second.
+    assert set(told[4:6]) == {"drill over: answered", "Alertmanager: TidegateDrillFull resolved, resolved"}
+    assert told[6:] == ["the whole chain works: metric, rule, Alertmanager, POST /alerts, cleanup, resolved"]
+    runs = [run for run in loop.call("GET", "/cleanup") if run["trigger"] == "alert"]
+    [run] = [run for run in runs if run["started_ms"] >= 1000 * began]
+    assert (run["mode"], list(run["maps"])) == ("normal", ["observations"])
+    assert comes_true(lambda: loop.humans.heard("TidegateDrillFull")[-1:] == ["resolved"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "alert"),
+    [
+        (("store-down", "--refuse-ingest"), "TidegateStoreDown"),
+        (("pressure", "--refuse-ingest"), "TidegateMemoryPressureHard"),
+        (("pressure",), "TidegateMemoryNearLimit"),
+    ],
+)
+def test_a_drill_raises_its_alert_as_shipped_and_is_over_for_everybody(
+    loop: Loop, arguments: tuple[str, ...], alert: str
+) -> None:
+    loop.call("PATCH", "/settings", {"memory_limit_bytes": 2**31})
+    begun = drill(loop, *arguments, "--seconds", "9", "--no-wait")
+    assert begun.returncode == 0, begun.stderr
+
+    def is_told() -> bool:
+        return all(loop.alertmanager.alerts(name) for name in (alert, "TidegateDrillOn"))
+
+    assert comes_true(is_told), loop.prometheus.unhealthy()
+
+    def is_over() -> bool:
+        return not any(loop.alertmanager.alerts(name) for name in (alert, "TidegateDrillOn"))
+
+    assert comes_true(is_over)
+    assert loop.call("GET", "/drill")["past"][0]["end"] == "time"
+    assert comes_true(loop.gate.is_ready)
