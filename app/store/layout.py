@@ -143,7 +143,7 @@ def shared_values(settings: Settings) -> dict[str, Value]:
 
 
 def start_arguments(start: Settings, common: CommonStart) -> tuple[bytes | int, ...]:
-    """Return the arguments 4 to 7 of sizes.lua: the gate's name, its own start, and what holds for all.
+    """Return the arguments 5 to 8 of sizes.lua: the gate's name, its own start, and what holds for all.
 
     Equal settings make equal texts: 5 seconds are 5.0, wherever they come from.
     """

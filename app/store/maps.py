@@ -234,12 +234,12 @@ class Maps:
 
     async def _read_sizes(self, look: int = 0) -> list[PartitionSizes]:
         layout = self.layout
-        args: list[bytes | str | int] = [layout.rules, look, layout.kept_partitions]
         asked = [self._told[prefix].asked() for prefix in layout.prefixes]
         carriers = {prefix: set[Link]() for prefix in layout.prefixes}
-        first, *others = layout.prefixes
-        asks = [(first, [*args, *layout.start]), *((prefix, args) for prefix in others)]
-        calls = (self._session.run_unguarded("sizes", at, told, carriers[at]) for at, told in asks)
+        calls = (
+            self._session.run_unguarded("sizes", at, self._sizes_arguments(at, look), carriers[at])
+            for at in layout.prefixes
+        )
         answers = await of_those_that_serve(calls)
         if self.replication is not None:
             await self.replication.look({link: prefix for prefix in carriers for link in carriers[prefix]})
@@ -252,6 +252,11 @@ class Maps:
             if answer:
                 self._latest[prefix] = self._partition_sizes(prefix, answer, before)
         return [self._latest[prefix] for prefix in layout.prefixes if prefix in self._latest]
+
+    def _sizes_arguments(self, prefix: str, look: int) -> list[bytes | str | int]:
+        layout, was_away = self.layout, not self._session.serves(prefix)
+        start = layout.start if prefix == layout.prefixes[0] else ()
+        return [layout.rules, look, layout.kept_partitions, int(was_away), *start]
 
     def _partition_sizes(self, prefix: str, answer: Sequence[Any], asked: Asked) -> PartitionSizes:
         """Name what sizes.lua has answered, and hold it against what the partition had told before."""

@@ -54,7 +54,7 @@ _ADVICE = {
     OtherGates.OLDER: (
         "An older Tidegate is at work on the same store, so this one keeps to its format: transactions are "
         "taken in and looked up, but there are no streams, consumers, cleanups and changes of settings. Stop "
-        "the older ones; three seconds after the last, this gate changes over by itself (docs/upgrading.md)."
+        "the older ones; some seconds after the last, this gate changes over by itself (docs/upgrading.md)."
     ),
     OtherGates.REFUSED: (
         "An older Tidegate is at work on the same store, and is refused there: it stores in another "

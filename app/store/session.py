@@ -84,6 +84,10 @@ class StoreSession:
         is_whole = self.is_up and not self.down_partitions
         return not is_whole and time.monotonic() >= self._next_probe
 
+    def serves(self, prefix: str) -> bool:
+        """Tell whether calls to a partition are let through now."""
+        return self.is_up and self.down_partitions.reason(prefix) is None
+
     def ensure_up(self) -> None:
         """Raise a copy of the error that took the store down, if it is down; each has its own traceback."""
         if self.down_reason is not None:
@@ -95,7 +99,7 @@ class StoreSession:
         Where only some partitions are down, the connections stay, and those that are up stay so.
         """
         if self.is_up and self.down_partitions:
-            with suppress(StoreError):  # of which note was taken where it was met
+            with suppress(StoreError, Overloaded):  # of the former note was taken where it was met
                 await check()
             self._put_off_probe(MOST_PROBE_SECONDS)
             return

@@ -1,7 +1,5 @@
 """Gates of different formats on one store: the newer keeps to the older format until it is alone."""
 
-import time
-
 import msgspec
 import pytest
 import redis
@@ -10,76 +8,31 @@ import zstandard
 from app.errors import StoreError
 from app.ingest.lookup import Lookup
 from app.models import MapName, Reason, Verdict
-from app.settings.model import Settings
-from app.store.blocks import parse_block
 from app.store.cleanup_steps import CleanupStep, Severity
 from app.store.older_format import OtherGates
 from app.store.store_errors import StoreInOlderFormat
 from tests.conftest import MakeSettings
-from tests.support.deliver import Gate, connected_gate, transaction
+from tests.support.deliver import connected_gate, transaction
+from tests.support.format_1 import MARK, PREFIX, SILENT_TICKS, leave_format_1, take_over, tick
 from tests.support.ledger import store_key
 from tests.support.servers import StoreServer
 from tests.support.truth import assert_balanced, assert_nothing_lost, count_entries
 
-PREFIX = "tidegate:{0}"
-MARK = f"{PREFIX}:transactions:ledger"
 # What a script of format 1 does before it writes anything, in every tick, lookup and acceptance.
 OLD_GATE = "return redis.call('HMGET', KEYS[1] .. ':transactions:ledger', 'entries', 'bytes', 'added')"
-OLDER_AT_WORK, AT_WORK, NEWER_AT_WORK = (f"{PREFIX}:at-work:{number}" for number in (1, 2, 3))
+AT_WORK, NEWER_AT_WORK = (f"{PREFIX}:at-work:{number}" for number in (2, 3))
 LONG_WINDOW = {"dedup_window_seconds": 60}
-MAPS = ("signatures", "transactions", "observations")
-
-
-def _turn_into_format_1(node: redis.Redis, ids: dict[str, int]) -> None:
-    """Give what a gate has stored the names and the bookkeeping that format 1 had."""
-    now_ms = int(time.time() * 1000)
-    for key in [*node.scan_iter(match=store_key(PREFIX, "*"))]:
-        if b":blocks:" in key:
-            blocks: dict[bytes, bytes] = node.hgetall(key)  # type: ignore[assignment]
-            for number in filter(None, blocks):  # which had no heads then
-                node.hset(key, number, parse_block(blocks[number]).frame)
-        node.rename(key, key.replace(b":2:", b":"))
-    node.delete(f"{PREFIX}:ledger", f"{PREFIX}:probe", f"{PREFIX}:start", MARK)
-    for name in MAPS:
-        ledger = {"entries": 3, "bytes": 300, "added": 5, "expired": 2, "due": 2, "on_time": 2}
-        node.hset(f"{PREFIX}:{name}:ledger", mapping=ledger)  # type: ignore[arg-type]
-        bucket = [ids[name], now_ms + 5000, 3, 300, 7, 60_000]
-        node.rpush(f"{PREFIX}:{name}:buckets", msgspec.msgpack.encode(bucket))
-        for key in ("ledger", "buckets"):
-            node.expire(f"{PREFIX}:{name}:{key}", 600)
-    node.hset(f"{PREFIX}:signatures:ledger", mapping={"clock": now_ms, "hold": 60_000})
-
-
-async def _format_1(server: StoreServer, settings: Settings) -> None:
-    """Leave three transactions as a gate of format 1 does."""
-    gate = await connected_gate(settings)
-    await gate.flusher.flush([transaction(f"old-{number}", payload=number) for number in range(3)])
-    await gate.session.close()
-    [node] = server.nodes()
-    with node:
-        ids = {
-            key.decode().split(":")[-2]: int(key.decode().rpartition(":")[2])
-            for key in node.scan_iter(match=store_key(PREFIX, "*", "1*"))
-        }
-        _turn_into_format_1(node, ids)
-
-
-async def _take_over(gate: Gate, node: redis.Redis) -> None:
-    """Let the gate find that no older one has been at work for long enough."""
-    node.delete(OLDER_AT_WORK)
-    await gate.maps.sizes()
-    assert gate.maps.other_gates == set()
 
 
 async def test_what_an_older_gate_left_is_taken_over_with_its_windows_its_transactions_and_its_totals(
     valkey: StoreServer, settings_for: MakeSettings
 ) -> None:
     settings = settings_for(valkey, **LONG_WINDOW)
-    await _format_1(valkey, settings)
+    await leave_format_1(valkey, settings)
     gate = await connected_gate(settings)
     [node] = valkey.nodes()
     with node:
-        await _take_over(gate, node)
+        await take_over(gate, node)
     answers = await gate.flusher.flush([transaction(f"old-{number}") for number in range(3)])
     assert [answer.verdict for answer in answers] == [Verdict.DUPLICATE] * 3
     found = await Lookup(gate.maps).find("old-2")
@@ -102,7 +55,7 @@ async def test_beside_an_older_gate_a_newer_one_claims_and_looks_up_in_its_forma
     settings = settings_for(valkey, **LONG_WINDOW)
     gate = await connected_gate(settings)
     valkey.flush()
-    await _format_1(valkey, settings)
+    await leave_format_1(valkey, settings)
     before = await gate.flusher.flush([transaction("old-1"), transaction("new", payload=7)])
     assert [answer.verdict for answer in before] == [Verdict.DUPLICATE, Verdict.ACCEPTED]
     [node] = valkey.nodes()
@@ -114,7 +67,7 @@ async def test_beside_an_older_gate_a_newer_one_claims_and_looks_up_in_its_forma
         sizes = await gate.maps.sizes()
         assert sizes[MapName.SIGNATURES].entries == 4
         assert gate.maps.other_gates == {OtherGates.OLDER}
-        await _take_over(gate, node)
+        await take_over(gate, node)
     after = await gate.flusher.flush([transaction("old-1"), transaction("new")])
     assert [answer.verdict for answer in after] == [Verdict.DUPLICATE] * 2
     found = await Lookup(gate.maps).find("new")
@@ -130,22 +83,35 @@ async def test_a_partition_stays_in_the_older_format_while_an_older_gate_shows_i
     valkey: StoreServer, settings_for: MakeSettings
 ) -> None:
     settings = settings_for(valkey, **LONG_WINDOW)
-    await _format_1(valkey, settings)
+    await leave_format_1(valkey, settings)
     gate = await connected_gate(settings)
     born = [(await gate.maps.partitions())[0].born_ms]
     [node] = valkey.nodes()
     with node:
+        assert await tick(gate, node, SILENT_TICKS - 1) == {OtherGates.OLDER}
         node.set(f"{PREFIX}:probe", 1, px=60_000)
-        node.delete(OLDER_AT_WORK)
-        await gate.maps.sizes()
-        assert gate.maps.other_gates == {OtherGates.OLDER}
-        assert 0 < node.pttl(OLDER_AT_WORK) <= 3000
+        assert await tick(gate, node, SILENT_TICKS) == {OtherGates.OLDER}
         node.delete(f"{PREFIX}:probe")
-        await gate.maps.sizes()
-        assert gate.maps.other_gates == {OtherGates.OLDER}, "until it has been silent for three seconds"
-        await _take_over(gate, node)
+        assert await tick(gate, node, SILENT_TICKS - 1) == {OtherGates.OLDER}, "until it has been silent"
+        assert await tick(gate, node) == set()
     born.append((await gate.maps.partitions())[0].born_ms)
     assert len(set(born)) == 1, "else the store would seem to have been emptied"
+    await gate.session.close()
+
+
+async def test_a_signature_that_comes_again_in_a_bucket_that_was_taken_over_is_booked_once(
+    valkey: StoreServer, settings_for: MakeSettings
+) -> None:
+    """Its window is over, and the bucket of transactions takes entries still: the new one replaces it."""
+    settings = settings_for(valkey, dedup_window_seconds=0.1, transaction_retention_seconds=3600)
+    await leave_format_1(valkey, settings, window_ms=1)
+    gate = await connected_gate(settings)
+    [node] = valkey.nodes()
+    with node:
+        await take_over(gate, node)
+    answers = await gate.flusher.flush([transaction("old-1"), transaction("new")])
+    assert [answer.verdict for answer in answers] == [Verdict.ACCEPTED] * 2
+    assert_balanced(await gate.maps.sizes(), count_entries(valkey))
     await gate.session.close()
 
 
@@ -153,13 +119,13 @@ async def test_settings_that_older_gates_have_stored_are_followed_and_taken_over
     valkey: StoreServer, settings_for: MakeSettings
 ) -> None:
     settings = settings_for(valkey, **LONG_WINDOW)
-    await _format_1(valkey, settings)
+    await leave_format_1(valkey, settings)
     [node] = valkey.nodes()
     with node:
         node.set(f"{PREFIX}:settings", b'{"changed": "by an older gate"}', ex=600)
         gate = await connected_gate(settings)
         followed = [gate.maps.stored_settings]
-        await _take_over(gate, node)
+        await take_over(gate, node)
     assert followed == [gate.maps.stored_settings] == [b'{"changed": "by an older gate"}']
     await gate.session.close()
 
@@ -180,7 +146,7 @@ async def test_what_the_older_format_has_no_room_for_is_answered_so_and_the_stor
     valkey: StoreServer, settings_for: MakeSettings
 ) -> None:
     settings = settings_for(valkey, **LONG_WINDOW)
-    await _format_1(valkey, settings)
+    await leave_format_1(valkey, settings)
     gate = await connected_gate(settings)
     step = CleanupStep(MapName.TRANSACTIONS, Severity.NORMAL, Reason.MANUAL, 8, dry_run=False, periodic=False)
     for call in (

@@ -5,9 +5,9 @@
 -- that is above a limit that was lowered, except those of signatures.
 --
 -- KEYS: the partition's ledger. ARGV: rules; 0, or whose turn it is to be looked at for entries that are gone, a number
--- that is 1 higher each time; how many partitions the Cluster has, 0 on a store that is none; and in the first
--- partition, for the common start (common_start.lua): the gate's name, the values it was started with, the version of
--- those that hold as far as it knows or 0, and these.
+-- that is 1 higher each time; how many partitions the Cluster has, 0 on a store that is none; 1 when the store was away
+-- for the caller until now, else 0; and in the first partition, for the common start (common_start.lua): the gate's
+-- name, the values it was started with, the version of those that hold as far as it knows or 0, and these.
 -- Returns {now, 1 when the store is full, the settings changed at run time (read_settings.lua), the version and the
 -- values of the common start or false, which gates of other formats are at work ('older' while the partition stays in
 -- their format, else other_gates in formats.lua), when the ledger was begun, the entries that are gone
@@ -55,7 +55,7 @@ end
 
 show_at_work()
 if is_in_format_1() then
-  if stays_in_format_1(is_full) then
+  if stays_in_format_1(is_full, ARGV[4] == '1') then
     -- @use bridge
     return sizes_of_format_1(is_full)
   end
@@ -68,9 +68,9 @@ set_mark()
 local clock, maps = read_clock(), {ledger.signatures, ledger.transactions, ledger.observations}
 put_in_force(maps, clock)
 local answer = {clock.now, is_full, read_settings(key('settings')), false, other_gates(), ledger.born, {}}
-if ARGV[4] then
+if ARGV[5] then
   -- @use common_start
-  answer[4] = settle_start(ARGV[4], ARGV[5], tonumber(ARGV[6]), ARGV[7])
+  answer[4] = settle_start(ARGV[5], ARGV[6], tonumber(ARGV[7]), ARGV[8])
 end
 for _, map in ipairs(maps) do
   sweep_due(map, clock)

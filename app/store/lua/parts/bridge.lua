@@ -7,7 +7,7 @@ local FIGURES = {'entries', 'bytes', 'added', unpack(TOTALS, 1, 6)} -- all but w
 
 -- Returns what sizes.lua does, without a common start. The ledger that takes the partition over will say that it was begun at the first look.
 local function sizes_of_format_1(is_full)
-  local born = tonumber(redis.call('GET', BRIDGE) or 0)
+  local born = read_bridge() or 0
   local answer = {server_ms(), is_full, read_settings(old_key('settings')), false, 'older', born, {}}
   for _, map in ipairs(MAPS) do
     local oldest = redis.call('LINDEX', old_key(map, 'buckets'), 0)

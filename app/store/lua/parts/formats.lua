@@ -2,8 +2,9 @@
 -- operators; the next format does to this one as this one does to format 1, that before the number in the keys.
 --
 -- A partition is in one format at a time. While gates of format 1 may be at work on it, gates of this format write in
--- format 1 too (bridge.lua), so that each finds what the other has accepted. When no gate of format 1 has been at work
--- for SILENCE_MS, a tick takes the partition over in one step (take_over.lua), and sets the mark.
+-- format 1 too (bridge.lua), so that each finds what the other has accepted. When gates of format 1 have been silent for
+-- SILENCE_MS in which they could have shown themselves, a tick takes the partition over in one step (take_over.lua), and
+-- sets the mark.
 --
 -- Keys that gates of all formats from 2 on agree on:
 --   PREFIX:at-work:<format>       STR  there while a gate of that format is at work: each tick sets it for SILENCE_MS
@@ -15,8 +16,17 @@
 local MARK_KEY = PREFIX .. ':transactions:ledger'
 local MARK = 'Tidegate keeps this partition in format ' .. FORMAT .. '; a gate of another format must not use it.'
 local PROBE_OF_FORMAT_1 = PREFIX .. ':probe'
-local BRIDGE = key('bridge') -- the millisecond in which a gate of this format first found the partition in format 1
 local SILENCE_MS = 3000 -- of three ticks
+
+-- What gates of this format know of a partition that is in format 1, three numbers of milliseconds: when one of them
+-- first found it so, for how long no gate of format 1 has shown itself since, and when one of them last looked. For
+-- example '1700000000000 2000 1700000009000': found at ...000000, and silent for 2 s when it was looked at in ...009000.
+local BRIDGE = key('bridge')
+
+-- While the store was away, no gate could show itself. So a look counts for no more of the silence than the time between
+-- two ticks, and the silence begins anew with a look of a gate for which the store was away, or after LONGEST_PAUSE_MS
+-- without one. Say a gate looks at 1 s, 2 s and, after an outage, 9 s: it is silent for 0 s then, not for 7.
+local TICK_MS, LONGEST_PAUSE_MS = 1000, 5000
 
 local function exists(name)
   return redis.call('EXISTS', name) == 1
@@ -48,12 +58,25 @@ local function refuse_other_formats()
   if is_in_format_1() then error({err = 'OLDERFORMAT the store is in format 1 until the older gates have ended'}) end
 end
 
--- Tells whether a partition that is in format 1 stays so. At the first look nobody knows how long ago a gate of format 1
--- was at work, so it counts as one that is. A store without room notes neither, and stays as it is.
-local function stays_in_format_1(is_full)
-  local is_first_look = try('SET', BRIDGE, id_text(server_ms()), 'NX', 'PX', rules.ledger_expiry)
-  if is_first_look or exists(PROBE_OF_FORMAT_1) then redis.pcall('SET', at_work(1), 1, 'PX', SILENCE_MS) end
-  return is_full == 1 or exists(at_work(1))
+-- Returns the three numbers of BRIDGE, or nil when there are none yet.
+local function read_bridge()
+  local held = try('GET', BRIDGE)
+  local found_ms, silent_ms, looked_ms = string.match(type(held) == 'string' and held or '', '^(%d+) (%d+) (%d+)$')
+  return tonumber(found_ms), tonumber(silent_ms), tonumber(looked_ms)
+end
+
+-- Tells whether a partition that is in format 1 stays so, and notes this look. At the first one nobody knows how long
+-- ago a gate of format 1 was at work, so it counts as one that is. A store without room notes nothing, and stays as it is.
+local function stays_in_format_1(is_full, was_away)
+  local now, found_ms, silent_ms, looked_ms = server_ms(), read_bridge()
+  local passed_ms = looked_ms and math.max(now - looked_ms, 0)
+  if not passed_ms or passed_ms > LONGEST_PAUSE_MS or was_away or exists(PROBE_OF_FORMAT_1) then
+    silent_ms = 0
+  else
+    silent_ms = silent_ms + math.min(passed_ms, TICK_MS)
+  end
+  redis.pcall('SET', BRIDGE, string.format('%d %d %d', found_ms or now, silent_ms, now), 'PX', rules.ledger_expiry)
+  return is_full == 1 or silent_ms < SILENCE_MS
 end
 
 -- Shows gates of other formats that one of this format is at work.

@@ -6,9 +6,18 @@
 -- {id, ends, entries, bytes, latest block, keep}. Its other keys are those of this format without its number.
 
 -- @use old_key
+-- @use filling
 
 local function rename(...)
   if exists(old_key(...)) then redis.call('RENAME', old_key(...), key(...)) end
+end
+
+-- Gives the hash of a bucket the field that those of this format have from the beginning, too: by it a write knows that
+-- the hash was there before, and so which of its fields are new (write_fields in filling.lua).
+local function take_over_bucket(kind, id)
+  local name = id_text(id)
+  rename(kind, name)
+  if exists(key(kind, name)) then redis.call('HSET', key(kind, name), '', WITH_EXPIRY) end
 end
 
 local function take_over_map(map)
@@ -23,8 +32,8 @@ local function take_over_map(map)
       id = id, ends = ends, entries = entries, bytes = bytes, latest_block = latest_block,
       keep = keep or map.rule.retention,
     })
-    rename(map.name, id_text(id))
-    if map.name == 'transactions' then rename('blocks', id_text(id)) end
+    take_over_bucket(map.name, id)
+    if map.name == 'transactions' then take_over_bucket('blocks', id) end
   end
   redis.call('UNLINK', old_key(map.name, 'ledger'), old_key(map.name, 'buckets'))
 end
@@ -32,7 +41,7 @@ end
 -- The ledger was begun when a gate of this format first looked: what its ticks have told since then is of this ledger.
 local function take_over_format_1()
   begin_ledger()
-  ledger.born = tonumber(redis.call('GET', BRIDGE) or ledger.born)
+  ledger.born = read_bridge() or ledger.born
   redis.call('UNLINK', BRIDGE)
   local noted = redis.call('HMGET', old_key('signatures', 'ledger'), 'clock', 'hold')
   ledger.clock, ledger.hold, ledger.is_changed = tonumber(noted[1] or 0), tonumber(noted[2] or 0), true
