@@ -112,10 +112,13 @@ class Cluster:
                 raise failure
         return answers
 
-    async def connect(self) -> None:
-        """Connect to every master, for as long as that may take; one that fails is met by the calls to it."""
+    async def connect(self, patience_seconds: float) -> None:
+        """Connect to every master, for so long at most; one that fails is met by the calls to it."""
         masters = {found.master for found in self._ranges}
-        await asyncio.gather(*(self._node(master).connect() for master in masters), return_exceptions=True)
+        openings = (self._node(master).connect() for master in masters)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience_seconds):
+                await asyncio.gather(*openings, return_exceptions=True)
 
     def places(self) -> list[StoreAddress]:
         """Every node that is known, masters first."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from time import monotonic
 
 from app.store.address import StoreAddress, connect_seconds
 from app.store.cluster import Cluster
@@ -11,6 +12,10 @@ from app.store.partitions import first_prefix, ledger_key
 from app.store.primary import OPENINGS, Primary, find_primary
 from app.store.server import Server, identify
 from app.store.store_url import SentinelService, parse_store, safe_url
+
+# One after another, each of which may meet a master of a Cluster that does not answer: to be connected to it,
+# and to ask it for the number of partitions, whether it has six, and to leave the mark there.
+_CALLS = 4
 
 
 class StoreConnector:
@@ -30,7 +35,7 @@ class StoreConnector:
         self._prefix = prefix
 
     async def connect(self) -> tuple[Single | Cluster | Primary, Server]:
-        """Connect, and find out what the server is, within the time for its connections and a deadline.
+        """Connect, and find out what the server is, within the time for its connections and some calls.
 
         Raises:
             StoreUnsupported: it is older than Redis 7.0 or Valkey 8, or no store at all.
@@ -40,7 +45,7 @@ class StoreConnector:
         openings = OPENINGS if self._service is not None else 1
         try:
             async with asyncio.timeout(
-                openings * connect_seconds(self.deadline_seconds) + self.deadline_seconds
+                openings * connect_seconds(self.deadline_seconds) + _CALLS * self.deadline_seconds
             ):
                 servers, server = await self._connect()
         except Exception:
@@ -57,9 +62,10 @@ class StoreConnector:
         return await find_primary(self._service, self._places, self.deadline_seconds, key)
 
     async def _connect_to(self, place: StoreAddress) -> tuple[Single | Cluster, Server]:
-        node = Node(place, self.deadline_seconds)
+        node, begun = Node(place, self.deadline_seconds), monotonic()
         try:
             await node.connect()
+            took_seconds = monotonic() - begun
             server = await identify(node.call)
         except BaseException:
             node.close()
@@ -69,7 +75,8 @@ class StoreConnector:
         cluster = Cluster(node, self.deadline_seconds)
         try:
             await cluster.read_slots()
-            await cluster.connect()
+            # A master that does not answer is not waited for: the others serve without it.
+            await cluster.connect(max(self.deadline_seconds, 2 * took_seconds))
             partitions = await partition_count(cluster, self._prefix)
         except BaseException:
             await cluster.close()

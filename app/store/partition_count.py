@@ -8,15 +8,17 @@ asks the partitions that a Cluster has whatever the number, which lie on four sl
     the first gate, with 3 masters    nobody knows a number: it sets 16
     another, when there are 9         finds 16
     the first partition is lost       16 stands in others: it is set again
+    one cannot be asked               16 stands in others: that is enough
     all data is lost                  gates that run set 16 again, else the next one that starts chooses anew
 """
 
-import asyncio
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
 from app.errors import StoreOfOtherFormat
 from app.store.cluster import Cluster
+from app.store.down_partitions import settled
 from app.store.layout import LEDGER_EXPIRY_SECONDS, SETTINGS_EXPIRY_SECONDS
 from app.store.partitions import (
     EARLIER_PARTITIONS,
@@ -34,45 +36,51 @@ _EARLIER_REFUSED = "Tidegate keeps this Cluster in another number of partitions 
 async def partition_count(cluster: Cluster, prefix: str) -> int:
     """Find how many partitions the Cluster has under this prefix, or choose it, if it has no data.
 
+    One partition that states a number settles it, whether others can be asked or not. Each tick states it in
+    all of them: so where one is asked and states none, a Cluster has none but six.
+
     Raises:
         StoreOfOtherFormat: what is kept is no number of partitions.
         NotConnected, AnswerLost, TimeoutError, ReplyError: a partition that may know cannot be asked.
     """
-    count = await _kept(cluster, prefix)
-    if count is None:
-        if await _is_used_by_earlier_gates(cluster, prefix):
-            return EARLIER_PARTITIONS
-        count = await _set(cluster, prefix, partitions_for(cluster.masters))
+    stated = await _stated(cluster, prefix)
+    known = next((found for found in stated if isinstance(found, bytes)), None)
+    if known is not None:
+        count = _number(known)
+    elif None in stated and await _is_used_by_earlier_gates(cluster, prefix):
+        return EARLIER_PARTITIONS
+    else:
+        _ensure_answered(stated)
+        count = partitions_for(cluster.masters)
+    if stated[0] is None:
+        count = await _set(cluster, prefix, count)
     await _refuse_earlier_gates(cluster, prefix)
     return count
 
 
+async def _stated(cluster: Cluster, prefix: str) -> list[Any]:
+    """Return what each partition states, that of the first first: a number, None, or why it cannot say."""
+    asked = partition_prefixes(prefix, LEAST_PARTITIONS)
+    return await settled(cluster.call(at, "GET", _key(at)) for at in asked)
+
+
 async def _is_used_by_earlier_gates(cluster: Cluster, prefix: str) -> bool:
-    """Tell whether six partitions have data, or gates of format 1 are at work there (formats.lua)."""
+    """Tell whether one of six partitions has data, or gates of format 1 are at work there (formats.lua)."""
     kinds = (f"{FORMAT}:ledger", f"{FORMAT}:bridge", "signatures:ledger", "probe")
-    calls = (
+    found = await settled(
         cluster.call(at, "EXISTS", *(f"{at}:{kind}" for kind in kinds))
         for at in partition_prefixes(prefix, EARLIER_PARTITIONS)
     )
-    return any(await asyncio.gather(*calls))
+    if any(count for count in found if isinstance(count, int)):
+        return True
+    _ensure_answered(found)
+    return False
 
 
-async def _kept(cluster: Cluster, prefix: str) -> int | None:
-    """Return the number that is kept; that of the first partition counts, if it can be asked."""
-    asked = partition_prefixes(prefix, LEAST_PARTITIONS)
-    calls = (cluster.call(at, "GET", _key(at)) for at in asked)
-    first, *others = await asyncio.gather(*calls, return_exceptions=True)
-    known = [found for found in others if isinstance(found, bytes)]
-    if isinstance(first, bytes):
-        return _number(first)
-    if first is None and known:
-        return await _set(cluster, prefix, _number(known[0]))
-    if known:
-        return _number(known[0])
-    for outcome in (first, *others):
-        if isinstance(outcome, BaseException):
+def _ensure_answered(outcomes: Iterable[object]) -> None:
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
             raise outcome
-    return None
 
 
 async def _set(cluster: Cluster, prefix: str, count: int) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.errors import StoreTimeout
+from app.errors import Overloaded, StoreTimeout
 from app.settings.model import Settings
 from app.store.cluster import Cluster
 from app.store.link import Link
@@ -193,4 +193,23 @@ async def test_probes_while_a_master_does_not_answer_leave_nothing_behind() -> N
         # The one in use, and that of the error that says why partitions are down.
         assert alive <= Counter({Cluster: 2, Node: 6, Link: 6})
         resume_all(server.processes[1:2])
+        await gate.session.close()
+
+
+async def test_a_probe_for_which_too_many_calls_wait_ends_nothing_and_the_next_one_is_put_off() -> None:
+    """One master is lost, and what the probe asks of the others has no turn."""
+    with cluster_server() as server:
+        gate = await connected_gate(_settings(server).model_copy(update={"store_deadline_seconds": 1}))
+        server.processes[1].kill()
+        server.processes[1].wait()
+        await gate.flusher.flush([transaction(signature) for signature in SIGNATURES])
+        assert gate.session.down_partitions
+        assert gate.session.is_up
+
+        async def waits() -> None:
+            raise Overloaded("more calls wait for the store than it answers in time")
+
+        await gate.session.probe(waits)
+        assert gate.session.is_up
+        assert not gate.session.is_probe_due
         await gate.session.close()

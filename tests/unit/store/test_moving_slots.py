@@ -13,7 +13,13 @@ from app.settings.model import Settings
 from app.store import cluster as cluster_module
 from app.store import moving_slots
 from app.store.moving_slots import MovingSlots
-from app.store.partitions import key_slot, signature_hash
+from app.store.partitions import (
+    EARLIER_PARTITIONS,
+    key_slot,
+    ledger_key,
+    partition_prefixes,
+    signature_hash,
+)
 from app.store.store_errors import StoreSlotMoving
 from tests.support.deliver import Gate, connected_gate, transaction
 from tests.support.handed import Reader, deliver, names_in
@@ -192,6 +198,26 @@ async def test_the_figures_of_a_slot_that_is_moved_stay_and_the_others_are_read(
         await starting.session.close()
         ends.close_both()
     assert (await gate.maps.sizes())[MapName.SIGNATURES].entries == 25
+    await gate.session.close()
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_gate_joins_six_partitions_of_which_one_is_moved(cluster: StoreServer) -> None:
+    first, *_ = partition_prefixes("tidegate", EARLIER_PARTITIONS)
+    with cluster.client() as client:
+        client.set(ledger_key(first), "as a gate that knows of six only has begun it", ex=600)
+    gate = await _gate(cluster)
+    assert gate.session.partitions == EARLIER_PARTITIONS
+    with ends_of(cluster, key_slot(first.encode())) as ends:
+        ends.open_both()
+        ends.migrate_all()
+        starting = await _gate(cluster)
+        assert starting.session.partitions == EARLIER_PARTITIONS
+        assert (
+            await _flush(starting, *islice(_names(gate, ends.slot, are_there=False), 20)) == ["accepted"] * 20
+        )
+        await starting.session.close()
+        ends.close_both()
     await gate.session.close()
 
 

@@ -22,8 +22,10 @@ from app.store.partitions import (
     signature_hash,
 )
 from app.store.store_errors import StoreOfOtherPartitions
+from tests.support.cluster import await_cluster
 from tests.support.deliver import Gate, connected_gate, transaction
 from tests.support.keys import keys_without_expiry
+from tests.support.processes import kill_all, pause_all, resume_all
 from tests.support.servers import StoreServer, cluster_server
 
 pytestmark = pytest.mark.server
@@ -116,14 +118,14 @@ async def test_gates_that_start_at_once_agree(cluster: StoreServer, monkeypatch:
     """Each has asked for the number before any has set it, and each would choose another."""
     choices = iter([16, 32, 64, 8])
     monkeypatch.setattr(partition_count, "partitions_for", lambda _: next(choices))
-    have_asked, kept = asyncio.Barrier(4), partition_count._kept  # noqa: SLF001
+    have_asked, stated = asyncio.Barrier(4), partition_count._stated  # noqa: SLF001
 
-    async def asked(*args: object) -> int | None:
-        found = await kept(*args)  # type: ignore[arg-type]  # as they were given
+    async def asked(*args: object) -> list[object]:
+        found = await stated(*args)  # type: ignore[arg-type]  # as they were given
         await have_asked.wait()
         return found
 
-    monkeypatch.setattr(partition_count, "_kept", asked)
+    monkeypatch.setattr(partition_count, "_stated", asked)
     found = await asyncio.gather(*(_connected_partitions(cluster) for _ in range(4)))
     assert len(set(found)) == 1
     with cluster.client() as client:
@@ -211,3 +213,37 @@ async def test_a_cluster_that_gates_of_format_1_use_keeps_their_six_partitions(
     assert await _connected_partitions(cluster) == EARLIER_PARTITIONS
     with cluster.client() as client:
         assert not client.exists(f"{EARLIER_FIRST}:transactions:ledger"), "the mark would refuse them"
+
+
+SERVE_ON = ("--cluster-require-full-coverage", "no")
+
+
+async def _assert_joined(server: StoreServer, partitions: int, masters_down: int) -> None:
+    """A gate that comes now, by the address of the second master, serves what the others have."""
+    settings = _settings(server).model_copy(update={"store_deadline_seconds": 1})
+    gate = await connected_gate(settings.model_copy(update={"store_url": server.launches[1].url}))
+    assert gate.session.partitions == partitions
+    down = len(gate.session.down_partitions)
+    assert (down > 0) == (masters_down > 0)
+    assert down < partitions
+    answers = await gate.flusher.flush([transaction(signature) for signature in SIGNATURES])
+    assert {answer.verdict for answer in answers} - {Verdict.FAILED} == {Verdict.DUPLICATE}
+    await gate.session.close()
+
+
+@pytest.mark.parametrize("partitions", [EARLIER_PARTITIONS, 16])
+async def test_a_gate_joins_a_cluster_while_a_master_is_lost_or_does_not_answer(partitions: int) -> None:
+    with cluster_server(options=SERVE_ON) as server:
+        if partitions == EARLIER_PARTITIONS:
+            with server.client() as client:
+                client.set(f"{EARLIER_FIRST}:2:ledger", "as an earlier gate has begun it", ex=60)
+        gate = await connected_gate(_settings(server))
+        assert await _verdicts(gate) == {Verdict.ACCEPTED: len(SIGNATURES)}
+        await gate.session.close()
+        await _assert_joined(server, partitions, masters_down=0)
+        pause_all(server.processes[2:])
+        await _assert_joined(server, partitions, masters_down=1)
+        resume_all(server.processes[2:])
+        await asyncio.to_thread(await_cluster, server.nodes())
+        kill_all(server.processes[:1])
+        await _assert_joined(server, partitions, masters_down=1)
