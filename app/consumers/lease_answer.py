@@ -50,7 +50,7 @@ def _name(consumer: str, leases: Leases) -> LeaseName | None:
 def _in_order(leases: Leases, shelf: Shelf) -> Iterator[_Stretch]:
     """Yield what was leased, that with the earliest acceptance first; each partition keeps its order."""
     parts = (
-        _stretches(Ledger(partition, part.extract.born_ms), part, shelf)
+        _stretches(Ledger(partition, len(leases.parts), part.extract.born_ms), part, shelf)
         for partition, part in enumerate(leases.parts)
         if part is not None
     )

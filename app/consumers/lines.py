@@ -8,6 +8,7 @@ itself, and is then cut where its lines end. Nothing in a payload is changed but
 space there and become spaces: half a surrogate pair stays what it was.
 """
 
+import sys
 from bisect import bisect_right
 from collections.abc import Collection, Sequence
 from enum import Enum
@@ -36,6 +37,18 @@ class Look(NamedTuple):
 
     form: Form
     has_payload: bool = True
+
+
+class Wanted(NamedTuple):
+    """What a reader wants."""
+
+    look: Look
+    sources: frozenset[str] | None = None
+    """The sources whose transactions it wants; None for all."""
+    limit: int = sys.maxsize
+    """After how many lines it ends."""
+    has_cursor: bool = False
+    """Whether its heartbeats have the cursor, also those of NDJSON."""
 
 
 class Place(NamedTuple):

@@ -44,6 +44,7 @@ class Readers:
         """Read from a place on, in each partition; None if meanwhile another reader has put it on the shelf.
 
         Raises:
+            PartitionsChangedError: the store has another number of partitions by now.
             StoreError, Overloaded: the store cannot be read.
         """
         async with self._turns:

@@ -23,9 +23,10 @@ _MOST_LOOKS = 4
 
 
 class Ledger(NamedTuple):
-    """Whose ordinals are meant: those of a partition, since its ledger was begun."""
+    """Whose ordinals are meant: those of a partition, one of so many, since its ledger was begun."""
 
     partition: int
+    partitions: int
     born_ms: int
 
 

@@ -12,19 +12,17 @@ piece were sent.
 Where transactions have left before the reader came to them, it is told how many, and goes on behind them.
 """
 
-import sys
 import time
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from app.consumers.cursor import Cursor, store_mark
-from app.consumers.lines import Gap, Lines, Look, Place, heartbeat, joined
+from app.consumers.lines import Gap, Lines, Place, Wanted, heartbeat, joined
 from app.consumers.pieces import Piece, Request
 from app.consumers.readers import Readers
 from app.consumers.shelf import Ledger, Page
 from app.consumers.waiter import Waiter
 from app.errors import HttpError
-from app.store.accepted import Extract
+from app.store.accepted import Extract, PartitionsChangedError
 from app.store.positions import Positions
 
 HEARTBEAT_SECONDS = 15.0
@@ -37,18 +35,6 @@ RETRY_SECONDS = 0.1
 
 class LineLostError(Exception):
     """A transaction left in the middle of its line, which is longer than a piece."""
-
-
-class Wanted(NamedTuple):
-    """What a reader wants."""
-
-    look: Look
-    sources: frozenset[str] | None = None
-    """The sources whose transactions it wants; None for all."""
-    limit: int = sys.maxsize
-    """After how many lines it ends."""
-    has_cursor: bool = False
-    """Whether its heartbeats have the cursor, also those of NDJSON."""
 
 
 class StreamReader:
@@ -65,10 +51,7 @@ class StreamReader:
         self._left = wanted.limit
         self._waiter = Waiter()
         self._is_over = False
-        self._at, self._before_ms = list(start.ordinals), list(start.before_ms)
-        # So many were accepted as far as the reader knows.
-        self._known = list((newest or start).ordinals)
-        self._born_ms, self._store = start.born_ms, store_mark(start.born_ms)
+        self._stand_at(start, newest or start)
         self._sent = 0  # bytes of the next line
         self._partition = 0  # of the next line, if some of it was sent
         self._gap = b""
@@ -77,9 +60,14 @@ class StreamReader:
         # What the tail knew of the ledgers, and the shelf of setbacks, when the store was asked last.
         self._known_born_ms, self._epoch = readers.tail.born_ms, readers.shelf.epoch
         self._fresh: dict[int, Sequence[Page]] = {}  # what was just read, of each partition
-        self._down = frozenset[int]()  # the partitions that could not be read: others are not held up
         self._due = time.monotonic() + HEARTBEAT_SECONDS  # of the next heartbeat
         self._is_doubted = False
+
+    def _stand_at(self, place: Positions, newest: Positions) -> None:
+        self._at, self._before_ms = list(place.ordinals), list(place.before_ms)
+        self._born_ms, self._store = place.born_ms, store_mark(place.born_ms)
+        self._known = list(newest.ordinals)  # so many were accepted as far as the reader knows
+        self._down: frozenset[int] = frozenset()  # those that could not be read: others are not held up
 
     async def next_piece(self, most_bytes: int) -> bytes | None:
         """Return the next bytes, at most so many; wait for them, and return a heartbeat after 15 seconds.
@@ -216,7 +204,7 @@ class StreamReader:
 
     def _find(self, partition: int) -> Page | None:
         ordinal, before_ms = self._at[partition], self._before_ms[partition]
-        page = self._readers.shelf.find(Ledger(partition, self._born_ms[partition]), ordinal)
+        page = self._readers.shelf.find(Ledger(partition, len(self._at), self._born_ms[partition]), ordinal)
         if page is None:
             fresh = self._fresh.get(partition, ())
             page = next((page for page in fresh if page.begin <= ordinal < page.end), None)
@@ -261,6 +249,8 @@ class StreamReader:
         readers, born_ms, epoch = self._readers, self._readers.tail.born_ms, self._readers.shelf.epoch
         try:
             extracts = await readers.read(self._place, lambda: self._next_page() is not None)
+        except PartitionsChangedError:
+            return await self._begin_anew()
         except HttpError:  # the store is down: the stream goes on when it is back
             return False
         if extracts is None:
@@ -275,9 +265,23 @@ class StreamReader:
             self._tell(gaps)
         return True
 
+    async def _begin_anew(self) -> bool:
+        """Go on in a store that is divided in another way by now, from the latest moment that was read on."""
+        if self._sent:
+            raise LineLostError
+        latest_ms = max(self._before_ms)
+        try:
+            place = await self._readers.find(latest_ms)
+        except HttpError:
+            return False
+        self._stand_at(place, place)
+        self._tell([Gap(None, latest_ms, max(latest_ms, *place.before_ms))])
+        return True
+
     def _go_to(self, partition: int, extract: Extract) -> Gap | None:
         """Take what was read of a partition, and go to where it begins; return the gap before it, if any."""
-        shelf, ordinal, ledger = self._readers.shelf, self._at[partition], Ledger(partition, extract.born_ms)
+        shelf, ordinal = self._readers.shelf, self._at[partition]
+        ledger = Ledger(partition, len(self._at), extract.born_ms)
         is_anew = extract.missed is None
         if is_anew and extract.born_ms == self._born_ms[partition]:
             shelf.set_back(ledger)

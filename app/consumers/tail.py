@@ -20,7 +20,7 @@ from app.consumers.pace import Pace
 from app.consumers.shelf import Ledger, Shelf
 from app.consumers.waiter import Waiter
 from app.errors import HttpError
-from app.store.accepted import Accepted, Extract, positions_after
+from app.store.accepted import Accepted, Extract, PartitionsChangedError, positions_after
 from app.store.positions import Positions
 
 log = structlog.get_logger()
@@ -110,10 +110,14 @@ class Tail:
         try:
             if self.place is None:
                 self.place = await self._accepted.find("now")
+                self.born_ms = self.place.born_ms
                 self._wake()  # they may be behind that
             await self._pace.turn()
             extracts = await self._accepted.read(self.place, MOST_TRANSACTIONS, MOST_BYTES)
             self._pace.spent(time.perf_counter(), frame_bytes(extracts))
+        except PartitionsChangedError:  # each reader finds its place in the new ones
+            self.place = None
+            return True
         except HttpError:  # the store is down, which the session has logged
             self._pause = FAILED_SECONDS
             return False
@@ -138,7 +142,7 @@ class Tail:
         """
         is_set_back = False
         for partition, extract in enumerate(extracts):
-            ledger = Ledger(partition, extract.born_ms)
+            ledger = Ledger(partition, len(extracts), extract.born_ms)
             if extract.missed is None and extract.born_ms == place.born_ms[partition]:
                 self._shelf.set_back(ledger)
                 is_set_back = True

@@ -24,6 +24,10 @@ MOST_HINTS = 1024
 NOT_KNOWN = -1
 
 
+class PartitionsChangedError(Exception):
+    """The positions are of a store that had another number of partitions."""
+
+
 class Extract(NamedTuple):
     """What one partition gave."""
 
@@ -128,9 +132,12 @@ class Accepted:
         compression; of one block, should the first have more. Where a partition is down, it is empty too.
 
         Raises:
+            PartitionsChangedError: the store has another number of partitions by now.
             StoreError: no partition can be read.
         """
         layout = self._layout
+        if len(layout.prefixes) != len(positions.ordinals):
+            raise PartitionsChangedError
         calls = (
             self._read(prefix, layout.rules, at, limit, most_bytes)
             for prefix, at in zip(layout.prefixes, positions.places, strict=True)

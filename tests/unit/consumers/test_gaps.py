@@ -59,8 +59,9 @@ async def test_what_left_before_the_reader_came_is_a_gap_with_its_exact_count(
 
 async def _clear_shelf(out: Out) -> None:
     """Have the shelf hold nothing, as when other readers needed the room."""
-    for partition, born_ms in enumerate((await out.accepted.find("now")).born_ms):
-        out.shelf.set_back(Ledger(partition, born_ms))
+    begun_ms = (await out.accepted.find("now")).born_ms
+    for partition, born_ms in enumerate(begun_ms):
+        out.shelf.set_back(Ledger(partition, len(begun_ms), born_ms))
 
 
 async def _resumed(out: Out, cursor: str) -> Positions:

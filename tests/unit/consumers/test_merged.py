@@ -14,9 +14,9 @@ from app.consumers.cursor import parse_cursor
 from app.consumers.lease_answer import lease_answer
 from app.consumers.lease_name import parse_lease
 from app.consumers.leases import Caller, LeaseWanted
-from app.consumers.lines import Form, Look
+from app.consumers.lines import Form, Look, Wanted
 from app.consumers.shelf import Ledger
-from app.consumers.stream import StreamReader, Wanted
+from app.consumers.stream import StreamReader
 from app.runtime import Runtime
 from app.store.partitions import partition_of, signature_hash
 from app.store.positions import Positions
@@ -86,9 +86,9 @@ async def test_partitions_that_the_shelf_does_not_have_are_read_before_one_that_
 ) -> None:
     out = Out(runtime)
     start = await out.accepted.find("oldest")
-    [first, *_] = await out.accepted.read(start, 10_000, MEBIBYTE)
+    first, *others = await out.accepted.read(start, 10_000, MEBIBYTE)
     for block in first.blocks:
-        out.shelf.put(Ledger(0, first.born_ms), block)
+        out.shelf.put(Ledger(0, 1 + len(others), first.born_ms), block)
     moments = [line["first_seen_ms"] for line in await take(await out.reader("oldest"), BATCHES * BATCH)]
     assert moments == sorted(moments)
     await out.tail.close()

@@ -77,7 +77,7 @@ async def test_a_piece_from_before_a_setback_is_given_to_nobody(out: Out) -> Non
     from_before = Request(out.shelf.epoch, start, LINES, None, PIECE_BYTES)
     out.readers.pieces.put(from_before, Piece(b"{}\n" * COUNT, await out.accepted.find("now"), COUNT))
     reader = await out.reader("oldest")
-    out.shelf.set_back(Ledger(0, start.born_ms[0]))
+    out.shelf.set_back(Ledger(0, len(start.born_ms), start.born_ms[0]))
     assert names(await take(reader, COUNT)) == NAMES
 
 

@@ -7,7 +7,7 @@ from app.consumers.lines import Form, Lines, Look, Place, render
 from app.consumers.shelf import Ledger, Shelf
 from app.store.blocks import StoredBlock, encode_block
 
-LEDGER, OTHER = Ledger(0, 1700000000000), Ledger(0, 1700000000001)
+LEDGER, OTHER = Ledger(0, 1, 1700000000000), Ledger(0, 1, 1700000000001)
 LINES, PLACE = Look(Form.LINES), Place(1, (0,), (0,))
 
 
