@@ -9,11 +9,11 @@ import pytest
 import yaml
 
 from app.settings.model import Settings, env_name
-from scripts import dashboard_configmaps, prometheus_rule
+from scripts import alertmanager_config, dashboard_configmaps, prometheus_rule
 from tests.deploy.test_manifests import DEPLOY, run
 
 KUBERNETES = "1.33"
-OPERATOR_KINDS = {"PrometheusRule", "ServiceMonitor"}
+OPERATOR_KINDS = {"PrometheusRule", "ServiceMonitor", "AlertmanagerConfig"}
 
 
 def rendered(overlay: str) -> list[dict[str, Any]]:
@@ -33,7 +33,9 @@ def test_kubernetes_takes_every_resource(overlay: str) -> None:
 
 @pytest.fixture(scope="module")
 def resources() -> dict[str, dict[str, Any]]:
-    return {document["kind"]: document for document in rendered("operator")}
+    """The resources that are named after the gate, by kind."""
+    named = (document for document in rendered("operator") if document["metadata"]["name"] == "tidegate")
+    return {document["kind"]: document for document in named}
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +74,45 @@ def test_the_operators_rules_are_those_of_prometheus(tmp_path: Path) -> None:
     rules = tmp_path / "rules.yml"
     rules.write_text(yaml.safe_dump(yaml.safe_load(prometheus_rule.RESOURCE.read_text())["spec"]))
     assert "SUCCESS" in run("promtool", "check", "rules", rules)
+
+
+def test_what_the_operators_alertmanager_goes_by_is_what_alertmanager_does(
+    resources: dict[str, dict[str, Any]],
+) -> None:
+    written, command = alertmanager_config.RESOURCE.read_text(), alertmanager_config.COMMAND
+    assert written == alertmanager_config.resource(), command
+    source = yaml.safe_load(alertmanager_config.SOURCE.read_text())
+    spec = resources["AlertmanagerConfig"]["spec"]
+    assert len(spec["inhibitRules"]) == len(source["inhibit_rules"])
+    for rule, original in zip(spec["inhibitRules"], source["inhibit_rules"], strict=True):
+        for given, wanted in (("sourceMatch", "source_matchers"), ("targetMatch", "target_matchers")):
+            texts = [f'{one["name"]}{one.get("matchType", "=")}"{one["value"]}"' for one in rule[given]]
+            assert texts == original[wanted]
+
+
+def test_alerts_reach_a_gate_that_is_not_ready_and_feeds_do_not(
+    example: dict[tuple[str, str], dict[str, Any]],
+) -> None:
+    control, feeds = example["Service", "tidegate-control"], example["Service", "tidegate"]
+    assert control["spec"]["publishNotReadyAddresses"] is True
+    assert not feeds["spec"].get("publishNotReadyAddresses")
+    assert control["spec"]["selector"] == feeds["spec"]["selector"]
+    [receiver] = example["AlertmanagerConfig", "tidegate"]["spec"]["receivers"]
+    [hook] = receiver["webhookConfigs"]
+    [port] = control["spec"]["ports"]
+    where = f"{control['metadata']['name']}.{control['metadata']['namespace']}.svc:{port['port']}"
+    assert hook["url"] == f"http://{where}/alerts"
+    # Else each gate would be scraped twice.
+    monitor = example["ServiceMonitor", "tidegate"]["spec"]["selector"]["matchLabels"]
+    assert not monitor.items() <= control["metadata"]["labels"].items()
+    [container] = example["Deployment", "tidegate"]["spec"]["template"]["spec"]["containers"]
+    [opened] = container["ports"]
+    assert opened["name"] == port["targetPort"]
+    ways_in = example["NetworkPolicy", "tidegate"]["spec"]["ingress"]
+    sources = [(source, way["ports"]) for way in ways_in for source in way["from"]]
+    monitoring = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+    [ports] = [ports for source, ports in sources if source == monitoring]
+    assert opened["containerPort"] in {one["port"] for one in ports}
 
 
 def test_the_config_maps_hold_the_dashboards() -> None:

@@ -18,8 +18,13 @@ SEVERITIES = {"warning": "orange", "critical": "red"}
 COLUMNS = 24
 ALERTS = {rule.name: rule for rule in alerts()}
 # Alerts about what no gate exports.
+MONITORING = (
+    *("TidegateAlertsRefused", "TidegateNotificationsFailing", "TidegateMonitoringDown"),
+    *("TidegateMonitoringConfigBroken", "TidegateRulesFailing", "TidegateExporterBlind"),
+)
 NOWHERE = {
     "TidegateWatchdog": "it always fires",
+    **dict.fromkeys(MONITORING, "the dashboards show gates, not what watches them"),
     **dict.fromkeys(("TidegateDrillFull", "TidegateDrillOn"), "an annotation on all panels marks a drill"),
 }
 

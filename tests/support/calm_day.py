@@ -185,6 +185,12 @@ def _process(gate: str) -> Iterator[tuple[str, Figure]]:
     yield "tidegate_memory_pressure_level", lambda _: 0.0
     yield "tidegate_guard_up", lambda _: 1.0
     yield 'tidegate_drill_active{drill="leak"}', _always(0)
+    # Of what watches the gates, beside each of them.
+    for program in ("prometheus", "alertmanager"):
+        yield f"{program}_config_last_reload_successful", _always(1)
+    yield 'alertmanager_notifications_failed_total{integration="webhook"}', _always(0)
+    yield 'prometheus_rule_evaluation_failures_total{rule_group="tidegate-maps"}', _always(0)
+    yield "redis_up", _always(1)
     # Without a drill there is no such series.
     yield 'tidegate_drill_map_fill_ratio{map="observations"}', _always(0)
     yield 'tidegate_setting_differs{setting="dedup_window_seconds"}', _always(0)
