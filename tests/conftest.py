@@ -1,6 +1,8 @@
 """Fixtures every test may use: the stores of the matrix, settings for them, gates in front of them."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 
 import httpx
 import pytest
@@ -49,11 +51,19 @@ def valkey_session() -> Iterator[StoreServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def started_stores() -> Iterator[Callable[[str], StoreServer]]:
+    """The stores of the matrix, each started when it is asked for first: a cluster takes seconds to form."""
+    with ExitStack() as stack:
+        yield cache(lambda name: stack.enter_context(STORES[name]()))
+
+
 @pytest.fixture(scope="session", params=STORES)
-def matrix_session(request: pytest.FixtureRequest) -> Iterator[StoreServer]:
-    """Each store in turn; one server serves all tests of its turn."""
-    with STORES[request.param]() as server:
-        yield server
+def matrix_session(
+    request: pytest.FixtureRequest, started_stores: Callable[[str], StoreServer]
+) -> StoreServer:
+    """Each store in turn; one server serves all tests of all its turns."""
+    return started_stores(request.param)
 
 
 def _clean(server: StoreServer) -> Iterator[StoreServer]:

@@ -103,8 +103,9 @@ class SettingsSync:
         if common in (None, self.live.common):
             return None
         try:
-            known = {name: value for name, value in common.values().items() if name in SHARED}
-            base = with_changes(self.live.start, known)
+            start, known = self.live.start, common.values().items()
+            others = {name: v for name, v in known if name in SHARED and v != getattr(start, name)}
+            base = with_changes(start, others)
         except ConfigError as error:
             return f"What gates of this store were started with is ignored by this gate: {error}."
         self.live.base, self.live.common = base, common

@@ -76,6 +76,8 @@ def with_changes(settings: Settings, values: Mapping[str, object]) -> Settings:
     Raises:
         ConfigError: the values do not fit, with the sentence that the start would refuse them with.
     """
+    if not values:
+        return settings
     # The URL of the file has been read; it stays what it was at the start.
     given = settings.model_dump() | {"store_url_file": None} | dict(values)
     return load_settings(**given).model_copy(update={"store_url_file": settings.store_url_file})

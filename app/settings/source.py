@@ -26,8 +26,11 @@ class EnvironmentSettings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Let arguments win over the environment, read nothing else, and leave out addresses of Services."""
         if isinstance(env_settings, EnvSettingsSource):
-            variables = env_settings.env_vars.items()
             env_settings.env_vars = {
-                name: value for name, value in variables if not is_service_link(name, value or "")
+                name: value
+                for name, value in env_settings.env_vars.items()
+                if name.upper().startswith(PREFIX) and not is_service_link(name, value or "")
             }
+            if not env_settings.env_vars:  # looking for each setting there takes milliseconds
+                return (init_settings,)
         return init_settings, env_settings

@@ -1,7 +1,8 @@
 """The store's Lua scripts, put together from their files and parts, and how one is called."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 from hashlib import sha1
 from importlib.resources import files
 from typing import Any
@@ -58,7 +59,8 @@ _COMMAND = re.compile(r"\('([A-Z]+)'")
 _USE = re.compile(r"^ *-- @use (\w+)$", re.MULTILINE)
 
 
-def load_scripts() -> dict[str, str]:
+@cache
+def load_scripts() -> Mapping[str, str]:
     """Read the full text of each script, by its name; those of format 1 end in `_format_1`.
 
     Each begins with the part `prelude`. In a script or part, a line `-- @use buckets` stands for the text of
@@ -67,6 +69,7 @@ def load_scripts() -> dict[str, str]:
     """
     folder = files("app.store") / "lua"
 
+    @cache  # most parts are used by many scripts
     def text(path: str) -> str:
         own = (folder / f"{path}.lua").read_text(encoding="utf-8")
         return _USE.sub(lambda use: text(f"parts/{use[1]}"), own)

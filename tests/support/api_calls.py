@@ -85,7 +85,9 @@ class Api:
 
     async def has_cleaned_up(self) -> bool:
         """Whether both periodic cleanups had their first turn, even if they failed."""
-        return self.runs("periodic") + self.runs("periodic", result="failure") >= 2
+        # Not by `runs`: reading the whole registry is a third of what opening a gate costs.
+        totals = self.runtime.metrics.cleanup_runs_total.totals()
+        return sum(sum(one) for labels, one in totals if labels[:2] == ("periodic", "normal")) >= 2
 
 
 def _answer(response: httpx.Response) -> dict[str, Any]:
