@@ -40,6 +40,7 @@ from app.observability.setbacks import SetbackNotes
 from app.observability.stats import ServiceStats
 from app.observability.warnings import ServiceWarnings
 from app.process.resident_memory import Processes
+from app.reports.history_file import HistoryFile
 from app.reports.make_report import Reports
 from app.reports.recorder import Recorder
 from app.reports.wiring import figures_of
@@ -177,7 +178,8 @@ class Runtime:
         )
         stored, clock = StoredSamples(self.session, lambda: maps.layout), self._clock
         figures = figures_of(self._processes, self.sizes, self.live, lambda: self.guard.status, self.metrics)
-        self.recorder = Recorder(gate_name(settings), figures, stored, is_up, clock)
+        file = HistoryFile.of(settings)
+        self.recorder = Recorder(gate_name(settings), figures, stored, is_up, clock, file)
         self.reports = Reports(stored, lambda: self.settings.leak_warmup_seconds, clock.wall_ms, self.version)
         for collector in (
             self.workers,

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from app.models import MapName, Reason, Shape
+from app.models import MapName, Reason, Shape, TransactionOutcome
 
 
 class Outcome(StrEnum):
@@ -78,8 +78,31 @@ class MapReport(Shape):
     points: list[tuple[int, int, int, int]]
 
 
+class TrafficReport(Shape):
+    """Transactions of all gates by what became of them.
+
+    `points` are [milliseconds, accepted, duplicate, not taken]: a second, and of invalid, refused and failed
+    ones together.
+    """
+
+    transactions: dict[TransactionOutcome, int]
+    points: list[tuple[int, float, float, float]]
+
+
+class LatencyReport(Shape):
+    """Seconds from the last of a post of transactions to its answer; `points` are [milliseconds, p50, p99].
+
+    The quantiles are estimated from the histogram of `tidegate_http_request_duration_seconds`.
+    """
+
+    requests: int
+    p50_seconds: float | None
+    p99_seconds: float | None
+    points: list[tuple[int, float, float]]
+
+
 class GateReport(Shape):
-    """One gate: what is known of it in the period, and what happened to it."""
+    """One gate: what is known of it in the period, and what happened to it; its latest memory limit."""
 
     name: str
     first_ms: int
@@ -90,6 +113,7 @@ class GateReport(Shape):
     cleanup_runs: dict[str, int]
     leak_detections: dict[str, int]
     pressure_minutes: dict[str, int]
+    limit_bytes: int | None
 
 
 class EventView(Shape):
@@ -102,19 +126,25 @@ class EventView(Shape):
 
 
 class CleanupReport(Shape):
-    """The entries that came due, how many of them went as `expired` in time, and all gates' runs by mode."""
+    """The entries that came due, how many of them went as `expired` in time, and all gates' runs by mode.
+
+    `points` are [milliseconds, mean seconds of a run].
+    """
 
     efficiency_ratio: float | None
     due: int
     on_time: int
     runs: dict[str, int]
+    mean_seconds: float | None
+    points: list[tuple[int, float]]
 
 
 class ReportDocument(Shape):
-    """The whole report; `status` is the worst of its targets."""
+    """The whole report; `status` is the worst of its targets, and plots begin at `plot_from_ms`."""
 
     from_ms: int
     to_ms: int
+    plot_from_ms: int
     day: str | None
     made_ms: int
     version: str
@@ -126,5 +156,7 @@ class ReportDocument(Shape):
     gates: list[GateReport]
     processes: list[ProcessReport]
     maps: dict[MapName, MapReport]
+    traffic: TrafficReport
+    latency: LatencyReport
     cleanup: CleanupReport
     events: list[EventView]

@@ -9,6 +9,7 @@ from app.models import MapName
 from app.reports.maps import MapsFold
 from app.reports.period import MINUTE_MS, Period
 from app.reports.samples import ProcessSample, Sample, UnusableSample, decoded
+from app.reports.work import WorkFold
 
 MOST_EVENTS = 200
 LEAK_STATES = frozenset({"leak", "cooldown", "ineffective"})
@@ -60,6 +61,7 @@ class GateFold:
     emergency_runs: int = 0
     leak_detections: dict[str, int] = field(default_factory=dict)
     leak_minutes: int = 0
+    limit_bytes: int | None = None
     pressure_minutes: dict[str, int] = field(default_factory=lambda: {"soft": 0, "hard": 0})
     minutes: set[int] = field(default_factory=set)
     events: deque[Event] = field(default_factory=lambda: deque(maxlen=MOST_EVENTS))
@@ -84,6 +86,7 @@ class Fold:
         self.gates: list[GateFold] = []
         self.tracks: list[Track] = []
         self.maps = MapsFold(period)
+        self.work = WorkFold(period)
         self.unusable = 0
         self._shared_store: dict[int, tuple[int, int]] = {}
 
@@ -162,6 +165,9 @@ class Fold:
         gate.last_ms = max(gate.last_ms, sample.taken_ms)
         gate.samples += 1
         gate.minutes.add(sample.taken_ms // MINUTE_MS)
+        gate.limit_bytes = sample.limit_bytes
+        if sample.work is not None:
+            self.work.add(sample.taken_ms, sample.work)
         gate.leak_minutes += sample.leak_state in LEAK_STATES
         if sample.level in gate.pressure_minutes:
             gate.pressure_minutes[sample.level] += 1

@@ -1,6 +1,7 @@
 """Reads the history of every gate back from the store, page by page."""
 
 import asyncio
+from dataclasses import replace
 
 from app.reports.fold import Fold
 from app.reports.period import MINUTE_MS, Period
@@ -18,11 +19,21 @@ async def read_history(stored: StoredSamples, period: Period, warmup_seconds: fl
         StoreError: it could not be read.
     """
     since_ms = period.from_ms - round(warmup_seconds * 1000) - BASELINE_MS
-    fold = Fold(period, since_ms)
-    for gate in reversed(await stored.gates()):
+    gates = await stored.gates()
+    begins = [_began_ms(await stored.first(gate)) for gate in gates]
+    fold = Fold(replace(period, known_from_ms=min(begins, default=None)), since_ms)
+    for gate in reversed(gates):
         samples = await _samples_since(stored, gate, since_ms)
         await asyncio.to_thread(fold.add_gate, gate, samples)
     return fold
+
+
+def _began_ms(first: bytes | None) -> int:
+    """Return the moment of a gate's first sample; 0 if it cannot be read, as the gate may be as old."""
+    try:
+        return decoded(first).taken_ms if first else 0
+    except UnusableSample:
+        return 0
 
 
 async def _samples_since(stored: StoredSamples, gate: str, since_ms: int) -> list[bytes]:

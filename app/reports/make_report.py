@@ -4,16 +4,18 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from app.errors import Overloaded
-from app.models import MapName
+from app.models import MapName, TransactionOutcome
 from app.reports.document import (
     CleanupReport,
     EventView,
     GateReport,
+    LatencyReport,
     MapReport,
     ProcessReport,
     ProcessRun,
     ReportDocument,
     SlopeView,
+    TrafficReport,
 )
 from app.reports.fold import Fold, GateFold, Track
 from app.reports.history import read_history
@@ -22,10 +24,12 @@ from app.reports.period import MINUTE_MS, Period, day_period, recent_period
 from app.reports.samples import REASONS
 from app.reports.targets import Judged, judge, worst
 from app.reports.trends import Trend, lines, trend_of
+from app.reports.work import WorkFold
 from app.store.history import StoredSamples
 
 MOST_RUNS = 20
 MOST_WAITING = 8
+NOT_TAKEN = (TransactionOutcome.INVALID, TransactionOutcome.REFUSED, TransactionOutcome.FAILED)
 
 
 class Reports:
@@ -86,6 +90,7 @@ def make_report(fold: Fold, warmup_seconds: float, made_ms: int, version: str) -
     return ReportDocument(
         from_ms=period.from_ms,
         to_ms=period.to_ms,
+        plot_from_ms=period.plot_from_ms,
         day=period.day,
         made_ms=made_ms,
         version=version,
@@ -97,6 +102,8 @@ def make_report(fold: Fold, warmup_seconds: float, made_ms: int, version: str) -
         gates=[_gate(gate) for gate in sorted(fold.gates, key=lambda gate: gate.name)],
         processes=[_process(key, tracks, trends[key], period) for key, tracks in grouped.items()],
         maps={name: _map(one, period) for name, one in fold.maps.maps.items() if one.last is not None},
+        traffic=_traffic(fold.work),
+        latency=_latency(fold.work),
         cleanup=_cleanup(fold),
         events=[
             EventView(at_ms=event.at_ms, gate=event.gate, kind=event.kind, text=event.text)
@@ -169,7 +176,7 @@ def _map(one: MapFold, period: Period) -> MapReport:
         removed=dict(zip(REASONS, one.removed, strict=True)),
         points=[
             (
-                period.from_ms + at * period.block_ms,
+                period.block_ms_of(at),
                 blocks[at].least_entries,
                 blocks[at].most_entries,
                 blocks[at].most_bytes,
@@ -191,6 +198,35 @@ def _gate(gate: GateFold) -> GateReport:
         cleanup_runs={"normal": gate.normal_runs, "emergency": gate.emergency_runs},
         leak_detections=gate.leak_detections,
         pressure_minutes=gate.pressure_minutes,
+        limit_bytes=gate.limit_bytes,
+    )
+
+
+def _traffic(work: WorkFold) -> TrafficReport:
+    return TrafficReport(
+        transactions=dict(zip(TransactionOutcome, work.whole.transactions, strict=True)),
+        points=[
+            (
+                at_ms,
+                round(done.a_second(TransactionOutcome.ACCEPTED), 3),
+                round(done.a_second(TransactionOutcome.DUPLICATE), 3),
+                round(done.a_second(*NOT_TAKEN), 3),
+            )
+            for at_ms, done in work.blocks()
+        ],
+    )
+
+
+def _latency(work: WorkFold) -> LatencyReport:
+    return LatencyReport(
+        requests=sum(work.whole.latencies),
+        p50_seconds=work.whole.latency(0.5),
+        p99_seconds=work.whole.latency(0.99),
+        points=[
+            (at_ms, p50, p99)
+            for at_ms, done in work.blocks()
+            if (p50 := done.latency(0.5)) is not None and (p99 := done.latency(0.99)) is not None
+        ],
     )
 
 
@@ -204,4 +240,10 @@ def _cleanup(fold: Fold) -> CleanupReport:
             "normal": sum(gate.normal_runs for gate in fold.gates),
             "emergency": sum(gate.emergency_runs for gate in fold.gates),
         },
+        mean_seconds=fold.work.whole.mean_cleanup_seconds,
+        points=[
+            (at_ms, mean)
+            for at_ms, done in fold.work.blocks()
+            if (mean := done.mean_cleanup_seconds) is not None
+        ],
     )

@@ -89,7 +89,7 @@ class MapsFold:
             return
         if is_new:
             self.resets_ms.add(at_ms)
-        block = (at_ms - self._period.from_ms) // self._period.block_ms
+        block = self._period.block_of(at_ms)
         for name, sample in now.items():
             self.maps[name].take(at_ms, block, sample)
         if before is not None and not self._is_covered((before_ms + at_ms) / 2):

@@ -12,15 +12,22 @@ DAY_MS = 24 * HOUR_MS
 MINUTE_MS = 60 * 1000
 MOST_HOURS = HISTORY_DAYS * 24
 PLOT_BLOCKS = 288
+LEAST_PLOT_MS = 10 * MINUTE_MS
 
 
 @dataclass(frozen=True)
 class Period:
-    """A stretch of time in milliseconds since the epoch, its end not included; `day` is set if it is one."""
+    """A stretch of time in milliseconds since the epoch, its end not included; `day` is set if it is one.
+
+    It is plotted in blocks. Those of a gate that began in the period begin with it: of its first hour the
+    plots show an hour, and not a strip at the end of a day.
+    """
 
     from_ms: int
     to_ms: int
     day: str | None = None
+    known_from_ms: int | None = None
+    """The first moment of which something is kept; None: not looked up."""
 
     @property
     def hours(self) -> float:
@@ -28,10 +35,24 @@ class Period:
         return (self.to_ms - self.from_ms) / HOUR_MS
 
     @property
+    def plot_from_ms(self) -> int:
+        """Where plots begin: with the period, or with what is known of it, and ten minutes before its end."""
+        latest = max(self.from_ms, self.to_ms - LEAST_PLOT_MS)
+        return min(latest, max(self.from_ms, self.known_from_ms or 0))
+
+    @property
     def block_ms(self) -> int:
-        """The length of a plot's block: whole minutes, so that at most 288 blocks fill the period."""
-        minutes = -(-(self.to_ms - self.from_ms) // MINUTE_MS)
+        """The length of a plot's block: whole minutes, so that at most 288 blocks fill the plot."""
+        minutes = -(-(self.to_ms - self.plot_from_ms) // MINUTE_MS)
         return max(1, -(-minutes // PLOT_BLOCKS)) * MINUTE_MS
+
+    def block_of(self, at_ms: int) -> int:
+        """Return the number of the block in which a moment lies."""
+        return (at_ms - self.plot_from_ms) // self.block_ms
+
+    def block_ms_of(self, block: int) -> int:
+        """Return the moment at which a block begins."""
+        return self.plot_from_ms + block * self.block_ms
 
     def has(self, at_ms: int) -> bool:
         """Tell whether a moment lies within the period."""

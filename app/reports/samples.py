@@ -11,6 +11,7 @@ NonNegativeInt = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Name = Annotated[str, msgspec.Meta(max_length=64)]
 # Control plane, store, and as many workers as the settings allow.
 MOST_PROCESSES = 2 + 64
+MOST_NUMBERS = 32
 
 
 class ProcessSample(msgspec.Struct, frozen=True, array_like=True):
@@ -46,6 +47,30 @@ class MapSample(msgspec.Struct, frozen=True, array_like=True):
         return max(0, self.due - self.late)
 
 
+class Work(msgspec.Struct, frozen=True, array_like=True):
+    """What a gate did, since its sample before or in all.
+
+    `transactions` has one number an outcome, in the order of `TransactionOutcome`; `latencies` says how many
+    posts of transactions took up to each of `SECONDS_BUCKETS` and longer than the one below it, or longer.
+    """
+
+    transactions: Annotated[list[NonNegativeInt], msgspec.Meta(max_length=MOST_NUMBERS)]
+    latencies: Annotated[list[NonNegativeInt], msgspec.Meta(max_length=MOST_NUMBERS)]
+    cleanups: NonNegativeInt
+    cleanup_seconds: Annotated[float, msgspec.Meta(ge=0, le=10**9)]
+
+    def since(self, before: "Work | None") -> "Work":
+        """Return what was done since an earlier count of the same gate; None is its start."""
+        if before is None:
+            return self
+        return Work(
+            [now - then for now, then in zip(self.transactions, before.transactions, strict=True)],
+            [now - then for now, then in zip(self.latencies, before.latencies, strict=True)],
+            self.cleanups - before.cleanups,
+            round(max(0.0, self.cleanup_seconds - before.cleanup_seconds), 4),
+        )
+
+
 class Sample(msgspec.Struct, frozen=True, array_like=True):
     """A gate at one minute; totals count from its start, those of maps from the beginning of the ledger.
 
@@ -64,6 +89,8 @@ class Sample(msgspec.Struct, frozen=True, array_like=True):
     leak_detections: Annotated[dict[Name, NonNegativeInt], msgspec.Meta(max_length=MOST_PROCESSES)]
     level: Name
     leak_state: Name
+    work: Work | None = None
+    limit_bytes: NonNegativeInt | None = None
 
     def map(self, name: MapName) -> MapSample | None:
         """Return one map's figures, None while the store was out of reach."""
@@ -81,7 +108,7 @@ _decoder = msgspec.msgpack.Decoder(Sample)
 
 
 def encoded(sample: Sample) -> bytes:
-    """Encode a sample for the store, in about 200 bytes and 20 for each worker."""
+    """Encode a sample for the store, in about 240 bytes and 20 for each worker."""
     return _encoder.encode(sample)
 
 

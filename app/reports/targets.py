@@ -145,7 +145,7 @@ def _efficiency(fold: Fold, minutes: int) -> Target:
 def _signatures(fold: Fold, minutes: int) -> Target:
     signatures = fold.maps.maps[MapName.SIGNATURES]
     is_known = signatures.last is not None
-    status = _when_known(signatures.most_share <= 1, minutes if is_known else 0)
+    status = _when_known(signatures.most_share < 1, minutes if is_known else 0)
     sentence = (
         f"At most {signatures.most_entries:,} entries, where {signatures.warn_entries:,} raise a warning."
         if is_known

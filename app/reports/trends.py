@@ -60,7 +60,7 @@ def lines(track: Track, period: Period) -> list[tuple[int, int, int]]:
     """Return moment, least and most resident bytes of each block of the period that has a reading."""
     blocks: dict[int, tuple[int, int, int]] = {}
     for at_ms, rss in zip(track.at_ms, track.rss_bytes, strict=True):
-        block = (at_ms - period.from_ms) // period.block_ms
+        block = period.block_of(at_ms)
         held = blocks.get(block, (at_ms, rss, rss))
         blocks[block] = (held[0], min(held[1], rss), max(held[2], rss))
     return [blocks[block] for block in sorted(blocks)]

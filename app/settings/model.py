@@ -75,12 +75,13 @@ class Settings(EnvironmentSettings):
 
     store_url: str | None = fixed(STORE, None, repr=False)
     """`redis://`, `rediss://` (TLS), `unix://` or the same with `valkey`; Cluster is recognised.
-    `redis+sentinel://host:port,host:port/service`: the primary that sentinels name.
-    Unset: an embedded Valkey on a private socket."""
+    `redis+sentinel://host:port,host:port/service`: the primary sentinels name. Unset: an embedded Valkey."""
     store_url_file: Path | None = fixed(STORE, None)
     """A file that holds the store's URL, as of one with a password; read again when access is denied."""
     store_prefix: str = fixed(STORE, "tidegate", pattern=r"^[A-Za-z0-9._:-]{1,32}$")
     """First part of every key, for gates that share a store without sharing their maps."""
+    history_dir: Path | None = fixed(STORE, None)
+    """Folder for the samples of reports, which end with an embedded store otherwise; not with another."""
     gate_name: str | None = fixed(STORE, None, pattern=r"^[A-Za-z0-9._:-]{1,64}$")
     """Name of this gate in reports, unlike any other's and kept over restarts; unset: host:port."""
     store_deadline_seconds: float = fixed(STORE, 1.0, ge=0.05, le=60)
@@ -236,8 +237,7 @@ class Settings(EnvironmentSettings):
     @model_validator(mode="before")
     @classmethod
     def _read_store_url(cls, values: dict[str, object]) -> dict[str, object]:
-        file = values.get("store_url_file")
-        if not file:
+        if not (file := values.get("store_url_file")):
             return values
         if values.get("store_url"):
             raise ValueError("set TIDEGATE_STORE_URL or TIDEGATE_STORE_URL_FILE, not both")

@@ -38,6 +38,15 @@ class StoredSamples:
         """
         return [name.decode("utf-8", "replace") for name in await self._run("read_history")]
 
+    async def first(self, gate: str) -> bytes | None:
+        """The oldest sample of a gate; None without one.
+
+        Raises:
+            StoreError: it could not be read.
+        """
+        found: list[bytes] = await self._run("read_history", gate, 0, 0)
+        return found[0] if found else None
+
     async def page(self, gate: str, number: int) -> list[bytes]:
         """Up to 720 samples of a gate, oldest first; page 0 ends with the latest one, higher pages are older.
 

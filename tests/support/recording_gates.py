@@ -1,16 +1,17 @@
 """Gates whose clock and figures a test sets, and which record them in a real store."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from app.guard.guard import Clock
-from app.metrics.catalogue import Metrics
-from app.models import MapName, MapSizes, Mode, Reason, StoreFigures
+from app.metrics.catalogue import SECONDS_BUCKETS, Metrics
+from app.models import MapName, MapSizes, Mode, Reason, StoreFigures, TransactionOutcome
+from app.reports.history_file import HistoryFile
 from app.reports.make_report import Reports
 from app.reports.recorder import Figures, GuardFigures, Recorder
-from app.reports.samples import MapSample, ProcessSample, Sample, encoded
+from app.reports.samples import MapSample, ProcessSample, Sample, Work, encoded
 from app.settings.model import Settings
 from app.store.connector import StoreConnector
 from app.store.history import StoredSamples
@@ -43,6 +44,14 @@ class Hands:
         return Clock(lambda: self.seconds, lambda: self.wall_ms)
 
 
+def work_of(
+    posts: Sequence[int] = (), *, cleanups: int = 0, cleanup_seconds: float = 0.0, **outcomes: int
+) -> Work:
+    """What a gate did: `accepted=…` and so on, posts by the buckets of how long they took, and cleanups."""
+    latencies = [*posts, *(0 for _ in range(len(SECONDS_BUCKETS) + 1 - len(posts)))]
+    return Work([outcomes.get(one, 0) for one in TransactionOutcome], latencies, cleanups, cleanup_seconds)
+
+
 @dataclass
 class Machine:
     """The figures of a gate, as a test wants them."""
@@ -54,6 +63,7 @@ class Machine:
     shared_store: StoreFigures | None = None
     runs: dict[Mode, int] = field(default_factory=lambda: dict.fromkeys(Mode, 0))
     guard: GuardFigures = field(default_factory=lambda: GuardFigures("normal", "ok", {}))
+    work: Work = field(default_factory=work_of)
 
     def figures(self, live: LiveSettings) -> Figures:
         """What the recorder reads."""
@@ -64,6 +74,7 @@ class Machine:
             rules=lambda: live.rules,
             runs=lambda: self.runs,
             guard=lambda: self.guard,
+            work=lambda: self.work,
         )
 
 
@@ -78,11 +89,12 @@ class Bench:
     hands: Hands
     reports: Reports
 
-    def recorder(self, machine: Machine, gate: str = "host-a:8000") -> Recorder:
+    def recorder(
+        self, machine: Machine, gate: str = "host-a:8000", file: HistoryFile | None = None
+    ) -> Recorder:
         """A gate that starts now."""
-        return Recorder(
-            gate, machine.figures(self.live), self.stored, lambda: self.session.is_up, self.hands.clock
-        )
+        figures, is_up = machine.figures(self.live), lambda: self.session.is_up
+        return Recorder(gate, figures, self.stored, is_up, self.hands.clock, file)
 
     async def minutes(self, count: int, recorder: Recorder) -> None:
         """Let a gate run and record."""
@@ -143,6 +155,10 @@ def busy_sample(minute: int) -> bytes:
             leak_detections={"gate": 1},
             level="normal",
             leak_state="warmup",
+            work=work_of(
+                [20_000] * 13, accepted=600_000, duplicate=600_000, cleanups=14, cleanup_seconds=1.2345
+            ),
+            limit_bytes=2**31,
         )
     )
 

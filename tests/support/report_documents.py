@@ -1,10 +1,11 @@
 """A report document to show, made without a store."""
 
-from app.models import MapName, Reason
+from app.models import MapName, Reason, TransactionOutcome
 from app.reports.document import (
     CleanupReport,
     EventView,
     GateReport,
+    LatencyReport,
     MapReport,
     Outcome,
     ProcessReport,
@@ -12,6 +13,7 @@ from app.reports.document import (
     ReportDocument,
     SlopeView,
     Target,
+    TrafficReport,
 )
 from tests.support.recording_gates import MB, NOON_MS
 
@@ -26,6 +28,7 @@ def document(gate: str = "host-a:8000", **changes: object) -> ReportDocument:
     made = ReportDocument(
         from_ms=NOON_MS,
         to_ms=NOON_MS + MINUTES * MINUTE_MS,
+        plot_from_ms=NOON_MS,
         day=None,
         made_ms=NOON_MS + MINUTES * MINUTE_MS,
         version="1.2.3",
@@ -41,7 +44,24 @@ def document(gate: str = "host-a:8000", **changes: object) -> ReportDocument:
         gates=[_gate(gate, times)],
         processes=[_process(gate, "gate", 60 * MB, times), _process(gate, "store", 20 * MB, times)],
         maps={name: _map(times) for name in MapName},
-        cleanup=CleanupReport(efficiency_ratio=None, due=0, on_time=0, runs={"normal": 2, "emergency": 1}),
+        traffic=TrafficReport(
+            transactions=dict.fromkeys(TransactionOutcome, 7000),
+            points=[(at, 100 + number % 9, 40, number / 100) for number, at in enumerate(times)],
+        ),
+        latency=LatencyReport(
+            requests=1234,
+            p50_seconds=0.0021,
+            p99_seconds=0.0345,
+            points=[(at, 0.002, 0.03 + number / 10_000) for number, at in enumerate(times)],
+        ),
+        cleanup=CleanupReport(
+            efficiency_ratio=None,
+            due=0,
+            on_time=0,
+            runs={"normal": 2, "emergency": 1},
+            mean_seconds=0.0051,
+            points=[(at, 0.005) for at in times],
+        ),
         events=[
             EventView(at_ms=times[60], gate=gate, kind="emergency", text="emergency cleanup"),
             EventView(at_ms=times[120], gate=gate, kind="restart", text="the gate was started again"),
@@ -73,6 +93,7 @@ def _gate(name: str, times: list[int]) -> GateReport:
         cleanup_runs={"normal": 2, "emergency": 1},
         leak_detections={},
         pressure_minutes={"soft": 0, "hard": 0},
+        limit_bytes=100 * MB,
     )
 
 

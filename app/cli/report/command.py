@@ -41,9 +41,9 @@ def report(gate: GateAddress, day: str | None, hours: int | None, as_json: bool,
     if as_json:
         click.echo(answer.text)
     elif html is not None:
-        _write_page(_document(answer), html)
+        _write_page(document_of(answer), html)
     else:
-        show(*text(_document(answer)))
+        show(*text(document_of(answer)))
 
 
 def _ask(gate: GateAddress, day: str | None, hours: int | None) -> httpx.Response:
@@ -52,7 +52,12 @@ def _ask(gate: GateAddress, day: str | None, hours: int | None) -> httpx.Respons
     return gate.call("GET", "/reports/daily", params={} if day is None else {"day": day})
 
 
-def _document(answer: httpx.Response) -> ReportDocument:
+def document_of(answer: httpx.Response) -> ReportDocument:
+    """Return the report that a gate has answered.
+
+    Raises:
+        Refused: it is something else, or one of another version.
+    """
     try:
         return ReportDocument.model_validate_json(answer.content)
     except ValidationError:

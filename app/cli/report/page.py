@@ -3,10 +3,10 @@
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from app.cli.report import figures
-from app.cli.report.plot_data import map_plots, memory_plots
-from app.cli.report.plot_svg import svg
+from app.cli.report.plot_data import map_plots, memory_plots, work_plots
+from app.cli.report.plot_svg import narrow_svg, svg
 from app.reports.document import ReportDocument
-from app.web.amounts import count
+from app.web.amounts import count, milliseconds
 
 # Whatever a name of a gate might hold, the browser fetches and runs nothing.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -38,12 +38,15 @@ def page(document: ReportDocument) -> str:
         interval=figures.interval_text,
         owner=figures.owner,
         svg=svg,
+        narrow_svg=narrow_svg,
+        milliseconds=milliseconds,
     )
     return environment.get_template("page.html").render(
         report=document,
         period=figures.period_text(document),
         in_unit=figures.amount_text,
         memory_plots=memory_plots(document),
+        work_plots=work_plots(document),
         map_plots=[plot for name, one in document.maps.items() for plot in map_plots(document, name, one)],
         policy=POLICY,
         signs=SIGNS,

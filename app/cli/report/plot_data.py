@@ -1,6 +1,7 @@
-"""What the plots of a report show: the memory of each gate, and the entries and bytes of each map."""
+"""What the plots of a report show: memory of each gate, traffic, latency, cleanups, and the maps."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from statistics import median
 
 from app.cli.report.figures import moment
@@ -21,12 +22,34 @@ def memory_plots(document: ReportDocument) -> Iterator[Plot]:
         yield Plot(
             title=f"Resident memory of {gate}" if gate else "Resident memory of the shared store",
             unit="MB",
-            from_ms=document.from_ms,
+            from_ms=document.plot_from_ms,
             to_ms=document.to_ms,
             block_ms=document.block_seconds * 1000,
-            lines=[_memory_line(process, f"c{at % COLOURS}") for at, process in enumerate(own)],
+            lines=[
+                *(_memory_line(process, f"c{at % COLOURS}") for at, process in enumerate(own)),
+                *_together(own),
+            ],
             marks=_marks(document.events, gate),
+            limit=_memory_limit(document, gate),
         )
+
+
+def work_plots(document: ReportDocument) -> Iterator[Plot]:
+    """Yield the plots of what the gates did: transactions a second, how long posts took, and cleanups."""
+    traffic, latency = document.traffic.points, document.latency.points
+    outcomes = [
+        Line(label, style, [(float(point[0]), point[at], point[at]) for point in traffic])
+        for at, label, style in ((1, "accepted", "c2"), (2, "duplicate", "c0"), (3, "not taken", "c1"))
+    ]
+    within = [
+        Line(label, style, [(float(point[0]), 1000 * point[at], 1000 * point[at]) for point in latency])
+        for at, label, style in ((1, "half within", "c2"), (2, "99 % within", "c3"))
+    ]
+    means = [(float(at), 1000 * mean, 1000 * mean) for at, mean in document.cleanup.points]
+    plot = _small_plot(document, "Transactions a second", "", outcomes)
+    yield replace(plot, marks=_marks(document.events, None))
+    yield _small_plot(document, "From a post to its answer, ms", "ms", within)
+    yield _small_plot(document, "Time of a cleanup, ms", "ms", [Line("mean", "c0", means)])
 
 
 def map_plots(document: ReportDocument, name: MapName, one: MapReport) -> tuple[Plot, Plot]:
@@ -36,25 +59,52 @@ def map_plots(document: ReportDocument, name: MapName, one: MapReport) -> tuple[
     sizes = [(float(at), size / MEGABYTE, size / MEGABYTE) for at, _, _, size in one.points]
     warning = (float(one.warn_entries), f"warning size {one.warn_entries:,}")
     return (
-        _map_plot(document, f"{name}, entries", "", Line(name, colour, entries), warning),
-        _map_plot(document, f"{name}, MB", "MB", Line(name, colour, sizes), None),
+        _small_plot(document, f"{name}, entries", "", [Line(name, colour, entries)], warning),
+        _small_plot(document, f"{name}, MB", "MB", [Line(name, colour, sizes)]),
     )
 
 
-def _map_plot(
-    document: ReportDocument, title: str, unit: str, line: Line, limit: tuple[float, str] | None
+def _small_plot(
+    document: ReportDocument,
+    title: str,
+    unit: str,
+    plotted: Sequence[Line],
+    limit: tuple[float, str] | None = None,
 ) -> Plot:
     return Plot(
         title=title,
         unit=unit,
-        from_ms=document.from_ms,
+        from_ms=document.plot_from_ms,
         to_ms=document.to_ms,
         block_ms=document.block_seconds * 1000,
-        lines=[line],
+        lines=plotted,
         limit=limit,
         width=460,
         height=190,
     )
+
+
+def _together(processes: Sequence[ProcessReport]) -> Iterator[Line]:
+    """Yield the line of what several processes hold together, which is what the limit is for."""
+    if len(processes) < 2:  # noqa: PLR2004  of one there is its own line
+        return
+    sums: dict[int, tuple[int, int, int]] = {}
+    for at, least, most in (point for process in processes for point in process.points):
+        count, least_sum, most_sum = sums.get(at, (0, 0, 0))
+        sums[at] = (count + 1, least_sum + least, most_sum + most)
+    points = [
+        (float(at), least / MEGABYTE, most / MEGABYTE)
+        for at, (count, least, most) in sorted(sums.items())
+        if count == len(processes)
+    ]
+    yield Line("together", "soft", points)
+
+
+def _memory_limit(document: ReportDocument, gate: str | None) -> tuple[float, str] | None:
+    limits = [one.limit_bytes for one in document.gates if one.name == gate and one.limit_bytes]
+    if not limits:
+        return None
+    return limits[0] / MEGABYTE, f"memory limit {limits[0] / MEGABYTE:,.0f} MB"
 
 
 def _memory_line(process: ProcessReport, colour: str) -> Line:

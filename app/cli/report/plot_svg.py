@@ -5,16 +5,18 @@ scheme, where this one follows the reader's (light, dark, paper) by the style of
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from html import escape
 from math import ceil, floor, log10
 
 LEFT, RIGHT, TOP, BOTTOM = 62, 24, 12, 28
+NARROW_WIDTH, NARROW_HEIGHT = 360, 200
 MOST_TICKS = 5
-MINUTES = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880)
+MINUTES = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 4320)
 MINUTE_MS, DAY_MS = 60_000, 86_400_000
-MOST_TIMES = 8
+# A time is at most as wide as `Nov 30`, and has as much room beside it.
+TIME_WIDTH, MOST_TIMES = 80, 8
 # Two blocks without a reading are a gap.
 GAP_BLOCKS = 2.5
 
@@ -42,7 +44,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Plot:
-    """Lines over one time axis; `limit` is drawn when the lines come near it."""
+    """Lines over one time axis; `limit` is drawn when the lines come near it, and else told in words."""
 
     title: str
     unit: str
@@ -59,6 +61,11 @@ class Plot:
 def svg(plot: Plot) -> str:
     """Return the plot as an SVG element that scales with its place."""
     return "".join(_Drawing(plot).parts())
+
+
+def narrow_svg(plot: Plot) -> str:
+    """Return the plot as it is drawn for a narrow screen, so that its words stay readable."""
+    return svg(replace(plot, width=NARROW_WIDTH, height=NARROW_HEIGHT))
 
 
 class _Drawing:
@@ -88,6 +95,9 @@ class _Drawing:
             yield f'<line class="limit" x1="{LEFT}" x2="{self._right}" y1="{y}" y2="{y}"/>'
             yield f'<text class="limit" x="{self._right}" y="{y - 4}" text-anchor="end">'
             yield f"{escape(self._limit[1])}</text>"
+        elif plot.limit is not None:
+            yield f'<text class="far" x="{self._right}" y="{TOP - 1}" text-anchor="end">'
+            yield f"{escape(plot.limit[1])}</text>"
         if not any(line.points for line in plot.lines):
             yield f'<text class="none" x="{plot.width / 2}" y="{plot.height / 2}">no samples</text>'
         yield "</svg>"
@@ -110,7 +120,8 @@ class _Drawing:
 
     def _times(self) -> Iterator[str]:
         yield f'<text class="amount" x="{LEFT - 22}" y="{self._bottom + 18}">UTC</text>'
-        for at_ms, text in time_ticks(self.plot.from_ms, self.plot.to_ms):
+        most = min(MOST_TIMES, (self._right - LEFT) // TIME_WIDTH)
+        for at_ms, text in time_ticks(self.plot.from_ms, self.plot.to_ms, most):
             x = self._x(at_ms)
             yield f'<line class="grid" x1="{x}" x2="{x}" y1="{self._bottom}" y2="{self._bottom + 4}"/>'
             yield f'<text class="time" x="{x}" y="{self._bottom + 18}">{text}</text>'
@@ -161,10 +172,10 @@ def amount_ticks(most: float) -> list[float]:
     return [number * step for number in range(ceil(most * 1.05 / step) + 1)]
 
 
-def time_ticks(from_ms: float, to_ms: float) -> list[tuple[int, str]]:
-    """Return round moments in UTC with their texts: times, and dates at midnight."""
+def time_ticks(from_ms: float, to_ms: float, most: int = MOST_TIMES) -> list[tuple[int, str]]:
+    """Return round moments in UTC, at most `most` steps, with their texts: times, and dates at midnight."""
     minutes = (to_ms - from_ms) / MINUTE_MS
-    step = next((m for m in MINUTES if minutes / m <= MOST_TIMES), MINUTES[-1]) * MINUTE_MS
+    step = next((m for m in MINUTES if minutes / m <= most), MINUTES[-1]) * MINUTE_MS
     first = ceil(from_ms / step) * step
     return [(at, _time_text(at)) for at in range(int(first), int(to_ms) + 1, step)]
 

@@ -16,7 +16,7 @@ from app.cli.sparkline import sparkline
 from app.cli.terminal import Rows
 from app.cli.text import plain
 from app.reports.document import MapReport, ReportDocument
-from app.web.amounts import count, share
+from app.web.amounts import count, milliseconds, share
 
 MOST_EVENTS = 20
 
@@ -31,6 +31,7 @@ def text(document: ReportDocument) -> Iterator[str | Rows]:
     yield ""
     yield _maps(document)
     yield ""
+    yield from _work(document)
     yield from _gates(document)
     for event in document.events[-MOST_EVENTS:]:
         yield f"event    {moment(event.at_ms)}  {plain(event.gate)}: {plain(event.text)}"
@@ -85,11 +86,29 @@ def _map_row(document: ReportDocument, name: str, one: MapReport) -> tuple[str, 
     )
 
 
+def _work(document: ReportDocument) -> Iterator[str]:
+    done, latency = document.traffic.transactions, document.latency
+    taken = _spark(
+        document, [(at, accepted + duplicate) for at, accepted, duplicate, _ in document.traffic.points]
+    )
+    yield (
+        "traffic  "
+        + ", ".join(f"{count(amount)} {outcome}" for outcome, amount in done.items())
+        + f"  {taken}"
+    )
+    slow = _spark(document, [(at, p99) for at, _, p99 in latency.points])
+    yield (
+        f"latency  {count(latency.requests)} posts, half within {milliseconds(latency.p50_seconds)}, "
+        f"99 % within {milliseconds(latency.p99_seconds)}  {slow}"
+    )
+
+
 def _gates(document: ReportDocument) -> Iterator[str]:
     runs = document.cleanup.runs
     yield (
         f"cleanup  efficiency {share(document.cleanup.efficiency_ratio)}, "
-        f"{count(runs.get('normal'))} normal and {count(runs.get('emergency'))} emergency runs"
+        f"{count(runs.get('normal'))} normal and {count(runs.get('emergency'))} emergency runs, "
+        f"{milliseconds(document.cleanup.mean_seconds)} each"
     )
     for gate in document.gates:
         yield (
@@ -99,4 +118,4 @@ def _gates(document: ReportDocument) -> Iterator[str]:
 
 
 def _spark(document: ReportDocument, points: Sequence[tuple[float, float]]) -> str:
-    return sparkline(points, document.from_ms, document.to_ms)
+    return sparkline(points, document.plot_from_ms, document.to_ms)

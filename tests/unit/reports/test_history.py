@@ -26,7 +26,7 @@ from tests.support.servers import StoreServer, valkey_server
 pytestmark = pytest.mark.server
 
 DAY_SECONDS = 24 * 3600
-MOST_BYTES_A_GATE = 3 * MB
+MOST_BYTES_A_GATE = 4 * MB
 
 
 async def test_ten_days_leave_the_latest_eight_in_two_keys_of_a_few_megabytes(
