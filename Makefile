@@ -36,6 +36,8 @@ test: $(VENV)/.installed-dev ## Run all tests (installs missing system packages 
 	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 test-long: $(VENV)/.installed-dev ## Run the tests that `make test` leaves out for their time: every fault, through every network
+	@scripts/system-packages
+	@scripts/system-packages buildah:buildah mmdebstrap:mmdebstrap
 	@$(BIN)/python -m pytest -m long -n 2
 
 QUICK := tests/unit -m 'not server and not slow' -n 3
