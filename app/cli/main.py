@@ -19,6 +19,7 @@ class _Place(NamedTuple):
 COMMANDS: Final = {
     "check": _Place("app.cli.check", "Exit 0 when no target of the last hours failed, 1 when one did."),
     "cleanup": _Place("app.cli.cleanup", "Run a cleanup and show its report."),
+    "daily-report": _Place("app.cli.report.daily", "Write the page of a day's report to a folder."),
     "drill": _Place("app.cli.drill", "Practise an alert, and watch what comes of it."),
     "feeds": _Place("app.cli.feeds", "Check the feeds file, and what would become of a body."),
     "health": _Place("app.cli.health", "Exit 0 when the gate is ready, 1 with the reasons when not."),
@@ -46,7 +47,7 @@ class _Commands(click.Group):
         name, command, rest = super().resolve_command(ctx, args)
         if name is not None:
             loaded: Any = import_module(COMMANDS[name].module)
-            command = getattr(loaded, name)
+            command = getattr(loaded, name.replace("-", "_"))
         return name, command, rest
 
 

@@ -180,9 +180,10 @@ def test_an_installed_gate_has_all_its_files(tmp_path: Path) -> None:
     assert code <= inside
 
 
-def test_systemd_takes_the_unit_and_finds_it_closed_in(tmp_path: Path) -> None:
-    unit = tmp_path / "tidegate.service"
-    text = (DEPLOY / "systemd" / "tidegate.service").read_text()
+@pytest.mark.parametrize("name", ["tidegate", "tidegate-report"])
+def test_systemd_takes_the_unit_and_finds_it_closed_in(name: str, tmp_path: Path) -> None:
+    unit = tmp_path / f"{name}.service"
+    text = (DEPLOY / "systemd" / unit.name).read_text()
     unit.write_text(text.replace("/opt/tidegate/bin/tidegate", f"{Path(sys.executable).parent}/tidegate"))
     run("systemd-analyze", "verify", unit)
     run("systemd-analyze", "security", "--offline=true", f"--threshold={EXPOSURE_MOST}", unit)
