@@ -40,6 +40,7 @@ from app.observability.setbacks import SetbackNotes
 from app.observability.stats import ServiceStats
 from app.observability.warnings import ServiceWarnings
 from app.process.resident_memory import Processes
+from app.process.restart import ControlledRestart
 from app.reports.history_file import HistoryFile
 from app.reports.make_report import Reports
 from app.reports.recorder import Recorder
@@ -81,7 +82,7 @@ class Runtime:
             url, settings.store_url_file, settings.store_deadline_seconds, settings.store_prefix
         )
         self.session = StoreSession(connector, self.metrics)
-        self._headroom, self._drill = MemoryHeadroom(), DrillEffects()
+        self._headroom, self._drill, self.restart = MemoryHeadroom(), DrillEffects(), ControlledRestart()
         self.consumers = ConsumerPlane(self.live, self.session, lambda: self.plane.coalescer.held_items > 0)
         told = self.consumers.tail.tell
         self.plane = DataPlane(self.live, self.session, self.metrics, access, self._headroom, feeds, told)
@@ -155,7 +156,7 @@ class Runtime:
             self.metrics,
             self._clock,
             StoreLock(self.session, lambda: self.plane.maps.layout, "emergency-cleanup").take,
-            self._drill.leaks,
+            *(self._drill.leaks, self.restart.ask),
             self._headroom,
             self.workers.publish,
         )

@@ -3,6 +3,8 @@
 import click
 
 REFUSED, USAGE, UNREACHABLE, INTERRUPTED = 1, 2, 3, 130
+# EX_TEMPFAIL of sysexits.h: a supervisor is to start the gate again.
+RESTART = 75
 
 
 class Refused(click.ClickException):

@@ -9,7 +9,7 @@ import structlog
 import uvicorn
 
 from app.api.fast_posts import FastPosts
-from app.cli.exit_codes import REFUSED, USAGE
+from app.cli.exit_codes import REFUSED, RESTART, USAGE
 from app.cli.given import Given
 from app.errors import ConfigError, WorkerFailed
 from app.logs import configure_logs
@@ -82,6 +82,8 @@ def run(overrides: dict[str, object], insecure: bool) -> int:
     server = _Server(config, runtime, listener, connections)
     runtime.connections.follow(server.server_state.connections, most)
     server.run([runtime.workers.listener or listener])
+    if runtime.restart.is_asked:
+        return RESTART
     return 0 if server.served else REFUSED
 
 

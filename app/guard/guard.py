@@ -62,6 +62,8 @@ class Guard:
     """Asked before a store that other gates may live on is cleaned."""
     is_leak_drill: Callable[[], bool] = lambda: False
     """Whether a drill has the gate's process leak."""
+    restart: Callable[[str], None] = lambda _: None
+    """Has the gate stop and be started again, for a process on which acting did not help."""
     headroom: MemoryHeadroom = field(default_factory=MemoryHeadroom)
     """Written after every comparison with the limit; those that take requests in read it."""
     publish: Callable[[MemoryHeadroom], None] = lambda _: None
@@ -236,10 +238,17 @@ class Guard:
         owner = DRILL if watch.name == "gate" and self.is_leak_drill() else watch.name
         self.metrics.leak_detections_total.labels(owner, finding.tier).inc()
         if watch.may_act():
-            if process.name != "store" or process.pid is not None:
+            if _ends_with_gate(process):
                 await self.actions.cut_back(watch.name)
             watch.acted(at_seconds)
+        elif self._rules.restart_when_ineffective and owner != DRILL and _ends_with_gate(process):
+            self.restart(watch.name)
         self.examine(watch.name, finding, self.actions.last.get(watch.name, {}))
+
+
+def _ends_with_gate(process: ProcessReading) -> bool:
+    """Tell whether a restart of the gate ends this process: a store on its own goes on leaking."""
+    return process.name != "store" or process.pid is not None
 
 
 def _detector_rules(settings: Settings) -> DetectorRules:

@@ -5,7 +5,7 @@ Commands that only talk to a gate read them here, and so load no part of pydanti
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 PREFIX = "TIDEGATE_"
@@ -29,6 +29,12 @@ _SERVICE_LINK = re.compile(
 def env_name(field: str) -> str:
     """The environment variable of a setting."""
     return f"{PREFIX}{field.upper()}"
+
+
+def about(location: Sequence[object], message: str) -> str:
+    """Say what is wrong with a setting, given the place and the words of pydantic's error."""
+    message = message.removeprefix("Value error, ")
+    return f"{env_name(str(location[0]))}: {message[0].lower()}{message[1:]}" if location else message
 
 
 def is_service_link(name: str, value: str) -> bool:

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import ValidationError, field_validator, model_validator
-from pydantic_core import ErrorDetails
 
 from app.errors import ConfigError
+from app.settings.environment import about, wrong_variables
 from app.settings.environment import env_name as env_name  # noqa: PLC0414  who reads settings names their variables
-from app.settings.environment import wrong_variables
 from app.settings.fields import (
     ACCESS,
     ALERTS,
@@ -210,6 +209,9 @@ class Settings(EnvironmentSettings):
     """A leak of this rate is found within hours, bytes an hour."""
     leak_cooldown_seconds: float = changeable(LEAKS, 600, ge=1, le=86400)
     """Pause after an action before the next one, seconds; doubles while growth goes on."""
+    restart_when_ineffective: bool = changeable(LEAKS, False)
+    """Stop the gate with exit code 75, for its supervisor to start it again, once acting on a leak of it
+    or of its own store did not help."""
     diagnosis_dir: Path | None = fixed(LEAKS, None)
     """Folder for diagnoses; unset: a private one among the temporary files."""
     diagnoses_kept: int = fixed(LEAKS, 20, ge=1, le=1000)
@@ -274,17 +276,10 @@ def load_settings(**overrides: object) -> Settings:
     try:
         settings = Settings(**overrides)  # type: ignore[arg-type]  # pydantic checks them
     except ValidationError as error:
-        wrong = [_sentence(item) for item in error.errors(include_url=False)] + wrong
+        wrong = [about(item["loc"], item["msg"]) for item in error.errors(include_url=False)] + wrong
     if wrong:
         raise ConfigError("; ".join(wrong))
     return settings
-
-
-def _sentence(item: ErrorDetails) -> str:
-    message = str(item["msg"]).removeprefix("Value error, ")
-    if not item["loc"]:
-        return message
-    return f"{env_name(str(item['loc'][0]))}: {message[0].lower()}{message[1:]}"
 
 
 def _contradictions(settings: Settings) -> Iterator[str]:

@@ -48,6 +48,8 @@ class Machine:
     limit: int | None = None
     sensor: Callable[[float], float] = lambda value: value
     actions: list[tuple[float, str]] = field(default_factory=list)
+    restarts: list[str] = field(default_factory=list)
+    """The processes for which a restart was asked for."""
     examined: list[tuple[str, Finding, Mapping[str, int]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -78,6 +80,7 @@ class Machine:
         self.guard = Guard(
             lambda: self.settings, readers, actions, self._examine, self.metrics, clock, self._lock
         )
+        self.guard.restart = self.restarts.append
 
     async def run(self, seconds: float) -> None:
         """Let time pass, a sample each second."""

@@ -79,6 +79,19 @@ async def test_three_actions_that_do_not_help_are_the_last_until_an_operator_res
     assert machine.done("shrink") == 4
 
 
+@pytest.mark.parametrize(("name", "is_ours"), [("gate", True), ("store", True), ("store", False)])
+@pytest.mark.parametrize("wanted", [True, False])
+async def test_a_restart_is_asked_for_once_if_it_is_wanted_and_would_end_what_leaks(
+    name: str, is_ours: bool, wanted: bool
+) -> None:
+    settings = Settings(**QUICK, restart_when_ineffective=wanted)  # type: ignore[arg-type]  # numbers
+    machine = await warm(settings=settings, is_store_ours=is_ours)
+    setattr(machine, f"{name}_rate", 2.0 * MIB)
+    await machine.run_until("ineffective", name, most_seconds=3000)
+    await machine.run(500)
+    assert machine.restarts == ([name] if wanted and is_ours else [])
+
+
 async def test_the_cooldown_doubles_while_the_growth_goes_on() -> None:
     machine = await warm()
     machine.gate_rate = 2.0 * MIB
