@@ -29,9 +29,11 @@
 -- refuses only the first write of a script, and nothing follows there, so that it goes on refusing.
 local probe, expires, is_full = key('probe'), id_text(server_ms() + 1000), 0
 for _, command in ipairs({
-  {'SET', probe, 1, 'PX', 1000}, {'GET', probe}, {'EXISTS', probe}, {'STRLEN', probe}, {'UNLINK', probe},
+  {'SET', probe, 1, 'PX', 1000}, {'GET', probe}, {'EXISTS', probe}, {'STRLEN', probe},
+  {'GETEX', probe, 'PX', 1000}, {'PEXPIRE', probe, 1000}, {'UNLINK', probe},
   {'PEXPIREAT', probe, expires}, -- before there is a hash that has to expire
   {'HSET', probe, '', 1}, {'PEXPIREAT', probe, expires}, {'HGET', probe, ''}, {'HMGET', probe, ''},
+  {'HLEN', probe}, {'HEXISTS', probe, ''},
 }) do
   local answer = redis.pcall(unpack(command))
   local refusal = type(answer) == 'table' and answer.err

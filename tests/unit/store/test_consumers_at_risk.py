@@ -225,17 +225,13 @@ async def test_in_a_full_store_a_consumer_gets_on(start: Any) -> None:
 @pytest.mark.parametrize("start", [valkey_server, redis_server])
 async def test_a_store_that_refuses_what_only_readers_need_still_takes_transactions(start: Any) -> None:
     with start() as server, server.nodes()[0] as node:
-        node.acl_setuser(
-            "gate", enabled=True, passwords=["+pw"], keys=["*"], commands=["+@all", "-zadd", "-hlen"]
-        )
+        node.acl_setuser("gate", enabled=True, passwords=["+pw"], keys=["*"], commands=["+@all", "-zadd"])
         url = server.url.replace("redis://", "redis://gate:pw@")
         gate = await connected_gate(_settings(url))
         await deliver(gate, NAMES[:1])
         with pytest.raises(StoreDenied) as refused:
             await Reader(gate).lease()
-        assert refused.value.command == "HLEN"
-        with pytest.raises(StoreDenied):
-            await gate.accepted.find("oldest")
+        assert refused.value.command == "ZADD"
         assert gate.session.is_up
         await deliver(gate, NAMES[1:])
         await gate.session.close()
