@@ -15,9 +15,10 @@ from tests.deploy.test_manifests import DEPLOY, run
 KUBERNETES = "1.33"
 
 
-def _rendered(folder: str) -> dict[str, dict[str, Any]]:
+def _rendered(folder: str) -> dict[tuple[str, str], dict[str, Any]]:
+    """The resources of a folder by kind and name."""
     rendered = run("kubectl", "kustomize", DEPLOY / "kubernetes" / folder)
-    return {document["kind"]: document for document in yaml.safe_load_all(rendered)}
+    return {(one["kind"], one["metadata"]["name"]): one for one in yaml.safe_load_all(rendered)}
 
 
 def test_kubernetes_takes_the_job_and_its_volume() -> None:
@@ -27,18 +28,19 @@ def test_kubernetes_takes_the_job_and_its_volume() -> None:
 
 def test_the_job_of_the_daily_report_may_ask_the_gate() -> None:
     reports, resources = _rendered("reports"), _rendered("base")
-    pod = reports["CronJob"]["spec"]["jobTemplate"]["spec"]["template"]
+    pod = reports["CronJob", "tidegate-report"]["spec"]["jobTemplate"]["spec"]["template"]
     [container] = pod["spec"]["containers"]
-    service, gate = resources["Service"], resources["Deployment"]["spec"]["template"]["spec"]["containers"][0]
+    service = resources["Service", "tidegate"]
+    gate = resources["Deployment", "tidegate"]["spec"]["template"]["spec"]["containers"][0]
     port = service["spec"]["ports"][0]["port"]
     assert f"--url=http://{service['metadata']['name']}:{port}" in container["args"]
     assert container["image"] == gate["image"]
-    admitted = [one.get("podSelector") for one in resources["NetworkPolicy"]["spec"]["ingress"][0]["from"]]
+    admitted = [
+        one.get("podSelector") for one in resources["NetworkPolicy", "tidegate"]["spec"]["ingress"][0]["from"]
+    ]
     assert {"matchLabels": pod["metadata"]["labels"]} in admitted
-    assert (
-        pod["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"]
-        == (reports["PersistentVolumeClaim"]["metadata"]["name"])
-    )
+    claim = pod["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"]
+    assert ("PersistentVolumeClaim", claim) in reports
 
 
 def test_systemd_makes_the_report_of_a_day_after_its_end(tmp_path: Path) -> None:
