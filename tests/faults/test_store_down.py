@@ -36,6 +36,7 @@ def _gate_for(store: StoreServer) -> dict[str, object]:
         "store_url": store.url,
         "store_deadline_seconds": DEADLINE_SECONDS,
         "dedup_window_seconds": 60,
+        "transaction_retention_seconds": 3600,  # on a busy machine a test takes minutes
     }
 
 
