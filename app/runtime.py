@@ -28,9 +28,9 @@ from app.guard.guard import Clock, Guard
 from app.guard.service_memory import ServiceMemory, store_explained_bytes
 from app.ingest.plane import DataPlane
 from app.metrics.catalogue import Metrics
+from app.metrics.counters import RequestsInFlight
 from app.metrics.exposition import Scrapes
 from app.metrics.families import export_process
-from app.metrics.in_flight import RequestsInFlight
 from app.models import MemoryHeadroom, Mode, Trigger
 from app.observability.collector import FiguresCollector
 from app.observability.consumers import ConsumersCollector

@@ -20,7 +20,7 @@ from app.api.error_responses import internal_problem, problem_of
 from app.errors import OutcomeUnknown, Overloaded, ShuttingDown, StoreError
 from app.ingest.admission import feed_named, source_named
 from app.metrics.catalogue import Metrics
-from app.metrics.in_flight import RequestsInFlight
+from app.metrics.counters import RequestsInFlight
 
 log = structlog.get_logger()
 

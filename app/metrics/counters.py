@@ -146,3 +146,18 @@ class Distributions(_Family[Distribution]):
         for values, child in self._children.items():
             family.add_metric(values, child.buckets(), child.sum)
         yield family
+
+
+class RequestsInFlight:
+    """How many requests are under way in this process, as the middleware counts them, and how many may be."""
+
+    __slots__ = ("count", "limit")
+
+    def __init__(self, limit: int) -> None:
+        self.count = 0
+        self.limit = limit
+
+    @property
+    def has_room(self) -> bool:
+        """Tell whether one more request may be under way."""
+        return self.count < self.limit

@@ -14,8 +14,8 @@ from prometheus_client.registry import Collector
 
 from app.guard.diagnosis.process_figures import ProcessFigures
 from app.ingest.held import Held
+from app.metrics.counters import RequestsInFlight
 from app.metrics.families import counter, gauge
-from app.metrics.in_flight import RequestsInFlight
 from app.process.descriptors import descriptors_limit
 from app.server.client_connections import ClientConnections
 

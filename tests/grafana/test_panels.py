@@ -150,6 +150,7 @@ def test_trouble_of_every_kind_is_seen_and_fills_the_rest(tmp_path: Path) -> Non
 def get_into_trouble(trouble: Trouble, server: Prometheus) -> None:
     """Everything that can go wrong, each seen by Prometheus before the next."""
     assert wait_until(lambda: server.value("tidegate_store_up") == 1, PATIENCE_SECONDS)
+    trouble.practise(lambda: bool(server.query("tidegate_drill_active == 1")))
     trouble.send_nonsense()
     trouble.send_what_feeds_must_not()
     trouble.clean_up()

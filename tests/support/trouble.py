@@ -74,6 +74,13 @@ class Trouble:
             client.post("/feeds/greedy", json=greed)
             client.post("/feeds/signing", json=[])
 
+    def practise(self, is_noticed: Callable[[], bool]) -> None:
+        """A drill of a map that seems full, until that is noticed."""
+        with self.gate.client() as client:
+            assert client.post("/drill", params={"drill": "full"}).status_code == 200
+            assert self._wait(is_noticed)
+            assert client.delete("/drill").status_code == 200
+
     def clean_up(self) -> None:
         """An operator's emergency cleanup, when there is something old enough."""
         assert self._wait(lambda: self._figure("map_oldest_entry_age_seconds", map="observations") > 2)

@@ -12,7 +12,7 @@ from app.guard.diagnosis.process_figures import open_descriptors
 from app.ingest.plane import DataPlane
 from app.ingest.recent_signatures import Fingerprints
 from app.metrics.catalogue import Metrics
-from app.metrics.in_flight import RequestsInFlight
+from app.metrics.counters import RequestsInFlight
 from app.runtime_settings.changes import SettingsSync
 from app.schedule import StoreUpkeep, common_tasks
 from app.server.client_connections import ClientConnections

@@ -9,7 +9,7 @@ from starlette.types import Message, Receive, Scope, Send
 from app.api.contract import NEVER_REFUSED
 from app.api.middleware import RequestMiddleware
 from app.metrics.catalogue import Metrics
-from app.metrics.in_flight import RequestsInFlight
+from app.metrics.counters import RequestsInFlight
 
 
 def _scope(path: str, method: str = "GET") -> Scope:
