@@ -22,9 +22,6 @@ POLL_SECONDS = 0.005
 START_SECONDS = 60.0
 STOP_SECONDS = 5.0
 
-# A connection that tells its library's version looks that up among all installed packages, each time.
-UNNAMED: dict[str, Any] = {"driver_info": None}
-
 _handed_out: set[int] = set()
 
 _PR_SET_PDEATHSIG = 1
@@ -50,7 +47,7 @@ class Launch:
 
     def connect(self, **options: Any) -> redis.Redis:
         """Open a client for this one process; `options` go to redis-py's `from_url`."""
-        return redis.Redis.from_url(self.url, **UNNAMED | options)
+        return redis.Redis.from_url(self.url, **options)
 
     def spawn(self) -> subprocess.Popen[bytes]:
         """Start the process without waiting for it to answer."""
