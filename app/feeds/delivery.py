@@ -16,7 +16,7 @@ from app.decode.columns import Columns
 from app.decode.compact_array import decode_compact_array
 from app.decode.item import InvalidItem, ItemLimits, ItemResult
 from app.decode.messages import CUT_OFF, looks_like_lines
-from app.decode.turns import next_turn
+from app.decode.turns import PACE_BYTES, next_turn
 from app.errors import MalformedBody
 from app.feeds.document import Document, Steps, malformed
 from app.feeds.helius_enhanced_fast_array import MOST_QUICK_BYTES, read_enhanced_array
@@ -27,7 +27,7 @@ from app.feeds.rules import FeedRules
 from app.feeds.runs import after_space, before_space, last_line, line_end
 from app.feeds.shapes import Shape
 from app.feeds.solana_documents import find_transactions
-from app.feeds.values import PACE_BYTES, VALUE_COST, WINDOW_BYTES, Refused
+from app.feeds.values import VALUE_COST, WINDOW_BYTES, Refused
 from app.models import Transaction
 
 MOST_QUICK_ITEMS = 10_000

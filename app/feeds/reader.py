@@ -14,6 +14,7 @@ import msgspec
 
 from app.decode.item import InvalidItem, ItemLimits
 from app.decode.surrogates import masked
+from app.decode.turns import PACE_BYTES
 from app.errors import BodyTooLarge
 from app.feeds.document import MOST_LEVELS, Document, Known, Steps, first_of, malformed, refused_item, text_of
 from app.feeds.fields import NO_FIELDS, Fields, fields_at, named, parsed_fields
@@ -22,7 +23,7 @@ from app.feeds.parsed_end import value_end
 from app.feeds.rules import FeedRules
 from app.feeds.runs import after_space
 from app.feeds.shapes import NAMES
-from app.feeds.values import PACE_BYTES, WINDOW_BYTES, Refused, Values, is_null
+from app.feeds.values import WINDOW_BYTES, Refused, Values, is_null
 
 MOST_DOCUMENTS = 200_000
 """A body of 32 MiB may hold 16 million times `1,`, and each is answered with a sentence of its own."""

@@ -21,6 +21,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from app.decode.columns import Columns
 from app.decode.item import ItemLimits
+from app.decode.turns import PACE_BYTES
 from app.feeds.fields import has_plain_names
 from app.feeds.proofs import are_nested_within, is_utf8, least_bytes_of, others_of
 from app.feeds.rules import FeedRules
@@ -28,7 +29,7 @@ from app.feeds.shapes import Shape
 from app.feeds.signatures import are_base58
 from app.feeds.skipping import reason_to_skip_written_out
 from app.feeds.slots import MAX_SLOT
-from app.feeds.values import PACE_BYTES, VALUE_COST
+from app.feeds.values import VALUE_COST
 
 MOST_TRANSACTIONS = 20_000
 """Longer arrays are read document by document: what is kept of each until it is stored takes 300 bytes."""

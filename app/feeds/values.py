@@ -18,6 +18,7 @@ import msgspec
 
 from app.decode.array_scanner import MAX_TOKENS
 from app.decode.messages import CUT_OFF
+from app.decode.turns import PACE_BYTES
 from app.errors import BodyTooLarge
 from app.feeds.brackets import bracketed_end
 from app.feeds.parsed_end import value_end
@@ -28,7 +29,7 @@ WINDOW_BYTES = 1024 * 1024
 MOST_WALKED = 1_000_000
 """Five seconds of work; a body of 32 MiB may hold 16 million times `1,`."""
 # Others may be served after the work of this many bytes. A value counts as 4096 bytes more than it has.
-PACE_BYTES, VALUE_COST = 256 * 1024, 4096
+VALUE_COST = 4096
 # How many levels of values longer than a window are walked through, one inside the other.
 _MOST_LEVELS = 8
 _NULL = b"null"

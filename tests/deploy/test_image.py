@@ -9,6 +9,7 @@ import os
 import subprocess
 import tomllib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ import httpx
 import psutil
 import pytest
 
+from tests.deploy.test_manifests import run as run_within
 from tests.support.pages import ROOT
 from tests.support.processes import free_port, stop_all, wait_until
 
@@ -31,19 +33,7 @@ GLIBC = ("manylinux2014", "manylinux_2_17", "manylinux_2_28", "manylinux_2_34")
 AS_PYTHON = "ln -s /usr/bin/python3 /usr/local/bin/python && rm -f /usr/lib/python3*/EXTERNALLY-MANAGED"
 
 
-def run(*command: str | Path, seconds: float = SECONDS) -> str:
-    """The standard output of a command that has to succeed within its time."""
-    done = subprocess.run(
-        list(map(str, command)),
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=seconds,
-        check=False,
-    )
-    assert done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
-    return done.stdout
+run = partial(run_within, seconds=SECONDS)
 
 
 class Buildah(NamedTuple):

@@ -21,17 +21,18 @@ EXPOSURE_MOST = 20
 """Tenths of systemd's own scale from 0, closed in, to 100."""
 
 
-def run(*command: str | Path) -> str:
+def run(*command: str | Path, seconds: float = 60) -> str:
+    """The standard output of a command that has to succeed within its time."""
     done = subprocess.run(
         list(map(str, command)),
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=seconds,
         check=False,
     )
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    assert done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
     return done.stdout
 
 

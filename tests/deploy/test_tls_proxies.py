@@ -2,8 +2,6 @@
 
 import gzip
 import json
-import os
-import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -24,6 +22,7 @@ from tests.support.tls_proxies import (
     caddy_variables,
     nginx_command,
     nginx_files,
+    output_of,
     proxy_of,
 )
 
@@ -164,7 +163,7 @@ def test_while_the_gate_is_down_a_provider_is_told_to_come_again(kind: str, tmp_
 
 def test_nginx_finds_nothing_to_say_about_its_configuration(tmp_path: Path) -> None:
     main = nginx_files(tmp_path, free_port(), "127.0.0.1:8000", make_tls(tmp_path))
-    said = _output(nginx_command(), "-t", "-p", str(tmp_path), "-c", str(main))
+    said = output_of(nginx_command(), "-t", "-p", str(tmp_path), "-c", str(main))
     assert said.splitlines()[-2:] == [
         f"nginx: the configuration file {main} syntax is ok",
         f"nginx: configuration file {main} test is successful",
@@ -174,14 +173,14 @@ def test_nginx_finds_nothing_to_say_about_its_configuration(tmp_path: Path) -> N
 
 def test_caddy_finds_nothing_to_say_about_its_configuration(tmp_path: Path) -> None:
     variables = caddy_variables(tmp_path, free_port(), "127.0.0.1:8000", make_tls(tmp_path))
-    said = _output(caddy_command(), "validate", "--config", str(CADDYFILE), **variables)
+    said = output_of(caddy_command(), "validate", "--config", str(CADDYFILE), **variables)
     assert said.endswith("Valid configuration\n")
     assert '"warn"' not in said
-    assert _output(caddy_command(), "fmt", str(CADDYFILE)) == CADDYFILE.read_text(encoding="utf-8")
+    assert output_of(caddy_command(), "fmt", str(CADDYFILE)) == CADDYFILE.read_text(encoding="utf-8")
 
 
 def test_caddys_configuration_needs_no_variable() -> None:
-    adapted = json.loads(_output(caddy_command(), "adapt", "--config", str(CADDYFILE)).splitlines()[0])
+    adapted = json.loads(output_of(caddy_command(), "adapt", "--config", str(CADDYFILE)).splitlines()[0])
     [server] = adapted["apps"]["http"]["servers"].values()
     assert (server["listen"], server["routes"][0]["match"]) == ([":443"], [{"host": ["gate.example.com"]}])
     assert "tls" not in adapted["apps"]  # so it gets a certificate by itself
@@ -203,17 +202,3 @@ def _large_block() -> bytes:
         for at, (text, name) in enumerate(zip(texts, names, strict=True))
     ]
     return b'{"blockhash":"x","transactions":[' + ",".join(copies).encode() + b"]}"
-
-
-def _output(*command: str, **variables: str) -> str:
-    done = subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=True,
-        env={key: value for key, value in os.environ.items() if not key.startswith("TIDEGATE_")} | variables,
-        timeout=60,
-    )
-    return done.stdout

@@ -1,13 +1,11 @@
 """What the page of operations shows is taken by nginx and Caddy, and its sums are right."""
 
-import os
 import re
-import subprocess
 from pathlib import Path
 
 from tests.support.pages import ROOT
 from tests.support.tls import make_tls
-from tests.support.tls_proxies import caddy_command, nginx_command, nginx_main
+from tests.support.tls_proxies import caddy_command, nginx_command, nginx_main, output_of
 
 PAGE = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 
@@ -17,27 +15,12 @@ def block(language: str) -> str:
     return str(text)
 
 
-def _output(*command: str, **variables: str) -> str:
-    done = subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        env=os.environ | variables,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
-
-
 def test_nginx_finds_nothing_to_say_about_the_block(tmp_path: Path) -> None:
     tls = make_tls(tmp_path)
     site = block("nginx").replace("/etc/tidegate/tls/fullchain.pem", str(tls.cert))
     site = site.replace("/etc/tidegate/tls/privkey.pem", str(tls.key))
     main = nginx_main(tmp_path, site)
-    said = _output(nginx_command(), "-t", "-p", str(tmp_path), "-c", str(main))
+    said = output_of(nginx_command(), "-t", "-p", str(tmp_path), "-c", str(main))
     assert "test is successful" in said
     assert "[warn]" not in said
 
@@ -46,10 +29,10 @@ def test_caddy_finds_nothing_to_say_about_the_block(tmp_path: Path) -> None:
     file = tmp_path / "Caddyfile"
     file.write_text(block("caddy"), encoding="utf-8")
     folders = {name: str(tmp_path) for name in ("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME")}
-    said = _output(caddy_command(), "validate", "--config", str(file), "--adapter", "caddyfile", **folders)
+    said = output_of(caddy_command(), "validate", "--config", str(file), "--adapter", "caddyfile", **folders)
     assert said.endswith("Valid configuration\n")
     assert '"warn"' not in said
-    assert _output(caddy_command(), "fmt", str(file)) == file.read_text(encoding="utf-8")
+    assert output_of(caddy_command(), "fmt", str(file)) == file.read_text(encoding="utf-8")
 
 
 def test_the_sums_of_the_example_are_right() -> None:

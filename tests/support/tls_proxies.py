@@ -134,3 +134,19 @@ def _answers(client: httpx.Client) -> bool:
         return client.get("/").status_code == httpx.codes.NOT_FOUND
     except httpx.HTTPError:
         return False
+
+
+def output_of(*command: str, **variables: str) -> str:
+    """What a command that has to succeed writes, errors too; of TIDEGATE_* it sees only `variables`."""
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        env={key: value for key, value in os.environ.items() if not key.startswith("TIDEGATE_")} | variables,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout

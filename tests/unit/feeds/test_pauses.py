@@ -7,12 +7,13 @@ from typing import TypeVar
 import pytest
 
 from app.decode.array_scanner import MAX_TOKENS
+from app.decode.turns import PACE_BYTES
 from app.errors import BodyTooLarge, MalformedBody
 from app.feeds import brackets, delivery, runs, values
 from app.feeds.brackets import bracketed_end
 from app.feeds.fields import refuse_twice
 from app.feeds.runs import STEP_BYTES, after_space, before_space, last_line, line_end, plain_end, string_end
-from app.feeds.values import PACE_BYTES, VALUE_COST, Refused, Values
+from app.feeds.values import VALUE_COST, Refused, Values
 from tests.support.deliveries import parts_of
 from tests.support.hostile import FEEDS, MIB
 
