@@ -28,7 +28,7 @@ WINDOW_BYTES = 1024 * 1024
 """What the parser is given at most in one call: a millisecond of work."""
 MOST_WALKED = 1_000_000
 """Five seconds of work; a body of 32 MiB may hold 16 million times `1,`."""
-# Others may be served after the work of this many bytes. A value counts as 4096 bytes more than it has.
+# Others may be served after PACE_BYTES of work, in which a value counts as so many bytes more than it has.
 VALUE_COST = 4096
 # How many levels of values longer than a window are walked through, one inside the other.
 _MOST_LEVELS = 8
