@@ -1,6 +1,7 @@
 """Structured logs: JSON lines, or colours on a terminal; the server's own loggers included."""
 
 import logging
+import os
 import sys
 from collections.abc import Mapping
 from enum import Enum
@@ -21,7 +22,7 @@ def configure_logs(log_format: str, level: str) -> None:
     # A plain traceback: the default one prints local variables, tokens among them.
     finish: list[Processor] = [
         _readable,
-        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+        structlog.dev.ConsoleRenderer(colors=_colours(), exception_formatter=structlog.dev.plain_traceback),
     ]
     if log_format == "json":
         finish = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
@@ -41,6 +42,11 @@ def configure_logs(log_format: str, level: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level.upper()]))
+
+
+def _colours() -> bool:
+    """Tell whether lines get colours: on a terminal, unless NO_COLOR is set (https://no-color.org)."""
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR")
 
 
 def _readable(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -3,7 +3,6 @@
 import io
 import json
 import logging
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -61,12 +60,24 @@ def test_values_on_a_terminal_are_written_as_people_write_them(written: Written)
         structlog.get_logger().info(
             "cleanup", trigger=Trigger.PERIODIC, removed=removed, names=["a", "b"], none=[], port=8000
         )
-    line = re.sub(r"\x1b\[\d*m", "", texts[0])
+    line = texts[0]
+    assert "\x1b" not in line, "colours are for terminals alone"
     assert "removed='signatures 10,003, transactions 0'" in line
     assert "trigger=periodic" in line
     assert "names='a, b'" in line
     assert "none=-" in line
     assert "port=8000" in line
+
+
+@pytest.mark.parametrize(("no_color", "colours"), [("", True), ("1", False)])
+def test_colours_are_for_terminals_that_want_them(
+    written: Written, monkeypatch: pytest.MonkeyPatch, no_color: str, colours: bool
+) -> None:
+    monkeypatch.setenv("NO_COLOR", no_color)
+    monkeypatch.setattr(_Unbuffered, "isatty", lambda _: True)
+    with written("console") as texts:
+        structlog.get_logger().info("ours")
+    assert ("\x1b" in texts[0]) is colours
 
 
 def test_a_failure_is_written_with_its_traceback(written: Written) -> None:
