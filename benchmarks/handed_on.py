@@ -6,22 +6,17 @@ tests/faults/test_consumers_killed.py, which does the same with fewer). When a g
 broken or a caller befallen is drawn from the seed; which requests that meets is up to the machine.
 
     python -m benchmarks.handed_on --transactions 200000
-    python -m benchmarks.handed_on --transactions 20000 --kills 6 cluster
+    python -m benchmarks.handed_on --transactions 20000 --kills 6 valkey-cluster
 """
 
 import asyncio
 import json
-from collections.abc import Callable
 
 from benchmarks.common.results import RESULTS, options_of, taken_here, timed, write_json
 from tests.support.handed_on import Plan, hand_on
-from tests.support.servers import StoreServer, cluster_server, redis_server, valkey_server
+from tests.support.servers import OVER_TCP
 
-STORES: dict[str, Callable[[], StoreServer]] = {
-    "valkey": valkey_server,
-    "redis": redis_server,
-    "cluster": cluster_server,
-}
+STORES = ["valkey", "redis", "valkey-cluster"]
 
 
 def main() -> int:
@@ -31,10 +26,10 @@ def main() -> int:
     )
     parser.add_argument("stores", nargs="*", help=f"of {', '.join(STORES)}; all by default")
     options = vars(parser.parse_args())
-    stores, plan = options.pop("stores") or list(STORES), Plan(**options)
+    stores, plan = options.pop("stores") or STORES, Plan(**options)
     figures: dict[str, dict[str, object]] = {}
     for name in stores:
-        with timed(name), STORES[name]() as server:
+        with timed(name), OVER_TCP[name]() as server:
             figures[name] = asyncio.run(hand_on(server, plan)).figures()
         print(name, json.dumps(figures[name], indent=2), flush=True)
     write_json(RESULTS / "handed_on.json", taken_here() | {"stores": figures})

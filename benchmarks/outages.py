@@ -17,7 +17,7 @@ from benchmarks.common.results import options_of
 from tests.support.cluster import fail_over
 from tests.support.gate import GateProcess, gate_process
 from tests.support.outages import close_idle_after, kill_clients, restart
-from tests.support.servers import StoreServer, cluster_server, redis_server, valkey_server
+from tests.support.servers import OVER_TCP, StoreServer, cluster_server
 from tests.support.steady_load import Steady
 
 POSTS_A_SECOND = 200
@@ -70,10 +70,7 @@ ORDINARY: dict[str, Case] = {
 }
 REPLICATED: dict[str, Case] = {"failovers": failovers}
 STORES: dict[str, tuple[Callable[[], StoreServer], dict[str, Case]]] = {
-    "valkey": (valkey_server, ORDINARY),
-    "redis": (redis_server, ORDINARY),
-    "valkey-cluster": (cluster_server, ORDINARY),
-    "redis-cluster": (partial(cluster_server, kind="redis"), ORDINARY),
+    **{name: (start, ORDINARY) for name, start in OVER_TCP.items()},
     "valkey-replicated": (partial(cluster_server, replicas=1), REPLICATED),
     "redis-replicated": (partial(cluster_server, kind="redis", replicas=1), REPLICATED),
 }

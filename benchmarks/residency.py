@@ -21,7 +21,7 @@ from benchmarks.common.plan import FEEDS, Plan
 from benchmarks.common.results import RESULTS, options_of, write_json
 from tests.support.gate import gate_process
 from tests.support.ledger import read_ledger, store_key
-from tests.support.servers import StoreServer, redis_server, valkey_server
+from tests.support.servers import OVER_TCP, StoreServer, valkey_server
 from tests.support.truth import count_fields
 
 WINDOW_SECONDS = 5
@@ -30,7 +30,6 @@ BATCHES = Rate(20.0, FEEDS[:1], connections=1)
 SET_NX = Plan("small", batch_items=1, form="set")
 SAMPLE_SECONDS = 0.1
 BOUND = 1.25
-STORES: dict[str, Callable[[], StoreServer]] = {"valkey": valkey_server, "redis": redis_server}
 PLANT = "for i = 1, 1000 do redis.call('SET', ARGV[1] .. ':' .. i, 'x', 'EX', 3600) end"
 
 
@@ -99,8 +98,8 @@ def main() -> None:
     """Run both on each store, print a table and write the figures."""
     parser = options_of(__doc__, rate=2000, seconds=60, foreign=500_000, out=RESULTS / "residency.json")
     options, results = parser.parse_args(), {}
-    for name, start in STORES.items():
-        with start() as server:
+    for name in ("valkey", "redis"):
+        with OVER_TCP[name]() as server:
             tidegate = measure_gate(server, options.rate, options.seconds, options.foreign)
             plain = measure_plain(server, options.rate, options.seconds)
         results[name] = {"tidegate": tidegate, "key_ttl": plain}

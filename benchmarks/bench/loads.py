@@ -14,6 +14,8 @@ from benchmarks.common.turns import (
     LONE,
     LONE_SIDES,
     NOTHING,
+    SMALL,
+    STEADY,
     TIDEGATE,
     Rounds,
     Side,
@@ -22,15 +24,11 @@ from benchmarks.common.turns import (
 )
 from benchmarks.rivals.jetstream import jetstream
 
-# Four connections a feed for small transactions, two for real ones: it sends on while it waits for answers.
-# The second and the third feed are some 30 and 120 ms behind the first, at the rates measured.
-SMALL = Plan("small", batch_items=500, connections=12, behind=(1500, 6000), warm_up_seconds=1.5)
 ENHANCED = Plan("enhanced", batch_items=50, connections=6, behind=(250, 1000), warm_up_seconds=1.5)
 SINGLE = Plan("small", batch_items=1, connections=64, behind=(150, 600), warm_up_seconds=1.5)
 DOCUMENTS = replace(ENHANCED, form="documents")
 # A provider has one connection for blocks, and sends the next one when the last one is answered.
 BLOCK = Plan("block", batch_items=1000, connections=3, behind=(1000, 3000), warm_up_seconds=1.5, form="block")
-STEADY = replace(LONE, connections=16, per_second=1000)
 # How many times the work of one worker two have to do, and connections enough to reach both of them.
 TIMES, WORKERS_CONNECTIONS = 1.6, 24
 

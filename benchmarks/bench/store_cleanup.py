@@ -6,19 +6,16 @@ that asks `PING` every half millisecond, the machine's own pauses included, or o
 """
 
 import gc
-import multiprocessing
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from multiprocessing.connection import Connection
 from typing import Any
 
 import redis
 
 from benchmarks.bench.result import Result
-from benchmarks.common.constant_rate import Answers, Rate, at_rate, posting
+from benchmarks.common.constant_rate import Answers, Call, Rate, at_rate, posting
 from benchmarks.common.gates import Service, tidegate
 from benchmarks.common.plan import FEEDS, times_ms
+from benchmarks.common.readers import Order, beside
 from benchmarks.common.store import fill, room_for, store_client
 from tests.support.faulty_gates import store_socket
 from tests.support.payloads import Payloads, body_of
@@ -70,13 +67,14 @@ def _round(gate: Service, seed: int) -> dict[str, Any]:
     bodies = [body_of(payloads.items(BATCH_ITEMS)) for _ in range(int(BATCHES_A_SECOND * INGEST_SECONDS))]
     gc.collect()
     gc.freeze()  # the load's own pauses would be taken for the gate's
-    with posting(gate.url, at_rate(bodies, RATE)) as ingest, _pinging(store_socket(gate)) as calls:
+    with posting(gate.url, at_rate(bodies, RATE)) as ingest, beside(_ping, store_socket(gate)) as pings:
         time.sleep(BEFORE_SECONDS)
         started = time.monotonic()
         measured = _cleanup(gate)
         ended = time.monotonic()
         time.sleep(AFTER_SECONDS)
     spans = {"before": (started - BEFORE_SECONDS + 1, started), "during": (started, ended)}
+    calls = Answers(calls=pings.result)
     for what, answers in {"ingest": ingest.checked(), "calls": calls}.items():
         for when, span in spans.items():
             took = answers.seconds(*span)
@@ -101,22 +99,13 @@ def _cleanup(gate: Service) -> dict[str, Any]:
     }
 
 
-@contextmanager
-def _pinging(path: str) -> Iterator[Answers]:
-    """Ask the store `PING` in a process of its own while the block runs; the calls are there after it."""
-    context, answers = multiprocessing.get_context("spawn"), Answers()
-    ours, theirs = context.Pipe()
-    context.Process(target=_ping, args=(path, theirs), daemon=True).start()
-    yield answers
-    ours.send("stop")
-    answers.calls = ours.recv()
-
-
-def _ping(path: str, asked: Connection) -> None:
-    gc.disable()
-    store, calls = redis.Redis(unix_socket_path=path), []
-    while not asked.poll(PING_PAUSE_SECONDS):
+def _ping(order: Order, path: str) -> list[Call]:
+    """Ask the store `PING` until the reader has to end; each call."""
+    store, calls = redis.Redis(unix_socket_path=path), list[Call]()
+    order.begun()
+    while not order.is_over:
         started = time.monotonic()
         store.ping()
         calls.append((started, time.monotonic() - started))
-    asked.send(calls)
+        time.sleep(PING_PAUSE_SECONDS)
+    return calls

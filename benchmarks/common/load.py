@@ -8,8 +8,6 @@ Run as a module it is a loader process, so that what measures it does not slow i
 its target as JSON from its standard input and prints its measure as JSON.
 """
 
-import ctypes
-import gc
 import os
 import subprocess
 import sys
@@ -20,6 +18,7 @@ from itertools import count
 
 import msgspec
 
+from benchmarks.common.background import punctual
 from benchmarks.common.bodies import pool_of
 from benchmarks.common.deliveries import Deliveries, bodies_needed
 from benchmarks.common.ledger import Ledger, WrongAnswerError
@@ -29,7 +28,6 @@ from benchmarks.common.results import say
 
 LOAD = (sys.executable, "-m", "benchmarks.common.load")
 SPARE_SECONDS = 60.0
-PR_SET_TIMERSLACK, NANOSECOND = 29, 1
 # A service that is further behind than this at the end of a load does not keep up with it.
 LATE_SECONDS = 1.0
 
@@ -59,8 +57,7 @@ def run_loader(plan: Plan, target: Target, command: Sequence[str] = LOAD) -> Mea
 def load_as_ordered(load: Callable[[Plan, Target], Measure]) -> int:
     """Be the loader process: run the load that the standard input orders; the exit code."""
     plan, target = msgspec.json.decode(sys.stdin.buffer.read(), type=tuple[Plan, Target])
-    gc.disable()  # its pauses would be taken for the gate's
-    ctypes.CDLL(None).prctl(PR_SET_TIMERSLACK, NANOSECOND)  # else Linux wakes it 50 µs after a post is due
+    punctual()
     try:
         sys.stdout.buffer.write(msgspec.json.encode(load(plan, target)))
     except (WrongAnswerError, OSError) as error:

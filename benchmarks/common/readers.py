@@ -3,8 +3,6 @@
 They do what a client does and no more: of each line they read the JSON, and keep the signature.
 """
 
-import ctypes
-import gc
 import http.client
 import json
 import multiprocessing
@@ -22,10 +20,11 @@ from typing import Any, NamedTuple
 import httptools
 import msgspec
 
+from benchmarks.common.background import punctual
+
 READ_BYTES = 1 << 20
 LOOK_SECONDS, QUIET_SECONDS = 0.1, 1.0
 LAST_CHUNK = b"0\r\n\r\n"
-PR_SET_TIMERSLACK, NANOSECOND = 29, 1
 
 
 class ReaderError(Exception):
@@ -106,8 +105,7 @@ def beside(work: Callable[..., Any], *arguments: object) -> Iterator[Reader]:
 
 
 def _run(pipe: Connection, work: Callable[..., Any], arguments: tuple[object, ...]) -> None:
-    gc.disable()  # its pauses would be taken for the gate's
-    ctypes.CDLL(None).prctl(PR_SET_TIMERSLACK, NANOSECOND)  # else Linux wakes it 50 µs late
+    punctual()
     try:
         pipe.send(work(Order(pipe), *arguments))
     except Exception as error:  # noqa: BLE001  whatever it is, the process that waits has to know
@@ -153,7 +151,7 @@ def tail(order: Order, port: int, query: str, wanted: int | None, is_timed: bool
     decoder = msgspec.json.Decoder(Line)
     parser = httptools.HttpResponseParser(_Body(pieces, tailed))
     with closing(connected(port)) as stream:
-        stream.sendall(request("GET", f"/stream{query}"))
+        stream.sendall(head("GET", f"/stream{query}"))
         stream.settimeout(QUIET_SECONDS)
         order.begun()
         spent = time.process_time()
@@ -283,6 +281,6 @@ def connected(port: int) -> socket.socket:
     return one
 
 
-def request(method: str, path: str, *headers: str) -> bytes:
-    """The head of a request."""
-    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: gate", *headers, "", ""]).encode()
+def head(method: str, path: str, *lines: str) -> bytes:
+    """The head of a request: its first line, `Host` and further lines."""
+    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: gate", *lines, "", ""]).encode()

@@ -90,3 +90,7 @@ SET_NX = Side("set", "`SET NX` by the feed, no service", _store, {"form": "set"}
 # Posts of one new transaction each, for whose answer a feed waits, and four sides that take it.
 LONE = Plan("small", batch_items=1, connections=1, copies=1.0)
 LONE_SIDES = (TIDEGATE, HAND_WRITTEN, BARE, SET_NX)
+STEADY = replace(LONE, connections=16, per_second=1000)
+# Four connections a feed for small transactions: it sends on while it waits for answers. The second and the
+# third feed are some 30 and 120 ms behind the first, at the rates measured.
+SMALL = Plan("small", batch_items=500, connections=12, behind=(1500, 6000), warm_up_seconds=1.5)

@@ -21,9 +21,10 @@ from benchmarks.common.readers import (
     Reader,
     beside,
     connected,
-    request,
+    head,
 )
-from benchmarks.consumers.rows import POSTS, WARM_UP_SECONDS, Figures, compared, in_turns
+from benchmarks.common.turns import STEADY
+from benchmarks.consumers.rows import WARM_UP_SECONDS, Figures, compared, in_turns
 
 IDLE, SILENT, KIB = 64, 1000, 1024
 # A reader that has not ended so long after its gate was told to stop is counted as one that does not.
@@ -52,8 +53,8 @@ def crowd(order: Order, port: int, idle: int, silent: int) -> Crowd:
     is not even told that it was cut off, so none comes again.
     """
     leases = (f"/consumers/idle-{number}/lease?from=now&wait_seconds=60" for number in range(idle))
-    waiting = [_Client(port, request("POST", path, "Content-Length: 0")) for path in leases]
-    streams = [_Client(port, request("GET", "/stream")) for _ in range(silent)]
+    waiting = [_Client(port, head("POST", path, "Content-Length: 0")) for path in leases]
+    streams = [_Client(port, head("GET", "/stream")) for _ in range(silent)]
     order.begun()
     while not order.is_over:
         for client in select.select([one for one in waiting if not one.has_ended], [], [], LOOK_SECONDS)[0]:
@@ -74,10 +75,10 @@ def crowd(order: Order, port: int, idle: int, silent: int) -> Crowd:
 class _Client:
     """A connection with one request, and the beginning and the end of what was read of the answer."""
 
-    def __init__(self, port: int, head: bytes) -> None:
+    def __init__(self, port: int, request: bytes) -> None:
         self._socket = connected(port)
         self._socket.settimeout(LOOK_SECONDS)
-        self._socket.sendall(head)
+        self._socket.sendall(request)
         self._first = self.last = b""
         self.has_ended = False
 
@@ -110,7 +111,7 @@ def crowded(pairs: int, seconds: float) -> Figures:
 
     def measured(has_crowd: bool) -> Measure:
         with tidegate() as gate, ExitStack() as stack:
-            run_loader(replace(POSTS, seconds=WARM_UP_SECONDS), gate.target())
+            run_loader(replace(STEADY, seconds=WARM_UP_SECONDS), gate.target())
             before = _resident(gate.process.pid)
             if not has_crowd:
                 return _posted(gate, seconds)[0]
@@ -140,7 +141,7 @@ def crowded(pairs: int, seconds: float) -> Figures:
 def _posted(gate: Service, seconds: float) -> tuple[Measure, int]:
     """Post, and watch how much the gate has resident at most; a look at it takes some 20 µs."""
     with sampled(lambda: _resident(gate.process.pid), LOOK_SECONDS) as resident:
-        measure = run_loader(replace(POSTS, seconds=seconds), gate.target())
+        measure = run_loader(replace(STEADY, seconds=seconds), gate.target())
     return measure, max(resident)
 
 

@@ -2,7 +2,7 @@
 
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
@@ -11,18 +11,17 @@ from statistics import median
 from typing import Any
 
 from benchmarks.common.bodies import supply
+from benchmarks.common.constant_rate import Rate, at_rate
 from benchmarks.common.gates import Service, tidegate
 from benchmarks.common.load import run_loader
-from benchmarks.common.loader import Loader, Post, Stream
-from benchmarks.common.plan import ADDRESSES, FEEDS, Measure, Plan, times_ms
+from benchmarks.common.loader import Loader
+from benchmarks.common.plan import FEEDS, Measure, Plan, times_ms
 from benchmarks.common.readers import Order, ReaderError, Wants, beside, consume, replay, tail
 from benchmarks.common.store import room_for
-from benchmarks.common.turns import in_turn
+from benchmarks.common.turns import SMALL, in_turn
 
-PER_SECOND, CONNECTIONS, WARM_UP_SECONDS = 1000, 16, 2.0
-BATCHES = Plan("small", batch_items=500, connections=12, behind=(1500, 6000), warm_up_seconds=1.5)
+RATE, WARM_UP_SECONDS = Rate(1000, FEEDS[:1], connections=16), 2.0
 NEW = Plan("small", batch_items=500, connections=6, copies=1.0)
-POSTS = Plan("small", batch_items=1, connections=CONNECTIONS, copies=1.0, per_second=PER_SECOND)
 ROOM = room_for(2_000_000, 2)
 LEASE_ITEMS = 5000
 REPLAYED_LINES, REPLAYS = 2000, 300
@@ -31,26 +30,21 @@ Figures = dict[str, Any]
 
 def posts(order: Order, port: int, seconds: float) -> dict[str, tuple[float, float]]:
     """Post single new transactions at a constant rate; by signature when each was due and answered."""
-    count = int(PER_SECOND * (WARM_UP_SECONDS + seconds))
+    count = int(RATE.per_second * (WARM_UP_SECONDS + seconds))
     items = list(islice(supply("small", time.time_ns()), count))
-    begins, found = time.monotonic() + 0.5, dict[str, tuple[float, float]]()
-    numbers = [iter(range(first, len(items), CONNECTIONS)) for first in range(CONNECTIONS)]
-
-    def stream(first: int) -> Iterator[Post]:
-        for number in range(first, len(items), CONNECTIONS):
-            yield begins + number / PER_SECOND, items[number][1]
+    names = [iter(items[first :: RATE.connections]) for first in range(RATE.connections)]
+    found = dict[str, tuple[float, float]]()
 
     def take(place: int, due: float, status: int, answer: bytes) -> None:
         if b'"accepted"' not in answer:
             raise ReaderError(f"{status} {answer[:300]!r}")
-        number = next(numbers[place])
-        if due >= begins + WARM_UP_SECONDS:
-            found[items[number][0]] = due, time.monotonic()
+        signature, _ = next(names[place])
+        if due >= measured:
+            found[signature] = due, time.monotonic()
 
-    path = ADDRESSES["items"] + FEEDS[0]
-    streams = [Stream(path, stream(first)) for first in range(CONNECTIONS)]
     order.begun()
-    with closing(Loader(port, streams, take)) as loader:
+    measured = time.monotonic() + WARM_UP_SECONDS
+    with closing(Loader(port, [*at_rate([body for _, body in items], RATE)], take)) as loader:
         loader.run(lambda: False)
     return found
 
@@ -134,7 +128,7 @@ def live(pairs: int, seconds: float) -> Figures:
 
 def ingest(pairs: int, seconds: float) -> Figures:
     """Batches of three feeds, beside a consumer that takes all of it and without one."""
-    plan, taken = replace(BATCHES, seconds=seconds), list[Figures]()
+    plan, taken = replace(SMALL, seconds=seconds), list[Figures]()
 
     def measured(has_consumer: bool) -> Measure:
         with tidegate() as gate, ExitStack() as stack:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from benchmarks.common.readers import head
 from tests.support.hostile import BODIES, JSON, MIB, NDJSON, Hostile
 from tests.support.wire import Connection, NoAnswerError
 
@@ -50,11 +51,6 @@ class Raw(Connection):
 def poured(piece: bytes, bytes_per_second: float = float("inf")) -> Callable[[Raw], Awaitable[None]]:
     """Pours a piece, as fast as the gate reads or at a rate."""
     return lambda raw: raw.pour(piece, bytes_per_second)
-
-
-def head(method: str, path: str, *lines: str) -> bytes:
-    """A request line with `Host` and further header lines, whole."""
-    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: gate", *lines, "", ""]).encode()
 
 
 def request(hostile: Hostile) -> bytes:

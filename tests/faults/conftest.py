@@ -10,13 +10,20 @@ import pytest
 from app import schedule
 from tests.support.faulty_gates import running_in
 from tests.support.processes import wait_until
-from tests.support.servers import StoreServer, valkey_server
+from tests.support.servers import OVER_TCP, StoreServer, valkey_server
 
 
 @pytest.fixture
 def own_valkey() -> Iterator[StoreServer]:
     """A Valkey that a test may break."""
     with valkey_server(unix=True) as server:
+        yield server
+
+
+@pytest.fixture(scope="module", params=["valkey", "redis", "valkey-cluster"])
+def breakable(request: pytest.FixtureRequest) -> Iterator[StoreServer]:
+    """Each kind of store in turn, over TCP, which the tests of a file may break."""
+    with OVER_TCP[request.param]() as server:
         yield server
 
 

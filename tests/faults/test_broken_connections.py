@@ -1,13 +1,13 @@
 """Ordinary life of a store beside a steady load: restarts and closed connections, and what they may cost."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from tests.support.gate import GateProcess, gate_process
 from tests.support.outages import close_idle_after, kill_clients, restart
-from tests.support.servers import StoreServer, cluster_server, redis_server, valkey_server
+from tests.support.servers import OVER_TCP, StoreServer
 from tests.support.steady_load import Steady
 from tests.support.wire import figure
 
@@ -16,17 +16,11 @@ CALM_SECONDS = 0.5
 IDLE_TIMEOUT_SECONDS = 3
 BURST_POSTS = 40
 PAUSE_MS = 500
-STORES: dict[str, Callable[[], StoreServer]] = {
-    "valkey": valkey_server,
-    "redis": redis_server,
-    "valkey-cluster": cluster_server,
-    "redis-cluster": lambda: cluster_server(kind="redis"),
-}
 
 
-@pytest.fixture(scope="module", params=STORES)
+@pytest.fixture(scope="module", params=OVER_TCP)
 def breakable(request: pytest.FixtureRequest) -> Iterator[StoreServer]:
-    with STORES[request.param]() as server:
+    with OVER_TCP[request.param]() as server:
         yield server
 
 

@@ -1,7 +1,6 @@
 """Law 9 through `kill -9` of gates and callers and broken connections to the store: all is handed on."""
 
 import asyncio
-from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -9,25 +8,13 @@ from tests.support.consuming import Consumer, Fate
 from tests.support.gate import gate_process
 from tests.support.handed_on import CALLERS, CONSUMERS, LASTING, Plan, hand_on
 from tests.support.load import transaction
-from tests.support.servers import StoreServer, cluster_server, redis_server, valkey_server
+from tests.support.servers import StoreServer
 from tests.support.wire import connected
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-# Over TCP all of them, so that proxies can stand before them.
-STORES: dict[str, Callable[[], StoreServer]] = {
-    "valkey": valkey_server,
-    "redis": redis_server,
-    "cluster": cluster_server,
-}
 TRANSACTIONS, PATIENCE_SECONDS = 6000, 120.0
 CALM_BATCHES, CALM_ITEMS = 40, 25
-
-
-@pytest.fixture(scope="module", params=STORES)
-def breakable(request: pytest.FixtureRequest) -> Iterator[StoreServer]:
-    with STORES[request.param]() as server:
-        yield server
 
 
 async def test_through_kills_and_broken_connections_each_consumer_gets_all_and_none_after_its_commit(

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,17 +15,12 @@ from tests.support.handed_on import LASTING
 from tests.support.load import transaction
 from tests.support.outages import paused
 from tests.support.proxied_gates import ProxiedGates
-from tests.support.servers import StoreServer, cluster_server, redis_server, valkey_server
+from tests.support.servers import StoreServer
 from tests.support.wire import Connection, ask_once, connected, request_bytes
 
 PATIENCE_SECONDS, LOOK_SECONDS = 60.0, 0.02
 # Long enough for a lease that is committed at once, short enough to wait for one whose answer was lost.
 LEASE_SECONDS = 5
-STORES: dict[str, Callable[[], StoreServer]] = {
-    "valkey": valkey_server,
-    "redis": redis_server,
-    "cluster": cluster_server,
-}
 BRIEF: dict[str, object] = {
     "dedup_window_seconds": 0.5,
     "emergency_transaction_retention_seconds": 1,
@@ -34,12 +29,6 @@ BRIEF: dict[str, object] = {
 }
 LosesAnswer = Callable[[Connection, ProxiedGates, bytes], Awaitable[None]]
 EARLY, MISSED, LATER = 10, 25, 5
-
-
-@pytest.fixture(scope="module", params=STORES)
-def breakable(request: pytest.FixtureRequest) -> Iterator[StoreServer]:
-    with STORES[request.param]() as server:
-        yield server
 
 
 @asynccontextmanager

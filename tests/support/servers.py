@@ -8,8 +8,9 @@ import importlib
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -31,6 +32,7 @@ from tests.support.processes import (
 from tests.support.tls import TlsFiles, make_tls
 
 __all__ = [
+    "OVER_TCP",
     "StoreClient",
     "StoreServer",
     "StoreStartError",
@@ -186,6 +188,15 @@ def cluster_server(
         server.stop()
         raise
     return server
+
+
+OVER_TCP: Mapping[str, Callable[[], StoreServer]] = {
+    "valkey": valkey_server,
+    "redis": redis_server,
+    "valkey-cluster": cluster_server,
+    "redis-cluster": partial(cluster_server, kind="redis"),
+}
+"""Each kind of store, over TCP, so that proxies can stand before it."""
 
 
 def valkey_binary() -> str:

@@ -1,7 +1,7 @@
 """The rights that docs/stores.md names are enough: for transactions, consumers, figures and reports."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from structlog.testing import capture_logs
@@ -15,25 +15,19 @@ from tests.support.gate import running
 from tests.support.handed import IDLE_MS, Reader, deliver, read_all
 from tests.support.pages import ROOT
 from tests.support.scripted_sentinels import scripted_sentinels
-from tests.support.servers import StoreServer, cluster_server, redis_server, valkey_server
+from tests.support.servers import OVER_TCP, StoreServer
 
 pytestmark = pytest.mark.server
 
-STORES: dict[str, Callable[[], StoreServer]] = {
-    "valkey": valkey_server,
-    "redis": redis_server,
-    "valkey-cluster": cluster_server,
-    "redis-cluster": lambda: cluster_server(kind="redis"),
-}
 NAMES = [f"name-{number}" for number in range(30)]
 
 
-@pytest.fixture(scope="module", params=STORES)
+@pytest.fixture(scope="module", params=OVER_TCP)
 def guarded(request: pytest.FixtureRequest) -> Iterator[StoreServer]:
     """A store with the user of the page, whose line is sent as it stands there."""
     page = (ROOT / "docs" / "stores.md").read_text(encoding="utf-8")
     [line] = re.findall(r"^    (ACL SETUSER .*)$", page, re.MULTILINE)
-    with STORES[request.param]() as server:
+    with OVER_TCP[request.param]() as server:
         for node in server.nodes():
             with node:
                 node.execute_command(*line.split())  # type: ignore[no-untyped-call]
