@@ -3,7 +3,7 @@
 import msgspec
 
 from app.models import Sighting, StoredTransaction
-from app.store.blocks import decode_frame
+from app.store.blocks import NOT_RECORDED, decode_frame
 from app.store.maps import Maps
 from app.store.partitions import signature_hash
 
@@ -23,7 +23,10 @@ class Lookup:
         found = await self._maps.lookup(signature_hash(signature))
         if found is None:
             return None
-        record = decode_frame(found.frame)[found.position]
+        records = decode_frame(found.frame)
+        record = records[found.position] if found.position < len(records) else None
+        if record is None or record.signature not in (signature, NOT_RECORDED):
+            return None  # a claim failed that had written this entry, and another took the place of its block
         first = Sighting(record.source, 0)
         return StoredTransaction(
             signature=signature,

@@ -25,15 +25,17 @@ LEVEL = 1
 FRAME_MAGIC = b"\x28\xb5\x2f\xfd"
 """How every frame of zstd begins. No head does before the year 3388."""
 _HEAD = struct.Struct(">6s6s7sHHI")
+NOT_RECORDED = ""
+"""The signature of a record that has none: one of format 1."""
 
 
 class Record(NamedTuple):
-    """One transaction of a block; blocks of earlier versions have no signatures, by which they are found."""
+    """One transaction of a block."""
 
     source: str
     slot: int | None
     payload: bytes
-    signature: str = ""
+    signature: str = NOT_RECORDED
 
 
 class StoredBlock(msgspec.Struct, frozen=True, gc=False):
