@@ -20,7 +20,8 @@ from statistics import median
 import numpy as np
 
 from app.guard.leak.confirmation import PROOF_FACTOR
-from app.guard.leak.detector import SLOW_SHARE, Detector, DetectorRules
+from app.guard.leak.detector import Detector
+from app.guard.leak.detector_rules import SLOW_SHARE, DetectorRules
 from benchmarks.common.results import RESULTS, options_of, write_json
 from tests.support.simulation.cases import HARDER_LEAKS, LEAK_FREE, LEAKS, Case
 from tests.support.simulation.memory import HOUR

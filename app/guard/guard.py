@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 import structlog
 
 from app.guard.actions import Actions
-from app.guard.leak.detector import Detector, DetectorRules
+from app.guard.leak.detector import Detector
+from app.guard.leak.detector_rules import DetectorRules
 from app.guard.leak.finding import Finding, Tier
 from app.guard.leak.state import Watch
 from app.guard.levels import LevelBand

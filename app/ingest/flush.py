@@ -27,22 +27,24 @@ Say three feeds deliver at the same moment, and the store has two partitions, P 
    age 0.
 
 A guess may be wrong the other way as well: B is taken for new, but another gate with the same feeds has
-stored it, so the block was compressed and sent in vain. `recent` counts how often that happens: it is *not
-reliable* while a fifth or more of what the last claims (some ten) took for new was not new. Then the first
-claim goes without a block. The store answers UNSEEN for all that is new, and a second claim brings the block.
+stored it, so the block was compressed and sent in vain. `recent` keeps the share of what was taken for new
+and was not, averaged over the last ten claims or so. While that is a fifth or more, its guesses are *not
+reliable*, and the first claim goes without a block. The store answers UNSEEN for all that is new, and a
+second claim brings the block.
 
 When a claim fails, as when a master of a Cluster is gone, the transactions of the other claims get their
 answers all the same, and those of this one its error: `failed`. Where a second claim fails, what the first
-one said of other transactions stands. When nothing is answered, the flush fails, with the error of the first
-failed claim in the order of the plan. Two things may happen to a transaction that failed and is sent again:
+one said of other transactions stands. When no transaction gets an answer, the flush fails, with one of these
+errors. Two things may happen to a transaction that failed and is sent again:
 
 - It was stored all the same, by a claim whose answer was lost. Then it is a duplicate.
 - It was not stored. Its signature is in `recent`, so it is taken for known and answered UNSEEN, and a second
   claim brings it.
 
 No transaction is answered `accepted` before it is stored. With TIDEGATE_STORE_MIN_REPLICAS no flush is
-answered before so many replicas have what it wrote, and what its duplicates repeat, which another flush wrote
-a moment ago. If they do not in time, the transactions of those claims are `failed`, although they are stored.
+answered before so many replicas have what it wrote. A duplicate counts as confirmed only if they have the
+acceptance that it repeats as well, which another flush may have written a moment ago. Where they do not in
+time, all transactions of the claim are `failed`, although they are stored.
 """
 
 import asyncio
@@ -84,7 +86,7 @@ class Claim(NamedTuple):
     """How many are taken for new."""
 
     def only(self, indices: Sequence[int], new_count: int) -> "Claim":
-        """Return a claim of those at `indices` of this one, the first `new_count` of which count as new."""
+        """Return a claim of those at `indices` of this one; the first `new_count` of them count as new."""
         places, hashes = [self.places[at] for at in indices], [self.hashes[at] for at in indices]
         return Claim(self.prefix, places, hashes, new_count)
 
@@ -98,20 +100,32 @@ def plan_flush(
 ) -> tuple[list[Claim], Repeats]:
     """Decide which partition is asked about which signatures, in which order."""
     different, repeats = _different(signatures)
-    places, hashes, new_count = recent.guess([signatures[at] for at in different] if repeats else signatures)
-    if repeats:
-        # `guess` was asked about A B C D and answered by their indices, 0 to 3; D, index 3, is at place 4.
-        places = [different[index] for index in places]
+    asked = [signatures[place] for place in different] if repeats else signatures
+    indices, hashes, new_count = recent.guess(asked)
+    # `guess` was asked about A B C D and answers by their indices, 0 to 3; D, index 3, is at place 4.
+    places = [different[index] for index in indices] if repeats else indices
     if len(prefixes) == 1:
         return [Claim(prefixes[0], places, hashes, new_count)], repeats
+    return _claims_by_partition(places, hashes, new_count, prefixes), repeats
+
+
+def _claims_by_partition(
+    places: Sequence[int], hashes: Sequence[bytes], new_count: int, prefixes: Sequence[str]
+) -> list[Claim]:
+    """Return a claim for each partition that has any of the hashes; the first `new_count` are new."""
     parted: dict[int, list[int]] = defaultdict(list)
     for index, digest in enumerate(hashes):
         parted[partition_of(digest, len(prefixes))].append(index)
-    # The indices of each partition rise, so those below `new_count`, which are taken for new, come first.
+    # The indices of each partition rise, so those below `new_count` come first there, too.
     return [
-        Claim(prefixes[number], places, hashes, new_count).only(indices, bisect_left(indices, new_count))
+        Claim(
+            prefixes[number],
+            [places[index] for index in indices],
+            [hashes[index] for index in indices],
+            bisect_left(indices, new_count),
+        )
         for number, indices in parted.items()
-    ], repeats
+    ]
 
 
 def _different(signatures: Sequence[str]) -> tuple[Sequence[int], Repeats]:
@@ -157,7 +171,7 @@ class Flusher:
         if len(answers.errors) == len(columns):
             raise next(iter(answers.errors.values()))
         if ACCEPTED in answers.codes:
-            self._on_accepted()
+            self._on_accepted()  # where replicas confirm, `_confirmed` has done so too: it only wakes readers
         counts = count_outcomes(columns.sources, answers.codes)
         self._sources.note(counts, max(answers.clocks))
         self._metrics.count_answers(counts)
@@ -208,7 +222,7 @@ class Flusher:
         """Return the answers that enough replicas have confirmed, and why not in the place of the others."""
         stored = [(claim, result) for claim, result in results if isinstance(result, ClaimResult)]
         if any(ACCEPTED in result.codes for _, result in stored):
-            self._on_accepted()  # consumers get it, whether it is confirmed or not
+            self._on_accepted()  # before replicas confirm it, and if they do not: readers get what is stored
         carriers = {link: claim.prefix for claim, result in stored for link in result.carriers}
         refusals = await replication.confirm(carriers)
         for claim, result in stored:

@@ -15,9 +15,8 @@
    A burst of load that is over within a block does not raise its floor. The floor also keeps the block's
    most explained bytes (30 MiB), which only tell whether load comes in bursts (`_has_bursts`).
 3. Four *windows* look back over the latest floors. Each has a length of its own, and its name is its *tier*.
-   (`rule` is named after the plain alarm rule that it refines, "G more within W". `DetectorRules` has the
-   settings of all tiers.) Lengths and slopes follow from three settings, here with their defaults: the leak
-   window W (300 s), the growth G that makes a leak in it (50 MiB), a slow leak's rate R (10 MiB/h):
+   Lengths and slopes follow from three settings, here with their defaults: the leak window W (300 s), the
+   growth G that makes a leak in it (50 MiB), a slow leak's rate R (10 MiB/h):
 
    | tier  | block           | window          | floors | least slope that is suspicious                    |
    |-------|-----------------|-----------------|--------|---------------------------------------------------|
@@ -26,10 +25,16 @@
    | slow  | 2 W/5 (2 min)   | 24 W (2 h)      | 60     | R/2 (5 MiB/h)                                     |
    | daily | 3 W (15 min)    | 288 W (24 h)    | 96     | R/10 (1 MiB/h)                                    |
 
-   The least slope is not all: the rise has to be steady (`rises_steadily` in floors.py). For that, a window
-   is cut into five or six equal parts, each with a median of its floors. The step from one median to the next
-   has to be large enough at least four times. Resident bytes have to rise as well. The eleven floors 60, 66,
-   72, ... 120 MiB are suspicious; 60, 60, 60, 60, 60, 120, ... 120 MiB are one step, and are not.
+   Rule and fast have one floor more than blocks, so that the first and the last are a whole window apart;
+   slow and daily are a block short of that. `rule` is named after the plain alarm rule that it refines, "G
+   more within W". The settings of all tiers are in detector_rules.py.
+
+   The rise has to be steady (`rises_steadily` in floors.py). For that, a window is cut into five or six
+   nearly equal parts, each with a median of its floors. From one median to the next they have to rise far
+   enough at least four times. Resident bytes have to rise as well, the slope of all floors (Theil-Sen) has to
+   reach the least one, and chance has to be ruled out (Mann-Kendall). The eleven floors 60, 66, 72, ... 120
+   MiB are suspicious. Of 60, 60, 60, 60, 60, 120, ... 120 MiB the medians are 60, 60, 90, 120 and 120: they
+   rise twice at most, where four times are wanted. That is a step, and not suspicious.
 4. A window that rises steadily raises a *suspicion* (`Finding`). What grew may be garbage or free memory, so
    the caller collects garbage and trims the heap, then hands the next reading to `confirm`. It does so again
    after every tenth of the window (every *interval* of confirmation.py), and compares what is left each time.
@@ -52,8 +57,8 @@
                                           +- proven, refuted or dropped --+
 
 From when a trim is due, `tick` returns the finding at each reading until `confirm` is called. While much is
-in flight it returns None instead, but only for half an interval. The suspicion is dropped when a trim was due
-for a whole interval and `confirm` was not called.
+in flight it returns None instead: a trim that is due waits for that to leave, half an interval at most. When
+a trim was due for a whole interval without a call of `confirm`, the suspicion is dropped.
 
 One process has one suspicion at a time. A suspicion of a shorter window replaces one of a longer window,
 never the reverse. A window that raised a suspicion then raises no other for a quarter of its length (75 s for
@@ -64,63 +69,18 @@ A window loses its floors when no reading comes for longer than two of its block
 monotonic; if it were set back, all windows would lose their floors, and the suspicion would be dropped.
 """
 
-from dataclasses import dataclass
-
 from app.guard.leak.confirmation import Confirmation
+from app.guard.leak.detector_rules import RULE_BLOCKS, SECONDS_AN_HOUR, DetectorRules
 from app.guard.leak.finding import Finding, Tier
-from app.guard.leak.floors import Demand, Floor, Floors, rises_steadily, slope_bytes_per_second
+from app.guard.leak.floors import Floor, Floors, rises_steadily, slope_bytes_per_second
 
-SECONDS_AN_HOUR = 3600
-RULE_BLOCKS = 10
 FAST_BLOCKS = 30
 # Of the slow and the daily window: how many of the shortest blocks a block lasts, and how many floors it has.
 SLOW_FLOOR_BLOCKS, SLOW_FLOORS = 4, 60
 DAILY_FLOOR_BLOCKS, DAILY_FLOORS = 30, 96
-# The least slopes: shares of G/W for the rule and fast tiers, of R for the slow and daily tiers.
-RULE_SHARE, FAST_SHARE, SLOW_SHARE, DAILY_SHARE = 0.5, 0.2, 0.5, 0.1
 # A window that raised a suspicion raises no other for this share of its length.
 QUIET_SHARE = 0.25
 _SHORTEST_FIRST = tuple(Tier)  # as Tier lists them
-
-
-@dataclass(frozen=True, slots=True)
-class DetectorRules:
-    """The detector's settings; they may be replaced while it runs."""
-
-    leak_window_seconds: float = 300
-    leak_growth_bytes: int = 50 << 20
-    leak_warmup_seconds: float = 1800
-    slow_leak_bytes_per_hour: int = 10 << 20
-    sample_seconds: float = 5
-
-    @property
-    def block_seconds(self) -> float:
-        """The length of the shortest block."""
-        return max(self.leak_window_seconds / RULE_BLOCKS, 2 * self.sample_seconds)
-
-    @property
-    def rule_bytes_per_second(self) -> float:
-        """The rate of a leak that grows by just the threshold within the leak window."""
-        return self.leak_growth_bytes / self.leak_window_seconds
-
-    @property
-    def slow_bytes_per_second(self) -> float:
-        """The rate of a slow leak."""
-        return self.slow_leak_bytes_per_hour / SECONDS_AN_HOUR
-
-    def demand(self, tier: Tier) -> Demand:
-        """What the floors of a tier's window have to show to be suspicious."""
-        if tier is Tier.RULE:
-            # From the median of each of five parts to the next there are four steps. All four have to rise
-            # by half of what the least slope brings in that time, or more (`Demand.rise_share`).
-            return Demand(RULE_SHARE * self.rule_bytes_per_second, parts=5, rises=4)
-        least = {
-            Tier.FAST: FAST_SHARE * self.rule_bytes_per_second,
-            Tier.SLOW: SLOW_SHARE * self.slow_bytes_per_second,
-            Tier.DAILY: DAILY_SHARE * self.slow_bytes_per_second,
-        }
-        # Between six parts there are five such steps. Four of them have to rise by as much.
-        return Demand(least[tier], parts=6, rises=4)
 
 
 class Detector:
@@ -188,9 +148,9 @@ class Detector:
         """
         self._follow_clock(at_seconds)
         reading = (at_seconds, resident_bytes, explained_bytes)
-        closed_short, closed_slow, closed_daily = (
-            floors.add(*reading) for floors in (self._short, self._slow, self._daily)
-        )
+        closed_short = self._short.add(*reading)
+        closed_slow = self._slow.add(*reading)
+        closed_daily = self._daily.add(*reading)
         if not self.is_warm:
             return None
         with_new_floor = [Tier.RULE, Tier.FAST] if closed_short else []
@@ -199,8 +159,10 @@ class Detector:
             if found := self._find(tier, at_seconds):
                 self._suspect(found, at_seconds)
         due = self._due_for_trim(at_seconds, explained_bytes)
-        # The daily window, as the longest, is not asked while anything is suspected (`_find`).
-        return self._find(Tier.DAILY, at_seconds) if closed_daily and due is None else due
+        if due is None and closed_daily:
+            # Else the daily window is asked at its next floor. While anything is suspected it finds nothing.
+            return self._find(Tier.DAILY, at_seconds)
+        return due
 
     def restart(self) -> None:
         """Forget windows and suspicion, without a new warm-up: memory was cut back, or an operator asked."""
@@ -237,7 +199,10 @@ class Detector:
             self.restart()  # growth of the warm-up stands in no window
 
     def _find(self, tier: Tier, at_seconds: float) -> Finding | None:
-        """Ask a window for a steady rise, except in its quiet time or if it or a shorter one is suspected."""
+        """Look for a steady rise in a window; one that is found begins the window's quiet time.
+
+        Nothing is found in that time, or while this window or a shorter one is suspected.
+        """
         if at_seconds < self._quiet_until.get(tier, at_seconds) or self._suspects_this_or_shorter(tier):
             return None
         floors = self._window(tier)
@@ -259,8 +224,8 @@ class Detector:
             floors = self._short.last(RULE_BLOCKS + 1)
             grew_enough = self.growth_bytes >= self._rules.leak_growth_bytes
             return floors if len(floors) > RULE_BLOCKS and grew_enough else []
-        floors_of = {Tier.FAST: self._short, Tier.SLOW: self._slow, Tier.DAILY: self._daily}[tier]
-        return floors_of.last(len(floors_of)) if floors_of.is_full else []
+        window = {Tier.FAST: self._short, Tier.SLOW: self._slow, Tier.DAILY: self._daily}[tier]
+        return window.all() if window.is_full else []
 
     def _suspect(self, finding: Finding, at_seconds: float) -> None:
         """Begin to confirm a finding; refutations since the last proof, and bursts, are doubts about it."""

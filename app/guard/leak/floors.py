@@ -10,8 +10,9 @@ touched by bursts that are shorter, so floors show what a process holds at rest.
 Its floor is 61 - 1 = 60 MiB of unexplained bytes.
 
 A leak rises in most parts of its window, a step in one or two. The eleven floors 60, 66, 72, ... 120 MiB, cut
-into five parts, rise by some 12 MiB from the middle of each part to the next: four rises of four, so they
-rise steadily. Floors of 60, 60, 60, 60, 60, 120, ... 120 rise once: a step, by which no window is alarmed.
+into five parts, rise by some 12 MiB from the median of each part to that of the next: four rises of four, so
+they rise steadily. Floors of 60, 60, 60, 60, 60, 120, ... 120 MiB have the medians 60, 60, 90, 120 and 120,
+and rise in two parts of four at most: a step, by which no window is alarmed.
 """
 
 from collections import deque
@@ -76,6 +77,10 @@ class Floors:
     def latest(self) -> Floor | None:
         """The floor of the last closed block; while there is none, of the open one."""
         return self._floors[-1] if self._floors else self._open
+
+    def all(self) -> list[Floor]:
+        """All floors, oldest first."""
+        return list(self._floors)
 
     def last(self, count: int) -> list[Floor]:
         """The latest `count` floors, or as many as there are, oldest first."""

@@ -27,7 +27,8 @@
 --         first call found none of these hashes inside its window. So one of them is a duplicate only if another call
 --         accepted it since, and only the newest buckets are searched: those that took entries after that `now`, or
 --         that may hold one of the acceptances counted since
---   11    which of the hashes are in the sample for late duplicates, see replaced.lua; '' for none
+--   11    the indices (from 0, 2 bytes each) of those hashes that are in the sample for late duplicates, see
+--         replaced.lua; '' for none
 --   12    1 when replicas have to confirm the answer; else missing
 -- Returns {now, codes, how many signatures the partition has ever accepted, what replaced.lua returns or ''}. The
 -- codes are 4 bytes for each hash. A hash inside its window is a duplicate; its code is its age in
@@ -40,11 +41,16 @@
 -- The server runs a script without another command in between. But when a command fails in the middle, as it may in a
 -- store that is full, what was written before it stays. So the writes come in this order: block, transactions,
 -- observations, signatures, ledger. Say the third fails. Then the block and the entries of its transactions stay, but
--- the signatures are not there: when the gate sends them again, they are accepted. The ledger was not saved either, so
--- it does not count what stays. In a bucket that the ledger lists, the next block gets the same number and replaces the
--- block that stays; the rest leaves together with the bucket. What stays in a new bucket, which the ledger does not
--- list, expires. The same is true when another of the first four writes fails. The last, a SET that takes the place of
--- the ledger before it, does not fail for want of room (save_ledger).
+-- the signatures are not there: when the gate sends them again, they are accepted. Of what stays,
+--
+-- * nothing is counted, since the ledger was not saved either;
+-- * the block, in a bucket that the ledger lists, is replaced by the next one there, which gets the same number. An
+--   entry then leads to a transaction of another signature, if to any, which a lookup notices (app/ingest/lookup.py);
+-- * the entries, in a bucket that the ledger lists, leave together with the bucket;
+-- * what is in a new bucket, which the ledger does not list, expires.
+--
+-- The same is true when another of the first four writes fails. The last, a SET that takes the place of the ledger
+-- before it, does not fail for want of room (save_ledger).
 --
 -- A signature is known from the moment it is written, or in a new bucket from the moment the ledger lists that. At
 -- either moment its transaction is stored already.
@@ -88,9 +94,11 @@ local unchecked = signatures.added - checked_added -- in a second call: how many
 if checked_added < 0 or unchecked < 0 then checked_ms, unchecked = 0, signatures.added end
 sweep_due(signatures, clock)
 
--- By index in `hashes`, of those inside their window: the age in milliseconds, the number of the block, the place in
--- it. Then how many these are. The last is the longest window that any signature has: the window can be changed at run
--- time, and those accepted before have the one of their bucket (`keep`).
+-- `ages`, `blocks`, `places`: by index in `hashes`, and only of those inside their window, how many milliseconds ago it
+--   was accepted, the number of its block, and its place there
+-- `found`: how many hashes these are
+-- `longest_window`: that of all signatures which are kept. The window can be changed at run time, and a signature has
+--   the one under which it was accepted (`keep` of its bucket)
 local ages, blocks, places, found, longest_window =
   acceptances_in_window(signatures, hashes, now, checked_ms, unchecked)
 local room = signatures.rule.limit - signatures.entries
@@ -109,7 +117,10 @@ for i = 1, #hashes do
   end
 end
 
-local late_duplicates, transactions, bytes, bucket, block_number, entries = '', nil, nil, nil, nil, {}
+local late_duplicates = '' -- what replaced.lua finds, to be answered
+local entries = {} -- hash, entry, hash, entry, …: to be written for transactions and signatures alike
+local transactions, bucket -- the map, and the bucket of it that takes the block
+local block_number, bytes -- the number of the block, and how many bytes it and its entries take there
 if accepted > 0 then
   transactions = ledger.transactions
   sweep_due(transactions, clock)
@@ -130,11 +141,11 @@ if accepted > 0 then
   end
   -- A new bucket begins with the number of the last block before it (new_bucket in filling.lua).
   block_number = (bucket.latest_block + 1) % MOST_BLOCKS
-  local now_32_bits, pack, n = now % 2 ^ 32, struct.pack, 0
+  local now_32_bits, pack, n = now % (2 ^ 32), struct.pack, 0
   for i = 1, block_count do
     if codes[i] == 0 then
-      -- From here on it is like one that was found inside its window, accepted 0 ms ago, in this block. So
-      -- new_sightings notes who delivered it, as it does for those that were found.
+      -- From here on it is like one that was found inside its window, accepted 0 ms ago, in this block: who delivered
+      -- it is noted as it is for those that were found.
       ages[i], blocks[i], places[i] = 0, block_number, i - 1
       entries[n + 1], entries[n + 2] = hashes[i], pack(ENTRY, now_32_bits, block_number, i - 1)
       n = n + 2
@@ -144,12 +155,15 @@ end
 
 if found + accepted > 0 then
   -- @use observations
-  local sightings, signature_bucket = new_sightings(ages, blocks, places, #hashes, clock), nil
+  local sightings = sightings_to_note(ages, blocks, places, #hashes, clock)
+  local signature_bucket
   if accepted > 0 then
     signature_bucket = open_bucket(signatures, clock, accepted, 0)
     if signature_bucket.is_new then
       -- A node that the slot is moved away from makes no new key. So it refuses this one here, before anything of the
-      -- claim is written, and not when its transactions are: they would be there already when it is made again.
+      -- claim is written, and not when its transactions are: they would be there already when it is made again. The
+      -- other new keys need no such question: `blocks` is the first that is written, and the bucket of observations has
+      -- been read above. Such a node refuses both by itself.
       redis.call('EXISTS', key('signatures', id_text(signature_bucket.id)))
     end
     write_fields('blocks', bucket, {block_number, block})
@@ -169,8 +183,9 @@ if found + accepted > 0 then
     ledger.clock, ledger.hold = now, math.max(longest_window, signature_bucket.keep)
   end
 end
--- `WAIT` waits for what its connection wrote. So that it waits also for what others wrote who accepted the duplicates, a
--- call that found some writes after them.
+-- `WAIT` waits until replicas have the last write of its own connection, and with it all that anybody wrote before.
+-- Therefore a call that has found duplicates writes the ledger even if it is unchanged: their acceptances were written
+-- before that.
 if ARGV[12] and found > 0 then ledger.is_changed = true end
 save_ledger()
 return {now, pack_codes(codes), signatures.added, late_duplicates}

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from app.guard.leak.detector import Detector, DetectorRules
+from app.guard.leak.detector import Detector
+from app.guard.leak.detector_rules import DetectorRules
 from app.guard.leak.finding import Finding, Tier
 from tests.support.simulation.cases import Case
 from tests.support.simulation.memory import HOUR

@@ -143,10 +143,11 @@ local function with_sightings(record, stretch, earliest, offset)
   return sources .. record, added, left_out
 end
 
--- Reads what is noted of the hashes that are inside their window, and returns what is to be written (note_sightings).
+-- Reads what is noted of the hashes that are inside their window, and returns which sightings are new, for
+-- note_sightings to write. It sweeps what is due and makes room, and writes no sighting itself.
 -- `ages`, `blocks` and `places` are by position among `count` hashes, and nil for the others.
 -- Room is made for the most sightings there can be, before it is known how many are new.
-local function new_sightings(ages, blocks, places, count, clock)
+local function sightings_to_note(ages, blocks, places, count, clock)
   local map = ledger.observations
   sweep_due(map, clock)
   local stretches, fields, accepted_ms, most = delivered_stretches(ages, blocks, places, count, clock.now)

@@ -3,7 +3,8 @@ from dataclasses import replace
 
 import pytest
 
-from app.guard.leak.detector import Detector, DetectorRules
+from app.guard.leak.detector import Detector
+from app.guard.leak.detector_rules import DetectorRules
 from app.guard.leak.finding import Finding, Tier
 
 MIB = 1 << 20
