@@ -5,6 +5,7 @@ from app.errors import MemoryPressure, StoreFull
 from app.guard.guard import Guard
 from app.observability.gate_state import GateReadiness, GateState
 from app.store.maps import Maps
+from app.store.primary import silent_sentinels
 from app.store.session import StoreSession
 from app.workers.pool.pool import WorkerPool
 
@@ -51,6 +52,12 @@ class ReadinessCheck:
 
     def warnings(self) -> list[str]:
         """What somebody should look at although this gate can take traffic."""
-        down = self._session.down_partitions.sentence(self._session.server)
+        silent = len(silent_sentinels(self._session.servers))
+        of_store = (
+            self._session.down_partitions.sentence(self._session.server),
+            f"{silent} of the sentinels have not answered for a while; GET /stats names them"
+            if silent
+            else "",
+        )
         others = (gate.advice for gate in sorted(self._maps.other_gates))
-        return [*([down] if down else []), *others, *self._workers.warnings().values()]
+        return [*filter(None, of_store), *others, *self._workers.warnings().values()]

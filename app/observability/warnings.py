@@ -26,6 +26,8 @@ from app.store.common_start import Value
 from app.store.figures import Sizes
 from app.store.layout import LiveSettings
 from app.store.maps import Maps
+from app.store.primary import silent_sentinels
+from app.store.sentinels import SILENT_SECONDS
 from app.store.session import StoreSession
 
 log = structlog.get_logger()
@@ -130,8 +132,14 @@ class ServiceWarnings(Collector):
 
     def _store_warnings(self) -> dict[WarningKey, str]:
         store, warnings = self.sizes.store, {}
+        for place, error in silent_sentinels(self.session.servers):
+            warnings[WarningKey(WarningName.SENTINEL_SILENT, place)] = (
+                f"The sentinel {place} has not answered for {SILENT_SECONDS:.0f} s or longer ({error.kind}). "
+                "The gate goes by the others, and takes nothing in once a majority is silent. See whether it "
+                "runs, and whether TIDEGATE_STORE_URL or another sentinel has a wrong address."
+            )
         if store is None:
-            return {}
+            return warnings
         if store.evicting_policies:
             warnings[WarningKey(WarningName.STORE_EVICTS)] = (
                 f"The store may evict keys (maxmemory-policy {', '.join(sorted(store.evicting_policies))}), "

@@ -17,11 +17,12 @@ A sentinel vouches for no primary that it holds to be down. While one of them is
 none does. Of two that name different primaries, that with the higher epoch has the later configuration.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from app.errors import StoreNoPrimary, StoreUnsupported
-from app.store.store_errors import StoreSentinelsDeny
+from app.errors import StoreDenied, StoreError, StoreNoPrimary, StoreUnreachable, StoreUnsupported
+from app.store.store_errors import StoreSentinelsDeny, StoreWithoutService
 
 SAFE_PART = 0.9  # of D, for the clocks of two machines do not run alike
 _UNSOUND = frozenset({"s_down", "o_down", "failover_in_progress"})
@@ -82,15 +83,21 @@ def agreement(reports: Sequence[Report]) -> Agreement | None:
     return Agreement(latest.primary, until, run_ids, majority)
 
 
+class Failure(NamedTuple):
+    """What a sentinel did instead of answering."""
+
+    place: str
+    """Host and port of the sentinel, as the log has them."""
+    error: StoreError
+
+
 class Answers(NamedTuple):
     """What came of asking all sentinels once."""
 
     reports: Sequence[Report]
     """One of each sentinel that answered."""
-    failures: Sequence[str]
-    """What each of the others did, as text for the log."""
-    denied: int = 0
-    """How many of these refused the login, or a command."""
+    failures: Sequence[Failure]
+    """One of each of the others."""
 
     @property
     def agreement(self) -> Agreement | None:
@@ -107,16 +114,37 @@ class Answers(NamedTuple):
         """Whether a sentinel is about to make another server the primary."""
         return any(report.is_replacing for report in self.reports)
 
-    def refusal(self) -> StoreNoPrimary:
-        """Make the error that says why there is no agreement."""
-        if self.denied > (len(self.reports) + len(self.failures)) // 2:
-            return StoreSentinelsDeny("; ".join(self.failures))
+    def refusal(self) -> StoreError:
+        """Make the error that says why there is no agreement: that of most sentinels, if they share one.
+
+        A certificate that is not trusted, say, has a name of its own. That they are silent has none.
+        """
+        text = "; ".join(f"{place}: {error}" for place, error in self.failures)
+        shared = self._shared_failure()
+        if shared is StoreDenied:
+            return StoreSentinelsDeny(text)
+        if shared is StoreWithoutService:
+            return shared(text)
+        if shared is not None and shared is not StoreUnreachable and issubclass(shared, StoreUnreachable):
+            return _of_sentinels(shared(text))
         known = max((report.sentinels for report in self.reports), default=0)
         sound = sum(report.is_sound and report.primary == self.primary for report in self.reports)
         said = f"{sound} of {known or 'the'} sentinels vouch for the primary"
         if self.is_replacing:
             said += ", and one is replacing it"
-        return StoreNoPrimary("; ".join([said, *self.failures]))
+        return StoreNoPrimary(f"{said}; {text}" if text else said)
+
+    def _shared_failure(self) -> type[StoreError] | None:
+        """Return how more than half of all that were asked failed, if they did so in one way."""
+        half = (len(self.reports) + len(self.failures)) // 2
+        kinds = Counter(type(error) for _, error in self.failures)
+        return next((kind for kind, count in kinds.items() if count > half), None)
+
+
+def _of_sentinels(error: StoreError) -> StoreError:
+    """Say of a sentinel what the advice says of the store: "a sentinel's certificate is expired"."""
+    error.advice = error.advice.replace("the store", "a sentinel").replace("://", "+sentinel://")
+    return error
 
 
 def report_of(sentinel: bytes, asked_at: float, fields: Mapping[str, str], promoted: Place | None) -> Report:

@@ -66,6 +66,7 @@ _BY_PHRASE: tuple[tuple[str, type[errors.StoreError]], ...] = (
     ("max number of clients", store_errors.StoreTooManyClients),
     ("DB index is out of range", store_errors.StoreWithoutDatabase),
     ("SELECT is not allowed", store_errors.StoreWithoutDatabase),
+    ("No such master", store_errors.StoreWithoutService),
 )
 _UNKNOWN_COMMAND = re.compile(r"(?:unknown|unsupported) command ['`]([^'`]{1,40})['`]")
 _REFUSED_COMMAND = re.compile(r"run the '([a-z|]{1,40})' command")

@@ -18,14 +18,14 @@ from copy import copy
 from time import monotonic
 from typing import Any
 
-from app.errors import StoreNoPrimary, StoreUnsupported
+from app.errors import StoreError, StoreNoPrimary, StoreUnsupported
 from app.process.shared_task import SharedTask
 from app.store.address import StoreAddress
 from app.store.agreement import Answers
 from app.store.link import Argument, Link, NotConnected, ReplyError, packed
 from app.store.node import Node
-from app.store.sentinels import Sentinels
-from app.store.server import Server, identify, parse_info
+from app.store.sentinels import Sentinels, Silent
+from app.store.server import Server, Servers, identify, parse_info
 from app.store.store_url import SentinelService
 
 ASK_SECONDS = 0.1
@@ -55,7 +55,7 @@ class Primary:
         The sentinels are asked also while it connects, which takes long when the server's host is gone.
 
         Raises:
-            StoreNoPrimary: the sentinels do not.
+            StoreError: the sentinels do not (see `Answers.refusal`).
             StoreUnsupported, NotConnected, AnswerLost, TimeoutError, ReplyError: see `identify`.
         """
         self._watching = asyncio.create_task(self._watch())
@@ -84,7 +84,8 @@ class Primary:
         """Send a command to the primary; errors are those of `Node.call`, and this one.
 
         Raises:
-            StoreNoPrimary: nobody vouches for it; if its answer had come, it may have been carried out.
+            StoreError: nobody vouches for it (see `Answers.refusal`). If its answer had come, it may have
+                been carried out.
         """
         if self._replaced is not None or monotonic() >= self._holds_until:
             await self._be_vouched_for(monotonic())
@@ -101,6 +102,10 @@ class Primary:
     def places(self) -> list[StoreAddress]:
         """List the sentinels that are known, those that the URL does not name as well."""
         return self._sentinels.places()
+
+    def silent_sentinels(self) -> list[Silent]:
+        """List the sentinels that have not answered for a while."""
+        return self._sentinels.silent()
 
     async def close(self) -> None:
         """Close every connection, those to the sentinels too; who waits for the sentinels is told so."""
@@ -119,7 +124,7 @@ class Primary:
         """Wait until the sentinels, asked at that moment or later, vouch for the primary.
 
         Raises:
-            StoreNoPrimary: they do not.
+            StoreError: they do not (see `Answers.refusal`).
         """
         while self._replaced is None:
             asked_at, refusal = await self._asking.result()
@@ -135,7 +140,7 @@ class Primary:
             await asyncio.sleep(ASK_SECONDS)
             await self._asking.result()
 
-    async def _ask(self) -> tuple[float, StoreNoPrimary | None]:
+    async def _ask(self) -> tuple[float, StoreError | None]:
         """Ask the sentinels; return when they were asked, and, if they do not vouch for it, why not."""
         asked_at = monotonic()
         answers = await self._sentinels.ask()
@@ -170,13 +175,18 @@ class Primary:
         self._run_id = run_id
 
 
+def silent_sentinels(servers: Servers | None) -> Sequence[Silent]:
+    """Return the sentinels of a store that have not answered for a while; none of one without sentinels."""
+    return servers.silent_sentinels() if isinstance(servers, Primary) else ()
+
+
 async def find_primary(
     service: SentinelService, known: Sequence[StoreAddress], deadline_seconds: float, ledger_key: str
 ) -> tuple[Primary, Server]:
     """Ask the sentinels that are known for the primary of a service, and connect to it.
 
     Raises:
-        StoreNoPrimary: they vouch for none.
+        StoreError: they vouch for none (see `Answers.refusal`).
         StoreUnsupported, NotConnected, AnswerLost, TimeoutError, ReplyError: the primary did this.
     """
     sentinels = Sentinels(service, known, deadline_seconds)

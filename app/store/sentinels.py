@@ -2,12 +2,24 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from copy import copy
 from time import monotonic
+from typing import NamedTuple
 
-from app.errors import StoreDenied, StoreUnsupported
+from app.errors import StoreError, StoreInterrupted, StoreTimeout, StoreUnsupported
 from app.process.shared_task import note_end
 from app.store.address import StoreAddress
-from app.store.agreement import Agreement, Answers, Place, Report, fields_of, place_in, place_of, report_of
+from app.store.agreement import (
+    Agreement,
+    Answers,
+    Failure,
+    Place,
+    Report,
+    fields_of,
+    place_in,
+    place_of,
+    report_of,
+)
 from app.store.failures import as_store_error
 from app.store.link import Link, NotConnected, ReplyError, packed
 from app.store.node import Node
@@ -17,6 +29,16 @@ MOST_SECONDS = 0.5
 """How long a sentinel may take; one that hangs must not keep the others from being heard."""
 GRACE_SECONDS = 0.02  # for the sentinels that have not answered when a majority has
 MOST_UNANSWERED = 2  # questions to one sentinel
+SILENT_SECONDS = 10.0  # without an answer of a sentinel before operators are told, as longer than its restart
+
+
+class Silent(NamedTuple):
+    """A sentinel that has not answered for SILENT_SECONDS."""
+
+    place: str
+    """Host and port, for operators."""
+    error: StoreError
+    """How the last question to it failed."""
 
 
 class Sentinel:
@@ -29,13 +51,17 @@ class Sentinel:
         self.id = b""
         """The id of the sentinel, learned from each new connection."""
         self._node = Node(address, min(deadline_seconds, MOST_SECONDS), self._learn_id)
+        self._refusal: NotConnected | None = None
+        self._heard_at, self._trouble = monotonic(), StoreError("not asked yet")
 
     async def connect(self) -> bool:
         """Connect, for as long as that may take, and say whether it did; `report` raises why it did not."""
         try:
             await self._node.connect()
-        except NotConnected:
+        except NotConnected as refusal:
+            self._refusal = refusal
             return False
+        self._refusal = None
         return True
 
     async def report(self, service: str) -> Report:
@@ -47,15 +73,34 @@ class Sentinel:
         """
         self.unanswered += 1
         try:
-            asked_at = monotonic()
-            fields = fields_of(await self._node.call("SENTINEL", "MASTER", service))
-            promoted = None
-            if "failover_in_progress" in fields.get("flags", ""):
-                # Here it names the new primary as soon as that took over; above, when the replicas follow.
-                promoted = place_in(await self._node.call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", service))
-            return report_of(self.id, asked_at, fields, promoted)
+            report = await self._report(service)
+        except Exception as error:
+            self._trouble = as_store_error(error)
+            raise
         finally:
             self.unanswered -= 1
+        self._heard_at = monotonic()
+        return report
+
+    async def _report(self, service: str) -> Report:
+        asked_at = monotonic()
+        try:
+            fields = fields_of(await self._node.call("SENTINEL", "MASTER", service))
+        except NotConnected as error:
+            # An answer is not waited for as long as a connection, which would say more than that it is late.
+            if self._refusal is not None and isinstance(error.__cause__, TimeoutError):
+                raise copy(self._refusal) from self._refusal.__cause__
+            raise
+        promoted = None
+        if "failover_in_progress" in fields.get("flags", ""):
+            # Here it names the new primary as soon as that took over; above, when the replicas follow.
+            promoted = place_in(await self._node.call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", service))
+        return report_of(self.id, asked_at, fields, promoted)
+
+    def silence(self) -> Silent | None:
+        """Say why it has not answered for a while; None if it has."""
+        is_silent = monotonic() - self._heard_at >= SILENT_SECONDS
+        return Silent(self.address.shown_place, self._trouble) if is_silent else None
 
     async def others(self, service: str) -> dict[bytes, Place]:
         """Return the places of the other sentinels, by their ids; raises what `report` does."""
@@ -88,6 +133,10 @@ class Sentinels:
         self._all = [Sentinel(address, deadline_seconds) for address in known]
         self._asking: set[asyncio.Task[Report]] = set()
 
+    def silent(self) -> list[Silent]:
+        """List those that have not answered for a while."""
+        return [found for one in self._all if (found := one.silence()) is not None]
+
     def places(self) -> list[StoreAddress]:
         """Return the addresses of all that are known."""
         return [one.address for one in self._all]
@@ -113,7 +162,7 @@ class Sentinels:
         for one in self._all:
             if one.unanswered < MOST_UNANSWERED:
                 asked[self._begin(one)] = one
-        waiting, answers = set(asked), Answers((), ["every sentinel owes answers"])
+        waiting, answers = set(asked), Answers((), [Failure("all", StoreTimeout("every one owes answers"))])
         while waiting:
             seconds = GRACE_SECONDS if answers.agreement else None
             done, waiting = await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -126,7 +175,7 @@ class Sentinels:
         """Ask all of them, and return what a majority vouches for.
 
         Raises:
-            StoreNoPrimary: it does for nothing.
+            StoreError: it does for nothing; StoreNoPrimary if they do not say why with one voice.
         """
         answers = await self.ask()
         found = answers.agreement
@@ -176,14 +225,12 @@ class Sentinels:
 
 def _answers(ended: Mapping["asyncio.Task[Report]", Sentinel]) -> Answers:
     reports: dict[bytes, Report] = {}
-    failures, denied = [], 0
+    failures: list[Failure] = []
     for task, one in ended.items():
-        error = None if task.cancelled() else task.exception()
-        if error is not None or task.cancelled():
-            # One that does not know the command is no sentinel, which is a kind of its own.
-            denied += error is not None and type(as_store_error(error)) is StoreDenied
-            failures.append(f"{one.address.shown_place}: {error or type(error).__name__}")
+        error = StoreInterrupted("closed") if task.cancelled() else task.exception()
+        if error is not None:
+            failures.append(Failure(one.address.shown_place, as_store_error(error)))
             continue
         report = task.result()
         reports[report.sentinel] = report  # the same one may be known by two addresses
-    return Answers(list(reports.values()), failures, denied)
+    return Answers(list(reports.values()), failures)

@@ -88,6 +88,11 @@ class StoreSession:
         """Tell whether calls to a partition are let through now."""
         return self.is_up and self.down_partitions.reason(prefix) is None
 
+    @property
+    def servers(self) -> Servers | None:
+        """What is connected now; None if nothing is."""
+        return self._servers
+
     def ensure_up(self) -> None:
         """Raise a copy of the error that took the store down, if it is down; each has its own traceback."""
         if self.down_reason is not None:
@@ -285,15 +290,7 @@ class StoreSession:
         self._metrics.store_up.set(1)
         self._failed_probes = 0
         self._told_reasons.clear()
-        if self.down_reason is None:
-            return
-        self.down_reason = None
-        server = self.server
-        log.info(
-            "store up",
-            url=self._connector.shown_url,
-            server=server and server.name,
-            version=server and server.version,
-            cluster=server and server.is_cluster,
-            partitions=server and server.partitions,
-        )
+        was_down, self.down_reason = self.down_reason is not None, None
+        if was_down and (server := self.server) is not None:
+            facts = {"server": server.name, "version": server.version, "cluster": server.is_cluster}
+            log.info("store up", url=self._connector.shown_url, **facts, partitions=server.partitions)

@@ -20,7 +20,8 @@ StoreError
 ├── StoreWithoutReplicas          it takes writes only with more replicas
 ├── StoreCannotSave               it takes no writes since it cannot save to its disk
 ├── StoreNoPrimary
-│   └── StoreSentinelsDeny        most of the sentinels refuse the login
+│   ├── StoreSentinelsDeny        most of the sentinels refuse the login
+│   └── StoreWithoutService       they watch no service of the name in the URL
 ├── StoreInOlderFormat            gates of an older version are at work on it
 ├── StoreOfOtherPartitions        it is divided in another way by now
 ├── StoreKeysUndeclared           it or a proxy wants to be told each key of a script
@@ -188,6 +189,16 @@ class StoreSentinelsDeny(errors.StoreNoPrimary):
     )
 
 
+class StoreWithoutService(errors.StoreNoPrimary):
+    """The sentinels watch no service of the name that the URL has."""
+
+    kind = "no_service"
+    advice = (
+        "the sentinels watch no service of the name that stands behind them in TIDEGATE_STORE_URL; "
+        "write the name of `sentinel monitor` there"
+    )
+
+
 class StoreInOlderFormat(errors.StoreError):
     """Gates of an older version are at work on the store, whose format has no room for what was asked."""
 
@@ -261,6 +272,7 @@ STORE_ERRORS: tuple[type[errors.StoreError], ...] = (
     errors.StoreReadOnly,
     errors.StoreNoPrimary,
     StoreSentinelsDeny,
+    StoreWithoutService,
     errors.StoreClusterDown,
     errors.StoreUnsupported,
     errors.StoreOfOtherFormat,

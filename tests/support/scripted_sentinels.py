@@ -50,6 +50,8 @@ class ScriptedSentinel:
                 return _bulk(self.sentinel_id)
             case [b"SENTINEL", b"MASTER"]:
                 self.asked += 1
+                if words[2:] != [SERVICE.upper().encode()]:
+                    return b"-ERR No such master with that name\r\n"
                 return _flat(self.fields)
             case [b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME"]:
                 return b"*2\r\n" + _bulk(self.fields["ip"]) + _bulk(self.fields["port"])

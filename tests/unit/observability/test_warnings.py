@@ -1,15 +1,21 @@
 """`tidegate_warning` has a series for each warning that there can be, 1 while it stands."""
 
+from typing import Any
+
 import pytest
+from structlog.testing import capture_logs
 
 from app.models import MapName, WarningKey, WarningName
 from app.settings.model import Settings
+from app.store import sentinels as sentinels_module
 from app.store.older_format import OtherGates
 from app.store.setbacks import SetbackKind
+from app.store.store_url import parse_address
 from tests.conftest import MakeSettings
 from tests.support.api_calls import QUIET, Api, open_api, until
 from tests.support.metric_families import parsed
 from tests.support.pages import ROOT
+from tests.support.scripted_sentinels import scripted_sentinels
 from tests.support.servers import valkey_server
 
 
@@ -56,6 +62,36 @@ async def test_what_stats_warns_of_is_1_until_it_is_over(settings_for: MakeSetti
             assert await _warns(api, {"signatures_size", "feed_not_taken", "store_down"})
             stats = (await api.http.get("/stats")).json()
             assert len(stats["warnings"]) == 3
+
+
+@pytest.mark.server
+async def test_a_sentinel_that_does_not_answer_is_warned_of_by_its_place_until_it_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sentinels_module, "SILENT_SECONDS", 2.0)  # which the other sentinels never are
+    with valkey_server() as server, capture_logs() as logs:
+        async with scripted_sentinels(parse_address(server.url).port) as sentinels:
+            [hung, *_], url = sentinels.all, f"{sentinels.url.removesuffix('/gate')},127.0.0.1:1/gate"
+            values: dict[str, Any] = {"store_url": url, "store_deadline_seconds": 10, **QUIET}
+            async with open_api(Settings(**values)) as api:
+                hung.goes_on.clear()
+                await until(lambda: _names_sentinels(api, "127.0.0.1:1", f"127.0.0.1:{hung.port}"))
+                ready = await api.http.get("/readyz")
+                assert ready.status_code == 200
+                [told] = ready.json()["warnings"]
+                assert told.startswith("2 of the sentinels have not answered for a while")
+                assert await _warns(api, {"sentinel_silent"})
+                hung.goes_on.set()
+                await until(lambda: _names_sentinels(api, "127.0.0.1:1"))
+    for place, times in (("127.0.0.1:1", [1, 0]), (f"127.0.0.1:{hung.port}", [1, 1])):
+        lines = [log for log in logs if log.get("warning") == f"sentinel_silent:{place}"]
+        assert [sum(log["log_level"] == level for log in lines) for level in ("warning", "info")] == times
+
+
+async def _names_sentinels(api: Api, *places: str) -> bool:
+    told = [text for text in (await api.stats())["warnings"] if text.startswith("The sentinel ")]
+    api.runtime.warnings.log_changes()
+    return sorted(text.split()[2] for text in told) == sorted(places)
 
 
 async def _warns(api: Api, names: set[str]) -> bool:

@@ -2,8 +2,30 @@
 
 import pytest
 
-from app.errors import StoreUnsupported
-from app.store.agreement import SAFE_PART, Answers, Report, agreement, fields_of, place_in, report_of
+from app.errors import (
+    StoreDenied,
+    StoreError,
+    StoreNoPrimary,
+    StoreTimeout,
+    StoreUnreachable,
+    StoreUnsupported,
+)
+from app.store.agreement import (
+    SAFE_PART,
+    Answers,
+    Failure,
+    Report,
+    agreement,
+    fields_of,
+    place_in,
+    report_of,
+)
+from app.store.store_errors import (
+    StoreSentinelsDeny,
+    StoreTlsExpired,
+    StoreTlsUntrusted,
+    StoreWithoutService,
+)
 
 OLD, NEW = ("10.0.0.1", 6379), ("10.0.0.2", 6379)
 ASKED_AT = 100.0
@@ -61,7 +83,9 @@ def test_one_that_has_no_connection_yet_to_a_new_primary_vouches_for_it_all_the_
 def test_while_one_sentinel_replaces_the_primary_no_majority_vouches_for_it() -> None:
     """Those that vouch have not heard of it yet."""
     replacing = _said("a", flags="master,o_down,failover_in_progress", promoted=OLD)
-    answers = Answers([replacing, _said("b"), _said("c")], ["10.0.0.9:26379: no answer"])
+    answers = Answers(
+        [replacing, _said("b"), _said("c")], [Failure("10.0.0.9:26379", StoreTimeout("no answer"))]
+    )
     assert answers.agreement is None
     assert str(answers.refusal()) == (
         "2 of 3 sentinels vouch for the primary, and one is replacing it; 10.0.0.9:26379: no answer"
@@ -98,8 +122,31 @@ def test_a_process_is_known_when_a_majority_has_seen_no_other_in_its_place() -> 
 
 
 def test_without_an_answer_there_is_no_primary() -> None:
-    assert Answers([], ["x: refused"]).primary is None
-    assert "the sentinels" in str(Answers([], ["x: refused"]).refusal())
+    silent = Answers([], [Failure("x", StoreUnreachable("refused"))])
+    assert silent.primary is None
+    assert str(silent.refusal()) == "0 of the sentinels vouch for the primary; x: refused"
+    assert type(silent.refusal()) is StoreNoPrimary
+
+
+@pytest.mark.parametrize(
+    ("failed", "refusal"),
+    [
+        ([StoreTlsExpired, StoreTlsExpired], StoreTlsExpired),
+        ([StoreTlsExpired, StoreTlsUntrusted], StoreNoPrimary),
+        ([StoreTlsExpired], StoreNoPrimary),
+        ([StoreDenied, StoreDenied], StoreSentinelsDeny),
+        ([StoreWithoutService, StoreWithoutService], StoreWithoutService),
+        ([StoreTimeout, StoreTimeout], StoreNoPrimary),
+    ],
+)
+def test_what_most_of_all_sentinels_fail_by_is_the_name_of_it(
+    failed: list[type[StoreError]], refusal: type[StoreError]
+) -> None:
+    failures = [Failure(f"sentinel-{at}", kind("said so")) for at, kind in enumerate(failed)]
+    reports = [_said(name, flags="master,s_down") for name in "abc"[len(failed) :]]
+    made = Answers(reports, failures).refusal()
+    assert type(made) is refusal
+    assert "sentinel-0: said so" in str(made)
 
 
 @pytest.mark.parametrize("missing", ["ip", "port", "config-epoch", "down-after-milliseconds"])

@@ -15,6 +15,7 @@ from app.store.failures import as_store_error
 from app.store.link import AnswerLost, NotConnected
 from app.store.partitions import ledger_key
 from app.store.primary import Primary
+from app.store.store_errors import StoreWithoutService
 from app.store.store_url import parse_address
 from tests.support.proxy import Proxy
 from tests.support.scripted_sentinels import LONG_MS, NONE_MS, ScriptedSentinels, scripted_sentinels
@@ -230,6 +231,12 @@ async def test_a_sentinel_that_cannot_be_reached_is_named(server: StoreServer) -
         sentinels.say(flags="s_down,master")
         refusal = await _refusal(f"{sentinels.url.removesuffix('/gate')},127.0.0.1:1/gate")
         assert refusal.startswith("0 of 3 sentinels vouch for the primary; 127.0.0.1:1: ")
+
+
+async def test_a_service_that_the_sentinels_do_not_watch_is_named(server: StoreServer) -> None:
+    async with _watched(server) as (sentinels, _):
+        with pytest.raises(StoreWithoutService, match="No such master with that name"):
+            await StoreConnector(f"{sentinels.url}s", DEADLINE_SECONDS).connect()
 
 
 async def test_a_primary_that_does_not_let_one_in_is_left_when_another_is_named(server: StoreServer) -> None:

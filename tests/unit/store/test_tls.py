@@ -10,7 +10,7 @@ import pytest
 import redis
 import trustme
 
-from tests.support.gate import START_SECONDS, has_port, started
+from tests.support.gate import START_SECONDS, gate_process, has_port, started
 from tests.support.named_failures import assert_named
 from tests.support.processes import wait_until
 from tests.support.servers import redis_server, valkey_server
@@ -40,6 +40,10 @@ class Machine:
         """The store's URL with these options."""
         query = "&".join(f"{name}={quote(str(value))}" for name, value in options.items())
         return f"{scheme}://{self.place}{'?' if query else ''}{query}"
+
+    def cut_all(self) -> None:
+        """Break every connection but that of `node`, as a restart with another certificate does."""
+        self.node.client_kill_filter(_type="normal", skipme=True)
 
 
 @pytest.fixture(scope="module")
@@ -140,11 +144,53 @@ def test_each_way_in_which_tls_fails_is_named_everywhere(machine: Machine, row: 
         assert_named(gate, kind, sentence)
 
 
-def test_tls_to_a_store_without_is_named_everywhere() -> None:
+OF_SENTINELS: dict[str, tuple[Callable[[Machine], str], str, str]] = {
+    "wrong authority": (_wrong_authority, "tls_untrusted", "a sentinel's certificate is not signed by"),
+    "expired": (_expired, "tls_expired", "a sentinel's certificate is expired"),
+    "wrong host": (_other_host, "tls_other_host", "a sentinel's certificate is not for the host"),
+    "no client certificate": (_no_client_certificate, "tls_client_refused", "a sentinel asks for a client"),
+    "plain to TLS": (_plain, "tls_needed", "write rediss+sentinel://"),
+    "no file": (_no_file, "tls_files", "cannot be used"),
+}
+
+
+@pytest.mark.parametrize("row", OF_SENTINELS)
+def test_each_way_in_which_tls_to_the_sentinels_fails_is_named_everywhere(machine: Machine, row: str) -> None:
+    """None of them answers, so that nobody sees that this server is no sentinel."""
+    prepare, kind, sentence = OF_SENTINELS[row]
+    with started(store_url=_with_sentinels(prepare(machine)), store_deadline_seconds=5) as gate:
+        assert_named(gate, kind, sentence)
+
+
+def _with_sentinels(url: str) -> str:
+    """A URL that takes the server of this one for the only sentinel it knows."""
+    scheme, _, rest = url.partition("://")
+    place, question, query = rest.partition("?")
+    return f"{scheme}+sentinel://{place}/gate{question}{query}"
+
+
+@pytest.mark.parametrize("with_sentinels", [False, True])
+def test_tls_to_a_store_without_is_named_everywhere(with_sentinels: bool) -> None:
     with valkey_server() as server:
-        url = server.url.replace("redis://", "rediss://")
+        url = server.url.replace("redis://", "rediss://").removesuffix("/0")
+        url = _with_sentinels(url) if with_sentinels else url
         with started(store_url=url, store_deadline_seconds=1) as gate:
             assert_named(gate, "tls_not_spoken", "does not answer TLS")
+
+
+@pytest.mark.parametrize("row", ["expired", "wrong host", "no client certificate"])
+def test_what_fails_once_the_store_was_given_another_certificate_is_named_everywhere(
+    machine: Machine, row: str
+) -> None:
+    prepare, kind, sentence = ROWS[row]
+    with gate_process(store_url=machine.url(ssl_ca_certs=machine.good.ca), store_deadline_seconds=5) as gate:
+        prepare(machine)
+        machine.cut_all()
+        assert wait_until(lambda: not gate.is_ready(), START_SECONDS)
+        assert_named(gate, kind, sentence)
+        machine.node.config_set("tls-auth-clients", "no")
+        machine.shows(machine.good)
+        assert wait_until(gate.is_ready, START_SECONDS)
 
 
 def test_a_gate_is_ready_once_its_store_shows_a_good_certificate(machine: Machine) -> None:
