@@ -5,7 +5,7 @@ from app.errors import MemoryPressure, StoreFull
 from app.guard.guard import Guard
 from app.observability.gate_state import GateReadiness, GateState
 from app.store.maps import Maps
-from app.store.primary import silent_sentinels
+from app.store.sentinel_primary import silent_sentinels
 from app.store.session import StoreSession
 from app.workers.pool.pool import WorkerPool
 

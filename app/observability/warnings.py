@@ -26,7 +26,7 @@ from app.store.common_start import Value
 from app.store.figures import Sizes
 from app.store.layout import LiveSettings
 from app.store.maps import Maps
-from app.store.primary import silent_sentinels
+from app.store.sentinel_primary import silent_sentinels
 from app.store.sentinels import SILENT_SECONDS
 from app.store.session import StoreSession
 

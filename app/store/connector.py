@@ -9,7 +9,7 @@ from app.store.cluster import Cluster
 from app.store.node import Node, Single
 from app.store.partition_count import partition_count
 from app.store.partitions import first_prefix, ledger_key
-from app.store.primary import OPENINGS, Primary, find_primary
+from app.store.sentinel_primary import OPENINGS, Primary, find_primary
 from app.store.server import Server, identify
 from app.store.store_url import SentinelService, parse_store, safe_url
 

@@ -9,7 +9,10 @@ from typing import NamedTuple
 from app.errors import StoreError, StoreInterrupted, StoreTimeout, StoreUnsupported
 from app.process.shared_task import note_end
 from app.store.address import StoreAddress
-from app.store.agreement import (
+from app.store.failures import as_store_error
+from app.store.link import Link, NotConnected, ReplyError, packed
+from app.store.node import Node
+from app.store.sentinel_agreement import (
     Agreement,
     Answers,
     Failure,
@@ -20,9 +23,6 @@ from app.store.agreement import (
     place_of,
     report_of,
 )
-from app.store.failures import as_store_error
-from app.store.link import Link, NotConnected, ReplyError, packed
-from app.store.node import Node
 from app.store.store_url import SentinelService
 
 MOST_SECONDS = 0.5

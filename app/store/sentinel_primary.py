@@ -4,8 +4,8 @@ A primary that was replaced does not know it. It may have hung or been cut off f
 where it stood, and take writes for some ten seconds, until a sentinel makes it a replica and what it took is
 lost. So a call counts only if the server was the primary when its answer came. Two things can say so:
 
-- A majority of the sentinels vouched for the server until a later moment (agreement.py). They are asked ten
-  times a second, so mostly this holds, and costs a call nothing.
+- A majority of the sentinels vouched for the server until a later moment (sentinel_agreement.py). They are
+  asked ten times a second, so mostly this holds, and costs a call nothing.
 - Else the sentinels are asked once more, and a majority still names the server, and does not hold it to be
   down.
 
@@ -21,9 +21,9 @@ from typing import Any
 from app.errors import StoreError, StoreNoPrimary, StoreUnsupported
 from app.process.shared_task import SharedTask
 from app.store.address import StoreAddress
-from app.store.agreement import Answers
 from app.store.link import Argument, Link, NotConnected, ReplyError, packed
 from app.store.node import Node
+from app.store.sentinel_agreement import Answers
 from app.store.sentinels import Sentinels, Silent
 from app.store.server import Server, Servers, identify, parse_info
 from app.store.store_url import SentinelService

@@ -10,7 +10,7 @@ from app.errors import (
     StoreUnreachable,
     StoreUnsupported,
 )
-from app.store.agreement import (
+from app.store.sentinel_agreement import (
     SAFE_PART,
     Answers,
     Failure,

@@ -8,13 +8,13 @@ from typing import NoReturn
 import pytest
 
 from app.errors import StoreDenied, StoreNoPrimary, StoreUnsupported
-from app.store import primary as primary_module
+from app.store import sentinel_primary
 from app.store import sentinels as sentinels_module
 from app.store.connector import StoreConnector
 from app.store.failures import as_store_error
 from app.store.link import AnswerLost, NotConnected
 from app.store.partitions import ledger_key
-from app.store.primary import Primary
+from app.store.sentinel_primary import Primary
 from app.store.store_errors import StoreWithoutService
 from app.store.store_url import parse_address
 from tests.support.proxy import Proxy
@@ -37,7 +37,7 @@ def server() -> Iterator[StoreServer]:
 @pytest.fixture
 def only_when_called(monkeypatch: pytest.MonkeyPatch) -> None:
     """Has the sentinels asked by calls alone, and not ten times a second as well."""
-    monkeypatch.setattr(primary_module, "ASK_SECONDS", NEVER_SECONDS)
+    monkeypatch.setattr(sentinel_primary, "ASK_SECONDS", NEVER_SECONDS)
 
 
 @asynccontextmanager
