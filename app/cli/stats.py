@@ -71,7 +71,9 @@ def _memory(figures: dict[str, Any]) -> str:
         f"{plain(figure(process, 'name'))} {size(figure(process, 'rss_bytes'))}"
         for process in elements(figures, "processes")
     )
-    parts = [", ".join(processes) or "-", f"limit {size(figure(figures, 'limit_bytes'))}"]
+    source = figure(figures, "limit_source")
+    limit = size(figure(figures, "limit_bytes")) + (f" ({plain(source)})" if source else "")
+    parts = [", ".join(processes) or "-", f"limit {limit}"]
     if level := figure(figures, "level"):
         parts.append(f"level {plain(level)}")
     if state := figure(figures, "leak", "state"):

@@ -180,6 +180,9 @@ class Guard:
                 watch.detector.rules = _detector_rules(settings)
 
     def _remember(self, reading: MemoryReading) -> None:
+        if self.latest is None or self.latest.limit != reading.limit:
+            bytes_, source = reading.limit or (None, "none")
+            log.info("memory limit", limit_bytes=bytes_, source=source)
         self.latest = reading
         kept = self.readings
         if not kept or reading.at_seconds - kept[-1].at_seconds >= KEPT_READING_SECONDS:

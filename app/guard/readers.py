@@ -4,7 +4,7 @@ A reading is taken once a sample (every 5 s by default) and handed to all who ju
 
     gate    resident 61 MiB, explained {"in_flight": 2 MiB}
     store   resident 25 MiB, explained {"maps": 18 MiB}
-    limit   512 MiB, of which 86 MiB are in use
+    limit   512 MiB of the cgroup, of which 86 MiB are in use
 
 Where the figures come from is given as functions (`Readers`): `service_memory` has those of a running gate.
 A figure that cannot be true is left out of the reading, and `discarded` says which and why.
@@ -36,6 +36,23 @@ class Discard(StrEnum):
     UNREADABLE = "unreadable"
 
 
+class LimitSource(StrEnum):
+    """Where the memory limit comes from; the first that there is holds."""
+
+    SETTING = "setting"
+    """`memory_limit_bytes`."""
+    CGROUP = "cgroup"
+    MACHINE = "machine"
+    """The share `memory_machine_ratio` of the machine's memory."""
+
+
+class MemoryLimit(NamedTuple):
+    """What the service may hold, and who says so."""
+
+    bytes: int
+    source: LimitSource
+
+
 @dataclass(frozen=True)
 class Readers:
     """Where the figures of a reading come from. Each may raise or answer nonsense: `read` copes with it."""
@@ -43,8 +60,8 @@ class Readers:
     resident: Callable[[], Resident]
     explained: Callable[[], Mapping[str, Mapping[str, int]]]
     """Bytes that maps and requests in flight account for, of each process by part."""
-    limit: Callable[[], int | None]
-    """Bytes the service may hold; None without a limit."""
+    limit: Callable[[], MemoryLimit | None]
+    """What the service may hold; None without a limit."""
     usage: Callable[[Resident | None], float]
     """Bytes that count against the limit; given what was just read of the processes, or None to read them."""
     store: Callable[[], StoreFigures | None]
@@ -77,9 +94,19 @@ class MemoryReading:
     taken_ms: int
     processes: dict[str, ProcessReading]
     pressure_bytes: int | None
-    limit_bytes: int | None
+    limit: MemoryLimit | None
     store: StoreFigures | None
     discarded: list[tuple[str, Discard]] = field(default_factory=list)
+
+    @property
+    def limit_bytes(self) -> int | None:
+        """Bytes the service may hold; None without a limit."""
+        return self.limit.bytes if self.limit else None
+
+    @property
+    def limit_source(self) -> LimitSource | None:
+        """Where the limit comes from; None without a limit."""
+        return self.limit.source if self.limit else None
 
 
 class Pressure(NamedTuple):
@@ -93,7 +120,7 @@ def read_pressure(readers: Readers) -> Pressure | None:
     """Read the two figures of the limit alone; None without a limit, or when one of them cannot be read."""
     limit = _attempt("limit", readers.limit, [])
     used = _checked("usage", _attempt("usage", lambda: readers.usage(None), []), []) if limit else None
-    return Pressure(used, limit) if limit and used is not None else None
+    return Pressure(used, limit.bytes) if limit and used is not None else None
 
 
 def read(readers: Readers, at_seconds: float, taken_ms: int) -> MemoryReading:

@@ -1,5 +1,7 @@
 """Where a running gate's memory figures come from: `/proc`, the control group, the settings and the store.
 
+The limit is that of the settings, else that of the control group, else a share of the machine's memory.
+
 Memory is explained when something known accounts for it: bodies and queued payloads in flight for the gate
 and each worker, the entries of the maps for the store. What connections hold is not counted as explained.
 """
@@ -8,10 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from app.guard.readers import Readers, Resident
+from app.guard.readers import LimitSource, MemoryLimit, Readers, Resident
 from app.models import MapName, MapSizes, StoreFigures
 from app.process.control_groups import Cgroup, find_cgroup
-from app.process.resident_memory import Processes
+from app.process.resident_memory import Processes, machine_bytes
 from app.settings.model import Settings
 
 
@@ -55,10 +57,11 @@ class ServiceMemory:
     claimed_share: Callable[[], float] = lambda: 0.0
     """The share of the limit that a drill says is used; what is used beyond it counts all the same."""
     cgroup: Cgroup | None = field(default_factory=find_cgroup)
+    machine_bytes: int = field(default_factory=machine_bytes)
 
     def readers(self) -> Readers:
         """The functions that a reading is made with."""
-        return Readers(self._resident, self._explained, self._limit_bytes, self._usage_bytes, self.store)
+        return Readers(self._resident, self._explained, self._limit, self._usage_bytes, self.store)
 
     def resident_bytes(self, process: str) -> int:
         """Read the resident bytes of one process; 0 when it does not run."""
@@ -80,14 +83,21 @@ class ServiceMemory:
         in_flight = {name: {"in_flight": held} for name, held in self.in_flight_bytes().items()}
         return {**in_flight, "store": {"maps": self.maps_bytes()}}
 
-    def _limit_bytes(self) -> int | None:
-        return self.settings().memory_limit_bytes or (self.cgroup.limit_bytes if self.cgroup else None)
+    def _limit(self) -> MemoryLimit | None:
+        settings = self.settings()
+        if settings.memory_limit_bytes is not None:
+            return MemoryLimit(settings.memory_limit_bytes, LimitSource.SETTING)
+        if self.cgroup is not None:
+            return MemoryLimit(self.cgroup.limit_bytes, LimitSource.CGROUP)
+        share = int(settings.memory_machine_ratio * self.machine_bytes)
+        return MemoryLimit(share, LimitSource.MACHINE) if share else None
 
     def _usage_bytes(self, resident: Resident | None) -> float:
-        return max(self._used_bytes(resident), self.claimed_share() * (self._limit_bytes() or 0))
+        limit = self._limit()
+        return max(self._used_bytes(resident), self.claimed_share() * limit.bytes if limit else 0)
 
     def _used_bytes(self, resident: Resident | None) -> float:
-        """A limit of the group is compared with what counts against it; one by setting with our processes."""
+        """A limit of the group is compared with what counts against it; any other with our processes."""
         if self.cgroup is not None and self.settings().memory_limit_bytes is None:
             return self.cgroup.usage_bytes()
         if resident is None:

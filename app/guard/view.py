@@ -7,7 +7,7 @@ from pydantic import Field
 
 from app.guard.diagnosis.document import Diagnosis
 from app.guard.leak.finding import LeakState
-from app.guard.readers import MemoryReading, ProcessReading
+from app.guard.readers import LimitSource, MemoryReading, ProcessReading
 from app.guard.status import GuardStatus, Level, ProcessStatus
 from app.models import Shape
 from app.settings.model import Settings
@@ -53,6 +53,7 @@ class MemoryView(Shape):
     level: Level
     pressure_bytes: int | None
     limit_bytes: int | None
+    limit_source: LimitSource | None
     refuses_ingest: bool
     state: LeakState
     guard: Literal["on", "blind"]
@@ -73,6 +74,7 @@ def memory_view(
         level=status.level,
         pressure_bytes=latest.pressure_bytes if latest else None,
         limit_bytes=latest.limit_bytes if latest else None,
+        limit_source=latest.limit_source if latest else None,
         refuses_ingest=status.refuses_ingest,
         state=status.state,
         guard="blind" if status.blind_spots else "on",

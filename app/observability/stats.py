@@ -11,6 +11,7 @@ from pydantic import Field
 from app.cleanup.run import Cleanup
 from app.errors import StoreError
 from app.guard.leak.finding import LeakState
+from app.guard.readers import LimitSource
 from app.guard.status import GuardStatus, Level
 from app.metrics.catalogue import Metrics
 from app.models import MapName, MapSizes, Reason, Report, Shape, TransactionOutcome
@@ -67,6 +68,7 @@ class MemoryStats(Shape):
 
     processes: list[ProcessStats]
     limit_bytes: int | None
+    limit_source: LimitSource | None
     level: Level
     growth_bytes: int
     growth_threshold_bytes: int
@@ -141,6 +143,7 @@ class ServiceStats:
                 for name, (pid, rss) in self.processes.read().items()
             ],
             limit_bytes=guard.latest.limit_bytes if guard.latest else None,
+            limit_source=guard.latest.limit_source if guard.latest else None,
             level=guard.level,
             growth_bytes=guard.growth_bytes,
             growth_threshold_bytes=self.live.settings.leak_growth_bytes,

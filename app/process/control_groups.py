@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.process.resident_memory import machine_bytes
+
 ROOT = Path("/sys/fs/cgroup")
 MEMBERSHIP = Path("/proc/self/cgroup")
-# Version 1 writes "no limit" as a number near 2**63, version 2 as "max".
-_NO_LIMIT_BYTES = 1 << 60
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,11 @@ class Cgroup:
 
 
 def find_cgroup(root: Path = ROOT, membership: Path = MEMBERSHIP) -> Cgroup | None:
-    """Find the group whose limit binds this process; None when none does, or none can be read."""
+    """Find the group whose limit binds this process; None when none does, or none can be read.
+
+    A limit above the memory of the machine binds nobody. Version 1 writes "no limit" as a number near 2**63,
+    version 2 as "max".
+    """
     found = [group for version in _VERSIONS for group in _limited(version, root, membership)]
     return min(found, key=lambda group: group.limit_bytes, default=None)
 
@@ -75,7 +79,7 @@ def _limited(version: _Version, root: Path, membership: Path) -> Iterator[Cgroup
             limit = int((folder / version.limit).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
-        if 0 < limit < _NO_LIMIT_BYTES:
+        if 0 < limit <= machine_bytes():
             yield Cgroup(folder, limit, version)
 
 

@@ -1,4 +1,4 @@
-"""Reads the resident bytes of the service's processes."""
+"""Reads the resident bytes of the service's processes, and how much memory the machine has."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -19,6 +19,11 @@ def rss_bytes(pid: int | None) -> int | None:
 def own_resident_bytes() -> int:
     """Read the resident bytes of this process."""
     return int(psutil.Process().memory_info().rss)
+
+
+def machine_bytes() -> int:
+    """Read how much memory the machine has, or the container where it is shown its own (`/proc/meminfo`)."""
+    return int(psutil.virtual_memory().total)
 
 
 class Processes:

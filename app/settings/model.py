@@ -187,7 +187,11 @@ class Settings(EnvironmentSettings):
     """Streams that are open at once, and as many calls for a lease; past it 503."""
 
     memory_limit_bytes: int | None = changeable(MEMORY, None, ge=1, le=2**50)
-    """Limit of the whole service, bytes; unset: the cgroup's limit if any."""
+    """Limit of the whole service, bytes; unset: the cgroup's limit if any, else a share of the machine's
+    memory."""
+    memory_machine_ratio: float = changeable(MEMORY, 0.5, ge=0, le=1)
+    """Share of the machine's memory that is the limit where neither TIDEGATE_MEMORY_LIMIT_BYTES nor a
+    cgroup sets one; 0: no limit."""
     memory_soft_ratio: float = changeable(MEMORY, 0.75, gt=0, le=1)
     """Share of the limit from which pressure is `soft`: emergency cleanup."""
     memory_soft_exit_ratio: float = changeable(MEMORY, 0.65, gt=0, le=1)

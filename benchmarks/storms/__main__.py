@@ -92,7 +92,7 @@ def main() -> int:
     options, outcomes = parsed.parse_args(), []
     for name in (one for one in attacks.ATTACKS if options.only in one):
         for limit_mib in (None, options.limit_mib) if options.limit_mib else (None,):
-            limits = {"memory_limit_bytes": limit_mib * MIB} if limit_mib else {}
+            limits = {"memory_limit_bytes": limit_mib * MIB} if limit_mib else {"memory_machine_ratio": 0}
             with tidegate(**limits) as gate:
                 told = {"attack": name, "limit_mib": limit_mib}
                 outcomes.append(told | endure(gate, name, options.seconds))

@@ -21,12 +21,16 @@ def panels() -> Iterator[Builder]:
     yield lines(
         About(
             "Resident memory against the limit",
-            "Of each kind of process the largest. `counted` is what is compared with the limit.",
+            "Of each kind of process the largest. `counted` is what is compared with the limit; the limit is "
+            "drawn once a tenth of it is in use.",
             "bytes",
         ),
         Query(largest(gauge("memory_rss_bytes"), "process"), "{{process}}"),
         Query(largest(gauge("memory_pressure_bytes")), "counted"),
-        Query(smallest(gauge("memory_limit_bytes")), "limit"),
+        Query(
+            f"{smallest(gauge('memory_limit_bytes'))} < 10 * {largest(gauge('memory_pressure_bytes'))}",
+            "limit",
+        ),
         width=12,
         colours={**PROCESSES, "counted": "purple"},
         limits=("limit",),

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.support.gate import GateProcess, gate_process
+from app.process.control_groups import find_cgroup
+from app.process.resident_memory import machine_bytes
+from tests.support.gate import GateProcess, gate_process, has_port, started
 from tests.support.payloads import Payloads, body_of
 from tests.support.processes import wait_until
 from tests.support.storm import Storm, resident_bytes, store_pids
@@ -66,6 +68,27 @@ async def test_large_bodies_at_once_are_taken_as_far_as_memory_has_room() -> Non
         assert gate.process.poll() is None
     assert statuses.keys() <= {200, 503}
     assert 80 * MIB < most < LIMIT_BYTES
+
+
+@pytest.mark.skipif(find_cgroup() is not None, reason="the control group's limit goes before the machine's")
+def test_a_gate_that_nobody_gave_a_limit_has_a_share_of_the_machine() -> None:
+    settings = {"memory_machine_ratio": 100 * MIB / machine_bytes(), "workers": 2}
+    with started(**settings) as gate:
+        assert wait_until(lambda: has_port(gate), MOST_SECONDS)
+        with gate.client() as client:
+
+            def status() -> int:
+                return client.post("/transactions", json={"signature": "a"}).status_code
+
+            assert wait_until(lambda: status() == 503, RECOVERS_SECONDS)
+            problem = client.post("/transactions", json={"signature": "a"}).json()
+            memory = client.get("/stats").json()["memory"]
+            assert problem["type"].endswith("memory-pressure")
+            assert (memory["limit_source"], memory["level"]) == ("machine", "hard")
+            told = next(event for event in gate.events() if event.get("event") == "memory limit")
+            assert (told["source"], told["limit_bytes"]) == ("machine", memory["limit_bytes"])
+            client.patch("/settings", json={"memory_machine_ratio": 0}).raise_for_status()
+            assert wait_until(lambda: status() == 200, RECOVERS_SECONDS)
 
 
 @pytest.mark.slow

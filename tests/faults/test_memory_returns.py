@@ -15,7 +15,7 @@ from tests.support.wire import NoAnswerError, connected, request_bytes
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 MIB = 1024 * 1024
-LIMITS = [{}, {"memory_limit_bytes": 512 * MIB}]
+LIMITS = [{"memory_machine_ratio": 0}, {"memory_limit_bytes": 512 * MIB}]
 STAYS_BYTES, BACK_SECONDS = 25 * MIB, 60.0
 POSTS, BODIES_A_POST = 24, 3
 UPLOADS, UPLOAD_BYTES = 50, 3_900_000

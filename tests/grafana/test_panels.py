@@ -53,7 +53,7 @@ def test_every_query_returns_data_from_a_gate_under_load(workers: int, tmp_path:
     quick = {"memory_sample_seconds": 0.2, "dedup_window_seconds": 1, "leak_warmup_seconds": 1}
     since = time.time()
     with (
-        gate_process(workers=workers, memory_limit_bytes=2**30, **quick) as gate,
+        gate_process(workers=workers, memory_limit_bytes=2**29, **quick) as gate,
         load(gate),
         monitored(tmp_path, gate, rules=False) as server,
     ):

@@ -7,7 +7,7 @@ from app.errors import StoreUnreachable
 from app.guard.actions import Actions
 from app.guard.guard import Clock, Guard
 from app.guard.leak.finding import Finding
-from app.guard.readers import Readers
+from app.guard.readers import LimitSource, MemoryLimit, Readers
 from app.metrics.catalogue import Metrics
 from app.models import StoreFigures
 from app.settings.model import Settings
@@ -61,7 +61,7 @@ class Machine:
                 "store": (8 if self.is_store_ours else None, self.store),
             },
             explained=lambda: {"gate": {"in_flight": self.in_flight}},
-            limit=lambda: self.limit,
+            limit=lambda: MemoryLimit(self.limit, LimitSource.SETTING) if self.limit else None,
             usage=lambda _: self.sensor(self.gate + (self.store if self.is_store_ours else 0)),
             store=lambda: StoreFigures(
                 round(self.store), round(self.store), self.store_limit, 0, frozenset()

@@ -34,7 +34,8 @@ _FIGURES = {
         "ingest": {"accepted": 1500, "duplicate": 3000, "invalid": 1, "refused": 2, "failed": 3},
         "memory": {
             "processes": [{"name": "gate", "pid": 1, "rss_bytes": 52_428_800}],
-            "limit_bytes": None,
+            "limit_bytes": 8_381_411_328,
+            "limit_source": "machine",
             "level": "normal",
             "growth_bytes": 0,
             "growth_threshold_bytes": 52_428_800,

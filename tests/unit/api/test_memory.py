@@ -34,6 +34,7 @@ async def test_the_document_shows_every_process_under_watch() -> None:
         assert process["rss_bytes"] >= process["floor_bytes"] > MIB
         assert process["state"] in STATES
     assert memory["level"] == "normal"
+    assert (memory["limit_bytes"] is None) == (memory["limit_source"] is None)
     assert memory["guard"] == "on"
     assert memory["growth_threshold_bytes"] == 50 * MIB
     assert memory["samples"][0]["rss_bytes"].keys() == {"gate", "store"}

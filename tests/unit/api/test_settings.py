@@ -42,6 +42,7 @@ DEFAULTS: dict[str, object] = {
     "ADMIN_TOKENS": (),
     "ADMIN_TOKENS_FILE": None,
     "MEMORY_LIMIT_BYTES": None,
+    "MEMORY_MACHINE_RATIO": 0.5,
     "MEMORY_SAMPLE_SECONDS": 5,
 }
 # Another valid value of each.
@@ -75,6 +76,7 @@ OTHERS: dict[str, tuple[str, object]] = {
     "ADMIN_TOKENS": ("one", ("one",)),
     "ADMIN_TOKENS_FILE": ("/run/secrets/admin", Path("/run/secrets/admin")),
     "MEMORY_LIMIT_BYTES": ("1073741824", 1024 * MIB),
+    "MEMORY_MACHINE_RATIO": ("0.25", 0.25),
     "MEMORY_SAMPLE_SECONDS": ("0.5", 0.5),
 }
 TEXTS = ("HOST", "STORE_URL", "INGEST_TOKENS", "INGEST_TOKENS_FILE", "ADMIN_TOKENS", "ADMIN_TOKENS_FILE")

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.server
 
 NUMBER = (int, float)
 REMOVED = {"expired": int, "emergency": int, "manual": int, "capacity": int}
-# `bytes` and `limit_bytes` of every map, and `failed`, go beyond the contract's page.
+# `bytes` and `limit_bytes` of every map, `failed` and `limit_source` go beyond the contract's page.
 MAP = {
     "entries": int,
     "limit_entries": int,
@@ -43,6 +43,7 @@ STATS = {
     "memory": {
         "processes": list,
         "limit_bytes": (int, type(None)),
+        "limit_source": (str, type(None)),
         "level": str,
         "growth_bytes": int,
         "growth_threshold_bytes": int,
@@ -265,7 +266,7 @@ def _assert_near(given: float, expected: float) -> None:
 async def test_memory_figures_match_what_psutil_reads_of_the_gate_and_its_embedded_store() -> None:
     async with open_api(Settings(memory_limit_bytes=2**31, **QUIET)) as api:  # type: ignore[arg-type]
         memory = (await api.stats())["memory"]
-        assert memory["limit_bytes"] == 2**31
+        assert (memory["limit_bytes"], memory["limit_source"]) == (2**31, "setting")
         gate, store = memory["processes"]
         assert (gate["name"], gate["pid"], store["name"]) == ("gate", os.getpid(), "store")
         assert psutil.Process(store["pid"]).parent() == psutil.Process()

@@ -33,7 +33,8 @@ STATS = {
     "ingest": {"accepted": 1500, "duplicate": 7},
     "memory": {
         "processes": [{"name": "gate", "rss_bytes": 50 * 1024 * 1024}],
-        "limit_bytes": None,
+        "limit_bytes": 2 * 1024**3,
+        "limit_source": "cgroup",
         "level": "soft",
         "leak": {"state": "suspect"},
     },
@@ -49,7 +50,7 @@ def test_stats_shows_every_part_of_the_document(run: Run, serve: Serve) -> None:
     for part in (
         "Tidegate 1.2.3, up 12.0 s",
         "accepted 1,500, duplicate 7",
-        "gate 50.0 MiB; limit -; level soft; leak detector: suspect",
+        "gate 50.0 MiB; limit 2.0 GiB (cgroup); level soft; leak detector: suspect",
         "efficiency 99.5%, last was manual (normal) and removed 500",
         "WARNING  transactions are above 80 %",
     ):

@@ -1,9 +1,18 @@
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from app.guard.readers import HUGE_BYTES, Discard, Readers, read, read_pressure
+from app.guard.readers import (
+    HUGE_BYTES,
+    Discard,
+    LimitSource,
+    MemoryLimit,
+    Readers,
+    read,
+    read_pressure,
+)
 from app.guard.service_memory import ServiceMemory
 from app.process.resident_memory import Processes
 from app.settings.model import Settings
@@ -14,7 +23,7 @@ MIB = 1024 * 1024
 def readers(
     resident: Callable[[], dict[str, tuple[int | None, float]]] = lambda: {"gate": (7, 60.0 * MIB)},
     usage: Callable[[], float] = lambda: 60.0 * MIB,
-    limit: Callable[[], int | None] = lambda: 200 * MIB,
+    limit: Callable[[], MemoryLimit | None] = lambda: MemoryLimit(200 * MIB, LimitSource.SETTING),
 ) -> Readers:
     return Readers(
         resident=resident,
@@ -25,7 +34,7 @@ def readers(
     )
 
 
-def failing() -> float:
+def failing() -> Any:
     raise PermissionError("/proc is hidden")
 
 
@@ -53,7 +62,7 @@ def test_an_infinite_reading_is_huge() -> None:
 
 
 def test_a_reader_that_fails_costs_only_its_own_figures() -> None:
-    sample = read(readers(usage=failing, limit=lambda: int(failing())), 0, 0)
+    sample = read(readers(usage=failing, limit=failing), 0, 0)
     assert sample.processes["gate"].rss_bytes == 60 * MIB
     assert sample.limit_bytes is None
     assert sample.discarded == [("limit", Discard.UNREADABLE), ("usage", Discard.UNREADABLE)]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.process.control_groups import ROOT, find_cgroup
+from app.process.resident_memory import machine_bytes
 
 MIB = 1024 * 1024
 V1 = ROOT / "memory"
@@ -32,6 +33,8 @@ def hierarchy(root: Path, files: dict[str, str], membership: str) -> tuple[Path,
         ({"memory/x/memory.limit_in_bytes": f"{16 * MIB}"}, "5:cpu,memory:/x\n0::/\n", 16 * MIB),
         ({"memory/memory.limit_in_bytes": "9223372036854771712\n"}, "4:memory:/\n", None),
         ({"memory.max": "max"}, "0::/\n", None),
+        ({"memory.max": str(machine_bytes())}, "0::/\n", machine_bytes()),
+        ({"memory.max": str(machine_bytes() + 4096)}, "0::/\n", None),
         ({"memory.max": "nonsense"}, "0::/\n", None),
         ({"memory.max": "-5"}, "0::/\n", None),
         ({}, "0::/\n", None),

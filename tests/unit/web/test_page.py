@@ -25,6 +25,7 @@ def test_every_part_is_there_with_units() -> None:
         "not taken 0.5 /s 1 invalid, 2 refused, 3 failed",
         "transactions 1,000 0.1% of 1,000,000 60.0 s 50.0% of 120.0 s 2.0 KiB",
         "gate 50.0 MiB 1.0 KiB",
+        "Limit of the service: 7.8 GiB (machine).",
         "helius-a 150 90.0% 12.5 ms 30.0 ms 40.0 ms - 25.0% - 1,510",
         "bot 20 1.5 s 1.2% 1 1,480 0 7",
         "manual, emergency, dry run - 500 - 500 12.5 ms 2.0 KiB",
@@ -55,6 +56,12 @@ def test_before_there_is_anything_it_is_a_page_too() -> None:
     assert "Nothing has been delivered yet." in words
     assert "Nobody reads as a consumer." in words
     assert "None has removed anything yet." in words
+
+
+def test_without_a_limit_of_memory_the_page_says_so() -> None:
+    figures = live_figures()
+    figures["stats"]["memory"] |= {"limit_bytes": None, "limit_source": None}
+    assert "Limit of the service: none." in _words(live_part(figures))
 
 
 def test_a_text_that_is_markup_is_shown_as_text() -> None:
