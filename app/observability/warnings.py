@@ -22,13 +22,13 @@ from app.metrics.families import gauge
 from app.models import WarningKey, WarningName
 from app.settings.gate_name import gate_name
 from app.settings.model import env_name
-from app.store.common_start import Value
 from app.store.figures import Sizes
 from app.store.layout import LiveSettings
 from app.store.maps import Maps
 from app.store.sentinel_primary import silent_sentinels
 from app.store.sentinels import SILENT_SECONDS
 from app.store.session import StoreSession
+from app.store.shared_settings import Value
 
 log = structlog.get_logger()
 
@@ -155,7 +155,7 @@ class ServiceWarnings(Collector):
 
 def _differ(gate: str, differing: Mapping[str, tuple[Value, Value]]) -> str:
     values = ", ".join(
-        f"{env_name(name)}={_text(own)} ({_text(common)} holds)" for name, (own, common) in differing.items()
+        f"{env_name(name)}={_text(own)} ({_text(shared)} holds)" for name, (own, shared) in differing.items()
     )
     return (
         f"This gate, {gate}, was started with other settings than hold for all gates of its store: {values}. "

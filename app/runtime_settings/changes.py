@@ -2,7 +2,8 @@
 
 Changed settings are stored by `settings.lua`. From its next tick on, each gate hands over the rules of the
 maps that follow from them with `sizes.lua`, and so they hold for all gates (`put_in_force.lua`). They are
-changes to the common start (`common_start.lua`), which takes the place of the gate's own.
+changes to the shared settings that gates were started with (`shared_settings.lua`), which take the place of
+this gate's own.
 """
 
 import asyncio
@@ -22,9 +23,9 @@ from app.runtime_settings.document import (
     with_changes,
 )
 from app.settings.model import CHANGEABLE, SHARED, Settings
-from app.store.common_start import Value
 from app.store.layout import LiveSettings, shared_values
 from app.store.maps import Maps
+from app.store.shared_settings import Value
 
 log = structlog.get_logger()
 
@@ -66,7 +67,7 @@ class SettingsSync:
         raise Overloaded("others change the settings all the time; send this again")
 
     async def follow(self) -> None:
-        """Put in force what the latest tick found stored: the common start, and what was changed since.
+        """Put in force what the latest tick found stored: the shared settings, and what was changed since.
 
         A store that has lost it, or went back to an earlier state, is given this gate's settings.
 
@@ -79,7 +80,7 @@ class SettingsSync:
             # A change that was waited for has read the store anew: what lay there before it says nothing now.
             if self._is_followed():
                 return
-            stored, ignored = self._maps.stored_settings, self._take_start()
+            stored, ignored = self._maps.stored_settings, self._take_shared()
             try:
                 found = read_document(stored) if stored is not None else Document()
                 if found.version < self.document.version:
@@ -87,28 +88,28 @@ class SettingsSync:
                     found, stored = self.document, None
                 await self._apply(found, with_changes(self.live.base, found.values), "store")
             except (UnusableSettings, ConfigError) as error:
-                if self.live.is_common_start_new:
+                if self.live.has_new_shared_settings:
                     await self._apply(Document(), self.live.base, "store")
                 ignored = ignored or _ignored(error)
             self.live.ignored, self._followed = ignored, stored
 
     def _is_followed(self) -> bool:
-        stored, common = self._maps.stored_settings, self._maps.common_start
+        stored, shared = self._maps.stored_settings, self._maps.shared_settings
         is_lost = stored is None and self.document.version > 0
-        return stored == self._followed and not is_lost and common in (None, self.live.common)
+        return stored == self._followed and not is_lost and shared in (None, self.live.shared)
 
-    def _take_start(self) -> str | None:
-        """Take over the common start; returns a sentence on why this gate cannot."""
-        common = self._maps.common_start
-        if common in (None, self.live.common):
+    def _take_shared(self) -> str | None:
+        """Take over the shared settings; returns a sentence on why this gate cannot."""
+        shared = self._maps.shared_settings
+        if shared in (None, self.live.shared):
             return None
         try:
-            start, known = self.live.start, common.values().items()
+            start, known = self.live.start, shared.values().items()
             others = {name: v for name, v in known if name in SHARED and v != getattr(start, name)}
             base = with_changes(start, others)
         except ConfigError as error:
             return f"What gates of this store were started with is ignored by this gate: {error}."
-        self.live.base, self.live.common = base, common
+        self.live.base, self.live.shared = base, shared
         return None
 
     async def _change_once(self, changes: Mapping[str, Number | None], if_match: str | None) -> bool:
@@ -144,7 +145,7 @@ class SettingsSync:
 
     async def _apply(self, document: Document, settings: Settings, source: str) -> None:
         self.live.ignored, self._followed = None, document.encoded()
-        if document == self.document and not self.live.is_common_start_new:
+        if document == self.document and not self.live.has_new_shared_settings:
             return
         before = self.live.settings
         self.document = document
@@ -168,12 +169,12 @@ def _matches(if_match: str, etag: str) -> bool:
 
 
 def _differing(live: LiveSettings, document: Document) -> Mapping[str, tuple[Value, Value]]:
-    """Return this gate's own value and that of the common start where they differ and neither was changed."""
-    own, common = shared_values(live.start), shared_values(live.base)
+    """Return this gate's own value and the shared one, of settings where they differ and none was changed."""
+    own, shared = shared_values(live.start), shared_values(live.base)
     return {
-        name: (own[name], common[name])
+        name: (own[name], shared[name])
         for name in SHARED
-        if own[name] != common[name] and name not in document.values
+        if own[name] != shared[name] and name not in document.values
     }
 
 

@@ -15,8 +15,8 @@ import msgspec
 from app.models import MapName
 from app.settings.gate_name import gate_name
 from app.settings.model import SHARED, Settings
-from app.store.common_start import CommonStart, Value
 from app.store.partitions import EARLIER_PARTITIONS, partition_prefixes
+from app.store.shared_settings import SharedSettings, Value
 
 UNLIMITED = 2**53
 LEDGER_EXPIRY_SECONDS = 8 * 24 * 3600
@@ -142,7 +142,7 @@ def shared_values(settings: Settings) -> dict[str, Value]:
     return {name: getattr(settings, name) for name in SHARED}
 
 
-def start_arguments(start: Settings, common: CommonStart) -> tuple[bytes | int, ...]:
+def start_arguments(start: Settings, shared: SharedSettings) -> tuple[bytes | int, ...]:
     """Return the arguments 5 to 8 of sizes.lua: the gate's name, its own start, and what holds for all.
 
     Equal settings make equal texts: 5 seconds are 5.0, wherever they come from.
@@ -152,7 +152,7 @@ def start_arguments(start: Settings, common: CommonStart) -> tuple[bytes | int, 
         for name, value in sorted(shared_values(start).items())
     }
     name = gate_name(start).encode().ljust(GATE_NAME_BYTES, b"\0")
-    return name, msgspec.json.encode(own), common.version, common.text
+    return name, msgspec.json.encode(own), shared.version, shared.text
 
 
 def _milliseconds(seconds: float) -> int:
@@ -161,12 +161,12 @@ def _milliseconds(seconds: float) -> int:
 
 @dataclass(frozen=True)
 class Current:
-    """One state of the settings: those of the common start, and so many changes at run time."""
+    """One state of the settings: the shared ones, the gate's own others, and so many changes at run time."""
 
     settings: Settings
     version: int
     start: Settings
-    common: CommonStart
+    shared: SharedSettings
     rules: Mapping[MapName, MapRule]
     _layouts: dict[int, Layout] = field(default_factory=dict)
 
@@ -178,10 +178,10 @@ class Current:
 
     def _layout(self, partitions: int) -> Layout:
         prefixes = partition_prefixes(self.settings.store_prefix, partitions)
-        rules = packed_rules(self.settings, partitions, self.common.rules_version(self.version))
+        rules = packed_rules(self.settings, partitions, self.shared.rules_version(self.version))
         one_in = self.settings.late_sample
         in_sample = bytes(one_in > 0 and value % one_in == 0 for value in range(256))
-        return Layout(prefixes, rules, one_in, in_sample, start_arguments(self.start, self.common))
+        return Layout(prefixes, rules, one_in, in_sample, start_arguments(self.start, self.shared))
 
 
 class LiveSettings:
@@ -191,9 +191,9 @@ class LiveSettings:
         self.start = start
         """What the gate was started with."""
         self.base = start
-        """Settings of the start, with what holds for all gates in the place of its own (common_start.py)."""
-        self.common = CommonStart()
-        """Where that was taken from."""
+        """Settings of the start, with the shared ones, which hold for all gates, in the place of its own."""
+        self.shared = SharedSettings()
+        """The shared settings as the store had them last."""
         self.differing: Mapping[str, tuple[Value, Value]] = {}
         """What the gate was started with and does not hold: its own value, and the one that does."""
         self.current = self._made(start, 0)
@@ -216,9 +216,9 @@ class LiveSettings:
         return self.current.version
 
     @property
-    def is_common_start_new(self) -> bool:
-        """Whether the settings in force were made from another common start than that which holds."""
-        return self.current.common != self.common
+    def has_new_shared_settings(self) -> bool:
+        """Whether the settings in force were made from other shared settings than those that hold."""
+        return self.current.shared != self.shared
 
     def layout(self, partitions: int) -> Layout:
         """The layout of a store with so many partitions."""
@@ -229,4 +229,4 @@ class LiveSettings:
         self.current = self._made(settings, version)
 
     def _made(self, settings: Settings, version: int) -> Current:
-        return Current(settings, version, self.start, self.common, map_rules(settings))
+        return Current(settings, version, self.start, self.shared, map_rules(settings))

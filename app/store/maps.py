@@ -12,7 +12,6 @@ import msgspec
 from app.models import ACCEPTED, MapName, MapSizes, Sample
 from app.store.blocks import parse_block, raw_bytes
 from app.store.cleanup_steps import CleanupStep, CleanupStepResult
-from app.store.common_start import CommonStart, changes_of
 from app.store.down_partitions import of_those_that_serve
 from app.store.layout import Layout
 from app.store.link import Link
@@ -21,6 +20,7 @@ from app.store.partition_sizes import PartitionSizes, combined_sizes, partition_
 from app.store.partitions import HASH_BYTES, partition_of
 from app.store.replication import Replication
 from app.store.session import StoreSession
+from app.store.shared_settings import SharedSettings, changes_of
 from app.store.sightings import Delivered, LookupResult, parse_sightings
 from app.store.told import Asked, Fall, Told
 
@@ -102,7 +102,7 @@ class Maps:
         """Which gates of other formats were at work on the store, likewise."""
         self.stored_settings: bytes | None = None
         """The settings changed at run time, as last read: None for none, b"" for what cannot be any."""
-        self.common_start: CommonStart | None = None
+        self.shared_settings: SharedSettings | None = None
         """What gates were started with, as it holds for all; None while the store refuses to keep it."""
 
     @property
@@ -246,8 +246,8 @@ class Maps:
         self.is_full = any(answer[1] for answer in answers if answer)
         self.other_gates = frozenset(OtherGates(found[4].decode()) for found in answers if found and found[4])
         if answers[0]:
-            self.stored_settings, common = answers[0][2:4]
-            self.common_start = CommonStart(*common) if common else None
+            self.stored_settings, shared = answers[0][2:4]
+            self.shared_settings = SharedSettings(*shared) if shared else None
         for prefix, answer, before in zip(layout.prefixes, answers, asked, strict=True):
             if answer:
                 self._latest[prefix] = self._partition_sizes(prefix, answer, before)

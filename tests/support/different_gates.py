@@ -2,8 +2,8 @@
 
 import struct
 
-from app.store.common_start import CommonStart
 from app.store.partitions import first_prefix
+from app.store.shared_settings import SharedSettings
 from tests.support.api_calls import Api, until
 from tests.support.ledger import store_key
 from tests.support.servers import StoreServer
@@ -57,15 +57,15 @@ async def tick(api: Api, count: int = 5) -> None:
 
 
 def start_key() -> str:
-    """The key of the common start, in the first partition."""
+    """The key of the shared settings, in the first partition."""
     return store_key(first_prefix("tidegate"), "start")
 
 
-def common_start(server: StoreServer) -> CommonStart:
-    """What gates were started with, as the store has it (common_start.lua)."""
+def shared_settings(server: StoreServer) -> SharedSettings:
+    """What gates were started with, as the store has it (shared_settings.lua)."""
     found = _stored(server)
     [version] = struct.unpack_from(">Q", found, 1)
-    return CommonStart(version, found[_HEAD_BYTES:])
+    return SharedSettings(version, found[_HEAD_BYTES:])
 
 
 def say_it_was_told_before(server: StoreServer, seconds: float) -> None:

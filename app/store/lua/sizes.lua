@@ -6,11 +6,11 @@
 --
 -- KEYS: the partition's ledger. ARGV: rules; 0, or whose turn it is to be looked at for entries that are gone, a number
 -- that is 1 higher each time; how many partitions the Cluster has, 0 on a store that is none; 1 when the store was away
--- for the caller until now, else 0; and in the first partition, for the common start (common_start.lua): the gate's
--- name, the values it was started with, the version of those that hold as far as it knows or 0, and these.
+-- for the caller until now, else 0; and in the first partition, of the shared settings (shared_settings.lua): the
+-- gate's name, the values it was started with, the version of those that hold as far as it knows or 0, and these.
 -- Returns {now, 1 when the store is full, the settings changed at run time (read_settings.lua), the version and the
--- values of the common start or false, which gates of other formats are at work ('older' while the partition stays in
--- their format, else other_gates in formats.lua), when the ledger was begun, the entries that are gone
+-- values of the shared settings or false, which gates of other formats are at work ('older' while the partition stays
+-- in their format, else other_gates in formats.lua), when the ledger was begun, the entries that are gone
 -- (lost_entries.lua), then ten numbers a map, signatures first: the id of its oldest bucket or 0, entries, bytes, added,
 -- expired, emergency, manual, capacity, due, on_time}, for example
 -- {1700000002500, 0, false, {1, '{…}'}, '', 1690000000000, {}, 1700000000000, 920, 23920, 5000, 4080, 0, …}.
@@ -71,7 +71,7 @@ local clock, maps = read_clock(), {ledger.signatures, ledger.transactions, ledge
 put_in_force(maps, clock)
 local answer = {clock.now, is_full, read_settings(key('settings')), false, other_gates(), ledger.born, {}}
 if ARGV[5] then
-  -- @use common_start
+  -- @use shared_settings
   answer[4] = settle_start(ARGV[5], ARGV[6], tonumber(ARGV[7]), ARGV[8])
 end
 for _, map in ipairs(maps) do

@@ -5,7 +5,8 @@
 
 local FIGURES = {'entries', 'bytes', 'added', unpack(TOTALS, 1, 6)} -- all but what periodic cleanups have reported
 
--- Returns what sizes.lua does, without a common start. The ledger that takes the partition over will say that it was begun at the first look.
+-- Returns what sizes.lua does, without the shared settings. The ledger that takes the partition over will say that it was
+-- begun at the first look.
 local function sizes_of_format_1(is_full)
   local born = read_bridge() or 0
   local answer = {server_ms(), is_full, read_settings(old_key('settings')), false, 'older', born, {}}

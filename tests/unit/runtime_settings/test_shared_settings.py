@@ -8,17 +8,17 @@ from structlog.testing import capture_logs
 
 from app.models import MapName
 from app.settings.model import ORDERED, SHARED, Settings
-from app.store.common_start import CommonStart
 from app.store.layout import start_arguments
+from app.store.shared_settings import SharedSettings
 from tests.conftest import MakeSettings
 from tests.support.api_calls import Api, open_api, until
 from tests.support.different_gates import (
     KEPT_SECONDS,
     NARROW,
     WIDE,
-    common_start,
     difference,
     say_it_was_told_before,
+    shared_settings,
     tick,
     until_holds,
 )
@@ -172,13 +172,13 @@ def test_workers_are_no_gates_that_differ_and_follow_what_holds(valkey: StoreSer
     wide = gate_process(store_url=valkey.url, gate_name="wide", **WIDE)
     narrow = gate_process(store_url=valkey.url, gate_name="narrow", workers=2, **NARROW)
     with wide as one, one.client() as http:
-        before = common_start(valkey)
+        before = shared_settings(valkey)
         with narrow as two, two.client() as workers:
             items = [{"signature": f"of-workers-{number}"} for number in range(200)]
             assert workers.post("/transactions", json=items).json()["accepted"] == 200
             assert len([text for text in workers.get("/stats").json()["warnings"] if "narrow" in text]) == 1
         assert http.get("/stats").json()["maps"]["transactions"]["entries"] == 200
-        assert common_start(valkey) == before
+        assert shared_settings(valkey) == before
 
 
 def test_what_is_shared_fits_together_whatever_the_rest_of_a_gates_settings_is() -> None:
@@ -188,4 +188,4 @@ def test_what_is_shared_fits_together_whatever_the_rest_of_a_gates_settings_is()
 
 def test_equal_settings_are_equal_however_they_were_written() -> None:
     one, other = Settings(dedup_window_seconds=5), Settings()
-    assert start_arguments(one, CommonStart()) == start_arguments(other, CommonStart())
+    assert start_arguments(one, SharedSettings()) == start_arguments(other, SharedSettings())

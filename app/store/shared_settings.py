@@ -1,9 +1,9 @@
-"""The common start: what the gates of a store were started with, as it holds for all of them.
+"""The shared settings: those of what lies in the store, which are the same for all its gates.
 
-Settings of what lies in the store, such as the window, retentions and limits of the maps (`SHARED`), are one
-thing for a store, whatever the environment of each gate says. common_start.lua says which values hold; a gate
-tells it with each tick what it was started with itself. For example, eu-1 was started with a window of 5 s,
-and eu-2, later, with 60 s: the store answers both `{"dedup_window_seconds":5.0,…}`.
+They are the window, retentions and limits of the maps, and others (`SHARED`). Whatever the environment of
+each gate says, one value holds: shared_settings.lua says which. A gate tells it with each tick what it was
+started with itself. For example, eu-1 was started with a window of 5 s, and eu-2, later, with 60 s: the store
+answers both `{"dedup_window_seconds":5.0,…}`. What is changed at run time comes on top (`runtime_settings`).
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ CHANGES_A_START = 2**32
 
 
 @dataclass(frozen=True)
-class CommonStart:
+class SharedSettings:
     """The version and the values that hold, as they are stored; version 0 until the store was asked."""
 
     version: int = 0
@@ -37,11 +37,11 @@ class CommonStart:
     def rules_version(self, changes: int) -> int:
         """Return the version of the rules that follow from it and from so many changes at run time.
 
-        It is higher with another start, and with each change.
+        It is higher with other shared settings, and with each change.
         """
         return self.version * CHANGES_A_START + changes
 
 
 def changes_of(version: int) -> int:
-    """Return how many changes at run time a version of rules stands for, since the start that it has."""
+    """Return how many changes at run time a version of rules stands for, on top of its shared settings."""
     return version % CHANGES_A_START

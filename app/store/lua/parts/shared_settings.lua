@@ -1,9 +1,10 @@
--- The common start: the settings of what lies in the store that its gates were started with, as they hold for all of
--- them, whatever the environment of one of them says. A tick settles it in the first partition, in one step.
+-- The shared settings: those of what lies in the store, such as windows and limits. They are what gates were started
+-- with, and hold for all gates, whatever the environment of one of them says. A tick settles in the first partition, in
+-- one step, which values hold.
 --
 -- P:start begins with a byte for its format; its version, a number of 8 bytes that rises when other values come to
 -- hold; when a gate that was started with these values last said so, milliseconds in 8 bytes; and the name of that
--- gate, 64 bytes filled up with zeros. Then come the values, as JSON (app/store/common_start.py). For example:
+-- gate, 64 bytes filled up with zeros. Then come the values, as JSON (app/store/shared_settings.py). For example:
 -- version 3, at 1700000002500, by eu-1:8000, {"consumer_idle_seconds":3600.0,"consumers_limit":64,…}
 --
 -- The values that hold stay while a gate is at work that was started with them, and then as long as they may have
@@ -12,7 +13,7 @@
 -- was the last to say so, and comes back with other values, has been given others on purpose: its hold at once.
 
 local START_FORMAT, START_HEAD, START_HEAD_BYTES = 1, '>BI8I8c64', 81
-local MOST_STARTS, CHANGES_A_START = 2 ^ 20, 2 ^ 32 -- as in app/store/common_start.py
+local MOST_STARTS, CHANGES_A_START = 2 ^ 20, 2 ^ 32 -- as in app/store/shared_settings.py
 local NOBODY = string.rep('\0', 64)
 local GONE_MS = 5000 -- of a gate that says once a second that it is there
 

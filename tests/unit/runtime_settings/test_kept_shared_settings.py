@@ -1,21 +1,21 @@
-"""The common start through losses of the store, beside changes at run time, junk, and gates before it."""
+"""The shared settings through losses of the store, beside changes at run time, junk, and gates before it."""
 
 import pytest
 
 from app.runtime_settings.document import Document
 from app.settings.model import Settings
-from app.store.common_start import CHANGES_A_START, CommonStart
 from app.store.layout import packed_rules
+from app.store.shared_settings import CHANGES_A_START, SharedSettings
 from tests.conftest import MakeSettings
 from tests.support.api_calls import open_api, until
 from tests.support.deliver import connected_gate, transaction
 from tests.support.different_gates import (
     NARROW,
     WIDE,
-    common_start,
     difference,
     put_start,
     say_it_was_told_before,
+    shared_settings,
     start_key,
     tick,
     until_holds,
@@ -38,10 +38,10 @@ async def test_a_store_that_was_flushed_goes_on_with_what_held(
     async with open_api(settings_for(store, gate_name="narrow", **NARROW)) as narrow:
         if not is_wide_there:
             await wide.__aexit__(None, None, None)
-        before = common_start(store)
+        before = shared_settings(store)
         store.flush()
         await tick(narrow)
-        assert common_start(store) == before
+        assert shared_settings(store) == before
         assert narrow.runtime.settings.transactions_limit == 10**6
         if is_wide_there:
             await tick(one)
@@ -57,7 +57,7 @@ async def test_a_store_set_back_to_an_earlier_start_is_brought_forward(
         await until_holds(api, "transactions_limit", 700)
         put_start(valkey, 2, b'{"transactions_limit":900}')
         await tick(api)
-        assert common_start(valkey) == CommonStart(3, b'{"transactions_limit":700}')
+        assert shared_settings(valkey) == SharedSettings(3, b'{"transactions_limit":700}')
         assert api.runtime.settings.transactions_limit == 700
 
 
@@ -67,7 +67,7 @@ async def test_of_two_that_were_begun_at_once_after_a_loss_one_holds_under_a_new
     async with open_api(settings_for(valkey, gate_name="a", transactions_limit=500)) as api:
         put_start(valkey, 1, b'{"transactions_limit":700}')
         await until_holds(api, "transactions_limit", 700)
-        assert common_start(valkey).version == 2
+        assert shared_settings(valkey).version == 2
 
 
 async def test_changes_at_run_time_outlive_another_start(
@@ -118,7 +118,7 @@ async def test_a_start_that_cannot_be_read_is_said_and_gives_way(
             return (await api.http.get("/settings")).json()["ignored"] is None
 
         await until(is_replaced)
-        assert common_start(valkey).version == 4
+        assert shared_settings(valkey).version == 4
 
 
 async def test_another_type_of_key_in_its_place_is_replaced(
@@ -128,7 +128,7 @@ async def test_another_type_of_key_in_its_place_is_replaced(
         node.rpush(start_key(), "a list")
         node.expire(start_key(), 60)
     async with open_api(settings_for(valkey, transactions_limit=500)) as api:
-        assert common_start(valkey).values()["transactions_limit"] == 500
+        assert shared_settings(valkey).values()["transactions_limit"] == 500
         assert await difference(api) is None
 
 
@@ -140,10 +140,10 @@ async def test_a_gate_whose_user_may_not_write_it_goes_by_its_own_until_it_may()
         node.acl_setuser(**user, passwords=["+pw"], keys=keys[1:])
         url = server.url.replace("redis://", "redis://gate:pw@")
         gate = await connected_gate(Settings(store_url=url, transactions_limit=500))
-        found = [gate.maps.common_start]
+        found = [gate.maps.shared_settings]
         node.acl_setuser(**user, keys=keys)
         await gate.maps.sizes()
-        assert [*found, gate.maps.common_start] == [None, common_start(server)]
+        assert [*found, gate.maps.shared_settings] == [None, shared_settings(server)]
         await gate.session.close()
 
 
@@ -151,7 +151,7 @@ async def test_a_full_store_takes_it_as_it_takes_the_place_of_little(settings_fo
     with valkey_server(unix=True) as server, server.nodes()[0] as node:
         node.config_set("maxmemory", 1)
         async with open_api(settings_for(server, transactions_limit=500)):
-            assert common_start(server).values()["transactions_limit"] == 500
+            assert shared_settings(server).values()["transactions_limit"] == 500
 
 
 async def test_a_gate_of_an_earlier_version_goes_by_what_holds_with_each_call(
