@@ -26,8 +26,8 @@ from app.api.contract import (
 )
 from app.api.error_responses import problem_of
 from app.auth import Access
+from app.decode.body_budget import ByteBudget
 from app.decode.body_reader import chunk_of
-from app.decode.budget import ByteBudget
 from app.errors import (
     BodyTimeout,
     BodyTooLarge,

@@ -12,7 +12,7 @@ import click
 from app.cli.exit_codes import REFUSED, USAGE, Refused
 from app.cli.text import plain
 from app.decode.array_scanner import SPACE
-from app.decode.budget import most_inflated, most_unverified
+from app.decode.body_budget import most_inflated, most_unverified
 from app.decode.gzip import Inflater
 from app.decode.item import InvalidItem, ItemLimits, ItemResult
 from app.errors import BodyTooLarge, ConfigError, HttpError

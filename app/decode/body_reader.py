@@ -17,7 +17,7 @@ from typing import Self
 from starlette.types import Message, Receive
 
 from app.decode.array_scanner import BYTE_ORDER_MARK, SPACE
-from app.decode.budget import ByteBudget, UnverifiedPart, most_inflated, most_unverified
+from app.decode.body_budget import ByteBudget, UnverifiedPart, most_inflated, most_unverified
 from app.decode.gzip import PIECE_BYTES, Inflater, inflater_for
 from app.decode.lines import LineSplitter
 from app.decode.turns import Pacer, next_turn, pieces_of

@@ -17,8 +17,8 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl
 
 from app.auth import Access
+from app.decode.body_budget import ByteBudget, Headroom
 from app.decode.body_reader import Headers, body_too_large, media_type
-from app.decode.budget import ByteBudget, Headroom
 from app.decode.gzip import inflater_for
 from app.decode.item import ItemLimits
 from app.errors import InvalidRequest, MemoryPressure, NotFound, RetryLater, UnsupportedMedia

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from starlette.types import Receive
 
 from app.auth import Access
+from app.decode.body_budget import ByteBudget, Headroom
 from app.decode.body_reader import BodyReader, Headers
-from app.decode.budget import ByteBudget, Headroom
 from app.feeds.feeds_in_force import FeedsInForce
 from app.ingest.admission import Admission
 from app.ingest.coalescer import Coalescer

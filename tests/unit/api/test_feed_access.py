@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.decode.budget import most_unverified
+from app.decode.body_budget import most_unverified
 from tests.conftest import MakeSettings
 from tests.support.api_calls import QUIET, Api, open_api
 from tests.support.feed_calls import SIGNED_FEEDS, block, feeds_file, send, signed, summary_of, unsigned

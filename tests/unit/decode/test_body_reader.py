@@ -8,8 +8,8 @@ from random import randbytes
 import pytest
 from starlette.types import Message
 
+from app.decode.body_budget import ByteBudget, most_unverified
 from app.decode.body_reader import BodyBuffer, BodyReader
-from app.decode.budget import ByteBudget, most_unverified
 from app.decode.gzip import PIECE_BYTES
 from app.decode.turns import Pacer
 from app.errors import BodyTooLarge, Overloaded, Unauthorized

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.decode.budget import BODY_COST, LEAST_BYTES, ByteBudget
+from app.decode.body_budget import BODY_COST, LEAST_BYTES, ByteBudget
 from app.errors import Overloaded
 from app.models import MemoryHeadroom
 
