@@ -10,9 +10,17 @@ takes no place in the queue and is dropped.
 
 What a broken connection means depends on when it broke. If the server closed it while no call was under way,
 nothing is lost, and it is not used again. Mostly the event loop has told of that. If the loop was busy since,
-only the kernel knows, and is asked before a call is sent (`is_open`): a system call of 1 µs, left out where
-something was received within the last millisecond. If it breaks while calls are under way, nobody knows which
-of them the server has carried out: they fail with AnswerLost.
+only the kernel knows, and is asked before a call is sent (`is_open`): a system call of 2 µs, left out where
+calls are under way and something was received within the last millisecond.
+
+If it breaks while calls are under way, nobody knows which of them the server has carried out: they fail with
+AnswerLost. One thing is known nevertheless. A server carries out a command when it has all of it, so one of
+which the kernel has not taken the last byte was not carried out, and fails with NotSent. These are two:
+
+- The server closed the connection after the kernel was asked. The write is refused, and the transport closes
+  at once. (With TLS it does not tell of that.)
+- It closed while more than MOST_UNSENT_BYTES waited here for the kernel. How much of them that took since is
+  not told, but it had no room for all, so the last call that was given to the connection was not sent.
 """
 
 import asyncio
@@ -26,7 +34,7 @@ import hiredis
 
 MOST_REPLY_BYTES = 256 << 20
 MOST_UNSENT_BYTES = 1 << 20  # of commands that the kernel has not taken yet; the one that passes this is kept
-UNSEEN_SECONDS = 0.001
+_UNSEEN_SECONDS = 0.001
 # Asks whether the peer has closed its side, which only Linux tells; of errors poll() tells unasked.
 _HANGUP = getattr(select, "POLLRDHUP", 0)
 Argument = bytes | str | int
@@ -42,7 +50,7 @@ class ReplyError(Exception):
 
 
 class NotConnected(Exception):
-    """No connection could be opened, so that nothing was sent; the cause says why."""
+    """No connection was opened that took the command, which was not carried out; the cause says why."""
 
 
 class TlsNotAnswered(ConnectionError):
@@ -56,6 +64,10 @@ class AnswerLost(ConnectionError):
         super().__init__(text)
         self.is_gone = is_gone
         """True if a new connection broke, and a second one broke or could not be opened either."""
+
+
+class NotSent(AnswerLost):
+    """The connection broke before the kernel had taken all of the command: it was not carried out."""
 
 
 class Link(asyncio.Protocol):
@@ -78,15 +90,16 @@ class Link(asyncio.Protocol):
         self.is_fresh = True
         """Whether no call has been answered on it yet, except the login."""
 
-    def is_open(self, unseen_seconds: float = UNSEEN_SECONDS) -> bool:
-        """Say whether it can take a call now; the kernel is asked when nothing was received for so long.
+    def is_open(self) -> bool:
+        """Say whether it can take a call now, as far as the kernel knows.
 
         A server that has closed its side is sent nothing more. It may have answered before it did, so calls
         under way may still get their replies.
         """
         if self._transport is None or self._is_retired:
             return False
-        if monotonic() - self._heard_at >= unseen_seconds and self._hangups.poll(0):
+        is_heard_of = bool(self._waiting) and monotonic() - self._heard_at < _UNSEEN_SECONDS
+        if not is_heard_of and self._hangups.poll(0):
             self.retire()
             return False
         return True
@@ -106,20 +119,24 @@ class Link(asyncio.Protocol):
         A future that is cancelled disturbs no other call. Otherwise it fails with one of these:
 
         Raises:
-            AnswerLost: the connection broke.
+            NotSent: the connection broke, and the command was not carried out.
+            AnswerLost: the connection broke, and it may have been.
             TimeoutError: the call under way longest has passed its deadline. All others fail with it, and the
                 connection is closed: a server answers in order, so it would answer none of them before.
             hiredis.ProtocolError: what answers does not speak RESP.
         """
         loop = asyncio.get_running_loop()
         answer = loop.create_future()
-        if self._transport is None:
-            answer.set_exception(AnswerLost(self._farewell))
+        if self._transport is not None:
+            self._transport.write(packed)
+        if self._transport is None or self._transport.is_closing():
+            # It was closed, or the kernel refused the write: then the end of the connection is told later on.
+            self.retire()
+            answer.set_exception(NotSent(self._farewell))
             return answer
         self._waiting.append((answer, monotonic() + self._deadline_seconds))
         if self._timer is None:
             self._timer = loop.call_later(self._deadline_seconds, self._look_at_deadline)
-        self._transport.write(packed)
         return answer
 
     def retire(self) -> None:
@@ -162,12 +179,14 @@ class Link(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """The peer has closed its side, so this one is closed too; called by the event loop."""
+        self._fail_unsent()
         self.close()
 
     def connection_lost(self, error: Exception | None) -> None:
         """Fail the calls under way, if any; called by the event loop."""
         if error is not None:
             self._farewell = str(error)
+        self._fail_unsent()
         self.close()
 
     def _take(self, reply: Any) -> None:
@@ -211,9 +230,17 @@ class Link(asyncio.Protocol):
             self._timer = None
         self._room.set()
         while self._waiting:
-            answer, _ = self._waiting.popleft()
-            if not answer.done():
-                answer.set_exception(copy(error))
+            _fail(self._waiting.popleft(), error)
+
+    def _fail_unsent(self) -> None:
+        """Fail the last call if it was not sent, once the peer has closed the connection."""
+        if self._waiting and not self.has_room:
+            _fail(self._waiting.pop(), NotSent(self._farewell))
+
+
+def _fail(call: tuple[asyncio.Future[Any], float], error: Exception) -> None:
+    if not call[0].done():  # its caller was not cancelled
+        call[0].set_exception(copy(error))
 
 
 async def reply_to(link: Link, sent: bytes) -> Any:

@@ -8,20 +8,22 @@ import hiredis
 
 from app.process.shared_task import SharedTask
 from app.store.address import RESP3, StoreAddress, connect_seconds
-from app.store.link import AnswerLost, Argument, Link, NotConnected, ReplyError, packed
+from app.store.link import AnswerLost, Argument, Link, NotConnected, NotSent, ReplyError, packed
 
 # CLIENT SETNAME only names the gate in the server's list of clients; a server may refuse it, and Envoy does.
 _HARMLESS = ("NOPERM", "ERR unknown", "ERR unsupported", "unsupported command")
 # What a login meets at a port that speaks TLS: its end, or bytes of an alert.
 _BROKE = (AnswerLost, hiredis.ProtocolError)
+_MOST_SENDS = 3  # on the connection that stood, and on two new ones that break before they have the command
 
 
 class Node:
     """Keeps one connection open to a server, which all calls share, and opens another one when it breaks.
 
     A command is never sent twice from here, since nobody knows whether the first one was carried out. What
-    may be done again without harm is opening a connection: when one breaks before the caller's command was
-    sent on it, another one is opened instead. Callers that need one at the same time wait for the same one.
+    may be done again without harm is opening a connection: when one breaks before the kernel had all of the
+    caller's command, another one is opened instead. Callers that need one at the same time wait for the same
+    one.
     """
 
     def __init__(
@@ -49,37 +51,30 @@ class Node:
             await self._opened(connect_seconds(self._deadline_seconds))
 
     async def call(self, *command: Argument, carriers: set[Link] | None = None) -> Any:
-        """Send a command, over the connection that stands or over a new one; it is never sent twice.
+        """Send a command, over the connection that stands or over a new one; it is never carried out twice.
 
         The connection on which it was carried out is added to `carriers`.
 
         Raises:
-            NotConnected: nothing was sent.
+            NotConnected: it was not carried out.
             AnswerLost, TimeoutError: it may have been carried out.
             ReplyError: the server refused it.
             hiredis.ProtocolError: what answers does not speak RESP.
         """
-        link = self._link
-        if link is None or not link.is_open():
-            link = await self._reach()
-        while not link.has_room:
-            await link.await_room()
-            if not link.is_open():
-                link = await self._reach()
-        answer = link.send(packed(command))
-        if self._is_retired:
-            link.retire()
-        try:
-            reply = await answer
-        except AnswerLost as lost:
-            if link.is_fresh and not await self._is_there():
-                raise AnswerLost(str(lost), is_gone=True) from lost
-            raise
-        if isinstance(reply, ReplyError):
-            raise reply
-        if carriers is not None:
-            carriers.add(link)
-        return reply
+        sent = packed(command)
+        for _ in range(_MOST_SENDS):
+            link = await self._with_room()
+            try:
+                reply = await self._reply(link, sent)
+            except NotSent as refused:
+                unsent = refused
+                continue
+            if isinstance(reply, ReplyError):
+                raise reply
+            if carriers is not None:
+                carriers.add(link)
+            return reply
+        raise NotConnected(str(unsent)) from unsent
 
     def retire(self) -> None:
         """Let calls under way come to their end, and keep no connection open after them."""
@@ -98,6 +93,31 @@ class Node:
         """Wait until an opening that `close` has ended is over, and the event loop has closed the rest."""
         await self._opening.wait_ended()
         await asyncio.sleep(0)
+
+    async def _with_room(self) -> Link:
+        """Return an open connection on which not too much is unsent; raises NotConnected."""
+        link = self._link
+        if link is None or not link.is_open():
+            link = await self._reach()
+        while not link.has_room:
+            await link.await_room()
+            if not link.is_open():
+                link = await self._reach()
+        return link
+
+    async def _reply(self, link: Link, sent: bytes) -> Any:
+        """Send a packed command on a connection, and return the reply; raises what `Link.send` does."""
+        answer = link.send(sent)
+        if self._is_retired:
+            link.retire()
+        try:
+            return await answer
+        except NotSent:
+            raise
+        except AnswerLost as lost:
+            if link.is_fresh and not await self._is_there():
+                raise AnswerLost(str(lost), is_gone=True) from lost
+            raise
 
     async def _is_there(self) -> bool:
         """Find out whether the server answers a login, after a new connection broke at its first call."""
@@ -143,7 +163,7 @@ class Node:
         """
         try:
             link = await self._open_once()
-            if link.is_open(unseen_seconds=0):  # the reply to the login may have lain there for long
+            if link.is_open():  # the reply to the login may have lain there for long
                 return link
         except NotConnected as broken:
             if not isinstance(broken.__cause__, _BROKE):

@@ -22,6 +22,9 @@ POLL_SECONDS = 0.005
 START_SECONDS = 60.0
 STOP_SECONDS = 5.0
 
+# A connection that tells its library's version looks that up among all installed packages, each time.
+UNNAMED: dict[str, Any] = {"driver_info": None}
+
 _handed_out: set[int] = set()
 
 _PR_SET_PDEATHSIG = 1
@@ -47,7 +50,7 @@ class Launch:
 
     def connect(self, **options: Any) -> redis.Redis:
         """Open a client for this one process; `options` go to redis-py's `from_url`."""
-        return redis.Redis.from_url(self.url, **options)
+        return redis.Redis.from_url(self.url, **UNNAMED | options)
 
     def spawn(self) -> subprocess.Popen[bytes]:
         """Start the process without waiting for it to answer."""

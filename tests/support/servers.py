@@ -20,6 +20,7 @@ import redis
 
 from tests.support.cluster import await_cluster, form_cluster
 from tests.support.processes import (
+    UNNAMED,
     Launch,
     StoreStartError,
     free_port,
@@ -108,7 +109,7 @@ class StoreServer:
     def client(self, **options: Any) -> StoreClient:
         """Open a client as the gate would; `options` go to redis-py's `from_url`."""
         if self.clustered:
-            return redis.RedisCluster.from_url(self.url, **options)
+            return redis.RedisCluster.from_url(self.url, **UNNAMED | options)
         return self.launches[0].connect(**options)
 
     def nodes(self, **options: Any) -> list[redis.Redis]:

@@ -14,7 +14,9 @@ from tests.support.store_clock import Clocks, StoreClock, let_clocks_be_set
 Loops = dict[str, Callable[[], asyncio.AbstractEventLoop]]
 
 # What they test depends on the transports; these are those of the gate, and of no other test.
-_ON_THE_GATES_LOOP = ("test_link.py", "test_nodes.py", "test_broken_connections.py", "test_far_stores.py")
+_ON_THE_GATES_LOOP = (
+    *("test_link.py", "test_nodes.py", "test_unsent.py", "test_broken_connections.py", "test_far_stores.py"),
+)
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Loops:

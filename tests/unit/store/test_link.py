@@ -232,7 +232,10 @@ async def test_while_too_much_is_unsent_nothing_more_is_given_to_the_connection(
 
 
 async def test_what_waits_to_be_sent_goes_over_the_next_connection_when_this_one_breaks(url: str) -> None:
-    """Of what was given to the connection nobody knows whether it was carried out; these were not."""
+    """Of what was given to the connection nobody knows whether it was carried out; these were not.
+
+    The last that was given was not either: the kernel had no room for all of it.
+    """
     async with _behind(url) as (node, proxy):
         proxy.stop_reading()
         link = node._link  # noqa: SLF001
@@ -243,8 +246,9 @@ async def test_what_waits_to_be_sent_goes_over_the_next_connection_when_this_one
         waiting = await _started(*(node.call("ECHO", number) for number in range(CALLS)))
         proxy.cut()
         proxy.read_on()
-        outcomes = await asyncio.gather(*sent, return_exceptions=True)
+        *outcomes, last = await asyncio.gather(*sent, return_exceptions=True)
         assert {type(outcome) for outcome in outcomes} == {AnswerLost}
+        assert last == b"x" * MOST_UNSENT_BYTES
         assert await asyncio.gather(*waiting) == [b"%d" % number for number in range(CALLS)]
 
 
