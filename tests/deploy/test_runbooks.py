@@ -101,6 +101,13 @@ def paths() -> dict[str, dict[str, object]]:
 
 
 @each_page
+def test_a_page_of_an_alert_ends_with_what_shows_that_it_is_over(page: Path) -> None:
+    if page.stem not in {"README", "TidegateWatchdog"}:
+        last = re.findall(r"^## (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)[-1]
+        assert last == "It is over when"
+
+
+@each_page
 def test_settings_calls_and_commands_named_in_a_runbook_exist(
     page: Path, paths: dict[str, dict[str, object]]
 ) -> None:
