@@ -16,10 +16,10 @@ from app.decode.body_budget import most_inflated, most_unverified
 from app.decode.gzip import Inflater
 from app.decode.item import InvalidItem, ItemLimits, ItemResult
 from app.errors import BodyTooLarge, ConfigError, HttpError
-from app.feeds.delivery import read_delivery
 from app.feeds.feed import Feed, is_feed_name
 from app.feeds.feeds_file import load_feeds
 from app.feeds.part import Part
+from app.feeds.provider_body import read_provider_body
 from app.models import SOURCE_RULE
 from app.settings.model import Settings, load_settings
 from app.settings.process_limits import most_feed_bytes, process_limits
@@ -158,7 +158,7 @@ class _Listing:
     async def read(self, document: bytes, feed: Feed, settings: Settings) -> None:
         """Read a body as a gate would, but one transaction at a time, so that each is told with its shape."""
         limits = ItemLimits(settings.max_payload_bytes, settings.max_payload_depth, feed.name)
-        async for part in read_delivery(document, limits, feed.rules, 1):
+        async for part in read_provider_body(document, limits, feed.rules, 1):
             self._show(part)
 
     def _show(self, part: Part) -> None:

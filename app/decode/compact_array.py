@@ -4,7 +4,7 @@
 array is as short as what was read from it can be, it holds no white space outside of its payloads and no key
 twice (a second `"slot":5` would make it longer). Then nothing is left to check item by item but the nesting
 of payloads. Of any other array None is returned, and the caller goes a slower way: `arrays` decodes it in
-pieces and says what is wrong, if anything is; a feed's body is given to the readers of feeds (`delivery`).
+pieces and says what is wrong, if anything is; a feed's body is read document by document (`provider_body`).
 """
 
 import re

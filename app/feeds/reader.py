@@ -1,4 +1,4 @@
-"""Reads a feed's body document by document, where `delivery` cannot decode it in one go.
+"""Reads a feed's body document by document, where `provider_body` cannot decode it in one go.
 
 A document is a JSON value that is a transaction, or an array or an envelope with documents in it, such as a
 block or an answer of JSON-RPC. Its shape, which is the form of one provider, is recognised by its fields.

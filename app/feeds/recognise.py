@@ -1,7 +1,7 @@
 """Recognises the shape of a document by the fields it has.
 
-What delivery.py can decode in one go, or cut without looking inside, does not come here: arrays of Helius'
-enhanced transactions, and blocks and arrays of Solana's.
+What provider_body.py can decode in one go, or cut without looking inside, does not come here: arrays of
+Helius' enhanced transactions, and blocks and arrays of Solana's.
 """
 
 from app.feeds import (

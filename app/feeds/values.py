@@ -92,7 +92,7 @@ class Values:
     """The values of one text.
 
     While `is_tolerant`, what the parser refuses ends where its brackets end; else it is an error. A body that
-    as a whole is no JSON, or that has lines, is read so (delivery.py).
+    as a whole is no JSON, or that has lines, is read so (provider_body.py).
     """
 
     def __init__(self, text: Text) -> None:

@@ -13,8 +13,8 @@ import msgspec
 
 from app.decode.item import InvalidItem, ItemLimits
 from app.feeds.base58 import base58_decode
-from app.feeds.delivery import read_delivery
 from app.feeds.part import Part
+from app.feeds.provider_body import read_provider_body
 from app.feeds.rules import NO_RULES, FeedRules
 from app.models import Transaction
 from tests.support.real_payloads import DATA, transactions_of
@@ -60,7 +60,7 @@ async def parts_of(
     body: bytes | mmap, rules: FeedRules = NO_RULES, limits: ItemLimits = LIMITS, most: int = 10_000
 ) -> list[Part]:
     """The parts that a body is read in."""
-    return [part async for part in read_delivery(body, limits, rules, most)]
+    return [part async for part in read_provider_body(body, limits, rules, most)]
 
 
 def read(

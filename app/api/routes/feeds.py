@@ -41,9 +41,9 @@ from app.errors import (
     UnsupportedMedia,
 )
 from app.feeds.collection import Collection
-from app.feeds.delivery import read_delivery
 from app.feeds.feed import Feed
 from app.feeds.part import Part
+from app.feeds.provider_body import read_provider_body
 from app.feeds.reader import UnknownShape
 from app.feeds.rules import SKIPPABLE
 from app.feeds.shapes import Shape
@@ -81,14 +81,14 @@ class PostFeed:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request (ASGI)."""
-        delivery = _FeedRequest(self._plane, scope)
+        request = _FeedRequest(self._plane, scope)
         try:
-            document = await delivery.take(receive)
+            document = await request.take(receive)
         except HttpError as error:
-            answer = delivery.failed(error)
+            answer = request.failed(error)
         except asyncio.CancelledError:
             # The server's patience has ended. Nothing is with the store, which is waited for (`to_its_end`).
-            answer = delivery.failed(stopping(delivery.summary, "transactions"))
+            answer = request.failed(stopping(request.summary, "transactions"))
         else:
             await send_json(send, document)
             return
@@ -129,7 +129,7 @@ class _FeedRequest:
                     "the body begins like gzip (1f 8b): send it with `Content-Encoding: gzip`"
                 )
             most = min(PART_ITEMS, plane.settings.max_batch_items)
-            parts = read_delivery(document, limits, feed.rules, most)
+            parts = read_provider_body(document, limits, feed.rules, most)
             is_shared = feed.transactions_per_second is not None
             await self._store(self._within_share(parts) if is_shared else parts)
         plane.metrics.ingest_batch_size.observe(summary.items)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.errors import BodyTooLarge, InvalidRequest, MalformedBody
-from app.feeds.delivery import read_delivery
+from app.feeds.provider_body import read_provider_body
 from app.feeds.rules import NO_RULES, FeedRules, MappedShape
 from app.models import Transaction
 from tests.support.deliveries import LIMITS, Read, compact, read, real_body, sale, yellowstone_update
@@ -187,7 +187,7 @@ async def test_others_get_turns_while_a_long_body_is_read(name: str) -> None:
     task = asyncio.create_task(others())
     results, detail = list[object](), "nothing was refused"
     try:
-        async for part in read_delivery(body, LIMITS, NO_RULES, 10_000):
+        async for part in read_provider_body(body, LIMITS, NO_RULES, 10_000):
             results += part.results
     except (MalformedBody, BodyTooLarge) as refused:
         detail = str(refused)

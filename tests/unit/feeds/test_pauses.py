@@ -9,7 +9,7 @@ import pytest
 from app.decode.array_scanner import MAX_TOKENS
 from app.decode.turns import PACE_BYTES
 from app.errors import BodyTooLarge, MalformedBody
-from app.feeds import brackets, delivery, runs, values
+from app.feeds import brackets, provider_body, runs, values
 from app.feeds.brackets import bracketed_end
 from app.feeds.fields import refuse_twice
 from app.feeds.runs import STEP_BYTES, after_space, before_space, last_line, line_end, plain_end, string_end
@@ -45,7 +45,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[None]:
     async def next_turn() -> None:
         found.append(None)
 
-    monkeypatch.setattr(delivery, "next_turn", next_turn)
+    monkeypatch.setattr(provider_body, "next_turn", next_turn)
     return found
 
 

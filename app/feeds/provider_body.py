@@ -1,10 +1,10 @@
-"""Reads what a provider delivers: from the bytes of a body to transactions, whatever the body's shape.
+"""Reads the body that a provider sends: from its bytes to transactions, whatever its shape.
 
 There are three ways. Each leaves what it is not made for to the next:
 
 1. Arrays and blocks of Solana's transactions, all valid, are cut in one pass (solana_documents.py).
 2. Short arrays of items or of Helius' enhanced transactions, all valid, are decoded at once (`_short_array`).
-3. Any other body is read document by document, and what is wrong with one stands in its place (`_Delivery`).
+3. Any other body is read document by document, and what is wrong with one stands in its place (`_Documents`).
    If the feed's file maps the documents, the feed's bodies go only this way.
 """
 
@@ -37,7 +37,7 @@ PART_BYTES = 512 * 1024
 T = TypeVar("T")
 
 
-async def read_delivery(
+async def read_provider_body(
     document: bytes | mmap, limits: ItemLimits, rules: FeedRules, most_items: int
 ) -> AsyncIterator[Part]:
     """Yield the transactions of a body in parts of at most `most_items`, and mostly at most 512 KiB.
@@ -63,7 +63,7 @@ async def read_delivery(
             yield Part(part, {}, {shape: len(part)})
         return
     reader, results, size = Reader(document, limits, rules, recognised), list[ItemResult](), 0
-    for step in _Delivery(reader, document).steps():
+    for step in _Documents(reader, document).steps():
         if step is None:
             await next_turn()
             continue
@@ -113,7 +113,7 @@ def _short_array(
     return columns, Shape.ITEM
 
 
-class _Delivery:
+class _Documents:
     """The documents of one body: one, or one on each line.
 
     One that is no JSON as a whole may be an array with good elements, or have a good envelope: it is read all
