@@ -13,7 +13,10 @@ from tidegate.answers import json_object
 @gate_options
 @click.option("--json", "as_json", is_flag=True, help="Print the gate's own answer.")
 def health(gate: GateAddress, as_json: bool) -> None:
-    """Exit 0 when the gate is ready, 1 with the reasons when not, 3 when nothing answers."""
+    """Exit 0 when the gate is ready, 1 with the reasons when not, 3 when nothing answers.
+
+    What a gate that is ready warns of in /readyz, such as a master of the store that is lost, goes to stderr.
+    """
     answer = gate.call("GET", "/readyz")
     if as_json:
         click.echo(answer.text)
@@ -22,6 +25,8 @@ def health(gate: GateAddress, as_json: bool) -> None:
         raise Refused(f"not ready: {_reasons(answer)}")
     if not as_json:
         click.echo("ready")
+        for warning in elements(document, "warnings"):
+            click.echo(f"WARNING  {plain(warning)}", err=True)
 
 
 def _reasons(answer: httpx.Response) -> str:

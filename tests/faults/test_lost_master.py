@@ -7,7 +7,9 @@ from typing import Any
 
 import httpx
 import pytest
+from click.testing import CliRunner
 
+from app.cli.main import tidegate
 from app.store.partitions import (
     SLOTS,
     key_slot,
@@ -138,6 +140,30 @@ async def _assert_told(gate: GateProcess, stored: list[str], dead: int) -> None:
         assert (await client.post("/cleanup")).status_code == 200
     assert figure(gate, "store_up") == 1
     assert figure(gate, "background_task_up", task="tick") == 1
+
+
+REFUSALS = {"no_replicas": ("min-replicas-to-write", 1, 0), "too_many_clients": ("maxclients", 1, 10_000)}
+"""The setting of a server by which it refuses, and the value by which it does not."""
+
+
+async def test_a_master_that_refuses_takes_only_its_own_partitions_with_it_and_is_named() -> None:
+    """In the log, `/readyz` and `tidegate health`, each with what to do."""
+    with cluster_server() as cluster, _gate(cluster) as gate, cluster.nodes()[0] as node:
+        for kind, (name, refusing, usual) in REFUSALS.items():
+            node.config_set(name, refusing)
+            node.client_kill_filter(_type="normal", skipme=True)
+            await _until_down(gate, 0)
+            await _post_in_part(gate, kind, 0)
+            told = [line for line in gate.events() if line["event"] == "store partly down"][-1]
+            named = f"({told['kind']}): {told['advice']}"
+            assert named.startswith(f"({kind}): the store ")
+            health = CliRunner().invoke(tidegate, ["health", "--url", gate.url])
+            assert (health.exit_code, health.stdout) == (0, "ready\n")
+            assert named in health.stderr
+            node.config_set(name, usual)
+            await _until_down(gate, None)
+        events = [line["event"] for line in gate.events() if str(line["event"]).startswith("store ")]
+        assert events == ["store up", *["store partly down", "store whole again"] * len(REFUSALS)]
 
 
 async def test_a_master_that_hangs_holds_the_others_up_no_longer_than_the_deadline(

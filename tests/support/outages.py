@@ -163,6 +163,16 @@ async def failing_saves(server: StoreServer) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
+async def too_many_clients(server: StoreServer) -> AsyncIterator[None]:
+    """The server takes no client beside that of this block, and has thrown out all others."""
+    with _only_node(server) as node:
+        node.config_set("maxclients", 1)
+        node.client_kill_filter(_type="normal", skipme=True)
+        yield
+        node.config_set("maxclients", 10_000)
+
+
+@asynccontextmanager
 async def busy(server: StoreServer) -> AsyncIterator[None]:
     """A foreign script runs without end, and the server says so."""
     with _only_node(server) as node:

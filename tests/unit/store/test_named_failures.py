@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.gate import started
 from tests.support.named_failures import assert_named
-from tests.support.outages import Begin, busy, killed, password_changed, paused, read_only
+from tests.support.outages import Begin, busy, killed, password_changed, paused, read_only, too_many_clients
 from tests.support.servers import StoreServer, redis_server
 
 pytestmark = pytest.mark.server
@@ -26,15 +26,6 @@ def store_server() -> Iterator[StoreServer]:
 async def _nothing(_server: StoreServer) -> AsyncIterator[None]:
     """The store is well, and its URL is wrong."""
     yield
-
-
-@asynccontextmanager
-async def _at_its_limit_of_clients(server: StoreServer) -> AsyncIterator[None]:
-    [node] = server.nodes()
-    with node:
-        node.config_set("maxclients", 1)
-        yield
-        node.config_set("maxclients", 10_000)
 
 
 def _user(*, keys: str = "*", commands: str = "+@all") -> Begin:
@@ -71,7 +62,7 @@ ROWS = {
     "silent": Row(paused, "timeout", "within TIDEGATE_STORE_DEADLINE_SECONDS"),
     "a replica": Row(read_only, "read_only", "must name the master"),
     "busy": Row(busy, "busy", "SCRIPT KILL"),
-    "too many clients": Row(_at_its_limit_of_clients, "too_many_clients", "raise its maxclients"),
+    "too many clients": Row(too_many_clients, "too_many_clients", "raise its maxclients"),
     "no password": Row(password_changed, "denied", "asks for a password, and TIDEGATE_STORE_URL has none"),
     "wrong password": Row(
         _user(), "denied", "check user, password and ACL", lambda url: _as_user(url).replace(":pw", ":xy")

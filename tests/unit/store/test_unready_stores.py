@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from app.settings.model import Settings
 from tests.support.gate import gate_process, running, started
 from tests.support.named_failures import assert_named
-from tests.support.outages import OUTAGES
+from tests.support.outages import OUTAGES, Begin, busy, too_many_clients
 from tests.support.processes import wait_until
 from tests.support.servers import StoreServer, cluster_server, redis_server, valkey_server
 
@@ -65,6 +65,20 @@ async def test_a_store_that_refuses_writes_is_not_ready_and_names_why(
         async with OUTAGES[outage].begin(store_server):
             assert wait_until(lambda: not gate.is_ready(), PATIENCE_SECONDS)
             assert_named(gate, kind, "the store refuses writes")
+        assert wait_until(gate.is_ready, PATIENCE_SECONDS)
+
+
+@pytest.mark.parametrize(
+    ("begin", "kind", "sentence"),
+    [(too_many_clients, "too_many_clients", "raise its maxclients"), (busy, "busy", "SCRIPT KILL")],
+)
+async def test_a_store_that_serves_others_is_named_and_taken_when_it_has_room(
+    store_server: StoreServer, begin: Begin, kind: str, sentence: str
+) -> None:
+    with gate_process(store_url=store_server.url) as gate:
+        async with begin(store_server):
+            assert wait_until(lambda: not gate.is_ready(), PATIENCE_SECONDS)
+            assert_named(gate, kind, sentence)
         assert wait_until(gate.is_ready, PATIENCE_SECONDS)
 
 
