@@ -15,13 +15,13 @@ from starlette.responses import Response
 from app.api.contract import TRANSACTIONS
 from app.api.data_plane import encode
 from app.api.error_responses import internal_problem, problem_of
-from app.api.middleware import RequestMiddleware
 from app.decode.columns import Answers
 from app.decode.item import InvalidItem, decode_item
 from app.errors import HttpError, RetryLater
 from app.ingest.plane import DataPlane
+from app.metrics.counters import RequestsInFlight
 from app.models import DEFAULT_SOURCE, Answer, Transaction, Verdict
-from app.server.whole_request import Reply, SendReply, WholeRequest
+from app.server.fast_path import Reply, SendReply, WholeRequest
 
 log = structlog.get_logger()
 
@@ -29,18 +29,20 @@ _JSON = [(b"content-type", b"application/json")]
 
 
 class FastPosts:
-    """Takes posts of one object that are whole, plain and valid, before ASGI (see `FastPath`)."""
+    """Takes posts of one object that are whole, plain and valid, before ASGI (see `FastPath`).
+
+    They do not pass the middleware, and are counted here as it counts the others.
+    """
 
     path = TRANSACTIONS.encode()
 
-    def __init__(self, plane: DataPlane, middleware: RequestMiddleware) -> None:
-        self.plane, self.middleware = plane, middleware
+    def __init__(self, plane: DataPlane, requests: RequestsInFlight) -> None:
+        self.plane, self.requests = plane, requests
 
     def take(self, request: WholeRequest, send: SendReply) -> bool:
         """Queue the transaction; False, before anything was counted, for what is not plain and valid."""
         plane, (query, headers, body) = self.plane, request
-        has_room = self.middleware.requests.has_room
-        if not (body.startswith(b"{") and has_room) or b"content-encoding" in headers:
+        if not (body.startswith(b"{") and self.requests.has_room) or b"content-encoding" in headers:
             return False
         try:
             limits, is_lines = plane.admission.admit(query, headers, len(body))
@@ -50,7 +52,7 @@ class FastPosts:
             plane.coalescer.submit_one(item, _Post(self, item, len(body), send).finish)
         except (HttpError, InvalidItem):
             return False
-        self.middleware.requests.count += 1
+        self.requests.count += 1
         plane.body_budget.hold(len(body))
         plane.metrics.ingest_batch_size.observe(1)
         return True
@@ -59,27 +61,28 @@ class FastPosts:
 class _Post:
     """One transaction of the fast path that waits for its flush."""
 
-    __slots__ = ("_item", "_paths", "_send", "_since", "_size")
+    __slots__ = ("_item", "_posts", "_send", "_since", "_size")
 
-    def __init__(self, paths: FastPosts, item: Transaction, size: int, send: SendReply) -> None:
-        self._paths, self._item, self._size, self._send = paths, item, size, send
+    def __init__(self, posts: FastPosts, item: Transaction, size: int, send: SendReply) -> None:
+        self._posts, self._item, self._size, self._send = posts, item, size, send
         self._since = time.perf_counter()
 
     def finish(self, outcome: Answers | Exception, at: int) -> None:
         """Answer the request with its place in the answers of the flush, or with the error."""
-        plane, middleware = self._paths.plane, self._paths.middleware
+        plane, requests = self._posts.plane, self._posts.requests
         answer = None if isinstance(outcome, Exception) else outcome[at]
         if answer is None or answer.verdict in (Verdict.REFUSED, Verdict.FAILED):
             reply = self._failed(outcome, at)
         else:
             reply = Reply(200, _JSON, encode(single_answer(self._item, answer)))
-        middleware.requests.count -= 1
+        requests.count -= 1
         plane.body_budget.release(self._size)
-        middleware.count("POST", TRANSACTIONS, reply.status, time.perf_counter() - self._since)
+        seconds = time.perf_counter() - self._since
+        plane.metrics.count_request("POST", TRANSACTIONS, str(reply.status), seconds)
         self._send(reply)
 
     def _failed(self, outcome: Answers | Exception, at: int) -> Reply:
-        plane = self._paths.plane
+        plane = self._posts.plane
         error = plane.submitter.error_of(self._item, outcome, at)
         if isinstance(error, RetryLater):
             plane.admission.count_refused(error, DEFAULT_SOURCE)

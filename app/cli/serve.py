@@ -76,7 +76,7 @@ def run(overrides: dict[str, object], insecure: bool) -> int:
         )
         return REFUSED
     app = create_app(runtime)
-    fast = FastPosts(runtime.plane, app)
+    fast = FastPosts(runtime.plane, runtime.requests)
     most = _connections(settings, connections)
     config = server_config(app, settings, most, runtime.metrics, lifespan=True, fast_path=fast)
     server = _Server(config, runtime, listener, connections)

@@ -10,9 +10,9 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from app.metrics.catalogue import Metrics
+from app.server.fast_path import FastPath
 from app.server.limits import Limits
 from app.server.protocol import bounded_protocol
-from app.server.whole_request import FastPath
 from app.settings.model import Settings
 
 BACKLOG = 2048

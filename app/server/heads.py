@@ -1,13 +1,11 @@
-"""Heads of requests, from the request line to the empty line: parsed, and remembered.
+"""Parses the heads of requests, from the request line to the empty line.
 
     POST /transactions?source=helius-a HTTP/1.1
     Host: gate.internal:8080
     Content-Length: 650
 
 httptools parses a head that is whole, and what it leaves out of RFC 9112 is checked here: one valid Host, a
-version that is known, codings of which the last is chunked. A client sends the same head each time, but for
-the figure in its Content-Length: a head that took the fast path is remembered without it, and not parsed
-again.
+version that is known, codings of which the last is chunked.
 """
 
 import re
@@ -15,8 +13,6 @@ from typing import Final, NamedTuple
 from urllib.parse import unquote
 
 import httptools
-
-from app.server.whole_request import Headers
 
 Fields = list[tuple[bytes, bytes]]
 HEAD_END: Final = b"\r\n\r\n"
@@ -28,9 +24,6 @@ _UPGRADE = re.compile(rb"\r\nupgrade:[\t\x20-\x7e\x80-\xff]*(?=\r\n)", re.IGNORE
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Za-z.:_~!$&'()*+,;=-]+\])(?::\d*)?")
 _BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
 _TOKEN_START = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]")
-# Together some 2 MiB: the headers of a parsed head take up to 200 bytes each beside those of the head.
-MOST_HEADS, MOST_HEAD_BYTES, MOST_HEADERS = 256, 1024, 32
-_LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ?([0-9]{1,9})\r\n")
 
 
 class RefusedError(Exception):
@@ -181,34 +174,3 @@ def _list_of(fields: Fields, name: bytes) -> list[bytes]:
 def cannot_become_a_head(raw: bytes | bytearray, start: int) -> bool:
     """Tell whether no head can begin like this: it is another protocol, or has a line feed alone."""
     return _TOKEN_START.match(raw) is None or _BARE_LINE_FEED.search(raw, max(start - 1, 0)) is not None
-
-
-class KnownHeads:
-    """Remembers heads of requests that took the fast path: query and headers, by the head without its length.
-
-    What was accepted with one Content-Length is accepted with any other of one to nine digits, and means the
-    same. So `Content-Length: 650` and `Content-Length: 71` of one client are one entry.
-    """
-
-    def __init__(self) -> None:
-        self._known: dict[bytes, tuple[bytes, Headers]] = {}
-
-    def __len__(self) -> int:
-        return len(self._known)
-
-    def find(self, raw: bytes) -> tuple[bytes, Headers, int] | None:
-        """Return query, headers and the length of the body, if the head is known."""
-        figure = _LENGTH.search(raw) if self._known else None
-        if figure is None:
-            return None
-        known = self._known.get(raw[: figure.start(1)] + raw[figure.end(1) :])
-        return (*known, int(figure[1])) if known else None
-
-    def note(self, raw: bytes, head: Head, headers: Headers) -> None:
-        """Remember a head, if it is small and has its length in the usual place."""
-        figure = _LENGTH.search(raw)
-        if figure is None or len(raw) > MOST_HEAD_BYTES or len(head.fields) > MOST_HEADERS:
-            return
-        if len(self._known) == MOST_HEADS:  # clients that send another one each time
-            self._known.clear()
-        self._known[raw[: figure.start(1)] + raw[figure.end(1) :]] = head.query, headers

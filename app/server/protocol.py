@@ -21,11 +21,11 @@ from app.metrics.catalogue import Metrics
 from app.server.body_framing import body_of
 from app.server.connection import BoundedConnection
 from app.server.exchange import HALF_CLOSED, STOPPING, Addresses, Exchange, scope_of
-from app.server.heads import HEAD_END, Head, KnownHeads, RefusedError, parse_head
+from app.server.fast_path import FastPath, Headers, KnownHeads, Reply, WholeRequest, may_take, reply_bytes
+from app.server.heads import HEAD_END, Head, RefusedError, parse_head
 from app.server.limits import HeldBytes, Limits, RoundRobin, State
 from app.server.receive_buffer import NO_HEAD
-from app.server.responses import Refusals, header_lines, reply_bytes
-from app.server.whole_request import FastPath, Headers, Reply, WholeRequest
+from app.server.responses import Refusals, header_lines
 from app.server.writer import NEVER
 
 # The first byte of what is no head, or one behind an empty line.
@@ -174,7 +174,7 @@ class BoundedProtocol(BoundedConnection):
         except RefusedError as refused:
             self._refuse(refused.reason)
             return
-        if known is None and self.fast is not None and _may_take(self.fast, head):
+        if known is None and self.fast is not None and may_take(self.fast, head):
             headers = {name: value for name, value in head.by_name.items() if name != b"content-length"}
             if self._is_taken(head.query, headers, data, end, end + head.length):
                 self.known.note(raw, head, headers)
@@ -191,8 +191,8 @@ class BoundedProtocol(BoundedConnection):
             return False
         self._state = State.ANSWER
         self._deadline.at = NEVER
-        self.received.keep(data, end)
-        if self.received.raw:
+        if self.received.raw or end < len(data):  # else it came alone, in one read
+            self.received.keep(data, end)
             self._update()
         return True
 
@@ -274,18 +274,3 @@ class BoundedProtocol(BoundedConnection):
         if self.received.raw:
             self._schedule()
         self._update()
-
-
-def _may_take(fast: FastPath, head: Head) -> bool:
-    """Tell whether a fast path may take a request with this head.
-
-    It knows headers by their names, so that one that stands twice is left to those who see both.
-    """
-    return (
-        head.path == fast.path
-        and head.method == b"POST"
-        and head.is_plain
-        and head.keeps_alive
-        and not head.expects_continue
-        and len(head.by_name) == len(head.fields)
-    )

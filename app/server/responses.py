@@ -1,4 +1,4 @@
-"""Responses that the server writes without an application, as bytes: replies of a fast path, and refusals.
+"""Responses as bytes: the beginning of any, and refusals, which the server writes without an application.
 
 A refusal is a problem document (RFC 9457) that ends the connection. With some of it left out:
 
@@ -15,7 +15,6 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict
-from functools import lru_cache
 from http import HTTPStatus
 
 import structlog
@@ -23,7 +22,6 @@ import structlog
 from app.metrics.catalogue import Metrics
 from app.server.limits import BOUNDS, RETRY_AFTER_SECONDS, Bound, Limits
 from app.server.problem_json import MEDIA_TYPE, problem_bytes
-from app.server.whole_request import Reply
 
 log = structlog.get_logger()
 
@@ -44,19 +42,6 @@ def status_line(status: int) -> bytes:
 def header_lines(headers: HeaderLines) -> bytes:
     """Join header lines, each with its line end."""
     return b"".join([b"%b: %b\r\n" % header for header in headers])
-
-
-def reply_bytes(reply: Reply, server_headers: HeaderLines, *, keeps_alive: bool) -> bytes:
-    """Return the whole response for a fast path's reply, with the server's own headers."""
-    head = _reply_head(reply.status, *server_headers, *reply.headers)
-    end = b"\r\n" if keeps_alive else b"connection: close\r\n\r\n"
-    return b"%bcontent-length: %d\r\n%b%b" % (head, len(reply.body), end, reply.body)
-
-
-# The server's own headers, of which one is the date, change every second.
-@lru_cache(16)
-def _reply_head(status: int, *headers: tuple[bytes, bytes]) -> bytes:
-    return status_line(status) + header_lines(headers)
 
 
 class Refusal:

@@ -13,9 +13,8 @@ import msgspec
 import pytest
 
 from app.api.fast_posts import FastPosts
-from app.main import create_app
 from app.runtime import Runtime
-from app.server.whole_request import Reply, WholeRequest
+from app.server.fast_path import Reply, WholeRequest
 from tests.conftest import MakeSettings
 from tests.support.gate import GateProcess, running
 from tests.support.http_calls import item, nested, with_payload
@@ -111,7 +110,7 @@ def test_trailers_are_not_headers(gate: GateProcess, cut: int) -> None:
 
 
 def _fast(runtime: Runtime) -> FastPosts:
-    return FastPosts(runtime.plane, create_app(runtime))
+    return FastPosts(runtime.plane, runtime.requests)
 
 
 async def _reply(fast: FastPosts, body: bytes, headers: Headers | None = None) -> Reply:
@@ -121,7 +120,7 @@ async def _reply(fast: FastPosts, body: bytes, headers: Headers | None = None) -
 
 
 def _figures(runtime: Runtime, fast: FastPosts) -> tuple[int, int, int]:
-    return fast.middleware.requests.count, runtime.plane.body_budget.held, runtime.plane.coalescer.held_items
+    return fast.requests.count, runtime.plane.body_budget.held, runtime.plane.coalescer.held_items
 
 
 async def test_it_is_under_way_until_it_is_answered_and_counted_as_any_request(runtime: Runtime) -> None:
@@ -187,7 +186,7 @@ Limit = Callable[[Runtime, FastPosts], None]
 
 
 def _in_flight(runtime: Runtime, fast: FastPosts) -> None:
-    fast.middleware.requests.count = runtime.settings.max_in_flight_requests
+    fast.requests.count = runtime.settings.max_in_flight_requests
 
 
 def _bodies(runtime: Runtime, _: FastPosts) -> None:

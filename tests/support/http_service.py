@@ -9,9 +9,9 @@ import msgspec
 import uvicorn
 
 from app.metrics.catalogue import Metrics
+from app.server.fast_path import Reply, SendReply, WholeRequest
 from app.server.limits import Limits
 from app.server.protocol import BoundedProtocol, bounded_protocol
-from app.server.whole_request import Reply, SendReply, WholeRequest
 
 LARGE_BYTES = 16 * 1024 * 1024  # more than the kernel keeps for a client that does not read
 SHORT, LONG = 0.1, 30.0  # seconds: deadlines that are to pass, and those that are not

@@ -50,7 +50,7 @@ def main() -> int:
     forward = Forward(path_of(config.inherited.control))
     app = client_app(parts, forward)
     limit = client_connections(parts.limits.connections, has_peers=True)
-    fast = FastPosts(parts.plane, app)
+    fast = FastPosts(parts.plane, parts.requests)
     clients = QuietServer(server_config(app, settings, limit, parts.metrics, lifespan=True, fast_path=fast))
     parts.connections.follow(clients.server_state.connections, limit)
     private = control_app(parts, lambda: forward.in_flight)

@@ -4,7 +4,8 @@ import tracemalloc
 
 import pytest
 
-from app.server.heads import HEAD_END, MOST_HEAD_BYTES, MOST_HEADERS, MOST_HEADS, KnownHeads, parse_head
+from app.server.fast_path import MOST_HEAD_BYTES, MOST_HEADERS, MOST_HEADS, KnownHeads
+from app.server.heads import HEAD_END, parse_head
 
 MANY = 100
 HEADERS = {b"host": b"gate"}
