@@ -84,7 +84,7 @@ class Runtime:
         self.session = StoreSession(connector, self.metrics)
         self._headroom, self._drill, self.restart = MemoryHeadroom(), DrillEffects(), ControlledRestart()
         self.consumers = ConsumerPlane(self.live, self.session, lambda: self.plane.coalescer.held_items > 0)
-        told = self.consumers.tail.tell
+        told = self.consumers.tail.on_accepted
         self.plane = DataPlane(self.live, self.session, self.metrics, access, self._headroom, feeds, told)
         self.workers = WorkerPool(settings, listener, url, self.metrics, self.plane.sources)
         self._build_control_plane()

@@ -11,7 +11,7 @@ none waits, and then nothing is read for them.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
@@ -52,6 +52,8 @@ class Tail:
         """All before it was read; None while nobody has waited for long."""
         self.born_ms: tuple[int, ...] | None = None
         """When the ledgers were begun, as it last was."""
+        self.on_accepted = list[Callable[[], object]]()
+        """What is called when this process has accepted something: nothing while the tail does not read."""
         self.news = 0
         """The number of times that those who wait were woken."""
         self._waiting: dict[Waiter, None] = {}  # in the order in which they came
@@ -60,11 +62,6 @@ class Tail:
         self._ahead = 0
         self._pause = POLL_SECONDS
         self._woken = 0  # how many were woken last
-
-    def tell(self) -> None:
-        """Note that this process has accepted something."""
-        if self._task is not None:
-            self._told.wake()
 
     async def wait(self, waiter: Waiter, seconds: float, place: Positions | None = None) -> None:
         """Wait until something was read, or somebody else wakes the waiter, so many seconds at most.
@@ -91,11 +88,13 @@ class Tail:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _follow(self) -> None:
+        self.on_accepted.append(self._told.wake)
         try:
             while await self._is_wanted():
                 began = time.monotonic()
                 await self._rest(began, has_more=await self._read())
         finally:
+            self.on_accepted.clear()
             self._task = self.place = None
 
     async def _is_wanted(self) -> bool:

@@ -147,8 +147,9 @@ class Flusher:
         metrics: Metrics,
         sources: SourceStatistics,
         shared: Fingerprints | None = None,
-        on_accepted: Callable[[], None] = lambda: None,
+        on_accepted: Sequence[Callable[[], object]] = (),
     ) -> None:
+        """Store in these maps; what is in `on_accepted` by then is called when something was accepted."""
         self._maps, self._metrics, self._sources, self._on_accepted = maps, metrics, sources, on_accepted
         self._recent = Recent(shared=shared)
 
@@ -171,7 +172,9 @@ class Flusher:
         if len(answers.errors) == len(columns):
             raise next(iter(answers.errors.values()))
         if ACCEPTED in answers.codes:
-            self._on_accepted()  # where replicas confirm, `_confirmed` has done so too: it only wakes readers
+            # Where replicas confirm, `_confirmed` has done so too: it only wakes readers.
+            for tell in self._on_accepted:
+                tell()
         counts = count_outcomes(columns.sources, answers.codes)
         self._sources.note(counts, max(answers.clocks))
         self._metrics.count_answers(counts)
@@ -222,7 +225,9 @@ class Flusher:
         """Return the answers that enough replicas have confirmed, and why not in the place of the others."""
         stored = [(claim, result) for claim, result in results if isinstance(result, ClaimResult)]
         if any(ACCEPTED in result.codes for _, result in stored):
-            self._on_accepted()  # before replicas confirm it, and if they do not: readers get what is stored
+            # Before replicas confirm it, and if they do not: readers get what is stored.
+            for tell in self._on_accepted:
+                tell()
         carriers = {link: claim.prefix for claim, result in stored for link in result.carriers}
         refusals = await replication.confirm(carriers)
         for claim, result in stored:

@@ -16,14 +16,16 @@ from collections.abc import Callable
 
 from app.ingest.source_statistics import SourceStatistics
 from app.settings.model import Settings
-from app.store.maps import Maps
+from app.store.sample_queries import SampleQueries
 
 
 class LateDuplicates:
     """Looks up what was accepted of the sample, and has the late ones counted."""
 
-    def __init__(self, settings: Callable[[], Settings], maps: Maps, sources: SourceStatistics) -> None:
-        self._settings, self._maps, self._sources = settings, maps, sources
+    def __init__(
+        self, settings: Callable[[], Settings], queries: SampleQueries, sources: SourceStatistics
+    ) -> None:
+        self._settings, self._queries, self._sources = settings, queries, sources
 
     async def tick(self) -> None:
         """Look up what was accepted since the last look.
@@ -34,8 +36,8 @@ class LateDuplicates:
         if not self._sources.fresh:
             return
         samples, times = self._sources.fresh.take()
-        unknown = self._maps.reachable([sample for sample in samples if sample.late_ms is None])
-        found = zip(unknown, await self._maps.late(unknown), strict=True)
+        unknown = self._queries.reachable([sample for sample in samples if sample.late_ms is None])
+        found = zip(unknown, await self._queries.late(unknown), strict=True)
         known = [sample for sample in samples if sample.late_ms is not None]
         known += [sample._replace(late_ms=late_ms) for sample, late_ms in found]
         known.sort(key=lambda sample: sample.accepted_ms)

@@ -1,6 +1,6 @@
 """The data plane: what a transaction passes from its request to the store; control is in `runtime.py`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from starlette.types import Receive
 
@@ -25,14 +25,15 @@ from app.settings.process_limits import most_feed_bytes, process_limits
 from app.store.layout import LiveSettings, flush_max_items
 from app.store.maps import Maps
 from app.store.replication import Replication
+from app.store.sample_queries import SampleQueries
 from app.store.session import StoreSession
 
 
 class DataPlane:
     """Builds and holds the parts of the data plane, around a store session.
 
-    Workers of one service share `fingerprints` of the signatures that any of them had lately. `on_accepted`
-    is called after each flush in which something was accepted.
+    Workers of one service share `fingerprints` of the signatures that any of them had lately. After each
+    flush in which something was accepted, each of `on_accepted` is called, which others may add to.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  as many parts as it is given
@@ -43,7 +44,7 @@ class DataPlane:
         access: Access,
         headroom: Headroom,
         feeds: FeedsInForce,
-        on_accepted: Callable[[], None],
+        on_accepted: Sequence[Callable[[], object]],
         fingerprints: Fingerprints | None = None,
     ) -> None:
         settings = live.settings
@@ -60,8 +61,9 @@ class DataPlane:
         self.maps = Maps(session, live.layout, replication)
         self.sources = SourceStatistics(metrics.source_limit.label)
         metrics.registry.register(self.sources)
-        self._late = LateDuplicates(lambda: live.settings, self.maps, self.sources)
-        self._misses = Misses(lambda: live.settings, self.maps, self.sources)
+        queries = SampleQueries(session, live.layout)
+        self._late = LateDuplicates(lambda: live.settings, queries, self.sources)
+        self._misses = Misses(lambda: live.settings, queries, self.sources)
         self.coalescer = Coalescer(
             Flusher(self.maps, metrics, self.sources, fingerprints, on_accepted).flush,
             flush_max_items(settings, partitions=1),

@@ -20,7 +20,7 @@ from itertools import islice
 from app.ingest.source_statistics import SourceStatistics
 from app.models import Sample
 from app.settings.model import Settings
-from app.store.maps import Maps
+from app.store.sample_queries import SampleQueries
 from app.store.sightings import Delivered
 
 ACTIVE_MS = 60_000
@@ -40,8 +40,10 @@ class _Active:
 class Misses:
     """Looks up transactions of the sample some time after their acceptance."""
 
-    def __init__(self, settings: Callable[[], Settings], maps: Maps, sources: SourceStatistics) -> None:
-        self._settings, self._maps, self._sources = settings, maps, sources
+    def __init__(
+        self, settings: Callable[[], Settings], queries: SampleQueries, sources: SourceStatistics
+    ) -> None:
+        self._settings, self._queries, self._sources = settings, queries, sources
         self._active: dict[str, _Active] = {}
 
     async def tick(self) -> None:
@@ -56,7 +58,7 @@ class Misses:
             settings.dedup_window_seconds, settings.observation_retention_seconds / 2, MOST_WAIT_SECONDS
         )
         while seconds := [*islice(self._sources.waiting.take(wait), MOST_SECONDS_A_CALL)]:
-            delivered = await self._maps.deliverers(
+            delivered = await self._queries.deliverers(
                 {sample.digest for samples, _ in seconds for sample in samples}
             )
             for samples, one_in in seconds:

@@ -26,15 +26,12 @@ class CallSlots:
         """Have as many as a store with so many partitions needs; calls under way keep the slots they have."""
         self.others = asyncio.Semaphore(max(CALLS_AT_ONCE, CALLS_A_PARTITION * partitions))
 
-    async def take(self, slots: asyncio.Semaphore) -> None:
-        """Take one of these slots, which the caller releases.
+    async def wait_for(self, slots: asyncio.Semaphore) -> None:
+        """Wait for one of these slots, none of which is free, and take it; the caller releases it.
 
         Raises:
             Overloaded: too many wait, or its turn did not come in time.
         """
-        if not slots.locked():
-            await slots.acquire()
-            return
         if self._waiting >= MOST_WAITING:
             raise Overloaded(f"{MOST_WAITING} calls wait for the store")
         self._waiting += 1

@@ -30,22 +30,16 @@ class DownPartitions:
     """Which partitions are down, by their prefixes, and why."""
 
     def __init__(self) -> None:
-        self._reasons: dict[str, errors.StoreError] = {}
+        self.reasons: dict[str, errors.StoreError] = {}
+        """Why each that is down is so, by its prefix."""
         self._told = set[str]()
-
-    def __len__(self) -> int:
-        return len(self._reasons)
-
-    def reason(self, prefix: str) -> errors.StoreError | None:
-        """Return why a partition is down; None if it is not."""
-        return self._reasons.get(prefix)
 
     def sentence(self, server: Server | None) -> str | None:
         """Say how many partitions of the store are down, while others are up; None if none is."""
-        reason = next(reversed(self._reasons.values()), None)
-        if reason is None or server is None or len(self._reasons) == server.partitions:
+        reason = next(reversed(self.reasons.values()), None)
+        if reason is None or server is None or len(self.reasons) == server.partitions:
             return None
-        count = f"{len(self._reasons)} of the store's {server.partitions} partitions"
+        count = f"{len(self.reasons)} of the store's {server.partitions} partitions"
         return f"{count} are down ({reason.kind}): {reason.advice}"
 
     def went_down(self, prefix: str, reason: errors.StoreError) -> None:
@@ -53,17 +47,17 @@ class DownPartitions:
         if reason.advice not in self._told:
             self._told.add(reason.advice)
             log.error("store partly down", kind=reason.kind, error=str(reason), advice=reason.advice)
-        self._reasons[prefix] = reason
+        self.reasons[prefix] = reason
 
     def came_up(self, prefix: str) -> None:
         """Note that a partition has answered."""
-        if self._reasons.pop(prefix, None) is not None and not self._reasons:
+        if self.reasons.pop(prefix, None) is not None and not self.reasons:
             self._told.clear()
             log.info("store whole again")
 
     def clear(self) -> None:
         """Forget them: the store is connected anew."""
-        self._reasons.clear()
+        self.reasons.clear()
         self._told.clear()
 
 

@@ -15,7 +15,7 @@ import msgspec
 from app.models import MapName
 from app.settings.gate_name import gate_name
 from app.settings.model import SHARED, Settings
-from app.store.partitions import EARLIER_PARTITIONS, partition_prefixes
+from app.store.partitions import EARLIER_PARTITIONS, partition_of, partition_prefixes
 from app.store.shared_settings import SharedSettings, Value
 
 UNLIMITED = 2**53
@@ -46,6 +46,10 @@ class Layout:
         """The number of partitions, for those of a Cluster to keep; 0 where it does not have to be kept."""
         partitions = len(self.prefixes)
         return 0 if partitions in (1, EARLIER_PARTITIONS) else partitions
+
+    def prefix_of(self, digest: bytes) -> str:
+        """Return the prefix of the partition in which a signature with this hash lives."""
+        return self.prefixes[partition_of(digest, len(self.prefixes))]
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,9 @@
 """The three maps (signatures, transactions, observations): claim, look up, measure, clean."""
 
-import asyncio
 import struct
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
-from itertools import chain, compress
+from collections.abc import Callable, Collection, Sequence
+from itertools import compress
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,19 +14,19 @@ from app.store.cleanup_steps import CleanupStep, CleanupStepResult
 from app.store.down_partitions import of_those_that_serve
 from app.store.layout import Layout
 from app.store.link import Link
-from app.store.older_format import OlderFormat, OtherGates, claim_in_format_1, lookup_in_format_1
+from app.store.older_format import Args, OlderFormat, OtherGates, claim_in_format_1, lookup_in_format_1
 from app.store.partition_sizes import PartitionSizes, combined_sizes, partition_sizes
-from app.store.partitions import HASH_BYTES, partition_of
+from app.store.partitions import HASH_BYTES
 from app.store.replication import Replication
 from app.store.session import StoreSession
 from app.store.shared_settings import SharedSettings, changes_of
-from app.store.sightings import Delivered, LookupResult, parse_sightings
+from app.store.sightings import LookupResult, parse_sightings
+from app.store.store_errors import StoreInOlderFormat
 from app.store.told import Asked, Fall, Told
 
 OTHER_SOURCES_INDEX = 255
 _LATER = struct.Struct(">HB")
 _LATE = struct.Struct(">HI")
-_MOMENT = struct.Struct(">I")
 
 
 class Deliveries(NamedTuple):
@@ -116,18 +115,13 @@ class Maps:
 
     def partition_of(self, digest: bytes) -> str:
         """The key prefix under which a signature's hash lives."""
-        prefixes = self.layout.prefixes
-        return prefixes[partition_of(digest, len(prefixes))]
+        return self.layout.prefix_of(digest)
 
     @property
     def serving_prefixes(self) -> list[str]:
         """The key prefixes of the partitions that are not down."""
-        return [at for at in self.layout.prefixes if self._session.down_partitions.reason(at) is None]
-
-    def reachable(self, samples: Iterable[Sample]) -> list[Sample]:
-        """Return those whose partition is not down."""
-        prefixes = set(self.serving_prefixes)
-        return [sample for sample in samples if self.partition_of(sample.digest) in prefixes]
+        down = self._session.down_partitions.reasons
+        return [at for at in self.layout.prefixes if at not in down]
 
     async def claim(
         self,
@@ -157,7 +151,7 @@ class Maps:
             carriers = set()
         told = self._told[prefix]
         asked = told.asked()
-        now_ms, packed, added, late = await self._older.run(
+        now_ms, packed, added, late = await self._run(
             "claim",
             prefix,
             args,
@@ -172,47 +166,28 @@ class Maps:
     async def lookup(self, digest: bytes) -> LookupResult | None:
         """Find a transaction by the hash of its signature."""
         at, rules = self.partition_of(digest), self.layout.rules
-        answer = await self._older.run(
-            "lookup", at, [rules, digest], lambda: lookup_in_format_1(rules, digest)
-        )
+        answer = await self._run("lookup", at, [rules, digest], lambda: lookup_in_format_1(rules, digest))
         if not answer:
             return None
         first_seen_ms, position, in_stretch, block, flat = answer
         sightings = parse_sightings(flat, first_seen_ms, in_stretch)
         return LookupResult(first_seen_ms, position, parse_block(block).frame, sightings)
 
-    async def late(self, samples: Sequence[Sample]) -> list[int | None]:
-        """Tell how many milliseconds earlier each had been accepted; None if it is no late duplicate."""
-        parted: dict[str, list[int]] = defaultdict(list)
-        for at, sample in enumerate(samples):
-            parted[self.partition_of(sample.digest)].append(at)
-        calls = (
-            self._session.run("late", prefix, [self.layout.rules, *_hashes_and_moments(samples, part)])
-            for prefix, part in parted.items()
-        )
-        ages: list[int | None] = [None] * len(samples)
-        for part, answer in zip(parted.values(), await asyncio.gather(*calls), strict=True):
-            for at, (age_ms,) in zip(part, _MOMENT.iter_unpack(answer), strict=True):
-                ages[at] = age_ms or None
-        return ages
-
-    async def deliverers(self, digests: Iterable[bytes]) -> dict[bytes, Delivered]:
-        """Tell who delivered each of these transactions, all different; those not kept are left out."""
-        parted: dict[str, list[bytes]] = defaultdict(list)
-        for digest in digests:
-            parted[self.partition_of(digest)].append(digest)
-        rules = self.layout.rules
-        calls = [self._session.run("deliverers", at, [rules, b"".join(part)]) for at, part in parted.items()]
-        answers = await of_those_that_serve(calls)
-        found = (
-            zip(part, answer or (), strict=False)
-            for part, answer in zip(parted.values(), answers, strict=True)
-        )
-        return {
-            digest: Delivered(answer[0], parse_sightings(answer[2], answer[0], answer[1]))
-            for digest, answer in chain.from_iterable(found)
-            if answer
-        }
+    async def _run(
+        self,
+        script: str,
+        prefix: str,
+        args: Args,
+        in_format_1: Callable[[], Args],
+        carriers: set[Link] | None = None,
+    ) -> Any:
+        """Call a script on a partition; while gates of the older format are at work on it, in that format."""
+        if prefix not in self._older.prefixes:
+            try:
+                return await self._session.run(script, prefix, args, carriers)
+            except StoreInOlderFormat:
+                pass  # nothing was done
+        return await self._older.run(script, prefix, args, in_format_1, carriers)
 
     async def sizes(self) -> dict[MapName, MapSizes]:
         """Every map's figures over all partitions, by O(1) commands; sweeps what is due."""
@@ -291,10 +266,3 @@ class Maps:
         ]
         before, removed, after, more = await self._session.run("cleanup", prefix, args)
         return CleanupStepResult(before, removed, after, bool(more))
-
-
-def _hashes_and_moments(samples: Sequence[Sample], places: Sequence[int]) -> tuple[bytes, bytes]:
-    """Return the arguments 2 and 3 of late.lua for the samples at these places."""
-    chosen = [samples[at] for at in places]
-    moments = (_MOMENT.pack(sample.accepted_ms % 2**32) for sample in chosen)
-    return b"".join([sample.digest for sample in chosen]), b"".join(moments)

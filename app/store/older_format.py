@@ -21,13 +21,10 @@ import msgspec
 from app.models import MapName
 from app.store.blocks import without_signatures
 from app.store.link import Link
-from app.store.store_errors import StoreInOlderFormat
 
 Args = Sequence[bytes | str | int]
 
 RULES_FORMAT = 1
-# A partition goes from the older format to this one, and never back.
-MOST_CHANGES = 2
 _MAP_NUMBERS = ("retention", "emergency", "width", "interval", "limit", "limit_bytes", "share", "share_bytes")
 _NUMBERS = ("version", "window", "sources", "ledger_expiry", "settings_expiry")
 _RULES = struct.Struct(f">B{len(_NUMBERS) + len(MapName) * len(_MAP_NUMBERS)}Q")
@@ -68,12 +65,13 @@ _ADVICE = {
 
 
 class OlderFormat:
-    """Calls the scripts that are there in both formats, in that of the partition."""
+    """Calls the scripts that are there in both formats, on partitions that were last in the older one."""
 
     def __init__(self, run: Callable[[str, str, Args, set[Link] | None], Awaitable[Any]]) -> None:
         """Call scripts with `run`, which is that of a session."""
         self._run = run
-        self._prefixes = set[str]()
+        self.prefixes = set[str]()
+        """The key prefixes of these partitions."""
 
     async def run(
         self,
@@ -83,24 +81,19 @@ class OlderFormat:
         in_format_1: Callable[[], Args],
         carriers: set[Link] | None = None,
     ) -> Any:
-        """Call a script on a partition, with the arguments of its format.
+        """Call a script on a partition in the older format, and in this one if it was taken over meanwhile.
 
         The connections that carried the calls are added to `carriers`.
 
         Raises:
             StoreError: the store failed.
         """
-        for _ in range(MOST_CHANGES):
-            if prefix not in self._prefixes:
-                try:
-                    return await self._run(script, prefix, args, carriers)
-                except StoreInOlderFormat:
-                    self._prefixes.add(prefix)
-            older = await self._run(f"{script}_format_1", prefix, in_format_1(), carriers)
-            if older is not None:
-                return older
-            self._prefixes.discard(prefix)
-        return await self._run(script, prefix, args, carriers)
+        self.prefixes.add(prefix)
+        answer = await self._run(f"{script}_format_1", prefix, in_format_1(), carriers)
+        if answer is not None:
+            return answer
+        self.prefixes.discard(prefix)
+        return await self._run(script, prefix, args, carriers)  # a partition never goes back
 
 
 def claim_in_format_1(

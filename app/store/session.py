@@ -59,7 +59,7 @@ class StoreSession:
         self._told_reasons = set[str]()
         self.server: Server | None = None
         self.down_partitions = down = DownPartitions()
-        metrics.store_partitions_down.set_function(lambda: len(down) if self.is_up else 0)
+        metrics.store_partitions_down.set_function(lambda: len(down.reasons) if self.is_up else 0)
         self.down_reason: StoreError | None = StoreUnreachable("not connected yet")
 
     @property
@@ -81,12 +81,12 @@ class StoreSession:
     @property
     def is_probe_due(self) -> bool:
         """Whether some of it is down and a probe due: 0.1 to 0.5 s apart, 5 s after a refused command."""
-        is_whole = self.is_up and not self.down_partitions
+        is_whole = self.is_up and not self.down_partitions.reasons
         return not is_whole and time.monotonic() >= self._next_probe
 
     def serves(self, prefix: str) -> bool:
         """Tell whether calls to a partition are let through now."""
-        return self.is_up and self.down_partitions.reason(prefix) is None
+        return self.is_up and prefix not in self.down_partitions.reasons
 
     @property
     def servers(self) -> Servers | None:
@@ -103,7 +103,7 @@ class StoreSession:
 
         Where only some partitions are down, the connections stay, and those that are up stay so.
         """
-        if self.is_up and self.down_partitions:
+        if self.is_up and self.down_partitions.reasons:
             with suppress(StoreError, Overloaded):  # of the former note was taken where it was met
                 await check()
             self._put_off_probe(MOST_PROBE_SECONDS)
@@ -129,7 +129,7 @@ class StoreSession:
         The connection that carried the call is added to `carriers`.
         """
         self.ensure_up()
-        if (down := self.down_partitions.reason(prefix)) is not None:
+        if (down := self.down_partitions.reasons.get(prefix)) is not None:
             raise copy(down)
         return await self.run_unguarded(script, prefix, args, carriers)
 
@@ -148,7 +148,7 @@ class StoreSession:
         with self._metrics.store_call_duration_seconds.labels(script).time():
             call = partial(called.run, servers, prefix, args, carriers)
             answer = await self._guard(call, slots, is_repeatable=repeatable, lost=lost, prefix=prefix)
-        if self.down_partitions:
+        if self.down_partitions.reasons:
             self.down_partitions.came_up(prefix)
         return answer
 
@@ -213,7 +213,7 @@ class StoreSession:
         prefix: str | None = None,
     ) -> Any:
         slots = slots or self._slots.others
-        await self._slots.take(slots)
+        await (self._slots.wait_for(slots) if slots.locked() else slots.acquire())
         servers = self._servers
         try:
             return await (call_again_if_lost(call) if is_repeatable else call())
@@ -240,10 +240,10 @@ class StoreSession:
 
     def _went_partly_down(self, prefix: str, reason: StoreError, partitions: int) -> None:
         if isinstance(reason, OF_ONE_MASTER):
-            if self.is_up and not self.down_partitions:
+            if self.is_up and not self.down_partitions.reasons:
                 self._put_off_probe(PROBE_SECONDS)
             self.down_partitions.went_down(prefix, reason)
-            if len(self.down_partitions) < partitions:
+            if len(self.down_partitions.reasons) < partitions:
                 return
         self._went_down(reason)
 

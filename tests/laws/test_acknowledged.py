@@ -17,7 +17,7 @@ from tests.support.servers import StoreServer, valkey_server
 
 async def _up_again(gate: Gate) -> None:
     async with asyncio.timeout(10):
-        while gate.session.down_partitions or not gate.session.is_up:
+        while gate.session.down_partitions.reasons or not gate.session.is_up:
             await gate.session.probe(gate.maps.sizes)
 
 

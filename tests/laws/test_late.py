@@ -33,7 +33,7 @@ OLDER_BUCKETS = WINDOW | {
 async def late_of(gate: Gate, result: ClaimResult, hashes: list[bytes]) -> list[int | None]:
     """What the claim, or else the look that follows it, says of each that it accepted: how late it is."""
     samples = result.samples(hashes, range(len(hashes)), ["feed"] * len(hashes))
-    found = await gate.maps.late(samples)
+    found = await gate.queries.late(samples)
     return [
         age if sample.late_ms is None else sample.late_ms for sample, age in zip(samples, found, strict=True)
     ]
@@ -168,8 +168,8 @@ async def test_one_call_tells_of_each_acceptance_what_came_before_it(
             before = samples[(turn - 1) * len(digests) + number].accepted_ms if turn else None
             samples.append(sample)
             expected.append(None if before is None else sample.accepted_ms - before)
-    assert await gate.maps.late(samples) == expected
-    assert await gate.maps.late([]) == []
+    assert await gate.queries.late(samples) == expected
+    assert await gate.queries.late([]) == []
     await gate.session.close()
 
 
@@ -193,12 +193,12 @@ async def test_who_delivered_is_told_of_many_as_the_lookup_tells_of_one(
     for feed, step in (("a", 1), ("b", 2), ("c", 3)):
         await gate.flusher.flush([transaction(signature, feed) for signature in signatures[::step]])
     digests = signature_hashes([*signatures, "unknown"])
-    found = await gate.maps.deliverers(digests)
+    found = await gate.queries.deliverers(digests)
     assert list(found) != []
     assert set(found) == set(digests[:-1])
     for digest in digests[:-1]:
         alone = await gate.maps.lookup(digest)
         assert alone is not None
         assert found[digest] == (alone.first_seen_ms, alone.sightings)
-    assert await gate.maps.deliverers([]) == {}
+    assert await gate.queries.deliverers([]) == {}
     await gate.session.close()

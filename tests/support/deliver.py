@@ -19,6 +19,7 @@ from app.store.blocks import encode_block
 from app.store.connector import StoreConnector
 from app.store.layout import LiveSettings
 from app.store.maps import Maps
+from app.store.sample_queries import SampleQueries
 from app.store.session import StoreSession
 
 
@@ -31,6 +32,7 @@ class Gate:
     flusher: Flusher
     live: LiveSettings
     sources: SourceStatistics
+    queries: SampleQueries
     late: LateDuplicates
     misses: Misses
     accepted: Accepted
@@ -46,10 +48,11 @@ async def connected_gate(settings: Settings, fingerprints: Fingerprints | None =
     assert session.is_up, session.down_reason
     sources = SourceStatistics(metrics.source_limit.label)
     flusher = Flusher(maps, metrics, sources, fingerprints)
-    late = LateDuplicates(lambda: live.settings, maps, sources)
-    misses = Misses(lambda: live.settings, maps, sources)
+    queries = SampleQueries(session, live.layout)
+    late = LateDuplicates(lambda: live.settings, queries, sources)
+    misses = Misses(lambda: live.settings, queries, sources)
     accepted = Accepted(session, live.layout)
-    return Gate(session, maps, flusher, live, sources, late, misses, accepted)
+    return Gate(session, maps, flusher, live, sources, queries, late, misses, accepted)
 
 
 def transaction(signature: str, source: str = "helius-a", payload: object = None) -> Transaction:

@@ -44,7 +44,7 @@ class WorkerParts:
         access = Access(settings)
         feeds = FeedsInForce(settings.feeds_file, settings.workers, has_to_start=True)
         self.consumers = ConsumerPlane(self.live, self.session, lambda: self.plane.coalescer.held_items > 0)
-        told = self.consumers.tail.tell
+        told = self.consumers.tail.on_accepted
         self.plane = DataPlane(
             self.live, self.session, self.metrics, access, headroom, feeds, told, fingerprints
         )

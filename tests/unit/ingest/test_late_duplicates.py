@@ -20,7 +20,7 @@ def sample(number: int, late_ms: int | None = None) -> Sample:
     return Sample(number.to_bytes(16), "a", 1_000, late_ms)
 
 
-class Maps:
+class Queries:
     """A store that finds every second one late, or nothing when it is down."""
 
     def __init__(self) -> None:
@@ -39,11 +39,11 @@ class Maps:
         return [60_000 if one.digest[-1] % 2 else None for one in samples]
 
 
-def late_duplicates() -> tuple[LateDuplicates, Maps, SourceStatistics]:
+def late_duplicates() -> tuple[LateDuplicates, Queries, SourceStatistics]:
     """The look, the store that it asks, and what it counts in."""
-    maps, counted = Maps(), SourceStatistics(str)
+    queries, counted = Queries(), SourceStatistics(str)
     counted.note({("a", ACCEPTED): 100_000}, 1_000)
-    return LateDuplicates(Settings, maps, counted), maps, counted  # type: ignore[arg-type]
+    return LateDuplicates(Settings, queries, counted), queries, counted  # type: ignore[arg-type]
 
 
 def late_of(counted: SourceStatistics) -> tuple[int, float] | None:
@@ -53,35 +53,35 @@ def late_of(counted: SourceStatistics) -> tuple[int, float] | None:
 
 
 async def test_all_since_the_last_tick_are_asked_for_once_except_what_the_claim_told() -> None:
-    looking, maps, counted = late_duplicates()
+    looking, queries, counted = late_duplicates()
     counted.fresh.add([sample(1), sample(2)])
     counted.fresh.add([sample(3), sample(4, late_ms=200)])
     for _ in range(2):
         await looking.tick()
-    assert maps.asked == [[sample(1), sample(2), sample(3)]]
+    assert queries.asked == [[sample(1), sample(2), sample(3)]]
     assert late_of(counted) == (3 * 16, 3 / 4)
     assert bool(counted.waiting), "the fourth may be asked who delivered it"
 
 
 async def test_of_too_many_each_one_asked_for_stands_for_several() -> None:
-    looking, maps, counted = late_duplicates()
+    looking, queries, counted = late_duplicates()
     counted.fresh.add(sample(number) for number in range(4 * MOST_FRESH))
     await looking.tick()
-    [asked] = maps.asked
+    [asked] = queries.asked
     assert len({one.digest for one in asked}) == MOST_FRESH
     found = sum(one.digest[-1] % 2 for one in asked)
     assert late_of(counted) == (found * 4 * 16, found / MOST_FRESH)
 
 
 async def test_what_the_store_cannot_say_counts_for_nothing() -> None:
-    looking, maps, counted = late_duplicates()
+    looking, queries, counted = late_duplicates()
     counted.fresh.add([sample(1)])
-    maps.is_up = False
+    queries.is_up = False
     with pytest.raises(StoreUnreachable):
         await looking.tick()
-    maps.is_up = True
+    queries.is_up = True
     await looking.tick()
-    assert maps.asked == []
+    assert queries.asked == []
     counted.fresh.add([sample(2), sample(3)])
     await looking.tick()
     assert late_of(counted) == (16, 1 / 2)

@@ -129,7 +129,7 @@ async def test_a_master_that_died_is_followed_by_its_replica(replicated: StoreSe
 async def _come_back(gate: Gate) -> None:
     """Probe as the gate's round does, until all of the store is up."""
     async with asyncio.timeout(60):
-        while gate.session.down_partitions or not gate.session.is_up:
+        while gate.session.down_partitions.reasons or not gate.session.is_up:
             await gate.session.probe(gate.maps.sizes)
             await asyncio.sleep(0.05)
 
@@ -146,7 +146,7 @@ async def test_a_master_that_stops_answering_is_given_up_at_the_deadline_and_rep
             answers = await gate.flusher.flush([transaction(signature) for signature in SIGNATURES])
             assert {type(error) for error in answers.errors.values()} == {StoreTimeout}
             assert gate.session.is_up
-            assert gate.session.down_partitions
+            assert gate.session.down_partitions.reasons
             assert await asyncio.to_thread(
                 wait_until, lambda: replica.info("replication")["role"] == "master", 60.0
             )
@@ -203,7 +203,7 @@ async def test_a_probe_for_which_too_many_calls_wait_ends_nothing_and_the_next_o
         server.processes[1].kill()
         server.processes[1].wait()
         await gate.flusher.flush([transaction(signature) for signature in SIGNATURES])
-        assert gate.session.down_partitions
+        assert gate.session.down_partitions.reasons
         assert gate.session.is_up
 
         async def waits() -> None:

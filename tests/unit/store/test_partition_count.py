@@ -223,7 +223,7 @@ async def _assert_joined(server: StoreServer, partitions: int, masters_down: int
     settings = _settings(server).model_copy(update={"store_deadline_seconds": 1})
     gate = await connected_gate(settings.model_copy(update={"store_url": server.launches[1].url}))
     assert gate.session.partitions == partitions
-    down = len(gate.session.down_partitions)
+    down = len(gate.session.down_partitions.reasons)
     assert (down > 0) == (masters_down > 0)
     assert down < partitions
     answers = await gate.flusher.flush([transaction(signature) for signature in SIGNATURES])

@@ -75,7 +75,7 @@ async def test_late_duplicates_are_found(guarded: StoreServer) -> None:
     while accepted < 2:
         [answer] = await gate.flusher.flush([transaction("late")])
         accepted += answer.verdict == "accepted"
-    assert await gate.maps.deliverers([signature_hash("late")])
+    assert await gate.queries.deliverers([signature_hash("late")])
     await gate.late.tick()
     await gate.session.close()
     [source] = gate.sources.view().sources
