@@ -2,6 +2,7 @@
 
 import gc
 import sys
+import warnings
 
 
 def leave_out_rich() -> None:
@@ -26,5 +27,8 @@ def start_lean() -> None:
     leave_out_rich()
     sys.modules["pydantic.v1"] = None  # type: ignore[assignment]
     from pydantic import BaseModel  # noqa: PLC0415  the command line imports this module, and needs no models
+    from pydantic.warnings import UnsupportedFieldAttributeWarning  # noqa: PLC0415
 
     BaseModel.model_config["defer_build"] = True
+    # FastAPI ignores this one while it prepares a route; what is put off is made after that.
+    warnings.simplefilter("ignore", UnsupportedFieldAttributeWarning)
