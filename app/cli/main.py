@@ -1,6 +1,7 @@
 """The command `tidegate`, one module a command."""
 
 import os
+import signal
 import sys
 from importlib import import_module
 from typing import Any, Final, NamedTuple
@@ -66,6 +67,8 @@ def main() -> None:
     _speak_utf8()
     command = sys.argv[1] if sys.argv[1:] else ""
     if command == "serve":
+        # Until uvicorn has its handler. For pid 1 of a container there is no default: the signal would be lost.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         start_lean()
     elif command in DRAW_NOTHING:
         leave_out_rich()

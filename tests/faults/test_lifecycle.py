@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import random
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -14,7 +15,14 @@ import pytest
 
 from app.store.embedded import EmbeddedStore
 from tests.support.faulty_gates import running_in, store_processes
-from tests.support.gate import GateProcess, await_gate, gate_process, has_port, started
+from tests.support.gate import (
+    GateProcess,
+    await_gate,
+    gate_process,
+    has_port,
+    start_command,
+    started,
+)
 from tests.support.processes import wait_until
 from tests.support.wire import ask_once
 
@@ -26,6 +34,19 @@ EARLY_KILLS = 5
 TOGETHER = 4
 LIMIT_BYTES = 16 << 20
 ONE = {"signature": "one", "payload": 1}
+SERVE_AND_BE_TOLD_TO_STOP_WHILE_THE_CODE_IS_LOADED = """
+import os, signal, sys
+
+class Loading:
+    def find_spec(self, name, path=None, target=None):
+        if name == "app.runtime":
+            os.kill(os.getpid(), signal.SIGTERM)
+
+sys.meta_path.insert(0, Loading())
+from app.cli.main import main
+sys.argv = ["tidegate", "serve"]
+main()
+"""
 
 Stage = Callable[[Path], bool]
 
@@ -105,6 +126,14 @@ def test_a_gate_that_is_told_to_stop_while_it_starts_exits_0_and_leaves_nothing(
         assert _signal_and_wait(gate, signal.SIGTERM) == 0, gate.log.read_text()
         assert directories(gate_folder) == []
         assert _is_gone(gate_folder)
+
+
+def test_a_gate_that_is_told_to_stop_before_it_has_loaded_its_code_exits_0(tmp_path: Path) -> None:
+    """It has to have a handler by then: pid 1 of a container is not ended by a signal without one."""
+    command = (sys.executable, "-c", SERVE_AND_BE_TOLD_TO_STOP_WHILE_THE_CODE_IS_LOADED)
+    gate = start_command(command, tmp_path, {})
+    assert gate.process.wait(STOP_SECONDS) == 0
+    assert gate.log.read_text() == ""
 
 
 def test_a_gate_stops_in_time_although_its_store_hangs(gate_folder: Path) -> None:
