@@ -67,7 +67,7 @@ def main() -> None:
     _speak_utf8()
     command = sys.argv[1] if sys.argv[1:] else ""
     if command == "serve":
-        # Until uvicorn has its handler. For pid 1 of a container there is no default: the signal would be lost.
+        # Until uvicorn has its handler. For pid 1 of a container there is no default: it would be lost.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         start_lean()
     elif command in DRAW_NOTHING:
