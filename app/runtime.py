@@ -83,7 +83,7 @@ class Runtime:
         )
         self.session = StoreSession(connector, self.metrics)
         self._headroom, self._drill, self.restart = MemoryHeadroom(), DrillEffects(), ControlledRestart()
-        self.consumers = ConsumerPlane(self.live, self.session, lambda: self.plane.coalescer.held_items > 0)
+        self.consumers = ConsumerPlane(self.live, self.session, lambda: self.plane.flush_queue.held_items > 0)
         told = self.consumers.tail.on_accepted
         self.plane = DataPlane(self.live, self.session, self.metrics, access, self._headroom, feeds, told)
         self.workers = WorkerPool(settings, listener, url, self.metrics, self.plane.sources)
@@ -223,7 +223,7 @@ class Runtime:
         Raises:
             OSError, ConfigError: the embedded store cannot be started.
         """
-        self.plane.coalescer.start()
+        self.plane.flush_queue.start()
         await self._upkeep.start()
         # What has to be known before traffic is taken.
         await self._tasks.once("store", self._upkeep.keep)
@@ -250,7 +250,7 @@ class Runtime:
         """Finish what was accepted, then stop everything; the embedded store last."""
         self.readiness.is_stopping = True
         self.drills.stop()
-        await self.plane.coalescer.close()
+        await self.plane.flush_queue.close()
         await self.consumers.close()
         await self._tasks.stop()
         await self.alerts.close()

@@ -1,4 +1,4 @@
-"""The fast way of a single post: from the server's protocol to the coalescer and back, without ASGI.
+"""The fast way of a single post: from the server's protocol to the flush queue and back, without ASGI.
 
 What a single post costs beside its part of a flush is mostly the task, the scope and the messages of ASGI.
 `FastPosts` takes a post before those are made, if its body is whole, one plain object and valid, and if it is
@@ -49,7 +49,7 @@ class FastPosts:
             if is_lines:
                 return False
             item = decode_item(body, limits)
-            plane.coalescer.submit_one(item, _Post(self, item, len(body), send).finish)
+            plane.flush_queue.submit_one(item, _Post(self, item, len(body), send).finish)
         except (HttpError, InvalidItem):
             return False
         self.requests.count += 1

@@ -9,8 +9,8 @@ from app.decode.body_budget import ByteBudget, Headroom
 from app.decode.body_reader import BodyReader, Headers
 from app.feeds.feeds_in_force import FeedsInForce
 from app.ingest.admission import Admission
-from app.ingest.coalescer import Coalescer
 from app.ingest.flush import Flusher
+from app.ingest.flush_queue import FlushQueue
 from app.ingest.held import Held
 from app.ingest.late_duplicates import LateDuplicates
 from app.ingest.lookup import Lookup
@@ -64,13 +64,13 @@ class DataPlane:
         queries = SampleQueries(session, live.layout)
         self._late = LateDuplicates(lambda: live.settings, queries, self.sources)
         self._misses = Misses(lambda: live.settings, queries, self.sources)
-        self.coalescer = Coalescer(
+        self.flush_queue = FlushQueue(
             Flusher(self.maps, metrics, self.sources, fingerprints, on_accepted).flush,
             flush_max_items(settings, partitions=1),
             limits.queued_items,
             limits.queued_bytes,
         )
-        self.submitter = Submitter(self.coalescer, metrics)
+        self.submitter = Submitter(self.flush_queue, metrics)
         self.lookup = Lookup(self.maps)
 
     @property
@@ -81,12 +81,12 @@ class DataPlane:
     @property
     def in_flight_bytes(self) -> int:
         """Return the bytes of bodies and of queued payloads held now."""
-        return self.body_budget.held + self.coalescer.held_bytes
+        return self.body_budget.held + self.flush_queue.held_bytes
 
     @property
     def held(self) -> Held:
         """Return what is held now for requests that are not answered yet, beside the limits in force."""
-        limits, queue = process_limits(self.settings), self.coalescer
+        limits, queue = process_limits(self.settings), self.flush_queue
         return Held(
             *(self.body_budget.held, self.body_budget.limit),
             *(queue.held_items, limits.queued_items),
@@ -116,11 +116,11 @@ class DataPlane:
 
     def fit_flushes(self) -> None:
         """Make a flush no larger than the partitions of the store can take, once it is connected."""
-        self.coalescer.flush_max_items = flush_max_items(self.settings, self._session.partitions)
+        self.flush_queue.flush_max_items = flush_max_items(self.settings, self._session.partitions)
 
     def apply(self, settings: Settings) -> None:
         """Pass changed settings to those who do not look them up each time."""
         limits = process_limits(settings)
         self.fit_flushes()
-        self.coalescer.resize(limits.queued_items, limits.queued_bytes)
+        self.flush_queue.resize(limits.queued_items, limits.queued_bytes)
         self.body_budget.most = limits.body_bytes

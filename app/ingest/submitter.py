@@ -1,6 +1,6 @@
 """Submits the items of a request: the valid ones are flushed, the others are listed with what is wrong.
 
-Of 500 lines of which two are no transactions, 498 go to the coalescer. The summary (batch_summary.py) says:
+Of 500 lines of which two are no transactions, 498 go to the flush queue. The summary (batch_summary.py) says:
 490 accepted, 8 duplicate (and at which indices), 2 invalid (and why). Every transaction is counted once: by
 its flush when that answers, and here as refused or failed when it does not.
 """
@@ -14,7 +14,7 @@ from app.decode.item import InvalidItem, ItemResult
 from app.decode.turns import portions
 from app.errors import HttpError, MapFull, RetryLater
 from app.ingest.batch_summary import Summary
-from app.ingest.coalescer import Coalescer, joined_answers
+from app.ingest.flush_queue import FlushQueue, joined_answers
 from app.metrics.catalogue import Metrics
 from app.models import REFUSED, Transaction
 
@@ -25,8 +25,8 @@ LISTED_AT_ONCE = 500
 class Submitter:
     """Sends the valid items of a request to the gate, and counts those that get no answer."""
 
-    def __init__(self, coalescer: Coalescer, metrics: Metrics) -> None:
-        self._coalescer = coalescer
+    def __init__(self, flush_queue: FlushQueue, metrics: Metrics) -> None:
+        self._flush_queue = flush_queue
         self._metrics = metrics
 
     async def submit(self, items: Sequence[Transaction]) -> Answers:
@@ -50,7 +50,7 @@ class Submitter:
             RetryLater: the queue is full or the service stops, and none is stored; or all failed.
         """
         try:
-            chunks = await self._coalescer.submit(items)
+            chunks = await self._flush_queue.submit(items)
         except RetryLater as refusal:
             self._count(items, "refused")
             refusal.is_counted = True

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import redis
 
-from app.ingest.coalescer import FLUSH_MAX_BYTES
+from app.ingest.flush_queue import FLUSH_MAX_BYTES
 from app.models import Transaction
 from app.settings.model import Settings
 from app.store.layout import FLUSH_MAX_ITEMS

@@ -120,7 +120,7 @@ async def _reply(fast: FastPosts, body: bytes, headers: Headers | None = None) -
 
 
 def _figures(runtime: Runtime, fast: FastPosts) -> tuple[int, int, int]:
-    return fast.requests.count, runtime.plane.body_budget.held, runtime.plane.coalescer.held_items
+    return fast.requests.count, runtime.plane.body_budget.held, runtime.plane.flush_queue.held_items
 
 
 async def test_it_is_under_way_until_it_is_answered_and_counted_as_any_request(runtime: Runtime) -> None:
@@ -194,7 +194,7 @@ def _bodies(runtime: Runtime, _: FastPosts) -> None:
 
 
 def _queue(runtime: Runtime, _: FastPosts) -> None:
-    runtime.plane.coalescer.resize(0, 0)
+    runtime.plane.flush_queue.resize(0, 0)
 
 
 @pytest.mark.parametrize("reach", [_in_flight, _bodies, _queue])
@@ -233,7 +233,7 @@ async def test_a_bug_is_500_and_in_the_log(runtime: Runtime, monkeypatch: pytest
     async def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(runtime.plane.coalescer, "_flush", broken)
+    monkeypatch.setattr(runtime.plane.flush_queue, "_flush", broken)
     fast = _fast(runtime)
     reply = await _reply(fast, item("s"))
     assert (reply.status, msgspec.json.decode(reply.body)["type"]) == (500, "urn:tidegate:problem:internal")

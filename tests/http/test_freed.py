@@ -81,7 +81,7 @@ async def test_a_body_is_free_once_it_is_answered(client: httpx.AsyncClient, nam
 async def test_a_body_is_free_once_it_is_refused(
     runtime: Runtime, client: httpx.AsyncClient, name: str
 ) -> None:
-    runtime.plane.coalescer.resize(1, 1)
+    runtime.plane.flush_queue.resize(1, 1)
     with no_collection():
         statuses = {await post(client, *BODIES[name]) for _ in range(REQUESTS)}
         assert bodies_held() == 0, statuses

@@ -60,7 +60,7 @@ async def test_a_body_refused_unread_under_pressure_counts_as_one(
 async def test_a_full_queue_counts_every_transaction_of_the_request_once(
     runtime: Runtime, client: httpx.AsyncClient
 ) -> None:
-    runtime.plane.coalescer.resize(1, 1_000_000)
+    runtime.plane.flush_queue.resize(1, 1_000_000)
     problem(await post(client, array([item("a"), item("b"), item("c")])), 503, "waiting for the store")
     found = await ingest(client)
     assert (found["refused"], found["failed"], found["refusals"][Overloaded.slug]) == (3, 0, 1)
@@ -75,7 +75,7 @@ async def test_a_budget_that_is_used_up_counts_as_one(runtime: Runtime, client: 
 
 
 async def test_a_stopping_gate_counts_what_it_refuses(runtime: Runtime, client: httpx.AsyncClient) -> None:
-    await runtime.plane.coalescer.close()
+    await runtime.plane.flush_queue.close()
     problem(await post(client, item("a")), 503, "stopping")
     found = await ingest(client)
     assert (found["refused"], found["refusals"][ShuttingDown.slug]) == (1, 1)

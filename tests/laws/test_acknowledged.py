@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from app.errors import StoreError, StoreFull
-from app.ingest.coalescer import Coalescer, joined_answers
+from app.ingest.flush_queue import FlushQueue, joined_answers
 from app.ingest.lookup import Lookup
 from app.models import UNSEEN, Verdict
 from app.store.maps import Deliveries
@@ -45,20 +45,20 @@ async def test_a_cancelled_request_leaves_the_next_callers_answer_alone(
 ) -> None:
     settings = settings_for(valkey, dedup_window_seconds=60)
     gate = await connected_gate(settings)
-    coalescer = Coalescer(gate.flusher.flush, 100, settings.max_queued_items, settings.max_queued_bytes)
-    coalescer.start()
+    flush_queue = FlushQueue(gate.flusher.flush, 100, settings.max_queued_items, settings.max_queued_bytes)
+    flush_queue.start()
     for number in range(300):
-        cancelled = asyncio.create_task(coalescer.submit([transaction(f"cancelled-{number}")]))
+        cancelled = asyncio.create_task(flush_queue.submit([transaction(f"cancelled-{number}")]))
         for _ in range(number % 7):
             await asyncio.sleep(0)
         cancelled.cancel()
-        [answer] = joined_answers(await coalescer.submit([transaction(f"kept-{number}")]))
+        [answer] = joined_answers(await flush_queue.submit([transaction(f"kept-{number}")]))
         assert answer.verdict is Verdict.ACCEPTED
     for number in range(300):
         found = await Lookup(gate.maps).find(f"kept-{number}")
         assert found is not None
         assert found.signature == f"kept-{number}"
-    await coalescer.close()
+    await flush_queue.close()
     await gate.session.close()
 
 

@@ -1,11 +1,11 @@
-"""A coalescer whose flushes wait until a test lets them go."""
+"""A flush queue whose flushes wait until a test lets them go."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from app.decode.columns import Answers
-from app.ingest.coalescer import CONCURRENT_FLUSHES, MANY_REQUESTS, Chunk, Coalescer, Flush, joined_answers
+from app.ingest.flush_queue import CONCURRENT_FLUSHES, MANY_REQUESTS, Chunk, Flush, FlushQueue, joined_answers
 from app.models import ACCEPTED, Transaction
 from tests.support.deliver import transaction
 
@@ -37,31 +37,31 @@ class Gatekeeper:
 
 
 @asynccontextmanager
-async def started_coalescer(
+async def started_flush_queue(
     flush: Flush, items: int = 1000, size: int = 10**9, most: int = 100
-) -> AsyncIterator[Coalescer]:
-    coalescer = Coalescer(flush, most, items, size)
-    coalescer.start()
-    yield coalescer
-    await coalescer.close()
+) -> AsyncIterator[FlushQueue]:
+    flush_queue = FlushQueue(flush, most, items, size)
+    flush_queue.start()
+    yield flush_queue
+    await flush_queue.close()
 
 
 def transactions(*numbers: int) -> list[Transaction]:
     return [transaction(str(number)) for number in numbers]
 
 
-async def occupy(keeper: Gatekeeper, coalescer: Coalescer) -> list[asyncio.Task[list[Chunk]]]:
+async def occupy(keeper: Gatekeeper, flush_queue: FlushQueue) -> list[asyncio.Task[list[Chunk]]]:
     """Keep every worker in a flush of one item."""
     tasks = []
     for number in range(CONCURRENT_FLUSHES):
-        tasks.append(asyncio.create_task(coalescer.submit(transactions(number))))
+        tasks.append(asyncio.create_task(flush_queue.submit(transactions(number))))
         await keeper.busy(number + 1)
     return tasks
 
 
-async def flush_many(keeper: Gatekeeper, coalescer: Coalescer) -> list[asyncio.Task[list[Chunk]]]:
+async def flush_many(keeper: Gatekeeper, flush_queue: FlushQueue) -> list[asyncio.Task[list[Chunk]]]:
     """Keep one worker in a flush of as many requests as no small flush starts beside."""
-    tasks = [asyncio.create_task(coalescer.submit(transactions(number))) for number in range(MANY_REQUESTS)]
+    tasks = [asyncio.create_task(flush_queue.submit(transactions(number))) for number in range(MANY_REQUESTS)]
     await keeper.busy(1)
     return tasks
 

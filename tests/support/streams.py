@@ -119,6 +119,6 @@ async def raw_stream(
 async def submit(runtime: Runtime, prefix: str, count: int, payload: bytes = b"null") -> None:
     """Have `prefix-0`, `prefix-1`… accepted by a gate inside the test, in one flush."""
     named = [f"{prefix}-{number}" for number in range(count)]
-    await runtime.plane.coalescer.submit(
+    await runtime.plane.flush_queue.submit(
         [Transaction(signature=name, source="a", payload=msgspec.Raw(payload)) for name in named]
     )

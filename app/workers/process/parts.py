@@ -43,7 +43,7 @@ class WorkerParts:
         fingerprints = Fingerprints.follow(config.inherited.fingerprints)
         access = Access(settings)
         feeds = FeedsInForce(settings.feeds_file, settings.workers, has_to_start=True)
-        self.consumers = ConsumerPlane(self.live, self.session, lambda: self.plane.coalescer.held_items > 0)
+        self.consumers = ConsumerPlane(self.live, self.session, lambda: self.plane.flush_queue.held_items > 0)
         told = self.consumers.tail.on_accepted
         self.plane = DataPlane(
             self.live, self.session, self.metrics, access, headroom, feeds, told, fingerprints
@@ -59,7 +59,7 @@ class WorkerParts:
 
     async def start(self) -> None:
         """Connect to the store, and begin to take transactions in."""
-        self.plane.coalescer.start()
+        self.plane.flush_queue.start()
         await self._tasks.once("store", self._upkeep.keep)
         own = Task("examiner", lambda: self.live.settings.memory_sample_seconds, self.examiner.follow)
         common = common_tasks(self._upkeep, self._upkeep.tick, self.plane)
@@ -68,7 +68,7 @@ class WorkerParts:
     async def stop(self) -> None:
         """Finish what was taken in."""
         self.examiner.break_off()
-        await self.plane.coalescer.close()
+        await self.plane.flush_queue.close()
         await self.consumers.close()
         await self._tasks.stop()
         await self.session.close()

@@ -91,7 +91,7 @@ class _PendingChunk:
     on_done: OnDone
 
 
-class Coalescer:
+class FlushQueue:
     """Holds transactions that wait or are being flushed, within limits; two tasks flush them."""
 
     def __init__(self, flush: Flush, flush_max_items: int, max_items: int, max_bytes: int) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from app.decode.columns import Answers
 from app.errors import OutcomeUnknown, Overloaded, ShuttingDown, StoreTimeout
-from app.ingest.coalescer import CONCURRENT_FLUSHES, FLUSH_MAX_BYTES, Coalescer
+from app.ingest.flush_queue import CONCURRENT_FLUSHES, FLUSH_MAX_BYTES, FlushQueue
 from app.models import Transaction
 from tests.support.deliver import transaction
 from tests.support.held_flushes import (
@@ -17,7 +17,7 @@ from tests.support.held_flushes import (
     all_accepted,
     flush_many,
     occupy,
-    started_coalescer,
+    started_flush_queue,
     times_of,
     transactions,
 )
@@ -33,8 +33,8 @@ def _flush_tasks() -> list[asyncio.Task[object]]:
 async def test_a_large_request_is_cut_and_its_answers_come_in_order() -> None:
     keeper = Gatekeeper()
     keeper.open.set()
-    async with started_coalescer(keeper.flush, most=100) as coalescer:
-        answers = await coalescer.submit(transactions(*range(950)))
+    async with started_flush_queue(keeper.flush, most=100) as flush_queue:
+        answers = await flush_queue.submit(transactions(*range(950)))
     assert times_of(answers) == list(range(950))
     assert max(len(flush) for flush in keeper.flushes) == 100
 
@@ -46,9 +46,9 @@ async def test_a_flush_stays_below_its_bytes_unless_one_item_alone_is_larger() -
         sizes.append(sum(len(item.payload) for item in items))
         return all_accepted([0] * len(items))
 
-    async with started_coalescer(flush) as coalescer:
+    async with started_flush_queue(flush) as flush_queue:
         big = [transaction("big", payload="x" * (FLUSH_MAX_BYTES + 10))]
-        await coalescer.submit([transaction(str(n), payload="x" * 100_000) for n in range(20)] + big)
+        await flush_queue.submit([transaction(str(n), payload="x" * 100_000) for n in range(20)] + big)
     assert max(sizes[:-1]) <= FLUSH_MAX_BYTES
     assert sum(size > FLUSH_MAX_BYTES for size in sizes) == 1
 
@@ -64,21 +64,21 @@ async def test_past_the_queues_limit_a_request_is_refused_whole(
     limits: dict[str, int], make: Callable[[], list[Transaction]]
 ) -> None:
     keeper = Gatekeeper()
-    async with started_coalescer(keeper.flush, **limits) as coalescer:
-        waiting = await occupy(keeper, coalescer)
+    async with started_flush_queue(keeper.flush, **limits) as flush_queue:
+        waiting = await occupy(keeper, flush_queue)
         with pytest.raises(Overloaded):
-            await coalescer.submit(make())
-        assert coalescer.held_items == len(waiting)
+            await flush_queue.submit(make())
+        assert flush_queue.held_items == len(waiting)
         keeper.open.set()
         await asyncio.gather(*waiting)
-        assert (coalescer.held_items, coalescer.held_bytes) == (0, 0)
+        assert (flush_queue.held_items, flush_queue.held_bytes) == (0, 0)
 
 
 async def test_a_caller_that_goes_away_disturbs_nobody() -> None:
     keeper = Gatekeeper()
-    async with started_coalescer(keeper.flush) as coalescer:
-        first = await occupy(keeper, coalescer)
-        gone, stays = (asyncio.create_task(coalescer.submit(transactions(n))) for n in (7, 8))
+    async with started_flush_queue(keeper.flush) as flush_queue:
+        first = await occupy(keeper, flush_queue)
+        gone, stays = (asyncio.create_task(flush_queue.submit(transactions(n))) for n in (7, 8))
         await asyncio.sleep(0)
         gone.cancel()
         first[0].cancel()
@@ -87,7 +87,7 @@ async def test_a_caller_that_goes_away_disturbs_nobody() -> None:
         assert times_of(await stays) == [8]
         assert times_of(await first[1]) == [1]
     assert ["7", "8"] in keeper.flushes, "what was queued is processed all the same"
-    assert (coalescer.held_items, coalescer.held_bytes) == (0, 0)
+    assert (flush_queue.held_items, flush_queue.held_bytes) == (0, 0)
 
 
 async def test_a_failed_flush_fails_its_own_items_and_the_others_are_answered() -> None:
@@ -96,27 +96,27 @@ async def test_a_failed_flush_fails_its_own_items_and_the_others_are_answered() 
             raise StoreTimeout("no answer")
         return all_accepted([int(item.signature) for item in items])
 
-    async with started_coalescer(flush, most=2) as coalescer:
-        parts = await coalescer.submit(transactions(0, 1, 2, 3, 4))
+    async with started_flush_queue(flush, most=2) as flush_queue:
+        parts = await flush_queue.submit(transactions(0, 1, 2, 3, 4))
         failed = {
             item.signature: isinstance(part.outcome, StoreTimeout) for part in parts for item in part.items
         }
         assert failed == {"0": False, "1": False, "2": True, "3": True, "4": False}
-        assert len(await coalescer.submit(transactions(6))) == 1
-        assert (coalescer.held_items, coalescer.held_bytes) == (0, 0)
+        assert len(await flush_queue.submit(transactions(6))) == 1
+        assert (flush_queue.held_items, flush_queue.held_bytes) == (0, 0)
 
 
 async def test_closing_flushes_what_is_queued_and_refuses_what_comes_after() -> None:
     keeper = Gatekeeper()
-    coalescer = Coalescer(keeper.flush, 100, 1000, 10**9)
-    coalescer.start()
-    tasks = await occupy(keeper, coalescer)
-    tasks.append(asyncio.create_task(coalescer.submit(transactions(42))))
+    flush_queue = FlushQueue(keeper.flush, 100, 1000, 10**9)
+    flush_queue.start()
+    tasks = await occupy(keeper, flush_queue)
+    tasks.append(asyncio.create_task(flush_queue.submit(transactions(42))))
     await asyncio.sleep(0)
-    closing = asyncio.create_task(coalescer.close())
+    closing = asyncio.create_task(flush_queue.close())
     await asyncio.sleep(0)
     with pytest.raises(ShuttingDown):
-        await coalescer.submit(transactions(43))
+        await flush_queue.submit(transactions(43))
     keeper.open.set()
     await closing
     times = [time for outcomes in await asyncio.gather(*tasks) for time in times_of(outcomes)]
@@ -131,35 +131,35 @@ async def test_items_that_cannot_be_joined_fail_and_the_next_are_flushed() -> No
     no_transaction: Any = SimpleNamespace(payload=b"1")
     keeper = Gatekeeper()
     keeper.open.set()
-    async with started_coalescer(keeper.flush) as coalescer:
+    async with started_flush_queue(keeper.flush) as flush_queue:
         for _ in range(CONCURRENT_FLUSHES):
-            coalescer.submit_one(no_transaction, on_done)
+            flush_queue.submit_one(no_transaction, on_done)
             async with asyncio.timeout(30):
-                while coalescer.held_items:
+                while flush_queue.held_items:
                     await asyncio.sleep(0)
-        assert times_of(await coalescer.submit(transactions(7))) == [7]
+        assert times_of(await flush_queue.submit(transactions(7))) == [7]
     assert outcomes == [AttributeError] * CONCURRENT_FLUSHES
 
 
 async def test_a_flush_whose_task_is_cancelled_is_answered_and_the_other_task_goes_on() -> None:
     keeper = Gatekeeper()
-    async with started_coalescer(keeper.flush) as coalescer:
-        many = await flush_many(keeper, coalescer)
-        few = asyncio.create_task(coalescer.submit(transactions(100)))  # waits for the end of many
+    async with started_flush_queue(keeper.flush) as flush_queue:
+        many = await flush_many(keeper, flush_queue)
+        few = asyncio.create_task(flush_queue.submit(transactions(100)))  # waits for the end of many
         await asyncio.sleep(0)
         _flush_tasks()[0].cancel()
         parts = await asyncio.wait_for(asyncio.gather(*many), 30)
         assert {type(part.outcome) for [part] in parts} == {OutcomeUnknown}
         keeper.open.set()
         assert times_of(await asyncio.wait_for(few, 30)) == [100]
-        assert (coalescer.held_items, coalescer.held_bytes) == (0, 0)
+        assert (flush_queue.held_items, flush_queue.held_bytes) == (0, 0)
 
 
 async def test_when_all_tasks_are_cancelled_what_is_queued_is_answered_and_nothing_more_is_taken() -> None:
     keeper = Gatekeeper()
-    async with started_coalescer(keeper.flush) as coalescer:
-        flushed = await occupy(keeper, coalescer)
-        queued = asyncio.create_task(coalescer.submit(transactions(42)))
+    async with started_flush_queue(keeper.flush) as flush_queue:
+        flushed = await occupy(keeper, flush_queue)
+        queued = asyncio.create_task(flush_queue.submit(transactions(42)))
         await asyncio.sleep(0)
         for task in _flush_tasks():
             task.cancel()
@@ -168,5 +168,5 @@ async def test_when_all_tasks_are_cancelled_what_is_queued_is_answered_and_nothi
         ]
         assert kinds == [OutcomeUnknown, OutcomeUnknown, ShuttingDown]
         with pytest.raises(ShuttingDown):
-            await coalescer.submit(transactions(43))
-        assert (coalescer.held_items, coalescer.held_bytes) == (0, 0)
+            await flush_queue.submit(transactions(43))
+        assert (flush_queue.held_items, flush_queue.held_bytes) == (0, 0)

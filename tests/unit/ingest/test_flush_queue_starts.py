@@ -5,14 +5,14 @@ from collections.abc import Sequence
 
 from app.api.middleware import to_its_end
 from app.decode.columns import Answers
-from app.ingest.coalescer import CONCURRENT_FLUSHES, LARGE_FLUSH_BYTES, MANY_REQUESTS, SMALL_FLUSH
+from app.ingest.flush_queue import CONCURRENT_FLUSHES, LARGE_FLUSH_BYTES, MANY_REQUESTS, SMALL_FLUSH
 from app.models import Transaction
 from tests.support.deliver import transaction
 from tests.support.held_flushes import (
     Gatekeeper,
     flush_many,
     occupy,
-    started_coalescer,
+    started_flush_queue,
     times_of,
     transactions,
 )
@@ -20,9 +20,9 @@ from tests.support.held_flushes import (
 
 async def test_requests_that_come_while_flushes_run_share_the_next_one() -> None:
     keeper = Gatekeeper()
-    async with started_coalescer(keeper.flush) as coalescer:
-        first = await occupy(keeper, coalescer)
-        later = [asyncio.create_task(coalescer.submit(transactions(100 + n))) for n in range(50)]
+    async with started_flush_queue(keeper.flush) as flush_queue:
+        first = await occupy(keeper, flush_queue)
+        later = [asyncio.create_task(flush_queue.submit(transactions(100 + n))) for n in range(50)]
         await asyncio.sleep(0)
         keeper.open.set()
         answers = await asyncio.gather(*later)
@@ -33,15 +33,15 @@ async def test_requests_that_come_while_flushes_run_share_the_next_one() -> None
 
 async def test_few_wait_beside_a_flush_of_many_requests_until_they_are_more_or_it_ends() -> None:
     keeper = Gatekeeper()
-    async with started_coalescer(keeper.flush) as coalescer:
-        many = await flush_many(keeper, coalescer)
-        few = [asyncio.create_task(coalescer.submit(transactions(100 + n))) for n in range(SMALL_FLUSH - 1)]
+    async with started_flush_queue(keeper.flush) as flush_queue:
+        many = await flush_many(keeper, flush_queue)
+        few = [asyncio.create_task(flush_queue.submit(transactions(100 + n))) for n in range(SMALL_FLUSH - 1)]
         for _ in range(20):
             await asyncio.sleep(0)
         assert len(keeper.flushes) == 1
-        few.append(asyncio.create_task(coalescer.submit(transactions(99 + SMALL_FLUSH))))
+        few.append(asyncio.create_task(flush_queue.submit(transactions(99 + SMALL_FLUSH))))
         await keeper.busy()
-        last = asyncio.create_task(coalescer.submit(transactions(999)))
+        last = asyncio.create_task(flush_queue.submit(transactions(999)))
         await asyncio.sleep(0)
         keeper.open.set()
         await asyncio.gather(*many, last, *few)
@@ -51,10 +51,10 @@ async def test_few_wait_beside_a_flush_of_many_requests_until_they_are_more_or_i
 async def test_one_starts_beside_a_flush_of_many_transactions_of_one_request() -> None:
     """As a part of a block is; the next part could be there before a post that waits."""
     keeper = Gatekeeper()
-    async with started_coalescer(keeper.flush) as coalescer:
-        part = asyncio.create_task(coalescer.submit(transactions(*range(MANY_REQUESTS))))
+    async with started_flush_queue(keeper.flush) as flush_queue:
+        part = asyncio.create_task(flush_queue.submit(transactions(*range(MANY_REQUESTS))))
         await keeper.busy(1)
-        one = asyncio.create_task(coalescer.submit(transactions(100)))
+        one = asyncio.create_task(flush_queue.submit(transactions(100)))
         await keeper.busy()
         keeper.open.set()
         await asyncio.gather(part, one)
@@ -63,9 +63,9 @@ async def test_one_starts_beside_a_flush_of_many_transactions_of_one_request() -
 
 async def test_a_batch_starts_beside_a_flush_of_many_requests() -> None:
     keeper = Gatekeeper()
-    async with started_coalescer(keeper.flush) as coalescer:
-        many = await flush_many(keeper, coalescer)
-        batch = asyncio.create_task(coalescer.submit(transactions(*range(100, 100 + SMALL_FLUSH))))
+    async with started_flush_queue(keeper.flush) as flush_queue:
+        many = await flush_many(keeper, flush_queue)
+        batch = asyncio.create_task(flush_queue.submit(transactions(*range(100, 100 + SMALL_FLUSH))))
         await keeper.busy()
         keeper.open.set()
         await asyncio.gather(*many, batch)
@@ -80,17 +80,17 @@ async def test_those_just_answered_respond_before_a_flush_of_much_keeps_the_even
         return await keeper.flush(items)
 
     async def respond(item: Transaction) -> None:
-        await to_its_end(coalescer.submit([item]))  # as a request of a feed does
+        await to_its_end(flush_queue.submit([item]))  # as a request of a feed does
         responses.append(item.signature)
 
-    async with started_coalescer(flush) as coalescer:
+    async with started_flush_queue(flush) as flush_queue:
         posts = [asyncio.create_task(respond(transactions(0)[0]))]
         await keeper.busy(1)
         posts.append(asyncio.create_task(respond(transactions(1)[0])))
         await keeper.busy(2)
         much = transaction("2", payload="x" * LARGE_FLUSH_BYTES)
         posts.append(asyncio.create_task(respond(much)))
-        while coalescer.held_items < len(posts):
+        while flush_queue.held_items < len(posts):
             await asyncio.sleep(0)
         keeper.open.set()
         await asyncio.gather(*posts)
@@ -99,23 +99,23 @@ async def test_those_just_answered_respond_before_a_flush_of_much_keeps_the_even
 
 async def test_one_starts_beside_a_flush_of_few() -> None:
     keeper = Gatekeeper()
-    async with started_coalescer(keeper.flush) as coalescer:
-        few = asyncio.create_task(coalescer.submit(transactions(*range(MANY_REQUESTS - 1))))
+    async with started_flush_queue(keeper.flush) as flush_queue:
+        few = asyncio.create_task(flush_queue.submit(transactions(*range(MANY_REQUESTS - 1))))
         await keeper.busy(1)
-        one = asyncio.create_task(coalescer.submit(transactions(100)))
+        one = asyncio.create_task(flush_queue.submit(transactions(100)))
         await keeper.busy()
         keeper.open.set()
         await asyncio.gather(few, one)
     assert [len(flush) for flush in keeper.flushes] == [MANY_REQUESTS - 1, 1]
 
 
-async def test_what_waits_beside_a_flush_of_many_is_flushed_before_the_coalescer_closes() -> None:
+async def test_what_waits_beside_a_flush_of_many_is_flushed_before_the_queue_closes() -> None:
     keeper = Gatekeeper()
-    async with started_coalescer(keeper.flush) as coalescer:
-        many = await flush_many(keeper, coalescer)
-        few = asyncio.create_task(coalescer.submit(transactions(100)))
+    async with started_flush_queue(keeper.flush) as flush_queue:
+        many = await flush_many(keeper, flush_queue)
+        few = asyncio.create_task(flush_queue.submit(transactions(100)))
         await asyncio.sleep(0)
-        closing = asyncio.create_task(coalescer.close())
+        closing = asyncio.create_task(flush_queue.close())
         await asyncio.sleep(0)
         keeper.open.set()
         await asyncio.wait_for(closing, 30)
