@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from app.models import ACCEPTED, MapName, MapSizes, Sample
+from app.store.acceptance_count import AcceptanceCount, Fall, Snapshot
 from app.store.blocks import parse_block, raw_bytes
 from app.store.cleanup_steps import CleanupStep, CleanupStepResult
 from app.store.down_partitions import of_those_that_serve
@@ -22,7 +23,6 @@ from app.store.session import StoreSession
 from app.store.shared_settings import SharedSettings, changes_of
 from app.store.sightings import LookupResult, parse_sightings
 from app.store.store_errors import StoreInOlderFormat
-from app.store.told import Asked, Fall, Told
 
 OTHER_SOURCES_INDEX = 255
 _LATER = struct.Struct(">HB")
@@ -92,7 +92,7 @@ class Maps:
         self._layout_of = layout_of
         self.replication = replication
         self._older = OlderFormat(session.run)
-        self._told = defaultdict[str, Told](Told)
+        self._counts = defaultdict[str, AcceptanceCount](AcceptanceCount)
         self._latest = dict[str, PartitionSizes]()
         self._looks = 0
         self.is_full = False
@@ -149,8 +149,8 @@ class Maps:
         if self.replication is not None:
             args.append(1)
             carriers = set()
-        told = self._told[prefix]
-        asked = told.asked()
+        count = self._counts[prefix]
+        before = count.snapshot()
         now_ms, packed, added, late = await self._run(
             "claim",
             prefix,
@@ -159,7 +159,7 @@ class Maps:
             carriers,
         )
         codes = struct.unpack(f">{len(hashes) // HASH_BYTES}I", packed)
-        told.answer(asked, added - codes.count(ACCEPTED), added)
+        count.answer(before, added - codes.count(ACCEPTED), added)
         found = [*_LATE.iter_unpack(late)] if late else ()
         return ClaimResult(now_ms, codes, added, sample, found, carriers or ())
 
@@ -205,11 +205,11 @@ class Maps:
     @property
     def falls(self) -> dict[str, Fall]:
         """How far each partition has fallen below what it had told this process."""
-        return {prefix: told.fall for prefix, told in self._told.items()}
+        return {prefix: count.fall for prefix, count in self._counts.items()}
 
     async def _read_sizes(self, look: int = 0) -> list[PartitionSizes]:
         layout = self.layout
-        asked = [self._told[prefix].asked() for prefix in layout.prefixes]
+        snapshots = [self._counts[prefix].snapshot() for prefix in layout.prefixes]
         carriers = {prefix: set[Link]() for prefix in layout.prefixes}
         calls = (
             self._session.run_unguarded("sizes", at, self._sizes_arguments(at, look), carriers[at])
@@ -223,7 +223,7 @@ class Maps:
         if answers[0]:
             self.stored_settings, shared = answers[0][2:4]
             self.shared_settings = SharedSettings(*shared) if shared else None
-        for prefix, answer, before in zip(layout.prefixes, answers, asked, strict=True):
+        for prefix, answer, before in zip(layout.prefixes, answers, snapshots, strict=True):
             if answer:
                 self._latest[prefix] = self._partition_sizes(prefix, answer, before)
         return [self._latest[prefix] for prefix in layout.prefixes if prefix in self._latest]
@@ -233,12 +233,12 @@ class Maps:
         start = layout.start if prefix == layout.prefixes[0] else ()
         return [layout.rules, look, layout.kept_partitions, int(was_away), *start]
 
-    def _partition_sizes(self, prefix: str, answer: Sequence[Any], asked: Asked) -> PartitionSizes:
+    def _partition_sizes(self, prefix: str, answer: Sequence[Any], before: Snapshot) -> PartitionSizes:
         """Name what sizes.lua has answered, and hold it against what the partition had told before."""
-        told = self._told[prefix]
+        count = self._counts[prefix]
         sizes = partition_sizes(prefix, answer)
-        told.reading(asked, sizes.born_ms, sizes.maps[MapName.SIGNATURES].added)
-        return sizes._replace(fall=told.fall)
+        count.reading(before, sizes.born_ms, sizes.maps[MapName.SIGNATURES].added)
+        return sizes._replace(fall=count.fall)
 
     async def read_settings(self) -> tuple[bytes | None, int]:
         """The settings changed at run time (b"" for none that can be), and how many changes are in force."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from app.models import MapName, MapSizes, Reason
-from app.store.told import Fall
+from app.store.acceptance_count import Fall
 
 _FIGURES = 10  # of each map that sizes.lua returns
 

@@ -11,8 +11,8 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from app.models import MapName, MapSizes, Reason
+from app.store.acceptance_count import Fall
 from app.store.partition_sizes import PartitionSizes
-from app.store.told import Fall
 
 # Processes of one gate notice the same setback within seconds of one another.
 SAME_SETBACK_MS = 10_000

@@ -34,7 +34,7 @@ from app.metrics.families import counter, gauge, single
 from app.models import MemoryHeadroom, WarningKey, WarningName
 from app.process.child_processes import private_listener, shared_memory
 from app.settings.model import Settings
-from app.store.told import Fall
+from app.store.acceptance_count import Fall
 from app.workers.pool import pressure
 from app.workers.pool.worker_config import Inherited, WorkerConfig
 from app.workers.pool.worker_counters import WorkerReport

@@ -8,7 +8,7 @@ from app.ingest.held import Held
 from app.ingest.rejections import Rejection
 from app.ingest.source_statistics import SourceStatistics, SourceTotals
 from app.metrics.catalogue import Metrics
-from app.store.told import Fall
+from app.store.acceptance_count import Fall
 
 Numbers = list[float]
 # The control plane counts these itself: workers follow it.

@@ -12,53 +12,53 @@ class Fall(NamedTuple):
     """The acceptances that were told, and that it did not know of afterwards: the sum over all falls."""
 
 
-class Asked(NamedTuple):
-    """What was known of a partition when a call to it was sent."""
+class Snapshot(NamedTuple):
+    """What was known of a partition's acceptances when a call to it was sent."""
 
     falls: int
     added: int
 
 
-class Told:
+class AcceptanceCount:
     """The count of acceptances of one partition, as the answers to this process's calls have it.
 
     The count only grows. So a call that is sent after an answer told 7,000 has to find 7,000 or more; if it
     finds 5,000, then 2,000 acceptances that had been told are gone, as when a replica that lagged was made
     the master. Answers may overtake one another: each is held against what was known when its call was sent.
 
-        asked = told.asked()        7,000 were told so far
+        before = count.snapshot()   7,000 were told so far
         ...                         the answer: 40 accepted, 5,040 with them
-        told.answer(asked, 5_000, 5_040)
-        told.fall                   Fall(peak=7_000, entries=2_000)
+        count.answer(before, 5_000, 5_040)
+        count.fall                  Fall(peak=7_000, entries=2_000)
     """
 
     def __init__(self) -> None:
         self.fall = Fall()
         self._added = self._born_ms = self._falls = self._falls_at_reading = 0
 
-    def asked(self) -> Asked:
+    def snapshot(self) -> Snapshot:
         """Return what the answer to a call that is sent now has to be held against."""
-        return Asked(self._falls, self._added)
+        return Snapshot(self._falls, self._added)
 
-    def answer(self, asked: Asked, found: int, added: int) -> None:
+    def answer(self, before: Snapshot, found: int, added: int) -> None:
         """Take the answer to a call: the count that it found, and the count that it left."""
-        if asked.falls != self._falls:
+        if before.falls != self._falls:
             return  # it was sent before a fall that is known by now
-        if found < asked.added:
+        if found < before.added:
             self._falls += 1
-            self.fall = Fall(asked.added, self.fall.entries + asked.added - found)
+            self.fall = Fall(before.added, self.fall.entries + before.added - found)
             self._added = added
         else:
             self._added = max(self._added, added)
 
-    def reading(self, asked: Asked, born_ms: int, added: int) -> None:
+    def reading(self, before: Snapshot, born_ms: int, added: int) -> None:
         """Take the answer of sizes.lua: when the ledger was begun, and its count.
 
         A ledger that was begun anew counts from 0, which is no fall of the count; what it had told stays as
         the peak.
         """
         if born_ms == self._born_ms:
-            self.answer(asked, added, added)
+            self.answer(before, added, added)
         else:
             if self._falls == self._falls_at_reading:
                 self.fall = self.fall._replace(peak=self._added)
