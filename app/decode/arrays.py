@@ -29,7 +29,7 @@ LONG_WAY_BYTES = 128 * 1024
 # How much more it is given at the most, for an item to end there.
 SPREAD_BYTES = 64 * 1024
 # Others are served after so many bytes of items decoded one by one; an item costs as much as so many bytes.
-ONE_BY_ONE_BYTES = 64 * 1024
+ONE_BY_ONE_BYTES = 128 * 1024
 ITEM_COST = 256
 _GUESSES = 3
 _BORDER = re.compile(
@@ -67,6 +67,19 @@ async def array_items(body: bytes, max_item_bytes: int, max_items: int) -> Seque
         items += scanner.step()
         _check_number(len(items), max_items)
     return items
+
+
+async def decode_items(items: Items, limits: ItemLimits) -> list[ItemResult]:
+    """Return each item as a transaction, or why it is none; a long one is decoded in a turn of its own."""
+    results, work = list[ItemResult](), 0
+    for item in items:
+        cost = ITEM_COST + (0 if isinstance(item, int) else len(item))
+        if work and work + cost > ONE_BY_ONE_BYTES:
+            await next_turn()
+            work = 0
+        results.append(try_decode_item(item, limits))
+        work += cost
+    return results
 
 
 def _check_number(items: int, max_items: int) -> None:
@@ -140,14 +153,7 @@ class _ArrayDecoder:
 
     async def _decode_items(self, number: int, items: Items) -> None:
         _check_number(self._number + number, self._max_items)
-        results, work = list[ItemResult](), 0
-        for item in items:
-            results.append(try_decode_item(item, self._limits))
-            work += ITEM_COST + (0 if isinstance(item, int) else len(item))
-            if work > ONE_BY_ONE_BYTES:
-                await next_turn()
-                work = 0
-        self._add(results)
+        self._add(await decode_items(items, self._limits))
 
     def _add(self, part: Sequence[ItemResult]) -> None:
         self._number += len(part)

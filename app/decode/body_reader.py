@@ -180,8 +180,8 @@ class BodyReader:
         for piece in self._pieces(chunk, inflater):
             ended = splitter.feed(piece)
             for start in range(0, len(ended), LINES_AT_ONCE):
-                lines += ended[start : start + LINES_AT_ONCE]
-                size += len(piece)
+                lines += (some := ended[start : start + LINES_AT_ONCE])
+                size += sum(len(line) for line in some if isinstance(line, bytes))
                 if len(lines) >= LINES_AT_ONCE or size >= LINE_BYTES_AT_ONCE:
                     await next_turn()
                     yield lines
@@ -209,7 +209,8 @@ class BodyReader:
 
     def _pieces(self, chunk: bytes, inflater: Inflater | None) -> Iterator[bytes]:
         """Take a chunk in pieces of at most 64 KiB, inflated, from the budget; a piece may be empty."""
-        for piece in pieces_of(chunk, PIECE_BYTES) if inflater is None else inflater.decode(chunk):
+        pieces = pieces_of(chunk, PIECE_BYTES)
+        for piece in pieces if inflater is None else inflater.decode(chunk, self._pacer.count):
             self._room.take(len(piece))
             self._held += len(piece)
             yield piece

@@ -60,6 +60,10 @@ class Pacer:
     def __init__(self) -> None:
         self._spent = 0
 
+    def count(self, amount: int) -> None:
+        """Count work that was done beside that of a step; the next step pays for it."""
+        self._spent += amount
+
     async def spend(self, amount: int) -> None:
         """Count a step that looked at so many bytes, and after 256 KiB let others be served."""
         self._spent += amount + _STEP_COST

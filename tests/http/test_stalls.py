@@ -11,10 +11,10 @@ import pytest
 
 from app.decode import gzip
 from app.decode.array_scanner import WINDOW_BYTES, ArrayScanner
-from app.decode.arrays import array_items, decode_array
+from app.decode.arrays import ONE_BY_ONE_BYTES, array_items, decode_array, decode_items
 from app.decode.body_reader import BodyBuffer
-from app.decode.gzip import _DEFLATED_STEP, MAX_MEMBERS, Inflater
-from app.decode.item import InvalidItem, ItemLimits, ItemResult
+from app.decode.gzip import DEFLATED_STEP, MAX_MEMBERS, Inflater
+from app.decode.item import InvalidItem, ItemLimits, ItemResult, try_decode_item
 from app.decode.lines import LineSplitter
 from app.decode.turns import PACE_BYTES, Pacer
 from app.errors import ClientError
@@ -24,8 +24,9 @@ from app.models import Transaction
 from app.runtime import Runtime
 from tests.conftest import MakeSettings
 from tests.support.gate import api_client, running
-from tests.support.hostile import BODIES, MIB, Hostile
+from tests.support.hostile import BODIES, MIB, Hostile, filled
 from tests.support.servers import StoreServer
+from tests.support.turns import count_turns
 
 LIMITS = ItemLimits(256 * 1024, 128)
 # What is looked at between two turns of others, at the most: a portion of an array, or what a pace lets pass.
@@ -38,15 +39,6 @@ def inflated(body: bytes, coding: str) -> int:
         return min(len(body), 8 * MIB)
     member = zlib.decompressobj(31)
     return len(member.decompress(body, 32 * MIB))
-
-
-async def count_turns(until: asyncio.Event) -> int:
-    """How many turns others had."""
-    turns = 0
-    while not until.is_set():
-        turns += 1
-        await asyncio.sleep(0)
-    return turns
 
 
 async def longest_turn(until: asyncio.Event) -> float:
@@ -78,6 +70,7 @@ CHOSEN = [
     "blank lines, 16 MiB",
     "a line of 32 MiB, gzip",
     "empty members, 8 MiB",
+    "empty blocks, 8 MiB",
     "an item of different escapes",
     "2,000 alerts",
 ]
@@ -191,7 +184,7 @@ async def test_members_without_an_end_are_refused_after_so_many() -> None:
     inflater = Inflater(MIB)
     made = list(inflater.decode(empty * MAX_MEMBERS))
     # A step for each member, and one more for each that is cut where the part of the body is.
-    assert MAX_MEMBERS <= len(made) <= MAX_MEMBERS + len(empty) * MAX_MEMBERS // _DEFLATED_STEP
+    assert MAX_MEMBERS <= len(made) <= MAX_MEMBERS + len(empty) * MAX_MEMBERS // DEFLATED_STEP
     assert not any(made)
     with pytest.raises(ClientError, match=f"more than {MAX_MEMBERS} members"):
         list(inflater.decode(empty))
@@ -205,6 +198,22 @@ async def test_a_pace_lets_others_on_after_so_much_work_and_so_many_steps() -> N
         await pace.spend(0)
     done.set()
     assert await turns >= 1000 * 1024 // PACE_BYTES
+
+
+async def test_long_items_are_decoded_in_turns_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded, done = [0], asyncio.Event()
+
+    def note(item: bytes, limits: ItemLimits) -> ItemResult:
+        decoded[0] += len(item)
+        return try_decode_item(item, limits)
+
+    monkeypatch.setattr("app.decode.arrays.try_decode_item", note)
+    sizes = [100, 200_000, 100, 100_000, 100_000, *[1_000] * 500]
+    items = [filled(b'{"signature":"', b"s", b'"}', size) for size in sizes]
+    seen = asyncio.create_task(each_turn(lambda: decoded[0], done))
+    assert len(await decode_items(items, LIMITS)) == len(items)
+    done.set()
+    assert max(after - before for before, after in pairwise(await seen)) == 200_000 > ONE_BY_ONE_BYTES
 
 
 async def test_pieces_of_a_byte_are_put_together() -> None:

@@ -10,6 +10,13 @@ MIB = 1024 * 1024
 JSON, NDJSON = "application/json", "application/x-ndjson"
 
 
+# Eight blocks of deflate with codes of their own (RFC 1951, section 3.2.7): one for the end of a block alone.
+EIGHT_EMPTY_BLOCKS = bytes.fromhex(
+    "04c081000000000090ff6b100007020000000040feaf41001c080000000000f9bf060170200000000000e4ff1a"
+    "04c081000000000090ff6b100007020000000040feaf41001c080000000000f9bf060170200000000000e4ff1a"
+)
+
+
 class Hostile(NamedTuple):
     """A request's body, made when it is needed."""
 
@@ -25,6 +32,12 @@ def repeated_gzip(piece: bytes, times: int) -> bytes:
     deflater = zlib.compressobj(9, zlib.DEFLATED, 31)
     parts = [deflater.compress(piece) for _ in range(times)]
     return b"".join([*parts, deflater.flush()])
+
+
+def empty_blocks(size: int) -> bytes:
+    """Gzip whose blocks hold no data, each with codes of its own to be read: 11 bytes a block."""
+    gzip_header = b"\x1f\x8b\x08" + bytes(7)
+    return gzip_header + EIGHT_EMPTY_BLOCKS * (size // len(EIGHT_EMPTY_BLOCKS))
 
 
 def filled(before: bytes, fill: bytes, after: bytes, size: int) -> bytes:
@@ -127,12 +140,19 @@ LINES = {
     "lines of one character, 256 KiB": Hostile(lambda: b"1\n" * (MIB // 8), NDJSON),
     "a line of 32 MiB, gzip": Hostile(lambda: repeated_gzip(b"x" * MIB, 31), NDJSON, "gzip"),
     "white space, 32 MiB, gzip": Hostile(lambda: repeated_gzip(b" " * MIB, 31), NDJSON, "gzip"),
+    "large lines, 10 MiB, gzip": Hostile(
+        lambda: gzip.compress(b"\n".join([_in_item(b"[" * 100 + b"]" * 100 + b",", b"1")] * 40), 1),
+        NDJSON,
+        "gzip",
+    ),
     "large lines": Hostile(lambda: b"\n".join([_in_item(b"[[[[[[1]]]]]],", b"1")] * 60), NDJSON),
     "NDJSON as JSON": Hostile(lambda: b'{"signature":"s"}\n' * 400_000),
 }
 GZIP = {
     "empty members, 8 MiB": Hostile(lambda: gzip.compress(b"") * (8 * MIB // 20), NDJSON, "gzip"),
     "empty members as JSON, 8 MiB": Hostile(lambda: gzip.compress(b"") * (8 * MIB // 20), JSON, "gzip"),
+    "empty blocks, 8 MiB": Hostile(lambda: empty_blocks(8 * MIB - 200), NDJSON, "gzip"),
+    "empty blocks as alerts": Hostile(lambda: empty_blocks(MIB - 200), JSON, "gzip", "/alerts"),
     "members of one byte": Hostile(lambda: gzip.compress(b"\n") * 9_999, NDJSON, "gzip"),
     "a bomb": Hostile(lambda: repeated_gzip(bytes(MIB), 200), JSON, "gzip"),
 }

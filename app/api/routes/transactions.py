@@ -19,9 +19,9 @@ from app.api.data_plane import DataRoute, check_stop, send_json, stopping
 from app.api.error_responses import problem, problem_of
 from app.api.fast_posts import single_answer
 from app.api.middleware import to_its_end
-from app.decode.arrays import decode_array
+from app.decode.arrays import decode_array, decode_items
 from app.decode.body_reader import BodyReader, Headers, declared_length
-from app.decode.item import InvalidItem, ItemLimits, decode_item, is_array, try_decode_item
+from app.decode.item import InvalidItem, ItemLimits, decode_item, is_array
 from app.decode.messages import looks_like_lines
 from app.errors import HttpError, InvalidRequest, MalformedBody, RetryLater
 from app.feeds.provider_hint import provider_hint
@@ -120,7 +120,7 @@ class PostTransactions:
         plane, held, hint = self._plane, 0, None
         try:
             async for lines in body.lines(limits.max_item_bytes):
-                results = [try_decode_item(line, limits) for line in lines]
+                results = await decode_items(lines, limits)
                 if not summary.items and isinstance(lines[0], bytes) and isinstance(results[0], InvalidItem):
                     hint = await provider_hint(lines[0], limits)
                 plane.admission.check_pressure()

@@ -1,5 +1,6 @@
 """The pieces of a body put together, wherever they were cut."""
 
+import asyncio
 import gzip
 from collections.abc import Sequence
 from mmap import mmap
@@ -9,12 +10,14 @@ import pytest
 from starlette.types import Message
 
 from app.decode.body_budget import ByteBudget, most_unverified
-from app.decode.body_reader import BodyBuffer, BodyReader
-from app.decode.gzip import PIECE_BYTES
-from app.decode.turns import Pacer
-from app.errors import BodyTooLarge, Overloaded, Unauthorized
+from app.decode.body_reader import LINE_BYTES_AT_ONCE, BodyBuffer, BodyReader
+from app.decode.gzip import DEFLATED_COST, DEFLATED_STEP, PIECE_BYTES
+from app.decode.turns import PACE_BYTES, Pacer
+from app.errors import BodyTooLarge, MalformedBody, Overloaded, Unauthorized
 from app.models import MemoryHeadroom
 from app.process.heap import heap_reader
+from tests.support.hostile import empty_blocks
+from tests.support.turns import count_turns
 
 
 @pytest.mark.asyncio
@@ -170,3 +173,26 @@ async def test_what_was_sent_is_given_back_once_it_is_inflated() -> None:
     budget, text = a_budget(), b"0" * 3_000_000
     async with reader(gzip.compress(text), b"gzip", budget) as body:
         assert len(await body.verified(let_pass, over_inflated=False)) == budget.held == len(text)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("as_lines", [False, True])
+async def test_others_are_served_while_gzip_is_inflated_of_which_nothing_comes(as_lines: bool) -> None:
+    sent, done = empty_blocks(1_000_000), asyncio.Event()
+    turns = asyncio.create_task(count_turns(done))
+    async with reader(sent, b"gzip", a_budget(), len(sent)) as body:
+        with pytest.raises(MalformedBody, match="cut off"):
+            await anext(body.lines(100)) if as_lines else await body.whole()
+    done.set()
+    assert await turns >= DEFLATED_COST * len(sent) // (PACE_BYTES + DEFLATED_COST * DEFLATED_STEP)
+
+
+@pytest.mark.asyncio
+async def test_long_lines_of_a_body_that_is_inflated_are_handed_on_a_few_at_a_time() -> None:
+    line = b"x" * 250_000
+    sent, handed = gzip.compress(b"\n".join([line] * 12)), list[int]()
+    async with reader(sent, b"gzip", a_budget(), len(sent)) as body:
+        async for lines in body.lines(len(line)):
+            handed += [sum(len(each) for each in lines if isinstance(each, bytes))]
+    assert sum(handed) == 12 * len(line)
+    assert max(handed) < LINE_BYTES_AT_ONCE + len(line)
