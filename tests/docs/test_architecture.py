@@ -2,6 +2,9 @@
 
 import re
 
+from app.consumer_errors import ReaderError
+from app.errors import HttpError
+from app.server.limits import ABORTED, BOUNDS
 from scripts.architecture_page import COMMAND, PAGE, imported_rooms, layers, needed_arrows, page
 
 
@@ -41,3 +44,24 @@ def test_every_file_and_folder_that_the_page_names_exists() -> None:
     named = set(re.findall(r"`(app/[\w./]+?)`", PAGE.read_text(encoding="utf-8")))
     assert named, "the page names files"
     assert sorted(name for name in named if not (root / name).exists()) == []
+
+
+def _where_things_are() -> str:
+    return PAGE.read_text(encoding="utf-8").split("## Where things are")[1].split("\n## ")[0]
+
+
+def test_every_file_that_the_tables_name_exists_below_app() -> None:
+    app = PAGE.parents[1] / "app"
+    named = set(re.findall(r"`([\w/]+(?:/\w+|\.(?:py|lua)))`", _where_things_are()))
+    assert sorted(name for name in named if not (app / name).exists()) == []
+
+
+def _problems(base: type[HttpError]) -> set[str]:
+    own = {base.slug} if hasattr(base, "slug") else set()
+    return own.union(*map(_problems, base.__subclasses__()))
+
+
+def test_the_tables_say_of_every_error_where_it_is_raised() -> None:
+    names = _problems(HttpError) | _problems(ReaderError)
+    names |= {bound.reason for bound in BOUNDS if bound.status != ABORTED}
+    assert sorted(name for name in names if f"`{name}`" not in _where_things_are()) == []
