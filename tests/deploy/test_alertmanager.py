@@ -174,6 +174,41 @@ MUTED = [
         alert("TidegateDescriptorsNearLimit", 55, process="gate"),
     ),
     (alert("TidegateSignaturesFull", 36), alert("TidegateSignaturesNearLimit", 36, limit="entries")),
+    *(
+        (alert(cause, number), alert(name, number, **more))
+        for number, (cause, name, more) in enumerate(
+            (
+                (cause, name, more)
+                for cause in (
+                    "TidegateStoreDown",
+                    "TidegateStorePartlyDown",
+                    "TidegateStoreFull",
+                    "TidegateSignaturesFull",
+                    "TidegateMemoryPressureHard",
+                )
+                for name, more in (
+                    ("TidegateErrorBudgetBurnFast", {"sli": "requests"}),
+                    ("TidegateErrorBudgetBurnSlow", {"sli": "transactions"}),
+                    ("TidegateIngestStopped", {}),
+                    ("TidegateIngestRejected", {}),
+                )
+            ),
+            start=100,
+        )
+    ),
+    (alert("TidegateAbsent", 63), alert("TidegateIngestStopped", 63)),
+    (alert("TidegateAbsent", 64), alert("TidegateConsumerMisses", 64, consumer="bot")),
+    (alert("TidegateStoreDown", 65), alert("TidegateConsumerMisses", 65, consumer="bot")),
+    (alert("TidegateStorePartlyDown", 66), alert("TidegateConsumerLagging", 66, consumer="bot")),
+    (alert("TidegateFeedTokensRefused", 67), alert("TidegateFeedSilent", 67, source="a")),
+    (
+        alert("TidegateConsumerGone", 68, consumer="bot"),
+        alert("TidegateConsumerLagging", 68, consumer="bot"),
+    ),
+    (
+        alert("TidegateAlertsRefused", 69, code="401"),
+        alert("TidegateNotificationsFailing", 169, integration="webhook"),
+    ),
     (
         alert("Disk", 6, severity="critical", map="transactions"),
         alert("Disk", 6, severity="warning", map="transactions"),
@@ -207,9 +242,16 @@ HEARD = [
         alert("TidegateConsumerMisses", 17, consumer="bot"),
         alert("TidegateConsumerGone", 17, consumer="bot"),
     ),
-    # What is silent or rejected has another cause than what is refused.
-    (alert("TidegateStoreDown", 18), alert("TidegateIngestStopped", 18)),
-    (alert("TidegateStoreFull", 19), alert("TidegateIngestRejected", 19)),
+    # What is refused in one job says nothing of another, and what feeds send wrongly explains no failures.
+    (alert("TidegateStoreDown", 18), alert("TidegateIngestStopped", 180)),
+    (alert("TidegateIngestRejected", 19), alert("TidegateErrorBudgetBurnFast", 19, sli="requests")),
+    # A consumer that is gone explains nothing of another one.
+    (
+        alert("TidegateConsumerGone", 70, consumer="bot"),
+        alert("TidegateConsumerLagging", 70, consumer="other"),
+    ),
+    # What the gates refuse says nothing of the pager's service.
+    (alert("TidegateAlertsRefused", 71), alert("TidegateNotificationsFailing", 71, integration="pagerduty")),
     # A leak of the store is not one of the gate, nor one of the gate one of the store.
     (alert("TidegateLeakConfirmed", 62, process="gate"), alert("TidegateStoreLeakSuspected", 62)),
     (alert("TidegateLeakConfirmed", 20, process="gate"), alert("TidegateSlowLeak", 20, process="store")),
