@@ -33,13 +33,14 @@ GATE: dict[str, object] = {
 
 @dataclass
 class Loop:
-    """Store, gate, Prometheus, Alertmanager and the humans, each knowing the next."""
+    """Store, gate, Prometheus, Alertmanager and the people behind chat and pager, each knowing the next."""
 
     store: StoreServer
     gate: GateProcess
     prometheus: Prometheus
     alertmanager: Alertmanager
     humans: Humans
+    pager: Humans
 
     def figure(self, name: str, **labels: str) -> float:
         """A value as Prometheus sees it now, 0 without such a series."""
@@ -67,10 +68,11 @@ def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
     with ExitStack() as stack:
         store = stack.enter_context(valkey_server(unix=True))
         gate = stack.enter_context(gate_process(store_url=store.url, **GATE))
-        humans = stack.enter_context(listening_humans())
-        targets = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
-        targets["tidegate"] = gate.url.removeprefix("http://")
-        routes = quick_alertmanager(folder / "alertmanager", gate.url, humans.url, ADMIN_TOKEN)
+        humans, pager = (stack.enter_context(listening_humans()) for _ in range(2))
+        people = {"humans": humans.url, "pager": pager.url}
+        targets = {name: [f"127.0.0.1:{port}"] for name, port in ports.items()}
+        targets["tidegate"] = [gate.url.removeprefix("http://")]
+        routes = quick_alertmanager(folder / "alertmanager", gate.url, people, ADMIN_TOKEN)
         scrapes = quick_prometheus(folder / "prometheus", targets)
         yield Loop(
             store,
@@ -78,4 +80,5 @@ def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
             stack.enter_context(prometheus(scrapes, port=ports["prometheus"])),
             stack.enter_context(alertmanager(routes, port=ports["alertmanager"])),
             humans,
+            pager,
         )

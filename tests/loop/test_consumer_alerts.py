@@ -72,7 +72,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         "emergency_transaction_retention_seconds": RETENTION_SECONDS,
     }
     with gate_process(**settings) as gate, load(gate):
-        targets = {"tidegate": gate.url.removeprefix("http://")}
+        targets = {"tidegate": [gate.url.removeprefix("http://")]}
         with prometheus(quick_prometheus(tmp_path_factory.mktemp("prometheus"), targets)) as server:
             yield Watched(gate, server, since)
 
@@ -117,7 +117,7 @@ def test_a_store_that_loses_everything_is_reported_of_a_consumer_that_it_knows_n
     tmp_path: Path,
 ) -> None:
     with valkey_server() as store, gate_process(store_url=store.url) as gate:
-        targets = {"tidegate": gate.url.removeprefix("http://")}
+        targets = {"tidegate": [gate.url.removeprefix("http://")]}
         with prometheus(quick_prometheus(tmp_path, targets)) as server:
             watched = Watched(gate, server, time.time())
             assert comes_true(lambda: watched.is_known("bot"))

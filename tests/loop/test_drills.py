@@ -50,15 +50,15 @@ def test_an_operator_proves_the_whole_chain_with_one_command(loop: Loop) -> None
 
 
 @pytest.mark.parametrize(
-    ("arguments", "alert"),
+    ("arguments", "alert", "pages"),
     [
-        (("store-down", "--refuse-ingest"), "TidegateStoreDown"),
-        (("pressure", "--refuse-ingest"), "TidegateMemoryPressureHard"),
-        (("pressure",), "TidegateMemoryNearLimit"),
+        (("store-down", "--refuse-ingest"), "TidegateStoreDown", True),
+        (("pressure", "--refuse-ingest"), "TidegateMemoryPressureHard", True),
+        (("pressure",), "TidegateMemoryNearLimit", False),
     ],
 )
 def test_a_drill_raises_its_alert_as_shipped_and_is_over_for_everybody(
-    loop: Loop, arguments: tuple[str, ...], alert: str
+    loop: Loop, arguments: tuple[str, ...], alert: str, pages: bool
 ) -> None:
     loop.call("PATCH", "/settings", {"memory_limit_bytes": 2**31})
     begun = drill(loop, *arguments, "--seconds", "9", "--no-wait")
@@ -73,5 +73,8 @@ def test_a_drill_raises_its_alert_as_shipped_and_is_over_for_everybody(
         return not any(loop.alertmanager.alerts(name) for name in (alert, "TidegateDrillOn"))
 
     assert comes_true(is_over)
+    told, others = (loop.pager, loop.humans) if pages else (loop.humans, loop.pager)
+    assert comes_true(lambda: told.heard(alert) == ["firing", "resolved"]), told.told()
+    assert others.heard(alert) == []
     assert loop.call("GET", "/drill")["past"][0]["end"] == "time"
     assert comes_true(loop.gate.is_ready)

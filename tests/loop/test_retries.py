@@ -15,7 +15,7 @@ from tests.support.servers import valkey_server
 pytestmark = pytest.mark.slow
 
 TOKEN = "admin-Lr91ve"
-NOBODY = "http://127.0.0.1:9/"
+NOBODY = {"humans": "http://127.0.0.1:9/"}
 PATIENCE_SECONDS = 40.0
 PAUSE_SECONDS = 0.05
 

@@ -1,7 +1,8 @@
-"""A webhook that stands for the humans' chat: a plain HTTP server that remembers what it was sent."""
+"""A webhook that stands for people's chat or pager: a plain HTTP server that remembers what it was sent."""
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,15 +12,24 @@ from typing import Any
 
 @dataclass
 class Humans:
-    """People who are told things over a chat: all that was sent to them."""
+    """People who are told things over a chat: all that was sent to them, each with its time of arrival."""
 
     url: str = ""
     webhooks: list[dict[str, Any]] = field(default_factory=list)
+    answer: int = 204
+    """The status that they answer; with 403 they take nothing, and what is sent is not remembered."""
+
+    def told(self) -> list[tuple[float, str, str]]:
+        """What reached them in order: seconds since the epoch, the alert's name and its status."""
+        return [
+            (webhook["arrived"], alert["labels"]["alertname"], alert["status"])
+            for webhook in self.webhooks
+            for alert in webhook["alerts"]
+        ]
 
     def heard(self, name: str) -> list[str]:
         """The statuses in which an alert reached them, in order."""
-        alerts = [alert for webhook in self.webhooks for alert in webhook["alerts"]]
-        return [alert["status"] for alert in alerts if alert["labels"]["alertname"] == name]
+        return [status for _, told, status in self.told() if told == name]
 
 
 @contextmanager
@@ -30,8 +40,9 @@ def listening_humans() -> Iterator[Humans]:
     class Listener(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            humans.webhooks.append(json.loads(body))
-            self.send_response(204)
+            if humans.answer < 300:
+                humans.webhooks.append({"arrived": time.time(), **json.loads(body)})
+            self.send_response(humans.answer)
             self.end_headers()
 
         def log_message(self, *_: object) -> None:

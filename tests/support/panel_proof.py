@@ -32,7 +32,7 @@ def monitored(folder: Path, gate: GateProcess, *, rules: bool) -> Iterator[Prome
 
 
 def _config(folder: Path, gate_url: str, *, rules: bool) -> Path:
-    file = quick_prometheus(folder, {"tidegate": gate_url.removeprefix("http://")})
+    file = quick_prometheus(folder, {"tidegate": [gate_url.removeprefix("http://")]})
     document = yaml.safe_load(file.read_text())
     names = ("scrape_interval", "scrape_timeout", "evaluation_interval")
     document["global"] |= dict.fromkeys(names, f"{SCRAPE_SECONDS}s")

@@ -1,0 +1,127 @@
+"""What goes wrong with those who deliver, and with a consumer."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from benchmarks.causes.course import Cause
+from benchmarks.causes.stack import Build, Stack
+from benchmarks.causes.traffic import STEADY
+
+TEN_TIMES = Build(faster=10)
+
+
+@contextmanager
+def one_silent(stack: Stack) -> Iterator[None]:
+    """One of three feeds stops."""
+    stack.traffic.feeds[1].is_silent = True
+    yield
+    stack.traffic.feeds[1].is_silent = False
+
+
+@contextmanager
+def all_silent(stack: Stack) -> Iterator[None]:
+    """All feeds stop."""
+    for feed in stack.traffic.feeds:
+        feed.is_silent = True
+    yield
+    for feed in stack.traffic.feeds:
+        feed.is_silent = False
+
+
+@contextmanager
+def one_garbled(stack: Stack) -> Iterator[None]:
+    """One feed sends what has no shape that is known."""
+    stack.traffic.feeds[1].is_garbled = True
+    yield
+    stack.traffic.feeds[1].is_garbled = False
+
+
+@contextmanager
+def one_refused(stack: Stack) -> Iterator[None]:
+    """One feed sends a token that the gate does not take."""
+    feed = stack.traffic.feeds[1]
+    token, feed.token = feed.token, "of-somebody-else"
+    yield
+    feed.token = token
+
+
+@contextmanager
+def slow_consumer(stack: Stack) -> Iterator[None]:
+    """The consumer takes less than comes, and then again all there is."""
+    stack.traffic.consumer_takes = 1
+    yield
+    stack.traffic.consumer_takes = STEADY
+
+
+@contextmanager
+def dead_consumer(stack: Stack) -> Iterator[None]:
+    """The consumer makes no call any more, and then again."""
+    stack.traffic.consumer_takes = 0
+    yield
+    stack.traffic.consumer_takes = STEADY
+
+
+CAUSES = (
+    Cause(
+        "feed-silent",
+        "One of three feeds delivers nothing any more",
+        "TidegateFeedSilent",
+        "humans",
+        one_silent,
+        "the feed delivers again",
+        TEN_TIMES,
+        warm_up_seconds=150.0,
+    ),
+    Cause(
+        "feeds-stopped",
+        "All feeds deliver nothing any more",
+        "TidegateIngestStopped",
+        "pager",
+        all_silent,
+        "the feeds deliver again",
+        TEN_TIMES,
+        warm_up_seconds=150.0,
+    ),
+    Cause(
+        "feed-rejected",
+        "One feed sends bodies of a shape that nobody knows",
+        "TidegateFeedRejected",
+        "humans",
+        one_garbled,
+        "the feed sends what it sent before",
+        TEN_TIMES,
+        warm_up_seconds=150.0,
+        hold_seconds=420.0,
+    ),
+    Cause(
+        "token-refused",
+        "One feed sends a token that the gates do not take",
+        "TidegateFeedTokensRefused",
+        "humans",
+        one_refused,
+        "the right token",
+        TEN_TIMES,
+        warm_up_seconds=150.0,
+        hold_seconds=420.0,
+    ),
+    Cause(
+        "consumer-lags",
+        "A consumer takes less than comes, and is more than half of the retention behind",
+        "TidegateConsumerLagging",
+        "humans",
+        slow_consumer,
+        "the consumer is as fast as before",
+        Build(gates=({"transaction_retention_seconds": 300},)),
+        hold_seconds=0.0,
+    ),
+    Cause(
+        "consumer-gone",
+        "A consumer makes no call any more",
+        "TidegateConsumerGone",
+        "humans",
+        dead_consumer,
+        "the consumer started again",
+        Build(gates=({"transaction_retention_seconds": 900},)),
+        hold_seconds=120.0,
+    ),
+)

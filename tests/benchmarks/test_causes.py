@@ -1,0 +1,75 @@
+"""The verdict on a cause, and its row of the table, follow from what people were told."""
+
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+
+from benchmarks.causes.catalogue import CAUSES
+from benchmarks.causes.course import Cause, Outcome, Told, problems
+from benchmarks.causes.table import table
+from tests.support.deployed_rules import alerts
+
+CAUSE = Cause(
+    "full",
+    "The store is full",
+    "TidegateStoreFull",
+    "pager",
+    lambda _: nullcontext(),
+    "room",
+    has_cleanup=True,
+)
+FIRING = Told(84.6, "pager", "TidegateStoreFull", "firing")
+RESOLVED = Told(714.5, "pager", "TidegateStoreFull", "resolved")
+AT_GATE = ["firing cleanup", "resolved resolved"]
+
+
+def outcome(*told: Told, at_gate: list[str] | None = None) -> Outcome:
+    fired = {"TidegateStoreFull": (74.0, 614.0), "TidegateIngestRefused": (90.0, 600.0)}
+    return Outcome("full", 1, list(told), fired, 175.0, 720.0, AT_GATE if at_gate is None else at_gate)
+
+
+def test_one_alert_by_its_name_and_its_end_is_as_wanted() -> None:
+    assert problems(CAUSE, outcome(FIRING, RESOLVED)) == []
+
+
+@pytest.mark.parametrize(
+    ("happened", "problem"),
+    [
+        (outcome(RESOLVED), "pager was told 0 times of TidegateStoreFull"),
+        (outcome(FIRING, RESOLVED, FIRING, RESOLVED), "pager was told 2 times of TidegateStoreFull"),
+        (
+            outcome(FIRING, Told(90, "humans", "TidegateIngestSlow", "firing"), RESOLVED),
+            "told beside it: humans: TidegateIngestSlow",
+        ),
+        (outcome(FIRING), "its end was not told"),
+        (outcome(FIRING, RESOLVED, at_gate=["resolved resolved"]), "no cleanup was run for it"),
+        (outcome(FIRING, RESOLVED, at_gate=["firing cleanup"]), "the gate was not told of its end"),
+    ],
+)
+def test_anything_else_is_a_problem(happened: Outcome, problem: str) -> None:
+    assert problems(CAUSE, happened) == [problem]
+
+
+def test_a_row_has_what_was_told_when_and_what_fired_and_was_told_to_nobody() -> None:
+    happened: dict[str, Any] = outcome(FIRING, RESOLVED).document() | {"cleanups": {"alert": 2.0}}
+    row = table([CAUSE], {"full": happened | {"told": [vars(FIRING), vars(RESOLVED)]}}).splitlines()[-1]
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells == [
+        "The store is full",
+        "[StoreFull](../deploy/runbooks/TidegateStoreFull.md)",
+        "pager",
+        "85",
+        "[IngestRefused](../deploy/runbooks/TidegateIngestRefused.md)",
+        "room (emergency cleanups: 2 by alert)",
+        "540",
+        "as shipped",
+    ]
+
+
+def test_each_cause_expects_an_alert_that_is_shipped_at_the_people_it_goes_to() -> None:
+    shipped = {rule.name: rule.written["labels"] for rule in alerts()}
+    for cause in CAUSES.values():
+        labels = shipped[cause.alert]
+        assert cause.receiver == ("pager" if labels["severity"] == "critical" else "humans"), cause.name
+        assert cause.has_cleanup == (labels.get("action") == "cleanup"), cause.name
