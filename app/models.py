@@ -65,6 +65,7 @@ class WarningName(StrEnum):
 
     STORE_DOWN = "store_down"
     STORE_PARTLY_DOWN = "store_partly_down"
+    REPLICAS_MISSING = "replicas_missing"
     SENTINEL_SILENT = "sentinel_silent"
     STORE_EVICTS = "store_evicts"
     STORE_NEAR_LIMIT = "store_near_limit"

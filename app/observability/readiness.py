@@ -5,6 +5,7 @@ from app.errors import MemoryPressure, StoreFull
 from app.guard.guard import Guard
 from app.observability.gate_state import GateReadiness, GateState
 from app.store.maps import Maps
+from app.store.replication import Shortage
 from app.store.sentinel_primary import silent_sentinels
 from app.store.session import StoreSession
 from app.workers.pool.pool import WorkerPool
@@ -30,8 +31,8 @@ class ReadinessCheck:
             reasons.append(f"the store is down ({down.kind}): {down.advice}")
         elif self._maps.is_full:
             reasons.append(f"the store is full: {StoreFull.advice}")
-        elif self._maps.replication is not None and self._maps.replication.shortage is not None:
-            reasons.append(self._maps.replication.shortage)
+        elif (shortage := self._shortage()) is not None and shortage.is_everywhere:
+            reasons.append(shortage.sentence)
         if self._access.ingest.is_shut:
             reasons.append("the file of TIDEGATE_INGEST_TOKENS_FILE holds no token: nobody is admitted")
         if self._guard.headroom.refuses:
@@ -52,12 +53,25 @@ class ReadinessCheck:
 
     def warnings(self) -> list[str]:
         """What somebody should look at although this gate can take traffic."""
-        silent = len(silent_sentinels(self._session.servers))
+        shortage, down = self._shortage(), self._session.down_partitions
         of_store = (
-            self._session.down_partitions.sentence(self._session.server),
-            f"{silent} of the sentinels have not answered for a while; GET /stats names them"
-            if silent
-            else "",
+            down.sentence(self._session.server),
+            self._silence(),
+            shortage.sentence if shortage is not None and not shortage.is_everywhere else None,
         )
         others = (gate.advice for gate in sorted(self._maps.other_gates))
         return [*filter(None, of_store), *others, *self._workers.warnings().values()]
+
+    def _shortage(self) -> Shortage | None:
+        """Tell of replicas that are missing, if any are wanted."""
+        replication = self._maps.replication
+        return None if replication is None else replication.shortage
+
+    def _silence(self) -> str | None:
+        """Tell of sentinels that do not answer, without their addresses, as everybody may read this."""
+        count = len(silent_sentinels(self._session.servers))
+        return (
+            f"{count} of the sentinels have not answered for a while; GET /stats names them"
+            if count
+            else None
+        )

@@ -132,6 +132,8 @@ class ServiceWarnings(Collector):
 
     def _store_warnings(self) -> dict[WarningKey, str]:
         store, warnings = self.sizes.store, {}
+        if (replication := self.maps.replication) is not None and replication.shortage is not None:
+            warnings[WarningKey(WarningName.REPLICAS_MISSING)] = f"{replication.shortage.sentence}."
         for place, error in silent_sentinels(self.session.servers):
             warnings[WarningKey(WarningName.SENTINEL_SILENT, place)] = (
                 f"The sentinel {place} has not answered for {SILENT_SECONDS:.0f} s or longer ({error.kind}). "

@@ -10,7 +10,7 @@ quarter of a call's deadline, that what waits behind them is still answered in t
 """
 
 from collections.abc import Coroutine, Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import structlog
 
@@ -33,6 +33,15 @@ class Session(Protocol):
         """Count an error, and return it."""
 
 
+class Shortage(NamedTuple):
+    """Too few replicas had in time what was written."""
+
+    sentence: str
+    """What there is to say to operators."""
+    is_everywhere: bool
+    """Whether that is so of each server that serves: then no transaction is confirmed."""
+
+
 class Replication:
     """Waits for as many replicas as are wanted of each server of the store."""
 
@@ -40,8 +49,8 @@ class Replication:
         """Want so many replicas, at least one; `deadline_seconds` is how long a call may take."""
         self._session, self._wanted = session, wanted
         self._most_ms = max(1, int(PART_OF_DEADLINE * deadline_seconds * 1000))
-        self.shortage: str | None = None
-        """A sentence for operators, while too few replicas had what the latest tick wrote."""
+        self.shortage: Shortage | None = None
+        """Set while too few replicas of some server had what the latest tick wrote."""
 
     async def confirm(self, carriers: Mapping[Link, str]) -> dict[Link, StoreError]:
         """Wait until enough replicas have what was written on these connections, each for a partition.
@@ -66,18 +75,22 @@ class Replication:
         Raises:
             StoreError: no server of the store could say, or one denies the command.
         """
-        counts = await of_those_that_serve(self._waits(carriers))
-        found = min((count for count in counts if count is not None), default=self._wanted)
-        if found >= self._wanted:
-            if self.shortage is not None:
-                log.info("replicas back", wanted=self._wanted, found=found)
+        answers = await of_those_that_serve(self._waits(carriers))
+        counts = [count for count in answers if count is not None]
+        short, was_short = [count for count in counts if count < self._wanted], self.shortage is not None
+        if not short:
             self.shortage = None
+            if was_short:
+                log.info("replicas back", wanted=self._wanted, found=min(counts, default=self._wanted))
             return
-        if self.shortage is None:
+        found, is_everywhere = min(short), len(short) == len(counts)
+        if not was_short:
             log.error("replicas missing", wanted=self._wanted, found=found, advice=StoreNotReplicated.advice)
-        self.shortage = (
-            f"{found} replicas follow the store in time, and TIDEGATE_STORE_MIN_REPLICAS is {self._wanted}: "
-            "transactions are stored, and answered 503; bring replicas back, or lower that"
+        where = "the store" if is_everywhere else f"{len(short)} of the store's {len(counts)} masters"
+        self.shortage = Shortage(
+            f"{found} replicas follow {where} in time, and TIDEGATE_STORE_MIN_REPLICAS is {self._wanted}: "
+            "what is sent there is stored, and answered 503; bring replicas back, or lower that",
+            is_everywhere,
         )
 
     def _waits(self, carriers: Mapping[Link, str]) -> list[Coroutine[Any, Any, int]]:

@@ -198,9 +198,15 @@ async def test_in_a_cluster_each_master_waits_for_its_own_replicas() -> None:
             mixed = (await _send(api, of_first[10], of_others[10])).json()
             assert (mixed["type"], mixed["accepted"], mixed["failed"]) == (NAMED, 1, 1)
             assert mixed["errors"][0]["index"] == 0
+            assert await _reasons(api) == [], "the others serve on"
+            [warning] = api.runtime.readiness.warnings()
+            assert warning.startswith("0 replicas follow 1 of the store's 3 masters in time, and ")
+            assert f"{warning}." in (await api.stats())["warnings"]
+            pause_all(server.processes[MASTERS:])
             [reason] = await _reasons(api)
-            assert reason.startswith("0 replicas follow")
-            resume_all(frozen)
+            assert reason.startswith("0 replicas follow the store in time, and ")
+            assert api.runtime.readiness.warnings() == []
+            resume_all(server.processes[MASTERS:])
             await until(lambda: _is_duplicate(api, of_first[5]))
             kill_all(server.processes[MASTERS + 1 : MASTERS + 2])
             assert (await _send(api, *of_first[11:15])).json()["accepted"] == 4

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.acknowledged import acknowledged, assert_latest, assert_no_false_duplicate, lost_of
 from tests.support.gate import GateProcess, gate_process
-from tests.support.history import look_up
 from tests.support.processes import wait_until
 from tests.support.sentinels import ANOTHER_PASSWORD, Secrets, Watched, watched_servers
 from tests.support.steady_load import Post, Steady
@@ -67,45 +67,14 @@ async def _follow(watched: Watched, gate: GateProcess, load: Steady, old: int) -
     return new
 
 
-async def _lost(gate: GateProcess, posts: list[Post]) -> list[Post]:
-    """Return those of the posts, all acknowledged, whose transaction is not there."""
-    found = await look_up(gate.url, [post.signature for post in posts])
-    return [post for post in posts if found[post.signature] is None]
-
-
-def _acknowledged(load: Steady) -> list[Post]:
-    """All that was answered `accepted`: each was posted once, so nothing may be called a duplicate."""
-    told = [post for post in load.posts if post.status == 200]
-    assert {post.verdict for post in told} == {"accepted"}
-    assert {post.status for post in load.posts} <= {0, 200, 503}
-    return told
-
-
-async def _assert_no_false_duplicate(gate: GateProcess, load: Steady) -> None:
-    """Send again what was refused: what is called a duplicate, or accepted now, is there."""
-    async with connected(gate.url, 1) as [connection]:
-        for post in load.failed():
-            item = {"signature": post.signature, "source": "a", "payload": [1, 2]}
-            assert (await connection.post(item)).status == 200
-            assert (await connection.get(f"/transactions/{post.signature}")).status == 200
-
-
-def _assert_latest(lost: list[Post], told: list[Post], killed_ms: float) -> None:
-    """What a primary took with it is the last that it accepted: replicas follow in its order."""
-    if lost:
-        first = min(post.first_seen_ms for post in lost)
-        kept = [post for post in told if post.first_seen_ms < killed_ms and post not in lost]
-        assert max(post.first_seen_ms for post in kept) <= first
-
-
 async def _kill_and_follow(watched: Watched, gate: GateProcess, load: Steady) -> list[Post]:
     """Kill the primary, wait until the gate serves again, and return what was lost."""
     old, killed_ms = watched.primary(), time.time() * 1000
     watched.kill_server(old)
     await _follow(watched, gate, load, old)
-    before = [post for post in _acknowledged(load) if post.first_seen_ms < killed_ms]
-    lost = await _lost(gate, before[-5 * POSTS_A_SECOND :])
-    _assert_latest(lost, before, killed_ms)
+    before = [post for post in acknowledged(load) if post.first_seen_ms < killed_ms]
+    lost = await lost_of(gate, before[-5 * POSTS_A_SECOND :])
+    assert_latest(lost, before, killed_ms)
     return lost
 
 
@@ -120,9 +89,9 @@ async def test_killed_again_and_again_under_load_a_primary_is_replaced_and_no_an
                 # As after a crash, it may take itself for the primary, without any data.
                 watched.restart_server(old, None if number % 4 == 1 else watched.primary())
                 await asyncio.to_thread(watched.settle)
-        told = _acknowledged(load)
-        assert {post.signature for post in await _lost(gate, told)} == lost
-        await _assert_no_false_duplicate(gate, load)
+        told = acknowledged(load)
+        assert {post.signature for post in await lost_of(gate, told)} == lost
+        await assert_no_false_duplicate(gate, load)
     log.info("%d acknowledged, %d lost, %d refused", len(told), len(lost), len(load.failed()))
 
 
@@ -131,12 +100,12 @@ async def _assert_none_of_a_stale_primary(watched: Watched, load: Steady, new: i
 
     A gate that had nothing to do with the old one is asked.
     """
-    promoted_ms, told = watched.promoted_ms(new), _acknowledged(load)
+    promoted_ms, told = watched.promoted_ms(new), acknowledged(load)
     with gate_process(store_url=watched.url, **KEEPING) as gate:
-        lost = await _lost(gate, told)
+        lost = await lost_of(gate, told)
         assert [post for post in lost if post.first_seen_ms >= promoted_ms] == []
-        _assert_latest(lost, told, promoted_ms)
-        await _assert_no_false_duplicate(gate, load)
+        assert_latest(lost, told, promoted_ms)
+        await assert_no_false_duplicate(gate, load)
     log.info("%d acknowledged, %d lost, %d refused", len(told), len(lost), len(load.failed()))
 
 
@@ -151,8 +120,8 @@ async def test_a_killed_primary_takes_with_it_what_no_replica_had_and_nothing_el
             lost = await _kill_and_follow(watched, gate, load)
         assert len(lost) >= FULL_LOAD
         assert min(post.first_seen_ms for post in lost) >= cut_ms
-        told = _acknowledged(load)
-        assert await _lost(gate, told) == lost
+        told = acknowledged(load)
+        assert await lost_of(gate, told) == lost
         async with connected(gate.url, 1) as [connection]:
             for post in lost:
                 again = await connection.post({"signature": post.signature, "source": "a"})
@@ -171,8 +140,8 @@ async def test_where_a_replica_has_to_confirm_a_killed_primary_takes_nothing_ack
             told = "it is stored, but too few replicas"
             await _until(lambda: any(post.detail.startswith(told) for post in load.posts))
             assert await _kill_and_follow(watched, gate, load) == []
-        assert await _lost(gate, _acknowledged(load)) == []
-        await _assert_no_false_duplicate(gate, load)
+        assert await lost_of(gate, acknowledged(load)) == []
+        await assert_no_false_duplicate(gate, load)
 
 
 @pytest.mark.long
@@ -237,8 +206,8 @@ async def test_a_primary_that_comes_back_empty_before_it_is_replaced_takes_nothi
             await _serves(load)
             await asyncio.to_thread(watched.settle)
             await _serves(load)
-        after = [post for post in _acknowledged(load) if post.sent > since]
-        assert await _lost(gate, after) == []
+        after = [post for post in acknowledged(load) if post.sent > since]
+        assert await lost_of(gate, after) == []
 
 
 @pytest.mark.long
