@@ -10,8 +10,8 @@ import msgspec
 from app.decode import messages
 from app.decode.item import InvalidItem, ItemLimits, ItemResult, depth_above
 from app.decode.messages import explain
+from app.feeds.feed_rules import FeedRules
 from app.feeds.fields import Fields
-from app.feeds.rules import FeedRules
 from app.feeds.shapes import Shape
 from app.feeds.values import Element, Refused, Values, is_null
 from app.models import Transaction

@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-from app.feeds.rules import FeedRules
+from app.feeds.feed_rules import FeedRules
 from app.feeds.webhook_hmac import BodySignature
 from app.models import SOURCE_PATTERN
 

@@ -16,9 +16,9 @@ from msgspec import Raw, field
 
 from app.decode.columns import Columns
 from app.decode.item import ItemLimits
+from app.feeds.feed_rules import FeedRules
 from app.feeds.fields import has_plain_names, is_given
 from app.feeds.proofs import are_nested_within, is_utf8, least_bytes_of, others_of
-from app.feeds.rules import FeedRules
 from app.feeds.signatures import are_signatures
 from app.feeds.skipping import VOTE_PROGRAM
 from app.feeds.slots import MAX_SLOT

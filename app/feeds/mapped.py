@@ -18,8 +18,8 @@ from app.feeds.document import (
     transaction_of,
     value_of,
 )
+from app.feeds.feed_rules import MappedShape
 from app.feeds.pointers import Pointer, pointer_of
-from app.feeds.rules import MappedShape
 from app.feeds.shapes import Shape
 from app.feeds.signatures import plain_signature
 from app.feeds.slots import slot_of

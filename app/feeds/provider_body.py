@@ -19,11 +19,11 @@ from app.decode.messages import CUT_OFF, looks_like_lines
 from app.decode.turns import PACE_BYTES, next_turn
 from app.errors import MalformedBody
 from app.feeds.document import Document, Steps, malformed
+from app.feeds.feed_rules import FeedRules
 from app.feeds.helius_enhanced_fast_array import MOST_QUICK_BYTES, read_enhanced_array
 from app.feeds.part import Part
 from app.feeds.reader import Reader
 from app.feeds.recognise import recognised
-from app.feeds.rules import FeedRules
 from app.feeds.runs import after_space, before_space, last_line, line_end
 from app.feeds.shapes import Shape
 from app.feeds.solana_documents import find_transactions

@@ -7,9 +7,9 @@ from typing import Final
 from app.decode.item import InvalidItem, ItemLimits
 from app.decode.turns import next_turn
 from app.feeds.document import Document, first_of, members_of
+from app.feeds.feed_rules import NO_RULES
 from app.feeds.reader import Reader
 from app.feeds.recognise import recognised
-from app.feeds.rules import NO_RULES
 from app.feeds.shapes import Shape
 from app.feeds.values import Refused
 

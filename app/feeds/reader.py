@@ -17,10 +17,10 @@ from app.decode.surrogates import masked
 from app.decode.turns import PACE_BYTES
 from app.errors import BodyTooLarge
 from app.feeds.document import MOST_LEVELS, Document, Known, Steps, first_of, malformed, refused_item, text_of
+from app.feeds.feed_rules import FeedRules
 from app.feeds.fields import NO_FIELDS, Fields, fields_at, named, parsed_fields
 from app.feeds.mapped import MappedReader
 from app.feeds.parsed_end import value_end
-from app.feeds.rules import FeedRules
 from app.feeds.runs import after_space
 from app.feeds.shapes import NAMES
 from app.feeds.values import WINDOW_BYTES, Refused, Values, is_null

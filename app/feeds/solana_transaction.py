@@ -17,7 +17,7 @@ from app.feeds.shapes import Shape
 from app.feeds.signatures import any_signature
 from app.feeds.skipping import reason_to_skip
 from app.feeds.slots import slot_of
-from app.feeds.wire import wire_bytes, wire_signature
+from app.feeds.solana_wire import wire_bytes, wire_signature
 
 _MARKS = b'"signatures"', b'"message"', b'"base64"', b'"base58"'
 _list_decoder = msgspec.json.Decoder(list[Raw])

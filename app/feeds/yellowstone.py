@@ -14,6 +14,7 @@ from msgspec import Raw
 
 from app.decode.item import InvalidItem
 from app.feeds.document import Document, Known, Reading, Steps, members_of, text_of, transaction_of, value_of
+from app.feeds.feed_rules import FAILED, VOTES
 from app.feeds.fields import (
     NO_FIELDS,
     Fields,
@@ -24,7 +25,6 @@ from app.feeds.fields import (
     refuse_beside,
     refuse_twice,
 )
-from app.feeds.rules import FAILED, VOTES
 from app.feeds.shapes import Shape
 from app.feeds.signatures import any_signature
 from app.feeds.skipping import has_failed

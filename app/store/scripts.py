@@ -76,7 +76,7 @@ def load_scripts() -> Mapping[str, str]:
 
     def text_in_format_1(name: str, parts: Sequence[str]) -> str:
         used = ("prelude", *parts, name)
-        return text("parts/taken_over") + "".join(text(f"format_1/{part}") for part in used)
+        return text("parts/unless_taken_over") + "".join(text(f"format_1/{part}") for part in used)
 
     ours = {name: text("parts/prelude") + text(name) for name in SCRIPTS}
     older = {f"{name}_format_1": text_in_format_1(name, parts) for name, parts in FORMAT_1_SCRIPTS.items()}

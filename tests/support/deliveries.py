@@ -13,9 +13,9 @@ import msgspec
 
 from app.decode.item import InvalidItem, ItemLimits
 from app.feeds.base58 import base58_decode
+from app.feeds.feed_rules import NO_RULES, FeedRules
 from app.feeds.part import Part
 from app.feeds.provider_body import read_provider_body
-from app.feeds.rules import NO_RULES, FeedRules
 from app.models import Transaction
 from tests.support.real_payloads import DATA, transactions_of
 

@@ -42,10 +42,10 @@ from app.errors import (
 )
 from app.feeds.collection import Collection
 from app.feeds.feed import Feed
+from app.feeds.feed_rules import SKIPPABLE
 from app.feeds.part import Part
 from app.feeds.provider_body import read_provider_body
 from app.feeds.reader import UnknownShape
-from app.feeds.rules import SKIPPABLE
 from app.feeds.shapes import Shape
 from app.feeds.webhook_hmac import BodySignature
 from app.ingest.admission import feed_named

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from app.errors import ConfigError, Unauthorized
 from app.feeds.feed import Feed
+from app.feeds.feed_rules import FeedRules, MappedShape
 from app.feeds.feeds_file import MOST_SECRETS, Feeds, FeedsFileError, load_feeds
-from app.feeds.rules import FeedRules, MappedShape
 from tests.support.signed import QUICKNODE_SECRET, WEBHOOK_SECRET, quicknode_headers, webhook_headers
 
 NOW = 1764403200

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from app.feeds.rules import FeedRules
+from app.feeds.feed_rules import FeedRules
 from tests.support.deliveries import read, real_body
 
 ENHANCED = msgspec.json.decode(real_body("helius_enhanced_25.json"), type=list[msgspec.Raw])

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.errors import BodyTooLarge, InvalidRequest, MalformedBody
+from app.feeds.feed_rules import NO_RULES, FeedRules, MappedShape
 from app.feeds.provider_body import read_provider_body
-from app.feeds.rules import NO_RULES, FeedRules, MappedShape
 from app.models import Transaction
 from tests.support.deliveries import LIMITS, Read, compact, read, real_body, sale, yellowstone_update
 from tests.support.real_payloads import FILES

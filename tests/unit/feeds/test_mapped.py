@@ -3,8 +3,8 @@
 import pytest
 
 from app.errors import MalformedBody
+from app.feeds.feed_rules import FeedRules, MappedShape
 from app.feeds.pointers import pointer_of
-from app.feeds.rules import FeedRules, MappedShape
 from tests.support.deliveries import read
 
 LOGS = FeedRules(MappedShape("/logs", "/tx/0", "/block"))

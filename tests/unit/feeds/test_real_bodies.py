@@ -4,7 +4,7 @@ from mmap import mmap
 
 import pytest
 
-from app.feeds.rules import FeedRules, MappedShape
+from app.feeds.feed_rules import FeedRules, MappedShape
 from tests.support.deliveries import read, real_body
 from tests.support.real_payloads import EXCERPT, FILES, transactions_of
 

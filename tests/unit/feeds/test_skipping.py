@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.feeds.rules import FeedRules
+from app.feeds.feed_rules import FeedRules
 from tests.support.deliveries import base64_text, compact, read, real_body, sale, wire_of, yellowstone_update
 
 BOTH = FeedRules(skip=frozenset(("votes", "failed")))

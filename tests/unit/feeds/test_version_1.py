@@ -8,8 +8,8 @@ import pytest
 
 from app.decode.item import InvalidItem
 from app.feeds.base58 import base58_decode, base58_encode
-from app.feeds.rules import FeedRules
-from app.feeds.wire import wire_signature
+from app.feeds.feed_rules import FeedRules
+from app.feeds.solana_wire import wire_signature
 from tests.support.deliveries import compact, read, real_body
 
 REAL: dict[str, Any] = json.loads(real_body("solana_v1_transaction.json"))["v1_small"]

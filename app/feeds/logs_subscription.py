@@ -1,8 +1,8 @@
 """What a subscription to logs sends of a transaction: `{"signature":"5h6x…","err":null,"logs":["Prog…"]}`."""
 
 from app.feeds.document import Document, Known, Reading, Steps, text_of, transaction_of
+from app.feeds.feed_rules import FAILED
 from app.feeds.fields import Fields, is_array, is_given, refuse_twice
-from app.feeds.rules import FAILED
 from app.feeds.shapes import Shape
 from app.feeds.signatures import plain_signature
 
