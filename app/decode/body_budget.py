@@ -4,9 +4,12 @@ With 64 MiB allowed and 40 MiB of memory left below the limit of the process, bo
 through one takes four times its bytes.
 
 A signed body has to be held whole before it is known whether its sender has the secret. Anybody can send such
-bodies, so that together they may hold half of the budget: the other half is for senders who are known.
+bodies, so that together they may hold half of the budget: the other half is for senders who are known. And
+anybody can send them a byte at a time, so that they may be half of the requests under way.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 from app.errors import Overloaded
@@ -14,7 +17,7 @@ from app.errors import Overloaded
 # At its peak a body takes 3.3 times its bytes, measured: payloads, their block, what goes to the store.
 BODY_COST = 4
 LEAST_BYTES = 1 << 20
-# Bodies that are not verified yet may hold one part of so many.
+# Bodies that are not verified yet may hold one part of so many, and be one part of so many requests.
 UNVERIFIED_PARTS = 2
 
 
@@ -46,13 +49,13 @@ class Headroom(Protocol):
 class ByteBudget:
     """Counts the bytes of bodies that are held, and refuses those past the limit.
 
-    `most` may be held, or less where little is left below the memory limit.
+    `most` may be held, or less where little is left below the memory limit; `requests` may be under way.
     """
 
-    def __init__(self, most: int, headroom: Headroom) -> None:
+    def __init__(self, most: int, headroom: Headroom, requests: int) -> None:
         self.most, self._headroom = most, headroom
         self.held = 0
-        self.unverified = UnverifiedPart(self)
+        self.unverified = UnverifiedPart(self, max(requests // UNVERIFIED_PARTS, 1))
 
     @property
     def limit(self) -> int:
@@ -91,9 +94,24 @@ class ByteBudget:
 class UnverifiedPart:
     """The part of a budget that bodies may hold while nobody knows whether their sender has the secret."""
 
-    def __init__(self, whole: ByteBudget) -> None:
-        self._whole = whole
-        self.held = 0
+    def __init__(self, whole: ByteBudget, most_bodies: int) -> None:
+        self._whole, self._most_bodies = whole, most_bodies
+        self.held = self.bodies = 0
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Count a body that comes in and is verified within the block.
+
+        Raises:
+            Overloaded: too many do.
+        """
+        if self.bodies >= self._most_bodies:
+            raise Overloaded(f"{self._most_bodies} bodies that are not verified yet are under way already")
+        self.bodies += 1
+        try:
+            yield
+        finally:
+            self.bodies -= 1
 
     def take(self, amount: int) -> None:
         """Check bytes, and count them as held, by the whole budget too.

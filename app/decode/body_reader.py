@@ -115,8 +115,9 @@ class BodyReader:
         unverified, room = self._budget.unverified, self._budget.most
         self._room, self._most_bytes = unverified, most_unverified(self._most_bytes, room)
         inflater = self._inflater(most_unverified(self._most_inflated, room))
-        collected = await self._collected(inflater if over_inflated else None)
-        await verify(collected.pieces)
+        with unverified.place():
+            collected = await self._collected(inflater if over_inflated else None)
+            await verify(collected.pieces)
         unverified.hand_over(self._held)
         self._room = self._budget
         if inflater is not None and not over_inflated:

@@ -54,7 +54,7 @@ class DataPlane:
         self.access = access
         self.feeds = feeds
         self.rejections = Rejections(metrics)
-        self.body_budget = ByteBudget(limits.body_bytes, headroom)
+        self.body_budget = ByteBudget(limits.body_bytes, headroom, limits.requests)
         self.admission = Admission(access, live, headroom, self.body_budget, metrics)
         wanted, deadline_seconds = settings.store_min_replicas, settings.store_deadline_seconds
         replication = Replication(session, wanted, deadline_seconds) if wanted else None

@@ -1,5 +1,6 @@
 """Who may send to a feed: a token behind `Bearer` or alone, or whoever signs the body."""
 
+import asyncio
 import gzip
 import json
 import time
@@ -175,6 +176,32 @@ async def test_senders_who_are_not_verified_take_no_room_from_those_who_are_know
     assert summary_of(await send(closed, "x", BODY, {"Authorization": INGEST})) == (2, 0, 0)
     part.release(most)
     assert summary_of(await send(closed, "quicknode-a", BODY, signed(BODY))) == (0, 2, 0)
+
+
+async def test_bodies_of_strangers_that_do_not_end_leave_places_to_other_requests(
+    valkey: StoreServer, settings_for: MakeSettings, tmp_path: Path
+) -> None:
+    end, file = asyncio.Event(), feeds_file(tmp_path, SIGNED_FEEDS)
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"["
+        await end.wait()
+
+    settings = settings_for(valkey, ingest_tokens=INGEST, feeds_file=file, max_in_flight_requests=4, **QUIET)
+    async with open_api(settings) as api:
+
+        async def strange() -> int:
+            return (await api.http.post("/feeds/quicknode-a", content=slow(), headers=unsigned())).status_code
+
+        strangers = [asyncio.create_task(strange()) for _ in range(4)]
+        async with asyncio.timeout(30):
+            while sum(task.done() for task in strangers) < 2:
+                await asyncio.sleep(0)
+        assert api.runtime.plane.body_budget.unverified.bodies == 2
+        assert summary_of(await send(api, "x", BODY, {"Authorization": INGEST})) == (2, 0, 0)
+        end.set()
+        assert sorted(await asyncio.gather(*strangers)) == [401, 401, 503, 503]
+        assert summary_of(await send(api, "quicknode-a", BODY, signed(BODY))) == (0, 2, 0)
 
 
 async def test_standard_webhooks_are_verified_with_any_of_the_secrets(

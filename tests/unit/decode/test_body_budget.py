@@ -1,5 +1,7 @@
 """The budget of bodies: what is set, and where memory has a limit, what has room below it."""
 
+from contextlib import ExitStack
+
 import pytest
 
 from app.decode.body_budget import BODY_COST, LEAST_BYTES, ByteBudget
@@ -7,10 +9,11 @@ from app.errors import Overloaded
 from app.models import MemoryHeadroom
 
 MIB = 1024 * 1024
+REQUESTS = 4
 
 
 def test_without_a_memory_limit_the_setting_holds() -> None:
-    budget = ByteBudget(64 * MIB, MemoryHeadroom())
+    budget = ByteBudget(64 * MIB, MemoryHeadroom(), REQUESTS)
     budget.take(64 * MIB)
     with pytest.raises(Overloaded, match="already hold 67108864 of 67108864"):
         budget.take(1)
@@ -20,7 +23,7 @@ def test_without_a_memory_limit_the_setting_holds() -> None:
 
 def test_with_one_bodies_may_take_what_their_processing_has_room_for() -> None:
     headroom = MemoryHeadroom(room_bytes=40 * MIB)
-    budget = ByteBudget(64 * MIB, headroom)
+    budget = ByteBudget(64 * MIB, headroom, REQUESTS)
     budget.take(40 * MIB // BODY_COST)
     with pytest.raises(Overloaded):
         budget.take(1)
@@ -29,7 +32,7 @@ def test_with_one_bodies_may_take_what_their_processing_has_room_for() -> None:
 
 
 def test_little_bodies_are_read_however_little_room_there_is() -> None:
-    budget = ByteBudget(64 * MIB, MemoryHeadroom(room_bytes=0))
+    budget = ByteBudget(64 * MIB, MemoryHeadroom(room_bytes=0), REQUESTS)
     budget.take(LEAST_BYTES)
     with pytest.raises(Overloaded):
         budget.check(1)
@@ -37,7 +40,7 @@ def test_little_bodies_are_read_however_little_room_there_is() -> None:
 
 def test_what_is_not_verified_leaves_half_of_the_room_to_others() -> None:
     headroom = MemoryHeadroom(room_bytes=40 * MIB)
-    budget = ByteBudget(64 * MIB, headroom)
+    budget = ByteBudget(64 * MIB, headroom, REQUESTS)
     budget.unverified.take(5 * MIB)
     with pytest.raises(Overloaded, match="not verified yet already hold 5242880 of 5242880"):
         budget.unverified.take(1)
@@ -47,3 +50,16 @@ def test_what_is_not_verified_leaves_half_of_the_room_to_others() -> None:
     assert (budget.held, budget.unverified.held) == (9 * MIB, 0)
     with pytest.raises(Overloaded, match="bodies under way"):
         budget.unverified.take(2 * MIB)
+
+
+@pytest.mark.parametrize(("requests", "most"), [(4, 2), (5, 2), (1, 1)])
+def test_bodies_that_are_not_verified_leave_half_of_the_places_to_other_requests(
+    requests: int, most: int
+) -> None:
+    unverified = ByteBudget(64 * MIB, MemoryHeadroom(), requests).unverified
+    with ExitStack() as held:
+        for _ in range(most):
+            held.enter_context(unverified.place())
+        with pytest.raises(Overloaded, match=f"{most} bodies that are not verified"):
+            held.enter_context(unverified.place())
+    assert unverified.bodies == 0

@@ -59,7 +59,7 @@ UNVERIFIED_BYTES = most_unverified(BUDGET_BYTES, BUDGET_BYTES)
 
 
 def a_budget() -> ByteBudget:
-    return ByteBudget(BUDGET_BYTES, MemoryHeadroom())
+    return ByteBudget(BUDGET_BYTES, MemoryHeadroom(), 10)
 
 
 def reader(sent: bytes, coding: bytes, budget: ByteBudget, size: int = 3) -> BodyReader:
