@@ -197,9 +197,7 @@ class BodyReader:
             self._hold(splitter.pending_bytes)
 
     def _inflater(self, most: int | None = None) -> Inflater | None:
-        coding = self._headers.get(b"content-encoding")
-        if coding is None:
-            return None
+        coding = self._headers.get(b"content-encoding", b"")
         return inflater_for(coding.decode("latin-1"), self._most_inflated if most is None else most)
 
     async def _chunks(self) -> AsyncIterator[bytes]:
