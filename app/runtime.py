@@ -150,7 +150,7 @@ class Runtime:
         )
         return Guard(
             lambda: self.settings,
-            memory.readers(),
+            memory.sensors(),
             actions,
             self.examiner.examine,
             self.metrics,

@@ -21,8 +21,16 @@ from app.guard.leak.detector_rules import DetectorRules
 from app.guard.leak.finding import Finding, Tier
 from app.guard.leak.state import Watch
 from app.guard.levels import LevelBand
+from app.guard.memory_reading import (
+    Discard,
+    MemoryReading,
+    MemorySensors,
+    Pressure,
+    ProcessReading,
+    read,
+    read_pressure,
+)
 from app.guard.process_relief import ProcessRelief
-from app.guard.readers import Discard, MemoryReading, Pressure, ProcessReading, Readers, read, read_pressure
 from app.guard.status import GuardStatus, Level
 from app.guard.store_relief import Lock, StoreRelief, granted
 from app.metrics.catalogue import Metrics
@@ -54,7 +62,7 @@ class Guard:
     """Watches each process for leaks and the whole for its ceiling."""
 
     settings: Callable[[], Settings]
-    readers: Readers
+    sensors: MemorySensors
     actions: Actions
     examine: Examine
     metrics: Metrics
@@ -113,7 +121,7 @@ class Guard:
 
     def read_memory(self) -> MemoryReading:
         """Read everything once, for `tick` and all else that needs the same figures."""
-        return read(self.readers, self.clock.monotonic(), self.clock.wall_ms())
+        return read(self.sensors, self.clock.monotonic(), self.clock.wall_ms())
 
     async def tick(self, reading: MemoryReading) -> None:
         """Take a reading and look for leaks in it; a process that came up since is not judged by it."""
@@ -136,7 +144,7 @@ class Guard:
     async def check_ceiling(self) -> None:
         """Compare memory with its limit, and free some or refuse ingest when it is near."""
         self._follow_settings()
-        before, pressure = self.level, read_pressure(self.readers)
+        before, pressure = self.level, read_pressure(self.sensors)
         if pressure is None:
             self.headroom.room_bytes = None
             self.publish(self.headroom)
@@ -206,7 +214,7 @@ class Guard:
 
     def _read_again(self, pressure: Pressure) -> Pressure:
         """Read the pressure after an action and set the level by it; as it was if it cannot be read."""
-        pressure = read_pressure(self.readers) or pressure
+        pressure = read_pressure(self.sensors) or pressure
         self._set_level(pressure)
         return pressure
 

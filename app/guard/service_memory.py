@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from app.guard.readers import LimitSource, MemoryLimit, Readers, Resident
+from app.guard.memory_reading import LimitSource, MemoryLimit, MemorySensors, Resident
 from app.models import MapName, MapSizes, StoreFigures
 from app.process.control_groups import Cgroup, find_cgroup
 from app.process.resident_memory import Processes, machine_bytes
@@ -59,9 +59,9 @@ class ServiceMemory:
     cgroup: Cgroup | None = field(default_factory=find_cgroup)
     machine_bytes: int = field(default_factory=machine_bytes)
 
-    def readers(self) -> Readers:
+    def sensors(self) -> MemorySensors:
         """The functions that a reading is made with."""
-        return Readers(self._resident, self._explained, self._limit, self._usage_bytes, self.store)
+        return MemorySensors(self._resident, self._explained, self._limit, self._usage_bytes, self.store)
 
     def resident_bytes(self, process: str) -> int:
         """Read the resident bytes of one process; 0 when it does not run."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from app.guard.leak.finding import LeakState
-from app.guard.readers import MemoryReading
+from app.guard.memory_reading import MemoryReading
 from app.models import WarningKey, WarningName
 
 MIB = 1024 * 1024

@@ -16,7 +16,7 @@ import structlog
 from app.errors import StoreError, StoreFull
 from app.guard.actions import Actions
 from app.guard.levels import HARD_AGAIN_SECONDS, LevelBand
-from app.guard.readers import Pressure, ProcessReading
+from app.guard.memory_reading import Pressure, ProcessReading
 from app.guard.status import Level
 from app.models import StoreFigures
 from app.settings.model import Settings

@@ -5,9 +5,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from app.guard.diagnosis.document import Diagnosis
+from app.guard.diagnosis.diagnosis import Diagnosis
 from app.guard.leak.finding import LeakState
-from app.guard.readers import LimitSource, MemoryReading, ProcessReading
+from app.guard.memory_reading import LimitSource, MemoryReading, ProcessReading
 from app.guard.status import GuardStatus, Level, ProcessStatus
 from app.models import Shape
 from app.settings.model import Settings

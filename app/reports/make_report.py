@@ -5,7 +5,11 @@ from collections.abc import Callable, Sequence
 
 from app.errors import Overloaded
 from app.models import MapName, TransactionOutcome
-from app.reports.document import (
+from app.reports.fold import Fold, GateFold, Track
+from app.reports.history import read_history
+from app.reports.maps import MapFold
+from app.reports.period import MINUTE_MS, Period, day_period, recent_period
+from app.reports.report_document import (
     CleanupReport,
     EventView,
     GateReport,
@@ -17,10 +21,6 @@ from app.reports.document import (
     SlopeView,
     TrafficReport,
 )
-from app.reports.fold import Fold, GateFold, Track
-from app.reports.history import read_history
-from app.reports.maps import MapFold
-from app.reports.period import MINUTE_MS, Period, day_period, recent_period
 from app.reports.samples import REASONS
 from app.reports.targets import Judged, judge, worst
 from app.reports.trends import Trend, lines, trend_of

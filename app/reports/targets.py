@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.models import MapName
-from app.reports.document import Outcome, Target
 from app.reports.fold import Fold
+from app.reports.report_document import Outcome, Target
 from app.reports.trends import LEAST_SECONDS, Trend, signed
 
 GROWTH_LIMIT = 10.0  # MB an hour

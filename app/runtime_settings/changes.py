@@ -14,7 +14,7 @@ import structlog
 
 from app.errors import ConfigError, Conflict, InvalidRequest, Overloaded, PreconditionFailed, StoreError
 from app.metrics.catalogue import Metrics
-from app.runtime_settings.document import (
+from app.runtime_settings.settings_document import (
     Document,
     FromNewerGate,
     Number,

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 import msgspec
 
 from app.errors import InvalidRequest, MalformedBody
-from app.runtime_settings.document import Number, is_whole
+from app.runtime_settings.settings_document import Number, is_whole
 from app.settings.model import CHANGEABLE, Settings, env_name
 
 # No number that means anything is longer.

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from app.models import Shape
-from app.runtime_settings.document import Document
+from app.runtime_settings.settings_document import Document
 from app.settings.descriptions import description_of
 from app.settings.environment import given_variables
 from app.settings.model import CHANGEABLE, Settings, env_name

@@ -7,7 +7,7 @@ from app.errors import StoreUnreachable
 from app.guard.actions import Actions
 from app.guard.guard import Clock, Guard
 from app.guard.leak.finding import Finding
-from app.guard.readers import LimitSource, MemoryLimit, Readers
+from app.guard.memory_reading import LimitSource, MemoryLimit, MemorySensors
 from app.metrics.catalogue import Metrics
 from app.models import StoreFigures
 from app.settings.model import Settings
@@ -54,7 +54,7 @@ class Machine:
 
     def __post_init__(self) -> None:
         self.metrics = Metrics(64, "test")
-        readers = Readers(
+        sensors = MemorySensors(
             resident=lambda: {
                 "gate": (7, self.sensor(self.gate)),
                 **self.workers,
@@ -78,7 +78,7 @@ class Machine:
         )
         clock = Clock(lambda: self.now, lambda: round(self.now * 1000))
         self.guard = Guard(
-            lambda: self.settings, readers, actions, self._examine, self.metrics, clock, self._lock
+            lambda: self.settings, sensors, actions, self._examine, self.metrics, clock, self._lock
         )
         self.guard.restart = self.restarts.append
 

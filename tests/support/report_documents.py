@@ -1,7 +1,7 @@
 """A report document to show, made without a store."""
 
 from app.models import MapName, Reason, TransactionOutcome
-from app.reports.document import (
+from app.reports.report_document import (
     CleanupReport,
     EventView,
     GateReport,

@@ -6,9 +6,9 @@ from fastapi import APIRouter, Query
 
 from app.api.deps import part
 from app.api.openapi.common import Responses, problems
-from app.reports.document import ReportDocument
 from app.reports.make_report import Reports
 from app.reports.period import MOST_HOURS
+from app.reports.report_document import ReportDocument
 
 router = APIRouter(tags=["operations"])
 

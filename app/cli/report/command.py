@@ -12,7 +12,7 @@ from app.cli.given import Given
 from app.cli.report.page import page
 from app.cli.report.text import text
 from app.cli.terminal import show
-from app.reports.document import ReportDocument
+from app.reports.report_document import ReportDocument
 
 
 @click.command()

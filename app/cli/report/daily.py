@@ -20,7 +20,7 @@ from app.cli.report.command import document_of
 from app.cli.report.page import SIGNS, page
 from app.cli.text import plain
 from app.errors import ConfigError
-from app.reports.document import Outcome, ReportDocument
+from app.reports.report_document import Outcome, ReportDocument
 from app.settings.secret_files import only_line
 
 LOOK_SECONDS = 600.0

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from app.reports.document import ProcessReport, ReportDocument, SlopeView, Target
+from app.reports.report_document import ProcessReport, ReportDocument, SlopeView, Target
 from app.reports.trends import MEGABYTE, signed
 
 NOTHING = "-"

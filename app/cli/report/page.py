@@ -5,7 +5,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from app.cli.report import figures
 from app.cli.report.plot_data import map_plots, memory_plots, work_plots
 from app.cli.report.plot_svg import narrow_svg, svg
-from app.reports.document import ReportDocument
+from app.reports.report_document import ReportDocument
 from app.web.amounts import count, milliseconds
 
 # Whatever a name of a gate might hold, the browser fetches and runs nothing.

@@ -7,7 +7,7 @@ from statistics import median
 from app.cli.report.figures import moment
 from app.cli.report.plot_svg import Line, Mark, Plot
 from app.models import MapName
-from app.reports.document import EventView, MapReport, ProcessReport, ReportDocument
+from app.reports.report_document import EventView, MapReport, ProcessReport, ReportDocument
 from app.reports.trends import MEGABYTE
 
 HOUR_MS = 3_600_000

@@ -15,7 +15,7 @@ from app.cli.report.figures import (
 from app.cli.sparkline import sparkline
 from app.cli.terminal import Rows
 from app.cli.text import plain
-from app.reports.document import MapReport, ReportDocument
+from app.reports.report_document import MapReport, ReportDocument
 from app.web.amounts import count, milliseconds, share
 
 MOST_EVENTS = 20

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import structlog
 
-from app.guard.diagnosis.document import Diagnosis
+from app.guard.diagnosis.diagnosis import Diagnosis
 
 log = structlog.get_logger()
 

@@ -21,7 +21,7 @@ import structlog
 
 from app.errors import StoreError
 from app.guard.diagnosis.archive import write
-from app.guard.diagnosis.document import Allocation, Cause, Diagnosis, TypeGrowth
+from app.guard.diagnosis.diagnosis import Allocation, Cause, Diagnosis, TypeGrowth
 from app.guard.diagnosis.growth_parts import (
     GrowthParts,
     ProcessEvidence,
@@ -40,7 +40,7 @@ from app.guard.diagnosis.process_figures import (
 )
 from app.guard.diagnosis.tracing import Traced, seconds_for, trace
 from app.guard.leak.finding import Finding
-from app.guard.readers import MemoryReading
+from app.guard.memory_reading import MemoryReading
 from app.settings.model import Settings
 
 log = structlog.get_logger()

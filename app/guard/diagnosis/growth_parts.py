@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from app.guard.diagnosis.document import Allocation, Cause, Part, PartName, TypeGrowth
+from app.guard.diagnosis.diagnosis import Allocation, Cause, Part, PartName, TypeGrowth
 from app.guard.diagnosis.object_counts import ObjectCounts
 from app.guard.diagnosis.process_figures import ProcessFigures, StoreReading
 from app.guard.diagnosis.tracing import USUAL_SMALL_BYTES, Traced

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Collection, Mapping
 from itertools import islice
 
-from app.guard.diagnosis.document import TypeGrowth
+from app.guard.diagnosis.diagnosis import TypeGrowth
 
 # Other tasks run between two pieces; one takes a millisecond or two.
 PIECE_OBJECTS = 20_000

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from app.guard.readers import MemoryReading
+from app.guard.memory_reading import MemoryReading
 from app.process.heap import Heap, heap_reader
 
 # As far back as the longest window that leads to an examination.

@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import PurePath
 from typing import NamedTuple
 
-from app.guard.diagnosis.document import Allocation
+from app.guard.diagnosis.diagnosis import Allocation
 from app.guard.leak.statistics import theil_sen
 from app.process.heap import Heap
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from app.guard.diagnosis.document import Diagnosis
+from app.guard.diagnosis.diagnosis import Diagnosis
 from app.guard.diagnosis.examiner import NOTES_A_WINDOW, ProcessExaminer, ProvenLeak
 from app.guard.diagnosis.process_figures import ProcessFigures, ProcessReader
 from app.process.resident_memory import own_resident_bytes

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from app.guard.readers import LimitSource, MemoryLimit, read, read_pressure
+from app.guard.memory_reading import LimitSource, MemoryLimit, read, read_pressure
 from app.guard.service_memory import ServiceMemory
 from app.models import StoreFigures
 from app.process.control_groups import Cgroup, find_cgroup
@@ -54,29 +54,29 @@ def service(mib: dict[str, int], cgroup: Cgroup | None = None, **settings: float
 
 
 def test_without_any_other_limit_half_of_the_machine_is_the_limit_of_all_processes_together() -> None:
-    reading = read(service(EMBEDDED).readers(), 0, 0)
+    reading = read(service(EMBEDDED).sensors(), 0, 0)
     assert reading.limit == MemoryLimit(500 * MIB, LimitSource.MACHINE)
     assert reading.pressure_bytes == sum(EMBEDDED.values()) * MIB
 
 
 def test_a_store_that_is_not_ours_does_not_count_although_it_may_be_on_this_machine() -> None:
-    assert read_pressure(service(EXTERNAL).readers()) == (210 * MIB, 500 * MIB)
+    assert read_pressure(service(EXTERNAL).sensors()) == (210 * MIB, 500 * MIB)
 
 
 def test_the_share_can_be_set_and_0_is_no_limit() -> None:
-    assert read_pressure(service(EMBEDDED, memory_machine_ratio=0.3).readers()) == (250 * MIB, 300 * MIB)
-    readers = service(EMBEDDED, memory_machine_ratio=0).readers()
-    reading = read(readers, 0, 0)
+    assert read_pressure(service(EMBEDDED, memory_machine_ratio=0.3).sensors()) == (250 * MIB, 300 * MIB)
+    sensors = service(EMBEDDED, memory_machine_ratio=0).sensors()
+    reading = read(sensors, 0, 0)
     assert (reading.limit, reading.limit_bytes, reading.limit_source) == (None, None, None)
-    assert read_pressure(readers) is None
+    assert read_pressure(sensors) is None
 
 
 def test_a_limit_of_the_cgroup_goes_before_it_and_one_that_is_set_before_both(tmp_path: Path) -> None:
     cgroup = group(tmp_path)
-    of_cgroup = read(service(EMBEDDED, cgroup).readers(), 0, 0)
+    of_cgroup = read(service(EMBEDDED, cgroup).sensors(), 0, 0)
     assert of_cgroup.limit == MemoryLimit(300 * MIB, LimitSource.CGROUP)
     assert of_cgroup.pressure_bytes == 290 * MIB, "as the kernel counts"
-    of_setting = read(service(EMBEDDED, cgroup, memory_limit_bytes=700 * MIB).readers(), 0, 0)
+    of_setting = read(service(EMBEDDED, cgroup, memory_limit_bytes=700 * MIB).sensors(), 0, 0)
     assert of_setting.limit == MemoryLimit(700 * MIB, LimitSource.SETTING)
     assert of_setting.pressure_bytes == 250 * MIB
 
@@ -84,7 +84,7 @@ def test_a_limit_of_the_cgroup_goes_before_it_and_one_that_is_set_before_both(tm
 def test_a_drill_claims_its_share_of_the_machines_limit_too() -> None:
     memory = service(EMBEDDED)
     memory.claimed_share = lambda: 0.85
-    assert read_pressure(memory.readers()) == (425 * MIB, 500 * MIB)
+    assert read_pressure(memory.sensors()) == (425 * MIB, 500 * MIB)
 
 
 async def test_the_log_says_at_the_start_which_limit_holds_and_again_when_it_changes() -> None:
@@ -100,6 +100,6 @@ async def test_the_log_says_at_the_start_which_limit_holds_and_again_when_it_cha
 @pytest.mark.parametrize(("gate_mib", "level"), [(60, "normal"), (80, "soft"), (95, "hard")])
 async def test_levels_are_shares_of_the_limit_wherever_it_comes_from(gate_mib: int, level: str) -> None:
     machine = Machine()
-    machine.guard.readers = service({"gate": gate_mib}, memory_machine_ratio=0.1).readers()
+    machine.guard.sensors = service({"gate": gate_mib}, memory_machine_ratio=0.1).sensors()
     await machine.run(1)
     assert machine.level() == level

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from app.guard.leak.statistics import Slope
-from app.reports.document import Outcome
 from app.reports.fold import Fold, Track
 from app.reports.period import Period
+from app.reports.report_document import Outcome
 from app.reports.targets import Judged, judge, worst
 from app.reports.trends import Trend, signed, trend_of
 from tests.support.recording_gates import MB, NOON_MS

@@ -6,8 +6,8 @@ import pytest
 
 from app.errors import InvalidRequest
 from app.models import MapName, Mode, Reason
-from app.reports.document import Outcome, ReportDocument, Target
 from app.reports.recorder import GuardFigures
+from app.reports.report_document import Outcome, ReportDocument, Target
 from tests.support.recording_gates import HOUR, MB, MINUTE, Bench, Machine, busy_sample, sizes_of
 
 NOW = "2026-11-23"

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from app.runtime_settings.document import Document
+from app.runtime_settings.settings_document import Document
 from tests.conftest import MakeSettings
 from tests.support.api_calls import QUIET, Api, open_api, until
 from tests.support.servers import StoreServer

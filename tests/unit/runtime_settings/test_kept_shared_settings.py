@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.runtime_settings.document import Document
+from app.runtime_settings.settings_document import Document
 from app.settings.model import Settings
 from app.store.layout import packed_rules
 from app.store.shared_settings import CHANGES_A_START, SharedSettings

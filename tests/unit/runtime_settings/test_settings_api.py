@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
-from app.runtime_settings.document import Document
+from app.runtime_settings.settings_document import Document
 from app.runtime_settings.view import settings_document
 from app.settings.model import CHANGEABLE, Settings
 from app.store.layout import LiveSettings

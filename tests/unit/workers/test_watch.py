@@ -12,9 +12,9 @@ async def test_a_worker_that_leaks_is_made_to_give_back_and_one_that_ended_is_wa
     async def in_worker(worker: str, action: str) -> None:
         asked.append((worker, str(action)))
 
-    resident = machine.guard.readers.resident
-    machine.guard.readers = replace(
-        machine.guard.readers, resident=lambda: {**resident(), "worker-1": (9, held)}
+    resident = machine.guard.sensors.resident
+    machine.guard.sensors = replace(
+        machine.guard.sensors, resident=lambda: {**resident(), "worker-1": (9, held)}
     )
     machine.guard.actions.in_worker = in_worker
     machine.guard.watch_only(["worker-1"])

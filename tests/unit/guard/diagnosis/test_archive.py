@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from app.guard.diagnosis import archive
 from app.guard.diagnosis.archive import default_folder, write
-from app.guard.diagnosis.document import Cause, Diagnosis
+from app.guard.diagnosis.diagnosis import Cause, Diagnosis
 from app.guard.leak.finding import Tier
 
 

@@ -9,11 +9,11 @@ from structlog.testing import capture_logs
 
 from app.errors import StoreUnreachable
 from app.guard.diagnosis import tracing
-from app.guard.diagnosis.document import Cause, Diagnosis, PartName
+from app.guard.diagnosis.diagnosis import Cause, Diagnosis, PartName
 from app.guard.diagnosis.examiner import Examiner, ProcessExaminer, ProvenLeak
 from app.guard.diagnosis.process_figures import ProcessReader
 from app.guard.leak.finding import Finding, Tier
-from app.guard.readers import MemoryReading, ProcessReading
+from app.guard.memory_reading import MemoryReading, ProcessReading
 from app.models import StoreFigures
 from app.settings.model import Settings
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.guard.diagnosis.document import Allocation, Cause, PartName, TypeGrowth
+from app.guard.diagnosis.diagnosis import Allocation, Cause, PartName, TypeGrowth
 from app.guard.diagnosis.growth_parts import (
     GrowthParts,
     ProcessEvidence,

@@ -8,7 +8,7 @@ import pytest
 
 from app.errors import StoreError
 from app.guard.diagnosis.process_figures import StoreReading, store_reading
-from app.guard.readers import MemoryReading, ProcessReading
+from app.guard.memory_reading import MemoryReading, ProcessReading
 from app.guard.service_memory import store_explained_bytes
 from app.metrics.catalogue import Metrics
 from app.models import Transaction

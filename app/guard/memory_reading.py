@@ -6,7 +6,8 @@ A reading is taken once a sample (every 5 s by default) and handed to all who ju
     store   resident 25 MiB, explained {"maps": 18 MiB}
     limit   512 MiB of the cgroup, of which 86 MiB are in use
 
-Where the figures come from is given as functions (`Readers`): `service_memory` has those of a running gate.
+Where the figures come from is given as functions (`MemorySensors`): `service_memory` has those of a running
+gate.
 A figure that cannot be true is left out of the reading, and `discarded` says which and why.
 """
 
@@ -54,7 +55,7 @@ class MemoryLimit(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Readers:
+class MemorySensors:
     """Where the figures of a reading come from. Each may raise or answer nonsense: `read` copes with it."""
 
     resident: Callable[[], Resident]
@@ -116,24 +117,24 @@ class Pressure(NamedTuple):
     limit_bytes: int
 
 
-def read_pressure(readers: Readers) -> Pressure | None:
+def read_pressure(sensors: MemorySensors) -> Pressure | None:
     """Read the two figures of the limit alone; None without a limit, or when one of them cannot be read."""
-    limit = _attempt("limit", readers.limit, [])
-    used = _checked("usage", _attempt("usage", lambda: readers.usage(None), []), []) if limit else None
+    limit = _attempt("limit", sensors.limit, [])
+    used = _checked("usage", _attempt("usage", lambda: sensors.usage(None), []), []) if limit else None
     return Pressure(used, limit.bytes) if limit and used is not None else None
 
 
-def read(readers: Readers, at_seconds: float, taken_ms: int) -> MemoryReading:
+def read(sensors: MemorySensors, at_seconds: float, taken_ms: int) -> MemoryReading:
     """Read everything once; a reader that fails costs its own figures only."""
     discarded: list[tuple[str, Discard]] = []
-    explained = _attempt("explained", readers.explained, discarded) or {}
-    resident = _attempt("gate", readers.resident, discarded)
+    explained = _attempt("explained", sensors.explained, discarded) or {}
+    resident = _attempt("gate", sensors.resident, discarded)
     processes = _processes(resident or {}, explained, discarded)
     if resident is not None and "gate" not in resident:
         discarded.append(("gate", Discard.UNREADABLE))
-    limit = _attempt("limit", readers.limit, discarded)
-    usage = _checked("usage", _attempt("usage", lambda: readers.usage(resident), discarded), discarded)
-    store = _attempt("store", readers.store, discarded)
+    limit = _attempt("limit", sensors.limit, discarded)
+    usage = _checked("usage", _attempt("usage", lambda: sensors.usage(resident), discarded), discarded)
+    store = _attempt("store", sensors.store, discarded)
     return MemoryReading(at_seconds, taken_ms, processes, usage, limit, store, discarded)
 
 
