@@ -1,4 +1,8 @@
-"""What a client would rather have, by its headers `Accept` and `Accept-Encoding` (RFC 9110, 12.4.2, 12.5)."""
+"""What a client would rather have, by its headers `Accept` and `Accept-Encoding` (RFC 9110, 12.4.2, 12.5).
+
+Of the libraries that a gate has, none goes by weights: `prometheus_client`'s `choose_encoder` takes the first
+name that it knows, and Starlette's `GZipMiddleware` compresses for `gzip;q=0`.
+"""
 
 from collections.abc import Iterator
 from typing import NamedTuple
