@@ -22,8 +22,8 @@ def own_resident_bytes() -> int:
 
 
 def machine_bytes() -> int:
-    """Read how much memory the machine has, or the container where it is shown its own (`/proc/meminfo`)."""
-    return int(psutil.virtual_memory().total)
+    """Return how much memory the machine has; the C library knows it also where `/proc/meminfo` is hidden."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 class Processes:
