@@ -164,7 +164,7 @@ def _milliseconds(seconds: float) -> int:
 
 
 @dataclass(frozen=True)
-class Current:
+class SettingsInForce:
     """One state of the settings: the shared ones, the gate's own others, and so many changes at run time."""
 
     settings: Settings
@@ -189,7 +189,7 @@ class Current:
 
 
 class LiveSettings:
-    """Holds the current settings for every part of the gate; parts keep this, never a value out of it."""
+    """Holds the settings in force for every part of the gate; parts keep this, never a value out of it."""
 
     def __init__(self, start: Settings) -> None:
         self.start = start
@@ -200,37 +200,37 @@ class LiveSettings:
         """The shared settings as the store had them last."""
         self.differing: Mapping[str, tuple[Value, Value]] = {}
         """What the gate was started with and does not hold: its own value, and the one that does."""
-        self.current = self._made(start, 0)
+        self._in_force = self._made(start, 0)
         self.ignored: str | None = None
         """A sentence on the stored settings, should they be such that this gate cannot take them."""
 
     @property
     def settings(self) -> Settings:
         """The settings in force."""
-        return self.current.settings
+        return self._in_force.settings
 
     @property
     def rules(self) -> Mapping[MapName, MapRule]:
         """Each map's rule by the settings in force."""
-        return self.current.rules
+        return self._in_force.rules
 
     @property
     def version(self) -> int:
         """How many changes at run time led to them."""
-        return self.current.version
+        return self._in_force.version
 
     @property
     def has_new_shared_settings(self) -> bool:
         """Whether the settings in force were made from other shared settings than those that hold."""
-        return self.current.shared != self.shared
+        return self._in_force.shared != self.shared
 
     def layout(self, partitions: int) -> Layout:
         """The layout of a store with so many partitions."""
-        return self.current.layout(partitions)
+        return self._in_force.layout(partitions)
 
     def replace(self, settings: Settings, version: int) -> None:
         """Put other settings in force, all at once."""
-        self.current = self._made(settings, version)
+        self._in_force = self._made(settings, version)
 
-    def _made(self, settings: Settings, version: int) -> Current:
-        return Current(settings, version, self.start, self.shared, map_rules(settings))
+    def _made(self, settings: Settings, version: int) -> SettingsInForce:
+        return SettingsInForce(settings, version, self.start, self.shared, map_rules(settings))
