@@ -197,7 +197,8 @@ class BodyReader:
             self._hold(splitter.pending_bytes)
 
     def _inflater(self, most: int | None = None) -> Inflater | None:
-        coding = self._headers.get(b"content-encoding", b"")
+        if (coding := self._headers.get(b"content-encoding")) is None:
+            return None
         return inflater_for(coding.decode("latin-1"), self._most_inflated if most is None else most)
 
     async def _chunks(self) -> AsyncIterator[bytes]:
