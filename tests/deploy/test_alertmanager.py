@@ -71,7 +71,7 @@ def test_there_are_shipped_alerts_of_every_way() -> None:
 
 
 def test_an_alert_that_pages_may_ask_for_a_cleanup_too() -> None:
-    """As a full store does."""
+    """As one of an installation's own rules may."""
     labels = {"alertname": "TidegateSomething", "severity": "critical", "action": "cleanup"}
     assert receivers(labels) == expected_receivers("TidegateSomething", labels) == ["tidegate", "pager"]
 

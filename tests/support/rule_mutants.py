@@ -48,7 +48,7 @@ def survivors(alert: Rule, folder: Path) -> list[str]:
     """
     spoilt = list(mutants(alert))
     _write_rules(folder / "spoilt", [one.written | {"alert": f"Spoilt{at}"} for at, one in enumerate(spoilt)])
-    _write_rules(folder / "recording", [rule.written for rule in _needed(alert.expression)])
+    _write_rules(folder / "recording", [rule.written for rule in _needed(alert)])
     for file in TEST_FILES:
         _write_tests(alert, file, folder, len(spoilt))
     output = promtool("test", "rules", *folder.glob("*.test.yml")).stdout
@@ -147,9 +147,10 @@ def _write_rules(file: Path, written: list[dict[str, Any]]) -> None:
     file.write_text(yaml.safe_dump({"groups": [{"name": file.name, "rules": written}]}))
 
 
-def _needed(expression: str) -> list[Rule]:
-    """The recording rules an expression reads, and those they read, in the order of their files."""
-    names = series_names(expression)
+def _needed(alert: Rule) -> list[Rule]:
+    """The recording rules an alert or its texts read, and those they read, in the order of their files."""
+    texts = str(alert.written["annotations"])
+    names = series_names(alert.expression) | {rule.name for rule in rules() if rule.name in texts}
     while (
         wider := {name for rule in rules() if rule.name in names for name in series_names(rule.expression)}
         - names
