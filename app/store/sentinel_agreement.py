@@ -46,6 +46,8 @@ class Report(NamedTuple):
     """True if it does not hold the primary to be down, or has just made it one."""
     is_replacing: bool
     """True if it is about to make another server the primary."""
+    heard_at: float
+    """The moment at which it last had an answer of the server at that place, or one before that."""
     holds_until: float
     """Before this moment it does not hold the primary to be down."""
     sentinels: int
@@ -58,13 +60,17 @@ class Agreement(NamedTuple):
     primary: Place
     holds_until: float
     """Before this moment no other server is made the primary, unless somebody orders it."""
-    run_ids: tuple[str, ...]
-    """The process at that place, as each sentinel of the majority knows it."""
+    vouching: Sequence[Report]
+    """What each sentinel said that vouches for it."""
     majority: int
 
     def knows(self, run_id: str) -> bool:
         """Tell whether a majority has seen no other process at that place as the primary."""
-        return sum(seen in (run_id, "") for seen in self.run_ids) >= self.majority
+        return sum(report.run_id in (run_id, "") for report in self.vouching) >= self.majority
+
+    def has_heard_since(self, moment: float) -> bool:
+        """Tell whether a majority has had an answer of that place since then."""
+        return sum(report.heard_at > moment for report in self.vouching) >= self.majority
 
 
 def agreement(reports: Sequence[Report]) -> Agreement | None:
@@ -79,8 +85,7 @@ def agreement(reports: Sequence[Report]) -> Agreement | None:
     if len(sound) < majority or is_replaced:
         return None
     until = sorted((report.holds_until for report in sound), reverse=True)[majority - 1]
-    run_ids = tuple(report.run_id for report in sound)
-    return Agreement(latest.primary, until, run_ids, majority)
+    return Agreement(latest.primary, until, sound, majority)
 
 
 class Failure(NamedTuple):
@@ -160,7 +165,7 @@ def report_of(sentinel: bytes, asked_at: float, fields: Mapping[str, str], promo
     except (KeyError, ValueError) as error:
         raise StoreUnsupported("it answers SENTINEL MASTER as no sentinel does") from error
     if promoted is not None and promoted != primary:
-        return Report(sentinel, asked_at, promoted, epoch, "", True, False, asked_at, others + 1)
+        return Report(sentinel, asked_at, promoted, epoch, "", True, False, asked_at, asked_at, others + 1)
     is_replacing = "failover_in_progress" in flags
     return Report(
         sentinel,
@@ -170,6 +175,7 @@ def report_of(sentinel: bytes, asked_at: float, fields: Mapping[str, str], promo
         fields.get("runid", ""),
         not flags & _UNSOUND,
         is_replacing,
+        asked_at - heard / 1000,
         asked_at + (down_after * SAFE_PART - heard) / 1000,
         others + 1,
     )

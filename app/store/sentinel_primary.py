@@ -42,6 +42,8 @@ class Primary:
         self._node = Node(address, deadline_seconds, self._examine)
         self._place = (address.host, address.port)
         self._run_id: str | None = None
+        self._started_by = 0.0
+        """The process there was started at this moment, or before it."""
         self._holds_until = 0.0
         self._replaced: StoreNoPrimary | None = None
         self._asking = SharedTask(self._ask)
@@ -50,8 +52,10 @@ class Primary:
     async def open(self, ledger_key: str) -> Server:
         """Connect, and have the sentinels vouch for the server that answers.
 
-        One without data may be an old primary that came back after a crash before the sentinels noticed, and
-        they are about to replace it. It is believed when a majority has seen no other process at its place.
+        It may be an old primary that came back after a crash, without data or with that of an earlier
+        snapshot, before the sentinels noticed, and they are about to replace it. It is believed when a
+        majority has seen no other process at its place. With data, it also is when a majority has had an
+        answer of it since it was started: their patience with it began anew then.
         The sentinels are asked also while it connects, which takes long when the server's host is gone.
 
         Raises:
@@ -72,11 +76,13 @@ class Primary:
         found = await self._sentinels.agreement()
         if found.primary != self._place:
             raise StoreNoPrimary("the sentinels have just named another primary")
-        if is_empty and not found.knows(self._run_id or ""):
+        if not found.knows(self._run_id or ""):
             place = self._node.address.shown_place
-            raise StoreNoPrimary(
-                f"{place} is empty, and the sentinels have not noticed yet that it was started"
-            )
+            if is_empty:
+                told = f"{place} is empty, and the sentinels have not noticed yet that it was started"
+                raise StoreNoPrimary(told)
+            if not found.has_heard_since(self._started_by):
+                raise StoreNoPrimary(f"{place} was started, and the sentinels had no answer of it since")
         self._holds_until = found.holds_until
         return server
 
@@ -173,6 +179,7 @@ class Primary:
         if self._run_id not in (None, run_id):
             raise StoreNoPrimary(f"{place} was started anew")
         self._run_id = run_id
+        self._started_by = monotonic() - int(told.get("uptime_in_seconds", 0))
 
 
 def silent_sentinels(servers: Servers | None) -> Sequence[Silent]:

@@ -24,6 +24,7 @@ from tests.support.servers import StoreServer, cluster_server, valkey_server
 pytestmark = pytest.mark.server
 
 DEADLINE_SECONDS, NEVER_SECONDS = 10.0, 3600.0
+LONG_AGO_MS = 1_800_000  # before the server was started, and within what the scripted sentinels bear
 LEDGER = ledger_key("tidegate:{0}")
 
 
@@ -187,10 +188,17 @@ async def test_a_server_without_data_is_believed_when_the_sentinels_know_that_it
             assert await primary.call("", "ECHO", "one") == b"one"
 
 
-async def test_a_server_that_kept_its_data_is_believed_at_once(server: StoreServer) -> None:
+@pytest.mark.parametrize("learned", ["last-ok-ping-reply", "runid"])
+async def test_a_server_that_was_started_with_data_is_believed_when_the_sentinels_have_heard_of_it(
+    server: StoreServer, learned: str
+) -> None:
+    """What it has may be of long ago, and they may be about to replace it, having missed its answers."""
     _write_ledger(server)
     async with _watched(server) as (sentinels, _):
-        sentinels.say(runid="of-the-process-before")
+        sentinels.say(runid="of-the-process-before", last_ok_ping_reply=LONG_AGO_MS)
+        assert "the sentinels had no answer of it since" in await _refusal(sentinels.url)
+        for one in sentinels.all[:2]:
+            one.fields[learned] = 0 if learned == "last-ok-ping-reply" else _run_id(server)
         async with _primary(sentinels.url) as primary:
             assert await primary.call("", "ECHO", "one") == b"one"
 
