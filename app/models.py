@@ -257,3 +257,7 @@ class Report(Shape):
     duration_seconds: float
     maps: dict[MapName, MapRemoval]
     memory: MemoryChange
+    left_out: dict[str, str] = Field(
+        description="Partitions of a Cluster that could not be cleaned up, by their key prefix, with the "
+        "kind of the failure; `maps` is without them."
+    )

@@ -4,6 +4,9 @@ A run goes through the maps in bounded steps, so that ingest has its turn betwee
 removes whole buckets of what is past retention, eight of a map at most, or one in an emergency. For example,
 an emergency cleanup with 12 buckets of transactions due takes 12 steps, 0.1 s apart; after each fourth, and
 at the end, the service's own store returns to the system what was freed.
+
+Partitions of a Cluster whose master cannot be used, or whose slot is moved, are left out, and the report
+names them: the others are cleaned up all the same.
 """
 
 import asyncio
@@ -11,6 +14,7 @@ import itertools
 import time
 from collections import Counter, deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import structlog
@@ -19,6 +23,7 @@ from app.errors import StoreError
 from app.metrics.catalogue import Metrics
 from app.models import MapName, MapRemoval, MemoryChange, Mode, Reason, Report, Trigger
 from app.store.cleanup_steps import CleanupStep, Severity
+from app.store.down_partitions import OF_ONE_MASTER
 from app.store.maps import Maps
 from app.store.session import StoreSession
 
@@ -73,6 +78,30 @@ class Job(NamedTuple):
         return Reason.MANUAL if self.trigger is Trigger.MANUAL else Reason.EXPIRED
 
 
+@dataclass
+class _Found:
+    """What the steps of one cleanup have removed, and what they have found left."""
+
+    removed: Counter[MapName] = field(default_factory=Counter)
+    after: dict[tuple[MapName, str], int] = field(default_factory=dict)
+    """The entries that a map has left in a partition."""
+    left_out: dict[str, str] = field(default_factory=dict)
+    """The partitions that could not be cleaned up, with the kind of the failure."""
+
+    def removals(self, maps: frozenset[MapName]) -> dict[MapName, MapRemoval]:
+        """Add up what became of each map, over the partitions that could be asked."""
+        left = Counter[MapName]()
+        for (name, _), entries in self.after.items():
+            left[name] += entries
+        return {
+            name: MapRemoval(
+                before=self.removed[name] + left[name], removed=self.removed[name], after=left[name]
+            )
+            for name in MapName
+            if name in maps
+        }
+
+
 class Cleanup:
     """Removes what is past retention, whole buckets in bounded steps; keeps the last 50 reports.
 
@@ -111,7 +140,7 @@ class Cleanup:
         reason `capacity`: memory is at its limit as a map can be at its own.
 
         Raises:
-            StoreError: the store failed; what was removed before stays counted.
+            StoreError: the store failed, all partitions of it; what was removed before stays counted.
         """
         job = Job(trigger, mode, maps, dry_run, shed)
         task = self._running.get(job)
@@ -146,7 +175,7 @@ class Cleanup:
 
     async def _measured(self, job: Job) -> Report:
         started_ms, started, before_bytes = int(time.time() * 1000), time.monotonic(), self._resident_bytes()
-        removals = await self._clean(job)
+        found = await self._clean(job)
         after_bytes = self._resident_bytes()
         return Report(
             trigger=job.trigger,
@@ -154,36 +183,45 @@ class Cleanup:
             dry_run=job.dry_run,
             started_ms=started_ms,
             duration_seconds=time.monotonic() - started,
-            maps=removals,
+            maps=found.removals(job.maps),
             memory=MemoryChange(
                 before_bytes=before_bytes, after_bytes=after_bytes, released_bytes=before_bytes - after_bytes
             ),
+            left_out=found.left_out,
         )
 
-    async def _clean(self, job: Job) -> dict[MapName, MapRemoval]:
+    async def _clean(self, job: Job) -> "_Found":
         """Take a step of every map in turn until none has more: what came together leaves together."""
-        removed: Counter[MapName] = Counter()
-        after: dict[tuple[MapName, str], int] = {}
-        prefixes = self._maps.serving_prefixes
+        found, prefixes = _Found(), self._maps.layout.prefixes
         unfinished = [(name, prefix) for name in MapName if name in job.maps for prefix in prefixes]
         for number in itertools.count(1):
             due, unfinished = unfinished, []
             for name, prefix in due:
-                done = await self._maps.cleanup_step(prefix, job.step(name))
-                removed[name] += done.removed
-                after[name, prefix] = done.after
-                if done.more:
+                if prefix not in found.left_out and await self._step(job, name, prefix, found):
                     unfinished.append((name, prefix))
             if job.is_for_memory and (not unfinished or number % STEPS_A_TRIM == 0):
                 await self.trim_store()
             if not unfinished:
                 break
             await asyncio.sleep(job.pause_seconds)
-        left = {name: sum(after[name, prefix] for prefix in prefixes) for name in MapName if name in job.maps}
-        return {
-            name: MapRemoval(before=removed[name] + rest, removed=removed[name], after=rest)
-            for name, rest in left.items()
-        }
+        return found
+
+    async def _step(self, job: Job, name: MapName, prefix: str, found: "_Found") -> bool:
+        """Take one step on one partition, which is left out if it cannot be used; whether more is due there.
+
+        Raises:
+            StoreError: it was the last one that could be, or the failure is not that of one master.
+        """
+        try:
+            done = await self._maps.cleanup_step(prefix, job.step(name))
+        except OF_ONE_MASTER as error:
+            found.left_out[prefix] = error.kind
+            if len(found.left_out) == len(self._maps.layout.prefixes):
+                raise
+            return False
+        found.removed[name] += done.removed
+        found.after[name, prefix] = done.after
+        return done.more
 
     def _publish(self, report: Report) -> None:
         self.reports.appendleft(report)
@@ -202,4 +240,5 @@ class Cleanup:
                 remaining=remaining,
                 duration_seconds=round(report.duration_seconds, 4),
                 released_bytes=report.memory.released_bytes,
+                **({"left_out": report.left_out} if report.left_out else {}),
             )

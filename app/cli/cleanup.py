@@ -42,3 +42,7 @@ def report_page(report: dict[str, Any]) -> Iterator[str | Rows]:
     outcome = "dry run, nothing was removed" if figure(report, "dry_run") else released
     mode = plain(figure(report, "mode") or "-")
     yield f"{mode} cleanup in {milliseconds(figure(report, 'duration_seconds'))}; {outcome}"
+    left_out = members(report, "left_out")
+    if left_out:
+        kinds = ", ".join(sorted({plain(kind) for kind in left_out.values()}))
+        yield f"WARNING  {len(left_out)} partitions could not be cleaned up ({kinds}); see tidegate health"

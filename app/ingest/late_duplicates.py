@@ -31,14 +31,13 @@ class LateDuplicates:
         """Look up what was accepted since the last look.
 
         Raises:
-            StoreError: the store cannot say; what was to be looked up now is left out.
+            StoreError: the store cannot say; what was to be looked up now is left out. On a Cluster that is
+                so only if none of its masters can; else what that of a transaction cannot say is left out.
         """
         if not self._sources.fresh:
             return
         samples, times = self._sources.fresh.take()
-        unknown = self._queries.reachable([sample for sample in samples if sample.late_ms is None])
-        found = zip(unknown, await self._queries.late(unknown), strict=True)
         known = [sample for sample in samples if sample.late_ms is not None]
-        known += [sample._replace(late_ms=late_ms) for sample, late_ms in found]
+        known += await self._queries.late([sample for sample in samples if sample.late_ms is None])
         known.sort(key=lambda sample: sample.accepted_ms)
         self._sources.note_samples(known, self._settings().late_sample, times)

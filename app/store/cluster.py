@@ -4,12 +4,13 @@ import asyncio
 from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 from app.errors import StoreClusterDown, StoreUnsupported
 from app.process.shared_task import SharedTask
 from app.store.address import StoreAddress
+from app.store.first_answer import first_answer
 from app.store.link import Argument, Link, NotConnected, ReplyError
 from app.store.moving_slots import MovingSlots
 from app.store.node import Node
@@ -49,8 +50,8 @@ class Cluster:
     still on the old one for missing, accept what they have a second time, and make keys that stand in their
     way. A slot is a partition, which can be used only as a whole.
 
-    A master that cannot be reached may have been replaced: the map is read from the others, and the call goes
-    to the new master, if there is one.
+    A master that cannot be reached may have been replaced: the map is read anew, from whichever node gives it
+    first, and the call goes to the new master, if there is one.
     """
 
     def __init__(self, seed: Node, deadline_seconds: float) -> None:
@@ -135,29 +136,27 @@ class Cluster:
     async def read_slots(self) -> None:
         """Read the map of the slots from the first node that gives it; callers at a time share one reading.
 
+        It takes no longer than a call may.
+
         Raises:
             NotConnected, AnswerLost, TimeoutError, ReplyError: no node gave it; what the last one did.
             StoreUnsupported: it is none.
         """
         await self._reading.result()
 
-    async def _read(self, but: StoreAddress | None = None) -> None:
-        problem: Exception = StoreClusterDown("the cluster has no node that could be asked")
-        for place in dict.fromkeys([*self.places(), self._seed]):
-            if place == but:
-                continue
-            try:
-                ranges = _ranges(await self._node(place).call("CLUSTER", "SLOTS"), place)
-            except Exception as error:  # noqa: BLE001  whatever this node does, the next one is asked
-                problem = error
-                continue
-            if not ranges:  # it was taken out of the cluster, and knows nothing of the others any more
-                problem = StoreClusterDown(f"{place.host}:{place.port} knows of no node that serves a slot")
-                continue
-            self._ranges, self._moved = ranges, {}
-            self._forget_others()
-            return
-        raise problem
+    async def _read(self) -> None:
+        """Take the map of the node that gives it first; those that are connected are asked before others."""
+        places = dict.fromkeys([*self.places(), self._seed])
+        likely_first = sorted(places, key=lambda place: not self._node(place).is_connected)
+        asks = [partial(self._map_of, place) for place in likely_first]
+        self._ranges, self._moved = await first_answer(asks, self._deadline_seconds), {}
+        self._forget_others()
+
+    async def _map_of(self, place: StoreAddress) -> list[_Range]:
+        ranges = _ranges(await self._node(place).call("CLUSTER", "SLOTS"), place)
+        if not ranges:  # it was taken out of the cluster, and knows nothing of the others any more
+            raise StoreClusterDown(f"{place.host}:{place.port} knows of no node that serves a slot")
+        return ranges
 
     def _forget_others(self) -> None:
         """Give up the connections to nodes that are gone; calls under way on them are let come to their end.
@@ -170,9 +169,9 @@ class Cluster:
             self._nodes.pop(address).retire()
 
     async def _is_replaced(self, address: StoreAddress, slot: int) -> bool:
-        """Read the map from the other nodes, and say whether it has another master for the slot by now."""
+        """Read the map anew, and say whether it has another master for the slot by now."""
         with suppress(Exception):
-            await self._read(but=address)
+            await self._reading.result()
         return self._master(slot) != address
 
     def _master(self, slot: int) -> StoreAddress:

@@ -195,7 +195,7 @@ class Consumers:
         """Tell how far each consumer has come, the one first that will be forgotten first.
 
         Raises:
-            StoreError: the first partition cannot say, or none of the others.
+            StoreError: the first partition cannot say.
         """
         return (await self.read()).consumers
 
@@ -203,15 +203,13 @@ class Consumers:
         """Return the figures of all consumers, and which ledger they are under.
 
         Raises:
-            StoreError: the first partition cannot say, or none of the others.
+            StoreError: the first partition cannot say.
         """
-        first, *others = self._layout.prefixes
+        first, *others = prefixes = self._layout.prefixes
         own = await self._run("consumers", first)
         found: dict[bytes, list[Sequence[int]]] = {entry[0]: [] for entry in own[1:]}
-        answers = [
-            own,
-            *await of_those_that_serve(self._run("consumers", at, *found) for at in others if found),
-        ]
+        calls = (self._run("consumers", at, *found) for at in others if found)
+        answers = [own, *await of_those_that_serve(calls, len(prefixes))]
         for name, *numbers in chain.from_iterable(answer[1:] for answer in answers if answer is not None):
             found[name].append(numbers)
         consumers = [_figures(name.decode(), parts) for name, parts in found.items()]

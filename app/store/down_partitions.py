@@ -3,16 +3,23 @@
 A call that fails because of one master says nothing of the others. So its partition alone counts as down, and
 calls to it fail at once with the error that took it down; what is in other partitions is served as before.
 The store counts as down when all of them are. Each tick asks those that are down too, and brings them back.
+
+A partition whose slot is moved for longer than a call may take counts as down as well, but calls to it go on:
+each needs other keys, and some may be where they are looked for. So one that is answered proves little. The
+partition is up again when it is answered and nothing was refused for ten seconds, in which the ticks have
+looked at every key of it (`Maps.partitions`). If somebody broke the move off, that is after it was repaired.
 """
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+import time
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
 import structlog
 
 from app import errors
 from app.store import store_errors
+from app.store.partitions import key_slot
 from app.store.server import Server
 
 log = structlog.get_logger()
@@ -24,41 +31,70 @@ OF_ONE_MASTER = (
     *(store_errors.StoreWithoutReplicas, store_errors.StoreCannotSave, store_errors.StoreSlotMoving),
 )
 """Failures that say nothing of other masters."""
+ARRIVED_SECONDS = 10.0
 
 
 class DownPartitions:
     """Which partitions are down, by their prefixes, and why."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self.reasons: dict[str, errors.StoreError] = {}
-        """Why each that is down is so, by its prefix."""
+        """Why calls to a partition are to fail at once, by its prefix."""
+        self._moving: dict[str, float] = {}  # when a call to each was refused last, since its slot is moved
         self._told = set[str]()
+
+    def __len__(self) -> int:
+        return len(self.reasons.keys() | self._moving.keys())
 
     def sentence(self, server: Server | None) -> str | None:
         """Say how many partitions of the store are down, while others are up; None if none is."""
         reason = next(reversed(self.reasons.values()), None)
-        if reason is None or server is None or len(self.reasons) == server.partitions:
+        if server is None or not self or len(self.reasons) == server.partitions:
             return None
-        count = f"{len(self.reasons)} of the store's {server.partitions} partitions"
-        return f"{count} are down ({reason.kind}): {reason.advice}"
+        said = []
+        if reason is not None:
+            said.append(_sentence(len(self.reasons), server, reason.kind, reason.advice))
+        if self._moving:
+            slots = ", ".join(str(key_slot(prefix.encode())) for prefix in self._moving)
+            moving = store_errors.StoreSlotMoving
+            said.append(_sentence(len(self._moving), server, f"{moving.kind}: {slots}", moving.advice))
+        return "; ".join(said)
 
     def went_down(self, prefix: str, reason: errors.StoreError) -> None:
         """Note that a partition cannot be used; each reason is logged once until all are up again."""
-        if reason.advice not in self._told:
-            self._told.add(reason.advice)
-            log.error("store partly down", kind=reason.kind, error=str(reason), advice=reason.advice)
+        self._tell(reason)
         self.reasons[prefix] = reason
+
+    def is_moved(self, prefix: str, refusal: store_errors.StoreSlotMoving) -> None:
+        """Note that a call to a partition was refused, since its slot is moved for long; logged likewise."""
+        self._tell(refusal)
+        self._moving[prefix] = self._clock()
 
     def came_up(self, prefix: str) -> None:
         """Note that a partition has answered."""
-        if self.reasons.pop(prefix, None) is not None and not self.reasons:
+        was_down = self.reasons.pop(prefix, None) is not None
+        if self._clock() - self._moving.get(prefix, self._clock()) >= ARRIVED_SECONDS:
+            del self._moving[prefix]
+            was_down = True
+        if was_down and not self:
             self._told.clear()
             log.info("store whole again")
 
     def clear(self) -> None:
         """Forget them: the store is connected anew."""
         self.reasons.clear()
+        self._moving.clear()
         self._told.clear()
+
+    def _tell(self, reason: errors.StoreError) -> None:
+        if reason.advice not in self._told:
+            self._told.add(reason.advice)
+            log.error("store partly down", kind=reason.kind, error=str(reason), advice=reason.advice)
+
+
+def _sentence(count: int, server: Server, kind: str, advice: str) -> str:
+    return f"{count} of the store's {server.partitions} partitions are down ({kind}): {advice}"
 
 
 async def settled(calls: Iterable[Awaitable[T]]) -> list[T | Exception]:
@@ -70,8 +106,11 @@ async def settled(calls: Iterable[Awaitable[T]]) -> list[T | Exception]:
     return outcomes  # type: ignore[return-value]  # the others were raised
 
 
-async def of_those_that_serve(calls: Iterable[Awaitable[T]]) -> list[T | None]:
+async def of_those_that_serve(calls: Iterable[Awaitable[T]], partitions: int | None = None) -> list[T | None]:
     """Wait for calls to several partitions; return None for those whose master cannot be used.
+
+    With `partitions`, which is how many the store has, it may be none of those that were called, if others
+    were not.
 
     Raises:
         Exception: none was answered, or one failed for a reason that is not its master's: the first that did.
@@ -79,6 +118,6 @@ async def of_those_that_serve(calls: Iterable[Awaitable[T]]) -> list[T | None]:
     outcomes = await settled(calls)
     failed = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
     for error in failed:
-        if len(failed) == len(outcomes) or not isinstance(error, OF_ONE_MASTER):
+        if len(failed) == (partitions or len(outcomes)) or not isinstance(error, OF_ONE_MASTER):
             raise error
     return [None if isinstance(outcome, Exception) else outcome for outcome in outcomes]

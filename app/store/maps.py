@@ -117,12 +117,6 @@ class Maps:
         """The key prefix under which a signature's hash lives."""
         return self.layout.prefix_of(digest)
 
-    @property
-    def serving_prefixes(self) -> list[str]:
-        """The key prefixes of the partitions that are not down."""
-        down = self._session.down_partitions.reasons
-        return [at for at in self.layout.prefixes if at not in down]
-
     async def claim(
         self,
         prefix: str,

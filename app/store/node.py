@@ -41,13 +41,18 @@ class Node:
         self._is_closed = False
         self._is_retired = False
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether a connection is open."""
+        return self._link is not None and self._link.is_open()
+
     async def connect(self) -> None:
         """Open the connection if none is, for as long as that may take: longer than a call waits for it.
 
         Raises:
             NotConnected: it could not be opened.
         """
-        if self._link is None or not self._link.is_open():
+        if not self.is_connected:
             await self._opened(connect_seconds(self._deadline_seconds))
 
     async def call(self, *command: Argument, carriers: set[Link] | None = None) -> Any:
@@ -121,7 +126,7 @@ class Node:
 
     async def _is_there(self) -> bool:
         """Find out whether the server answers a login, after a new connection broke at its first call."""
-        if self._link is not None and self._link.is_open():
+        if self.is_connected:
             return True  # another caller has found out
         try:
             link = await self._reach()

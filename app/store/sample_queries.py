@@ -4,11 +4,10 @@ Was an earlier transaction of the signature still kept then (late.lua)? And who 
 (deliverers.lua)? Each partition is asked in one call about all of its own.
 """
 
-import asyncio
 import struct
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from itertools import chain
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from app.models import Sample
 from app.store.down_partitions import of_those_that_serve
@@ -30,49 +29,53 @@ class SampleQueries:
     def _layout(self) -> Layout:
         return self._layout_of(self._session.partitions)
 
-    def reachable(self, samples: Iterable[Sample]) -> list[Sample]:
-        """Return those whose partition is not down."""
-        layout, down = self._layout, self._session.down_partitions.reasons
-        return [sample for sample in samples if layout.prefix_of(sample.digest) not in down]
+    async def late(self, samples: Sequence[Sample]) -> list[Sample]:
+        """Tell of each how many milliseconds earlier it had been accepted, None if it is no late duplicate.
 
-    async def late(self, samples: Sequence[Sample]) -> list[int | None]:
-        """Tell how many milliseconds earlier each had been accepted; None if it is no late duplicate."""
-        layout, parted = self._layout, defaultdict[str, list[int]](list)
-        for at, sample in enumerate(samples):
-            parted[layout.prefix_of(sample.digest)].append(at)
-        calls = (
-            self._session.run("late", prefix, [layout.rules, *_hashes_and_moments(samples, part)])
-            for prefix, part in parted.items()
-        )
-        ages: list[int | None] = [None] * len(samples)
-        for part, answer in zip(parted.values(), await asyncio.gather(*calls), strict=True):
-            for at, (age_ms,) in zip(part, _MOMENT.iter_unpack(answer), strict=True):
-                ages[at] = age_ms or None
-        return ages
+        Those whose partition cannot be asked are left out.
+        """
+        layout, parted = self._layout, defaultdict[str, list[Sample]](list)
+        for sample in samples:
+            parted[layout.prefix_of(sample.digest)].append(sample)
+        answers = await self._ask("late", {at: _hashes_and_moments(part) for at, part in parted.items()})
+        return [
+            sample._replace(late_ms=age_ms or None)
+            for part, answer in zip(parted.values(), answers, strict=True)
+            if answer is not None
+            for sample, (age_ms,) in zip(part, _MOMENT.iter_unpack(answer), strict=True)
+        ]
 
     async def deliverers(self, digests: Iterable[bytes]) -> dict[bytes, Delivered]:
-        """Tell who delivered each of these transactions, all different; those not kept are left out."""
+        """Tell who delivered each of these transactions, all different.
+
+        Those that are not kept are left out, and those whose partition cannot be asked.
+        """
         layout, parted = self._layout, defaultdict[str, list[bytes]](list)
         for digest in digests:
             parted[layout.prefix_of(digest)].append(digest)
-        calls = [
-            self._session.run("deliverers", prefix, [layout.rules, b"".join(part)])
-            for prefix, part in parted.items()
-        ]
-        answers = await of_those_that_serve(calls)
-        found = (
-            zip(part, answer or (), strict=False)
-            for part, answer in zip(parted.values(), answers, strict=True)
-        )
+        answers = await self._ask("deliverers", {at: [b"".join(part)] for at, part in parted.items()})
         return {
-            digest: Delivered(answer[0], parse_sightings(answer[2], answer[0], answer[1]))
-            for digest, answer in chain.from_iterable(found)
-            if answer
+            digest: Delivered(found[0], parse_sightings(found[2], found[0], found[1]))
+            for part, answer in zip(parted.values(), answers, strict=True)
+            for digest, found in zip(part, answer or (), strict=False)
+            if found
         }
 
+    async def _ask(self, script: str, arguments: Mapping[str, Sequence[bytes]]) -> list[Any]:
+        """Call a script on some of the partitions; None for each whose master cannot be used.
 
-def _hashes_and_moments(samples: Sequence[Sample], places: Sequence[int]) -> tuple[bytes, bytes]:
-    """Return the arguments 2 and 3 of late.lua for the samples at these places."""
-    chosen = [samples[at] for at in places]
-    moments = (_MOMENT.pack(sample.accepted_ms % 2**32) for sample in chosen)
-    return b"".join([sample.digest for sample in chosen]), b"".join(moments)
+        Raises:
+            StoreError: the store is down, or one failed for a reason that is not its master's.
+        """
+        layout = self._layout
+        calls = (self._session.run(script, at, [layout.rules, *args]) for at, args in arguments.items())
+        answers = await of_those_that_serve(calls, len(layout.prefixes))
+        if arguments:
+            self._session.ensure_up()
+        return answers
+
+
+def _hashes_and_moments(samples: Sequence[Sample]) -> tuple[bytes, bytes]:
+    """Return the arguments 2 and 3 of late.lua."""
+    moments = (_MOMENT.pack(sample.accepted_ms % 2**32) for sample in samples)
+    return b"".join([sample.digest for sample in samples]), b"".join(moments)

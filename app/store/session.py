@@ -19,7 +19,7 @@ from app.store.link import Argument, Link, packed, reply_to
 from app.store.retry import REPEATABLE_SCRIPTS, call_again_if_lost
 from app.store.scripts import FOR_READERS, FOR_REPORTS, READ_BLOCKS, Script, load_scripts
 from app.store.server import Connector, Server, Servers, parse_info
-from app.store.store_errors import STORE_ERRORS
+from app.store.store_errors import STORE_ERRORS, StoreSlotMoving
 
 log = structlog.get_logger()
 
@@ -42,7 +42,8 @@ class StoreSession:
     The next call finds no open connection and opens one. Only when that is refused the store is down; the
     probe connects 0.1 s later, finds out anew what the server is, and runs `sizes` on it.
 
-    On a Cluster a master that fails takes only its partitions down (`down_partitions`).
+    On a Cluster a master that fails takes only its partitions down, and so does a slot that is moved for long
+    (`down_partitions`).
     """
 
     def __init__(self, connector: Connector, metrics: Metrics) -> None:
@@ -59,7 +60,7 @@ class StoreSession:
         self._told_reasons = set[str]()
         self.server: Server | None = None
         self.down_partitions = down = DownPartitions()
-        metrics.store_partitions_down.set_function(lambda: len(down.reasons) if self.is_up else 0)
+        metrics.store_partitions_down.set_function(lambda: len(down) if self.is_up else 0)
         self.down_reason: StoreError | None = StoreUnreachable("not connected yet")
 
     @property
@@ -81,7 +82,7 @@ class StoreSession:
     @property
     def is_probe_due(self) -> bool:
         """Whether some of it is down and a probe due: 0.1 to 0.5 s apart, 5 s after a refused command."""
-        is_whole = self.is_up and not self.down_partitions.reasons
+        is_whole = self.is_up and not self.down_partitions
         return not is_whole and time.monotonic() >= self._next_probe
 
     def serves(self, prefix: str) -> bool:
@@ -103,7 +104,7 @@ class StoreSession:
 
         Where only some partitions are down, the connections stay, and those that are up stay so.
         """
-        if self.is_up and self.down_partitions.reasons:
+        if self.is_up and self.down_partitions:
             with suppress(StoreError, Overloaded):  # of the former note was taken where it was met
                 await check()
             self._put_off_probe(MOST_PROBE_SECONDS)
@@ -148,7 +149,7 @@ class StoreSession:
         with self._metrics.store_call_duration_seconds.labels(script).time():
             call = partial(called.run, servers, prefix, args, carriers)
             answer = await self._guard(call, slots, is_repeatable=repeatable, lost=lost, prefix=prefix)
-        if self.down_partitions.reasons:
+        if self.down_partitions:
             self.down_partitions.came_up(prefix)
         return answer
 
@@ -232,7 +233,9 @@ class StoreSession:
             return error
         if type(error) is StoreRejected and self.is_up:  # else it is said why the store is down
             log.error("store call rejected", error=str(error))
-        if error.means_down and prefix and self.server and self.server.partitions > 1:
+        if prefix and isinstance(error, StoreSlotMoving):
+            self.down_partitions.is_moved(prefix, error)
+        elif error.means_down and prefix and self.server and self.server.partitions > 1:
             self._went_partly_down(prefix, error, self.server.partitions)
         elif error.means_down:
             self._went_down(error)
@@ -240,10 +243,10 @@ class StoreSession:
 
     def _went_partly_down(self, prefix: str, reason: StoreError, partitions: int) -> None:
         if isinstance(reason, OF_ONE_MASTER):
-            if self.is_up and not self.down_partitions.reasons:
+            if self.is_up and not self.down_partitions:
                 self._put_off_probe(PROBE_SECONDS)
             self.down_partitions.went_down(prefix, reason)
-            if len(self.down_partitions.reasons) < partitions:
+            if len(self.down_partitions) < partitions:
                 return
         self._went_down(reason)
 

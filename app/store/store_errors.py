@@ -232,7 +232,7 @@ class StoreSlotMoving(errors.StoreError):
     kind = "slot_moving"
     advice = (
         "a slot of the cluster is being moved, and what it holds cannot be used until it has arrived; "
-        "if that lasts, see CLUSTER NODES, and finish the move (SETSLOT … NODE, or redis-cli --cluster fix)"
+        "if nobody moves it any more, the move was broken off: run redis-cli --cluster fix HOST:PORT"
     )
 
 

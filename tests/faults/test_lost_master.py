@@ -137,7 +137,11 @@ async def _assert_told(gate: GateProcess, stored: list[str], dead: int) -> None:
         assert (await client.get(f"/transactions/{lost}")).status_code == 503
         if dead != FIRST_PARTITION:
             assert (await client.get("/consumers")).json()["consumers"][0]["position"] is None
-        assert (await client.post("/cleanup")).status_code == 200
+        cleaned = await client.post("/cleanup")
+        assert cleaned.status_code == 200
+        assert cleaned.json()["left_out"] == {
+            prefix: "unreachable" for prefix in _PREFIXES if _master_at(key_slot(prefix.encode())) == dead
+        }
     assert figure(gate, "store_up") == 1
     assert figure(gate, "background_task_up", task="tick") == 1
 

@@ -14,7 +14,7 @@ from app.store.partitions import key_slot, ledger_key
 from tests.support.processes import StoreStartError, wait_until
 from tests.support.servers import StoreServer
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS, TOOL_SECONDS = 60.0, 300.0
 MIGRATE_MILLISECONDS = 10_000
 RESHARDED = 20  # slots that redis-cli moves; each takes it a while, with keys or without
 
@@ -102,19 +102,51 @@ def reshard(server: StoreServer, slot: int) -> None:
         ends.hand_over_empty(most=slot - RESHARDED)
         first = _first_of_range(ends.old, slot)
         assert first is not None
-        arguments = {
-            "--cluster-from": node_id(ends.old),
-            "--cluster-to": node_id(ends.new),
-            "--cluster-slots": str(slot - first + 1),
-        }
-        address = f"127.0.0.1:{_port(ends.old)}"
-    command = [_redis_cli(), "--cluster", "reshard", address, "--cluster-yes"]
+        _move_slots(ends.old, ends.new, slot - first + 1)
+
+
+def reshard_all(server: StoreServer, at: int) -> None:
+    """Move all slots of the master at this place to the next one, in one go; afterwards it has none."""
+    with ExitStack() as stack:
+        nodes = [stack.enter_context(node) for node in server.nodes()]
+        old, new = nodes[at], nodes[(at + 1) % len(nodes)]
+        _move_slots(old, new, _count_slots(old))
+        assert _count_slots(old) == 0
+
+
+def break_off(server: StoreServer, slot: int) -> None:
+    """Begin to move a slot by hand, and leave it where half of its keys have moved."""
+    with ends_of(server, slot) as ends:
+        ends.open_both()
+        keys = sorted(ends.keys_left())
+        for key in keys[: len(keys) // 2]:
+            ends.migrate(key)
+
+
+def fix(server: StoreServer) -> None:
+    """Have `redis-cli --cluster fix` finish what was broken off."""
+    with server.launches[0].connect() as node:
+        _run_tool("fix", f"127.0.0.1:{_port(node)}")
+
+
+def _move_slots(old: redis.Redis, new: redis.Redis, count: int) -> None:
+    """Have `redis-cli --cluster reshard` move so many slots of a master, its lowest, to another one."""
+    arguments = {
+        "--cluster-from": node_id(old),
+        "--cluster-to": node_id(new),
+        "--cluster-slots": str(count),
+    }
+    given = [part for pair in arguments.items() for part in pair]
+    _run_tool("reshard", f"127.0.0.1:{_port(old)}", "--cluster-yes", *given)
+
+
+def _run_tool(*arguments: str) -> None:
     done = subprocess.run(
-        [*command, *(part for pair in arguments.items() for part in pair)],
+        [_redis_cli(), "--cluster", *arguments],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=PATIENCE_SECONDS,
+        timeout=TOOL_SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
@@ -149,6 +181,13 @@ def node_id(node: redis.Redis) -> str:
 
 def _port(node: redis.Redis) -> int:
     return int(str(node.config_get("port")["port"]))
+
+
+def _count_slots(node: redis.Redis) -> int:
+    """How many slots a master has."""
+    mine = node_id(node).encode()
+    ranges: list[Any] = node.execute_command("CLUSTER SLOTS")  # type: ignore[no-untyped-call]
+    return sum(last - first + 1 for first, last, master, *_ in ranges if master[2] == mine)
 
 
 def _first_of_range(node: redis.Redis, slot: int) -> int | None:

@@ -14,7 +14,7 @@ from tests.support.servers import StoreServer
 
 A_MORNING_MS = 1_700_000_000_000  # in November 2023
 MAPS = {"signatures", "transactions", "observations"}
-REPORT = {"trigger", "mode", "dry_run", "started_ms", "duration_seconds", "maps", "memory"}
+REPORT = {"trigger", "mode", "dry_run", "started_ms", "duration_seconds", "maps", "memory", "left_out"}
 # Buckets of 250 ms, cut by an emergency after a second, in which a busy machine gets the next step done.
 CUT: dict[str, float] = {
     "dedup_window_seconds": 0.2,
@@ -72,6 +72,7 @@ def _assert_report(report: dict[str, Any]) -> None:
     assert set(memory) == {"before_bytes", "after_bytes", "released_bytes"}
     assert memory["before_bytes"] - memory["after_bytes"] == memory["released_bytes"]
     assert _is_count(memory["before_bytes"])
+    assert report["left_out"] == {}
 
 
 @pytest.mark.parametrize(("path", "mode"), [("", "normal"), ("/emergency", "emergency")])

@@ -85,6 +85,13 @@ def test_cleanup_asks_for_what_its_options_say(run: Run, serve: Serve) -> None:
     ]
 
 
+def test_cleanup_tells_how_many_partitions_it_could_not_clean(run: Run, serve: Serve) -> None:
+    left_out = {"tidegate:{1}": "slot_moving", "tidegate:{2}": "timeout", "tidegate:{3}": "timeout"}
+    page = run("cleanup", gate=serve(lambda _: Answer(200, REPORT | {"left_out": left_out}))).stdout
+    warning = "WARNING  3 partitions could not be cleaned up (slot_moving, timeout); see tidegate health"
+    assert page.splitlines()[-1] == warning
+
+
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [

@@ -27,16 +27,12 @@ class Queries:
         self.asked: list[list[Sample]] = []
         self.is_up = True
 
-    def reachable(self, samples: list[Sample]) -> list[Sample]:
-        """Return all of them."""
-        return samples
-
-    async def late(self, samples: list[Sample]) -> list[int | None]:
+    async def late(self, samples: list[Sample]) -> list[Sample]:
         """Note what is asked for, and answer."""
         if not self.is_up:
             raise StoreUnreachable("down")
         self.asked.append(samples)
-        return [60_000 if one.digest[-1] % 2 else None for one in samples]
+        return [one._replace(late_ms=60_000 if one.digest[-1] % 2 else None) for one in samples]
 
 
 def late_duplicates() -> tuple[LateDuplicates, Queries, SourceStatistics]:

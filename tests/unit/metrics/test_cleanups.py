@@ -22,6 +22,7 @@ def report(mode: Mode, name: MapName) -> Report:
         duration_seconds=0.0,
         maps={name: MapRemoval(before=0, removed=0, after=0)},
         memory=MemoryChange(before_bytes=0, after_bytes=0, released_bytes=0),
+        left_out={},
     )
 
 

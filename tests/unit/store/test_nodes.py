@@ -60,9 +60,12 @@ def _node(url: str) -> Node:
     return Node(parse_address(url), DEADLINE_SECONDS)
 
 
-def _slots(port: int) -> bytes:
-    """`CLUSTER SLOTS` of a cluster whose one master is at this port."""
-    return b"*1\r\n*3\r\n:0\r\n:%d\r\n*2\r\n$9\r\n127.0.0.1\r\n:%d\r\n" % (ALL_SLOTS, port)
+def _slots(*ports: int) -> bytes:
+    """`CLUSTER SLOTS` of a cluster whose masters are at these ports; the last has most of the slots."""
+    last = len(ports) - 1
+    ranges = ((at, ALL_SLOTS if at == last else at, port) for at, port in enumerate(ports))
+    entries = (b"*3\r\n:%d\r\n:%d\r\n*2\r\n$9\r\n127.0.0.1\r\n:%d\r\n" % found for found in ranges)
+    return b"*%d\r\n%b" % (len(ports), b"".join(entries))
 
 
 @asynccontextmanager
@@ -154,6 +157,23 @@ async def test_the_map_of_a_node_that_was_taken_out_of_the_cluster_is_not_believ
         with pytest.raises(StoreClusterDown):
             await cluster.read_slots()
         assert await cluster.call("key", "GET", "key") == b"stored", "the map before it still holds"
+        await cluster.close()
+
+
+async def test_of_a_node_that_hangs_the_map_is_not_waited_for_where_another_has_it() -> None:
+    """With a deadline for one after another, the test would be ended first."""
+    hung, well = Scripted({}), Scripted({})
+    async with tcp_server(hung.handle) as hung_url, tcp_server(well.handle) as well_url:
+        ports = [parse_address(url).port for url in (hung_url, well_url)]
+        well._answers[b"CLUSTER"] = lambda: _slots(*ports)  # noqa: SLF001  the ports are known only now
+        cluster = Cluster(_node(well_url), DEADLINE_SECONDS)
+        await cluster.read_slots()
+        await cluster.connect(DEADLINE_SECONDS)
+        hung.holds = b"CLUSTER"
+        async with asyncio.timeout(0.9 * DEADLINE_SECONDS):
+            await cluster.read_slots()
+        assert hung.is_held.is_set(), "it was asked first"
+        hung.go_on.set()
         await cluster.close()
 
 

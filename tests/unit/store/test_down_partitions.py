@@ -1,0 +1,73 @@
+"""Partitions of a Cluster that cannot be used: how they are counted, told and forgotten."""
+
+import pytest
+from structlog.testing import capture_logs
+
+from app.errors import StoreTimeout
+from app.store.down_partitions import ARRIVED_SECONDS, DownPartitions, of_those_that_serve
+from app.store.server import Server
+from app.store.store_errors import StoreSlotMoving
+from tests.support.api_calls import events
+
+CLUSTER = Server("valkey", "9.1.2", is_cluster=True, partitions=4)
+ONE, TWO = "tidegate:{1}", "tidegate:{2}"
+
+
+class Clock:
+    """A clock that tests set."""
+
+    def __init__(self) -> None:
+        self.seconds = 100.0
+
+    def __call__(self) -> float:
+        """Return what it was set to."""
+        return self.seconds
+
+
+def test_a_partition_that_is_moved_is_down_until_nothing_was_refused_for_a_while() -> None:
+    """Of a slot that is half moved some keys are where they are looked for: an answer proves nothing."""
+    clock = Clock()
+    down = DownPartitions(clock)
+    with capture_logs() as logs:
+        for _ in range(3):
+            down.is_moved(ONE, StoreSlotMoving("slot 1 is being moved"))
+            clock.seconds += 0.9 * ARRIVED_SECONDS
+            down.came_up(ONE)
+            assert (len(down), down.reasons) == (1, {}), "calls go on"
+        clock.seconds += 0.2 * ARRIVED_SECONDS
+        assert len(down) == 1, "it is answered first"
+        down.came_up(TWO)
+        assert len(down) == 1
+        down.came_up(ONE)
+        assert len(down) == 0
+    assert [entry["kind"] for entry in events(logs, "store partly down")] == ["slot_moving"]
+    assert len(events(logs, "store whole again")) == 1
+
+
+def test_both_kinds_are_told_and_a_partition_counts_once() -> None:
+    down = DownPartitions(Clock())
+    assert down.sentence(CLUSTER) is None
+    down.is_moved(ONE, StoreSlotMoving("slot 1 is being moved"))
+    down.went_down(TWO, StoreTimeout("no answer"))
+    sentence = down.sentence(CLUSTER) or ""
+    assert sentence.startswith("1 of the store's 4 partitions are down (timeout): ")
+    assert "; 1 of the store's 4 partitions are down (slot_moving: " in sentence
+    assert len(down) == 2
+    down.went_down(ONE, StoreTimeout("no answer"))
+    assert len(down) == 2
+    down.clear()
+    assert (len(down), down.sentence(CLUSTER)) == (0, None)
+
+
+async def test_calls_to_some_partitions_may_all_fail_where_there_are_others() -> None:
+    async def fails() -> int:
+        raise StoreTimeout("no answer")
+
+    async def answers() -> int:
+        return 1
+
+    assert await of_those_that_serve([answers(), fails()]) == [1, None]
+    assert await of_those_that_serve([fails(), fails()], partitions=4) == [None, None]
+    for partitions in (None, 2):
+        with pytest.raises(StoreTimeout):
+            await of_those_that_serve([fails(), fails()], partitions)
