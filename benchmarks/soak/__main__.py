@@ -131,7 +131,8 @@ def draw(samples: Sequence[Figures], figures: dict[str, Any], file: Path) -> Non
     for name, colour in (("gate", GATE), ("store", STORE)):
         one = figures["trends"][name]
         label = f"{name}: {one['mb_per_hour']:+.1f} MB/h ({one['low']:+.1f} to {one['high']:+.1f})"
-        lines.append((label, colour, [(at["seconds"], at[f"{name}_rss_bytes"]) for at in samples]))
+        resident = f"{name}_rss_bytes"
+        lines.append((label, colour, [(at["seconds"], at[resident]) for at in samples if resident in at]))
     plot_memory(file, title, lines, figures["warm_up_seconds"])
 
 

@@ -17,9 +17,13 @@ Figures = dict[str, float]
 
 
 def figures_of(gate: Service) -> Figures:
-    """Resident bytes of gate and store; and, if it answers, what maps and program hold, and `accepted`."""
-    figures: Figures = {f"{name}_rss_bytes": resident for name, resident in gate.resident().items()}
-    with suppress(httpx.HTTPError):
+    """Resident bytes of gate and store, what maps and program hold, and `accepted`.
+
+    What cannot be read is left out: a gate that does not answer, a `/proc` that is not there for a moment.
+    """
+    figures: Figures = {}
+    with suppress(httpx.HTTPError, OSError):
+        figures |= {f"{name}_rss_bytes": resident for name, resident in gate.resident().items()}
         stats, store = gate.get("/stats"), gate.get("/memory")["store"] or {}
         figures |= live_bytes(gate) | {"accepted": stats["ingest"]["accepted"]}
         for name, one in stats["maps"].items():

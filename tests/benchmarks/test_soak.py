@@ -36,6 +36,15 @@ def test_three_feeds_deliver_the_same_and_memory_of_both_processes_is_sampled() 
     assert 20 * MB < sample["gate_live_bytes"] < sample["gate_rss_bytes"]
 
 
+def test_a_figure_that_cannot_be_read_is_left_out_of_its_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_proc(_self: Service) -> dict[str, int]:
+        raise FileNotFoundError(2, "No such file or directory", "/proc/stat")
+
+    monkeypatch.setattr(Service, "resident", no_proc)
+    with tidegate() as gate:
+        assert "gate_rss_bytes" not in figures_of(gate)
+
+
 def test_a_planted_leak_is_in_the_gate_and_in_no_other() -> None:
     ten_mb_a_second = 10 * SECONDS_AN_HOUR
     with service_to_soak(ten_mb_a_second) as leaking, service_to_soak(0) as clean:
