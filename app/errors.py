@@ -244,7 +244,7 @@ class StoreFull(StoreError):
     """The store is at its memory limit."""
 
     kind = "full"
-    advice = "the store is at its memory limit; run POST /cleanup/emergency, or raise its maxmemory"
+    advice = "the store is full; raise its maxmemory, or run POST /cleanup/emergency if the maps fill it"
 
 
 class StoreBusy(StoreError):

@@ -25,7 +25,7 @@ from app.guard.collector import GuardCollector
 from app.guard.diagnosis.examiner import Examiner
 from app.guard.diagnosis.process_figures import ProcessReader
 from app.guard.guard import Clock, Guard
-from app.guard.service_memory import ServiceMemory, store_explained_bytes
+from app.guard.service_memory import ServiceMemory
 from app.ingest.plane import DataPlane
 from app.metrics.catalogue import Metrics
 from app.metrics.counters import RequestsInFlight
@@ -171,6 +171,7 @@ class Runtime:
             *(self.plane.access, self.plane.sources, self.plane.feeds),
             [part.warnings for part in (self.consumer_metrics, self.setbacks, self.drills, self.workers)],
             lambda: [self.plane.rejections.latest, *self.workers.rejections()],
+            self._maps_bytes,
         )
         self.stats = ServiceStats(
             *(self.version, self.live, self.sizes, self.metrics, self.cleanup, self._processes),
@@ -275,7 +276,7 @@ class Runtime:
 
     async def _refresh(self) -> None:
         await self.sizes.refresh()
-        self.plane.fit_flushes()
+        await self.plane.follow_store(self.sizes.maps)
         await self.settings_sync.follow()
         self.recorder.note_peaks()
 
@@ -295,5 +296,4 @@ class Runtime:
         return await self.session.info("keyspace")
 
     def _maps_bytes(self) -> int:
-        server = self.session.server
-        return store_explained_bytes(self.sizes.maps, server.name if server else "valkey")
+        return self.plane.full_store.maps_bytes(self.sizes.maps)

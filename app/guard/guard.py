@@ -139,7 +139,7 @@ class Guard:
             # 60 MiB, one that grew by 50.
             if watch is not None and watch.since_seconds <= reading.at_seconds:
                 await self._watch(watch, process, reading.at_seconds)
-        await self._store.relieve_store(reading.store, self._rules)
+        await self._store.relieve_store(reading, self._rules)
 
     async def check_ceiling(self) -> None:
         """Compare memory with its limit, and free some or refuse ingest when it is near."""

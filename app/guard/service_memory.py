@@ -8,39 +8,12 @@ and each worker, the entries of the maps for the store. What connections hold is
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from app.guard.memory_reading import LimitSource, MemoryLimit, MemorySensors, Resident
-from app.models import MapName, MapSizes, StoreFigures
+from app.models import StoreFigures
 from app.process.control_groups import Cgroup, find_cgroup
 from app.process.resident_memory import Processes, machine_bytes
 from app.settings.model import Settings
-
-
-class EntryBytes(NamedTuple):
-    """What an entry costs beyond its bytes in the ledger: structures of the hash, rounding of the allocator.
-
-    An observation costs nothing that counts: up to 32 transactions share a field.
-    """
-
-    signature: int
-    transaction: int
-
-
-# Measured with flushes of 500; of single transactions some 60 to 100 bytes each are left unexplained.
-_ENTRY_BYTES = {"valkey": EntryBytes(31, 31), "redis": EntryBytes(63, 63)}
-# Large blocks are mapped by themselves, and the last page of each is not full.
-LAST_PAGE_SHARE = 0.05
-
-
-def store_explained_bytes(maps: Mapping[MapName, MapSizes], server: str = "valkey") -> int:
-    """Bytes of the store's memory that the entries of the maps account for, on `valkey` or `redis`."""
-    cost = _ENTRY_BYTES.get(server, _ENTRY_BYTES["valkey"])
-    entries = {name: sizes.entries for name, sizes in maps.items()}
-    overhead = cost.signature * entries.get(MapName.SIGNATURES, 0)
-    overhead += cost.transaction * entries.get(MapName.TRANSACTIONS, 0)
-    mapped = maps[MapName.TRANSACTIONS].bytes if MapName.TRANSACTIONS in maps else 0
-    return overhead + sum(sizes.bytes for sizes in maps.values()) + round(mapped * LAST_PAGE_SHARE)
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """Has the store cleaned by an emergency cleanup while memory is near a limit, in two cases only.
 
 - The embedded store counts against the service's limit, and cleaning it can bring memory below that.
-- Any store is near its own `maxmemory`, which has a level of its own.
+- Any store is near its own `maxmemory`, which has a level of its own, and the maps hold a fair part of it.
 
 Other gates may live on the same external store, and a smaller one would not make this gate smaller: pressure
 of one gate never shortens what the others can look up. What the cleanup does is in `actions`; what gate and
@@ -16,10 +16,10 @@ import structlog
 from app.errors import StoreError, StoreFull
 from app.guard.actions import Actions
 from app.guard.levels import HARD_AGAIN_SECONDS, LevelBand
-from app.guard.memory_reading import Pressure, ProcessReading
+from app.guard.memory_reading import MemoryReading, Pressure, ProcessReading
 from app.guard.status import Level
-from app.models import StoreFigures
 from app.settings.model import Settings
+from app.store.fill import StoreFill, limit_setting
 
 log = structlog.get_logger()
 
@@ -67,17 +67,29 @@ class StoreRelief:
         await self.actions.cut_back("store", shed=level is Level.HARD and not is_new)
         return True
 
-    async def relieve_store(self, figures: StoreFigures | None, settings: Settings) -> None:
-        """Clean a store that is near its own `maxmemory`, once a cleanup interval for all of its gates."""
+    async def relieve_store(self, reading: MemoryReading, settings: Settings) -> None:
+        """Clean a store that is near its own `maxmemory`, once a cleanup interval for all of its gates.
+
+        It is not cleaned where the maps hold so little of it that a cleanup would only cost.
+        """
+        figures, process = reading.store, reading.processes.get("store")
         if figures is None or not figures.limit_bytes:
             self._own_limit = LevelBand()
             return
         before = self._own_limit.level
         level = self._own_limit.tick(figures.used_bytes, figures.limit_bytes, settings)
+        held = process.explained_bytes.get("maps", 0) if process else 0
+        fill = StoreFill(figures.used_bytes, figures.limit_bytes, held, limit_setting(settings.store_url))
         if level is Level.HARD and before is not Level.HARD:
-            bytes_ = {"used_bytes": figures.used_bytes, "limit_bytes": figures.limit_bytes}
-            log.warning("store near its own limit", **bytes_)
-        if level is Level.HARD and await self._may_clean(settings.cleanup_interval_seconds):
+            log.warning(
+                "store near its own limit",
+                used_bytes=fill.used_bytes,
+                limit_bytes=fill.limit_bytes,
+                maps_bytes=held,
+                advice=fill.sentence("near its limit"),
+            )
+        may_help = level is Level.HARD and fill.cleanup_helps
+        if may_help and await self._may_clean(settings.cleanup_interval_seconds):
             await self.actions.cut_back("store")
 
     async def _may_clean(self, seconds: float) -> bool:

@@ -1,6 +1,6 @@
 """The data plane: what a transaction passes from its request to the store; control is in `runtime.py`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from starlette.types import Receive
 
@@ -20,8 +20,10 @@ from app.ingest.source_misses import Misses
 from app.ingest.source_statistics import SourceStatistics
 from app.ingest.submitter import Submitter
 from app.metrics.catalogue import Metrics
+from app.models import MapName, MapSizes
 from app.settings.model import Settings
 from app.settings.process_limits import most_feed_bytes, process_limits
+from app.store.full_store import FullStore
 from app.store.layout import LiveSettings, flush_max_items
 from app.store.maps import Maps
 from app.store.replication import Replication
@@ -58,6 +60,7 @@ class DataPlane:
         self.admission = Admission(access, live, headroom, self.body_budget, metrics)
         wanted, deadline_seconds = settings.store_min_replicas, settings.store_deadline_seconds
         replication = Replication(session, wanted, deadline_seconds) if wanted else None
+        self.full_store = FullStore(session, settings.store_url)
         self.maps = Maps(session, live.layout, replication)
         self.sources = SourceStatistics(metrics.source_limit.label)
         metrics.registry.register(self.sources)
@@ -114,13 +117,18 @@ class DataPlane:
         await self._late.tick()
         await self._misses.tick()
 
-    def fit_flushes(self) -> None:
+    async def follow_store(self, maps: Mapping[MapName, MapSizes]) -> None:
+        """Fit flushes to the store, and find out what fills it if it is full; given the maps as just read."""
+        self._fit_flushes()
+        await self.full_store.note(maps, is_full=self.maps.is_full)
+
+    def _fit_flushes(self) -> None:
         """Make a flush no larger than the partitions of the store can take, once it is connected."""
         self.flush_queue.flush_max_items = flush_max_items(self.settings, self._session.partitions)
 
     def apply(self, settings: Settings) -> None:
         """Pass changed settings to those who do not look them up each time."""
         limits = process_limits(settings)
-        self.fit_flushes()
+        self._fit_flushes()
         self.flush_queue.resize(limits.queued_items, limits.queued_bytes)
         self.body_budget.most = limits.body_bytes

@@ -30,7 +30,7 @@ class ReadinessCheck:
         if down is not None:
             reasons.append(f"the store is down ({down.kind}): {down.advice}")
         elif self._maps.is_full:
-            reasons.append(f"the store is full: {StoreFull.advice}")
+            reasons.append(self._session.advice_now.get(StoreFull.kind, StoreFull.advice))
         elif (shortage := self._shortage()) is not None and shortage.is_everywhere:
             reasons.append(shortage.sentence)
         if self._access.ingest.is_shut:

@@ -14,15 +14,17 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from app.auth import Access
+from app.errors import StoreFull
 from app.feeds.feeds_in_force import FeedsInForce
 from app.guard.status import GuardStatus
 from app.ingest.rejections import Rejection, warnings_of
 from app.ingest.source_statistics import SourceStatistics
 from app.metrics.families import gauge
-from app.models import WarningKey, WarningName
+from app.models import StoreFigures, WarningKey, WarningName
 from app.settings.gate_name import gate_name
 from app.settings.model import env_name
 from app.store.figures import Sizes
+from app.store.fill import StoreFill, limit_setting
 from app.store.layout import LiveSettings
 from app.store.maps import Maps
 from app.store.sentinel_primary import silent_sentinels
@@ -53,6 +55,8 @@ class ServiceWarnings(Collector):
     """The warnings of parts that know theirs themselves: consumers, setbacks of the store, workers."""
     rejections: Callable[[], Iterable[Mapping[str, Rejection]]]
     """The last rejection of each feed, of each process that takes transactions in."""
+    maps_bytes: Callable[[], int]
+    """Bytes of the store that the maps account for."""
     _standing: dict[WarningKey, str] = field(default_factory=dict, init=False)
 
     def log_changes(self) -> None:
@@ -147,12 +151,25 @@ class ServiceWarnings(Collector):
                 f"The store may evict keys (maxmemory-policy {', '.join(sorted(store.evicting_policies))}), "
                 "which admits duplicates. Set maxmemory-policy noeviction."
             )
-        if store.limit_bytes and store.used_bytes > STORE_NEAR_LIMIT_RATIO * store.limit_bytes:
-            warnings[WarningKey(WarningName.STORE_NEAR_LIMIT)] = (
-                f"The store uses {store.used_bytes} of {store.limit_bytes} bytes; when it is full, "
-                "transactions are answered 503. Run POST /cleanup/emergency, or raise its limit."
-            )
+        if (near := self._near_limit(store)) is not None:
+            warnings[WarningKey(WarningName.STORE_NEAR_LIMIT)] = near
         return warnings
+
+    def _near_limit(self, store: StoreFigures) -> str | None:
+        """Say that the store is full, or near its limit, and what of it the maps hold."""
+        if (full := self.session.advice_now.get(StoreFull.kind)) is not None:
+            return f"{_begun(full)}. Transactions are answered 503 until there is room."
+        if not store.limit_bytes or store.used_bytes <= STORE_NEAR_LIMIT_RATIO * store.limit_bytes:
+            return None
+        setting = limit_setting(self.live.start.store_url)
+        fill = StoreFill(store.used_bytes, store.limit_bytes, self.maps_bytes(), setting)
+        near = _begun(fill.sentence("near its limit"))
+        return f"{near}. When it is full, transactions are answered 503."
+
+
+def _begun(text: str) -> str:
+    """Return a text with its first letter in upper case, as a sentence begins."""
+    return text[:1].upper() + text[1:]
 
 
 def _differ(gate: str, differing: Mapping[str, tuple[Value, Value]]) -> str:

@@ -56,8 +56,8 @@ class StoreSession:
         self._servers: Servers | None = None
         self._failed_probes = 0
         self._next_probe = 0.0
-        self._told = set[str]()
-        self._told_reasons = set[str]()
+        self._told, self._told_reasons = set[str](), set[str]()
+        self.advice_now = dict[str, str]()  # what helps now, by the kind of the error (full_store.py)
         self.server: Server | None = None
         self.down_partitions = down = DownPartitions()
         metrics.store_partitions_down.set_function(lambda: len(down) if self.is_up else 0)
@@ -228,6 +228,7 @@ class StoreSession:
     def failed(self, error: StoreError, lost: str | None = None, prefix: str | None = None) -> StoreError:
         """Count and return an error, of a partition or of all; with `lost`, a refusal takes nothing down."""
         self._metrics.store_errors_total.labels(error.kind).inc()
+        error.advice = self.advice_now.get(error.kind, error.advice)
         if lost and isinstance(error, StoreDenied | StoreUnsupported):
             self._tell_once(lost, error)
             return error

@@ -43,6 +43,8 @@ class Machine:
     """Else it may be on another machine: it has no process here and counts against no limit of ours."""
     store_limit: int | None = None
     """The store's own `maxmemory`."""
+    maps: int = 0
+    """Bytes of the store that the maps account for."""
     locks: list[bool] = field(default_factory=list)
     """What the next requests for the lock on the store get; True when there are no more."""
     limit: int | None = None
@@ -60,7 +62,7 @@ class Machine:
                 **self.workers,
                 "store": (8 if self.is_store_ours else None, self.store),
             },
-            explained=lambda: {"gate": {"in_flight": self.in_flight}},
+            explained=lambda: {"gate": {"in_flight": self.in_flight}, "store": {"maps": self.maps}},
             limit=lambda: MemoryLimit(self.limit, LimitSource.SETTING) if self.limit else None,
             usage=lambda _: self.sensor(self.gate + (self.store if self.is_store_ours else 0)),
             store=lambda: StoreFigures(

@@ -98,6 +98,5 @@ class WorkerParts:
         )
 
     async def _refresh(self) -> None:
-        await self.plane.maps.sizes()
-        self.plane.fit_flushes()
+        await self.plane.follow_store(await self.plane.maps.sizes())
         await self._settings_sync.follow()

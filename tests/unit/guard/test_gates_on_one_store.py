@@ -1,6 +1,7 @@
 """Two gates on one store: the trouble of one is not that of the other."""
 
 from collections.abc import Iterator
+from random import Random
 
 import pytest
 
@@ -37,6 +38,16 @@ async def _post(gate: GateProcess) -> None:
     connection = await Connection.open(gate.url)
     document = [{"signature": f"kept-{at}", "payload": {"at": at}} for at in range(TRANSACTIONS)]
     assert (await connection.post(document)).json()["accepted"] == TRANSACTIONS
+    await connection.close()
+
+
+async def _fill(gate: GateProcess, size: int) -> None:
+    """Post transactions that the store keeps in so many bytes."""
+    chance, connection = Random(1), await Connection.open(gate.url)
+    for at in range(size // MIB):
+        payloads = [chance.randbytes(64 * 1024).hex() for _ in range(16)]
+        document = [{"signature": f"large-{at}-{n}", "payload": one} for n, one in enumerate(payloads)]
+        assert (await connection.post(document)).json()["accepted"] == len(payloads)
     await connection.close()
 
 
@@ -80,16 +91,20 @@ async def test_lookups_of_one_gate_outlive_the_hard_pressure_of_the_other(store:
 
 
 async def test_of_two_gates_on_a_store_near_its_limit_one_cleans_an_interval() -> None:
-    settings = RETENTIONS | {"cleanup_interval_seconds": 30}
+    # A cleanup removes nothing, so that the second gate finds the store as the first did.
+    settings = RETENTIONS | {
+        "cleanup_interval_seconds": 30,
+        "emergency_transaction_retention_seconds": 600,
+    }
     with (
         valkey_server(maxmemory="40mb") as store,
         store.client() as client,
         gate_process(store_url=store.url, **settings) as one,
         gate_process(store_url=store.url, **settings) as other,
     ):
-        # So much that the buffers of connections, which come and go, move the share by less than a hundredth.
-        client.setrange("ballast", 16 * MIB, "x")
-        client.config_set("maxmemory", round(client.info("memory")["used_memory"] / 0.92))
+        # So much that the buffers of connections, which come and go, move the share by few hundredths.
+        await _fill(one, 16 * MIB)
+        client.config_set("maxmemory", round(client.info("memory")["used_memory"] / 0.96))
 
         def cleaned() -> float:
             return sum(map(_emergency_cleanups, (one, other)))

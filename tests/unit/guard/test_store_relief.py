@@ -1,5 +1,9 @@
 """Pressure by place: what is done to an embedded store, and to a store that others share."""
 
+import pytest
+from structlog.testing import capture_logs
+
+from tests.support.api_calls import events
 from tests.support.guarded_machine import MIB, Machine
 from tests.unit.guard.test_guard import warm
 
@@ -23,7 +27,7 @@ async def test_an_embedded_store_is_not_cleaned_where_the_gate_alone_is_too_much
 
 
 async def test_a_store_near_its_own_limit_is_cleaned_once_an_interval_until_it_has_room() -> None:
-    machine = await warm(is_store_ours=False, store=85.0 * MIB, store_limit=100 * MIB)
+    machine = await warm(is_store_ours=False, store=85.0 * MIB, store_limit=100 * MIB, maps=70 * MIB)
     assert machine.done("emergency_cleanup") == 0, "85 % is not near"
     machine.store = 95.0 * MIB
     await machine.run(3 * CLEANUP_INTERVAL_SECONDS)
@@ -35,8 +39,23 @@ async def test_a_store_near_its_own_limit_is_cleaned_once_an_interval_until_it_h
     assert machine.level() == "normal", "a full store is no pressure on the gate"
 
 
+@pytest.mark.parametrize("is_store_ours", [False, True])
+@pytest.mark.parametrize(("maps", "cleanups"), [(20, 0), (21, 1)])
+async def test_a_store_near_its_own_limit_is_cleaned_only_where_the_maps_hold_more_than_a_fifth(
+    maps: int, cleanups: int, is_store_ours: bool
+) -> None:
+    machine = await warm(is_store_ours=is_store_ours, store_limit=100 * MIB, maps=maps * MIB)
+    machine.store = 95.0 * MIB
+    with capture_logs() as logs:
+        await machine.run(CLEANUP_INTERVAL_SECONDS)
+    assert machine.done("emergency_cleanup") == cleanups
+    [told] = events(logs, "store near its own limit")
+    assert told["maps_bytes"] == maps * MIB
+    assert ("a cleanup does not help" in told["advice"]) is not bool(cleanups)
+
+
 async def test_a_store_near_its_own_limit_is_left_to_the_gate_that_has_the_lock() -> None:
-    machine = await warm(is_store_ours=False, store_limit=100 * MIB)
+    machine = await warm(is_store_ours=False, store_limit=100 * MIB, maps=70 * MIB)
     machine.locks = [False, False, True]
     machine.store = 95.0 * MIB
     await machine.run(2 * CLEANUP_INTERVAL_SECONDS)

@@ -9,12 +9,12 @@ import pytest
 from app.errors import StoreError
 from app.guard.diagnosis.process_figures import StoreReading, store_reading
 from app.guard.memory_reading import MemoryReading, ProcessReading
-from app.guard.service_memory import store_explained_bytes
 from app.metrics.catalogue import Metrics
 from app.models import Transaction
 from app.settings.model import Settings
 from app.store.connector import StoreConnector
 from app.store.figures import Sizes
+from app.store.fill import store_explained_bytes
 from app.store.layout import LiveSettings
 from app.store.maps import Maps
 from app.store.session import StoreSession
