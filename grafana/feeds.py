@@ -265,6 +265,13 @@ def _sent() -> Iterator[Builder]:
         yield lines(
             About(title, f"{text} Half, 95 % and 99 % are no larger."),
             *(Query(quantile(int(p[1:]) / 100, metric), p) for p in QUANTILES),
-            width=12,
             colours=QUANTILES,
         )
+    yield lines(
+        About(
+            "Documents a second, by shape",
+            "What was recognised in the feed's bodies. A document may hold many transactions.",
+            "cps",
+        ),
+        Query(total(rate("feed_documents_total", OF_FEED), "feed", "shape") + " > 0", "{{feed}}: {{shape}}"),
+    )

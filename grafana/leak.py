@@ -7,7 +7,7 @@ from grafana_foundation_sdk.models import dashboard as models
 
 from grafana.frame import frame
 from grafana.panels import About, Builder, Query, figure, lines, states, words
-from grafana.promql import SCOPE, gauge, increase, largest, smallest, times, total
+from grafana.promql import RATE, SCOPE, gauge, increase, largest, select, smallest, times, total
 from grafana.rows.maps import held_bytes
 from grafana.rows.memory import LEVELS, STATE_WORDS, state_number
 from grafana.rows.traffic import requests_under_way
@@ -207,6 +207,32 @@ def _explained() -> Iterator[Builder]:
         Query(gauge("memory_allocator_held_bytes", OF), EACH),
     )
     yield lines(
+        About(
+            "In use of the allocator",
+            "What the program holds of `malloc`: a leak shows, whatever the allocator keeps.",
+            "bytes",
+        ),
+        Query(gauge("memory_allocator_live_bytes", OF), EACH),
+    )
+    yield lines(
+        About(
+            "Blocks of Python",
+            "What CPython's own allocator has handed out: small objects and parts of such.",
+        ),
+        Query(gauge("python_allocated_blocks", OF), EACH),
+    )
+    yield lines(
+        About(
+            "Garbage a second",
+            "Objects in cycles, collected in the process `gate`, by generation: requests leave none. What is "
+            "uncollectable leaks.",
+            "cps",
+        ),
+        Query(total(_of_gc("objects_collected"), "generation"), "generation {{generation}}"),
+        Query(total(_of_gc("objects_uncollectable")), "uncollectable"),
+        colours={"uncollectable": "red"},
+    )
+    yield lines(
         About("Connections, tasks and files", "Of all gates. What only ever rises is what leaks."),
         Query(total(gauge("connections")), "connections"),
         Query(total(gauge("asyncio_tasks")), "tasks"),
@@ -231,6 +257,10 @@ def _explained() -> Iterator[Builder]:
         Query(largest(gauge("store_fragmentation_ratio")), "ratio"),
         colours={"ratio": PROCESSES["store"]},
     )
+
+
+def _of_gc(what: str) -> str:
+    return f"rate({select(f'python_gc_{what}_total')}[{RATE}])"
 
 
 def _done() -> Iterator[Builder]:

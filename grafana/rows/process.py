@@ -18,17 +18,22 @@ ACTIONS = {
 
 
 def panels() -> Iterator[Builder]:
-    """Busy, working, restarted, its workers, asked; then the alerts."""
+    """Busy, working, restarted, its workers, asked; then the warnings and the alerts."""
     yield from _work()
     yield from _limits()
     yield from _workers()
     yield from _asked()
     yield states(
+        About("Warnings", "Each warning of a gate while it stands; `GET /stats` says what to do."),
+        Query(f"{largest(gauge('warning'), 'warning')} > 0", "{{warning}}"),
+        words=words(_1=("stands", "orange")),
+        height=8,
+    )
+    yield states(
         About("Alerts", "Each alert of Tidegate while it fires; red: it is critical.", "none"),
         Query(largest(firing("warning"), "alertname"), "{{alertname}}"),
         Query("2 * " + largest(firing("critical"), "alertname"), "{{alertname}}"),
         words=words(_1=("firing", "orange"), _2=("critical", "red")),
-        width=24,
         height=8,
     )
 
@@ -111,6 +116,36 @@ def _limits() -> Iterator[Builder]:
         Query(f"{gauge('open_fds')} / {gauge('max_fds')}", each),
         high=1,
     )
+    yield lines(
+        About(
+            "Under way, of their limits",
+            "Requests not answered yet, and the bytes of their bodies, in the process nearest to its limit. "
+            "Past it a request is answered 503; with little memory left the limit of bodies falls.",
+            "percentunit",
+        ),
+        Query(_of_limit("in_flight_requests"), "requests"),
+        Query(_of_limit("in_flight_bytes"), "bytes"),
+        width=12,
+        colours={"requests": "blue", "bytes": "purple"},
+        high=1,
+    )
+    yield lines(
+        About(
+            "Waiting for the store, of their limits",
+            "Transactions that wait for the store or are being stored, and their payloads, in the process "
+            "nearest to its limit. Past it a request is answered 503.",
+            "percentunit",
+        ),
+        Query(_of_limit("queued_items"), "transactions"),
+        Query(_of_limit("queued_bytes"), "bytes"),
+        width=12,
+        colours={"transactions": "green", "bytes": "purple"},
+        high=1,
+    )
+
+
+def _of_limit(held: str) -> str:
+    return largest(f"{gauge(held)} / {gauge(f'max_{held}')}")
 
 
 def _workers() -> Iterator[Builder]:

@@ -8,7 +8,12 @@ from grafana.style import LIMIT, Alarm
 
 
 def panels() -> Iterator[Builder]:
-    """Bytes and their share of the limit, then calls."""
+    """Memory, calls and failures; then what puts acknowledged data at risk, and what was lost."""
+    yield from _works()
+    yield from _keeps()
+
+
+def _works() -> Iterator[Builder]:
     yield lines(
         About(
             "Store memory", "What the store uses for data, what it holds resident, and its limit.", "bytes"
@@ -69,6 +74,44 @@ def panels() -> Iterator[Builder]:
         Query(f"round({total(by_kind)})", "setbacks"),
         width=3,
         height=8,
+        words=[*words(_0=("none", "green")), at_least(1, None, LIMIT)],
+        graph=False,
+    )
+
+
+def _keeps() -> Iterator[Builder]:
+    yield figure(
+        About(
+            "Partitions down",
+            "Of a Cluster, the partitions that a gate cannot reach; transactions of the others are taken.",
+            alarms=(Alarm("TidegateStorePartlyDown"),),
+        ),
+        Query(largest(gauge("store_partitions_down")), "partitions"),
+        width=8,
+        words=[*words(_0=("none", "green")), at_least(1, None, LIMIT)],
+        graph=False,
+    )
+    yield figure(
+        About(
+            "When it is full",
+            "What the store's `maxmemory-policy` makes it do: refuse, or throw keys away unasked.",
+            "none",
+            (Alarm("TidegateStoreMayEvict"),),
+        ),
+        Query(largest(gauge("store_may_evict")), "evicts"),
+        width=8,
+        words=words(_0=("refuses", "green"), _1=("MAY EVICT", "orange")),
+        graph=False,
+    )
+    lost = largest(increase("store_lost_entries_total", within="15m"), "map")
+    yield figure(
+        About(
+            "Entries lost, 15 m",
+            "What went with the setbacks, as far as is known: the log of each gate tells more.",
+            alarms=(Alarm("TidegateStoreSetBack"),),
+        ),
+        Query(f"round({total(lost)})", "entries"),
+        width=8,
         words=[*words(_0=("none", "green")), at_least(1, None, LIMIT)],
         graph=False,
     )

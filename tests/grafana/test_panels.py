@@ -28,9 +28,11 @@ ONLY_IN_TROUBLE = {
     "overview: Failing share: requests": "a status is counted from the first answer with it on",
     "overview: Errors a second: {{kind}}": "only the kinds that occur are drawn",
     "overview: Alerts: {{alertname}}": "a warning has to fire for one query, a critical alert for the other",
+    "overview: Warnings: {{warning}}": "only those are drawn that stand",
     "feeds: Not taken a second: {{source}}: {{outcome}}": "only what occurs is drawn",
     "feeds: Rejected a second, by reason: {{feed}}: {{reason}}": "only what occurs is drawn",
     "feeds: Skipped a second: {{feed}}: {{kind}}": "only what occurs is drawn",
+    "feeds: Documents a second, by shape: {{feed}}: {{shape}}": "only what occurs is drawn",
 }
 
 
@@ -115,6 +117,7 @@ SIGNS = (
     Sign("overview", "Errors a second", {"kind": "timeout"}, SOME),
     Sign("overview", "Background tasks", {"task": "store"}, at_most=0),
     Sign("overview", "Alerts", {"alertname": "TidegateStoreDown"}, 2),
+    Sign("overview", "Warnings", {"warning": "drill"}, 1),
     Sign("overview", "Missed in 10 minutes", {"consumer": "slow"}, SOME),
     Sign("overview", "Settings changed a minute", {"source": "api"}, SOME),
     Sign("overview", "Starts, 30 m", at_least=1),
@@ -126,6 +129,7 @@ SIGNS = (
     Sign("feeds", "Not taken a second", {"source": "broken", "outcome": "invalid"}, SOME),
     Sign("feeds", "Rejected a second, by reason", {"feed": "broken", "reason": "malformed-body"}, SOME),
     Sign("feeds", "Skipped a second", {"feed": "skipping", "kind": "failed"}, SOME),
+    Sign("feeds", "Documents a second, by shape", {"feed": "skipping", "shape": "solana-transaction"}, SOME),
     Sign("feeds", "Over their share a second", {"feed": "greedy"}, SOME),
     Sign("feeds", "Without a token or signature a second", {"feed": "signing"}, SOME),
 )
