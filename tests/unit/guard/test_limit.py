@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import psutil
 import pytest
 from structlog.testing import capture_logs
 
@@ -9,7 +10,7 @@ from app.guard.memory_reading import LimitSource, MemoryLimit, read, read_pressu
 from app.guard.service_memory import ServiceMemory
 from app.models import StoreFigures
 from app.process.control_groups import Cgroup, find_cgroup
-from app.process.resident_memory import Processes
+from app.process.resident_memory import Processes, machine_bytes
 from app.settings.model import Settings
 from tests.support.guarded_machine import Machine
 
@@ -57,6 +58,14 @@ def test_without_any_other_limit_half_of_the_machine_is_the_limit_of_all_process
     reading = read(service(EMBEDDED).sensors(), 0, 0)
     assert reading.limit == MemoryLimit(500 * MIB, LimitSource.MACHINE)
     assert reading.pressure_bytes == sum(EMBEDDED.values()) * MIB
+
+
+def test_the_machines_memory_is_known_where_proc_shows_processes_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As under a unit with `ProcSubset=pid`."""
+    monkeypatch.setattr(psutil, "PROCFS_PATH", "/nowhere")
+    assert machine_bytes() > 64 * MIB
 
 
 def test_a_store_that_is_not_ours_does_not_count_although_it_may_be_on_this_machine() -> None:
