@@ -30,7 +30,7 @@ def _works() -> Iterator[Builder]:
             "Used, of the limit",
             "When the store is full, transactions are answered 503.",
             "percentunit",
-            (Alarm("TidegateStoreNearLimit", 0.9),),
+            (Alarm("TidegateStoreNearLimit", 0.9), Alarm("TidegateStoreCleanup")),
         ),
         Query(largest(f"{gauge('store_used_bytes')} / {gauge('store_limit_bytes')}"), "used"),
         width=4,
