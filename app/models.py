@@ -142,6 +142,8 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 
 
 ACCEPTED, REFUSED = 0, 0xFFFFFFFF
+JUST_NOW = 1
+"""A duplicate's code is its age in milliseconds + 1; this is the code of age 0."""
 # The store says so of a signature outside its window that came without its payload: it has to come again.
 UNSEEN = 0xFFFFFFFE
 FAILED = 0xFFFFFFFD

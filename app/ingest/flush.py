@@ -9,66 +9,46 @@ Say three feeds deliver at the same moment, and the store has two partitions, P 
     taken for  new      new      known    repeat   new
 
 1. The plan. A stands there twice and goes to the store once: place 3 repeats place 0. Of the others it is
-   guessed which are new. `recent` keeps the signatures that this process flushed lately, with their hashes;
-   it has C, so C is taken for known. With several workers, the hashes of A, B and D are also looked up among
-   those that other workers had lately; say none is there. A call brings the transactions of what is taken
-   for new, compressed together in a *block*; so these signatures come first:
+   guessed which are new (recent_signatures.py); C came lately, so it is taken for known. A call brings the
+   transactions of what is taken for new, compressed together in a *block*; so these signatures come first:
 
        partition   hashes   their places   block
        P           A D C    0 4 2          the transactions of A and D
        Q           B        1              the transaction of B
 
 2. The claims: the two calls, at the same time. P is told too that quick delivered A. It accepts A and D, and
-   answers how long ago C was accepted. The guess about C may be wrong: its window may have passed, or its
-   first flush failed (signatures enter `recent` before the store answers). Then P answers UNSEEN for it, and
-   a second claim brings C's transaction.
+   answers how long ago C was accepted. If the guess about C is wrong, as when its window has passed, P
+   answers UNSEEN for it, and a second claim brings its transaction. While too many are taken for new and are
+   not, guesses are *not reliable*: first claims go without a block, and all that is new needs a second one.
 3. The answers. Each goes to the place of its signature: P's to 0, 4 and 2, Q's to 1. Those of a second claim
-   replace UNSEEN. Last, place 3 gets the answer of place 0; if that is `accepted`, place 3 is a duplicate of
-   age 0.
+   replace UNSEEN. Place 3 gets the answer of place 0; if that is `accepted`, it is a duplicate of age 0.
 
-A guess may be wrong the other way as well: B is taken for new, but another gate with the same feeds has
-stored it, so the block was compressed and sent in vain. `recent` keeps the share of what was taken for new
-and was not, averaged over the last ten claims or so. While that is a fifth or more, its guesses are *not
-reliable*, and the first claim goes without a block. The store answers UNSEEN for all that is new, and a
-second claim brings the block.
-
-When a claim fails, as when a master of a Cluster is gone, the transactions of the other claims get their
-answers all the same, and those of this one its error: `failed`. Where a second claim fails, what the first
-one said of other transactions stands. When no transaction gets an answer, the flush fails, with one of these
-errors. Two things may happen to a transaction that failed and is sent again:
-
-- It was stored all the same, by a claim whose answer was lost. Then it is a duplicate.
-- It was not stored. Its signature is in `recent`, so it is taken for known and answered UNSEEN, and a second
-  claim brings it.
+When a claim fails, as when a master of a Cluster is gone, its transactions are answered `failed`, with its
+error, and all others as if nothing were. When no transaction gets an answer, the flush fails with one of the
+errors. Sent again, what was stored by a claim whose answer was lost is a duplicate; what was not is taken for
+known, answered UNSEEN and brought by a second claim.
 
 No transaction is answered `accepted` before it is stored. With TIDEGATE_STORE_MIN_REPLICAS no flush is
-answered before so many replicas have what it wrote. A duplicate counts as confirmed only if they have the
-acceptance that it repeats as well, which another flush may have written a moment ago. Where they do not in
-time, all transactions of the claim are `failed`, although they are stored.
+answered before so many replicas have what it wrote, and what its duplicates repeat, which another flush may
+have written a moment ago. Where they do not in time, all of the claim are `failed`, although they are stored.
 """
 
-import asyncio
 from bisect import bisect_left
-from collections import defaultdict
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import NamedTuple
 
-from app.decode.columns import Answers, Columns
+from app.decode.columns import Answers, Columns, Repeats, first_places
 from app.errors import HttpError, RetryLater
 from app.ingest.recent_signatures import Fingerprints, Recent
-from app.ingest.source_statistics import SourceStatistics, count_outcomes
+from app.ingest.source_statistics import SourceStatistics
 from app.metrics.catalogue import Metrics
-from app.models import ACCEPTED, FAILED, REFUSED, UNSEEN, Transaction
+from app.models import ACCEPTED, FAILED, JUST_NOW, UNSEEN, Transaction
 from app.store.blocks import encode_block
+from app.store.down_partitions import all_of
 from app.store.maps import ClaimResult, Deliveries, Maps
-from app.store.partitions import partition_of
+from app.store.partitions import by_partition
 from app.store.replication import Replication
-
-JUST_NOW = 1
-"""A duplicate's code is its age in milliseconds + 1; this is the code of age 0."""
-
-Repeats = Sequence[tuple[int, int]]
-"""Pairs of places: where a signature comes again, and where it came first."""
 
 
 class Claim(NamedTuple):
@@ -77,18 +57,15 @@ class Claim(NamedTuple):
     prefix: str
     """The partition's key prefix."""
     places: Sequence[int]
-    """The place in the flush where the signature of each hash stands first: there its answer goes.
-
-    It is a range if the claim has all places of the flush in order: 0, 1, 2, ...
-    """
+    """Where in the flush each signature stands first: there its answer goes. All in order are a range."""
     hashes: Sequence[bytes]
     new_count: int
     """How many are taken for new."""
 
-    def only(self, indices: Sequence[int], new_count: int) -> "Claim":
+    def only(self, indices: Sequence[int], new_count: int, prefix: str) -> "Claim":
         """Return a claim of those at `indices` of this one; the first `new_count` of them count as new."""
         places, hashes = [self.places[at] for at in indices], [self.hashes[at] for at in indices]
-        return Claim(self.prefix, places, hashes, new_count)
+        return Claim(prefix, places, hashes, new_count)
 
 
 Answered = tuple[Claim, ClaimResult | RetryLater]
@@ -99,43 +76,17 @@ def plan_flush(
     signatures: Sequence[str], recent: Recent, prefixes: Sequence[str]
 ) -> tuple[list[Claim], Repeats]:
     """Decide which partition is asked about which signatures, in which order."""
-    different, repeats = _different(signatures)
+    different, repeats = first_places(signatures)
     asked = [signatures[place] for place in different] if repeats else signatures
     indices, hashes, new_count = recent.guess(asked)
     # `guess` was asked about A B C D and answers by their indices, 0 to 3; D, index 3, is at place 4.
     places = [different[index] for index in indices] if repeats else indices
+    whole = Claim(prefixes[0], places, hashes, new_count)
     if len(prefixes) == 1:
-        return [Claim(prefixes[0], places, hashes, new_count)], repeats
-    return _claims_by_partition(places, hashes, new_count, prefixes), repeats
-
-
-def _claims_by_partition(
-    places: Sequence[int], hashes: Sequence[bytes], new_count: int, prefixes: Sequence[str]
-) -> list[Claim]:
-    """Return a claim for each partition that has any of the hashes; the first `new_count` are new."""
-    parted: dict[int, list[int]] = defaultdict(list)
-    for index, digest in enumerate(hashes):
-        parted[partition_of(digest, len(prefixes))].append(index)
+        return [whole], repeats
+    parts = by_partition(hashes, prefixes).items()
     # The indices of each partition rise, so those below `new_count` come first there, too.
-    return [
-        Claim(
-            prefixes[number],
-            [places[index] for index in indices],
-            [hashes[index] for index in indices],
-            bisect_left(indices, new_count),
-        )
-        for number, indices in parted.items()
-    ]
-
-
-def _different(signatures: Sequence[str]) -> tuple[Sequence[int], Repeats]:
-    """Return where each different signature stands first, and what comes after as repeats."""
-    count = len(signatures)
-    if count == 1 or len(set(signatures)) == count:
-        return range(count), ()
-    first_at: dict[str, int] = {}
-    firsts = list(map(first_at.setdefault, signatures, range(count)))  # the place where each stands first
-    return list(first_at.values()), [(at, first) for at, first in enumerate(firsts) if at != first]
+    return [whole.only(part, bisect_left(part, new_count), prefix) for prefix, part in parts], repeats
 
 
 class Flusher:
@@ -163,90 +114,48 @@ class Flusher:
         columns = Columns.of(items)
         claims, repeats = plan_flush(columns.signatures, self._recent, self._maps.layout.prefixes)
         if len(claims) == 1:
-            results = await self._decide(claims[0], columns, repeats)
+            answered = await self._decide(claims[0], columns, repeats)
         else:
-            results = await self._decide_all(claims, columns, repeats)
-        if self._maps.replication is not None:
-            results = await self._confirmed(results, self._maps.replication)
-        answers = scattered(results, repeats, len(columns))
-        if len(answers.errors) == len(columns):
-            raise next(iter(answers.errors.values()))
+            deciding = [self._decide(claim, columns, repeats) for claim in claims]
+            answered = [*chain.from_iterable(await all_of(deciding))]
+        answers = scattered(answered, repeats, len(columns))
         if ACCEPTED in answers.codes:
-            # Where replicas confirm, `_confirmed` has done so too: it only wakes readers.
+            # Readers are woken before replicas confirm, and if they do not: what is stored, they get.
             for tell in self._on_accepted:
                 tell()
-        counts = count_outcomes(columns.sources, answers.codes)
-        self._sources.note(counts, max(answers.clocks))
-        self._metrics.count_answers(counts)
-        # The highest slot of each source is noted, of transactions that were stored. A flush in which some
-        # were not is rare and left out as a whole: it is not worth sorting out the slots of the others.
-        if REFUSED not in answers.codes and not answers.errors and any(columns.slots):
-            self._sources.note_slots(columns.sources, columns.slots)
-        # One in TIDEGATE_LATE_SAMPLE signatures, chosen by its hash, is in the sample. If it was accepted,
-        # two questions are asked afterwards: was an earlier transaction of it still kept, so that this one
-        # is a late duplicate (late_duplicates.py)? And which sources delivered it (source_misses.py)?
-        for claim, result in results:
+        replication = self._maps.replication
+        if replication is not None and (unconfirmed := await _unconfirmed(answered, replication)):
+            answers = scattered([*answered, *unconfirmed], repeats, len(columns))
+        if len(answers.errors) == len(columns):
+            raise next(iter(answers.errors.values()))
+        self._metrics.count_answers(self._sources.note_flush(columns, answers))
+        for claim, result in answered:
             if isinstance(result, ClaimResult) and result.sample:
-                samples = result.samples(claim.hashes, claim.places, columns.sources)
-                self._sources.fresh.add(samples)
+                self._sources.fresh.add(result.samples(claim.hashes, claim.places, columns.sources))
         return answers
-
-    async def _decide_all(self, claims: list[Claim], columns: Columns, repeats: Repeats) -> list[Answered]:
-        """Wait for all claims, and return each with its answer."""
-        deciding = (self._decide(claim, columns, repeats) for claim in claims)
-        outcomes = await asyncio.gather(*deciding, return_exceptions=True)
-        results: list[Answered] = []
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
-            results += outcome
-        return results
 
     async def _decide(self, claim: Claim, columns: Columns, repeats: Repeats) -> list[Answered]:
         """Return a claim and its answer; if some were UNSEEN, also a second claim of those and its answer."""
-        block_count = claim.new_count if self._recent.is_reliable else 0
-        try:
-            result = await self._call(claim, block_count, columns, repeats)
-        except RetryLater as error:
-            return [(claim, error)]
+        result = await self._call(claim, columns, repeats)
+        if isinstance(result, RetryLater):
+            return [(claim, result)]
         if claim.new_count:
             self._recent.learn(result.codes[: claim.new_count])
         if UNSEEN not in result.codes:
             return [(claim, result)]
         unseen = [at for at, code in enumerate(result.codes) if code == UNSEEN]
-        second = claim.only(unseen, len(unseen))
-        try:
-            again = await self._call(second, len(unseen), columns, repeats, checked=result)
-        except RetryLater as error:
-            return [(claim, result), (second, error)]
-        return [(claim, result), (second, again)]
-
-    async def _confirmed(self, results: list[Answered], replication: Replication) -> list[Answered]:
-        """Return the answers that enough replicas have confirmed, and why not in the place of the others."""
-        stored = [(claim, result) for claim, result in results if isinstance(result, ClaimResult)]
-        if any(ACCEPTED in result.codes for _, result in stored):
-            # Before replicas confirm it, and if they do not: readers get what is stored.
-            for tell in self._on_accepted:
-                tell()
-        carriers = {link: claim.prefix for claim, result in stored for link in result.carriers}
-        refusals = await replication.confirm(carriers)
-        for claim, result in stored:
-            results += [(claim, refusals[link]) for link in result.carriers if link in refusals]
-        return results
+        second = claim.only(unseen, len(unseen), claim.prefix)
+        return [(claim, result), (second, await self._call(second, columns, repeats, result))]
 
     async def _call(
-        self,
-        claim: Claim,
-        block_count: int,
-        columns: Columns,
-        repeats: Repeats,
-        checked: ClaimResult | None = None,
-    ) -> ClaimResult:
-        """Claim at the store, with a block of the transactions of the first `block_count` signatures.
+        self, claim: Claim, columns: Columns, repeats: Repeats, checked: ClaimResult | None = None
+    ) -> ClaimResult | RetryLater:
+        """Claim at the store, with a block of what is taken for new; a first claim only if that is reliable.
 
-        `checked` is the first claim's result: the store then looks only for acceptances since that call.
+        A second one gives the first one's result, `checked`: the store looks for acceptances since then only.
         """
-        block = _block_of(columns.only(claim.places[:block_count])) if block_count else b""
+        block_count = claim.new_count if checked or self._recent.is_reliable else 0
+        block = encode_block(columns.only(claim.places[:block_count])) if block_count else b""
         sources = columns.sources
         # The store notes deliveries of what it accepts or knows, and none of what it answers UNSEEN. So
         # repeats go with the first claim, and those of an UNSEEN signature once more with the second.
@@ -255,11 +164,18 @@ class Flusher:
         if not isinstance(claim.places, range):
             sources = [sources[place] for place in claim.places]
         deliveries = Deliveries(claim.hashes, sources, repeated)
-        return await self._maps.claim(claim.prefix, deliveries, block, block_count, checked)
+        try:
+            return await self._maps.claim(claim.prefix, deliveries, block, block_count, checked)
+        except RetryLater as error:
+            return error
 
 
-def _block_of(columns: Columns) -> bytes:
-    return encode_block(columns.signatures, columns.sources, columns.slots, columns.payloads)
+async def _unconfirmed(answered: Sequence[Answered], replication: Replication) -> list[Answered]:
+    """Return the claims that not enough replicas have confirmed in time, each with the reason."""
+    stored = [(claim, result) for claim, result in answered if isinstance(result, ClaimResult)]
+    carriers = [(link, claim) for claim, result in stored for link in result.carriers]
+    refusals = await replication.confirm({link: claim.prefix for link, claim in carriers})
+    return [(claim, refusals[link]) for link, claim in carriers if link in refusals]
 
 
 def scattered(results: Sequence[Answered], repeats: Repeats, count: int) -> Answers:
@@ -273,9 +189,8 @@ def scattered(results: Sequence[Answered], repeats: Repeats, count: int) -> Answ
             for at, code in zip(claim.places, result.codes, strict=True):
                 clocks[at], codes[at] = result.now_ms, code
         else:
-            errors |= dict.fromkeys(claim.places, result)
-    for at in errors:
-        codes[at] = FAILED  # a first claim may have said UNSEEN of it
+            for at in claim.places:  # a first claim may have said UNSEEN
+                codes[at], errors[at] = FAILED, result
     for at, first in repeats:
         clocks[at], codes[at] = clocks[first], codes[first]
         if codes[first] == ACCEPTED:

@@ -6,16 +6,13 @@ Counted by this gate since its start, in constant memory: a source's delays go i
 """
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import compress, islice, pairwise
-from operator import ne
 from typing import NamedTuple
 
 from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from app.decode.columns import count_values
+from app.decode.columns import Answers, Columns, count_outcomes
 from app.ingest.delay_histogram import DelayHistogram
 from app.ingest.recommended_window import recommended_window_seconds
 from app.ingest.sampled_transactions import Fresh, Waiting
@@ -25,8 +22,6 @@ from app.metrics.families import counter, gauge, single
 from app.metrics.source_limit import OTHER_SOURCE
 from app.models import ACCEPTED, FAILED, REFUSED, Sample
 
-_SHORT_STRETCH = 16
-"""Transactions in a row of one source, see `count_outcomes`."""
 METRIC_BOUNDS_MS = (1, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 60_000)
 SILENT_MS = 60_000
 
@@ -101,6 +96,18 @@ class SourceStatistics(Collector):
         """What of the sample is yet to be looked up, by late_duplicates.py and by source_misses.py."""
         self._sources: dict[str, _Source] = {OTHER_SOURCE: _Source()}
         self._since_ms = int(wall_ms())
+
+    def note_flush(self, columns: Columns, answers: Answers) -> Mapping[tuple[str, int], int]:
+        """Count the outcomes of a flush, and return how often each source got each code.
+
+        The highest slot of each source is noted of transactions that were stored. A flush in which some were
+        not is rare and left out as a whole: it is not worth sorting out the slots of the others.
+        """
+        counts = count_outcomes(columns.sources, answers.codes)
+        self.note(counts, max(answers.clocks))
+        if REFUSED not in answers.codes and not answers.errors and any(columns.slots):
+            self.note_slots(columns.sources, columns.slots)
+        return counts
 
     def note(self, counts: Mapping[tuple[str, int], int], now_ms: int) -> None:
         """Count the outcome of one flush: how often each source got each code (see `Answers`)."""
@@ -272,20 +279,3 @@ def _view(name: str, source: _Source, total_firsts: float, accepted: int, now_ms
 
 def _part(amount: float, whole: float, most: int) -> Part | None:
     return Part(count=min(round(amount), most), share=amount / whole) if whole else None
-
-
-def count_outcomes(sources: Sequence[str], codes: Sequence[int]) -> Mapping[tuple[str, int], int]:
-    """Return how often each source got each code (see `Answers`), of the transactions of a flush."""
-    first, count = sources[0], len(sources)
-    if sources.count(first) == count:
-        return {(first, code): times for code, times in count_values(codes).items()}
-    # Counting pairs takes ten times as long as counting codes. So stretches of one source, such as a request
-    # of 500, are found and counted by their codes, unless they are short.
-    borders = list(compress(range(1, count), map(ne, sources, islice(sources, 1, None))))
-    if len(borders) > count // _SHORT_STRETCH:
-        return Counter(zip(sources, codes, strict=True))
-    counts: Counter[tuple[str, int]] = Counter()
-    for start, end in pairwise([0, *borders, count]):
-        for code, times in count_values(codes[start:end]).items():
-            counts[sources[start], code] += times
-    return counts

@@ -16,7 +16,7 @@ first with B:
 import struct
 from collections.abc import Sequence
 from itertools import compress
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 import zstandard
@@ -68,14 +68,18 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[Record])
 
 
-def encode_block(
-    signatures: Sequence[str],
-    sources: Sequence[str],
-    slots: Sequence[int | None],
-    payloads: Sequence[msgspec.Raw],
-) -> bytes:
-    """Return the frame of transactions given as columns, in their order."""
-    rows = zip(sources, slots, payloads, signatures, strict=True)
+class Columns(Protocol):
+    """Transactions, as a list for each field: those of app/decode/columns.py."""
+
+    signatures: Sequence[str]
+    sources: Sequence[str]
+    slots: Sequence[int | None]
+    payloads: Sequence[msgspec.Raw]
+
+
+def encode_block(columns: Columns) -> bytes:
+    """Return the frame of transactions, in their order."""
+    rows = zip(columns.sources, columns.slots, columns.payloads, columns.signatures, strict=True)
     records = [(source, slot, memoryview(payload), signature) for source, slot, payload, signature in rows]
     return _compressor.compress(_encoder.encode(records))
 

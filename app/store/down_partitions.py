@@ -106,6 +106,20 @@ async def settled(calls: Iterable[Awaitable[T]]) -> list[T | Exception]:
     return outcomes  # type: ignore[return-value]  # the others were raised
 
 
+async def all_of(calls: Iterable[Awaitable[T]]) -> list[T]:
+    """Wait for all calls, also when one fails, and return their results.
+
+    Raises:
+        Exception: one failed.
+    """
+    results = []
+    for outcome in await settled(calls):
+        if isinstance(outcome, Exception):
+            raise outcome
+        results.append(outcome)
+    return results
+
+
 async def of_those_that_serve(calls: Iterable[Awaitable[T]], partitions: int | None = None) -> list[T | None]:
     """Wait for calls to several partitions; return None for those whose master cannot be used.
 

@@ -11,7 +11,8 @@ The first is `tidegate:{0}` in every store, which is where the number of partiti
 """
 
 from binascii import crc_hqx
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from functools import cache
 from hashlib import blake2b
 from itertools import count
@@ -99,6 +100,14 @@ def key_slot(key: bytes) -> int:
 def partition_of(digest: bytes, partitions: int) -> int:
     """The partition of a signature, by the first bytes of its hash."""
     return int.from_bytes(digest[:4]) % partitions
+
+
+def by_partition(hashes: Iterable[bytes], prefixes: Sequence[str]) -> dict[str, list[int]]:
+    """Return the indices of the hashes that are in each partition, by its prefix; none that has none."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for index, digest in enumerate(hashes):
+        found[prefixes[partition_of(digest, len(prefixes))]].append(index)
+    return found
 
 
 @cache

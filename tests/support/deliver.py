@@ -62,8 +62,7 @@ def transaction(signature: str, source: str = "helius-a", payload: object = None
 
 def block_of(transactions: Sequence[Transaction]) -> bytes:
     """Encode transactions as a block, as a flush does."""
-    columns = Columns.of(transactions)
-    return encode_block(columns.signatures, columns.sources, columns.slots, columns.payloads)
+    return encode_block(Columns.of(transactions))
 
 
 BLOCK = block_of([transaction("of a block")])

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from app.consumers.cursor import Cursor, parse_cursor
 from app.consumers.lines import Form, Gap, Lines, Look, Place, heartbeat, joined, render
+from app.decode.columns import Columns
 from app.store.blocks import StoredBlock, encode_block
 
 SIGNATURES = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=20)
@@ -28,7 +29,7 @@ Record = tuple[str, str, int | None, bytes]
 
 def _block(records: list[Record], mask: bytes = b"") -> StoredBlock:
     signatures, sources, slots, payloads = zip(*records, strict=True)
-    frame = encode_block(signatures, sources, slots, list(map(msgspec.Raw, payloads)))
+    frame = encode_block(Columns(signatures, sources, slots, list(map(msgspec.Raw, payloads))))
     count = int.from_bytes(mask, "little").bit_count() if mask else len(records)
     return StoredBlock(MOMENT, MOMENT - 1, 40, count, mask, frame)
 

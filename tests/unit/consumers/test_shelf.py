@@ -5,6 +5,7 @@ import pytest
 
 from app.consumers.lines import Form, Lines, Look, Place, render
 from app.consumers.shelf import Ledger, Shelf
+from app.decode.columns import Columns
 from app.store.blocks import StoredBlock, encode_block
 
 LEDGER, OTHER = Ledger(0, 1, 1700000000000), Ledger(0, 1, 1700000000001)
@@ -13,7 +14,7 @@ LINES, PLACE = Look(Form.LINES), Place(1, (0,), (0,))
 
 def _block(ordinal: int, count: int = 3) -> StoredBlock:
     names = [f"s{ordinal + at}" for at in range(count)]
-    frame = encode_block(names, ["a"] * count, [None] * count, [msgspec.Raw(b"null")] * count)
+    frame = encode_block(Columns(names, ["a"] * count, [None] * count, [msgspec.Raw(b"null")] * count))
     return StoredBlock(1, 0, ordinal, count, b"", frame)
 
 

@@ -95,7 +95,7 @@ def test_every_answer_goes_to_its_place_whichever_call_said_it(
         codes = [UNSEEN if text in unseen else 100 + SIGNATURES.index(text) for text in texts]
         said.append((claim, ClaimResult(number, tuple(codes), 0)))
         again = [at for at, text in enumerate(texts) if text in unseen]
-        left = claim.only(again, len(again))
+        left = claim.only(again, len(again), claim.prefix)
         if left.places:
             codes = [100 + SIGNATURES.index(signatures[at]) for at in left.places]
             said.append((left, ClaimResult(1000 + number, tuple(codes), 0)))
