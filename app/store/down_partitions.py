@@ -41,11 +41,12 @@ class DownPartitions:
         self._clock = clock
         self.reasons: dict[str, errors.StoreError] = {}
         """Why calls to a partition are to fail at once, by its prefix."""
-        self._moving: dict[str, float] = {}  # when a call to each was refused last, since its slot is moved
+        self.moving: dict[str, float] = {}
+        """When a call to each was refused last because its slot is moved, by the monotonic clock."""
         self._told = set[str]()
 
     def __len__(self) -> int:
-        return len(self.reasons.keys() | self._moving.keys())
+        return len(self.reasons.keys() | self.moving.keys())
 
     def sentence(self, server: Server | None) -> str | None:
         """Say how many partitions of the store are down, while others are up; None if none is."""
@@ -55,10 +56,10 @@ class DownPartitions:
         said = []
         if reason is not None:
             said.append(_sentence(len(self.reasons), server, reason.kind, reason.advice))
-        if self._moving:
-            slots = ", ".join(str(key_slot(prefix.encode())) for prefix in self._moving)
+        if self.moving:
+            slots = ", ".join(str(key_slot(prefix.encode())) for prefix in self.moving)
             moving = store_errors.StoreSlotMoving
-            said.append(_sentence(len(self._moving), server, f"{moving.kind}: {slots}", moving.advice))
+            said.append(_sentence(len(self.moving), server, f"{moving.kind}: {slots}", moving.advice))
         return "; ".join(said)
 
     def went_down(self, prefix: str, reason: errors.StoreError) -> None:
@@ -69,13 +70,13 @@ class DownPartitions:
     def is_moved(self, prefix: str, refusal: store_errors.StoreSlotMoving) -> None:
         """Note that a call to a partition was refused, since its slot is moved for long; logged likewise."""
         self._tell(refusal)
-        self._moving[prefix] = self._clock()
+        self.moving[prefix] = self._clock()
 
     def came_up(self, prefix: str) -> None:
         """Note that a partition has answered."""
         was_down = self.reasons.pop(prefix, None) is not None
-        if self._clock() - self._moving.get(prefix, self._clock()) >= ARRIVED_SECONDS:
-            del self._moving[prefix]
+        if self._clock() - self.moving.get(prefix, self._clock()) >= ARRIVED_SECONDS:
+            del self.moving[prefix]
             was_down = True
         if was_down and not self:
             self._told.clear()
@@ -84,7 +85,7 @@ class DownPartitions:
     def clear(self) -> None:
         """Forget them: the store is connected anew."""
         self.reasons.clear()
-        self._moving.clear()
+        self.moving.clear()
         self._told.clear()
 
     def _tell(self, reason: errors.StoreError) -> None:

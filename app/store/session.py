@@ -149,7 +149,7 @@ class StoreSession:
         with self._metrics.store_call_duration_seconds.labels(script).time():
             call = partial(called.run, servers, prefix, args, carriers)
             answer = await self._guard(call, slots, is_repeatable=repeatable, lost=lost, prefix=prefix)
-        if self.down_partitions:
+        if self.down_partitions.reasons or self.down_partitions.moving:
             self.down_partitions.came_up(prefix)
         return answer
 
