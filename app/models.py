@@ -263,3 +263,13 @@ class Report(Shape):
         description="Partitions of a Cluster that could not be cleaned up, by their key prefix, with the "
         "kind of the failure; `maps` is without them."
     )
+
+
+class ServerProblem(NamedTuple):
+    """What the server says of a request of whose body it refuses the rest, as the members of a problem."""
+
+    status: int
+    slug: str
+    title: str
+    detail: str
+    retry_after_seconds: int | None

@@ -7,7 +7,15 @@ from collections.abc import Mapping
 
 from starlette.responses import Response
 
-from app.errors import HttpError, MethodNotAllowed, RetryLater, StoreError, Unauthorized, UnsupportedMedia
+from app.decode.body_message import ClientGone
+from app.errors import (
+    HttpError,
+    MethodNotAllowed,
+    RetryLater,
+    StoreError,
+    Unauthorized,
+    UnsupportedMedia,
+)
 from app.server.problem_json import MEDIA_TYPE, problem_bytes
 
 
@@ -26,6 +34,11 @@ def problem(
 def problem_of(error: HttpError, **extension: object) -> Response:
     """Return one of our errors as a problem document, with the headers that belong to it."""
     headers = {}
+    if isinstance(error, ClientGone) and error.problem is not None:
+        told = error.problem
+        if told.retry_after_seconds is not None:
+            headers["Retry-After"] = str(told.retry_after_seconds)
+        return problem(told.status, told.slug, told.title, told.detail, headers, **extension)
     if isinstance(error, RetryLater):
         headers["Retry-After"] = str(error.retry_after_seconds)
     if isinstance(error, Unauthorized):

@@ -14,14 +14,15 @@ from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 from types import TracebackType
 from typing import Self
 
-from starlette.types import Message, Receive
+from starlette.types import Receive
 
 from app.decode.array_scanner import BYTE_ORDER_MARK, SPACE
 from app.decode.body_budget import ByteBudget, UnverifiedPart, most_inflated, most_unverified
+from app.decode.body_message import chunk_of
 from app.decode.gzip import PIECE_BYTES, Inflater, inflater_for
 from app.decode.lines import LineSplitter
 from app.decode.turns import Pacer, next_turn, pieces_of
-from app.errors import BodyTooLarge, MalformedBody, UnsupportedMedia
+from app.errors import BodyTooLarge, UnsupportedMedia
 
 _JOINED_AT_ONCE_BYTES = 512 * 1024
 _SMALL_BYTES = 4096
@@ -58,17 +59,6 @@ def media_type(content_type: bytes) -> str:
 def body_too_large(length: int, limit: int) -> BodyTooLarge:
     """Return the error for a body whose length is known to be above the limit."""
     return BodyTooLarge(f"the body has {length} bytes, {limit} are allowed: split it, or send NDJSON")
-
-
-class ClientGone(MalformedBody):
-    """The client went away before the body was complete."""
-
-
-def chunk_of(message: Message) -> tuple[bytes, bool]:
-    """Return the next bytes of a body, and whether there are more; raises ClientGone in place of them."""
-    if message["type"] == "http.disconnect":
-        raise ClientGone("the client went away before the body was complete")
-    return message.get("body", b""), message.get("more_body", False)
 
 
 class BodyReader:

@@ -10,7 +10,6 @@ be read, cut off if not, and counted once.
 """
 
 import asyncio
-from functools import partial
 from typing import Any, ClassVar, cast
 
 from starlette.types import ASGIApp
@@ -229,19 +228,20 @@ class BoundedConnection(asyncio.Protocol):
             self._refuse("unread-body")
 
     def _refuse(self, reason: str) -> None:
-        """Refuse what comes, at once; or, while the application works, if it asks for that after all.
+        """Refuse what comes, at once; or, once the application has begun, if it asks for more of the body.
 
-        It may be about to answer without the rest of the body, as to `GET /livez` with one, and what it has
-        carried out must not be called refused.
+        It may be about to answer without the rest, as to `GET /livez` with a body, or have stored some lines:
+        what it has carried out must not be called refused.
         """
-        exchange = self._exchange
-        if exchange is None or self._state is not State.BODY or not exchange.is_at_work:
+        exchange, refusal = self._exchange, self.refusals[reason]
+        is_at_work = exchange is not None and self._state is State.BODY and exchange.is_at_work
+        if exchange is None or not is_at_work or refusal.status == ABORTED:
             self._refuse_now(reason)
             return
-        exchange.refuse_rest = partial(self._refuse_now, reason)
-        exchange.keeps_alive = False
+        exchange.refused, exchange.keeps_alive = refusal, False
         self._state, self._deadline.at = State.ANSWER, NEVER
         self.received.clear()
+        exchange.wake()
         self._update()
 
     def _refuse_now(self, reason: str) -> None:

@@ -14,6 +14,10 @@ An application whose answer takes long, such as a stream, has messages of our ow
                                                       may have gone, with STOPPING when the server stops, and
                                                       with GONE when the client has gone
     send({"type": "tidegate.cut_off"})                there is no proper end: end the connection without one
+
+And `http.disconnect` has a `tidegate.problem` if the client is there, and the rest of its body is refused.
+The application may answer with that problem, and add what it has done of the request. Any other answer is
+dropped, and the client is told the problem as it is.
 """
 
 import asyncio
@@ -25,7 +29,7 @@ from starlette.types import ASGIApp, Message
 
 from app.server.body_framing import Body
 from app.server.heads import Head
-from app.server.responses import header_lines, status_line
+from app.server.responses import Refusal, header_lines, status_line
 
 log = structlog.get_logger()
 
@@ -69,8 +73,9 @@ class Exchange:
         self.keeps_alive = head.keeps_alive
         self.is_waiting_for_continue = head.expects_continue and not body.is_whole
         self.has_begun = self.has_answered = self.is_complete = False
-        self.refuse_rest: Callable[[], None] | None = None
-        """Set once the rest of the body is refused: called when the application asks for it after all."""
+        self.refused: Refusal | None = None
+        """Why the rest of the body is refused; the application hears of it if it asks for more."""
+        self.is_refusal_told = self._is_overruled = False
         self._connection, self._server_headers = connection, server_headers
         self._is_gone = self._has_told_the_end = False
         self._on_news: Callable[[str], None] | None = None
@@ -97,9 +102,8 @@ class Exchange:
 
     @property
     def is_at_work(self) -> bool:
-        """Tell whether the application does something other than to wait for more of the body."""
-        waits = self._waiter is not None and not self._waiter.done()
-        return self.has_begun and not (waits or self.has_answered)
+        """Tell whether the application has begun, and not answered."""
+        return self.has_begun and not self.has_answered
 
     async def receive(self) -> Message:
         """Return the next of the body, as much as has come; wait only if nothing has."""
@@ -107,11 +111,11 @@ class Exchange:
             self._send_continue()
         while not (self._is_gone or self.is_complete):
             body = self.body
-            if body.size or (body.is_whole and not self._has_told_the_end):
+            if body.size or (self._is_whole and not self._has_told_the_end):
                 return self._take(body)
-            if self.refuse_rest is not None:
-                self.refuse_rest()
-                break
+            if self.refused is not None:
+                self.is_refusal_told = True
+                return {"type": "http.disconnect", "tidegate.problem": self.refused.problem}
             self._connection.read_on()
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
@@ -124,9 +128,14 @@ class Exchange:
 
     def _take(self, body: Body) -> Message:
         data = body.take_out()
-        self._has_told_the_end = body.is_whole
+        self._has_told_the_end = self._is_whole
         self._connection.read_on()
-        return {"type": "http.request", "body": data, "more_body": not body.is_whole}
+        return {"type": "http.request", "body": data, "more_body": not self._has_told_the_end}
+
+    @property
+    def _is_whole(self) -> bool:
+        """Whether all of the body has come, and nothing is wrong with what ends it, such as its trailers."""
+        return self.body.is_whole and self.refused is None
 
     def wake(self) -> None:
         """Let `receive` look again: something has come, or nothing will."""
@@ -150,7 +159,10 @@ class Exchange:
 
     async def send(self, message: Message) -> None:
         """Write a message of the response; what is last does not wait for the client to read it."""
-        if self._is_gone:
+        if self.is_refusal_told and self.refused is not None and message["type"] == "http.response.start":
+            # Any other answer is one of an application that does not know why the rest did not come.
+            self._is_overruled = message["status"] != self.refused.status
+        if self._is_gone or self._is_overruled:
             return
         if message["type"] == "http.response.start" and self._start is None and not self.has_answered:
             self._begin(message["status"], list(message.get("headers", ())))

@@ -14,7 +14,6 @@ in (a 413, say), the rest is read and dropped in DRAIN; after a last answer, in 
 ends, what it holds and what it waits for is the same in all states, and stands in `connection.py`.
 """
 
-from functools import partial
 from typing import ClassVar
 
 from app.metrics.catalogue import Metrics
@@ -124,8 +123,9 @@ class BoundedProtocol(BoundedConnection):
         if exchange is not self._exchange:
             return
         self._is_last |= not exchange.keeps_alive
-        is_cut_off = exchange.refuse_rest is not None
-        if self._state is State.ANSWER and not is_cut_off:
+        if exchange.is_refusal_told and exchange.refused is not None:
+            self.refusals.note(exchange.refused.reason, has_begun=True)
+        if self._state is State.ANSWER and exchange.refused is None:
             self._end_answer()
         elif self._is_last:
             self._linger()
@@ -137,7 +137,7 @@ class BoundedProtocol(BoundedConnection):
     def fail(self, exchange: Exchange) -> None:
         """Refuse a request whose application has ended without a complete response."""
         if exchange is self._exchange:
-            (exchange.refuse_rest or partial(self._refuse_now, "internal"))()
+            self._refuse_now(exchange.refused.reason if exchange.refused is not None else "internal")
 
     # Each state's work.
 

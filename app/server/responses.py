@@ -20,6 +20,7 @@ from http import HTTPStatus
 import structlog
 
 from app.metrics.catalogue import Metrics
+from app.models import ServerProblem
 from app.server.limits import BOUNDS, RETRY_AFTER_SECONDS, Bound, Limits
 from app.server.problem_json import MEDIA_TYPE, problem_bytes
 
@@ -50,12 +51,14 @@ class Refusal:
     def __init__(self, bound: Bound, limits: Limits) -> None:
         self.reason, self.status = bound.reason, bound.status
         detail = bound.detail.format_map(asdict(limits))
+        retry_after = RETRY_AFTER_SECONDS if bound.status == RETRY_AFTER else None
+        self.problem = ServerProblem(bound.status, bound.reason, bound.title, detail, retry_after)
         body = problem_bytes(bound.status, bound.reason, bound.title, detail)
         head = b"content-type: %b\r\ncontent-length: %d\r\nconnection: close\r\n" % (
             MEDIA_TYPE.encode(),
             len(body),
         )
-        again = b"retry-after: %d\r\n" % RETRY_AFTER_SECONDS if bound.status == RETRY_AFTER else b""
+        again = b"retry-after: %d\r\n" % retry_after if retry_after is not None else b""
         self._head, self._body = head + again + b"\r\n", body
 
     def response(self, headers: HeaderLines, *, has_body: bool = True) -> bytes:

@@ -107,6 +107,9 @@ class Service:
         while more:
             message = await receive()
             self.disconnects += message["type"] == "http.disconnect"
+            if path == "/telling" and "tidegate.problem" in message:
+                await self._send(send, b"%d" % size, status=message["tidegate.problem"].status)
+                return
             size, more = size + len(message.get("body", b"")), message.get("more_body", False)
         if path == "/listening":
             self.listener = asyncio.ensure_future(receive())
@@ -116,9 +119,9 @@ class Service:
     async def _answer(self, send: Any, size: int, missing: int = 0) -> None:
         await self._send(send, b"%d" % size, missing)
 
-    async def _send(self, send: Any, body: bytes, missing: int = 0) -> None:
+    async def _send(self, send: Any, body: bytes, missing: int = 0, status: int = 200) -> None:
         headers = [(b"content-length", b"%d" % (len(body) + missing))]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": bool(missing)})
 
     def refused(self, reason: str, begun: str = "no") -> int:

@@ -77,6 +77,23 @@ async def test_an_application_that_asks_for_the_rest_hears_that_the_client_is_go
         assert (_refusals(service, case.slug), service.disconnects) == ((0, 1), 1)
 
 
+@pytest.mark.parametrize("ends", [False, True])
+async def test_an_application_may_tell_what_it_has_done_before_the_rest_was_refused(ends: bool) -> None:
+    async with served(PATIENT) as (service, client):
+        await client.send(b"POST /telling HTTP/1.1\r\n" + CHUNKED)
+        async with asyncio.timeout(LONG):
+            while not service.calls:
+                await asyncio.sleep(0.005)
+        if ends:
+            client.end()
+        else:
+            await client.send(b"no size\r\n")
+        status, headers = await client.head()
+        assert (status, headers["connection"], await client.rest()) == (400, "close", b"3")
+        slug = "incomplete-request" if ends else "malformed-request"
+        assert (_refusals(service, slug), service.disconnects) == ((0, 1), 1)
+
+
 async def test_an_application_that_has_not_begun_does_not_begin() -> None:
     async with served(PATIENT) as (service, client):
         await client.send(post(b"abcd", b"/busy")[:-1])
