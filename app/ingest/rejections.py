@@ -56,6 +56,8 @@ SHOWN_CHARACTERS: Final = 200
 SHOWN_BYTES: Final = 2 * SHOWN_CHARACTERS
 WARNED_SECONDS: Final = 600
 """So long after the last rejection `/stats` names the feed."""
+WARNED_WHILE_TAKEN_SECONDS: Final = 120
+"""So long it does if what the feed sends has been taken since."""
 _MINUTE_SECONDS: Final = 60
 
 
@@ -127,10 +129,14 @@ class _Told:
         self.minute, self.untold = -1, 0
 
 
-def warnings_of(latest: Iterable[Mapping[str, Rejection]], now: float) -> Iterator[tuple[WarningKey, str]]:
+def warnings_of(
+    latest: Iterable[Mapping[str, Rejection]], taken_ms: Callable[[str], int], now: float
+) -> Iterator[tuple[WarningKey, str]]:
     """Yield a key and a sentence for each feed that sent what was not taken in the last ten minutes.
 
-    `latest` has the rejections of each process, `now` is in seconds since the epoch.
+    A feed of which something was taken two minutes after that, or later, is well again and left out. `latest`
+    has the rejections of each process, `taken_ms` tells when something of a feed was last taken, `now` is in
+    seconds since the epoch.
     """
     newest: dict[str, Rejection] = {}
     for rejections in latest:
@@ -139,11 +145,19 @@ def warnings_of(latest: Iterable[Mapping[str, Rejection]], now: float) -> Iterat
                 both = rejection, newest.get(label, rejection)
                 newest[label] = max(both, key=lambda one: (one.is_proven, one))
     for label, rejection in sorted(newest.items()):
-        when = time.strftime("%H:%M:%S", time.gmtime(rejection.when_ms / 1000))
+        taken_after_seconds = (taken_ms(label) - rejection.when_ms) / 1000
+        if taken_after_seconds > WARNED_WHILE_TAKEN_SECONDS:
+            continue
+        taken = f"; since then some was taken, last at {_clock(taken_ms(label))} UTC"
         counted = "" if rejection.feed == label else f", counted as `{label}`,"
         what = f"What the feed {rejection.feed}{counted} sent was not taken"
-        last = f"last at {when} UTC ({rejection.reason})"
-        yield WarningKey(WarningName.FEED_NOT_TAKEN, label), f"{what}, {last}: {rejection.detail}"
+        last = f"last at {_clock(rejection.when_ms)} UTC ({rejection.reason})"
+        since = taken if taken_after_seconds > 0 else ""
+        yield WarningKey(WarningName.FEED_NOT_TAKEN, label), f"{what}, {last}{since}: {rejection.detail}"
+
+
+def _clock(at_ms: int) -> str:
+    return time.strftime("%H:%M:%S", time.gmtime(at_ms / 1000))
 
 
 def shown(body: bytes) -> str:

@@ -230,6 +230,11 @@ class SourceStatistics(Collector):
         """Add what another has counted of a source."""
         self._source(name).grow(more)
 
+    def last_seen_ms(self, name: str) -> int:
+        """Return when something of a source was last taken, by the store's clock; 0 if nothing was."""
+        found = self._sources.get(name)
+        return found.last_seen_ms if found else 0
+
     def _seen(self) -> dict[str, _Source]:
         return {name: source for name, source in self._sources.items() if source.last_seen_ms}
 

@@ -103,7 +103,7 @@ class ServiceWarnings(Collector):
                 "it is read again within seconds."
             )
         warnings |= self._feeds_warnings()
-        warnings |= dict(warnings_of(self.rejections(), time.time()))
+        warnings |= dict(warnings_of(self.rejections(), self.sources.last_seen_ms, time.time()))
         if self.live.ignored is not None:
             warnings[WarningKey(WarningName.SETTINGS_IGNORED)] = self.live.ignored
         if self.live.differing:

@@ -79,6 +79,7 @@ FAMILIES: dict[str, Family] = {
     "late_duplicates": Family("counter", {"source": ("other",)}),
     "late_duplicate_age_seconds": Family("histogram", {}),
     "recommended_window_seconds": Family("gauge", {}),
+    "feed_bodies": Family("counter", {"feed": ("other",), "outcome": ("taken", "rejected")}),
     "feed_documents": Family("counter", {"feed": ("other",), "shape": SHAPES}),
     "feed_rejected": Family("counter", {"feed": ("other",), "reason": REJECTIONS}),
     "feed_skipped": Family("counter", {"feed": ("other",), "kind": ("votes", "failed")}),
@@ -193,7 +194,7 @@ STARTED_AT_ZERO = (
     *("transactions", "source_transactions", "map_added", "map_removed", "cleanup_runs", "store_errors"),
     *("map_entries", "map_bytes", "map_oldest_entry_age_seconds", "ingest_batch_size", "ingest_flush_size"),
     *("alerts_received", "source_delay_seconds", "ingest_refusals", "unauthorized"),
-    *("feed_documents", "feed_rejected", "feed_skipped"),
+    *("feed_bodies", "feed_documents", "feed_rejected", "feed_skipped"),
     *("store_setbacks", "store_lost_entries", "map_imbalance_entries"),
 )
 

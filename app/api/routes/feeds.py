@@ -13,6 +13,7 @@ or none, so there the parts are collected first, and what is wrong is listed in 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from enum import StrEnum
 from functools import partial
 from itertools import product
 from mmap import mmap
@@ -64,6 +65,15 @@ _GZIP: Final = b"\x1f\x8b"
 _UNREADABLE: Final = (InvalidRequest, MalformedBody, BodyTooLarge, UnsupportedMedia)
 
 
+class BodyOutcome(StrEnum):
+    """What became of a body whose sender may send to the feed; one that has to come again is not counted."""
+
+    TAKEN = "taken"
+    """Something in it was stored or known, or there was nothing in it."""
+    REJECTED = "rejected"
+    """Nothing in it could be read as a valid transaction."""
+
+
 def route(plane: DataPlane) -> Route:
     """Return the route of all feeds."""
     return DataRoute(FEED.path, PostFeed(plane), methods=["POST"])
@@ -76,6 +86,7 @@ class PostFeed:
         self._plane, metrics = plane, plane.metrics
         # A feed that is declared is counted under its name however many others come before it.
         feeds = [OTHER_SOURCE, *map(metrics.source_limit.label, plane.feeds.declared)]
+        metrics.feed_bodies_total.start(*product(feeds, BodyOutcome))
         metrics.feed_documents_total.start(*product(feeds, Shape))
         metrics.feed_skipped_total.start(*product(feeds, SKIPPABLE))
         metrics.feed_rejected_total.start(*product(feeds, REASONS))
@@ -136,9 +147,11 @@ class _FeedRequest:
         plane.metrics.ingest_batch_size.observe(summary.items)
         if summary.invalid and summary.invalid == summary.items + (summary.skipped or 0):
             self._is_noted = True
+            self._count_body(BodyOutcome.REJECTED)
             raise InvalidRequest(
                 f"nothing in it is a valid transaction; the first: {summary.errors[0].detail}"
             )
+        self._count_body(BodyOutcome.TAKEN)
         return summary.as_dict()
 
     def failed(self, error: HttpError) -> Response:
@@ -151,10 +164,16 @@ class _FeedRequest:
                 plane.rejections.note(source, error.slug, str(error), self._begin)
                 if isinstance(error, _UNREADABLE):
                     plane.submitter.count_invalid(source)
+                    self._count_body(BodyOutcome.REJECTED)
             elif not isinstance(error, ClientGone):
                 # Nothing of it is invalid: anybody could make the feed look broken, and have its alert fire.
                 plane.rejections.note(source, error.slug, f"the sender is not verified: {error}", None)
         return problem_of(error, **(self.summary.as_dict() if self.summary.items else {}))
+
+    def _count_body(self, outcome: BodyOutcome) -> None:
+        metrics = self._plane.metrics
+        label = metrics.source_limit.label(feed_named(self._name))
+        metrics.feed_bodies_total.labels(label, outcome).inc()
 
     async def _verified(self, body: BodyReader, feed: Feed) -> bytes | mmap | None:
         """Return the body of a feed that signs; None for others, whose body is not read yet."""

@@ -37,6 +37,7 @@ async def test_whoever_is_not_verified_cannot_make_a_feed_look_broken(
     assert told_of(closed) == {"unauthorized": 0.0} | {reason: 1.0}
     assert closed.sample("transactions_total", outcome="invalid") == 0
     assert closed.sample("source_transactions_total", source="quicknode-a", outcome="invalid") in {None, 0}
+    assert closed.sample("feed_bodies_total", feed="quicknode-a", outcome="rejected") == 0
 
 
 @pytest.mark.parametrize(
@@ -100,6 +101,7 @@ async def test_what_is_wrong_with_gzip_that_is_signed_counts_as_of_a_verified_se
     reason = {400: "malformed-body", 413: "too-large"}[status]
     assert told_of(closed) == {"unauthorized": 0, reason: 1}
     assert closed.sample("source_transactions_total", source="quicknode-a", outcome="invalid") == 1
+    assert closed.sample("feed_bodies_total", feed="quicknode-a", outcome="rejected") == 1
     [warning] = (await closed.stats())["warnings"]
     assert "not verified" not in warning
 

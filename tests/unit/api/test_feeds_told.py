@@ -3,7 +3,7 @@
 import pytest
 from structlog.testing import capture_logs
 
-from tests.support.api_calls import Api, events
+from tests.support.api_calls import Api, events, until
 from tests.support.feed_calls import block, send
 
 pytestmark = pytest.mark.asyncio
@@ -71,3 +71,28 @@ async def test_a_feed_that_is_taken_is_told_nowhere(api: Api) -> None:
         await api.http.post("/feeds/not%20a%20name", content=block(3))
     assert events(logs, "feed not taken") == []
     assert (await api.stats())["warnings"] == []
+
+
+async def test_bodies_are_counted_by_whether_anything_in_them_was_taken(api: Api) -> None:
+    partly = block(3).replace(b'["522', b'[7,"522', 1)
+    for body in (block(10), b"[]", partly, b'{"event":"push"}', b"no json", b'[{"a":1},{"b":2}]'):
+        await send(api, "helius-a", body)
+    await api.http.post("/feeds/helius-a?token=x", content=block(1))
+    counted = {
+        outcome: api.sample("feed_bodies_total", feed="helius-a", outcome=outcome)
+        for outcome in ("taken", "rejected")
+    }
+    assert counted == {"taken": 3, "rejected": 4}
+
+
+async def test_the_warning_of_a_feed_says_when_something_of_it_was_taken_again(api: Api) -> None:
+    await send(api, "helius-a", b'{"event":"push"}')
+    [warning] = (await api.stats())["warnings"]
+    assert "since then" not in warning
+
+    async def is_taken_again() -> bool:
+        await send(api, "helius-a", block(1))
+        [now] = (await api.stats())["warnings"]
+        return "; since then some was taken, last at " in now
+
+    await until(is_taken_again)

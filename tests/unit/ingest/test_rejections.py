@@ -92,9 +92,14 @@ def test_a_feed_that_was_never_let_in_is_named_though_it_is_counted_as_other(
             rejections.note(name, Unauthorized.slug, "x-qn-signature is missing")
             clock.now += MINUTE
     assert [line["feed"] for line in events(logs, NOT_TAKEN)] == ["quicknode-a", "quicknode-b"]
-    [(key, sentence)] = warnings_of([rejections.latest], clock.now)
+    [(key, sentence)] = warnings_of([rejections.latest], never, clock.now)
     assert str(key) == "feed_not_taken:other"
     assert sentence.startswith("What the feed quicknode-b, counted as `other`, sent was not taken, last at ")
+
+
+def never(_: str) -> int:
+    """Of no feed anything was taken."""
+    return 0
 
 
 def test_a_feed_is_a_warning_for_ten_minutes_with_the_newest_of_all_processes(
@@ -105,11 +110,31 @@ def test_a_feed_is_a_warning_for_ten_minutes_with_the_newest_of_all_processes(
     clock.now += MINUTE
     other.note("helius-a", "malformed-body", "JSON is cut off (byte 7)")
     told = [rejections.latest, other.latest]
-    [(key, sentence)] = warnings_of(told, clock.now + 599)
+    [(key, sentence)] = warnings_of(told, never, clock.now + 599)
     assert str(key) == "feed_not_taken:helius-a"
     assert "helius-a" in sentence
     assert "08:01:00 UTC (malformed-body): JSON is cut off (byte 7)" in sentence
-    assert list(warnings_of(told, clock.now + 601)) == []
+    assert list(warnings_of(told, never, clock.now + 601)) == []
+
+
+def test_a_feed_that_is_taken_again_is_said_to_be_and_is_no_warning_two_minutes_later(
+    rejections: Rejections, clock: Clock
+) -> None:
+    rejections.note("helius-a", UNKNOWN_SHAPE, "an object with a")
+    rejected = clock.now
+
+    def sentences(taken_seconds: float) -> list[str]:
+        taken = {"helius-a": int((rejected + taken_seconds) * 1000)}
+        found = warnings_of([rejections.latest], taken.__getitem__, rejected + 400)
+        return [sentence for _, sentence in found]
+
+    [before] = sentences(-1)
+    assert "since then" not in before
+    [again] = sentences(61)
+    assert again.endswith(
+        "08:00:00 UTC (unknown-shape); since then some was taken, last at 08:01:01 UTC: an object with a"
+    )
+    assert sentences(121) == []
 
 
 def test_a_stranger_hides_no_warning_of_a_feed(
@@ -121,11 +146,11 @@ def test_a_stranger_hides_no_warning_of_a_feed(
     for process in (rejections, other):
         process.note("a", "too-large", "by a stranger", None)
     told = [rejections.latest, other.latest]
-    [(_, sentence)] = warnings_of(told, clock.now)
+    [(_, sentence)] = warnings_of(told, never, clock.now)
     assert sentence.endswith("by the feed")
     clock.now += 600 - MINUTE + 1
     rejections.note("a", "too-large", "by a stranger", None)
-    [(_, sentence)] = warnings_of(told, clock.now)
+    [(_, sentence)] = warnings_of(told, never, clock.now)
     assert sentence.endswith("by a stranger")
 
 
