@@ -8,7 +8,7 @@ from typing import Final
 
 from app.errors import HttpError, Overloaded
 from app.process.shared_task import SharedTask
-from app.web.page import Document, live_part
+from app.web.page import Document, live_part, prepare
 
 PERIOD_SECONDS: Final = 0.9
 """What is shown is then a second old at most when the next comes."""
@@ -55,6 +55,7 @@ class Viewers:
             figures = await self._read()
         except HttpError:
             return _NOTHING
+        await prepare()
         return event_of(live_part(figures))
 
 

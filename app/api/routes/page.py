@@ -13,7 +13,7 @@ from app.api.contract import PAGE_FIGURES, PAGE_FILES
 from app.api.deps import part
 from app.web.board import Board
 from app.web.figures import LiveFigures
-from app.web.page import page, page_file
+from app.web.page import page, page_file, prepare
 
 router = APIRouter(tags=["operations"])
 
@@ -34,6 +34,7 @@ BoardDep = Annotated[Board, part(Board)]
 @router.get("/", include_in_schema=False)
 async def get_page(board: BoardDep) -> HTMLResponse:
     """The live page."""
+    await prepare()
     return HTMLResponse(page(await board.document()), headers=HEADERS)
 
 

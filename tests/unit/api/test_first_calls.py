@@ -1,0 +1,36 @@
+"""What takes long to make the first time is made beside the event loop, which serves others meanwhile."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import jinja2
+import pytest
+from fastapi.openapi.utils import get_openapi
+
+from app.web.page import _environment
+from tests.support.api_calls import Api
+
+pytestmark = pytest.mark.asyncio
+
+
+def noting_threads(make: Callable[..., Any], threads: list[threading.Thread]) -> Callable[..., Any]:
+    def noted(*given: Any, **named: Any) -> Any:
+        threads.append(threading.current_thread())
+        return make(*given, **named)
+
+    return noted
+
+
+async def test_the_openapi_document_and_the_page_are_made_in_threads(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[threading.Thread] = []
+    monkeypatch.setattr("fastapi.applications.get_openapi", noting_threads(get_openapi, threads))
+    monkeypatch.setattr(jinja2.Environment, "compile", noting_threads(jinja2.Environment.compile, threads))
+    _environment.cache_clear()
+    for _ in range(2):
+        for path in ("/openapi.json", "/"):
+            assert (await api.http.get(path)).status_code == 200
+    assert len(threads) >= 3
+    assert threading.main_thread() not in threads
