@@ -78,12 +78,13 @@ class Runtime:
         self._tasks = Tasks(self.metrics)
         self.embedded = None if settings.store_url else EmbeddedStore(settings.embedded_store_limit_bytes)
         url = self.embedded.url if self.embedded else normal_url(settings.store_url or "")
-        connector = connector_of(
-            url, settings.store_url_file, settings.store_deadline_seconds, settings.store_prefix
-        )
+        deadline_seconds, prefix = settings.store_deadline_seconds, settings.store_prefix
+        connector = connector_of(url, settings.store_url_file, deadline_seconds, prefix)
         self.session = StoreSession(connector, self.metrics)
         self._headroom, self._drill, self.restart = MemoryHeadroom(), DrillEffects(), ControlledRestart()
-        self.consumers = ConsumerPlane(self.live, self.session, lambda: self.plane.flush_queue.held_items > 0)
+        self.consumers = ConsumerPlane(
+            self.live, self.session, lambda: self.plane.is_busy, lambda: self.plane.maps.ends
+        )
         told = self.consumers.tail.on_accepted
         self.plane = DataPlane(self.live, self.session, self.metrics, access, self._headroom, feeds, told)
         self.workers = WorkerPool(settings, listener, url, self.metrics, self.plane.sources)

@@ -1,6 +1,6 @@
 """What the readers of a process share: the shelf, the tail, the places for readers, the leases."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
@@ -51,9 +51,17 @@ class Places:
 class ConsumerPlane:
     """Builds and holds the parts of the way out, around a store session."""
 
-    def __init__(self, live: LiveSettings, session: StoreSession, is_ingest_busy: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        live: LiveSettings,
+        session: StoreSession,
+        is_ingest_busy: Callable[[], bool],
+        read_ends: Callable[[], Mapping[str, tuple[int, int, int]]],
+    ) -> None:
+        """Read what the store has accepted; for `read_ends` see `Accepted`."""
         self._live = live
-        accepted, shelf, pace = Accepted(session, live.layout), Shelf(), Pace(is_ingest_busy)
+        accepted = Accepted(session, live.layout, read_ends)
+        shelf, pace = Shelf(), Pace(is_ingest_busy)
         self.tail = Tail(accepted, shelf, pace)
         self.readers = Readers(accepted, shelf, self.tail, pace)
         self.consumers = Consumers(session, live.layout)

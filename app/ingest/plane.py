@@ -82,6 +82,11 @@ class DataPlane:
         return self._live.settings
 
     @property
+    def is_busy(self) -> bool:
+        """Whether transactions wait for the store or are being stored."""
+        return self.flush_queue.held_items > 0
+
+    @property
     def in_flight_bytes(self) -> int:
         """Return the bytes of bodies and of queued payloads held now."""
         return self.body_budget.held + self.flush_queue.held_bytes

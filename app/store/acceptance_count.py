@@ -36,6 +36,11 @@ class AcceptanceCount:
         self.fall = Fall()
         self._added = self._born_ms = self._falls = self._falls_at_reading = 0
 
+    @property
+    def end(self) -> tuple[int, int]:
+        """When the ledger was begun, or 0 while no reading has told that, and its count: where it ends."""
+        return self._born_ms, self._added
+
     def snapshot(self) -> Snapshot:
         """Return what the answer to a call that is sent now has to be held against."""
         return Snapshot(self._falls, self._added)

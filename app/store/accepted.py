@@ -11,11 +11,11 @@ transactions:
     extract.end         the position to go on from
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from app.store.blocks import StoredBlock, parse_block
-from app.store.down_partitions import of_those_that_serve
+from app.store.down_partitions import naming, of_those_that_serve
 from app.store.layout import Layout
 from app.store.positions import Positions, Start
 from app.store.session import StoreSession
@@ -86,9 +86,18 @@ def positions_after(extracts: Sequence[Extract]) -> Positions:
 class Accepted:
     """Reads all partitions of a store at once; it holds nothing but hints on where positions are."""
 
-    def __init__(self, session: StoreSession, layout_of: Callable[[int], Layout]) -> None:
-        """Call scripts over a session; `layout_of` gives the layout of a number of partitions."""
+    def __init__(
+        self,
+        session: StoreSession,
+        layout_of: Callable[[int], Layout],
+        read_ends: Callable[[], Mapping[str, tuple[int, int, int]]] = dict,
+    ) -> None:
+        """Call scripts over a session; `layout_of` gives the layout of a number of partitions.
+
+        `read_ends` gives the places at which partitions ended by what they have told otherwise.
+        """
         self._session = session
+        self._read_ends = read_ends
         self._layout_of = layout_of
         self._hints: dict[tuple[str, int, int], int] = {}
         self._ends: dict[str, tuple[int, int, int]] = {}  # of each partition, as last read
@@ -105,17 +114,17 @@ class Accepted:
     async def find(self, start: Start) -> Positions:
         """Find the positions to begin at; those of a moment have all from then on, as far as it is kept.
 
-        Where a partition is down, `now` is where it ended when it was last read.
+        Where a partition is down, `now` is where it ended by the latest that it told.
 
         Raises:
-            StoreError: the store cannot say.
+            StoreError: the store cannot say; of one partition it says which.
         """
         layout, places, has_left = self._layout, list[tuple[int, int, int]](), False
         calls = (self._find(prefix, layout.rules, start) for prefix in layout.prefixes)
         answers = await of_those_that_serve(calls)
         for prefix, answer in zip(layout.prefixes, answers, strict=True):
-            if answer is None and start == "now" and prefix in self._ends:
-                places.append(self._ends[prefix])
+            if answer is None and start == "now" and (end := self._end_of(prefix)) is not None:
+                places.append(end)
                 continue
             born_ms, ordinal, block, before_ms, left = answer or await self._find(prefix, layout.rules, start)
             self._note_hint((prefix, born_ms, ordinal), block)
@@ -150,8 +159,14 @@ class Accepted:
         return self._layout_of(self._session.partitions)
 
     async def _find(self, prefix: str, rules: bytes, start: Start) -> list[int]:
-        answer: list[int] = await self._session.run("find_position", prefix, [rules, start])
+        with naming(self._session, prefix):
+            answer: list[int] = await self._session.run("find_position", prefix, [rules, start])
         return answer
+
+    def _end_of(self, prefix: str) -> tuple[int, int, int] | None:
+        """Return the latest place at which a partition is known to have ended, if any."""
+        known = (ends.get(prefix) for ends in (self._ends, self._read_ends()))
+        return max((end for end in known if end is not None), default=None)
 
     async def _read(
         self, prefix: str, rules: bytes, at: tuple[int, int, int], limit: int, most_bytes: int

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from app.consumer_errors import TooManyConsumers, TooManyLeases, UnknownConsumer
 from app.store.accepted import Extract, extract_of
-from app.store.down_partitions import of_those_that_serve, settled
+from app.store.down_partitions import OF_ONE_MASTER, naming, of_those_that_serve, settled
 from app.store.layout import Layout
 from app.store.positions import Positions, Start
 from app.store.session import StoreSession
@@ -231,7 +231,8 @@ class Consumers:
         return self._layout_of(self._session.partitions)
 
     async def _run(self, script: str, prefix: str, *args: bytes | str | int) -> Any:
-        return await self._session.run(script, prefix, [self._layout.rules, *args])
+        with naming(self._session, prefix):
+            return await self._session.run(script, prefix, [self._layout.rules, *args])
 
     async def _ask(self, partition: int, name: str, limit: int, *terms: int | str) -> _Part:
         """Lease from one partition; `terms` are the other arguments of the script in their order."""
@@ -269,11 +270,14 @@ def _part_of(answer: list[Any]) -> _Part:
 
 
 def _leases(name: str, parts: Sequence[_Part | Exception]) -> Leases:
-    """Join what partitions gave; raise what is wrong, if none gave anything."""
+    """Join what partitions gave; raise what is wrong, if none gave anything.
+
+    That the master of some cannot be used is not wrong: the others have nothing then, and may have soon.
+    """
     answered = [part for part in parts if isinstance(part, _Part)]
     if not any(part.leased for part in answered):
         for part in parts:
-            if isinstance(part, Exception):
+            if isinstance(part, Exception) and not (answered and isinstance(part, OF_ONE_MASTER)):
                 raise part
         if any(part.status == b"busy" for part in answered):
             raise TooManyLeases(f"{name} has 64 leases that are neither committed nor run out")

@@ -12,8 +12,10 @@ looked at every key of it (`Maps.partitions`). If somebody broke the move off, t
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
+from copy import copy
+from typing import Protocol, TypeVar
 
 import structlog
 
@@ -96,6 +98,29 @@ class DownPartitions:
 
 def _sentence(count: int, server: Server, kind: str, advice: str) -> str:
     return f"{count} of the store's {server.partitions} partitions are down ({kind}): {advice}"
+
+
+class _Session(Protocol):
+    """What a call goes through: `StoreSession`."""
+
+    @property
+    def is_up(self) -> bool: ...
+
+    @property
+    def down_partitions(self) -> DownPartitions: ...
+
+
+@contextmanager
+def naming(session: _Session, prefix: str) -> Iterator[None]:
+    """Have the error of a call to a partition say which it is, if that one is down and others are not."""
+    try:
+        yield
+    except OF_ONE_MASTER as error:
+        if not session.is_up or prefix not in session.down_partitions.reasons:
+            raise
+        named = copy(error)  # the error itself may be the reason why the partition is down
+        named.advice = f"this needs the partition {prefix}, which is down: {error.advice}"
+        raise named from error
 
 
 async def settled(calls: Iterable[Awaitable[T]]) -> list[T | Exception]:

@@ -197,6 +197,12 @@ class Maps:
         return await self._read_sizes(self._looks)
 
     @property
+    def ends(self) -> dict[str, tuple[int, int, int]]:
+        """Where each partition ended by its latest answer, as a place without the moment before it."""
+        ends = {prefix: count.end for prefix, count in self._counts.items()}
+        return {prefix: (born_ms, added, 0) for prefix, (born_ms, added) in ends.items() if born_ms}
+
+    @property
     def falls(self) -> dict[str, Fall]:
         """How far each partition has fallen below what it had told this process."""
         return {prefix: count.fall for prefix, count in self._counts.items()}

@@ -1,6 +1,7 @@
 """A master of a Cluster is lost, with no replica to follow it: what the others have is served on."""
 
 import asyncio
+import re
 from collections.abc import Iterator
 from itertools import chain
 from typing import Any
@@ -19,8 +20,8 @@ from app.store.partitions import (
     signature_hash,
 )
 from tests.support.consumer_calls import consumer
-from tests.support.gate import GateProcess, gate_process
-from tests.support.processes import pause_all, resume_all, start_all, wait_until
+from tests.support.gate import GateProcess, gate_process, has_port, started
+from tests.support.processes import kill_all, pause_all, resume_all, start_all, wait_until
 from tests.support.servers import StoreServer, cluster_server
 from tests.support.streams import items, open_stream, post, signatures
 from tests.support.worker_gates import figure
@@ -123,6 +124,54 @@ async def test_a_killed_master_takes_only_its_own_partitions_with_it(cluster: St
                 if at not in answer["duplicates"]
             ]
             assert sorted(accepted + stored) == sorted(names), "each once, and what had failed now"
+
+
+async def test_readers_begin_and_are_told_which_partition_is_missing_where_they_need_it(
+    cluster: StoreServer,
+) -> None:
+    """Nobody reads before the master is lost. A gate that runs knows the ends, one that comes later none."""
+    with _gate(cluster) as gate:
+        await post(gate.url, items("before", COUNT))
+        async with _asking(gate) as client:
+            assert (await client.post("/consumers/bot/lease?limit=10")).status_code == 200
+            kill_all(cluster.processes[:1])
+            await _until_down(gate, 0)
+            async with open_stream(gate.url) as stream:
+                stored = await _post_in_part(gate, "now", 0)
+                assert sorted(signatures(await stream.take(len(stored)))) == sorted(stored)
+            await _assert_named(client, "/stream?from=oldest", "GET")
+            await _assert_named(client, "/consumers/bot/seek", "POST", json={"to": "oldest"})
+            assert "this needs" not in (await client.get("/readyz")).text
+            lease = await client.post("/consumers/fresh/lease?from=now")
+            assert (lease.status_code, lease.json()["transactions"]) == (200, []), (
+                "the others have nothing new"
+            )
+            assert len((await client.get("/consumers")).json()["consumers"]) == 2
+            with started(store_url=cluster.launches[1].url, store_deadline_seconds=1) as later:
+                assert await asyncio.to_thread(wait_until, lambda: _is_up(later), PATIENCE_SECONDS)
+                async with _asking(later) as other:
+                    await _assert_named(other, "/stream?from=now", "GET")
+                    assert len((await other.get("/consumers")).json()["consumers"]) == 2
+            await _assert_named(client, "/consumers/bot", "DELETE")
+            assert [one["name"] for one in (await client.get("/consumers")).json()["consumers"]] == ["fresh"]
+
+
+def _asking(gate: GateProcess) -> httpx.AsyncClient:
+    return httpx.AsyncClient(base_url=gate.url, trust_env=False, timeout=PATIENCE_SECONDS)
+
+
+def _is_up(gate: GateProcess) -> bool:
+    return has_port(gate) and gate.is_ready()
+
+
+async def _assert_named(client: httpx.AsyncClient, path: str, method: str, **options: object) -> None:
+    """What needs all partitions is answered with one of the first master, which is down."""
+    answer = await client.request(method, path, **options)  # type: ignore[arg-type]
+    assert answer.status_code == 503
+    detail = answer.json()["detail"]
+    named = re.match(r"this needs the partition (\S+), which is down: there is no connection", detail)
+    assert named is not None, detail
+    assert _master_at(key_slot(named[1].encode())) == 0
 
 
 async def _assert_told(gate: GateProcess, stored: list[str], dead: int) -> None:

@@ -28,7 +28,7 @@ from app.consumers.pace import Pace
 from app.consumers.plane import ConsumerPlane
 from app.decode.body_message import chunk_of
 from app.decode.body_reader import media_type
-from app.errors import HttpError, InvalidRequest, MalformedBody, ShuttingDown, UnsupportedMedia
+from app.errors import HttpError, InvalidRequest, MalformedBody, ShuttingDown, StoreError, UnsupportedMedia
 from app.models import CONSUMER_RULE
 from app.server.exchange import CUT_OFF, GONE, LISTEN
 from app.store.consumers import ConsumerFigures
@@ -137,7 +137,10 @@ class ConsumerCalls:
 
     async def list(self, asked: Asked) -> None:
         """Tell how far each consumer has come."""
-        newest = await self._plane.readers.find(NOW)
+        try:
+            newest: Positions | None = await self._plane.readers.find(NOW)
+        except StoreError:  # a partition is down whose end nobody knows; the others have figures
+            newest = None
         figures = await self._plane.consumers.figures()
         await send_json(asked.send, {"consumers": [_figures(each, newest) for each in figures]})
 
@@ -191,9 +194,9 @@ def _target(to: str | int) -> Start | Cursor:
     return start_of(str(to), "to")
 
 
-def _figures(consumer: ConsumerFigures, newest: Positions) -> dict[str, object]:
+def _figures(consumer: ConsumerFigures, newest: Positions | None) -> dict[str, object]:
     place = None
-    if len(consumer.ordinals) == len(newest.ordinals):
+    if newest is not None and len(consumer.ordinals) == len(newest.ordinals):
         cursor = Cursor(store_mark(newest.born_ms), consumer.before_ms, consumer.ordinals)
         place = cursor.text.decode()
     return {

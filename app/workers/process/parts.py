@@ -43,7 +43,9 @@ class WorkerParts:
         fingerprints = Fingerprints.follow(config.inherited.fingerprints)
         access = Access(settings)
         feeds = FeedsInForce(settings.feeds_file, settings.workers, has_to_start=True)
-        self.consumers = ConsumerPlane(self.live, self.session, lambda: self.plane.flush_queue.held_items > 0)
+        self.consumers = ConsumerPlane(
+            self.live, self.session, lambda: self.plane.is_busy, lambda: self.plane.maps.ends
+        )
         told = self.consumers.tail.on_accepted
         self.plane = DataPlane(
             self.live, self.session, self.metrics, access, headroom, feeds, told, fingerprints
