@@ -26,8 +26,10 @@ COLUMNS = 24
 UNIT_INCHES, HEAD_INCHES, WIDTH_INCHES = 0.27, 0.75, 12.5
 DPI = 136
 LINES_IN_LEGEND = 8
-# Entries in a line of the legend, by the panel's width in columns of the grid.
-LEGEND_COLUMNS = {24: 8, 12: 5, 8: 3}
+# What a line of the legend has room for, in a column of the grid: letters, of which a line's sign takes four.
+LEGEND_LETTERS, SIGN_LETTERS = 7, 4
+# As wide as the name of a state's bar may be, as a part of the panel.
+NAME_SHARE = 0.1
 
 LEGEND: dict[str, Any] = {"loc": "upper left", "fontsize": 7, "frameon": False, "borderaxespad": 0}
 LEGEND |= {"handlelength": 1.2, "columnspacing": 1.0}
@@ -104,7 +106,8 @@ def _graph(axes: Axes, panel: dict[str, Any], series: list[Series], sheet: Sheet
         axes.plot(times, [value * factor for value in values], style, color=colour, lw=1.2, label=one.name)
     _decorate(axes, panel, sheet, factor, suffix)
     if shown:
-        columns = LEGEND_COLUMNS.get(panel["gridPos"]["w"], 2)
+        longest = SIGN_LETTERS + max(len(one.name) for one in shown)
+        columns = max(2, LEGEND_LETTERS * panel["gridPos"]["w"] // longest)
         axes.legend(bbox_to_anchor=(-0.02, -0.12), ncols=columns, **LEGEND)
     else:
         _say_none(axes)
@@ -207,8 +210,9 @@ def _states(axes: Axes, panel: dict[str, Any], series: list[Series], sheet: Shee
                 seen[state["text"]] = COLOURS[state["color"]]
     axes.set_yticks([row + 0.5 for row in range(len(shown))], [one.name for one in reversed(shown)])
     axes.tick_params(labelsize=7, length=0, pad=-3)
-    for label in axes.get_yticklabels():
-        label.set(ha="left", color="white", weight="bold")
+    for label, one in zip(axes.get_yticklabels(), reversed(shown), strict=True):
+        is_on_bar = one.points[0][0] < NAME_SHARE * max(sheet.moments.values())
+        label.set(ha="left", color="white" if is_on_bar else COLOURS["text"], weight="bold")
     axes.set_ylim(0, max(1, len(shown)))
     axes.xaxis.set_visible(False)
     for spine in axes.spines.values():

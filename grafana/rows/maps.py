@@ -94,7 +94,7 @@ def _left() -> Iterator[Builder]:
         Query(total(largest(above, "map")), "maps"),
         width=3,
         height=8,
-        words=[*words(_0=("all below", "green")), at_least(1, None, "orange")],
+        words=[*words(_0=("below", "green")), at_least(1, None, "orange")],
         graph=False,
     )
     yield figure(

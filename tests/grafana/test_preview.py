@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from grafana.preview import sheet
 from grafana.preview.sheet import COLOURS, Series, Sheet, draw, said
@@ -59,3 +60,13 @@ def test_every_panel_is_drawn_with_and_without_data(tmp_path: Path, monkeypatch:
         draw(Sheet("title", both, {"before": 5, "after": 19}, (6, 9), [8]), tmp_path / name)
         assert (tmp_path / name).read_bytes().startswith(PNG)
     assert (tmp_path / "filled.png").stat().st_size > (tmp_path / "empty.png").stat().st_size
+
+
+@pytest.mark.parametrize(("begins", "colour"), [(0.0, "white"), (30.0, COLOURS["text"])])
+def test_the_name_of_a_bar_can_be_read_also_where_the_bar_begins_later(begins: float, colour: str) -> None:
+    panel = next(one for one in panels(OVERVIEW) if one["title"] == "Warnings")
+    axes = Figure().add_subplot()
+    stands = Series("memory_pressure", [(begins, 1.0), (begins + 9, 1.0)])
+    sheet.KINDS["state-timeline"](axes, panel, [stands], Sheet("", [], {"after": 60}, (0, 9), []))
+    [name] = axes.get_yticklabels()
+    assert (name.get_text(), name.get_color()) == ("memory_pressure", colour)
