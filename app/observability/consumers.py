@@ -14,7 +14,7 @@ from app.store.consumers import ConsumerFigures, ConsumersReading
 from app.store.layout import LiveSettings
 
 LAG_RATIO = 0.5
-"""A consumer that lags by more than this share of the retention of transactions is about to miss some."""
+"""A consumer that lags by more than this share of the time that they are kept is about to miss some."""
 
 
 class _Totals(NamedTuple):
@@ -85,6 +85,11 @@ class ConsumersCollector(Collector):
             "Age of the oldest transaction the consumer has not committed, 0 when there is none, seconds",
             "consumer",
         )
+        kept = gauge(
+            "consumer_kept_seconds",
+            "How long the oldest transaction the consumer has not committed is kept, seconds",
+            "consumer",
+        )
         idle = gauge("consumer_idle_seconds", "Since the consumer's last call, seconds", "consumer")
         delivered = counter(
             "consumer_delivered", "Transactions handed to the consumer for the first time", "consumer"
@@ -103,6 +108,7 @@ class ConsumersCollector(Collector):
         for one in self.latest:
             lag.add_metric([one.name], one.lag_transactions)
             seconds.add_metric([one.name], one.lag_seconds)
+            kept.add_metric([one.name], self._kept_seconds(one))
             idle.add_metric([one.name], self._idle_seconds(one))
             totals = self._totals[one.name]
             delivered.add_metric([one.name], totals.delivered)
@@ -110,7 +116,7 @@ class ConsumersCollector(Collector):
             missed.add_metric([one.name], totals.missed)
         for name, total in self._unknown_gaps.totals().items():
             gaps.add_metric([name], total)
-        yield from (lag, seconds, idle, delivered, again, missed, gaps)
+        yield from (lag, seconds, kept, idle, delivered, again, missed, gaps)
         yield from single(
             "consumer_idle_limit_seconds",
             "Without a call for so long a consumer is forgotten, seconds",
@@ -154,13 +160,17 @@ class ConsumersCollector(Collector):
         }
 
     def _lags(self) -> dict[WarningKey, str]:
-        retention = self._live.rules[MapName.TRANSACTIONS].retention_seconds
         return {
             WarningKey(WarningName.CONSUMER_LAGS, one.name): (
-                f"The consumer {one.name} is {one.lag_seconds:.0f} s behind, and transactions are kept for "
-                f"{retention:g} s: it misses what it has not leased by then. See GET /consumers. Let more "
-                "callers share its name, or raise TIDEGATE_TRANSACTION_RETENTION_SECONDS."
+                f"The consumer {one.name} is {one.lag_seconds:.0f} s behind, and what it has not taken is "
+                f"kept for {self._kept_seconds(one):g} s: it misses what it has not leased by then. See GET "
+                "/consumers. Let more callers share its name, or raise "
+                "TIDEGATE_TRANSACTION_RETENTION_SECONDS for what is accepted from then on."
             )
             for one in self.latest
-            if one.lag_seconds > LAG_RATIO * retention
+            if one.lag_seconds > LAG_RATIO * self._kept_seconds(one)
         }
+
+    def _kept_seconds(self, consumer: ConsumerFigures) -> float:
+        """How long what the consumer has not taken is kept: by the retention that it was stored under."""
+        return consumer.kept_seconds or self._live.rules[MapName.TRANSACTIONS].retention_seconds

@@ -78,6 +78,8 @@ class ConsumerFigures(NamedTuple):
     """When the transaction before each position was accepted; 0 where there is none, or nobody knows."""
     lag_transactions: int
     lag_seconds: float
+    kept_seconds: float
+    """How long the oldest that is not committed is kept, by the retention it was stored under; 0 for none."""
     leases: int
     """How many are neither committed nor handed to another."""
     delivered: int
@@ -291,6 +293,7 @@ def _leases(name: str, parts: Sequence[_Part | Exception]) -> Leases:
 
 
 def _figures(name: str, parts: Sequence[Sequence[int]]) -> ConsumerFigures:
-    made, at, before, lags, ages, leases, delivered, again, missed, gaps, called = zip(*parts, strict=True)
-    totals = (sum(leases), sum(delivered), sum(again), sum(missed), sum(gaps))
-    return ConsumerFigures(name, made[0], at, before, sum(lags), max(ages) / 1000, *totals, max(called))
+    made, at, before, lags, ages, kept, leases, given, again, missed, gaps, called = zip(*parts, strict=True)
+    seconds = (max(ages) / 1000, min(filter(None, kept), default=0) / 1000)
+    totals = (sum(leases), sum(given), sum(again), sum(missed), sum(gaps))
+    return ConsumerFigures(name, made[0], at, before, sum(lags), *seconds, *totals, max(called))

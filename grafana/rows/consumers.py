@@ -16,17 +16,16 @@ def panels() -> Iterator[Builder]:
 
 
 def _behind() -> Iterator[Builder]:
-    retention = largest(gauge("map_retention_seconds", 'map="transactions"'))
     yield lines(
         About(
             "Lag against retention",
             "Age of the oldest transaction that the consumer has not committed. Past the whole retention it "
-            "misses what it has not leased.",
+            "misses what it has not leased; what is stored keeps the retention that it was stored under.",
             "s",
             (Alarm("TidegateConsumerLagging", line=HALF),),
         ),
         Query(largest(gauge("consumer_lag_seconds"), "consumer"), "{{consumer}}"),
-        Query(f"0.5 * {retention}", HALF),
+        Query(f"0.5 * {smallest(gauge('consumer_kept_seconds'))}", HALF),
         limits=(HALF,),
     )
     yield lines(

@@ -218,6 +218,7 @@ def _consumers() -> Iterator[tuple[str, Figure]]:
     is_away = range(820, 821)
     label = '{consumer="bot"}'
     yield f"tidegate_consumer_lag_seconds{label}", lambda minute: 40.0 if minute in is_away else 1.0
+    yield f"tidegate_consumer_kept_seconds{label}", _always(120)
     yield f"tidegate_consumer_lag_transactions{label}", lambda minute: 900.0 if minute in is_away else 20.0
     yield f"tidegate_consumer_idle_seconds{label}", lambda minute: 40.0 if minute in is_away else 1.0
     yield "tidegate_consumer_idle_limit_seconds", lambda _: 3600.0

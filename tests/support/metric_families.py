@@ -108,6 +108,7 @@ FAMILIES: dict[str, Family] = {
     "connection_refusals": Family("counter", {"reason": (), "begun": ()}),
     "consumer_lag_transactions": Family("gauge", {"consumer": ()}),
     "consumer_lag_seconds": Family("gauge", {"consumer": ()}),
+    "consumer_kept_seconds": Family("gauge", {"consumer": ()}),
     "consumer_idle_seconds": Family("gauge", {"consumer": ()}),
     "consumer_idle_limit_seconds": Family("gauge", {}),
     "consumer_delivered": Family("counter", {"consumer": ()}),

@@ -18,6 +18,7 @@ BOT = ConsumerFigures(
     before_ms=(NOW_MS - 4_000,),
     lag_transactions=50,
     lag_seconds=12.5,
+    kept_seconds=120,
     leases=2,
     delivered=650,
     redelivered=20,
@@ -77,6 +78,7 @@ async def test_a_consumer_has_its_lag_its_idleness_and_its_totals() -> None:
         for name in (
             "lag_transactions",
             "lag_seconds",
+            "kept_seconds",
             "idle_seconds",
             "delivered_total",
             "redelivered_total",
@@ -86,6 +88,7 @@ async def test_a_consumer_has_its_lag_its_idleness_and_its_totals() -> None:
     } == {
         "lag_transactions": 50,
         "lag_seconds": 12.5,
+        "kept_seconds": 120,
         "idle_seconds": 3,
         "delivered_total": 650,
         "redelivered_total": 20,
@@ -180,13 +183,14 @@ async def test_after_how_long_a_consumer_is_forgotten_is_exported_without_any() 
 
 
 async def test_a_consumer_past_half_of_the_retention_is_warned_of_and_no_other() -> None:
-    readings = Readings(transaction_retention_seconds=120)
+    """Of what is still there: a retention that was raised since holds for what is accepted from then on."""
+    readings = Readings(transaction_retention_seconds=600)
     await readings.scrape(BOT._replace(lag_seconds=60), BOT._replace(name="late", lag_seconds=60.6))
     [(name, sentence)] = readings.collector.warnings().items()
     assert str(name) == "consumer_lags:late"
     assert sentence.startswith(
-        "The consumer late is 61 s behind, and transactions are kept for 120 s: it misses what it has not "
-        "leased by then."
+        "The consumer late is 61 s behind, and what it has not taken is kept for 120 s: it misses what it "
+        "has not leased by then."
     )
 
 

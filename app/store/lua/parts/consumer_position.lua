@@ -38,8 +38,9 @@ local function lag_of(consumer)
   return lag
 end
 
--- Returns when the oldest transaction was accepted that is kept and not committed; 0 if there is none. It is in the
--- first lease, or after the position, unless that has left. For a lease that was read just now, `first_ms` says it.
+-- Returns when the oldest transaction was accepted that is kept and not committed, and how long its bucket is kept; 0 if
+-- there is none. It is in the first lease, or after the position, unless that has left. For a lease that was read just
+-- now, `first_ms` says it, and the bucket is not looked for.
 local function oldest_uncommitted_ms(consumer, just_now, first_ms)
   local stretches, kept = {{0, consumer.ordinal, consumer.block, ledger.signatures.added}}, 0
   for _, lease in ipairs(consumer.leases) do
@@ -54,7 +55,7 @@ local function oldest_uncommitted_ms(consumer, just_now, first_ms)
       local found = find_ordinal(begin, stretch[BLOCK])
       if not found then return 0 end
       kept = math.max(begin, found.ordinal)
-      if kept < finish then return found.ms end
+      if kept < finish then return found.ms, bucket_at(ledger.transactions, found.position).keep end
     end
   end
   return 0
