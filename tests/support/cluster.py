@@ -23,8 +23,8 @@ def form_cluster(nodes: Sequence[redis.Redis], masters: int) -> None:
             first, end = (SLOTS * edge // masters for edge in (number, number + 1))
             node.cluster("addslotsrange", first, end - 1)
         for other in nodes[:number]:
-            ports = [other.config_get(name)[name] for name in ("port", "cluster-port")]
-            node.cluster("meet", "127.0.0.1", *ports)
+            port = other.connection_pool.connection_kwargs["port"]  # by TLS, where that is spoken
+            node.cluster("meet", "127.0.0.1", port, other.config_get("cluster-port")["cluster-port"])
     await_cluster(nodes)
     for number, node in enumerate(nodes[masters:]):
         node.cluster("replicate", nodes[number % masters].cluster("myid"))

@@ -170,17 +170,23 @@ def redis_server(
 
 
 def cluster_server(
-    *, kind: str = "valkey", masters: int = MASTERS, replicas: int = 0, options: tuple[str, ...] = ()
+    *,
+    kind: str = "valkey",
+    masters: int = MASTERS,
+    replicas: int = 0,
+    options: tuple[str, ...] = (),
+    tls: TlsFiles | None = None,
 ) -> StoreServer:
     """Start masters that share all slots, each with so many replicas; forming the cluster takes about 2 s.
 
-    The masters come first among the nodes; `kind` is `valkey` or `redis`; `options` go to each server.
+    The masters come first among the nodes; `kind` is `valkey` or `redis`, which alone can listen with TLS;
+    `options` go to each server.
     """
     binary = valkey_binary() if kind == "valkey" else redis_binary()
 
     def plan(folder: Path) -> list[Launch]:
         numbers = range(masters * (1 + replicas))
-        return [_cluster_launch(binary, folder / f"node-{number}", options) for number in numbers]
+        return [_cluster_launch(binary, folder / f"node-{number}", options, tls) for number in numbers]
 
     server = _launch("cluster", plan, clustered=True)
     try:
@@ -260,12 +266,13 @@ def _launch(name: str, plan: Callable[[Path], list[Launch]], *, clustered: bool 
     return server
 
 
-def _cluster_launch(binary: str, folder: Path, options: tuple[str, ...]) -> Launch:
-    url, listen = _address(folder, _Traits())
+def _cluster_launch(binary: str, folder: Path, options: tuple[str, ...], tls: TlsFiles | None) -> Launch:
+    url, listen = _address(folder, _Traits(tls=tls))
     cluster = (
         *("--cluster-enabled", "yes", "--cluster-port", str(free_port())),
         *("--cluster-node-timeout", "2000", "--cluster-announce-ip", "127.0.0.1"),
         # On a busy machine a replica may not hear of its master for long, and would then not follow it.
         *("--cluster-replica-validity-factor", "0"),
+        *(("--tls-cluster", "yes") if tls else ()),
     )
     return Launch(url, (binary, *_COMMON, *listen, *cluster, *options), folder)

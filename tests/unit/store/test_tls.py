@@ -10,10 +10,10 @@ import pytest
 import redis
 import trustme
 
-from tests.support.gate import START_SECONDS, gate_process, has_port, started
+from tests.support.gate import START_SECONDS, GateProcess, gate_process, has_port, started
 from tests.support.named_failures import assert_named
 from tests.support.processes import wait_until
-from tests.support.servers import redis_server, valkey_server
+from tests.support.servers import cluster_server, redis_server, valkey_server
 from tests.support.tls import TlsFiles, issue
 
 pytestmark = pytest.mark.server
@@ -34,7 +34,7 @@ class Machine:
 
     def shows(self, files: TlsFiles) -> None:
         """Have it show this certificate from now on."""
-        self.node.config_set("tls-cert-file", str(files.cert), "tls-key-file", str(files.key))
+        _show(files, self.node)
 
     def url(self, scheme: str = "rediss", **options: Path | str) -> str:
         """The store's URL with these options."""
@@ -206,3 +206,38 @@ def test_a_client_certificate_that_the_store_takes_is_shown(machine: Machine) ->
     url = machine.url(ssl_ca_certs=good.ca, ssl_certfile=good.cert, ssl_keyfile=good.key)
     with started(store_url=url, store_deadline_seconds=5) as gate:
         assert wait_until(lambda: has_port(gate) and gate.is_ready(), START_SECONDS)
+
+
+def test_an_expired_certificate_of_a_cluster_is_named_and_that_of_one_master_costs_its_partitions(
+    tmp_path: Path,
+) -> None:
+    authority = trustme.CA()
+    good = issue(authority, tmp_path / "good", "127.0.0.1")
+    expired = issue(authority, tmp_path / "expired", "127.0.0.1", not_after=LONG_AGO)
+    lenient = ("--cluster-require-full-coverage", "no")
+    with cluster_server(kind="redis", options=lenient, tls=good) as server:
+        nodes = server.nodes()
+        assert all(node.ping() for node in nodes)  # their connections stand
+        _show(expired, *nodes)
+        with started(store_url=server.url, store_deadline_seconds=5) as gate:
+            assert_named(gate, "tls_expired", "renew it")
+            _show(good, *nodes)
+            assert wait_until(gate.is_ready, START_SECONDS)
+            _show(expired, nodes[0])
+            nodes[0].client_kill_filter(_type="normal", skipme=True)
+            assert wait_until(lambda: "(tls_expired): the store's" in _warnings(gate), START_SECONDS)
+            assert gate.is_ready()
+            _show(good, nodes[0])
+            assert wait_until(lambda: _warnings(gate) == "[]", START_SECONDS)
+        for node in nodes:
+            node.close()
+
+
+def _show(files: TlsFiles, *nodes: redis.Redis) -> None:
+    for node in nodes:
+        node.config_set("tls-cert-file", str(files.cert), "tls-key-file", str(files.key))
+
+
+def _warnings(gate: GateProcess) -> str:
+    with gate.client() as client:
+        return str(client.get("/readyz").json()["warnings"])
