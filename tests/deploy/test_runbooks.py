@@ -22,7 +22,12 @@ from tests.support.servers import redis_server
 PAGES = sorted(RUNBOOKS.glob("*.md"))
 TOKEN = "runbook-token"
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FOLLOWED = re.compile(r"Followed once for real: over [1-9]\d* s after the alert\.\n")
 CODE = re.compile(r"`([^`\n]+)`")
+STORES = RUNBOOKS.parents[1] / "docs" / "stores.md"
+PASSWORD_WARNING = (
+    "Warning: Using a password with '-a' or '-u' option on the command line interface may not be safe.\n"
+)
 # Of the client, not of the gate.
 CLIENT = {"TIDEGATE_URL", "TIDEGATE_TOKEN"}
 
@@ -46,19 +51,22 @@ def inline(page: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def environment() -> Iterator[dict[str, str]]:
-    """Of somebody at the terminal of a gate, with a store of its own."""
+    """Of somebody at the terminal of a gate, whose store has the user `operator` of docs/stores.md."""
+    [user] = re.findall(r"^    (ACL SETUSER operator .*)$", STORES.read_text(encoding="utf-8"), re.MULTILINE)
     with (
         redis_server() as store,
         gate_process(
             store_url=store.url, admin_tokens=TOKEN, ingest_tokens=TOKEN, memory_limit_bytes=2**30
         ) as gate,
     ):
+        with store.nodes()[0] as node:
+            node.execute_command(*user.split())
         inherited = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
         yield inherited | {
             "PATH": f"{Path(tidegate_command()).parent}:{os.environ['PATH']}",
             "TIDEGATE_URL": gate.url,
             "TIDEGATE_TOKEN": TOKEN,
-            "TIDEGATE_STORE_URL": store.url,
+            "TIDEGATE_STORE_URL": store.url.replace("redis://", "redis://operator:another-password@"),
         }
 
 
@@ -73,7 +81,7 @@ def test_a_command_of_a_runbook_runs(command: str, environment: dict[str, str]) 
         timeout=30,
         env=environment,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr.replace(PASSWORD_WARNING, "")) == (0, "")
 
 
 @each_page
@@ -105,6 +113,13 @@ def test_a_page_of_an_alert_ends_with_what_shows_that_it_is_over(page: Path) -> 
     if page.stem not in {"README", "TidegateWatchdog"}:
         last = re.findall(r"^## (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)[-1]
         assert last == "It is over when"
+
+
+@each_page
+def test_a_page_that_was_followed_says_so_in_its_last_line(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    told = [line for line in text.splitlines(keepends=True) if "Followed once" in line]
+    assert not told or (told == [text.splitlines(keepends=True)[-1]] and FOLLOWED.fullmatch(told[0]))
 
 
 @each_page

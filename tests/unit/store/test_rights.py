@@ -26,7 +26,7 @@ NAMES = [f"name-{number}" for number in range(30)]
 def guarded(request: pytest.FixtureRequest) -> Iterator[StoreServer]:
     """A store with the user of the page, whose line is sent as it stands there."""
     page = (ROOT / "docs" / "stores.md").read_text(encoding="utf-8")
-    [line] = re.findall(r"^    (ACL SETUSER .*)$", page, re.MULTILINE)
+    [line] = re.findall(r"^    (ACL SETUSER tidegate .*)$", page, re.MULTILINE)
     with OVER_TCP[request.param]() as server:
         for node in server.nodes():
             with node:
