@@ -106,6 +106,18 @@ async def test_a_planted_double_is_found(deliver: Deliver, store: StoreServer, g
     assert found.keys() <= {"unbalanced"}
 
 
+def test_a_double_of_which_a_refusal_told_is_found() -> None:
+    """A refusal with a summary: the first was accepted, and the second failed."""
+    items = [transaction("first"), transaction("second")]
+    summary = {"accepted": 1, "duplicate": 0, "failed": 1, "duplicates": [], "errors": [{"index": 1}]}
+    answers = [(503, summary), (200, {"accepted": 2, "duplicate": 0, "invalid": 0, "duplicates": []})]
+    attempts = [
+        Attempt("", items, reply=Reply(status, {}, json.dumps(told).encode())) for status, told in answers
+    ]
+    kept = {signature_hash(name) for name in ("first", "second")}
+    assert judge(attempts, kept, {}) == {"accepted twice": ["first"]}
+
+
 async def test_a_planted_loss_is_found(deliver: Deliver, store: StoreServer, gate: GateProcess) -> None:
     history = await deliver("loss")
     _delete(store, "transactions")

@@ -13,13 +13,29 @@ from tests.support.gate import gate_process
 from tests.support.processes import wait_until
 from tests.support.rivals import Rivals
 from tests.support.servers import StoreServer, cluster_server
-from tests.support.slot_moves import atomically, by_hand, ends_of, node_id, reshard, used_slots
+from tests.support.slot_moves import (
+    atomically,
+    atomically_all,
+    by_hand,
+    by_hand_all,
+    ends_of,
+    node_id,
+    reshard,
+    reshard_all,
+    used_slots,
+)
 
 pytestmark = pytest.mark.slow
 
 PATIENCE_SECONDS = 60.0
 # A bucket of signatures takes entries for 6 s, one of transactions for 5: some are opened while a slot moves.
 WINDOWS: dict[str, object] = {"dedup_window_seconds": 30, "transaction_retention_seconds": 120}
+# All that is posted while thousands of slots are moved is within one window.
+LONG_WINDOWS: dict[str, object] = {
+    "dedup_window_seconds": 900,
+    "transaction_retention_seconds": 1800,
+    "emergency_transaction_retention_seconds": 1800,
+}
 ANSWERED = 300  # signatures that are accepted before and after what is done to the store
 SAMPLED = 20  # one in so many is looked up by HTTP; of all the store is asked itself
 Way = Callable[[StoreServer, int], None]
@@ -36,10 +52,12 @@ log = logging.getLogger(__name__)  # `--log-cli-level=info` shows the figures
 
 
 @asynccontextmanager
-async def _two_gates(server: StoreServer, name: str) -> AsyncIterator[Rivals]:
+async def _two_gates(
+    server: StoreServer, name: str, windows: dict[str, object] = WINDOWS
+) -> AsyncIterator[Rivals]:
     """Two gates under the same posts, which are accepted before the block begins and after it."""
     with ExitStack() as stack:
-        gates = [stack.enter_context(gate_process(store_url=server.url, **WINDOWS)) for _ in range(2)]
+        gates = [stack.enter_context(gate_process(store_url=server.url, **windows)) for _ in range(2)]
         rivals = Rivals(name, [gate.url for gate in gates])
         async with rivals.running():
             await _accepts(rivals)
@@ -71,9 +89,9 @@ def _await_answers(rivals: Rivals) -> None:
     assert wait_until(is_answered, PATIENCE_SECONDS)
 
 
-async def _assert_unharmed(server: StoreServer, rivals: Rivals) -> None:
+async def _assert_unharmed(server: StoreServer, rivals: Rivals, windows: dict[str, object] = WINDOWS) -> None:
     assert {refusal for refusal in rivals.refusals() if "slot of the cluster" not in refusal} == set()
-    with gate_process(store_url=server.url, **WINDOWS) as gate:
+    with gate_process(store_url=server.url, **windows) as gate:
         await rivals.assert_honest(gate.url, server, SAMPLED)
 
 
@@ -122,3 +140,24 @@ async def test_all_slots_are_moved_key_by_key_under_load(kind: str) -> None:
 @pytest.mark.long
 async def test_all_slots_are_moved_by_valkey_itself_under_load() -> None:
     await _move_under_load("valkey", lambda _: atomically, most=None)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("kind", "way"),
+    [
+        pytest.param("valkey", by_hand_all, id="valkey-by-hand"),
+        pytest.param("redis", by_hand_all, id="redis-by-hand"),
+        pytest.param("valkey", reshard_all, id="valkey-reshard"),
+        pytest.param("redis", reshard_all, id="redis-reshard"),
+        pytest.param("valkey", atomically_all, id="valkey-atomically"),
+    ],
+)
+async def test_all_slots_of_a_master_are_moved_away_under_load(
+    kind: str, way: Callable[[StoreServer], None]
+) -> None:
+    """It is the one that the URL names. Without slots it becomes a replica of the one that has them now."""
+    with cluster_server(kind=kind) as server:
+        async with _two_gates(server, "emptied", LONG_WINDOWS) as rivals:
+            await asyncio.to_thread(way, server)
+        await _assert_unharmed(server, rivals, LONG_WINDOWS)

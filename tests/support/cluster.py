@@ -59,6 +59,15 @@ def fail_over(shard: Sequence[redis.Redis]) -> None:
     raise AssertionError("it did not become the master")
 
 
+def masters_among(nodes: Sequence[redis.Redis]) -> list[redis.Redis]:
+    """Keep those that are masters now, and close the others, which answer MOVED to what concerns keys."""
+    masters = [node for node in nodes if _role(node) == "master"]
+    for node in nodes:
+        if node not in masters:
+            node.close()
+    return masters
+
+
 def _role(node: redis.Redis) -> str:
     return str(node.info("replication")["role"])
 

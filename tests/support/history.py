@@ -59,6 +59,25 @@ class Attempt:
         for at, item in enumerate(self.items):
             yield (DUPLICATE if at in duplicates else ACCEPTED), item
 
+    def told(self) -> list[str | None]:
+        """What was told of each item; None of one that failed, or if the request was refused as a whole.
+
+        A refusal with a summary lists those that failed; whatever it does not list was accepted.
+        """
+        if self.is_processed:
+            return [verdict for verdict, _ in self.verdicts()]
+        document = {} if self.reply is None else self.reply.json()
+        if "failed" not in document:
+            return [None] * len(self.items)
+        told: list[str | None] = [ACCEPTED] * len(self.items)
+        for at in document["duplicates"]:
+            told[at] = DUPLICATE
+        for error in document["errors"]:
+            told[error["index"]] = None
+        counts = [told.count(verdict) for verdict in (ACCEPTED, DUPLICATE, None)]
+        assert counts == [document[name] for name in ("accepted", "duplicate", "failed")]
+        return told
+
     def _body(self) -> bytes:
         if self.kind == "lines":
             return "\n".join(json.dumps(item) for item in self.items).encode()
@@ -136,11 +155,9 @@ def judge(attempts: Iterable[Attempt], kept: Collection[bytes], looked_up: Mappi
     """
     answers, payloads, found = defaultdict[str, list[_Answer]](list), dict[str, object](), Findings()
     for attempt in attempts:
-        verdicts = [given for given, _ in attempt.verdicts()] if attempt.is_processed else None
-        for at, item in enumerate(attempt.items):
+        for item, verdict in zip(attempt.items, attempt.told(), strict=True):
             signature = str(item["signature"])
             payloads[signature] = item["payload"]
-            verdict = verdicts[at] if verdicts else None
             answers[signature].append(_Answer(attempt.began, attempt.ended, verdict))
     for signature, given in answers.items():
         sent = payloads[signature]

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import redis
@@ -57,12 +58,7 @@ class Ends:
         """Give the slots of the old master up to this one, which have no keys, to the new one at once."""
         first = _first_of_range(self.old, self.slot)
         assert first is not None
-        taker = node_id(self.new)
-        for node in (self.new, self.old, *self.nodes):
-            pipeline = node.pipeline(transaction=False)
-            for slot in range(first, most + 1):
-                pipeline.execute_command("CLUSTER SETSLOT", slot, "NODE", taker)  # type: ignore[no-untyped-call]
-            pipeline.execute()
+        _give(range(first, most + 1), self.new, (self.old, *self.nodes))
 
     def close_both(self) -> None:
         """Give the slot to the new master, which has all keys of it; it is told first."""
@@ -105,13 +101,56 @@ def reshard(server: StoreServer, slot: int) -> None:
         _move_slots(ends.old, ends.new, slot - first + 1)
 
 
-def reshard_all(server: StoreServer, at: int) -> None:
-    """Move all slots of the master at this place to the next one, in one go; afterwards it has none."""
+def reshard_all(server: StoreServer) -> None:
+    """Move all slots of the first master to the second by `redis-cli --cluster reshard`.
+
+    Most of those without keys are given to it at once. Valkey 9 writes its configuration several times for
+    each slot: this tool takes minutes for the 5461 of a master, whether a gate runs or not.
+    """
+    _move_all(server, reshard)
+
+
+def by_hand_all(server: StoreServer) -> None:
+    """Move all slots of the first master to the second, key by key where there are keys."""
+    _move_all(server, partial(by_hand, pause=lambda: None))
+
+
+def _move_all(server: StoreServer, way: Callable[[StoreServer, int], None]) -> None:
+    """Move the slots that have keys one after the other, from the lowest on, and then the others at once."""
+    with _first_two(server) as (old, new, *others):
+        for slot in sorted({key_slot(key) for key in old.scan_iter(count=1000)}):
+            if _first_of_range(old, slot) is not None:
+                way(server, slot)
+        for first, last in _ranges_of(old):
+            _give(
+                range(first, last + 1), new, others
+            )  # the old one hears of it: the new one's epoch is higher
+
+
+def atomically_all(server: StoreServer) -> None:
+    """Move all slots of the first master to the second as Valkey 9 does of itself, in one go."""
+    with _first_two(server) as (old, new, *_):
+        ranges = [part for first, last in _ranges_of(old) for part in ("SLOTSRANGE", first, last)]
+        old.execute_command("CLUSTER MIGRATESLOTS", *ranges, "NODE", node_id(new))  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _first_two(server: StoreServer) -> Iterator[list[redis.Redis]]:
+    """Open clients to all masters; after the block the first one is to have no slots any more."""
     with ExitStack() as stack:
         nodes = [stack.enter_context(node) for node in server.nodes()]
-        old, new = nodes[at], nodes[(at + 1) % len(nodes)]
-        _move_slots(old, new, _count_slots(old))
-        assert _count_slots(old) == 0
+        yield nodes
+        assert wait_until(lambda: not _ranges_of(nodes[0]), PATIENCE_SECONDS)
+
+
+def _give(slots: range, taker: redis.Redis, others: Sequence[redis.Redis]) -> None:
+    """Tell a master, which is told first, and others that it has these slots, which have no keys."""
+    taker_id = node_id(taker)
+    for node in (taker, *others):
+        pipeline = node.pipeline(transaction=False)
+        for slot in slots:
+            pipeline.execute_command("CLUSTER SETSLOT", slot, "NODE", taker_id)  # type: ignore[no-untyped-call]
+        pipeline.execute()
 
 
 def break_off(server: StoreServer, slot: int) -> None:
@@ -183,19 +222,16 @@ def _port(node: redis.Redis) -> int:
     return int(str(node.config_get("port")["port"]))
 
 
-def _count_slots(node: redis.Redis) -> int:
-    """How many slots a master has."""
+def _ranges_of(node: redis.Redis) -> list[tuple[int, int]]:
+    """The slots that a master has, from the first to the last of those one after another."""
     mine = node_id(node).encode()
     ranges: list[Any] = node.execute_command("CLUSTER SLOTS")  # type: ignore[no-untyped-call]
-    return sum(last - first + 1 for first, last, master, *_ in ranges if master[2] == mine)
+    return [(first, last) for first, last, master, *_ in ranges if master[2] == mine]
 
 
 def _first_of_range(node: redis.Redis, slot: int) -> int | None:
     """The first of the slots that a node has one after another up to this one; None if it has it not."""
-    mine = node_id(node).encode()
-    ranges: list[Any] = node.execute_command("CLUSTER SLOTS")  # type: ignore[no-untyped-call]
-    found = (first for first, last, master, *_ in ranges if first <= slot <= last and master[2] == mine)
-    return next(found, None)
+    return next((first for first, last in _ranges_of(node) if first <= slot <= last), None)
 
 
 def _redis_cli() -> str:

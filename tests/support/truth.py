@@ -7,6 +7,7 @@ import redis
 
 from app.models import MapName, MapSizes
 from app.store.partition_sizes import PartitionSizes
+from tests.support.cluster import masters_among
 from tests.support.servers import StoreServer
 
 
@@ -21,7 +22,7 @@ class Truth:
 
 def count_entries(server: StoreServer) -> Truth:
     """Count the entries of all live buckets of all partitions, on every master."""
-    return count_entries_of(*server.nodes())
+    return count_entries_of(*_masters(server))
 
 
 def count_entries_of(*nodes: redis.Redis) -> Truth:
@@ -55,12 +56,16 @@ def _counted_buckets(node: redis.Redis) -> Iterator[tuple[str, int]]:
 def kept_hashes(server: StoreServer) -> set[bytes]:
     """Return the hashes of all transactions in the store, whatever its format."""
     hashes = set[bytes]()
-    for node in server.nodes():
+    for node in _masters(server):
         with node:
             for key in node.scan_iter(match="tidegate:*:transactions:*", count=1000):
                 if key.rpartition(b":")[2].isdigit():
                     hashes.update(node.hkeys(key))  # type: ignore[arg-type]  # its fields are bytes
     return hashes - {b""}
+
+
+def _masters(server: StoreServer) -> list[redis.Redis]:
+    return masters_among(server.nodes()) if server.clustered else server.nodes()
 
 
 def count_fields(node: redis.Redis, key: str | bytes) -> int:
