@@ -49,7 +49,7 @@ from app.runtime_settings.changes import SettingsSync
 from app.server.client_connections import ClientConnections
 from app.settings.gate_name import gate_name
 from app.settings.model import Settings
-from app.store.embedded import EmbeddedStore
+from app.store.embedded_store import EmbeddedStore
 from app.store.figures import Sizes
 from app.store.history import StoredSamples
 from app.store.layout import LiveSettings

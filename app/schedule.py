@@ -16,7 +16,7 @@ from app.observability.stats import ServiceStats
 from app.process.systemd import notify_alive, watchdog_seconds
 from app.reports.recorder import SAMPLE_SECONDS, Recorder
 from app.settings.model import Settings
-from app.store.embedded import EmbeddedStore
+from app.store.embedded_store import EmbeddedStore
 from app.store.session import StoreSession
 from app.store.store_errors import StoreDownForDrill
 from app.tasks import Task

@@ -17,7 +17,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, StringConstraints
 from redis.asyncio import Redis
 
-from app.store.embedded import EmbeddedStore
+from app.store.embedded_store import EmbeddedStore
 from benchmarks.rivals.serving import serve, service, summary
 
 WINDOW_SECONDS, RETENTION_SECONDS = 5, 120

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from app.store.embedded import EmbeddedStore
+from app.store.embedded_store import EmbeddedStore
 from tests.support.faulty_gates import running_in, store_processes
 from tests.support.gate import (
     GateProcess,

