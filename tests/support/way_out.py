@@ -9,7 +9,7 @@ from app.consumers.lines import Form, Look, Wanted
 from app.consumers.pace import Pace
 from app.consumers.readers import Readers
 from app.consumers.shelf import Shelf
-from app.consumers.stream import StreamReader
+from app.consumers.stream_reader import StreamReader
 from app.consumers.tail import Tail
 from app.runtime import Runtime
 from app.store.accepted import Accepted, Extract

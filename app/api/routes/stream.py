@@ -21,7 +21,7 @@ from app.api.query import NOW, Query
 from app.consumers.cursor import Cursor, parse_cursor
 from app.consumers.lines import Form, Look, Wanted
 from app.consumers.plane import ConsumerPlane
-from app.consumers.stream import LineLostError, StreamReader
+from app.consumers.stream_reader import LineLostError, StreamReader
 from app.errors import HttpError, InvalidRequest
 from app.models import SOURCE_PATTERN, SOURCE_RULE
 from app.server.exchange import CUT_OFF, HALF_CLOSED, LISTEN, STOPPING

@@ -16,7 +16,7 @@ from app.consumers.lease_name import parse_lease
 from app.consumers.leases import Caller, LeaseWanted
 from app.consumers.lines import Form, Look, Wanted
 from app.consumers.shelf import Ledger
-from app.consumers.stream import StreamReader
+from app.consumers.stream_reader import StreamReader
 from app.runtime import Runtime
 from app.store.partitions import partition_of, signature_hash
 from app.store.positions import Positions

@@ -9,7 +9,7 @@ import pytest
 
 from app.consumer_errors import UnknownCursor
 from app.consumers.cursor import parse_cursor
-from app.consumers.stream import StreamReader
+from app.consumers.stream_reader import StreamReader
 from app.store.partitions import first_prefix
 from tests.conftest import MakeSettings
 from tests.support.api_calls import QUIET, until

@@ -9,7 +9,7 @@ from app.consumer_errors import UnknownCursor
 from app.consumers.cursor import parse_cursor
 from app.consumers.lease_answer import lease_answer
 from app.consumers.lines import Wanted
-from app.consumers.stream import StreamReader
+from app.consumers.stream_reader import StreamReader
 from tests.support.servers import StoreServer
 from tests.support.streams import WAIT_SECONDS, Line
 from tests.support.way_out import LINES, Out, names, take

@@ -7,7 +7,7 @@ import pytest
 
 from app.consumers.cursor import parse_cursor
 from app.consumers.lines import Form, Look
-from app.consumers.stream import LineLostError
+from app.consumers.stream_reader import LineLostError
 from tests.support.servers import StoreServer
 from tests.support.streams import WAIT_SECONDS
 from tests.support.way_out import Out, names, take
@@ -82,7 +82,7 @@ async def test_a_line_whose_end_has_left_the_store_is_an_error(out: Out, valkey:
 
 
 async def test_a_heartbeat_comes_while_nothing_does(out: Out, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.consumers.stream.HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr("app.consumers.stream_reader.HEARTBEAT_SECONDS", 0.05)
     lines, events = await out.reader("now"), await out.reader("now", look=Look(Form.EVENTS))
     assert [await lines.next_piece(100) for _ in range(3)] == [b"\n"] * 3
     beat = await events.next_piece(100) or b""
@@ -97,7 +97,7 @@ async def test_a_heartbeat_comes_while_nothing_does(out: Out, monkeypatch: pytes
 async def test_a_heartbeat_has_the_place_behind_what_was_not_wanted(
     out: Out, form: Form, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.consumers.stream.HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr("app.consumers.stream_reader.HEARTBEAT_SECONDS", 0.05)
     reader = await out.reader("now", look=Look(form), sources=frozenset({"b"}), has_cursor=True)
     await out.post("unwanted", 3)
     newest = await out.accepted.find("now")
@@ -132,7 +132,7 @@ async def test_a_reader_that_is_ended_within_a_line_has_the_rest_of_it_and_no_mo
 async def test_a_client_that_may_have_gone_gets_two_heartbeats_at_once(
     out: Out, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.consumers.stream.DOUBT_SECONDS", 0.01)
+    monkeypatch.setattr("app.consumers.stream_reader.DOUBT_SECONDS", 0.01)
     reader = await out.reader("now")
     first = asyncio.create_task(reader.next_piece(100))
     await asyncio.sleep(0)
