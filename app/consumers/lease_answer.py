@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from app.consumers.cursor import store_mark
 from app.consumers.lease_name import LeaseName
-from app.consumers.lines import Form, Gap, Look, Place, joined
 from app.consumers.readers import Readers
 from app.consumers.shelf import Ledger, Page, Shelf
+from app.consumers.stream_formats import Form, Gap, Look, Place, joined
 from app.store.consumers import Leased, Leases
 
 _LOOK = Look(Form.ARRAY)

@@ -8,7 +8,7 @@ A thousand readers that tail get the same lines one after another, and to put 8 
 
 from typing import Final, NamedTuple
 
-from app.consumers.lines import Look
+from app.consumers.stream_formats import Look
 from app.store.positions import Positions
 
 MOST_PIECES: Final = 16

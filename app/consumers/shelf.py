@@ -12,7 +12,7 @@ from bisect import bisect_left, insort
 from collections import defaultdict, deque
 from typing import Final, NamedTuple
 
-from app.consumers.lines import Lines, Look, Place, render
+from app.consumers.stream_formats import Lines, Look, Place, render
 from app.store.blocks import StoredBlock
 
 SHELF_BYTES: Final = 8 * 1024 * 1024

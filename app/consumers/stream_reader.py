@@ -16,10 +16,10 @@ import time
 from collections.abc import Sequence
 
 from app.consumers.cursor import Cursor, store_mark
-from app.consumers.lines import Gap, Lines, Place, Wanted, heartbeat, joined
 from app.consumers.pieces import Piece, Request
 from app.consumers.readers import Readers
 from app.consumers.shelf import Ledger, Page
+from app.consumers.stream_formats import Gap, Lines, Place, Wanted, heartbeat, joined
 from app.consumers.waiter import Waiter
 from app.errors import HttpError
 from app.store.accepted import Extract, PartitionsChangedError

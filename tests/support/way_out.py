@@ -5,10 +5,10 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from app.consumers.lines import Form, Look, Wanted
 from app.consumers.pace import Pace
 from app.consumers.readers import Readers
 from app.consumers.shelf import Shelf
+from app.consumers.stream_formats import Form, Look, Wanted
 from app.consumers.stream_reader import StreamReader
 from app.consumers.tail import Tail
 from app.runtime import Runtime

@@ -19,8 +19,8 @@ from app.api.error_responses import problem_of
 from app.api.middleware import STEP_ASIDE
 from app.api.query import NOW, Query
 from app.consumers.cursor import Cursor, parse_cursor
-from app.consumers.lines import Form, Look, Wanted
 from app.consumers.plane import ConsumerPlane
+from app.consumers.stream_formats import Form, Look, Wanted
 from app.consumers.stream_reader import LineLostError, StreamReader
 from app.errors import HttpError, InvalidRequest
 from app.models import SOURCE_PATTERN, SOURCE_RULE

@@ -14,8 +14,8 @@ from app.consumers.cursor import parse_cursor
 from app.consumers.lease_answer import lease_answer
 from app.consumers.lease_name import parse_lease
 from app.consumers.leases import Caller, LeaseWanted
-from app.consumers.lines import Form, Look, Wanted
 from app.consumers.shelf import Ledger
+from app.consumers.stream_formats import Form, Look, Wanted
 from app.consumers.stream_reader import StreamReader
 from app.runtime import Runtime
 from app.store.partitions import partition_of, signature_hash

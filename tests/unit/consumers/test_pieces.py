@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from app.consumers.lines import Form, Lines, Look, Place
 from app.consumers.pieces import MOST_PIECES, Piece, Pieces, Request
 from app.consumers.shelf import Ledger, Page
+from app.consumers.stream_formats import Form, Lines, Look, Place
 from app.store.positions import Positions
 from tests.support.way_out import LINES, PIECE_BYTES, Out, names, take
 

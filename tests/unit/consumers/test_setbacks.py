@@ -8,7 +8,7 @@ import pytest
 from app.consumer_errors import UnknownCursor
 from app.consumers.cursor import parse_cursor
 from app.consumers.lease_answer import lease_answer
-from app.consumers.lines import Wanted
+from app.consumers.stream_formats import Wanted
 from app.consumers.stream_reader import StreamReader
 from tests.support.servers import StoreServer
 from tests.support.streams import WAIT_SECONDS, Line

@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
-from app.consumers.lines import Form, Lines, Look, Place, render
 from app.consumers.shelf import Ledger, Shelf
+from app.consumers.stream_formats import Form, Lines, Look, Place, render
 from app.decode.columns import Columns
 from app.store.blocks import StoredBlock, encode_block
 

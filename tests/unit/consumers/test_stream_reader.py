@@ -6,7 +6,7 @@ import json
 import pytest
 
 from app.consumers.cursor import parse_cursor
-from app.consumers.lines import Form, Look
+from app.consumers.stream_formats import Form, Look
 from app.consumers.stream_reader import LineLostError
 from tests.support.servers import StoreServer
 from tests.support.streams import WAIT_SECONDS

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.consumers.cursor import Cursor, parse_cursor
-from app.consumers.lines import Form, Gap, Lines, Look, Place, heartbeat, joined, render
+from app.consumers.stream_formats import Form, Gap, Lines, Look, Place, heartbeat, joined, render
 from app.decode.columns import Columns
 from app.store.blocks import StoredBlock, encode_block
 
