@@ -46,7 +46,7 @@ from app.reports.make_report import Reports
 from app.reports.recorder import Recorder
 from app.reports.wiring import figures_of
 from app.runtime_settings.changes import SettingsSync
-from app.server.client_connections import ClientConnections
+from app.server.open_connections import OpenConnections
 from app.settings.gate_name import gate_name
 from app.settings.model import Settings
 from app.store.embedded_store import EmbeddedStore
@@ -73,7 +73,7 @@ class Runtime:
         # First: what is wrong with them is found before anything is started.
         access, feeds = Access(settings), FeedsInForce(settings.feeds_file, settings.workers)
         self.metrics = Metrics(settings.max_sources, self.version)
-        self.connections = ClientConnections()
+        self.connections = OpenConnections()
         self.requests = RequestsInFlight(settings.max_in_flight_requests)
         self._tasks = Tasks(self.metrics)
         self.embedded = None if settings.store_url else EmbeddedStore(settings.embedded_store_limit_bytes)

@@ -17,7 +17,7 @@ from app.ingest.held import Held
 from app.metrics.counters import RequestsInFlight
 from app.metrics.families import counter, gauge
 from app.process.descriptors import descriptors_limit
-from app.server.client_connections import ClientConnections
+from app.server.open_connections import OpenConnections
 
 
 class ProcessLoad(Protocol):
@@ -65,7 +65,7 @@ class GateLoad(NamedTuple):
 
     @staticmethod
     def now(
-        clients: ClientConnections | None,
+        clients: OpenConnections | None,
         figures: ProcessFigures | None,
         requests: RequestsInFlight,
         held: Held | None,

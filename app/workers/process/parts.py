@@ -15,7 +15,7 @@ from app.metrics.catalogue import Metrics
 from app.metrics.counters import RequestsInFlight
 from app.runtime_settings.changes import SettingsSync
 from app.schedule import StoreUpkeep, common_tasks
-from app.server.client_connections import ClientConnections
+from app.server.open_connections import OpenConnections
 from app.settings.model import Settings
 from app.settings.process_limits import process_limits
 from app.store.layout import LiveSettings
@@ -38,7 +38,7 @@ class WorkerParts:
         deadline_seconds, prefix = settings.store_deadline_seconds, settings.store_prefix
         connector = connector_of(config.store_url, file, deadline_seconds, prefix)
         self.session = StoreSession(connector, self.metrics)
-        self.connections = ClientConnections()
+        self.connections = OpenConnections()
         headroom = PressurePage.follow(config.inherited.pressure, settings.workers)
         fingerprints = Fingerprints.follow(config.inherited.fingerprints)
         access = Access(settings)

@@ -2,20 +2,20 @@
 
 import asyncio
 
-from app.server.client_connections import ClientConnections
+from app.server.open_connections import OpenConnections
 from tests.support.http_service import served
 from tests.unit.server.test_protocol import GET, PATIENT, post
 
 
 async def test_without_a_server_there_is_nothing_to_drop() -> None:
-    connections = ClientConnections()
+    connections = OpenConnections()
     await connections.drop_idle()
     assert len(connections) == 0
 
 
 async def test_only_connections_between_two_requests_are_dropped() -> None:
     async with served(PATIENT) as (service, idle):
-        connections = ClientConnections()
+        connections = OpenConnections()
         connections.follow(service.server.server_state.connections, 100)
         await idle.send(GET)
         assert (await idle.answer())[0] == 200

@@ -12,7 +12,7 @@ IDLE_SECONDS = 1.0
 CLOSE_SECONDS, CLOSE_POLL_SECONDS = 3.0, 0.02
 
 
-class ClientConnections:
+class OpenConnections:
     """The open connections of clients, in the server's own set of them; without a server there are none."""
 
     def __init__(self) -> None:
