@@ -20,7 +20,6 @@ from app.guard.leak.detector import Detector
 from app.guard.leak.detector_rules import DetectorRules
 from app.guard.leak.finding import Finding, Tier
 from app.guard.leak.state import Watch
-from app.guard.levels import LevelBand
 from app.guard.memory_reading import (
     Discard,
     MemoryReading,
@@ -30,6 +29,7 @@ from app.guard.memory_reading import (
     read,
     read_pressure,
 )
+from app.guard.pressure_levels import LevelBand
 from app.guard.process_relief import ProcessRelief
 from app.guard.status import GuardStatus, Level
 from app.guard.store_relief import Lock, StoreRelief, granted
@@ -203,7 +203,7 @@ class Guard:
     def _set_level(self, pressure: Pressure) -> Level:
         before = self.level
         level = self._band.tick(pressure.used_bytes, pressure.limit_bytes, self._rules)
-        self.headroom.refuses = level is Level.HARD
+        self.headroom.refuses = self._band.refuses_ingest
         self.headroom.room_bytes = max(0, pressure.limit_bytes - pressure.used_bytes)
         self.publish(self.headroom)
         if level is not before:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from app.guard.actions import Actions
-from app.guard.levels import HARD_AGAIN_SECONDS
+from app.guard.pressure_levels import HARD_AGAIN_SECONDS
 from app.guard.status import Level
 
 SOFT_AGAIN_SECONDS = 5.0

@@ -15,8 +15,8 @@ import structlog
 
 from app.errors import StoreError, StoreFull
 from app.guard.actions import Actions
-from app.guard.levels import HARD_AGAIN_SECONDS, LevelBand
 from app.guard.memory_reading import MemoryReading, Pressure, ProcessReading
+from app.guard.pressure_levels import HARD_AGAIN_SECONDS, LevelBand
 from app.guard.status import Level
 from app.settings.model import Settings
 from app.store.fill import StoreFill, limit_setting

@@ -22,7 +22,7 @@ from app.store.layout import LiveSettings
 from app.store.session import StoreSession
 from app.store.url_file import connector_of
 from app.tasks import Task, Tasks
-from app.workers.pool.pressure import PressurePage
+from app.workers.pool.pressure_page import PressurePage
 from app.workers.pool.worker_config import WorkerConfig
 from app.workers.pool.worker_counters import WorkerReport
 from app.workers.process.examiner import WorkerExaminer

@@ -1,6 +1,6 @@
 import pytest
 
-from app.guard.levels import LevelBand
+from app.guard.pressure_levels import LevelBand
 from app.guard.status import Level
 from app.settings.model import Settings
 
@@ -15,6 +15,15 @@ def levels(shares: list[float], settings: Settings = SETTINGS) -> list[str]:
 def test_a_level_is_entered_at_its_ratio_and_left_below_its_exit_ratio() -> None:
     assert levels([0.749, 0.75, 0.66, 0.65, 0.649]) == ["normal", "soft", "soft", "soft", "normal"]
     assert levels([0.90, 0.81, 0.80, 0.799, 0.70, 0.64]) == ["hard", "hard", "hard", "soft", "soft", "normal"]
+
+
+def test_ingest_is_refused_from_entering_hard_until_it_is_left() -> None:
+    band = LevelBand()
+    told = []
+    for share in (0.5, 0.8, 0.9, 0.85, 0.7, 0.1):
+        band.tick(round(share * 1000), 1000, SETTINGS)
+        told.append(band.refuses_ingest)
+    assert told == [False, False, True, True, False, False]
 
 
 def test_between_the_bands_nothing_flaps() -> None:

@@ -28,6 +28,11 @@ class LevelBand:
     def __init__(self) -> None:
         self.level = Level.NORMAL
 
+    @property
+    def refuses_ingest(self) -> bool:
+        """Whether ingest is answered 503 `memory-pressure` at this level."""
+        return self.level is Level.HARD
+
     def tick(self, used_bytes: int, limit_bytes: int, settings: Settings) -> Level:
         """Take a reading of what is used; the level that follows from it and from the level before."""
         share = used_bytes / limit_bytes
