@@ -25,7 +25,7 @@ from app.guard.collector import GuardCollector
 from app.guard.diagnosis.examiner import Examiner
 from app.guard.diagnosis.process_figures import ProcessReader
 from app.guard.guard import Clock, Guard
-from app.guard.service_memory import ServiceMemory
+from app.guard.memory_sensors import ServiceMemory
 from app.ingest.plane import DataPlane
 from app.metrics.catalogue import Metrics
 from app.metrics.counters import RequestsInFlight

@@ -6,9 +6,8 @@ A reading is taken once a sample (every 5 s by default) and handed to all who ju
     store   resident 25 MiB, explained {"maps": 18 MiB}
     limit   512 MiB of the cgroup, of which 86 MiB are in use
 
-Where the figures come from is given as functions (`MemorySensors`): `service_memory` has those of a running
-gate.
-A figure that cannot be true is left out of the reading, and `discarded` says which and why.
+Where the figures come from is given as functions, `MemorySensors`: those of a running gate are in
+memory_sensors.py. A figure that cannot be true is left out, and `discarded` says which and why.
 """
 
 import math
@@ -17,6 +16,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, TypeVar
 
+from app.guard.memory_limit import LimitSource, MemoryLimit
 from app.models import StoreFigures
 
 # No process of one machine holds more; a reading past it is a broken sensor.
@@ -35,23 +35,6 @@ class Discard(StrEnum):
     HUGE = "huge"
     NOT_A_NUMBER = "not_a_number"
     UNREADABLE = "unreadable"
-
-
-class LimitSource(StrEnum):
-    """Where the memory limit comes from; the first that there is holds."""
-
-    SETTING = "setting"
-    """`memory_limit_bytes`."""
-    CGROUP = "cgroup"
-    MACHINE = "machine"
-    """The share `memory_machine_ratio` of the machine's memory."""
-
-
-class MemoryLimit(NamedTuple):
-    """What the service may hold, and who says so."""
-
-    bytes: int
-    source: LimitSource
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from pydantic import Field
 
 from app.guard.diagnosis.diagnosis import Diagnosis
 from app.guard.leak.finding import LeakState
-from app.guard.memory_reading import LimitSource, MemoryReading, ProcessReading
+from app.guard.memory_limit import LimitSource
+from app.guard.memory_reading import MemoryReading, ProcessReading
 from app.guard.status import GuardStatus, Level, ProcessStatus
 from app.models import Shape
 from app.settings.model import Settings

@@ -11,7 +11,7 @@ from pydantic import Field
 from app.cleanup.run import Cleanup
 from app.errors import StoreError
 from app.guard.leak.finding import LeakState
-from app.guard.memory_reading import LimitSource
+from app.guard.memory_limit import LimitSource
 from app.guard.status import GuardStatus, Level
 from app.metrics.catalogue import Metrics
 from app.models import MapName, MapSizes, Reason, Report, Shape, TransactionOutcome

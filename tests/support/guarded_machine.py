@@ -7,7 +7,8 @@ from app.errors import StoreUnreachable
 from app.guard.actions import Actions
 from app.guard.guard import Clock, Guard
 from app.guard.leak.finding import Finding
-from app.guard.memory_reading import LimitSource, MemoryLimit, MemorySensors
+from app.guard.memory_limit import LimitSource, MemoryLimit
+from app.guard.memory_reading import MemorySensors
 from app.metrics.catalogue import Metrics
 from app.models import StoreFigures
 from app.settings.model import Settings

@@ -4,16 +4,9 @@ from typing import Any
 
 import pytest
 
-from app.guard.memory_reading import (
-    HUGE_BYTES,
-    Discard,
-    LimitSource,
-    MemoryLimit,
-    MemorySensors,
-    read,
-    read_pressure,
-)
-from app.guard.service_memory import ServiceMemory
+from app.guard.memory_limit import LimitSource, MemoryLimit
+from app.guard.memory_reading import HUGE_BYTES, Discard, MemorySensors, read, read_pressure
+from app.guard.memory_sensors import ServiceMemory
 from app.process.resident_memory import Processes
 from app.settings.model import Settings
 

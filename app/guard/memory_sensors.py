@@ -1,7 +1,5 @@
 """Where a running gate's memory figures come from: `/proc`, the control group, the settings and the store.
 
-The limit is that of the settings, else that of the control group, else a share of the machine's memory.
-
 Memory is explained when something known accounts for it: bodies and queued payloads in flight for the gate
 and each worker, the entries of the maps for the store. What connections hold is not counted as explained.
 """
@@ -9,7 +7,8 @@ and each worker, the entries of the maps for the store. What connections hold is
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from app.guard.memory_reading import LimitSource, MemoryLimit, MemorySensors, Resident
+from app.guard.memory_limit import MemoryLimit, find_limit
+from app.guard.memory_reading import MemorySensors, Resident
 from app.models import StoreFigures
 from app.process.control_groups import Cgroup, find_cgroup
 from app.process.resident_memory import Processes, machine_bytes
@@ -58,12 +57,11 @@ class ServiceMemory:
 
     def _limit(self) -> MemoryLimit | None:
         settings = self.settings()
-        if settings.memory_limit_bytes is not None:
-            return MemoryLimit(settings.memory_limit_bytes, LimitSource.SETTING)
-        if self.cgroup is not None:
-            return MemoryLimit(self.cgroup.limit_bytes, LimitSource.CGROUP)
-        share = int(settings.memory_machine_ratio * self.machine_bytes)
-        return MemoryLimit(share, LimitSource.MACHINE) if share else None
+        return find_limit(
+            setting=settings.memory_limit_bytes,
+            cgroup=self.cgroup.limit_bytes if self.cgroup else None,
+            machine_share=int(settings.memory_machine_ratio * self.machine_bytes),
+        )
 
     def _usage_bytes(self, resident: Resident | None) -> float:
         limit = self._limit()

@@ -6,8 +6,9 @@ import psutil
 import pytest
 from structlog.testing import capture_logs
 
-from app.guard.memory_reading import LimitSource, MemoryLimit, read, read_pressure
-from app.guard.service_memory import ServiceMemory
+from app.guard.memory_limit import LimitSource, MemoryLimit
+from app.guard.memory_reading import read, read_pressure
+from app.guard.memory_sensors import ServiceMemory
 from app.models import StoreFigures
 from app.process.control_groups import Cgroup, find_cgroup
 from app.process.resident_memory import Processes, machine_bytes
