@@ -27,7 +27,7 @@ from app.api.contract import (
 from app.api.error_responses import problem_of
 from app.auth import Access
 from app.decode.body_budget import ByteBudget
-from app.decode.body_message import chunk_of
+from app.decode.body_reader import chunk_of
 from app.errors import (
     BodyTimeout,
     BodyTooLarge,

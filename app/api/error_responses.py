@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from starlette.responses import Response
 
-from app.decode.body_message import ClientGone
+from app.decode.client_gone import ClientGone
 from app.errors import (
     HttpError,
     MethodNotAllowed,

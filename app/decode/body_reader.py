@@ -14,11 +14,11 @@ from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 from types import TracebackType
 from typing import Self
 
-from starlette.types import Receive
+from starlette.types import Message, Receive
 
 from app.decode.array_scanner import BYTE_ORDER_MARK, SPACE
 from app.decode.body_budget import ByteBudget, UnverifiedPart, most_inflated, most_unverified
-from app.decode.body_message import chunk_of
+from app.decode.client_gone import ClientGone
 from app.decode.gzip import PIECE_BYTES, Inflater, inflater_for
 from app.decode.lines import LineSplitter
 from app.decode.turns import Pacer, next_turn, pieces_of
@@ -59,6 +59,13 @@ def media_type(content_type: bytes) -> str:
 def body_too_large(length: int, limit: int) -> BodyTooLarge:
     """Return the error for a body whose length is known to be above the limit."""
     return BodyTooLarge(f"the body has {length} bytes, {limit} are allowed: split it, or send NDJSON")
+
+
+def chunk_of(message: Message) -> tuple[bytes, bool]:
+    """Return the next bytes of a body, and whether there are more; raises ClientGone in place of them."""
+    if message["type"] == "http.disconnect":
+        raise ClientGone(message.get("tidegate.problem"))
+    return message.get("body", b""), message.get("more_body", False)
 
 
 class BodyReader:

@@ -111,8 +111,10 @@ class Exchange:
             self._send_continue()
         while not (self._is_gone or self.is_complete):
             body = self.body
-            if body.size or (self._is_whole and not self._has_told_the_end):
-                return self._take(body)
+            # Whether all of it has come, and nothing is wrong with what ends it, such as its trailers.
+            is_whole = body.is_whole and self.refused is None
+            if body.size or (is_whole and not self._has_told_the_end):
+                return self._take(body, is_whole=is_whole)
             if self.refused is not None:
                 self.is_refusal_told = True
                 return {"type": "http.disconnect", "tidegate.problem": self.refused.problem}
@@ -126,16 +128,11 @@ class Exchange:
         if not (self._is_gone or self.has_answered or self.body.size or self.body.is_whole):
             self._connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
-    def _take(self, body: Body) -> Message:
+    def _take(self, body: Body, *, is_whole: bool) -> Message:
         data = body.take_out()
-        self._has_told_the_end = self._is_whole
+        self._has_told_the_end = is_whole
         self._connection.read_on()
-        return {"type": "http.request", "body": data, "more_body": not self._has_told_the_end}
-
-    @property
-    def _is_whole(self) -> bool:
-        """Whether all of the body has come, and nothing is wrong with what ends it, such as its trailers."""
-        return self.body.is_whole and self.refused is None
+        return {"type": "http.request", "body": data, "more_body": not is_whole}
 
     def wake(self) -> None:
         """Let `receive` look again: something has come, or nothing will."""

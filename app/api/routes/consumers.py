@@ -26,8 +26,7 @@ from app.consumers.lease_name import parse_lease
 from app.consumers.leases import NAME, Caller, LeaseWanted
 from app.consumers.pace import Pace
 from app.consumers.plane import ConsumerPlane
-from app.decode.body_message import chunk_of
-from app.decode.body_reader import media_type
+from app.decode.body_reader import chunk_of, media_type
 from app.errors import HttpError, InvalidRequest, MalformedBody, ShuttingDown, StoreError, UnsupportedMedia
 from app.models import CONSUMER_RULE
 from app.server.exchange import CUT_OFF, GONE, LISTEN

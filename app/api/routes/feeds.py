@@ -27,8 +27,8 @@ from app.api.contract import BELOW_FEEDS, FEED
 from app.api.data_plane import DataRoute, check_stop, send_json, stopping
 from app.api.error_responses import problem_of
 from app.api.middleware import to_its_end
-from app.decode.body_message import ClientGone
 from app.decode.body_reader import BodyReader
+from app.decode.client_gone import ClientGone
 from app.decode.columns import Columns
 from app.decode.item import InvalidItem, ItemResult
 from app.decode.turns import next_turn
