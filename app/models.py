@@ -69,6 +69,7 @@ class WarningName(StrEnum):
     SENTINEL_SILENT = "sentinel_silent"
     STORE_EVICTS = "store_evicts"
     STORE_NEAR_LIMIT = "store_near_limit"
+    STORE_SMALL = "store_small"
     STORE_EMPTIED = "store_emptied"
     STORE_SET_BACK = "store_set_back"
     STORE_KEYS_GONE = "store_keys_gone"

@@ -231,7 +231,9 @@ class Cleanup:
         removed = {name: change.removed for name, change in report.maps.items()}
         remaining = {name: change.after for name, change in report.maps.items()}
         if report.trigger is not Trigger.PERIODIC or sum(removed.values()) > LOGGED_REMOVAL_ENTRIES:
-            log.info(
+            # Every five seconds signatures leave their window, which hides what somebody has to see.
+            is_usual = report.trigger is Trigger.PERIODIC and removed.keys() == {MapName.SIGNATURES}
+            (log.debug if is_usual else log.info)(
                 "cleanup",
                 trigger=report.trigger,
                 mode=report.mode,

@@ -64,7 +64,7 @@ def check(file: Path, name: str | None, body: BinaryIO | None) -> None:
         raise WrongSettings(plain(error)) from None
     shown = declared.declared.values() if name is None else [declared.get(name)]
     if name is None:
-        click.echo(f"{plain(file)}: {count(len(shown))} feeds")
+        click.echo(f"{plain(file)}: {count(len(shown))} {'feed' if len(shown) == 1 else 'feeds'}")
     for feed in shown:
         click.echo(f"{feed.name}: {_described(feed, feed.name in declared.declared)}")
     is_open = not (settings.ingest_tokens or settings.ingest_tokens_file)
@@ -93,7 +93,7 @@ def _described(feed: Feed, is_declared: bool) -> str:
 def _access(feed: Feed) -> str:
     signature = feed.signature
     if signature is None:
-        return "needs an ingest token where the gate has some"
+        return "asks for an ingest token if the gate has any"
     secrets = f"any of {signature.secrets} secrets" if signature.secrets > 1 else "one secret"
     over = "before gzip" if feed.over_inflated else "as it is sent"
     return (

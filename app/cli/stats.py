@@ -35,10 +35,12 @@ def _page(document: dict[str, Any]) -> Iterator[str | Rows]:
     yield ""
     ingest = members(document, "ingest")
     refusals = ingest.pop("refusals", None)
-    yield f"ingest   {_counts(ingest) or '-'}"
+    yield f"items    {_counts(ingest) or '-'}"
     if happened := _counts({reason: times for reason, times in members(refusals).items() if times}):
-        yield f"refused  {happened}"
+        yield f"requests answered 503 or 429: {happened}"
     yield f"memory   {_memory(members(document, 'memory'))}"
+    if store := members(document, "store"):
+        yield f"store    {_store(store, figure(document, 'maps', 'transactions', 'limit_bytes'))}"
     yield f"cleanup  {_cleanup(members(document, 'cleanup'))}"
     for warning in elements(document, "warnings"):
         yield f"WARNING  {plain(warning)}"
@@ -79,6 +81,14 @@ def _memory(figures: dict[str, Any]) -> str:
     if state := figure(figures, "leak", "state"):
         parts.append(f"leak detector: {plain(state)}")
     return "; ".join(parts)
+
+
+def _store(figures: dict[str, Any], transactions_limit_bytes: Any) -> str:
+    """Say what the store uses by its own figures, what of it is the maps', and what these may come to."""
+    used, limit = size(figure(figures, "used_bytes")), figure(figures, "limit_bytes")
+    of = f" of {size(limit)}" if limit else ", without a limit"
+    held = f"the maps hold {size(figure(figures, 'maps_bytes'))}"
+    return f"{used}{of}; {held}, and transactions may have {size(transactions_limit_bytes)}"
 
 
 def _cleanup(figures: dict[str, Any]) -> str:

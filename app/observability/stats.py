@@ -82,14 +82,23 @@ class CleanupStats(Shape):
     last: Report | None
 
 
+class StoreStats(Shape):
+    """The store's memory by its own figures, and what of it the maps account for."""
+
+    used_bytes: int
+    limit_bytes: int | None
+    maps_bytes: int
+
+
 class Stats(Shape):
-    """The whole document."""
+    """The whole document; `store` is null before the store was first reached."""
 
     version: str
     uptime_seconds: float
     maps: dict[MapName, MapStats]
     ingest: IngestStats
     memory: MemoryStats
+    store: StoreStats | None
     cleanup: CleanupStats
     warnings: list[str]
 
@@ -128,11 +137,20 @@ class ServiceStats:
                 **{name: totals[name] for name in TransactionOutcome}, refusals=dict(self.metrics.refusals)
             ),
             memory=self._memory(),
+            store=self._store(),
             cleanup=CleanupStats(
                 efficiency_ratio=self.sizes.efficiency_ratio(),
                 last=self.cleanup.last,
             ),
             warnings=list(self.warnings.now().values()),
+        )
+
+    def _store(self) -> StoreStats | None:
+        figures, maps_bytes = self.sizes.store, self.warnings.maps_bytes()
+        if figures is None:
+            return None
+        return StoreStats(
+            used_bytes=figures.used_bytes, limit_bytes=figures.limit_bytes, maps_bytes=maps_bytes
         )
 
     def _memory(self) -> MemoryStats:

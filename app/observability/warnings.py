@@ -21,6 +21,7 @@ from app.ingest.rejections import Rejection, warnings_of
 from app.ingest.source_statistics import SourceStatistics
 from app.metrics.families import gauge
 from app.models import StoreFigures, WarningKey, WarningName
+from app.settings.fields import MIB
 from app.settings.gate_name import gate_name
 from app.settings.model import env_name
 from app.store.figures import Sizes
@@ -35,6 +36,8 @@ from app.store.shared_settings import Value
 log = structlog.get_logger()
 
 STORE_NEAR_LIMIT_RATIO = 0.9
+ROOM_RATIO = 2
+"""A store needs so many times the bytes that transactions may have, for all that it holds beside them."""
 # Fewer late duplicates in the sample may be chance.
 LATE_FOUND_FOR_WARNING = 10
 
@@ -150,6 +153,14 @@ class ServiceWarnings(Collector):
             warnings[WarningKey(WarningName.STORE_EVICTS)] = (
                 f"The store may evict keys (maxmemory-policy {', '.join(sorted(store.evicting_policies))}), "
                 "which admits duplicates. Set maxmemory-policy noeviction."
+            )
+        most_bytes = self.live.settings.transactions_limit_bytes
+        if self.live.start.store_url and store.limit_bytes and store.limit_bytes < ROOM_RATIO * most_bytes:
+            warnings[WarningKey(WarningName.STORE_SMALL)] = (
+                f"The store may use {store.limit_bytes / MIB:.1f} MiB, and transactions alone "
+                f"{most_bytes / MIB:.1f} MiB: it can be full before they are at their limit. "
+                f"Raise its maxmemory to at least {ROOM_RATIO} times TIDEGATE_TRANSACTIONS_LIMIT_BYTES, or "
+                "lower that."
             )
         if (near := self._near_limit(store)) is not None:
             warnings[WarningKey(WarningName.STORE_NEAR_LIMIT)] = near

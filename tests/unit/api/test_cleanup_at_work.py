@@ -46,6 +46,19 @@ async def test_a_removal_of_more_than_a_hundred_entries_is_logged_and_one_of_few
     assert (entry["log_level"], entry["trigger"], entry["mode"]) == ("info", "periodic", "emergency")
 
 
+async def test_a_periodic_removal_of_signatures_alone_is_for_those_who_look_for_it(
+    valkey: StoreServer, settings_for: MakeSettings
+) -> None:
+    async with open_api(settings_for(valkey, **LARGE, **QUIET)) as api:
+        await api.post_many("many", 101)
+        await asyncio.sleep(0.6)
+        with capture_logs() as logs:
+            report = await api.runtime.cleanup.run(Trigger.PERIODIC, maps=frozenset({MapName.SIGNATURES}))
+    assert report.maps[MapName.SIGNATURES].removed == 101
+    [entry] = events(logs, "cleanup")
+    assert entry["log_level"] == "debug"
+
+
 @pytest.mark.parametrize(("path", "mode"), [("", "normal"), ("/emergency", "emergency")])
 async def test_a_cleanup_by_hand_is_logged_whatever_it_removes(api: Api, path: str, mode: str) -> None:
     with capture_logs() as logs:

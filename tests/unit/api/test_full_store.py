@@ -76,6 +76,8 @@ async def test_a_store_that_others_fill_is_not_cleaned_and_everybody_is_told_why
             assert NOT_OURS in noted["advice"]
             assert api.runs("emergency", "emergency") == 0
             stats = await api.stats()
+            assert any("it can be full before they are at their limit" in text for text in stats["warnings"])
+            assert stats["store"]["maps_bytes"] < MIB < stats["store"]["used_bytes"]
             assert stats["maps"]["transactions"]["entries"] == KEPT
             assert stats["maps"]["transactions"]["removed_total"]["emergency"] == 0
 

@@ -49,6 +49,7 @@ STATS = {
         "growth_threshold_bytes": int,
         "leak": {"state": str},
     },
+    "store": (dict, type(None)),
     "cleanup": {"efficiency_ratio": (*NUMBER, type(None)), "last": (dict, type(None))},
     "warnings": list,
 }

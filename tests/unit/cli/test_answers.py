@@ -38,6 +38,7 @@ STATS = {
         "level": "soft",
         "leak": {"state": "suspect"},
     },
+    "store": {"used_bytes": 48 * 1024 * 1024, "limit_bytes": 64 * 1024 * 1024, "maps_bytes": 1024 * 1024},
     "cleanup": {"efficiency_ratio": 0.995, "last": REPORT},
     "warnings": ["transactions are above 80 %"],
 }
@@ -51,6 +52,7 @@ def test_stats_shows_every_part_of_the_document(run: Run, serve: Serve) -> None:
         "Tidegate 1.2.3, up 12.0 s",
         "accepted 1,500, duplicate 7",
         "gate 50.0 MiB; limit 2.0 GiB (cgroup); level soft; leak detector: suspect",
+        "store    48.0 MiB of 64.0 MiB; the maps hold 1.0 MiB, and transactions may have -",
         "efficiency 99.5%, last was manual (normal) and removed 500",
         "WARNING  transactions are above 80 %",
     ):

@@ -46,10 +46,10 @@ def test_each_feed_is_told_in_a_line(run: Run, file: Path) -> None:
             "at most 5,000 transactions a second; skips failed and votes"
         ),
         (
-            "evm: needs an ingest token where the gate has some; "
+            "evm: asks for an ingest token if the gate has any; "
             "mapped (items '/logs', signature '/transactionHash')"
         ),
-        "plain: needs an ingest token where the gate has some",
+        "plain: asks for an ingest token if the gate has any",
         (
             "warning: Feeds are signed (quicknode-a), but no ingest token is set: anybody who reaches "
             "the gate can post to any other feed and to /transactions. "
@@ -72,9 +72,9 @@ def test_with_an_ingest_token_or_without_a_signed_feed_nothing_is_warned_of(
 
 
 def test_one_feed_is_told_declared_or_not(run: Run, file: Path) -> None:
-    assert run("feeds", "check", str(file), "--feed", "plain").stdout.startswith("plain: needs")
+    assert run("feeds", "check", str(file), "--feed", "plain").stdout.startswith("plain: asks")
     undeclared = run("feeds", "check", str(file), "--feed", "helius-a")
-    assert undeclared.stdout.startswith("helius-a: is not declared and has the defaults; needs")
+    assert undeclared.stdout.startswith("helius-a: is not declared and has the defaults; asks")
 
 
 @pytest.mark.parametrize("text", ["[feeds.a]\nskp = []\n", "[feeds.a", '[feeds.a]\nhmac = "quicknode"\n'])

@@ -21,8 +21,9 @@ Tidegate 1.2.3, up 12.0 s
 map           entries      limit    bytes  retention  oldest  added  expired  emergency  manual  capacity
 transactions    1,000  1,000,000  2.0 KiB    120.0 s       -  1,500      499          -       1         -
 
-ingest   accepted 1,500, duplicate 7
-memory   gate 50.0 MiB; limit -; level soft; leak detector: suspect
+items    accepted 1,500, duplicate 7
+memory   gate 50.0 MiB; limit 2.0 GiB (cgroup); level soft; leak detector: suspect
+store    48.0 MiB of 64.0 MiB; the maps hold 1.0 MiB, and transactions may have -
 cleanup  efficiency 99.5%, last was manual (normal) and removed 500
 WARNING  transactions are above 80 %
 """
