@@ -109,6 +109,8 @@ def create_api(runtime: Runtime, data_plane: Sequence[Route]) -> FastAPI:
     for route in routes:
         for method in (route.methods or set()) - {"HEAD"}:
             runtime.metrics.start_route(method, route.path)
+    # For TidegateAlertsRefused, which tells of the first.
+    runtime.metrics.start_route("POST", "/alerts", ("400", "401", "413", "422"))
     add_documentation(api)
     others = {("post", FEED.path): feeds_document.POST, **consumers_document.OPERATIONS}
     document_data_plane(api, others)

@@ -141,9 +141,9 @@ class Metrics:
         """Start the series of the protocol's refusals at 0."""
         self.connection_refusals_total.start(*product(reasons, ("yes", "no")))
 
-    def start_route(self, method: str, route: str) -> None:
-        """Start the series of a route at 0."""
-        self.http_requests_total.labels(method, route, "200")
+    def start_route(self, method: str, route: str, codes: Iterable[str] = ("200",)) -> None:
+        """Start the series of a route at 0: `increase` misses the first of a series that begins at 1."""
+        self.http_requests_total.start(*product((method,), (route,), codes))
         self.http_request_duration_seconds.labels(method, route)
 
     def _ingest(self) -> None:

@@ -103,6 +103,12 @@ async def test_what_counts_starts_at_zero(api: Api, name: str) -> None:
     assert not any(counted)
 
 
+@pytest.mark.parametrize("code", ["400", "401", "413", "422"])
+async def test_refused_alerts_start_at_zero_so_that_an_alert_sees_the_first(api: Api, code: str) -> None:
+    await api.metrics()
+    assert api.sample("http_requests_total", method="POST", route="/alerts", code=code) == 0
+
+
 async def test_every_route_is_there_from_the_start(api: Api) -> None:
     text = await api.metrics()
     for method, route in ENDPOINTS:
