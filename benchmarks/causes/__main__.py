@@ -15,14 +15,14 @@ wanting in rules and inhibitions has tests of its own, in deploy/prometheus/test
 """
 
 import json
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from benchmarks.causes.catalogue import CAUSES, outcome_of
 from benchmarks.causes.table import table
-from benchmarks.common.results import RESULTS, between, options_of, show, taken_here, where, write_json
+from benchmarks.common.results import RESULTS, between, options_of, say, show, taken_here, where, write_json
 
 RESULT = RESULTS / "causes.json"
 PAGE = Path(__file__).parents[2] / "docs" / "causes.md"
@@ -40,13 +40,23 @@ def main() -> int:
     """Run them; 0 when all is as wanted."""
     options = options_of(__doc__, CAUSES, beside=16).parse_args()
     names = options.only or list(CAUSES)
-    with ProcessPoolExecutor(options.beside, get_context("spawn"), max_tasks_per_child=1) as pool:
-        outcomes = dict(zip(names, pool.map(outcome_of, names), strict=True))
     known = json.loads(RESULT.read_text())["causes"] if options.only and RESULT.exists() else {}
-    document = {**taken_here(), "causes": known | outcomes}
-    write_json(RESULT, document)
+    document = {**taken_here(), "causes": known}
+    failed = set(names)
+    with ProcessPoolExecutor(options.beside, get_context("spawn"), max_tasks_per_child=1) as pool:
+        running = {pool.submit(outcome_of, name): name for name in names}
+        for done in as_completed(running):
+            name = running[done]
+            if (error := done.exception()) is not None:
+                say(f"{name}: {error!r}")
+                continue
+            known[name] = done.result()
+            # At once: what else runs may take longer than somebody waits.
+            write_json(RESULT, document)
+            if not known[name]["problems"]:
+                failed.remove(name)
     show(write_page(document))
-    return 1 if any(outcome["problems"] for outcome in outcomes.values()) else 0
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -120,6 +120,7 @@ CAUSES = (
         "pager",
         evicting,
         "`noeviction` and more memory",
+        Build(faster=10),
     ),
     Cause(
         "master-lost",

@@ -24,6 +24,7 @@ from tests.support.servers import StoreServer, valkey_server
 ADMIN_TOKEN = "admin-of-the-stack"
 INGEST_TOKEN = "ingest-of-the-stack"
 TOKENS = {"admin_tokens": ADMIN_TOKEN, "ingest_tokens": INGEST_TOKEN}
+QUIET_SECONDS = 45
 SERVE = (tidegate_command(), "serve")
 
 
@@ -108,8 +109,9 @@ class Stack:
         return sorted(every)  # type: ignore[arg-type]
 
     def active(self) -> list[str]:
-        """The alerts that fire or are about to, without the one that always does."""
-        found = self.prometheus.query('ALERTS{alertname!="TidegateWatchdog"}')
+        """Return the alerts that fired or were about to in the last 45 s, except the watchdog."""
+        span = f"{1000 * QUIET_SECONDS // self.faster}ms"
+        found = self.prometheus.query(f'last_over_time(ALERTS{{alertname!="TidegateWatchdog"}}[{span}])')
         return sorted({one["metric"]["alertname"] for one in found})
 
 

@@ -14,7 +14,7 @@ import httpx
 from benchmarks.common.background import meanwhile
 
 FEEDS = ("helius-a", "quicknode-b", "grpc-c")
-EVERY_SECONDS = 0.5
+EVERY_SECONDS = 1.0
 BATCH_ITEMS = 3
 PAYLOAD_BYTES = 200
 CONSUMER = "bot"
