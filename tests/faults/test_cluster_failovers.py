@@ -16,7 +16,13 @@ from app.store.partitions import (
     partitions_for,
     signature_hash,
 )
-from tests.support.acknowledged import acknowledged, assert_latest, assert_no_false_duplicate, lost_of
+from tests.support.acknowledged import (
+    acknowledged,
+    assert_accepted_once,
+    assert_latest,
+    assert_no_false_duplicate,
+    lost_of,
+)
 from tests.support.gate import GateProcess, gate_process
 from tests.support.processes import kill_all, pause_all, resume_all, start_all, wait_until
 from tests.support.servers import StoreServer, cluster_server
@@ -102,6 +108,7 @@ async def test_a_master_that_is_killed_is_replaced_and_the_others_serve_on(
         assert_latest(lost, list(filter(is_of_dead, told)), killed_ms)
         assert [post for post in lost if not is_of_dead(post) or post.first_seen_ms >= killed_ms] == []
         await assert_no_false_duplicate(gate, load)
+        await assert_accepted_once(gate, told, lost)
         assert load.unready() == [] or full_coverage == "yes"
 
 
@@ -132,6 +139,7 @@ async def test_where_a_replica_has_to_confirm_a_killed_master_takes_nothing_ackn
             assert list(filter(_is_of(0, masters), load.failed())) == []
             assert await lost_of(gate, acknowledged(load)) == []
             await assert_no_false_duplicate(gate, load)
+            await assert_accepted_once(gate, acknowledged(load), [])
 
 
 def _refused(load: Steady) -> int:

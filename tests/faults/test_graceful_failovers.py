@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from tests.support.acknowledged import acknowledged, assert_accepted_once, lost_of
 from tests.support.cluster import fail_over
 from tests.support.gate import GateProcess, gate_process
 from tests.support.processes import wait_until
@@ -18,6 +19,11 @@ MASTERS = 3
 POSTS_A_SECOND = 50
 SERVED = 50  # posts that are accepted between two failovers
 PATIENCE_SECONDS = 60.0
+KEEPING: dict[str, object] = {
+    "dedup_window_seconds": 600,
+    "transaction_retention_seconds": 3600,
+    "emergency_transaction_retention_seconds": 3600,
+}
 log = logging.getLogger(__name__)  # `--log-cli-level=info` shows the figures
 
 
@@ -42,7 +48,7 @@ async def _serves(load: Steady) -> None:
 async def test_no_gate_is_unready_for_a_moment_while_masters_are_replaced(
     kind: str, failovers: int, deadline_seconds: int
 ) -> None:
-    settings: dict[str, object] = {"dedup_window_seconds": 60, "store_deadline_seconds": deadline_seconds}
+    settings = KEEPING | {"store_deadline_seconds": deadline_seconds}
     with cluster_server(kind=kind, masters=MASTERS, replicas=1) as server:
         nodes = server.nodes()
         loads = [Steady("one"), Steady("other")]
@@ -57,6 +63,11 @@ async def test_no_gate_is_unready_for_a_moment_while_masters_are_replaced(
                 await asyncio.to_thread(fail_over, shard)
                 for load in loads:
                     await _serves(load)
+        with gate_process(store_url=server.url, **settings) as gate:
+            for load in loads:
+                told = acknowledged(load)
+                assert await lost_of(gate, told) == []
+                await assert_accepted_once(gate, told, [])
         for load in loads:
             spells = [round(spell.ended - spell.began, 2) for spell in load.unready()]
             slowest = max(post.answered - post.sent for post in load.posts)

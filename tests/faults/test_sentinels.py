@@ -9,13 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.acknowledged import acknowledged, assert_latest, assert_no_false_duplicate, lost_of
+from tests.support.acknowledged import (
+    acknowledged,
+    assert_accepted_once,
+    assert_latest,
+    assert_no_false_duplicate,
+    lost_of,
+)
 from tests.support.gate import GateProcess, gate_process
 from tests.support.processes import wait_until
 from tests.support.sentinels import ANOTHER_PASSWORD, Secrets, Watched, watched_servers
 from tests.support.steady_load import Post, Steady
 from tests.support.tls import make_tls
-from tests.support.wire import connected
+from tests.support.worker_gates import figure
 
 pytestmark = pytest.mark.slow
 
@@ -90,8 +96,10 @@ async def test_killed_again_and_again_under_load_a_primary_is_replaced_and_no_an
                 watched.restart_server(old, None if number % 4 == 1 else watched.primary())
                 await asyncio.to_thread(watched.settle)
         told = acknowledged(load)
-        assert {post.signature for post in await lost_of(gate, told)} == lost
+        gone = await lost_of(gate, told)
+        assert {post.signature for post in gone} == lost
         await assert_no_false_duplicate(gate, load)
+        await assert_accepted_once(gate, told, gone)
     log.info("%d acknowledged, %d lost, %d refused", len(told), len(lost), len(load.failed()))
 
 
@@ -106,6 +114,7 @@ async def _assert_none_of_a_stale_primary(watched: Watched, load: Steady, new: i
         assert [post for post in lost if post.first_seen_ms >= promoted_ms] == []
         assert_latest(lost, told, promoted_ms)
         await assert_no_false_duplicate(gate, load)
+        await assert_accepted_once(gate, told, lost)
     log.info("%d acknowledged, %d lost, %d refused", len(told), len(lost), len(load.failed()))
 
 
@@ -122,10 +131,9 @@ async def test_a_killed_primary_takes_with_it_what_no_replica_had_and_nothing_el
         assert min(post.first_seen_ms for post in lost) >= cut_ms
         told = acknowledged(load)
         assert await lost_of(gate, told) == lost
-        async with connected(gate.url, 1) as [connection]:
-            for post in lost:
-                again = await connection.post({"signature": post.signature, "source": "a"})
-                assert again.json()["status"] == "accepted"
+        await assert_accepted_once(gate, told, lost)
+        assert figure(gate, "store_setbacks_total", kind="set_back") == 1
+        assert (figure(gate, "store_lost_entries_total", map="transactions") or 0) >= len(lost)
     log.info("%d acknowledged, %d lost", len(told), len(lost))
 
 
@@ -142,6 +150,7 @@ async def test_where_a_replica_has_to_confirm_a_killed_primary_takes_nothing_ack
             assert await _kill_and_follow(watched, gate, load) == []
         assert await lost_of(gate, acknowledged(load)) == []
         await assert_no_false_duplicate(gate, load)
+        await assert_accepted_once(gate, acknowledged(load), [])
 
 
 @pytest.mark.long
@@ -208,6 +217,7 @@ async def test_a_primary_that_comes_back_empty_before_it_is_replaced_takes_nothi
             await _serves(load)
         after = [post for post in acknowledged(load) if post.sent > since]
         assert await lost_of(gate, after) == []
+        await assert_accepted_once(gate, after, [])
 
 
 @pytest.mark.long

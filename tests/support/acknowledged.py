@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 
 from tests.support.gate import GateProcess
-from tests.support.history import look_up
+from tests.support.history import ACCEPTED, History, Item, look_up
 from tests.support.steady_load import Post, Steady
 from tests.support.wire import connected
+
+RESENT_AT_ONCE = 100
 
 
 async def lost_of(gate: GateProcess, posts: Sequence[Post]) -> list[Post]:
@@ -29,6 +31,18 @@ async def assert_no_false_duplicate(gate: GateProcess, load: Steady) -> None:
             item = {"signature": post.signature, "source": "a", "payload": [1, 2]}
             assert (await connection.post(item)).status == 200
             assert (await connection.get(f"/transactions/{post.signature}")).status == 200
+
+
+async def assert_accepted_once(gate: GateProcess, told: Sequence[Post], lost: Sequence[Post]) -> None:
+    """Send again what was acknowledged, within its window: accepted twice is what was lost, and no other."""
+    items: list[Item] = [{"signature": post.signature, "source": "a", "payload": [1, 2]} for post in told]
+    again = History()
+    async with connected(gate.url, 1) as [connection]:
+        for first in range(0, len(items), RESENT_AT_ONCE):
+            await again.post(gate.url, connection, items[first : first + RESENT_AT_ONCE])
+    assert again.unanswered() == []
+    twice = {str(item["signature"]) for item in again.answered(ACCEPTED)}
+    assert sorted(twice) == sorted(post.signature for post in lost), "accepted again, and lost"
 
 
 def assert_latest(lost: Sequence[Post], told: Sequence[Post], killed_ms: float) -> None:
