@@ -113,7 +113,7 @@ def _sentinel_service(scheme: str, rest: str) -> SentinelService:
     common = _common(parts, options, scheme)
     servers = StoreAddress(database=_database(options.get("db", database)), **common)
     own_login = {"user": options.get("sentinel_user", ""), "password": options.get("sentinel_password", "")}
-    split = [_split(scheme, host) for host in hosts.split(",")]
+    split = [_split(scheme, host.strip()) for host in hosts.split(",")]
     sentinels = [
         StoreAddress(host=_host(one), port=_port(one, SENTINEL_PORT), **common | own_login) for one in split
     ]
@@ -171,6 +171,8 @@ def _common(parts: SplitResult, options: dict[str, str], scheme: str) -> dict[st
 
 def _host(parts: SplitResult) -> str:
     host = unquote(parts.hostname or "") or refuse("names no host")
+    if len(host.split()) > 1 or host.strip() != host:
+        refuse("no host's name holds white space")
     try:
         host.encode("idna")  # as the system's resolver is asked for it
     except UnicodeError:

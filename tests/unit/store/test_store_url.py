@@ -45,6 +45,10 @@ def test_tls_is_for_the_servers_and_for_the_sentinels(scheme: str) -> None:
 
 def test_what_is_forgiven_and_named_in_other_urls_is_in_those_of_sentinels_as_well() -> None:
     assert normal_url(" REDIS+Sentinel://a/gate\n") == "redis+sentinel://a/gate"
+    assert (
+        _service("redis+sentinel://a:1 , b/gate").sentinels
+        == _service("redis+sentinel://a:1,b/gate").sentinels
+    )
     service = _service("redis+sentinel://a,b:1/gate?sentinel_password=s@w&client_name=north")
     assert {service.servers.client_name, *(one.client_name for one in service.sentinels)} == {"north"}
     assert {one.password for one in service.sentinels} == {"s@w"}
@@ -68,6 +72,8 @@ def test_of_a_url_of_sentinels_no_login_is_shown() -> None:
         ("redis+sentinel://a:26379/", "names no service"),
         ("redis+sentinel:///gate", "names no host"),
         ("redis+sentinel://a,,b/gate", "names no host"),
+        ("redis+sentinel://a b/gate", "white space"),
+        ("redis://a b:6379", "white space"),
         ("redis+sentinel://a:many/gate", "the port must be a number"),
         ("redis+sentinel://a/gate/one", "number of a database"),
         ("redis+sentinel://a/gate/0/1", "number of a database"),
