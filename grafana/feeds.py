@@ -224,7 +224,21 @@ def _not_taken() -> Iterator[Builder]:
             (Alarm("TidegateFeedRejected"),),
         ),
         Query(total(rate(rejected, OF_FEED), "feed", "reason") + " > 0", "{{feed}}: {{reason}}"),
-        width=12,
+        width=8,
+    )
+    bodies = total(rate("feed_bodies_total", OF_FEED), "feed")
+    yield lines(
+        About(
+            "Share of bodies rejected",
+            "Of a feed's bodies, those of which the gate took nothing, however many transactions they held.",
+            "percentunit",
+            (Alarm("TidegateFeedRejected", 0.4),),
+        ),
+        Query(
+            total(rate("feed_bodies_total", OF_FEED, 'outcome="rejected"'), "feed") + f" / ({bodies} > 0)",
+            "{{feed}}",
+        ),
+        width=8,
     )
     yield lines(
         About(
@@ -233,7 +247,7 @@ def _not_taken() -> Iterator[Builder]:
             "cps",
         ),
         Query(total(rate("feed_skipped_total", OF_FEED), "feed", "kind") + " > 0", "{{feed}}: {{kind}}"),
-        width=12,
+        width=8,
     )
     yield lines(
         About(
