@@ -93,8 +93,8 @@ def _server(scheme: str, rest: str) -> StoreAddress:
     common = _common(parts, options, scheme)
     if scheme == "unix":
         path = unquote(parts.path) or refuse("names no socket")
-        return StoreAddress(path=path, database=_database(options.get("db", "")), **common)
-    database = _database(options.get("db", parts.path.strip("/")))
+        return StoreAddress(path=path, database=_database("", options), **common)
+    database = _database(parts.path.strip("/"), options)
     return StoreAddress(host=_host(parts), port=_port(parts, DEFAULT_PORT), database=database, **common)
 
 
@@ -102,6 +102,8 @@ def _sentinel_service(scheme: str, rest: str) -> SentinelService:
     """Read `user:password@host:port,host:port/service/database?options`; the login is that of the servers."""
     place, _, query = rest.partition("?")
     login, _, place = place.rpartition("@")
+    if "," in login.partition("@")[2]:  # u:p@a,u:p@b
+        refuse("the login stands once, before the first sentinel, and is that of the servers; @ in it is %40")
     hosts, _, path = place.partition("/")
     service, _, database = path.strip("/").partition("/")
     if not service:
@@ -111,7 +113,7 @@ def _sentinel_service(scheme: str, rest: str) -> SentinelService:
     parts = _split(scheme, f"{login}@?{query}")
     options = _options(parts, scheme)
     common = _common(parts, options, scheme)
-    servers = StoreAddress(database=_database(options.get("db", database)), **common)
+    servers = StoreAddress(database=_database(database, options), **common)
     own_login = {"user": options.get("sentinel_user", ""), "password": options.get("sentinel_password", "")}
     split = [_split(scheme, host.strip()) for host in hosts.split(",")]
     sentinels = [
@@ -131,7 +133,7 @@ def _split(scheme: str, rest: str) -> SplitResult:
 
 
 def _options(parts: SplitResult, scheme: str) -> dict[str, str]:
-    options = {key: values[-1] for key, values in parse_qs(parts.query, keep_blank_values=True).items()}
+    options = _once_each(parse_qs(parts.query, keep_blank_values=True))
     for key, value in options.items():
         if key not in _OPTIONS:
             raise refused(
@@ -188,7 +190,17 @@ def _port(parts: SplitResult, default: int) -> int:
     return port or refuse(f"the port must be a number from 1 to {MOST_PORT}")
 
 
-def _database(text: str) -> int:
+def _once_each(given: dict[str, list[str]]) -> dict[str, str]:
+    for key, values in given.items():
+        if len(values) > 1:
+            refuse(f"has the option {key!r} more than once")
+    return {key: value for key, (value,) in given.items()}
+
+
+def _database(in_path: str, options: dict[str, str]) -> int:
+    text = options.get("db", in_path)
+    if in_path and in_path != text:
+        refuse("names two databases, one behind the host and one as `db`")
     if text and not (text.isascii() and text.isdecimal()):
         raise refused("after the host comes the number of a database, or nothing")
     return int(text or 0)

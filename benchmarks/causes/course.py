@@ -39,8 +39,8 @@ class Cause:
     """Time under load before the cause is forced, in which nothing may fire."""
     hold_seconds: float = 60.0
     """How long the cause stays after it was told, for what follows from it."""
-    has_cleanup: bool = False
-    """Whether the gate is to run a cleanup for the alert."""
+    cleanup_alert: str | None = None
+    """The alert for which the gate is to run a cleanup, if any."""
 
 
 @dataclass(frozen=True)
@@ -115,9 +115,9 @@ def problems(cause: Cause, outcome: Outcome) -> list[str]:
     last = [one.status for one in outcome.told if one.alert == cause.alert][-1:]
     if last != ["resolved"]:
         found.append("its end was not told")
-    if cause.has_cleanup and "firing cleanup" not in outcome.at_gate:
+    if cause.cleanup_alert and "firing cleanup" not in outcome.at_gate:
         found.append("no cleanup was run for it")
-    if cause.has_cleanup and outcome.at_gate[-1:] != ["resolved resolved"]:
+    if cause.cleanup_alert and outcome.at_gate[-1:] != ["resolved resolved"]:
         found.append("the gate was not told of its end")
     return found
 

@@ -102,7 +102,7 @@ CAUSES = (
         "pager",
         filled,
         "emergency cleanup by the gate; the feed is as before",
-        has_cleanup=True,
+        cleanup_alert="TidegateStoreCleanup",
     ),
     Cause(
         "store-lost",

@@ -17,7 +17,7 @@ CAUSE = Cause(
     "pager",
     lambda _: nullcontext(),
     "room",
-    has_cleanup=True,
+    cleanup_alert="TidegateStoreCleanup",
 )
 FIRING = Told(84.6, "pager", "TidegateStoreFull", "firing")
 RESOLVED = Told(714.5, "pager", "TidegateStoreFull", "resolved")
@@ -72,4 +72,5 @@ def test_each_cause_expects_an_alert_that_is_shipped_at_the_people_it_goes_to() 
     for cause in CAUSES.values():
         labels = shipped[cause.alert]
         assert cause.receiver == ("pager" if labels["severity"] == "critical" else "humans"), cause.name
-        assert cause.has_cleanup == (labels.get("action") == "cleanup"), cause.name
+        asking = cause.cleanup_alert or cause.alert
+        assert bool(cause.cleanup_alert) == (shipped[asking].get("action") == "cleanup"), cause.name
