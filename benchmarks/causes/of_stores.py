@@ -67,7 +67,7 @@ def flushed(stack: Stack) -> Iterator[None]:
 @contextmanager
 def evicting(stack: Stack) -> Iterator[None]:
     """Have the store evict what comes when it is full; then set it as it has to be."""
-    # Above what it uses: a limit that it is over already refuses calls until enough is evicted, which is another cause.
+    # Above what it uses: over its limit at once, it would refuse calls as well, which is another cause.
     configure(stack, maxmemory_policy="allkeys-random", maxmemory=used_bytes(stack) + 300_000)
     yield
     configure(stack, maxmemory=0, maxmemory_policy="noeviction")
