@@ -4,12 +4,12 @@ Jinja2 is imported when somebody looks for the first time: a gate that nobody lo
 takes a tenth of a second, with the templates, so a thread does it while others are served: `prepare`.
 """
 
-import asyncio
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
+from app.process.made_once import MadeOnce
 from app.web import amounts
 
 if TYPE_CHECKING:
@@ -33,12 +33,15 @@ STATES: Final = {
 
 async def prepare() -> None:
     """Load what `page` and `live_part` need; in an event loop this is called before they are."""
-    await asyncio.to_thread(_load)
+    await _templates.get()
 
 
 def _load() -> None:
     for name in (PAGE, LIVE_PART):
         _environment().get_template(name)
+
+
+_templates = MadeOnce(_load)
 
 
 def page(document: Document) -> str:

@@ -3,9 +3,8 @@
 The document takes 0.2 seconds to make, so a thread makes it while others are served.
 """
 
-import asyncio
 import gzip
-from functools import cache
+from functools import partial
 from importlib.resources import files
 
 from fastapi import FastAPI
@@ -14,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from app.api.contract import SWAGGER_UI
-from app.process.shared_task import SharedTask
+from app.process.made_once import MadeOnce
 
 DOCUMENT, PAGE = "/openapi.json", "/docs"
 # A browser then loads nothing from elsewhere, whatever the page and its script would like.
@@ -29,13 +28,8 @@ COMPRESSED = {"Content-Encoding": "gzip", "Cache-Control": "max-age=3600"}
 
 def add_documentation(api: FastAPI) -> None:
     """Serve both instead of FastAPI, which makes the page anew and has it load the rest from a CDN."""
-
-    @cache
-    def document() -> bytes:
-        return bytes(JSONResponse(api.openapi()).body)
-
-    making = SharedTask(lambda: asyncio.to_thread(document))
-
+    document = MadeOnce(lambda: bytes(JSONResponse(api.openapi()).body))
+    compressed = {path: MadeOnce(partial(_compressed, path)) for path in SWAGGER_UI}
     script, style, icon = SWAGGER_UI
     page = get_swagger_ui_html(
         openapi_url=DOCUMENT,
@@ -47,16 +41,14 @@ def add_documentation(api: FastAPI) -> None:
     ).body
 
     async def answer_document(_: Request) -> Response:
-        return Response(await making.result(), media_type="application/json")
+        return Response(await document.get(), media_type="application/json")
 
     async def answer_page(_: Request) -> Response:
         return HTMLResponse(page, headers=POLICY)
 
     async def answer_file(request: Request) -> Response:
         path = request.url.path
-        return Response(
-            await asyncio.to_thread(_compressed, path), headers=COMPRESSED, media_type=SWAGGER_UI[path]
-        )
+        return Response(await compressed[path].get(), headers=COMPRESSED, media_type=SWAGGER_UI[path])
 
     api.add_route(DOCUMENT, answer_document, include_in_schema=False)
     api.add_route(PAGE, answer_page, include_in_schema=False)
@@ -64,7 +56,6 @@ def add_documentation(api: FastAPI) -> None:
         api.add_route(path, answer_file, include_in_schema=False)
 
 
-@cache
 def _compressed(path: str) -> bytes:
     """Compress a file of Swagger UI that the package `fastapi-swagger` has."""
     name = path.removeprefix(f"{PAGE}/")

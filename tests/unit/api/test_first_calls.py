@@ -8,7 +8,8 @@ import jinja2
 import pytest
 from fastapi.openapi.utils import get_openapi
 
-from app.web.page import _environment
+from app.process.made_once import MadeOnce
+from app.web.page import _environment, _load
 from tests.support.api_calls import Api
 
 pytestmark = pytest.mark.asyncio
@@ -28,6 +29,7 @@ async def test_the_openapi_document_and_the_page_are_made_in_threads(
     threads: list[threading.Thread] = []
     monkeypatch.setattr("fastapi.applications.get_openapi", noting_threads(get_openapi, threads))
     monkeypatch.setattr(jinja2.Environment, "compile", noting_threads(jinja2.Environment.compile, threads))
+    monkeypatch.setattr("app.web.page._templates", MadeOnce(_load))
     _environment.cache_clear()
     for _ in range(2):
         for path in ("/openapi.json", "/"):

@@ -1,0 +1,27 @@
+"""What takes long to make the first time, and is the same afterwards."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from app.process.shared_task import SharedTask
+
+Made = TypeVar("Made")
+
+
+class MadeOnce(Generic[Made]):
+    """Makes something in a thread when it is asked for first, and keeps it.
+
+    The OpenAPI document takes 290 ms of processor time. While it is made, the event loop serves others. Once
+    it is there, nobody waits for a thread: requests that did would hold their places meanwhile.
+    """
+
+    def __init__(self, make: Callable[[], Made]) -> None:
+        self._made: tuple[()] | tuple[Made] = ()
+        self._making = SharedTask(lambda: asyncio.to_thread(make))
+
+    async def get(self) -> Made:
+        """Return it; raises what making it does, and the next call tries again."""
+        if not self._made:
+            self._made = (await self._making.result(),)
+        return self._made[0]
