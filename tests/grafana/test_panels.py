@@ -31,6 +31,7 @@ ONLY_IN_TROUBLE = {
     "overview: Warnings: {{warning}}": "only those are drawn that stand",
     "feeds: Not taken a second: {{source}}: {{outcome}}": "only what occurs is drawn",
     "feeds: Rejected a second, by reason: {{feed}}: {{reason}}": "only what occurs is drawn",
+    "feeds: Share of bodies rejected: {{feed}}": "only feeds that send to their own address",
     "feeds: Skipped a second: {{feed}}: {{kind}}": "only what occurs is drawn",
     "feeds: Documents a second, by shape: {{feed}}: {{shape}}": "only what occurs is drawn",
 }

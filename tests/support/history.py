@@ -62,21 +62,23 @@ class Attempt:
     def told(self) -> list[str | None]:
         """What was told of each item; None of one that failed, or if the request was refused as a whole.
 
-        A refusal with a summary lists those that failed; whatever it does not list was accepted.
+        A refusal with a summary lists those that failed; whatever it does not list was accepted. Of lines,
+        those behind a chunk in which some failed were not read: the counts say how many were.
         """
         if self.is_processed:
             return [verdict for verdict, _ in self.verdicts()]
         document = {} if self.reply is None else self.reply.json()
         if "failed" not in document:
             return [None] * len(self.items)
-        told: list[str | None] = [ACCEPTED] * len(self.items)
+        expected = [document[name] for name in ("accepted", "duplicate", "failed")]
+        told: list[str | None] = [ACCEPTED] * sum(expected)
         for at in document["duplicates"]:
             told[at] = DUPLICATE
         for error in document["errors"]:
             told[error["index"]] = None
         counts = [told.count(verdict) for verdict in (ACCEPTED, DUPLICATE, None)]
-        assert counts == [document[name] for name in ("accepted", "duplicate", "failed")]
-        return told
+        assert counts == expected
+        return told + [None] * (len(self.items) - len(told))
 
     def _body(self) -> bytes:
         if self.kind == "lines":
