@@ -180,7 +180,8 @@ class BodyReader:
             for start in range(0, len(ended), LINES_AT_ONCE):
                 lines += (some := ended[start : start + LINES_AT_ONCE])
                 size += sum(len(line) for line in some if isinstance(line, bytes))
-                if len(lines) >= LINES_AT_ONCE or size >= LINE_BYTES_AT_ONCE:
+                # What is held counts as well: of a line that was 30 KB of spaces, a kilobyte is left.
+                if len(lines) >= LINES_AT_ONCE or max(size, self._held) >= LINE_BYTES_AT_ONCE:
                     await next_turn()
                     yield lines
                     lines, size = [], 0
