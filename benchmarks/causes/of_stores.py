@@ -67,8 +67,8 @@ def flushed(stack: Stack) -> Iterator[None]:
 @contextmanager
 def evicting(stack: Stack) -> Iterator[None]:
     """Have the store evict what comes when it is full; then set it as it has to be."""
-    # Above what it uses: over its limit at once, it would refuse calls as well, which is another cause.
-    configure(stack, maxmemory_policy="allkeys-random", maxmemory=used_bytes(stack) + 300_000)
+    # Just what it uses: further below, it would refuse calls as well, which is another cause.
+    configure(stack, maxmemory_policy="allkeys-random", maxmemory=used_bytes(stack))
     yield
     configure(stack, maxmemory=0, maxmemory_policy="noeviction")
 

@@ -46,7 +46,8 @@ def test_an_operator_proves_the_whole_chain_with_one_command(loop: Loop) -> None
     runs = [run for run in loop.call("GET", "/cleanup") if run["trigger"] == "alert"]
     [run] = [run for run in runs if run["started_ms"] >= 1000 * began]
     assert (run["mode"], list(run["maps"])) == ("normal", ["observations"])
-    assert comes_true(lambda: loop.humans.heard("TidegateDrillFull")[-1:] == ["resolved"])
+    # Whoever was told of it is told that it is over; it may be over before anybody is told (`group_wait`).
+    assert comes_true(lambda: loop.humans.heard("TidegateDrillFull")[-1:] != ["firing"])
 
 
 @pytest.mark.parametrize(
