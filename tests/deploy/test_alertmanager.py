@@ -165,6 +165,7 @@ MUTED = [
     (alert("TidegateCleanupFailing", 57, map="signatures"), alert("TidegateCleanupInefficient", 57)),
     (alert("TidegateCleanupStale", 58, map="signatures"), alert("TidegateCleanupInefficient", 58)),
     (alert("TidegateStoreEvicting", 50), alert("TidegateStoreMayEvict", 50)),
+    (alert("TidegateStoreEvicting", 97), alert("TidegateStoreNearLimit", 97)),
     (alert("TidegateWindowTooShort", 51), alert("TidegateFeedNearWindow", 51, source="a")),
     (alert("TidegateCpuSaturated", 52, process="gate"), alert("TidegateEventLoopLag", 52)),
     (alert("TidegateCpuSaturated", 53, process="gate"), alert("TidegateIngestSlow", 53)),
