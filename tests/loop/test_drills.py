@@ -62,6 +62,11 @@ def test_a_drill_raises_its_alert_as_shipped_and_is_over_for_everybody(
     loop: Loop, arguments: tuple[str, ...], alert: str, pages: bool
 ) -> None:
     loop.call("PATCH", "/settings", {"memory_limit_bytes": 2**31})
+    told, others = (loop.pager, loop.humans) if pages else (loop.humans, loop.pager)
+    # Hard pressure, the drill before, may be told as a near limit once it is over.
+    assert comes_true(lambda: not loop.alertmanager.alerts(alert))
+    assert comes_true(lambda: told.heard(alert)[-1:] != ["firing"])
+    before = len(told.heard(alert))
     begun = drill(loop, *arguments, "--seconds", "9", "--no-wait")
     assert begun.returncode == 0, begun.stderr
 
@@ -74,8 +79,7 @@ def test_a_drill_raises_its_alert_as_shipped_and_is_over_for_everybody(
         return not any(loop.alertmanager.alerts(name) for name in (alert, "TidegateDrillOn"))
 
     assert comes_true(is_over)
-    told, others = (loop.pager, loop.humans) if pages else (loop.humans, loop.pager)
-    assert comes_true(lambda: told.heard(alert) == ["firing", "resolved"]), told.told()
+    assert comes_true(lambda: told.heard(alert)[before:] == ["firing", "resolved"]), told.told()
     assert others.heard(alert) == []
     assert loop.call("GET", "/drill")["past"][0]["end"] == "time"
     assert comes_true(loop.gate.is_ready)

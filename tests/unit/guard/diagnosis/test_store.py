@@ -58,7 +58,7 @@ def used_bytes(server: StoreServer) -> int:
     with ExitStack() as stack:
         for node in nodes:
             stack.enter_context(node)
-        assert wait_until(is_alone, 30.0)
+        assert wait_until(is_alone, 120.0)
         return sum(int(node.info("memory")["used_memory"]) for node in nodes)
 
 
