@@ -174,17 +174,16 @@ class BodyReader:
         self, chunk: bytes, inflater: Inflater | None, splitter: LineSplitter
     ) -> AsyncIterator[list[bytes | int]]:
         """Yield the lines that end in a chunk, so many at a time that others are served between."""
-        lines, size = list[bytes | int](), 0
+        lines = list[bytes | int]()
         for piece in self._pieces(chunk, inflater):
             ended = splitter.feed(piece)
             for start in range(0, len(ended), LINES_AT_ONCE):
-                lines += (some := ended[start : start + LINES_AT_ONCE])
-                size += sum(len(line) for line in some if isinstance(line, bytes))
-                # What is held counts as well: of a line that was 30 KB of spaces, a kilobyte is left.
-                if len(lines) >= LINES_AT_ONCE or max(size, self._held) >= LINE_BYTES_AT_ONCE:
+                lines += ended[start : start + LINES_AT_ONCE]
+                # What is held counts, not what is left: of a line of 1 KB and 30 KB of spaces, 31 KB are held.
+                if len(lines) >= LINES_AT_ONCE or self._held >= LINE_BYTES_AT_ONCE:
                     await next_turn()
                     yield lines
-                    lines, size = [], 0
+                    lines = []
             if not lines:
                 # Whoever asked is done with them: a part of 64 KiB may inflate to 32 MiB of lines.
                 self._hold(splitter.pending_bytes)
