@@ -6,6 +6,9 @@ from grafana.panels import About, Builder, Query, at_least, figure, lines, words
 from grafana.promql import gauge, increase, largest, quantile, rate, smallest, total
 from grafana.style import LIMIT, Alarm
 
+# Of what must not happen: 0 is written as `none`, in green; a number from 1 on is red.
+NONE_IS_GOOD = [*words(_0=("none", "green")), at_least(1, None, LIMIT)]
+
 
 def panels() -> Iterator[Builder]:
     """Memory, calls and failures; then what puts acknowledged data at risk, and what was lost."""
@@ -61,7 +64,7 @@ def _works() -> Iterator[Builder]:
         Query(f"round({largest(increase('store_evicted_keys_total', within='15m'))})", "keys"),
         width=3,
         height=8,
-        words=[*words(_0=("none", "green")), at_least(1, None, LIMIT)],
+        words=NONE_IS_GOOD,
         graph=False,
     )
     by_kind = largest(increase("store_setbacks_total", within="15m"), "kind")
@@ -74,7 +77,7 @@ def _works() -> Iterator[Builder]:
         Query(f"round({total(by_kind)})", "setbacks"),
         width=3,
         height=8,
-        words=[*words(_0=("none", "green")), at_least(1, None, LIMIT)],
+        words=NONE_IS_GOOD,
         graph=False,
     )
 
@@ -88,7 +91,7 @@ def _keeps() -> Iterator[Builder]:
         ),
         Query(largest(gauge("store_partitions_down")), "partitions"),
         width=8,
-        words=[*words(_0=("none", "green")), at_least(1, None, LIMIT)],
+        words=NONE_IS_GOOD,
         graph=False,
     )
     yield figure(
@@ -112,6 +115,6 @@ def _keeps() -> Iterator[Builder]:
         ),
         Query(f"round({total(lost)})", "entries"),
         width=8,
-        words=[*words(_0=("none", "green")), at_least(1, None, LIMIT)],
+        words=NONE_IS_GOOD,
         graph=False,
     )
