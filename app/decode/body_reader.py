@@ -179,7 +179,7 @@ class BodyReader:
             ended = splitter.feed(piece)
             for start in range(0, len(ended), LINES_AT_ONCE):
                 lines += ended[start : start + LINES_AT_ONCE]
-                # What is held counts, not what is left: of a line of 1 KB and 30 KB of spaces, 31 KB are held.
+                # What is held counts, not what is left: of a line of 1 KB and 30 KB of spaces it is 31 KB.
                 if len(lines) >= LINES_AT_ONCE or self._held >= LINE_BYTES_AT_ONCE:
                     await next_turn()
                     yield lines
