@@ -34,7 +34,7 @@ def _event(lines: Iterator[str]) -> str:
 
 
 def _sees_the_page(client: httpx.Client) -> bool:
-    """Tell whether there is a place, and look; those who left have one until the gate hears that they have gone."""
+    """Tell whether there is a place, and look; who left has one until the gate hears that they have gone."""
     with _looking(client) as response:
         if response.status_code == 503:
             return False
