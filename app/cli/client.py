@@ -59,6 +59,11 @@ class GateAddress:
     def unreachable(self, error: Exception) -> Unreachable:
         """Return the error for a gate that does not answer; it says what to do."""
         reason = plain(error) or type(error).__name__
+        if isinstance(error, httpx.ReadTimeout):
+            return Unreachable(
+                f"the gate at {without_password(self.url)} takes connections and does not answer in time "
+                f"({reason}): it hangs, was stopped, or has more to do than it can."
+            )
         return Unreachable(
             f"no gate answers at {without_password(self.url)} ({reason}). "
             "Start one with `tidegate serve`, or name it with --url."

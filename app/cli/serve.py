@@ -50,6 +50,10 @@ def serve(insecure: bool, **given: object) -> None:
     sys.exit(run({name: value for name, value in given.items() if value is not None}, insecure))
 
 
+class _CannotListen(OSError):
+    """The address of the settings cannot be bound."""
+
+
 def run(overrides: dict[str, object], insecure: bool) -> int:
     """Run the gate until SIGINT or SIGTERM; returns the exit code."""
     try:
@@ -69,11 +73,7 @@ def run(overrides: dict[str, object], insecure: bool) -> int:
         click.echo(f"tidegate: {error}", err=True)
         return USAGE
     except OSError as error:
-        click.echo(
-            f"tidegate: cannot listen on {settings.host}:{settings.port}: {error.strerror}. "
-            "Set TIDEGATE_PORT to a free port, 0 takes any.",
-            err=True,
-        )
+        click.echo(f"tidegate: {_told(error, settings)}", err=True)
         return REFUSED
     app = create_app(runtime)
     fast = FastPosts(runtime.plane, runtime.requests)
@@ -150,10 +150,23 @@ def _bind(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((settings.host, settings.port))
-    # Two that bind one address find out only here which of them has it.
-    listener.listen(BACKLOG)
+    try:
+        listener.bind((settings.host, settings.port))
+        # Two that bind one address find out only here which of them has it.
+        listener.listen(BACKLOG)
+    except OSError as error:
+        raise _CannotListen(error.errno, error.strerror) from None
     return listener
+
+
+def _told(error: OSError, settings: Settings) -> str:
+    """Say why the gate cannot be started: by its address, or by what the system refused besides."""
+    if not isinstance(error, _CannotListen):
+        return f"cannot be started: {error}"
+    return (
+        f"cannot listen on {settings.host}:{settings.port}: {error.strerror}. "
+        "Set TIDEGATE_PORT to a free port, 0 takes any."
+    )
 
 
 def _greet(settings: Settings, port: int, connections: int) -> None:

@@ -2,6 +2,7 @@
 
 import signal
 import socket
+import subprocess
 from contextlib import suppress
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -10,7 +11,15 @@ import httpx
 import pytest
 
 from tests.support.faulty_gates import EXIT_SECONDS, refused
-from tests.support.gate import START_SECONDS, GateProcess, await_gate, has_port, started
+from tests.support.gate import (
+    START_SECONDS,
+    GateProcess,
+    await_gate,
+    environment_of,
+    has_port,
+    started,
+    tidegate_command,
+)
 from tests.support.processes import wait_until
 from tests.support.servers import StoreServer
 
@@ -33,6 +42,35 @@ def test_a_port_in_use_is_refused_with_1_and_a_sentence(gate_folder: Path) -> No
         port = other.getsockname()[1]
         _assert_refused(refused(port=port), 1, str(port), "in use", "TIDEGATE_PORT")
     assert list(gate_folder.glob("tidegate-*")) == [], "no directory of a store that never ran"
+
+
+def test_what_is_no_matter_of_the_port_is_not_said_to_be_one(gate_folder: Path) -> None:
+    """A gate that may write no file finds no folder for temporary files."""
+    ended = subprocess.run(
+        ["/bin/sh", "-c", 'ulimit -f 0; exec "$0" serve', tidegate_command()],
+        stdin=subprocess.DEVNULL,
+        env=environment_of({}),
+        capture_output=True,
+        text=True,
+        timeout=EXIT_SECONDS,
+        check=False,
+    )
+    _assert_refused(ended, 1, "cannot be started: ", "No usable temporary directory found", str(gate_folder))
+    assert "listen" not in ended.stderr
+
+
+def test_a_file_of_tokens_that_cannot_be_read_is_refused_with_2_and_named(tmp_path: Path) -> None:
+    ended = refused(admin_tokens_file=tmp_path)
+    _assert_refused(ended, 2, f"TIDEGATE_ADMIN_TOKENS_FILE: {tmp_path} cannot be read: Is a directory")
+
+
+def test_a_folder_that_cannot_be_written_keeps_no_gate_from_its_start(
+    own_valkey: StoreServer, tmp_path: Path
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    with started(store_url=own_valkey.url, diagnosis_dir=file / "diagnoses") as gate:
+        await_gate(gate)
 
 
 def test_of_two_that_bound_one_port_the_gate_has_it_or_is_refused_with_1_and_a_sentence(

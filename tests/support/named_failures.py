@@ -21,6 +21,6 @@ def assert_named(gate: GateProcess, kind: str, sentence: str) -> None:
     [told] = [event for event in gate.events() if event["event"] == "store down"]
     assert (told["kind"], told["advice"]) == (kind, advice)
     assert str(told["error"]).isprintable()
-    asked = CliRunner().invoke(tidegate, ["health", "--url", gate.url])
+    asked = CliRunner().invoke(tidegate, ["health", "--url", gate.url, "--timeout", str(START_SECONDS)])
     assert asked.exit_code == 1
     assert reason in asked.stderr

@@ -1,6 +1,7 @@
 """The commands against a real gate: what they print, and how they exit."""
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -111,6 +112,20 @@ def test_health_is_0_when_ready_and_1_with_the_reason_when_the_store_is_gone() -
         unhealthy = _run("health", gate=gate)
     assert unhealthy.returncode == 1
     assert b"the store is down (unreachable)" in unhealthy.stderr
+
+
+@pytest.mark.server
+def test_health_does_not_wait_for_a_gate_that_hangs() -> None:
+    """The gate goes on only when the command is over: one that waits for its answer waits in vain."""
+    with valkey_server() as server, gate_process(store_url=server.url) as gate:
+        gate.process.send_signal(signal.SIGSTOP)
+        unhealthy = _run("health", gate=gate)
+        at_once = _run("health", "--timeout", "0.1", gate=gate)
+        gate.process.send_signal(signal.SIGCONT)
+    for done, hung in ((unhealthy, b"takes connections and does not answer"), (at_once, b"timed out")):
+        assert done.returncode == 3
+        assert hung in done.stderr
+        assert b"tidegate serve" not in done.stderr
 
 
 def test_every_client_command_exits_3_with_a_hint_when_nothing_listens() -> None:
