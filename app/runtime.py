@@ -50,8 +50,8 @@ from app.server.open_connections import OpenConnections
 from app.settings.gate_name import gate_name
 from app.settings.model import Settings
 from app.store.embedded_store import EmbeddedStore
-from app.store.figures import Sizes
 from app.store.history import StoredSamples
+from app.store.latest_figures import Sizes
 from app.store.layout import LiveSettings
 from app.store.lock import StoreLock
 from app.store.session import StoreSession

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from app.decode.messages import printable
+from app.decode.error_messages import printable
 from app.models import MapName, Mode
 
 MAX_ALERT_BYTES = 64 * 1024

@@ -15,7 +15,7 @@ from app.alerts.alert import Alert, InvalidAlert, decode_alert
 from app.alerts.cooldown import CleanupRequest, Cooldown
 from app.alerts.decision import Action, Decision, decide
 from app.alerts.webhook import decode_webhook
-from app.decode.turns import next_turn, portions
+from app.decode.event_loop_turns import next_turn, portions
 from app.errors import StoreError
 from app.metrics.catalogue import Metrics
 from app.models import MapName, Mode, Shape, Trigger

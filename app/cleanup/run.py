@@ -22,7 +22,7 @@ import structlog
 from app.errors import StoreError
 from app.metrics.catalogue import Metrics
 from app.models import MapName, MapRemoval, MemoryChange, Mode, Reason, Report, Trigger
-from app.store.cleanup_steps import CleanupStep, Severity
+from app.store.cleanup_severity import CleanupStep, Severity
 from app.store.down_partitions import OF_ONE_MASTER
 from app.store.maps import Maps
 from app.store.session import StoreSession

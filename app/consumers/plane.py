@@ -12,9 +12,9 @@ from app.consumers.tail import Tail
 from app.errors import Overloaded
 from app.settings.model import Settings
 from app.settings.process_limits import process_limits
-from app.store.accepted import Accepted
 from app.store.consumers import Consumers
 from app.store.layout import LiveSettings
+from app.store.read_accepted import Accepted
 from app.store.session import StoreSession
 
 # What is written to readers and not taken by their clients has one part in so many of what all connections

@@ -9,8 +9,8 @@ from app.consumers.pieces import Pieces
 from app.consumers.shelf import Shelf
 from app.consumers.tail import MOST_BYTES, MOST_TRANSACTIONS, Tail, frame_bytes
 from app.process.shared_task import note_end
-from app.store.accepted import Accepted, Extract
 from app.store.positions import Positions, Start
+from app.store.read_accepted import Accepted, Extract
 
 
 class Readers:

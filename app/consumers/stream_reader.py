@@ -22,8 +22,8 @@ from app.consumers.shelf import Ledger, Page
 from app.consumers.stream_formats import Gap, Lines, Place, Wanted, heartbeat, joined
 from app.consumers.waiter import Waiter
 from app.errors import HttpError
-from app.store.accepted import Extract, PartitionsChangedError
 from app.store.positions import Positions
+from app.store.read_accepted import Extract, PartitionsChangedError
 
 HEARTBEAT_SECONDS = 15.0
 # Between two heartbeats to a client that has ended its side: the first brings the answer that it has gone.

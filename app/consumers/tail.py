@@ -20,8 +20,8 @@ from app.consumers.pace import Pace
 from app.consumers.shelf import Ledger, Shelf
 from app.consumers.waiter import Waiter
 from app.errors import HttpError
-from app.store.accepted import Accepted, Extract, PartitionsChangedError, positions_after
 from app.store.positions import Positions
+from app.store.read_accepted import Accepted, Extract, PartitionsChangedError, positions_after
 
 log = structlog.get_logger()
 

@@ -18,8 +18,8 @@ import msgspec
 from app.decode.array_scanner import ArrayScanner
 from app.decode.columns import Columns
 from app.decode.compact_array import decode_compact_array
+from app.decode.event_loop_turns import next_turn
 from app.decode.item import ItemLimits, ItemResult, try_decode_item
-from app.decode.turns import next_turn
 from app.errors import BodyTooLarge
 
 # What one call of a decoder is given at least: half a mebibyte takes a millisecond the short way. The long

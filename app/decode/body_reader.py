@@ -19,9 +19,9 @@ from starlette.types import Message, Receive
 from app.decode.array_scanner import BYTE_ORDER_MARK, SPACE
 from app.decode.body_budget import ByteBudget, UnverifiedPart, most_inflated, most_unverified
 from app.decode.client_gone import ClientGone
+from app.decode.event_loop_turns import Pacer, next_turn, pieces_of
 from app.decode.gzip import PIECE_BYTES, Inflater, inflater_for
-from app.decode.lines import LineSplitter
-from app.decode.turns import Pacer, next_turn, pieces_of
+from app.decode.ndjson_lines import LineSplitter
 from app.errors import BodyTooLarge, UnsupportedMedia
 
 _JOINED_AT_ONCE_BYTES = 512 * 1024

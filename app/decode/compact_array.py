@@ -10,7 +10,6 @@ pieces and says what is wrong, if anything is; a feed's body is read document by
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from operator import add
 from typing import Any
 
 import msgspec
@@ -26,16 +25,11 @@ from app.decode.item import (
     SLOT_BYTES,
     SOURCE_BYTES,
     ItemLimits,
-    depth_above,
 )
+from app.decode.nesting_depth import are_parts_nested_within
 from app.models import SIGNATURE_MAX_CHARS, SOURCE_PATTERN, Slot
 
 _SOURCE = re.compile(SOURCE_PATTERN)
-# Opening brackets are counted in pieces of the body: each as long as the longest payload, and this at least.
-LEAST_PIECE_BYTES = 4096
-# Following the nesting of this many opening brackets takes ten milliseconds, in which no other request is
-# served. A body with more is left to `arrays`, which pauses between items.
-MOST_OPENED = 75_000
 
 
 class _Item(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -73,7 +67,7 @@ def decode_compact_array(body: bytes, limits: ItemLimits, max_items: int) -> Col
         and _are_signatures(signatures)
         and all(source is None or source is UNSET or _SOURCE.match(source) for source in source_counts)
         and _least_bytes(signatures, source_counts, slots, payload_lengths) == len(body)
-        and _is_nested_within(body, payloads, max(payload_lengths), limits)
+        and are_parts_nested_within(body, payloads, max(payload_lengths), limits.max_payload_depth)
     )
     if not is_canonical:
         return None
@@ -90,27 +84,6 @@ def _filled(sources: Sequence[Any], source_counts: Mapping[Any, int], default: s
     if all(source_counts):  # UNSET and None are false, and no valid source is empty
         return sources
     return [default] * len(sources) if len(source_counts) == 1 else [source or default for source in sources]
-
-
-def _is_nested_within(body: bytes, payloads: Sequence[msgspec.Raw], longest: int, limits: ItemLimits) -> bool:
-    """Tell whether no payload is nested too deeply; False, too, where it takes too long to find out.
-
-    A payload lies within two neighbouring pieces of the body, so it is nested no deeper than both together
-    have opening brackets. Mostly no two have more than the limit, and no payload needs a look.
-    """
-    width = max(longest, LEAST_PIECE_BYTES)
-    opened = [_opened(body[at : at + width]) for at in range(0, len(body), width)]
-    most_in_two: int = max(map(add, opened, [*opened[1:], 0]))
-    if most_in_two <= limits.max_payload_depth:
-        return True
-    if sum(opened) > MOST_OPENED:
-        return False
-    return not any(depth_above(bytes(payload), limits.max_payload_depth) for payload in payloads)
-
-
-def _opened(text: bytes) -> int:
-    """Count opening brackets: removing them and comparing lengths is three times as fast as `bytes.count`."""
-    return 2 * len(text) - len(text.replace(b"{", b"")) - len(text.replace(b"[", b""))
 
 
 def _are_signatures(texts: Sequence[str]) -> bool:

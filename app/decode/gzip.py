@@ -7,7 +7,7 @@ goes in at once, and the number of members are bounded.
 import zlib
 from collections.abc import Callable, Iterator
 
-from app.decode.turns import pieces_of
+from app.decode.event_loop_turns import pieces_of
 from app.errors import BodyTooLarge, MalformedBody, UnsupportedMedia
 
 PIECE_BYTES = 64 * 1024

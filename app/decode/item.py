@@ -6,18 +6,16 @@ take two values; such an item is refused. Its payload is bounded in bytes and in
 """
 
 import json
-import re
 from collections import Counter
 from dataclasses import dataclass
-from itertools import accumulate
 from mmap import mmap
-from operator import sub
 
 import msgspec
 
-from app.decode import messages
+from app.decode import error_messages
 from app.decode.array_scanner import SPACE
-from app.decode.messages import explain
+from app.decode.error_messages import explain
+from app.decode.nesting_depth import depth
 from app.decode.surrogates import Masked, masked
 from app.errors import ClientError, InvalidRequest, MalformedBody
 from app.models import DEFAULT_SOURCE, Transaction
@@ -27,11 +25,6 @@ _KEYS = tuple(b'"%s"' % name.encode() for name in Transaction.__struct_fields__)
 # What an item and its further fields take at least beside their values, without white space.
 ITEM_BYTES, QUOTES_BYTES, NULL_BYTES = len('{"signature":""}'), len('""'), len("null")
 SOURCE_BYTES, SLOT_BYTES, PAYLOAD_BYTES = (len(f',"{name}":') for name in ("source", "slot", "payload"))
-_STRUCTURE = b'"[]{}'
-_NOT_STRUCTURE = bytes(set(range(256)) - set(_STRUCTURE))
-_AS_BRACKETS = bytes.maketrans(b"{}", b"[]")
-_OPENING, _CLOSING = re.compile(rb"\[+"), re.compile(rb"\]+")
-_INNER_LEVELS = 8
 _item_decoder = msgspec.json.Decoder(Transaction)
 _text_decoder = msgspec.json.Decoder(msgspec.Raw)
 
@@ -88,7 +81,7 @@ def decode_item(raw: bytes | mmap | memoryview, limits: ItemLimits) -> Transacti
     except (ValueError, RecursionError) as error:
         item = _decode_masked(raw, error)
     payload = bytes(item.payload)
-    _check_payload(payload, limits)
+    check_payload(payload, limits)
     if len(raw) != _least_bytes(item):
         _check_keys(raw, payload)
     if item.source is None:
@@ -105,7 +98,7 @@ def _stripped(raw: bytes | mmap | memoryview, limits: ItemLimits) -> bytes:
 
 
 def _too_long(length: int, limits: ItemLimits) -> InvalidItem:
-    return InvalidItem(messages.ITEM_TOO_LONG.format(length, limits.max_payload_bytes))
+    return InvalidItem(error_messages.ITEM_TOO_LONG.format(length, limits.max_payload_bytes))
 
 
 def _decode_masked(raw: bytes, error: Exception) -> Transaction:
@@ -184,11 +177,18 @@ def _is_json(text: bytes) -> bool:
     return True
 
 
-def _check_payload(payload: bytes, limits: ItemLimits) -> None:
+def check_payload(payload: bytes, limits: ItemLimits) -> None:
+    """Hold a payload, which is valid JSON, against the limits of bytes and of levels.
+
+    Raises:
+        InvalidItem: it is too long, or nested too deeply.
+    """
     if len(payload) > limits.max_payload_bytes:
-        raise InvalidItem(messages.PAYLOAD_TOO_LONG.format(len(payload), limits.max_payload_bytes))
-    if nested := depth_above(payload, limits.max_payload_depth):
-        raise InvalidItem(messages.NESTED_TOO_DEEP.format(nested, limits.max_payload_depth))
+        raise InvalidItem(error_messages.PAYLOAD_TOO_LONG.format(len(payload), limits.max_payload_bytes))
+    most = limits.max_payload_depth
+    # Mostly there are fewer brackets than levels allowed.
+    if payload.count(b"{") + payload.count(b"[") > most and (nested := depth(payload)) > most:
+        raise InvalidItem(error_messages.NESTED_TOO_DEEP.format(nested, most))
 
 
 def _least_bytes(item: Transaction) -> int:
@@ -216,7 +216,7 @@ def _check_keys(raw: bytes, payload: bytes) -> None:
         return
     twice = _twice(rest + b'""}' if is_last else raw)
     if twice:
-        raise InvalidItem(messages.KEY_TWICE.format(", ".join(sorted(twice))))
+        raise InvalidItem(error_messages.KEY_TWICE.format(", ".join(sorted(twice))))
 
 
 def _twice(text: bytes) -> set[str]:
@@ -230,42 +230,7 @@ def _twice(text: bytes) -> set[str]:
     try:
         json.loads(text, object_pairs_hook=keep, parse_int=len, parse_float=len)
     except RecursionError:
-        raise InvalidItem(messages.TOO_DEEP_TO_READ) from None
+        raise InvalidItem(error_messages.TOO_DEEP_TO_READ) from None
     # There are four names, so that five members are enough.
     names = Counter(name for name, _ in pairs[: len(_KEYS) + 1])
     return {name for name, times in names.items() if times > 1}
-
-
-def depth_above(payload: bytes, most: int) -> int:
-    """Return the nesting of valid JSON if it is above `most`, else 0; mostly counting brackets is enough."""
-    if payload.count(b"{") + payload.count(b"[") <= most:
-        return 0
-    nested = depth(payload)
-    return nested if nested > most else 0
-
-
-def depth(payload: bytes) -> int:
-    """Return the nesting of valid JSON: only its brackets stay, `{"a":[1,"x"]}` becomes `[[]]`.
-
-    The innermost go level by level, which is all there is of usual payloads. What is deeper is counted
-    run by run, so that the cost grows with the bytes and not with the levels.
-    """
-    if b"\\" in payload:
-        # In pairs from the left, as they are read: in "\\\\\"" the last backslash belongs to the quote.
-        payload = payload.replace(b"\\\\", b"").replace(b'\\"', b"")
-    structure = payload.translate(_AS_BRACKETS, _NOT_STRUCTURE)
-    levels = structure.replace(b'""', b"")
-    if b'"' in levels:  # there are brackets in strings
-        levels = b"".join(structure.split(b'"')[::2])
-    inner = 0
-    while levels and inner < _INNER_LEVELS:
-        levels = levels.replace(b"[]", b"")
-        inner += 1
-    return inner + _deepest(levels)
-
-
-def _deepest(brackets: bytes) -> int:
-    """Return the most brackets that are open at once: in `[[[]][` 3 open, 2 close, 1 opens."""
-    opened = accumulate(map(len, _OPENING.findall(brackets)))
-    closed = accumulate(map(len, _CLOSING.findall(brackets)), initial=0)
-    return max(map(sub, opened, closed), default=0)

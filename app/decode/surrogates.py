@@ -8,7 +8,7 @@ import re
 from secrets import choice
 from typing import NamedTuple
 
-from app.decode.turns import next_turn
+from app.decode.event_loop_turns import next_turn
 
 # Where an escaped backslash stood while surrogates are looked for, since `\\\\ud83d` is a backslash and the
 # letters ud83d. JSON has no such byte.

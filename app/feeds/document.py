@@ -7,9 +7,9 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from app.decode import messages
-from app.decode.item import InvalidItem, ItemLimits, ItemResult, depth_above
-from app.decode.messages import explain
+from app.decode import error_messages
+from app.decode.error_messages import explain
+from app.decode.item import InvalidItem, ItemLimits, ItemResult, check_payload
 from app.feeds.feed_rules import FeedRules
 from app.feeds.fields import Fields
 from app.feeds.shapes import Shape
@@ -93,7 +93,7 @@ def text_of(reading: Reading, document: Document) -> bytes:
     """
     length, limits = document.end - document.start, reading.limits
     if length > limits.max_item_bytes:
-        raise InvalidItem(messages.PAYLOAD_TOO_LONG.format(length, limits.max_payload_bytes))
+        raise InvalidItem(error_messages.PAYLOAD_TOO_LONG.format(length, limits.max_payload_bytes))
     text = bytes(reading.values.text[document.start : document.end])
     if not text.isascii():
         try:
@@ -110,10 +110,7 @@ def transaction_of(reading: Reading, signature: str, slot: int | None, payload: 
         InvalidItem: its payload is too long, or nested too deeply.
     """
     limits = reading.limits
-    if len(payload) > limits.max_payload_bytes:
-        raise InvalidItem(messages.PAYLOAD_TOO_LONG.format(len(payload), limits.max_payload_bytes))
-    if nested := depth_above(payload, limits.max_payload_depth):
-        raise InvalidItem(messages.NESTED_TOO_DEEP.format(nested, limits.max_payload_depth))
+    check_payload(payload, limits)
     return Transaction(signature, limits.default_source, slot, msgspec.Raw(payload))
 
 
@@ -138,7 +135,7 @@ def members_of(
                 if member.is_refused:
                     yield from reading.check(Document(member.start, member.end))
             elif member.name in found:
-                raise InvalidItem(messages.KEY_TWICE.format(member.name))
+                raise InvalidItem(error_messages.KEY_TWICE.format(member.name))
             else:
                 found[member.name] = Element(member.start, member.end)
     except Refused as refused:

@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterable
 import msgspec
 from msgspec import Raw, field
 
-from app.decode import messages
+from app.decode import error_messages
 from app.decode.item import InvalidItem
 from app.feeds.values import Member, Values
 
@@ -176,7 +176,7 @@ def refuse_twice(text: bytes, *names: str, inside: Raw = _MISSING) -> Generator[
         return  # whoever reads it says what is wrong
     twice = [name for name in names if given[name] > 1]
     if twice:
-        raise InvalidItem(messages.KEY_TWICE.format(", ".join(twice)))
+        raise InvalidItem(error_messages.KEY_TWICE.format(", ".join(twice)))
 
 
 def has_plain_names(text: bytes) -> bool:

@@ -1,7 +1,7 @@
 """The fast way through an array of Helius' enhanced transactions, which is what its webhooks send.
 
 An array that is short and plainly valid is read in one go here. For any other the answer is None, and the
-slow way reads it one document after the other (reader.py, with helius_enhanced.py for each document).
+slow way reads it one document after the other (reader.py, with helius_enhanced_single.py for each document).
 
 Where a document ends is guessed and then proven. `[{"description":"…",…},{"description":"…",…}]` is cut
 before every object that begins as the first one does; if a parser takes each part as a document of its own,
@@ -16,9 +16,10 @@ from msgspec import Raw, field
 
 from app.decode.columns import Columns
 from app.decode.item import ItemLimits
+from app.decode.nesting_depth import are_nested_within
 from app.feeds.feed_rules import FeedRules
 from app.feeds.fields import has_plain_names, is_given
-from app.feeds.proofs import are_nested_within, is_utf8, least_bytes_of, others_of
+from app.feeds.least_bytes import is_utf8, least_bytes_of, others_of
 from app.feeds.signatures import are_signatures
 from app.feeds.skipping import VOTE_PROGRAM
 from app.feeds.slots import MAX_SLOT
@@ -139,7 +140,7 @@ def _decoded(parts: Sequence[bytes]) -> Sequence[_Enhanced] | None:
 
 
 def _least_bytes(signatures: Sequence[str], slots: Sequence[int], documents: Sequence[_Enhanced]) -> int:
-    """Return the least bytes that documents with just these members take (proofs.py)."""
+    """Return the least bytes that documents with just these members take (least_bytes.py)."""
     least = len(documents) * _LEAST_BYTES + sum(map(len, signatures)) + sum(map(len, map(str, slots)))
     return least + least_bytes_of(documents, _OTHERS)
 

@@ -7,7 +7,7 @@ signature at `/transactionHash` and the slot at `/blockNumber`.
 import re
 from collections.abc import Generator
 
-from app.decode import messages
+from app.decode import error_messages
 from app.decode.item import InvalidItem
 from app.feeds.document import (
     Document,
@@ -115,7 +115,7 @@ def _member(values: Values, place: Element, name: str) -> Generator[None, None, 
             yield
         elif member.name == name:
             if found is not None:
-                raise InvalidItem(messages.KEY_TWICE.format(name))
+                raise InvalidItem(error_messages.KEY_TWICE.format(name))
             found = Element(member.start, member.end)
     return found
 

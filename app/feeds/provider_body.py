@@ -2,7 +2,7 @@
 
 There are three ways. Each leaves what it is not made for to the next:
 
-1. Arrays and blocks of Solana's transactions, all valid, are cut in one pass (solana_documents.py).
+1. Arrays and blocks of Solana's transactions, all valid, are cut in one pass (solana_fast_array.py).
 2. Short arrays of items or of Helius' enhanced transactions, all valid, are decoded at once (`_short_array`).
 3. Any other body is read document by document, and what is wrong with one stands in its place (`_Documents`).
    If the feed's file maps the documents, the feed's bodies go only this way.
@@ -14,9 +14,9 @@ from typing import TypeVar, cast
 
 from app.decode.columns import Columns
 from app.decode.compact_array import decode_compact_array
+from app.decode.error_messages import CUT_OFF, looks_like_lines
+from app.decode.event_loop_turns import PACE_BYTES, next_turn
 from app.decode.item import InvalidItem, ItemLimits, ItemResult
-from app.decode.messages import CUT_OFF, looks_like_lines
-from app.decode.turns import PACE_BYTES, next_turn
 from app.errors import MalformedBody
 from app.feeds.document import Document, Steps, malformed
 from app.feeds.feed_rules import FeedRules
@@ -26,7 +26,7 @@ from app.feeds.reader import Reader
 from app.feeds.recognise import recognised
 from app.feeds.runs import after_space, before_space, last_line, line_end
 from app.feeds.shapes import Shape
-from app.feeds.solana_documents import find_transactions
+from app.feeds.solana_fast_array import find_transactions
 from app.feeds.values import VALUE_COST, WINDOW_BYTES, Refused
 from app.models import Transaction
 

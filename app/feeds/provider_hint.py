@@ -4,8 +4,8 @@ from collections.abc import Generator
 from mmap import mmap
 from typing import Final
 
+from app.decode.event_loop_turns import next_turn
 from app.decode.item import InvalidItem, ItemLimits
-from app.decode.turns import next_turn
 from app.feeds.document import Document, first_of, members_of
 from app.feeds.feed_rules import NO_RULES
 from app.feeds.reader import Reader

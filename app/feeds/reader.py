@@ -12,9 +12,9 @@ from mmap import mmap
 
 import msgspec
 
+from app.decode.event_loop_turns import PACE_BYTES
 from app.decode.item import InvalidItem, ItemLimits
 from app.decode.surrogates import masked
-from app.decode.turns import PACE_BYTES
 from app.errors import BodyTooLarge
 from app.feeds.document import MOST_LEVELS, Document, Known, Steps, first_of, malformed, refused_item, text_of
 from app.feeds.feed_rules import FeedRules
@@ -118,7 +118,7 @@ class Reader:
 
     def _read_known(self, known: Known, document: Document, fields: Fields) -> Steps:
         # `within` is the shape of the outermost envelope that was counted: what is inside counted with it.
-        # An envelope without a shape (data_envelope.py) is not counted; what is inside is.
+        # An envelope without a shape (quicknode_streams_envelope.py) is not counted; what is inside is.
         if document.within is None and known.shape is not None:
             self.shapes[known.shape] += 1
         try:

@@ -5,13 +5,13 @@ Helius' enhanced transactions, and blocks and arrays of Solana's.
 """
 
 from app.feeds import (
-    data_envelope,
-    helius_enhanced,
-    item,
+    helius_enhanced_single,
     json_rpc,
     logs_subscription,
+    quicknode_streams_envelope,
     solana_block,
     solana_transaction,
+    tidegate_item,
     yellowstone,
 )
 from app.feeds.document import Known
@@ -24,9 +24,9 @@ _KNOWN = (
     yellowstone.KNOWN,
     solana_transaction.KNOWN,
     logs_subscription.KNOWN,
-    helius_enhanced.KNOWN,
-    item.KNOWN,
-    data_envelope.KNOWN,
+    helius_enhanced_single.KNOWN,
+    tidegate_item.KNOWN,
+    quicknode_streams_envelope.KNOWN,
 )
 
 

@@ -17,8 +17,8 @@ from typing import NamedTuple, Protocol, TypeVar
 import msgspec
 
 from app.decode.array_scanner import MAX_TOKENS
-from app.decode.messages import CUT_OFF
-from app.decode.turns import PACE_BYTES
+from app.decode.error_messages import CUT_OFF
+from app.decode.event_loop_turns import PACE_BYTES
 from app.errors import BodyTooLarge
 from app.feeds.brackets import bracketed_end
 from app.feeds.parsed_end import value_end

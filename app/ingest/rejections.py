@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from app.decode.messages import printable
+from app.decode.error_messages import printable
 from app.errors import (
     BodyTooLarge,
     InvalidRequest,

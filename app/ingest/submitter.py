@@ -10,8 +10,8 @@ from copy import copy
 from typing import Any
 
 from app.decode.columns import Answers, Columns, count_values
+from app.decode.event_loop_turns import portions
 from app.decode.item import InvalidItem, ItemResult
-from app.decode.turns import portions
 from app.errors import HttpError, MapFull, RetryLater
 from app.ingest.batch_summary import Summary
 from app.ingest.flush_queue import FlushQueue, joined_answers

@@ -9,7 +9,7 @@ from app.metrics.families import counter, gauge, single
 from app.models import NO_STORE_FIGURES
 from app.process.resident_memory import Processes
 from app.settings.model import SHARED
-from app.store.figures import Sizes
+from app.store.latest_figures import Sizes
 from app.store.layout import LiveSettings
 from app.store.setbacks import imbalance
 

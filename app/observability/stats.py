@@ -17,7 +17,7 @@ from app.metrics.catalogue import Metrics
 from app.models import MapName, MapSizes, Reason, Report, Shape, TransactionOutcome
 from app.observability.warnings import ServiceWarnings
 from app.process.resident_memory import Processes
-from app.store.figures import Sizes
+from app.store.latest_figures import Sizes
 from app.store.layout import LiveSettings, MapRule
 
 log = structlog.get_logger()

@@ -21,11 +21,11 @@ from app.ingest.rejections import Rejection, warnings_of
 from app.ingest.source_statistics import SourceStatistics
 from app.metrics.families import gauge
 from app.models import StoreFigures, WarningKey, WarningName
-from app.settings.fields import MIB
+from app.settings.field_kinds import MIB
 from app.settings.gate_name import gate_name
 from app.settings.model import env_name
-from app.store.figures import Sizes
 from app.store.fill import StoreFill, limit_setting
+from app.store.latest_figures import Sizes
 from app.store.layout import LiveSettings
 from app.store.maps import Maps
 from app.store.sentinel_primary import silent_sentinels

@@ -9,7 +9,7 @@ from app.models import DRILL, Mode, TransactionOutcome
 from app.process.resident_memory import Processes
 from app.reports.recorder import Figures, GuardFigures
 from app.reports.samples import Work
-from app.store.figures import Sizes
+from app.store.latest_figures import Sizes
 from app.store.layout import LiveSettings
 
 

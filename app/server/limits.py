@@ -250,7 +250,7 @@ class RoundRobin:
     A thousand connections that each have something left over would make a turn of the event loop last a
     second, and an ordinary post takes several turns. So a turn of the loop goes on with a few of them, in
     the order they came, and leaves the others to the next. All connections of a process share one of these;
-    bodies that take long to decode have a queue of their own (`app/decode/turns.py`).
+    bodies that take long to decode have a queue of their own (`app/decode/event_loop_turns.py`).
     """
 
     def __init__(self) -> None:

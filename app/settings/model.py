@@ -10,7 +10,7 @@ from pydantic import ValidationError, field_validator, model_validator
 from app.errors import ConfigError
 from app.settings.environment import about, wrong_variables
 from app.settings.environment import env_name as env_name  # noqa: PLC0414  who reads settings names their variables
-from app.settings.fields import (
+from app.settings.field_kinds import (
     ACCESS,
     ALERTS,
     CONSUMERS,
@@ -32,8 +32,8 @@ from app.settings.fields import (
     fixed,
     shared,
 )
+from app.settings.precedence import EnvironmentSettings
 from app.settings.secret_files import only_line
-from app.settings.source import EnvironmentSettings
 
 # What has to fit together for the laws on windows, retentions and bounds: the first is not above the second.
 ORDERED = (

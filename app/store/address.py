@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from app.store.link import TlsNotAnswered
+from app.store.shared_connection import TlsNotAnswered
 from app.store.tls import tls_context, why_closed
 
 DEFAULT_PORT = 6379

@@ -11,10 +11,10 @@ from app.errors import StoreClusterDown, StoreUnsupported
 from app.process.shared_task import SharedTask
 from app.store.address import StoreAddress
 from app.store.first_answer import first_answer
-from app.store.link import Argument, Link, NotConnected, ReplyError
 from app.store.moving_slots import MovingSlots
-from app.store.node import Node
 from app.store.partitions import key_slot
+from app.store.reconnecting_node import Node
+from app.store.shared_connection import Argument, Link, NotConnected, ReplyError
 
 # A failover takes one or two, and so does a slot that moves; two nodes may each name the other for a moment.
 MOST_REDIRECTS = 4

@@ -6,11 +6,11 @@ from time import monotonic
 
 from app.store.address import StoreAddress, connect_seconds
 from app.store.cluster import Cluster
-from app.store.node import Node, Single
 from app.store.partition_count import partition_count
 from app.store.partitions import first_prefix, ledger_key
+from app.store.reconnecting_node import Node, Single
 from app.store.sentinel_primary import OPENINGS, Primary, find_primary
-from app.store.server import Server, identify
+from app.store.server_identity import Server, identify
 from app.store.store_url import SentinelService, parse_store, safe_url
 
 # One after another, each of which may meet a master of a Cluster that does not answer: to be connected to it,

@@ -17,10 +17,10 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from app.consumer_errors import TooManyConsumers, TooManyLeases, UnknownConsumer
-from app.store.accepted import Extract, extract_of
 from app.store.down_partitions import OF_ONE_MASTER, naming, of_those_that_serve, settled
 from app.store.layout import Layout
 from app.store.positions import Positions, Start
+from app.store.read_accepted import Extract, extract_of
 from app.store.session import StoreSession
 
 _HEAD, _LEASE, _EXTRACT = 10, 3, 7  # numbers of each part of what lease_transactions.lua answers

@@ -22,7 +22,7 @@ import structlog
 from app import errors
 from app.store import store_errors
 from app.store.partitions import key_slot
-from app.store.server import Server
+from app.store.server_identity import Server
 
 log = structlog.get_logger()
 

@@ -11,15 +11,15 @@ import msgspec
 from app.models import ACCEPTED, MapName, MapSizes, Sample
 from app.store.acceptance_count import AcceptanceCount, Fall, Snapshot
 from app.store.blocks import parse_block, raw_bytes
-from app.store.cleanup_steps import CleanupStep, CleanupStepResult
+from app.store.cleanup_severity import CleanupStep, CleanupStepResult
 from app.store.down_partitions import of_those_that_serve
 from app.store.layout import Layout
-from app.store.link import Link
 from app.store.older_format import Args, OlderFormat, OtherGates, claim_in_format_1, lookup_in_format_1
 from app.store.partition_sizes import PartitionSizes, combined_sizes, partition_sizes
 from app.store.partitions import HASH_BYTES
 from app.store.replication import Replication
 from app.store.session import StoreSession
+from app.store.shared_connection import Link
 from app.store.shared_settings import SharedSettings, changes_of
 from app.store.sightings import LookupResult, parse_sightings
 from app.store.store_errors import StoreInOlderFormat

@@ -20,7 +20,7 @@ import msgspec
 
 from app.models import MapName
 from app.store.blocks import without_signatures
-from app.store.link import Link
+from app.store.shared_connection import Link
 
 Args = Sequence[bytes | str | int]
 

@@ -16,7 +16,7 @@ import structlog
 
 from app.errors import StoreError, StoreNotReplicated
 from app.store.down_partitions import of_those_that_serve, settled
-from app.store.link import Argument, Link
+from app.store.shared_connection import Argument, Link
 
 log = structlog.get_logger()
 

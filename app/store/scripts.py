@@ -8,9 +8,9 @@ from importlib.resources import files
 from typing import Any
 
 from app.errors import StoreDenied
-from app.store.link import Link, ReplyError
 from app.store.partitions import ledger_key
-from app.store.server import Servers
+from app.store.server_identity import Servers
+from app.store.shared_connection import Link, ReplyError
 from app.store.store_errors import StoreWithoutCommand
 
 SCRIPTS = (

@@ -21,11 +21,11 @@ from typing import Any
 from app.errors import StoreError, StoreNoPrimary, StoreUnsupported
 from app.process.shared_task import SharedTask
 from app.store.address import StoreAddress
-from app.store.link import Argument, Link, NotConnected, ReplyError, packed
-from app.store.node import Node
+from app.store.reconnecting_node import Node
 from app.store.sentinel_agreement import Answers
 from app.store.sentinels import Sentinels, Silent
-from app.store.server import Server, Servers, identify, parse_info
+from app.store.server_identity import Server, Servers, identify, parse_info
+from app.store.shared_connection import Argument, Link, NotConnected, ReplyError, packed
 from app.store.store_url import SentinelService
 
 ASK_SECONDS = 0.1

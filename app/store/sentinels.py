@@ -9,9 +9,8 @@ from typing import NamedTuple
 from app.errors import StoreError, StoreInterrupted, StoreTimeout, StoreUnsupported
 from app.process.shared_task import note_end
 from app.store.address import StoreAddress
-from app.store.failures import as_store_error
-from app.store.link import Link, NotConnected, ReplyError, packed
-from app.store.node import Node
+from app.store.error_mapping import as_store_error
+from app.store.reconnecting_node import Node
 from app.store.sentinel_agreement import (
     Agreement,
     Answers,
@@ -23,6 +22,7 @@ from app.store.sentinel_agreement import (
     place_of,
     report_of,
 )
+from app.store.shared_connection import Link, NotConnected, ReplyError, packed
 from app.store.store_url import SentinelService
 
 MOST_SECONDS = 0.5

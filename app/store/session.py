@@ -14,11 +14,11 @@ from app.errors import Overloaded, StoreDenied, StoreError, StoreRejected, Store
 from app.metrics.catalogue import Metrics
 from app.store.call_slots import CallSlots
 from app.store.down_partitions import OF_ONE_MASTER, DownPartitions
-from app.store.failures import as_store_error
-from app.store.link import Argument, Link, packed, reply_to
-from app.store.retry import REPEATABLE_SCRIPTS, call_again_if_lost
+from app.store.error_mapping import as_store_error
+from app.store.repeatable_calls import REPEATABLE_SCRIPTS, call_again_if_lost
 from app.store.scripts import FOR_READERS, FOR_REPORTS, READ_BLOCKS, Script, load_scripts
-from app.store.server import Connector, Server, Servers, parse_info
+from app.store.server_identity import Connector, Server, Servers, parse_info
+from app.store.shared_connection import Argument, Link, packed, reply_to
 from app.store.store_errors import STORE_ERRORS, StoreSlotMoving
 
 log = structlog.get_logger()

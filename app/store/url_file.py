@@ -9,8 +9,8 @@ import structlog
 from app.errors import ConfigError, StoreDenied
 from app.settings.secret_files import only_line
 from app.store.connector import StoreConnector
-from app.store.failures import as_store_error
-from app.store.server import Connector, Server, Servers
+from app.store.error_mapping import as_store_error
+from app.store.server_identity import Connector, Server, Servers
 from app.store.store_errors import StoreSentinelsDeny
 from app.store.store_url import normal_url
 

@@ -16,7 +16,7 @@ from app.observability.consumers import ConsumersCollector
 from app.observability.gate_state import GateReadiness
 from app.observability.stats import ProcessStats, ServiceStats
 from app.process.shared_task import SharedTask
-from app.store.figures import Sizes
+from app.store.latest_figures import Sizes
 from app.web.figures import (
     LiveConsumer,
     LiveFigures,

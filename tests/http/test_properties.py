@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.decode.arrays import decode_array
-from app.decode.item import InvalidItem, ItemLimits, ItemResult, decode_item, depth
-from app.decode.lines import LineSplitter
+from app.decode.item import InvalidItem, ItemLimits, ItemResult, decode_item
+from app.decode.ndjson_lines import LineSplitter
+from app.decode.nesting_depth import depth
 from app.errors import ClientError
 from app.models import Transaction
 from app.store.blocks import decode_frame

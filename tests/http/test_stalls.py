@@ -13,10 +13,10 @@ from app.decode import gzip
 from app.decode.array_scanner import WINDOW_BYTES, ArrayScanner
 from app.decode.arrays import ONE_BY_ONE_BYTES, array_items, decode_array, decode_items
 from app.decode.body_reader import BodyBuffer
+from app.decode.event_loop_turns import PACE_BYTES, Pacer
 from app.decode.gzip import DEFLATED_STEP, MAX_MEMBERS, Inflater
 from app.decode.item import InvalidItem, ItemLimits, ItemResult, try_decode_item
-from app.decode.lines import LineSplitter
-from app.decode.turns import PACE_BYTES, Pacer
+from app.decode.ndjson_lines import LineSplitter
 from app.errors import ClientError
 from app.ingest.batch_summary import MAX_DETAIL_BYTES, Summary
 from app.ingest.submitter import LISTED_AT_ONCE

@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from app.models import MapName, MapSizes, Reason, Verdict
 from app.settings.model import Settings
-from app.store.cleanup_steps import CleanupStep, Severity
+from app.store.cleanup_severity import CleanupStep, Severity
 from tests.support.deliver import connected_gate, transaction
 from tests.support.keys import keys_without_expiry
 from tests.support.servers import StoreServer

@@ -8,7 +8,7 @@ import zstandard
 from app.errors import StoreError
 from app.ingest.lookup import Lookup
 from app.models import MapName, Reason, Verdict
-from app.store.cleanup_steps import CleanupStep, Severity
+from app.store.cleanup_severity import CleanupStep, Severity
 from app.store.older_format import OtherGates
 from app.store.store_errors import StoreInOlderFormat
 from tests.conftest import MakeSettings

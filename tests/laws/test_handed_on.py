@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from app.consumer_errors import TooManyLeases
 from app.models import MapName, Reason, Verdict
 from app.settings.model import Settings
-from app.store.cleanup_steps import CleanupStep, Severity
+from app.store.cleanup_severity import CleanupStep, Severity
 from app.store.consumers import CommitResult, Consumers, Leases
 from app.store.partitions import partition_of, signature_hash
 from app.store.positions import Positions

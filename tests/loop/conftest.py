@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.settings.fields import MIB
+from app.settings.field_kinds import MIB
 from tests.support.chat import Humans, listening_humans
 from tests.support.gate import GateProcess, gate_process
 from tests.support.monitoring import Alertmanager, Prometheus, alertmanager, prometheus

@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from app.settings.fields import MIB
+from app.settings.field_kinds import MIB
 from tests.loop.conftest import GATE, TRANSACTIONS_LIMIT, Loop
 from tests.support.processes import wait_until
 

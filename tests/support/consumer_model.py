@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from app.store.accepted import Extract
 from app.store.consumers import CommitResult, Leased
+from app.store.read_accepted import Extract
 from tests.support.kept import Kept
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import hypothesis.strategies as st
 
-from app.store.cleanup_steps import Severity
+from app.store.cleanup_severity import Severity
 
 NAMES = st.sampled_from(["bot", "bot", "bot", "other"])
 

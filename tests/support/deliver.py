@@ -14,11 +14,11 @@ from app.ingest.source_statistics import SourceStatistics
 from app.metrics.catalogue import Metrics
 from app.models import Transaction
 from app.settings.model import Settings
-from app.store.accepted import Accepted
 from app.store.blocks import encode_block
 from app.store.connector import StoreConnector
 from app.store.layout import LiveSettings
 from app.store.maps import Maps
+from app.store.read_accepted import Accepted
 from app.store.sample_queries import SampleQueries
 from app.store.session import StoreSession
 

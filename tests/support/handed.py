@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from app.store.accepted import Extract, positions_after
 from app.store.consumers import Consumers, Leases
 from app.store.positions import Positions, Start
+from app.store.read_accepted import Extract, positions_after
 from tests.support.deliver import Gate, transaction
 
 LEASE_MS, IDLE_MS, MOST_CONSUMERS = 30_000, 3_600_000, 64

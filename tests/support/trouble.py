@@ -8,7 +8,7 @@ from pathlib import Path
 import redis
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.settings.fields import MIB
+from app.settings.field_kinds import MIB
 from tests.support.faulty_gates import store_socket
 from tests.support.gate import GateProcess, await_gate, start_gate
 from tests.support.processes import free_port, wait_until

@@ -12,8 +12,8 @@ from app.consumers.stream_formats import Form, Look, Wanted
 from app.consumers.stream_reader import StreamReader
 from app.consumers.tail import Tail
 from app.runtime import Runtime
-from app.store.accepted import Accepted, Extract
 from app.store.positions import Positions, Start
+from app.store.read_accepted import Accepted, Extract
 from tests.support.streams import WAIT_SECONDS, Line, submit
 
 PIECE_BYTES = 16 * 1024

@@ -30,8 +30,8 @@ from app.api.middleware import to_its_end
 from app.decode.body_reader import BodyReader
 from app.decode.client_gone import ClientGone
 from app.decode.columns import Columns
+from app.decode.event_loop_turns import next_turn
 from app.decode.item import InvalidItem, ItemResult
-from app.decode.turns import next_turn
 from app.errors import (
     BodyTooLarge,
     HttpError,

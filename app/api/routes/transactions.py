@@ -21,8 +21,8 @@ from app.api.fast_posts import single_answer
 from app.api.middleware import to_its_end
 from app.decode.arrays import decode_array, decode_items
 from app.decode.body_reader import BodyReader, Headers, declared_length
+from app.decode.error_messages import looks_like_lines
 from app.decode.item import InvalidItem, ItemLimits, decode_item, is_array
-from app.decode.messages import looks_like_lines
 from app.errors import HttpError, InvalidRequest, MalformedBody, RetryLater
 from app.feeds.provider_hint import provider_hint
 from app.ingest.admission import authorization, headers_of, source_named

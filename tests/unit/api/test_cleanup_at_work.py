@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.models import MapName, Mode, Trigger
-from app.store.cleanup_steps import CleanupStep, CleanupStepResult
+from app.store.cleanup_severity import CleanupStep, CleanupStepResult
 from app.store.maps import Maps
 from tests.conftest import MakeSettings
 from tests.support.api_calls import QUIET, Api, events, open_api, until

@@ -9,7 +9,7 @@ import pytest
 from app.cleanup.run import STEPS_A_TRIM
 from app.models import MapName
 from app.settings.model import load_settings
-from app.store.cleanup_steps import CleanupStep, CleanupStepResult
+from app.store.cleanup_severity import CleanupStep, CleanupStepResult
 from app.store.maps import Maps
 from tests.support.api_calls import QUIET, Api, open_api, until
 

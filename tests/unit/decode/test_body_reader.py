@@ -11,8 +11,8 @@ from starlette.types import Message
 
 from app.decode.body_budget import ByteBudget, most_unverified
 from app.decode.body_reader import LINE_BYTES_AT_ONCE, BodyBuffer, BodyReader
+from app.decode.event_loop_turns import PACE_BYTES, Pacer
 from app.decode.gzip import DEFLATED_COST, DEFLATED_STEP, PIECE_BYTES
-from app.decode.turns import PACE_BYTES, Pacer
 from app.errors import BodyTooLarge, MalformedBody, Overloaded, Unauthorized
 from app.models import MemoryHeadroom
 from app.process.heap import heap_reader

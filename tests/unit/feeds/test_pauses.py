@@ -7,7 +7,7 @@ from typing import TypeVar
 import pytest
 
 from app.decode.array_scanner import MAX_TOKENS
-from app.decode.turns import PACE_BYTES
+from app.decode.event_loop_turns import PACE_BYTES
 from app.errors import BodyTooLarge, MalformedBody
 from app.feeds import brackets, provider_body, runs, values
 from app.feeds.brackets import bracketed_end

@@ -15,7 +15,8 @@ Loops = dict[str, Callable[[], asyncio.AbstractEventLoop]]
 
 # What they test depends on the transports; these are those of the gate, and of no other test.
 _ON_THE_GATES_LOOP = (
-    *("test_link.py", "test_nodes.py", "test_unsent.py", "test_broken_connections.py", "test_far_stores.py"),
+    *("test_shared_connection.py", "test_reconnecting_node.py", "test_unsent.py"),
+    *("test_broken_connections.py", "test_far_stores.py"),
 )
 
 

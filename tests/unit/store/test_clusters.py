@@ -10,9 +10,9 @@ import pytest
 from app.errors import Overloaded, StoreTimeout
 from app.settings.model import Settings
 from app.store.cluster import Cluster
-from app.store.link import Link
-from app.store.node import Node
 from app.store.partitions import signature_hash
+from app.store.reconnecting_node import Node
+from app.store.shared_connection import Link
 from tests.support.cluster import fail_over
 from tests.support.deliver import Gate, connected_gate, transaction
 from tests.support.gate import running

@@ -16,7 +16,7 @@ from app.errors import (
 )
 from app.metrics.catalogue import Metrics
 from app.settings.model import Settings
-from app.store import server
+from app.store import server_identity
 from app.store.connector import StoreConnector
 from app.store.layout import LiveSettings
 from app.store.maps import Maps
@@ -80,7 +80,7 @@ async def test_what_is_asked_before_the_first_connection_hears_why_there_is_none
 
 def test_a_figure_of_thousands_of_digits_is_left_as_text() -> None:
     digits = "9" * 5000
-    assert server.parse_info(f"uptime:{digits}".encode(), "server") == {"uptime": digits}
+    assert server_identity.parse_info(f"uptime:{digits}".encode(), "server") == {"uptime": digits}
 
 
 async def test_nothing_listening_is_named_unreachable() -> None:
@@ -129,7 +129,7 @@ async def test_a_replica_is_named_read_only() -> None:
 async def test_a_server_that_is_too_old_is_named_unsupported(
     monkeypatch: pytest.MonkeyPatch, valkey: StoreServer
 ) -> None:
-    monkeypatch.setitem(server.MIN_MAJOR, "valkey", 99)
+    monkeypatch.setitem(server_identity.MIN_MAJOR, "valkey", 99)
     reason = await _down_reason(valkey.url)
     assert isinstance(reason, StoreUnsupported)
     assert "too old" in str(reason)

@@ -5,7 +5,7 @@ from structlog.testing import capture_logs
 
 from app.errors import StoreTimeout
 from app.store.down_partitions import ARRIVED_SECONDS, DownPartitions, of_those_that_serve
-from app.store.server import Server
+from app.store.server_identity import Server
 from app.store.store_errors import StoreSlotMoving
 from tests.support.api_calls import events
 

@@ -9,8 +9,8 @@ import pytest
 
 from app.errors import StoreError
 from app.settings.model import Settings
-from app.store.link import NotConnected
-from app.store.node import Node
+from app.store.reconnecting_node import Node
+from app.store.shared_connection import NotConnected
 from app.store.store_url import parse_address
 from tests.support.deliver import Gate, connected_gate, transaction
 from tests.support.proxy import Proxy, tcp_server

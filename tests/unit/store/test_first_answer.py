@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from app.store.first_answer import first_answer
-from app.store.link import NotConnected
+from app.store.shared_connection import NotConnected
 
 DEADLINE_SECONDS = 10.0
 

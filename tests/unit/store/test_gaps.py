@@ -6,7 +6,7 @@ import redis
 from app.ingest.lookup import Lookup
 from app.models import MapName, Reason
 from app.store.blocks import parse_block
-from app.store.cleanup_steps import CleanupStep, Severity
+from app.store.cleanup_severity import CleanupStep, Severity
 from app.store.positions import Positions
 from tests.conftest import MakeSettings
 from tests.support.deliver import connected_gate, transaction

@@ -7,9 +7,9 @@ from hiredis import ProtocolError
 
 from app.models import MapName
 from app.settings.model import Settings
-from app.store.failures import as_store_error
+from app.store.error_mapping import as_store_error
 from app.store.layout import FLUSH_MAX_ITEMS, flush_max_items, map_rules, packed_rules
-from app.store.link import AnswerLost, NotConnected, ReplyError
+from app.store.shared_connection import AnswerLost, NotConnected, ReplyError
 from app.store.store_errors import STORE_ERRORS
 
 

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import pytest
 
-from app.store.accepted import positions_after
 from app.store.positions import Positions
+from app.store.read_accepted import positions_after
 from tests.conftest import MakeSettings
 from tests.support.deliver import Gate, connected_gate, transaction
 from tests.support.handed import IDLE_MS, MEBIBYTE, Reader, missed_in, names_in, signatures_of

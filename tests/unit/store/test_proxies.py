@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from app.ingest.flush import Flusher
 from app.settings.model import Settings
-from app.store.link import packed
+from app.store.shared_connection import packed
 from tests.support.deliver import transaction
 from tests.support.gate import running
 from tests.support.proxy import tcp_server

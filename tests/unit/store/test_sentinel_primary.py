@@ -11,10 +11,10 @@ from app.errors import StoreDenied, StoreNoPrimary, StoreUnsupported
 from app.store import sentinel_primary
 from app.store import sentinels as sentinels_module
 from app.store.connector import StoreConnector
-from app.store.failures import as_store_error
-from app.store.link import AnswerLost, NotConnected
+from app.store.error_mapping import as_store_error
 from app.store.partitions import ledger_key
 from app.store.sentinel_primary import Primary
+from app.store.shared_connection import AnswerLost, NotConnected
 from app.store.store_errors import StoreWithoutService
 from app.store.store_url import parse_address
 from tests.support.proxy import Proxy

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from app.settings.model import Settings
-from app.store.link import AnswerLost, Link, NotConnected
-from app.store.node import Node
+from app.store.reconnecting_node import Node
+from app.store.shared_connection import AnswerLost, Link, NotConnected
 from app.store.store_url import parse_address
 from tests.support.deliver import connected_gate, transaction
 from tests.support.outages import kill_clients

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.store.connector import StoreConnector
-from app.store.link import NotConnected
+from app.store.shared_connection import NotConnected
 from app.store.store_errors import StoreSentinelsDeny
 from app.store.store_url import parse_address
 from app.store.url_file import connector_of

@@ -13,8 +13,8 @@ from app.metrics.catalogue import Metrics
 from app.models import Transaction
 from app.settings.model import Settings
 from app.store.connector import StoreConnector
-from app.store.figures import Sizes
 from app.store.fill import store_explained_bytes
+from app.store.latest_figures import Sizes
 from app.store.layout import LiveSettings
 from app.store.maps import Maps
 from app.store.session import StoreSession

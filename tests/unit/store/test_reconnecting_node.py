@@ -11,10 +11,10 @@ from app.errors import StoreClusterDown, StoreUnreachable
 from app.metrics.catalogue import Metrics
 from app.store.cluster import Cluster
 from app.store.connector import StoreConnector
-from app.store.link import NotConnected
-from app.store.node import Node, Single
 from app.store.partitions import key_slot
+from app.store.reconnecting_node import Node, Single
 from app.store.session import StoreSession
+from app.store.shared_connection import NotConnected
 from app.store.store_url import parse_address
 from tests.support.proxy import tcp_server
 

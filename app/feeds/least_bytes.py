@@ -1,18 +1,15 @@
-"""Proves of many documents at once that they hold nothing but what was read from them.
+"""The least bytes of many documents, which prove that they hold nothing but what was read from them.
 
 `{"signature":"A","slot":5}` has 26 bytes, and nothing shorter says the same. So documents that have just the
 least bytes for what was read from them have no white space, no other members and no name twice: a second
 `"slot":5` would make one longer, and nothing can make it up.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
 
 import msgspec
-
-from app.decode.compact_array import MOST_OPENED
-from app.decode.item import depth
 
 Others = Sequence[tuple[Callable[[Any], msgspec.Raw], int]]
 """How to get the text of a member that may be missing, and the bytes its name, colon and comma take."""
@@ -35,22 +32,6 @@ def least_bytes_of(documents: Sequence[Any], others: Others) -> int:
         lengths = list(map(len, map(value_of, documents)))
         least += sum(lengths) + name_bytes * (len(lengths) - lengths.count(0))
     return least
-
-
-def are_nested_within(texts: Iterable[bytes], most: int) -> bool:
-    """Tell whether no document is nested too deeply; mostly each has fewer brackets than that.
-
-    False, too, where it takes too long to find out. Removing brackets and comparing lengths is three times as
-    fast as counting.
-    """
-    followed = 0
-    for text in texts:
-        opened = 2 * len(text) - len(text.replace(b"{", b"")) - len(text.replace(b"[", b""))
-        if opened > most:
-            followed += opened
-            if followed > MOST_OPENED or depth(text) > most:
-                return False
-    return True
 
 
 def is_utf8(text: bytes) -> bool:

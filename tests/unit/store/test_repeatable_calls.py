@@ -2,8 +2,8 @@
 
 import pytest
 
-from app.store.link import AnswerLost
-from app.store.retry import call_again_if_lost
+from app.store.repeatable_calls import call_again_if_lost
+from app.store.shared_connection import AnswerLost
 
 
 class Calls:

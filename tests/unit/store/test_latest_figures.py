@@ -10,7 +10,7 @@ from app.errors import StoreTimeout
 from app.metrics.catalogue import Metrics
 from app.models import MapName, MapSizes, Reason
 from app.process.resident_memory import Processes, rss_bytes
-from app.store.figures import HOUR_SECONDS, NO_SIZES, Sizes
+from app.store.latest_figures import HOUR_SECONDS, NO_SIZES, Sizes
 from app.store.partition_sizes import PartitionSizes
 from app.tasks import Tasks
 

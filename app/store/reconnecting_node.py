@@ -8,7 +8,7 @@ import hiredis
 
 from app.process.shared_task import SharedTask
 from app.store.address import RESP3, StoreAddress, connect_seconds
-from app.store.link import AnswerLost, Argument, Link, NotConnected, NotSent, ReplyError, packed
+from app.store.shared_connection import AnswerLost, Argument, Link, NotConnected, NotSent, ReplyError, packed
 
 # CLIENT SETNAME only names the gate in the server's list of clients; a server may refuse it, and Envoy does.
 _HARMLESS = ("NOPERM", "ERR unknown", "ERR unsupported", "unsupported command")

@@ -11,9 +11,9 @@ import pytest
 
 from app.errors import StoreTimeout
 from app.settings.model import Settings
-from app.store.link import MOST_UNSENT_BYTES, AnswerLost, NotConnected
-from app.store.node import Node
 from app.store.partitions import signature_hash
+from app.store.reconnecting_node import Node
+from app.store.shared_connection import MOST_UNSENT_BYTES, AnswerLost, NotConnected
 from app.store.store_url import parse_address
 from tests.support.deliver import connected_gate, transaction
 from tests.support.proxy import Proxy

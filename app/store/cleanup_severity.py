@@ -1,4 +1,7 @@
-"""One bounded step of a cleanup, as the store is asked for it and answers it."""
+"""How much a cleanup removes, its severity; and one bounded step of it, as the store is asked for it.
+
+app/cleanup/run.py chooses the severity, by what was asked for, and lua/cleanup.lua removes by it.
+"""
 
 from enum import StrEnum
 from typing import NamedTuple

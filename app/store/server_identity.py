@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from app.errors import StoreUnsupported
-from app.store.link import Argument, Link, ReplyError
+from app.store.shared_connection import Argument, Link, ReplyError
 
 MOST_DIGITS = 20  # of a 64-bit number; Python refuses to read thousands of them
 _VERSIONS = """

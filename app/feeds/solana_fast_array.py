@@ -20,11 +20,12 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from app.decode.columns import Columns
+from app.decode.event_loop_turns import PACE_BYTES
 from app.decode.item import ItemLimits
-from app.decode.turns import PACE_BYTES
+from app.decode.nesting_depth import are_nested_within
 from app.feeds.feed_rules import FeedRules
 from app.feeds.fields import has_plain_names
-from app.feeds.proofs import are_nested_within, is_utf8, least_bytes_of, others_of
+from app.feeds.least_bytes import is_utf8, least_bytes_of, others_of
 from app.feeds.shapes import Shape
 from app.feeds.signatures import are_base58
 from app.feeds.skipping import reason_to_skip_written_out

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from app.feeds.feed_rules import NO_RULES, FeedRules
-from app.feeds.solana_documents import Found, find_transactions
+from app.feeds.solana_fast_array import Found, find_transactions
 from tests.support.deliveries import LIMITS, compact, read, sale, yellowstone_update
 from tests.support.real_payloads import transactions_of
 

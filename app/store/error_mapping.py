@@ -7,7 +7,7 @@ import hiredis
 
 from app import errors
 from app.store import store_errors
-from app.store.link import AnswerLost, NotConnected, TlsNotAnswered
+from app.store.shared_connection import AnswerLost, NotConnected, TlsNotAnswered
 from app.store.tls import TlsFilesUnusable, TlsNeeded
 
 _BY_TYPE: tuple[tuple[type[BaseException], type[errors.StoreError]], ...] = (
