@@ -18,6 +18,7 @@ from tests.support.deployed_rules import (
     rules,
     series_names,
 )
+from tests.support.rule_tests import complaints
 
 SEVERITIES = {"critical", "warning", "info", "none"}
 # What loses data or traffic now, or is about to without anybody being able to tell.
@@ -47,6 +48,7 @@ SERIES = re.compile(r"[a-z]+(?:_[a-z]+)*:[a-z_]+:[a-z0-9_]+")
 INDEX = RUNBOOKS / "README.md"
 
 each_alert = pytest.mark.parametrize("alert", alerts(), ids=lambda rule: rule.name)
+each_test_file = pytest.mark.parametrize("file", TEST_FILES, ids=lambda file: file.stem)
 each_rule = pytest.mark.parametrize("rule", rules(), ids=str)
 
 
@@ -58,8 +60,16 @@ def test_promtool_accepts_the_configuration_and_all_rules() -> None:
     assert lint.returncode == 0, lint.stdout
 
 
-@pytest.mark.parametrize("file", TEST_FILES, ids=lambda file: file.stem)
-def test_promtool_finds_each_alert_to_fire_and_to_be_silent_as_its_tests_say(file: Path) -> None:
+@each_test_file
+def test_promtool_finds_each_alert_to_fire_and_to_be_silent_as_its_tests_say(
+    file: Path, tmp_path: Path
+) -> None:
+    assert complaints(file, tmp_path) == ""
+
+
+@pytest.mark.long
+@each_test_file
+def test_promtool_finds_the_same_with_all_rules_of_the_file(file: Path) -> None:
     done = promtool("test", "rules", file)
     assert done.returncode == 0, done.stdout
 

@@ -10,7 +10,8 @@ import promql_parser
 import yaml
 from promql_parser import BinaryExpr, Expr
 
-from tests.support.deployed_rules import TEST_FILES, Rule, promtool, read, rules, series_names
+from tests.support.deployed_rules import TEST_FILES, Rule, promtool, read, rules
+from tests.support.rule_tests import needed
 
 FLIPPED = {">": "<=", "<": ">=", "==": "!=", "!=": "=="}
 SETS = {"and", "or", "unless"}
@@ -47,8 +48,10 @@ def survivors(alert: Rule, folder: Path) -> list[str]:
     All mutants go into one rules file under names of their own, and every test is about each of them.
     """
     spoilt = list(mutants(alert))
+    names = needed({alert.name})
+    recorded = [rule.written for rule in rules() if rule.name in names and not rule.is_alert]
     _write_rules(folder / "spoilt", [one.written | {"alert": f"Spoilt{at}"} for at, one in enumerate(spoilt)])
-    _write_rules(folder / "recording", [rule.written for rule in _needed(alert)])
+    _write_rules(folder / "recording", recorded)
     for file in TEST_FILES:
         _write_tests(alert, file, folder, len(spoilt))
     output = promtool("test", "rules", *folder.glob("*.test.yml")).stdout
@@ -145,15 +148,3 @@ def _write_tests(alert: Rule, file: Path, folder: Path, count: int) -> None:
 def _write_rules(file: Path, written: list[dict[str, Any]]) -> None:
     """One group named as the file; promtool takes an empty one."""
     file.write_text(yaml.safe_dump({"groups": [{"name": file.name, "rules": written}]}))
-
-
-def _needed(alert: Rule) -> list[Rule]:
-    """The recording rules an alert or its texts read, and those they read, in the order of their files."""
-    texts = str(alert.written["annotations"])
-    names = series_names(alert.expression) | {rule.name for rule in rules() if rule.name in texts}
-    while (
-        wider := {name for rule in rules() if rule.name in names for name in series_names(rule.expression)}
-        - names
-    ):
-        names |= wider
-    return [rule for rule in rules() if rule.name in names and not rule.is_alert]
