@@ -1,11 +1,16 @@
 """Counts delays in constant memory, and says which delay so many of them did not pass."""
 
+from collections.abc import Iterable
+from itertools import accumulate
+from typing import Self
+
 from app.metrics.counters import Distribution
 
 _STEPS = (10, 11, 12, 13, 15, 17, 20, 22, 25, 28, 30, 35, 40, 45, 50, 60, 70, 80, 90)
 _DECADES = 6
 # Upper bounds in milliseconds: every one up to ten, then nineteen a decade up to an hour and more.
 BOUNDS_MS = (*range(10), *(step * 10**decade for decade in range(_DECADES) for step in _STEPS))
+_PLACES = {bound: place for place, bound in enumerate(BOUNDS_MS)}
 
 
 class DelayHistogram(Distribution):
@@ -21,9 +26,18 @@ class DelayHistogram(Distribution):
         """Return how many delays were counted."""
         return sum(self._counts)
 
-    def up_to(self, bound_ms: int) -> int:
-        """Return how many were no longer than this, one of `BOUNDS_MS`."""
-        return sum(self._counts[: BOUNDS_MS.index(bound_ms) + 1])
+    @classmethod
+    def merged(cls, histograms: Iterable[Self]) -> Self:
+        """Return one with the delays of all of these; bucket by bucket, since there may be 2,048 of them."""
+        whole = cls()
+        numbers = [whole.numbers, *(one.numbers for one in histograms)]
+        whole.grow([sum(column) for column in zip(*numbers, strict=True)])
+        return whole
+
+    def up_to(self, bounds_ms: Iterable[int]) -> list[int]:
+        """Return for each of these bounds, which are in `BOUNDS_MS`, how many delays were no longer."""
+        passed = list(accumulate(self._counts))
+        return [passed[_PLACES[bound]] for bound in bounds_ms]
 
     def quantile(self, share: float) -> float:
         """Return the delay in milliseconds that this share did not pass, exact below 10 ms, else to 18 %."""

@@ -7,6 +7,7 @@ Counted by this gate since its start, in constant memory: a source's delays go i
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from prometheus_client.core import HistogramMetricFamily, Metric
@@ -23,6 +24,7 @@ from app.metrics.source_limit import OTHER_SOURCE
 from app.models import ACCEPTED, FAILED, REFUSED, Sample
 
 METRIC_BOUNDS_MS = (1, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 60_000)
+_EXPORTED_BOUNDS = tuple(str(bound / 1000) for bound in METRIC_BOUNDS_MS)
 SILENT_MS = 60_000
 
 
@@ -167,13 +169,11 @@ class SourceStatistics(Collector):
 
         None if nothing came again, or fewer than `least_late` late duplicates were found in the sample.
         """
-        seen, delays = self._seen().values(), DelayHistogram()
+        seen = self._seen().values()
         if sum(source.late_found for source in seen) < least_late:
             return None
-        for source in seen:
-            delays.grow(source.delays.numbers)
-            delays.grow(source.late_ages.numbers)
-        return recommended_window_seconds(delays)
+        again = chain.from_iterable((source.delays, source.late_ages) for source in seen)
+        return recommended_window_seconds(DelayHistogram.merged(again))
 
     def collect(self) -> Iterable[Metric]:
         """Yield the metrics that are made of these statistics (prometheus_client)."""
@@ -205,11 +205,10 @@ class SourceStatistics(Collector):
 
     def _late_families(self) -> Iterable[Metric]:
         late = counter("late_duplicates", "Accepted anew after the window, estimated by a sample", "source")
-        ages = DelayHistogram()
         for name, source in self._sources.items():
             late.add_metric([name], source.late_ages.count)
-            ages.grow(source.late_ages.numbers)
         yield late
+        ages = DelayHistogram.merged(source.late_ages for source in self._sources.values())
         family = HistogramMetricFamily(
             f"{NAMESPACE}_late_duplicate_age_seconds",
             "How long late duplicates had been accepted before, estimated by a sample, seconds",
@@ -248,7 +247,7 @@ class SourceStatistics(Collector):
 
 def _exported(delays: DelayHistogram) -> tuple[list[tuple[str, float]], float]:
     """Return the buckets of a histogram and its sum, in seconds, as the exposition has them."""
-    buckets = [(str(bound / 1000), float(delays.up_to(bound))) for bound in METRIC_BOUNDS_MS]
+    buckets = list(zip(_EXPORTED_BOUNDS, map(float, delays.up_to(METRIC_BOUNDS_MS)), strict=True))
     return [*buckets, ("+Inf", delays.count)], delays.sum / 1000
 
 

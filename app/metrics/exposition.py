@@ -2,8 +2,8 @@
 
 import asyncio
 import zlib
-from collections.abc import Callable, Iterable
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property, lru_cache
 from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -18,6 +18,8 @@ SERIES_KEPT, VALUES_KEPT = 16_384, 4_096
 # Level 1 makes a tenth of a scrape, in 0.3 ms where rendering takes 5; 6 takes 1.4 ms for little more.
 # To hand it to a thread takes longer than it does.
 GZIP_LEVEL: Final = 1
+# Written without others being served between, in some 1 ms, or 8 when they are new.
+PIECE_SAMPLES: Final = 250
 _GZIP_FORMAT: Final = 16 + zlib.MAX_WBITS
 
 _value = lru_cache(VALUES_KEPT)(floatToGoString)
@@ -37,17 +39,23 @@ TEXT: Final = Format(CONTENT_TYPE_PLAIN_0_0_4, generate_latest, "")
 OPENMETRICS: Final = Format(openmetrics.CONTENT_TYPE_LATEST, openmetrics.generate_latest, "# EOF\n")
 
 
-def exposition(registry: CollectorRegistry, form: Format = TEXT) -> bytes:
-    """All metrics in a format, without timestamps and without exemplars."""
+def exposition(registry: CollectorRegistry, form: Format = TEXT) -> Iterator[str]:
+    """Yield all metrics in a format, some lines at a time, without timestamps and without exemplars.
+
+    All samples of a family are from one moment; from one family to the next the caller may take its time.
+    """
     lines: list[str] = []
     for family in registry.collect():
         lines.append(_head(form, family.name, family.documentation, family.type))
-        lines += [
-            f"{_series(sample.name, *sample.labels.items())}{_value(sample.value)}\n"
-            for sample in family.samples
-        ]
-    lines.append(form.end)
-    return "".join(lines).encode()
+        for start in range(0, len(family.samples), PIECE_SAMPLES):
+            lines += [
+                f"{_series(sample.name, *sample.labels.items())}{_value(sample.value)}\n"
+                for sample in family.samples[start : start + PIECE_SAMPLES]
+            ]
+            if len(lines) >= PIECE_SAMPLES:
+                yield "".join(lines)
+                lines.clear()
+    yield "".join([*lines, form.end])
 
 
 @lru_cache(SERIES_KEPT)
@@ -71,27 +79,45 @@ class _One(Collector):
         return (self._metric,)
 
 
-class Scrapes:
-    """Scrapes of one registry: all that are answered in one turn of the event loop get the same text.
+class Scrape:
+    """The text of one scrape."""
 
-    Rendering takes milliseconds, and a thousand clients that ask at once would stop the loop for seconds.
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+
+    @cached_property
+    def compressed(self) -> bytes:
+        """The text in gzip, made when it is asked for first."""
+        packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, _GZIP_FORMAT)
+        return packer.compress(self.text) + packer.flush()
+
+
+class Scrapes:
+    """Scrapes of one registry, of which one is rendered at a time; all that wait for the same get it.
+
+    Rendering takes milliseconds, and 25 of them with 128 sources and 64 consumers: others are served between
+    its pieces. Who asks meanwhile gets the next scrape, since the first families of this one may be older
+    than the question. So a thousand clients that ask at once cost no more than two.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
-        self._bodies: dict[tuple[Format, bool], bytes] = {}
+        self._rendering = asyncio.Lock()
+        self._waiting: dict[Format, asyncio.Task[Scrape]] = {}
+        """The scrapes that have not begun."""
 
-    def body(self, form: Format, *, gzip: bool) -> bytes:
-        """All metrics as they are now, in this format, compressed if that is wanted."""
-        body = self._bodies.get((form, gzip))
-        if body is None:
-            if not self._bodies:
-                asyncio.get_running_loop().call_soon(self._bodies.clear)
-            body = _gzipped(self.body(form, gzip=False)) if gzip else exposition(self._registry, form)
-            self._bodies[form, gzip] = body
-        return body
+    async def take(self, form: Format) -> Scrape:
+        """Return all metrics in this format, none of them read before the call."""
+        if form not in self._waiting:
+            self._waiting[form] = asyncio.create_task(self._render(form))
+        return await asyncio.shield(self._waiting[form])
 
-
-def _gzipped(text: bytes) -> bytes:
-    packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, _GZIP_FORMAT)
-    return packer.compress(text) + packer.flush()
+    async def _render(self, form: Format) -> Scrape:
+        async with self._rendering:
+            del self._waiting[form]
+            pieces: list[str] = []
+            for piece in exposition(self._registry, form):
+                if pieces:
+                    await asyncio.sleep(0)
+                pieces.append(piece)
+        return Scrape("".join(pieces).encode())

@@ -5,8 +5,9 @@ from typing import Literal
 from pydantic import Field
 
 from app.models import Shape
+from app.process.made_once import MadeOnce
 from app.runtime_settings.settings_document import Document
-from app.settings.descriptions import description_of
+from app.settings.descriptions import descriptions
 from app.settings.environment import given_variables
 from app.settings.model import CHANGEABLE, Settings, env_name
 from app.store.layout import LiveSettings
@@ -15,6 +16,7 @@ from app.store.store_url import normal_url, safe_url
 SettingSource = Literal["default", "environment", "argument", "store", "run time"]
 Value = int | float | str | None
 SET = "set"
+_descriptions = MadeOnce(descriptions)
 _SECRETS = frozenset({"ingest_tokens", "admin_tokens"})
 # What a limit counts that is none of a map.
 _LIMITED = {"consumers_limit": "consumers", "stream_readers_limit": "readers"}
@@ -43,9 +45,10 @@ class SettingsDocument(Shape):
     settings: dict[str, SettingView]
 
 
-def settings_document(live: LiveSettings, document: Document) -> SettingsDocument:
-    """The whole document."""
-    views = {name: _view(name, live, document) for name in Settings.model_fields}
+async def settings_document(live: LiveSettings, document: Document) -> SettingsDocument:
+    """Return the whole document; the sentences on the settings are read in a thread the first time."""
+    told = await _descriptions.get()
+    views = {name: _view(name, live, document, told[name]) for name in Settings.model_fields}
     return SettingsDocument(version=document.version, ignored=live.ignored, settings=views)
 
 
@@ -61,14 +64,14 @@ def unit_of(name: str) -> str:
     return "entries" if name.endswith("_limit") else ""
 
 
-def _view(name: str, live: LiveSettings, document: Document) -> SettingView:
+def _view(name: str, live: LiveSettings, document: Document, description: str) -> SettingView:
     return SettingView(
         value=_shown(name, live.settings),
         start_value=_shown(name, live.base),
         gate_value=_shown(name, live.start),
         source="run time" if name in document.values else _start_source(name, live),
         unit=unit_of(name) or None,
-        description=description_of(name),
+        description=description,
         changeable=name in CHANGEABLE,
     )
 

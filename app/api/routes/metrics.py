@@ -28,7 +28,9 @@ async def get_metrics(
     form = format_for(request.headers.get("accept", ""))
     gzip = accepts(request.headers.get("accept-encoding", ""), "gzip")
     headers = {"Vary": "Accept, Accept-Encoding"} | ({"Content-Encoding": "gzip"} if gzip else {})
-    return Response(scrapes.body(form, gzip=gzip), media_type=form.content_type, headers=headers)
+    scrape = await scrapes.take(form)
+    body = scrape.compressed if gzip else scrape.text
+    return Response(body, media_type=form.content_type, headers=headers)
 
 
 def format_for(accept: str) -> Format:

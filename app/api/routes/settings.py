@@ -29,7 +29,7 @@ IfMatch = Annotated[
 @router.get("/settings", responses=problems(s401="No valid token"))
 async def get_settings(sync: SyncDep, response: Response) -> SettingsDocument:
     """Every setting of this gate with its value, where it comes from, and whether it can be changed."""
-    return _document(sync, response)
+    return await _document(sync, response)
 
 
 @router.patch(
@@ -61,9 +61,10 @@ async def patch_settings(
         # A lone surrogate is JSON, though in no name or value of a setting.
         changes = read_changes(await shown_as_replaced(bytes(await body.whole())))
     await to_its_end(sync.change(changes, if_match))
-    return _document(sync, response)
+    return await _document(sync, response)
 
 
-def _document(sync: SettingsSync, response: Response) -> SettingsDocument:
-    response.headers["ETag"] = sync.document.etag
-    return settings_document(sync.live, sync.document)
+async def _document(sync: SettingsSync, response: Response) -> SettingsDocument:
+    document = sync.document
+    response.headers["ETag"] = document.etag
+    return await settings_document(sync.live, document)

@@ -12,8 +12,9 @@ from prometheus_client.parser import text_string_to_metric_families as text_fami
 
 from app.api.accept import accepts
 from app.api.routes.metrics import format_for
-from app.metrics.exposition import OPENMETRICS, TEXT, Format, exposition
+from app.metrics.exposition import OPENMETRICS, PIECE_SAMPLES, TEXT, Format, Scrapes, exposition
 from tests.support.api_calls import Api
+from tests.support.turns import count_turns
 
 OF_PROMETHEUS = (
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
@@ -62,6 +63,11 @@ def test_gzip_is_for_who_takes_it(header: str, *, is_taken: bool) -> None:
     assert accepts(header, "gzip") is is_taken
 
 
+def whole(registry: CollectorRegistry, form: Format = TEXT) -> bytes:
+    """The text that pieces make."""
+    return "".join(exposition(registry, form)).encode()
+
+
 def _still(text: bytes) -> list[bytes]:
     return [line for line in text.splitlines() if not line.startswith(tuple(map(str.encode, MOVING)))]
 
@@ -74,19 +80,19 @@ async def test_the_text_is_what_the_client_library_would_write(
     await api.post_many("kept", 10)
     await api.clean("/emergency")
     registry = api.runtime.metrics.registry
-    assert _still(exposition(registry, form)) == _still(write(registry))
+    assert _still(whole(registry, form)) == _still(write(registry))
     odd = Gauge("odd", 'Help "of"\ntwo lines and a \\', ["label", "a"], registry=registry)
     for number, value in enumerate((float("inf"), float("nan"), -1, 1e21, 123456789, 0.1)):
         odd.labels(f'quote " backslash \\ line\n {number}', "b").set(value)
     Info("known", "Help", registry=registry).info({"version": '"1"'})
-    assert _still(exposition(registry, form)) == _still(write(registry))
+    assert _still(whole(registry, form)) == _still(write(registry))
 
 
 @pytest.mark.server
 async def test_both_formats_have_the_same_samples(api: Api) -> None:
     await api.post_many("kept", 10)
     registry = api.runtime.metrics.registry
-    texts = (exposition(registry).decode(), exposition(registry, OPENMETRICS).decode())
+    texts = (whole(registry).decode(), whole(registry, OPENMETRICS).decode())
     plain, open_ = (
         {(sample.name, *sorted(sample.labels.items())) for family in families for sample in family.samples}
         for families in (text_families(texts[0]), openmetrics_families(texts[1]))
@@ -111,12 +117,53 @@ async def test_an_answer_names_its_format_and_its_coding(
     assert text.endswith(form.end.encode())
 
 
-@pytest.mark.server
-async def test_what_is_asked_in_one_turn_is_rendered_and_compressed_once(api: Api) -> None:
-    scrapes = api.runtime.scrapes
-    first = [scrapes.body(form, gzip=packed) for form in (TEXT, OPENMETRICS) for packed in (False, True)]
-    again = [scrapes.body(form, gzip=packed) for form in (TEXT, OPENMETRICS) for packed in (False, True)]
-    assert all(one is other for one, other in zip(first, again, strict=True))
-    assert [gzip.decompress(packed) for packed in first[1::2]] == first[::2]
-    await asyncio.sleep(0)
-    assert scrapes.body(TEXT, gzip=True) is not first[1]
+def of_many_series(families: int, series: int, *first: Gauge) -> CollectorRegistry:
+    """A registry of these gauges and so many others, each with so many series."""
+    registry = CollectorRegistry()
+    for one in first:
+        registry.register(one)
+    for family in range(families):
+        made = Gauge(f"many_{family}", "Help", ["label"], registry=registry)
+        for number in range(series):
+            made.labels(str(number)).set(number)
+    return registry
+
+
+@pytest.mark.parametrize(("families", "series"), [(1, 4 * PIECE_SAMPLES), (40, PIECE_SAMPLES // 10)])
+async def test_others_are_served_between_the_pieces_of_a_scrape(families: int, series: int) -> None:
+    registry, done = of_many_series(families, series), asyncio.Event()
+    turns = asyncio.create_task(count_turns(done))
+    text = (await Scrapes(registry).take(TEXT)).text
+    done.set()
+    assert text == generate_latest(registry)
+    assert max(len(piece.splitlines()) for piece in exposition(registry)) < 2 * PIECE_SAMPLES
+    assert await turns >= families * series // (2 * PIECE_SAMPLES)
+
+
+async def test_all_who_ask_before_a_scrape_begins_share_it_and_its_compression() -> None:
+    scrapes = Scrapes(of_many_series(1, 1))
+    first, second, other = await asyncio.gather(
+        scrapes.take(TEXT), scrapes.take(TEXT), scrapes.take(OPENMETRICS)
+    )
+    assert first is second
+    assert first.compressed is second.compressed
+    assert gzip.decompress(first.compressed) == first.text
+    assert other.text == first.text + b"# EOF\n"
+
+
+async def test_who_asks_during_a_scrape_gets_the_next_which_is_no_older_than_the_question() -> None:
+    changed, noted = (Gauge(name, "Help", registry=None) for name in ("changed", "noted"))
+    scrapes, begun = Scrapes(of_many_series(4, PIECE_SAMPLES, changed, noted)), asyncio.Event()
+
+    def note() -> float:
+        begun.set()
+        return 0
+
+    noted.set_function(note)
+    first = asyncio.create_task(scrapes.take(TEXT))
+    await begun.wait()
+    changed.set(1)
+    one, other = await asyncio.gather(scrapes.take(TEXT), scrapes.take(TEXT))
+    assert one is other
+    assert b"changed 0.0" in (await first).text
+    assert b"changed 1.0" in one.text

@@ -126,5 +126,17 @@ def test_a_bound_covers_its_share(delays: list[int]) -> None:
     histogram = DelayHistogram()
     for delay in delays:
         histogram.observe(delay)
-    bound = histogram.bound(0.5)
-    assert 2 * histogram.up_to(bound) >= len(delays)
+    [covered] = histogram.up_to([histogram.bound(0.5)])
+    assert 2 * covered >= len(delays)
+
+
+def test_many_histograms_in_one_have_the_delays_of_all() -> None:
+    one, other, both = DelayHistogram(), DelayHistogram(), DelayHistogram()
+    for delay in (0, 7, 450, 3_700_000):
+        one.observe(delay)
+        both.observe(delay)
+    for delay in (7, 61_000):
+        other.observe(delay, times=16)
+        both.observe(delay, times=16)
+    assert DelayHistogram.merged([one, DelayHistogram(), other]).numbers == both.numbers
+    assert DelayHistogram.merged([]).count == 0

@@ -30,7 +30,7 @@ def test_a_cleanup_counts_for_its_maps_and_an_emergency_one_does_not_make_up_for
     metrics = Metrics(4, "test")
     metrics.count_cleanup(report(Mode.NORMAL, MapName.TRANSACTIONS))
     metrics.count_cleanup(report(Mode.EMERGENCY, MapName.OBSERVATIONS))
-    text = exposition(metrics.registry).decode()
+    text = "".join(exposition(metrics.registry))
     for name, runs in (("signatures", 0), ("transactions", 1), ("observations", 1)):
         assert value(text, "cleanup_map_runs_total", trigger="alert", map=name, result="success") == runs
         assert value(text, "cleanup_map_runs_total", trigger="alert", map=name, result="failure") == 0

@@ -49,13 +49,13 @@ async def test_a_value_is_shown_with_where_it_comes_from(
     assert (limit["value"], limit["start_value"], limit["source"]) == (4000, 5000, "run time")
 
 
-def test_neither_tokens_nor_passwords_are_shown() -> None:
+async def test_neither_tokens_nor_passwords_are_shown() -> None:
     settings = Settings(
         store_url="redis://somebody:secret-pw@127.0.0.1:7000/0",
         ingest_tokens="secret-one,secret-two",  # type: ignore[arg-type]  # as the environment has it
         admin_tokens="secret-three",  # type: ignore[arg-type]
     )
-    document = settings_document(LiveSettings(settings), Document())
+    document = await settings_document(LiveSettings(settings), Document())
     assert "secret" not in document.model_dump_json()
     assert "somebody" not in document.model_dump_json()
     assert document.settings["store_url"].value == "redis://127.0.0.1:7000"
