@@ -6,8 +6,10 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import promql_parser
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from app.api.routes import transactions
 from app.cli.main import tidegate
@@ -23,6 +25,9 @@ PAGES = sorted(RUNBOOKS.glob("*.md"))
 TOKEN = "runbook-token"
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FOLLOWED = re.compile(r"Followed once for real: over [1-9]\d* s after the alert\.\n")
+CHOICE = re.compile(r"(tidegate_\w+)\{([^}]*)\}")
+LABEL = re.compile(r"(\w+)\s*(?:=~|!~|!=|=)")
+OF_PROMETHEUS = {"namespace", "job", "instance"}
 CODE = re.compile(r"`([^`\n]+)`")
 STORES = RUNBOOKS.parents[1] / "docs" / "stores.md"
 PASSWORD_WARNING = (
@@ -88,6 +93,26 @@ def test_a_command_of_a_runbook_runs(command: str, environment: dict[str, str]) 
 def test_the_queries_of_a_runbook_are_promql(page: Path) -> None:
     for query in "".join(blocks(page, "promql")).splitlines():
         promql_parser.parse(query)
+
+
+@pytest.fixture(scope="module")
+def label_names(environment: dict[str, str]) -> dict[str, set[str]]:
+    """The labels of each series that a gate has from its start, by its name."""
+    text = httpx.get(f"{environment['TIDEGATE_URL']}/metrics", trust_env=False, verify=False).text
+    found: dict[str, set[str]] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            found.setdefault(sample.name, set()).update(sample.labels)
+    return found
+
+
+@each_page
+def test_the_queries_of_a_runbook_choose_by_labels_that_there_are(
+    page: Path, label_names: dict[str, set[str]]
+) -> None:
+    for name, chosen in CHOICE.findall("".join(blocks(page, "promql"))):
+        if name in label_names:
+            assert set(LABEL.findall(chosen)) <= label_names[name] | OF_PROMETHEUS, name
 
 
 @pytest.mark.parametrize("page", [*PAGES, RUNBOOKS.parent / "README.md"], ids=lambda page: page.stem)

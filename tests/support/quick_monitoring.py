@@ -19,7 +19,7 @@ LEAST_SCRAPE_MS = 250
 _SHIPPED_SCRAPE_MS = 15_000
 
 _MILLISECONDS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_DURATION = re.compile(r"(?<![\w.:])(\d+)(ms|s|m|h|d)\b")
+_DURATION = re.compile(r"(?<![\w.])(\d+)(ms|s|m|h|d)\b")
 _UPTIME = re.compile(r"(tidegate_start_time_seconds > [\d* ]*\d)")
 _RULE_DURATIONS = ("expr", "for", "keep_firing_for")
 _ROUTE_DURATIONS = ("group_wait", "group_interval", "repeat_interval")
