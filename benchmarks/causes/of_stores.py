@@ -121,7 +121,6 @@ CAUSES = (
         "pager",
         evicting,
         "`noeviction` and more memory",
-        Build(faster=10),
     ),
     Cause(
         "master-lost",
