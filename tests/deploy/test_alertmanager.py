@@ -130,6 +130,10 @@ MUTED = [
         alert("TidegateConsumerMisses", 9, consumer="bot"),
         alert("TidegateConsumerLagging", 9, consumer="bot"),
     ),
+    (
+        alert("TidegateConsumerMisses", 10, consumer="bot"),
+        alert("TidegateConsumerGone", 10, consumer="bot"),
+    ),
     (alert("TidegateStoreDown", 30), alert("TidegateIngestRefused", 30)),
     (alert("TidegateStoreFull", 31), alert("TidegateIngestRefused", 31)),
     (alert("TidegateStorePartlyDown", 59), alert("TidegateIngestSlow", 59)),
@@ -234,14 +238,19 @@ HEARD = [
         alert("Disk", 14, severity="critical", map="transactions"),
         alert("Disk", 14, severity="warning", map="observations"),
     ),
-    # Another consumer is not this consumer, and one that is gone may have missed something.
+    # Another consumer is not this consumer.
     (
         alert("TidegateConsumerMisses", 16, consumer="bot"),
         alert("TidegateConsumerLagging", 16, consumer="other"),
     ),
     (
         alert("TidegateConsumerMisses", 17, consumer="bot"),
-        alert("TidegateConsumerGone", 17, consumer="bot"),
+        alert("TidegateConsumerGone", 17, consumer="other"),
+    ),
+    # That one is gone does not say that it misses something.
+    (
+        alert("TidegateConsumerGone", 72, consumer="bot"),
+        alert("TidegateConsumerMisses", 72, consumer="bot"),
     ),
     # What is refused in one job says nothing of another, and what feeds send wrongly explains no failures.
     (alert("TidegateStoreDown", 18), alert("TidegateIngestStopped", 180)),

@@ -87,12 +87,13 @@ def test_a_consumer_that_stops_is_reported_before_it_misses_anything_and_when_it
     assert comes_true(lambda: bool(watched.prometheus.query(left))), "some that it has not taken have left"
     lagged = watched.first_time(FIRING.format(name="TidegateConsumerLagging", consumer="bot"))
     assert lagged < watched.first_time(left)
+    assert watched.first_time(FIRING.format(name="TidegateConsumerMisses", consumer="bot")) > lagged
     assert any("The consumer bot is " in warning for warning in watched.call("GET", "/stats")["warnings"])
-    assert not watched.is_firing("TidegateConsumerMisses", "bot")
+    assert comes_true(lambda: watched.is_firing("TidegateConsumerMisses", "bot")), "while it makes no call"
     given = watched.take("bot")
     assert given["missed"] > 0
-    assert comes_true(lambda: watched.is_firing("TidegateConsumerMisses", "bot"))
-    assert watched.prometheus.value('tidegate_consumer_missed_total{consumer="bot"}') == given["missed"]
+    missed = 'tidegate_consumer_missed_total{consumer="bot"}'
+    assert comes_true(lambda: watched.prometheus.value(missed) == given["missed"])
 
     def has_caught_up() -> bool:
         watched.take("bot")
