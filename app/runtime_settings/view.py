@@ -1,5 +1,6 @@
-"""`GET /settings`: every setting with its value, where that comes from, and whether it can be changed."""
+"""What `GET` and `PATCH /settings` answer: settings with their values and where these come from."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import Field
@@ -38,17 +39,19 @@ class SettingView(Shape):
 
 
 class SettingsDocument(Shape):
-    """All settings, as this gate uses them now."""
+    """Settings by their names, as this gate uses them now."""
 
     version: int = Field(description="How many changes were made at run time, by any gate of the store.")
     ignored: str | None = Field(description="Why this gate does not follow the store, should that be so.")
     settings: dict[str, SettingView]
 
 
-async def settings_document(live: LiveSettings, document: Document) -> SettingsDocument:
-    """Return the whole document; the sentences on the settings are read in a thread the first time."""
+async def settings_document(
+    live: LiveSettings, document: Document, names: Iterable[str] = Settings.model_fields
+) -> SettingsDocument:
+    """Return the document with these settings; the sentences on them are read in a thread the first time."""
     told = await _descriptions.get()
-    views = {name: _view(name, live, document, told[name]) for name in Settings.model_fields}
+    views = {name: _view(name, live, document, told[name]) for name in names}
     return SettingsDocument(version=document.version, ignored=live.ignored, settings=views)
 
 

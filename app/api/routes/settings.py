@@ -1,5 +1,6 @@
 """`GET /settings` and `PATCH /settings`."""
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Request, Response
@@ -15,6 +16,7 @@ from app.ingest.plane import DataPlane
 from app.runtime_settings.changes import SettingsSync
 from app.runtime_settings.patch_body import read_changes
 from app.runtime_settings.view import SettingsDocument, settings_document
+from app.settings.model import Settings
 
 router = APIRouter(tags=["settings"])
 
@@ -53,7 +55,10 @@ async def patch_settings(
     plane: Annotated[DataPlane, part(DataPlane)],
     if_match: IfMatch = None,
 ) -> SettingsDocument:
-    """Change settings of all gates that share the store, all or none; null goes back to the start's."""
+    """Change settings of all gates that share the store, all or none; null goes back to the start's.
+
+    The answer has those that the body names.
+    """
     headers = dict(request.scope["headers"])
     if media_type(headers.get(b"content-type", b"")) not in MEDIA_TYPES:
         raise UnsupportedMedia(f"send {' or '.join(MEDIA_TYPES)}")
@@ -61,10 +66,12 @@ async def patch_settings(
         # A lone surrogate is JSON, though in no name or value of a setting.
         changes = read_changes(await shown_as_replaced(bytes(await body.whole())))
     await to_its_end(sync.change(changes, if_match))
-    return await _document(sync, response)
+    return await _document(sync, response, changes)
 
 
-async def _document(sync: SettingsSync, response: Response) -> SettingsDocument:
+async def _document(
+    sync: SettingsSync, response: Response, names: Iterable[str] = Settings.model_fields
+) -> SettingsDocument:
     document = sync.document
     response.headers["ETag"] = document.etag
-    return await settings_document(sync.live, document)
+    return await settings_document(sync.live, document, names)

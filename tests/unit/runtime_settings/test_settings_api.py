@@ -97,8 +97,19 @@ async def test_many_changes_at_once_are_all_carried_out(api: Api) -> None:
     answers = await asyncio.gather(*(patch(api, signatures_limit=1000 + n) for n in range(20)))
     assert [answer.status_code for answer in answers] == [200] * 20
     assert {answer.json()["version"] for answer in answers} == set(range(1, 21))
-    last = max(answers, key=lambda answer: int(answer.json()["version"])).json()
-    assert (await api.http.get("/settings")).json() == last
+    last = max(answers, key=lambda answer: int(answer.json()["version"]))
+    now = await api.http.get("/settings")
+    assert last.headers["etag"] == now.headers["etag"]
+    assert last.json()["settings"] == {"signatures_limit": now.json()["settings"]["signatures_limit"]}
+
+
+async def test_a_change_is_answered_with_what_it_names(api: Api) -> None:
+    assert (await patched(api))["settings"] == {}
+    await patched(api, leak_growth_bytes=MIB)
+    document = await patched(api, transactions_limit=500, signatures_limit=None)
+    whole = (await api.http.get("/settings")).json()
+    names = ("transactions_limit", "signatures_limit")
+    assert document == whole | {"settings": {name: whole["settings"][name] for name in names}}
 
 
 async def test_changes_add_up_and_null_goes_back_to_the_start(api: Api) -> None:
@@ -106,7 +117,8 @@ async def test_changes_add_up_and_null_goes_back_to_the_start(api: Api) -> None:
     document = await patched(api, observations_limit=600, transactions_limit=None)
     views = document["settings"]
     assert document["version"] == 2
-    assert (views["leak_growth_bytes"]["value"], views["observations_limit"]["value"]) == (MIB, 600)
+    assert (await shown(api, "leak_growth_bytes"))["value"] == MIB
+    assert views["observations_limit"]["value"] == 600
     assert views["transactions_limit"] == await shown(api, "transactions_limit")
     assert (views["transactions_limit"]["value"], views["transactions_limit"]["source"]) == (10**6, "default")
     assert api.runtime.settings.leak_growth_bytes == MIB
