@@ -125,30 +125,34 @@ class _Answer:
 
     The request is at its end when the last of the answer is handed to the server. How long the client takes
     to read it is the server's affair: a place among the requests under way does not wait for that. Nor does
-    the time count in which the client sends its body, which may be a byte a second, or lines without an end:
-    a request took as long as its answer after the last of the body had come.
+    one wait for a client that sends its body, which may be a byte a second, or lines without an end: the
+    request has no place meanwhile, and took as long as its answer after the last of the body had come. What
+    was let in is not refused for want of a place later, so that for a moment more may be under way than
+    `RequestsInFlight.limit`, of at most as many as there are connections.
     """
 
     __slots__ = (
-        *("_has_ended", "_has_place", "_is_head", "_middleware", "_scope", "_send", "_since"),
-        "status",
+        *("_has_ended", "_has_place", "_has_stepped_aside", "_is_head", "_middleware", "_scope", "_send"),
+        *("_since", "status"),
     )
 
     def __init__(self, middleware: RequestMiddleware, scope: Scope, send: Send) -> None:
         self._middleware, self._scope, self._send = middleware, scope, send
         self._is_head = scope["method"] == "HEAD"
         self._since = time.perf_counter()
-        self._has_ended, self._has_place = False, True
+        self._has_ended, self._has_place, self._has_stepped_aside = False, True, False
         self.status = 0
 
     def listening(self, receive: Receive) -> Receive:
         """Return what gives the application its messages (ASGI), and notes when the last of them came."""
 
         async def listen() -> Message:
+            self._give_place_back()
             try:
                 return await receive()
             finally:
                 self._since = time.perf_counter()
+                self._take_place()
 
         return listen
 
@@ -164,6 +168,7 @@ class _Answer:
             if not self._has_place:
                 self.end()
         elif message is STEP_ASIDE:
+            self._has_stepped_aside = True
             self._give_place_back()
             return
         await self._send(message)
@@ -179,6 +184,11 @@ class _Answer:
             self._middleware.count(
                 method, _route(self._scope), self.status, time.perf_counter() - self._since
             )
+
+    def _take_place(self) -> None:
+        if not (self._has_ended or self._has_stepped_aside):
+            self._middleware.requests.count += 1
+            self._has_place = True
 
     def _give_place_back(self) -> None:
         self._middleware.requests.count -= self._has_place

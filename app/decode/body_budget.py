@@ -5,7 +5,7 @@ through one takes four times its bytes.
 
 A signed body has to be held whole before it is known whether its sender has the secret. Anybody can send such
 bodies, so that together they may hold half of the budget: the other half is for senders who are known. And
-anybody can send them a byte at a time, so that they may be half of the requests under way.
+anybody can send them a byte at a time, so that they may be half as many as requests may be under way.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from app.errors import Overloaded
 # At its peak a body takes 3.3 times its bytes, measured: payloads, their block, what goes to the store.
 BODY_COST = 4
 LEAST_BYTES = 1 << 20
-# Bodies that are not verified yet may hold one part of so many, and be one part of so many requests.
+# Bodies that are not verified yet may hold one part of so many, and be as many as one part of the requests.
 UNVERIFIED_PARTS = 2
 
 

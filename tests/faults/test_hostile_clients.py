@@ -107,6 +107,22 @@ async def test_clients_that_ask_and_do_not_read_hold_no_request(gate: GateProces
             client.close()
 
 
+@pytest.mark.parametrize("media", ["application/json", NDJSON])
+async def test_clients_that_send_their_bodies_slowly_hold_no_request(gate: GateProcess, media: str) -> None:
+    begun = next(NUMBERS)
+    async with connected(gate.url, UNREAD) as slow:
+        for number, connection in enumerate(slow):
+            path = "/feeds/slow" if number % 2 else "/transactions"
+            body = b'{"signature":"slow-%d-%d"}\n' % (begun, number)
+            await connection.send(request_bytes("POST", path, body[:-3], media, len(body)))
+        await _assert_others_are_served(gate)
+        for connection in slow:
+            await connection.send(b'"}\n')
+        for connection in slow:
+            reply = await connection.answer()
+            assert reply.status == 200, reply
+
+
 async def _cut_off(gate: GateProcess) -> bool:
     reasons = ("send-timeout", "connection-bytes")
     counts = [

@@ -1,4 +1,4 @@
-"""A place among the requests under way is held for the work, not for the client that reads the answer."""
+"""A place among the requests under way is held for the work, not for a client that sends or reads slowly."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from app.api.contract import NEVER_REFUSED
-from app.api.middleware import RequestMiddleware
+from app.api.middleware import STEP_ASIDE, RequestMiddleware
 from app.metrics.catalogue import Metrics
 from app.metrics.counters import RequestsInFlight
 
@@ -20,14 +20,14 @@ async def _no_body() -> Message:
     return {"type": "http.request", "body": b"", "more_body": False}
 
 
-async def _status(middleware: RequestMiddleware, scope: Scope) -> int:
+async def _status(middleware: RequestMiddleware, scope: Scope, receive: Receive = _no_body) -> int:
     statuses: list[int] = []
 
     async def send(message: Message) -> None:
         if message["type"] == "http.response.start":
             statuses.append(message["status"])
 
-    await middleware(scope, _no_body, send)
+    await middleware(scope, receive, send)
     return statuses[0]
 
 
@@ -73,6 +73,68 @@ async def test_probes_and_scrapes_are_answered_when_every_place_is_taken(path: s
     assert await working == 200
     refused = {"method": "GET", "route": "unmatched", "code": "503"}
     assert metrics.registry.get_sample_value("tidegate_http_requests_total", refused) == 1
+
+
+class _SlowBody:
+    """A body whose client sends each part when it is told to."""
+
+    def __init__(self, *parts: bytes) -> None:
+        self._left, self._may_come = list(parts), asyncio.Queue[None]()
+
+    def send_next(self) -> None:
+        self._may_come.put_nowait(None)
+
+    async def receive(self) -> Message:
+        await self._may_come.get()
+        return {"type": "http.request", "body": self._left.pop(0), "more_body": bool(self._left)}
+
+
+async def test_a_client_that_sends_slowly_holds_no_place_and_is_not_refused_in_the_end() -> None:
+    may_end, turn = asyncio.Event(), asyncio.Event()
+
+    async def works(scope: Scope, receive: Receive, send: Send) -> None:
+        while scope["method"] == "POST" and (await receive())["more_body"]:
+            turn.set()
+        await may_end.wait()
+        await Response()(scope, receive, send)
+
+    middleware = RequestMiddleware(works, None, Metrics(1, "0"), RequestsInFlight(1))
+    bodies = [_SlowBody(b"a", b"b") for _ in range(3)]
+    slow = [
+        asyncio.create_task(_status(middleware, _scope("/transactions", "POST"), body.receive))
+        for body in bodies
+    ]
+    await asyncio.sleep(0)
+    assert middleware.requests.count == 0
+    bodies[0].send_next()
+    await turn.wait()
+    await asyncio.sleep(0)
+    assert middleware.requests.count == 0
+    working = asyncio.create_task(_status(middleware, _scope("/stats")))
+    await asyncio.sleep(0)
+    bodies[0].send_next()
+    bodies[1].send_next()
+    bodies[1].send_next()
+    while middleware.requests.count < 3:
+        await asyncio.sleep(0)
+    assert await _status(middleware, _scope("/stats")) == 503
+    slow[2].cancel()
+    may_end.set()
+    assert await asyncio.gather(working, *slow[:2]) == [200, 200, 200]
+    await asyncio.gather(slow[2], return_exceptions=True)
+    assert middleware.requests.count == 0
+
+
+async def test_who_stepped_aside_takes_no_place_again() -> None:
+    async def works(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(STEP_ASIDE)
+        await receive()
+        assert middleware.requests.count == 0
+        await Response()(scope, receive, send)
+
+    middleware = RequestMiddleware(works, None, Metrics(1, "0"), RequestsInFlight(1))
+    assert await _status(middleware, _scope("/stream")) == 200
+    assert middleware.requests.count == 0
 
 
 @pytest.mark.parametrize("client", ["sends slowly", "goes away"])
