@@ -192,6 +192,8 @@ class StoreError(RetryLater):
     slug, title = "store-unavailable", "The store is not available"
     kind: ClassVar[str] = "rejected"
     means_down: ClassVar[bool] = False
+    master: str = ""
+    """Host and port of the master of a Cluster that failed, for the log and `/stats`; else ""."""
     advice: str = "the store refused the call; the log of the gate says why"
 
 

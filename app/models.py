@@ -68,6 +68,7 @@ class WarningName(StrEnum):
     REPLICAS_MISSING = "replicas_missing"
     SENTINEL_SILENT = "sentinel_silent"
     STORE_EVICTS = "store_evicts"
+    STORE_FIGURES_MISSING = "store_figures_missing"
     STORE_NEAR_LIMIT = "store_near_limit"
     STORE_SMALL = "store_small"
     STORE_EMPTIED = "store_emptied"
@@ -202,6 +203,10 @@ class MemoryHeadroom:
     room_bytes: int | None = None
 
 
+UNKNOWN_POLICY = ""
+"""The eviction policy of a master whose `INFO` does not name it, as managed services may have it."""
+
+
 @dataclass(frozen=True)
 class StoreFigures:
     """The store's memory by its own figures, summed over the masters; the limit is None without one."""
@@ -217,7 +222,13 @@ class StoreFigures:
     @property
     def evicting_policies(self) -> frozenset[str]:
         """The eviction policies by which some master may remove keys to make room."""
-        return self.policies - {"noeviction"}
+        return self.policies - {"noeviction", UNKNOWN_POLICY}
+
+    @property
+    def may_evict(self) -> bool | None:
+        """Whether some master may remove keys to make room; None while nobody knows."""
+        is_known = bool(self.policies) and UNKNOWN_POLICY not in self.policies
+        return bool(self.evicting_policies) or (False if is_known else None)
 
     @property
     def fragmentation_ratio(self) -> float:

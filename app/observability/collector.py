@@ -103,7 +103,7 @@ class FiguresCollector(Collector):
             (
                 "store_may_evict",
                 "1 while the store may evict keys, by the maxmemory-policy of a master",
-                float(bool(store.evicting_policies)) if self._sizes.store else None,
+                None if store.may_evict is None else float(store.may_evict),
             ),
             (
                 "cleanup_efficiency_ratio",

@@ -14,7 +14,7 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from app.auth import Access
-from app.errors import StoreFull
+from app.errors import StoreDenied, StoreFull
 from app.feeds.feeds_in_force import FeedsInForce
 from app.guard.status import GuardStatus
 from app.ingest.rejections import Rejection, warnings_of
@@ -38,6 +38,10 @@ log = structlog.get_logger()
 STORE_NEAR_LIMIT_RATIO = 0.9
 ROOM_RATIO = 2
 """A store needs so many times the bytes that transactions may have, for all that it holds beside them."""
+_SEE_TO_POLICY = (
+    "See to it that its maxmemory-policy is noeviction: a store that evicts admits duplicates, and this gate "
+    "would not notice."
+)
 # Fewer late duplicates in the sample may be chance.
 LATE_FOUND_FOR_WARNING = 10
 
@@ -87,7 +91,7 @@ class ServiceWarnings(Collector):
                 f"The store is down ({self.session.down_reason.kind}): {self.session.down_reason.advice}. "
                 "Transactions are answered 503 until it is back."
             )
-        if (partly_down := self.session.down_partitions.sentence(self.session.server)) is not None:
+        if (partly_down := _partly_down(self.session)) is not None:
             warnings[WarningKey(WarningName.STORE_PARTLY_DOWN)] = (
                 f"{partly_down}. Their transactions are answered 503 until they are back."
             )
@@ -147,6 +151,8 @@ class ServiceWarnings(Collector):
                 "The gate goes by the others, and takes nothing in once a majority is silent. See whether it "
                 "runs, and whether TIDEGATE_STORE_URL or another sentinel has a wrong address."
             )
+        if (missing := self._missing_figures(store)) is not None:
+            warnings[WarningKey(WarningName.STORE_FIGURES_MISSING)] = missing
         if store is None:
             return warnings
         if store.evicting_policies:
@@ -166,6 +172,22 @@ class ServiceWarnings(Collector):
             warnings[WarningKey(WarningName.STORE_NEAR_LIMIT)] = near
         return warnings
 
+    def _missing_figures(self, store: StoreFigures | None) -> str | None:
+        """Say what of the store cannot be read, which is how a store that evicts goes unnoticed."""
+        refused = self.session.spared.figures
+        error = next(iter(refused.values()), None)
+        if error is not None:
+            of = f"of {', '.join(refused)}" if "" not in refused else "of the store"
+            why = error.advice if isinstance(error, StoreDenied) else f"its answer is of no use ({error})"
+            right = " Give the gate's user the right +info." if type(error) is StoreDenied else ""
+            return (
+                f"INFO {of} cannot be read ({error.kind}), so its eviction policy, memory and role are "
+                f"unknown: {why}.{right} {_SEE_TO_POLICY}"
+            )
+        if store is not None and store.may_evict is None:
+            return f"INFO of the store does not tell its maxmemory-policy. {_SEE_TO_POLICY}"
+        return None
+
     def _near_limit(self, store: StoreFigures) -> str | None:
         """Say that the store is full, or near its limit, and what of it the maps hold."""
         if (full := self.session.advice_now.get(StoreFull.kind)) is not None:
@@ -176,6 +198,10 @@ class ServiceWarnings(Collector):
         fill = StoreFill(store.used_bytes, store.limit_bytes, self.maps_bytes(), setting)
         near = _begun(fill.sentence("near its limit"))
         return f"{near}. When it is full, transactions are answered 503."
+
+
+def _partly_down(session: StoreSession) -> str | None:
+    return session.down_partitions.sentence(session.server, names_masters=True)
 
 
 def _begun(text: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from app.errors import StoreClusterDown, StoreUnsupported
 from app.process.shared_task import SharedTask
 from app.store.address import StoreAddress
+from app.store.down_partitions import settled
 from app.store.first_answer import first_answer
 from app.store.moving_slots import MovingSlots
 from app.store.partitions import key_slot
@@ -75,43 +76,47 @@ class Cluster:
         Raises:
             StoreSlotMoving: somebody moves the slot, and that takes longer than the call may.
             StoreClusterDown: nobody serves it.
-            Exception: see `Servers.call`.
+            Exception: see `Servers.call`; its note is the host and port of the master.
         """
         slot = _slot_of(key)
         self._moving.ensure_may_try(slot)
         address, is_replaced, redirects = self._master(slot), False, 0
-        while True:
-            try:
-                return await self._node(address).call(*command, carriers=carriers)
-            except NotConnected:
-                if is_replaced or not await self._is_replaced(address, slot):
-                    raise
-                address, is_replaced = self._master(slot), True
-            except ReplyError as error:
-                kind, _, place = str(error).partition(" ")
-                if kind != "MOVED" and not _tells_of_a_move(str(error)):
-                    raise
-                if kind == "MOVED":
-                    address, redirects = _redirected(place, address), redirects + 1
-                    self._moved[slot] = address
-                    self._reading.begin()  # should it fail, the map stays, and `MOVED` is followed anyway
-                if kind != "MOVED" or redirects > MOST_REDIRECTS:
-                    await self._moving.wait(slot, error)
+        try:
+            while True:
+                try:
+                    return await self._node(address).call(*command, carriers=carriers)
+                except NotConnected:
+                    if is_replaced or not await self._is_replaced(address, slot):
+                        raise
+                    address, is_replaced = self._master(slot), True
+                except ReplyError as error:
+                    kind, _, place = str(error).partition(" ")
+                    if kind != "MOVED" and not _tells_of_a_move(str(error)):
+                        raise
+                    if kind == "MOVED":
+                        address, redirects = _redirected(place, address), redirects + 1
+                        self._moved[slot] = address
+                        self._reading.begin()  # should it fail, the map stays, and `MOVED` is followed anyway
+                    if kind != "MOVED" or redirects > MOST_REDIRECTS:
+                        await self._moving.wait(slot, error)
+        except Exception as error:
+            error.add_note(address.shown_place)
+            raise
 
-    async def call_each(self, *command: Argument) -> list[Any]:
-        """Send a command to every master, as the map of the slots has them; return what they answer.
+    async def call_each(self, *command: Argument) -> dict[str, Any]:
+        """Send a command to every master, as the map of the slots has them; return what each answers.
+
+        Instead of the answer of one that fails stands its error.
 
         Raises:
             Exception: none answered; what the first one did.
         """
         masters = list(dict.fromkeys(found.master for found in self._ranges))
-        calls = (self._node(address).call(*command) for address in masters)
-        outcomes = await asyncio.gather(*calls, return_exceptions=True)
-        answers = [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]
-        for failure in outcomes if not answers else ():
-            if isinstance(failure, BaseException):
-                raise failure
-        return answers
+        outcomes = await settled(self._node(address).call(*command) for address in masters)
+        first = next(iter(outcomes), None)
+        if isinstance(first, Exception) and all(isinstance(outcome, Exception) for outcome in outcomes):
+            raise first
+        return {address.shown_place: found for address, found in zip(masters, outcomes, strict=True)}
 
     async def connect(self, patience_seconds: float) -> None:
         """Connect to every master, for so long at most; one that fails is met by the calls to it."""
@@ -153,7 +158,11 @@ class Cluster:
         self._forget_others()
 
     async def _map_of(self, place: StoreAddress) -> list[_Range]:
-        ranges = _ranges(await self._node(place).call("CLUSTER", "SLOTS"), place)
+        try:
+            ranges = _ranges(await self._node(place).call("CLUSTER", "SLOTS"), place)
+        except ReplyError as refusal:
+            refusal.add_note(place.shown_place)
+            raise
         if not ranges:  # it was taken out of the cluster, and knows nothing of the others any more
             raise StoreClusterDown(f"{place.host}:{place.port} knows of no node that serves a slot")
         return ranges

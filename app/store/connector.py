@@ -34,6 +34,10 @@ class StoreConnector:
         self._places = self._first
         self._prefix = prefix
 
+    async def read_again(self) -> bool:
+        """Tell that the URL stays as it is, which stands in no file."""
+        return False
+
     async def connect(self) -> tuple[Single | Cluster | Primary, Server]:
         """Connect, and find out what the server is, within the time for its connections and some calls.
 

@@ -12,6 +12,7 @@ looked at every key of it (`Maps.partitions`). If somebody broke the move off, t
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from copy import copy
@@ -29,7 +30,7 @@ log = structlog.get_logger()
 T = TypeVar("T")
 OF_ONE_MASTER = (
     *(errors.StoreUnreachable, errors.StoreInterrupted, errors.StoreTimeout, errors.StoreBusy),
-    *(errors.StoreReadOnly, errors.StoreClusterDown),
+    *(errors.StoreReadOnly, errors.StoreClusterDown, errors.StoreDenied),
     *(store_errors.StoreWithoutReplicas, store_errors.StoreCannotSave, store_errors.StoreSlotMoving),
 )
 """Failures that say nothing of other masters."""
@@ -45,27 +46,38 @@ class DownPartitions:
         """Why calls to a partition are to fail at once, by its prefix."""
         self.moving: dict[str, float] = {}
         """When a call to each was refused last because its slot is moved, by the monotonic clock."""
-        self._told = set[str]()
+        self._told = set[tuple[str, str]]()
 
     def __len__(self) -> int:
         return len(self.reasons.keys() | self.moving.keys())
 
-    def sentence(self, server: Server | None) -> str | None:
-        """Say how many partitions of the store are down, while others are up; None if none is."""
-        reason = next(reversed(self.reasons.values()), None)
+    @property
+    def is_login_denied(self) -> bool:
+        """Whether one is down since its master does not let the gate in, whatever command it sends."""
+        return any(isinstance(one, errors.StoreDenied) and not one.command for one in self.reasons.values())
+
+    def sentence(self, server: Server | None, *, names_masters: bool = False) -> str | None:
+        """Say how many partitions of the store are down and why, while others are up; None if none is."""
         if server is None or not self or len(self.reasons) == server.partitions:
             return None
-        said = []
-        if reason is not None:
-            said.append(_sentence(len(self.reasons), server, reason.kind, reason.advice))
+        said, alike = [], defaultdict[tuple[str, str], list[str]](list)
+        for prefix, reason in self.reasons.items():
+            alike[reason.kind, reason.advice].append(prefix)
+        for (kind, advice), prefixes in alike.items():
+            masters = sorted({self.reasons[prefix].master for prefix in prefixes} - {""})
+            where = f", on {', '.join(masters)}" if names_masters and masters else ""
+            said.append(_sentence(len(prefixes), server, f"({kind}){where}", advice))
         if self.moving:
             slots = ", ".join(str(key_slot(prefix.encode())) for prefix in self.moving)
             moving = store_errors.StoreSlotMoving
-            said.append(_sentence(len(self.moving), server, f"{moving.kind}: {slots}", moving.advice))
+            said.append(_sentence(len(self.moving), server, f"({moving.kind}: {slots})", moving.advice))
         return "; ".join(said)
 
     def went_down(self, prefix: str, reason: errors.StoreError) -> None:
-        """Note that a partition cannot be used; each reason is logged once until all are up again."""
+        """Note that a partition cannot be used.
+
+        Each reason is logged once until all are up again, and once of each master that denies something.
+        """
         self._tell(reason)
         self.reasons[prefix] = reason
 
@@ -91,13 +103,14 @@ class DownPartitions:
         self._told.clear()
 
     def _tell(self, reason: errors.StoreError) -> None:
-        if reason.advice not in self._told:
-            self._told.add(reason.advice)
-            log.error("store partly down", kind=reason.kind, error=str(reason), advice=reason.advice)
+        what = reason.advice, reason.master if isinstance(reason, errors.StoreDenied) else ""
+        if what not in self._told:
+            self._told.add(what)
+            log.error("store partly down", **store_errors.facts_of(reason))
 
 
-def _sentence(count: int, server: Server, kind: str, advice: str) -> str:
-    return f"{count} of the store's {server.partitions} partitions are down ({kind}): {advice}"
+def _sentence(count: int, server: Server, why: str, advice: str) -> str:
+    return f"{count} of the store's {server.partitions} partitions are down {why}: {advice}"
 
 
 class _Session(Protocol):

@@ -83,9 +83,14 @@ _DENIED_ADVICE = (
 
 
 def as_store_error(error: BaseException) -> errors.StoreError:
-    """Name the way the store failed."""
-    if isinstance(error, errors.StoreError):
-        return error
+    """Name the way the store failed, and the master, which the error or its cause has for a note."""
+    ours = error if isinstance(error, errors.StoreError) else _named(error)
+    notes: list[str] = getattr(error, "__notes__", []) or getattr(error.__cause__, "__notes__", [])
+    ours.master = ours.master or next(iter(notes), "")
+    return ours
+
+
+def _named(error: BaseException) -> errors.StoreError:
     text = str(error).partition(_ARGUMENTS)[0] or type(error).__name__
     if isinstance(error, NotConnected):
         return _unconnected(text, error.__cause__)

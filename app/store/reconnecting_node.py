@@ -244,9 +244,9 @@ class Single:
         """Send a command to the server, once this is awaited; errors are those of `Node.call`."""
         return self._node.call(*command, carriers=carriers)
 
-    async def call_each(self, *command: Argument) -> list[Any]:
+    async def call_each(self, *command: Argument) -> dict[str, Any]:
         """Send a command to the server; errors are those of `Node.call`."""
-        return [await self._node.call(*command)]
+        return {self._node.address.shown_place: await self._node.call(*command)}
 
     def places(self) -> list[StoreAddress]:
         """List the server's address, as a Cluster lists those of its nodes."""

@@ -101,9 +101,9 @@ class Primary:
             await self._be_vouched_for(answered_at)
         return answer
 
-    async def call_each(self, *command: Argument) -> list[Any]:
+    async def call_each(self, *command: Argument) -> dict[str, Any]:
         """Send a command to the primary; errors are those of `call`."""
-        return [await self.call("", *command)]
+        return {self._node.address.shown_place: await self.call("", *command)}
 
     def places(self) -> list[StoreAddress]:
         """List the sentinels that are known, those that the URL does not name as well."""

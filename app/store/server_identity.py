@@ -38,8 +38,12 @@ class Servers(Protocol):
             hiredis.ProtocolError: what answers does not speak RESP.
         """
 
-    async def call_each(self, *command: Argument) -> list[Any]:
-        """Send a command to every master; raises what `call` does."""
+    async def call_each(self, *command: Argument) -> dict[str, Any]:
+        """Send a command to every master; return what each answers, by its host and port, or its error.
+
+        Raises:
+            Exception: none answered; what `call` raises.
+        """
 
     async def close(self) -> None:
         """Close every connection; calls under way fail."""
@@ -52,6 +56,9 @@ class Connector(Protocol):
     """The URL without user and password, for logs."""
     deadline_seconds: float
     """How long one call may take."""
+
+    async def read_again(self) -> bool:
+        """Read the URL again where it stands in a file; return whether it is another one now."""
 
     async def connect(self) -> tuple[Servers, Server]:
         """Connect, and find out what the server is; raises what `Servers.call` does, and StoreUnsupported."""

@@ -16,17 +16,16 @@ from app.store.call_slots import CallSlots
 from app.store.down_partitions import OF_ONE_MASTER, DownPartitions
 from app.store.error_mapping import as_store_error
 from app.store.repeatable_calls import REPEATABLE_SCRIPTS, call_again_if_lost
-from app.store.scripts import FOR_READERS, FOR_REPORTS, READ_BLOCKS, Script, load_scripts
-from app.store.server_identity import Connector, Server, Servers, parse_info
+from app.store.scripts import READ_BLOCKS, Script, load_scripts, lost_without
+from app.store.server_identity import Connector, Server, Servers
 from app.store.shared_connection import Argument, Link, packed, reply_to
-from app.store.store_errors import STORE_ERRORS, StoreSlotMoving
+from app.store.spared_refusals import NO_FIGURES, SparedRefusals
+from app.store.store_errors import STORE_ERRORS, StoreSlotMoving, facts_of
 
 log = structlog.get_logger()
 
 SETTLE_POLLS, SETTLE_SECONDS = 50, 0.02
 PROBE_SECONDS, MOST_PROBE_SECONDS, REFUSED_PROBE_SECONDS = 0.1, 0.5, 5.0
-_NO_FIGURES = "store figures are missing"
-_SPARED = ((FOR_READERS, "readers cannot be served"), (FOR_REPORTS, "samples for reports cannot be kept"))
 
 
 class StoreSession:
@@ -56,7 +55,8 @@ class StoreSession:
         self._servers: Servers | None = None
         self._failed_probes = 0
         self._next_probe = 0.0
-        self._told, self._told_reasons = set[str](), set[str]()
+        self._told_reasons = set[str]()
+        self.spared = SparedRefusals()
         self.advice_now = dict[str, str]()  # what helps now, by the kind of the error (full_store.py)
         self.server: Server | None = None
         self.down_partitions = down = DownPartitions()
@@ -102,21 +102,24 @@ class StoreSession:
     async def probe(self, check: Callable[[], Awaitable[object]]) -> None:
         """Try to bring a store that is down back: reconnect, then `check` that it serves.
 
-        Where only some partitions are down, the connections stay, and those that are up stay so.
+        Where only some partitions are down, the connections stay, and those that are up stay so, unless a
+        master denies access and there is another URL by now.
         """
         if self.is_up and self.down_partitions:
-            with suppress(StoreError, Overloaded):  # of the former note was taken where it was met
-                await check()
-            self._put_off_probe(MOST_PROBE_SECONDS)
-            return
+            if not (self.down_partitions.is_login_denied and await self._connector.read_again()):
+                with suppress(StoreError, Overloaded):  # of the former note was taken where it was met
+                    await check()
+                self._put_off_probe(MOST_PROBE_SECONDS)
+                return
+            await self.close()
         try:
             if self._servers is None:
                 await self._connect()
             await check()
         except Exception as error:  # noqa: BLE001  whatever it answers, it is no store that serves
             await self._stay_down(error)
-            return
-        self._came_up()
+        else:
+            self._came_up()
 
     async def run(
         self,
@@ -144,8 +147,7 @@ class StoreSession:
         """Call a script also while the store counts as down: for the probe itself."""
         servers, called = self._connected(), self._scripts[script]
         slots = self._slots.lookups if script in READ_BLOCKS else None
-        lost = next((what for scripts, what in _SPARED if script in scripts), None)
-        repeatable = script in REPEATABLE_SCRIPTS
+        repeatable, lost = script in REPEATABLE_SCRIPTS, lost_without(script)
         with self._metrics.store_call_duration_seconds.labels(script).time():
             call = partial(called.run, servers, prefix, args, carriers)
             answer = await self._guard(call, slots, is_repeatable=repeatable, lost=lost, prefix=prefix)
@@ -170,11 +172,14 @@ class StoreSession:
         """
         servers = self._connected()
         call = partial(servers.call_each, "INFO", *sections)
-        replies = await self._guard(call, is_repeatable=True, lost=_NO_FIGURES)
+        answers = await self._guard(call, is_repeatable=True, lost=NO_FIGURES)
         try:
-            return [parse_info(reply, *sections) for reply in replies]
+            named = {
+                at: as_store_error(one) if isinstance(one, Exception) else one for at, one in answers.items()
+            }
+            return self.spared.read_info(named, sections)
         except StoreUnsupported as error:
-            raise self.failed(error, _NO_FIGURES) from None
+            raise self.failed(error, NO_FIGURES) from None
 
     async def trim_memory(self) -> None:
         """Make our own server return freed memory to the system, once it has freed what was removed.
@@ -230,7 +235,7 @@ class StoreSession:
         self._metrics.store_errors_total.labels(error.kind).inc()
         error.advice = self.advice_now.get(error.kind, error.advice)
         if lost and isinstance(error, StoreDenied | StoreUnsupported):
-            self._tell_once(lost, error)
+            self.spared.note(lost, error)
             return error
         if type(error) is StoreRejected and self.is_up:  # else it is said why the store is down
             log.error("store call rejected", error=str(error))
@@ -254,7 +259,7 @@ class StoreSession:
     def _went_down(self, reason: StoreError) -> None:
         if reason.advice not in self._told_reasons:  # once of each reason, until it is up again
             self._told_reasons.add(reason.advice)
-            log.error("store down", kind=reason.kind, error=str(reason), advice=reason.advice)
+            log.error("store down", **facts_of(reason))
         if self.down_reason is None:
             self._failed_probes = 0
             # Something may be refused that the probe does not try. Each probe would then bring the gate up,
@@ -266,11 +271,6 @@ class StoreSession:
 
     def _put_off_probe(self, seconds: float) -> None:
         self._next_probe = time.monotonic() + seconds
-
-    def _tell_once(self, lost: str, error: StoreError) -> None:
-        if lost not in self._told:
-            self._told.add(lost)
-            log.warning(lost, kind=error.kind, error=str(error), advice=error.advice)
 
     async def _stay_down(self, error: Exception) -> None:
         """Note why a probe failed, and when the next one is due."""

@@ -281,3 +281,9 @@ STORE_ERRORS: tuple[type[errors.StoreError], ...] = (
     errors.StoreRejected,
 )
 """Every way in which a store fails, by its `kind`."""
+
+
+def facts_of(error: errors.StoreError) -> dict[str, str]:
+    """Return what the log has of an error: kind, the store's words, advice, and the master if one failed."""
+    facts = {"kind": error.kind, "error": str(error), "advice": error.advice}
+    return facts | ({"master": error.master} if error.master else {})

@@ -51,11 +51,11 @@ class ConnectorOfFile:
         try:
             return await self._connector.connect()
         except Exception as error:
-            if not isinstance(as_store_error(error), _DENIED) or not await self._read_again():
+            if not isinstance(as_store_error(error), _DENIED) or not await self.read_again():
                 raise
         return await self._connector.connect()
 
-    async def _read_again(self) -> bool:
+    async def read_again(self) -> bool:
         """Read the file, and say whether it holds another URL now; one that is not sound is told once."""
         try:
             url = normal_url(await asyncio.to_thread(only_line, self._file, "the URL", again=True))

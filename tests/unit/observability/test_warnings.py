@@ -65,6 +65,33 @@ async def test_what_stats_warns_of_is_1_until_it_is_over(settings_for: MakeSetti
 
 
 @pytest.mark.server
+async def test_a_store_that_does_not_say_whether_it_evicts_is_warned_of_until_it_does(
+    settings_for: MakeSettings,
+) -> None:
+    with valkey_server(options=("--maxmemory-policy", "allkeys-lru")) as server, capture_logs() as logs:
+        [node] = server.nodes()
+        node.acl_setuser("default", enabled=True, commands=["-info"])
+        async with open_api(settings_for(server, **QUIET)) as api:
+            for _ in range(2):
+                await api.runtime.sample_memory()
+                api.runtime.warnings.log_changes()
+            assert await _warns(api, {"store_figures_missing"})
+            assert (await api.http.get("/readyz")).status_code == 200
+            [told] = (await api.stats())["warnings"]
+            assert told.startswith("INFO of the store cannot be read (denied), so its eviction policy, ")
+            assert "the command INFO;" in told
+            assert "the right +info" in told
+            node.acl_setuser("default", enabled=True, commands=["+info"])
+            await api.runtime.sample_memory()
+            api.runtime.warnings.log_changes()
+            assert await _warns(api, {"store_evicts"})
+        node.close()
+    lines = [log["log_level"] for log in logs if log.get("warning") == "store_figures_missing"]
+    assert lines == ["warning", "info"]
+    assert [log for log in logs if log["log_level"] == "warning" and "warning" not in log] == []
+
+
+@pytest.mark.server
 async def test_a_sentinel_that_does_not_answer_is_warned_of_by_its_place_until_it_does(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -3,14 +3,15 @@
 import pytest
 from structlog.testing import capture_logs
 
-from app.errors import StoreTimeout
+from app.errors import StoreDenied, StoreError, StoreTimeout
 from app.store.down_partitions import ARRIVED_SECONDS, DownPartitions, of_those_that_serve
 from app.store.server_identity import Server
 from app.store.store_errors import StoreSlotMoving
 from tests.support.api_calls import events
 
 CLUSTER = Server("valkey", "9.1.2", is_cluster=True, partitions=4)
-ONE, TWO = "tidegate:{1}", "tidegate:{2}"
+ONE, TWO, THREE = "tidegate:{1}", "tidegate:{2}", "tidegate:{3}"
+A, B = "10.0.0.1:6379", "10.0.0.2:6379"
 
 
 class Clock:
@@ -57,6 +58,29 @@ def test_both_kinds_are_told_and_a_partition_counts_once() -> None:
     assert len(down) == 2
     down.clear()
     assert (len(down), down.sentence(CLUSTER)) == (0, None)
+
+
+def test_each_reason_is_told_with_its_masters_and_what_is_denied_once_of_each_master() -> None:
+    def of(master: str, reason: StoreError) -> StoreError:
+        reason.master = master
+        return reason
+
+    down = DownPartitions(Clock())
+    with capture_logs() as logs:
+        for prefix, reason in (
+            (ONE, of(B, StoreDenied("NOPERM", "HSET"))),
+            (TWO, of(A, StoreDenied("NOPERM", "HSET"))),
+            (THREE, of(B, StoreTimeout("no answer"))),
+            (THREE, of(A, StoreTimeout("no answer"))),
+            (ONE, of(B, StoreDenied("NOPERM", "HSET"))),
+        ):
+            down.went_down(prefix, reason)
+    told = [(entry["kind"], entry["master"]) for entry in events(logs, "store partly down")]
+    assert told == [("denied", B), ("denied", A), ("timeout", B)]
+    sentence = down.sentence(CLUSTER, names_masters=True) or ""
+    assert f"2 of the store's 4 partitions are down (denied), on {A}, {B}: " in sentence
+    assert f"; 1 of the store's 4 partitions are down (timeout), on {A}: " in sentence
+    assert A not in (down.sentence(CLUSTER) or "")
 
 
 async def test_calls_to_some_partitions_may_all_fail_where_there_are_others() -> None:

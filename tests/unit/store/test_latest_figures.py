@@ -132,3 +132,10 @@ async def test_a_round_that_fails_is_logged_counted_and_followed_by_the_next(
         await tasks.stop()
     assert metrics.registry.get_sample_value("tidegate_background_task_up", {"task": "t"}) == 1
     assert [entry["event"] for entry in logs] == ["background task failed"]
+
+
+async def test_a_policy_that_info_leaves_out_is_not_taken_for_one_that_evicts_nothing() -> None:
+    masters = Masters()
+    await masters.evicted_after(a=0)
+    assert masters.figures.store is not None
+    assert (masters.figures.store.may_evict, masters.figures.store.evicting_policies) == (None, frozenset())
