@@ -8,7 +8,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api import error_handlers as handlers
-from app.api.contract import FEED
+from app.api.addresses import FEED
 from app.api.control_plane_checks import Checks
 from app.api.middleware import Direct, RequestMiddleware
 from app.api.openapi import consumers as consumers_document

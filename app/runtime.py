@@ -14,37 +14,37 @@ from app import schedule
 from app.alerts.receiver import AlertReceiver
 from app.auth import Access
 from app.cleanup.run import Cleanup
-from app.consumers.plane import ConsumerPlane
-from app.drills.collector import DrillCollector
+from app.consumers.consumer_plane import ConsumerPlane
+from app.drills.drill_metrics import DrillCollector
 from app.drills.drills import Drills, DrillSurroundings
 from app.drills.effects import DrillEffects
 from app.errors import StoreError
 from app.feeds.feeds_in_force import FeedsInForce
 from app.guard.actions import Actions
-from app.guard.collector import GuardCollector
 from app.guard.diagnosis.examiner import Examiner
 from app.guard.diagnosis.process_figures import ProcessReader
 from app.guard.guard import Clock, Guard
+from app.guard.memory_metrics import GuardCollector
 from app.guard.memory_sensors import ServiceMemory
-from app.ingest.plane import DataPlane
+from app.ingest.data_plane import DataPlane
 from app.metrics.catalogue import Metrics
 from app.metrics.counters import RequestsInFlight
 from app.metrics.exposition import Scrapes
 from app.metrics.families import export_process
 from app.models import MemoryHeadroom, Mode, Trigger
-from app.observability.collector import FiguresCollector
-from app.observability.consumers import ConsumersCollector
+from app.observability.consumer_metrics import ConsumersCollector
+from app.observability.map_and_store_metrics import FiguresCollector
 from app.observability.process_load import GateLoad, ProcessLoadCollector
 from app.observability.readiness import ReadinessCheck
-from app.observability.setbacks import SetbackNotes
+from app.observability.setback_warnings import SetbackNotes
 from app.observability.stats import ServiceStats
 from app.observability.warnings import ServiceWarnings
 from app.process.resident_memory import Processes
 from app.process.restart import ControlledRestart
 from app.reports.history_file import HistoryFile
 from app.reports.make_report import Reports
+from app.reports.recorded_figures import figures_of
 from app.reports.recorder import Recorder
-from app.reports.wiring import figures_of
 from app.runtime_settings.changes import SettingsSync
 from app.server.open_connections import OpenConnections
 from app.settings.gate_name import gate_name
@@ -52,13 +52,13 @@ from app.settings.model import Settings
 from app.store.embedded_store import EmbeddedStore
 from app.store.history import StoredSamples
 from app.store.latest_figures import Sizes
-from app.store.layout import LiveSettings
 from app.store.lock import StoreLock
 from app.store.session import StoreSession
+from app.store.settings_in_force import LiveSettings
 from app.store.store_url import normal_url
 from app.store.url_file import connector_of
 from app.tasks import Tasks
-from app.web.board import Board
+from app.web.gather_figures import Board
 from app.web.viewers import Viewers
 from app.workers.pool.pool import WorkerPool
 from app.workers.pool.supervisor import Supervisor

@@ -8,10 +8,10 @@ from app.cleanup.run import Cleanup
 from app.drills.drills import Drills
 from app.guard.guard import Guard
 from app.guard.idle_reclaim import LOOK_SECONDS, Reclaimer
-from app.ingest.plane import DataPlane
+from app.ingest.data_plane import DataPlane
 from app.ingest.sampled_transactions import look_seconds
 from app.models import MapName, Trigger
-from app.observability.consumers import ConsumersCollector
+from app.observability.consumer_metrics import ConsumersCollector
 from app.observability.stats import ServiceStats
 from app.process.systemd import notify_alive, watchdog_seconds
 from app.reports.recorder import SAMPLE_SECONDS, Recorder

@@ -7,7 +7,7 @@ from typing import Literal, get_args, get_origin
 from annotated_types import Ge, Le
 from pydantic.fields import FieldInfo
 
-from app.runtime_settings.view import unit_of
+from app.runtime_settings.settings_view import unit_of
 from app.settings.descriptions import description_of
 from app.settings.model import CHANGEABLE, ORDERED, SHARED, Settings, env_name
 

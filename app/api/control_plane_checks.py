@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.contract import (
+from app.api.addresses import (
     ADDRESSES,
     BELOW_FEEDS,
     CONSUMERS,

@@ -12,13 +12,13 @@ import time
 import structlog
 from starlette.responses import Response
 
-from app.api.contract import TRANSACTIONS
-from app.api.data_plane import encode
+from app.api.addresses import TRANSACTIONS
+from app.api.data_plane_answers import encode
 from app.api.error_responses import internal_problem, problem_of
 from app.decode.columns import Answers
 from app.decode.item import InvalidItem, decode_item
 from app.errors import HttpError, RetryLater
-from app.ingest.plane import DataPlane
+from app.ingest.data_plane import DataPlane
 from app.metrics.counters import RequestsInFlight
 from app.models import DEFAULT_SOURCE, Answer, Transaction, Verdict
 from app.server.fast_path import Reply, SendReply, WholeRequest

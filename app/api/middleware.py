@@ -15,7 +15,7 @@ import structlog
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.contract import BELOW_FEEDS, DATA_PLANE, NEVER_REFUSED
+from app.api.addresses import BELOW_FEEDS, DATA_PLANE, NEVER_REFUSED
 from app.api.error_responses import internal_problem, problem_of
 from app.errors import OutcomeUnknown, Overloaded, ShuttingDown, StoreError
 from app.ingest.admission import feed_named, source_named

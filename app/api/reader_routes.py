@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Mapping
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.api.contract import PathItem
+from app.api.addresses import PathItem
 
 Endpoints = Mapping[tuple[str, str], ASGIApp]
 """What answers, by method and path."""

@@ -6,7 +6,7 @@ import click
 
 from app.cli.client import GateAddress, checked, gate_options
 from app.cli.exit_codes import REFUSED, Refused
-from app.cli.text import elements, figure, plain
+from app.cli.gate_answers import elements, figure, plain
 
 OUTCOMES = frozenset({"pass", "fail", "unknown"})
 

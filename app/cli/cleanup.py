@@ -6,8 +6,8 @@ from typing import Any
 import click
 
 from app.cli.client import GateAddress, checked, gate_options
+from app.cli.gate_answers import figure, members, plain
 from app.cli.terminal import Rows, show
-from app.cli.text import figure, members, plain
 from app.web.amounts import count, milliseconds, size
 
 MAPS = ("signatures", "transactions", "observations")

@@ -12,8 +12,8 @@ import click
 import httpx
 
 from app.cli.exit_codes import Refused, Unreachable
-from app.cli.given import Given
-from app.cli.text import plain
+from app.cli.gate_answers import plain
+from app.cli.nonempty_option import Given
 from app.settings.environment import given_variables
 from tidegate.answers import json_object, without_password
 

@@ -9,7 +9,7 @@ import click
 
 from app.cli.client import GateAddress, checked, gate_options
 from app.cli.exit_codes import Refused
-from app.cli.text import elements, figure, members, plain
+from app.cli.gate_answers import elements, figure, members, plain
 
 DRILLS: Final = ("leak", "full", "pressure", "store-down")
 MAPS: Final = ("signatures", "transactions", "observations")

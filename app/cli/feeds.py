@@ -10,15 +10,15 @@ from typing import BinaryIO
 import click
 
 from app.cli.exit_codes import REFUSED, USAGE, Refused
-from app.cli.text import plain
+from app.cli.gate_answers import plain
 from app.decode.array_scanner import SPACE
 from app.decode.body_budget import most_inflated, most_unverified
 from app.decode.gzip import Inflater
 from app.decode.item import InvalidItem, ItemLimits, ItemResult
 from app.errors import BodyTooLarge, ConfigError, HttpError
+from app.feeds.body_parts import Part
 from app.feeds.feed import Feed, is_feed_name
 from app.feeds.feeds_file import load_feeds
-from app.feeds.part import Part
 from app.feeds.provider_body import read_provider_body
 from app.models import SOURCE_RULE
 from app.settings.model import Settings, load_settings

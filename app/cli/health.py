@@ -5,7 +5,7 @@ import httpx
 
 from app.cli.client import GateAddress, gate_options, sentence
 from app.cli.exit_codes import Refused
-from app.cli.text import elements, plain
+from app.cli.gate_answers import elements, plain
 from tidegate.answers import json_object
 
 # A probe that is given three seconds can still say what it found.

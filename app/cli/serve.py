@@ -10,7 +10,7 @@ import uvicorn
 
 from app.api.fast_posts import FastPosts
 from app.cli.exit_codes import REFUSED, RESTART, USAGE
-from app.cli.given import Given
+from app.cli.nonempty_option import Given
 from app.errors import ConfigError, WorkerFailed
 from app.logs import configure_logs
 from app.main import create_app

@@ -6,8 +6,8 @@ from typing import Any
 import click
 
 from app.cli.client import GateAddress, checked, gate_options
+from app.cli.gate_answers import elements, figure, members, plain
 from app.cli.terminal import Rows, show
-from app.cli.text import elements, figure, members, plain
 from app.web.amounts import count, seconds, share, size
 
 REASONS = ("expired", "emergency", "manual", "capacity")

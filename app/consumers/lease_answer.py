@@ -4,10 +4,10 @@ import heapq
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from app.consumers.block_cache import BlockCache, Ledger, Page
 from app.consumers.cursor import store_mark
 from app.consumers.lease_name import LeaseName
 from app.consumers.readers import Readers
-from app.consumers.shelf import Ledger, Page, Shelf
 from app.consumers.stream_formats import Form, Gap, Look, Place, joined
 from app.store.consumers import Leased, Leases
 
@@ -27,12 +27,12 @@ async def lease_answer(consumer: str, leases: Leases, readers: Readers) -> bytes
 
     Partitions are merged by the moments of acceptance.
     """
-    shelf, name = readers.shelf, _name(consumer, leases)
+    cache, name = readers.cache, _name(consumer, leases)
     pieces = [b'{"lease":%b,"transactions":[' % (b'"%b"' % name.text.encode() if name else b"null")]
     at = leases.place
     place = Place(store_mark(at.born_ms), at.before_ms, at.ordinals) if at else None
-    async for page, begin, end in readers.pace.in_steps(_in_order(leases, shelf)):
-        lines = shelf.lines(page, _LOOK, place and place.of_block(page.partition))
+    async for page, begin, end in readers.pace.in_steps(_in_order(leases, cache)):
+        lines = cache.lines(page, _LOOK, place and place.of_block(page.partition))
         pieces.append(lines.text[lines.start(begin - page.begin) : lines.ends[end - page.begin - 1]])
         place = place and place.behind(page.partition, end, page.accepted_ms)
     pieces[-1] = pieces[-1].removesuffix(Form.ARRAY.value)
@@ -47,22 +47,22 @@ def _name(consumer: str, leases: Leases) -> LeaseName | None:
     return LeaseName(consumer, parts[0][1].incarnation, tuple((at, part.number) for at, part in parts))
 
 
-def _in_order(leases: Leases, shelf: Shelf) -> Iterator[_Stretch]:
+def _in_order(leases: Leases, cache: BlockCache) -> Iterator[_Stretch]:
     """Yield what was leased, that with the earliest acceptance first; each partition keeps its order."""
     parts = (
-        _stretches(Ledger(partition, len(leases.parts), part.extract.born_ms), part, shelf)
+        _stretches(Ledger(partition, len(leases.parts), part.extract.born_ms), part, cache)
         for partition, part in enumerate(leases.parts)
         if part is not None
     )
     return heapq.merge(*parts, key=lambda stretch: stretch.page.accepted_ms)
 
 
-def _stretches(ledger: Ledger, part: Leased, shelf: Shelf) -> Iterator[_Stretch]:
+def _stretches(ledger: Ledger, part: Leased, cache: BlockCache) -> Iterator[_Stretch]:
     extract = part.extract
     for block in extract.blocks:
         begin, end = max(extract.begin, block.ordinal), min(extract.end, block.ordinal + block.count)
         if begin < end:
-            yield _Stretch(shelf.put(ledger, block), begin, end)
+            yield _Stretch(cache.put(ledger, block), begin, end)
 
 
 def _end(leases: Leases) -> bytes:

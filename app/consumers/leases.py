@@ -23,9 +23,9 @@ from app.errors import Overloaded
 from app.models import CONSUMER_PATTERN
 from app.server.exchange import GONE, STOPPING
 from app.store.consumers import CommitResult, Consumers, Leases
-from app.store.layout import LiveSettings
 from app.store.positions import Start
 from app.store.read_accepted import Accepted
+from app.store.settings_in_force import LiveSettings
 
 MOST_BYTES: Final = 1024 * 1024
 """The bytes of one lease before compression; each partition may give one block that has more."""

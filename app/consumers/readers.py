@@ -4,9 +4,9 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from app.consumers.pace import Pace
-from app.consumers.pieces import Pieces
-from app.consumers.shelf import Shelf
+from app.consumers.block_cache import BlockCache
+from app.consumers.ingest_priority import Pace
+from app.consumers.shared_pieces import Pieces
 from app.consumers.tail import MOST_BYTES, MOST_TRANSACTIONS, Tail, frame_bytes
 from app.process.shared_task import note_end
 from app.store.positions import Positions, Start
@@ -16,8 +16,8 @@ from app.store.read_accepted import Accepted, Extract
 class Readers:
     """What all readers of a process share."""
 
-    def __init__(self, accepted: Accepted, shelf: Shelf, tail: Tail, pace: Pace) -> None:
-        self._accepted, self.shelf, self.tail, self.pace = accepted, shelf, tail, pace
+    def __init__(self, accepted: Accepted, cache: BlockCache, tail: Tail, pace: Pace) -> None:
+        self._accepted, self.cache, self.tail, self.pace = accepted, cache, tail, pace
         self.pieces = Pieces()
         # One call at a time for all that lag: they may be many, and ingest goes first.
         self._turns = asyncio.Lock()
@@ -41,7 +41,7 @@ class Readers:
             return await self._accepted.find(start)
 
     async def read(self, place: Positions, is_there: Callable[[], bool]) -> list[Extract] | None:
-        """Read from a place on, in each partition; None if meanwhile another reader has put it on the shelf.
+        """Read from a place on, in each partition; None if meanwhile another reader has put it in the cache.
 
         Raises:
             PartitionsChangedError: the store has another number of partitions by now.

@@ -1,12 +1,12 @@
 """One reader of the stream: where it is, what it wants, and the next piece of bytes for it.
 
 A reader goes through the blocks of all partitions, that with the earliest acceptance first. What it needs is
-on the shelf, or is read from the store, where a reader that lags or begins in the past goes its own way until
+in the cache, or is read from the store, where a reader that lags or begins in the past goes its own way until
 it has come to the end and waits with the others (tail.py). Between two pieces it holds nothing but its place:
 the ordinal of the next transaction in each partition, and how many bytes of a line that is longer than a
 piece were sent.
 
-    place (41, 7): the shelf has 41 … 45 of the first partition, accepted at 09:00:00.120, and of the other
+    place (41, 7): the cache has 41 … 45 of the first partition, accepted at 09:00:00.120, and of the other
     7 … 9, accepted at 09:00:00.125: the reader gets 41 … 45, as far as they fit, then 7 … 9
 
 Where transactions have left before the reader came to them, it is told how many, and goes on behind them.
@@ -15,10 +15,10 @@ Where transactions have left before the reader came to them, it is told how many
 import time
 from collections.abc import Sequence
 
+from app.consumers.block_cache import Ledger, Page
 from app.consumers.cursor import Cursor, store_mark
-from app.consumers.pieces import Piece, Request
 from app.consumers.readers import Readers
-from app.consumers.shelf import Ledger, Page
+from app.consumers.shared_pieces import Piece, Request
 from app.consumers.stream_formats import Gap, Lines, Place, Wanted, heartbeat, joined
 from app.consumers.waiter import Waiter
 from app.errors import HttpError
@@ -57,8 +57,8 @@ class StreamReader:
         self._gap = b""
         if start.has_left:
             self._tell([Gap(None, start_ms, max(start_ms, *start.before_ms))])
-        # What the tail knew of the ledgers, and the shelf of setbacks, when the store was asked last.
-        self._known_born_ms, self._epoch = readers.tail.born_ms, readers.shelf.epoch
+        # What the tail knew of the ledgers, and the cache of setbacks, when the store was asked last.
+        self._known_born_ms, self._epoch = readers.tail.born_ms, readers.cache.epoch
         self._fresh: dict[int, Sequence[Page]] = {}  # what was just read, of each partition
         self._due = time.monotonic() + HEARTBEAT_SECONDS  # of the next heartbeat
         self._is_doubted = False
@@ -84,7 +84,7 @@ class StreamReader:
             has_turn, left, place = False, self._due - time.monotonic(), self._place
             piece = self._step(most_bytes)
             if not piece and not self._is_at_end and left > 0 and await self._read():
-                piece = self._step(most_bytes)  # at once: others may need the room on the shelf
+                piece = self._step(most_bytes)  # at once: others may need the room in the cache
             if piece or left <= 0:
                 return piece or self._heartbeat()
             if self._is_at_end:
@@ -117,7 +117,7 @@ class StreamReader:
         """Tell whether ordinals still mean what they meant when the reader asked the store last."""
         born_ms = self._readers.tail.born_ms
         is_same = born_ms is None or born_ms in (self._born_ms, self._known_born_ms)
-        return is_same and self._epoch == self._readers.shelf.epoch
+        return is_same and self._epoch == self._readers.cache.epoch
 
     @property
     def _is_at_end(self) -> bool:
@@ -127,10 +127,10 @@ class StreamReader:
         """Tell whether a partition has more for the reader, and can be read."""
         return self._at[partition] < self._known[partition] and partition not in self._down
 
-    # What is on the shelf.
+    # What is in the cache.
 
     def _step(self, most_bytes: int) -> bytes:
-        """Put the next piece together of what is on the shelf, or has just been read."""
+        """Put the next piece together of what is in the cache, or has just been read."""
         begun = time.perf_counter()
         piece = self._shared(most_bytes)
         self._fresh.clear()
@@ -172,7 +172,7 @@ class StreamReader:
             place = Place(self._store, tuple(self._before_ms), tuple(self._at)).of_block(page.partition)
             look = self._wanted.look
             is_new = not page.is_rendered(look, place)
-            lines = self._readers.shelf.lines(page, look, place)
+            lines = self._readers.cache.lines(page, look, place)
             rendered += len(lines.text) * is_new
             part = self._take(lines, page, room, is_alone=not parts)
             if part is None:
@@ -197,14 +197,14 @@ class StreamReader:
         for partition in range(len(self._at)):
             page = self._find(partition)
             if page is None and self._has_unread(partition):
-                return None  # may have been accepted before what the shelf has of the others
+                return None  # may have been accepted before what the cache has of the others
             if page is not None and (earliest is None or page.accepted_ms < earliest.accepted_ms):
                 earliest = page
         return earliest
 
     def _find(self, partition: int) -> Page | None:
         ordinal, before_ms = self._at[partition], self._before_ms[partition]
-        page = self._readers.shelf.find(Ledger(partition, len(self._at), self._born_ms[partition]), ordinal)
+        page = self._readers.cache.find(Ledger(partition, len(self._at), self._born_ms[partition]), ordinal)
         if page is None:
             fresh = self._fresh.get(partition, ())
             page = next((page for page in fresh if page.begin <= ordinal < page.end), None)
@@ -246,7 +246,7 @@ class StreamReader:
 
     async def _read(self) -> bool:
         """Read on from the place, and tell whether that went well."""
-        readers, born_ms, epoch = self._readers, self._readers.tail.born_ms, self._readers.shelf.epoch
+        readers, born_ms, epoch = self._readers, self._readers.tail.born_ms, self._readers.cache.epoch
         try:
             extracts = await readers.read(self._place, lambda: self._next_page() is not None)
         except PartitionsChangedError:
@@ -280,12 +280,12 @@ class StreamReader:
 
     def _go_to(self, partition: int, extract: Extract) -> Gap | None:
         """Take what was read of a partition, and go to where it begins; return the gap before it, if any."""
-        shelf, ordinal = self._readers.shelf, self._at[partition]
+        cache, ordinal = self._readers.cache, self._at[partition]
         ledger = Ledger(partition, len(self._at), extract.born_ms)
         is_anew = extract.missed is None
         if is_anew and extract.born_ms == self._born_ms[partition]:
-            shelf.set_back(ledger)
-        self._fresh[partition] = [shelf.put(ledger, block) for block in extract.blocks]
+            cache.set_back(ledger)
+        self._fresh[partition] = [cache.put(ledger, block) for block in extract.blocks]
         if not is_anew and extract.begin == ordinal:
             return None
         if self._sent and self._partition == partition:

@@ -1,7 +1,7 @@
 """Follows what the store accepts, once for all readers of this process that have come to the end of it.
 
 A reader with nothing left to read waits here. Then the tail reads what is new in all partitions, puts it on
-the shelf and wakes all that wait. It is told of what this process accepts itself, and reads a moment later;
+the cache and wakes all that wait. It is told of what this process accepts itself, and reads a moment later;
 what other gates and workers accept it finds when it looks again, every 10 milliseconds while something comes,
 and less often while nothing does.
 
@@ -16,8 +16,8 @@ from typing import Final
 
 import structlog
 
-from app.consumers.pace import Pace
-from app.consumers.shelf import Ledger, Shelf
+from app.consumers.block_cache import BlockCache, Ledger
+from app.consumers.ingest_priority import Pace
 from app.consumers.waiter import Waiter
 from app.errors import HttpError
 from app.store.positions import Positions
@@ -46,8 +46,8 @@ def frame_bytes(extracts: Sequence[Extract]) -> int:
 class Tail:
     """What was read last, and the task that reads on while somebody waits."""
 
-    def __init__(self, accepted: Accepted, shelf: Shelf, pace: Pace) -> None:
-        self._accepted, self._shelf, self._pace = accepted, shelf, pace
+    def __init__(self, accepted: Accepted, cache: BlockCache, pace: Pace) -> None:
+        self._accepted, self._cache, self._pace = accepted, cache, pace
         self.place: Positions | None = None
         """All before it was read; None while nobody has waited for long."""
         self.born_ms: tuple[int, ...] | None = None
@@ -135,7 +135,7 @@ class Tail:
         return any(extract.end < extract.added for extract in extracts)
 
     def _taken(self, place: Positions, extracts: Sequence[Extract]) -> Positions | None:
-        """Put what was read on the shelf, and return the place behind it.
+        """Put what was read in the cache, and return the place behind it.
 
         None when a ledger was set back: what is kept each reader has to read for itself, from where it was.
         """
@@ -143,10 +143,10 @@ class Tail:
         for partition, extract in enumerate(extracts):
             ledger = Ledger(partition, len(extracts), extract.born_ms)
             if extract.missed is None and extract.born_ms == place.born_ms[partition]:
-                self._shelf.set_back(ledger)
+                self._cache.set_back(ledger)
                 is_set_back = True
             for block in extract.blocks:
-                self._shelf.put(ledger, block)
+                self._cache.put(ledger, block)
         self.born_ms = tuple(extract.born_ms for extract in extracts)
         return None if is_set_back else positions_after(extracts)
 

@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal, NamedTuple
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.feeds.feed_rules import FeedRules, MappedShape
-from app.feeds.pointers import pointer_of
+from app.feeds.json_pointers import pointer_of
 from app.feeds.webhook_hmac import DEFAULT_MAX_AGE_SECONDS
 
 MOST_TRANSACTIONS_PER_SECOND: Final = 10**9

@@ -11,9 +11,9 @@ from app.decode import error_messages
 from app.decode.error_messages import explain
 from app.decode.item import InvalidItem, ItemLimits, ItemResult, check_payload
 from app.feeds.feed_rules import FeedRules
-from app.feeds.fields import Fields
-from app.feeds.shapes import Shape
-from app.feeds.values import Element, Refused, Values, is_null
+from app.feeds.json_values import Element, Refused, Values, is_null
+from app.feeds.shape_fields import Fields
+from app.feeds.shape_names import Shape
 from app.models import Transaction
 
 Steps = Iterator[ItemResult | None]

@@ -1,7 +1,7 @@
 """The fast way through an array of Helius' enhanced transactions, which is what its webhooks send.
 
 An array that is short and plainly valid is read in one go here. For any other the answer is None, and the
-slow way reads it one document after the other (reader.py, with helius_enhanced_single.py for each document).
+slow way reads it one document after the other (document_reader.py, with helius_enhanced_single.py for each).
 
 Where a document ends is guessed and then proven. `[{"description":"…",…},{"description":"…",…}]` is cut
 before every object that begins as the first one does; if a parser takes each part as a document of its own,
@@ -18,8 +18,8 @@ from app.decode.columns import Columns
 from app.decode.item import ItemLimits
 from app.decode.nesting_depth import are_nested_within
 from app.feeds.feed_rules import FeedRules
-from app.feeds.fields import has_plain_names, is_given
 from app.feeds.least_bytes import is_utf8, least_bytes_of, others_of
+from app.feeds.shape_fields import has_plain_names, is_given
 from app.feeds.signatures import are_signatures
 from app.feeds.skipping import VOTE_PROGRAM
 from app.feeds.slots import MAX_SLOT

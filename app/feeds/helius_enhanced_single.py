@@ -7,8 +7,8 @@ helius_enhanced_fast_array.py reads them in one go.
 
 from app.feeds.document import Document, Known, Reading, Steps, text_of, transaction_of
 from app.feeds.feed_rules import FAILED, VOTES, FeedRules
-from app.feeds.fields import Fields, is_given, refuse_twice
-from app.feeds.shapes import Shape
+from app.feeds.shape_fields import Fields, is_given, refuse_twice
+from app.feeds.shape_names import Shape
 from app.feeds.signatures import plain_signature
 from app.feeds.skipping import has_only_votes
 from app.feeds.slots import slot_of

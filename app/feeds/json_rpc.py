@@ -10,10 +10,10 @@ import msgspec
 
 from app.decode.item import InvalidItem
 from app.feeds.document import Document, Known, Reading, Steps, first_of, members_of, value_of
-from app.feeds.fields import Fields, fields_of, is_object, refuse_beside
-from app.feeds.shapes import Shape
+from app.feeds.json_values import Element
+from app.feeds.shape_fields import Fields, fields_of, is_object, refuse_beside
+from app.feeds.shape_names import Shape
 from app.feeds.slots import slot_of
-from app.feeds.values import Element
 
 # A slot in which no block was made, and one of which the node keeps none: nothing is missing.
 _SKIPPED_SLOT_CODES = frozenset((-32007, -32009))

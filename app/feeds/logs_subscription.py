@@ -2,8 +2,8 @@
 
 from app.feeds.document import Document, Known, Reading, Steps, text_of, transaction_of
 from app.feeds.feed_rules import FAILED
-from app.feeds.fields import Fields, is_array, is_given, refuse_twice
-from app.feeds.shapes import Shape
+from app.feeds.shape_fields import Fields, is_array, is_given, refuse_twice
+from app.feeds.shape_names import Shape
 from app.feeds.signatures import plain_signature
 
 

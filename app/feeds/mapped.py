@@ -19,11 +19,11 @@ from app.feeds.document import (
     value_of,
 )
 from app.feeds.feed_rules import MappedShape
-from app.feeds.pointers import Pointer, pointer_of
-from app.feeds.shapes import Shape
+from app.feeds.json_pointers import Pointer, pointer_of
+from app.feeds.json_values import Element, Values, is_null
+from app.feeds.shape_names import Shape
 from app.feeds.signatures import plain_signature
 from app.feeds.slots import slot_of
-from app.feeds.values import Element, Values, is_null
 
 _INDEX = re.compile(r"(?:0|[1-9][0-9]{0,8})\Z")
 

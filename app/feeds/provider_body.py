@@ -18,16 +18,16 @@ from app.decode.error_messages import CUT_OFF, looks_like_lines
 from app.decode.event_loop_turns import PACE_BYTES, next_turn
 from app.decode.item import InvalidItem, ItemLimits, ItemResult
 from app.errors import MalformedBody
+from app.feeds.body_parts import Part
+from app.feeds.character_runs import after_space, before_space, last_line, line_end
 from app.feeds.document import Document, Steps, malformed
+from app.feeds.document_reader import Reader
 from app.feeds.feed_rules import FeedRules
 from app.feeds.helius_enhanced_fast_array import MOST_QUICK_BYTES, read_enhanced_array
-from app.feeds.part import Part
-from app.feeds.reader import Reader
+from app.feeds.json_values import VALUE_COST, WINDOW_BYTES, Refused
 from app.feeds.recognise import recognised
-from app.feeds.runs import after_space, before_space, last_line, line_end
-from app.feeds.shapes import Shape
+from app.feeds.shape_names import Shape
 from app.feeds.solana_fast_array import find_transactions
-from app.feeds.values import VALUE_COST, WINDOW_BYTES, Refused
 from app.models import Transaction
 
 MOST_QUICK_ITEMS = 10_000

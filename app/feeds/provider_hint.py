@@ -7,11 +7,11 @@ from typing import Final
 from app.decode.event_loop_turns import next_turn
 from app.decode.item import InvalidItem, ItemLimits
 from app.feeds.document import Document, first_of, members_of
+from app.feeds.document_reader import Reader
 from app.feeds.feed_rules import NO_RULES
-from app.feeds.reader import Reader
+from app.feeds.json_values import Refused
 from app.feeds.recognise import recognised
-from app.feeds.shapes import Shape
-from app.feeds.values import Refused
+from app.feeds.shape_names import Shape
 
 _WORDS: Final = {
     Shape.HELIUS_ENHANCED: "a Helius enhanced webhook",

@@ -1,7 +1,7 @@
 """An object around what a provider sends: QuickNode Streams' `{"data":[{block},…],"metadata":{…}}`."""
 
 from app.feeds.document import Document, Known, Reading, Steps, members_of
-from app.feeds.fields import Fields, is_array, is_given, is_object, refuse_beside
+from app.feeds.shape_fields import Fields, is_array, is_given, is_object, refuse_beside
 
 
 def fits(fields: Fields) -> bool:

@@ -15,7 +15,7 @@ from app.feeds import (
     yellowstone,
 )
 from app.feeds.document import Known
-from app.feeds.fields import NO_FIELDS, Fields
+from app.feeds.shape_fields import NO_FIELDS, Fields
 
 # The first that fits: a transaction of Solana may have a signature beside, and so may look like an item.
 _KNOWN = (

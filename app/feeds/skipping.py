@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Raw, field
 
 from app.feeds.feed_rules import FAILED, VOTES, FeedRules
-from app.feeds.fields import is_given
+from app.feeds.shape_fields import is_given
 from app.feeds.solana_wire import WireMessage, wire_bytes
 
 # Solana runs 64 at most, and a vote is one. Of 256 KiB of `{},` the programs would be looked up for 20 ms.

@@ -7,8 +7,8 @@ adds `slot`; without either, its transactions have none. `parentSlot` may be any
 
 from app.decode.item import InvalidItem
 from app.feeds.document import Document, Known, Reading, Steps, members_of, value_of
-from app.feeds.fields import Fields, refuse_beside
-from app.feeds.shapes import Shape
+from app.feeds.shape_fields import Fields, refuse_beside
+from app.feeds.shape_names import Shape
 from app.feeds.slots import slot_of
 
 

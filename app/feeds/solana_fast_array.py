@@ -24,13 +24,13 @@ from app.decode.event_loop_turns import PACE_BYTES
 from app.decode.item import ItemLimits
 from app.decode.nesting_depth import are_nested_within
 from app.feeds.feed_rules import FeedRules
-from app.feeds.fields import has_plain_names
+from app.feeds.json_values import VALUE_COST
 from app.feeds.least_bytes import is_utf8, least_bytes_of, others_of
-from app.feeds.shapes import Shape
+from app.feeds.shape_fields import has_plain_names
+from app.feeds.shape_names import Shape
 from app.feeds.signatures import are_base58
 from app.feeds.skipping import reason_to_skip_written_out
 from app.feeds.slots import MAX_SLOT
-from app.feeds.values import VALUE_COST
 
 MOST_TRANSACTIONS = 20_000
 """Longer arrays are read document by document: what is kept of each until it is stored takes 300 bytes."""

@@ -12,8 +12,8 @@ from msgspec import Raw
 
 from app.decode.item import InvalidItem
 from app.feeds.document import Document, Known, Reading, Steps, text_of, transaction_of
-from app.feeds.fields import Fields, fields_of, is_array, is_object, refuse_twice
-from app.feeds.shapes import Shape
+from app.feeds.shape_fields import Fields, fields_of, is_array, is_object, refuse_twice
+from app.feeds.shape_names import Shape
 from app.feeds.signatures import any_signature
 from app.feeds.skipping import reason_to_skip
 from app.feeds.slots import slot_of

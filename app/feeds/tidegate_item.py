@@ -2,8 +2,8 @@
 
 from app.decode.item import decode_item
 from app.feeds.document import Document, Known, Reading, Steps, text_of
-from app.feeds.fields import Fields
-from app.feeds.shapes import Shape
+from app.feeds.shape_fields import Fields
+from app.feeds.shape_names import Shape
 
 
 def fits(fields: Fields) -> bool:

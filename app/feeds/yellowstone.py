@@ -15,7 +15,7 @@ from msgspec import Raw
 from app.decode.item import InvalidItem
 from app.feeds.document import Document, Known, Reading, Steps, members_of, text_of, transaction_of, value_of
 from app.feeds.feed_rules import FAILED, VOTES
-from app.feeds.fields import (
+from app.feeds.shape_fields import (
     NO_FIELDS,
     Fields,
     fields_of,
@@ -25,7 +25,7 @@ from app.feeds.fields import (
     refuse_beside,
     refuse_twice,
 )
-from app.feeds.shapes import Shape
+from app.feeds.shape_names import Shape
 from app.feeds.signatures import any_signature
 from app.feeds.skipping import has_failed
 from app.feeds.slots import slot_of

@@ -26,7 +26,7 @@ from app.feeds.feed import Feed
 from app.feeds.webhook_hmac import Fields, signed_headers
 from app.metrics.catalogue import Metrics
 from app.models import DEFAULT_SOURCE, SOURCE_PATTERN, SOURCE_RULE
-from app.store.layout import LiveSettings
+from app.store.settings_in_force import LiveSettings
 
 JSON = "application/json"
 NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")

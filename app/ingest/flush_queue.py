@@ -3,7 +3,7 @@
 Two flushes run at a time. Say 40 posts of one transaction each arrive while both run: they wait in a queue,
 and go together with the next flush, which starts when one of the two ends. Nobody waits for a timer. So a
 flush grows with the load: up to 1,500 transactions, or fewer where a map's limit is small (`flush_max_items`
-in app/store/layout.py), or 1 MiB of payloads.
+in app/store/map_rules.py), or 1 MiB of payloads.
 
 A small flush waits beside a flush of many requests. While a flush of 16 requests or more is under way, fewer
 than 16 transactions are not worth a call of the store. They wait until that flush has ended, or until 16

@@ -1,6 +1,6 @@
 """Counters and histograms at a fraction of the cost of the client library's own, which exports them.
 
-Those take a lock for every sample, and look for its bucket one by one (prometheus_client, values.py and
+Those take a lock for every sample, and look for its bucket one by one (prometheus_client, json_values.py and
 metrics.py). Here only the event loop counts, so there is nobody to lock out.
 """
 

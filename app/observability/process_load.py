@@ -13,7 +13,7 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from app.guard.diagnosis.process_figures import ProcessFigures
-from app.ingest.held import Held
+from app.ingest.unanswered_requests import Held
 from app.metrics.counters import RequestsInFlight
 from app.metrics.families import counter, gauge
 from app.process.descriptors import descriptors_limit

@@ -18,7 +18,8 @@ from app.models import MapName, MapSizes, Reason, Report, Shape, TransactionOutc
 from app.observability.warnings import ServiceWarnings
 from app.process.resident_memory import Processes
 from app.store.latest_figures import Sizes
-from app.store.layout import LiveSettings, MapRule
+from app.store.map_rules import MapRule
+from app.store.settings_in_force import LiveSettings
 
 log = structlog.get_logger()
 

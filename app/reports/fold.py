@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from app.models import MapName
-from app.reports.maps import MapsFold
+from app.reports.maps_over_period import MapsFold
 from app.reports.period import MINUTE_MS, Period
 from app.reports.samples import ProcessSample, Sample, UnusableSample, decoded
-from app.reports.work import WorkFold
+from app.reports.work_over_period import WorkFold
 
 MOST_EVENTS = 200
 LEAK_STATES = frozenset({"leak", "cooldown", "ineffective"})

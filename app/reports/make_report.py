@@ -7,7 +7,7 @@ from app.errors import Overloaded
 from app.models import MapName, TransactionOutcome
 from app.reports.fold import Fold, GateFold, Track
 from app.reports.history import read_history
-from app.reports.maps import MapFold
+from app.reports.maps_over_period import MapFold
 from app.reports.period import MINUTE_MS, Period, day_period, recent_period
 from app.reports.report_document import (
     CleanupReport,
@@ -24,7 +24,7 @@ from app.reports.report_document import (
 from app.reports.samples import REASONS
 from app.reports.targets import Judged, judge, worst
 from app.reports.trends import Trend, lines, trend_of
-from app.reports.work import WorkFold
+from app.reports.work_over_period import WorkFold
 from app.store.history import StoredSamples
 
 MOST_RUNS = 20

@@ -12,7 +12,7 @@ from app.models import MapName, MapSizes, Mode, StoreFigures
 from app.reports.history_file import HistoryFile
 from app.reports.samples import REASONS, MapSample, ProcessSample, Sample, Work, encoded
 from app.store.history import PAGE_SAMPLES, StoredSamples
-from app.store.layout import MapRule
+from app.store.map_rules import MapRule
 
 log = structlog.get_logger()
 

@@ -23,8 +23,8 @@ from app.runtime_settings.settings_document import (
     with_changes,
 )
 from app.settings.model import CHANGEABLE, SHARED, Settings
-from app.store.layout import LiveSettings, shared_values
 from app.store.maps import Maps
+from app.store.settings_in_force import LiveSettings, shared_values
 from app.store.shared_settings import Value
 
 log = structlog.get_logger()

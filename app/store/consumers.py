@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from app.consumer_errors import TooManyConsumers, TooManyLeases, UnknownConsumer
 from app.store.down_partitions import OF_ONE_MASTER, naming, of_those_that_serve, settled
-from app.store.layout import Layout
+from app.store.map_rules import Layout
 from app.store.positions import Positions, Start
 from app.store.read_accepted import Extract, extract_of
 from app.store.session import StoreSession

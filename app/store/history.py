@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from app.models import HISTORY_DAYS
-from app.store.layout import Layout
+from app.store.map_rules import Layout
 from app.store.session import StoreSession
 
 MOST_SAMPLES = HISTORY_DAYS * 24 * 60

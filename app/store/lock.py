@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from app.store.down_partitions import OF_ONE_MASTER
-from app.store.layout import Layout
+from app.store.map_rules import Layout
 from app.store.session import StoreSession
 
 

@@ -13,7 +13,7 @@ from app.store.acceptance_count import AcceptanceCount, Fall, Snapshot
 from app.store.blocks import parse_block, raw_bytes
 from app.store.cleanup_severity import CleanupStep, CleanupStepResult
 from app.store.down_partitions import of_those_that_serve
-from app.store.layout import Layout
+from app.store.map_rules import Layout
 from app.store.older_format import Args, OlderFormat, OtherGates, claim_in_format_1, lookup_in_format_1
 from app.store.partition_sizes import PartitionSizes, combined_sizes, partition_sizes
 from app.store.partitions import HASH_BYTES

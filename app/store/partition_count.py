@@ -19,7 +19,7 @@ from typing import Any
 from app.errors import StoreOfOtherFormat
 from app.store.cluster import Cluster
 from app.store.down_partitions import settled
-from app.store.layout import LEDGER_EXPIRY_SECONDS, SETTINGS_EXPIRY_SECONDS
+from app.store.map_rules import LEDGER_EXPIRY_SECONDS, SETTINGS_EXPIRY_SECONDS
 from app.store.partitions import (
     EARLIER_PARTITIONS,
     FORMAT,

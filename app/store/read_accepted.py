@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from app.store.blocks import StoredBlock, parse_block
 from app.store.down_partitions import naming, of_those_that_serve
-from app.store.layout import Layout
+from app.store.map_rules import Layout
 from app.store.positions import Positions, Start
 from app.store.session import StoreSession
 

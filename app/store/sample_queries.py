@@ -11,7 +11,7 @@ from typing import Any
 
 from app.models import Sample
 from app.store.down_partitions import of_those_that_serve
-from app.store.layout import Layout
+from app.store.map_rules import Layout
 from app.store.session import StoreSession
 from app.store.sightings import Delivered, parse_sightings
 

@@ -15,7 +15,7 @@ import redis
 from app.ingest.flush_queue import FLUSH_MAX_BYTES
 from app.models import Transaction
 from app.settings.model import Settings
-from app.store.layout import FLUSH_MAX_ITEMS
+from app.store.map_rules import FLUSH_MAX_ITEMS
 from app.store.maps import Deliveries
 from app.store.partitions import HASH_BYTES, signature_hash
 from benchmarks.common.bodies import supply

@@ -27,4 +27,4 @@ def test_the_files_that_a_page_names_exist(page: Path) -> None:
 
 
 def test_a_change_is_told_with_the_files_it_touches() -> None:
-    assert {"app/settings/model.py", "app/api/contract.py", "app/errors.py"} <= set(PLACE.findall(TEXT))
+    assert {"app/settings/model.py", "app/api/addresses.py", "app/errors.py"} <= set(PLACE.findall(TEXT))

@@ -213,8 +213,8 @@ async def test_readers_that_never_read_cost_little_are_cut_off_and_keep_nobody_f
             for number in range(40):
                 await post(gate.url, items(f"unread-{number}", 50, payload=LARGE))
                 peak = max(peak, process.memory_info().rss)
-            shelf_bytes = 8 * 1024 * 1024
-            assert peak - before <= readers * 64 * 1024 + shelf_bytes + 24 * 1024 * 1024, "40 MB were posted"
+            cache_bytes = 8 * 1024 * 1024
+            assert peak - before <= readers * 64 * 1024 + cache_bytes + 24 * 1024 * 1024, "40 MB were posted"
             assert await asyncio.to_thread(
                 wait_until, lambda: _refused(gate, "send-timeout", "yes") == readers, PATIENCE_SECONDS
             )

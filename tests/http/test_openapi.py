@@ -13,7 +13,7 @@ from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import content_type_conformance, status_code_conformance
 
-from app.api.contract import SWAGGER_UI
+from app.api.addresses import SWAGGER_UI
 from tests.support.chromium import chromium
 from tests.support.gate import GateProcess
 

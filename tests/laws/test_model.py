@@ -14,7 +14,7 @@ from app.ingest.recent_signatures import SLOT_BYTES, Fingerprints
 from app.metrics.catalogue import Metrics
 from app.models import MapName, MapSizes, Mode, Trigger, Verdict
 from app.settings.model import Settings
-from app.store.layout import map_rules
+from app.store.map_rules import map_rules
 from tests.support.deliver import connected_gate, transaction
 from tests.support.keys import keys_without_expiry
 from tests.support.servers import StoreServer

@@ -16,11 +16,11 @@ from app.models import Transaction
 from app.settings.model import Settings
 from app.store.blocks import encode_block
 from app.store.connector import StoreConnector
-from app.store.layout import LiveSettings
 from app.store.maps import Maps
 from app.store.read_accepted import Accepted
 from app.store.sample_queries import SampleQueries
 from app.store.session import StoreSession
+from app.store.settings_in_force import LiveSettings
 
 
 @dataclass

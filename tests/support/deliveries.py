@@ -13,8 +13,8 @@ import msgspec
 
 from app.decode.item import InvalidItem, ItemLimits
 from app.feeds.base58 import base58_decode
+from app.feeds.body_parts import Part
 from app.feeds.feed_rules import NO_RULES, FeedRules
-from app.feeds.part import Part
 from app.feeds.provider_body import read_provider_body
 from app.models import Transaction
 from tests.support.real_payloads import DATA, transactions_of

@@ -15,9 +15,9 @@ from app.reports.samples import MapSample, ProcessSample, Sample, Work, encoded
 from app.settings.model import Settings
 from app.store.connector import StoreConnector
 from app.store.history import StoredSamples
-from app.store.layout import LiveSettings
 from app.store.maps import Maps
 from app.store.session import StoreSession
+from app.store.settings_in_force import LiveSettings
 from tests.support.servers import StoreServer
 
 MB = 1_000_000

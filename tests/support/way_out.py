@@ -5,9 +5,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from app.consumers.pace import Pace
+from app.consumers.block_cache import BlockCache
+from app.consumers.ingest_priority import Pace
 from app.consumers.readers import Readers
-from app.consumers.shelf import Shelf
 from app.consumers.stream_formats import Form, Look, Wanted
 from app.consumers.stream_reader import StreamReader
 from app.consumers.tail import Tail
@@ -40,13 +40,13 @@ class CountingAccepted(Accepted):
 class Out:
     """The way out of a gate inside the test, beside its own."""
 
-    def __init__(self, runtime: Runtime, shelf_bytes: int = 8 * 1024 * 1024) -> None:
+    def __init__(self, runtime: Runtime, cache_bytes: int = 8 * 1024 * 1024) -> None:
         self.runtime = runtime
         self.accepted = CountingAccepted(runtime)
-        self.shelf = Shelf(shelf_bytes)
+        self.cache = BlockCache(cache_bytes)
         pace = Pace(lambda: False)
-        self.tail = Tail(self.accepted, self.shelf, pace)
-        self.readers = Readers(self.accepted, self.shelf, self.tail, pace)
+        self.tail = Tail(self.accepted, self.cache, pace)
+        self.readers = Readers(self.accepted, self.cache, self.tail, pace)
 
     async def reader(self, start: Start | Positions, **wanted: Any) -> StreamReader:
         """A reader from there on."""

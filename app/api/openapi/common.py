@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from app.api.contract import ADDRESSES, TRANSACTIONS, Call, Token
+from app.api.addresses import ADDRESSES, TRANSACTIONS, Call, Token
 from app.models import CONSUMER_PATTERN, SIGNATURE_PATTERN, SOURCE_PATTERN
 
 SIGNATURE = {

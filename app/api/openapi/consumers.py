@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.api.contract import CONSUMER, CONSUMERS, STREAM
+from app.api.addresses import CONSUMER, CONSUMERS, STREAM
 from app.api.openapi.common import (
     CONSUMER_NAME,
     COUNT,

@@ -4,7 +4,7 @@ from typing import Any
 
 from app.api.openapi.common import COUNT, SOURCE, STORE_DOWN, json_response, problems
 from app.api.openapi.transactions import SUMMARY
-from app.feeds.shapes import Shape
+from app.feeds.shape_names import Shape
 
 _SUMMARY: dict[str, Any] = SUMMARY | {
     "required": [*SUMMARY["required"], "skipped"],

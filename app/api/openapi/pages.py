@@ -12,7 +12,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from app.api.contract import SWAGGER_UI
+from app.api.addresses import SWAGGER_UI
 from app.process.made_once import MadeOnce
 
 DOCUMENT, PAGE = "/openapi.json", "/docs"

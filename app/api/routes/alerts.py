@@ -5,13 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Request, Response
 
 from app.alerts.receiver import AlertAnswer, AlertReceiver, ReceivedAlert
-from app.api.contract import ALERT_BODY_BYTES
+from app.api.addresses import ALERT_BODY_BYTES
 from app.api.deps import part
 from app.api.middleware import to_its_end
 from app.api.openapi.common import ALERT_BODY, ALERT_RESPONSES, problems
 from app.decode.body_reader import media_type
 from app.errors import UnsupportedMedia
-from app.ingest.plane import DataPlane
+from app.ingest.data_plane import DataPlane
 from app.models import Shape
 
 router = APIRouter(tags=["operations"])

@@ -14,18 +14,18 @@ from typing import Final, NamedTuple, TypeVar
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.api.contract import CONSUMER, CONSUMERS
-from app.api.data_plane import json_start, send_json
+from app.api.addresses import CONSUMER, CONSUMERS
+from app.api.data_plane_answers import json_start, send_json
 from app.api.error_responses import problem_of
 from app.api.middleware import STEP_ASIDE, to_its_end
 from app.api.query import NOW, OLDEST, Query, start_of
 from app.consumer_errors import ReaderError, UnknownConsumer
+from app.consumers.consumer_plane import ConsumerPlane
 from app.consumers.cursor import Cursor, parse_cursor, store_mark
+from app.consumers.ingest_priority import Pace
 from app.consumers.lease_answer import lease_answer
 from app.consumers.lease_name import parse_lease
 from app.consumers.leases import NAME, Caller, LeaseWanted
-from app.consumers.pace import Pace
-from app.consumers.plane import ConsumerPlane
 from app.decode.body_reader import chunk_of, media_type
 from app.errors import HttpError, InvalidRequest, MalformedBody, ShuttingDown, StoreError, UnsupportedMedia
 from app.models import CONSUMER_RULE

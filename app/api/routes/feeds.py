@@ -23,8 +23,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from app.api.contract import BELOW_FEEDS, FEED
-from app.api.data_plane import DataRoute, check_stop, send_json, stopping
+from app.api.addresses import BELOW_FEEDS, FEED
+from app.api.data_plane_answers import DataRoute, check_stop, send_json, stopping
 from app.api.error_responses import problem_of
 from app.api.middleware import to_its_end
 from app.decode.body_reader import BodyReader
@@ -42,17 +42,16 @@ from app.errors import (
     Unauthorized,
     UnsupportedMedia,
 )
-from app.feeds.collection import Collection
+from app.feeds.body_parts import Collection, Part
+from app.feeds.document_reader import UnknownShape
 from app.feeds.feed import Feed
 from app.feeds.feed_rules import SKIPPABLE
-from app.feeds.part import Part
 from app.feeds.provider_body import read_provider_body
-from app.feeds.reader import UnknownShape
-from app.feeds.shapes import Shape
+from app.feeds.shape_names import Shape
 from app.feeds.webhook_hmac import BodySignature
 from app.ingest.admission import feed_named
 from app.ingest.batch_summary import MAX_LISTED, Summary
-from app.ingest.plane import DataPlane
+from app.ingest.data_plane import DataPlane
 from app.ingest.rejections import INVALID_TRANSACTION, REASONS, SHOWN_BYTES, UNKNOWN_SHAPE
 from app.metrics.source_limit import OTHER_SOURCE
 

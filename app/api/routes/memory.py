@@ -8,7 +8,7 @@ from app.api.deps import part
 from app.api.openapi.common import problems
 from app.guard.diagnosis.examiner import Examiner
 from app.guard.guard import Guard
-from app.guard.view import MemoryView, memory_view
+from app.guard.memory_view import MemoryView, memory_view
 
 router = APIRouter(tags=["operations"])
 

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from app.api.accept import Wish, accepts, wishes
+from app.api.accept_headers import Wish, accepts, wishes
 from app.api.deps import part
 from app.metrics.exposition import OPENMETRICS, TEXT, Format, Scrapes
 from app.workers.pool.pool import WorkerPool

@@ -9,10 +9,10 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Request, Response
 from starlette.responses import HTMLResponse
 
-from app.api.contract import PAGE_FIGURES, PAGE_FILES
+from app.api.addresses import PAGE_FIGURES, PAGE_FILES
 from app.api.deps import part
-from app.web.board import Board
-from app.web.figures import LiveFigures
+from app.web.figures_document import LiveFigures
+from app.web.gather_figures import Board
 from app.web.page import page, page_file, prepare
 
 router = APIRouter(tags=["operations"])

@@ -8,7 +8,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.api.contract import PAGE_EVENTS
+from app.api.addresses import PAGE_EVENTS
 from app.api.error_responses import problem_of
 from app.api.middleware import STEP_ASIDE
 from app.errors import HttpError

@@ -5,17 +5,17 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Request, Response
 
-from app.api.contract import SMALL_BODY_BYTES
+from app.api.addresses import SMALL_BODY_BYTES
 from app.api.deps import part
 from app.api.middleware import to_its_end
 from app.api.openapi.common import problems
 from app.decode.body_reader import media_type
 from app.decode.surrogates import shown_as_replaced
 from app.errors import UnsupportedMedia
-from app.ingest.plane import DataPlane
+from app.ingest.data_plane import DataPlane
 from app.runtime_settings.changes import SettingsSync
 from app.runtime_settings.patch_body import read_changes
-from app.runtime_settings.view import SettingsDocument, settings_document
+from app.runtime_settings.settings_view import SettingsDocument, settings_document
 from app.settings.model import Settings
 
 router = APIRouter(tags=["settings"])

@@ -14,12 +14,12 @@ from typing import Final, NamedTuple
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.api.contract import STREAM
+from app.api.addresses import STREAM
 from app.api.error_responses import problem_of
 from app.api.middleware import STEP_ASIDE
 from app.api.query import NOW, Query
+from app.consumers.consumer_plane import ConsumerPlane
 from app.consumers.cursor import Cursor, parse_cursor
-from app.consumers.plane import ConsumerPlane
 from app.consumers.stream_formats import Form, Look, Wanted
 from app.consumers.stream_reader import LineLostError, StreamReader
 from app.errors import HttpError, InvalidRequest

@@ -14,8 +14,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from app.api.contract import TRANSACTIONS
-from app.api.data_plane import DataRoute, check_stop, send_json, stopping
+from app.api.addresses import TRANSACTIONS
+from app.api.data_plane_answers import DataRoute, check_stop, send_json, stopping
 from app.api.error_responses import problem, problem_of
 from app.api.fast_posts import single_answer
 from app.api.middleware import to_its_end
@@ -27,7 +27,7 @@ from app.errors import HttpError, InvalidRequest, MalformedBody, RetryLater
 from app.feeds.provider_hint import provider_hint
 from app.ingest.admission import authorization, headers_of, source_named
 from app.ingest.batch_summary import Summary
-from app.ingest.plane import DataPlane
+from app.ingest.data_plane import DataPlane
 from app.models import SIGNATURE_PATTERN, SIGNATURE_RULE
 
 LINES_AS_JSON = (

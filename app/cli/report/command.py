@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from app.cli.client import GateAddress, checked, gate_options
 from app.cli.exit_codes import Refused
-from app.cli.given import Given
+from app.cli.nonempty_option import Given
 from app.cli.report.page import page
 from app.cli.report.text import text
 from app.cli.terminal import show

@@ -15,10 +15,10 @@ import httpx
 
 from app.cli.client import GateAddress, checked, gate_options
 from app.cli.exit_codes import Refused
-from app.cli.given import Given
+from app.cli.gate_answers import plain
+from app.cli.nonempty_option import Given
 from app.cli.report.command import document_of
 from app.cli.report.page import SIGNS, page
-from app.cli.text import plain
 from app.errors import ConfigError
 from app.reports.report_document import Outcome, ReportDocument
 from app.settings.secret_files import only_line

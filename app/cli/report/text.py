@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from textwrap import indent
 
+from app.cli.gate_answers import plain
 from app.cli.report.figures import (
     amount_text,
     interval_text,
@@ -14,7 +15,6 @@ from app.cli.report.figures import (
 )
 from app.cli.sparkline import sparkline
 from app.cli.terminal import Rows
-from app.cli.text import plain
 from app.reports.report_document import MapReport, ReportDocument
 from app.web.amounts import count, milliseconds, share
 

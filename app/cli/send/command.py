@@ -23,7 +23,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from app.cli.client import GateAddress, gate_options
 from app.cli.exit_codes import REFUSED, Refused
-from app.cli.given import Given
+from app.cli.nonempty_option import Given
 from app.cli.send.line_batches import Batch, LineCounts, batches
 from app.cli.send.sender import Sender
 from tidegate.answers import without_password

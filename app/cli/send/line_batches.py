@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, BinaryIO
 
-from app.cli.text import plain
+from app.cli.gate_answers import plain
 
 MAX_LINE_BYTES = 1024 * 1024
 BLANK = b" \t\r\n"

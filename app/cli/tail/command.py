@@ -13,10 +13,10 @@ import click
 
 from app.cli.client import GateAddress, gates_options, sentence
 from app.cli.exit_codes import Refused
-from app.cli.given import Given
+from app.cli.gate_answers import plain
+from app.cli.nonempty_option import Given
 from app.cli.tail.line_output import LineOutput
 from app.cli.tail.printing import Wanted, notice, print_consumer, print_stream
-from app.cli.text import plain
 from tidegate import gates as client_gates
 from tidegate.client import NOT_IN_ADDRESSES, Client
 from tidegate.place import Start

@@ -5,10 +5,10 @@ from typing import Any, Final
 
 from rich.text import Text
 
+from app.cli.gate_answers import elements, figure, members, plain
 from app.cli.sparkline import sparkline
 from app.cli.stats import map_table
 from app.cli.terminal import Part, Rows
-from app.cli.text import elements, figure, members, plain
 from app.web.amounts import count, duration, milliseconds, moment, rate, seconds, share, size
 
 STYLES: Final = {"ready": "bold green", "stopping": "bold yellow"}

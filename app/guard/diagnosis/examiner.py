@@ -6,7 +6,7 @@
 3. The examination compares the note from before the growth with the last one from before any action. In a
    process it also counts the objects again and traces allocations for 6 to 60 seconds. A worker does that
    itself, asked by the control plane.
-4. `growth_parts` says what the growth is, also in words, and `archive` writes the diagnosis to a file.
+4. `growth_parts` says what the growth is, also in words, and `diagnosis_files` writes the diagnosis.
 """
 
 import asyncio
@@ -20,8 +20,8 @@ import msgspec
 import structlog
 
 from app.errors import StoreError
-from app.guard.diagnosis.archive import write
 from app.guard.diagnosis.diagnosis import Allocation, Cause, Diagnosis, TypeGrowth
+from app.guard.diagnosis.diagnosis_files import write
 from app.guard.diagnosis.growth_parts import (
     GrowthParts,
     ProcessEvidence,

@@ -18,7 +18,7 @@
 -- what every call needs is put in below this head, and what only some calls need inside of the `if` that needs it.
 --
 -- KEYS: the partition's ledger. ARGV:
---   1     rules (`packed_rules` in app/store/layout.py)
+--   1     rules (`packed_rules` in app/store/map_rules.py)
 --   2     the hashes, 16 bytes each, all different
 --   3..5  who delivered them, see observations.lua
 --   6..8  the block (transactions compressed by zstd; '' for none), how many of the first hashes have their

@@ -3,7 +3,7 @@
 -- (app/ingest/late_duplicates.py), since it asks every bucket that is older than the window, whether for one or for many.
 --
 -- KEYS: the partition's ledger. ARGV:
---   1   rules (`packed_rules` in app/store/layout.py)
+--   1   rules (`packed_rules` in app/store/map_rules.py)
 --   2   the hashes of the signatures, 16 bytes each
 --   3   when each was accepted: the last 32 bits of the millisecond, 4 bytes each
 -- Returns 4 bytes for each: how many milliseconds earlier it had been accepted the last time before, or 0 if it is no

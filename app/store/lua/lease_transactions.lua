@@ -10,7 +10,7 @@
 -- than partitions' clocks differ and than a first call takes to reach all of them.
 --
 -- KEYS: the partition's ledger. ARGV:
---   1     rules (`packed_rules` in app/store/layout.py)
+--   1     rules (`packed_rules` in app/store/map_rules.py)
 --   2     the consumer's name
 --   3, 4  most transactions, and most bytes of them before compression, but one block; 0 transactions lease nothing
 --   5     milliseconds until the lease ends

@@ -11,9 +11,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.api.contract import LIVEZ, LOOKUP, address_of
+from app.api.addresses import LIVEZ, LOOKUP, address_of
 from app.api.control_plane_checks import Checks
-from app.api.data_plane import DataRoute
+from app.api.data_plane_answers import DataRoute
 from app.api.middleware import Direct, RequestMiddleware
 from app.api.reader_routes import ReaderRoutes
 from app.api.routes import consumers, feeds, page_events, stream, transactions

@@ -9,7 +9,7 @@ from app.guard.diagnosis.diagnosis import Diagnosis
 from app.guard.diagnosis.examiner import NOTES_A_WINDOW, ProcessExaminer, ProvenLeak
 from app.guard.diagnosis.process_figures import ProcessFigures, ProcessReader
 from app.process.resident_memory import own_resident_bytes
-from app.store.layout import LiveSettings
+from app.store.settings_in_force import LiveSettings
 
 
 class WorkerExaminer:

@@ -11,7 +11,7 @@ import msgspec
 import structlog
 from starlette.types import Receive, Scope, Send
 
-from app.api.contract import NEVER_REFUSED, PAGE_FIGURES
+from app.api.addresses import NEVER_REFUSED, PAGE_FIGURES
 from app.api.error_responses import problem, problem_of
 from app.api.middleware import COUNTED_ELSEWHERE, CUT_OFF
 from app.errors import ControlUnavailable, OutcomeUnknown, RetryLater

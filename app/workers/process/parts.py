@@ -6,10 +6,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from app.auth import Access
-from app.consumers.plane import ConsumerPlane
+from app.consumers.consumer_plane import ConsumerPlane
 from app.feeds.feeds_in_force import FeedsInForce
 from app.guard.diagnosis.process_figures import open_descriptors
-from app.ingest.plane import DataPlane
+from app.ingest.data_plane import DataPlane
 from app.ingest.recent_signatures import Fingerprints
 from app.metrics.catalogue import Metrics
 from app.metrics.counters import RequestsInFlight
@@ -18,8 +18,8 @@ from app.schedule import StoreUpkeep, common_tasks
 from app.server.open_connections import OpenConnections
 from app.settings.model import Settings
 from app.settings.process_limits import process_limits
-from app.store.layout import LiveSettings
 from app.store.session import StoreSession
+from app.store.settings_in_force import LiveSettings
 from app.store.url_file import connector_of
 from app.tasks import Task, Tasks
 from app.workers.pool.pressure_page import PressurePage

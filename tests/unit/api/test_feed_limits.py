@@ -183,7 +183,7 @@ async def test_invalid_things_take_nothing_of_a_share(small: Api) -> None:
 async def test_a_body_of_too_many_documents_is_told_up_to_the_one_too_many(
     small: Api, monkeypatch: pytest.MonkeyPatch, feed: str, accepted: int
 ) -> None:
-    monkeypatch.setattr("app.feeds.reader.MOST_DOCUMENTS", 1_000)
+    monkeypatch.setattr("app.feeds.document_reader.MOST_DOCUMENTS", 1_000)
     body = b"[" + b",".join([json.dumps(raw(0)).encode(), *[b"1"] * 1_100]) + b"]"
     response = await send(small, feed, body)
     answer = response.json()

@@ -30,7 +30,7 @@ async def test_the_openapi_document_the_page_and_the_sentences_on_settings_are_m
 ) -> None:
     threads: list[threading.Thread] = []
     read = MadeOnce(noting_threads(descriptions.__wrapped__, threads))
-    monkeypatch.setattr("app.runtime_settings.view._descriptions", read)
+    monkeypatch.setattr("app.runtime_settings.settings_view._descriptions", read)
     monkeypatch.setattr("fastapi.applications.get_openapi", noting_threads(get_openapi, threads))
     monkeypatch.setattr(jinja2.Environment, "compile", noting_threads(jinja2.Environment.compile, threads))
     monkeypatch.setattr("app.web.page._templates", MadeOnce(_load))

@@ -6,7 +6,7 @@ import pytest
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from app.api.contract import NEVER_REFUSED
+from app.api.addresses import NEVER_REFUSED
 from app.api.middleware import STEP_ASIDE, RequestMiddleware
 from app.metrics.catalogue import Metrics
 from app.metrics.counters import RequestsInFlight

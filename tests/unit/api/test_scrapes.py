@@ -10,7 +10,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families as text_families
 
-from app.api.accept import accepts
+from app.api.accept_headers import accepts
 from app.api.routes.metrics import format_for
 from app.metrics.exposition import OPENMETRICS, PIECE_SAMPLES, TEXT, Format, Scrapes, exposition
 from tests.support.api_calls import Api

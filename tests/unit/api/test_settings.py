@@ -9,7 +9,7 @@ from app.models import MapName
 from app.runtime import Runtime
 from app.settings.descriptions import description_of
 from app.settings.model import Settings, env_name, load_settings
-from app.store.layout import map_rules
+from app.store.map_rules import map_rules
 
 MIB = 1024 * 1024
 DEFAULTS: dict[str, object] = {

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from starlette.types import Message
 
-from app.api.contract import CONSUMER, CONSUMERS
+from app.api.addresses import CONSUMER, CONSUMERS
 from app.api.routes.consumers import endpoints
-from app.consumers.plane import ConsumerPlane
+from app.consumers.consumer_plane import ConsumerPlane
 from tests.support.way_out import Out, names
 
 

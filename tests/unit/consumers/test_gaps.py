@@ -7,9 +7,9 @@ from typing import Any, cast
 import pytest
 
 from app.api.query import start_of
+from app.consumers.block_cache import Ledger
 from app.consumers.cursor import parse_cursor
 from app.consumers.lease_answer import lease_answer
-from app.consumers.shelf import Ledger
 from app.models import MapName, Mode, Trigger
 from app.store.consumers import Consumers
 from app.store.positions import Positions
@@ -37,14 +37,14 @@ async def test_what_left_before_the_reader_came_is_a_gap_with_its_exact_count(
     await brief.post("seen", 2)
     reader = await brief.reader("oldest")
     seen = await take(reader, 2)
-    if is_tailing:  # others have come further, and have put it on the shelf
+    if is_tailing:  # others have come further, and have put it in the cache
         other = await brief.reader("oldest")
     for number in range(3):
         await brief.post(f"missed-{number}", 4)
     if is_tailing:
         await take(other, 14)
     await _remove_all(brief)
-    await _clear_shelf(brief)
+    await _clear_cache(brief)
     [gap] = await take(reader, 1)
     await brief.post("after", 2)
     after = await take(reader, 2)
@@ -57,11 +57,11 @@ async def test_what_left_before_the_reader_came_is_a_gap_with_its_exact_count(
     assert await take(again, 2) == after, "the cursor of the gap is the place behind it"
 
 
-async def _clear_shelf(out: Out) -> None:
-    """Have the shelf hold nothing, as when other readers needed the room."""
+async def _clear_cache(out: Out) -> None:
+    """Have the cache hold nothing, as when other readers needed the room."""
     begun_ms = (await out.accepted.find("now")).born_ms
     for partition, born_ms in enumerate(begun_ms):
-        out.shelf.set_back(Ledger(partition, len(begun_ms), born_ms))
+        out.cache.set_back(Ledger(partition, len(begun_ms), born_ms))
 
 
 async def _resumed(out: Out, cursor: str) -> Positions:
@@ -74,7 +74,7 @@ async def test_a_part_of_what_was_missed_is_counted_as_far_as_it_left(brief: Out
     await take(reader, 1)
     await brief.post("missed", 3)
     await _remove_all(brief)
-    await _clear_shelf(brief)
+    await _clear_cache(brief)
     await brief.post("kept", 3)
     first, *kept = await take(reader, 4)
     assert (first["gap"]["transactions"], names(kept)) == (3, ["kept-0", "kept-1", "kept-2"])
@@ -135,7 +135,7 @@ async def test_a_gap_before_all_that_a_reader_was_handed_has_the_times_of_what_i
     await brief.post("missed", 1)
     [missed] = (await lease("forgetful"))["transactions"]
     await _remove_all(brief)
-    await _clear_shelf(brief)
+    await _clear_cache(brief)
     await asyncio.sleep(0.002)
     [again] = (await lease("forgetful"))["gaps"]
     await brief.post("kept", 1)

@@ -10,11 +10,11 @@ import pytest
 
 from app.api.query import OLDEST
 from app.consumer_errors import LeaseLost
+from app.consumers.block_cache import Ledger
 from app.consumers.cursor import parse_cursor
 from app.consumers.lease_answer import lease_answer
 from app.consumers.lease_name import parse_lease
 from app.consumers.leases import Caller, LeaseWanted
-from app.consumers.shelf import Ledger
 from app.consumers.stream_formats import Form, Look, Wanted
 from app.consumers.stream_reader import StreamReader
 from app.runtime import Runtime
@@ -81,14 +81,14 @@ async def test_everything_comes_once_and_each_cursor_is_one_transaction_further(
     assert moments == sorted(moments), "what was there before is merged by the moments of acceptance"
 
 
-async def test_partitions_that_the_shelf_does_not_have_are_read_before_one_that_it_has(
+async def test_partitions_that_the_cache_does_not_have_are_read_before_one_that_it_has(
     runtime: Runtime,
 ) -> None:
     out = Out(runtime)
     start = await out.accepted.find("oldest")
     first, *others = await out.accepted.read(start, 10_000, MEBIBYTE)
     for block in first.blocks:
-        out.shelf.put(Ledger(0, 1 + len(others), first.born_ms), block)
+        out.cache.put(Ledger(0, 1 + len(others), first.born_ms), block)
     moments = [line["first_seen_ms"] for line in await take(await out.reader("oldest"), BATCHES * BATCH)]
     assert moments == sorted(moments)
     await out.tail.close()

@@ -28,7 +28,7 @@ async def _lose(out: Out, store: StoreServer, count: int) -> None:
     copies = _copied(store)
     await out.post("lost", count)
     for reader in (await out.reader("oldest"), await out.reader("oldest", limit=1)):
-        assert await reader.next_piece(16 * 1024)  # what is lost is on the shelf from here on
+        assert await reader.next_piece(16 * 1024)  # what is lost is in the cache from here on
     await out.tail.close()
     _put_back(store, copies)
 

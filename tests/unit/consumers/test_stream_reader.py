@@ -57,8 +57,8 @@ async def test_lines_longer_than_a_piece_come_in_pieces_and_whole_in_the_end(
 
 
 async def test_a_reader_holds_nothing_of_what_it_has_to_read_again(out: Out) -> None:
-    """With a shelf for one block, every piece is read anew from the store, and no line is lost or doubled."""
-    out = Out(out.runtime, shelf_bytes=1)
+    """With a cache for one block, every piece is read anew from the store, and no line is lost or doubled."""
+    out = Out(out.runtime, cache_bytes=1)
     for number in range(4):
         await out.post(f"again-{number}", 5, json.dumps("y" * 400).encode())
     one, two = await out.reader("oldest"), await out.reader("oldest")
@@ -71,7 +71,7 @@ async def test_a_reader_holds_nothing_of_what_it_has_to_read_again(out: Out) -> 
 
 
 async def test_a_line_whose_end_has_left_the_store_is_an_error(out: Out, valkey: StoreServer) -> None:
-    out = Out(out.runtime, shelf_bytes=1)
+    out = Out(out.runtime, cache_bytes=1)
     await out.post("half", 1, json.dumps("z" * 1000).encode())
     await out.post("whole", 1)
     reader = await out.reader("oldest")

@@ -6,7 +6,7 @@ import pytest
 
 from app.decode.item import ItemLimits
 from app.errors import BodyTooLarge, MalformedBody
-from app.feeds.brackets import bracketed_end
+from app.feeds.value_end_by_brackets import bracketed_end
 from tests.support.deliveries import RAW_SALE, compact, parts_of, read, real_body, sale
 
 RAW = sale()
@@ -284,7 +284,7 @@ def test_the_end_of_what_no_parser_takes_is_looked_for_once(monkeypatch: pytest.
         looked_from.append(start)
         return (yield from bracketed_end(text, start, stop, most))
 
-    monkeypatch.setattr("app.feeds.values.bracketed_end", noted)
+    monkeypatch.setattr("app.feeds.json_values.bracketed_end", noted)
     levels = 20_000
     body = b'{"jsonrpc":"2.0","result":' * levels + b"null" + b"}" * levels
     assert read(body).errors == ["json-rpc: the transaction is inside of more than 8 arrays and envelopes"]

@@ -4,7 +4,7 @@ import pytest
 
 from app.errors import MalformedBody
 from app.feeds.feed_rules import FeedRules, MappedShape
-from app.feeds.pointers import pointer_of
+from app.feeds.json_pointers import pointer_of
 from tests.support.deliveries import read
 
 LOGS = FeedRules(MappedShape("/logs", "/tx/0", "/block"))

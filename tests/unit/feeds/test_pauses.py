@@ -9,11 +9,19 @@ import pytest
 from app.decode.array_scanner import MAX_TOKENS
 from app.decode.event_loop_turns import PACE_BYTES
 from app.errors import BodyTooLarge, MalformedBody
-from app.feeds import brackets, provider_body, runs, values
-from app.feeds.brackets import bracketed_end
-from app.feeds.fields import refuse_twice
-from app.feeds.runs import STEP_BYTES, after_space, before_space, last_line, line_end, plain_end, string_end
-from app.feeds.values import VALUE_COST, Refused, Values
+from app.feeds import character_runs, json_values, provider_body, value_end_by_brackets
+from app.feeds.character_runs import (
+    STEP_BYTES,
+    after_space,
+    before_space,
+    last_line,
+    line_end,
+    plain_end,
+    string_end,
+)
+from app.feeds.json_values import VALUE_COST, Refused, Values
+from app.feeds.shape_fields import refuse_twice
+from app.feeds.value_end_by_brackets import bracketed_end
 from tests.support.deliveries import parts_of
 from tests.support.hostile import FEEDS, MIB
 
@@ -117,9 +125,9 @@ TAIL = b',1]"' * 9
 def test_a_string_ends_at_the_same_place_wherever_it_is_cut(
     cut: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs, "STEP_BYTES", 12 + cut % 4)
-    monkeypatch.setattr(brackets, "STEP_BYTES", 1 + cut)
-    monkeypatch.setattr(values, "WINDOW_BYTES", 8 + cut % 8)
+    monkeypatch.setattr(character_runs, "STEP_BYTES", 12 + cut % 4)
+    monkeypatch.setattr(value_end_by_brackets, "STEP_BYTES", 1 + cut)
+    monkeypatch.setattr(json_values, "WINDOW_BYTES", 8 + cut % 8)
     for string in STRINGS:
         text = b'"' + b"a" * cut + string[1:] + TAIL
         end = cut + len(string)

@@ -4,7 +4,7 @@ import pytest
 
 from app.runtime_settings.settings_document import Document
 from app.settings.model import Settings
-from app.store.layout import packed_rules
+from app.store.map_rules import packed_rules
 from app.store.shared_settings import CHANGES_A_START, SharedSettings
 from tests.conftest import MakeSettings
 from tests.support.api_calls import open_api, until

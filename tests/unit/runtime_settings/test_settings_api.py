@@ -6,9 +6,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.runtime_settings.settings_document import Document
-from app.runtime_settings.view import settings_document
+from app.runtime_settings.settings_view import settings_document
 from app.settings.model import CHANGEABLE, Settings
-from app.store.layout import LiveSettings
+from app.store.settings_in_force import LiveSettings
 from tests.conftest import MakeSettings
 from tests.support.api_calls import QUIET, Api, events, open_api, until
 from tests.support.metric_families import value

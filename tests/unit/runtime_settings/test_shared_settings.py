@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from app.models import MapName
 from app.settings.model import ORDERED, SHARED, Settings
-from app.store.layout import start_arguments
+from app.store.settings_in_force import start_arguments
 from app.store.shared_settings import SharedSettings
 from tests.conftest import MakeSettings
 from tests.support.api_calls import Api, open_api, until

@@ -18,9 +18,9 @@ from app.metrics.catalogue import Metrics
 from app.settings.model import Settings
 from app.store import server_identity
 from app.store.connector import StoreConnector
-from app.store.layout import LiveSettings
 from app.store.maps import Maps
 from app.store.session import StoreSession
+from app.store.settings_in_force import LiveSettings
 from tests.conftest import MakeSettings
 from tests.support.deliver import connected_gate, transaction
 from tests.support.servers import StoreServer, make_tls, redis_server, valkey_server

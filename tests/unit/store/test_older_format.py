@@ -7,7 +7,7 @@ import pytest
 
 from app.settings.model import Settings
 from app.store.blocks import Record, decode_frame
-from app.store.layout import packed_rules
+from app.store.map_rules import packed_rules
 from app.store.older_format import claim_in_format_1, lookup_in_format_1
 from tests.support.deliver import block_of, transaction
 from tests.support.last_release import ROOT, read_at

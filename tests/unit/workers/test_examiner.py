@@ -6,7 +6,7 @@ import time
 from app.guard.diagnosis.examiner import ProvenLeak
 from app.guard.leak.finding import Finding, Tier
 from app.settings.model import Settings
-from app.store.layout import LiveSettings
+from app.store.settings_in_force import LiveSettings
 from app.workers.process.examiner import WorkerExaminer
 
 

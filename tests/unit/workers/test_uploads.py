@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from app.api.contract import SMALL_BODY_BYTES
+from app.api.addresses import SMALL_BODY_BYTES
 from app.api.control_plane_checks import MOST_BODIES
 from tests.support.gate import GateProcess
 from tests.support.processes import wait_until

@@ -36,7 +36,7 @@
 --   id 1700000001000, ends 1700000002000, 120 entries   takes entries until 1700000002000
 --
 -- A bucket takes entries for one width, a fifth of the window for signatures, or until it holds its share of
--- the map's limit (`share` in app/store/layout.py). It leaves whole, when its youngest is past retention.
+-- the map's limit (`share` in app/store/map_rules.py). It leaves whole, when its youngest is past retention.
 --
 -- Every key expires, a bucket's when it is due: nothing stays when no gate is left to sweep. Whoever creates a
 -- bucket's key sets its expiry, and each write tells whether it created the key (write_fields in filling.lua):
@@ -61,7 +61,7 @@ local function map_rule(text, at)
   }
 end
 
--- Makes rules of their text, as `packed_rules` in app/store/layout.py makes it: a byte for their format, five numbers
+-- Makes rules of their text, as `packed_rules` in app/store/map_rules.py makes it: a byte for their format, five numbers
 -- of 8 bytes, and the rule of each map. Returns nil for anything else.
 local RULES_FORMAT, RULES_BYTES = 2, 233
 local function unpack_rules(text)
