@@ -18,7 +18,7 @@ from app.process.descriptors import client_connections, raise_limit
 from app.process.heap import keep_heap_small
 from app.process.systemd import READY, STOPPING, notify
 from app.runtime import Runtime
-from app.server.config import BACKLOG, QuietServer, server_config
+from app.server.config import BACKLOG, QuietServer, doubled, server_config
 from app.settings.environment import env_name, is_empty, service_links
 from app.settings.model import Settings, load_settings
 from app.settings.process_limits import process_limits
@@ -81,7 +81,7 @@ def run(overrides: dict[str, object], insecure: bool) -> int:
     config = server_config(app, settings, most, runtime.metrics, lifespan=True, fast_path=fast)
     server = _Server(config, runtime, listener, connections)
     runtime.connections.follow(server.server_state.connections, most)
-    server.run([runtime.workers.listener or listener])
+    server.run([runtime.workers.listener] if runtime.workers.listener else doubled(listener))
     if runtime.restart.is_asked:
         return RESTART
     return 0 if server.served else REFUSED
@@ -123,7 +123,7 @@ class _Server(QuietServer):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let the workers finish, who need the control plane, then stop that."""
         notify(STOPPING)
-        if sockets != [self._listener]:
+        if self._listener not in (sockets or ()):
             self._listener.close()
         await self._runtime.stop_workers()
         await super().shutdown(sockets)

@@ -9,7 +9,7 @@ from app.errors import ConfigError
 
 log = structlog.get_logger()
 
-# Refused connections that are still open for their clients to read why (64), listener and event loop (8),
+# Refused connections that are still open for their clients to read why (64), listeners and event loop (16),
 # store connections (8 to each node), pipes of processes that are started, files of tokens and of /proc (20).
 RESERVED = 128
 # Of a gate with workers, and of each worker: the connections between them.
