@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 
 import pytest
 
-from tests.support.acknowledged import acknowledged, assert_accepted_once, lost_of
+from tests.support.acknowledged import assert_counted, assert_honest
 from tests.support.cluster import fail_over
-from tests.support.gate import GateProcess, gate_process
+from tests.support.gate import gate_process
 from tests.support.processes import wait_until
 from tests.support.servers import cluster_server
 from tests.support.steady_load import Steady
@@ -37,6 +37,15 @@ async def _serves(load: Steady) -> None:
     assert await asyncio.to_thread(wait_until, lambda: accepted() >= SERVED, PATIENCE_SECONDS, 0.02)
 
 
+def _assert_undisturbed(load: Steady) -> None:
+    spells = [round(spell.ended - spell.began, 2) for spell in load.unready()]
+    slowest = max(post.answered - post.sent for post in load.posts)
+    text = "%s: %d posts, %d failed, slowest %.2f s, unready %s"
+    log.info(text, load.name, len(load.posts), len(load.failed()), slowest, spells)
+    assert spells == []
+    assert {post.detail for post in load.failed()} == set()
+
+
 @pytest.mark.parametrize(
     ("kind", "failovers", "deadline_seconds"),
     [
@@ -49,32 +58,21 @@ async def test_no_gate_is_unready_for_a_moment_while_masters_are_replaced(
     kind: str, failovers: int, deadline_seconds: int
 ) -> None:
     settings = KEEPING | {"store_deadline_seconds": deadline_seconds}
-    with cluster_server(kind=kind, masters=MASTERS, replicas=1) as server:
-        nodes = server.nodes()
-        loads = [Steady("one"), Steady("other")]
-        async with AsyncExitStack() as stack:
-            gates: list[GateProcess] = [
-                stack.enter_context(gate_process(store_url=server.url, **settings)) for _ in loads
-            ]
+    loads = [Steady("one"), Steady("other")]
+    with ExitStack() as stack:
+        server = stack.enter_context(cluster_server(kind=kind, masters=MASTERS, replicas=1))
+        nodes = [stack.enter_context(node) for node in server.nodes()]
+        gates = [stack.enter_context(gate_process(store_url=server.url, **settings)) for _ in loads]
+        async with AsyncExitStack() as posting:
             for gate, load in zip(gates, loads, strict=True):
-                await stack.enter_async_context(load.running(gate.url, POSTS_A_SECOND))
+                await posting.enter_async_context(load.running(gate.url, POSTS_A_SECOND))
             for number in range(failovers):
                 shard = nodes[number % MASTERS], nodes[MASTERS + number % MASTERS]
                 await asyncio.to_thread(fail_over, shard)
                 for load in loads:
                     await _serves(load)
-        with gate_process(store_url=server.url, **settings) as gate:
-            for load in loads:
-                told = acknowledged(load)
-                assert await lost_of(gate, told) == []
-                await assert_accepted_once(gate, told, [])
-        for load in loads:
-            spells = [round(spell.ended - spell.began, 2) for spell in load.unready()]
-            slowest = max(post.answered - post.sent for post in load.posts)
-            text = "%s: %d posts, %d failed, slowest %.2f s, unready %s"
-            log.info(text, load.name, len(load.posts), len(load.failed()), slowest, spells)
-            assert spells == []
-            assert {post.detail for post in load.failed()} == set()
-            assert {post.verdict for post in load.posts} == {"accepted"}
-        for node in nodes:
-            node.close()
+        for gate, load in zip(gates, loads, strict=True):
+            _assert_undisturbed(load)
+            await assert_counted(gate, load)
+        third = stack.enter_context(gate_process(store_url=server.url, **settings))
+        await assert_honest(third, server, loads, [])

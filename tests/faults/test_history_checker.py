@@ -9,7 +9,6 @@ from functools import partial
 import pytest
 
 from app.store.partitions import signature_hash
-from tests.support.acknowledged import acknowledged, assert_accepted_once, lost_of
 from tests.support.gate import GateProcess, gate_process
 from tests.support.handed_on import LASTING
 from tests.support.history import ACCEPTED, DUPLICATE, Attempt, History, judge
@@ -17,7 +16,6 @@ from tests.support.load import Feed, transaction
 from tests.support.processes import wait_until
 from tests.support.rivals import Rivals
 from tests.support.servers import StoreServer, valkey_server
-from tests.support.steady_load import Post, Steady
 from tests.support.upgrading import Feeds
 from tests.support.wire import Reply, ask_once
 
@@ -153,37 +151,6 @@ async def test_a_planted_imbalance_is_found(deliver: Deliver, store: StoreServer
         key = next(node.scan_iter("tidegate:*:signatures:*"))
         node.hdel(key, next(field for field in node.hkeys(key) if field))
     assert await history.findings(gate.url, store) == {"unbalanced": ["signatures"]}
-
-
-@pytest.fixture
-async def told(store: StoreServer, gate: GateProcess) -> list[Post]:
-    """What a steady load was told, as the tests of failovers have it, by a gate whose store was empty."""
-    store.flush()
-    load = Steady("steady")
-    async with load.running(gate.url, 50):
-        assert await asyncio.to_thread(
-            wait_until, lambda: sum(post.status == 200 for post in load.posts) >= ENOUGH, PATIENCE_SECONDS
-        )
-    return acknowledged(load)
-
-
-async def test_after_a_failover_a_planted_double_is_found(
-    told: list[Post], store: StoreServer, gate: GateProcess
-) -> None:
-    await assert_accepted_once(gate, told, [])
-    _delete(store, "signatures")
-    with pytest.raises(AssertionError, match="accepted again, and lost"):
-        await assert_accepted_once(gate, told, [])
-
-
-async def test_after_a_failover_a_planted_loss_is_found_and_what_is_lost_is_no_duplicate(
-    told: list[Post], store: StoreServer, gate: GateProcess
-) -> None:
-    assert await lost_of(gate, told) == []
-    _delete(store, "transactions")
-    assert await lost_of(gate, told) == told
-    with pytest.raises(AssertionError, match="accepted again, and lost"):
-        await assert_accepted_once(gate, told, told)
 
 
 def _attempt(began: float, verdict: str | None) -> Attempt:

@@ -86,6 +86,10 @@ class Watched:
         found = [port for port in named if named.count(port) > SENTINELS // 2]
         return next((at for at, launch in enumerate(self.servers) if _port(launch) in found), -1)
 
+    def masters(self) -> list[redis.Redis]:
+        """Open a plain client for the server that a majority of the sentinels names; the caller closes it."""
+        return [self.client(self.primary())]
+
     def primary_of(self, sentinel: int) -> int:
         """The number of the server that one sentinel names."""
         with self.sentinel(sentinel) as client:

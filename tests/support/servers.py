@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 import redis
 
-from tests.support.cluster import await_cluster, form_cluster
+from tests.support.cluster import await_cluster, form_cluster, masters_among
 from tests.support.processes import (
     UNNAMED,
     Launch,
@@ -115,6 +115,13 @@ class StoreServer:
     def nodes(self, **options: Any) -> list[redis.Redis]:
         """Open one plain client for each node; the caller closes them."""
         return [launch.connect(**options) for launch in self.launches]
+
+    def masters(self) -> list[redis.Redis]:
+        """Open one plain client for each node that runs and holds keys; the caller closes them."""
+        if not self.clustered:
+            return self.nodes()
+        started = zip(self.launches, self.processes, strict=True)
+        return masters_among([launch.connect() for launch, process in started if process.poll() is None])
 
     def __enter__(self) -> Self:
         """Hand out the running server."""

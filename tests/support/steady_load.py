@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from itertools import count, groupby
 
+from tests.support.history import Attempt, Item
 from tests.support.wire import Connection, NoAnswerError, ask_once
 
 READINESS_SECONDS = 0.02
@@ -18,6 +19,8 @@ class Post:
 
     signature: str
     sent: float
+    attempt: Attempt
+    """The request itself and its answer, for the judge of a history."""
     answered: float = float("inf")
     status: int = 0
     detail: str = ""
@@ -96,12 +99,15 @@ class Steady:
 
     async def post(self, url: str) -> Post:
         """Post one transaction now."""
-        post = Post(f"{self.name}-{next(self._numbers)}", time.monotonic())
+        signature, sent = f"{self.name}-{next(self._numbers)}", time.monotonic()
+        item: Item = {"signature": signature, "source": "a", "payload": [1, 2]}
+        post = Post(signature, sent, Attempt(url, [item], "one"))
         self.posts.append(post)
-        connection = self._idle.pop() if self._idle else await Connection.open(url)
+        connection = await self._connection(url)
         try:
-            reply = await connection.post({"signature": post.signature, "source": "a", "payload": [1, 2]})
+            reply = await post.attempt.post(connection)
         except NoAnswerError:
+            await connection.close()
             return post
         post.answered, post.status = time.monotonic(), reply.status
         document = reply.json()
@@ -116,6 +122,15 @@ class Steady:
         """Ask for the latest transaction that was posted."""
         reply = await ask_once(url, "GET", f"/transactions/{self.posts[-1].signature}")
         assert reply.status in (200, 404), reply
+
+    async def _connection(self, url: str) -> Connection:
+        """Take the connection that was used last, if the gate has not ended it, or else open one."""
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.has_ended:
+                return connection
+            await connection.close()
+        return await Connection.open(url)
 
     async def _pace(self, url: str, a_second: float, stop: asyncio.Event, tasks: asyncio.TaskGroup) -> None:
         due = time.monotonic()

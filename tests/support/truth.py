@@ -2,13 +2,19 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import redis
 
 from app.models import MapName, MapSizes
 from app.store.partition_sizes import PartitionSizes
-from tests.support.cluster import masters_among
-from tests.support.servers import StoreServer
+
+
+class Store(Protocol):
+    """Servers of which some hold the keys."""
+
+    def masters(self) -> list[redis.Redis]:
+        """Open a plain client for each that holds keys; the caller closes them."""
 
 
 @dataclass
@@ -20,9 +26,9 @@ class Truth:
     observations: int = 0
 
 
-def count_entries(server: StoreServer) -> Truth:
+def count_entries(store: Store) -> Truth:
     """Count the entries of all live buckets of all partitions, on every master."""
-    return count_entries_of(*_masters(server))
+    return count_entries_of(*store.masters())
 
 
 def count_entries_of(*nodes: redis.Redis) -> Truth:
@@ -53,19 +59,15 @@ def _counted_buckets(node: redis.Redis) -> Iterator[tuple[str, int]]:
             yield name[-2], found - has_mark
 
 
-def kept_hashes(server: StoreServer) -> set[bytes]:
+def kept_hashes(store: Store) -> set[bytes]:
     """Return the hashes of all transactions in the store, whatever its format."""
     hashes = set[bytes]()
-    for node in _masters(server):
+    for node in store.masters():
         with node:
             for key in node.scan_iter(match="tidegate:*:transactions:*", count=1000):
                 if key.rpartition(b":")[2].isdigit():
                     hashes.update(node.hkeys(key))  # type: ignore[arg-type]  # its fields are bytes
     return hashes - {b""}
-
-
-def _masters(server: StoreServer) -> list[redis.Redis]:
-    return masters_among(server.nodes()) if server.clustered else server.nodes()
 
 
 def count_fields(node: redis.Redis, key: str | bytes) -> int:

@@ -113,6 +113,11 @@ class Connection:
                 return await self._reader.read(1) == b""
         return True
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the gate has ended the connection, as it does with one that is idle for long."""
+        return self._reader.at_eof()
+
     def end(self) -> None:
         """Say that no more will be sent; answers are read on."""
         self._writer.write_eof()
