@@ -1,11 +1,13 @@
 """What a gate makes of the environment it starts in: misspelt, empty and foreign variables, and locales."""
 
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
 
+from app.auth import Access
 from app.errors import ConfigError
 from app.settings.environment import is_service_link, wrong_variables
 from app.settings.model import Settings, env_name, load_settings
@@ -47,12 +49,32 @@ def test_a_variable_like_no_setting_ends_the_start_too_beside_what_else_is_wrong
         load_settings()
 
 
-def test_the_command_ends_with_2_and_that_sentence() -> None:
-    done = refused(dedup_window="5")
-    assert done.returncode == 2
-    assert done.stderr == (
-        "tidegate: unknown setting TIDEGATE_DEDUP_WINDOW; did you mean TIDEGATE_DEDUP_WINDOW_SECONDS?\n"
-    )
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        (
+            "dedup_window",
+            "unknown setting TIDEGATE_DEDUP_WINDOW; did you mean TIDEGATE_DEDUP_WINDOW_SECONDS?",
+        ),
+        ("admin_tokens_file", "TIDEGATE_ADMIN_TOKENS_FILE: 5 cannot be read: No such file or directory"),
+    ],
+)
+def test_the_command_ends_with_2_and_that_sentence(name: str, sentence: str) -> None:
+    done = refused(**{name: "5"})
+    assert (done.returncode, done.stderr) == (2, f"tidegate: {sentence}\n")
+
+
+@pytest.fixture
+def refusal(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """The sentence that a gate with this variable ends with, without a process of its own."""
+
+    def make(name: str, value: object) -> str:
+        monkeypatch.setenv(env_name(name), str(value))
+        with pytest.raises(ConfigError) as caught:
+            Access(load_settings())
+        return str(caught.value)
+
+    return make
 
 
 def test_the_variables_of_clients_are_known_and_so_are_all_settings(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,10 +99,10 @@ def test_a_gate_all_of_whose_variables_are_empty_starts_with_an_embedded_store()
 
 @pytest.mark.parametrize("name", ["ingest_tokens", "admin_tokens"])
 @pytest.mark.parametrize("value", [",", " ", " , ,"])
-def test_a_list_of_tokens_without_one_is_refused_rather_than_open(name: str, value: str) -> None:
-    done = refused(**{name: value})
-    assert done.returncode == 2
-    assert done.stderr.startswith(f"tidegate: {env_name(name)}: holds no token")
+def test_a_list_of_tokens_without_one_is_refused_rather_than_open(
+    refusal: Callable[..., str], name: str, value: str
+) -> None:
+    assert refusal(name, value).startswith(f"{env_name(name)}: holds no token")
 
 
 def break_file(file: Path, how: str) -> None:
@@ -108,12 +130,11 @@ def break_file(file: Path, how: str) -> None:
     ],
 )
 def test_a_file_without_the_stores_url_ends_the_start_with_a_sentence(
-    tmp_path: Path, how: str, sentence: str
+    tmp_path: Path, refusal: Callable[..., str], how: str, sentence: str
 ) -> None:
     file = tmp_path / "store_url"
     break_file(file, how)
-    done = refused(store_url_file=file)
-    assert (done.returncode, done.stderr) == (2, f"tidegate: TIDEGATE_STORE_URL_FILE: {file} {sentence}\n")
+    assert refusal("store_url_file", file) == f"TIDEGATE_STORE_URL_FILE: {file} {sentence}"
 
 
 @pytest.mark.parametrize(
@@ -128,12 +149,11 @@ def test_a_file_without_the_stores_url_ends_the_start_with_a_sentence(
 )
 @pytest.mark.parametrize("name", ["ingest_tokens_file", "admin_tokens_file"])
 def test_a_file_without_tokens_ends_the_start_with_a_sentence(
-    tmp_path: Path, name: str, how: str, sentence: str
+    tmp_path: Path, refusal: Callable[..., str], name: str, how: str, sentence: str
 ) -> None:
     file = tmp_path / "tokens"
     break_file(file, how)
-    done = refused(**{name: file})
-    assert (done.returncode, done.stderr) == (2, f"tidegate: {env_name(name)}: {file} {sentence}\n")
+    assert refusal(name, file) == f"{env_name(name)}: {file} {sentence}"
 
 
 def test_the_stores_url_may_stand_behind_a_byte_order_mark_and_before_line_ends(tmp_path: Path) -> None:
@@ -183,8 +203,7 @@ def posted(gate: GateProcess, token: bytes) -> int:
 
 
 @pytest.mark.usefixtures("no_utf8")
-@pytest.mark.parametrize("log_format", ["json", "console"])
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(("workers", "log_format"), [(1, "json"), (2, "console")])
 def test_a_gate_reads_tokens_and_paths_beyond_ascii_in_any_locale(
     tmp_path: Path, workers: int, log_format: str
 ) -> None:

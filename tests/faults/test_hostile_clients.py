@@ -18,7 +18,7 @@ from tests.support.wire import NDJSON, Connection, ask_once, connected, figure, 
 pytestmark = pytest.mark.slow
 
 MIB = 1 << 20
-POSTS = 50
+POSTS = 25
 HEADS, HEADERS = 1_950, 3_900
 # Raw, these heads are 30 MiB; of each no more is kept than its first hundred lines.
 GROWTH_BYTES = 40 * MIB

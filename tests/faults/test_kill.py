@@ -8,7 +8,7 @@ from tests.support.history import Attempt
 from tests.support.load import Feed
 from tests.support.servers import StoreServer
 
-ROUNDS, ROUNDS_WITH_ANOTHER = 5, 3
+ROUNDS, ROUNDS_WITH_ANOTHER = 3, 3
 WINDOW_SECONDS = 60
 
 

@@ -22,7 +22,7 @@ BACK_SECONDS = 30.0
 WORKERS = 4
 PROBES = ("/livez", "/metrics")
 KINDS = {"one", "array", "lines"}
-SCRIPT_FLUSHES = 3000
+SCRIPT_FLUSHES = 1000
 
 
 @pytest.fixture(scope="module")

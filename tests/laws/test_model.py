@@ -138,7 +138,7 @@ def test_any_sequence_keeps_once_balance_age_and_expiry(store: StoreServer) -> N
     run_state_machine_as_test(
         lambda: GatesAgainstDict(store),  # type: ignore[arg-type]  # any factory will do
         settings=settings(
-            max_examples=12,
+            max_examples=8,
             stateful_step_count=25,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
         ),
