@@ -171,6 +171,7 @@ async def test_a_stop_ends_every_stream_with_a_whole_body_and_every_wait_with_an
             waiting = asyncio.create_task(bot.lease(wait_seconds=60))
             await post(gate.url, items("last", 2))
             lines = [await stream.take(2) for stream in streams[::2]]
+            await _until_leases_were_asked_for(gate, 1)
             await asyncio.to_thread(gate.terminate)
             assert (await waiting)["lease"] is not None
             assert [signatures(each) for each in lines] == [["last-0", "last-1"]] * 5
@@ -187,15 +188,19 @@ async def test_a_waiting_caller_is_answered_when_the_gate_stops() -> None:
         async with consumer(gate.url, "bot") as bot:
             await bot.lease()
             waiting = asyncio.create_task(bot.ask("lease", wait_seconds=60))
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                while (
-                    figure(gate, "store_call_duration_seconds_count", script="lease_transactions") or 0
-                ) < 2:
-                    await asyncio.sleep(0.01)
+            await _until_leases_were_asked_for(gate, 2)
             await asyncio.to_thread(gate.terminate)
             answer = await waiting
             assert (answer.status_code, answer.json()["lease"]) == (200, None)
         assert gate.process.returncode == 0
+
+
+async def _until_leases_were_asked_for(gate: GateProcess, times: int) -> None:
+    """Wait until calls have come so far that the store was asked, which a gate that stops does not begin."""
+    called = "store_call_duration_seconds_count"
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while (figure(gate, called, script="lease_transactions") or 0) < times:
+            await asyncio.sleep(0.01)
 
 
 async def test_readers_that_never_read_cost_little_are_cut_off_and_keep_nobody_from_posting() -> None:

@@ -73,6 +73,10 @@ def test_workers_show_what_all_of_them_took() -> None:
         for number in range(8):  # connections of their own, so that both workers have some
             httpx.post(f"{gate.url}/transactions", json={"signature": f"s-{number}"}, trust_env=False)
         assert "Tidegate" in client.get("/").text
-        assert client.get("/page/figures").json()["stats"]["ingest"]["accepted"] == 8
+
+        def accepted() -> int:
+            return int(client.get("/page/figures").json()["stats"]["ingest"]["accepted"])
+
+        assert wait_until(lambda: accepted() == 8, seconds=30), "a busy worker is late to tell"
         with _looking(client) as response:
             assert 'data-figure="accepted">8</span>' in _event(response.iter_lines())

@@ -98,7 +98,7 @@ def test_a_store_that_leaks_is_told_to_humans_and_no_cleanup_runs_that_cannot_he
     assert comes_true(is_long_up)
     assert loop.figure("memory_growth_threshold_bytes") == GATE["leak_growth_bytes"]
     plant_leak(loop, 24 * MIB)
-    assert comes_true(lambda: loop.humans.heard(name) == ["firing"]), loop.prometheus.unhealthy()
+    assert comes_true(lambda: loop.humans.heard(name)[:1] == ["firing"]), loop.prometheus.unhealthy()
     assert comes_true(lambda: loop.humans.heard(name)[-1:] == ["resolved"])
     assert (loop.received(name), emergency_runs(loop)) == ([], runs)
     assert loop.prometheus.unhealthy() == []

@@ -1,6 +1,7 @@
 """A gate with two workers, and what tests ask of it."""
 
 import os
+import secrets
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -40,6 +41,25 @@ def figures(gate: GateProcess) -> dict[tuple[str, tuple[tuple[str, str], ...]], 
 def figure(gate: GateProcess, name: str, **labels: str) -> float | None:
     """One sample, None when there is none."""
     return figures(gate).get((f"tidegate_{name}", tuple(sorted(labels.items()))))
+
+
+def counted(gate: GateProcess, least: float, name: str, **labels: str) -> float | None:
+    """One sample once it is at least so much; the last one if it never is.
+
+    A worker is asked for its figures by each scrape, and on a busy machine it may not answer in time.
+    """
+    wait_until(lambda: (figure(gate, name, **labels) or 0) >= least, SECONDS)
+    return figure(gate, name, **labels)
+
+
+def await_reports(gate: GateProcess) -> None:
+    """Wait until a scrape has all that the workers have counted so far."""
+    source = f"mark-{secrets.token_hex(8)}"
+    for name in NAMES:
+        with client_at(gate, name) as client:
+            client.post("/transactions", json=item(f"{source}-{name}", source)).raise_for_status()
+    marks = counted(gate, len(NAMES), "source_transactions_total", source=source, outcome="accepted")
+    assert marks == len(NAMES)
 
 
 def kill_worker(gate: GateProcess, name: str) -> int:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.gate import GateProcess, gate_process, tidegate_command
 from tests.support.pages import ROOT
-from tests.support.processes import wait_until
+from tests.support.processes import free_port, wait_until
 from tests.support.servers import StoreServer, valkey_server
 
 PATIENCE = 60
@@ -20,8 +20,12 @@ CONSUMER = ["--consumer", "bot"]
 
 @pytest.fixture
 def gate(valkey: StoreServer) -> Iterator[GateProcess]:
-    """A gate whose leases last a second, so that what is not committed comes again soon."""
-    with gate_process(store_url=valkey.url, lease_seconds=1, dedup_window_seconds=60) as started:
+    """A gate whose leases last a second, so that what is not committed comes again soon.
+
+    No client takes its port while it is down.
+    """
+    short = {"lease_seconds": 1, "dedup_window_seconds": 60}
+    with gate_process(store_url=valkey.url, port=free_port(), **short) as started:
         yield started
 
 

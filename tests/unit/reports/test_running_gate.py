@@ -12,6 +12,7 @@ from app.settings.model import Settings
 from tests.conftest import MakeSettings
 from tests.support.api_calls import open_api, until
 from tests.support.gate import GateProcess, api_client, gate_process, running, tidegate_command
+from tests.support.processes import wait_until
 from tests.support.servers import StoreServer, valkey_server
 from tests.unit.reports.conftest import PATIENT_SECONDS
 
@@ -147,6 +148,12 @@ async def test_more_reports_at_once_than_can_wait_are_503(
     assert {answer.status_code for answer in answers} == {200, 503}
 
 
+def _runs(client: httpx.Client) -> list[dict[str, Any]]:
+    """The runs of the gate's own process of which there is a sample."""
+    document = client.get("/reports/recent", params={"hours": 1}).json()
+    return [run for one in document["processes"] if one["process"] == "gate" for run in one["runs"]]
+
+
 def _command(gate: GateProcess, *arguments: str) -> tuple[int, str]:
     done = subprocess.run(
         [tidegate_command(), *arguments, "--url", gate.url],
@@ -162,8 +169,9 @@ def _command(gate: GateProcess, *arguments: str) -> tuple[int, str]:
 @pytest.mark.slow
 def test_history_survives_a_restart_of_the_gate_when_the_store_keeps_it(valkey: StoreServer) -> None:
     documents: list[dict[str, Any]] = []
-    for _ in range(2):
-        with gate_process(store_url=valkey.url, gate_name="eu-1") as gate:
+    for starts in (1, 2):
+        with gate_process(store_url=valkey.url, gate_name="eu-1") as gate, gate.client() as client:
+            assert wait_until(lambda: len(_runs(client)) == starts, PATIENT_SECONDS)  # noqa: B023  called at once
             code, text = _command(gate, "report", "--hours", "1", "--json")
             assert code == 0
             documents.append(json.loads(text))

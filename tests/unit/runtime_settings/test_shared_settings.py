@@ -25,6 +25,7 @@ from tests.support.different_gates import (
 from tests.support.gate import gate_process
 from tests.support.ledger import store_key
 from tests.support.metric_families import value
+from tests.support.processes import wait_until
 from tests.support.servers import StoreServer
 from tests.support.settings_calls import patched, shown, two_gates
 
@@ -177,7 +178,11 @@ def test_workers_are_no_gates_that_differ_and_follow_what_holds(valkey: StoreSer
             items = [{"signature": f"of-workers-{number}"} for number in range(200)]
             assert workers.post("/transactions", json=items).json()["accepted"] == 200
             assert len([text for text in workers.get("/stats").json()["warnings"] if "narrow" in text]) == 1
-        assert http.get("/stats").json()["maps"]["transactions"]["entries"] == 200
+
+        def entries() -> int:
+            return int(http.get("/stats").json()["maps"]["transactions"]["entries"])
+
+        assert wait_until(lambda: entries() == 200, 30), "the first answer may be of a reading under way"
         assert shared_settings(valkey) == before
 
 

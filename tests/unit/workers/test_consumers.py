@@ -9,7 +9,15 @@ import pytest
 from tests.support.gate import GateProcess
 from tests.support.http_calls import problem
 from tests.support.streams import items, open_stream, post, signatures
-from tests.support.worker_gates import NAMES, client_at, figure, kill_worker, pids, two_workers
+from tests.support.worker_gates import (
+    NAMES,
+    await_reports,
+    client_at,
+    figure,
+    kill_worker,
+    pids,
+    two_workers,
+)
 
 pytestmark = pytest.mark.server
 
@@ -76,17 +84,19 @@ def _asked(gate: GateProcess) -> float:
 
 
 async def test_they_are_counted_once_by_route(gate: GateProcess) -> None:
-    def counted() -> list[float]:
+    def counts() -> list[float]:
         return [figure(gate, "http_requests_total", method=m, route=r, code="200") or 0 for m, r in ROUTES]
 
-    before = counted()
+    await asyncio.to_thread(await_reports, gate)
+    before = counts()
     async with open_stream(gate.url, from_="oldest", limit=1) as stream:
         await post(gate.url, items("counted", 1))
         await stream.rest()
     with gate.client() as client:
         assert client.post("/consumers/counted/lease").is_success
         assert client.get("/consumers").is_success
-    assert [now - then for now, then in zip(counted(), before, strict=True)] == [1, 1, 1]
+    await asyncio.to_thread(await_reports, gate)
+    assert [now - then for now, then in zip(counts(), before, strict=True)] == [1, 1, 1]
 
 
 async def test_after_the_death_of_its_worker_a_reader_goes_on_elsewhere_from_its_cursor() -> None:

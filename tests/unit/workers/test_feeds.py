@@ -13,7 +13,7 @@ from tests.support.worker_gates import (
     SECONDS,
     await_successor,
     client_at,
-    figure,
+    counted,
     item,
     kill_worker,
     two_workers,
@@ -47,10 +47,12 @@ def test_a_feed_is_served_by_every_worker_and_counted_for_all(fast_path: bool) -
                 assert client.get("/feeds/helius-a").status_code == 405
                 assert client.post("/feeds/a%2Fb", content=body).status_code == 404
         assert answers == [(total, 0), (0, total)]
-        assert figure(gate, "feed_documents_total", feed="helius-a", shape="helius-enhanced") == 2 * total
-        assert figure(gate, "feed_rejected_total", feed="helius-a", reason="unknown-shape") == 2
+        taken = {"feed": "helius-a", "shape": "helius-enhanced"}
+        assert counted(gate, 2 * total, "feed_documents_total", **taken) == 2 * total
+        rejected = {"feed": "helius-a", "reason": "unknown-shape"}
+        assert counted(gate, 2, "feed_rejected_total", **rejected) == 2
         with gate.client() as client:
-            assert "helius-a" in warnings(client)
+            assert wait_until(lambda: "helius-a" in warnings(client), SECONDS)
             assert "/feeds/{feed}" in client.get("/openapi.json").json()["paths"]
 
 

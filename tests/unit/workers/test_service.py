@@ -13,7 +13,18 @@ import pytest
 from app.ingest.sampled_transactions import MOST_A_SECOND
 from tests.support.gate import GateProcess
 from tests.support.processes import wait_until
-from tests.support.worker_gates import NAMES, SECONDS, client_at, figure, figures, item, pids, two_workers
+from tests.support.worker_gates import (
+    NAMES,
+    SECONDS,
+    await_reports,
+    client_at,
+    counted,
+    figure,
+    figures,
+    item,
+    pids,
+    two_workers,
+)
 
 pytestmark = pytest.mark.server
 
@@ -51,16 +62,17 @@ def test_what_one_worker_accepted_the_other_answers_as_duplicate_and_finds(gate:
 
 
 def test_a_scrape_through_any_worker_has_the_sum_of_all(gate: GateProcess) -> None:
+    await_reports(gate)
     before = figure(gate, "transactions_total", outcome="accepted") or 0
     for name in NAMES:
         with client_at(gate, name) as client:
             client.post("/transactions", json=[item(f"sum-{name}-{n}", f"feed-{name}") for n in range(7)])
+    assert counted(gate, before + 14, "transactions_total", outcome="accepted") == before + 14
     for name in NAMES:
         with client_at(gate, name) as client:
             assert client.get("/stats").json()["ingest"]["accepted"] == before + 14
             sources = {row["source"]: row["accepted"] for row in client.get("/sources").json()["sources"]}
         assert sources["feed-worker-1"] == sources["feed-worker-2"] == 7
-    assert figure(gate, "transactions_total", outcome="accepted") == before + 14
     assert figure(gate, "source_transactions_total", source="feed-worker-1", outcome="accepted") == 7
 
 

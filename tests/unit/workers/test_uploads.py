@@ -13,7 +13,7 @@ from app.api.addresses import SMALL_BODY_BYTES
 from app.api.control_plane_checks import MOST_BODIES
 from tests.support.gate import GateProcess
 from tests.support.processes import wait_until
-from tests.support.worker_gates import NAMES, SECONDS, client_at, figure, two_workers
+from tests.support.worker_gates import NAMES, SECONDS, client_at, counted, two_workers
 
 pytestmark = pytest.mark.server
 
@@ -61,13 +61,11 @@ def test_slow_uploads_without_a_token_are_refused_at_once_and_hold_nothing() -> 
         assert len(answers) == UPLOADS, "no body is waited for"
         assert all(answer.startswith(b"HTTP/1.1 401 ") for answer in answers)
         _assert_probes_are_answered(gate)
-        assert wait_until(
-            lambda: (figure(gate, "unauthorized_total", plane="admin") or 0) >= UPLOADS, SECONDS
-        )
-        counted = figure(gate, "http_requests_total", method="POST", route="/alerts", code="401")
-        assert counted == UPLOADS
         # Beside the uploads, one cleanup through each worker was refused.
-        assert figure(gate, "unauthorized_total", plane="admin") == UPLOADS + len(NAMES)
+        refused = UPLOADS + len(NAMES)
+        assert counted(gate, refused, "unauthorized_total", plane="admin") == refused
+        calls = {"method": "POST", "route": "/alerts", "code": "401"}
+        assert counted(gate, UPLOADS, "http_requests_total", **calls) == UPLOADS
 
 
 def test_slow_uploads_that_are_allowed_are_bounded_and_told_and_hold_no_probe_or_scrape() -> None:
