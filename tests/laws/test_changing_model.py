@@ -114,7 +114,7 @@ def test_any_sequence_of_changes_keeps_once_balance_age_and_expiry(store: StoreS
     run_state_machine_as_test(
         lambda: ChangingGates(store),  # type: ignore[arg-type]  # any factory will do
         settings=settings(
-            max_examples=6,
+            max_examples=4,
             stateful_step_count=25,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
         ),

@@ -290,7 +290,7 @@ def test_what_was_accepted_is_handed_to_each_consumer_or_told_to_be_missed(
     run_state_machine_as_test(
         lambda: ConsumersAgainstModel(store),  # type: ignore[arg-type]  # any factory will do
         settings=settings(
-            max_examples=12,
+            max_examples=8,
             stateful_step_count=30,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
         ),

@@ -29,9 +29,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 GATES = ["with the fast path", "without it"]
 
 
-@pytest.fixture(scope="module")
-def results() -> list[Results]:
-    return asyncio.run(run(all_cases(), is_bounded=True))
+@pytest.fixture(
+    scope="module",
+    params=[True, pytest.param(False, marks=pytest.mark.long)],
+    ids=["a part in the dearer ways", "all in all ways"],
+)
+def results(request: pytest.FixtureRequest) -> list[Results]:
+    return asyncio.run(run(all_cases(), is_bounded=request.param))
 
 
 @pytest.fixture(params=range(2), ids=GATES)
