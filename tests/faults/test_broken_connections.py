@@ -18,7 +18,12 @@ BURST_POSTS = 40
 PAUSE_MS = 500
 
 
-@pytest.fixture(scope="module", params=OVER_TCP)
+STORES = [
+    pytest.param(name, marks=[pytest.mark.long] if name == "redis-cluster" else []) for name in OVER_TCP
+]
+
+
+@pytest.fixture(scope="module", params=STORES)
 def breakable(request: pytest.FixtureRequest) -> Iterator[StoreServer]:
     with OVER_TCP[request.param]() as server:
         yield server

@@ -18,8 +18,9 @@ from tests.support.servers import valkey_server
 pytestmark = pytest.mark.slow
 
 PATIENCE_SECONDS = 90.0
-RETENTION_SECONDS = 40
+RETENTION_SECONDS = 24
 STEP_SECONDS = 0.25
+RULES = "consumers.rules.yml"
 FIRING = 'ALERTS{{alertname="{name}", consumer="{consumer}", alertstate="firing"}}'
 
 
@@ -63,18 +64,29 @@ def comes_true(done: Callable[[], bool]) -> bool:
     return wait_until(done, PATIENCE_SECONDS, STEP_SECONDS)
 
 
+def _configuration(folder: Path, gate: GateProcess) -> Path:
+    """That of a Prometheus with the rules on consumers: all of them, four times a second, take much."""
+    file = quick_prometheus(folder, {"tidegate": [gate.url.removeprefix("http://")]})
+    for rules in (folder / "rules").iterdir():
+        if rules.name != RULES:
+            rules.unlink()
+    return file
+
+
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    """The shipped rules, their time running 120 times as fast; a consumer has 40 seconds until it misses."""
+    """The shipped rules, their time running 120 times as fast; a consumer has 24 seconds until it misses."""
     since = time.time()
     settings = {
         "transaction_retention_seconds": RETENTION_SECONDS,
         "emergency_transaction_retention_seconds": RETENTION_SECONDS,
     }
-    with gate_process(**settings) as gate, load(gate):
-        targets = {"tidegate": [gate.url.removeprefix("http://")]}
-        with prometheus(quick_prometheus(tmp_path_factory.mktemp("prometheus"), targets)) as server:
-            yield Watched(gate, server, since)
+    with (
+        gate_process(**settings) as gate,
+        load(gate),
+        prometheus(_configuration(tmp_path_factory.mktemp("prometheus"), gate)) as server,
+    ):
+        yield Watched(gate, server, since)
 
 
 def test_a_consumer_that_stops_is_reported_before_it_misses_anything_and_when_it_has(
@@ -117,14 +129,16 @@ def test_a_consumer_that_was_forgotten_is_gone_and_one_that_was_deleted_is_not(w
 def test_a_store_that_loses_everything_is_reported_of_a_consumer_that_it_knows_no_more(
     tmp_path: Path,
 ) -> None:
-    with valkey_server() as store, gate_process(store_url=store.url) as gate:
-        targets = {"tidegate": [gate.url.removeprefix("http://")]}
-        with prometheus(quick_prometheus(tmp_path, targets)) as server:
-            watched = Watched(gate, server, time.time())
-            assert comes_true(lambda: watched.is_known("bot"))
-            assert not watched.is_firing("TidegateConsumerMisses", "bot")
-            store.flush()
-            assert comes_true(lambda: watched.is_firing("TidegateConsumerMisses", "bot"))
-            assert watched.call("GET", "/consumers") == {"consumers": []}
-            warned = "The store has lost its data, and with it what the consumer bot had not taken"
-            assert any(text.startswith(warned) for text in watched.call("GET", "/stats")["warnings"])
+    with (
+        valkey_server() as store,
+        gate_process(store_url=store.url) as gate,
+        prometheus(_configuration(tmp_path, gate)) as server,
+    ):
+        watched = Watched(gate, server, time.time())
+        assert comes_true(lambda: watched.is_known("bot"))
+        assert not watched.is_firing("TidegateConsumerMisses", "bot")
+        store.flush()
+        assert comes_true(lambda: watched.is_firing("TidegateConsumerMisses", "bot"))
+        assert watched.call("GET", "/consumers") == {"consumers": []}
+        warned = "The store has lost its data, and with it what the consumer bot had not taken"
+        assert any(text.startswith(warned) for text in watched.call("GET", "/stats")["warnings"])
