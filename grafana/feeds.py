@@ -144,7 +144,6 @@ def _late() -> Iterator[Builder]:
                 f"{text} of the source's duplicates came no later than this after the first. "
                 "Later than the window, they would be accepted again.",
                 "s",
-                (Alarm("TidegateFeedNearWindow"),) if name == "p99" else (),
             ),
             Query(
                 quantile(int(name[1:]) / 100, "source_delay_seconds", OF, by=("source",)),
@@ -156,12 +155,28 @@ def _late() -> Iterator[Builder]:
 def _window() -> Iterator[Builder]:
     yield lines(
         About(
+            "Nearly too late",
+            "The share of a source's duplicates that came after more than 80 % of the window. "
+            "After the window, they would be accepted again.",
+            "percentunit",
+            (Alarm("TidegateFeedNearWindow", 0.01),),
+        ),
+        Query(
+            total(rate("source_near_window_total", OF), "source")
+            + f" / {total(rate('source_delay_seconds_count', OF), 'source')}",
+            "{{source}}",
+        ),
+        width=12,
+    )
+    yield lines(
+        About(
             "Late duplicates in an hour, by source",
             "Accepted a second time, because their window had passed. An estimate by a sample.",
             "short",
             (Alarm("TidegateWindowTooShort", 160),),
         ),
         Query(times("late_duplicates_total", OF, by=("source",), within="1h"), "{{source}}"),
+        width=12,
     )
     yield lines(
         About(
@@ -173,6 +188,7 @@ def _window() -> Iterator[Builder]:
         Query(largest(gauge("recommended_window_seconds")), "recommended"),
         Query(largest(gauge("map_retention_seconds", 'map="signatures"')), "in force"),
         limits=("in force",),
+        width=12,
     )
     yield lines(
         About(
@@ -182,6 +198,7 @@ def _window() -> Iterator[Builder]:
         ),
         *(Query(quantile(int(p[1:]) / 100, "late_duplicate_age_seconds"), p) for p in QUANTILES),
         colours=QUANTILES,
+        width=12,
     )
 
 

@@ -63,7 +63,9 @@ class DataPlane:
         replication = Replication(session, wanted, deadline_seconds) if wanted else None
         self.full_store = FullStore(session, settings.store_url)
         self.maps = Maps(session, live.layout, replication)
-        self.sources = SourceStatistics(metrics.source_limit.label)
+        self.sources = SourceStatistics(
+            metrics.source_limit.label, lambda: live.settings.dedup_window_seconds
+        )
         metrics.registry.register(self.sources)
         queries = SampleQueries(session, live.layout)
         self._late = LateDuplicates(lambda: live.settings, queries, self.sources)

@@ -26,6 +26,8 @@ from app.models import ACCEPTED, FAILED, REFUSED, Sample
 METRIC_BOUNDS_MS = (1, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 60_000)
 _EXPORTED_BOUNDS = tuple(str(bound / 1000) for bound in METRIC_BOUNDS_MS)
 SILENT_MS = 60_000
+NEAR_WINDOW = 0.8
+"""A duplicate that came after more than this share of the window nearly came too late."""
 
 
 class SourceTotals(NamedTuple):
@@ -50,6 +52,8 @@ class _Source:
         """How many late ones were found to estimate that by."""
         self.shared, self.solo, self.missed = 0.0, 0.0, 0.0
         """Estimates by source_misses.py: what others delivered as well, nobody else, and only others."""
+        self.near_window = 0
+        """How many duplicates nearly came too late."""
         self.delays = DelayHistogram()
         self.late_ages = DelayHistogram()
         """How long before late duplicates had been accepted; each one found counts for all it stands for."""
@@ -66,7 +70,7 @@ class _Source:
 
     def totals(self) -> SourceTotals:
         """Return all that was counted."""
-        counts = (self.accepted, self.sampled, self.late, self.late_found)
+        counts = (self.accepted, self.sampled, self.late, self.late_found, self.near_window)
         delivered = (self.shared, self.solo, self.missed)
         numbers = [*counts, *delivered, *self.late_ages.numbers, *self.delays.numbers]
         return SourceTotals(self.last_seen_ms, self.highest_slot, numbers)
@@ -75,10 +79,11 @@ class _Source:
         """Add what another has counted."""
         self.last_seen_ms = max(self.last_seen_ms, more.last_seen_ms)
         self.highest_slot = max(self.highest_slot, more.highest_slot)
-        accepted, sampled, late, late_found, shared, solo, missed, *delays = more.numbers
+        accepted, sampled, late, late_found, near_window, shared, solo, missed, *delays = more.numbers
         self.accepted += int(accepted)
         self.sampled, self.late = self.sampled + sampled, self.late + late
         self.late_found += int(late_found)
+        self.near_window += int(near_window)
         self.shared, self.solo, self.missed = self.shared + shared, self.solo + solo, self.missed + missed
         half = len(delays) // 2
         self.late_ages.grow(delays[:half])
@@ -89,10 +94,14 @@ class SourceStatistics(Collector):
     """Counts what each source delivered, under the name that `SourceLimit.label` gives it."""
 
     def __init__(
-        self, name_of: Callable[[str], str], wall_ms: Callable[[], float] = lambda: time.time() * 1000
+        self,
+        name_of: Callable[[str], str],
+        window_seconds: Callable[[], float],
+        wall_ms: Callable[[], float] = lambda: time.time() * 1000,
     ) -> None:
         self.name_of = name_of
         """The name that a source is counted under."""
+        self._window_seconds = window_seconds
         self._wall_ms = wall_ms
         self.fresh, self.waiting = Fresh(), Waiting()
         """What of the sample is yet to be looked up, by late_duplicates.py and by source_misses.py."""
@@ -113,6 +122,7 @@ class SourceStatistics(Collector):
 
     def note(self, counts: Mapping[tuple[str, int], int], now_ms: int) -> None:
         """Count the outcome of one flush: how often each source got each code (see `Answers`)."""
+        near_ms = NEAR_WINDOW * 1000 * self._window_seconds()
         for (name, code), times in counts.items():
             if code in (REFUSED, FAILED):
                 continue
@@ -122,6 +132,7 @@ class SourceStatistics(Collector):
                 source.accepted += times
             else:
                 source.delays.observe(code - 1, times)
+                source.near_window += times * (code - 1 > near_ms)
 
     def note_slots(self, sources: Sequence[str], slots: Sequence[int | None]) -> None:
         """Note the highest slot of each source, of the transactions of a flush."""
@@ -181,9 +192,13 @@ class SourceStatistics(Collector):
         yield from self._late_families()
         missed = counter("source_missed", "What others delivered and the source did not, estimated", "source")
         solo = counter("source_solo", "What the source alone delivered, estimated", "source")
+        near = counter(
+            "source_near_window", "Duplicates that came after more than 80 % of the window", "source"
+        )
         for name, source in self._sources.items():
             missed.add_metric([name], source.missed)
             solo.add_metric([name], source.solo)
+            near.add_metric([name], source.near_window)
         seen = gauge(
             "source_last_seen_timestamp_seconds",
             "When a source was seen last, seconds since the epoch",
@@ -191,7 +206,7 @@ class SourceStatistics(Collector):
         )
         for name, source in self._seen().items():
             seen.add_metric([name], source.last_seen_ms / 1000)
-        yield from (missed, solo, seen)
+        yield from (missed, solo, near, seen)
 
     def _delay_family(self) -> Metric:
         family = HistogramMetricFamily(

@@ -102,6 +102,7 @@ class Day:
             late = _share(outcomes["duplicate"], 1 / 3)
             yield from _buckets(f"{delay}_bucket", labels, DELAY, late)
             yield f"{delay}_count{{{labels}}}", late
+            yield f"tidegate_source_near_window_total{{{labels}}}", _share(late, 0.004)
             yield f"tidegate_late_duplicates_total{{{labels}}}", lambda _: 0.5
 
     def _upkeep(self) -> Iterator[tuple[str, Figure]]:

@@ -46,7 +46,7 @@ async def connected_gate(settings: Settings, fingerprints: Fingerprints | None =
     maps = Maps(session, live.layout)
     await session.probe(maps.sizes)
     assert session.is_up, session.down_reason
-    sources = SourceStatistics(metrics.source_limit.label)
+    sources = SourceStatistics(metrics.source_limit.label, lambda: live.settings.dedup_window_seconds)
     flusher = Flusher(maps, metrics, sources, fingerprints)
     queries = SampleQueries(session, live.layout)
     late = LateDuplicates(lambda: live.settings, queries, sources)

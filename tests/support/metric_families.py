@@ -74,6 +74,7 @@ FAMILIES: dict[str, Family] = {
     "source_transactions": Family("counter", {"source": ("other",), "outcome": OUTCOMES}),
     "source_delay_seconds": Family("histogram", {"source": ("other",)}),
     "source_missed": Family("counter", {"source": ("other",)}),
+    "source_near_window": Family("counter", {"source": ("other",)}),
     "source_solo": Family("counter", {"source": ("other",)}),
     "source_last_seen_timestamp_seconds": Family("gauge", {"source": ()}),
     "late_duplicates": Family("counter", {"source": ("other",)}),

@@ -37,7 +37,7 @@ class Queries:
 
 def late_duplicates() -> tuple[LateDuplicates, Queries, SourceStatistics]:
     """The look, the store that it asks, and what it counts in."""
-    queries, counted = Queries(), SourceStatistics(str)
+    queries, counted = Queries(), SourceStatistics(str, lambda: 5.0)
     counted.note({("a", ACCEPTED): 100_000}, 1_000)
     return LateDuplicates(Settings, queries, counted), queries, counted  # type: ignore[arg-type]
 

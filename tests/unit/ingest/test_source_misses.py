@@ -39,7 +39,7 @@ def sample(number: int, source: str = "a", accepted_ms: int = 1_000) -> Sample:
 class Told:
     """Misses that is told who delivered what, without a store."""
 
-    statistics: SourceStatistics = field(default_factory=lambda: SourceStatistics(str))
+    statistics: SourceStatistics = field(default_factory=lambda: SourceStatistics(str, lambda: 5.0))
 
     def __post_init__(self) -> None:
         self.misses = Misses(Settings, None, self.statistics)  # type: ignore[arg-type]  # asked for nothing
@@ -99,7 +99,7 @@ def test_observations_that_are_no_longer_whole_count_for_nobody() -> None:
 
 
 def test_sources_past_the_limit_are_one() -> None:
-    statistics = SourceStatistics(lambda name: name if name in "ab" else "other")
+    statistics = SourceStatistics(lambda name: name if name in "ab" else "other", lambda: 5.0)
     told = Told(statistics)
     told.tell(1_000, "a", "c")
     told.tell(2_000, "d")

@@ -12,9 +12,9 @@ from app.models import ACCEPTED, Sample
 NOW_MS = 1_700_000_000_000
 
 
-def statistics(now_ms: float = NOW_MS) -> SourceStatistics:
-    """Statistics at this time."""
-    return SourceStatistics(str, lambda: now_ms)
+def statistics(now_ms: float = NOW_MS, window_seconds: float = 5) -> SourceStatistics:
+    """Statistics at this time, under this window."""
+    return SourceStatistics(str, lambda: window_seconds, lambda: now_ms)
 
 
 def view(counted: SourceStatistics, name: str) -> SourceView:
@@ -101,6 +101,24 @@ def test_the_highest_slot_of_each_source_is_kept() -> None:
     counted.note_slots(["a", "a"], [8, None])
     counted.note_slots(["c"], [None])
     assert [view(counted, name).highest_slot for name in "abc"] == [9, 3, None]
+
+
+def near_window(counted: SourceStatistics) -> dict[str, float]:
+    """What each source delivered nearly too late, as the metric has it."""
+    [family] = [one for one in counted.collect() if one.name == "tidegate_source_near_window"]
+    return {sample.labels["source"]: sample.value for sample in family.samples}
+
+
+@pytest.mark.parametrize(("window_seconds", "near"), [(5, 7), (5.01, 3), (10, 3), (10.1, 0)])
+def test_what_comes_after_eighty_percent_of_the_window_is_counted(window_seconds: float, near: int) -> None:
+    counted = statistics(window_seconds=window_seconds)
+    delays = {4_000: 100, 4_001: 4, 8_001: 3}
+    counted.note({("a", 1 + delay): times for delay, times in delays.items()} | {("b", 1): 5}, NOW_MS)
+    assert near_window(counted) == {"a": near, "b": 0, "other": 0}
+    whole = statistics()
+    for _ in range(2):
+        whole.grow("a", counted.totals()["a"])
+    assert near_window(whole)["a"] == 2 * near
 
 
 def test_what_several_processes_counted_adds_up() -> None:

@@ -16,7 +16,7 @@ def _pool(workers: int, listener: socket.socket) -> WorkerPool:
         listener,
         "redis://127.0.0.1:1",
         Metrics(64, "test"),
-        SourceStatistics(str),
+        SourceStatistics(str, lambda: 5.0),
     )
 
 
