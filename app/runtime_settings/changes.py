@@ -30,6 +30,11 @@ from app.store.shared_settings import Value
 log = structlog.get_logger()
 
 ATTEMPTS = 10
+_UNREAD = (
+    "The settings that hold for all gates of the store are not known to this gate, since the master of a "
+    "Cluster that keeps them has been down since it was started. It shows those that it was started with; "
+    "what lies in the store goes by those that hold. Bring that master back."
+)
 
 
 class SettingsSync:
@@ -74,6 +79,11 @@ class SettingsSync:
         Raises:
             StoreError: they could not be given back.
         """
+        if not self._maps.has_read_settings:
+            self.live.ignored = _UNREAD
+            return
+        if self.live.ignored == _UNREAD:
+            self.live.ignored = None
         if self._is_followed():
             return
         async with self._one_at_a_time:

@@ -103,6 +103,8 @@ class Maps:
         """The settings changed at run time, as last read: None for none, b"" for what cannot be any."""
         self.shared_settings: SharedSettings | None = None
         """What gates were started with, as it holds for all; None while the store refuses to keep it."""
+        self.has_read_settings = False
+        """Whether the first partition, which keeps both, has been read since this gate was started."""
 
     @property
     def layout(self) -> Layout:
@@ -223,6 +225,7 @@ class Maps:
         if answers[0]:
             self.stored_settings, shared = answers[0][2:4]
             self.shared_settings = SharedSettings(*shared) if shared else None
+            self.has_read_settings = True
         for prefix, answer, before in zip(layout.prefixes, answers, snapshots, strict=True):
             if answer:
                 self._latest[prefix] = self._partition_sizes(prefix, answer, before)

@@ -240,3 +240,39 @@ async def test_a_master_that_hangs_holds_the_others_up_no_longer_than_the_deadli
             handed = signatures(await stream.rest())
         assert len(set(handed)) == len(handed)
         assert set(handed) <= set(chain(_names("before"), _names("hung"), stored))
+
+
+async def test_a_gate_that_joins_while_the_settings_of_all_cannot_be_read_says_so_until_they_can(
+    cluster: StoreServer,
+) -> None:
+    """It was started with another window, which holds neither before nor after."""
+    url, changed = cluster.launches[0].url, {"consumers_limit": 7}
+    with _gate(cluster) as first, first.client() as one:
+        assert one.patch("/settings", json=changed).is_success
+        kill_all(cluster.processes[FIRST_PARTITION : FIRST_PARTITION + 1])
+        await _until_down(first, FIRST_PARTITION)
+        with started(store_url=url, store_deadline_seconds=1, dedup_window_seconds=5) as late:
+            assert await asyncio.to_thread(wait_until, lambda: _is_up(late), PATIENCE_SECONDS)
+            with late.client() as other:
+                shown = other.get("/settings").json()
+                assert shown["ignored"].startswith(
+                    "The settings that hold for all gates of the store are not"
+                )
+                assert shown["ignored"] in other.get("/stats").json()["warnings"]
+                assert other.patch("/settings", json=changed).status_code == 503
+                assert one.get("/settings").json()["ignored"] is None, "it had read them"
+                await _post_in_part(late, "late", FIRST_PARTITION)
+                cluster.processes[FIRST_PARTITION : FIRST_PARTITION + 1] = start_all(
+                    cluster.launches[FIRST_PARTITION : FIRST_PARTITION + 1]
+                )
+                await _until_down(late, None)
+                assert await asyncio.to_thread(wait_until, lambda: _goes_by(other, 60, 7), PATIENCE_SECONDS)
+                assert other.get("/settings").json()["ignored"] is None
+            told = [line for line in late.events() if line.get("warning") == "settings_ignored"]
+            assert [line["level"] for line in told] == ["warning", "info"]
+
+
+def _goes_by(client: httpx.Client, window: float, consumers: int) -> bool:
+    settings = client.get("/settings").json()["settings"]
+    names = ("dedup_window_seconds", "consumers_limit")
+    return [settings[name]["value"] for name in names] == [window, consumers]
