@@ -136,7 +136,7 @@ class Runtime:
         memory = ServiceMemory(
             lambda: self.settings,
             self._processes,
-            lambda: self.sizes.store,
+            self.sizes.readable_store,
             self._maps_bytes,
             lambda: {"gate": self.plane.in_flight_bytes, **self.workers.in_flight_bytes()},
             self._drill.memory_share,

@@ -7,6 +7,7 @@ and each worker, the entries of the maps for the store. What connections hold is
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from app.errors import StoreError
 from app.guard.memory_limit import MemoryLimit, find_limit
 from app.guard.memory_reading import MemorySensors, Resident
 from app.models import StoreFigures
@@ -22,6 +23,7 @@ class ServiceMemory:
     settings: Callable[[], Settings]
     processes: Processes
     store: Callable[[], StoreFigures | None]
+    """May raise StoreError, of a store that withholds figures which it gave before."""
     maps_bytes: Callable[[], int]
     """Bytes of the store that the maps account for."""
     in_flight_bytes: Callable[[], Mapping[str, int]]
@@ -42,14 +44,20 @@ class ServiceMemory:
 
     def _resident(self) -> Resident:
         found: dict[str, tuple[int | None, float]] = dict(self.processes.read())
-        if "store" not in found and self.store() is not None:
+        if "store" not in found and self._store_figures() is not None:
             found["store"] = (None, self._used_by_store())
         return found
 
     def _used_by_store(self) -> int:
         """What a store that is not the service's uses by its own figures: it may be on another machine."""
-        figures = self.store()
+        figures = self._store_figures()
         return figures.used_bytes if figures else 0
+
+    def _store_figures(self) -> StoreFigures | None:
+        try:
+            return self.store()
+        except StoreError:
+            return None
 
     def _explained(self) -> dict[str, dict[str, int]]:
         in_flight = {name: {"in_flight": held} for name, held in self.in_flight_bytes().items()}

@@ -76,7 +76,8 @@ class GuardStatus:
         if self.blind_spots:
             warnings[WarningKey(WarningName.GUARD_BLIND)] = (
                 f"The memory guard cannot read {', '.join(self.blind_spots)}, and does nothing that depends "
-                "on it; traffic goes on. Check that /proc and the cgroup can be read."
+                "on it; traffic goes on. Check that /proc and the cgroup can be read, and for "
+                "the store that the gate's user may call INFO."
             )
         latest = self.latest
         if self.level in _PRESSURE and latest and latest.pressure_bytes and latest.limit_bytes:

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+from app.errors import StoreDenied, StoreError, StoreUnsupported
 from app.models import UNKNOWN_POLICY, MapName, MapSizes, Reason, StoreFigures
 from app.process.shared_task import SharedTask
 from app.store.clock_watch import ClockWatch, seconds_since_boot
@@ -44,6 +45,8 @@ class Sizes:
         self._refreshing = SharedTask(self._refresh_maps)
         self.maps: dict[MapName, MapSizes] = {}
         self.store: StoreFigures | None = None
+        self._withheld: StoreError | None = None
+        """Why the store gives no figures any more, which it gave before."""
 
     @property
     def totals(self) -> Mapping[MapName, MapTotals]:
@@ -66,9 +69,15 @@ class Sizes:
         """Read the store's memory figures, with one `INFO` of each master.
 
         Raises:
-            StoreError: the latest figures stay.
+            StoreError: the latest figures stay, unless the store withholds them: they would never be newer.
         """
-        nodes = await self._read_info("server", "memory", "stats")
+        try:
+            nodes = await self._read_info("server", "memory", "stats")
+        except (StoreDenied, StoreUnsupported) as error:
+            self._withheld = error if self.store else self._withheld
+            self.store = None
+            raise
+        self._withheld = None
         self._count_evicted({str(node.get("run_id", "")): int(node.get("evicted_keys", 0)) for node in nodes})
         limits = [int(node.get("maxmemory", 0)) for node in nodes]
         self.store = StoreFigures(
@@ -79,6 +88,16 @@ class Sizes:
             policies=frozenset(str(node.get("maxmemory_policy", UNKNOWN_POLICY)) for node in nodes),
             clients_bytes=sum(int(node.get("mem_clients_normal", 0)) for node in nodes),
         )
+
+    def readable_store(self) -> StoreFigures | None:
+        """Return the store's figures; None when it never gave any.
+
+        Raises:
+            StoreError: it gave some before, and withholds them now.
+        """
+        if self._withheld:
+            raise self._withheld
+        return self.store
 
     def efficiency_ratio(self) -> float | None:
         """Return the share of the entries due in the last hour that was removed as `expired` in time."""

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import pytest
 from structlog.testing import capture_logs
 
+from app.errors import StoreDenied
+from app.guard.guard import FAILED_READINGS
 from app.ingest.flush import Flusher
 from app.settings.model import Settings
 from app.store.partitions import signature_hash
@@ -39,6 +41,12 @@ def _empty(guarded: StoreServer) -> None:
     guarded.flush()
 
 
+def _change_user(server: StoreServer, rule: str) -> None:
+    for node in server.nodes():
+        with node:
+            node.execute_command("ACL", "SETUSER", "tidegate", rule)  # type: ignore[no-untyped-call]
+
+
 def _settings(server: StoreServer, **settings: object) -> Settings:
     url = server.url.replace("redis://", "redis://tidegate:password@")
     return Settings(store_url=url, store_deadline_seconds=10, **settings)  # type: ignore[arg-type]
@@ -55,6 +63,24 @@ async def test_transactions_are_taken_in_and_figures_and_reports_are_kept(guarde
             assert runtime.sizes.store is not None
             assert runtime.readiness.reasons() == []
     assert [log for log in logs if log["log_level"] not in ("debug", "info")] == []
+
+
+@pytest.mark.parametrize("guarded", ["valkey", "valkey-cluster"], indirect=True)
+async def test_figures_that_the_store_withholds_are_not_shown_any_more(guarded: StoreServer) -> None:
+    async with running(_settings(guarded)) as runtime:
+        await runtime.sample_memory()
+        assert runtime.guard.blind_spots == []
+        _change_user(guarded, "-info")
+        for _ in range(FAILED_READINGS):
+            await runtime.sample_memory()
+        with pytest.raises(StoreDenied):
+            runtime.sizes.readable_store()
+        assert runtime.guard.blind_spots == ["store"]
+        assert runtime.readiness.reasons() == []
+        _change_user(guarded, "+info")
+        await runtime.sample_memory()
+        assert runtime.sizes.readable_store() is not None
+        assert runtime.guard.blind_spots == []
 
 
 async def test_consumers_are_served(guarded: StoreServer) -> None:
