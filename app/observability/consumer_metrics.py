@@ -164,13 +164,13 @@ class ConsumersCollector(Collector):
             WarningKey(WarningName.CONSUMER_LAGS, one.name): (
                 f"The consumer {one.name} is {one.lag_seconds:.0f} s behind, and what it has not taken is "
                 f"kept for {self._kept_seconds(one):g} s: it misses what it has not leased by then. See GET "
-                "/consumers. Let more callers share its name, or raise "
-                "TIDEGATE_TRANSACTION_RETENTION_SECONDS for what is accepted from then on."
+                "/consumers. Let more callers share its name, or raise transaction_retention_seconds by "
+                "PATCH /settings, which holds for what is stored, too."
             )
             for one in self.latest
             if one.lag_seconds > LAG_RATIO * self._kept_seconds(one)
         }
 
     def _kept_seconds(self, consumer: ConsumerFigures) -> float:
-        """How long what the consumer has not taken is kept: by the retention that it was stored under."""
+        """How long what the consumer has not taken is kept: by the retention that the store goes by."""
         return consumer.kept_seconds or self._live.rules[MapName.TRANSACTIONS].retention_seconds

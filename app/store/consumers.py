@@ -79,7 +79,7 @@ class ConsumerFigures(NamedTuple):
     lag_transactions: int
     lag_seconds: float
     kept_seconds: float
-    """How long the oldest that is not committed is kept, by the retention it was stored under; 0 for none."""
+    """How long the oldest that is not committed is kept, by the retention in force; 0 for none."""
     leases: int
     """How many are neither committed nor handed to another."""
     delivered: int

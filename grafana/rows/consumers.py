@@ -20,7 +20,7 @@ def _behind() -> Iterator[Builder]:
         About(
             "Lag against retention",
             "Age of the oldest transaction that the consumer has not committed. Past the whole retention it "
-            "misses what it has not leased; what is stored keeps the retention that it was stored under.",
+            "misses what it has not leased.",
             "s",
             (Alarm("TidegateConsumerLagging", line=HALF),),
         ),

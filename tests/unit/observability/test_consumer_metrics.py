@@ -183,7 +183,7 @@ async def test_after_how_long_a_consumer_is_forgotten_is_exported_without_any() 
 
 
 async def test_a_consumer_past_half_of_the_retention_is_warned_of_and_no_other() -> None:
-    """Of what is still there: a retention that was raised since holds for what is accepted from then on."""
+    """By the retention that the store goes by, also before it has taken a change of this gate."""
     readings = Readings(transaction_retention_seconds=600)
     await readings.scrape(BOT._replace(lag_seconds=60), BOT._replace(name="late", lag_seconds=60.6))
     [(name, sentence)] = readings.collector.warnings().items()

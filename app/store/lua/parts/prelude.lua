@@ -43,9 +43,10 @@
 -- one that somebody deleted comes back with an expiry, too.
 --
 -- Rules can change while entries live. `keep` is how long entries stay after the end of their bucket. For
--- signatures it is their window, which is never shortened. `keep` is raised when a bucket goes on taking
--- entries under rules with a longer retention. Once a second each gate calls sizes.lua, which puts rules of a
--- higher version in force for all gates. A gate that has newer rules goes by them even before that call.
+-- signatures it is their window, which is never shortened, and raised only when a bucket goes on taking entries
+-- under a longer one. For the others it is the retention in force (put_in_force.lua). Once a second each gate
+-- calls sizes.lua, which puts rules of a higher version in force for all gates. A gate that has newer rules goes by
+-- them even before that call.
 
 local FORMAT = 2
 local P = string.sub(KEYS[1], 1, -#':ledger' - 1)

@@ -10,17 +10,17 @@ local function kept_ms()
   return 60000 + longest
 end
 
--- Fits what lives in a map to its new rule. What is past a retention that has become shorter goes at once. What is
--- left was then promised no more than the new one, except signatures, which keep their window: so the oldest bucket
--- stays the first that is due, whatever rules follow. The bucket that takes entries is ended, so that those to come are
--- kept as long as the new rules say, no longer and no shorter.
+-- Fits what lives in a map to its new rule. What is past a retention that has become shorter goes at once, and so does
+-- what was due by the one before. What is left is kept as the new rule says, longer or shorter than it was promised,
+-- except signatures, which keep their window: so the oldest bucket stays the first that is due, whatever rules follow.
+-- The bucket that takes entries is ended, since those to come are kept by another window, or go into wider ones.
 local function fit_buckets(map, clock)
   -- @use removal
   local retention = map.rule.retention
   sweep(map, clock, retention, 'expired', count_buckets(map))
   for _, bucket in ipairs(all_buckets(map)) do
     if bucket.keep ~= retention and may_end(map, bucket, clock.now) then bucket.ends = clock.now end
-    if map.name ~= 'signatures' then bucket.keep = math.min(bucket.keep, retention) end
+    if map.name ~= 'signatures' then bucket.keep = retention end
     set_expiry(map, bucket)
   end
   relist_buckets(map)
