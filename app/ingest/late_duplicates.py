@@ -7,7 +7,7 @@ since the last look are looked up in one call, at most 256 of them, and the clai
     accepted   signature   by       kept from            counted at 10:01:04
     10:01:00   A           quick    10:00:00             late, 60 s
     10:01:00   B           helius   -                    in the sample, and waits for source_misses.py
-    10:01:00   C           quick    10:00:57, replaced   late, 3 s: the claim said so (replaced.lua)
+    10:01:00   C           quick    10:00:57, replaced   late, 3 s: says the claim (late_in_same_bucket.lua)
 
 A process that ends does not count what it has accepted since its last look.
 """

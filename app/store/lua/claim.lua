@@ -28,9 +28,9 @@
 --         accepted it since, and only the newest buckets are searched: those that took entries after that `now`, or
 --         that may hold one of the acceptances counted since
 --   11    the indices (from 0, 2 bytes each) of those hashes that are in the sample for late duplicates, see
---         replaced.lua; '' for none
+--         late_in_same_bucket.lua; '' for none
 --   12    1 when replicas have to confirm the answer; else missing
--- Returns {now, codes, how many signatures the partition has ever accepted, what replaced.lua returns or ''}. The
+-- Returns {now, codes, how many signatures the partition has ever accepted, what late_in_same_bucket.lua returns or ''}. The
 -- codes are 4 bytes for each hash. A hash inside its window is a duplicate; its code is its age in
 -- milliseconds + 1. Else the code is UNSEEN if its transaction is not in the block, however full the map of
 -- signatures is. Else it is REFUSED if that map is full, or 0 for accepted.
@@ -55,15 +55,15 @@
 -- A signature is known from the moment it is written, or in a new bucket from the moment the ledger lists that. At
 -- either moment its transaction is stored already.
 --
--- Buckets that are due, or are dropped to make room (room.lua), lose their keys before the flush is written. After a
--- failure the ledger still lists and counts them, until a later call drops them.
+-- Buckets that are due, or are dropped to make room (sweep_and_make_room.lua), lose their keys before the flush is
+-- written. After a failure the ledger still lists and counts them, until a later call drops them.
 
 -- @use ledger
 -- @use clock
 -- @use buckets
--- @use room
+-- @use sweep_and_make_room
 -- @use block_head
--- @use filling
+-- @use fill_bucket
 -- @use in_window
 
 local REFUSED, UNSEEN = 4294967295, 4294967294
@@ -117,7 +117,7 @@ for i = 1, #hashes do
   end
 end
 
-local late_duplicates = '' -- what replaced.lua finds, to be answered
+local late_duplicates = '' -- what late_in_same_bucket.lua finds, to be answered
 local entries = {} -- hash, entry, hash, entry, …: to be written for transactions and signatures alike
 local transactions, bucket -- the map, and the bucket of it that takes the block
 local block_number, bytes -- the number of the block, and how many bytes it and its entries take there
@@ -136,10 +136,10 @@ if accepted > 0 then
   -- The entries written below may replace earlier ones of the same signatures. Those older than a window, which
   -- make late duplicates, are looked for first. A bucket that was opened less than a window ago has none.
   if ARGV[11] ~= '' and bucket.id + rules.window <= now then
-    -- @use replaced
+    -- @use late_in_same_bucket
     late_duplicates = replaced_in(bucket, ARGV[11], hashes, codes, now)
   end
-  -- A new bucket begins with the number of the last block before it (new_bucket in filling.lua).
+  -- A new bucket begins with the number of the last block before it (new_bucket in fill_bucket.lua).
   block_number = (bucket.latest_block + 1) % MOST_BLOCKS
   local now_32_bits, pack, n = now % (2 ^ 32), struct.pack, 0
   for i = 1, block_count do

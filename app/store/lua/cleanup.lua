@@ -3,7 +3,7 @@
 --
 -- How much goes depends on the severity: "normal" goes by the retention of the rules, "emergency" by the shorter one,
 -- and "shed" also drops the oldest buckets, due or not, until a quarter of the entries is gone: memory is at its limit
--- as a map can be at its own. Signatures are never cut (is_due in removal.lua), nor shed.
+-- as a map can be at its own. Signatures are never cut (is_due in remove_buckets.lua), nor shed.
 --
 -- A periodic step says that it removed what all sweeps have removed since the last periodic step, and notes in the
 -- ledger how far it has reported. So the sum of all its reports is the ledger's total.
@@ -14,7 +14,7 @@
 
 -- @use ledger
 -- @use clock
--- @use removal
+-- @use remove_buckets
 
 open_ledger()
 local clock, map = read_clock(), ledger[ARGV[2]]

@@ -10,7 +10,7 @@
 -- late duplicate. For example, of two the second was accepted 61 s earlier too: '\0\0\0\0\0\0\238\72'.
 --
 -- Its own entry and later ones of its signature may be stored, too. They do not count, since only what is at least a
--- window earlier does. An entry that it has replaced in its bucket was told of by the claim (replaced.lua).
+-- window earlier does. An entry that it has replaced in its bucket was told of by the claim (late_in_same_bucket.lua).
 
 -- @use ledger
 -- @use clock

@@ -18,7 +18,7 @@
 -- @use formats
 -- @use ledger
 -- @use clock
--- @use room
+-- @use sweep_and_make_room
 -- @use all_buckets
 -- @use totals
 -- @use put_in_force
@@ -58,7 +58,7 @@ end
 show_at_work()
 if is_in_format_1() then
   if stays_in_format_1(is_full, ARGV[4] == '1') then
-    -- @use bridge
+    -- @use tick_in_format_1
     return sizes_of_format_1(is_full)
   end
   -- @use take_over

@@ -39,7 +39,7 @@ local function blocks_between(first, last)
 end
 
 -- Returns the number of the first block that is there of a bucket whose latest is. The fields of the key are '' (see
--- write_fields in filling.lua), and numbers one after another up to the latest; one more if a claim failed behind that.
+-- write_fields in key_expiry.lua), and numbers one after another up to the latest; one more if a claim failed behind that.
 local function first_block(bucket)
   local name = key('blocks', id_text(bucket.id))
   local first = (bucket.latest_block - redis.call('HLEN', name) + 2) % MOST_BLOCKS

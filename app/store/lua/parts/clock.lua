@@ -6,7 +6,7 @@
 -- takes entries until 11 s, and the clock goes back from 10 s to 5.5 s. If `now` went back, too, a signature accepted
 -- at 5.5 s could be accepted again at 10.6 s in that same bucket: one field of the hash, but two entries in the ledger.
 -- If the clock was set back by `hold` or more, `now` follows it instead of standing still for so long, and buckets
--- opened more than `hold` after `now` are swept (removal.lua).
+-- opened more than `hold` after `now` are swept (remove_buckets.lua).
 local function read_clock()
   local now, last, hold = server_ms(), ledger.clock, math.max(rules.window, ledger.hold)
   local is_set_back = last > now

@@ -3,7 +3,7 @@
 local SHARES = 8 -- of the older buckets a call looks at one share: with 64 buckets of a map all would take it 1 ms
 
 -- Returns how many entries of a bucket are gone: all, if a key of it is. The newest bucket's hash comes back with the
--- next write, so its fields are counted: an entry each, and the one of write_fields (filling.lua), which those taken
+-- next write, so its fields are counted: an entry each, and the one of write_fields (key_expiry.lua), which those taken
 -- over from format 1 lack. What a claim left there when it failed is no entry, and hides as many that are gone.
 local function count_lost(map, bucket)
   for _, name in ipairs(data_keys(map, bucket)) do

@@ -39,7 +39,7 @@
 -- the map's limit (`share` in app/store/map_rules.py). It leaves whole, when its youngest is past retention.
 --
 -- Every key expires, a bucket's when it is due: nothing stays when no gate is left to sweep. Whoever creates a
--- bucket's key sets its expiry, and each write tells whether it created the key (write_fields in filling.lua):
+-- bucket's key sets its expiry, and each write tells whether it created the key (write_fields in key_expiry.lua):
 -- one that somebody deleted comes back with an expiry, too.
 --
 -- Rules can change while entries live. `keep` is how long entries stay after the end of their bucket. For

@@ -1,6 +1,6 @@
 -- Puts changed settings in force for all gates of the store: with them come rules of a higher version (sizes.lua).
 
--- @use ending
+-- @use end_bucket_early
 
 -- How long rules are kept beyond the last gate that goes by them: a minute more than they may have promised to keep
 -- anything.
@@ -15,7 +15,7 @@ end
 -- except signatures, which keep their window: so the oldest bucket stays the first that is due, whatever rules follow.
 -- The bucket that takes entries is ended, since those to come are kept by another window, or go into wider ones.
 local function fit_buckets(map, clock)
-  -- @use removal
+  -- @use remove_buckets
   local retention = map.rule.retention
   sweep(map, clock, retention, 'expired', count_buckets(map))
   for _, bucket in ipairs(all_buckets(map)) do

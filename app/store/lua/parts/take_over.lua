@@ -5,15 +5,15 @@
 -- also clock and hold), and the list <map>:buckets, one descriptor a live bucket, oldest first, in msgpack:
 -- {id, ends, entries, bytes, latest block, keep}. Its other keys are those of this format without its number.
 
--- @use old_key
--- @use filling
+-- @use format_1_key
+-- @use fill_bucket
 
 local function rename(...)
   if exists(old_key(...)) then redis.call('RENAME', old_key(...), key(...)) end
 end
 
 -- Gives the hash of a bucket the field that those of this format have from the beginning, too: by it a write knows that
--- the hash was there before, and so which of its fields are new (write_fields in filling.lua).
+-- the hash was there before, and so which of its fields are new (write_fields in key_expiry.lua).
 local function take_over_bucket(kind, id)
   local name = id_text(id)
   rename(kind, name)

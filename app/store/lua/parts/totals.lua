@@ -1,5 +1,5 @@
 -- The totals of a map, as the ledger has them: how many entries left for each reason, how many were due when they
--- left and how many of these left in time (drop in removal.lua), and how many periodic cleanups have reported.
+-- left and how many of these left in time (drop in remove_buckets.lua), and how many periodic cleanups have reported.
 
 local TOTALS = {'expired', 'emergency', 'manual', 'capacity', 'due', 'on_time', 'reported'}
 

@@ -1,7 +1,7 @@
 -- The tick of a partition that stays in format 1 for now (formats.lua): reads what sizes.lua does, and changes nothing.
 -- What is due is swept by the claims, and by the ticks of the older gates.
 
--- @use old_key
+-- @use format_1_key
 
 local FIGURES = {'entries', 'bytes', 'added', unpack(TOTALS, 1, 6)} -- all but what periodic cleanups have reported
 

@@ -1,5 +1,5 @@
 -- What every call does before it adds to a map, so that entries leave also when no cleanup comes. How they leave is
--- said in removal.lua, which is built only when something does.
+-- said in remove_buckets.lua, which is built only when something does.
 
 local SWEEP_BUCKETS = 4
 
@@ -20,7 +20,7 @@ end
 -- Drops the oldest buckets that are due, four at most.
 local function sweep_due(map, clock)
   if is_nothing_due(map, clock) then return end
-  -- @use removal
+  -- @use remove_buckets
   sweep(map, clock, map.rule.retention, 'expired', SWEEP_BUCKETS)
 end
 
@@ -28,7 +28,7 @@ end
 local function make_room(map, entries, bytes, now)
   local limit, limit_bytes = map.rule.limit, map.rule.limit_bytes
   if map.entries + entries <= limit and map.bytes + bytes <= limit_bytes then return end
-  -- @use removal
+  -- @use remove_buckets
   while map.newest and (map.entries + entries > limit or map.bytes + bytes > limit_bytes) do
     drop(map, 1, 'capacity', now)
   end

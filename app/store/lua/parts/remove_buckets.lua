@@ -1,5 +1,5 @@
 -- How entries leave a map: a whole bucket at a time, because it is due or because the map needs room. Claims and ticks
--- come here by room.lua, and cleanups by cleanup.lua.
+-- come here by sweep_and_make_room.lua, and cleanups by cleanup.lua.
 
 -- @use all_buckets
 -- @use totals

@@ -26,7 +26,7 @@ end
 local function open_bucket(map, clock, entries, bytes)
   local now, rule, newest = clock.now, map.rule, map.newest
   if newest and newest.ends > now + rule.width then
-    -- @use ending
+    -- @use end_bucket_early
     if may_end(map, newest, now) then
       newest.ends, ledger.is_changed = now, true
       map.due_ms = math.min(map.due_ms, now + newest.keep)
@@ -45,22 +45,7 @@ local function open_bucket(map, clock, entries, bytes)
   return new_bucket(map, now, is_from_future)
 end
 
--- Writes fields and their values, one after another in `flat`, into the hash of a bucket, and returns how many
--- fields are new. With them goes always the field ''. If all are new, that one too, then the key is, and gets its
--- expiry; a key that was there already had that field. So there is one command for most writes, and none leaves a key
--- without an expiry, also if somebody deleted the one that was there.
--- `flat` has at most 2 * 1,500 values, which `unpack` can take: a flush is bounded (app/ingest/flush_queue.py).
---
--- A hash that has a value of more than 64 bytes is kept as a table; up to 512 small values are kept as one text that
--- is searched from its beginning, which for 200 signatures takes the server 2.5 us where a table takes 0.1.
-local WITH_EXPIRY = string.rep('Tidegate: this key has an expiry. ', 2)
-local function write_fields(kind, bucket, flat)
-  local name, count = key(kind, id_text(bucket.id)), #flat / 2
-  local new = redis.call('HSET', name, '', WITH_EXPIRY, unpack(flat))
-  if new <= count then return new end
-  redis.call('PEXPIREAT', name, id_text(bucket.ends + bucket.keep))
-  return count
-end
+-- @use key_expiry
 
 -- Adds what was written into a bucket to its map. Only now a new bucket is listed.
 local function book(map, bucket, entries, bytes)
