@@ -11,6 +11,7 @@ from tests.support.acknowledged import acknowledged, assert_counted, assert_hone
 from tests.support.gate import GateProcess, gate_process
 from tests.support.handed_on import LASTING
 from tests.support.load import transaction
+from tests.support.planted import add_signature, delete_buckets
 from tests.support.processes import wait_until
 from tests.support.sentinels import Watched, watched_servers
 from tests.support.servers import StoreServer, cluster_server, valkey_server
@@ -59,30 +60,13 @@ async def load(store: Server, gate: GateProcess) -> Steady:
     return await _loaded(gate, "steady")
 
 
-def _delete(store: Server, kind: str) -> None:
-    """Delete all buckets of a map, as no gate does it."""
-    deleted = 0
-    for node in store.masters():
-        with node:
-            deleted += sum(node.delete(key) for key in list(node.scan_iter(f"tidegate:*:{kind}:*")))
-    assert deleted > 0
-
-
-def _plant_signature(store: Server) -> None:
-    """Put a signature into a bucket that no ledger counts."""
-    for node in store.masters():
-        with node:
-            for key in list(node.scan_iter("tidegate:*:signatures:*"))[:1]:
-                node.hset(key, b"0123456789abcdef", b"")
-
-
 async def test_what_went_well_passes(load: Steady, store: Server, gate: GateProcess) -> None:
     assert await lost_of(gate, acknowledged(load)) == []
     await assert_honest(gate, store, [load], [])
 
 
 async def test_a_planted_double_is_found(load: Steady, store: Server, gate: GateProcess) -> None:
-    _delete(store, "signatures")
+    delete_buckets(store, "signatures")
     with pytest.raises(AssertionError, match="accepted again, and lost"):
         await assert_honest(gate, store, [load], [])
 
@@ -91,7 +75,7 @@ async def test_a_planted_loss_is_found_and_what_is_lost_is_no_duplicate(
     load: Steady, store: Server, gate: GateProcess
 ) -> None:
     told = acknowledged(load)
-    _delete(store, "transactions")
+    delete_buckets(store, "transactions")
     assert await lost_of(gate, told) == told
     with pytest.raises(AssertionError, match="accepted again, and lost"):
         await assert_honest(gate, store, [load], told)
@@ -104,13 +88,13 @@ async def test_a_refused_one_that_is_called_a_duplicate_and_is_not_there_is_foun
 ) -> None:
     for post in load.posts:
         post.status, post.attempt.reply = 503, None
-    _delete(store, "transactions")
+    delete_buckets(store, "transactions")
     with pytest.raises(AssertionError, match="'lost'"):
         await assert_honest(gate, store, [load], [])
 
 
 async def test_a_planted_imbalance_is_found(load: Steady, store: Server, gate: GateProcess) -> None:
-    _plant_signature(store)
+    add_signature(store)
     with pytest.raises(AssertionError, match="'unbalanced': \\['signatures'\\]"):
         await assert_honest(gate, store, [load], [])
 

@@ -13,9 +13,10 @@ from tests.support.gate import GateProcess, gate_process
 from tests.support.handed_on import LASTING
 from tests.support.history import ACCEPTED, DUPLICATE, Attempt, History, judge
 from tests.support.load import Feed, transaction
+from tests.support.planted import add_signature, delete_buckets
 from tests.support.processes import wait_until
 from tests.support.rivals import Rivals
-from tests.support.servers import StoreServer, valkey_server
+from tests.support.servers import OVER_TCP, StoreServer
 from tests.support.upgrading import Feeds
 from tests.support.wire import Reply, ask_once
 
@@ -39,9 +40,9 @@ def _upgrade(name: str, gate: GateProcess) -> tuple[History, Running]:
     return feeds, feeds.running()
 
 
-@pytest.fixture(scope="module")
-def store() -> Iterator[StoreServer]:
-    with valkey_server() as server:
+@pytest.fixture(scope="module", params=["valkey", pytest.param("valkey-cluster", marks=pytest.mark.long)])
+def store(request: pytest.FixtureRequest) -> Iterator[StoreServer]:
+    with OVER_TCP[request.param]() as server:
         yield server
 
 
@@ -70,13 +71,6 @@ def deliver(request: pytest.FixtureRequest, store: StoreServer, gate: GateProces
     return partial(_delivered, request.param, gate)
 
 
-def _delete(store: StoreServer, kind: str) -> None:
-    """Delete all buckets of a map, as no gate does it."""
-    [node] = store.nodes()
-    with node:
-        assert node.delete(*node.scan_iter(f"tidegate:*:{kind}:*")) > 0
-
-
 async def _post_beside(gate: GateProcess, name: str, **changes: object) -> None:
     """Post what a load delivers first, so that the load does not know of it."""
     for first in (f"{name}-0", f"{name}-0-0"):
@@ -98,7 +92,7 @@ async def test_what_went_well_passes_and_so_does_the_retry_of_what_was_refused(
 
 async def test_a_planted_double_is_found(deliver: Deliver, store: StoreServer, gate: GateProcess) -> None:
     history = await deliver("double")
-    _delete(store, "signatures")
+    delete_buckets(store, "signatures")
     doubles = history.processed()[0]
     await history.retry(gate.url, [doubles])
     found = await history.findings(gate.url, store)
@@ -120,7 +114,7 @@ def test_a_double_of_which_a_refusal_told_is_found() -> None:
 
 async def test_a_planted_loss_is_found(deliver: Deliver, store: StoreServer, gate: GateProcess) -> None:
     history = await deliver("loss")
-    _delete(store, "transactions")
+    delete_buckets(store, "transactions")
     found = await history.findings(gate.url, store)
     assert set(found.pop("lost")) == {item["signature"] for item in history.answered(ACCEPTED)}
     assert found.keys() <= {"unbalanced"}
@@ -146,10 +140,7 @@ async def test_a_payload_that_was_exchanged_is_found(
 
 async def test_a_planted_imbalance_is_found(deliver: Deliver, store: StoreServer, gate: GateProcess) -> None:
     history = await deliver("balance")
-    [node] = store.nodes()
-    with node:
-        key = next(node.scan_iter("tidegate:*:signatures:*"))
-        node.hdel(key, next(field for field in node.hkeys(key) if field))
+    add_signature(store)
     assert await history.findings(gate.url, store) == {"unbalanced": ["signatures"]}
 
 
