@@ -13,8 +13,8 @@ from tests.support.wire import connected
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-TRANSACTIONS, PATIENCE_SECONDS = 4200, 120.0
-LEASE_ITEMS = 70  # so few that each fate befalls some callers
+TRANSACTIONS, PATIENCE_SECONDS = 4800, 120.0
+LEASE_ITEMS = 80  # so few that each fate befalls some callers
 CALM_BATCHES, CALM_ITEMS = 40, 25
 
 

@@ -36,7 +36,7 @@ async def _one_gate(server: StoreServer, folder: Path, **settings: object) -> As
     server.flush()
     async with (
         asyncio.timeout(PATIENCE_SECONDS),
-        ProxiedGates(server, folder, 1, seed=1, **LASTING | settings).running() as gates,
+        ProxiedGates(server, folder, 1, **LASTING | settings).running() as gates,
     ):
         yield gates
 

@@ -1,10 +1,10 @@
 """Three feeds, two gates and two consumers of three callers each, while all of them are killed and cut off.
 
 The gates reach their store through proxies. A gate is killed with SIGKILL and started anew at its port; the
-proxies break connections, one of them in place of passing on an answer. Both happen after so many answers to
-posts, drawn from a seed; posts wait shortly before that for the gate that is still starting, so that each
-fault meets two gates under load. A feed sends a batch until it is answered 200, so in the end the store knows
-all that was sent, each signature once.
+proxies break connections, one of them in place of passing on the answer to a claim. Both happen after so many
+answers to posts, drawn from a seed; posts wait shortly before that for the gate that is still starting, so
+that each fault meets two gates under load. A feed sends a batch until it is answered 200, so in the end the
+store knows all that was sent, each signature once.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from app.store.partitions import signature_hash
 from tests.support.consuming import Consumer, Line
 from tests.support.load import transaction
 from tests.support.proxied_gates import ProxiedGates
@@ -121,6 +122,15 @@ class Feeds:
     accepted: Counter[str] = field(default_factory=Counter)
     """How often a signature was answered `accepted`."""
     happened: Counter[str] = field(default_factory=Counter)
+    _sent: set[int] = field(default_factory=set)
+
+    def next_claim(self) -> bytes:
+        """Return what stands in a claim that is to come soon and that accepts: a signature no feed has sent.
+
+        Once all were sent, what stands in the call of any script.
+        """
+        unsent = (batch for number, batch in enumerate(self.batches) if number not in self._sent)
+        return next((signature_hash(batch[0]) for batch in unsent), b"EVALSHA")
 
     async def deliver(self, seed: int) -> None:
         """Send every batch by every feed until each was answered 200."""
@@ -150,6 +160,7 @@ class Feeds:
             if not queue:
                 break
             number = queue.popleft()
+            self._sent.add(number)
             body = json.dumps([transaction(signature) for signature in self.batches[number]]).encode()
             try:
                 reply = await connection.post(body, f"/transactions?source={feed}")
@@ -236,7 +247,7 @@ class Outcome:
 async def hand_on(server: StoreServer, plan: Plan) -> Outcome:
     """Let it happen, until both consumers have nothing left to read."""
     with tempfile.TemporaryDirectory(prefix="handed-on-", ignore_cleanup_errors=True) as folder:
-        async with ProxiedGates(server, Path(folder), GATES, plan.seed, **LASTING).running() as gates:
+        async with ProxiedGates(server, Path(folder), GATES, **LASTING).running() as gates:
             consumers = [
                 Consumer(name, plan.lease_items, plan.lease_seconds, seed=plan.seed, examine=_as_sent)
                 for name in CONSUMERS
@@ -244,7 +255,9 @@ async def hand_on(server: StoreServer, plan: Plan) -> Outcome:
             started = time.monotonic()
             async with AsyncExitStack() as stack:
                 tasks = await stack.enter_async_context(asyncio.TaskGroup())
-                faults = Faults(plan, {"kill": gates.kill, "cut": gates.cut}, tasks)
+                faults = Faults(
+                    plan, {"kill": gates.kill, "cut": lambda: gates.cut(feeds.next_claim())}, tasks
+                )
                 feeds = Feeds(plan.batches(), gates.urls, faults)
                 for consumer in consumers:
                     await stack.enter_async_context(consumer.running(gates.urls, CALLERS))

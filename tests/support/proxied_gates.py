@@ -1,7 +1,6 @@
 """Gates before a store that they reach through proxies, to be killed and cut off from it while they work."""
 
 import asyncio
-import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -32,9 +31,8 @@ async def proxied(server: StoreServer) -> AsyncIterator[list[Proxy]]:
 class ProxiedGates:
     """Gates with the same settings, each at its own port for as long as the stage stands."""
 
-    def __init__(self, server: StoreServer, folder: Path, count: int, seed: int, **settings: object) -> None:
+    def __init__(self, server: StoreServer, folder: Path, count: int, **settings: object) -> None:
         self._server, self._folder, self._settings = server, folder, settings
-        self._draw = random.Random(f"{seed} proxies")
         self._proxies: list[Proxy] = []
         self._ports = [free_port() for _ in range(count)]
         self._gates: list[GateProcess] = []
@@ -61,15 +59,18 @@ class ProxiedGates:
         self._gates[place] = self._start(place)
         await asyncio.to_thread(await_gate, self._gates[place])
 
-    async def cut(self) -> None:
-        """Lose the answer to a script that has run, and then every connection to that node."""
-        proxy = self._draw.choice(self._proxies)
-        before = proxy.cuts
-        proxy.cut_answers_to = b"EVALSHA"
-        while proxy.cuts == before:
+    async def cut(self, part: bytes) -> None:
+        """Lose the answer to a command with these bytes, and then every connection to the node it went to."""
+        before = [proxy.cuts for proxy in self._proxies]
+        for proxy in self._proxies:
+            proxy.cut_answers_to = part
+        while not (cut := [p for p, cuts in zip(self._proxies, before, strict=True) if p.cuts > cuts]):
             await asyncio.sleep(PAUSE_SECONDS)
-        proxy.cut_all()
-        proxy.commands.clear()
+        for proxy in self._proxies:
+            proxy.cut_answers_to = None
+            proxy.commands.clear()
+        for proxy in cut:
+            proxy.cut_all()
 
     def have_sent(self, part: bytes) -> bool:
         """Whether these bytes stood in a command to the store."""
