@@ -17,12 +17,19 @@ from app.decode.body_reader import BodyReader
 from app.runtime import Runtime
 from tests.conftest import MakeSettings
 from tests.support.feed_calls import raw
+from tests.support.garbage import only_what_comes_from_now_on
 from tests.support.gate import running
 from tests.support.http_calls import JSON, NDJSON, array, item
 from tests.support.servers import StoreServer
 
 REQUESTS = 5
 LONG = b"x" * 100_000
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _only_what_comes_from_now_on() -> Iterator[None]:
+    with only_what_comes_from_now_on():
+        yield
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from app.models import Transaction
 from app.store.blocks import decode_frame
 from tests.support.deliver import block_of
 
-PROFILE = settings(max_examples=150)
+PROFILE = settings(max_examples=100)
 
 LIMITS = ItemLimits(256 * 1024, 128)
 SPACES = st.text(" \t\r\n", max_size=2)
@@ -156,7 +156,7 @@ def members(draw: st.DrawFn) -> tuple[str, str]:
     return key, f"{name}{draw(SPACES)}:{text}"
 
 
-@settings(PROFILE, max_examples=300)
+@settings(PROFILE, max_examples=150)
 @given(st.lists(members(), max_size=5))
 def test_a_key_given_twice_is_found_as_a_full_parser_finds_it(found: list[tuple[str, str]]) -> None:
     raw = ("{" + ",".join(['"signature":"s"', *(text for _, text in found)]) + "}").encode()
@@ -195,7 +195,7 @@ def naive_depth(value: object) -> int:
     return 1 + max(map(naive_depth, value), default=0) if isinstance(value, list) else 0
 
 
-@settings(PROFILE, max_examples=300)
+@settings(PROFILE, max_examples=150)
 @given(PAYLOADS, st.integers(0, 40), st.integers(0, 40))
 def test_depth_is_that_of_the_parsed_payload(payload: bytes, around: int, beside: int) -> None:
     payload = b"[" * around + b"[%b,%b]" % (payload, b"[" * beside + b"]" * beside or b"0") + b"]" * around

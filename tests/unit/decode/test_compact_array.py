@@ -52,7 +52,7 @@ def _text(value: object, ascii_only: bool) -> str:
 
 
 @pytest.mark.slow
-@settings(max_examples=600)
+@settings(max_examples=300)
 @given(
     st.lists(item_texts(), max_size=6),
     st.sampled_from([",", ",", ",", ", "]),
@@ -71,7 +71,7 @@ def test_what_goes_the_short_way_is_what_the_long_way_makes_of_it(
 
 
 @pytest.mark.slow
-@settings(max_examples=600)
+@settings(max_examples=300)
 @given(item_texts())
 def test_no_item_is_taken_that_has_a_key_twice(text: str) -> None:
     names: list[str] = []

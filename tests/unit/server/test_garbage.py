@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.garbage import only_what_comes_from_now_on
 from tests.support.http_service import served
 from tests.unit.server.test_protocol import GET, PATIENT, chunked, post
 
@@ -28,11 +29,8 @@ SENT = [
 
 @pytest.fixture(scope="module", autouse=True)
 def _only_what_comes_from_now_on() -> Iterator[None]:
-    """Let the collector leave out what is there already: it has to look often here."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
+    with only_what_comes_from_now_on():
+        yield
 
 
 @pytest.mark.parametrize("sent", SENT)
