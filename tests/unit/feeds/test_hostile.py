@@ -121,7 +121,7 @@ def _is_json(text: bytes) -> bool:
     return True
 
 
-@settings(max_examples=200)
+@settings(max_examples=400)
 @given(TEN)
 def test_a_mutated_body_is_read_or_told_what_it_is(bodies: list[bytes]) -> None:
     for body in bodies:
@@ -129,14 +129,14 @@ def test_a_mutated_body_is_read_or_told_what_it_is(bodies: list[bytes]) -> None:
         assert found is None or all(payload in body or payload == b"null" for payload in found.payloads)
 
 
-@settings(max_examples=100)
+@settings(max_examples=200)
 @given(TEN, st.sampled_from([MAPPED, SKIPPING]))
 def test_a_mutated_body_under_other_rules(bodies: list[bytes], rules: FeedRules) -> None:
     for body in bodies:
         _told(body, rules)
 
 
-@settings(max_examples=100)
+@settings(max_examples=200)
 @given(TEN)
 def test_the_neighbours_of_a_mutated_line_are_read(bodies: list[bytes]) -> None:
     for body in bodies:
@@ -145,7 +145,7 @@ def test_the_neighbours_of_a_mutated_line_are_read(bodies: list[bytes]) -> None:
         assert (found.signatures[0], found.signatures[-1]) == ("before", "after")
 
 
-@settings(max_examples=100)
+@settings(max_examples=200)
 @given(TEN)
 def test_the_neighbours_of_a_mutated_element_are_read(bodies: list[bytes]) -> None:
     for body in bodies:
