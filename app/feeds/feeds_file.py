@@ -28,8 +28,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from app.errors import ConfigError
-from app.feeds.declaration import KEYS, Declaration
 from app.feeds.feed import Feed, is_feed_name
+from app.feeds.feeds_file_table import KEYS, Declaration
 from app.feeds.toml_lines import KeyLines
 from app.feeds.webhook_hmac import SCHEMES, BodySignature
 from app.models import SOURCE_RULE

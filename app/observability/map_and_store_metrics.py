@@ -9,8 +9,8 @@ from app.metrics.families import counter, gauge, single
 from app.models import NO_STORE_FIGURES
 from app.process.resident_memory import Processes
 from app.settings.model import SHARED
+from app.store.data_loss import imbalance
 from app.store.latest_figures import Sizes
-from app.store.setbacks import imbalance
 from app.store.settings_in_force import LiveSettings
 
 

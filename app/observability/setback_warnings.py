@@ -8,7 +8,7 @@ import structlog
 
 from app.metrics.catalogue import Metrics
 from app.models import MapName, WarningKey, WarningName
-from app.store.setbacks import Setback, SetbackKind
+from app.store.data_loss import Setback, SetbackKind
 
 log = structlog.get_logger()
 

@@ -19,8 +19,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from app.models import MapName, MapSizes, Reason
+from app.store.data_loss import Setback, SetbackKind
 from app.store.partition_sizes import PartitionSizes
-from app.store.setbacks import Setback, SetbackKind
 
 MOST_READINGS = 20  # in which a partition's buckets, 64 of a map and some, leave by four
 SLACK_MS, SLACK_PART = 1_000, 0.001  # for clocks that do not run alike

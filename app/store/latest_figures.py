@@ -9,8 +9,8 @@ from app.errors import StoreDenied, StoreError, StoreUnsupported
 from app.models import UNKNOWN_POLICY, MapName, MapSizes, Reason, StoreFigures
 from app.process.shared_task import SharedTask
 from app.store.clock_watch import ClockWatch, seconds_since_boot
+from app.store.data_loss import Falls, LedgerWatch, MapTotals, Setback
 from app.store.partition_sizes import PartitionSizes, combined_sizes
-from app.store.setbacks import Falls, LedgerWatch, MapTotals, Setback
 
 HOUR_SECONDS = 3600
 SAMPLE_SECONDS = 60

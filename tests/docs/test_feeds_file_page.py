@@ -7,9 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from app.cli.feeds import feeds
-from app.feeds.declaration import KEYS, Declaration
 from app.feeds.feed_rules import SKIPPABLE
 from app.feeds.feeds_file import FeedsFileError, load_feeds
+from app.feeds.feeds_file_table import KEYS, Declaration
 from app.feeds.webhook_hmac import DEFAULT_MAX_AGE_SECONDS, SCHEMES
 from tests.support.pages import ROOT
 

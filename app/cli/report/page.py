@@ -2,7 +2,7 @@
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from app.cli.report import figures
+from app.cli.report import formatted_figures
 from app.cli.report.plot_data import map_plots, memory_plots, work_plots
 from app.cli.report.plot_svg import narrow_svg, svg
 from app.reports.report_document import ReportDocument
@@ -32,19 +32,19 @@ def page(document: ReportDocument) -> str:
     )
     environment.filters.update(
         amount=count,
-        megabytes=figures.megabytes,
-        moment=figures.moment,
-        slope=figures.slope_text,
-        interval=figures.interval_text,
-        owner=figures.owner,
+        megabytes=formatted_figures.megabytes,
+        moment=formatted_figures.moment,
+        slope=formatted_figures.slope_text,
+        interval=formatted_figures.interval_text,
+        owner=formatted_figures.owner,
         svg=svg,
         narrow_svg=narrow_svg,
         milliseconds=milliseconds,
     )
     return environment.get_template("page.html").render(
         report=document,
-        period=figures.period_text(document),
-        in_unit=figures.amount_text,
+        period=formatted_figures.period_text(document),
+        in_unit=formatted_figures.amount_text,
         memory_plots=memory_plots(document),
         work_plots=work_plots(document),
         map_plots=[plot for name, one in document.maps.items() for plot in map_plots(document, name, one)],

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from statistics import median
 
-from app.cli.report.figures import moment
+from app.cli.report.formatted_figures import moment
 from app.cli.report.plot_svg import Line, Mark, Plot
 from app.models import MapName
 from app.reports.report_document import EventView, MapReport, ProcessReport, ReportDocument

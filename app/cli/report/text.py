@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from textwrap import indent
 
 from app.cli.gate_answers import plain
-from app.cli.report.figures import (
+from app.cli.report.formatted_figures import (
     amount_text,
     interval_text,
     megabytes,

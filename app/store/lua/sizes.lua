@@ -58,7 +58,7 @@ end
 show_at_work()
 if is_in_format_1() then
   if stays_in_format_1(is_full, ARGV[4] == '1') then
-    -- @use tick_in_format_1
+    -- @use format_1_sizes
     return sizes_of_format_1(is_full)
   end
   -- @use take_over

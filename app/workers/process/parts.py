@@ -22,7 +22,7 @@ from app.store.session import StoreSession
 from app.store.settings_in_force import LiveSettings
 from app.store.url_file import connector_of
 from app.tasks import Task, Tasks
-from app.workers.pool.pressure_page import PressurePage
+from app.workers.pool.pressure_in_shared_memory import PressurePage
 from app.workers.pool.worker_config import WorkerConfig
 from app.workers.pool.worker_counters import WorkerReport
 from app.workers.process.examiner import WorkerExaminer

@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 from app.metrics.catalogue import Metrics
 from app.models import MapName, WarningKey, WarningName
 from app.observability.setback_warnings import WARN_SECONDS, SetbackNotes
-from app.store.setbacks import Setback, SetbackKind
+from app.store.data_loss import Setback, SetbackKind
 
 EMPTIED, SET_BACK = SetbackKind.EMPTIED, SetbackKind.SET_BACK
 

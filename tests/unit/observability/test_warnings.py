@@ -8,8 +8,8 @@ from structlog.testing import capture_logs
 from app.models import MapName, WarningKey, WarningName
 from app.settings.model import Settings
 from app.store import sentinels as sentinels_module
+from app.store.data_loss import SetbackKind
 from app.store.older_format import OtherGates
-from app.store.setbacks import SetbackKind
 from app.store.store_url import parse_address
 from tests.conftest import MakeSettings
 from tests.support.api_calls import QUIET, Api, open_api, until

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 from app.models import MapName, MapSizes, Reason
 from app.store.clock_watch import MOST_READINGS, ClockWatch
+from app.store.data_loss import Setback, SetbackKind
 from app.store.partition_sizes import PartitionSizes
-from app.store.setbacks import Setback, SetbackKind
 
 PREFIX = "tidegate:{0}"
 NOW_MS = 1_700_000_000_000

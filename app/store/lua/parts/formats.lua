@@ -2,7 +2,7 @@
 -- operators; the next format does to this one as this one does to format 1, that before the number in the keys.
 --
 -- A partition is in one format at a time. While gates of format 1 may be at work on it, gates of this format write in
--- format 1 too (tick_in_format_1.lua), so that each finds what the other has accepted. When gates of format 1 have been
+-- format 1 too (format_1_sizes.lua), so that each finds what the other has accepted. When gates of format 1 have been
 -- silent for SILENCE_MS in which they could have shown themselves, a tick takes the partition over in one step
 -- (take_over.lua), and sets the mark.
 --

@@ -6,8 +6,16 @@ import pytest
 
 from app.models import MapName, MapSizes, Reason
 from app.store.acceptance_count import Fall
+from app.store.data_loss import (
+    SAME_SETBACK_MS,
+    Falls,
+    LedgerWatch,
+    MapTotals,
+    Setback,
+    SetbackKind,
+    imbalance,
+)
 from app.store.partition_sizes import PartitionSizes
-from app.store.setbacks import SAME_SETBACK_MS, Falls, LedgerWatch, MapTotals, Setback, SetbackKind, imbalance
 
 SIGNATURES, TRANSACTIONS, OBSERVATIONS = MapName
 PREFIX = "tidegate:{0}"
