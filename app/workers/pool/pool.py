@@ -35,7 +35,8 @@ from app.models import MemoryHeadroom, WarningKey, WarningName
 from app.process.child_processes import private_listener, shared_memory
 from app.settings.model import Settings
 from app.store.acceptance_count import Fall
-from app.workers.pool.pressure_in_shared_memory import BYTES, PressurePage
+from app.workers.pool.pressure_in_shared_memory import BYTES as PAGE_BYTES
+from app.workers.pool.pressure_in_shared_memory import PressurePage
 from app.workers.pool.worker_config import Inherited, WorkerConfig
 from app.workers.pool.worker_counters import WorkerReport
 
@@ -78,14 +79,11 @@ class WorkerPool(Collector):
         self._page: PressurePage | None = None
         if listener is None or settings.workers == 1:
             return  # only tests build a gate without a listener, and call its application themselves
-        page = shared_memory("tidegate-pressure", BYTES, NEEDED_BY)
+        page = shared_memory("tidegate-pressure", PAGE_BYTES, NEEDED_BY)
         fingerprints = shared_memory("tidegate-fingerprints", FINGERPRINT_BYTES, NEEDED_BY)
         # `control`: the descriptor by which workers reach `self.listener`.
         self.listener, control = private_listener(BACKLOG)
-        self._shared, self._page = (
-            (page, fingerprints, control),
-            PressurePage.create(page),
-        )
+        self._shared, self._page = (page, fingerprints, control), PressurePage.create(page)
         inherited = Inherited(listener.fileno(), control, page, fingerprints)
         # Workers get the URL by itself: that of an embedded store is in no setting. Their settings name no
         # file: beside the URL that was read from it they would be refused for having both.
