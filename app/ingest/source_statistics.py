@@ -26,8 +26,7 @@ from app.models import ACCEPTED, FAILED, REFUSED, Sample
 METRIC_BOUNDS_MS = (1, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 60_000)
 _EXPORTED_BOUNDS = tuple(str(bound / 1000) for bound in METRIC_BOUNDS_MS)
 SILENT_MS = 60_000
-NEAR_WINDOW = 0.8
-"""A duplicate that came after more than this share of the window nearly came too late."""
+NEAR_WINDOW = 0.8  # a duplicate that came after more than this share of the window nearly came too late
 
 
 class SourceTotals(NamedTuple):
@@ -122,7 +121,8 @@ class SourceStatistics(Collector):
 
     def note(self, counts: Mapping[tuple[str, int], int], now_ms: int) -> None:
         """Count the outcome of one flush: how often each source got each code (see `Answers`)."""
-        near_ms = NEAR_WINDOW * 1000 * self._window_seconds()
+        has_others = any(code != ACCEPTED for _, code in counts)
+        near_ms = NEAR_WINDOW * 1000 * self._window_seconds() if has_others else 0.0
         for (name, code), times in counts.items():
             if code in (REFUSED, FAILED):
                 continue

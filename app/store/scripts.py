@@ -51,7 +51,11 @@ FOR_READERS = frozenset(
 """Names of scripts of streams and consumers; a store that refuses what they need still takes claims."""
 FOR_REPORTS = frozenset({"add_history", "read_history"})
 """Names of scripts of the reports' samples; likewise."""
-_LOST = ((FOR_READERS, "readers cannot be served"), (FOR_REPORTS, "samples for reports cannot be kept"))
+LOST_WITHOUT = {
+    **dict.fromkeys(FOR_READERS, "readers cannot be served"),
+    **dict.fromkeys(FOR_REPORTS, "samples for reports cannot be kept"),
+}
+"""What a gate has to do without while a script is refused; without another it cannot take transactions in."""
 _REFUSED_BY_REDIS_7 = "can't run this command or subcommand"
 _UNKNOWN = re.compile(r"[Uu]nknown (Redis |Valkey )?command called from script")
 _TRIED = re.compile(r" \[([A-Z]+)\]$")
@@ -129,8 +133,3 @@ class Script:
         where = self._text.splitlines()[int(line[1]) - 1] if line else ""
         found = _TRIED.search(text) or _COMMAND.search(where)
         return (StoreWithoutCommand if is_unknown else StoreDenied)(text, found[1] if found else None)
-
-
-def lost_without(script: str) -> str | None:
-    """Say what a gate has to do without while a script is refused; None if it cannot take transactions in."""
-    return next((what for scripts, what in _LOST if script in scripts), None)

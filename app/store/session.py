@@ -16,7 +16,7 @@ from app.store.call_slots import CallSlots
 from app.store.down_partitions import OF_ONE_MASTER, DownPartitions
 from app.store.error_mapping import as_store_error
 from app.store.repeatable_calls import REPEATABLE_SCRIPTS, call_again_if_lost
-from app.store.scripts import READ_BLOCKS, Script, load_scripts, lost_without
+from app.store.scripts import LOST_WITHOUT, READ_BLOCKS, Script, load_scripts
 from app.store.server_identity import Connector, Server, Servers
 from app.store.shared_connection import Argument, Link, packed, reply_to
 from app.store.spared_refusals import NO_FIGURES, SparedRefusals
@@ -147,7 +147,7 @@ class StoreSession:
         """Call a script also while the store counts as down: for the probe itself."""
         servers, called = self._connected(), self._scripts[script]
         slots = self._slots.lookups if script in READ_BLOCKS else None
-        repeatable, lost = script in REPEATABLE_SCRIPTS, lost_without(script)
+        repeatable, lost = script in REPEATABLE_SCRIPTS, LOST_WITHOUT.get(script)
         with self._metrics.store_call_duration_seconds.labels(script).time():
             call = partial(called.run, servers, prefix, args, carriers)
             answer = await self._guard(call, slots, is_repeatable=repeatable, lost=lost, prefix=prefix)
