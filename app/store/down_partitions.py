@@ -73,13 +73,15 @@ class DownPartitions:
             said.append(_sentence(len(self.moving), server, f"({moving.kind}: {slots})", moving.advice))
         return "; ".join(said)
 
-    def went_down(self, prefix: str, reason: errors.StoreError) -> None:
+    def went_down(self, prefix: str, reason: errors.StoreError, *, is_store_up: bool) -> None:
         """Note that a partition cannot be used.
 
-        Each reason is logged once until all are up again, and once of each master that denies something.
+        Each reason is logged once until all are up again, and once of each master that denies something. Not
+        so while the store as a whole counts as down: that has been said, and `store_came_up` tells the rest.
         """
-        self._tell(reason)
         self.reasons[prefix] = reason
+        if is_store_up:
+            self._tell(reason)
 
     def is_moved(self, prefix: str, refusal: store_errors.StoreSlotMoving) -> None:
         """Note that a call to a partition was refused, since its slot is moved for long; logged likewise."""
@@ -96,11 +98,17 @@ class DownPartitions:
             self._told.clear()
             log.info("store whole again")
 
+    def store_came_up(self) -> None:
+        """Log why some are still down, as far as it was not."""
+        if not self:
+            self._told.clear()
+        for reason in self.reasons.values():
+            self._tell(reason)
+
     def clear(self) -> None:
-        """Forget them: the store is connected anew."""
+        """Forget them, but not what was logged of them: the store is connected anew."""
         self.reasons.clear()
         self.moving.clear()
-        self._told.clear()
 
     def _tell(self, reason: errors.StoreError) -> None:
         what = reason.advice, reason.master if isinstance(reason, errors.StoreDenied) else ""

@@ -5,12 +5,13 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from app.errors import StoreDenied, StoreError, StoreUnsupported
+from app.errors import StoreError
 from app.models import UNKNOWN_POLICY, MapName, MapSizes, Reason, StoreFigures
 from app.process.shared_task import SharedTask
 from app.store.clock_watch import ClockWatch, seconds_since_boot
 from app.store.data_loss import Falls, LedgerWatch, MapTotals, Setback
 from app.store.partition_sizes import PartitionSizes, combined_sizes
+from app.store.spared_refusals import REFUSALS_OF_INFO
 
 HOUR_SECONDS = 3600
 SAMPLE_SECONDS = 60
@@ -73,7 +74,7 @@ class Sizes:
         """
         try:
             nodes = await self._read_info("server", "memory", "stats")
-        except (StoreDenied, StoreUnsupported) as error:
+        except REFUSALS_OF_INFO as error:
             self._withheld = error if self.store else self._withheld
             self.store = None
             raise

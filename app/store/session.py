@@ -170,8 +170,7 @@ class StoreSession:
         Raises:
             StoreError: it was refused, or the store failed.
         """
-        servers = self._connected()
-        call = partial(servers.call_each, "INFO", *sections)
+        call = partial(self._connected().call_each, "INFO", *sections)
         answers = await self._guard(call, is_repeatable=True, lost=NO_FIGURES)
         try:
             named = {
@@ -234,8 +233,7 @@ class StoreSession:
         """Count and return an error, of a partition or of all; with `lost`, a refusal takes nothing down."""
         self._metrics.store_errors_total.labels(error.kind).inc()
         error.advice = self.advice_now.get(error.kind, error.advice)
-        if lost and isinstance(error, StoreDenied | StoreUnsupported):
-            self.spared.note(lost, error)
+        if self.spared.note(lost, error):
             return error
         if type(error) is StoreRejected and self.is_up:  # else it is said why the store is down
             log.error("store call rejected", error=str(error))
@@ -251,7 +249,7 @@ class StoreSession:
         if isinstance(reason, OF_ONE_MASTER):
             if self.is_up and not self.down_partitions:
                 self._put_off_probe(PROBE_SECONDS)
-            self.down_partitions.went_down(prefix, reason)
+            self.down_partitions.went_down(prefix, reason, is_store_up=self.is_up)
             if len(self.down_partitions) < partitions:
                 return
         self._went_down(reason)
@@ -298,3 +296,4 @@ class StoreSession:
         if was_down and (server := self.server) is not None:
             facts = {"server": server.name, "version": server.version, "cluster": server.is_cluster}
             log.info("store up", url=self._connector.shown_url, **facts, partitions=server.partitions)
+        self.down_partitions.store_came_up()

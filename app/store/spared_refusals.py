@@ -12,6 +12,8 @@ from app.store.store_errors import facts_of
 log = structlog.get_logger()
 
 NO_FIGURES = "the store's figures cannot be read"
+REFUSALS_OF_INFO = (StoreDenied, StoreUnsupported, StoreRejected)
+"""Errors by which `INFO` counts as refused: managed services may do so in words of their own."""
 
 
 class SparedRefusals:
@@ -22,13 +24,20 @@ class SparedRefusals:
         self.figures: Mapping[str, StoreError] = {}
         """Why `INFO` could not be read last, by the master's host and port, or by "" of the whole store."""
 
-    def note(self, lost: str, error: StoreError) -> None:
-        """Note what is lost by a refusal, and log it once; figures that are missing have a warning."""
-        if lost == NO_FIGURES:
+    def note(self, lost: str | None, error: StoreError) -> bool:
+        """Say whether the gate goes on although a call has failed, without what is `lost` then.
+
+        It does if that was refused, which is logged once; of figures there is a warning (warnings.py).
+        """
+        if lost == NO_FIGURES and isinstance(error, REFUSALS_OF_INFO):
             self.figures = {"": error}
-        elif lost not in self._told:
+            return True
+        if lost is None or not isinstance(error, StoreDenied | StoreUnsupported):
+            return False
+        if lost not in self._told:
             self._told.add(lost)
             log.warning(lost, **facts_of(error))
+        return True
 
     def read_info(self, answers: Mapping[str, Any], sections: Sequence[str]) -> list[dict[str, Any]]:
         """Read what each master has answered to `INFO`, and note which refused it.
@@ -38,7 +47,6 @@ class SparedRefusals:
         Raises:
             StoreUnsupported: an answer is not what it has to be.
         """
-        refusals = (StoreDenied, StoreUnsupported, StoreRejected)
         found = [parse_info(one, *sections) for one in answers.values() if not isinstance(one, StoreError)]
-        self.figures = {place: one for place, one in answers.items() if isinstance(one, refusals)}
+        self.figures = {place: one for place, one in answers.items() if isinstance(one, REFUSALS_OF_INFO)}
         return found

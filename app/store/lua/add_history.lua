@@ -13,7 +13,9 @@ local kept, silence = tonumber(ARGV[5]), tonumber(ARGV[6])
 local gates, now = key('history'), server_ms()
 
 redis.call('ZREMRANGEBYSCORE', gates, '-inf', '(' .. id_text(now - kept))
-if not redis.call('ZSCORE', gates, gate) and redis.call('ZCARD', gates) >= most_gates then
+local is_known, count = redis.call('ZSCORE', gates, gate), 0
+if not is_known then count = redis.call('ZCARD', gates) end
+if count >= most_gates then
   local longest_silent = redis.call('ZRANGE', gates, 0, 0, 'WITHSCORES')
   if now - longest_silent[2] < silence then return 0 end
   redis.call('ZREM', gates, longest_silent[1])

@@ -3,5 +3,6 @@
 -- KEYS: the partition's ledger. ARGV: rules, the consumer's name.
 -- Returns 1 when there was one, else 0.
 
-local removed = redis.call('UNLINK', key('consumer', ARGV[2])) + redis.call('ZREM', key('consumers'), ARGV[2])
+local removed = redis.call('UNLINK', key('consumer', ARGV[2]))
+removed = removed + redis.call('ZREM', key('consumers'), ARGV[2])
 return removed > 0 and 1 or 0

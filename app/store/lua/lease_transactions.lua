@@ -43,7 +43,8 @@ if is_first then
   local forgotten_ms = tonumber(redis.call('ZSCORE', names, name) or 0)
   if forgotten_ms <= now then
     redis.call('ZREMRANGEBYSCORE', names, '-inf', id_text(now))
-    if redis.call('ZCARD', names) >= most_consumers then return {'full', unpack(redis.call('ZRANGE', names, 0, 9))} end
+    local count = redis.call('ZCARD', names)
+    if count >= most_consumers then return {'full', unpack(redis.call('ZRANGE', names, 0, 9))} end
   elseif not consumer then
     start = 0 -- its record was lost
   end

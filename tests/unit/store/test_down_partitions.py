@@ -49,12 +49,12 @@ def test_both_kinds_are_told_and_a_partition_counts_once() -> None:
     down = DownPartitions(Clock())
     assert down.sentence(CLUSTER) is None
     down.is_moved(ONE, StoreSlotMoving("slot 1 is being moved"))
-    down.went_down(TWO, StoreTimeout("no answer"))
+    down.went_down(TWO, StoreTimeout("no answer"), is_store_up=True)
     sentence = down.sentence(CLUSTER) or ""
     assert sentence.startswith("1 of the store's 4 partitions are down (timeout): ")
     assert "; 1 of the store's 4 partitions are down (slot_moving: " in sentence
     assert len(down) == 2
-    down.went_down(ONE, StoreTimeout("no answer"))
+    down.went_down(ONE, StoreTimeout("no answer"), is_store_up=True)
     assert len(down) == 2
     down.clear()
     assert (len(down), down.sentence(CLUSTER)) == (0, None)
@@ -74,13 +74,32 @@ def test_each_reason_is_told_with_its_masters_and_what_is_denied_once_of_each_ma
             (THREE, of(A, StoreTimeout("no answer"))),
             (ONE, of(B, StoreDenied("NOPERM", "HSET"))),
         ):
-            down.went_down(prefix, reason)
+            down.went_down(prefix, reason, is_store_up=True)
     told = [(entry["kind"], entry["master"]) for entry in events(logs, "store partly down")]
     assert told == [("denied", B), ("denied", A), ("timeout", B)]
     sentence = down.sentence(CLUSTER, names_masters=True) or ""
     assert f"2 of the store's 4 partitions are down (denied), on {A}, {B}: " in sentence
     assert f"; 1 of the store's 4 partitions are down (timeout), on {A}: " in sentence
     assert A not in (down.sentence(CLUSTER) or "")
+
+
+def test_while_the_whole_store_is_down_nothing_is_told_and_then_once_what_still_is() -> None:
+    down = DownPartitions(Clock())
+    with capture_logs() as logs:
+        for _ in range(3):  # each probe connects anew
+            down.clear()
+            for prefix in (ONE, TWO, THREE):
+                down.went_down(prefix, StoreTimeout("no answer"), is_store_up=False)
+        assert logs == []
+        for _ in range(2):
+            down.clear()
+            down.went_down(ONE, StoreTimeout("no answer"), is_store_up=False)
+            down.store_came_up()
+        assert len(events(logs, "store partly down")) == 1
+        down.clear()
+        down.store_came_up()
+        down.went_down(ONE, StoreTimeout("no answer"), is_store_up=True)
+    assert len(events(logs, "store partly down")) == 2
 
 
 async def test_calls_to_some_partitions_may_all_fail_where_there_are_others() -> None:

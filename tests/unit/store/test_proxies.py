@@ -9,6 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.ingest.flush import Flusher
+from app.models import WarningKey, WarningName
 from app.settings.model import Settings
 from app.store.shared_connection import packed
 from tests.support.deliver import transaction
@@ -33,6 +34,11 @@ def _envoy(name: bytes) -> bytes | None:
 def _older_envoy(name: bytes) -> bytes | None:
     """Pass on the same, and refuse the rest in other words."""
     return None if name in (b"EVAL", b"EVALSHA") else b"-unsupported command '%s'\r\n" % name.lower()
+
+
+def _managed(name: bytes) -> bytes | None:
+    """Refuse what tells of the server, in words of its own."""
+    return b"-ERR not available on this plan\r\n" if name == b"INFO" else None
 
 
 def _twemproxy(name: bytes) -> bytes | None:
@@ -86,9 +92,10 @@ async def _asked(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("proxy", [_envoy, _older_envoy])
+@pytest.mark.parametrize("proxy", [_envoy, _older_envoy, _managed])
 async def test_a_proxy_that_passes_on_scripts_is_enough(kind: str, proxy: Refusal) -> None:
-    with KINDS[kind]() as server:
+    """What is missing is the figures, of which it warns."""
+    with KINDS[kind]() as server, capture_logs() as logs:
         async with (
             _before(server, proxy) as url,
             running(Settings(store_url=url, store_deadline_seconds=10)) as runtime,
@@ -101,6 +108,9 @@ async def test_a_proxy_that_passes_on_scripts_is_enough(kind: str, proxy: Refusa
             [answer] = await flusher.flush([transaction("one")])
             assert answer.verdict == "accepted"
             assert runtime.readiness.reasons() == []
+            missing = runtime.warnings.now()[WarningKey(WarningName.STORE_FIGURES_MISSING)]
+    assert missing.startswith("INFO of the store cannot be read")
+    assert [log for log in logs if log["log_level"] == "error"] == []
 
 
 @pytest.mark.parametrize(

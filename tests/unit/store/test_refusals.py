@@ -95,15 +95,22 @@ def test_every_command_of_posts_and_of_the_tick_is_tried_before_the_gate_is_read
     assert used - OF_AN_UPGRADE - {"TIME"} <= tried
 
 
-@pytest.mark.parametrize("command", ["rpush", "zadd"])
+def test_no_line_of_a_script_calls_two_commands_as_redis_names_only_the_line() -> None:
+    lines = {line for text in load_scripts().values() for line in text.splitlines()}
+    calls = {line: set(re.findall(r"\('([A-Z]+)'", line)) for line in lines}
+    assert [line for line, commands in calls.items() if len(commands) > 1] == []
+
+
+@pytest.mark.parametrize("command", ["rpush", "zadd", "zcard"])
 async def test_without_what_only_the_history_needs_transactions_are_taken_in(
     guarded: StoreServer, command: str
 ) -> None:
     async with running(_limited(guarded, command)) as runtime:
         with capture_logs() as logs:
             for _ in range(2):
-                with pytest.raises(StoreDenied):
+                with pytest.raises(StoreDenied) as refused:
                     await runtime.recorder.record()
+                assert refused.value.command == command.upper()
         assert runtime.readiness.reasons() == []
         told = [log["event"] for log in logs if log["log_level"] == "warning"]
         assert told == ["samples for reports cannot be kept"]

@@ -7,6 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.settings.model import Settings
+from tests.support.api_calls import until
 from tests.support.gate import gate_process, running, started
 from tests.support.named_failures import assert_named
 from tests.support.outages import OUTAGES, Begin, busy, too_many_clients
@@ -66,6 +67,27 @@ async def test_a_store_that_refuses_writes_is_not_ready_and_names_why(
             assert wait_until(lambda: not gate.is_ready(), PATIENCE_SECONDS)
             assert_named(gate, kind, "the store refuses writes")
         assert wait_until(gate.is_ready, PATIENCE_SECONDS)
+
+
+async def test_a_cluster_of_which_no_master_takes_writes_is_named_once_whatever_is_tried() -> None:
+    with cluster_server(masters=1) as server, server.nodes()[0] as node:
+        settings = Settings(store_url=server.url, store_deadline_seconds=3)
+        async with running(settings) as runtime:
+            assert runtime.readiness.reasons() == [], "it has partitions, each of which will be asked"
+        node.config_set("min-replicas-to-write", 1)
+        with capture_logs() as logs:
+            async with running(settings) as runtime:
+                refused = runtime.metrics.store_errors_total.labels("no_replicas")
+
+                async def has_tried_again() -> bool:
+                    return refused.value >= 5 * runtime.session.partitions
+
+                await until(has_tried_again)
+                [reason] = runtime.readiness.reasons()
+                assert reason.startswith("the store is down (no_replicas)")
+    told = [log for log in logs if log["event"] in ("store down", "store partly down")]
+    master = server.url.split("/")[2]
+    assert [(log["event"], log["master"]) for log in told] == [("store down", master)]
 
 
 @pytest.mark.parametrize(
