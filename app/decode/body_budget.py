@@ -6,10 +6,13 @@ through one takes four times its bytes.
 A signed body has to be held whole before it is known whether its sender has the secret. Anybody can send such
 bodies, so that together they may hold half of the budget: the other half is for senders who are known. And
 anybody can send them a byte at a time, so that they may be half as many as requests may be under way.
+
+A known sender may be slow as well. So its bodies that are still coming in leave room to those of others.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Protocol
 
 from app.errors import Overloaded
@@ -56,6 +59,8 @@ class ByteBudget:
         self.most, self._headroom = most, headroom
         self.held = 0
         self.unverified = UnverifiedPart(self, max(requests // UNVERIFIED_PARTS, 1))
+        self.senders: dict[str, Sender] = {}
+        """The senders whose bodies are coming in, by their names."""
 
     @property
     def limit(self) -> int:
@@ -142,3 +147,66 @@ class UnverifiedPart:
     def hand_over(self, amount: int) -> None:
         """Count bytes as verified: they are held by the whole budget alone from now on."""
         self.held -= amount
+
+
+@dataclass(slots=True)
+class Sender:
+    """What the bodies of one sender hold that are coming in, and how many they are."""
+
+    held: int = 0
+    bodies: int = 0
+
+
+class Arriving:
+    """A body that is coming in, until it is whole: what it holds counts for its sender meanwhile.
+
+    The bodies of one sender that are coming in may hold as much as all bodies leave free: of 64 MiB one
+    sender has 32, and a second one then 16. The first body of a sender is not bound by that, since one alone
+    may be as long as the budget.
+    """
+
+    def __init__(self, whole: ByteBudget, name: str) -> None:
+        self.whole, self._name, self._held = whole, name, 0
+        self._sender = whole.senders.setdefault(name, Sender())
+        self._is_first = self._sender.bodies == 0
+        self._sender.bodies += 1
+
+    def take(self, amount: int) -> None:
+        """Check bytes, and count them as held, by the whole budget too.
+
+        Raises:
+            Overloaded: too many are held.
+        """
+        self.check(amount)
+        self.whole.hold(amount)
+        self._sender.held += amount
+        self._held += amount
+
+    def check(self, amount: int) -> None:
+        """Refuse bytes that could not be held.
+
+        Raises:
+            Overloaded: too many are held.
+        """
+        self.whole.check(amount)
+        held, free = self._sender.held, self.whole.limit - self.whole.held
+        if held + amount > free and not self._is_first:
+            raise Overloaded(
+                f"bodies that come in from {self._name} already hold {held} bytes, and {free} are free"
+            )
+
+    def release(self, amount: int) -> None:
+        """Count bytes as held no more."""
+        self._sender.held -= amount
+        self._held -= amount
+        self.whole.release(amount)
+
+    def end(self) -> None:
+        """Count it for its sender no more: it is whole, or given up; a second call does nothing."""
+        # What it holds from now on, or a second call, counts for one that has no part in the budget.
+        sender, self._sender = self._sender, Sender()
+        sender.held -= self._held
+        sender.bodies -= 1
+        if sender.bodies == 0:
+            del self.whole.senders[self._name]
+        self._held = 0

@@ -2,8 +2,7 @@
 
 A body comes in chunks of the size the client and the network chose. Each is inflated if it was compressed,
 and cut into pieces of at most 64 KiB. Every piece counts against the budget of all bodies before it is kept,
-so that 100 clients that send 8 MiB each are refused instead of filling the memory; and after 256 KiB other
-requests are served.
+so that 100 clients with 8 MiB each are refused and do not fill the memory; after 256 KiB others are served.
 """
 
 import re
@@ -17,7 +16,7 @@ from typing import Self
 from starlette.types import Message, Receive
 
 from app.decode.array_scanner import BYTE_ORDER_MARK, SPACE
-from app.decode.body_budget import ByteBudget, UnverifiedPart, most_inflated, most_unverified
+from app.decode.body_budget import Arriving, ByteBudget, UnverifiedPart, most_inflated, most_unverified
 from app.decode.client_gone import ClientGone
 from app.decode.event_loop_turns import Pacer, next_turn, pieces_of
 from app.decode.gzip import PIECE_BYTES, Inflater, inflater_for
@@ -80,10 +79,11 @@ class BodyReader:
     """
 
     def __init__(
-        self, headers: Headers, receive: Receive, budget: ByteBudget, most_bytes: int, most_inflated: int
+        self, headers: Headers, receive: Receive, arriving: Arriving, most_bytes: int, most_inflated: int
     ) -> None:
-        self._headers, self._receive, self._budget = headers, receive, budget
-        self._room: ByteBudget | UnverifiedPart = budget
+        self._headers, self._receive = headers, receive
+        self._arriving, self._budget = arriving, arriving.whole
+        self._room: Arriving | ByteBudget | UnverifiedPart = arriving
         self._most_bytes, self._most_inflated = most_bytes, most_inflated
         self._pacer = Pacer()
         self._held = 0
@@ -97,10 +97,13 @@ class BodyReader:
     ) -> None:
         """Release what is held."""
         self._hold(0)
+        self._arriving.end()
 
     async def whole(self) -> bytes | mmap:
         """Return the body without a byte order mark and white space around it."""
-        return await (await self._collected(self._inflater())).whole(self._pacer)
+        collected = await self._collected(self._inflater())
+        self._arriving.end()
+        return await collected.whole(self._pacer)
 
     async def verified(self, verify: Verify, *, over_inflated: bool) -> bytes | mmap:
         """Return the body as `whole` does, once `verify` has let pass its very bytes.

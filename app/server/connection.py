@@ -138,7 +138,8 @@ class BoundedConnection(asyncio.Protocol):
             and not (self._is_half_closed or (exchange is not None and self._is_last))
         ):
             return  # what most requests leave
-        if not self._holding.set(len(raw) + waiting + self._writer.unsent_bytes):
+        of_body = waiting + (len(raw) if state is State.BODY else 0)
+        if not self._holding.set(len(raw) + waiting + self._writer.unsent_bytes, of_body):
             self._shed_load()
             return
         if raw and (state is State.DRAIN or (state is State.BODY and waiting < WAITING_BYTES)):

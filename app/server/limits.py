@@ -17,6 +17,8 @@ from typing import Final, NamedTuple
 
 CONNECTIONS_A_TURN: Final = 4
 RETRY_AFTER_SECONDS = 1
+# Of what all connections may hold, one part of so many is for bodies that are being taken, and nothing else.
+BODY_PARTS: Final = 4
 ABORTED = 0
 """A bound with this in the place of a status is not answered: the connection is cut off."""
 
@@ -95,7 +97,7 @@ BOUNDS = (
         (State.HEAD, State.BODY, State.ANSWER, State.DRAIN),
         "held_bytes",
         "The connections hold too many bytes",
-        "What all connections have sent and not yet been answered has reached {held_bytes} bytes "
+        "What all connections have sent and not yet been answered has reached its part of {held_bytes} bytes "
         f"(TIDEGATE_MAX_CONNECTION_BYTES). Send this again after {RETRY_AFTER_SECONDS} second.",
     ),
     Bound(
@@ -222,26 +224,44 @@ BOUNDS = (
 
 
 class HeldBytes:
-    """Counts the bytes that all connections of a process hold together, of at most `most`."""
+    """Counts the bytes that all connections of a process hold together, of at most `most`.
+
+    Anybody can begin heads and not end them, or ask for answers and not read them. So that this keeps nobody
+    out who was let in and sends a long body, a quarter is left for bodies.
+    """
 
     def __init__(self, most: int) -> None:
         self.most, self.held = most, 0
+        self.other = 0
+        """The bytes among them that are of no body."""
+
+    @property
+    def most_other(self) -> int:
+        """Return how many may be of no body."""
+        return self.most - self.most // BODY_PARTS
 
 
 class Holding:
     """Counts the bytes that one connection holds, among those of all."""
 
-    __slots__ = ("_shared", "size")
+    __slots__ = ("_other", "_shared", "size")
 
     def __init__(self, shared: HeldBytes) -> None:
-        self._shared, self.size = shared, 0
+        self._shared, self.size, self._other = shared, 0, 0
 
-    def set(self, size: int) -> bool:
-        """Note what the connection holds now; False if it has grown, and all together are past the bound."""
-        grown = size - self.size
-        self.size = size
-        self._shared.held += grown
-        return grown <= 0 or self._shared.held <= self._shared.most
+    def set(self, size: int, of_body: int = 0) -> bool:
+        """Note what the connection holds now, so many bytes of them of a body that is being taken.
+
+        False if all of it, or what is of no body, has grown, and is past its bound for all connections.
+        """
+        shared, other = self._shared, size - of_body
+        grown, more = size - self.size, other - self._other
+        self.size, self._other = size, other
+        shared.held += grown
+        shared.other += more
+        if more > 0 and shared.other > shared.most_other:
+            return False
+        return grown <= 0 or shared.held <= shared.most
 
 
 class RoundRobin:

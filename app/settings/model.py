@@ -153,12 +153,12 @@ class Settings(EnvironmentSettings):
     """Requests under way at once; past it 503. While a client sends its body, its request does not count."""
     max_in_flight_bytes: int = fixed(REQUESTS, 64 * MIB, ge=1 * MIB)
     """Bodies being read or answered at once, bytes after inflation; past it 503.
-    With a memory limit no more than a quarter of the room below it."""
+    With a memory limit no more than a quarter of the room below it; one source leaves room to others."""
     max_connections: int = fixed(REQUESTS, 2048, ge=1)
     """Open connections; past it 503 and closed. Fewer where the limit on descriptors (`ulimit -Hn`)
     leaves no room for them; the log says so."""
     max_connection_bytes: int = fixed(REQUESTS, 32 * MIB, ge=MIB)
-    """Unparsed and unsent, of all connections together, bytes; past it 503."""
+    """Unparsed and unsent, of all connections together, bytes, a quarter of them for bodies; past it 503."""
 
     ingest_tokens: TokenList = fixed(ACCESS, (), repr=False)
     """Tokens that may POST, look up, stream and consume transactions, comma-separated; unset means open."""

@@ -40,7 +40,7 @@ async def post_alerts(request: Request, receiver: ReceiverDep, plane: PlaneDep) 
     if media != "application/json":
         found = f"Content-Type {media!r}" if media else "there is no Content-Type"
         raise UnsupportedMedia(f"{found}: send the header `Content-Type: application/json`")
-    async with plane.body(headers, request.receive, ALERT_BODY_BYTES) as body:
+    async with plane.body(headers, request.receive, "/alerts", ALERT_BODY_BYTES) as body:
         answers = AlertAnswers(alerts=await to_its_end(receiver.receive(bytes(await body.whole()))))
     # The framework would validate each of 2,000 answers once more, which takes longer than to act on them.
     return Response(answers.model_dump_json(), media_type="application/json")

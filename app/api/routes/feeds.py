@@ -129,7 +129,7 @@ class _FeedRequest:
         plane, summary = self._plane, self.summary
         feed = plane.feeds.get(self._name)
         plane.admission.admit_sender(feed, self._scope["headers"])
-        async with plane.feed_body(self._headers, receive) as body:
+        async with plane.feed_body(self._headers, receive, self._name) as body:
             signed = await self._verified(body, feed)
             self._is_verified = True
             limits = plane.admission.admit_feed(self._name, self._scope["query_string"], self._headers)

@@ -62,7 +62,7 @@ async def patch_settings(
     headers = dict(request.scope["headers"])
     if media_type(headers.get(b"content-type", b"")) not in MEDIA_TYPES:
         raise UnsupportedMedia(f"send {' or '.join(MEDIA_TYPES)}")
-    async with plane.body(headers, request.receive, SMALL_BODY_BYTES) as body:
+    async with plane.body(headers, request.receive, "/settings", SMALL_BODY_BYTES) as body:
         # A lone surrogate is JSON, though in no name or value of a setting.
         changes = read_changes(await shown_as_replaced(bytes(await body.whole())))
     await to_its_end(sync.change(changes, if_match))

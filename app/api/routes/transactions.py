@@ -77,7 +77,7 @@ class PostTransactions:
         self, query: bytes, headers: Headers, receive: Receive, summary: Summary
     ) -> dict[str, Any]:
         limits, is_lines = self._plane.admission.admit(query, headers, declared_length(headers))
-        async with self._plane.body(headers, receive) as body:
+        async with self._plane.body(headers, receive, limits.default_source) as body:
             if is_lines:
                 items, summary.is_shown = "line", True
                 hint = await self._post_lines(body, limits, summary)

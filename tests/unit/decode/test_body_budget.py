@@ -4,7 +4,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from app.decode.body_budget import BODY_COST, LEAST_BYTES, ByteBudget
+from app.decode.body_budget import BODY_COST, LEAST_BYTES, Arriving, ByteBudget
 from app.errors import Overloaded
 from app.models import MemoryHeadroom
 
@@ -63,3 +63,24 @@ def test_bodies_that_are_not_verified_leave_half_of_the_places_to_other_requests
         with pytest.raises(Overloaded, match=f"{most} bodies that are not verified"):
             held.enter_context(unverified.place())
     assert unverified.bodies == 0
+
+
+def test_the_bodies_of_a_sender_that_come_in_hold_as_much_as_all_leave_free_but_for_the_first() -> None:
+    budget = ByteBudget(64 * MIB, MemoryHeadroom(), REQUESTS)
+    first, second, of_another = Arriving(budget, "a"), Arriving(budget, "a"), Arriving(budget, "b")
+    first.take(30 * MIB)
+    second.take(2 * MIB)
+    with pytest.raises(Overloaded, match=f"from a already hold {32 * MIB} bytes, and {32 * MIB} are free"):
+        second.take(1)
+    of_another.take(20 * MIB)
+    first.take(12 * MIB)
+    with pytest.raises(Overloaded, match="bodies under way"):
+        first.take(1)
+    of_another.release(20 * MIB)
+    first.end()
+    second.take(1)  # what is whole is no longer among what comes in
+    for one in (first, second, of_another):
+        one.end()
+    first.release(42 * MIB)
+    second.release(2 * MIB + 1)
+    assert (budget.held, budget.senders) == (0, {})

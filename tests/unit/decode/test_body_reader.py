@@ -9,7 +9,7 @@ from random import randbytes
 import pytest
 from starlette.types import Message
 
-from app.decode.body_budget import ByteBudget, most_unverified
+from app.decode.body_budget import Arriving, ByteBudget, most_unverified
 from app.decode.body_reader import LINE_BYTES_AT_ONCE, BodyBuffer, BodyReader
 from app.decode.event_loop_turns import PACE_BYTES, Pacer
 from app.decode.gzip import DEFLATED_COST, DEFLATED_STEP, PIECE_BYTES
@@ -71,7 +71,7 @@ def reader(sent: bytes, coding: bytes, budget: ByteBudget, size: int = 3) -> Bod
     async def receive() -> Message:
         return next(messages)
 
-    return BodyReader({b"content-encoding": coding}, receive, budget, most, most)
+    return BodyReader({b"content-encoding": coding}, receive, Arriving(budget, "feed"), most, most)
 
 
 @pytest.mark.asyncio
@@ -150,7 +150,7 @@ async def test_what_could_never_be_verified_is_too_large_and_not_refused_for_now
     async def receive() -> Message:
         return next(messages)
 
-    async with BodyReader(length, receive, budget, budget.most, budget.most) as body:
+    async with BodyReader(length, receive, Arriving(budget, "feed"), budget.most, budget.most) as body:
         with pytest.raises(BodyTooLarge):
             await body.verified(let_pass, over_inflated=False)
     assert budget.held == 0
@@ -166,6 +166,44 @@ async def test_gzip_that_never_fits_in_the_budget_is_too_large(over_inflated: bo
         with pytest.raises(BodyTooLarge, match="inflates to more"):
             await body.verified(let_pass, over_inflated=over_inflated)
     assert (budget.held, budget.unverified.held) == (0, 0)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("as_lines", [False, True])
+async def test_bodies_of_one_sender_that_come_in_slowly_leave_room_to_others(as_lines: bool) -> None:
+    budget, may_end = a_budget(), asyncio.Event()
+
+    async def slow() -> None:
+        pieces = iter([b"x" * 500_000] * 3)
+
+        async def receive() -> Message:
+            piece = next(pieces, b"")
+            if not piece:
+                await may_end.wait()
+            return {"type": "http.request", "body": piece, "more_body": bool(piece)}
+
+        body = BodyReader({}, receive, Arriving(budget, "slow"), budget.most, budget.most)
+        async with body:
+            if as_lines:
+                assert [line async for lines in body.lines(budget.most) for line in lines] == [
+                    b"x" * 1_500_000
+                ]
+            else:
+                assert len(await body.whole()) == 1_500_000
+
+    sending = [asyncio.create_task(slow()) for _ in range(4)]
+    for _ in range(1_000):
+        await asyncio.sleep(0)
+    assert 0 < budget.held <= budget.most // 2
+    async with reader(b"1" * 1_500_000, b"", budget, 100_000) as body:
+        assert len(await body.whole()) == 1_500_000
+    may_end.set()
+    ended = await asyncio.gather(*sending, return_exceptions=True)
+    refused = [str(error) for error in ended if isinstance(error, Overloaded)]
+    assert refused
+    assert all("come in from slow already hold" in error for error in refused)
+    assert [error for error in ended if error is not None and not isinstance(error, Overloaded)] == []
+    assert (budget.held, budget.senders) == (0, {})
 
 
 @pytest.mark.asyncio

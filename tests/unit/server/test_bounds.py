@@ -49,7 +49,8 @@ async def test_trailers_are_bounded_in_number() -> None:
 
 
 async def test_what_all_connections_hold_is_bounded_together() -> None:
-    limits = Limits(header_seconds=LONG, body_seconds=LONG, held_bytes=8 * KIB)
+    # Three quarters of it, 8 KiB, are for what is of no body.
+    limits = Limits(header_seconds=LONG, body_seconds=LONG, held_bytes=32 * KIB // 3)
     async with served(limits) as (service, client):
         others = [await service.client() for _ in range(9)]
         for other in others[:-1]:
@@ -65,6 +66,22 @@ async def test_what_all_connections_hold_is_bounded_together() -> None:
             other.drop()
         await service.holds(1)
         assert service.held == 0
+
+
+async def test_heads_and_unread_answers_leave_a_quarter_to_bodies() -> None:
+    limits = Limits(header_seconds=LONG, body_seconds=LONG, held_bytes=64 * KIB)
+    async with served(limits) as (service, client):
+        held, late, body = service.http.held, await service.client(), post(b"x" * 8 * KIB)
+        held.held = held.other = held.most_other  # what others have begun, or do not read
+        await late.send(GET[:-1])
+        assert await late.refusal(retry_after="1") == (503, "connection-bytes")
+        await client.send(body[:-1], body[-1:], pause=0.05)
+        assert await client.sizes(1) == [8 * KIB]
+        held.held = held.most
+        await client.send(body[:-1])
+        assert await client.refusal(retry_after="1") == (503, "connection-bytes")
+        await service.holds(0)
+        assert (held.held, held.other) == (held.most, held.most_other)
 
 
 async def test_pipelined_requests_past_what_all_may_hold_go_and_the_one_begun_is_answered() -> None:
