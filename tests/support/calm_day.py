@@ -29,7 +29,6 @@ LIMITS = {"signatures": 1_000_000, "transactions": 1_000_000, "observations": 3_
 WORKERS = {"gate-3:8000": ("worker-1", "worker-2")}
 LATENCY = ((0.005, 0.7), (0.05, 0.995), (0.5, 0.999), (1.0, 1.0), (math.inf, 1.0))
 LAG = ((0.01, 0.95), (0.1, 0.998), (0.25, 1.0), (math.inf, 1.0))
-DELAY = ((0.1, 0.9), (2.5, 0.997), (5.0, 1.0), (math.inf, 1.0))
 
 Figure = Callable[[int], float]
 Values = list[float | None]
@@ -98,12 +97,14 @@ class Day:
         duration = "tidegate_http_request_duration_seconds_bucket"
         yield from _buckets(duration, posts, LATENCY, lambda minute: _items(minute) / 20)
         for source in SOURCES:
-            delay, labels = "tidegate_source_delay_seconds", f'source="{source}"'
+            labels = f'source="{source}"'
             late = _share(outcomes["duplicate"], 1 / 3)
-            yield from _buckets(f"{delay}_bucket", labels, DELAY, late)
-            yield f"{delay}_count{{{labels}}}", late
+            yield f"tidegate_source_delay_seconds_count{{{labels}}}", late
             yield f"tidegate_source_near_window_total{{{labels}}}", _share(late, 0.004)
             yield f"tidegate_late_duplicates_total{{{labels}}}", lambda _: 0.5
+            for outcome, part in (("taken", 0.99), ("rejected", 0.01)):
+                bodies = f'tidegate_feed_bodies_total{{feed="{source}", outcome="{outcome}"}}'
+                yield bodies, _share(answers["200"], part / 3)
 
     def _upkeep(self) -> Iterator[tuple[str, Figure]]:
         for name in MAPS:
