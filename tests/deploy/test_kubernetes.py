@@ -1,6 +1,7 @@
 """What Kubernetes is given, rendered by kustomize, checked by its schemas and against one another."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import yaml
 from app.settings.model import Settings, env_name
 from scripts import alertmanager_config, dashboard_configmaps, prometheus_rule
 from tests.deploy.test_manifests import DEPLOY, run
+from tests.support.deployed_rules import RUNBOOKS
 
 KUBERNETES = "1.33"
+PROMETHEUS_RESOURCE = re.compile(r"^    spec:\n(?:      .*\n)+", re.MULTILINE)
 OPERATOR_KINDS = {"PrometheusRule", "ServiceMonitor", "AlertmanagerConfig"}
 
 
@@ -127,6 +130,18 @@ def test_the_config_maps_hold_the_dashboards() -> None:
         assert one["metadata"]["labels"]["grafana_dashboard"] == "1"
         # `kubectl apply` keeps what it has applied in an annotation, which may be this long.
         assert len(json.dumps(one)) < 256 * 1024, name
+
+
+def test_the_operators_prometheus_is_given_every_runbook_to_serve() -> None:
+    [one] = yaml.safe_load_all(run("kubectl", "kustomize", RUNBOOKS))
+    assert one["data"] == {page.name: page.read_text(encoding="utf-8") for page in RUNBOOKS.glob("*.md")}
+    name = one["metadata"]["name"]
+    resource = yaml.safe_load(PROMETHEUS_RESOURCE.search((DEPLOY / "README.md").read_text())[0])["spec"]  # type: ignore[index]
+    assert resource["configMaps"] == [name]
+    assert resource["additionalArgs"] == [
+        {"name": "web.user-assets", "value": f"/etc/prometheus/configmaps/{name}"}
+    ]
+    assert len(json.dumps(one)) < 256 * 1024, "as `kubectl apply` keeps it in an annotation"
 
 
 def test_a_gate_that_is_not_ready_keeps_no_node_from_being_drained(

@@ -1,5 +1,6 @@
 """A real Prometheus evaluates every rule and every query of the runbooks, and serves the runbooks."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import httpx
 import yaml
 
 from tests.deploy.test_runbooks import PAGES, blocks
-from tests.support.deployed_rules import RULE_FILES, RUNBOOKS, rules
+from tests.support.deployed_rules import RULE_FILES, RUNBOOKS, alerts, rules
 from tests.support.gate import gate_process
 from tests.support.monitoring import Prometheus, prometheus
 from tests.support.processes import free_port, wait_until
@@ -63,3 +64,15 @@ def test_every_rule_works_against_real_gates_and_links_to_a_page_prometheus_serv
                     server.query(query)
             # A task whose first run comes before the store is up is well after its next run, a minute later.
             assert wait_until(lambda: others(server) == [], A_ROUND_SECONDS), others(server)
+
+
+def test_prometheus_serves_the_runbook_of_every_alert_as_kubernetes_mounts_them(tmp_path: Path) -> None:
+    mounted = tmp_path / "tidegate-runbooks"
+    shutil.copytree(RUNBOOKS, mounted / "..2026_11_30")
+    (mounted / "..data").symlink_to("..2026_11_30")
+    for page in PAGES:
+        (mounted / page.name).symlink_to(f"..data/{page.name}")
+    with prometheus(config(tmp_path), f"--web.user-assets={mounted}") as server:
+        for alert in alerts():
+            runbook = httpx.get(f"{server.url}/user/{alert.name}.md", trust_env=False, timeout=10)
+            assert runbook.text.startswith(f"# {alert.name}\n"), runbook.status_code
