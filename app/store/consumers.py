@@ -87,7 +87,7 @@ class ConsumerFigures(NamedTuple):
     redelivered: int
     """How many were handed out again."""
     missed: int
-    """How many had left before they could be handed out, as far as that is known."""
+    """How many left before they were handed out, as far as that is known, also before it is told so."""
     unknown_gaps: int
     """How often the store had lost what it had not taken; a Cluster's partitions each count."""
     called_ms: int

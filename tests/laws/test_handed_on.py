@@ -215,7 +215,8 @@ class ConsumersAgainstModel(RuleBasedStateMachine):
             one = figures[name]
             assert one.ordinals == tuple(model.position for model in models)
             assert one.leases == sum(len(model.leases) for model in models)
-            totals = [(model.delivered, model.redelivered, model.missed) for model in models]
+            parts = zip(models, self.prefixes, strict=True)
+            totals = [model.totals(read_kept(self.client, at), len(self.accepted[at])) for model, at in parts]
             assert [one.delivered, one.redelivered, one.missed] == [*map(sum, zip(*totals, strict=True))]
             assert one.unknown_gaps == 0
             assert one.lag_transactions == self._lag(name)

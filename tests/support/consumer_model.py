@@ -126,6 +126,11 @@ class ModelPartition:
         self.told.update(range(position))
         self.position = position
 
+    def totals(self, kept: dict[int, Kept], added: int) -> tuple[int, int, int]:
+        """Return how many were handed out, handed out again, and missed, also if it was not told so yet."""
+        left = _first_kept(kept, self.position, added) - self.position
+        return self.delivered, self.redelivered, self.missed + left
+
     def lag(self, added: int) -> int:
         """Return how many are not committed."""
         return added - self.position + sum(lease.finish - lease.begin for lease in self.leases)

@@ -165,6 +165,31 @@ async def test_under_another_ledger_all_that_is_kept_is_read_and_nobody_knows_wh
     await gate.session.close()
 
 
+async def test_what_a_consumer_misses_is_counted_when_it_leaves_and_not_again_when_it_is_told(
+    clocks: Clocks, store: StoreServer, settings_for: MakeSettings
+) -> None:
+    gate = await connected_gate(settings_for(store, dedup_window_seconds=60))
+    clock, reader = clocks(store, gate), Reader(gate)
+    await gate.flusher.flush([transaction(name) for name in NAMES[:9]])
+    # What it holds may still be committed.
+    untaken = 9 - len(names_in(await reader.lease(4, lease_ms=1_000_000)))
+    clock.move(100)
+    await gate.flusher.flush([transaction(name) for name in NAMES[9:]])
+    assert [one.missed for one in await reader.consumers.figures()] == [0]
+    clock.move(100)
+    await gate.maps.sizes()
+    assert [one.missed for one in await reader.consumers.figures()] == [untaken]
+    leases = await reader.lease()
+    assert sorted(names_in(leases)) == sorted(NAMES[9:])
+    assert sum(each or 0 for each in missed_in(leases)) == untaken
+    assert [one.missed for one in await reader.consumers.figures()] == [untaken]
+    await gate.flusher.flush([transaction(f"late-{name}") for name in NAMES])
+    clock.move(200)
+    await gate.maps.sizes()
+    assert [one.missed for one in await reader.consumers.figures()] == [untaken + len(NAMES)]
+    await gate.session.close()
+
+
 async def test_who_begins_at_a_moment_is_told_what_left_after_it_and_nothing_else(
     clocks: Clocks, store: StoreServer, settings_for: MakeSettings
 ) -> None:

@@ -38,6 +38,14 @@ local function lag_of(consumer)
   return lag
 end
 
+-- Returns how many have left that come after the position, as far as that is known: the next lease tells of them.
+local function left_untaken(consumer)
+  local added = ledger.signatures.added
+  if consumer.is_blind or consumer.ordinal >= added then return 0 end
+  local found = find_ordinal(consumer.ordinal, consumer.block)
+  return found and math.max(found.ordinal - consumer.ordinal, 0) or added - consumer.ordinal
+end
+
 -- Returns when the oldest transaction was accepted that is kept and not committed, and how long its bucket is kept; 0 if
 -- there is none. It is in the first lease, or after the position, unless that has left. For a lease that was read just
 -- now, `first_ms` says it, and the bucket is not looked for.
