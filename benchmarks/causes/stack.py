@@ -16,9 +16,9 @@ from typing import Any
 from benchmarks.causes.traffic import Traffic
 from tests.support.chat import Humans, listening_humans
 from tests.support.gate import GateProcess, await_gate, start_command, tidegate_command
-from tests.support.monitoring import Alertmanager, Prometheus, alertmanager, prometheus
+from tests.support.monitoring import Alertmanager, Prometheus
 from tests.support.processes import free_port
-from tests.support.quick_monitoring import quick_alertmanager, quick_prometheus
+from tests.support.quick_monitoring import quick_monitoring
 from tests.support.servers import StoreServer, valkey_server
 
 ADMIN_TOKEN = "admin-of-the-stack"
@@ -43,14 +43,9 @@ class Gate:
         self.start()
 
     @property
-    def address(self) -> str:
-        """Host and port."""
-        return f"127.0.0.1:{self.settings['port']}"
-
-    @property
     def url(self) -> str:
         """The URL that it is called by."""
-        return f"http://{self.address}"
+        return f"http://127.0.0.1:{self.settings['port']}"
 
     def start(self, *command: str, **settings: object) -> None:
         """Start it, ready on return; by another command than the shipped one for a build with a fault."""
@@ -119,7 +114,6 @@ class Stack:
 def stack(build: Build) -> Iterator[Stack]:
     """Start everything, under load; has to be called in the main thread of its process."""
     folder = Path(tempfile.mkdtemp(prefix="tidegate-causes-"))
-    ports = {name: free_port() for name in ("prometheus", "alertmanager")}
     with ExitStack() as parts:
         parts.callback(shutil.rmtree, folder, ignore_errors=True)
         store = parts.enter_context(build.store())
@@ -128,23 +122,14 @@ def stack(build: Build) -> Iterator[Stack]:
             gates.append(Gate(folder / f"gate-{number}", {"store_url": store.url, **settings}))
             parts.callback(_end, gates[-1])
         people = {name: parts.enter_context(listening_humans()) for name in ("pager", "humans")}
-        targets = {name: [f"127.0.0.1:{port}"] for name, port in ports.items()}
-        targets["tidegate"] = [gate.address for gate in gates]
-        scrapes = quick_prometheus(folder / "prometheus", targets, build.faster)
-        routes = quick_alertmanager(
-            folder / "alertmanager",
-            gates[0].url,
-            {name: each.url for name, each in people.items()},
-            ADMIN_TOKEN,
-            build.faster,
-        )
-        traffic = Traffic([gate.url for gate in gates], INGEST_TOKEN)
+        urls, webhooks = [gate.url for gate in gates], {name: each.url for name, each in people.items()}
+        traffic = Traffic(urls, INGEST_TOKEN)
         parts.enter_context(traffic.running())
+        watched = quick_monitoring(folder, urls, webhooks, ADMIN_TOKEN, build.faster)
         yield Stack(
             store,
             gates,
-            parts.enter_context(prometheus(scrapes, port=ports["prometheus"])),
-            parts.enter_context(alertmanager(routes, port=ports["alertmanager"])),
+            *parts.enter_context(watched),
             people,
             traffic,
             folder / "alertmanager" / "secrets" / "tidegate_token",

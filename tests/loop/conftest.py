@@ -10,9 +10,8 @@ import pytest
 from app.settings.field_kinds import MIB
 from tests.support.chat import Humans, listening_humans
 from tests.support.gate import GateProcess, gate_process
-from tests.support.monitoring import Alertmanager, Prometheus, alertmanager, prometheus
-from tests.support.processes import free_port
-from tests.support.quick_monitoring import quick_alertmanager, quick_prometheus
+from tests.support.monitoring import Alertmanager, Prometheus
+from tests.support.quick_monitoring import quick_monitoring
 from tests.support.servers import StoreServer, valkey_server
 
 ADMIN_TOKEN = "admin-Lr91ve"
@@ -63,22 +62,10 @@ class Loop:
 @pytest.fixture(scope="package")
 def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
     """The loop with the shipped configuration, its time running 120 times as fast."""
-    folder = tmp_path_factory.mktemp("loop")
-    ports = {name: free_port() for name in ("prometheus", "alertmanager")}
     with ExitStack() as stack:
         store = stack.enter_context(valkey_server(unix=True))
         gate = stack.enter_context(gate_process(store_url=store.url, **GATE))
         humans, pager = (stack.enter_context(listening_humans()) for _ in range(2))
         people = {"humans": humans.url, "pager": pager.url}
-        targets = {name: [f"127.0.0.1:{port}"] for name, port in ports.items()}
-        targets["tidegate"] = [gate.url.removeprefix("http://")]
-        routes = quick_alertmanager(folder / "alertmanager", gate.url, people, ADMIN_TOKEN)
-        scrapes = quick_prometheus(folder / "prometheus", targets)
-        yield Loop(
-            store,
-            gate,
-            stack.enter_context(prometheus(scrapes, port=ports["prometheus"])),
-            stack.enter_context(alertmanager(routes, port=ports["alertmanager"])),
-            humans,
-            pager,
-        )
+        watched = quick_monitoring(tmp_path_factory.mktemp("loop"), [gate.url], people, ADMIN_TOKEN)
+        yield Loop(store, gate, *stack.enter_context(watched), humans, pager)

@@ -1,4 +1,4 @@
-"""The shipped configuration of Prometheus and Alertmanager, with the addresses of a test and faster time.
+"""Prometheus and Alertmanager as they are shipped, with the addresses of a test and faster time.
 
 Every duration is divided, also those inside of PromQL. Plain numbers of seconds, as in `> 300`, are left as
 they are, except for the age of gates.
@@ -6,11 +6,15 @@ they are, except for the age of gates.
 
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from tests.support.monitoring import Alertmanager, Prometheus, alertmanager, prometheus
+from tests.support.processes import free_port
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 # Two minutes of the shipped rules are one second then.
@@ -23,6 +27,26 @@ _DURATION = re.compile(r"(?<![\w.])(\d+)(ms|s|m|h|d)\b")
 _UPTIME = re.compile(r"(tidegate_start_time_seconds > [\d* ]*\d)")
 _RULE_DURATIONS = ("expr", "for", "keep_firing_for")
 _ROUTE_DURATIONS = ("group_wait", "group_interval", "repeat_interval")
+
+
+@contextmanager
+def quick_monitoring(
+    folder: Path, gates: Sequence[str], people: Mapping[str, str], token: str, faster: int = FASTER
+) -> Iterator[tuple[Prometheus, Alertmanager]]:
+    """Both at work, with their files below the folder: they watch one another and the gates at these URLs.
+
+    Alertmanager tells the first gate, to which it shows the token, and the people, webhooks by receivers.
+    """
+    ports = {name: free_port() for name in ("prometheus", "alertmanager")}
+    targets = {name: [f"127.0.0.1:{port}"] for name, port in ports.items()}
+    targets["tidegate"] = [url.removeprefix("http://") for url in gates]
+    scrapes = quick_prometheus(folder / "prometheus", targets, faster)
+    routes = quick_alertmanager(folder / "alertmanager", gates[0], people, token, faster)
+    with (
+        prometheus(scrapes, port=ports["prometheus"]) as watching,
+        alertmanager(routes, port=ports["alertmanager"]) as telling,
+    ):
+        yield watching, telling
 
 
 def quick_prometheus(folder: Path, targets: Mapping[str, Sequence[str]], faster: int = FASTER) -> Path:
