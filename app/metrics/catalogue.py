@@ -1,7 +1,7 @@
 """Every metric that the gate counts itself, by name; what is only read is in the rooms' own collectors.
 
 The values of a label belong to the part that counts under them. It starts their series at 0 when it is built,
-as the store's session does for its scripts, so that a rate is known from the first event on.
+as the store's session does for its errors, so that a rate is known from the first event on.
 """
 
 from collections import Counter, defaultdict
@@ -142,9 +142,12 @@ class Metrics:
         self.connection_refusals_total.start(*product(reasons, ("yes", "no")))
 
     def start_route(self, method: str, route: str, codes: Iterable[str] = ("200",)) -> None:
-        """Start the series of a route at 0: `increase` misses the first of a series that begins at 1."""
+        """Start the series of a route at 0: `increase` misses the first of a series that begins at 1.
+
+        How long its requests took has a series for each bucket, which begin with the first request: of 1,538
+        lines of a scrape 495 were such zeros, and the quantiles that they serve are there from the second on.
+        """
         self.http_requests_total.start(*product((method,), (route,), codes))
-        self.http_request_duration_seconds.labels(method, route)
 
     def _ingest(self) -> None:
         self.transactions_total = self._counter(

@@ -49,7 +49,6 @@ class StoreSession:
         self._connector = connector
         self._metrics = metrics
         self._scripts = {name: Script(text) for name, text in load_scripts().items()}
-        metrics.store_call_duration_seconds.start(*zip(self._scripts))
         metrics.store_errors_total.start(*((error.kind,) for error in STORE_ERRORS))
         self._slots = CallSlots(connector.deadline_seconds)
         self._servers: Servers | None = None
