@@ -144,8 +144,7 @@ class Metrics:
     def start_route(self, method: str, route: str, codes: Iterable[str] = ("200",)) -> None:
         """Start the series of a route at 0: `increase` misses the first of a series that begins at 1.
 
-        How long its requests took has a series for each bucket, which begin with the first request: of 1,538
-        lines of a scrape 495 were such zeros, and the quantiles that they serve are there from the second on.
+        How long its requests took begins with the first: it has a series a bucket, a third of a scrape.
         """
         self.http_requests_total.start(*product((method,), (route,), codes))
 

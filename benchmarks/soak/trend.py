@@ -22,7 +22,7 @@ from app.guard.leak.statistics import Slope, score_variance, slope_with
 BLOCK_SECONDS = (60.0, 120.0, 300.0)
 LEAST_FLOORS = 8
 LOWER_SHARE = 0.05
-"""Of the samples of a block, which are below its floor."""
+"""So much of a block's samples is below its floor."""
 NORMAL_97_5 = 1.959964
 SECONDS_AN_HOUR = 3600.0
 MB = 1e6
