@@ -142,10 +142,7 @@ class Metrics:
         self.connection_refusals_total.start(*product(reasons, ("yes", "no")))
 
     def start_route(self, method: str, route: str, codes: Iterable[str] = ("200",)) -> None:
-        """Start the series of a route at 0: `increase` misses the first of a series that begins at 1.
-
-        How long its requests took begins with the first: it has a series a bucket, a third of a scrape.
-        """
+        """Start a route's counters at 0, since `increase` misses the first of a series that begins at 1."""
         self.http_requests_total.start(*product((method,), (route,), codes))
 
     def _ingest(self) -> None:
