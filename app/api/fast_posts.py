@@ -1,10 +1,11 @@
 """The fast way of a single post: from the server's protocol to the flush queue and back, without ASGI.
 
 What a single post costs beside its part of a flush is mostly the task, the scope and the messages of ASGI.
-`FastPosts` takes a post before those are made, if its body is whole, one plain object and valid, and if it is
-admitted. It refuses nothing: a 401 and all other refusals (a full queue, pressure of memory, an invalid body)
-are left to the ordinary way, `PostTransactions` in routes/transactions.py, which finds the same and answers.
-Only what goes wrong after the transaction was queued is answered here, since then it has been taken.
+`FastPosts` takes a post before those are made, if its body is whole, short, one plain object and valid, and
+if it is admitted. It refuses nothing: a 401 and all other refusals (a full queue, pressure of memory, an
+invalid body) are left to the ordinary way, `PostTransactions` in routes/transactions.py, which finds the
+same and answers. Only what goes wrong after the transaction was queued is answered here, since then it has
+been taken.
 """
 
 import time
@@ -16,6 +17,7 @@ from app.api.addresses import TRANSACTIONS
 from app.api.data_plane_answers import encode
 from app.api.error_responses import internal_problem, problem_of
 from app.decode.columns import Answers
+from app.decode.event_loop_turns import LONG_BYTES
 from app.decode.item import InvalidItem, decode_item
 from app.errors import HttpError, RetryLater
 from app.ingest.data_plane import DataPlane
@@ -42,7 +44,9 @@ class FastPosts:
     def take(self, request: WholeRequest, send: SendReply) -> bool:
         """Queue the transaction; False, before anything was counted, for what is not plain and valid."""
         plane, (query, headers, body) = self.plane, request
-        if not (body.startswith(b"{") and self.requests.has_room) or b"content-encoding" in headers:
+        if len(body) > LONG_BYTES or not (body.startswith(b"{") and self.requests.has_room):
+            return False
+        if b"content-encoding" in headers:
             return False
         try:
             limits, is_lines = plane.admission.admit(query, headers, len(body))

@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
-from types import TracebackType
 from typing import Self
 
 from starlette.types import Message, Receive
@@ -18,7 +17,7 @@ from starlette.types import Message, Receive
 from app.decode.array_scanner import BYTE_ORDER_MARK, SPACE
 from app.decode.body_budget import Arriving, ByteBudget, UnverifiedPart, most_inflated, most_unverified
 from app.decode.client_gone import ClientGone
-from app.decode.event_loop_turns import Pacer, next_turn, pieces_of
+from app.decode.event_loop_turns import LONG_BYTES, Pacer, next_turn, pieces_of
 from app.decode.gzip import PIECE_BYTES, Inflater, inflater_for
 from app.decode.ndjson_lines import LineSplitter
 from app.errors import BodyTooLarge, UnsupportedMedia
@@ -92,9 +91,7 @@ class BodyReader:
         """Begin."""
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Release what is held."""
         self._hold(0)
         self._arriving.end()
@@ -246,7 +243,7 @@ class BodyBuffer:
             self._keep(piece)
 
     async def whole(self, pace: Pacer) -> bytes | mmap:
-        """Return the body without a byte order mark and white space around it; the pieces are gone then."""
+        """Return the body without a byte order mark and white space around it, a long one in its own turn."""
         self._end_small()
         pieces = self._pieces
         if pieces:
@@ -283,6 +280,8 @@ class BodyBuffer:
 
     async def _joined(self, pace: Pacer) -> bytes | mmap:
         length = sum(map(len, self._pieces))
+        if length > LONG_BYTES:
+            await next_turn()
         if length <= _JOINED_AT_ONCE_BYTES:
             return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         # New memory costs a page fault for every 4 KiB when it is written to first: 20 ms for 32 MiB.

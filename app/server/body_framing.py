@@ -1,6 +1,6 @@
 """Decodes bodies as they come in: by their length, or in chunks, which httptools decodes."""
 
-from typing import Protocol
+from typing import Final, Protocol
 
 import httptools
 
@@ -38,23 +38,34 @@ def body_of(length: int, limits: Limits) -> Body:
     return ChunkedBody(limits) if length == CHUNKED else SizedBody(length)
 
 
+_SMALL_BYTES: Final = 4096
+
+
 class _Pieces:
-    """Keeps what was decoded in the pieces it came in: joining each with those before copies all again."""
+    """Keeps what was decoded in the pieces it came in: joining each with those before copies all again.
+
+    Small ones are put together, since only their bytes are counted: a piece of two takes 56 with its object.
+    """
 
     __slots__ = ("_pieces", "size")
 
     def __init__(self) -> None:
-        self._pieces: list[bytes] = []
+        self._pieces: list[bytes | bytearray] = []
         self.size = 0
 
     def _keep(self, piece: bytes) -> None:
-        self._pieces.append(piece)
         self.size += len(piece)
+        if not self._pieces or len(piece) >= _SMALL_BYTES:
+            self._pieces.append(piece)
+        elif isinstance(last := self._pieces[-1], bytearray):
+            last += piece
+        else:
+            self._pieces.append(bytearray(piece))
 
     def take_out(self) -> bytes:
         """Return what was decoded since the last call."""
         pieces, self._pieces, self.size = self._pieces, [], 0
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return bytes(pieces[0]) if len(pieces) == 1 else b"".join(pieces)
 
     def close(self) -> None:
         """Do nothing: there is no parser to let go of."""

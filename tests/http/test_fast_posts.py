@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from app.api.fast_posts import FastPosts
+from app.decode.event_loop_turns import LONG_BYTES
 from app.runtime import Runtime
 from app.server.fast_path import Reply, WholeRequest
 from tests.conftest import MakeSettings
@@ -148,9 +149,10 @@ async def test_it_is_under_way_until_it_is_answered_and_counted_as_any_request(r
         (item("s"), {b"content-type": b"application/x-ndjson"}),
         (item("s"), JSON_HEADERS | {b"content-encoding": b"gzip"}),
         (item("s", source="a b"), JSON_HEADERS),
+        (item("s", payload="x" * LONG_BYTES), JSON_HEADERS),
     ],
 )
-async def test_what_is_not_plain_is_left_alone_uncounted(
+async def test_what_is_not_plain_and_short_is_left_alone_uncounted(
     runtime: Runtime, body: bytes, headers: Headers
 ) -> None:
     fast = _fast(runtime)

@@ -15,7 +15,7 @@ from app.decode.arrays import ONE_BY_ONE_BYTES, array_items, decode_array, decod
 from app.decode.body_reader import BodyBuffer
 from app.decode.event_loop_turns import PACE_BYTES, Pacer
 from app.decode.gzip import DEFLATED_STEP, MAX_MEMBERS, Inflater
-from app.decode.item import InvalidItem, ItemLimits, ItemResult, try_decode_item
+from app.decode.item import InvalidItem, ItemLimits, ItemResult, decode_item, try_decode_item
 from app.decode.ndjson_lines import LineSplitter
 from app.errors import ClientError
 from app.ingest.batch_summary import MAX_DETAIL_BYTES, Summary
@@ -91,6 +91,33 @@ async def test_others_have_their_turns_while_a_hostile_body_is_read(
     assert answer.status_code in (200, 400, 413, 422), answer.text[:500]
     record_property("longest_turn_cpu_ms", round(1000 * await longest, 1))  # told, not asserted
     assert await turns >= inflated(body, hostile.coding) // BETWEEN_TURNS
+
+
+async def test_long_bodies_that_come_at_once_are_decoded_one_a_turn(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded, done = [0], asyncio.Event()
+
+    def note(body: bytes, limits: ItemLimits) -> Transaction:
+        decoded[0] += 1
+        return decode_item(body, limits)
+
+    monkeypatch.setattr("app.api.routes.transactions.decode_item", note)
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    body = in_gzip(b'{"signature":"s","slot":1,"payload":"' + b"x" * 100_000 + b'"}')
+    async with api_client(runtime) as client:
+        seen = asyncio.create_task(each_turn(lambda: decoded[0], done))
+        posts = (client.post("/transactions", content=body, headers=headers) for _ in range(20))
+        answers = await asyncio.gather(*posts)
+        done.set()
+    assert {answer.status_code for answer in answers} == {200}
+    assert max(after - before for before, after in pairwise(await seen)) == 1
+
+
+def in_gzip(body: bytes) -> bytes:
+    """The body as gzip."""
+    packer = zlib.compressobj(wbits=31)
+    return packer.compress(body) + packer.flush()
 
 
 async def test_errors_of_many_items_are_listed_in_portions(runtime: Runtime) -> None:

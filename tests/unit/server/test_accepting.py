@@ -2,13 +2,17 @@
 
 import asyncio
 import socket
+from collections import Counter
 from contextlib import ExitStack
+from pathlib import Path
 
+import pytest
 import uvicorn
 import uvloop
 from starlette.types import Receive, Scope, Send
 
 from app.server.config import ACCEPTED_A_TURN, QuietServer, doubled
+from tests.support.gate import gate_process
 
 WAITING = 4 * ACCEPTED_A_TURN
 
@@ -41,3 +45,11 @@ def test_a_doubled_listener_has_several_connections_taken_in_a_turn() -> None:
     several = uvloop.run(_turns_until_all_are_taken(doubled(socket.create_server(("127.0.0.1", 0)))))
     assert one >= WAITING
     assert several <= one // 4
+
+
+@pytest.mark.server
+def test_a_gate_takes_connections_by_doubles_of_its_listener() -> None:
+    with gate_process() as gate:
+        links = Counter(str(file.readlink()) for file in Path(f"/proc/{gate.process.pid}/fd").iterdir())
+    doubles = [times for link, times in links.items() if link.startswith("socket:") and times > 1]
+    assert doubles == [ACCEPTED_A_TURN]
