@@ -18,7 +18,7 @@ KUBERNETES = "1.33"
 def _rendered(folder: str) -> dict[tuple[str, str], dict[str, Any]]:
     """The resources of a folder by kind and name."""
     rendered = run("kubectl", "kustomize", DEPLOY / "kubernetes" / folder)
-    return {(one["kind"], one["metadata"]["name"]): one for one in yaml.safe_load_all(rendered)}
+    return {(one["kind"], one["metadata"]["name"]): one for one in yaml.load_all(rendered, yaml.CSafeLoader)}
 
 
 def test_kubernetes_takes_the_job_and_its_volume() -> None:

@@ -51,7 +51,7 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
 
 
 def get(url: str) -> httpx.Response:
-    return httpx.get(url, trust_env=False, timeout=10, follow_redirects=True)
+    return httpx.get(url, trust_env=False, verify=False, timeout=10, follow_redirects=True)
 
 
 def printed(stack: Stack, pattern: str) -> list[str]:
@@ -74,7 +74,7 @@ def test_one_command_starts_gate_prometheus_and_alertmanager_and_ctrl_c_stops_al
     assert wait_until(stack.is_up, 60)
     children = psutil.Process(stack.process.pid).children(recursive=True)
     item = {"signature": "a", "payload": {"fee": 1}}
-    answer = httpx.post(f"{stack.urls['gate']}/transactions", json=item, trust_env=False)
+    answer = httpx.post(f"{stack.urls['gate']}/transactions", json=item, trust_env=False, verify=False)
     assert answer.json()["status"] == "accepted"
     assert [get(url).status_code for url in printed(stack, r"http\S+")] == [200, 200, 200]
     for log in printed(stack, r"/\S+\.log"):

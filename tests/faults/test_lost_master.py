@@ -63,7 +63,9 @@ def _names(prefix: str) -> list[str]:
 
 
 async def _try(gate: GateProcess, batch: list[dict[str, object]]) -> httpx.Response:
-    async with httpx.AsyncClient(base_url=gate.url, trust_env=False, timeout=PATIENCE_SECONDS) as client:
+    async with httpx.AsyncClient(
+        base_url=gate.url, trust_env=False, verify=False, timeout=PATIENCE_SECONDS
+    ) as client:
         return await client.post("/transactions", json=batch)
 
 
@@ -157,7 +159,7 @@ async def test_readers_begin_and_are_told_which_partition_is_missing_where_they_
 
 
 def _asking(gate: GateProcess) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=gate.url, trust_env=False, timeout=PATIENCE_SECONDS)
+    return httpx.AsyncClient(base_url=gate.url, trust_env=False, verify=False, timeout=PATIENCE_SECONDS)
 
 
 def _is_up(gate: GateProcess) -> bool:
@@ -175,7 +177,9 @@ async def _assert_named(client: httpx.AsyncClient, path: str, method: str, **opt
 
 
 async def _assert_told(gate: GateProcess, stored: list[str], dead: int) -> None:
-    async with httpx.AsyncClient(base_url=gate.url, trust_env=False, timeout=PATIENCE_SECONDS) as client:
+    async with httpx.AsyncClient(
+        base_url=gate.url, trust_env=False, verify=False, timeout=PATIENCE_SECONDS
+    ) as client:
         ready = await client.get("/readyz")
         assert ready.status_code == 200
         assert "of the store's 16 partitions are down (unreachable)" in ready.json()["warnings"][0]

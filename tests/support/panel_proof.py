@@ -33,12 +33,12 @@ def monitored(folder: Path, gate: GateProcess, *, rules: bool) -> Iterator[Prome
 
 def _config(folder: Path, gate_url: str, *, rules: bool) -> Path:
     file = quick_prometheus(folder, {"tidegate": [gate_url.removeprefix("http://")]})
-    document = yaml.safe_load(file.read_text())
+    document = yaml.load(file.read_text(), yaml.CSafeLoader)
     names = ("scrape_interval", "scrape_timeout", "evaluation_interval")
     document["global"] |= dict.fromkeys(names, f"{SCRAPE_SECONDS}s")
     if not rules:
         document["rule_files"] = []
-    file.write_text(yaml.safe_dump(document))
+    file.write_text(yaml.dump(document, Dumper=yaml.CSafeDumper))
     return file
 
 

@@ -147,4 +147,4 @@ def _write_tests(alert: Rule, file: Path, folder: Path, count: int) -> None:
 
 def _write_rules(file: Path, written: list[dict[str, Any]]) -> None:
     """One group named as the file; promtool takes an empty one."""
-    file.write_text(yaml.safe_dump({"groups": [{"name": file.name, "rules": written}]}))
+    file.write_text(yaml.dump({"groups": [{"name": file.name, "rules": written}]}, Dumper=yaml.CSafeDumper))
