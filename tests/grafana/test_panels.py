@@ -124,7 +124,8 @@ SIGNS = (
     Sign("overview", "Starts, 30 m", at_least=1),
     Sign("leak", "Suspected", at_least=1),
     Sign("leak", "Detections", at_least=SOME),
-    Sign("leak", "Detections, by tier", {"tier": "rule"}, SOME),
+    # A busy machine decides which of the short windows finds it first.
+    Sign("leak", "Detections, by tier", at_least=SOME),
     Sign("leak", "Actions, by kind", {"process": "store", "action": "emergency_cleanup"}, SOME),
     Sign("leak", "Growth of the floors", {"process": "store"}, 2**18),
     Sign("feeds", "Not taken a second", {"source": "broken", "outcome": "invalid"}, SOME),
