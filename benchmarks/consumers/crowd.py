@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from statistics import median
 
 import psutil
 
@@ -107,7 +108,7 @@ class _Client:
 
 def crowded(pairs: int, seconds: float) -> Figures:
     """Single posts, beside consumers and streams that do nothing and without them."""
-    crowds: list[Figures] = []
+    crowds, then = list[Figures](), list[Measure]()
 
     def measured(has_crowd: bool) -> Measure:
         with tidegate() as gate, ExitStack() as stack:
@@ -120,12 +121,13 @@ def crowded(pairs: int, seconds: float) -> Figures:
             measure, most = _posted(gate, seconds)
             cut = _cut_off(gate)
             again, most_then = _posted(gate, seconds)  # by its end they may have been cut off
+            then.append(again)
             crowds.append(
                 {
                     "kib_each_connected": _each(connected - before),
                     "kib_each": _each(max(most, most_then) - before),
                     "cut_off": cut,
-                    "then_p99_ms": again.times_ms["p99_ms"],
+                    "then_p99_ms": again.figures()["p99_ms"],
                     "then_cut_off": _cut_off(gate),
                     **_stopped(gate, reader),
                 }
@@ -133,9 +135,18 @@ def crowded(pairs: int, seconds: float) -> Figures:
             return measure
 
     found = in_turns(pairs, measured)
-    p99 = {side: [one.times_ms["p99_ms"] for one in measures] for side, measures in found.items()}
-    ratios = [one / other for one, other in zip(p99["with"], p99["without"], strict=True)]
-    return compared(found, ratios) | {"crowd": crowds}
+    then_ratios = _ratios(then, found["without"])
+    return compared(found, _ratios(found["with"], found["without"])) | {
+        "then_ratio": round(median(then_ratios), 3),
+        "then_ratios": [round(ratio, 3) for ratio in then_ratios],
+        "crowd": crowds,
+    }
+
+
+def _ratios(measures: list[Measure], calm: list[Measure]) -> list[float]:
+    """The p99 of each load over that of the one without a crowd in its pair."""
+    pairs = zip(measures, calm, strict=True)
+    return [one.times_ms["p99_ms"] / other.times_ms["p99_ms"] for one, other in pairs]
 
 
 def _posted(gate: Service, seconds: float) -> tuple[Measure, int]:

@@ -1,9 +1,9 @@
-"""The rows about one reader: how soon and how fast what is accepted comes out, and what that costs ingest."""
+"""The rows about one reader: how soon and how fast what is accepted comes out."""
 
 import socket
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -18,7 +18,7 @@ from benchmarks.common.loader import Loader
 from benchmarks.common.plan import FEEDS, Measure, Plan, times_ms
 from benchmarks.common.readers import Order, ReaderError, Wants, beside, consume, replay, tail
 from benchmarks.common.store import room_for
-from benchmarks.common.turns import SMALL, in_turn
+from benchmarks.common.turns import in_turn
 
 RATE, WARM_UP_SECONDS = Rate(1000, FEEDS[:1], connections=16), 2.0
 NEW = Plan("small", batch_items=500, connections=6, copies=1.0)
@@ -124,26 +124,6 @@ def live(pairs: int, seconds: float) -> Figures:
             }
         )
     return {"rounds": rounds}
-
-
-def ingest(pairs: int, seconds: float) -> Figures:
-    """Batches of three feeds, beside a consumer that takes all of it and without one."""
-    plan, taken = replace(SMALL, seconds=seconds), list[Figures]()
-
-    def measured(has_consumer: bool) -> Measure:
-        with tidegate() as gate, ExitStack() as stack:
-            if has_consumer:
-                reader = stack.enter_context(beside(consume, gate.target().port, Wants("bot", LEASE_ITEMS)))
-            measure = run_loader(plan, gate.target())
-            if has_consumer:
-                [lag] = [one["lag"] for one in gate.get("/consumers")["consumers"]]
-                reader.stop()
-                taken.append(vars(reader.result) | {"lag_at_the_end": lag})
-            return measure
-
-    found = in_turns(pairs, measured)
-    ratios = [one.rate / other.rate for one, other in zip(found["with"], found["without"], strict=True)]
-    return compared(found, ratios) | {"consumer": taken}
 
 
 def in_turns(pairs: int, measured: Callable[[bool], Measure]) -> dict[str, list[Measure]]:

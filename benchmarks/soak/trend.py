@@ -2,7 +2,7 @@
 
 Resident bytes rise and fall with what is in flight, so a low one of each block of time is taken, the floor:
 a twentieth of the block's samples are lower. The least would be too low where a process has just given its
-heap back to the system: of 1,290 samples at some 91 MB six were at 85 to 88, each in another of nine blocks
+heap back to the system: of 1,299 samples at some 91 MB six were at 85 to 88, each in another of nine blocks
 of five minutes, and the slope of the least told which blocks these were. Floors of one process resemble
 those before them: an allocator takes pages in steps, and keeps them. The usual interval of the Theil-Sen
 slope supposes that they do not, and is then too narrow by far. Its variance is therefore multiplied by what
