@@ -41,6 +41,8 @@ class Cause:
     """How long the cause stays after it was told, for what follows from it."""
     cleanup_alert: str | None = None
     """The alert for which the gate is to run a cleanup, if any."""
+    besides: tuple[str, ...] = ()
+    """The alerts of something else that is forced with it, and is told as well."""
 
 
 @dataclass(frozen=True)
@@ -101,17 +103,21 @@ def run(cause: Cause) -> Outcome:
 
 
 def problems(cause: Cause, outcome: Outcome) -> list[str]:
-    """What is not as wanted: one thing told, by its name, to the right people, and its end; nothing else."""
+    """What is not as wanted: one thing told, by its name, to the right people, and its end; nothing else.
+
+    What is forced beside it has to be told, too.
+    """
     found = []
     firing = [(one.receiver, one.alert) for one in outcome.told if one.status == "firing"]
     times = firing.count((cause.receiver, cause.alert))
     if times != 1:
         found.append(f"{cause.receiver} was told {times} times of {cause.alert}")
-    others = sorted(
-        {f"{who}: {alert}" for who, alert in firing if (who, alert) != (cause.receiver, cause.alert)}
-    )
+    others = {f"{who}: {alert}" for who, alert in firing if alert not in (cause.alert, *cause.besides)}
+    others |= {f"{who}: {alert}" for who, alert in firing if alert == cause.alert and who != cause.receiver}
     if others:
-        found.append(f"told beside it: {', '.join(others)}")
+        found.append(f"told beside it: {', '.join(sorted(others))}")
+    if untold := set(cause.besides) - {alert for _, alert in firing}:
+        found.append(f"not told beside it: {', '.join(sorted(untold))}")
     last = [one.status for one in outcome.told if one.alert == cause.alert][-1:]
     if last != ["resolved"]:
         found.append("its end was not told")

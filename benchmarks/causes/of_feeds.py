@@ -46,6 +46,20 @@ def one_refused(stack: Stack) -> Iterator[None]:
 
 
 @contextmanager
+def silent_beside_a_stranger(stack: Stack) -> Iterator[None]:
+    """One of three feeds stops, while somebody tries tokens."""
+    with stack.traffic.stranger(), one_silent(stack):
+        yield
+
+
+@contextmanager
+def stopped_beside_a_stranger(stack: Stack) -> Iterator[None]:
+    """All feeds stop, while somebody tries tokens."""
+    with stack.traffic.stranger(), all_silent(stack):
+        yield
+
+
+@contextmanager
 def slow_consumer(stack: Stack) -> Iterator[None]:
     """The consumer takes less than comes, and then again all there is."""
     stack.traffic.consumer_takes = 1
@@ -89,9 +103,6 @@ CAUSES = (
         "humans",
         one_garbled,
         "the feed sends what it sent before",
-        TEN_TIMES,
-        warm_up_seconds=150.0,
-        hold_seconds=420.0,
     ),
     Cause(
         "token-refused",
@@ -100,9 +111,39 @@ CAUSES = (
         "humans",
         one_refused,
         "the right token",
+    ),
+    Cause(
+        "token-refused-for-long",
+        "One feed has delivered for hours, and then sends such a token for an hour",
+        "TidegateFeedTokensRefused",
+        "humans",
+        one_refused,
+        "the right token",
         TEN_TIMES,
         warm_up_seconds=150.0,
         hold_seconds=420.0,
+    ),
+    Cause(
+        "feed-silent-beside-stranger",
+        "One of three feeds delivers nothing any more, while somebody tries tokens",
+        "TidegateFeedSilent",
+        "humans",
+        silent_beside_a_stranger,
+        "the feed delivers again, and nobody tries",
+        TEN_TIMES,
+        warm_up_seconds=150.0,
+        besides=("TidegateFeedTokensRefused",),
+    ),
+    Cause(
+        "feeds-stopped-beside-stranger",
+        "All feeds deliver nothing any more, while somebody tries tokens",
+        "TidegateIngestStopped",
+        "pager",
+        stopped_beside_a_stranger,
+        "the feeds deliver again, and nobody tries",
+        TEN_TIMES,
+        warm_up_seconds=150.0,
+        besides=("TidegateFeedTokensRefused",),
     ),
     Cause(
         "consumer-lags",

@@ -69,6 +69,17 @@ class Traffic:
             threads.enter_context(meanwhile(self._consume))
             yield
 
+    @contextmanager
+    def stranger(self) -> Iterator[None]:
+        """Have somebody try a token at `POST /transactions` each second until the block ends."""
+        with meanwhile(self._try):
+            yield
+
+    def _try(self, stop: Event) -> None:
+        with _client() as client:
+            for number in _turns(stop):
+                _ask(client, f"{self._gate(number)}/transactions", "guessed", {"signature": f"try-{number}"})
+
     def _deliver(self, feed: Feed, stop: Event) -> None:
         with _client() as client:
             for number in _turns(stop):

@@ -1,6 +1,7 @@
 """The verdict on a cause, and its row of the table, follow from what people were told."""
 
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -51,6 +52,13 @@ def test_anything_else_is_a_problem(happened: Outcome, problem: str) -> None:
     assert problems(CAUSE, happened) == [problem]
 
 
+def test_what_is_forced_beside_a_cause_is_told_as_well() -> None:
+    cause = replace(CAUSE, besides=("TidegateIngestSlow",))
+    beside = Told(90, "humans", "TidegateIngestSlow", "firing")
+    assert problems(cause, outcome(FIRING, beside, RESOLVED)) == []
+    assert problems(cause, outcome(FIRING, RESOLVED)) == ["not told beside it: TidegateIngestSlow"]
+
+
 def test_a_row_has_what_was_told_when_and_what_fired_and_was_told_to_nobody() -> None:
     happened: dict[str, Any] = outcome(FIRING, RESOLVED).document() | {"cleanups": {"alert": 2.0}}
     row = table([CAUSE], {"full": happened | {"told": [vars(FIRING), vars(RESOLVED)]}}).splitlines()[-1]
@@ -70,6 +78,7 @@ def test_a_row_has_what_was_told_when_and_what_fired_and_was_told_to_nobody() ->
 def test_each_cause_expects_an_alert_that_is_shipped_at_the_people_it_goes_to() -> None:
     shipped = {rule.name: rule.written["labels"] for rule in alerts()}
     for cause in CAUSES.values():
+        assert set(cause.besides) <= shipped.keys(), cause.name
         labels = shipped[cause.alert]
         assert cause.receiver == ("pager" if labels["severity"] == "critical" else "humans"), cause.name
         asking = cause.cleanup_alert or cause.alert

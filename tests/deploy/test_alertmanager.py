@@ -205,14 +205,13 @@ MUTED = [
     (alert("TidegateAbsent", 64), alert("TidegateConsumerMisses", 64, consumer="bot")),
     (alert("TidegateStoreDown", 65), alert("TidegateConsumerMisses", 65, consumer="bot")),
     (alert("TidegateStorePartlyDown", 66), alert("TidegateConsumerLagging", 66, consumer="bot")),
-    (alert("TidegateFeedTokensRefused", 67), alert("TidegateFeedSilent", 67, source="a")),
+    (
+        alert("TidegateFeedTokensRefused", 67, source="a"),
+        alert("TidegateFeedSilent", 67, source="a"),
+    ),
     (
         alert("TidegateConsumerGone", 68, consumer="bot"),
         alert("TidegateConsumerLagging", 68, consumer="bot"),
-    ),
-    (
-        alert("TidegateAlertsRefused", 69, code="401"),
-        alert("TidegateNotificationsFailing", 169, integration="webhook"),
     ),
     (
         alert("Disk", 6, severity="critical", map="transactions"),
@@ -260,8 +259,17 @@ HEARD = [
         alert("TidegateConsumerGone", 70, consumer="bot"),
         alert("TidegateConsumerLagging", 70, consumer="other"),
     ),
-    # What the gates refuse says nothing of the pager's service.
-    (alert("TidegateAlertsRefused", 71), alert("TidegateNotificationsFailing", 71, integration="pagerduty")),
+    # A token that is refused says nothing of another feed, nor, where nobody knows whose it is, of any.
+    (
+        alert("TidegateFeedTokensRefused", 73, source="a"),
+        alert("TidegateFeedSilent", 73, source="b"),
+    ),
+    (alert("TidegateFeedTokensRefused", 74), alert("TidegateFeedSilent", 74, source="a")),
+    # What the gates refuse says nothing of the pager's webhook: the rule leaves out what they explain.
+    (
+        alert("TidegateAlertsRefused", 71, code="401"),
+        alert("TidegateNotificationsFailing", 71, integration="webhook"),
+    ),
     # A leak of the store is not one of the gate, nor one of the gate one of the store.
     (alert("TidegateLeakConfirmed", 62, process="gate"), alert("TidegateStoreLeakSuspected", 62)),
     (alert("TidegateLeakConfirmed", 20, process="gate"), alert("TidegateSlowLeak", 20, process="store")),

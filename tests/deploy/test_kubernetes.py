@@ -7,16 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
+import promql_parser
 import pytest
 import yaml
 
 from app.settings.model import Settings, env_name
 from scripts import alertmanager_config, dashboard_configmaps, prometheus_rule
 from tests.deploy.test_manifests import DEPLOY, run
-from tests.support.deployed_rules import RUNBOOKS
+from tests.support.deployed_rules import RUNBOOKS, nodes
 
 KUBERNETES = "1.33"
 PROMETHEUS_RESOURCE = re.compile(r"^    spec:\n(?:      .*\n)+", re.MULTILINE)
+# Of kube-prometheus, and of the Helm charts kube-prometheus-stack and prometheus-redis-exporter.
+JOBS_OF_MONITORING = (
+    *("prometheus-k8s", "alertmanager-main"),
+    *("kube-prometheus-stack-prometheus", "kube-prometheus-stack-alertmanager", "prometheus-redis-exporter"),
+)
 OPERATOR_KINDS = {"PrometheusRule", "ServiceMonitor", "AlertmanagerConfig"}
 
 
@@ -80,6 +86,38 @@ def test_the_operators_rules_are_those_of_prometheus(tmp_path: Path) -> None:
     document = yaml.load(prometheus_rule.RESOURCE.read_text(), yaml.CSafeLoader)
     rules.write_text(yaml.dump(document["spec"], Dumper=yaml.CSafeDumper))
     assert "SUCCESS" in run("promtool", "check", "rules", rules)
+
+
+def test_the_operators_rules_look_for_the_jobs_that_its_prometheus_makes(
+    resources: dict[str, dict[str, Any]],
+) -> None:
+    monitor, service = resources["ServiceMonitor"]["spec"], resources["Service"]
+    assert monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    jobs = {service["metadata"]["labels"][monitor["jobLabel"]], *JOBS_OF_MONITORING}
+    groups = resources["PrometheusRule"]["spec"]["groups"]
+    asked = [found for group in groups for rule in group["rules"] for found in job_matchers(rule["expr"])]
+    assert asked
+    for matcher in asked:
+        assert [job for job in jobs if matches(matcher, job)], matcher
+    unknown = [job for job in jobs if not any(matches(matcher, job) for matcher in asked)]
+    assert unknown == []
+    # An alert keeps the job that it found, and inhibitions compare it; none asks for one by its name.
+    for rule in resources["AlertmanagerConfig"]["spec"]["inhibitRules"]:
+        assert "job" not in {one["name"] for one in (*rule["sourceMatch"], *rule["targetMatch"])}
+
+
+def job_matchers(expression: str) -> list[promql_parser.Matcher]:
+    """Every matcher of the label `job` in an expression."""
+    selectors = (node for node in nodes(expression) if isinstance(node, promql_parser.VectorSelector))
+    return [one for selector in selectors for one in selector.matchers.matchers if one.name == "job"]
+
+
+def matches(matcher: promql_parser.Matcher, job: str) -> bool:
+    """Whether a job's series is chosen."""
+    assert matcher.op in (promql_parser.MatchOp.Equal, promql_parser.MatchOp.Re), matcher
+    if matcher.op == promql_parser.MatchOp.Re:
+        return re.fullmatch(matcher.value, job) is not None
+    return bool(matcher.value == job)
 
 
 def test_what_the_operators_alertmanager_goes_by_is_what_alertmanager_does(
