@@ -1,10 +1,13 @@
 """The shared settings through losses of the store, beside changes at run time, junk, and gates before it."""
 
+from itertools import permutations
+
 import pytest
 
 from app.runtime_settings.settings_document import Document
 from app.settings.model import Settings
 from app.store.map_rules import packed_rules
+from app.store.settings_in_force import GATE_NAME_BYTES
 from app.store.shared_settings import CHANGES_A_START, SharedSettings
 from tests.conftest import MakeSettings
 from tests.support.api_calls import open_api, until
@@ -61,13 +64,47 @@ async def test_a_store_set_back_to_an_earlier_start_is_brought_forward(
         assert api.runtime.settings.transactions_limit == 700
 
 
-async def test_of_two_that_were_begun_at_once_after_a_loss_one_holds_under_a_new_version(
+async def test_what_a_gate_knows_takes_the_place_of_what_another_began_with_after_a_loss(
     valkey: StoreServer, settings_for: MakeSettings
 ) -> None:
     async with open_api(settings_for(valkey, gate_name="a", transactions_limit=500)) as api:
-        put_start(valkey, 1, b'{"transactions_limit":700}')
-        await until_holds(api, "transactions_limit", 700)
-        assert shared_settings(valkey).version == 2
+        known = shared_settings(valkey)
+        put_start(valkey, known.version, b'{"transactions_limit":700}')
+        await tick(api)
+        assert shared_settings(valkey) == SharedSettings(known.version + 1, known.text)
+        assert api.runtime.settings.transactions_limit == 500
+
+
+@pytest.mark.parametrize(
+    ("known", "may_hold"),
+    [
+        ({"a": (1, b"A"), "late": (0, b"")}, {b"A"}),
+        ({"a": (1, b"A"), "b": (1, b"B"), "late": (0, b"")}, {b"A", b"B"}),
+        ({"a": (1, b"A"), "b": (3, b"B"), "late": (0, b"")}, {b"B"}),
+        ({"late": (0, b""), "later": (0, b"")}, {b"late", b"later"}),
+    ],
+    ids=["one-knows", "two-know-different-ones", "one-knows-newer-ones", "nobody-knows"],
+)
+async def test_in_whichever_order_gates_come_to_an_empty_store_all_end_with_what_one_knew(
+    valkey: StoreServer,
+    settings_for: MakeSettings,
+    known: dict[str, tuple[int, bytes]],
+    may_hold: set[bytes],
+) -> None:
+    """Each was started with its name for settings; where nobody knew any, those of the first to come hold."""
+    gate = await connected_gate(settings_for(valkey))
+    tick = gate.maps.layout.rules, 0, 0, 0
+    for order in permutations(known):
+        valkey.flush()
+        knows = dict(known)
+        for name in order * 3:
+            start = name.encode().ljust(GATE_NAME_BYTES, b"\0"), name.encode(), *knows[name]
+            answer = await gate.session.run("sizes", "tidegate:{0}", [*tick, *start])
+            version, text = answer[3]
+            knows[name] = version, text
+        [(_, holding)] = set(knows.values())
+        assert holding in (may_hold if "a" in known else {order[0].encode()}), order
+    await gate.session.close()
 
 
 async def test_changes_at_run_time_outlive_another_start(

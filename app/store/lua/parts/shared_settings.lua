@@ -11,6 +11,10 @@
 -- promised to keep anything (kept_ms in put_in_force.lua). So gates that are started with others do not drop what an
 -- outage of the first left behind. After that the next tick puts the values of its own gate in their place. A gate that
 -- was the last to say so, and comes back with other values, has been given others on purpose: its hold at once.
+--
+-- A store that has lost them is told what held by the first gate that knows. One that was started while they could not be
+-- read knows nothing, and begins with its own should it come first: under version 1, for example, which may be that of the
+-- values that held. So of equal versions with different values, those that a gate knows from before take their place.
 
 local START_FORMAT, START_HEAD, START_HEAD_BYTES = 1, '>BI8I8c64', 81
 local MOST_STARTS, CHANGES_A_START = 2 ^ 20, 2 ^ 32 -- as in app/store/shared_settings.py
@@ -40,8 +44,8 @@ local function choose_start(held, gate, own, known_version, known, now)
     return {version = known_version, told_ms = now, gate = NOBODY, text = known}
   elseif not held then
     return begin_start(own)
-  elseif held.version == known_version and held.text ~= known then -- begun anew by another gate after such a loss
-    return {version = held.version + 1, told_ms = held.told_ms, gate = held.gate, text = held.text}
+  elseif held.version == known_version and held.text ~= known then -- begun after such a loss by a gate that knew nothing
+    return {version = known_version + 1, told_ms = now, gate = NOBODY, text = known}
   elseif held.text ~= own and now - held.told_ms > (held.gate == gate and GONE_MS or kept_ms()) then
     return {version = held.version + 1, told_ms = now, gate = gate, text = own}
   end
