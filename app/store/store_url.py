@@ -105,8 +105,8 @@ def _sentinel_service(scheme: str, rest: str) -> SentinelService:
     if "," in login.partition("@")[2]:  # u:p@a,u:p@b
         refuse("the login stands once, before the first sentinel, and is that of the servers; @ in it is %40")
     hosts, _, path = place.partition("/")
-    service, _, database = path.strip("/").partition("/")
-    if not service:
+    service, _, database = path.removesuffix("/").partition("/")
+    if not unquote(service).strip():  # as in `//0`
         refuse(
             "names no service: behind the sentinels comes /service, as in redis+sentinel://host:26379/mymaster"
         )

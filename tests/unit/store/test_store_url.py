@@ -54,6 +54,14 @@ def test_what_is_forgiven_and_named_in_other_urls_is_in_those_of_sentinels_as_we
     assert {one.password for one in service.sentinels} == {"s@w"}
 
 
+@pytest.mark.parametrize(
+    ("path", "database"), [("/gate", 0), ("/gate/", 0), ("/gate/3", 3), ("/gate/3/", 3), ("/gate?db=3", 3)]
+)
+def test_a_slash_at_the_end_of_a_url_of_sentinels_changes_nothing(path: str, database: int) -> None:
+    service = _service(f"redis+sentinel://a,b{path}")
+    assert (service.name, service.servers.database) == ("gate", database)
+
+
 def test_a_sentinel_that_is_named_twice_is_asked_once() -> None:
     assert len(_service("redis+sentinel://a,b,a:26379/gate").sentinels) == 2
 
@@ -70,8 +78,16 @@ def test_of_a_url_of_sentinels_no_login_is_shown() -> None:
         ("valkey://user:pw@a,b/0", "of a Cluster name one node"),
         ("redis+sentinel://a:26379", "names no service"),
         ("redis+sentinel://a:26379/", "names no service"),
+        ("redis+sentinel://a:26379,b:26379//0", "names no service"),
+        ("redis+sentinel://a//gate/0", "names no service"),
+        ("redis+sentinel://a//", "names no service"),
+        ("redis+sentinel://a/%20/0", "names no service"),
+        ("redis+sentinel://a/?db=0", "names no service"),
         ("redis+sentinel:///gate", "names no host"),
         ("redis+sentinel://a,,b/gate", "names no host"),
+        ("redis+sentinel://a,/gate", "names no host"),
+        ("redis+sentinel://a,:26379/gate", "names no host"),
+        ("redis+sentinel://:26379/gate", "names no host"),
         ("redis+sentinel://a b/gate", "white space"),
         ("redis+sentinel://u:p@a,u:p@b/gate", "the login stands once"),
         ("redis+sentinel://a/gate?db=1&db=2", "the option 'db' more than once"),
@@ -81,6 +97,14 @@ def test_of_a_url_of_sentinels_no_login_is_shown() -> None:
         ("redis+sentinel://a:many/gate", "the port must be a number"),
         ("redis+sentinel://a/gate/one", "number of a database"),
         ("redis+sentinel://a/gate/0/1", "number of a database"),
+        ("redis+sentinel://a/gate//0", "number of a database"),
+        ("redis+sentinel://a/gate/-1", "number of a database"),
+        ("redis+sentinel://a/gate?db=-1", "number of a database"),
+        ("redis://a/one", "number of a database"),
+        ("redis://a/0/1", "number of a database"),
+        ("redis://a/-1", "number of a database"),
+        ("redis://a/+1", "number of a database"),
+        ("redis://a/%31", "number of a database"),
         ("redis+sentinel://[::1/gate", "brackets"),
         ("redis+sentinel://a%00b/gate", "NUL"),
         ("redis+sentinel://a/gate?ssl_ca_certs=/x", "needs TLS"),
