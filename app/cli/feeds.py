@@ -131,7 +131,8 @@ def _document(body: BinaryIO, feed: Feed, settings: Settings) -> bytes:
         raise BodyTooLarge(f"the body has more than {most_sent} bytes")
     if sent.startswith(GZIP):
         is_held_beside = is_signed and not feed.over_inflated
-        inflater = Inflater(most_inflated(most, room, len(sent)) if is_held_beside else most_sent)
+        left = room - len(sent) if is_held_beside else most_unverified(room, room) if is_signed else room
+        inflater = Inflater(most_inflated(most, left))
         sent = b"".join(inflater.decode(sent))
         inflater.finish()
     return sent.removeprefix(BOM_UTF8).strip(SPACE)

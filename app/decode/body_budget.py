@@ -8,6 +8,8 @@ bodies, so that together they may hold half of the budget: the other half is for
 anybody can send them a byte at a time, so that they may be half as many as requests may be under way.
 
 A known sender may be slow as well. So its bodies that are still coming in leave room to those of others.
+
+What inflates a body with gzip counts like its bytes, or two thousand that come slowly would hold 80 MiB.
 """
 
 from collections.abc import Iterator
@@ -22,6 +24,8 @@ BODY_COST = 4
 LEAST_BYTES = 1 << 20
 # Bodies that are not verified yet may hold one part of so many, and be as many as one part of the requests.
 UNVERIFIED_PARTS = 2
+# Of one body with gzip as long as it comes in: zlib keeps the last 32 KiB that came out, and its tables.
+INFLATER_BYTES = 40 * 1024
 
 
 def most_unverified(most: int, room: int) -> int:
@@ -32,9 +36,12 @@ def most_unverified(most: int, room: int) -> int:
     return min(most, room // UNVERIFIED_PARTS)
 
 
-def most_inflated(most: int, room: int, sent: int) -> int:
-    """Return to how much a body may inflate of which so many bytes, as they were sent, are held beside it."""
-    return min(most, room - sent)
+def most_inflated(most: int, room: int) -> int:
+    """Return to how much a body may inflate that is held whole, `most` bytes otherwise.
+
+    `room` is what it may hold, with what inflates it.
+    """
+    return min(most, room - INFLATER_BYTES)
 
 
 class Headroom(Protocol):

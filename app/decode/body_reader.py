@@ -6,24 +6,28 @@ so that 100 clients with 8 MiB each are refused and do not fill the memory; afte
 """
 
 import re
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
+from mmap import mmap
 from typing import Self
 
 from starlette.types import Message, Receive
 
-from app.decode.array_scanner import BYTE_ORDER_MARK, SPACE
-from app.decode.body_budget import Arriving, ByteBudget, UnverifiedPart, most_inflated, most_unverified
+from app.decode.body_budget import (
+    INFLATER_BYTES,
+    Arriving,
+    ByteBudget,
+    UnverifiedPart,
+    most_inflated,
+    most_unverified,
+)
+from app.decode.body_buffer import BodyBuffer
 from app.decode.client_gone import ClientGone
-from app.decode.event_loop_turns import LONG_BYTES, Pacer, next_turn, pieces_of
+from app.decode.event_loop_turns import Pacer, next_turn, pieces_of
 from app.decode.gzip import PIECE_BYTES, Inflater, inflater_for
 from app.decode.ndjson_lines import LineSplitter
 from app.errors import BodyTooLarge, UnsupportedMedia
 
-_JOINED_AT_ONCE_BYTES = 512 * 1024
-_SMALL_BYTES = 4096
 # So many lines are handed on without others being served between.
 LINES_AT_ONCE = 500
 LINE_BYTES_AT_ONCE = 256 * 1024
@@ -69,7 +73,8 @@ def chunk_of(message: Message) -> tuple[bytes, bool]:
 class BodyReader:
     """The body of one request, to be read once within `async with`.
 
-    What is held of it counts against the budget until the end. Both ways of reading raise
+    What is held of it counts against the budget until the end, and so does what inflates it, from the first
+    byte to the last. Both ways of reading raise
 
         UnsupportedMedia: it is coded otherwise than with gzip.
         MalformedBody: it is not gzip, is cut off, or the client went away.
@@ -85,7 +90,7 @@ class BodyReader:
         self._room: Arriving | ByteBudget | UnverifiedPart = arriving
         self._most_bytes, self._most_inflated = most_bytes, most_inflated
         self._pacer = Pacer()
-        self._held = 0
+        self._held = self._inflater_bytes = 0
 
     async def __aenter__(self) -> Self:
         """Begin."""
@@ -94,11 +99,13 @@ class BodyReader:
     async def __aexit__(self, *_: object) -> None:
         """Release what is held."""
         self._hold(0)
+        if self._inflater_bytes:
+            self._release_inflater()
         self._arriving.end()
 
     async def whole(self) -> bytes | mmap:
         """Return the body without a byte order mark and white space around it."""
-        collected = await self._collected(self._inflater())
+        collected = await self._collected(self._inflater(self._budget.most))
         self._arriving.end()
         return await collected.whole(self._pacer)
 
@@ -111,7 +118,7 @@ class BodyReader:
         """
         unverified, room = self._budget.unverified, self._budget.most
         self._room, self._most_bytes = unverified, most_unverified(self._most_bytes, room)
-        inflater = self._inflater(most_unverified(self._most_inflated, room))
+        inflater = self._inflater(most_unverified(room, room))
         with unverified.place():
             collected = await self._collected(inflater if over_inflated else None)
             await verify(collected.pieces)
@@ -121,18 +128,18 @@ class BodyReader:
             collected = await self._inflated(collected.pieces)
         return await collected.whole(self._pacer)
 
-    async def _inflated(self, sent: Sequence[bytes | mmap]) -> "BodyBuffer":
+    async def _inflated(self, sent: Sequence[bytes | mmap]) -> BodyBuffer:
         """Inflate what is held, which is held meanwhile: both together have to have room in the budget."""
         held, buffer = self._held, BodyBuffer()
-        inflater = self._inflater(most_inflated(self._most_inflated, self._budget.most, held))
+        inflater = self._inflater(self._budget.most - held)
         for piece in sent:
             await self._fill(buffer, piece[:], inflater)
         if inflater is not None:
-            inflater.finish()
+            self._finish(inflater)
         self._hold(self._held - held)
         return buffer
 
-    async def _collected(self, inflater: Inflater | None) -> "BodyBuffer":
+    async def _collected(self, inflater: Inflater | None) -> BodyBuffer:
         """Take all of the body as it comes, within the limits."""
         length = declared_length(self._headers)
         if length > self._most_bytes:
@@ -147,10 +154,10 @@ class BodyReader:
                 )
             await self._fill(buffer, chunk, inflater)
         if inflater is not None:
-            inflater.finish()
+            self._finish(inflater)
         return buffer
 
-    async def _fill(self, buffer: "BodyBuffer", chunk: bytes, inflater: Inflater | None) -> None:
+    async def _fill(self, buffer: BodyBuffer, chunk: bytes, inflater: Inflater | None) -> None:
         for piece in self._pieces(chunk, inflater):
             buffer.add(piece)
             await self._pacer.spend(len(piece))
@@ -161,12 +168,12 @@ class BodyReader:
         They have no white space around them and none is blank; of one too long there is its length. There is
         no limit on the bytes sent. Lines that came before an error were whole.
         """
-        splitter, inflater = LineSplitter(max_line_bytes), self._inflater()
+        splitter, inflater = LineSplitter(max_line_bytes), self._inflater(None)
         async for chunk in self._chunks():
             async for lines in self._lines_of(chunk, inflater, splitter):
                 yield lines
         if inflater is not None:
-            inflater.finish()
+            self._finish(inflater)
         if lines := splitter.flush():
             yield lines
 
@@ -193,10 +200,20 @@ class BodyReader:
             yield lines
             self._hold(splitter.pending_bytes)
 
-    def _inflater(self, most: int | None = None) -> Inflater | None:
+    def _inflater(self, room: int | None) -> Inflater | None:
+        """Return what inflates the body, all of which has to have room in so many bytes, unless None."""
         if (coding := self._headers.get(b"content-encoding")) is None:
             return None
-        return inflater_for(coding.decode("latin-1"), self._most_inflated if most is None else most)
+        most = self._most_inflated
+        return inflater_for(coding.decode("latin-1"), most if room is None else most_inflated(most, room))
+
+    def _finish(self, inflater: Inflater) -> None:
+        inflater.finish()
+        self._release_inflater()
+
+    def _release_inflater(self) -> None:
+        self._room.release(self._inflater_bytes)
+        self._inflater_bytes = 0
 
     async def _chunks(self) -> AsyncIterator[bytes]:
         more = True
@@ -206,6 +223,9 @@ class BodyReader:
 
     def _pieces(self, chunk: bytes, inflater: Inflater | None) -> Iterator[bytes]:
         """Take a chunk in pieces of at most 64 KiB, inflated, from the budget; a piece may be empty."""
+        if inflater is not None and chunk and not self._inflater_bytes:
+            self._room.take(INFLATER_BYTES)
+            self._inflater_bytes = INFLATER_BYTES
         pieces = pieces_of(chunk, PIECE_BYTES)
         for piece in pieces if inflater is None else inflater.decode(chunk, self._pacer.count):
             self._room.take(len(piece))
@@ -215,85 +235,3 @@ class BodyReader:
     def _hold(self, amount: int) -> None:
         self._room.release(self._held - amount)
         self._held = amount
-
-
-class BodyBuffer:
-    """Holds the pieces of a body, small ones put together, so that they take no more than their bytes.
-
-    After the first 512 KiB each piece is mapped by itself: in the heap, 64 MiB of pieces that are freed stay
-    resident under whatever small object was put on top of them meanwhile.
-    """
-
-    def __init__(self) -> None:
-        self._pieces: deque[bytes | mmap] = deque()
-        self._small = bytearray()
-        self._kept = 0
-
-    def add(self, piece: bytes) -> None:
-        """Take the next piece."""
-        # While nothing else is held, the first bytes may be a part of a byte order mark.
-        has_part_of_a_mark = not self._pieces and 0 < len(self._small) < len(BYTE_ORDER_MARK)
-        if len(piece) < _SMALL_BYTES or has_part_of_a_mark:
-            self._small += piece
-            if len(self._small) < PIECE_BYTES:
-                return
-            piece = b""
-        self._end_small()
-        if piece:
-            self._keep(piece)
-
-    async def whole(self, pace: Pacer) -> bytes | mmap:
-        """Return the body without a byte order mark and white space around it, a long one in its own turn."""
-        self._end_small()
-        pieces = self._pieces
-        if pieces:
-            pieces[0] = pieces[0][:].removeprefix(BYTE_ORDER_MARK)
-        while pieces and not (first := pieces[0][:].lstrip(SPACE)):
-            await pace.spend(len(pieces.popleft()))
-        if not pieces:
-            return b""
-        pieces[0] = first
-        while not (last := pieces[-1][:].rstrip(SPACE)):
-            await pace.spend(len(pieces.pop()))
-        pieces[-1] = last
-        return await self._joined(pace)
-
-    @property
-    def pieces(self) -> Sequence[bytes | mmap]:
-        """Return the pieces with every byte of the body."""
-        self._end_small()
-        return tuple(self._pieces)
-
-    def _end_small(self) -> None:
-        if self._small:
-            self._keep(bytes(self._small))
-            self._small.clear()
-
-    def _keep(self, piece: bytes) -> None:
-        self._kept += len(piece)
-        if self._kept <= _JOINED_AT_ONCE_BYTES:
-            self._pieces.append(piece)
-            return
-        mapped = _memory(len(piece))
-        mapped[:] = piece
-        self._pieces.append(mapped)
-
-    async def _joined(self, pace: Pacer) -> bytes | mmap:
-        length = sum(map(len, self._pieces))
-        if length > LONG_BYTES:
-            await next_turn()
-        if length <= _JOINED_AT_ONCE_BYTES:
-            return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-        # New memory costs a page fault for every 4 KiB when it is written to first: 20 ms for 32 MiB.
-        whole, at = _memory(length), 0
-        while self._pieces:
-            piece = self._pieces.popleft()
-            whole[at : at + len(piece)] = piece
-            at += len(piece)
-            await pace.spend(len(piece))
-        return whole
-
-
-def _memory(length: int) -> mmap:
-    """Return so many bytes of memory of their own, which go back to the system when they are freed."""
-    return mmap(-1, length, flags=MAP_PRIVATE | MAP_ANONYMOUS)

@@ -27,9 +27,9 @@ class Inflater:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._inflated = 0
-        self._member = zlib.decompressobj(_WINDOW)
-        self._members = 1
-        self._started = False
+        # None before the first byte and after the last: a thousand slow bodies would hold 40 MiB of them.
+        self._member: zlib._Decompress | None = None
+        self._members = 0
 
     def decode(self, chunk: bytes, count: Callable[[int], None] = lambda _: None) -> Iterator[bytes]:
         """Inflate a part of the body, in steps that yield at most 64 KiB: a bomb is never held whole.
@@ -40,34 +40,36 @@ class Inflater:
             MalformedBody: not gzip.
             BodyTooLarge: more comes out than allowed, or it has too many members.
         """
-        self._started = self._started or bool(chunk)
         for part in pieces_of(chunk, DEFLATED_STEP):
             count(DEFLATED_COST * len(part))
             rest = part
             while rest:
-                if self._member.eof:
-                    self._begin_member()
-                yield self._step(rest)
-                rest = self._member.unconsumed_tail or self._member.unused_data
+                member = self._member
+                if member is None or member.eof:
+                    member = self._begin_member()
+                yield self._step(member, rest)
+                rest = member.unconsumed_tail or member.unused_data
 
     def finish(self) -> None:
-        """Check that the last member was whole.
+        """Check that the last member was whole, and let go of it.
 
         Raises:
             MalformedBody: it is cut off.
         """
-        if self._started and not self._member.eof:
+        member, self._member = self._member, None
+        if member is not None and not member.eof:
             raise MalformedBody("the gzip body is cut off")
 
-    def _begin_member(self) -> None:
+    def _begin_member(self) -> "zlib._Decompress":
         self._members += 1
         if self._members > MAX_MEMBERS:
             raise BodyTooLarge(f"the gzip body has more than {MAX_MEMBERS} members: compress more at once")
-        self._member = zlib.decompressobj(_WINDOW)
+        member = self._member = zlib.decompressobj(_WINDOW)
+        return member
 
-    def _step(self, deflated: bytes) -> bytes:
+    def _step(self, member: "zlib._Decompress", deflated: bytes) -> bytes:
         try:
-            piece = self._member.decompress(deflated, PIECE_BYTES)
+            piece = member.decompress(deflated, PIECE_BYTES)
         except zlib.error as error:
             raise MalformedBody(f"the body is not gzip: {error}") from None
         self._inflated += len(piece)

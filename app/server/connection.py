@@ -1,9 +1,10 @@
 """A connection in every state: what it holds, what it waits for, and how it ends.
 
 After each event, and in each turn, `_update` asks three questions. How many bytes does the connection hold
-(not parsed, not taken by the application, not sent), and is that too much for all together? Is there work
-left over, for a turn of its own? And shall the transport read on? While an application works on a body of
-100 MB, some 64 KiB of it wait here and the client is held back by TCP; once it takes them, reading goes on.
+(not parsed, not taken by the application, not sent, and a long head of the request under way), and is that
+too much for all together? Is there work left over, for a turn of its own? And shall the transport read on?
+While an application works on a body of 100 MB, some 64 KiB of it wait here and the client is held back by
+TCP; once it takes them, reading goes on.
 
 `_refuse` is the one way in which a request is refused, whatever the reason: answered if an answer can still
 be read, cut off if not, and counted once.
@@ -130,16 +131,16 @@ class BoundedConnection(asyncio.Protocol):
         state, raw, exchange = self._state, self.received.raw, self._exchange
         if state is State.CLOSED:
             return
-        waiting = exchange.body.size if exchange is not None else 0
+        waiting, head = (exchange.body.size, exchange.head_bytes) if exchange is not None else (0, 0)
         if (
             (state is State.HEAD or state is State.ANSWER)
             and self._is_reading
-            and not (raw or waiting or self._holding.size or self._writer.is_paused)
+            and not (raw or waiting or head or self._holding.size or self._writer.is_paused)
             and not (self._is_half_closed or (exchange is not None and self._is_last))
         ):
             return  # what most requests leave
         of_body = waiting + (len(raw) if state is State.BODY else 0)
-        if not self._holding.set(len(raw) + waiting + self._writer.unsent_bytes, of_body):
+        if not self._holding.set(len(raw) + waiting + head + self._writer.unsent_bytes, of_body):
             self._shed_load()
             return
         if raw and (state is State.DRAIN or (state is State.BODY and waiting < WAITING_BYTES)):
@@ -262,7 +263,7 @@ class BoundedConnection(asyncio.Protocol):
         if is_cut_off:
             self.transport.abort()
             return
-        has_body = exchange is None or exchange.head.method != b"HEAD"
+        has_body = exchange is None or not exchange.answers_head
         self._writer.write(refusal.response(self._server.default_headers, has_body=has_body))
         self._linger()
 

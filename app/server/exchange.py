@@ -22,7 +22,7 @@ dropped, and the client is told the problem as it is.
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, Final, NamedTuple, Protocol, Self
 
 import structlog
 from starlette.types import ASGIApp, Message
@@ -38,6 +38,8 @@ LISTEN, CUT_OFF = "tidegate.listen", "tidegate.cut_off"
 HALF_CLOSED, STOPPING, GONE = "half closed", "stopping", "gone"
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
 SocketAddress = tuple[str, int | None]
+# What a connection takes anyway; the heads of most requests take less.
+SMALL_HEAD_BYTES: Final = 4096
 
 
 class Connection(Protocol):
@@ -69,7 +71,10 @@ class Exchange:
     """A request and its response."""
 
     def __init__(self, connection: Connection, head: Head, body: Body, server_headers: bytes) -> None:
-        self.head, self.body = head, body
+        self.body = body
+        self.head_bytes = head.held_bytes if head.held_bytes > SMALL_HEAD_BYTES else 0
+        """How much the head takes, which the application has until it has answered; 0 if that is little."""
+        self.answers_head, self._version = head.method == b"HEAD", head.version
         self.keeps_alive = head.keeps_alive
         self.is_waiting_for_continue = head.expects_continue and not body.is_whole
         self.has_begun = self.has_answered = self.is_complete = False
@@ -185,9 +190,9 @@ class Exchange:
             lines.append((b"connection", b"close"))
         if b"content-length" in names:
             self._left = int(names[b"content-length"])
-        elif self.head.method == b"HEAD" or status in NO_BODY_STATUSES:
+        elif self.answers_head or status in NO_BODY_STATUSES:
             self._left = 0
-        elif self.head.version == "1.1":
+        elif self._version == "1.1":
             self._is_chunked = True
             self._connection.bound_unsent()
             lines.append((b"transfer-encoding", b"chunked"))
@@ -207,14 +212,14 @@ class Exchange:
         if data:
             self._connection.write(data)
         if not more:
-            self.is_complete, self._on_news = True, None
+            self.is_complete, self._on_news, self.head_bytes = True, None, 0
             self.wake()
             self._connection.finish(self)
         else:
             await self._connection.drain()
 
     def _framed(self, body: bytes, *, more: bool) -> bytes:
-        if self.head.method == b"HEAD":
+        if self.answers_head:
             return b""
         if self._is_chunked:
             chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""

@@ -17,6 +17,8 @@ import httptools
 Fields = list[tuple[bytes, bytes]]
 HEAD_END: Final = b"\r\n\r\n"
 CHUNKED: Final = -1
+# A header takes so much beside its bytes: two objects, a pair of them, and places in a list and in dicts.
+HEADER_BYTES: Final = 200
 
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e]+) HTTP/(\d)\.(\d)\r\n")
 _UPGRADE = re.compile(rb"\r\nupgrade:[\t\x20-\x7e\x80-\xff]*(?=\r\n)", re.IGNORECASE)
@@ -52,6 +54,8 @@ class Head(NamedTuple):
     expects_continue: bool
     is_plain: bool
     """Whether the target is a path with or without a query, which a fast path may compare."""
+    held_bytes: int
+    """How much of the memory it takes as long as its request is under way."""
 
     @property
     def decoded_path(self) -> str:
@@ -108,6 +112,7 @@ def parse_head(raw: bytes, most_lines: int) -> Head:
         version == "1.1" and (b"close" not in lower or b"close" not in _list_of(fields, b"connection")),
         b"expect" in by_name and version == "1.1" and _expects_continue(fields),
         is_plain,
+        len(raw) + HEADER_BYTES * len(fields),
     )
 
 

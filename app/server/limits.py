@@ -58,7 +58,9 @@ class Limits:
     send_seconds: float = 10
     """Seconds in which a client has to take at least a byte of an answer."""
     held_bytes: int = 32 * 1024 * 1024
-    """The most bytes of heads, unread bodies, pipelined requests and unsent answers of all connections."""
+    """The most bytes of heads, unread bodies, pipelined requests and unsent answers of all connections.
+
+    Of a head that was parsed, what is kept of it until the answer, unless that is little."""
     drained_bytes: int = 64 * 1024 * 1024
     """The most bytes that are read and dropped after an answer, so that the client gets to read it."""
     linger_seconds: float = 30

@@ -131,6 +131,7 @@ class BoundedProtocol(BoundedConnection):
             self._linger()
         else:
             self._state = State.DRAIN
+            exchange.body.take_out()
             self._deadline.set(self._loop.time() + self.limits.body_seconds)
             self._update()
 
@@ -199,8 +200,10 @@ class BoundedProtocol(BoundedConnection):
     def _begin(self, head: Head, data: bytes | bytearray, end: int) -> None:
         """Start the application, unless what has come of the body, after the head, is wrong already."""
         server_headers = header_lines(self._server.default_headers)
-        exchange = Exchange(self, head, body_of(head.length, self.limits), server_headers)
-        self._state, self._exchange = State.BODY, exchange
+        exchange = self._exchange = Exchange(self, head, body_of(head.length, self.limits), server_headers)
+        if exchange.head_bytes and not self._holds_head(exchange, data, end):
+            return
+        self._state = State.BODY
         if head.length == 0:  # there is nothing to decode
             self.received.keep(data, end)
             self._end_body()
@@ -215,6 +218,15 @@ class BoundedProtocol(BoundedConnection):
         self._server.tasks.add(task)
         task.add_done_callback(self._server.tasks.discard)
         self._update()
+
+    def _holds_head(self, exchange: Exchange, data: bytes | bytearray, end: int) -> bool:
+        """Count a long head, and what came after it; False if the request is refused, with nothing begun."""
+        rest = len(data) - end
+        if self._holding.set(exchange.head_bytes + rest, 0 if exchange.body.is_whole else rest):
+            return True
+        self.received.keep(data, 0)  # so that the requests behind it are counted, too
+        self._refuse("connection-bytes")
+        return False
 
     def _take_body(self, data: bytes | bytearray, start: int) -> bool:
         """Decode the next part of the body, which begins there, and keep the rest; False if refused."""

@@ -158,7 +158,8 @@ class Settings(EnvironmentSettings):
     """Open connections; past it 503 and closed. Fewer where the limit on descriptors (`ulimit -Hn`)
     leaves no room for them; the log says so."""
     max_connection_bytes: int = fixed(REQUESTS, 32 * MIB, ge=MIB)
-    """Unparsed and unsent, of all connections together, bytes, a quarter of them for bodies; past it 503."""
+    """Unparsed and unsent, of all connections together, and long headers of requests under way, bytes;
+    a quarter of them is for bodies; past it 503."""
 
     ingest_tokens: TokenList = fixed(ACCESS, (), repr=False)
     """Tokens that may POST, look up, stream and consume transactions, comma-separated; unset means open."""

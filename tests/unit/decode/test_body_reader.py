@@ -10,7 +10,8 @@ import pytest
 from starlette.types import Message
 
 from app.decode.body_budget import Arriving, ByteBudget, most_unverified
-from app.decode.body_reader import LINE_BYTES_AT_ONCE, BodyBuffer, BodyReader
+from app.decode.body_buffer import BodyBuffer
+from app.decode.body_reader import LINE_BYTES_AT_ONCE, BodyReader
 from app.decode.event_loop_turns import PACE_BYTES, Pacer
 from app.decode.gzip import DEFLATED_COST, DEFLATED_STEP, PIECE_BYTES
 from app.errors import BodyTooLarge, MalformedBody, Overloaded, Unauthorized

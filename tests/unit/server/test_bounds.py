@@ -84,6 +84,60 @@ async def test_heads_and_unread_answers_leave_a_quarter_to_bodies() -> None:
         assert (held.held, held.other) == (held.most, held.most_other)
 
 
+@pytest.mark.parametrize(
+    "request_", [post(b"x" * 20)[:-1], post(b"", b"/slow")], ids=["a slow body", "a slow answer"]
+)
+async def test_long_heads_of_requests_under_way_are_bounded_together(request_: bytes) -> None:
+    """Eight heads of 8 KB fill three quarters of 85 KiB."""
+    large = request_.replace(b"Host: x\r\n", b"Host: x\r\nX: " + b"x" * 7_400 + b"\r\n", 1)
+    behind, rest = (GET, b"") if request_.endswith(b"\n") else (b"", b"x")
+    async with served(Limits(held_bytes=256 * KIB // 3, header_seconds=LONG, body_seconds=LONG)) as (
+        service,
+        client,
+    ):
+        held = [await service.client() for _ in range(8)]
+        for other in held:
+            await other.send(large)
+        async with asyncio.timeout(LONG):
+            while service.calls < len(held):
+                await asyncio.sleep(0.005)
+        await client.send(large + behind)
+        assert await client.refusal(retry_after="1") == (503, "connection-bytes")
+        assert (service.calls, service.refused("connection-bytes")) == (8, 1 + bool(behind))
+        [small, late] = [await service.client() for _ in range(2)]
+        await small.send(post(b"x" * 20))
+        assert await small.sizes(1) == [20]
+        service.go.set()
+        for other in held:
+            await other.send(rest)
+            assert (await other.answer())[0] == 200
+        assert service.held == 0
+        await late.send(large)
+        await late.send(rest)
+        assert (await late.answer())[0] == 200
+
+
+async def test_what_came_of_a_request_is_held_no_longer_than_until_it_is_answered() -> None:
+    large = post(b"x" * 20, b"/early", b"X: " + b"x" * 8 * KIB + b"\r\n")
+    async with served(Limits(header_seconds=LONG, body_seconds=LONG)) as (service, client):
+        await client.send(large[:-1])
+        assert await client.sizes(1) == [0]
+        await service.holds(2, tasks=True)
+        assert service.held == 0
+
+
+async def test_what_an_application_does_not_take_of_a_body_counts() -> None:
+    async with served(Limits(header_seconds=LONG, body_seconds=LONG)) as (service, client):
+        await client.send(post(b"x" * 40 * KIB, b"/slow")[:-1])
+        async with asyncio.timeout(LONG):
+            while service.held < 40 * KIB - 1:
+                await asyncio.sleep(0.005)
+        service.go.set()
+        await client.send(b"x")
+        assert await client.sizes(1) == [40 * KIB]
+        assert service.held == 0
+
+
 async def test_pipelined_requests_past_what_all_may_hold_go_and_the_one_begun_is_answered() -> None:
     async with served(Limits(held_bytes=8 * KIB, body_seconds=LONG)) as (service, client):
         await client.send(post(b"", b"/slow"), GET * 500, pause=0.02)
