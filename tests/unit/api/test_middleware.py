@@ -11,6 +11,8 @@ from app.api.middleware import STEP_ASIDE, RequestMiddleware
 from app.metrics.catalogue import Metrics
 from app.metrics.counters import RequestsInFlight
 
+DEADLINE_SECONDS = 10.0  # of what takes a few turns of the event loop
+
 
 def _scope(path: str, method: str = "GET") -> Scope:
     return {"type": "http", "method": method, "path": path, "headers": [], "query_string": b""}
@@ -48,7 +50,8 @@ async def test_a_client_that_does_not_read_holds_no_place_and_is_counted() -> No
     assert metrics.registry.get_sample_value("tidegate_http_requests_total", labels) == 3
     assert await _status(middleware, _scope("/stats")) == 200
     reads.set()
-    await asyncio.gather(*stuck)
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        await asyncio.gather(*stuck)
     assert middleware.requests.count == 0
     assert metrics.registry.get_sample_value("tidegate_http_requests_total", labels) == 4
 
@@ -70,7 +73,8 @@ async def test_probes_and_scrapes_are_answered_when_every_place_is_taken(path: s
     assert await _status(middleware, _scope(path, method)) == 200
     assert await _status(middleware, _scope("/memory")) == 503
     work_ends.set()
-    assert await working == 200
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        assert await working == 200
     refused = {"method": "GET", "route": "unmatched", "code": "503"}
     assert metrics.registry.get_sample_value("tidegate_http_requests_total", refused) == 1
 
@@ -107,7 +111,8 @@ async def test_a_client_that_sends_slowly_holds_no_place_and_is_not_refused_in_t
     await asyncio.sleep(0)
     assert middleware.requests.count == 0
     bodies[0].send_next()
-    await turn.wait()
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        await turn.wait()
     await asyncio.sleep(0)
     assert middleware.requests.count == 0
     working = asyncio.create_task(_status(middleware, _scope("/stats")))
@@ -115,13 +120,15 @@ async def test_a_client_that_sends_slowly_holds_no_place_and_is_not_refused_in_t
     bodies[0].send_next()
     bodies[1].send_next()
     bodies[1].send_next()
-    while middleware.requests.count < 3:
-        await asyncio.sleep(0)
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while middleware.requests.count < 3:
+            await asyncio.sleep(0)
     assert await _status(middleware, _scope("/stats")) == 503
     slow[2].cancel()
     may_end.set()
-    assert await asyncio.gather(working, *slow[:2]) == [200, 200, 200]
-    await asyncio.gather(slow[2], return_exceptions=True)
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        assert await asyncio.gather(working, *slow[:2]) == [200, 200, 200]
+        await asyncio.gather(slow[2], return_exceptions=True)
     assert middleware.requests.count == 0
 
 
@@ -134,6 +141,16 @@ async def test_who_stepped_aside_takes_no_place_again() -> None:
 
     middleware = RequestMiddleware(works, None, Metrics(1, "0"), RequestsInFlight(1))
     assert await _status(middleware, _scope("/stream")) == 200
+    assert middleware.requests.count == 0
+
+
+async def test_who_listens_on_after_its_answer_takes_no_place_again() -> None:
+    async def works(scope: Scope, receive: Receive, send: Send) -> None:
+        await Response()(scope, receive, send)
+        await receive()
+
+    middleware = RequestMiddleware(works, None, Metrics(1, "0"), RequestsInFlight(1))
+    assert await _status(middleware, _scope("/stats")) == 200
     assert middleware.requests.count == 0
 
 
