@@ -1,7 +1,9 @@
 """What a gate tells systemd: a real gate, and a socket in the place of systemd's."""
 
 import os
+import signal
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,9 +11,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.process.systemd import ALIVE, READY, STOPPING, notify, watchdog_seconds
-from tests.support.gate import await_gate, started
+from tests.support.gate import await_gate, started, started_by
+from tests.support.hanging_gate import HANGS, TURNS
 
 SECONDS = 60.0
+# A socket holds ten states that nobody has read: enough for two seconds in which a busy machine runs no test.
+WATCHDOG_MICROSECONDS = "400000"
 
 
 class Told:
@@ -49,7 +54,7 @@ def told(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_gate_is_ready_when_it_listens_alive_while_its_loop_turns_and_says_that_it_stops(
     told: Told, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
-    monkeypatch.setenv("WATCHDOG_USEC", "100000")
+    monkeypatch.setenv("WATCHDOG_USEC", WATCHDOG_MICROSECONDS)
     with started(workers=workers) as gate:
         assert told.next_change() == READY
         assert any(event.get("event") == "listening" for event in gate.events())
@@ -58,6 +63,21 @@ def test_a_gate_is_ready_when_it_listens_alive_while_its_loop_turns_and_says_tha
         gate.process.terminate()
         assert told.next_change() == STOPPING
         assert gate.process.wait(SECONDS) == 0
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("told", ["path"], indirect=True)
+def test_a_gate_whose_loop_hangs_is_not_called_alive_though_its_threads_go_on(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WATCHDOG_USEC", WATCHDOG_MICROSECONDS)
+    with started_by((sys.executable, "-m", "tests.support.hanging_gate"), {}) as gate:
+        assert told.next_change() == READY
+        assert told.next() == ALIVE
+        gate.process.send_signal(signal.SIGUSR1)
+        assert told.next_change() == HANGS
+        assert told.next() == TURNS, "nothing for five times as long as systemd waits"
+        assert told.next() == ALIVE
 
 
 def test_without_systemd_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
