@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import httpx
 import yaml
@@ -11,6 +12,7 @@ from tests.deploy.test_runbooks import PAGES, blocks
 from tests.support.deployed_rules import RULE_FILES, RUNBOOKS, alerts, rules
 from tests.support.gate import gate_process
 from tests.support.monitoring import Prometheus, prometheus
+from tests.support.pages import PROJECT, links
 from tests.support.processes import free_port, wait_until
 
 PATIENCE_SECONDS = 60.0
@@ -40,6 +42,15 @@ def evaluated(server: Prometheus) -> set[str]:
 def others(server: Prometheus) -> list[dict[str, Any]]:
     """The alerts beside the one that always fires: none for gates that have just started and are idle."""
     return server.query('ALERTS{alertname!="TidegateWatchdog"}')
+
+
+def served_links() -> list[tuple[str, str]]:
+    """The links to what Prometheus has to serve, as page and target; others have the project's address.
+
+    That those lead somewhere is checked in test_runbooks.py, by the files that they stand for.
+    """
+    found = ((page.name, target.partition("#")[0]) for page in PAGES for target in links(page))
+    return sorted({link for link in found if link[1] and not link[1].startswith(PROJECT)})
 
 
 def test_every_rule_works_against_real_gates_and_links_to_a_page_prometheus_serves(tmp_path: Path) -> None:
@@ -74,9 +85,12 @@ def test_prometheus_serves_the_runbook_of_every_alert_as_kubernetes_mounts_them(
     (mounted / "..data").symlink_to("..2026_11_30")
     for page in PAGES:
         (mounted / page.name).symlink_to(f"..data/{page.name}")
-    with prometheus(config(tmp_path), f"--web.user-assets={mounted}") as server:
+    with (
+        prometheus(config(tmp_path), f"--web.user-assets={mounted}") as server,
+        httpx.Client(base_url=server.url, trust_env=False, verify=False, timeout=10) as browser,
+    ):
         for alert in alerts():
-            runbook = httpx.get(
-                f"{server.url}/user/{alert.name}.md", trust_env=False, verify=False, timeout=10
-            )
+            runbook = browser.get(f"/user/{alert.name}.md")
             assert runbook.text.startswith(f"# {alert.name}\n"), runbook.status_code
+        for name, target in served_links():
+            assert browser.get(urljoin(f"/user/{name}", target)).is_success, f"{name}: {target}"

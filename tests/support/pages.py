@@ -5,9 +5,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("benchmarks/*.md")])
+PROJECT = "https://github.com/tidegate/tidegate/"
+"""Where pages link to that are served without the rest of the documentation, as runbooks are."""
 ANYTHING = "…"
 # Numbers that are the point of an example; of all others only the kind counts.
 EXACT = frozenset(
@@ -17,6 +20,7 @@ EXACT = frozenset(
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _INLINE_CODE = re.compile(r"`[^`\n]+`")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
+_ON_THE_WEB = re.compile(re.escape(PROJECT) + "(?:blob|tree)/main/(.+)")
 _HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)
 _FIGURE = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:%| (?:B|KiB|MiB|GiB|ms|s)\b)?|(?<=\s)-(?=[,\s]|$)")
 _decoder = json.JSONDecoder()
@@ -85,9 +89,21 @@ def differences(expected: object, actual: object, name: str = "", path: str = "$
 
 
 def links(page: Path) -> Iterator[str]:
-    """Targets of the page's links, but for other sites."""
+    """Targets of the page's links, but for other sites than the project's."""
     prose = _INLINE_CODE.sub("", _FENCE.sub("", page.read_text(encoding="utf-8")))
-    yield from (target for target in _LINK.findall(prose) if "://" not in target)
+    yield from (
+        target for target in _LINK.findall(prose) if "://" not in target or target.startswith(PROJECT)
+    )
+
+
+def leads_somewhere(page: Path, target: str) -> bool:
+    """Tell whether a link of the page leads to a file, or folder, and a heading that exist."""
+    place, _, anchor = unquote(target).partition("#")
+    on_the_web = _ON_THE_WEB.fullmatch(place)
+    if place.startswith(PROJECT) and on_the_web is None:
+        return False
+    file = ROOT / on_the_web[1] if on_the_web else (page.parent / place).resolve() if place else page
+    return file.exists() and (not anchor or anchor in anchors(file))
 
 
 def anchors(page: Path) -> set[str]:
