@@ -49,7 +49,7 @@ def _assert_undisturbed(load: Steady) -> None:
 @pytest.mark.parametrize(
     ("kind", "failovers", "deadline_seconds"),
     [
-        pytest.param("valkey", MASTERS, 5, marks=pytest.mark.long),  # beside others on a busy machine
+        ("valkey", 2, 5),  # beside others on a busy machine
         pytest.param("valkey", 15, 1, marks=pytest.mark.long),
         pytest.param("redis", 15, 1, marks=pytest.mark.long),
     ],

@@ -280,6 +280,8 @@ def _cluster_launch(binary: str, folder: Path, options: tuple[str, ...], tls: Tl
         *("--cluster-node-timeout", "2000", "--cluster-announce-ip", "127.0.0.1"),
         # On a busy machine a replica may not hear of its master for long, and would then not follow it.
         *("--cluster-replica-validity-factor", "0"),
+        # Else a master waits five seconds for more replicas before it sends its data to the first.
+        *("--repl-diskless-sync-delay", "0"),
         *(("--tls-cluster", "yes") if tls else ()),
     )
     return Launch(url, (binary, *_COMMON, *listen, *cluster, *options), folder)
