@@ -10,15 +10,17 @@ import pytest
 from tests.support.acknowledged import acknowledged, assert_counted, assert_honest, lost_of
 from tests.support.gate import GateProcess, gate_process
 from tests.support.handed_on import LASTING
+from tests.support.history import Attempt
 from tests.support.load import transaction
 from tests.support.planted import add_signature, delete_buckets
-from tests.support.processes import wait_until
+from tests.support.processes import pause_all, resume_all, wait_until
 from tests.support.sentinels import Watched, watched_servers
 from tests.support.servers import StoreServer, cluster_server, valkey_server
-from tests.support.steady_load import Steady
+from tests.support.steady_load import Post, Steady
 from tests.support.wire import ask_once
 
 PATIENCE_SECONDS, ENOUGH, POSTS_A_SECOND = 60.0, 8, 50
+BRIEF_SECONDS = 0.2
 Server = StoreServer | Watched
 STORES: dict[str, Callable[[], AbstractContextManager[Server]]] = {
     "valkey": valkey_server,
@@ -97,6 +99,29 @@ async def test_a_planted_imbalance_is_found(load: Steady, store: Server, gate: G
     add_signature(store)
     with pytest.raises(AssertionError, match="'unbalanced': \\['signatures'\\]"):
         await assert_honest(gate, store, [load], [])
+
+
+async def test_a_gate_that_leaves_the_question_whether_it_is_ready_unanswered_is_not_ready(
+    gate: GateProcess,
+) -> None:
+    load = Steady("hung", readiness_deadline_seconds=BRIEF_SECONDS)
+    async with load.running(gate.url, POSTS_A_SECOND):
+        pause_all([gate.process])
+        try:
+            assert await asyncio.to_thread(wait_until, lambda: bool(load.unready()), PATIENCE_SECONDS)
+        finally:
+            resume_all([gate.process])
+
+
+async def test_what_was_served_by_a_gate_that_said_all_the_while_that_it_is_not_ready_is_found() -> None:
+    """Between its answers to two that asked; what it served before the first and after the last is none."""
+    load = Steady("served", readiness=[(1, True), (2, False), (5, False), (9, True)])
+    for signature, sent, answered, status in (
+        *(("before", 1.5, 2.5, 200), ("between", 3, 4, 200), ("refused", 3, 4, 503), ("after", 4, 6, 200)),
+        ("later", 10, 11, 200),
+    ):
+        load.posts.append(Post(signature, sent, Attempt("", [], "one"), answered, status))
+    assert [post.signature for post in load.served_while_unready()] == ["between"]
 
 
 async def test_one_that_was_accepted_and_never_sent_is_found(

@@ -47,12 +47,14 @@ def watched() -> Iterator[Watched]:
 async def _under_load(gate: GateProcess, load: Steady) -> AsyncIterator[None]:
     """Post at a steady rate, and have been accepted for a while when the block begins.
 
-    What the gate counts has to be what it has answered; it gets no posts but these in the block.
+    What the gate counts has to be what it has answered; it gets no posts but these in the block. It calls
+    itself ready when it serves, but for the moment in which it learns that the store fails it once more.
     """
     async with load.running(gate.url, POSTS_A_SECOND):
         await _serves(load)
         yield
     await assert_counted(gate, load)
+    assert len(load.served_while_unready()) < FULL_LOAD
 
 
 async def _until(condition: Callable[[], bool]) -> None:

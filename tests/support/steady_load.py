@@ -11,6 +11,7 @@ from tests.support.history import Attempt, Item
 from tests.support.wire import Connection, NoAnswerError, ask_once
 
 READINESS_SECONDS = 0.02
+READINESS_DEADLINE_SECONDS = 10.0
 
 
 @dataclass
@@ -48,12 +49,14 @@ class Spell:
 
 @dataclass
 class Steady:
-    """A steady load and its record: each post, and what `/readyz` said when."""
+    """A steady load and its record: each post, and what `/readyz` said to whoever asked when."""
 
     name: str
     posts: list[Post] = field(default_factory=list)
     readiness: list[tuple[float, bool]] = field(default_factory=list)
     away: list[Spell] = field(default_factory=list)
+    readiness_deadline_seconds: float = READINESS_DEADLINE_SECONDS
+    """So long an answer to `/readyz` is waited for; a gate that gives none is not ready."""
     _idle: list[Connection] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=count)
 
@@ -96,6 +99,15 @@ class Steady:
             if not is_ready:
                 spells.append(Spell(times[0], times[-1]))
         return spells
+
+    def served_while_unready(self) -> list[Post]:
+        """Posts that were accepted between two requests that were both told that the gate is not ready."""
+        return [
+            post
+            for spell in self.unready()
+            for post in self.posts
+            if post.status == 200 and spell.began <= post.sent and post.answered <= spell.ended
+        ]
 
     async def post(self, url: str) -> Post:
         """Post one transaction now."""
@@ -141,6 +153,14 @@ class Steady:
 
     async def _look(self, url: str, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            reply = await ask_once(url, "GET", "/readyz")
-            self.readiness.append((time.monotonic(), reply.status == 200))
+            asked = time.monotonic()
+            self.readiness.append((asked, await self._is_ready(url)))
             await asyncio.sleep(READINESS_SECONDS)
+
+    async def _is_ready(self, url: str) -> bool:
+        """Ask `/readyz`; a gate that does not answer in time is not ready."""
+        try:
+            async with asyncio.timeout(self.readiness_deadline_seconds):
+                return (await ask_once(url, "GET", "/readyz")).status == 200
+        except TimeoutError:
+            return False
