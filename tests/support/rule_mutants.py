@@ -1,8 +1,10 @@
-"""Spoils an alert in small ways, each of which its promtool tests have to notice."""
+"""Spoils a rule in small ways, each of which its promtool tests have to notice."""
 
+import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -10,13 +12,18 @@ import promql_parser
 import yaml
 from promql_parser import BinaryExpr, Expr
 
-from tests.support.deployed_rules import TEST_FILES, Rule, promtool, read, rules
+from tests.support.deployed_rules import TEST_FILES, Rule, promtool, read, rules, series_names
+from tests.support.matcher_mutants import changes_of_matchers
 from tests.support.rule_tests import needed
+
+Change = Callable[[Expr], Expr | None]
+"""What a node of an expression becomes; None for one that is not changed so."""
 
 FLIPPED = {">": "<=", "<": ">=", "==": "!=", "!=": "=="}
 SETS = {"and", "or", "unless"}
 FACTORS = (0.75, 1.25)
 UNSPOILT = "not at all"
+NOTICED = re.compile(r'(?:alertname: |expr: ".*?)[Ss]poilt(\d+)')
 SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -31,7 +38,8 @@ class Mutant:
 def mutants(alert: Rule) -> Iterator[Mutant]:
     """The alert as it is, then each comparison turned, condition left out, threshold and `for` changed."""
     yield Mutant(UNSPOILT, alert.written)
-    for how, expression in {"never": "vector(0) > 1", "always": "vector(1)", **_spoilt(alert)}.items():
+    spoilt = _spoilt(alert, _changes_of_conditions())
+    for how, expression in {"never": "vector(0) > 1", "always": "vector(1)", **spoilt}.items():
         yield Mutant(how, alert.written | {"expr": expression})
     for duration, how in (("for", "at once"), ("keep_firing_for", "letting go at once")):
         if duration in alert.written:
@@ -42,39 +50,59 @@ def mutants(alert: Rule) -> Iterator[Mutant]:
         yield Mutant("twice as late", alert.written | {"for": f"{2 * seconds}s"})
 
 
-def survivors(alert: Rule, folder: Path) -> list[str]:
-    """How the alert can be spoilt without any of its tests noticing.
+def mutants_by_matchers(rule: Rule) -> Iterator[Mutant]:
+    """The rule as it is, then each matcher of a label with another value, turned, and dropped."""
+    yield Mutant(UNSPOILT, rule.written)
+    for how, expression in _spoilt(rule, changes_of_matchers()).items():
+        yield Mutant(how, rule.written | {"expr": expression})
+
+
+def survivors(rule: Rule, spoilt: Sequence[Mutant], folder: Path) -> list[str]:
+    """How the rule was spoilt without any of its tests noticing.
 
     All mutants go into one rules file under names of their own, and every test is about each of them.
     """
-    spoilt = list(mutants(alert))
-    names = needed({alert.name})
-    recorded = [rule.written for rule in rules() if rule.name in names and not rule.is_alert]
-    _write_rules(folder / "spoilt", [one.written | {"alert": f"Spoilt{at}"} for at, one in enumerate(spoilt)])
+    names = needed({rule.name}) - {rule.name}
+    recorded = [one.written for one in rules() if one.name in names and not one.is_alert]
+    named = (_named(rule, mutant, number) for number, mutant in enumerate(spoilt))
+    _write_rules(folder / "spoilt", list(chain.from_iterable(named)))
     _write_rules(folder / "recording", recorded)
     for file in TEST_FILES:
-        _write_tests(alert, file, folder, len(spoilt))
+        _write_tests(rule, file, folder, len(spoilt))
     output = promtool("test", "rules", *folder.glob("*.test.yml")).stdout
-    noticed = {int(number) for number in re.findall(r"alertname: Spoilt(\d+),", output)}
+    noticed = {int(number) for number in NOTICED.findall(output)}
     return [one.how for at, one in enumerate(spoilt) if at not in noticed]
 
 
-def _spoilt(alert: Rule) -> dict[str, str]:
-    tree = promql_parser.parse(alert.expression)
-    changes: list[tuple[str, Callable[[Expr], Expr | None]]] = [
+def _named(rule: Rule, mutant: Mutant, number: int) -> list[dict[str, Any]]:
+    """The mutant under its own name, and a recording rule's others of the same series beside it."""
+    kind = "alert" if rule.is_alert else "record"
+    same = [one.written for one in rules() if one.name == rule.name and one.written is not rule.written]
+    return [one | {kind: _name(rule, number)} for one in (mutant.written, *same)]
+
+
+def _name(rule: Rule, number: int) -> str:
+    return f"Spoilt{number}" if rule.is_alert else f"spoilt{number}:{rule.name}"
+
+
+def _changes_of_conditions() -> list[tuple[str, Change]]:
+    return [
         ("turned", _turned),
         *((f"times {factor}", lambda node, factor=factor: _scaled(node, factor)) for factor in FACTORS),
         ("without the right of", lambda node: _side(node, "lhs")),
         ("without the left of", lambda node: _side(node, "rhs")),
     ]
-    found = {}
+
+
+def _spoilt(rule: Rule, changes: Iterable[tuple[str, Change]]) -> dict[str, str]:
+    tree, found = promql_parser.parse(rule.expression), {}
     for how, change in changes:
         for at, old in enumerate(_changeable(tree, change)):
             found[f"{how}: {old} (number {at})"] = _changed(tree, change, at)
     return found
 
 
-def _changeable(tree: Expr, change: Callable[[Expr], Expr | None]) -> list[str]:
+def _changeable(tree: Expr, change: Change) -> list[str]:
     found: list[str] = []
 
     def visit(node: Expr) -> None:
@@ -85,7 +113,7 @@ def _changeable(tree: Expr, change: Callable[[Expr], Expr | None]) -> list[str]:
     return found
 
 
-def _changed(tree: Expr, change: Callable[[Expr], Expr | None], wanted: int) -> str:
+def _changed(tree: Expr, change: Change, wanted: int) -> str:
     seen = -1
 
     def visit(node: Expr) -> Expr | None:
@@ -130,14 +158,15 @@ def _side(node: Expr, side: str) -> Expr | None:
     return kept
 
 
-def _write_tests(alert: Rule, file: Path, folder: Path, count: int) -> None:
-    """What a test file has about the alert, asked of each mutant."""
+def _write_tests(rule: Rule, file: Path, folder: Path, count: int) -> None:
+    """What a test file has about the rule, asked of each mutant."""
     document = read(file)
+    kind, asked = ("alert_rule_test", _of_alert) if rule.is_alert else ("promql_expr_test", _of_series)
     tests = []
     for test in document["tests"]:
-        about = [case for case in test.get("alert_rule_test", ()) if case["alertname"] == alert.name]
-        spoilt = [case | {"alertname": f"Spoilt{number}"} for case in about for number in range(count)]
-        tests += [test | {"alert_rule_test": spoilt}] if spoilt else []
+        about = list(asked(rule, test.get(kind, ()), count))
+        kept = {name: value for name, value in test.items() if not name.endswith("_test")}
+        tests += [kept | {kind: about}] if about else []
     if tests:
         is_recorded = any("recording" in name for name in document["rule_files"])
         groups = ["recording", "spoilt"] if is_recorded else ["spoilt"]
@@ -145,6 +174,20 @@ def _write_tests(alert: Rule, file: Path, folder: Path, count: int) -> None:
         (folder / file.name).write_text(yaml.dump(document, Dumper=yaml.CSafeDumper))
 
 
+def _of_alert(rule: Rule, cases: Iterable[dict[str, Any]], count: int) -> Iterator[dict[str, Any]]:
+    for case in cases:
+        if case["alertname"] == rule.name:
+            yield from (case | {"alertname": _name(rule, number)} for number in range(count))
+
+
+def _of_series(rule: Rule, cases: Iterable[dict[str, Any]], count: int) -> Iterator[dict[str, Any]]:
+    for case in cases:
+        if rule.name in series_names(case["expr"]):
+            for number in range(count):
+                spoilt = json.dumps(case).replace(rule.name, _name(rule, number))
+                yield json.loads(spoilt)
+
+
 def _write_rules(file: Path, written: list[dict[str, Any]]) -> None:
     """One group named as the file; promtool takes an empty one."""
-    file.write_text(yaml.dump({"groups": [{"name": file.name, "rules": written}]}, Dumper=yaml.CSafeDumper))
+    file.write_text(yaml.safe_dump({"groups": [{"name": file.name, "rules": written}]}))
