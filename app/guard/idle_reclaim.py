@@ -24,11 +24,14 @@ LONGEST_BUSY_SECONDS = 10.0
 # time without a change of what is resident, as when clients close connections that were open for an hour.
 LONGEST_PAUSE_SECONDS = 10.0
 LITTLE_BYTES = 1024 * 1024
-# A round that took 5 ms of the processor is followed by a pause of 7.5 s at least. With a thousand streams,
-# whose objects are looked through, one takes 40 ms: once a minute, it delays less than a post in a thousand.
+# A round that took 5 ms of the processor is followed by a pause of 7.5 s. With a thousand streams,
+# whose objects are looked through, one takes 40 ms: every half minute, it delays a post in a thousand.
 PAUSE_PER_SECOND_TAKEN = 1500
 # The more there may be to free, the shorter that pause is: with 240 MiB above the least it is a fifth.
 MUCH_EXCESS_BYTES = 48 * 1024 * 1024
+# It is no longer than this: a round in the middle of a storm takes long and frees little, and what the storm
+# leaves has to be back within a minute of its end.
+LONGEST_REST_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ class Reclaimer:
         self._again_at = ended + self._pause
         excess = self._left - (self._least or 0)
         share = MUCH_EXCESS_BYTES / max(MUCH_EXCESS_BYTES, excess)
-        self._rested_at = ended + PAUSE_PER_SECOND_TAKEN * taken * share
+        self._rested_at = ended + min(LONGEST_REST_SECONDS, PAUSE_PER_SECOND_TAKEN * taken * share)
 
     def _has_time(self, now: float) -> bool:
         """Whether the event loop's thread was idle half of the time lately, or has not been for too long."""

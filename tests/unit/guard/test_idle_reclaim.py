@@ -1,6 +1,13 @@
 """When a process collects and trims by itself, with a made-up clock and made-up memory."""
 
-from app.guard.idle_reclaim import LONGEST_BUSY_SECONDS, LONGEST_PAUSE_SECONDS, LOOK_SECONDS, Means, Reclaimer
+from app.guard.idle_reclaim import (
+    LONGEST_BUSY_SECONDS,
+    LONGEST_PAUSE_SECONDS,
+    LONGEST_REST_SECONDS,
+    LOOK_SECONDS,
+    Means,
+    Reclaimer,
+)
 
 MIB = 1024 * 1024
 
@@ -94,12 +101,25 @@ async def test_a_busy_process_is_left_alone_but_not_for_ever() -> None:
 async def test_the_longer_rounds_take_the_processor_the_rarer_they_are() -> None:
     made = Made()
     await made.pass_by(1)
-    made.round_seconds = 0.04
-    began, rounds = made.now, made.trimmed
-    for _ in range(600):
-        made.held = 30 * MIB
-        await made.pass_by(LOOK_SECONDS)
-    assert 4 <= made.trimmed - rounds <= (made.now - began) / 60 + 1
+    for round_seconds, seconds_between in ((0.01, 15), (0.02, 30), (0.04, LONGEST_REST_SECONDS)):
+        made.round_seconds = round_seconds
+        began, rounds = made.now, made.trimmed
+        for _ in range(600):
+            made.held = 30 * MIB
+            await made.pass_by(LOOK_SECONDS)
+        assert 8 <= made.trimmed - rounds <= (made.now - began) / seconds_between + 2
+
+
+async def test_what_a_storm_leaves_does_not_wait_long_for_the_rest_after_a_round_in_its_midst() -> None:
+    made = Made()
+    await made.pass_by(1)
+    made.round_seconds = 0.08
+    made.in_use += 40 * MIB  # held by clients until they have gone
+    await made.pass_by(1)
+    assert made.trimmed == 1
+    made.in_use, made.held = made.in_use - 40 * MIB, 40 * MIB
+    await made.pass_by(LONGEST_REST_SECONDS + LOOK_SECONDS)
+    assert made.held == 0
 
 
 async def test_the_more_there_may_be_to_free_the_sooner_comes_the_next_round() -> None:
