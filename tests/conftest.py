@@ -1,5 +1,6 @@
 """Fixtures every test may use: the stores of the matrix, settings for them, gates in front of them."""
 
+import gc
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from functools import cache
@@ -38,6 +39,15 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         server_starts.mark(item)
+
+
+def pytest_collection_finish() -> None:
+    """Have the garbage collector leave out what all tests have loaded, half a million objects that stay.
+
+    A full look at them takes 0.3 seconds, and tests ask for one, as does what they test.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)

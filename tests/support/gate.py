@@ -23,6 +23,8 @@ from tests.support.processes import wait_until
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
 ANSWER_SECONDS = 200.0
+# Between two looks whether a gate is there, which takes most of a second of processor time to start.
+LOOK_SECONDS = 0.02
 
 
 @dataclass
@@ -91,7 +93,8 @@ def environment_of(settings: Mapping[str, object]) -> dict[str, str]:
 
 def await_gate(gate: GateProcess) -> None:
     """Wait until it listens and is ready."""
-    assert wait_until(lambda: has_port(gate) and gate.is_ready(), START_SECONDS), gate.log.read_text()
+    is_there = wait_until(lambda: has_port(gate) and gate.is_ready(), START_SECONDS, LOOK_SECONDS)
+    assert is_there, gate.log.read_text()
 
 
 def has_port(gate: GateProcess) -> bool:
