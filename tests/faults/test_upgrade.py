@@ -14,13 +14,14 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import STORES
-from tests.support.gate import GateProcess, await_gate, started
+from tests.support.gate import GateProcess, await_gate, gate_process, started
 from tests.support.history import Findings, assert_stored
 from tests.support.last_release import released_gate, unpack_last_release
 from tests.support.ledger import store_key
+from tests.support.load import transaction
 from tests.support.servers import StoreServer
 from tests.support.upgrading import AGAIN_BATCHES, BATCH_ITEMS, BATCHES_A_SECOND, Feeds
-from tests.support.wire import ask_once
+from tests.support.wire import ask_once, connected
 
 pytestmark = pytest.mark.slow
 LOAD_SECONDS = 1.0  # of each state of the upgrade
@@ -117,7 +118,18 @@ def test_two_thousand_a_second_are_posted_at_each_of_two_gates_and_all_are_answe
 
 
 def test_only_posts_to_gates_that_were_told_to_stop_fail(upgraded: Upgraded) -> None:
+    """Those that they had not answered when they ended; none of their answers is a refusal."""
     assert upgraded.feeds.failures == []
+    assert upgraded.feeds.refusals() == []
+
+
+async def test_a_refusal_is_seen_also_of_a_gate_that_was_told_to_stop(own_valkey: StoreServer) -> None:
+    with gate_process(store_url=own_valkey.url) as gate:
+        feeds = Feeds([gate], stopping={gate.url})
+        own_valkey.kill()
+        async with connected(gate.url, 1) as [connection]:
+            refused = await feeds.post(gate.url, connection, [transaction("refused")])
+        assert feeds.refusals() == [refused]
 
 
 def test_a_new_gate_says_while_it_keeps_to_the_older_format(upgraded: Upgraded) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from tests.support.gate import GateProcess
-from tests.support.history import History, Item
+from tests.support.history import Attempt, History, Item
 from tests.support.load import transaction
 from tests.support.wire import Connection, NoAnswerError
 
@@ -56,6 +56,10 @@ class Feeds(History):
                     stop.set()
         finally:
             await asyncio.gather(*(connection.close() for idle in self._idle.values() for connection in idle))
+
+    def refusals(self) -> list[Attempt]:
+        """Posts that a gate has answered otherwise than 200, whether it had been told to stop or not."""
+        return [attempt for attempt in self.unanswered() if attempt.reply is not None]
 
     async def replace(self, feed: int, gate: GateProcess) -> None:
         """Stop the gate of a feed while it posts there, and let the feed go on at another one."""
