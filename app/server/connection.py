@@ -100,9 +100,9 @@ class BoundedConnection(asyncio.Protocol):
         self._writer.pause()
         self._loop.call_soon(self._update)
 
-    def write(self, data: bytes) -> None:
-        """Send, as soon as the client's side has room."""
-        self._writer.write(data)
+    def write(self, *parts: bytes) -> None:
+        """Send parts one behind another, as soon as the client's side has room; they are not copied."""
+        self._writer.write(*parts)
 
     async def drain(self) -> None:
         """Wait until what was written has gone out."""

@@ -45,8 +45,8 @@ SMALL_HEAD_BYTES: Final = 4096
 class Connection(Protocol):
     """The part of a connection that an exchange calls."""
 
-    def write(self, data: bytes) -> None:
-        """Send, as soon as the client's side has room."""
+    def write(self, *parts: bytes) -> None:
+        """Send parts one behind another, as soon as the client's side has room."""
 
     async def drain(self) -> None:
         """Wait until what was written has gone out."""
@@ -205,12 +205,12 @@ class Exchange:
     async def _go_on(self, body: bytes, *, more: bool) -> None:
         if self.is_complete:
             raise RuntimeError("the response was complete already")
-        data = self._framed(body, more=more)
+        parts = self._framed(body, more=more)
         self.is_waiting_for_continue, self.has_answered = False, True
         if self._start is not None:
-            data, self._start = self._start + data, None
-        if data:
-            self._connection.write(data)
+            parts, self._start = (self._start, *parts), None
+        if parts:
+            self._connection.write(*parts)
         if not more:
             self.is_complete, self._on_news, self.head_bytes = True, None, 0
             self.wake()
@@ -218,17 +218,22 @@ class Exchange:
         else:
             await self._connection.drain()
 
-    def _framed(self, body: bytes, *, more: bool) -> bytes:
+    def _framed(self, body: bytes, *, more: bool) -> tuple[bytes, ...]:
+        """Return what goes out for a piece of the body; the piece itself is not copied.
+
+        What a client does not take is held by whoever waits for it, as the pieces of a stream are by their
+        reader. A copy would be held beside it.
+        """
         if self.answers_head:
-            return b""
+            return ()
         if self._is_chunked:
-            chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
-            return chunk if more else chunk + b"0\r\n\r\n"
+            chunk = (b"%x\r\n" % len(body), body, b"\r\n") if body else ()
+            return chunk if more else (*chunk, b"0\r\n\r\n")
         if self._left is not None:
             self._left -= len(body)
             if self._left < 0 or (self._left and not more):
                 raise RuntimeError("the response's body is not as long as its Content-Length")
-        return body
+        return (body,) if body else ()
 
 
 class Addresses(NamedTuple):

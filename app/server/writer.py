@@ -110,11 +110,11 @@ class Writer:
         """How many bytes were written and have not gone out."""
         return self._transport.get_write_buffer_size() if self.is_paused else 0
 
-    def write(self, data: bytes) -> None:
-        """Send, as soon as the client's side has room."""
+    def write(self, *parts: bytes) -> None:
+        """Send parts one behind another, as soon as the client's side has room; they are not copied."""
         if self.is_paused:
-            self._untaken += len(data)
-        self._transport.write(data)
+            self._untaken += sum(map(len, parts))
+        self._transport.writelines(parts)
 
     def pause(self) -> None:
         """Start the deadline: the client's side has no room."""

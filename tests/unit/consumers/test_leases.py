@@ -11,6 +11,7 @@ from app.consumers.lease_name import LeaseName, parse_lease
 from app.consumers.leases import ANSWER_BYTES, MOST_BYTES, Caller, LeaseWanted, Room
 from app.errors import Overloaded
 from app.runtime import Runtime
+from app.server.exchange import GONE, STOPPING
 from app.settings.model import Settings
 from tests.conftest import MakeSettings
 from tests.support.api_calls import QUIET
@@ -68,6 +69,17 @@ async def test_room_is_taken_in_turn_and_given_back(
     for room in (*rooms, *late):
         room.resize(0)
     assert leasing.held_bytes == 0
+
+
+@pytest.mark.parametrize("reason", [GONE, STOPPING])
+async def test_a_caller_that_is_over_when_its_turn_comes_is_leased_nothing(
+    runtime: Runtime, reason: str
+) -> None:
+    await submit(runtime, "there", 1)
+    leasing, wanted, caller = runtime.consumers.leasing, LeaseWanted(500, 60, 60, "oldest"), Caller()
+    caller.end(reason)
+    assert await leasing.lease("bot", wanted, caller, Room(leasing)) is None
+    assert await runtime.consumers.consumers.figures() == []
 
 
 async def test_while_callers_wait_one_of_a_name_asks_the_store_for_all(runtime: Runtime) -> None:
