@@ -16,7 +16,8 @@ from typing import Any, ClassVar, cast
 from starlette.types import ASGIApp
 
 from app.server.exchange import Addresses, Exchange
-from app.server.limits import ABORTED, HeldBytes, Holding, Limits, RoundRobin, State
+from app.server.held_bytes import HeldBytes, Holding
+from app.server.limits import ABORTED, Limits, RoundRobin, State
 from app.server.receive_buffer import ReceiveBuffer
 from app.server.responses import Refusals
 from app.server.writer import NEVER, Deadline, LingeringClose, Writer
@@ -140,7 +141,7 @@ class BoundedConnection(asyncio.Protocol):
         ):
             return  # what most requests leave
         of_body = waiting + (len(raw) if state is State.BODY else 0)
-        if not self._holding.set(len(raw) + waiting + head + self._writer.unsent_bytes, of_body):
+        if not self._holding.set(len(raw) + waiting + head + self._writer.unsent_bytes, of_body, head):
             self._shed_load()
             return
         if raw and (state is State.DRAIN or (state is State.BODY and waiting < WAITING_BYTES)):

@@ -3,9 +3,9 @@
 `Limits` has the figures, `State` the states of a connection, and `BOUNDS` is the table of both: for each
 reason to refuse, in which states it can come up and what the client is told. So a head of 17 KiB is answered
 431 with `header-too-large`, and a client that reads no byte of its answer is cut off without one
-(`ABORTED`). Below the table are the two things that connections share: the count of bytes they hold, and
-their turns. What a client sends is held against the figures where it is read: a head in receive_buffer.py and
-heads.py, a body in body_framing.py.
+(`ABORTED`). Below the table are the turns that connections share; what they hold together is counted in
+held_bytes.py. What a client sends is held against the figures where it is read: a head in receive_buffer.py
+and heads.py, a body in body_framing.py.
 """
 
 import asyncio
@@ -17,8 +17,6 @@ from typing import Final, NamedTuple
 
 CONNECTIONS_A_TURN: Final = 4
 RETRY_AFTER_SECONDS = 1
-# Of what all connections may hold, one part of so many is for bodies that are being taken, and nothing else.
-BODY_PARTS: Final = 4
 ABORTED = 0
 """A bound with this in the place of a status is not answered: the connection is cut off."""
 
@@ -223,47 +221,6 @@ BOUNDS = (
         "The request could not be answered. Report it, with the log line `request failed`.",
     ),
 )
-
-
-class HeldBytes:
-    """Counts the bytes that all connections of a process hold together, of at most `most`.
-
-    Anybody can begin heads and not end them, or ask for answers and not read them. So that this keeps nobody
-    out who was let in and sends a long body, a quarter is left for bodies.
-    """
-
-    def __init__(self, most: int) -> None:
-        self.most, self.held = most, 0
-        self.other = 0
-        """The bytes among them that are of no body."""
-
-    @property
-    def most_other(self) -> int:
-        """Return how many may be of no body."""
-        return self.most - self.most // BODY_PARTS
-
-
-class Holding:
-    """Counts the bytes that one connection holds, among those of all."""
-
-    __slots__ = ("_other", "_shared", "size")
-
-    def __init__(self, shared: HeldBytes) -> None:
-        self._shared, self.size, self._other = shared, 0, 0
-
-    def set(self, size: int, of_body: int = 0) -> bool:
-        """Note what the connection holds now, so many bytes of them of a body that is being taken.
-
-        False if all of it, or what is of no body, has grown, and is past its bound for all connections.
-        """
-        shared, other = self._shared, size - of_body
-        grown, more = size - self.size, other - self._other
-        self.size, self._other = size, other
-        shared.held += grown
-        shared.other += more
-        if more > 0 and shared.other > shared.most_other:
-            return False
-        return grown <= 0 or shared.held <= shared.most
 
 
 class RoundRobin:

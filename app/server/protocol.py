@@ -22,7 +22,8 @@ from app.server.connection import BoundedConnection
 from app.server.exchange import HALF_CLOSED, STOPPING, Addresses, Exchange, scope_of
 from app.server.fast_path import FastPath, Headers, KnownHeads, Reply, WholeRequest, may_take, reply_bytes
 from app.server.heads import HEAD_END, Head, RefusedError, parse_head
-from app.server.limits import HeldBytes, Limits, RoundRobin, State
+from app.server.held_bytes import HeldBytes
+from app.server.limits import Limits, RoundRobin, State
 from app.server.receive_buffer import NO_HEAD
 from app.server.responses import Refusals, header_lines
 from app.server.writer import NEVER
@@ -221,8 +222,8 @@ class BoundedProtocol(BoundedConnection):
 
     def _holds_head(self, exchange: Exchange, data: bytes | bytearray, end: int) -> bool:
         """Count a long head, and what came after it; False if the request is refused, with nothing begun."""
-        rest = len(data) - end
-        if self._holding.set(exchange.head_bytes + rest, 0 if exchange.body.is_whole else rest):
+        head, rest = exchange.head_bytes, len(data) - end
+        if self._holding.set(head + rest, 0 if exchange.body.is_whole else rest, head):
             return True
         self.received.keep(data, 0)  # so that the requests behind it are counted, too
         self._refuse("connection-bytes")

@@ -159,7 +159,7 @@ class Settings(EnvironmentSettings):
     leaves no room for them; the log says so."""
     max_connection_bytes: int = fixed(REQUESTS, 32 * MIB, ge=MIB)
     """Unparsed and unsent, of all connections together, and long headers of requests under way, bytes;
-    a quarter of them is for bodies; past it 503."""
+    a quarter of them is for bodies, and a quarter is the most for such headers; past it 503."""
 
     ingest_tokens: TokenList = fixed(ACCESS, (), repr=False)
     """Tokens that may POST, look up, stream and consume transactions, comma-separated; unset means open."""

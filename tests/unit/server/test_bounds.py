@@ -88,13 +88,11 @@ async def test_heads_and_unread_answers_leave_a_quarter_to_bodies() -> None:
     "request_", [post(b"x" * 20)[:-1], post(b"", b"/slow")], ids=["a slow body", "a slow answer"]
 )
 async def test_long_heads_of_requests_under_way_are_bounded_together(request_: bytes) -> None:
-    """Eight heads of 8 KB fill three quarters of 85 KiB."""
+    """Eight heads of 8 KB fill a quarter of 256 KiB."""
     large = request_.replace(b"Host: x\r\n", b"Host: x\r\nX: " + b"x" * 7_400 + b"\r\n", 1)
     behind, rest = (GET, b"") if request_.endswith(b"\n") else (b"", b"x")
-    async with served(Limits(held_bytes=256 * KIB // 3, header_seconds=LONG, body_seconds=LONG)) as (
-        service,
-        client,
-    ):
+    limits = Limits(held_bytes=256 * KIB, header_seconds=LONG, body_seconds=LONG)
+    async with served(limits) as (service, client):
         held = [await service.client() for _ in range(8)]
         for other in held:
             await other.send(large)
@@ -104,14 +102,15 @@ async def test_long_heads_of_requests_under_way_are_bounded_together(request_: b
         await client.send(large + behind)
         assert await client.refusal(retry_after="1") == (503, "connection-bytes")
         assert (service.calls, service.refused("connection-bytes")) == (8, 1 + bool(behind))
-        [small, late] = [await service.client() for _ in range(2)]
+        [unfinished, small, late] = [await service.client() for _ in range(3)]
+        await unfinished.send(large[:7_000], large[7_000:7_300], pause=0.02)
         await small.send(post(b"x" * 20))
         assert await small.sizes(1) == [20]
         service.go.set()
         for other in held:
             await other.send(rest)
             assert (await other.answer())[0] == 200
-        assert service.held == 0
+        assert (service.held, service.http.held.heads) == (7_300, 0)
         await late.send(large)
         await late.send(rest)
         assert (await late.answer())[0] == 200
