@@ -17,6 +17,8 @@ BELOW_FEEDS: Final = "/feeds/"
 STREAM: Final = "/stream"
 CONSUMERS: Final = "/consumers"
 LIVEZ: Final = "/livez"
+READYZ: Final = "/readyz"
+METRICS: Final = "/metrics"
 SWAGGER_UI: Final = {
     "/docs/swagger-ui-bundle.js": "text/javascript",
     "/docs/swagger-ui.css": "text/css",
@@ -28,7 +30,7 @@ PAGE_EVENTS: Final = "/page/events"
 PAGE_FILES: Final = {"/page/style.css": "text/css", "/page/script.js": "text/javascript"}
 """What the live page loads, with its media type."""
 # Probes and scrapes must be answered above all when there is too much to do.
-NEVER_REFUSED: Final = frozenset({LIVEZ, "/readyz", "/metrics"})
+NEVER_REFUSED: Final = frozenset({LIVEZ, READYZ, METRICS})
 
 _BELOW_TRANSACTIONS = f"{TRANSACTIONS}/"
 _BELOW_CONSUMERS = f"{CONSUMERS}/"
@@ -103,8 +105,8 @@ _CALLS: Mapping[str, Mapping[str, Call]] = {
     },
     "/settings": {"GET": _ADMIN, "PATCH": Call(Token.ADMIN, takes_body=True)},
     LIVEZ: {"GET": _OPEN},
-    "/readyz": {"GET": _OPEN},
-    "/metrics": {"GET": _OPEN},
+    READYZ: {"GET": _OPEN},
+    METRICS: {"GET": _OPEN},
     "/": {"GET": _OPEN},
     PAGE_FIGURES: {"GET": _FIGURES},
     PAGE_EVENTS: {"GET": _FIGURES},

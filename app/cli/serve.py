@@ -23,7 +23,7 @@ from app.settings.environment import env_name, is_empty, service_links
 from app.settings.model import Settings, load_settings
 from app.settings.process_limits import process_limits
 from app.store.store_url import safe_url
-from app.workers.pool.worker_config import FORWARDED_AT_ONCE, PROBES_AT_ONCE
+from app.workers.pool.worker_config import FORWARDED_AT_ONCE
 
 log = structlog.get_logger()
 
@@ -91,7 +91,7 @@ def _connections(settings: Settings, of_clients: int) -> int:
     """Return how many connections this process takes: of clients, or of its workers where it has some."""
     if settings.workers == 1:
         return of_clients
-    return settings.workers * (FORWARDED_AT_ONCE + PROBES_AT_ONCE)
+    return settings.workers * FORWARDED_AT_ONCE
 
 
 class _Server(QuietServer):

@@ -1,4 +1,4 @@
-"""A task that all wait for who want the same at the same time, such as a connection that is being opened."""
+"""Tasks that all wait for who want the same at the same time, such as a connection that is being opened."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -39,6 +39,31 @@ class SharedTask(Generic[Result]):
         """Wait until no task is under way, however it ends."""
         if self._latest is not None:
             await asyncio.wait([self._latest])
+
+
+class SharedNextTask(Generic[Result]):
+    """Does a piece of work over and over, never twice at once, and always after somebody has asked for it.
+
+    A hundred scrapes ask how a worker is. The first question is sent at once. What it is answered may be
+    older than the other 99 scrapes, so one more question is sent after it, whose answer they share.
+    """
+
+    def __init__(self, work: Callable[[], Coroutine[Any, Any, Result]]) -> None:
+        self._work = work
+        self._one_at_a_time = asyncio.Lock()
+        self._next: asyncio.Task[Result] | None = None
+
+    async def result(self) -> Result:
+        """Wait for what is begun after the call; raises what the work does."""
+        if self._next is None:
+            self._next = asyncio.create_task(self._begin())
+            self._next.add_done_callback(note_end)
+        return await asyncio.shield(self._next)
+
+    async def _begin(self) -> Result:
+        async with self._one_at_a_time:
+            self._next = None
+            return await self._work()
 
 
 def note_end(task: "asyncio.Task[Any]") -> None:

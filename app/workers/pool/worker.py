@@ -14,6 +14,7 @@ import structlog
 from app.ingest.source_statistics import SourceStatistics
 from app.metrics.catalogue import Metrics
 from app.process.child_processes import die_with_parent, path_of, private_listener
+from app.process.shared_task import SharedNextTask
 from app.workers.pool.heartbeat import PATIENCE_SECONDS
 from app.workers.pool.worker_config import WorkerConfig
 from app.workers.pool.worker_counters import Growth, WorkerReport
@@ -39,7 +40,7 @@ class Worker:
     def __init__(self, config: WorkerConfig, metrics: Metrics, sources: SourceStatistics) -> None:
         self._config = config
         self._metrics, self._sources = metrics, sources
-        self._one_at_a_time = asyncio.Lock()
+        self._asking = SharedNextTask(self._ask)
         self._process: asyncio.subprocess.Process | None = None
         self._client: httpx.AsyncClient | None = None
         self._door: int | None = None
@@ -127,16 +128,18 @@ class Worker:
             self._door = None
 
     async def ask(self) -> None:
-        """Ask the worker for a report; the last one stays when it does not answer."""
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS), self._one_at_a_time:
-                await self._ask()
-        except TimeoutError:
-            self.answers = False
+        """Ask the worker for a report; the last one stays when it does not answer.
+
+        All who want a report while a question is under way share the next one: a worker that answers in
+        time is not taken for silent because many ask.
+        """
+        await self._asking.result()
 
     async def _ask(self) -> None:
-        process, client = self._process, self._client
-        answer = await self._answered(client.get("/report") if client else None)
+        process, client, answer = self._process, self._client, None
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                answer = await self._answered(client.get("/report") if client else None)
         if process is None or process is not self._process or process.returncode is not None:
             return
         self.answers = answer is not None

@@ -4,8 +4,9 @@ from typing import Any
 
 import msgspec
 
-# Connections of one worker to the control plane: for probes and scrapes, and for all other requests.
-PROBES_AT_ONCE, FORWARDED_AT_ONCE = 16, 64
+# Connections of one worker to the control plane: for probes, for scrapes, and for all other requests.
+PROBES_AT_ONCE, SCRAPES_AT_ONCE, OTHERS_AT_ONCE = 16, 16, 64
+FORWARDED_AT_ONCE = PROBES_AT_ONCE + SCRAPES_AT_ONCE + OTHERS_AT_ONCE
 
 
 class Inherited(msgspec.Struct, frozen=True):

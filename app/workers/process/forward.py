@@ -11,11 +11,11 @@ import msgspec
 import structlog
 from starlette.types import Receive, Scope, Send
 
-from app.api.addresses import NEVER_REFUSED, PAGE_FIGURES
+from app.api.addresses import METRICS, PAGE_FIGURES, READYZ
 from app.api.error_responses import problem, problem_of
 from app.api.middleware import COUNTED_ELSEWHERE, CUT_OFF
 from app.errors import ControlUnavailable, OutcomeUnknown, RetryLater
-from app.workers.pool.worker_config import FORWARDED_AT_ONCE, PROBES_AT_ONCE
+from app.workers.pool.worker_config import OTHERS_AT_ONCE, PROBES_AT_ONCE, SCRAPES_AT_ONCE
 
 log = structlog.get_logger()
 
@@ -39,13 +39,14 @@ class Forward:
     """An ASGI endpoint behind the checks: what comes here is allowed, and its body is whole.
 
     So no client can hold a connection to the control plane by sending slowly, and none by reading slowly,
-    since an answer is taken over before it is passed on. Probes and scrapes have connections of their own all
-    the same: cleanups and reports take as long as they take, and there may be many.
+    since an answer is taken over before it is passed on. Probes have connections of their own all the same,
+    and scrapes others: cleanups and reports take as long as they take, and there may be many of each.
     """
 
     def __init__(self, control: str) -> None:
-        self._others = _transport(control, FORWARDED_AT_ONCE)
+        self._others = _transport(control, OTHERS_AT_ONCE)
         self._probes = _transport(control, PROBES_AT_ONCE)
+        self._scrapes = _transport(control, SCRAPES_AT_ONCE)
         self.in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -90,11 +91,12 @@ class Forward:
         """Close the connections."""
         await self._others.aclose()
         await self._probes.aclose()
+        await self._scrapes.aclose()
 
     async def _ask(self, scope: Scope, body: bytes) -> httpx.Response:
         """The control plane's answer to a client's request."""
-        transport = self._probes if scope["path"] in NEVER_REFUSED else self._others
-        return await _whole_answer(transport, _request(scope, body))
+        apart = {READYZ: self._probes, METRICS: self._scrapes}
+        return await _whole_answer(apart.get(scope["path"], self._others), _request(scope, body))
 
 
 async def _whole_answer(transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.process.shared_task import SharedTask
+from app.process.shared_task import SharedNextTask, SharedTask
 
 
 class Work:
@@ -32,6 +32,27 @@ async def test_all_who_wait_at_the_same_time_share_one_run_and_the_next_begins_a
     assert work.begun == 1
     assert await shared.result() == "done"
     assert work.begun == 2
+
+
+async def test_all_who_come_while_a_run_is_under_way_share_the_next_one() -> None:
+    runs = [asyncio.get_running_loop().create_future() for _ in range(2)]
+    left = iter(runs)
+
+    async def work() -> str:
+        return await next(left)  # a third run would raise
+
+    shared = SharedNextTask(work)
+    first = asyncio.create_task(shared.result())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    later = [asyncio.create_task(shared.result()) for _ in range(50)]
+    await asyncio.sleep(0)
+    later[0].cancel()
+    runs[0].set_result("old")
+    assert await first == "old"
+    assert not any(task.done() for task in later[1:])
+    runs[1].set_result("new")
+    assert await asyncio.gather(*later[1:]) == ["new"] * 49
 
 
 async def test_one_who_is_cancelled_takes_nothing_from_the_others() -> None:

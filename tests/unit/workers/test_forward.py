@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.workers.pool.worker_config import SCRAPES_AT_ONCE
 from app.workers.process.forward import Forward
 
 
@@ -50,6 +51,39 @@ async def test_a_call_that_may_be_done_is_answered_so_when_the_answer_is_lost(
     assert [head.split()[0].decode() for head in heads] == [method]
     assert (answer.status_code, answer.json()["type"]) == (503, f"urn:tidegate:problem:{problem}")
     assert "retry-after" in answer.headers
+
+
+@asynccontextmanager
+async def control_plane_that_owes_scrapes(socket: Path) -> AsyncIterator[asyncio.Semaphore]:
+    """It answers all but scrapes, of which the block gets a count."""
+    scrapes = asyncio.Semaphore(0)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if head.startswith(b"GET /metrics "):
+            scrapes.release()
+            await reader.read()
+        else:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_unix_server(serve, socket):
+        yield scrapes
+
+
+async def test_a_probe_waits_for_no_scrape(tmp_path: Path) -> None:
+    socket = tmp_path / "control"
+    async with control_plane_that_owes_scrapes(socket) as scrapes:
+        forward = Forward(str(socket))
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(forward), base_url="http://g") as client:
+            owed = [asyncio.create_task(client.get("/metrics")) for _ in range(SCRAPES_AT_ONCE)]
+            for _ in owed:
+                await scrapes.acquire()
+            assert (await client.get("/readyz")).status_code == 200
+            for each in owed:
+                each.cancel()
+            await asyncio.gather(*owed, return_exceptions=True)
+        await forward.close()
 
 
 async def test_a_call_that_did_not_reach_the_control_plane_is_refused(tmp_path: Path) -> None:
