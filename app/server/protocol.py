@@ -200,6 +200,8 @@ class BoundedProtocol(BoundedConnection):
 
     def _begin(self, head: Head, data: bytes | bytearray, end: int) -> None:
         """Start the application, unless what has come of the body, after the head, is wrong already."""
+        if self._addresses is None:
+            self._addresses = Addresses.of(self.transport)
         server_headers = header_lines(self._server.default_headers)
         exchange = self._exchange = Exchange(self, head, body_of(head.length, self.limits), server_headers)
         if exchange.head_bytes and not self._holds_head(exchange, data, end):
@@ -212,8 +214,6 @@ class BoundedProtocol(BoundedConnection):
             self._deadline.set(self._loop.time() + self.limits.body_seconds)
             if not self._take_body(data, end):
                 return
-        if self._addresses is None:
-            self._addresses = Addresses.of(self.transport)
         scope = scope_of(head, self._addresses, self._app_state)
         task = self._loop.create_task(exchange.run(self._app, scope))
         self._server.tasks.add(task)
@@ -223,6 +223,8 @@ class BoundedProtocol(BoundedConnection):
     def _holds_head(self, exchange: Exchange, data: bytes | bytearray, end: int) -> bool:
         """Count a long head, and what came after it; False if the request is refused, with nothing begun."""
         head, rest = exchange.head_bytes, len(data) - end
+        if self._addresses is not None and self._addresses.client is not None:
+            self._holding.sender = self._addresses.client[0]
         if self._holding.set(head + rest, 0 if exchange.body.is_whole else rest, head):
             return True
         self.received.keep(data, 0)  # so that the requests behind it are counted, too

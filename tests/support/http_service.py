@@ -146,8 +146,9 @@ class Service:
         """Bytes that the connections say they hold together."""
         return self.http.held.held
 
-    async def client(self) -> Client:
-        self.clients.append(Client(*await asyncio.open_connection("127.0.0.1", self.port)))
+    async def client(self, address: str = "127.0.0.1") -> Client:
+        ends = await asyncio.open_connection("127.0.0.1", self.port, local_addr=(address, 0))
+        self.clients.append(Client(*ends))
         return self.clients[-1]
 
     async def protocols(self, connections: int) -> list[BoundedProtocol]:

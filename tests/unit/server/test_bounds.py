@@ -88,12 +88,12 @@ async def test_heads_and_unread_answers_leave_a_quarter_to_bodies() -> None:
     "request_", [post(b"x" * 20)[:-1], post(b"", b"/slow")], ids=["a slow body", "a slow answer"]
 )
 async def test_long_heads_of_requests_under_way_are_bounded_together(request_: bytes) -> None:
-    """Eight heads of 8 KB fill a quarter of 256 KiB."""
+    """Eight heads of 8 KB fill a quarter of 256 KiB; each is of another client, or they would share half."""
     large = request_.replace(b"Host: x\r\n", b"Host: x\r\nX: " + b"x" * 7_400 + b"\r\n", 1)
     behind, rest = (GET, b"") if request_.endswith(b"\n") else (b"", b"x")
     limits = Limits(held_bytes=256 * KIB, header_seconds=LONG, body_seconds=LONG)
     async with served(limits) as (service, client):
-        held = [await service.client() for _ in range(8)]
+        held = [await service.client(f"127.0.0.{n}") for n in range(2, 10)]
         for other in held:
             await other.send(large)
         async with asyncio.timeout(LONG):
@@ -114,6 +114,27 @@ async def test_long_heads_of_requests_under_way_are_bounded_together(request_: b
         await late.send(large)
         await late.send(rest)
         assert (await late.answer())[0] == 200
+
+
+async def test_long_heads_of_one_sender_leave_room_to_those_of_others() -> None:
+    large = post(b"x", b"/slow", b"X: " + b"x" * 7_400 + b"\r\n")
+    limits = Limits(held_bytes=256 * KIB, header_seconds=LONG, body_seconds=LONG)
+    async with served(limits) as (service, client):
+        senders = ["127.0.0.2"] * 5 + ["127.0.0.3"] * 3
+        held = [await service.client(sender) for sender in senders]
+        for number, other in enumerate(held, 1):
+            await other.send(large)
+            async with asyncio.timeout(LONG):
+                while service.calls + service.refused("connection-bytes") < number:
+                    await asyncio.sleep(0.005)
+        for other in (held.pop(7), held.pop(4)):
+            assert await other.refusal(retry_after="1") == (503, "connection-bytes")
+        await client.send(large)
+        service.go.set()
+        for other in (*held, client):
+            assert (await other.answer())[0] == 200
+        await service.holds(7, tasks=True)
+        assert (service.http.held.heads, service.http.held.senders) == (0, {})
 
 
 async def test_what_came_of_a_request_is_held_no_longer_than_until_it_is_answered() -> None:
