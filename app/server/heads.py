@@ -15,7 +15,8 @@ from urllib.parse import unquote
 import httptools
 
 Fields = list[tuple[bytes, bytes]]
-HEAD_END: Final = b"\r\n\r\n"
+LINE_END: Final = b"\r\n"
+HEAD_END: Final = LINE_END * 2
 CHUNKED: Final = -1
 # A header takes so much beside its bytes: two objects, a pair of them, and places in a list and in dicts.
 HEADER_BYTES: Final = 200
@@ -83,8 +84,7 @@ def parse_head(raw: bytes, most_lines: int) -> Head:
     Raises:
         RefusedError: it is not valid, or asks for what is not supported.
     """
-    if raw.count(b"\r\n") - 2 > most_lines:
-        raise RefusedError("too-many-headers")
+    count_lines(raw, 0, len(raw) - len(LINE_END), 0, most_lines)
     method, target, version = _request_line(raw)
     lower = raw.lower()
     if b"\r\nupgrade:" in lower:
@@ -176,6 +176,24 @@ def _list_of(fields: Fields, name: bytes) -> list[bytes]:
     return [item.strip(b" \t").lower() for item in values.split(b",")]
 
 
-def cannot_become_a_head(raw: bytes | bytearray, start: int) -> bool:
-    """Tell whether no head can begin like this: it is another protocol, or has a line feed alone."""
-    return _TOKEN_START.match(raw) is None or _BARE_LINE_FEED.search(raw, max(start - 1, 0)) is not None
+def count_lines(raw: bytes | bytearray, start: int, end: int, before: int, most_headers: int) -> int:
+    """Return how many lines of a head have ended before `end`; `before` of them had before `start`.
+
+    It is given all of a head but the empty line at its end, or what has come of it. What is wrong first is
+    what the client is told, so that it does not depend on where the head was cut on its way.
+
+    Raises:
+        RefusedError: no head begins like this: it is another protocol, has a line feed alone, or too many
+            lines.
+    """
+    lines, most_lines = before + raw.count(b"\n", start, end), most_headers + 1  # one is the request line
+    has_bare = lines - before > raw.count(LINE_END, max(start - 1, 0), end)
+    is_bad = _TOKEN_START.match(raw) is None
+    if has_bare and not is_bad:
+        bare = _BARE_LINE_FEED.search(raw, start, end)
+        is_bad = bare is not None and before + raw.count(b"\n", start, bare.start()) <= most_lines
+    if is_bad:
+        raise RefusedError("malformed-request")
+    if lines > most_lines:
+        raise RefusedError("too-many-headers")
+    return lines

@@ -9,7 +9,7 @@ parses a head that is whole.
 import re
 from typing import Final
 
-from app.server.heads import HEAD_END, RefusedError, cannot_become_a_head
+from app.server.heads import HEAD_END, RefusedError, count_lines
 from app.server.limits import Limits
 
 NO_HEAD: Final = 0
@@ -45,12 +45,13 @@ class ReceiveBuffer:
         end = raw.find(HEAD_END, max(self._seen - len(HEAD_END) + 1, 0)) + len(HEAD_END)
         is_whole = end >= len(HEAD_END)
         if (end if is_whole else len(raw)) > limits.header_bytes:
+            self._look_through(limits.header_bytes)  # for what is wrong before
             raise RefusedError("header-too-large")
         if is_whole:
             self._seen = self._lines = self._empty = 0
             return end
         if raw and raw != b"\r":
-            self._look_at_more()
+            self._look_through(len(raw))
         return NO_HEAD
 
     def _skip_empty_lines(self) -> None:
@@ -61,14 +62,9 @@ class ReceiveBuffer:
             raise RefusedError("header-too-large")
         del self.raw[:size]
 
-    def _look_at_more(self) -> None:
-        raw = self.raw
-        if cannot_become_a_head(raw, self._seen):
-            raise RefusedError("malformed-request")
-        self._lines += raw.count(b"\n", self._seen)
-        self._seen = len(raw)
-        if self._lines > self._limits.header_count + 1:  # one is that of the request line
-            raise RefusedError("too-many-headers")
+    def _look_through(self, end: int) -> None:
+        self._lines = count_lines(self.raw, self._seen, end, self._lines, self._limits.header_count)
+        self._seen = end
 
     def keep(self, data: bytes | bytearray, start: int) -> None:
         """Keep what follows in data, which may be this buffer's own."""

@@ -1,7 +1,15 @@
 """Rules on field lines: names, values, white space, line ends, and the Host field."""
 
 from tests.http.corpus.message import ALL_BUT_TALKATIVE, CRLF, GET, POST, POSTS, Message, Named
-from tests.http.corpus.rule import BAD, BAD_OR_INCOMPLETE, BAD_OR_SERVED, SERVED, TOO_LARGE, rule
+from tests.http.corpus.rule import (
+    BAD,
+    BAD_OR_INCOMPLETE,
+    BAD_OR_SERVED,
+    NOT_IMPLEMENTED_OR_SERVED,
+    SERVED,
+    TOO_LARGE,
+    rule,
+)
 
 TOKEN = b"!#$%&'*+-.^_`|~0123456789" + bytes(range(65, 91)) + bytes(range(97, 123))
 NOT_TOKEN = bytes(character for character in range(256) if character not in TOKEN + b":\n")
@@ -156,6 +164,27 @@ def bare_line_feeds() -> Named:
         yield f"{name}-last", head + b"\n\n" + body
         yield f"{name}-end", head + CRLF + b"\n" + body
         yield f"{name}-before-end", head + b"\n" + CRLF + body
+
+
+@rule(
+    "line-end-bare-lf-first",
+    NOT_IMPLEMENTED_OR_SERVED,
+    "RFC 9112 §2.2",
+    "LF alone in a head with another fault, which only who has all of it sees",
+)
+def bare_line_feeds_before_another_fault() -> Named:
+    for name, base in ALL_BUT_TALKATIVE.items():
+        worse = {
+            "method": base.with_method(b"BREW"),
+            "tunnel": base.with_method(b"CONNECT"),
+            "version": base.with_version(b"HTTP/2.0"),
+            "host": base.without(b"Host"),
+            "number": base.plus(*(b"a:" for _ in range(200))),
+            "value": base.plus(b"X-A: " + b"a" * 20_000),
+        }
+        for fault, message in worse.items():
+            yield f"{name}-{fault}-line", bytes(message).replace(CRLF, b"\n", 1)
+            yield f"{name}-{fault}-field", bytes(message).replace(CRLF, b"\nX-B: 1" + CRLF, 1)
 
 
 @rule(
