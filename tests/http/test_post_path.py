@@ -8,7 +8,8 @@ from pathlib import Path
 SCRIPT = Path(__file__).parents[2] / "scripts" / "post_path.py"
 # Each number may fall; one that has to rise is a sign of a detour. What is rare leaves the way where it
 # happens: a partition that is down or in an older format, a call that waits for its turn, a reader who waits.
-MOST = {"fast path": (25, 105), "ordinary way": (38, 196)}
+# Of the ordinary way's files one is new: the buffer of a body, for which its reader's file had no room.
+MOST = {"fast path": (25, 105), "ordinary way": (39, 196)}
 
 
 def test_a_single_post_passes_no_more_files_and_functions_than_it_did() -> None:

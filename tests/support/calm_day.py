@@ -92,7 +92,9 @@ class Day:
         }
         for code, figure in answers.items():
             yield f'tidegate_http_requests_total{{{posts}, code="{code}"}}', figure
-        yield 'tidegate_unauthorized_total{plane="ingest"}', answers["401"]
+        for feed in ("other", *SOURCES):
+            rejected = f'tidegate_feed_rejected_total{{feed="{feed}", reason="unauthorized"}}'
+            yield rejected, _share(answers["401"], 0.25 if feed == "other" else 0.0)
         yield 'tidegate_ingest_refusals_total{reason="signatures-full"}', lambda _: 0.0
         duration = "tidegate_http_request_duration_seconds_bucket"
         yield from _buckets(duration, posts, LATENCY, lambda minute: _items(minute) / 20)
