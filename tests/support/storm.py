@@ -71,7 +71,7 @@ class Storm:
             self.answers["accepted"] += reply.json()["accepted"]
             self.answers["duplicate"] += reply.json()["duplicate"]
         else:
-            assert reply.assert_try_again()["type"].endswith("memory-pressure")
+            assert reply.assert_try_again()["type"].endswith("memory-pressure"), reply
             self.answers["refused"] += BATCH_ITEMS
             await asyncio.sleep(REFUSED_PAUSE_SECONDS)
         return reply

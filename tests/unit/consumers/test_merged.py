@@ -142,10 +142,12 @@ async def test_from_the_last_line_of_a_lease_a_stream_has_what_was_not_leased_ye
 async def test_what_nobody_took_over_of_a_lease_is_committed_and_the_answer_says_so(runtime: Runtime) -> None:
     consumers = runtime.consumers
     leasing, partitions = consumers.leasing, len((await consumers.readers.find("now")).ordinals)
+    later = list[Line]()
     async with asyncio.timeout(WAIT_SECONDS):
         lost = await _answer(runtime, LeaseWanted(60, 0, 0.001, OLDEST))
         taken = await _answer(runtime, LeaseWanted(1, 0, 60, OLDEST))
         while taken["transactions"][0]["signature"] not in set(_names(lost["transactions"])):
+            later += taken["transactions"]
             assert await leasing.commit(parse_lease(taken["lease"], "bot")) == "committed"
             taken = await _answer(runtime, LeaseWanted(1, 0, 60, OLDEST))  # the lease had not run out
     for _ in range(2):  # again it is the same
@@ -154,7 +156,6 @@ async def test_what_nobody_took_over_of_a_lease_is_committed_and_the_answer_says
         assert error.value.members == {"partitions": {"committed": partitions - 1, "lost": 1}}
         assert ("is committed" in str(error.value)) == (partitions > 1)
     assert await leasing.commit(parse_lease(taken["lease"], "bot")) == "committed"
-    later = list[Line]()
     while (answer := await _answer(runtime, LeaseWanted(100, 0, 60, OLDEST)))["lease"]:
         later += answer["transactions"]
         assert await leasing.commit(parse_lease(answer["lease"], "bot")) == "committed"
