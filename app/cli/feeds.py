@@ -130,9 +130,11 @@ def _document(body: BinaryIO, feed: Feed, settings: Settings) -> bytes:
     if len(sent) > most_sent:
         raise BodyTooLarge(f"the body has more than {most_sent} bytes")
     if sent.startswith(GZIP):
-        is_held_beside = is_signed and not feed.over_inflated
-        left = room - len(sent) if is_held_beside else most_unverified(room, room) if is_signed else room
-        inflater = Inflater(most_inflated(most, left))
+        if is_signed and feed.over_inflated:  # it is inflated before it is verified
+            room = most_unverified(room, room)
+        elif is_signed:  # what was sent is held beside what comes out
+            room -= len(sent)
+        inflater = Inflater(most_inflated(most, room))
         sent = b"".join(inflater.decode(sent))
         inflater.finish()
     return sent.removeprefix(BOM_UTF8).strip(SPACE)

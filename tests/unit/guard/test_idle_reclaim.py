@@ -36,6 +36,12 @@ class Made:
             self.cpu += LOOK_SECONDS * self.load
             await self.reclaimer.tick()
 
+    async def storm(self, size: int, seconds: float) -> None:
+        """Let clients hold so many bytes for some seconds, and go: then these can be given back."""
+        self.in_use += size
+        await self.pass_by(seconds)
+        self.in_use, self.held = self.in_use - size, size
+
     def _collect(self) -> None:
         self.collected += 1
         self.now += 5 * self.round_seconds  # others are at work on the machine
@@ -61,9 +67,7 @@ async def test_what_becomes_free_without_a_change_of_resident_bytes_is_given_bac
     """Connections that were held open for long: closed, they leave free pages, and no figure changes."""
     made = Made()
     await made.pass_by(1)
-    made.in_use += 80 * MIB
-    await made.pass_by(300)
-    made.in_use, made.held = made.in_use - 80 * MIB, 80 * MIB
+    await made.storm(80 * MIB, 300)
     await made.pass_by(LONGEST_PAUSE_SECONDS + LOOK_SECONDS)
     assert made.held == 0
 
@@ -114,10 +118,8 @@ async def test_what_a_storm_leaves_does_not_wait_long_for_the_rest_after_a_round
     made = Made()
     await made.pass_by(1)
     made.round_seconds = 0.08
-    made.in_use += 40 * MIB  # held by clients until they have gone
-    await made.pass_by(1)
+    await made.storm(40 * MIB, 1)
     assert made.trimmed == 1
-    made.in_use, made.held = made.in_use - 40 * MIB, 40 * MIB
     await made.pass_by(LONGEST_REST_SECONDS + LOOK_SECONDS)
     assert made.held == 0
 
@@ -126,8 +128,6 @@ async def test_the_more_there_may_be_to_free_the_sooner_comes_the_next_round() -
     made = Made()
     await made.pass_by(1)
     made.round_seconds = 0.04
-    made.in_use += 480 * MIB  # held by clients until they have gone
-    await made.pass_by(60)
-    made.in_use, made.held = made.in_use - 480 * MIB, 480 * MIB
+    await made.storm(480 * MIB, 60)
     await made.pass_by(LONGEST_PAUSE_SECONDS + LOOK_SECONDS)
     assert made.held == 0
