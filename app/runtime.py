@@ -29,13 +29,13 @@ from app.guard.memory_sensors import ServiceMemory
 from app.ingest.data_plane import DataPlane
 from app.metrics.catalogue import Metrics
 from app.metrics.counters import RequestsInFlight
-from app.metrics.exposition import Scrapes
 from app.metrics.families import export_process
 from app.models import MemoryHeadroom, Mode, Trigger
 from app.observability.consumer_metrics import ConsumersCollector
 from app.observability.map_and_store_metrics import FiguresCollector
 from app.observability.process_load import GateLoad, ProcessLoadCollector
 from app.observability.readiness import ReadinessCheck
+from app.observability.scrapes import Scrapes
 from app.observability.setback_warnings import SetbackNotes
 from app.observability.stats import ServiceStats
 from app.observability.warnings import ServiceWarnings

@@ -1,9 +1,7 @@
 """The text of a scrape, as prometheus_client writes it but sooner: of most lines only the value changes."""
 
-import asyncio
-import zlib
 from collections.abc import Callable, Iterable, Iterator
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -15,12 +13,8 @@ from prometheus_client.utils import floatToGoString
 
 # Of a gate with 64 sources there are some two thousand.
 SERIES_KEPT, VALUES_KEPT = 16_384, 4_096
-# Level 1 makes a tenth of a scrape, in 0.3 ms where rendering takes 5; 6 takes 1.4 ms for little more.
-# To hand it to a thread takes longer than it does.
-GZIP_LEVEL: Final = 1
 # Written without others being served between, in some 1 ms, or 8 when they are new.
 PIECE_SAMPLES: Final = 250
-_GZIP_FORMAT: Final = 16 + zlib.MAX_WBITS
 
 _value = lru_cache(VALUES_KEPT)(floatToGoString)
 
@@ -77,47 +71,3 @@ class _One(Collector):
 
     def collect(self) -> Iterable[Metric]:
         return (self._metric,)
-
-
-class Scrape:
-    """The text of one scrape."""
-
-    def __init__(self, text: bytes) -> None:
-        self.text = text
-
-    @cached_property
-    def compressed(self) -> bytes:
-        """The text in gzip, made when it is asked for first."""
-        packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, _GZIP_FORMAT)
-        return packer.compress(self.text) + packer.flush()
-
-
-class Scrapes:
-    """Scrapes of one registry, of which one is rendered at a time; all that wait for the same get it.
-
-    Rendering takes milliseconds, and 25 of them with 128 sources and 64 consumers: others are served between
-    its pieces. Who asks meanwhile gets the next scrape, since the first families of this one may be older
-    than the question. So a thousand clients that ask at once cost no more than two.
-    """
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._registry = registry
-        self._rendering = asyncio.Lock()
-        self._waiting: dict[Format, asyncio.Task[Scrape]] = {}
-        """The scrapes that have not begun."""
-
-    async def take(self, form: Format) -> Scrape:
-        """Return all metrics in this format, none of them read before the call."""
-        if form not in self._waiting:
-            self._waiting[form] = asyncio.create_task(self._render(form))
-        return await asyncio.shield(self._waiting[form])
-
-    async def _render(self, form: Format) -> Scrape:
-        async with self._rendering:
-            del self._waiting[form]
-            pieces: list[str] = []
-            for piece in exposition(self._registry, form):
-                if pieces:
-                    await asyncio.sleep(0)
-                pieces.append(piece)
-        return Scrape("".join(pieces).encode())

@@ -7,7 +7,8 @@ from fastapi.responses import Response
 
 from app.api.accept_headers import Wish, accepts, wishes
 from app.api.deps import part
-from app.metrics.exposition import OPENMETRICS, TEXT, Format, Scrapes
+from app.metrics.exposition import OPENMETRICS, TEXT, Format
+from app.observability.scrapes import Scrapes
 from app.workers.pool.pool import WorkerPool
 
 router = APIRouter(tags=["operations"])

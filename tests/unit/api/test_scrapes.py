@@ -12,7 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families as text_fami
 
 from app.api.accept_headers import accepts
 from app.api.routes.metrics import format_for
-from app.metrics.exposition import OPENMETRICS, PIECE_SAMPLES, TEXT, Format, Scrapes, exposition
+from app.metrics.exposition import OPENMETRICS, PIECE_SAMPLES, TEXT, Format, exposition
+from app.observability.scrapes import Scrapes
 from tests.support.api_calls import Api
 from tests.support.turns import count_turns
 
