@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 from app.consumers.block_cache import Ledger, Page
 from app.consumers.cursor import Cursor, store_mark
+from app.consumers.known_ends import KnownEnds
 from app.consumers.readers import Readers
 from app.consumers.shared_pieces import Piece, Request
 from app.consumers.stream_formats import Gap, Lines, Place, Wanted, heartbeat, joined
@@ -66,8 +67,7 @@ class StreamReader:
     def _stand_at(self, place: Positions, newest: Positions) -> None:
         self._at, self._before_ms = list(place.ordinals), list(place.before_ms)
         self._born_ms, self._store = place.born_ms, store_mark(place.born_ms)
-        self._known = list(newest.ordinals)  # so many were accepted as far as the reader knows
-        self._down: frozenset[int] = frozenset()  # those that could not be read: others are not held up
+        self._ends = KnownEnds(newest.ordinals)
 
     async def next_piece(self, most_bytes: int) -> bytes | None:
         """Return the next bytes, at most so many; wait for them, and return a heartbeat after 15 seconds.
@@ -89,7 +89,7 @@ class StreamReader:
                 return piece or self._heartbeat()
             if self._is_at_end:
                 await self._readers.tail.wait(self._waiter, left, self._place)
-                has_turn, self._down = True, frozenset()
+                has_turn, self._ends.down = True, self._readers.tail.down
             elif place == self._place:  # nothing came of that: it was no better at once
                 await self._waiter.wait(min(RETRY_SECONDS, left))
         return None
@@ -121,11 +121,15 @@ class StreamReader:
 
     @property
     def _is_at_end(self) -> bool:
-        return self._is_current and not any(map(self._has_unread, range(len(self._at))))
+        """Tell whether the tail reads what comes next."""
+        if not self._is_current or self._next_page() is not None:
+            return False
+        lacking = (at for at in self._ends.unread(self._at) if self._lacks(at, self._find(at)))
+        return all(self._readers.tail.reads_next(at, self._at[at], self._born_ms) for at in lacking)
 
-    def _has_unread(self, partition: int) -> bool:
-        """Tell whether a partition has more for the reader, and can be read."""
-        return self._at[partition] < self._known[partition] and partition not in self._down
+    def _lacks(self, partition: int, page: Page | None) -> bool:
+        """Tell whether a partition that has more and this page for the reader is to be read first."""
+        return page is None and partition not in self._ends.down
 
     # What is in the cache.
 
@@ -162,7 +166,7 @@ class StreamReader:
 
     def _compose(self, most_bytes: int) -> bytes:
         """Return what there is of the next lines; nothing if they are to be read, or still to come."""
-        self._note_known()
+        self._ends.note_tail(self._readers.tail, self._born_ms)
         parts, self._gap = [self._gap] if self._gap else [], b""
         room, rendered = most_bytes - sum(map(len, parts)), 0
         while room > 0 and (self._sent or self._left != 0) and rendered < _RENDERED_BYTES:
@@ -182,11 +186,6 @@ class StreamReader:
                 room -= len(part)
         return b"".join(parts)
 
-    def _note_known(self) -> None:
-        place = self._readers.tail.place
-        if place is not None and place.born_ms == self._born_ms:
-            self._known = list(map(max, self._known, place.ordinals))
-
     def _next_page(self) -> Page | None:
         """Return the page with the next line, None if it has to be read, or is still to come."""
         if not self._is_current:
@@ -194,9 +193,9 @@ class StreamReader:
         if self._sent:
             return self._find(self._partition)
         earliest: Page | None = None
-        for partition in range(len(self._at)):
+        for partition in self._ends.unread(self._at):
             page = self._find(partition)
-            if page is None and self._has_unread(partition):
+            if self._lacks(partition, page):
                 return None  # may have been accepted before what the cache has of the others
             if page is not None and (earliest is None or page.accepted_ms < earliest.accepted_ms):
                 earliest = page
@@ -257,8 +256,7 @@ class StreamReader:
             return True
         self._known_born_ms, self._epoch = born_ms, epoch
         gaps = [gap for gap in map(self._go_to, range(len(extracts)), extracts) if gap is not None]
-        self._known = [extract.added for extract in extracts]
-        self._down = frozenset(at for at, extract in enumerate(extracts) if extract.is_down)
+        self._ends.note_read(extracts)
         self._born_ms = tuple(extract.born_ms for extract in extracts)
         self._store = store_mark(self._born_ms)
         if gaps:

@@ -50,6 +50,11 @@ class Tail:
         self._accepted, self._cache, self._pace = accepted, cache, pace
         self.place: Positions | None = None
         """All before it was read; None while nobody has waited for long."""
+        self.added: tuple[int, ...] = ()
+        """How many each partition had accepted when it was read last: the place is there, or before it where
+        one read was not enough."""
+        self.down: frozenset[int] = frozenset()
+        """The partitions that could not be read last."""
         self.born_ms: tuple[int, ...] | None = None
         """When the ledgers were begun, as it last was."""
         self.on_accepted = list[Callable[[], object]]()
@@ -74,12 +79,19 @@ class Tail:
             self._told.wake()
         self._ahead = 0
         if self._task is None:
-            self.place = place
+            self._stand_at(place)
             self._task = asyncio.create_task(self._follow(), name="tail")
         try:
             await waiter.wait(seconds)
         finally:
             self._waiting.pop(waiter, None)
+
+    def reads_next(self, partition: int, ordinal: int, born_ms: tuple[int, ...]) -> bool:
+        """Tell whether it is about to read a partition from there on, as it knows of more."""
+        place = self.place
+        if place is None or place.born_ms != born_ms:
+            return False
+        return place.ordinals[partition] == ordinal < self.added[partition]
 
     async def close(self) -> None:
         """Read no more."""
@@ -107,12 +119,14 @@ class Tail:
     async def _read(self) -> bool:
         """Read once, and tell whether there is more to be read at once."""
         try:
-            if self.place is None:
-                self.place = await self._accepted.find("now")
-                self.born_ms = self.place.born_ms
+            place = self.place
+            if place is None:
+                place = await self._accepted.find("now")
+                self._stand_at(place)
+                self.born_ms = place.born_ms
                 self._wake()  # they may be behind that
             await self._pace.turn()
-            extracts = await self._accepted.read(self.place, MOST_TRANSACTIONS, MOST_BYTES)
+            extracts = await self._accepted.read(place, MOST_TRANSACTIONS, MOST_BYTES)
             self._pace.spent(time.perf_counter(), frame_bytes(extracts))
         except PartitionsChangedError:  # each reader finds its place in the new ones
             self.place = None
@@ -124,8 +138,9 @@ class Tail:
             log.exception("stream tail failed")
             self._pause, self.place = BUG_SECONDS, None
             return False
-        before, self.place = self.place, self._taken(self.place, extracts)
-        if self.place == before:
+        before = place, self.down
+        self.place = self._taken(place, extracts)
+        if (self.place, self.down) == before:
             self._pause = min(IDLE_SECONDS, max(POLL_SECONDS, self._pause * _IDLE_GROWTH))
             self._ahead += not self._waiting
             return False
@@ -148,7 +163,13 @@ class Tail:
             for block in extract.blocks:
                 self._cache.put(ledger, block)
         self.born_ms = tuple(extract.born_ms for extract in extracts)
+        self.added = tuple(extract.added for extract in extracts)
+        self.down = frozenset(at for at, extract in enumerate(extracts) if extract.is_down)
         return None if is_set_back else positions_after(extracts)
+
+    def _stand_at(self, place: Positions | None) -> None:
+        self.place, self.down = place, frozenset()
+        self.added = place.ordinals if place is not None else ()
 
     def _wake(self) -> None:
         waiting, self._waiting = self._waiting, {}

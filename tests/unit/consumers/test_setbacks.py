@@ -59,9 +59,10 @@ async def test_an_open_stream_gets_all_that_is_new(
 
 
 async def _from(out: Out, line: Line) -> StreamReader:
-    """A reader that goes on behind a line."""
-    place = parse_cursor(line["cursor"], "after").place(await out.accepted.find("now"))
-    return StreamReader(out.readers, Wanted(LINES), place, 0, None)
+    """A reader that goes on behind a line, as `GET /stream?after=` makes it."""
+    newest = await out.accepted.find("now")
+    place = parse_cursor(line["cursor"], "after").place(newest)
+    return StreamReader(out.readers, Wanted(LINES), place, 0, newest)
 
 
 @pytest.mark.parametrize("count", COUNTS)

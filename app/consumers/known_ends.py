@@ -1,0 +1,42 @@
+"""Where each partition ends, by the latest that one reader knows: up to there it takes lines, and no further.
+
+One reading of all partitions tells their ends as of one moment, but for the time that it takes. What comes
+behind the ends was accepted later, in whichever partition, so all that lies before them can be merged. Of one
+partition the cache may have more, which another reader brought. That has to wait until the ends of all are
+known anew, since others may have something older:
+
+    ends (46, 10), place (46, 10)    the cache has 46 … 48 of the first, accepted at 09:00:03; of the other
+                                     nobody has read 10 yet, accepted at 09:00:00
+"""
+
+from collections.abc import Iterator, Sequence
+
+from app.consumers.tail import Tail
+from app.store.read_accepted import Extract
+
+
+class KnownEnds:
+    """The ends of all partitions."""
+
+    def __init__(self, added: Sequence[int]) -> None:
+        """Begin with the ordinal of the next acceptance in each partition."""
+        self._added = list(added)
+        self.down: frozenset[int] = frozenset()
+        """The partitions that could not be read last: others are not held up for what is missing of them."""
+
+    def note_read(self, extracts: Sequence[Extract]) -> None:
+        """Take what was read of each partition."""
+        self.down = frozenset(at for at, extract in enumerate(extracts) if extract.is_down)
+        self._added = [
+            added if extract.is_down else extract.added
+            for added, extract in zip(self._added, extracts, strict=True)
+        ]
+
+    def note_tail(self, tail: Tail, born_ms: tuple[int, ...]) -> None:
+        """Take what the tail knows, if it reads ledgers that were begun at these moments."""
+        if tail.place is not None and tail.place.born_ms == born_ms:
+            self._added = list(map(max, self._added, tail.added))
+
+    def unread(self, ordinals: Sequence[int]) -> Iterator[int]:
+        """Return the partitions that have more behind these places."""
+        return (at for at, ordinal in enumerate(ordinals) if ordinal < self._added[at])
