@@ -274,9 +274,16 @@ def replay(order: Order, listening: socket.socket, text: bytes, times: int) -> N
         client.sendall(LAST_CHUNK)
 
 
-def connected(port: int) -> socket.socket:
-    """A connection that sends at once."""
-    one = socket.create_connection(("127.0.0.1", port))
+def connected(port: int, taken_bytes: int | None = None) -> socket.socket:
+    """A connection that sends at once.
+
+    With `taken_bytes` the kernel takes some more than so many for a client that does not read, instead of
+    the megabytes to which its buffer grows otherwise.
+    """
+    one = socket.socket()
+    if taken_bytes is not None:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, taken_bytes)  # before the handshake tells it
+    one.connect(("127.0.0.1", port))
     one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return one
 

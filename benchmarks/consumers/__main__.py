@@ -105,6 +105,8 @@ def _crowded(found: Figures) -> Iterator[str]:
             yield "the second load beside the crowd was not kept up with"
         if set(one["answers"]) != {OK}:
             yield f"readers were answered {dict(one['answers'])}"
+        if one["then_cut_off"] != SILENT:
+            yield f"{one['then_cut_off']} of {SILENT} readers that took nothing were cut off"
         if one["kib_each"] > MOST_KIB:
             yield f"a reader costs {one['kib_each']} KiB, at most {MOST_KIB} are wanted"
         if one["ended"] != IDLE + SILENT or one["exit_code"]:

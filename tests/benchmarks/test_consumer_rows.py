@@ -26,6 +26,7 @@ CROWD = {
     "answers": Counter({OK: IDLE + SILENT}),
     "kib_each": 30.0,
     "then_p99_ms": 9.0,
+    "then_cut_off": SILENT,
     "ended": IDLE + SILENT,
     "exit_code": 0,
 }
@@ -93,6 +94,7 @@ def _crowd(then_ratio: float = 1.0, **other: object) -> dict[str, Any]:
         (_crowd() | {"with": [BEHIND]}, "a load with readers was not kept up with"),
         (_crowd(then_p99_ms=None), "the second load beside the crowd was not kept up with"),
         (_crowd(kib_each=65.0), "65.0 KiB"),
+        (_crowd(then_cut_off=0), "0 of 1000 readers that took nothing were cut off"),
         (_crowd(ended=SILENT), "1000 of 1064 were ended"),
         (_crowd(answers=Counter({OK: SILENT, "503": IDLE})), "503"),
     ],
