@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 import httpx
 
+from tidegate.answers import json_object
 from tidegate.gates import Gates, Refused, logger, problem_name
 from tidegate.place import Place, Start, whole_lines
 from tidegate.records import Gap, Lease, Transaction, is_gap, is_heartbeat
@@ -160,7 +161,8 @@ class Client:
     ) -> AsyncGenerator[list[bytes], None]:
         """Yield the lines of `GET /stream` as they come, some at a time, up to `limit` transactions.
 
-        Lines of gaps are among them, and do not count.
+        Lines of gaps are among them, and do not count. One of unknown size, without times, comes where the
+        cursor is not known any more, before the oldest that is kept.
         """
         place = Place(start, after, limit)
         fixed: dict[str, Any] = {"source": list(sources)} | ({} if payload else {"payload": "false"})
@@ -174,6 +176,8 @@ class Client:
                     timeout=STREAM_TIMEOUT,
                 ) as answer:
                     if not await self._streams(answer, place):
+                        if place.is_lost():
+                            yield [Gap(None, None, None).line]
                         continue
                     async for lines in whole_lines(answer):
                         self._gates.answered()
@@ -199,6 +203,7 @@ class Client:
             return False
         if answer.status_code == GONE and place.after is not None:
             logger.warning("the cursor %s is not known here; going on from the oldest", place.after)
+            self._gates.reached()
             place.lose()
             return False
         raise Refused(answer)
@@ -209,10 +214,17 @@ class Client:
             return True
         if problem_name(answer) not in LOST_LEASES:
             raise Refused(answer)
+        committed, lost = _partitions(answer)
+        again = (
+            f"what {lost} of its {committed + lost} partitions gave is"
+            if committed
+            else "its transactions are"
+        )
         logger.warning(
-            "%s: a lease of %d was committed too late; its transactions are handed out again",
+            "%s: a lease of %d was committed too late; %s handed out again",
             lease.consumer,
             len(lease.lines),
+            again,
         )
         return False
 
@@ -228,6 +240,14 @@ class Client:
                 self._gates.answered()
                 return answer
             await self._gates.busy(answer)
+
+
+def _partitions(answer: httpx.Response) -> tuple[int, int]:
+    """Return of how many partitions a late commit counts all the same, and of how many it does not."""
+    match json_object(answer):
+        case {"partitions": {"committed": int(committed), "lost": int(lost)}}:
+            return committed, lost
+    return 0, 0
 
 
 def _address(consumer: str) -> str:

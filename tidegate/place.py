@@ -23,6 +23,7 @@ class Place:
     start: Start
     after: str | None
     left: int | None
+    _is_lost: bool = False
 
     @property
     def params(self) -> dict[str, str | int]:
@@ -41,7 +42,12 @@ class Place:
 
     def lose(self) -> None:
         """Begin at the oldest that is kept, since no gate knows the cursor any more."""
-        self.start, self.after = "oldest", None
+        self.start, self.after, self._is_lost = "oldest", None, True
+
+    def is_lost(self) -> bool:
+        """Tell once, after `lose`, that nobody knows what is missing before the place."""
+        is_lost, self._is_lost = self._is_lost, False
+        return is_lost
 
     def pass_by(self, lines: Sequence[bytes]) -> None:
         """Move behind these lines, or to where a heartbeat among them says the gate is."""

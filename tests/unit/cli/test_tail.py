@@ -109,10 +109,11 @@ def test_a_stream_that_breaks_off_goes_on_at_another_gate_behind_the_last_line(s
 def test_an_unknown_cursor_and_a_gap_are_said_on_stderr(serve: Serve) -> None:
     gate = serve(in_turn(refusal(410, "unknown-cursor"), stream([gap(7), line(1)])))
     lines, said = _printed("--after", "c-0", "--limit", "1", gate=gate)
-    assert lines == [gap(7), line(1)]
+    assert lines == ['{"gap":{"transactions":null,"from_ms":null,"to_ms":null}}', gap(7), line(1)]
     left = "a gap: 7 transactions left before they were read"
     assert said.splitlines() == [
         "the cursor c-0 is not known here; going on from the oldest",
+        "a gap: nobody knows how many transactions are missing",
         f"{left}, accepted 2026-11-23 02:05:00 to 2026-11-23 02:06:00 UTC",
     ]
 

@@ -4,34 +4,20 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, aclosing
+from contextlib import aclosing
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from tests.support.handing_out import gap, lease, line, refusal, stream
-from tests.support.stand_in import Answer, Request, StandIn, in_turn, stand_in
+from tests.support.stand_in import Answer, Request, StandIn, stand_in
+from tests.unit.client.conftest import LOST, Serve
 from tidegate import answers
 from tidegate.client import Client
 from tidegate.gates import Gates, Refused, Unreachable
 from tidegate.records import Transaction
 
-Serve = Callable[..., StandIn]
-LOST = Answer(0, None)
 NOTHING = "http://127.0.0.1:9"
-
-
-@pytest.fixture(autouse=True)
-def _no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answers, "FIRST_WAIT_SECONDS", 0.0)
-
-
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    """Start a stand-in that answers these in turn, and hangs up from then on."""
-    with ExitStack() as running:
-        yield lambda *answers: running.enter_context(stand_in(in_turn(*answers, then=lambda _: LOST)))
 
 
 def _asked(gate: StandIn) -> list[dict[str, str]]:
@@ -104,6 +90,14 @@ async def test_an_unknown_cursor_is_told_and_the_stream_goes_on_from_the_oldest(
     assert await _streamed(Client(gate.url), 1, after="c-0") == ["s-1"]
     assert _asked(gate) == [{"after": "c-0"}, {"from": "oldest"}]
     assert "the cursor c-0 is not known here; going on from the oldest" in caplog.text
+    assert caplog.text.count("a gap: nobody knows how many transactions are missing") == 1
+
+
+async def test_the_gap_before_the_oldest_is_told_once_also_if_the_gate_is_lost_then(serve: Serve) -> None:
+    gate = serve(refusal(410, "unknown-cursor"), LOST, stream([line(1)]))
+    async with Client(gate.url) as client:
+        lines = [found async for some in client.lines(after="c-0", limit=1) for found in some]
+    assert lines == [b'{"gap":{"transactions":null,"from_ms":null,"to_ms":null}}', line(1).encode()]
 
 
 async def test_a_gap_in_a_stream_is_told(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
@@ -183,16 +177,6 @@ async def test_too_many_leases_of_others_are_waited_out(serve: Serve) -> None:
     gate = serve(refusal(409, "too-many-leases"), lease("l-1", [line(1)]))
     async with Client(gate.url) as client:
         assert (await client.lease("bot")).identity == "l-1"
-
-
-@pytest.mark.parametrize("answer", [refusal(409, "lease-lost"), refusal(404, "unknown-lease")])
-async def test_a_commit_that_came_too_late_is_told_and_the_work_goes_on(
-    serve: Serve, answer: Answer, caplog: pytest.LogCaptureFixture
-) -> None:
-    gate = serve(lease("l-1", [line(1)]), answer, lease("l-2", [line(1)]))
-    async with Client(gate.url) as client, aclosing(client.consume("bot")) as transactions:
-        assert [(await anext(transactions)).signature for _ in range(2)] == ["s-1", "s-1"]
-    assert "bot: a lease of 1 was committed too late" in caplog.text
 
 
 async def test_a_commit_that_is_cancelled_while_it_is_under_way_comes_to_its_end() -> None:
