@@ -112,13 +112,17 @@ class Lag(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Transactions that a consumer has to commit in time; `identity` is None where there were none."""
+    """Transactions that a consumer has to commit in time; `identity` is None where there were none.
+
+    With `is_new` the gate had no such consumer before, or had forgotten it: it began by this lease.
+    """
 
     consumer: str
     identity: str | None
     lines: list[bytes] = field(repr=False)
     gaps: list[Gap]
     lag: Lag
+    is_new: bool = False
 
     @classmethod
     def of(cls, consumer: str, text: str) -> "Lease":
@@ -134,7 +138,8 @@ class Lease:
         members = json.loads(text[: begin.end()] + text[at:])
         lag = members["lag"]
         gaps = [Gap.of(gap) for gap in members.get("gaps", ())]
-        return cls(consumer, members["lease"], lines, gaps, Lag(lag["transactions"], lag["seconds"]))
+        seen = Lag(lag["transactions"], lag["seconds"])
+        return cls(consumer, members["lease"], lines, gaps, seen, is_new=members.get("new") is True)
 
     @property
     def transactions(self) -> list[Transaction]:

@@ -69,11 +69,12 @@ def _end(leases: Leases) -> bytes:
     """Return the document from behind the transactions on."""
     gaps = [_gap(part) for part in leases.parts if part is not None and part.extract.missed != 0]
     missed = joined(gaps).transactions if gaps else 0
-    return b'],"lag":{"transactions":%d,"seconds":%b},"missed":%b,"gaps":[%b]}' % (
+    return b'],"lag":{"transactions":%d,"seconds":%b},"missed":%b,"gaps":[%b],"new":%b}' % (
         leases.lag_transactions,
         repr(leases.lag_seconds).encode(),
         b"null" if missed is None else b"%d" % missed,
         b",".join(gap.document for gap in gaps),
+        b"true" if leases.is_new else b"false",
     )
 
 

@@ -94,17 +94,18 @@ class Leasing:
             TooManyConsumers, TooManyLeases: it cannot be leased.
             StoreError: nothing was leased, or whether something was is unknown; that would run out.
         """
-        until, found = time.monotonic() + wanted.wait_seconds, None
+        until, found, is_new = time.monotonic() + wanted.wait_seconds, None, False
         with self._waiting(name) as callers:
             while not caller.is_over:
                 async with callers.lock:
                     if not caller.is_over and (found is None or self._is_due(callers)):
                         found = await self._ask(name, wanted, callers, room)
+                        is_new |= found.is_new
                 left = until - time.monotonic()
                 if left <= 0 or caller.ended_by or (found is not None and any(found.parts)):
                     break
                 await self._tail.wait(caller.waiter, min(left, RETRY_SECONDS))
-        return found
+        return found and found._replace(is_new=is_new)
 
     async def commit(self, lease: LeaseName) -> CommitResult:
         """Commit a lease, in all partitions that it is of; to do so again does no harm.

@@ -50,8 +50,9 @@ class Leases(NamedTuple):
     lag_seconds: float
     """How long ago the oldest of those that are kept was accepted; 0 if there is none."""
     place: Positions | None
-    """Where what was handed out begins; in a partition that gave nothing, the position of the consumer. None
-    if a partition failed."""
+    """Where that begins; in a partition that gave nothing, the consumer's position. None if one failed."""
+    is_new: bool
+    """Whether the call made the consumer, which there was not, or not any more."""
 
 
 class CommitResult(StrEnum):
@@ -162,7 +163,7 @@ class Consumers:
             again = (self._ask(at, name, 1, *terms, *(follow if at else begin)) for at in left)
             for at, part in zip(left, await settled(again), strict=True):
                 parts[at] = part
-        return _leases(name, parts)
+        return _leases(name, parts, is_new=not first.is_known)
 
     async def commit(
         self, name: str, partition: int, number: int, incarnation: int, idle_ms: int
@@ -271,7 +272,7 @@ def _part_of(answer: list[Any]) -> _Part:
     return _Part(status, incarnation, start_ms, is_known, bool(has_more), lag, oldest_ms, place, leased)
 
 
-def _leases(name: str, parts: Sequence[_Part | Exception]) -> Leases:
+def _leases(name: str, parts: Sequence[_Part | Exception], *, is_new: bool) -> Leases:
     """Join what partitions gave; raise what is wrong, if none gave anything.
 
     That the master of some cannot be used is not wrong: the others have nothing then, and may have soon.
@@ -283,12 +284,12 @@ def _leases(name: str, parts: Sequence[_Part | Exception]) -> Leases:
                 raise part
         if any(part.status == b"busy" for part in answered):
             raise TooManyLeases(f"{name} has 64 leases that are neither committed nor run out")
-    is_whole = len(answered) == len(parts)
     return Leases(
         [part.leased if isinstance(part, _Part) else None for part in parts],
         sum(part.lag for part in answered),
         max((part.oldest_ms for part in answered), default=0) / 1000,
-        Positions.of(part.place for part in answered) if is_whole else None,
+        Positions.of(part.place for part in answered) if len(answered) == len(parts) else None,
+        is_new,
     )
 
 

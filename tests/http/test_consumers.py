@@ -11,7 +11,7 @@ from tests.support.streams import items, open_stream, post, signatures
 from tests.support.wire import Connection, request_bytes
 from tests.support.worker_gates import figure
 
-NOTHING: Answer = {"lease": None, "transactions": [], "missed": 0, "gaps": []}
+NOTHING: Answer = {"lease": None, "transactions": [], "missed": 0, "gaps": [], "new": False}
 
 
 async def test_what_is_accepted_is_leased_in_order_and_done_once_it_is_committed(gate: GateProcess) -> None:
@@ -59,10 +59,26 @@ async def test_two_consumers_each_get_everything(gate: GateProcess) -> None:
 async def test_a_new_consumer_begins_where_it_asks_to_and_a_known_one_goes_on(gate: GateProcess) -> None:
     async with consumer(gate.url, "begins-now") as late, consumer(gate.url, "begins-oldest") as early:
         await post(gate.url, items("begins", 2))
-        assert await late.lease(from_="now") == NOTHING | {"lag": {"transactions": 0, "seconds": 0}}
+        begun = NOTHING | {"lag": {"transactions": 0, "seconds": 0}, "new": True}
+        assert await late.lease(from_="now") == begun
         await post(gate.url, items("after", 2))
         assert signatures(await late.drain(from_="oldest")) == ["after-0", "after-1"]
         assert signatures(await early.drain())[-4:] == ["begins-0", "begins-1", "after-0", "after-1"]
+
+
+async def test_an_answer_says_whether_its_call_made_the_consumer(gate: GateProcess) -> None:
+    """Also one that had to ask more than once, and a consumer that was forgotten."""
+    async with consumer(gate.url, "made") as bot:
+        for number in range(2):
+            waiting = asyncio.create_task(bot.lease(from_="now", wait_seconds=60))
+            async with asyncio.timeout(60):
+                while (await bot.http.get("/consumers")).text.find('"made"') < 0:
+                    await asyncio.sleep(0.01)
+            await post(gate.url, items(f"made-{number}", 1))
+            answers = [await waiting, await bot.lease(), await bot.lease(limit=1)]
+            assert [answer["new"] for answer in answers] == [True, False, False]
+            assert len(answers[0]["transactions"]) == 1
+            (await bot.http.delete("/consumers/made")).raise_for_status()
 
 
 async def test_a_caller_waits_until_something_is_posted(gate: GateProcess) -> None:

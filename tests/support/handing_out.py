@@ -30,13 +30,19 @@ def stream(lines: Sequence[str], broken: str = "", **headers: str) -> Answer:
 
 
 def lease(
-    name: str | None, lines: Sequence[str], gaps: Sequence[str] = (), lag: tuple[int, float] = (0, 0.0)
+    name: str | None,
+    lines: Sequence[str],
+    gaps: Sequence[str] = (),
+    lag: tuple[int, float] = (0, 0.0),
+    *,
+    is_new: bool = False,
 ) -> Answer:
-    """A lease of these lines."""
+    """A lease of these lines; `new` is left out of one that is not, as an earlier gate does."""
     told = ",".join(json.dumps(json.loads(text)["gap"]) for text in gaps)
     head = f'{{"lease":{json.dumps(name)},"transactions":[{",".join(lines)}],'
-    figures = f'"lag":{{"transactions":{lag[0]},"seconds":{lag[1]}}},"missed":null,"gaps":[{told}]}}'
-    return Answer(200, head + figures)
+    figures = f'"lag":{{"transactions":{lag[0]},"seconds":{lag[1]}}},"missed":null,"gaps":[{told}]'
+    end = ',"new":true}' if is_new else "}"
+    return Answer(200, head + figures + end)
 
 
 def refusal(status: int, name: str, **headers: str) -> Answer:

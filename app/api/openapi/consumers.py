@@ -40,13 +40,17 @@ _LAG: dict[str, Any] = {
 }
 _LEASED: dict[str, Any] = {
     "type": "object",
-    "required": ["lease", "transactions", "lag", "missed", "gaps"],
+    "required": ["lease", "transactions", "lag", "missed", "gaps", "new"],
     "properties": {
         "lease": {"type": ["string", "null"], "description": "Null when there is nothing."},
         "transactions": {"type": "array", "items": _LINE},
         "lag": _LAG,
         "missed": _UNKNOWN,
         "gaps": {"type": "array", "items": _GAP},
+        "new": {
+            "type": "boolean",
+            "description": "Whether this call made the consumer: there was none, or it had been forgotten.",
+        },
     },
 }
 _FIGURES: dict[str, Any] = {

@@ -56,6 +56,8 @@ async def print_consumer(
     while left != 0:
         limit = batch_lines if left is None else min(batch_lines, left)
         lease = await client.lease(consumer, start=wanted.start, limit=limit)
+        if lease.is_new:
+            notice(f"{consumer} is new, or was forgotten: it begins with --from {wanted.start}")
         lag.note(lease.lag)
         for gap in lease.gaps:
             notice(str(gap))

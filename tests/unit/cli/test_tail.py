@@ -118,11 +118,12 @@ def test_an_unknown_cursor_and_a_gap_are_said_on_stderr(serve: Serve) -> None:
     ]
 
 
-def test_a_consumers_leases_are_printed_and_then_committed(serve: Serve) -> None:
-    leases = [lease("l-1", [line(1), line(2)]), DONE, lease(None, []), lease("l-2", [line(3)]), DONE]
-    gate = serve(in_turn(*leases))
-    lines, _ = _printed("--consumer", "bot", "--limit", "3", "--from", "now", gate=gate)
+def test_a_consumers_leases_are_printed_and_committed_and_a_new_one_is_said_to_be(serve: Serve) -> None:
+    begun = lease("l-1", [line(1), line(2)], is_new=True)
+    gate = serve(in_turn(begun, DONE, lease(None, []), lease("l-2", [line(3)]), DONE))
+    lines, said = _printed("--consumer", "bot", "--limit", "3", "--from", "now", gate=gate)
     assert lines == [line(1), line(2), line(3)]
+    assert said.splitlines() == ["bot is new, or was forgotten: it begins with --from now"]
     assert _commits(gate) == ["l-1", "l-2"]
     asked = _queries(gate, "/consumers/bot/lease")
     assert [query["limit"] for query in asked] == [["3"], ["1"], ["1"]]
