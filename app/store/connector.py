@@ -9,8 +9,11 @@ from app.store.cluster import Cluster
 from app.store.partition_count import partition_count
 from app.store.partitions import first_prefix, ledger_key
 from app.store.reconnecting_node import Node, Single
+from app.store.sentinel_agreement import LatestReports
 from app.store.sentinel_primary import OPENINGS, Primary, find_primary
+from app.store.sentinels import Sentinels
 from app.store.server_identity import Server, identify
+from app.store.store_errors import StoreWrongScheme
 from app.store.store_url import SentinelService, parse_store, safe_url
 
 # One after another, each of which may meet a master of a Cluster that does not answer: to be connected to it,
@@ -32,6 +35,7 @@ class StoreConnector:
         self._service = found if isinstance(found, SentinelService) else None
         self._first = list(found.sentinels) if isinstance(found, SentinelService) else [found]
         self._places = self._first
+        self._latest = LatestReports()
         self._prefix = prefix
 
     async def read_again(self) -> bool:
@@ -44,6 +48,7 @@ class StoreConnector:
         Raises:
             StoreUnsupported: it is older than Redis 7.0 or Valkey 8, or no store at all.
             StoreNoPrimary: the sentinels vouch for no server.
+            StoreWrongScheme: it is a sentinel, or no sentinels are where the URL says so.
             NotConnected, AnswerLost, TimeoutError, ReplyError, hiredis.ProtocolError: see `Servers.call`.
         """
         openings = OPENINGS if self._service is not None else 1
@@ -63,7 +68,8 @@ class StoreConnector:
         if self._service is None:
             return await self._connect_to(self._places[0])
         key = ledger_key(first_prefix(self._prefix))
-        return await find_primary(self._service, self._places, self.deadline_seconds, key)
+        sentinels = Sentinels(self._service, self._places, self.deadline_seconds, self._latest)
+        return await find_primary(sentinels, key)
 
     async def _connect_to(self, place: StoreAddress) -> tuple[Single | Cluster, Server]:
         node, begun = Node(place, self.deadline_seconds), monotonic()
@@ -74,6 +80,9 @@ class StoreConnector:
         except BaseException:
             node.close()
             raise
+        if server.mode == "sentinel":
+            node.close()
+            raise StoreWrongScheme(f"a sentinel answers, of {server.name} {server.version}")
         if not server.is_cluster:
             return Single(node), server
         cluster = Cluster(node, self.deadline_seconds)

@@ -18,12 +18,23 @@ none does. Of two that name different primaries, that with the higher epoch has 
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
+from time import monotonic
 from typing import Any, NamedTuple
 
 from app.errors import StoreDenied, StoreError, StoreNoPrimary, StoreUnreachable, StoreUnsupported
-from app.store.store_errors import StoreSentinelsDeny, StoreWithoutService
+from app.store.store_errors import (
+    StoreSentinelsDeny,
+    StoreWithoutCommand,
+    StoreWithoutService,
+    StoreWrongScheme,
+)
 
+KEPT_SECONDS = 10.0
+"""So long the last report of a sentinel that is silent now speaks against a server.
+
+The others know within two seconds of a primary that it has made, if it reaches them. If it does not, and is
+gone, they go on with the primary that they have, and so does the gate."""
 SAFE_PART = 0.9  # of D, for the clocks of two machines do not run alike
 _UNSOUND = frozenset({"s_down", "o_down", "failover_in_progress"})
 
@@ -54,6 +65,35 @@ class Report(NamedTuple):
     """How many sentinels it knows of, with itself."""
 
 
+class LatestReports:
+    """The last report of each sentinel.
+
+    Say a sentinel has made B the primary in the place of A, says so, and hangs. The others have not heard of
+    it, and vouch for A, which has come back. What they say must not count, also for a new connection to A.
+    """
+
+    def __init__(self) -> None:
+        self._reports: dict[bytes, Report] = {}
+
+    @property
+    def is_known(self) -> bool:
+        """Whether any sentinel has ever answered."""
+        return bool(self._reports)
+
+    def note(self, report: Report) -> None:
+        """Keep a report, unless that sentinel was asked later and has answered that already."""
+        known = self._reports.get(report.sentinel)
+        if known is None or known.asked_at <= report.asked_at:
+            self._reports[report.sentinel] = report
+
+    def of_others(self, sentinels: Container[bytes]) -> list[Report]:
+        """List what all but these said, as far as it is not too old."""
+        since = monotonic() - KEPT_SECONDS
+        return [
+            one for one in self._reports.values() if one.sentinel not in sentinels and one.asked_at > since
+        ]
+
+
 class Agreement(NamedTuple):
     """What a majority of the sentinels vouches for."""
 
@@ -73,21 +113,6 @@ class Agreement(NamedTuple):
         return sum(report.heard_at > moment for report in self.vouching) >= self.majority
 
 
-def agreement(reports: Sequence[Report]) -> Agreement | None:
-    """Return what a majority vouches for; None if it does for nothing."""
-    if not reports:
-        return None
-    majority = max(report.sentinels for report in reports) // 2 + 1
-    latest = max(reports, key=lambda report: report.epoch)
-    sound = [report for report in reports if report.is_sound and report.primary == latest.primary]
-    # One that knows only an earlier configuration was away for a while, and replaces nothing any more.
-    is_replaced = any(report.is_replacing and report.epoch == latest.epoch for report in reports)
-    if len(sound) < majority or is_replaced:
-        return None
-    until = sorted((report.holds_until for report in sound), reverse=True)[majority - 1]
-    return Agreement(latest.primary, until, sound, majority)
-
-
 class Failure(NamedTuple):
     """What a sentinel did instead of answering."""
 
@@ -101,23 +126,45 @@ class Answers(NamedTuple):
 
     reports: Sequence[Report]
     """One of each sentinel that answered."""
-    failures: Sequence[Failure]
-    """One of each of the others."""
+    failures: Sequence[Failure] = ()
+    """One of each that failed to."""
+    earlier: Sequence[Report] = ()
+    """What each of those last said that have not answered now. It can speak against a server, but not for it:
+    they may have replaced it since."""
+
+    @property
+    def majority(self) -> int:
+        """How many are one, of all that the sentinels know of."""
+        return max((report.sentinels for report in self.reports), default=0) // 2 + 1
 
     @property
     def agreement(self) -> Agreement | None:
         """What a majority vouches for; None if it does for nothing."""
-        return agreement(self.reports)
+        sound = [report for report in self.reports if report.is_sound and report.primary == self.primary]
+        if len(sound) < self.majority or self.is_replacing:
+            return None
+        until = sorted((report.holds_until for report in sound), reverse=True)[self.majority - 1]
+        return Agreement(sound[0].primary, until, sound, self.majority)
 
     @property
     def primary(self) -> Place | None:
         """The primary of the latest configuration that one of them knows, vouched for or not."""
-        return max(self.reports, key=lambda report: report.epoch).primary if self.reports else None
+        latest = self._latest()
+        return latest[0].primary if latest else None
 
     @property
     def is_replacing(self) -> bool:
-        """Whether a sentinel is about to make another server the primary."""
-        return any(report.is_replacing for report in self.reports)
+        """Whether a sentinel is about to make another server the primary.
+
+        One that knows only an earlier configuration was away for a while, and replaces nothing any more.
+        """
+        return any(report.is_replacing for report in self._latest())
+
+    def _latest(self) -> list[Report]:
+        """List who knows the latest configuration, those first that have just said so."""
+        told = [*self.reports, *self.earlier]
+        epoch = max((report.epoch for report in told), default=0)
+        return [report for report in told if report.epoch == epoch]
 
     def refusal(self) -> StoreError:
         """Make the error that says why there is no agreement: that of most sentinels, if they share one.
@@ -130,6 +177,8 @@ class Answers(NamedTuple):
             return StoreSentinelsDeny(text)
         if shared is StoreWithoutService:
             return shared(text)
+        if shared is StoreWithoutCommand:
+            return _of_servers(StoreWrongScheme(text))
         if shared is not None and shared is not StoreUnreachable and issubclass(shared, StoreUnreachable):
             return _of_sentinels(shared(text))
         known = max((report.sentinels for report in self.reports), default=0)
@@ -144,6 +193,14 @@ class Answers(NamedTuple):
         half = (len(self.reports) + len(self.failures)) // 2
         kinds = Counter(type(error) for _, error in self.failures)
         return next((kind for kind, count in kinds.items() if count > half), None)
+
+
+def _of_servers(error: StoreError) -> StoreError:
+    """Say of what does not know the commands of sentinels how to name it."""
+    error.advice = (
+        "what TIDEGATE_STORE_URL names are no sentinels; name their ports, or write redis:// for a server"
+    )
+    return error
 
 
 def _of_sentinels(error: StoreError) -> StoreError:

@@ -22,11 +22,10 @@ from app.errors import StoreError, StoreNoPrimary, StoreUnsupported
 from app.process.shared_task import SharedTask
 from app.store.address import StoreAddress
 from app.store.reconnecting_node import Node
-from app.store.sentinel_agreement import Answers
-from app.store.sentinels import Sentinels, Silent
+from app.store.sentinel_agreement import Answers, Place
+from app.store.sentinels import GRACE_SECONDS, LATE_SECONDS, Sentinels, Silent
 from app.store.server_identity import Server, Servers, identify, parse_info
 from app.store.shared_connection import Argument, Link, NotConnected, ReplyError, packed
-from app.store.store_url import SentinelService
 
 ASK_SECONDS = 0.1
 OPENINGS = 3
@@ -37,10 +36,11 @@ and to the primary."""
 class Primary:
     """Calls the primary of a service for as long as a majority of the sentinels vouches for it."""
 
-    def __init__(self, sentinels: Sentinels, address: StoreAddress, deadline_seconds: float) -> None:
+    def __init__(self, sentinels: Sentinels, place: Place) -> None:
         self._sentinels = sentinels
-        self._node = Node(address, deadline_seconds, self._examine)
-        self._place = (address.host, address.port)
+        self._place = place
+        address = sentinels.service.servers.at(*place)
+        self._node = Node(address, sentinels.deadline_seconds, self._examine)
         self._run_id: str | None = None
         self._started_by = 0.0
         """The process there was started at this moment, or before it."""
@@ -149,23 +149,31 @@ class Primary:
     async def _ask(self) -> tuple[float, StoreError | None]:
         """Ask the sentinels; return when they were asked, and, if they do not vouch for it, why not."""
         asked_at = monotonic()
-        answers = await self._sentinels.ask()
-        found = answers.agreement
-        if answers.primary not in (None, self._place):
-            self._leave(answers)
+        # While it is vouched for without a gap nobody can have replaced it. After one, somebody may have who
+        # is late to say so, as others vouch for it anew.
+        patience = GRACE_SECONDS if asked_at < self._holds_until else LATE_SECONDS
+        answers = await self._sentinels.ask(patience, self._heed)
+        self._heed(answers)
+        if self._replaced is not None:
             return asked_at, self._replaced
+        found = answers.agreement
         if found is None:
-            if answers.is_replacing:
-                self._holds_until = 0.0  # somebody ordered it, although the primary is not down
             return asked_at, answers.refusal()
         self._holds_until = max(self._holds_until, found.holds_until)
         return asked_at, None
 
-    def _leave(self, answers: Answers) -> None:
-        """Close the connection to a server that another has replaced; calls under way on it fail."""
-        host, port = answers.primary or self._place
-        self._replaced = StoreNoPrimary(f"the sentinels name another primary now, {host}:{port}")
-        self._node.close()
+    def _heed(self, answers: Answers) -> None:
+        """Leave a server that another has replaced, so that calls under way on it fail.
+
+        While one replaces it, what was said before holds no longer: somebody may have ordered that,
+        although the server is not down.
+        """
+        if answers.primary not in (None, self._place):
+            host, port = answers.primary
+            self._replaced = StoreNoPrimary(f"the sentinels name another primary now, {host}:{port}")
+            self._node.close()
+        elif answers.is_replacing:
+            self._holds_until = 0.0
 
     async def _examine(self, link: Link) -> None:
         """Refuse a connection to a replica, or to another process than the one that was vouched for."""
@@ -187,21 +195,18 @@ def silent_sentinels(servers: Servers | None) -> Sequence[Silent]:
     return servers.silent_sentinels() if isinstance(servers, Primary) else ()
 
 
-async def find_primary(
-    service: SentinelService, known: Sequence[StoreAddress], deadline_seconds: float, ledger_key: str
-) -> tuple[Primary, Server]:
-    """Ask the sentinels that are known for the primary of a service, and connect to it.
+async def find_primary(sentinels: Sentinels, ledger_key: str) -> tuple[Primary, Server]:
+    """Ask sentinels for the primary of their service, and connect to it; they are closed with it.
 
     Raises:
         StoreError: they vouch for none (see `Answers.refusal`).
         StoreUnsupported, NotConnected, AnswerLost, TimeoutError, ReplyError: the primary did this.
     """
-    sentinels = Sentinels(service, known, deadline_seconds)
     primary: Primary | None = None
     try:
         await sentinels.meet()
         found = await sentinels.agreement()
-        primary = Primary(sentinels, service.servers.at(*found.primary), deadline_seconds)
+        primary = Primary(sentinels, found.primary)
         return primary, await primary.open(ledger_key)
     except BaseException:
         await (primary or sentinels).close()

@@ -1,8 +1,9 @@
 """The connections to the sentinels of a service, who are asked for its primary all at once."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import copy
+from functools import partial
 from time import monotonic
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from app.store.sentinel_agreement import (
     Agreement,
     Answers,
     Failure,
+    LatestReports,
     Place,
     Report,
     fields_of,
@@ -25,10 +27,13 @@ from app.store.sentinel_agreement import (
 from app.store.shared_connection import Link, NotConnected, ReplyError, packed
 from app.store.store_url import SentinelService
 
-MOST_SECONDS = 0.5
-"""How long a sentinel may take; one that hangs must not keep the others from being heard."""
+MOST_SECONDS = 1.0
+"""How long a sentinel may take before its connection is given up."""
 GRACE_SECONDS = 0.02  # for the sentinels that have not answered when a majority has
-MOST_UNANSWERED = 2  # questions to one sentinel
+LATE_SECONDS = 0.5
+"""How long a sentinel is waited for where it matters what each of them says. One that took longer the last
+time is not: when it hangs it must not keep the others from being heard."""
+MOST_UNANSWERED = 10  # questions to one sentinel, which is asked ten times a second
 SILENT_SECONDS = 10.0  # without an answer of a sentinel before operators are told, as longer than its restart
 
 
@@ -46,13 +51,23 @@ class Sentinel:
 
     def __init__(self, address: StoreAddress, deadline_seconds: float) -> None:
         self.address = address
-        self.unanswered = 0
-        """Questions that are under way."""
         self.id = b""
         """The id of the sentinel, learned from each new connection."""
+        self._owed: list[float] = []  # when the questions were asked that are under way
+        self._was_late = False
         self._node = Node(address, min(deadline_seconds, MOST_SECONDS), self._learn_id)
         self._refusal: NotConnected | None = None
         self._heard_at, self._trouble = monotonic(), StoreError("not asked yet")
+
+    @property
+    def may_be_asked(self) -> bool:
+        """Whether fewer questions to it are under way than MOST_UNANSWERED."""
+        return len(self._owed) < MOST_UNANSWERED
+
+    @property
+    def is_late(self) -> bool:
+        """Whether its last answer took longer than LATE_SECONDS, or failed, or the next one takes longer."""
+        return self._was_late or (bool(self._owed) and monotonic() - self._owed[0] > LATE_SECONDS)
 
     async def connect(self) -> bool:
         """Connect, for as long as that may take, and say whether it did; `report` raises why it did not."""
@@ -71,31 +86,35 @@ class Sentinel:
             NotConnected, AnswerLost, TimeoutError, ReplyError, hiredis.ProtocolError: see `Node.call`.
             StoreUnsupported: it answers as no sentinel does.
         """
-        self.unanswered += 1
+        asked_at = monotonic()
+        self._owed.append(asked_at)
         try:
-            report = await self._report(service)
+            report = await self._report(service, asked_at)
         except Exception as error:
-            self._trouble = as_store_error(error)
+            self._trouble, self._was_late = as_store_error(error), True
             raise
         finally:
-            self.unanswered -= 1
+            self._owed.remove(asked_at)
         self._heard_at = monotonic()
+        self._was_late = self._heard_at - asked_at > LATE_SECONDS
         return report
 
-    async def _report(self, service: str) -> Report:
-        asked_at = monotonic()
+    async def _report(self, service: str, asked_at: float) -> Report:
         try:
-            fields = fields_of(await self._node.call("SENTINEL", "MASTER", service))
+            reply, named = await asyncio.gather(
+                self._node.call("SENTINEL", "MASTER", service),
+                # During a failover it names the new primary as soon as that took over; above, when the
+                # replicas follow.
+                self._node.call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", service),
+            )
         except NotConnected as error:
             # An answer is not waited for as long as a connection, which would say more than that it is late.
             if self._refusal is not None and isinstance(error.__cause__, TimeoutError):
                 raise copy(self._refusal) from self._refusal.__cause__
             raise
-        promoted = None
-        if "failover_in_progress" in fields.get("flags", ""):
-            # Here it names the new primary as soon as that took over; above, when the replicas follow.
-            promoted = place_in(await self._node.call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", service))
-        return report_of(self.id, asked_at, fields, promoted)
+        fields = fields_of(reply)
+        is_under_way = "failover_in_progress" in fields.get("flags", "")
+        return report_of(self.id, asked_at, fields, place_in(named) if is_under_way else None)
 
     def silence(self) -> Silent | None:
         """Say why it has not answered for a while; None if it has."""
@@ -126,10 +145,16 @@ class Sentinels:
     """All sentinels of a service that are known: those of the URL, and those they tell of."""
 
     def __init__(
-        self, service: SentinelService, known: Iterable[StoreAddress], deadline_seconds: float
+        self,
+        service: SentinelService,
+        known: Iterable[StoreAddress],
+        deadline_seconds: float,
+        latest: LatestReports,
     ) -> None:
+        """Know these; `latest` has what sentinels have said, also to those who asked before."""
         self.service = service
-        self._deadline_seconds = deadline_seconds
+        self._latest = latest
+        self.deadline_seconds = deadline_seconds
         self._all = [Sentinel(address, deadline_seconds) for address in known]
         self._asking: set[asyncio.Task[Report]] = set()
 
@@ -141,8 +166,8 @@ class Sentinels:
         """Return the addresses of all that are known."""
         return [one.address for one in self._all]
 
-    async def connect(self) -> None:
-        """Connect to all that are known, until most are or none is left to wait for.
+    async def connect(self, patience_seconds: float = 0.0) -> None:
+        """Connect to all that are known, until most are and the others were waited for so long.
 
         That may take longer than an answer. The others go on connecting.
         """
@@ -152,23 +177,35 @@ class Sentinels:
             while waiting and connected <= len(self._all) // 2:
                 done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                 connected += sum(task.result() for task in done)
+            if waiting:
+                await asyncio.wait(waiting, timeout=patience_seconds)
         finally:
             for task in connecting:
                 task.cancel()
 
-    async def ask(self) -> Answers:
-        """Ask all of them at once, and wait until a majority agrees or all have answered or failed."""
-        asked: dict[asyncio.Task[Report], Sentinel] = {}
-        for one in self._all:
-            if one.unanswered < MOST_UNANSWERED:
-                asked[self._begin(one)] = one
+    async def ask(
+        self, patience_seconds: float = LATE_SECONDS, heed: Callable[[Answers], None] | None = None
+    ) -> Answers:
+        """Ask all of them at once, and wait until a majority agrees or all have answered or failed.
+
+        When a majority has answered, those that are late are waited for a moment, and all others for so long
+        if it agrees, LATE_SECONDS else. `heed` is given what was said with each answer that comes after that.
+        """
+        asked = {self._begin(one): one for one in self._all if one.may_be_asked}
         waiting, answers = set(asked), Answers((), [Failure("all", StoreTimeout("every one owes answers"))])
         while waiting:
-            seconds = GRACE_SECONDS if answers.agreement else None
+            seconds = None
+            if len(answers.reports) >= answers.majority:
+                is_all_late = all(asked[task].is_late for task in waiting)
+                in_time_seconds = patience_seconds if answers.agreement else LATE_SECONDS
+                seconds = GRACE_SECONDS if is_all_late else in_time_seconds
             done, waiting = await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-            answers = _answers({task: one for task, one in asked.items() if task not in waiting})
+            answers = self._answers({task: one for task, one in asked.items() if task not in waiting})
             if not done:
                 break
+        if heed is not None:
+            for task in waiting:
+                task.add_done_callback(partial(self._tell, asked[task], heed))
         return answers
 
     async def agreement(self) -> Agreement:
@@ -186,9 +223,10 @@ class Sentinels:
     async def meet(self) -> None:
         """Connect, and take in those that the others tell of.
 
-        A majority is one of all, and the URL may leave some out.
+        A majority is one of all, and the URL may leave some out. A gate that has heard of none before waits
+        longer for each of them, as one of them may know what the others do not.
         """
-        await self.connect()
+        await self.connect(0.0 if self._latest.is_known else MOST_SECONDS)
         reports = (await self.ask()).reports
         if len(reports) >= max((report.sentinels for report in reports), default=0):
             return
@@ -201,7 +239,7 @@ class Sentinels:
             for sentinel, place in others.items():
                 address = one.address.at(*place)
                 if sentinel not in known and address not in self.places():
-                    self._all.append(Sentinel(address, self._deadline_seconds))
+                    self._all.append(Sentinel(address, self.deadline_seconds))
             await self.connect()
             return
 
@@ -218,19 +256,24 @@ class Sentinels:
         return task
 
     def _ended(self, task: "asyncio.Task[Report]") -> None:
-        """Let go of a question; nobody waits any more for an answer that came late."""
+        """Let go of a question, and keep what was answered, though it be late."""
         self._asking.discard(task)
         note_end(task)
+        if not task.cancelled() and task.exception() is None:
+            self._latest.note(task.result())
 
+    def _tell(self, one: Sentinel, heed: Callable[[Answers], None], task: "asyncio.Task[Report]") -> None:
+        """Have an answer heeded that came late."""
+        heed(self._answers({task: one}))
 
-def _answers(ended: Mapping["asyncio.Task[Report]", Sentinel]) -> Answers:
-    reports: dict[bytes, Report] = {}
-    failures: list[Failure] = []
-    for task, one in ended.items():
-        error = StoreInterrupted("closed") if task.cancelled() else task.exception()
-        if error is not None:
-            failures.append(Failure(one.address.shown_place, as_store_error(error)))
-            continue
-        report = task.result()
-        reports[report.sentinel] = report  # the same one may be known by two addresses
-    return Answers(list(reports.values()), failures)
+    def _answers(self, ended: Mapping["asyncio.Task[Report]", Sentinel]) -> Answers:
+        reports: dict[bytes, Report] = {}
+        failures: list[Failure] = []
+        for task, one in ended.items():
+            error = StoreInterrupted("closed") if task.cancelled() else task.exception()
+            if error is not None:
+                failures.append(Failure(one.address.shown_place, as_store_error(error)))
+                continue
+            report = task.result()
+            reports[report.sentinel] = report  # the same one may be known by two addresses
+        return Answers(list(reports.values()), failures, self._latest.of_others(reports))

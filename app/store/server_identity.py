@@ -17,12 +17,18 @@ MIN_MAJOR = {"redis": 7, "valkey": 8}
 
 @dataclass(frozen=True)
 class Server:
-    """What answered: `valkey` or `redis`, its version, whether it is a cluster, and how it is divided."""
+    """What answered: `valkey` or `redis`, its version, and how it is divided."""
 
     name: str
     version: str
-    is_cluster: bool
+    mode: str = "standalone"
+    """Or `cluster`, or `sentinel`."""
     partitions: int = 1
+
+    @property
+    def is_cluster(self) -> bool:
+        """True for a node of a Cluster."""
+        return self.mode == "cluster"
 
 
 class Servers(Protocol):
@@ -114,11 +120,8 @@ def _value(text: str) -> Any:
 
 def _by_info(info: dict[str, Any]) -> Server:
     name = str(info.get("server_name", "redis"))
-    return Server(
-        name=name,
-        version=str(info.get("valkey_version" if name == "valkey" else "redis_version", "")),
-        is_cluster=info.get("redis_mode", info.get("server_mode")) == "cluster",
-    )
+    version = str(info.get("valkey_version" if name == "valkey" else "redis_version", ""))
+    return Server(name, version, str(info.get("redis_mode", info.get("server_mode"))))
 
 
 async def _by_script(call: Callable[..., Awaitable[Any]], refusal: ReplyError) -> Server:
@@ -126,8 +129,8 @@ async def _by_script(call: Callable[..., Awaitable[Any]], refusal: ReplyError) -
     try:
         redis, valkey = await call("EVAL", _VERSIONS, 1, "tidegate:version")
         if valkey:
-            return Server("valkey", valkey.decode(), is_cluster=False)
-        return Server("redis", redis.decode(), is_cluster=False)
+            return Server("valkey", valkey.decode())
+        return Server("redis", redis.decode())
     except (ReplyError, TypeError, ValueError, AttributeError):
         raise refusal from None
 
@@ -139,7 +142,7 @@ def _by_hello(reply: Any) -> Server:
     """
     try:
         told = reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2], strict=True))
-        name, version = told[b"server"].decode(), told[b"version"].decode()
+        name, version, mode = told[b"server"], told[b"version"], told.get(b"mode", b"standalone")
+        return Server(name.decode(), version.decode(), mode.decode())
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise StoreUnsupported("it answers HELLO as no store does") from error
-    return Server(name, version, is_cluster=told.get(b"mode") == b"cluster")

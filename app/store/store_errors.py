@@ -22,6 +22,7 @@ StoreError
 ├── StoreNoPrimary
 │   ├── StoreSentinelsDeny        most of the sentinels refuse the login
 │   └── StoreWithoutService       they watch no service of the name in the URL
+├── StoreWrongScheme              a sentinel is named as a server, or servers as sentinels
 ├── StoreInOlderFormat            gates of an older version are at work on it
 ├── StoreOfOtherPartitions        it is divided in another way by now
 ├── StoreKeysUndeclared           it or a proxy wants to be told each key of a script
@@ -199,6 +200,13 @@ class StoreWithoutService(errors.StoreNoPrimary):
     )
 
 
+class StoreWrongScheme(errors.StoreError):
+    """The URL names a sentinel as a server, or servers as sentinels."""
+
+    kind, means_down = "wrong_scheme", True
+    advice = "TIDEGATE_STORE_URL names a sentinel as a server; write redis+sentinel://host:port/service"
+
+
 class StoreInOlderFormat(errors.StoreError):
     """Gates of an older version are at work on the store, whose format has no room for what was asked."""
 
@@ -273,6 +281,7 @@ STORE_ERRORS: tuple[type[errors.StoreError], ...] = (
     errors.StoreNoPrimary,
     StoreSentinelsDeny,
     StoreWithoutService,
+    StoreWrongScheme,
     errors.StoreClusterDown,
     errors.StoreUnsupported,
     errors.StoreOfOtherFormat,

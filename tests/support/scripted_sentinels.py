@@ -4,11 +4,20 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from typing import NoReturn
 from urllib.parse import urlsplit
 
-from tests.support.proxy import tcp_server
+import pytest
+
+from app.errors import StoreNoPrimary
+from app.store.connector import StoreConnector
+from app.store.sentinel_primary import Primary
+from app.store.store_url import parse_address
+from tests.support.proxy import Proxy, tcp_server
+from tests.support.servers import StoreServer
 
 SERVICE = "gate"
+DEADLINE_SECONDS = 10.0
 LONG_MS, NONE_MS = 3_600_000, 0
 """Values of `down-after-milliseconds`: what a majority says holds for long, or for no time at all."""
 
@@ -31,18 +40,21 @@ class ScriptedSentinel:
     """While this is not set, no answer is sent."""
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer what is asked on one connection."""
+        """Answer what is asked on one connection; the next question may come before the answer has gone."""
         is_let_in = not self.password
-        while line := await reader.readline():
-            words = [await _word(reader) for _ in range(int(line[1:]))]
-            if words[0].upper() == b"AUTH":
-                is_let_in = words[-1] == self.password.encode()
-            denied = b"-NOAUTH Authentication required.\r\n"
-            answer = self._answer([word.upper() for word in words]) if is_let_in else denied
-            if self.answer_seconds:
-                await asyncio.sleep(self.answer_seconds)
-            await self.goes_on.wait()
-            writer.write(answer)
+        async with asyncio.TaskGroup() as answering:
+            while line := await reader.readline():
+                words = [await _word(reader) for _ in range(int(line[1:]))]
+                if words[0].upper() == b"AUTH":
+                    is_let_in = words[-1] == self.password.encode()
+                denied = b"-NOAUTH Authentication required.\r\n"
+                answer = self._answer([word.upper() for word in words]) if is_let_in else denied
+                answering.create_task(self._send(writer, answer))
+
+    async def _send(self, writer: asyncio.StreamWriter, answer: bytes) -> None:
+        await asyncio.sleep(self.answer_seconds)
+        await self.goes_on.wait()
+        writer.write(answer)
 
     def _answer(self, words: list[bytes]) -> bytes:
         match words[:2]:
@@ -109,6 +121,36 @@ async def scripted_sentinels(port: int) -> AsyncIterator[ScriptedSentinels]:
         for one in sentinels:
             one.others = [(other.sentinel_id, other.port) for other in sentinels if other is not one]
         yield ScriptedSentinels(sentinels)
+
+
+@asynccontextmanager
+async def watched(server: StoreServer) -> AsyncIterator[tuple[ScriptedSentinels, Proxy]]:
+    """Sentinels whose primary is the server, as it is reached through a proxy."""
+    proxy = Proxy(parse_address(server.url).port)
+    async with asyncio.timeout(60), proxy.running(), scripted_sentinels(int(proxy.port)) as sentinels:
+        yield sentinels, proxy
+
+
+@asynccontextmanager
+async def primary_of(url: str) -> AsyncIterator[Primary]:
+    """Connect to the primary that the sentinels of a URL name."""
+    primary, _ = await StoreConnector(url, DEADLINE_SECONDS).connect()
+    assert isinstance(primary, Primary)
+    yield primary
+    await primary.close()
+
+
+async def refusal_of(url: str) -> str:
+    """Fail to connect, and return what is said of it."""
+    with pytest.raises(StoreNoPrimary) as caught:
+        await StoreConnector(url, DEADLINE_SECONDS).connect()
+    return str(caught.value)
+
+
+async def call_on(primary: Primary) -> NoReturn:
+    """Call a primary until that fails."""
+    while True:
+        await primary.call("", "ECHO", "one")
 
 
 def _flat(fields: dict[str, object]) -> bytes:

@@ -107,10 +107,18 @@ class Watched:
         command = (*_without(launch.command, "--replicaof"), *role)
         [self.server_processes[number]] = start_all([replace(launch, command=command)])
 
-    def fail_over(self) -> None:
+    def fail_over(self, sentinel: int = 0) -> None:
         """Order a failover, as before the maintenance of a healthy primary; it goes on when this returns."""
-        with self.sentinel(0) as client:
+        with self.sentinel(sentinel) as client:
             client.execute_command("SENTINEL", "FAILOVER", SERVICE)
+
+    def keep_to_themselves(self) -> None:
+        """Let no sentinel tell the others any more what it knows."""
+        self._each("ACL", "SETUSER", "default", "-publish")
+
+    def tell_again(self) -> None:
+        """Let the sentinels tell each other again, which they do every two seconds."""
+        self._each("ACL", "SETUSER", "default", "+publish")
 
     def cut_from_sentinels(self, number: int) -> None:
         """Let the sentinels log in at a server no more; all others stay connected, replicas too."""
@@ -157,6 +165,11 @@ class Watched:
     def sentinel(self, number: int) -> redis.Redis:
         """A plain client of a sentinel; the caller closes it."""
         return self.sentinels[number].connect(socket_timeout=5)
+
+    def _each(self, *command: str) -> None:
+        for launch in (*self.servers, *self.sentinels):
+            with launch.connect(socket_timeout=5) as client:
+                client.execute_command(*command)
 
     def _views(self) -> list[dict[str, object]]:
         views: list[dict[str, object]] = []

@@ -9,7 +9,7 @@ from app.store.server_identity import Server
 from app.store.store_errors import StoreSlotMoving
 from tests.support.api_calls import events
 
-CLUSTER = Server("valkey", "9.1.2", is_cluster=True, partitions=4)
+CLUSTER = Server("valkey", "9.1.2", "cluster", partitions=4)
 ONE, TWO, THREE = "tidegate:{1}", "tidegate:{2}", "tidegate:{3}"
 A, B = "10.0.0.1:6379", "10.0.0.2:6379"
 

@@ -9,6 +9,7 @@ import pytest
 from tests.support.gate import started
 from tests.support.named_failures import assert_named
 from tests.support.outages import Begin, busy, killed, password_changed, paused, read_only, too_many_clients
+from tests.support.sentinels import watched_servers
 from tests.support.servers import StoreServer, redis_server
 
 pytestmark = pytest.mark.server
@@ -47,6 +48,10 @@ def _as_user(url: str) -> str:
     return url.replace("redis://", "redis://gate:pw@")
 
 
+def _as_sentinels(url: str) -> str:
+    return url.replace("redis://", "redis+sentinel://").replace("/0", "/gate")
+
+
 @dataclass(frozen=True)
 class Row:
     """How the store fails, by which URL the gate knows it, and what has to be said."""
@@ -70,6 +75,9 @@ ROWS = {
     "missing right": Row(_user(commands="-pexpireat"), "denied", "the command PEXPIREAT; check", _as_user),
     "other keys": Row(_user(keys="others:*"), "denied", "the keys of TIDEGATE_STORE_PREFIX", _as_user),
     "no sentinels": Row(_nothing, "no_primary", "check the sentinels", lambda _: NO_SENTINELS),
+    "no sentinels at all": Row(
+        _nothing, "wrong_scheme", "are no sentinels; name their ports, or write redis://", _as_sentinels
+    ),
     "no such database": Row(
         _nothing, "no_database", "no database of the number", lambda url: url.replace("/0", "/99")
     ),
@@ -90,3 +98,13 @@ def test_a_renamed_command_is_named_everywhere() -> None:
         started(store_url=server.url) as gate,
     ):
         assert_named(gate, "no_command", "does not know the command PEXPIREAT, which it or a proxy")
+
+
+@pytest.mark.parametrize("commands", ["+@all", "+@all -info"])
+def test_a_sentinel_that_is_named_as_a_server_is_told_everywhere(commands: str) -> None:
+    """Also one that does not tell the gate's user what it is by INFO."""
+    with watched_servers() as watched:
+        with watched.sentinel(0) as sentinel:
+            sentinel.execute_command("ACL", "SETUSER", "gate", "on", ">pw", *commands.split())
+        with started(store_url=_as_user(watched.sentinels[0].url)) as gate:
+            assert_named(gate, "wrong_scheme", "names a sentinel as a server; write redis+sentinel://")

@@ -15,7 +15,6 @@ from app.store.sentinel_agreement import (
     Answers,
     Failure,
     Report,
-    agreement,
     fields_of,
     place_in,
     report_of,
@@ -24,7 +23,9 @@ from app.store.store_errors import (
     StoreSentinelsDeny,
     StoreTlsExpired,
     StoreTlsUntrusted,
+    StoreWithoutCommand,
     StoreWithoutService,
+    StoreWrongScheme,
 )
 
 OLD, NEW = ("10.0.0.1", 6379), ("10.0.0.2", 6379)
@@ -55,16 +56,16 @@ def _new(sentinel: str) -> Report:
 
 
 def test_a_majority_is_one_of_all_sentinels_and_not_of_those_who_answer() -> None:
-    assert agreement([_said("a")]) is None
-    found = agreement([_said("a"), _said("b")])
+    assert Answers([_said("a")]).agreement is None
+    found = Answers([_said("a"), _said("b")]).agreement
     assert found is not None
     assert found.primary == OLD
-    assert agreement([_said(name, num_other_sentinels=4) for name in "ab"]) is None
+    assert Answers([_said(name, num_other_sentinels=4) for name in "ab"]).agreement is None
 
 
 def test_nobody_is_replaced_before_the_last_of_a_majority_may_hold_it_to_be_down() -> None:
     reports = [_said(name, last_ok_ping_reply=ms) for name, ms in (("a", 100), ("b", 700), ("c", 2000))]
-    found = agreement(reports)
+    found = Answers(reports).agreement
     assert found is not None
     assert found.holds_until == pytest.approx(ASKED_AT + 5 * SAFE_PART - 0.7)
 
@@ -72,12 +73,12 @@ def test_nobody_is_replaced_before_the_last_of_a_majority_may_hold_it_to_be_down
 @pytest.mark.parametrize("flag", ["s_down", "o_down"])
 def test_a_sentinel_that_holds_the_primary_to_be_down_does_not_vouch_for_it(flag: str) -> None:
     lost = _said("a", flags=f"master,{flag}")
-    assert agreement([lost, _said("b")]) is None
-    assert agreement([lost, _said("b"), _said("c")]) is not None
+    assert Answers([lost, _said("b")]).agreement is None
+    assert Answers([lost, _said("b"), _said("c")]).agreement is not None
 
 
 def test_one_that_has_no_connection_yet_to_a_new_primary_vouches_for_it_all_the_same() -> None:
-    assert agreement([_said(name, flags="master,disconnected") for name in "ab"]) is not None
+    assert Answers([_said(name, flags="master,disconnected") for name in "ab"]).agreement is not None
 
 
 def test_while_one_sentinel_replaces_the_primary_no_majority_vouches_for_it() -> None:
@@ -94,7 +95,7 @@ def test_while_one_sentinel_replaces_the_primary_no_majority_vouches_for_it() ->
 
 def test_one_that_was_away_since_before_the_last_failover_hinders_nobody() -> None:
     frozen = _said("a", flags="master,o_down,failover_in_progress", promoted=OLD)
-    found = agreement([frozen, _new("b"), _new("c")])
+    found = Answers([frozen, _new("b"), _new("c")]).agreement
     assert found is not None
     assert found.primary == NEW
 
@@ -107,14 +108,14 @@ def test_who_knows_the_later_configuration_is_right_though_it_be_the_only_one() 
 
 def test_the_one_that_makes_a_new_primary_vouches_for_it_as_soon_as_that_took_over() -> None:
     leading = _said("a", promoted=NEW, flags="master,o_down,failover_in_progress", config_epoch=2)
-    found = agreement([leading, _new("b")])
+    found = Answers([leading, _new("b")]).agreement
     assert found is not None
     assert found.primary == NEW
     assert found.holds_until == ASKED_AT
 
 
 def test_a_process_is_known_when_a_majority_has_seen_no_other_in_its_place() -> None:
-    found = agreement([_said("a", runid="one"), _said("b", runid="two"), _said("c", runid="")])
+    found = Answers([_said("a", runid="one"), _said("b", runid="two"), _said("c", runid="")]).agreement
     assert found is not None
     assert found.knows("one")
     assert found.knows("two")
@@ -136,6 +137,7 @@ def test_without_an_answer_there_is_no_primary() -> None:
         ([StoreTlsExpired], StoreNoPrimary),
         ([StoreDenied, StoreDenied], StoreSentinelsDeny),
         ([StoreWithoutService, StoreWithoutService], StoreWithoutService),
+        ([StoreWithoutCommand, StoreWithoutCommand], StoreWrongScheme),
         ([StoreTimeout, StoreTimeout], StoreNoPrimary),
     ],
 )
