@@ -137,9 +137,11 @@ async def test_a_gap_before_all_that_a_reader_was_handed_has_the_times_of_what_i
     await _remove_all(brief)
     await _clear_cache(brief)
     await asyncio.sleep(0.002)
-    [again] = (await lease("forgetful"))["gaps"]
+    answers = [await lease("forgetful")]
     await brief.post("kept", 1)
-    [early] = (await lease("early"))["gaps"]
+    answers.append(await lease("early"))
+    assert [answer["missed"] for answer in answers] == [1, 1], "the sum of the gaps"
+    [again], [early] = (answer["gaps"] for answer in answers)
     told, kept = await take(stream, 2)
     [extract] = await brief.accepted.read(await brief.accepted.find("now"), 1, 1)
     for gap in (early, again, told["gap"]):
