@@ -1,14 +1,15 @@
 """A day of three gates on one store, minute by minute, as Prometheus would have scraped it.
 
 Three feeds deliver the same transactions, at night fewer than by day, in four bursts eight times as many. Two
-updates restart the gates one after another, and one gate restarts by itself. With `outage` the store is down
-for all gates in these minutes. It is a day without anything wrong otherwise: a client sends what is invalid
-once a minute, another tries a wrong token now and then, one feed pauses, and one consumer restarts.
+updates restart the gates one after another, one gate restarts by itself, and once all restart together, while
+a feed pauses. With `outage` the store is down for all gates in these minutes. It is a day without anything
+wrong otherwise: a client sends what is invalid once a minute, another tries a wrong token now and then, feeds
+pause for a few minutes, and one consumer restarts. With `silent` a feed has stopped in the minute it names.
 """
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 MINUTES = 24 * 60
@@ -17,12 +18,12 @@ BURSTS = tuple(range(start, start + 5) for start in (90, 411, 777, 1203))
 GATES = ("gate-1:8000", "gate-2:8000", "gate-3:8000")
 # The minute in which each gate does not answer, and the version that it has from then on.
 RESTARTS: dict[str, dict[int, str]] = {
-    "gate-1:8000": {600: "1.1", 1000: "1.2"},
-    "gate-2:8000": {300: "1.0", 604: "1.1", 1004: "1.2"},
-    "gate-3:8000": {608: "1.1", 1008: "1.2"},
+    "gate-1:8000": {600: "1.1", 1000: "1.2", 1300: "1.2"},
+    "gate-2:8000": {300: "1.0", 604: "1.1", 1004: "1.2", 1300: "1.2"},
+    "gate-3:8000": {608: "1.1", 1008: "1.2", 1300: "1.2"},
 }
 SOURCES = ("a", "b", "c")
-PAUSES = {"c": range(500, 504)}
+PAUSES = {"b": range(1298, 1303), "c": range(500, 504)}
 MAPS = ("signatures", "transactions", "observations")
 RETENTION = {"signatures": 5, "transactions": 120, "observations": 120}
 LIMITS = {"signatures": 1_000_000, "transactions": 1_000_000, "observations": 3_000_000}
@@ -39,6 +40,7 @@ class Day:
     """The series of the day, by their names with labels."""
 
     outage: range = range(0)
+    silent: dict[str, int] = field(default_factory=dict)
 
     def series(self) -> dict[str, Values]:
         """Return the value of each series at each minute; None where it is not scraped."""
@@ -53,6 +55,9 @@ class Day:
             yield name, _counted(gate, figure)
         for name, figure in (*self._store(), *_maps(), *_process(gate), *_consumers()):
             yield name, _read(gate, figure)
+        for source in SOURCES:
+            seen = f'tidegate_source_last_seen_timestamp_seconds{{source="{source}"}}'
+            yield seen, self._last_seen(gate, source)
         for version in ("1.0", "1.1", "1.2"):
             one = _read(gate, lambda _: 1.0)
             runs = (_version(gate, minute) == version for minute in range(MINUTES + 1))
@@ -140,10 +145,13 @@ class Day:
         for name in MAPS:
             cleaned = f'tidegate_cleanup_map_last_success_timestamp_seconds{{map="{name}"}}'
             yield cleaned, partial(_last_seconds, (self.outage,))
-        for source in SOURCES:
-            pauses = (PAUSES.get(source, range(0)), self.outage)
-            seen = f'tidegate_source_last_seen_timestamp_seconds{{source="{source}"}}'
-            yield seen, partial(_last_seconds, pauses)
+
+    def _last_seen(self, gate: str, source: str) -> Values:
+        """Return when a gate saw a source last, minute by minute; None where it has not since it started."""
+        stopped = range(self.silent.get(source, MINUTES + 1), MINUTES + 1)
+        seen = _read(gate, partial(_last_seconds, (stopped, PAUSES.get(source, range(0)), self.outage)))
+        started = _started(gate)
+        return [at if (at or 0) >= 60.0 * started(minute) else None for minute, at in enumerate(seen)]
 
     def _is_up(self, minute: int) -> float:
         return float(not self._is_down(minute))
