@@ -14,7 +14,6 @@ A_DAY_SECONDS = 900.0
 pytestmark = [pytest.mark.long, pytest.mark.timeout(A_DAY_SECONDS)]
 
 FIRED = 'count by (alertname) (count_over_time(ALERTS{{alertstate="firing", severity="{severity}"}}[1d]))'
-FEED_SILENT = 'ALERTS{alertname="TidegateFeedSilent", alertstate="firing"}'
 OUTAGE = range(900, 910)
 
 
@@ -59,16 +58,3 @@ def test_a_calm_day_pages_nobody_and_warns_nobody(tmp_path: Path) -> None:
 def test_an_outage_of_the_store_pages_once_and_nothing_warns_of_its_consequences(tmp_path: Path) -> None:
     day = Day(outage=OUTAGE)
     assert judged(day, tmp_path, fired("critical", TidegateStoreDown=1), fired("warning")) == ""
-
-
-def test_a_feed_that_stops_warns_once_whichever_gates_restart_after_it(tmp_path: Path) -> None:
-    """It stopped two minutes before all gates restart; at the end of the day it still is what is told."""
-    day, now = Day(silent={"a": 1298}), f"{FEED_SILENT}[{MINUTES - 1310}m]"
-    told = {"labels": '{source="a"}', "value": MINUTES - 1310}
-    still = {
-        "expr": f"sum by (source) (count_over_time({now}))",
-        "eval_time": f"{MINUTES}m",
-        "exp_samples": [told],
-    }
-    asked = (fired("critical"), fired("warning", TidegateFeedSilent=1), still)
-    assert judged(day, tmp_path, *asked) == ""

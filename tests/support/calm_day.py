@@ -4,12 +4,12 @@ Three feeds deliver the same transactions, at night fewer than by day, in four b
 updates restart the gates one after another, one gate restarts by itself, and once all restart together, while
 a feed pauses. With `outage` the store is down for all gates in these minutes. It is a day without anything
 wrong otherwise: a client sends what is invalid once a minute, another tries a wrong token now and then, feeds
-pause for a few minutes, and one consumer restarts. With `silent` a feed has stopped in the minute it names.
+pause for a few minutes, and one consumer restarts.
 """
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 MINUTES = 24 * 60
@@ -40,7 +40,6 @@ class Day:
     """The series of the day, by their names with labels."""
 
     outage: range = range(0)
-    silent: dict[str, int] = field(default_factory=dict)
 
     def series(self) -> dict[str, Values]:
         """Return the value of each series at each minute; None where it is not scraped."""
@@ -148,8 +147,7 @@ class Day:
 
     def _last_seen(self, gate: str, source: str) -> Values:
         """Return when a gate saw a source last, minute by minute; None where it has not since it started."""
-        stopped = range(self.silent.get(source, MINUTES + 1), MINUTES + 1)
-        seen = _read(gate, partial(_last_seconds, (stopped, PAUSES.get(source, range(0)), self.outage)))
+        seen = _read(gate, partial(_last_seconds, (PAUSES.get(source, range(0)), self.outage)))
         started = _started(gate)
         return [at if (at or 0) >= 60.0 * started(minute) else None for minute, at in enumerate(seen)]
 

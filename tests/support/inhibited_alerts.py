@@ -227,7 +227,7 @@ HEARD = [
 
 
 def elsewhere(pair: tuple[Labels, Labels]) -> tuple[tuple[Labels, Labels], tuple[Labels, Labels]]:
-    """The same two alerts of which the second is of another namespace, or of another job."""
+    """Return both alerts twice: the second in another namespace, and in another job."""
     first, second = pair
     return (first, second | {"namespace": "elsewhere"}), (
         first,

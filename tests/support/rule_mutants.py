@@ -78,7 +78,10 @@ def _named(rule: Rule, mutant: Mutant, number: int) -> list[dict[str, Any]]:
     """The mutant under its own name, and a recording rule's others of the same series beside it."""
     kind = "alert" if rule.is_alert else "record"
     same = [one.written for one in rules() if one.name == rule.name and one.written is not rule.written]
-    return [one | {kind: _name(rule, number)} for one in (mutant.written, *same)]
+    name = _name(rule, number)
+    # An alert that goes by whether it fires already goes by the mutant.
+    own, new = f'alertname="{rule.name}"', f'alertname=~"{rule.name}|{name}"'
+    return [one | {kind: name, "expr": one["expr"].replace(own, new)} for one in (mutant.written, *same)]
 
 
 def _name(rule: Rule, number: int) -> str:
