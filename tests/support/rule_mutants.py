@@ -23,6 +23,7 @@ FLIPPED = {">": "<=", "<": ">=", "==": "!=", "!=": "=="}
 SETS = {"and", "or", "unless"}
 FACTORS = (0.75, 1.25)
 UNSPOILT = "not at all"
+PATIENCE_SECONDS = 900.0
 NOTICED = re.compile(r'(?:alertname: |expr: ".*?)[Ss]poilt(\d+)')
 SECONDS = {"s": 1, "m": 60, "h": 3600}
 
@@ -69,7 +70,8 @@ def survivors(rule: Rule, spoilt: Sequence[Mutant], folder: Path) -> list[str]:
     _write_rules(folder / "recording", recorded)
     for file in TEST_FILES:
         _write_tests(rule, file, folder, len(spoilt))
-    output = promtool("test", "rules", *folder.glob("*.test.yml")).stdout
+    files = folder.glob("*.test.yml")
+    output = promtool("test", "rules", *files, timeout_seconds=PATIENCE_SECONDS).stdout
     noticed = {int(number) for number in NOTICED.findall(output)}
     return [one.how for at, one in enumerate(spoilt) if at not in noticed]
 
