@@ -18,7 +18,7 @@ import msgspec
 from app.decode.array_scanner import ArrayScanner
 from app.decode.columns import Columns
 from app.decode.compact_array import decode_compact_array
-from app.decode.event_loop_turns import next_turn
+from app.decode.event_loop_turns import ITEM_COST, ONE_BY_ONE_BYTES, next_turn
 from app.decode.item import ItemLimits, ItemResult, try_decode_item
 from app.errors import BodyTooLarge
 
@@ -28,9 +28,6 @@ PORTION_BYTES = 448 * 1024
 LONG_WAY_BYTES = 128 * 1024
 # How much more it is given at the most, for an item to end there.
 SPREAD_BYTES = 64 * 1024
-# Others are served after so many bytes of items decoded one by one; an item costs as much as so many bytes.
-ONE_BY_ONE_BYTES = 128 * 1024
-ITEM_COST = 256
 _GUESSES = 3
 _BORDER = re.compile(
     rb'\}[ \t\r\n]{0,64},[ \t\r\n]{0,64}(?=\{[ \t\r\n]{0,64}"(?:signature|source|slot|payload)")'

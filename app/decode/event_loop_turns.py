@@ -13,6 +13,9 @@ from typing import TypeVar
 # Others are served after so much work; a step costs as much as so many bytes, however few it yields.
 PACE_BYTES = 256 * 1024
 _STEP_COST = 1024
+# And after so many bytes of items decoded one by one; an item costs as much as so many bytes.
+ONE_BY_ONE_BYTES = 128 * 1024
+ITEM_COST = 256
 LONG_BYTES = 8 * 1024
 """A body that is longer is worked through in a turn of its own: of a hundred that came at once, each of
 500 bytes inflating to 240 KiB of `"slot":1,`, each takes 12 ms, and all stopped others for 1.5 s."""

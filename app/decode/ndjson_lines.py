@@ -5,7 +5,29 @@ of its own. A line that grows past the limit is not kept: only its length is cou
 it.
 """
 
+from collections.abc import Iterator
+
 from app.decode.array_scanner import BYTE_ORDER_MARK, SPACE
+from app.decode.event_loop_turns import ITEM_COST, ONE_BY_ONE_BYTES
+
+
+def parts_of_lines(piece: bytes) -> Iterator[bytes]:
+    """Yield a piece of NDJSON in parts, the lines of each of which are decoded in one turn.
+
+    A line costs a turn its bytes and `ITEM_COST`, so 64 KiB are one part if lines have 256 bytes or more. Of
+    empty lines, one is left of many.
+    """
+    if not piece.strip(SPACE):  # 32 MiB of blank lines fit into 32 KB of gzip
+        piece = b"\n" if b"\n" in piece else piece
+    while b"\n\n" in piece:
+        piece = piece.replace(b"\n\n", b"\n")
+    start = 0
+    while start < len(piece):
+        size = len(piece) - start
+        while (cost := size + ITEM_COST * piece.count(b"\n", start, start + size)) > ONE_BY_ONE_BYTES:
+            size = max(1, size * ONE_BY_ONE_BYTES // cost)
+        yield piece[start : start + size]
+        start += size
 
 
 class LineSplitter:
@@ -29,10 +51,6 @@ class LineSplitter:
         """Return the lines that end in this piece, blank ones left out; of one too long, its length."""
         if self._mark is not None:
             piece = self._without_mark(piece)
-        if not piece.strip(SPACE):  # 32 MiB of blank lines fit into 32 KB of gzip
-            piece = b"\n" if b"\n" in piece else piece
-        while b"\n\n" in piece:
-            piece = piece.replace(b"\n\n", b"\n")
         first, *others = piece.split(b"\n")
         if not others:
             self._keep(first)

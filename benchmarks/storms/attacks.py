@@ -109,6 +109,10 @@ CHUNKED = head("POST", "/transactions", f"Content-Type: {JSON}", "Transfer-Encod
 REFUSED = head("POST", "/transactions", "Content-Type: text/html", f"Content-Length: {1 << 40}")
 # A body for the control plane that never ends.
 SLOW = head("POST", "/cleanup", f"Content-Type: {JSON}", "Content-Length: 1000")
+# Thirty lines of an NDJSON body that never ends, and as a chunk once more.
+LINES = b"".join(b'{"signature":"line-%d","payload":"%b"}\n' % (number, b"x" * 100) for number in range(30))
+DRIPPED = b"%x\r\n%b\r\n" % (len(LINES), LINES)
+LINE_BY_LINE = head("POST", "/transactions", f"Content-Type: {NDJSON}", "Transfer-Encoding: chunked")
 
 ATTACKS = {
     "unfinished heads, 1,950 connections": Attack(1950, ENDLESS),
@@ -121,6 +125,7 @@ ATTACKS = {
     "bodies after their answer, 8 connections": Attack(8, REFUSED, poured(b"x" * 65_536)),
     "unread answers, 1,100 connections": Attack(1100, head("GET", "/metrics") * 20, Raw.stay),
     "large bodies, 16 connections": Attack(16, Hostile(_wrong_items)),
+    "slow NDJSON, 1,500 connections": Attack(1500, LINE_BY_LINE, poured(DRIPPED, len(DRIPPED))),
     "slow uploads to the control plane, 200 connections": Attack(200, SLOW, poured(b" ", 1.0)),
     "connections reset at once, 16 at a time": Attack(16, head("GET", "/stats"), Raw.leave),
 }

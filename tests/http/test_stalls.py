@@ -12,9 +12,9 @@ import pytest
 
 from app.decode import gzip
 from app.decode.array_scanner import WINDOW_BYTES, ArrayScanner
-from app.decode.arrays import ONE_BY_ONE_BYTES, array_items, decode_array, decode_items
+from app.decode.arrays import array_items, decode_array, decode_items
 from app.decode.body_buffer import BodyBuffer
-from app.decode.event_loop_turns import PACE_BYTES, Pacer
+from app.decode.event_loop_turns import ONE_BY_ONE_BYTES, PACE_BYTES, Pacer
 from app.decode.gzip import DEFLATED_STEP, MAX_MEMBERS, Inflater
 from app.decode.item import InvalidItem, ItemLimits, ItemResult, decode_item, try_decode_item
 from app.decode.ndjson_lines import LineSplitter

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import sys
 from collections.abc import Sequence
 from mmap import mmap
 from random import randbytes
@@ -11,8 +12,8 @@ from starlette.types import Message
 
 from app.decode.body_budget import Arriving, ByteBudget, most_unverified
 from app.decode.body_buffer import BodyBuffer
-from app.decode.body_reader import LINE_BYTES_AT_ONCE, BodyReader
-from app.decode.event_loop_turns import PACE_BYTES, Pacer
+from app.decode.body_reader import BodyReader
+from app.decode.event_loop_turns import ITEM_COST, ONE_BY_ONE_BYTES, PACE_BYTES, Pacer
 from app.decode.gzip import DEFLATED_COST, DEFLATED_STEP, PIECE_BYTES
 from app.errors import BodyTooLarge, MalformedBody, Overloaded, Unauthorized
 from app.models import MemoryHeadroom
@@ -234,4 +235,34 @@ async def test_long_lines_of_a_body_that_is_inflated_are_handed_on_a_few_at_a_ti
         async for lines in body.lines(len(line)):
             handed += [sum(len(each) for each in lines if isinstance(each, bytes))]
     assert sum(handed) == 12 * len(line)
-    assert max(handed) < LINE_BYTES_AT_ONCE + len(line)
+    assert max(handed) < ONE_BY_ONE_BYTES + len(line)
+
+
+@pytest.mark.asyncio
+async def test_lines_that_are_handed_on_together_are_decoded_in_one_turn() -> None:
+    sent, costs = b"".join(b"x" * (number % 300) + b"\n" for number in range(2_000)), list[int]()
+    async with reader(sent, b"", a_budget(), PIECE_BYTES) as body:
+        async for lines in body.lines(1_000):
+            costs += [sum(ITEM_COST + len(each) for each in lines if isinstance(each, bytes))]
+    assert sum(costs) > 1_900 * ITEM_COST
+    assert max(costs) <= ONE_BY_ONE_BYTES
+
+
+@pytest.mark.asyncio
+async def test_of_many_bodies_that_wait_for_the_store_few_lines_are_cut() -> None:
+    """Each has sent 60,000 bytes, which are 20,000 lines: cut, they take twenty times as much."""
+    bodies, may_end, budget = 20, asyncio.Event(), a_budget()
+    before = sys.getallocatedblocks()
+
+    async def post() -> None:
+        async with reader(b"12\n" * 20_000, b"", budget, PIECE_BYTES) as body:
+            async for _ in body.lines(100):
+                await may_end.wait()
+
+    async with asyncio.TaskGroup() as posts:
+        for _ in range(bodies):
+            posts.create_task(post())
+        for _ in range(10 * bodies):
+            await asyncio.sleep(0)
+        assert sys.getallocatedblocks() - before < bodies * 2_000
+        may_end.set()
