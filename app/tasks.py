@@ -39,7 +39,7 @@ class Tasks:
         self._woken = asyncio.Event()
 
     def start(self, tasks: Iterable[Task]) -> None:
-        """Run each of them from now on, and measure the lag of the event loop beside them."""
+        """Run each task from now on, and measure the lag of the event loop beside them."""
         for task in tasks:
             self.every(task.seconds, task.name, task.run)
         self._tasks.append(asyncio.create_task(self._measure_lag(), name="event-loop-lag"))

@@ -84,7 +84,7 @@ def _accepts(gate: Service) -> bool:
 
 
 def main() -> None:
-    """Run it, print the figures and write them."""
+    """Measure the ceiling, print the figures and write them."""
     parser = options_of(__doc__, seconds=90.0, limit_mib=160, workers=3, memo_bytes=5000)
     parser.add_argument("--cgroup", action="store_true")
     options = parser.parse_args()

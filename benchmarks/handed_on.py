@@ -20,7 +20,7 @@ STORES = ["valkey", "redis", "valkey-cluster"]
 
 
 def main() -> int:
-    """Run it on each store; 0 when each consumer was handed all, and nothing after its commit."""
+    """Hand on through faults on each store; 0 when consumers got all, and nothing after its commit."""
     parser = options_of(
         __doc__, transactions=200_000, batch_items=100, lease_items=500, kills=12, cuts=3, seed=1
     )

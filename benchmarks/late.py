@@ -97,7 +97,7 @@ def failures(figures: dict[str, Any]) -> Iterator[str]:
 
 
 def main() -> int:
-    """Run it; 0 when the figures are near the truth and the store is hardly busier."""
+    """Measure; 0 when the figures are near the truth and the store is hardly busier."""
     options = options_of(__doc__, rate=1000.0, seconds=150.0).parse_args()
     figures = measure(options.rate, options.seconds)
     write_json(RESULTS / "late.json", taken_here() | figures)

@@ -45,7 +45,7 @@ def figures_of(points: list[Point], answers: Answers) -> dict[str, object]:
 
 
 def main() -> None:
-    """Run it, print the figures, write them and the plot."""
+    """Run both side by side, print the figures, write them and the plot."""
     options = options_of(__doc__, minutes=15.0, rate=100.0, out=RESULTS / "side_by_side").parse_args()
     with service(*module("benchmarks.rivals.replaced")) as replaced, tidegate() as gate, ExitStack() as stack:
         sides, started = {"replaced": replaced, "tidegate": gate}, time.monotonic()

@@ -103,7 +103,7 @@ def more_since(moments: list[Moment], amount: int) -> float:
 
 
 def main() -> int:
-    """Run it; 0 when a viewer costs no more than wanted, and figures are no older."""
+    """Measure; 0 when a viewer costs no more than wanted, and figures are no older."""
     options = options_of(__doc__, viewers=20, rate=2000.0, seconds=10.0, rounds=4).parse_args()
     if options.viewers > MOST_VIEWERS:
         raise SystemExit(f"a gate takes {MOST_VIEWERS} viewers at most")

@@ -42,7 +42,7 @@ class WatchedTasks(Tasks):
     """Starts the watch together with the gate's own tasks."""
 
     def start(self, tasks: Iterable[Task]) -> None:
-        """Run them, and the watch."""
+        """Run the gate's tasks, and the watch."""
         super().start(tasks)
         self._watch = asyncio.create_task(watch(sys.argv[1]))
 

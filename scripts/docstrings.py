@@ -2,6 +2,9 @@
 
 "The same of each.", "As it is stored.", "Of a gate without workers.": each leans on a name, a class or
 another docstring, which the reader has to find first. A docstring has its own subject, in a plain sentence.
+
+Nor does one that begins with a verb and a bare pronoun say what is meant: "Take what belongs to it.", "Add to
+it.", "Leave them alone." And what is done "as before" or "again" was told elsewhere.
 """
 
 import ast
@@ -20,6 +23,9 @@ QUESTIONS = "what|where|when|whether|why|who|which|how|how (much|many|often|long
 PREPOSITIONS = (
     "of|as|like|unlike|by|for|from|in|with|without|on|at|to|under|among|behind|around|beside|between|per"
 )
+LINKS = "(to|that|what|all of|each of|any of|one of|what belongs to|whether|how|with|for|from|in|of|on) "
+LINKS = LINKS.replace(" ", r"\ ")
+FOLLOWERS = "at|behind|in|of|on|from|alone|who|which|that|and|or|as|with|without|up|down|again"
 POINTER = re.compile(
     rf"""
     # "The same of each.", "The others, in order."; "the one flag that …" and "the last line of …" are none
@@ -34,6 +40,14 @@ POINTER = re.compile(
     | so\ many\b
     # "Of a gate without workers", "As it is stored": the end of a sentence that begins with a name
     | ({PREPOSITIONS})\b
+    # "Remove it", "Add to them", "Note that it is whole", "Take what belongs to it", "List those that failed"
+    | \w+\ ({LINKS})?(it|them|they|himself|itself|themselves)\b
+    | \w+\ ({LINKS})?(these|those)\b(?=[.,;:]|\ ({FOLLOWERS})\b)
+    | (whether|tell\ whether|tell\ that)\ (that|this|those|these)\ (is|are|was|were|has|have)\b
+    # "Again for the gate"
+    | again\b
+    # "How things are done, as before", "None when it is one of the others"
+    | .*\b(as\ (before|above|below|there|usual)|one\ of\ the\ others)\b(?=[.,;:]|$)
     """,
     re.VERBOSE | re.IGNORECASE,
 )

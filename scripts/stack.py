@@ -48,7 +48,7 @@ class Part:
         return self.folder / f"{self.name}.log"
 
     def start(self) -> None:
-        """Start it in a session of its own, so that Ctrl-C reaches this script alone."""
+        """Start the program in a session of its own, so that Ctrl-C reaches this script alone."""
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(  # noqa: S603  commands of this file
                 self.command,

@@ -125,7 +125,7 @@ class _Body:
         self._is_whole = False
 
     async def read(self, most: int, *, keep: bool) -> None:
-        """Read all of it, and forget it as it comes unless it is to be kept.
+        """Read the whole body, and drop its bytes as they come unless they are to be kept.
 
         Raises:
             MalformedBody: the connection ended first, or what came is not a body.

@@ -17,7 +17,7 @@ class DataRoute(Route):
     """A route that notes in the scope which one it is, so that metrics can count by it."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Return whether it is for this request, and what that adds to its scope."""
+        """Return whether a request is for this route, and what the route adds to its scope."""
         match, child_scope = super().matches(scope)
         return match, {**child_scope, "route": self}
 

@@ -39,13 +39,13 @@ It is counted, with the seconds until then, when its answer begins.
 
 
 class Direct(NamedTuple):
-    """The routes of posts that are found here, and skip what the application does for the others."""
+    """The routes of posts, which are found here: to find one in the application's list takes longer."""
 
     transactions: Route
     feed: Route
 
     def find(self, method: str, path: str) -> Route | None:
-        """Find the route of a request; None when it is one of the others."""
+        """Find the route of a request; None unless it is a post to `/transactions` or to a feed."""
         if method != "POST":
             return None
         if path == self.transactions.path:

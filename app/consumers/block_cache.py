@@ -52,7 +52,7 @@ class Page:
         return self._block == block
 
     def is_next(self, ordinal: int, before_ms: int) -> bool:
-        """Tell whether it has what comes after a place, and not what a failover has lost or put there."""
+        """Tell whether a place is one of this block, and not of what stood here before a failover."""
         return before_ms in (0, self._before_ms if ordinal == self.begin else self.accepted_ms)
 
     def is_rendered(self, look: Look, place: Place | None) -> bool:

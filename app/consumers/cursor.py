@@ -41,7 +41,7 @@ class Cursor(NamedTuple):
         return b"".join(cursor_parts(self.store, self.before_ms, self.ordinals))
 
     def place(self, newest: Positions) -> Positions:
-        """Return it as a place in the store that has accepted everything before `newest`.
+        """Return the cursor's place in the store that has accepted everything before `newest`.
 
         Raises:
             UnknownCursor: it is of another store, or of transactions that this one does not have.

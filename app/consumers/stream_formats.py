@@ -61,11 +61,11 @@ class Place(NamedTuple):
     """The ordinal of the next transaction in each partition; that of the block's own does not count."""
 
     def of_block(self, partition: int) -> "Place":
-        """Return it for all blocks of a partition alike, whose lines are the same whatever does not count."""
+        """Return a copy that is equal for all blocks of a partition: what does not count in it is 0."""
         return self.behind(partition, 0, 0)
 
     def behind(self, partition: int, ordinal: int, before_ms: int) -> "Place":
-        """Return it with another place in one partition."""
+        """Return a copy in which the place in one partition is another."""
         moments, ordinals = list(self.before_ms), list(self.ordinals)
         moments[partition], ordinals[partition] = before_ms, ordinal
         return Place(self.store, tuple(moments), tuple(ordinals))
@@ -185,7 +185,7 @@ class Gap(NamedTuple):
         return b'{"transactions":%b,"from_ms":%d,"to_ms":%d}' % (count, self.from_ms, self.to_ms)
 
     def line(self, cursor: Cursor, form: Form) -> bytes:
-        """Return it as a line that has the cursor of the place behind it."""
+        """Return the gap as a line of a stream, with the cursor of the place behind the gap."""
         line = b'{"cursor":"%b","gap":%b}' % (cursor.text, self.document)
         return (b"id: %b\ndata: " % cursor.text if form is Form.EVENTS else b"") + line + form.value
 

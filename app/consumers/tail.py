@@ -87,7 +87,7 @@ class Tail:
             self._waiting.pop(waiter, None)
 
     def reads_next(self, partition: int, ordinal: int, born_ms: tuple[int, ...]) -> bool:
-        """Tell whether it is about to read a partition from there on, as it knows of more."""
+        """Tell whether the tail is about to read a partition from this ordinal on, as it knows of more."""
         place = self.place
         if place is None or place.born_ms != born_ms:
             return False

@@ -209,7 +209,7 @@ class Arriving:
         self.whole.release(amount)
 
     def end(self) -> None:
-        """Count it for its sender no more: it is whole, or given up; a second call does nothing."""
+        """Count the body for its sender no more: it is whole, or given up; a second call does nothing."""
         # What it holds from now on, or a second call, counts for one that has no part in the budget.
         sender, self._sender = self._sender, Sender()
         sender.held -= self._held

@@ -84,7 +84,7 @@ class Columns(Sequence[Transaction]):
         return Transaction(self.signatures[at], self.sources[at], self.slots[at], self.payloads[at])
 
     def only(self, places: Sequence[int]) -> "Columns":
-        """Return those at these places, in this order; a range is one without steps."""
+        """Return the transactions at these places, in this order; a range is one without steps."""
         if not isinstance(places, range) and places:
             together = range(places[0], places[0] + len(places))
             places = together if places == list(together) else places

@@ -31,7 +31,7 @@ from app.feeds.solana_fast_array import find_transactions
 from app.models import Transaction
 
 MOST_QUICK_ITEMS = 10_000
-"""More of them in 512 KiB have hardly a payload, and take 20 ms at once."""
+"""The most items of a part: more in 512 KiB have hardly a payload, and take 20 ms at once."""
 PART_BYTES = 512 * 1024
 """A part is compressed in one go when it is stored, and others wait for that: two milliseconds."""
 T = TypeVar("T")

@@ -57,7 +57,7 @@ def _shape(reader: Reader, length: int) -> Generator[None, None, Shape | None]:
 
 
 def _first(reader: Reader, document: Document) -> Generator[None, None, Document]:
-    """Return the first element of an array, any other document as it is; yield as above."""
+    """Return the first element of an array, any other document as it is; yield between elements."""
     if first_of(reader, document) == b"[":
         for place in reader.values.elements(document.start, document.end):
             if place is not None:

@@ -203,7 +203,7 @@ def _decoded(parts: Sequence[bytes]) -> list[_Document]:
 
 
 def _are_clear(documents: Sequence[_Document], parts: Sequence[bytes], limits: ItemLimits) -> bool:
-    """Tell whether these are valid transactions that say just what was read from them; False for none."""
+    """Tell whether all documents are valid transactions that say just what was read here; False for none."""
     signatures = [document.transaction.signatures for document in documents]
     slots = [document.slot for document in documents if document.slot is not UNSET]
     return (

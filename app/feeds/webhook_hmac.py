@@ -47,7 +47,7 @@ class Scheme(NamedTuple):
     given: Callable[[bytes], list[bytes]]
     """The signatures in the header, each as `written` would write it."""
     form: re.Pattern[bytes]
-    """What each of them looks like."""
+    """The pattern that each given signature has to match."""
 
 
 def _plain_key(secret: bytes) -> bytes:

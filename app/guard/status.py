@@ -24,7 +24,7 @@ class Level(StrEnum):
 
     @property
     def number(self) -> int:
-        """0, 1 or 2, as the metric has it."""
+        """The level as `tidegate_memory_pressure_level` has it: 0 for normal, 1 for soft, 2 for hard."""
         return list(Level).index(self)
 
 

@@ -56,13 +56,13 @@ class Guess(NamedTuple):
     """Signatures in the order in which the store is asked about them: those taken for new first."""
 
     places: Sequence[int]
-    """Where each of them stood; a range if none had to be moved."""
+    """The place of each signature in the flush; a range if none had to be moved."""
     hashes: Sequence[bytes]
     new_count: int
     """How many are taken for new."""
 
     def without(self, known: bytes) -> "Guess":
-        """Put those behind the others that have a 1 in `known`, for they are known after all."""
+        """Put the signatures that have a 1 in `known` behind the others: they are not new after all."""
         if 1 not in known:
             return self
         new = bytes(map(not_, known))

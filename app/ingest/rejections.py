@@ -74,7 +74,7 @@ class Rejection(NamedTuple):
     """Whether its sender was verified, or need not be."""
 
     def is_recent(self, now: float) -> bool:
-        """Tell whether it was within ten minutes before `now`, in seconds since the epoch."""
+        """Tell whether the body was rejected within ten minutes before `now`, in seconds since the epoch."""
         return now - self.when_ms / 1000 <= WARNED_SECONDS
 
 

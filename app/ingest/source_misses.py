@@ -34,7 +34,7 @@ class _Active:
     def __init__(self, seen_ms: int) -> None:
         self.seen_ms = seen_ms
         self.missing = 0.0
-        """Transactions it has not delivered since then, an estimate."""
+        """How many transactions the source has not delivered since then, an estimate."""
 
 
 class Misses:

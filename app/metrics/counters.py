@@ -23,7 +23,7 @@ class Count:
         self.value = 0.0
 
     def inc(self, amount: float = 1) -> None:
-        """Add to it."""
+        """Add an amount to the series."""
         self.value += amount
 
     @property
@@ -32,7 +32,7 @@ class Count:
         return [self.value]
 
     def grow(self, numbers: Sequence[float]) -> None:
-        """Add what another has counted."""
+        """Add what the same series of another process has counted."""
         self.value += numbers[0]
 
 
@@ -57,7 +57,7 @@ class Distribution:
         return [*self._counts, self.sum]
 
     def grow(self, numbers: Sequence[float]) -> None:
-        """Add what another with the same bounds has counted."""
+        """Add what the same series of another process, with the same bounds, has counted."""
         *counts, total = numbers
         self._counts = [mine + int(theirs) for mine, theirs in zip(self._counts, counts, strict=True)]
         self.sum += total

@@ -44,7 +44,7 @@ class ConsumersCollector(Collector):
         is_up: Callable[[], bool],
         wall_ms: Callable[[], float] = lambda: time.time() * 1000,
     ) -> None:
-        """Take what it reads the figures with, and what tells whether the store is up."""
+        """Read figures by `read`, if `is_up` says that the store is up."""
         self._read, self._live, self._is_up, self._wall_ms = read, live, is_up, wall_ms
         self.latest: list[ConsumerFigures] = []
         """The consumers as they were read last."""

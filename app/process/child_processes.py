@@ -93,7 +93,7 @@ class PrivateDirectory:
             self.path, self._lock = _private_directory()
 
     def remove(self) -> None:
-        """Remove it with all it holds."""
+        """Remove the directory with all it holds."""
         os.close(self._lock)
         shutil.rmtree(self.path, ignore_errors=True)
 

@@ -21,7 +21,7 @@ class MadeOnce(Generic[Made]):
         self._making = SharedTask(lambda: asyncio.to_thread(make))
 
     async def get(self) -> Made:
-        """Return it; raises what making it does, and the next call tries again."""
+        """Return what is made once; raises what making it raises, and the next call tries again."""
         if not self._made:
             self._made = (await self._making.result(),)
         return self._made[0]

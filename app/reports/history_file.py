@@ -67,7 +67,7 @@ class HistoryFile:
             return []
 
     def _rewrite(self, samples: Sequence[bytes]) -> None:
-        """Write these alone, and no part of a record, in one step: a crash leaves the old file."""
+        """Replace the file's samples in one step: a crash leaves the old file, never part of a record."""
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         partial = self._path.with_suffix(".partial")
         with _open(partial, os.O_TRUNC) as file:

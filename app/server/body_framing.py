@@ -83,7 +83,7 @@ class SizedBody(_Pieces):
         self.is_whole = length == 0
 
     def take(self, data: bytes) -> int:
-        """Take what belongs to it."""
+        """Keep the beginning of the data, up to the body's length, and tell how many bytes that is."""
         piece = data if len(data) <= self._left else data[: self._left]
         if piece:
             self._keep(piece)
@@ -127,7 +127,7 @@ class ChunkedBody(_Pieces):
         self._trailer_bytes += len(name) + len(value) + len(b": \r\n")
 
     def on_message_complete(self) -> None:
-        """Note that it is whole; httptools calls this."""
+        """Note that the body is whole; httptools calls this."""
         self.is_whole = True
 
     def take(self, data: bytes) -> int:

@@ -10,11 +10,11 @@ class _Named(Protocol):
 
     @property
     def gate_name(self) -> str | None:
-        """The name that somebody has given it."""
+        """The gate's name, if the operator has set one."""
 
     @property
     def port(self) -> int:
-        """The port that it listens on."""
+        """The port that the gate listens on."""
 
 
 def gate_name(settings: _Named) -> str:

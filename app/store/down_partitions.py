@@ -106,7 +106,7 @@ class DownPartitions:
             self._tell(reason)
 
     def clear(self) -> None:
-        """Forget them, but not what was logged of them: the store is connected anew."""
+        """Forget which partitions are down, but not what was logged of them: the store is connected anew."""
         self.reasons.clear()
         self.moving.clear()
 

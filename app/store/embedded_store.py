@@ -49,7 +49,7 @@ class EmbeddedStore:
         return process.pid if process is not None and process.returncode is None else None
 
     async def ensure_running(self) -> None:
-        """Start it, or start it again should it have ended."""
+        """Start the server unless it runs, also when it has ended by itself."""
         if self.pid is None:
             await self._start()
         if not self._is_reachable:
@@ -79,7 +79,7 @@ class EmbeddedStore:
             )
 
     async def stop(self) -> None:
-        """End it, and remove its directory.
+        """End the server, and remove its directory.
 
         It is killed: nothing of it is kept, and told to stop it would look only every tenth of a second.
         """

@@ -29,7 +29,7 @@ class Sizes:
         falls: Callable[[], Falls] = dict,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take what it reads with; `read_info` is `INFO` of each master by sections (`StoreSession.info`).
+        """Read by `read_partitions` and `read_info`: `INFO` of each master by sections (`StoreSession.info`).
 
         `tell` is told of what the store has lost, and `falls` is what workers were told of the store.
         """

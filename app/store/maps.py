@@ -70,7 +70,7 @@ class ClaimResult(NamedTuple):
     """The connection that carried the call, where replicas have to confirm what it wrote."""
 
     def samples(self, hashes: Sequence[bytes], places: Sequence[int], sources: Sequence[str]) -> list[Sample]:
-        """Return those in the sample that were accepted; `hashes` stand at `places` of the flush."""
+        """Return what of the sample was accepted; `hashes` stand at `places` of the flush."""
         late, accepted = dict(self.late), (at for at in self.sample if self.codes[at] == ACCEPTED)
         return [Sample(hashes[at], sources[places[at]], self.now_ms, late.get(at)) for at in accepted]
 

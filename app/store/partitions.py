@@ -67,7 +67,7 @@ def _is_even(partitions: int, masters: int) -> bool:
 
 
 def is_partition_count(partitions: int) -> bool:
-    """Tell whether that is a number of partitions that can be kept."""
+    """Tell whether a store can be divided into so many partitions."""
     return partitions.bit_count() == 1 and LEAST_PARTITIONS <= partitions <= MOST_PARTITIONS
 
 

@@ -20,11 +20,11 @@ class Positions(NamedTuple):
 
     @staticmethod
     def of(places: Iterable[tuple[int, int, int]], *, has_left: bool = False) -> "Positions":
-        """Make them of what each partition has, the first three members."""
+        """Put together what each partition says of itself: `born_ms`, ordinal, `before_ms`."""
         born_ms, ordinals, before_ms = zip(*places, strict=True)
         return Positions(born_ms, ordinals, before_ms, has_left)
 
     @property
     def places(self) -> list[tuple[int, int, int]]:
-        """The first three members of each partition."""
+        """Each partition's `born_ms`, ordinal and `before_ms`."""
         return list(zip(self.born_ms, self.ordinals, self.before_ms, strict=True))

@@ -39,7 +39,7 @@ class Shortage(NamedTuple):
     sentence: str
     """What there is to say to operators."""
     is_everywhere: bool
-    """Whether that is so of each server that serves: then no transaction is confirmed."""
+    """Whether each server that serves has too few replicas: then no transaction is confirmed."""
 
 
 class Replication:

@@ -106,7 +106,7 @@ class Script:
         args: Sequence[bytes | str | int],
         carriers: set[Link] | None = None,
     ) -> Any:
-        """Call it on the partition named by `prefix`; errors are those of `Servers.call`, and StoreDenied."""
+        """Call the script on the partition of `prefix`; raises what `Servers.call` does, or StoreDenied."""
         declared = ledger_key(prefix)
         try:
             return await servers.call(prefix, "EVALSHA", self._digest, 1, declared, *args, carriers=carriers)

@@ -80,7 +80,7 @@ class Sentinel:
         return True
 
     async def report(self, service: str) -> Report:
-        """Ask what it knows of the service.
+        """Ask the sentinel what it knows of the service.
 
         Raises:
             NotConnected, AnswerLost, TimeoutError, ReplyError, hiredis.ProtocolError: see `Node.call`.
@@ -151,7 +151,7 @@ class Sentinels:
         deadline_seconds: float,
         latest: LatestReports,
     ) -> None:
-        """Know these; `latest` has what sentinels have said, also to those who asked before."""
+        """Know these sentinels; `latest` has what sentinels have said, also to those who asked before."""
         self.service = service
         self._latest = latest
         self.deadline_seconds = deadline_seconds
@@ -159,7 +159,7 @@ class Sentinels:
         self._asking: set[asyncio.Task[Report]] = set()
 
     def silent(self) -> list[Silent]:
-        """List those that have not answered for a while."""
+        """List the sentinels that have not answered for a while."""
         return [found for one in self._all if (found := one.silence()) is not None]
 
     def places(self) -> list[StoreAddress]:
@@ -186,7 +186,7 @@ class Sentinels:
     async def ask(
         self, patience_seconds: float = LATE_SECONDS, heed: Callable[[Answers], None] | None = None
     ) -> Answers:
-        """Ask all of them at once, and wait until a majority agrees or all have answered or failed.
+        """Ask all sentinels at once, and wait until a majority agrees or all have answered or failed.
 
         When a majority has answered, those that are late are waited for a moment, and all others for so long
         if it agrees, LATE_SECONDS else. `heed` is given what was said with each answer that comes after that.
@@ -209,7 +209,7 @@ class Sentinels:
         return answers
 
     async def agreement(self) -> Agreement:
-        """Ask all of them, and return what a majority vouches for.
+        """Ask all sentinels, and return what a majority vouches for.
 
         Raises:
             StoreError: it does for nothing; StoreNoPrimary if they do not say why with one voice.

@@ -91,7 +91,7 @@ class Link(asyncio.Protocol):
         """Whether no call has been answered on it yet, except the login."""
 
     def is_open(self) -> bool:
-        """Say whether it can take a call now, as far as the kernel knows.
+        """Say whether the connection can take a call now, as far as the kernel knows.
 
         A server that has closed its side is sent nothing more. It may have answered before it did, so calls
         under way may still get their replies.
@@ -140,13 +140,13 @@ class Link(asyncio.Protocol):
         return answer
 
     def retire(self) -> None:
-        """Close it as soon as nothing is under way on it."""
+        """Close the connection as soon as no call is under way on it."""
         self._is_retired = True
         if not self._waiting:
             self.close()
 
     def close(self) -> None:
-        """Close it at once; calls under way fail."""
+        """Close the connection at once; calls under way fail."""
         self._break(AnswerLost(self._farewell))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -221,7 +221,7 @@ class Link(asyncio.Protocol):
             self._break(TimeoutError(f"no answer within {self._deadline_seconds:g} s"))
 
     def _break(self, error: Exception) -> None:
-        """Close it; each call under way fails with a copy of the error, for each gets its own traceback."""
+        """Close the connection; each call under way fails with its own copy of the error and traceback."""
         transport, self._transport = self._transport, None
         if transport is not None:
             transport.abort()

@@ -83,7 +83,7 @@ def _round(gate: Service, seed: int) -> dict[str, Any]:
 
 
 def _cleanup(gate: Service) -> dict[str, Any]:
-    """Run it; its report, the store's resident bytes, and the slowest commands by the store's own log."""
+    """Run a cleanup; its report, the store's resident bytes, and the slowest commands by the store's log."""
     before = gate.resident()["store"]
     with store_client(gate) as store, gate.client() as client:
         store.config_set("slowlog-log-slower-than", 1000)

@@ -58,7 +58,7 @@ def run(pairs: int) -> list[Result]:
 
 
 def _transactions(items: list[Item]) -> Figures:
-    """Deliver them by three feeds; bytes each, in all and by map."""
+    """Deliver the items by three feeds; bytes of each, in all and by map."""
     raw = _payload_bytes(items) / len(items)
     with tidegate(**SETTINGS) as gate, store_client(gate) as store:
         time.sleep(SETTLE_SECONDS)

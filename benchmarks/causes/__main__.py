@@ -37,7 +37,7 @@ def write_page(document: dict[str, Any]) -> str:
 
 
 def main() -> int:
-    """Run them; 0 when all is as wanted."""
+    """Force the causes; 0 when each alert fired as wanted."""
     options = options_of(__doc__, CAUSES, beside=16).parse_args()
     names = options.only or list(CAUSES)
     known = json.loads(RESULT.read_text())["causes"] if options.only and RESULT.exists() else {}

@@ -75,7 +75,7 @@ class Outcome:
     problems: list[str] = field(default_factory=list)
 
     def document(self) -> dict[str, Any]:
-        """Return it as a document for JSON."""
+        """Return the outcome as a document for JSON."""
         return asdict(self)
 
 

@@ -48,17 +48,17 @@ class Gate:
         return f"http://127.0.0.1:{self.settings['port']}"
 
     def start(self, *command: str, **settings: object) -> None:
-        """Start it, ready on return; by another command than the shipped one for a build with a fault."""
+        """Start the gate, ready on return; a build with a fault is started by a command of its own."""
         self.process = start_command(command or SERVE, self.folder, {**self.settings, **settings})
         await_gate(self.process)
 
     def replace(self, *command: str, **settings: object) -> None:
-        """Stop it as a deployment does, and start it again."""
+        """Stop the gate as a deployment does, and start it again."""
         self.process.terminate()
         self.start(*command, **settings)
 
     def call(self, method: str, path: str, body: object = None) -> Any:
-        """Call it as an operator, and return the answer, which has to be a success."""
+        """Call the gate as an operator, and return the answer, which has to be a success."""
         with self.process.client(headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}) as client:
             answer = client.request(method, path, json=body)
         assert answer.is_success, f"{path}: {answer.text}"

@@ -75,7 +75,7 @@ class Reader:
         self._pipe = pipe
 
     def stop(self) -> None:
-        """Order it to end."""
+        """Order the reader to end."""
         with suppress(BrokenPipeError):
             self._pipe.send(None)
 

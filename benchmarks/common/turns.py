@@ -46,7 +46,7 @@ class Side:
     loader: Sequence[str] = LOAD
 
     def measure(self, plan: Plan) -> Measure:
-        """Start it, load it and stop it."""
+        """Start the contestant, load it and stop it."""
         with self.start() as target:
             return run_loader(replace(plan, **self.plan), target, self.loader)
 

@@ -137,7 +137,7 @@ def draw(samples: Sequence[Figures], figures: dict[str, Any], file: Path) -> Non
 
 
 def main() -> int:
-    """Run it, and write .json, .png and .samples.json; 0 when memory stayed flat."""
+    """Soak a gate, and write .json, .png and .samples.json; 0 when memory stayed flat."""
     options = options_of(__doc__, minutes=60.0, rate=1000.0, leak=0.0, consumer=False, out=None).parse_args()
     name = "soak-leak" if options.leak else "soak-consumer" if options.consumer else "soak"
     out: Path = options.out or RESULTS / name

@@ -14,7 +14,7 @@ SAMPLED = 20  # one in so many payloads is looked up by HTTP; for the signatures
 
 
 async def lost_of(gate: GateProcess, posts: Sequence[Post]) -> list[Post]:
-    """Return those of the posts, all acknowledged, whose transaction is not there."""
+    """Return the posts, all acknowledged, whose transaction is not there."""
     found = await look_up(gate.url, [post.signature for post in posts])
     return [post for post in posts if found[post.signature] is None]
 

@@ -60,7 +60,7 @@ def fail_over(shard: Sequence[redis.Redis]) -> None:
 
 
 def masters_among(nodes: Sequence[redis.Redis]) -> list[redis.Redis]:
-    """Keep those that are masters now, and close the others, which answer MOVED to what concerns keys."""
+    """Keep the nodes that are masters now, and close the others, which answer MOVED for any key."""
     masters = [node for node in nodes if _role(node) == "master"]
     for node in nodes:
         if node not in masters:

@@ -32,7 +32,7 @@ class Consumer:
         return str(_document(await self.ask("commit", {"lease": lease}))["status"])
 
     async def seek(self, to: str | int) -> None:
-        """Move it."""
+        """Move the consumer."""
         assert _document(await self.ask("seek", {"to": to})) == {"status": "moved"}
 
     async def drain(self, **parameters: object) -> list[Answer]:

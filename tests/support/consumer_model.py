@@ -119,7 +119,7 @@ class ModelPartition:
         return CommitResult.REPEATED if number < self.next_number else CommitResult.UNKNOWN
 
     def seek(self, position: int) -> None:
-        """Note that it was moved."""
+        """Note that the consumer was moved."""
         self.superseded.update(lease.number for lease in self.leases)
         self.leases = []
         self.committed = {ordinal for ordinal in self.committed if ordinal < position}

@@ -36,7 +36,7 @@ class Rule:
 
     @property
     def is_alert(self) -> bool:
-        """Else it records."""
+        """Whether the rule alerts; any other records."""
         return "alert" in self.written
 
     @property

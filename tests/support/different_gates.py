@@ -69,7 +69,7 @@ def shared_settings(server: StoreServer) -> SharedSettings:
 
 
 def say_it_was_told_before(server: StoreServer, seconds: float) -> None:
-    """Have it be told by a gate for the last time so long before it was."""
+    """Let the last time that a gate told its settings have been so many seconds earlier than it was."""
     found = bytearray(_stored(server))
     [told_ms] = struct.unpack_from(">Q", found, _TOLD_AT)
     struct.pack_into(">Q", found, _TOLD_AT, told_ms - round(seconds * 1000))

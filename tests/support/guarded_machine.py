@@ -25,7 +25,7 @@ QUICK = {
 
 @dataclass
 class Machine:
-    """Advance it with `run`; `freed_by_*` says what an action gives back, `*_rate` what leaks a second."""
+    """A machine that `run` advances; `freed_by_*` is what an action frees, `*_rate` what leaks a second."""
 
     settings: Settings = field(default_factory=lambda: Settings(**QUICK))  # type: ignore[arg-type]  # all numbers
     now: float = 1000.0
@@ -41,7 +41,7 @@ class Machine:
     freed_by_shedding: float = 0.0
     is_store_down: bool = False
     is_store_ours: bool = True
-    """Else it may be on another machine: it has no process here and counts against no limit of ours."""
+    """False for a store elsewhere: it has no process here and counts against no limit of ours."""
     store_limit: int | None = None
     """The store's own `maxmemory`."""
     maps: int = 0

@@ -245,7 +245,7 @@ class Outcome:
 
 
 async def hand_on(server: StoreServer, plan: Plan) -> Outcome:
-    """Let it happen, until both consumers have nothing left to read."""
+    """Post and consume through the planned faults, until both consumers have nothing left to read."""
     with tempfile.TemporaryDirectory(prefix="handed-on-", ignore_cleanup_errors=True) as folder:
         async with ProxiedGates(server, Path(folder), GATES, **LASTING).running() as gates:
             consumers = [

@@ -21,7 +21,7 @@ class HangingRuntime(Runtime):
     """A runtime that tells systemd when its loop is about to hang, and when it no longer does."""
 
     async def start(self) -> None:
-        """Start it, and wait for the signal."""
+        """Start the gate, and wait for the signal."""
         await super().start()
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, _hang)
 

@@ -36,7 +36,7 @@ class Attempt:
     reply: Reply | None = None
 
     async def post(self, connection: Connection) -> Reply:
-        """Send it; the answer is kept."""
+        """Send the request; the answer is kept."""
         media = NDJSON if self.kind == "lines" else "application/json"
         self.reply = await connection.post(self._body(), media=media)
         self.ended = time.monotonic()
@@ -126,7 +126,7 @@ class History:
         ]
 
     async def findings(self, url: str, store: Store, sampled: int = 1) -> Findings:
-        """Hold it against what the store holds and a gate tells; one in `sampled` is looked up at the gate.
+        """Compare the history with the store and with a gate, at which one in `sampled` is looked up.
 
         Law 1: within one window each signature is accepted once. Law 2: all that is acknowledged is kept.
         Law 3: the totals of each map are balanced.
@@ -184,7 +184,7 @@ def _contradictions(answers: Sequence[_Answer], sent: object, got: object) -> It
 
 
 def _is_false(answer: _Answer, answers: Sequence[_Answer]) -> bool:
-    """Tell whether it was called a duplicate although no other can have been stored before."""
+    """Tell whether the answer was `duplicate` although no other can have been stored before."""
     return answer.verdict == DUPLICATE and not any(
         other.verdict != DUPLICATE and other.began < answer.ended for other in answers if other is not answer
     )
@@ -207,7 +207,7 @@ async def look_up(url: str, signatures: Iterable[str]) -> dict[str, object]:
 
 
 async def _found(connection: Connection, signature: str) -> Reply:
-    """Look it up; again where the gate has no time for it, as beside posts on a busy machine."""
+    """Look a signature up; again where the gate has no time, as beside posts on a busy machine."""
     async with asyncio.timeout(BUSY_SECONDS):
         while (reply := await connection.get(f"/transactions/{signature}")).status == 503:
             await asyncio.sleep(BUSY_PAUSE_SECONDS)

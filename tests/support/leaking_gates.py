@@ -126,7 +126,7 @@ def foreign_keys(patient: Patient) -> Iterator[None]:
 
 @contextmanager
 def repeated(work: Callable[[int], None]) -> Iterator[None]:
-    """Call it ten times a second, or as often as it can, with a number that counts up."""
+    """Call `work` ten times a second, or as often as it can, with a number that counts up."""
     stopped = threading.Event()
 
     def run() -> None:

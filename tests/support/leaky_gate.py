@@ -19,7 +19,7 @@ class LeakingRuntime(Runtime):
         self._planted = Planted(LEAKS[kind](self), bytes_per_second)
 
     async def start(self) -> None:
-        """Start it, and the leak."""
+        """Start the gate, and the leak."""
         await super().start()
         self._planted.start(self._tasks)
 

@@ -23,7 +23,7 @@ class LeakingParts(WorkerParts):
         self._name = config.name
 
     async def start(self) -> None:
-        """Start them, and the leak."""
+        """Start the parts, and the leak."""
         await super().start()
         if self._name == LEAKS_IN:
             Planted(LEAKS[sys.argv[1]](self), float(sys.argv[2])).start(self._tasks)

@@ -30,7 +30,7 @@ class Ledger:
     head: bytes
 
     def encoded(self) -> bytes:
-        """Encode it again, with what was changed in the buckets."""
+        """Encode the ledger again, with what was changed in the buckets."""
         heads, older = [self.head], []
         for name in MapName:
             heads.append(self.heads[name][: _COUNT.stop])

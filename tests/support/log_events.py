@@ -47,7 +47,7 @@ class Use(NamedTuple):
 
     @property
     def is_silent(self) -> bool:
-        """Tell whether it is of the level `debug` alone."""
+        """Tell whether the call logs at the level `debug` alone."""
         return bool(self.methods) and self.methods <= SILENT
 
 

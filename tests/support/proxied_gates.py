@@ -41,7 +41,7 @@ class ProxiedGates:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Self]:
-        """Start all of it."""
+        """Start the proxies and the gates, and stop them at the end."""
         async with proxied(self._server) as self._proxies:
             try:
                 for place in range(len(self._ports)):

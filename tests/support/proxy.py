@@ -69,7 +69,7 @@ class _Passage:
         return passed
 
     def break_if_due(self) -> bool:
-        """Break it when as many bytes have passed as may, and say whether that was now."""
+        """Break the connection when as many bytes have passed as may, and say whether that was now."""
         if self.breakage is None or self.is_broken or self.left_bytes > 0:
             return False
         self.is_broken = True

@@ -95,7 +95,7 @@ class ScriptedSentinels:
         return sum(one.asked for one in self.all)
 
     def say(self, **fields: object) -> None:
-        """Have all of them say this from now on."""
+        """Have all sentinels say this from now on."""
         for one in self.all:
             one.fields |= {name.replace("_", "-"): value for name, value in fields.items()}
 

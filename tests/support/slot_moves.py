@@ -76,7 +76,7 @@ def ends_of(server: StoreServer, slot: int) -> Iterator[Ends]:
 
 
 def by_hand(server: StoreServer, slot: int, pause: Callable[[], None]) -> None:
-    """Move it as the documentation of Redis says, `MIGRATE` of its keys between two `CLUSTER SETSLOT`.
+    """Move a slot as the documentation of Redis says: `MIGRATE` of its keys between two `CLUSTER SETSLOT`.
 
     Pauses before any key has moved, when half of them have, and when all have.
     """
@@ -93,7 +93,7 @@ def by_hand(server: StoreServer, slot: int, pause: Callable[[], None]) -> None:
 
 
 def reshard(server: StoreServer, slot: int) -> None:
-    """Move it by `redis-cli --cluster reshard`, which takes the lowest slots of a master, this the last."""
+    """Move a slot by `redis-cli --cluster reshard`, which takes a master's lowest slots, this the last."""
     with ends_of(server, slot) as ends:
         ends.hand_over_empty(most=slot - RESHARDED)
         first = _first_of_range(ends.old, slot)
@@ -193,7 +193,7 @@ def _run_tool(*arguments: str) -> None:
 
 
 def atomically(server: StoreServer, slot: int) -> None:
-    """Move it as Valkey 9 does of itself: it copies the slot, and hands it over when nothing is missing."""
+    """Move a slot as Valkey 9 does: it copies the slot, and hands it over when nothing is missing."""
     with ends_of(server, slot) as ends:
         arguments = "SLOTSRANGE", slot, slot, "NODE", node_id(ends.new)
         ends.old.execute_command("CLUSTER MIGRATESLOTS", *arguments)  # type: ignore[no-untyped-call]

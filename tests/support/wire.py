@@ -123,7 +123,7 @@ class Connection:
         self._writer.write_eof()
 
     def reset(self) -> None:
-        """End it so that the peer gets a RST, with whatever was not read or sent yet dropped."""
+        """End the connection by a RST; whatever was not read or sent yet is dropped."""
         raw: socket.socket = self._writer.get_extra_info("socket")
         with suppress(OSError):  # it has ended already
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -68,9 +68,9 @@ class BodyOutcome(StrEnum):
     """What became of a body whose sender may send to the feed; one that has to come again is not counted."""
 
     TAKEN = "taken"
-    """Something in it was stored or known, or there was nothing in it."""
+    """Something in the body was stored or known, or the body was empty."""
     REJECTED = "rejected"
-    """Nothing in it could be read as a valid transaction."""
+    """Nothing in the body could be read as a valid transaction."""
 
 
 def route(plane: DataPlane) -> Route:

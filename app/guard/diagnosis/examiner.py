@@ -147,7 +147,7 @@ class Examiner:
         wall_ms: Callable[[], int],
         in_worker: Callable[[str, bytes], Awaitable[bytes | None]] | None = None,
     ) -> None:
-        """Take what it reads with.
+        """Build an examiner that reads with these functions.
 
         `keyspace` asks each master of the store for `INFO keyspace`. `in_worker` has the worker of this name
         examine a leak, given and answered as JSON; its answer is None or empty when it cannot say.

@@ -124,6 +124,7 @@ local block_number, bytes -- the number of the block, and how many bytes it and 
 if accepted > 0 then
   transactions = ledger.transactions
   sweep_due(transactions, clock)
+  -- `signatures.added` is still the count before this claim: the ordinal of the first that is accepted here.
   local head = struct.pack(BLOCK_HEAD, now, ledger.clock, signatures.added, accepted, block_count, ARGV[8])
   if accepted < block_count then
     -- @use accepted_mask
@@ -168,9 +169,11 @@ if found + accepted > 0 then
     end
     write_fields('blocks', bucket, {block_number, block})
     bucket.latest_block = block_number
-    -- Only new entries are booked. A bucket of transactions may take entries for longer than a window, and a signature
-    -- that is accepted twice in this time has one entry in it: the second replaces the first. A bucket of signatures
-    -- takes entries for a fifth of a window, in which no signature is accepted twice. There all are new.
+    -- As entries only the new ones are booked. A bucket of transactions may take entries for longer than a window, and a
+    -- signature that is accepted twice in this time has one entry in it: the second replaces the first. A bucket of
+    -- signatures takes entries for a fifth of a window, in which no signature is accepted twice. There all are new.
+    -- Bytes are booked for every accepted one, before it is known which are new: room was made for as many. So an entry
+    -- that replaces another counts 26 bytes too many until its bucket leaves, and no bound is passed for it.
     book(transactions, bucket, write_fields('transactions', bucket, entries), bytes)
   end
   note_sightings(sightings)
@@ -188,4 +191,5 @@ end
 -- before that.
 if ARGV[12] and found > 0 then ledger.is_changed = true end
 save_ledger()
+-- Here `signatures.added` counts what this claim has accepted as well (`book`).
 return {now, pack_codes(codes), signatures.added, late_duplicates}

@@ -31,11 +31,11 @@ CONTROL_CONNECTIONS = 16
 
 
 class _PrivateServer(uvicorn.Server):
-    """Runs beside the server of clients, whose signals are its own affair."""
+    """Answers the control plane, beside the server of clients, which alone catches signals."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave them alone."""
+        """Catch no signals (uvicorn calls this): the server of clients catches them for both."""
         yield
 
 
