@@ -1,5 +1,6 @@
 """Value types shared by all layers. The words are those of the docs, JSON, metrics and logs."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, NamedTuple
@@ -159,7 +160,7 @@ class Sighting(msgspec.Struct, frozen=True):
     delay_ms: int
 
 
-class Sample(NamedTuple):
+class SampledTransaction(NamedTuple):
     """An accepted transaction whose signature is in the sample of TIDEGATE_LATE_SAMPLE."""
 
     digest: bytes
@@ -203,6 +204,14 @@ class MemoryHeadroom:
     room_bytes: int | None = None
 
 
+@dataclass
+class AcceptanceSignal:
+    """Tells one listener, while there is one, that this process has accepted something."""
+
+    listener: Callable[[], object] | None = None
+    """What is called after each flush in which something was accepted; None while nobody listens."""
+
+
 UNKNOWN_POLICY = ""
 """The eviction policy of a master whose `INFO` does not name it, as managed services may have it."""
 
@@ -239,13 +248,13 @@ class StoreFigures:
 NO_STORE_FIGURES = StoreFigures(0, 0, None, 0, frozenset())
 
 
-class Shape(BaseModel):
+class JsonModel(BaseModel):
     """Base of the documented JSON shapes."""
 
     model_config = ConfigDict(frozen=True)
 
 
-class MapRemoval(Shape):
+class MapRemoval(JsonModel):
     """What a cleanup did to one map: `before - removed = after`."""
 
     before: int
@@ -253,7 +262,7 @@ class MapRemoval(Shape):
     after: int
 
 
-class MemoryChange(Shape):
+class MemoryChange(JsonModel):
     """Resident bytes of the service's processes around a cleanup."""
 
     before_bytes: int
@@ -261,7 +270,7 @@ class MemoryChange(Shape):
     released_bytes: int
 
 
-class Report(Shape):
+class Report(JsonModel):
     """What one cleanup did, in numbers."""
 
     trigger: Trigger

@@ -30,7 +30,7 @@ from app.ingest.data_plane import DataPlane
 from app.metrics.catalogue import Metrics
 from app.metrics.counters import RequestsInFlight
 from app.metrics.families import export_process
-from app.models import MemoryHeadroom, Mode, Trigger
+from app.models import AcceptanceSignal, MemoryHeadroom, Mode, Trigger
 from app.observability.consumer_metrics import ConsumersCollector
 from app.observability.map_and_store_metrics import FiguresCollector
 from app.observability.process_load import GateLoad, ProcessLoadCollector
@@ -82,11 +82,11 @@ class Runtime:
         connector = connector_of(url, settings.store_url_file, deadline_seconds, prefix)
         self.session = StoreSession(connector, self.metrics)
         self._headroom, self._drill, self.restart = MemoryHeadroom(), DrillEffects(), ControlledRestart()
+        signal = AcceptanceSignal()  # the data plane gives it, consumers listen
         self.consumers = ConsumerPlane(
-            self.live, self.session, lambda: self.plane.is_busy, lambda: self.plane.maps.ends
+            self.live, self.session, lambda: self.plane.is_busy, lambda: self.plane.maps.ends, signal
         )
-        told = self.consumers.tail.on_accepted
-        self.plane = DataPlane(self.live, self.session, self.metrics, access, self._headroom, feeds, told)
+        self.plane = DataPlane(self.live, self.session, self.metrics, access, self._headroom, feeds, signal)
         self.workers = WorkerPool(settings, listener, url, self.metrics, self.plane.sources)
         self._build_control_plane()
         self._build_observers()

@@ -18,7 +18,7 @@ from app.alerts.webhook import decode_webhook
 from app.decode.event_loop_turns import next_turn, portions
 from app.errors import StoreError
 from app.metrics.catalogue import Metrics
-from app.models import MapName, Mode, Shape, Trigger
+from app.models import JsonModel, MapName, Mode, Trigger
 
 log = structlog.get_logger()
 
@@ -29,7 +29,7 @@ ALERTS_AT_ONCE = 100
 TASK = "alerts"
 
 
-class AlertAnswer(Shape):
+class AlertAnswer(JsonModel):
     """One alert, what was done about it, and why; one that cannot be read has no name or fingerprint."""
 
     fingerprint: str | None

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Final, Literal
 from urllib.parse import parse_qs
 
+from app.decode.error_messages import quoted
 from app.errors import InvalidRequest
 from app.store.positions import Start
 
 _WHOLE = re.compile(r"[0-9]{1,16}\Z")
 _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?\Z")
 _FLAGS = {"true": True, "false": False}
-_SHOWN_CHARACTERS = 64
 MOST_AHEAD_MS: Final = 60_000
 """How far a moment may be beyond the clock of the gate: that of the store or of another gate may be ahead."""
 OLDEST: Literal["oldest"] = "oldest"
@@ -50,7 +50,7 @@ class Query:
         text = self.one(name)
         number = default if text is None else int(text) if _WHOLE.match(text) else None
         if number is None or not least <= number <= most:
-            raise InvalidRequest(f"{name}: {_shown(text)} is no whole number from {least} to {most}")
+            raise InvalidRequest(f"{name}: {quoted(text or '')} is no whole number from {least} to {most}")
         return number
 
     def seconds(self, name: str, default: float, least: float, most: float) -> float:
@@ -62,7 +62,9 @@ class Query:
         text = self.one(name)
         number = default if text is None else float(text) if _DECIMAL.match(text) else None
         if number is None or not least <= number <= most:
-            raise InvalidRequest(f"{name}: {_shown(text)} is no number of seconds from {least:g} to {most:g}")
+            raise InvalidRequest(
+                f"{name}: {quoted(text or '')} is no number of seconds from {least:g} to {most:g}"
+            )
         return number
 
     def flag(self, name: str, *, default: bool) -> bool:
@@ -75,7 +77,7 @@ class Query:
         if text is None:
             return default
         if text not in _FLAGS:
-            raise InvalidRequest(f"{name}: {_shown(text)} is neither true nor false")
+            raise InvalidRequest(f"{name}: {quoted(text or '')} is neither true nor false")
         return _FLAGS[text]
 
     def start(self, default: Start) -> Start:
@@ -101,7 +103,7 @@ def start_of(text: str, name: str) -> Start:
         return NOW
     if not _WHOLE.match(text):
         raise InvalidRequest(
-            f"{name}: {_shown(text)} is neither oldest, now nor milliseconds since the epoch"
+            f"{name}: {quoted(text or '')} is neither oldest, now nor milliseconds since the epoch"
         )
     moment_ms, now_ms = int(text), time.time_ns() // 1_000_000
     if moment_ms > now_ms + MOST_AHEAD_MS:
@@ -109,7 +111,3 @@ def start_of(text: str, name: str) -> Start:
             f"{name}: {moment_ms} has yet to come; it is now {now_ms} milliseconds since the epoch"
         )
     return max(moment_ms, 1)  # to the store 0 is `oldest`, of which no gap is told
-
-
-def _shown(text: str | None) -> str:
-    return ascii((text or "")[:_SHOWN_CHARACTERS])

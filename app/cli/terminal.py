@@ -39,7 +39,7 @@ def show(*parts: Part) -> None:
     console = _console(width)
     with console.capture() as captured:
         for part in parts:
-            console.print(_shown(part, console.width), crop=False)
+            console.print(_renderable(part, console.width), crop=False)
     for line in captured.get().splitlines():
         click.echo(line.rstrip())
 
@@ -54,7 +54,7 @@ def screen() -> Iterator[Callable[[Iterable[Part]], None]]:
     with Live(console=console, screen=True, auto_refresh=False) as live:
 
         def draw(parts: Iterable[Part]) -> None:
-            live.update(Group(*(_shown(part, console.width) for part in parts)), refresh=True)
+            live.update(Group(*(_renderable(part, console.width) for part in parts)), refresh=True)
 
         yield draw
 
@@ -63,7 +63,7 @@ def _console(width: int | None) -> Console:
     return Console(width=width, highlighter=_Outcomes(), markup=False, emoji=False)
 
 
-def _shown(part: Part, width: int) -> RenderableType:
+def _renderable(part: Part, width: int) -> RenderableType:
     return part if isinstance(part, str | Text) else _table(_fitting(part, width))
 
 

@@ -9,6 +9,7 @@ from app.consumers.leases import Leasing
 from app.consumers.reader_limit import Places
 from app.consumers.readers import Readers
 from app.consumers.tail import Tail
+from app.models import AcceptanceSignal
 from app.settings.model import Settings
 from app.store.consumers import Consumers
 from app.store.read_accepted import Accepted
@@ -30,12 +31,13 @@ class ConsumerPlane:
         session: StoreSession,
         is_ingest_busy: Callable[[], bool],
         read_ends: Callable[[], Mapping[str, tuple[int, int, int]]],
+        signal: AcceptanceSignal,
     ) -> None:
-        """Read what the store has accepted; for `read_ends` see `Accepted`."""
+        """Read what the store has accepted; for `read_ends` see `Accepted`, for `signal` the tail."""
         self._live = live
         accepted = Accepted(session, live.layout, read_ends)
         cache, pace = BlockCache(), Pace(is_ingest_busy)
-        self.tail = Tail(accepted, cache, pace)
+        self.tail = Tail(accepted, cache, pace, signal)
         self.readers = Readers(accepted, cache, self.tail, pace)
         self.consumers = Consumers(session, live.layout)
         self.leasing = Leasing(live, self.consumers, accepted, self.tail)

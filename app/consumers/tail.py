@@ -11,7 +11,7 @@ none waits, and then nothing is read for them.
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
@@ -20,6 +20,7 @@ from app.consumers.block_cache import BlockCache, Ledger
 from app.consumers.ingest_priority import Pace
 from app.consumers.waiter import Waiter
 from app.errors import HttpError
+from app.models import AcceptanceSignal
 from app.store.positions import Positions
 from app.store.read_accepted import Accepted, Extract, PartitionsChangedError, positions_after
 
@@ -46,8 +47,9 @@ def frame_bytes(extracts: Sequence[Extract]) -> int:
 class Tail:
     """What was read last, and the task that reads on while somebody waits."""
 
-    def __init__(self, accepted: Accepted, cache: BlockCache, pace: Pace) -> None:
-        self._accepted, self._cache, self._pace = accepted, cache, pace
+    def __init__(self, accepted: Accepted, cache: BlockCache, pace: Pace, signal: AcceptanceSignal) -> None:
+        """Read by `accepted` into the cache; `signal` is listened to while the tail reads."""
+        self._accepted, self._cache, self._pace, self._signal = accepted, cache, pace, signal
         self.place: Positions | None = None
         """All before it was read; None while nobody has waited for long."""
         self.added: tuple[int, ...] = ()
@@ -57,8 +59,6 @@ class Tail:
         """The partitions that could not be read last."""
         self.born_ms: tuple[int, ...] | None = None
         """When the ledgers were begun, as it last was."""
-        self.on_accepted = list[Callable[[], object]]()
-        """What is called when this process has accepted something: nothing while the tail does not read."""
         self.news = 0
         """The number of times that those who wait were woken."""
         self._waiting: dict[Waiter, None] = {}  # in the order in which they came
@@ -100,13 +100,13 @@ class Tail:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _follow(self) -> None:
-        self.on_accepted.append(self._told.wake)
+        self._signal.listener = self._told.wake
         try:
             while await self._is_wanted():
                 began = time.monotonic()
                 await self._rest(began, has_more=await self._read())
         finally:
-            self.on_accepted.clear()
+            self._signal.listener = None
             self._task = self.place = None
 
     async def _is_wanted(self) -> bool:

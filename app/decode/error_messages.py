@@ -30,6 +30,7 @@ _UNKNOWN = "Object contains unknown field"
 _MISSING = "Object missing required field `signature`"
 _AN_ARRAY = "Expected `object`, got `array`"
 _MAX_NAMED = 10
+_QUOTED_CHARACTERS = 64
 _AT_BYTE = re.compile(r"\(byte (\d+)\)")
 _NO_NUMBER = re.compile(rb"-?Infinity|NaN")
 # Inside of JSON a comma would stand between the two, and a string holds no line end.
@@ -66,6 +67,11 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def quoted(text: str) -> str:
+    """Return the beginning of what others have written in quotes and ASCII, fit for a terminal and a log."""
+    return ascii(text[:_QUOTED_CHARACTERS])
 
 
 def looks_like_lines(body: bytes | mmap) -> bool:

@@ -36,7 +36,7 @@ from app.guard.diagnosis.examiner import Examiner
 from app.guard.guard import Guard
 from app.guard.leak.finding import LeakState
 from app.guard.status import Level
-from app.models import MapName, Shape, Trigger, WarningKey, WarningName
+from app.models import JsonModel, MapName, Trigger, WarningKey, WarningName
 
 log = structlog.get_logger()
 
@@ -46,7 +46,7 @@ MIB = 1024 * 1024
 NO_FILL: Mapping[MapName, float] = MappingProxyType({})
 
 
-class DrillView(Shape):
+class DrillView(JsonModel):
     """One drill, as it is or was."""
 
     order: DrillOrder
@@ -57,7 +57,7 @@ class DrillView(Shape):
     end: DrillEnd | None = Field(description="How it ended; null while it is on.")
 
 
-class DrillsView(Shape):
+class DrillsView(JsonModel):
     """The drill that is on, if any, and the last ones, newest first."""
 
     active: DrillView | None

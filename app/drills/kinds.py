@@ -13,7 +13,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from app.errors import ClientError
-from app.models import MapName, Shape
+from app.models import JsonModel, MapName
 from app.settings.model import Settings
 
 SHORTEST_SECONDS, LONGEST_SECONDS = 1, 1800
@@ -50,7 +50,7 @@ class DrillRefused(ClientError):
     status, slug, title = 409, "drill-refused", "The drill cannot begin now"
 
 
-class DrillOrder(Shape):
+class DrillOrder(JsonModel):
     """What one drill is to do."""
 
     drill: DrillKind

@@ -27,6 +27,7 @@ from typing import Any, Final, NamedTuple
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from app.decode.error_messages import quoted
 from app.errors import ConfigError
 from app.feeds.feed import Feed, is_feed_name
 from app.feeds.feeds_file_table import KEYS, Declaration
@@ -39,7 +40,7 @@ MOST_FEEDS: Final = 1024
 MOST_SECRETS: Final = 16
 MOST_TOLD: Final = 10
 MOST_NAMED: Final = 5
-_SHOWN: Final = 64
+_COMPARED_CHARACTERS: Final = 64
 _LINE = re.compile(r" \(at line (\d+), column \d+\)$")
 _DECLARED_TWICE = re.compile(r"Cannot declare \('feeds', (['\"])(.*)\1\) twice")
 
@@ -134,7 +135,7 @@ class _Reader:
         """Return what stands below `feeds`, by the names of the feeds."""
         document = self._document()
         for key in document.keys() - {"feeds"}:
-            self._refuse(f"unknown table or key {_shown(key)}; {_advice(key, ('feeds',))}", key)
+            self._refuse(f"unknown table or key {quoted(key)}; {_advice(key, ('feeds',))}", key)
         tables = document.get("feeds", {})
         if not isinstance(tables, dict):
             self._refuse("feeds must be a table of feeds, as [feeds.helius-a] begins one", "feeds")
@@ -166,7 +167,7 @@ class _Reader:
         """Return the feed, or None when something is wrong with it."""
         if not is_feed_name(name):
             self._refuse(
-                f"{_shown(name)} cannot be the name of a feed, which is {SOURCE_RULE}", "feeds", name
+                f"{quoted(name)} cannot be the name of a feed, which is {SOURCE_RULE}", "feeds", name
             )
             return None
         try:
@@ -242,8 +243,8 @@ def _sentence(name: str, item: ErrorDetails) -> str:
         key = str(item["loc"][0])
         if isinstance(item["input"], dict):  # from [feeds.quicknode.a]
             whole = f"{name}.{key}"
-            return f'feed {name}: unknown table {_shown(whole)}; a dot in a name needs quotes: [feeds."NAME"]'
-        return f"feed {name}: unknown key {_shown(key)}; {_advice(key, KEYS)}"
+            return f'feed {name}: unknown table {quoted(whole)}; a dot in a name needs quotes: [feeds."NAME"]'
+        return f"feed {name}: unknown key {quoted(key)}; {_advice(key, KEYS)}"
     if item["type"] == "model_type":
         return f"feed {name} must be a table, as [feeds.{name}] begins one"
     if item["type"] == "list_type":
@@ -253,10 +254,5 @@ def _sentence(name: str, item: ErrorDetails) -> str:
 
 
 def _advice(key: str, known: Sequence[str]) -> str:
-    close = get_close_matches(key[:_SHOWN], known, n=1)
+    close = get_close_matches(key[:_COMPARED_CHARACTERS], known, n=1)
     return f"did you mean {close[0]}?" if close else f"there is {', '.join(known)}"
-
-
-def _shown(text: str) -> str:
-    """Return the beginning of a key in quotes, fit for a terminal and a log."""
-    return ascii(text[:_SHOWN])

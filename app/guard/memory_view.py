@@ -10,11 +10,11 @@ from app.guard.leak.finding import LeakState
 from app.guard.memory_limit import LimitSource
 from app.guard.memory_reading import MemoryReading, ProcessReading
 from app.guard.status import GuardStatus, Level, ProcessStatus
-from app.models import Shape
+from app.models import JsonModel
 from app.settings.model import Settings
 
 
-class ProcessView(Shape):
+class ProcessView(JsonModel):
     """One process under watch; growth is that of its floors in the leak window, less what is explained."""
 
     name: str
@@ -29,7 +29,7 @@ class ProcessView(Shape):
     cooldown_seconds_left: float | None
 
 
-class StoreView(Shape):
+class StoreView(JsonModel):
     """The store's own figures, summed over its masters."""
 
     used_bytes: int
@@ -39,7 +39,7 @@ class StoreView(Shape):
     evicted_keys: int = Field(description="Keys evicted since this gate first looked.")
 
 
-class SampleView(Shape):
+class SampleView(JsonModel):
     """One past reading."""
 
     taken_ms: int
@@ -48,7 +48,7 @@ class SampleView(Shape):
     store_used_bytes: int | None
 
 
-class MemoryView(Shape):
+class MemoryView(JsonModel):
     """The whole document."""
 
     level: Level

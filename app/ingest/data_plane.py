@@ -1,6 +1,6 @@
 """The data plane: what a transaction passes from its request to the store; control is in `runtime.py`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 
 from starlette.types import Receive
 
@@ -20,7 +20,7 @@ from app.ingest.source_statistics import SourceStatistics
 from app.ingest.submitter import Submitter
 from app.ingest.unanswered_requests import Held
 from app.metrics.catalogue import Metrics
-from app.models import MapName, MapSizes
+from app.models import AcceptanceSignal, MapName, MapSizes
 from app.settings.model import Settings
 from app.settings.process_limits import most_feed_bytes, process_limits
 from app.store.full_store import FullStore
@@ -35,8 +35,8 @@ from app.store.settings_in_force import LiveSettings
 class DataPlane:
     """Builds and holds the parts of the data plane, around a store session.
 
-    Workers of one service share `fingerprints` of the signatures that any of them had lately. After each
-    flush in which something was accepted, each of `on_accepted` is called, which others may add to.
+    Workers of one service share `fingerprints` of the signatures that any of them had lately. Whoever listens
+    to `signal` is told after each flush in which something was accepted.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  as many parts as it is given
@@ -47,7 +47,7 @@ class DataPlane:
         access: Access,
         headroom: Headroom,
         feeds: FeedsInForce,
-        on_accepted: Sequence[Callable[[], object]],
+        signal: AcceptanceSignal,
         fingerprints: Fingerprints | None = None,
     ) -> None:
         settings = live.settings
@@ -71,7 +71,7 @@ class DataPlane:
         self._late = LateDuplicates(lambda: live.settings, queries, self.sources)
         self._misses = Misses(lambda: live.settings, queries, self.sources)
         self.flush_queue = FlushQueue(
-            Flusher(self.maps, metrics, self.sources, fingerprints, on_accepted).flush,
+            Flusher(self.maps, metrics, self.sources, fingerprints, signal).flush,
             flush_max_items(settings, partitions=1),
             limits.queued_items,
             limits.queued_bytes,

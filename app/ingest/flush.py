@@ -20,6 +20,7 @@ Say three feeds deliver at the same moment, and the store has two partitions, P 
    answers how long ago C was accepted. If the guess about C is wrong, as when its window has passed, P
    answers UNSEEN for it, and a second claim brings its transaction. While too many are taken for new and are
    not, guesses are *not reliable*: first claims go without a block, and all that is new needs a second one.
+   Of what is new, P answers REFUSED for what its map of signatures has no room for, and does not store it.
 3. The answers. Each goes to the place of its signature: P's to 0, 4 and 2, Q's to 1. Those of a second claim
    replace UNSEEN. Place 3 gets the answer of place 0; if that is `accepted`, it is a duplicate of age 0.
 
@@ -34,7 +35,7 @@ have written a moment ago. Where they do not in time, all of the claim are `fail
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from typing import NamedTuple
 
@@ -43,7 +44,7 @@ from app.errors import HttpError, RetryLater
 from app.ingest.recent_signatures import Fingerprints, Recent
 from app.ingest.source_statistics import SourceStatistics
 from app.metrics.catalogue import Metrics
-from app.models import ACCEPTED, FAILED, JUST_NOW, UNSEEN, Transaction
+from app.models import ACCEPTED, FAILED, JUST_NOW, UNSEEN, AcceptanceSignal, Transaction
 from app.store.blocks import encode_block
 from app.store.down_partitions import all_of
 from app.store.maps import ClaimResult, Deliveries, Maps
@@ -98,10 +99,11 @@ class Flusher:
         metrics: Metrics,
         sources: SourceStatistics,
         shared: Fingerprints | None = None,
-        on_accepted: Sequence[Callable[[], object]] = (),
+        signal: AcceptanceSignal | None = None,
     ) -> None:
-        """Store in these maps; what is in `on_accepted` by then is called when something was accepted."""
-        self._maps, self._metrics, self._sources, self._on_accepted = maps, metrics, sources, on_accepted
+        """Store in these maps; whoever listens to `signal` is told when something was accepted."""
+        self._maps, self._metrics, self._sources = maps, metrics, sources
+        self._signal = signal or AcceptanceSignal()
         self._recent = Recent(shared=shared)
 
     async def flush(self, items: Sequence[Transaction]) -> Answers:
@@ -119,10 +121,9 @@ class Flusher:
             deciding = [self._decide(claim, columns, repeats) for claim in claims]
             answered = [*chain.from_iterable(await all_of(deciding))]
         answers = scattered(answered, repeats, len(columns))
-        if ACCEPTED in answers.codes:
-            # Readers are woken before replicas confirm, and if they do not: what is stored, they get.
-            for tell in self._on_accepted:
-                tell()
+        # Readers are woken before replicas confirm, and if they do not: what is stored, they get.
+        if ACCEPTED in answers.codes and (tell := self._signal.listener) is not None:
+            tell()
         replication = self._maps.replication
         if replication is not None and (unconfirmed := await _unconfirmed(answered, replication)):
             answers = scattered([*answered, *unconfirmed], repeats, len(columns))
@@ -130,6 +131,8 @@ class Flusher:
             raise next(iter(answers.errors.values()))
         self._metrics.count_answers(self._sources.note_flush(columns, answers))
         for claim, result in answered:
+            # Whether a transaction of the sample was a late duplicate, and which sources missed it, is looked
+            # up later (sampled_transactions.py).
             if isinstance(result, ClaimResult) and result.sample:
                 self._sources.fresh.add(result.samples(claim.hashes, claim.places, columns.sources))
         return answers
@@ -171,7 +174,11 @@ class Flusher:
 
 
 async def _unconfirmed(answered: Sequence[Answered], replication: Replication) -> list[Answered]:
-    """Return the claims that not enough replicas have confirmed in time, each with the reason."""
+    """Return the claims that not enough replicas have confirmed in time, each with the reason.
+
+    A server is asked on the connection (`Link`) that carried the claim, since it answers how many replicas
+    have what was written over that one.
+    """
     stored = [(claim, result) for claim, result in answered if isinstance(result, ClaimResult)]
     carriers = [(link, claim) for claim, result in stored for link in result.carriers]
     refusals = await replication.confirm({link: claim.prefix for link, claim in carriers})

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
-from app.models import Sample
+from app.models import SampledTransaction
 from app.settings.model import Settings
 
 LEAST_LOOK_SECONDS, MOST_LOOK_SECONDS = 1.0, 5.0
@@ -34,9 +34,9 @@ class _Drawn:
 
     def __init__(self, most: int) -> None:
         self._most, self._seen, self._amount = most, 0, 0.0
-        self.kept: list[Sample] = []
+        self.kept: list[SampledTransaction] = []
 
-    def add(self, sample: Sample, amount: float = 1.0) -> None:
+    def add(self, sample: SampledTransaction, amount: float = 1.0) -> None:
         """Keep each one seen with the same chance (reservoir sampling, Vitter 1985, algorithm R)."""
         self._seen += 1
         self._amount += amount
@@ -61,12 +61,12 @@ class Fresh:
         """Tell whether there is any."""
         return bool(self._drawn.kept)
 
-    def add(self, samples: Iterable[Sample]) -> None:
+    def add(self, samples: Iterable[SampledTransaction]) -> None:
         """Add transactions that were accepted now."""
         for sample in samples:
             self._drawn.add(sample)
 
-    def take(self) -> tuple[list[Sample], float]:
+    def take(self) -> tuple[list[SampledTransaction], float]:
         """Return and forget at least one transaction, and how many of the sample each stands for."""
         drawn, self._drawn = self._drawn, _Drawn(MOST_FRESH)
         return drawn.kept, drawn.times
@@ -94,7 +94,7 @@ class Waiting:
         """Tell whether there is any."""
         return bool(self._seconds)
 
-    def add(self, sample: Sample, amount: float = 1.0) -> None:
+    def add(self, sample: SampledTransaction, amount: float = 1.0) -> None:
         """Add a transaction that was accepted lately, and stands for `amount` of the sample."""
         number = sample.accepted_ms // 1000
         if not self._seconds or self._seconds[-1].number != number:
@@ -102,7 +102,7 @@ class Waiting:
         self._seconds[-1].add(sample, amount)
         self._seconds[-1].added = self._clock()
 
-    def take(self, age_seconds: float) -> Iterator[tuple[list[Sample], float]]:
+    def take(self, age_seconds: float) -> Iterator[tuple[list[SampledTransaction], float]]:
         """Yield and forget the transactions of each second added longer ago than this, as they were accepted.
 
         With them comes how many of the sample each stands for.

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 
 from app.ingest.source_statistics import SourceStatistics
-from app.models import Sample
+from app.models import SampledTransaction
 from app.settings.model import Settings
 from app.store.sample_queries import SampleQueries
 from app.store.sightings import Delivered
@@ -65,12 +65,12 @@ class Misses:
                 for sample in samples:
                     self._note_found(sample, delivered.get(sample.digest), settings.late_sample * one_in)
 
-    def _note_found(self, sample: Sample, found: Delivered | None, amount: float) -> None:
+    def _note_found(self, sample: SampledTransaction, found: Delivered | None, amount: float) -> None:
         # Accepted once more meanwhile, it has a later moment and other deliverers.
         if found is not None and found.first_seen_ms == sample.accepted_ms:
             self.note(sample, {sighting.source for sighting in found.sightings}, amount)
 
-    def note(self, sample: Sample, deliverers: Iterable[str], amount: float) -> None:
+    def note(self, sample: SampledTransaction, deliverers: Iterable[str], amount: float) -> None:
         """Count a transaction, which stands for `amount`, for the sources that delivered or missed it.
 
         If the deliverers lack the source that it was accepted from, observations were removed early: then

@@ -21,7 +21,7 @@ from app.ingest.source_views import Ages, Delays, Late, Part, SourcesView, Sourc
 from app.metrics.catalogue import NAMESPACE
 from app.metrics.families import counter, gauge, single
 from app.metrics.source_limit import OTHER_SOURCE
-from app.models import ACCEPTED, FAILED, REFUSED, Sample
+from app.models import ACCEPTED, FAILED, REFUSED, SampledTransaction
 
 METRIC_BOUNDS_MS = (1, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 60_000)
 _EXPORTED_BOUNDS = tuple(str(bound / 1000) for bound in METRIC_BOUNDS_MS)
@@ -143,7 +143,7 @@ class SourceStatistics(Collector):
                 source = self._source(name)
                 source.highest_slot = max(source.highest_slot, slot)
 
-    def note_samples(self, samples: Iterable[Sample], one_in: int, times: float = 1.0) -> None:
+    def note_samples(self, samples: Iterable[SampledTransaction], one_in: int, times: float = 1.0) -> None:
         """Count samples that were looked up; each stands for `times` of the sample, one in `one_in`."""
         for sample in samples:
             source = self._source(sample.source)

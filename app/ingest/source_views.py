@@ -2,10 +2,10 @@
 
 from pydantic import Field
 
-from app.models import Shape
+from app.models import JsonModel
 
 
-class Delays(Shape):
+class Delays(JsonModel):
     """Milliseconds behind the first: half of the duplicates were no later than p50, and so on."""
 
     p50: float
@@ -13,14 +13,14 @@ class Delays(Shape):
     p99: float
 
 
-class Ages(Shape):
+class Ages(JsonModel):
     """Milliseconds since the earlier acceptance: for half of the late duplicates no more than p50."""
 
     p50: float
     p99: float
 
 
-class Late(Shape):
+class Late(JsonModel):
     """Late duplicates: accepted because the window had passed, though their transaction was still kept."""
 
     count: int = Field(description="How many; an estimate by the sample, at most `accepted`.")
@@ -28,7 +28,7 @@ class Late(Shape):
     age_ms: Ages = Field(description="How long they had been accepted before.")
 
 
-class Part(Shape):
+class Part(JsonModel):
     """How many transactions, and which share; both are estimates by a sample."""
 
     count: int = Field(
@@ -37,7 +37,7 @@ class Part(Shape):
     share: float
 
 
-class SourceView(Shape):
+class SourceView(JsonModel):
     """One source, as this gate saw it since it started."""
 
     source: str
@@ -63,7 +63,7 @@ class SourceView(Shape):
     )
 
 
-class SourcesView(Shape):
+class SourcesView(JsonModel):
     """Every source, the one that was first most often first; those past TIDEGATE_MAX_SOURCES as `other`."""
 
     since_ms: int = Field(description="When this gate began to count, milliseconds since the epoch.")

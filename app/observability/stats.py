@@ -14,7 +14,7 @@ from app.guard.leak.finding import LeakState
 from app.guard.memory_limit import LimitSource
 from app.guard.status import GuardStatus, Level
 from app.metrics.catalogue import Metrics
-from app.models import MapName, MapSizes, Reason, Report, Shape, TransactionOutcome
+from app.models import JsonModel, MapName, MapSizes, Reason, Report, TransactionOutcome
 from app.observability.warnings import ServiceWarnings
 from app.process.resident_memory import Processes
 from app.store.latest_figures import Sizes
@@ -24,7 +24,7 @@ from app.store.settings_in_force import LiveSettings
 log = structlog.get_logger()
 
 
-class MapStats(Shape):
+class MapStats(JsonModel):
     """One map; `bytes` are those of its data, without the store's overhead."""
 
     entries: int
@@ -37,7 +37,7 @@ class MapStats(Shape):
     removed_total: dict[Reason, int]
 
 
-class IngestStats(Shape):
+class IngestStats(JsonModel):
     """Transactions since this gate started; `failed` are those the store could not take."""
 
     accepted: int
@@ -50,7 +50,7 @@ class IngestStats(Shape):
     )
 
 
-class ProcessStats(Shape):
+class ProcessStats(JsonModel):
     """One process of the service."""
 
     name: str
@@ -58,13 +58,13 @@ class ProcessStats(Shape):
     rss_bytes: int
 
 
-class LeakStats(Shape):
+class LeakStats(JsonModel):
     """The state of the process that needs somebody most."""
 
     state: LeakState
 
 
-class MemoryStats(Shape):
+class MemoryStats(JsonModel):
     """The service's processes, the limit they share if there is one, and what the guard makes of them."""
 
     processes: list[ProcessStats]
@@ -76,14 +76,14 @@ class MemoryStats(Shape):
     leak: LeakStats
 
 
-class CleanupStats(Shape):
+class CleanupStats(JsonModel):
     """How well cleaning works, and what the last one did."""
 
     efficiency_ratio: float | None
     last: Report | None
 
 
-class StoreStats(Shape):
+class StoreStats(JsonModel):
     """The store's memory by its own figures, and what of it the maps account for."""
 
     used_bytes: int
@@ -91,7 +91,7 @@ class StoreStats(Shape):
     maps_bytes: int
 
 
-class Stats(Shape):
+class Stats(JsonModel):
     """The whole document; `store` is null before the store was first reached."""
 
     version: str

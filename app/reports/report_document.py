@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from app.models import MapName, Reason, Shape, TransactionOutcome
+from app.models import JsonModel, MapName, Reason, TransactionOutcome
 
 
 class Outcome(StrEnum):
@@ -15,7 +15,7 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Target(Shape):
+class Target(JsonModel):
     """One success target: what was measured, what is allowed, and a sentence on it."""
 
     name: str
@@ -27,7 +27,7 @@ class Target(Shape):
     sentence: str
 
 
-class SlopeView(Shape):
+class SlopeView(JsonModel):
     """A slope in MB an hour, with the bounds of its 95 % confidence interval."""
 
     value: float
@@ -35,7 +35,7 @@ class SlopeView(Shape):
     high: float
 
 
-class ProcessRun(Shape):
+class ProcessRun(JsonModel):
     """A process from its start to its end, within the period; no slope if it was too short after warm-up."""
 
     pid: int | None
@@ -46,7 +46,7 @@ class ProcessRun(Shape):
     growth_mb: float | None
 
 
-class ProcessReport(Shape):
+class ProcessReport(JsonModel):
     """Resident bytes of a process; `gate` is null for a store that is shared.
 
     The slope is that of the run that grew fastest. `points` are [milliseconds, least, most] bytes.
@@ -64,7 +64,7 @@ class ProcessReport(Shape):
     points: list[tuple[int, int, int]]
 
 
-class MapReport(Shape):
+class MapReport(JsonModel):
     """A map over the period; `points` are [milliseconds, least entries, most entries, most bytes]."""
 
     min_entries: int
@@ -78,7 +78,7 @@ class MapReport(Shape):
     points: list[tuple[int, int, int, int]]
 
 
-class TrafficReport(Shape):
+class TrafficReport(JsonModel):
     """Transactions of all gates by what became of them.
 
     `points` are [milliseconds, accepted, duplicate, not taken]: a second, and of invalid, refused and failed
@@ -89,7 +89,7 @@ class TrafficReport(Shape):
     points: list[tuple[int, float, float, float]]
 
 
-class LatencyReport(Shape):
+class LatencyReport(JsonModel):
     """Seconds from the last of a post of transactions to its answer; `points` are [milliseconds, p50, p99].
 
     The quantiles are estimated from the histogram of `tidegate_http_request_duration_seconds`.
@@ -101,7 +101,7 @@ class LatencyReport(Shape):
     points: list[tuple[int, float, float]]
 
 
-class GateReport(Shape):
+class GateReport(JsonModel):
     """One gate: what is known of it in the period, and what happened to it; its latest memory limit."""
 
     name: str
@@ -116,7 +116,7 @@ class GateReport(Shape):
     limit_bytes: int | None
 
 
-class EventView(Shape):
+class EventView(JsonModel):
     """Something that stands out: restart, store_restart, worker_restart, emergency, leak or pressure."""
 
     at_ms: int
@@ -125,7 +125,7 @@ class EventView(Shape):
     text: str
 
 
-class CleanupReport(Shape):
+class CleanupReport(JsonModel):
     """The entries that came due, how many of them went as `expired` in time, and all gates' runs by mode.
 
     `points` are [milliseconds, mean seconds of a run].
@@ -139,7 +139,7 @@ class CleanupReport(Shape):
     points: list[tuple[int, float]]
 
 
-class ReportDocument(Shape):
+class ReportDocument(JsonModel):
     """The whole report; `status` is the worst of its targets, and plots begin at `plot_from_ms`."""
 
     from_ms: int

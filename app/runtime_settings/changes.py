@@ -15,9 +15,9 @@ import structlog
 from app.errors import ConfigError, Conflict, InvalidRequest, Overloaded, PreconditionFailed, StoreError
 from app.metrics.catalogue import Metrics
 from app.runtime_settings.settings_document import (
-    Document,
     FromNewerGate,
     Number,
+    StoredSettings,
     UnusableSettings,
     read_document,
     with_changes,
@@ -54,7 +54,7 @@ class SettingsSync:
         self._applied = applied
         self._one_at_a_time = asyncio.Lock()
         self._followed: bytes | None = None
-        self.document = Document()
+        self.document = StoredSettings()
 
     async def change(self, changes: Mapping[str, Number | None], if_match: str | None = None) -> None:
         """Change settings for all gates of the store; None stands for the value of the start.
@@ -92,14 +92,14 @@ class SettingsSync:
                 return
             stored, ignored = self._maps.stored_settings, self._take_shared()
             try:
-                found = read_document(stored) if stored is not None else Document()
+                found = read_document(stored) if stored is not None else StoredSettings()
                 if found.version < self.document.version:
                     await self._maps.replace_settings(stored, self.document.encoded())
                     found, stored = self.document, None
                 await self._apply(found, with_changes(self.live.base, found.values), "store")
             except (UnusableSettings, ConfigError) as error:
                 if self.live.has_new_shared_settings:
-                    await self._apply(Document(), self.live.base, "store")
+                    await self._apply(StoredSettings(), self.live.base, "store")
                 ignored = ignored or _ignored(error)
             self.live.ignored, self._followed = ignored, stored
 
@@ -135,13 +135,13 @@ class SettingsSync:
         if values == base.values and stored in (None, base.encoded()):
             await self._apply(base, settings, "store")
             return True
-        document = Document(max(base.version, in_force) + 1, values)
+        document = StoredSettings(max(base.version, in_force) + 1, values)
         if not await self._maps.replace_settings(stored, document.encoded()):
             return False
         await self._apply(document, settings, "api")
         return True
 
-    def _base(self, stored: bytes | None) -> Document:
+    def _base(self, stored: bytes | None) -> StoredSettings:
         """What a change starts from: what is stored, or this gate's own if that is lost or broken."""
         if stored is None:
             return self.document
@@ -153,7 +153,7 @@ class SettingsSync:
             return self.document
         return found if found.version >= self.document.version else self.document
 
-    async def _apply(self, document: Document, settings: Settings, source: str) -> None:
+    async def _apply(self, document: StoredSettings, settings: Settings, source: str) -> None:
         self.live.ignored, self._followed = None, document.encoded()
         if document == self.document and not self.live.has_new_shared_settings:
             return
@@ -178,7 +178,7 @@ def _matches(if_match: str, etag: str) -> bool:
     return any(tag.strip() in ("*", etag) for tag in if_match.split(","))
 
 
-def _differing(live: LiveSettings, document: Document) -> Mapping[str, tuple[Value, Value]]:
+def _differing(live: LiveSettings, document: StoredSettings) -> Mapping[str, tuple[Value, Value]]:
     """Return this gate's own value and the shared one, of settings where they differ and none was changed."""
     own, shared = shared_values(live.start), shared_values(live.base)
     return {

@@ -22,7 +22,7 @@ class FromNewerGate(UnusableSettings):
 
 
 @dataclass(frozen=True)
-class Document:
+class StoredSettings:
     """The settings that differ from those of the start, and how many changes led to them."""
 
     version: int = 0
@@ -49,7 +49,7 @@ class _Body(msgspec.Struct, forbid_unknown_fields=True):
     values: dict[str, Number]
 
 
-def read_document(stored: bytes) -> Document:
+def read_document(stored: bytes) -> StoredSettings:
     """Read what is stored.
 
     Raises:
@@ -67,7 +67,7 @@ def read_document(stored: bytes) -> Document:
         raise FromNewerGate(f"a newer Tidegate has put {foreign[0][:64]!r} among them")
     if not 0 < body.version < 2**53:
         raise UnusableSettings("their version is not a positive number")
-    return Document(body.version, body.values)
+    return StoredSettings(body.version, body.values)
 
 
 def with_changes(settings: Settings, values: Mapping[str, object]) -> Settings:

@@ -5,9 +5,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from app.models import Shape
+from app.models import JsonModel
 from app.process.made_once import MadeOnce
-from app.runtime_settings.settings_document import Document
+from app.runtime_settings.settings_document import StoredSettings
 from app.settings.descriptions import descriptions
 from app.settings.environment import given_variables
 from app.settings.model import CHANGEABLE, Settings, env_name
@@ -24,7 +24,7 @@ _LIMITED = {"consumers_limit": "consumers", "stream_readers_limit": "readers"}
 _UNITS = ("seconds", "bytes", "entries", "items", "requests", "connections", "sources", "depth", "ratio")
 
 
-class SettingView(Shape):
+class SettingView(JsonModel):
     """One setting; of tokens only whether there are any, of an address neither user nor password."""
 
     value: Value
@@ -38,7 +38,7 @@ class SettingView(Shape):
     changeable: bool = Field(description="At run time, by PATCH.")
 
 
-class SettingsDocument(Shape):
+class SettingsDocument(JsonModel):
     """Settings by their names, as this gate uses them now."""
 
     version: int = Field(description="How many changes were made at run time, by any gate of the store.")
@@ -47,7 +47,7 @@ class SettingsDocument(Shape):
 
 
 async def settings_document(
-    live: LiveSettings, document: Document, names: Iterable[str] = Settings.model_fields
+    live: LiveSettings, document: StoredSettings, names: Iterable[str] = Settings.model_fields
 ) -> SettingsDocument:
     """Return the document with these settings; the sentences on them are read in a thread the first time."""
     told = await _descriptions.get()
@@ -67,11 +67,11 @@ def unit_of(name: str) -> str:
     return "entries" if name.endswith("_limit") else ""
 
 
-def _view(name: str, live: LiveSettings, document: Document, description: str) -> SettingView:
+def _view(name: str, live: LiveSettings, document: StoredSettings, description: str) -> SettingView:
     return SettingView(
-        value=_shown(name, live.settings),
-        start_value=_shown(name, live.base),
-        gate_value=_shown(name, live.start),
+        value=_value_to_tell(name, live.settings),
+        start_value=_value_to_tell(name, live.base),
+        gate_value=_value_to_tell(name, live.start),
         source="run time" if name in document.values else _start_source(name, live),
         unit=unit_of(name) or None,
         description=description,
@@ -79,7 +79,7 @@ def _view(name: str, live: LiveSettings, document: Document, description: str) -
     )
 
 
-def _shown(name: str, settings: Settings) -> Value:
+def _value_to_tell(name: str, settings: Settings) -> Value:
     value = getattr(settings, name)
     if name in _SECRETS:
         return SET if value else None

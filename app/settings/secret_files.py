@@ -52,7 +52,7 @@ def secret_lines(file: Path, *, again: bool = False) -> tuple[bytes, ...]:
     try:
         content = read_file(file, again=again)
     except ConfigError as error:
-        raise ConfigError(f"{_shown(file)} cannot be read: {error}") from None
+        raise ConfigError(f"{_printable_name(file)} cannot be read: {error}") from None
     if len(content) > MOST_BYTES:
         raise ConfigError(f"{file} cannot be read: it is longer than {MOST_BYTES} bytes")
     try:
@@ -75,7 +75,7 @@ def only_line(file: Path, what: str, *, again: bool = False) -> str:
     return lines[0].decode()
 
 
-def _shown(file: Path) -> str:
+def _printable_name(file: Path) -> str:
     """Return the name of a file as it may be printed, which a NUL may not."""
     return str(file).replace("\0", "\\0")
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from app.models import ACCEPTED, MapName, MapSizes, Sample
+from app.models import ACCEPTED, MapName, MapSizes, SampledTransaction
 from app.store.acceptance_count import AcceptanceCount, Fall, Snapshot
 from app.store.blocks import parse_block, raw_bytes
 from app.store.cleanup_severity import CleanupStep, CleanupStepResult
@@ -69,10 +69,14 @@ class ClaimResult(NamedTuple):
     carriers: Collection[Link] = ()
     """The connection that carried the call, where replicas have to confirm what it wrote."""
 
-    def samples(self, hashes: Sequence[bytes], places: Sequence[int], sources: Sequence[str]) -> list[Sample]:
+    def samples(
+        self, hashes: Sequence[bytes], places: Sequence[int], sources: Sequence[str]
+    ) -> list[SampledTransaction]:
         """Return what of the sample was accepted; `hashes` stand at `places` of the flush."""
         late, accepted = dict(self.late), (at for at in self.sample if self.codes[at] == ACCEPTED)
-        return [Sample(hashes[at], sources[places[at]], self.now_ms, late.get(at)) for at in accepted]
+        return [
+            SampledTransaction(hashes[at], sources[places[at]], self.now_ms, late.get(at)) for at in accepted
+        ]
 
 
 class Maps:

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from app.models import Sample
+from app.models import SampledTransaction
 from app.store.down_partitions import of_those_that_serve
 from app.store.map_rules import Layout
 from app.store.session import StoreSession
@@ -29,12 +29,12 @@ class SampleQueries:
     def _layout(self) -> Layout:
         return self._layout_of(self._session.partitions)
 
-    async def late(self, samples: Sequence[Sample]) -> list[Sample]:
+    async def late(self, samples: Sequence[SampledTransaction]) -> list[SampledTransaction]:
         """Tell of each how many milliseconds earlier it had been accepted, None if it is no late duplicate.
 
         Those whose partition cannot be asked are left out.
         """
-        layout, parted = self._layout, defaultdict[str, list[Sample]](list)
+        layout, parted = self._layout, defaultdict[str, list[SampledTransaction]](list)
         for sample in samples:
             parted[layout.prefix_of(sample.digest)].append(sample)
         answers = await self._ask("late", {at: _hashes_and_moments(part) for at, part in parted.items()})
@@ -75,7 +75,7 @@ class SampleQueries:
         return answers
 
 
-def _hashes_and_moments(samples: Sequence[Sample]) -> tuple[bytes, bytes]:
+def _hashes_and_moments(samples: Sequence[SampledTransaction]) -> tuple[bytes, bytes]:
     """Return the arguments 2 and 3 of late.lua."""
     moments = (_MOMENT.pack(sample.accepted_ms % 2**32) for sample in samples)
     return b"".join([sample.digest for sample in samples]), b"".join(moments)

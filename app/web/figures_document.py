@@ -5,12 +5,12 @@ from pydantic import Field
 from app.guard.leak.finding import LeakState
 from app.guard.memory_view import StoreView
 from app.ingest.source_views import SourceView
-from app.models import Report, Shape
+from app.models import JsonModel, Report
 from app.observability.gate_state import GateState
 from app.observability.stats import Stats
 
 
-class Rates(Shape):
+class Rates(JsonModel):
     """Transactions a second, by what became of them; `not_taken` are those invalid, refused and failed."""
 
     accepted: float
@@ -24,14 +24,14 @@ class PastRates(Rates):
     age_seconds: float
 
 
-class MemoryPoint(Shape):
+class MemoryPoint(JsonModel):
     """Resident bytes of each process at a moment of the past."""
 
     age_seconds: float
     rss_bytes: dict[str, int]
 
 
-class WatchedProcess(Shape):
+class WatchedProcess(JsonModel):
     """One process as the memory guard sees it; growth is that in the leak window, less what is explained."""
 
     name: str
@@ -47,7 +47,7 @@ class LiveSource(SourceView):
     per_second: float | None
 
 
-class LiveConsumer(Shape):
+class LiveConsumer(JsonModel):
     """How far one consumer has come, as the store was last asked, some seconds ago."""
 
     name: str
@@ -60,7 +60,7 @@ class LiveConsumer(Shape):
     called_ms: int
 
 
-class LiveFigures(Shape):
+class LiveFigures(JsonModel):
     """The whole document; lists of sources and consumers have the first of them."""
 
     taken_ms: int = Field(description="When the figures were read, milliseconds since the epoch.")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from app.models import Mode, Sample, Trigger
+from app.models import Mode, SampledTransaction, Trigger
 from app.settings.model import Settings
 from app.store import down_partitions
 from app.store.lock import StoreLock
@@ -141,7 +141,7 @@ async def test_what_the_others_know_of_the_sample_is_told(cluster: StoreServer) 
         others = {sample.digest for sample in samples} - gone
         assert {sample.digest for sample in await gate.queries.late(samples)} == others
         assert set(await gate.queries.deliverers([*gone, *others])) == others
-        alone: list[Sample] = [sample for sample in samples if sample.digest in gone]
+        alone: list[SampledTransaction] = [sample for sample in samples if sample.digest in gone]
         gate.sources.fresh.add(alone)
         await gate.late.tick()
         assert await gate.queries.deliverers(gone) == {}

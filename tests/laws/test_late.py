@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from app.ingest.source_views import SourceView
-from app.models import ACCEPTED, MapName, Sample
+from app.models import ACCEPTED, MapName, SampledTransaction
 from app.store.maps import ClaimResult, Deliveries
 from app.store.partitions import partition_of, signature_hash, signature_hashes
 from tests.conftest import MakeSettings
@@ -153,7 +153,7 @@ async def test_one_call_tells_of_each_acceptance_what_came_before_it(
     """By then a signature may have been accepted once more, which says nothing of the acceptance before."""
     gate = await connected_gate(settings_for(store, late_sample=1, **OLDER_BUCKETS))
     digests = signature_hashes([f"signature-{number}" for number in range(20)])
-    samples, expected = list[Sample](), list[Sample]()
+    samples, expected = list[SampledTransaction](), list[SampledTransaction]()
     for turn in range(3):
         for number, digest in enumerate(digests):
             deliveries = Deliveries([digest], ["feed"])

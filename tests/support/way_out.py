@@ -11,6 +11,7 @@ from app.consumers.readers import Readers
 from app.consumers.stream_formats import Form, Look, Wanted
 from app.consumers.stream_reader import StreamReader
 from app.consumers.tail import Tail
+from app.models import AcceptanceSignal
 from app.runtime import Runtime
 from app.store.positions import Positions, Start
 from app.store.read_accepted import Accepted, Extract
@@ -45,7 +46,8 @@ class Out:
         self.accepted = CountingAccepted(runtime)
         self.cache = BlockCache(cache_bytes)
         pace = Pace(lambda: False)
-        self.tail = Tail(self.accepted, self.cache, pace)
+        self.signal = AcceptanceSignal()
+        self.tail = Tail(self.accepted, self.cache, pace, self.signal)
         self.readers = Readers(self.accepted, self.cache, self.tail, pace)
 
     async def reader(self, start: Start | Positions, **wanted: Any) -> StreamReader:

@@ -12,7 +12,7 @@ from app.api.openapi.common import ALERT_BODY, ALERT_RESPONSES, problems
 from app.decode.body_reader import media_type
 from app.errors import UnsupportedMedia
 from app.ingest.data_plane import DataPlane
-from app.models import Shape
+from app.models import JsonModel
 
 router = APIRouter(tags=["operations"])
 
@@ -20,13 +20,13 @@ ReceiverDep = Annotated[AlertReceiver, part(AlertReceiver)]
 PlaneDep = Annotated[DataPlane, part(DataPlane)]
 
 
-class AlertAnswers(Shape):
+class AlertAnswers(JsonModel):
     """What was done about each alert of a webhook, in its order."""
 
     alerts: list[AlertAnswer]
 
 
-class ReceivedAlerts(Shape):
+class ReceivedAlerts(JsonModel):
     """The last 50 alerts this gate received, newest first."""
 
     alerts: list[ReceivedAlert]

@@ -58,11 +58,11 @@ def endpoints(plane: ConsumerPlane) -> dict[tuple[str, str], ASGIApp]:
     """Return what answers, by method and path."""
     calls = ConsumerCalls(plane)
     return {
-        ("GET", CONSUMERS): Call(calls.list),
-        ("DELETE", CONSUMER[""].path): Call(calls.forget),
-        ("POST", CONSUMER["/lease"].path): Call(calls.lease),
-        ("POST", CONSUMER["/commit"].path): Call(calls.commit),
-        ("POST", CONSUMER["/seek"].path): Call(calls.seek),
+        ("GET", CONSUMERS): ConsumerEndpoint(calls.list),
+        ("DELETE", CONSUMER[""].path): ConsumerEndpoint(calls.forget),
+        ("POST", CONSUMER["/lease"].path): ConsumerEndpoint(calls.lease),
+        ("POST", CONSUMER["/commit"].path): ConsumerEndpoint(calls.commit),
+        ("POST", CONSUMER["/seek"].path): ConsumerEndpoint(calls.seek),
     }
 
 
@@ -77,7 +77,7 @@ class Asked(NamedTuple):
     send: Send
 
 
-class Call:
+class ConsumerEndpoint:
     """Makes a handler an ASGI endpoint: looks at the name of the consumer, and answers errors."""
 
     def __init__(self, handle: Callable[[Asked], Awaitable[None]]) -> None:

@@ -19,7 +19,7 @@ from app.drills.kinds import (
 )
 from app.errors import InvalidRequest
 from app.guard.guard import Guard
-from app.models import MapName, Shape
+from app.models import JsonModel, MapName
 from app.settings.model import Settings
 
 router = APIRouter(tags=["operations"])
@@ -29,7 +29,7 @@ GuardDep = Annotated[Guard, part(Guard)]
 REFUSING = frozenset({DrillKind.PRESSURE, DrillKind.STORE_DOWN})
 
 
-class DrillQuery(Shape):
+class DrillQuery(JsonModel):
     """The parameters of `POST /drill`; what is left out is as the settings in force suggest."""
 
     drill: DrillKind

@@ -6,13 +6,13 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
 from app.api.deps import part
-from app.models import Shape
+from app.models import JsonModel
 from app.observability.readiness import ReadinessCheck
 
 router = APIRouter(tags=["operations"])
 
 
-class Readiness(Shape):
+class Readiness(JsonModel):
     """Whether this gate can take traffic, with the reasons if not, and what is wrong although it can."""
 
     status: Literal["ready", "unready"]

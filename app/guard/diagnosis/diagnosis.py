@@ -5,7 +5,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from app.guard.leak.finding import Tier
-from app.models import Shape
+from app.models import JsonModel
 
 
 class Cause(StrEnum):
@@ -42,7 +42,7 @@ class PartName(StrEnum):
     UNEXPLAINED = "unexplained"
 
 
-class Part(Shape):
+class Part(JsonModel):
     """A share of the growth; negative when that part shrank. All parts add up to `growth_bytes`."""
 
     part: PartName
@@ -50,7 +50,7 @@ class Part(Shape):
     count: int | None = Field(None, description="How many more there are, where they can be counted.")
 
 
-class TypeGrowth(Shape):
+class TypeGrowth(JsonModel):
     """Objects of a type that the garbage collector tracks, since the baseline."""
 
     type: str
@@ -58,7 +58,7 @@ class TypeGrowth(Shape):
     bytes: int = Field(description="Estimated from some of them, without what they refer to.")
 
 
-class Allocation(Shape):
+class Allocation(JsonModel):
     """Bytes allocated while tracing, and still held at its end, by the line that allocated them."""
 
     place: str = Field(description="file:line")
@@ -66,7 +66,7 @@ class Allocation(Shape):
     count: int
 
 
-class Diagnosis(Shape):
+class Diagnosis(JsonModel):
     """What grew in one process; there is one for each leak that was proven."""
 
     process: str

@@ -147,7 +147,7 @@ def _traced(
 
 
 def _allocation(place: Place, held: Held) -> Allocation:
-    return Allocation(place=_shown(place), bytes=held.bytes, count=held.objects)
+    return Allocation(place=_end_of_path(place), bytes=held.bytes, count=held.objects)
 
 
 def _grows(place: Place, looks: Sequence[Look]) -> bool:
@@ -191,7 +191,7 @@ def _mean_small_bytes(held: Look) -> float:
     return sum(one.bytes for one in small) / sum(one.objects for one in small) if small else USUAL_SMALL_BYTES
 
 
-def _shown(place: Place) -> str:
+def _end_of_path(place: Place) -> str:
     """Return the end of the path, which says enough and tells nothing about the machine, with the line."""
     path, line = place
     return f"{PurePath(*PurePath(path).parts[-SHOWN_PATH_PARTS:])}:{line}"

@@ -13,6 +13,7 @@ from app.ingest.data_plane import DataPlane
 from app.ingest.recent_signatures import Fingerprints
 from app.metrics.catalogue import Metrics
 from app.metrics.counters import RequestsInFlight
+from app.models import AcceptanceSignal
 from app.runtime_settings.changes import SettingsSync
 from app.schedule import StoreUpkeep, common_tasks
 from app.server.open_connections import OpenConnections
@@ -43,12 +44,12 @@ class WorkerParts:
         fingerprints = Fingerprints.follow(config.inherited.fingerprints)
         access = Access(settings)
         feeds = FeedsInForce(settings.feeds_file, settings.workers, has_to_start=True)
+        signal = AcceptanceSignal()  # the data plane gives it, consumers listen
         self.consumers = ConsumerPlane(
-            self.live, self.session, lambda: self.plane.is_busy, lambda: self.plane.maps.ends
+            self.live, self.session, lambda: self.plane.is_busy, lambda: self.plane.maps.ends, signal
         )
-        told = self.consumers.tail.on_accepted
         self.plane = DataPlane(
-            self.live, self.session, self.metrics, access, headroom, feeds, told, fingerprints
+            self.live, self.session, self.metrics, access, headroom, feeds, signal, fingerprints
         )
         self._upkeep = StoreUpkeep(self.session, self._refresh, is_drill=lambda: headroom.is_store_drill)
         self._settings_sync = SettingsSync(self.live, self.plane.maps, self.metrics, self.plane.apply)

@@ -8,26 +8,26 @@ from app.errors import StoreUnreachable
 from app.ingest.late_duplicates import LateDuplicates
 from app.ingest.sampled_transactions import MOST_FRESH, Fresh
 from app.ingest.source_statistics import SourceStatistics
-from app.models import ACCEPTED, Sample
+from app.models import ACCEPTED, SampledTransaction
 from app.settings.model import Settings
 from tests.conftest import MakeSettings
 from tests.support.deliver import connected_gate, transaction
 from tests.support.servers import StoreServer
 
 
-def sample(number: int, late_ms: int | None = None) -> Sample:
+def sample(number: int, late_ms: int | None = None) -> SampledTransaction:
     """A sample of this number, as its hash."""
-    return Sample(number.to_bytes(16), "a", 1_000, late_ms)
+    return SampledTransaction(number.to_bytes(16), "a", 1_000, late_ms)
 
 
 class Queries:
     """A store that finds every second one late, or nothing when it is down."""
 
     def __init__(self) -> None:
-        self.asked: list[list[Sample]] = []
+        self.asked: list[list[SampledTransaction]] = []
         self.is_up = True
 
-    async def late(self, samples: list[Sample]) -> list[Sample]:
+    async def late(self, samples: list[SampledTransaction]) -> list[SampledTransaction]:
         """Note what is asked for, and answer."""
         if not self.is_up:
             raise StoreUnreachable("down")

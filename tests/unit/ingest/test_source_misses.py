@@ -11,7 +11,7 @@ from app.ingest.sampled_transactions import MOST_A_SECOND, MOST_SECONDS, Waiting
 from app.ingest.source_misses import Misses
 from app.ingest.source_statistics import SourceStatistics
 from app.ingest.source_views import Part, SourceView
-from app.models import ACCEPTED, Sample
+from app.models import ACCEPTED, SampledTransaction
 from app.settings.model import Settings
 from tests.conftest import MakeSettings
 from tests.support.deliver import Gate, connected_gate, transaction
@@ -30,9 +30,9 @@ class Clock:
         return self.seconds
 
 
-def sample(number: int, source: str = "a", accepted_ms: int = 1_000) -> Sample:
+def sample(number: int, source: str = "a", accepted_ms: int = 1_000) -> SampledTransaction:
     """A sample of this number, as its hash."""
-    return Sample(number.to_bytes(16), source, accepted_ms, None)
+    return SampledTransaction(number.to_bytes(16), source, accepted_ms, None)
 
 
 @dataclass

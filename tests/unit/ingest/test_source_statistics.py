@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from app.ingest.delay_histogram import BOUNDS_MS, DelayHistogram
 from app.ingest.source_statistics import SourceStatistics
 from app.ingest.source_views import Part, SourceView
-from app.models import ACCEPTED, Sample
+from app.models import ACCEPTED, SampledTransaction
 
 NOW_MS = 1_700_000_000_000
 
@@ -23,9 +23,9 @@ def view(counted: SourceStatistics, name: str) -> SourceView:
     return found
 
 
-def samples(source: str, *late_ms: int | None) -> list[Sample]:
+def samples(source: str, *late_ms: int | None) -> list[SampledTransaction]:
     """Samples of a source that were accepted, some of them late."""
-    return [Sample(bytes(16), source, NOW_MS, late) for late in late_ms]
+    return [SampledTransaction(bytes(16), source, NOW_MS, late) for late in late_ms]
 
 
 def test_a_replay_of_everything_wins_no_first_share() -> None:

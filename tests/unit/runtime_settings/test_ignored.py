@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from app.runtime_settings.settings_document import Document
+from app.runtime_settings.settings_document import StoredSettings
 from tests.conftest import MakeSettings
 from tests.support.api_calls import QUIET, Api, open_api, until
 from tests.support.servers import StoreServer
@@ -107,7 +107,7 @@ async def test_values_outside_their_limits_are_ignored_with_a_warning(
     valkey: StoreServer, settings_for: MakeSettings
 ) -> None:
     async with open_api(settings_for(valkey, **QUIET)) as api:
-        put(valkey, Document(5, {"signatures_limit": -7}).encoded())
+        put(valkey, StoredSettings(5, {"signatures_limit": -7}).encoded())
         await _until_ignored(api, "TIDEGATE_SIGNATURES_LIMIT: input should be greater than or equal to 1")
         assert api.runtime.settings.signatures_limit == 10**6
 

@@ -4,7 +4,7 @@ from itertools import permutations
 
 import pytest
 
-from app.runtime_settings.settings_document import Document
+from app.runtime_settings.settings_document import StoredSettings
 from app.settings.model import Settings
 from app.store.map_rules import packed_rules
 from app.store.settings_in_force import GATE_NAME_BYTES
@@ -204,7 +204,7 @@ async def test_a_gate_of_an_earlier_version_goes_by_what_holds_with_each_call(
         assert (await wide.stats())["maps"]["transactions"]["entries"] == 200
         # What it stores when somebody changes settings there has a higher number than any in force.
         number = CHANGES_A_START + 1
-        put(valkey, Document(number, {"observations_limit": 600}).encoded())
+        put(valkey, StoredSettings(number, {"observations_limit": 600}).encoded())
         await until_version(wide, number)
         assert (await patched(wide, observations_limit=700))["version"] == number + 1
         assert wide.runtime.settings.observations_limit == 700

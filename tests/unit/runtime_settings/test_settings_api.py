@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
-from app.runtime_settings.settings_document import Document
+from app.runtime_settings.settings_document import StoredSettings
 from app.runtime_settings.settings_view import settings_document
 from app.settings.model import CHANGEABLE, Settings
 from app.store.settings_in_force import LiveSettings
@@ -55,7 +55,7 @@ async def test_neither_tokens_nor_passwords_are_shown() -> None:
         ingest_tokens="secret-one,secret-two",  # type: ignore[arg-type]  # as the environment has it
         admin_tokens="secret-three",  # type: ignore[arg-type]
     )
-    document = await settings_document(LiveSettings(settings), Document())
+    document = await settings_document(LiveSettings(settings), StoredSettings())
     assert "secret" not in document.model_dump_json()
     assert "somebody" not in document.model_dump_json()
     assert document.settings["store_url"].value == "redis://127.0.0.1:7000"
