@@ -8,7 +8,6 @@ Counted by this gate since its start, in constant memory: a source's delays go i
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
-from typing import NamedTuple
 
 from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -17,6 +16,7 @@ from app.decode.columns import Answers, Columns, count_outcomes
 from app.ingest.delay_histogram import DelayHistogram
 from app.ingest.recommended_window import recommended_window_seconds
 from app.ingest.sampled_transactions import Fresh, Waiting
+from app.ingest.source_counts import SourceCounts, SourceTotals
 from app.ingest.source_views import Ages, Delays, Late, Part, SourcesView, SourceView
 from app.metrics.catalogue import NAMESPACE
 from app.metrics.families import counter, gauge, single
@@ -27,66 +27,6 @@ METRIC_BOUNDS_MS = (1, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000
 _EXPORTED_BOUNDS = tuple(str(bound / 1000) for bound in METRIC_BOUNDS_MS)
 SILENT_MS = 60_000
 NEAR_WINDOW = 0.8  # a duplicate that came after more than this share of the window nearly came too late
-
-
-class SourceTotals(NamedTuple):
-    """What a process has counted of a source, for `SourceStatistics.grow` of another."""
-
-    last_seen_ms: int
-    highest_slot: int
-    numbers: list[float]
-    """All other figures, which add up."""
-
-
-class _Source:
-    """What is counted of one source."""
-
-    def __init__(self) -> None:
-        self.last_seen_ms = 0
-        self.highest_slot = -1
-        self.accepted = 0
-        self.sampled, self.late = 0.0, 0.0
-        """Estimates by late_duplicates.py: how many accepted are in the sample, how many of these late."""
-        self.late_found = 0
-        """How many late ones were found to estimate that by."""
-        self.shared, self.solo, self.missed = 0.0, 0.0, 0.0
-        """Estimates by source_misses.py: what others delivered as well, nobody else, and only others."""
-        self.near_window = 0
-        """How many duplicates nearly came too late."""
-        self.delays = DelayHistogram()
-        self.late_ages = DelayHistogram()
-        """How long before late duplicates had been accepted; each one found counts for all it stands for."""
-
-    @property
-    def late_share(self) -> float:
-        """Return the share of late duplicates in what was accepted, an estimate."""
-        return self.late / self.sampled if self.sampled else 0.0
-
-    @property
-    def firsts(self) -> float:
-        """Return how many it delivered before everybody else: all accepted, except late duplicates."""
-        return self.accepted * (1 - self.late_share)
-
-    def totals(self) -> SourceTotals:
-        """Return all that was counted."""
-        counts = (self.accepted, self.sampled, self.late, self.late_found, self.near_window)
-        delivered = (self.shared, self.solo, self.missed)
-        numbers = [*counts, *delivered, *self.late_ages.numbers, *self.delays.numbers]
-        return SourceTotals(self.last_seen_ms, self.highest_slot, numbers)
-
-    def grow(self, more: SourceTotals) -> None:
-        """Add what another has counted."""
-        self.last_seen_ms = max(self.last_seen_ms, more.last_seen_ms)
-        self.highest_slot = max(self.highest_slot, more.highest_slot)
-        accepted, sampled, late, late_found, near_window, shared, solo, missed, *delays = more.numbers
-        self.accepted += int(accepted)
-        self.sampled, self.late = self.sampled + sampled, self.late + late
-        self.late_found += int(late_found)
-        self.near_window += int(near_window)
-        self.shared, self.solo, self.missed = self.shared + shared, self.solo + solo, self.missed + missed
-        half = len(delays) // 2
-        self.late_ages.grow(delays[:half])
-        self.delays.grow(delays[half:])
 
 
 class SourceStatistics(Collector):
@@ -104,7 +44,7 @@ class SourceStatistics(Collector):
         self._wall_ms = wall_ms
         self.fresh, self.waiting = Fresh(), Waiting()
         """What of the sample is yet to be looked up, by late_duplicates.py and by source_misses.py."""
-        self._sources: dict[str, _Source] = {OTHER_SOURCE: _Source()}
+        self._sources: dict[str, SourceCounts] = {OTHER_SOURCE: SourceCounts()}
         self._since_ms = int(wall_ms())
 
     def note_flush(self, columns: Columns, answers: Answers) -> Mapping[tuple[str, int], int]:
@@ -249,14 +189,14 @@ class SourceStatistics(Collector):
         found = self._sources.get(name)
         return found.last_seen_ms if found else 0
 
-    def _seen(self) -> dict[str, _Source]:
+    def _seen(self) -> dict[str, SourceCounts]:
         return {name: source for name, source in self._sources.items() if source.last_seen_ms}
 
-    def _source(self, name: str) -> _Source:
+    def _source(self, name: str) -> SourceCounts:
         name = self.name_of(name)
         found = self._sources.get(name)
         if found is None:
-            found = self._sources[name] = _Source()
+            found = self._sources[name] = SourceCounts()
         return found
 
 
@@ -266,7 +206,7 @@ def _exported(delays: DelayHistogram) -> tuple[list[tuple[str, float]], float]:
     return [*buckets, ("+Inf", delays.count)], delays.sum / 1000
 
 
-def _view(name: str, source: _Source, total_firsts: float, accepted: int, now_ms: float) -> SourceView:
+def _view(name: str, source: SourceCounts, total_firsts: float, accepted: int, now_ms: float) -> SourceView:
     """Return a source as `GET /sources` shows it; all of them had so many `accepted`.
 
     One of the sample counts for 16, though only 4 may have been delivered so far.

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import msgspec
 
 from app.ingest.rejections import Rejection
-from app.ingest.source_statistics import SourceStatistics, SourceTotals
+from app.ingest.source_counts import SourceTotals
+from app.ingest.source_statistics import SourceStatistics
 from app.ingest.unanswered_requests import Held
 from app.metrics.catalogue import Metrics
 from app.store.acceptance_count import Fall
