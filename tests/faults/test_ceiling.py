@@ -9,7 +9,7 @@ import redis
 
 from app.process.control_groups import find_cgroup
 from app.process.resident_memory import machine_bytes
-from tests.support.gate import GateProcess, gate_process, has_port, started
+from tests.support.gate import GateProcess, gate_program, has_port, started
 from tests.support.payloads import Payloads, body_of
 from tests.support.processes import wait_until
 from tests.support.storm import Storm, resident_bytes, store_pids
@@ -57,7 +57,7 @@ async def test_large_bodies_at_once_are_taken_as_far_as_memory_has_room() -> Non
     """Without a bound that follows the limit they would take more than 160 MiB, and be killed for it."""
     statuses, stop, most = Counter[int](), asyncio.Event(), 0
     bodies = [body_of(Payloads(seed).items(400)) for seed in range(3)]
-    with gate_process(memory_limit_bytes=LIMIT_BYTES) as gate:
+    with gate_program(memory_limit_bytes=LIMIT_BYTES) as gate:
         posts = [_post_until(stop, gate.url, bodies[at % 3], statuses) for at in range(LARGE_BODIES)]
         tasks = [asyncio.create_task(post) for post in posts]
         async with asyncio.timeout(MOST_SECONDS):
@@ -103,7 +103,7 @@ async def test_load_past_the_memory_limit_gets_503_and_the_rest_is_served_and_no
         "observation_retention_seconds": 600,
         "store_deadline_seconds": 30,
     }
-    with gate_process(memory_limit_bytes=LIMIT_BYTES, dedup_window_seconds=20, **quiet) as gate:
+    with gate_program(memory_limit_bytes=LIMIT_BYTES, dedup_window_seconds=20, **quiet) as gate:
         storm, stores = Storm(gate.url, memo_bytes=10_000), store_pids(gate)
         async with storm.raging(), asyncio.timeout(MOST_SECONDS):
             while not storm.answers["refused"]:

@@ -13,7 +13,7 @@ from tests.support.handed_on import LASTING
 from tests.support.history import Attempt
 from tests.support.load import transaction
 from tests.support.planted import add_signature, delete_buckets
-from tests.support.processes import pause_all, resume_all, wait_until
+from tests.support.processes import wait_until
 from tests.support.sentinels import Watched, watched_servers
 from tests.support.servers import StoreServer, cluster_server, valkey_server
 from tests.support.steady_load import Post, Steady
@@ -106,11 +106,11 @@ async def test_a_gate_that_leaves_the_question_whether_it_is_ready_unanswered_is
 ) -> None:
     load = Steady("hung", readiness_deadline_seconds=BRIEF_SECONDS)
     async with load.running(gate.url, POSTS_A_SECOND):
-        pause_all([gate.process])
+        gate.pause()
         try:
             assert await asyncio.to_thread(wait_until, lambda: bool(load.unready()), PATIENCE_SECONDS)
         finally:
-            resume_all([gate.process])
+            gate.resume()
 
 
 async def test_what_was_served_by_a_gate_that_said_all_the_while_that_it_is_not_ready_is_found() -> None:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from tests.support.gate import GateProcess, gate_process
+from tests.support.gate import GateProcess, gate_process, gate_program
 from tests.support.load import transaction
 from tests.support.servers import StoreServer
 from tests.support.wire import NDJSON, Connection, ask_once, connected, figure, request_bytes
@@ -133,7 +133,7 @@ async def _cut_off(gate: GateProcess) -> bool:
 
 
 async def test_many_headers_do_not_fill_memory(valkey: StoreServer) -> None:
-    with gate_process(store_url=valkey.url) as gate:
+    with gate_program(store_url=valkey.url) as gate:
         process = psutil.Process(gate.process.pid)
         before = process.memory_info().rss
         head = b"GET /livez HTTP/1.1\r\nHost: gate\r\n" + b"a:\r\n" * HEADERS

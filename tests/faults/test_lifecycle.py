@@ -18,7 +18,7 @@ from tests.support.faulty_gates import running_in, store_processes
 from tests.support.gate import (
     GateProcess,
     await_gate,
-    gate_process,
+    gate_program,
     has_port,
     start_command,
     started,
@@ -81,7 +81,7 @@ def _signal_and_wait(gate: GateProcess, number: signal.Signals) -> int:
 
 
 def test_kill_9_of_the_gate_takes_its_store_along(gate_folder: Path) -> None:
-    with gate_process() as gate:
+    with gate_program() as gate:
         [store] = store_processes(gate)
         gate.kill()
         assert wait_until(lambda: not store.is_running(), SOON_SECONDS)
@@ -109,7 +109,7 @@ def test_kill_9_at_any_moment_of_the_start_leaves_no_store(gate_folder: Path) ->
 def test_a_gate_that_is_told_to_stop_exits_0_with_its_store_and_directory_gone(
     gate_folder: Path, number: signal.Signals
 ) -> None:
-    with gate_process() as gate:
+    with gate_program() as gate:
         assert directories(gate_folder)
         assert _signal_and_wait(gate, number) == 0
         assert directories(gate_folder) == []
@@ -137,7 +137,7 @@ def test_a_gate_that_is_told_to_stop_before_it_has_loaded_its_code_exits_0(tmp_p
 
 
 def test_a_gate_stops_in_time_although_its_store_hangs(gate_folder: Path) -> None:
-    with gate_process() as gate:
+    with gate_program() as gate:
         [store] = store_processes(gate)
         store.suspend()
         assert _signal_and_wait(gate, signal.SIGTERM) == 0
@@ -146,7 +146,7 @@ def test_a_gate_stops_in_time_although_its_store_hangs(gate_folder: Path) -> Non
 
 
 def test_ctrl_c_pressed_again_and_again_leaves_no_store(gate_folder: Path) -> None:
-    with gate_process() as gate:
+    with gate_program() as gate:
         for _ in range(3):
             gate.process.send_signal(signal.SIGINT)
             time.sleep(0.02)
@@ -155,7 +155,7 @@ def test_ctrl_c_pressed_again_and_again_leaves_no_store(gate_folder: Path) -> No
 
 
 async def test_a_store_killed_by_hand_is_started_again_by_its_gate(gate_folder: Path) -> None:
-    with gate_process() as gate:
+    with gate_program() as gate:
         assert (await ask_once(gate.url, "POST", "/transactions", ONE)).json()["status"] == "accepted"
         for _ in range(2):
             [store] = store_processes(gate)
@@ -176,24 +176,24 @@ async def _first_answer(gate: GateProcess) -> str:
 
 
 def test_the_embedded_store_does_not_hold_the_port_of_its_gate(gate_folder: Path) -> None:  # noqa: ARG001
-    with gate_process() as gate:
+    with gate_program() as gate:
         [store] = store_processes(gate)
         assert store.net_connections("tcp") == []
 
 
 def test_the_directory_of_a_killed_gate_is_removed_by_the_next_one(gate_folder: Path) -> None:
-    with gate_process() as gate:
+    with gate_program() as gate:
         gate.kill()
     [stale] = directories(gate_folder)
     assert _is_gone(gate_folder)
-    with gate_process():
+    with gate_program():
         [directory] = directories(gate_folder)
         assert directory != stale
 
 
 async def test_gates_with_embedded_stores_do_not_disturb_each_other(gate_folder: Path) -> None:
-    with gate_process() as left:
-        with gate_process() as right:
+    with gate_program() as left:
+        with gate_program() as right:
             assert len(directories(gate_folder)) == 2
             for gate in (left, right):
                 reply = await ask_once(gate.url, "POST", "/transactions", ONE)

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.support.gate import GateProcess, gate_process, has_port, started
-from tests.support.processes import kill_all, pause_all, resume_all, start_all, wait_until
+from tests.support.processes import kill_all, start_all, wait_until
 from tests.support.servers import StoreServer, cluster_server, valkey_server
 from tests.support.worker_gates import figure
 
@@ -47,12 +47,12 @@ async def test_a_gate_that_joins_while_the_settings_of_all_cannot_be_read_says_s
                 assert shown["ignored"] in other.get("/stats").json()["warnings"]
                 assert other.patch("/settings", json=CHANGED).status_code == 503
                 assert one.get("/settings").json()["ignored"] is None, "it had read them"
-                pause_all([first.process])
+                first.pause()
                 try:
                     _start_first_partition(cluster)
                     await _until(lambda: _has_begun_its_own(late, other))
                 finally:
-                    resume_all([first.process])
+                    first.resume()
                 await _until(lambda: _agree_on_what_held(one, other))
             both_ends = ["warning", "info"]
             await _until(lambda: _told_of(late) == both_ends)
@@ -70,12 +70,12 @@ async def test_a_gate_that_joins_while_the_store_is_down_gives_way_to_one_that_k
         with started(store_url=server.url, **NARROW) as late:
             await _until(lambda: has_port(late) and not late.is_ready())
             with late.client() as other:
-                pause_all([first.process])
+                first.pause()
                 try:
                     server.restart()
                     await _until(lambda: _has_begun_its_own(late, other))
                 finally:
-                    resume_all([first.process])
+                    first.resume()
                 await _until(lambda: _agree_on_what_held(one, other))
 
 

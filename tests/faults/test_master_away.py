@@ -5,7 +5,7 @@ import asyncio
 import psutil
 import pytest
 
-from tests.support.gate import gate_process
+from tests.support.gate import gate_program
 from tests.support.outages import one_master_paused
 from tests.support.servers import cluster_server
 from tests.support.steady_load import Steady
@@ -19,7 +19,7 @@ POSTS_A_SECOND = 100
 @pytest.mark.slow
 async def test_memory_stays_flat_while_a_master_does_not_answer_under_load() -> None:
     load = Steady("away")
-    with cluster_server() as server, gate_process(store_url=server.url) as gate:
+    with cluster_server() as server, gate_program(store_url=server.url) as gate:
         process = psutil.Process(gate.process.pid)
         async with load.running(gate.url, POSTS_A_SECOND):
             while sum(post.status == 200 for post in load.posts) < 5 * POSTS_A_SECOND:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from tests.support.gate import GateProcess, gate_process
+from tests.support.gate import GateProcess, gate_program
 from tests.support.payloads import Payloads, body_of
 from tests.support.processes import wait_until
 from tests.support.wire import NoAnswerError, connected, request_bytes
@@ -94,7 +94,7 @@ def _assert_it_comes_back(gate: GateProcess, before: dict[int, int]) -> None:
 async def test_each_storm_leaves_the_gate_near_its_size_of_before_and_storms_do_not_add_up(
     limit: dict[str, object],
 ) -> None:
-    with gate_process(**limit) as gate:
+    with gate_program(**limit) as gate:
         await _first_requests(gate)
         before = _residents(gate)
         for storm in (*STORMS.values(), *STORMS.values()):
@@ -103,7 +103,7 @@ async def test_each_storm_leaves_the_gate_near_its_size_of_before_and_storms_do_
 
 
 async def test_workers_give_back_what_a_storm_left_in_them() -> None:
-    with gate_process(workers=2) as gate:
+    with gate_program(workers=2) as gate:
         await _first_requests(gate)
         before = _residents(gate)
         await _large_bodies(gate)

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from app.server.config import GRACEFUL_SECONDS
-from tests.support.gate import GateProcess, gate_process
+from tests.support.gate import GateProcess, gate_program
 from tests.support.history import Attempt
 from tests.support.load import Feed, transaction
 from tests.support.processes import wait_until
@@ -59,7 +59,7 @@ async def test_under_load_a_gate_that_stops_answers_honestly_and_exits_0(
 ) -> None:
     feed, unanswered = Feed("stopped"), list[Attempt]()
     for _ in range(ROUNDS):
-        with gate_process(**_settings(valkey), fast_path=fast_path) as gate:
+        with gate_program(**_settings(valkey), fast_path=fast_path) as gate:
             await feed.retry(gate.url, unanswered)
             since = len(feed.attempts)
             async with feed.running(gate.url):
@@ -72,7 +72,7 @@ async def test_under_load_a_gate_that_stops_answers_honestly_and_exits_0(
                 if reply.status != 200:
                     reply.assert_try_again()
             assert "Traceback" not in gate.log.read_text()
-    with gate_process(**_settings(valkey)) as gate:
+    with gate_program(**_settings(valkey)) as gate:
         await feed.retry(gate.url, unanswered)
         assert feed.answered("accepted")
         await feed.assert_honest(gate.url, valkey)
@@ -81,7 +81,7 @@ async def test_under_load_a_gate_that_stops_answers_honestly_and_exits_0(
 async def test_requests_waiting_for_a_store_that_hangs_are_answered_when_the_gate_stops(
     own_valkey: StoreServer,
 ) -> None:
-    with gate_process(**_settings(own_valkey)) as gate:
+    with gate_program(**_settings(own_valkey)) as gate:
         async with connected(gate.url, 20) as connections:
             own_valkey.pause()
             for number, connection in enumerate(connections):
@@ -107,7 +107,7 @@ async def test_what_has_begun_when_the_patience_of_a_stop_ends_is_not_answered_a
         request_bytes("POST", "/transactions", b' {"signature":"begun-3"}'),
     ]
     patient = {"store_deadline_seconds": GRACEFUL_SECONDS + 2, "fast_path": False, "workers": workers}
-    with gate_process(**_settings(own_valkey) | patient) as gate:
+    with gate_program(**_settings(own_valkey) | patient) as gate:
         async with connected(gate.url, len(requests)) as connections:
             own_valkey.pause()
             for connection, request in zip(connections, requests, strict=True):
@@ -128,7 +128,7 @@ async def test_what_has_begun_when_the_patience_of_a_stop_ends_is_not_answered_a
 async def test_an_upload_that_goes_on_for_ever_does_not_keep_a_gate_from_stopping(
     valkey: StoreServer,
 ) -> None:
-    with gate_process(**_settings(valkey)) as gate:
+    with gate_program(**_settings(valkey)) as gate:
         async with connected(gate.url, 1) as [connection]:
             head = request_bytes("POST", "/transactions", media=NDJSON, length=1 << 30)
             await connection.send(head)
@@ -146,7 +146,7 @@ async def test_an_upload_that_goes_on_for_ever_does_not_keep_a_gate_from_stoppin
 async def test_lines_whose_body_stays_open_are_answered_with_their_summary_when_a_gate_stops(
     valkey: StoreServer, workers: int
 ) -> None:
-    with gate_process(**_settings(valkey), workers=workers) as gate:
+    with gate_program(**_settings(valkey), workers=workers) as gate:
         async with connected(gate.url, 2) as [lines, other]:
             head = b"POST /transactions HTTP/1.1\r\nHost: gate\r\nTransfer-Encoding: chunked\r\n"
             await lines.send(head + f"Content-Type: {NDJSON}\r\n\r\n".encode())
@@ -177,7 +177,7 @@ async def _feed_lines(connection: Connection) -> None:
 
 
 async def test_a_body_that_stopped_half_way_does_not_keep_a_gate_from_stopping(valkey: StoreServer) -> None:
-    with gate_process(**_settings(valkey)) as gate:
+    with gate_program(**_settings(valkey)) as gate:
         async with connected(gate.url, 2) as [half, idle]:
             await half.send(request_bytes("POST", "/transactions", b'{"signature":', length=100))
             assert (await idle.get("/livez")).status == 200

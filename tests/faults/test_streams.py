@@ -14,7 +14,7 @@ import pytest
 from app.settings.model import Settings
 from app.store.partitions import signature_hash
 from tests.support.consumer_calls import Consumer, consumer
-from tests.support.gate import GateProcess, api_client, gate_process, running
+from tests.support.gate import GateProcess, api_client, gate_process, gate_program, running
 from tests.support.proxy import Proxy
 from tests.support.servers import StoreServer, valkey_server
 from tests.support.streams import EVENTS, Line, items, open_stream, post, raw_stream, signatures
@@ -205,7 +205,7 @@ async def _until_leases_were_asked_for(gate: GateProcess, times: int) -> None:
 
 async def test_readers_that_never_read_cost_little_are_cut_off_and_keep_nobody_from_posting() -> None:
     readers, reader_bytes, numbers = 300, 64 * 1024, count()
-    with gate_process(send_deadline_seconds=3) as gate:
+    with gate_program(send_deadline_seconds=3) as gate:
         await _fill_caches(gate)
         process = psutil.Process(gate.process.pid)
         async with AsyncExitStack() as opened:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.http.test_memory import ANSWERS_BESIDE_A_BOMB, assert_withstands
 from tests.support.feed_calls import raw
-from tests.support.gate import GateProcess, gate_process
+from tests.support.gate import GateProcess, gate_program
 from tests.support.http_calls import DEEP, MIB, nested, zeros_gzip
 
 # A block of a thousand transactions of 5 KB, and what may be left of it in memory.
@@ -29,7 +29,7 @@ def real_sized_block(prefix: str) -> bytes:
 @pytest.fixture
 def warm_gate() -> Iterator[GateProcess]:
     """A gate that has worked a while."""
-    with gate_process(transactions_limit=5_000) as started:
+    with gate_program(transactions_limit=5_000) as started:
         for prefix in "23456":
             assert post(started, real_sized_block(prefix)) == 200
         yield started

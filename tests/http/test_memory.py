@@ -9,7 +9,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.support.gate import GateProcess, gate_process
+from tests.support.gate import GateProcess, gate_program
 from tests.support.http_calls import DEEP, JSON, MIB, NDJSON, array, item, nested, with_payload, zeros_gzip
 
 GROWTH_BYTES = 24 * MIB
@@ -22,7 +22,7 @@ ANSWERS_BESIDE_A_BOMB = 5
 @pytest.fixture
 def warm_gate() -> Iterator[GateProcess]:
     """A gate of its own that has worked a while."""
-    with gate_process() as started, started.client() as client:
+    with gate_program() as started, started.client() as client:
         for batch in range(5):
             items = (item(f"{batch}-{n}", payload="x" * 500) for n in range(1000))
             assert send(client, array(items)) == 200

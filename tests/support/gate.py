@@ -7,16 +7,19 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import psutil
 
 from app.main import create_app
 from app.runtime import Runtime
 from app.settings.model import Settings
+from tests.support import server_starts
+from tests.support.forked_gates import ForkedGate
 from tests.support.processes import wait_until
 
 # Far longer than it takes, on a busy machine too: they only end a test that hangs.
@@ -31,7 +34,7 @@ LOOK_SECONDS = 0.02
 class GateProcess:
     """`tidegate serve` on a free port of 127.0.0.1, its log in a file."""
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | ForkedGate
     log: Path
     url: str = ""
 
@@ -57,6 +60,16 @@ class GateProcess:
         self.process.kill()
         self.process.wait()
 
+    def pause(self) -> None:
+        """SIGSTOP; on return it really stands still."""
+        self.process.send_signal(signal.SIGSTOP)
+        stopped = psutil.Process(self.process.pid)
+        assert wait_until(lambda: stopped.status() == psutil.STATUS_STOPPED, STOP_SECONDS)
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        self.process.send_signal(signal.SIGCONT)
+
     def terminate(self) -> int:
         """SIGTERM; returns the exit code."""
         self.process.send_signal(signal.SIGTERM)
@@ -70,18 +83,26 @@ def tidegate_command() -> str:
 
 
 def start_gate(folder: Path, **settings: object) -> GateProcess:
-    """Start a gate with settings by their names (`store_url=…`); returns at once."""
-    return start_command((tidegate_command(), "serve"), folder, settings)
+    """Start a gate, as a fork, with settings by their names (`store_url=…`); returns at once."""
+    log = _log_in(folder)
+    log.touch()
+    command = (tidegate_command(), "serve")
+    server_starts.check(command)
+    return GateProcess(ForkedGate(command, log, environment_of(settings)), log)
 
 
 def start_command(command: Sequence[str], folder: Path, settings: Mapping[str, object]) -> GateProcess:
-    """Start a gate by another command, with settings by their names; returns at once."""
-    log = folder / f"gate-{len(list(folder.iterdir()))}.log"
+    """Start a gate by a command, with settings by their names; returns at once."""
+    log = _log_in(folder)
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stderr=output, stdout=output, env=environment_of(settings)
         )
     return GateProcess(process, log)
+
+
+def _log_in(folder: Path) -> Path:
+    return folder / f"gate-{len(list(folder.iterdir()))}.log"
 
 
 def environment_of(settings: Mapping[str, object]) -> dict[str, str]:
@@ -114,21 +135,35 @@ def started(*arguments: str, **settings: object) -> AbstractContextManager[GateP
 @contextmanager
 def started_by(command: Sequence[str], settings: Mapping[str, object]) -> Iterator[GateProcess]:
     """A gate that another command just started, ready or not; killed in the end."""
+    with _killed(lambda folder: start_command(command, folder, settings)) as gate:
+        yield gate
+
+
+@contextmanager
+def gate_process(**settings: object) -> Iterator[GateProcess]:
+    """A gate that is ready; killed in the end if it still runs. It is a fork: see `forked_gates`."""
+    with _killed(lambda folder: start_gate(folder, **settings)) as gate:
+        await_gate(gate)
+        yield gate
+
+
+@contextmanager
+def gate_program(**settings: object) -> Iterator[GateProcess]:
+    """A gate that is ready, as a new program, for tests of its memory and of what the kernel tells of it."""
+    with started(**settings) as gate:
+        await_gate(gate)
+        yield gate
+
+
+@contextmanager
+def _killed(start: Callable[[Path], GateProcess]) -> Iterator[GateProcess]:
     with tempfile.TemporaryDirectory(prefix="gate-test-", ignore_cleanup_errors=True) as folder:
-        gate = start_command(command, Path(folder), settings)
+        gate = start(Path(folder))
         try:
             yield gate
         finally:
             if gate.process.poll() is None:
                 gate.kill()
-
-
-@contextmanager
-def gate_process(**settings: object) -> Iterator[GateProcess]:
-    """A gate that is ready; killed in the end if it still runs."""
-    with started(**settings) as gate:
-        await_gate(gate)
-        yield gate
 
 
 @asynccontextmanager

@@ -47,10 +47,15 @@ def watch(item: pytest.Item) -> None:
 
 
 def _check(event: str, arguments: tuple[object, ...]) -> None:
-    if event != "subprocess.Popen" or _current is None or _current.get_closest_marker("server"):
+    if event == "subprocess.Popen" and isinstance(arguments[1], Sequence):
+        check(list(map(str, arguments[1])))
+
+
+def check(command: Sequence[str]) -> None:
+    """Let the current test start this, unless it is a server and the test has no mark."""
+    if _current is None or _current.get_closest_marker("server"):
         return
-    command = arguments[1]
-    if isinstance(command, Sequence) and _starts_a_server(list(map(str, command))):
+    if _starts_a_server(command):
         raise UnmarkedServer(f"{_current.nodeid} starts {command}: mark it with pytest.mark.server")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import MakeSettings
 from tests.support.api_calls import QUIET, open_api, until
-from tests.support.gate import gate_process
+from tests.support.gate import gate_process, gate_program
 from tests.support.metric_families import parsed, value
 from tests.support.processes import wait_until
 from tests.support.servers import valkey_server
@@ -79,7 +79,7 @@ async def test_what_waits_for_the_store_is_queued(settings_for: MakeSettings) ->
 
 
 def test_the_client_librarys_figures_are_those_of_the_process_that_was_started() -> None:
-    with gate_process(workers=2, max_in_flight_requests=40, max_queued_items=30_000) as gate:
+    with gate_program(workers=2, max_in_flight_requests=40, max_queued_items=30_000) as gate:
         with gate.client() as client:
             text = client.get("/metrics").text
             gate_starts = psutil.Process(gate.process.pid).create_time()

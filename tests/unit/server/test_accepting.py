@@ -13,7 +13,7 @@ import uvloop
 from starlette.types import Receive, Scope, Send
 
 from app.server.config import ACCEPTED_A_TURN, QuietServer, doubled
-from tests.support.gate import gate_process
+from tests.support.gate import gate_program
 
 WAITING = 4 * ACCEPTED_A_TURN
 
@@ -50,7 +50,7 @@ def test_a_doubled_listener_has_several_connections_taken_in_a_turn() -> None:
 
 @pytest.mark.server
 def test_a_gate_takes_connections_by_doubles_of_its_listener() -> None:
-    with gate_process() as gate:
+    with gate_program() as gate:
         links = Counter(_links(gate.process.pid))
     doubles = [times for link, times in links.items() if link.startswith("socket:") and times > 1]
     assert doubles == [ACCEPTED_A_TURN]
