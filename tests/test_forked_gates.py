@@ -70,3 +70,11 @@ def test_a_fork_reads_its_own_environment(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     with gate_process():
         assert [place.name.partition("-")[0] for place in tmp_path.iterdir()].count("tidegate") == 1
+
+
+def test_what_an_interpreter_reads_at_its_start_is_no_matter_of_a_fork(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
+    with pytest.raises(AssertionError, match="as a program"):
+        start_gate(tmp_path)

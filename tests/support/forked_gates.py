@@ -17,16 +17,31 @@ from collections.abc import Mapping, Sequence
 from contextlib import chdir
 from pathlib import Path
 
+from tests.support.surroundings import NO_CACHES
+
 ROOT = Path(__file__).parents[2]
+
+READ_AT_THE_START = ("PYTHON", "LC_", "LANG", "LD_", "MALLOC_", "GLIBC_")
+"""What begins so is read when an interpreter starts, which is before a fork."""
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["tests.support.loaded_gate"])
+
+
+def _read_at_the_start(environment: Mapping[str, str]) -> dict[str, str]:
+    read = {name: value for name, value in environment.items() if name.startswith(READ_AT_THE_START)}
+    read.pop(NO_CACHES, None)  # taken away before any test
+    return read
+
+
+_OF_THE_TESTS = _read_at_the_start(os.environ)
 
 
 class ForkedGate:
     """A gate that was forked, with as much of the interface of `subprocess.Popen` as tests need."""
 
     def __init__(self, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
+        assert _read_at_the_start(environment) == _OF_THE_TESTS, "it has to be started as a program"
         self.args = command
         here = (list(command), str(Path.cwd()), str(log), dict(environment))
         # A daemon is ended together with the tests, should they leave it.

@@ -10,7 +10,7 @@ from threading import Event
 import pytest
 
 from app.cli.main import COMMANDS as COMMANDS_BY_NAME
-from tests.support.gate import gate_process
+from tests.support.gate import gate_program
 from tests.support.processes import wait_until
 from tests.support.stand_in import Answer, Request, problem
 from tests.unit.cli.conftest import Run, Serve
@@ -144,7 +144,7 @@ def test_a_worker_loads_nothing_that_only_its_control_plane_needs() -> None:
 @pytest.mark.server
 def test_a_gate_starts_without_what_others_need(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
-    with gate_process() as gate:
+    with gate_program() as gate:
         loaded = _loaded(gate.log.read_text())
     assert {"structlog", "fastapi", "uvloop"} <= loaded
     assert (NEEDED_BY_NO_SERVICE | {"httpx"}).isdisjoint(loaded)
