@@ -167,4 +167,4 @@ def get_into_trouble(trouble: Trouble, server: Prometheus) -> None:
     trouble.fill_signatures()
     trouble.fill_memory(lambda: server.value("tidegate_memory_pressure_level") == 2)
     trouble.freeze_store(lambda: bool(server.query(STORE_DOWN)))
-    trouble.restart()
+    trouble.restart(lambda: server.value('up{job="tidegate"}') == 0)

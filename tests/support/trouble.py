@@ -120,9 +120,10 @@ class Trouble:
         os.kill(pid, signal.SIGKILL)
         assert self._wait(self.gate.is_ready)
 
-    def restart(self) -> None:
-        """The gate ends and starts again at the same address."""
+    def restart(self, is_noticed: Callable[[], bool]) -> None:
+        """The gate ends and, when that is noticed, starts again at the same address."""
         self.gate.terminate()
+        assert self._wait(is_noticed)
         self.gate = self._start()
 
     def _store(self) -> int:
