@@ -9,7 +9,7 @@ import pytest
 from tests.support.acknowledged import assert_counted, assert_honest
 from tests.support.cluster import fail_over
 from tests.support.gate import gate_process
-from tests.support.processes import pause_all, resume_all, wait_until
+from tests.support.processes import wait_until
 from tests.support.servers import cluster_server
 from tests.support.steady_load import Steady
 
@@ -87,9 +87,9 @@ async def test_a_gate_that_says_late_that_it_is_ready_is_found() -> None:
         async with load.running(gate.url, POSTS_A_SECOND), asyncio.timeout(PATIENCE_SECONDS):
             await _serves(load)
             while not load.unready():
-                pause_all([gate.process])
+                gate.pause()
                 await asyncio.sleep(HANGING_SECONDS)
-                resume_all([gate.process])
+                gate.resume()
                 await _serves(load)
         with pytest.raises(AssertionError):
             _assert_undisturbed(load)

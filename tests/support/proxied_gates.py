@@ -2,16 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Self
 
+import redis
+
 from tests.support.gate import GateProcess, await_gate, start_gate
-from tests.support.processes import free_port
+from tests.support.processes import free_port, wait_until
 from tests.support.proxy import Proxy
 from tests.support.servers import StoreServer
 
 PAUSE_SECONDS = 0.02
+PATIENCE_SECONDS = 60.0
 
 
 @asynccontextmanager
@@ -21,11 +24,11 @@ async def proxied(server: StoreServer) -> AsyncIterator[list[Proxy]]:
         proxies = [Proxy(_port_of(launch.url), number) for number, launch in enumerate(server.launches)]
         for proxy in proxies:
             await stack.enter_async_context(proxy.running())
-        _announce(server, [int(proxy.port) for proxy in proxies])
+        await asyncio.to_thread(_announce, server, [int(proxy.port) for proxy in proxies])
         try:
             yield proxies
         finally:
-            _announce(server, [0] * len(proxies))
+            await asyncio.to_thread(_announce, server, [0] * len(proxies))
 
 
 class ProxiedGates:
@@ -86,10 +89,19 @@ class ProxiedGates:
 
 
 def _announce(server: StoreServer, ports: list[int]) -> None:
-    for node, port in zip(server.nodes(), ports, strict=True):
-        with node:
-            if server.clustered:
-                node.config_set("cluster-announce-port", port)
+    """Let each node of a Cluster tell this port as its own; on return, all of them tell it of one another."""
+    if not server.clustered:
+        return
+    with ExitStack() as stack:
+        nodes = [stack.enter_context(node) for node in server.nodes()]
+        for node, port in zip(nodes, ports, strict=True):
+            node.config_set("cluster-announce-port", port)
+        told = {port or _port_of(launch.url) for port, launch in zip(ports, server.launches, strict=True)}
+        assert wait_until(lambda: all(_ports_told_by(node) == told for node in nodes), PATIENCE_SECONDS)
+
+
+def _ports_told_by(node: redis.Redis) -> set[int]:
+    return {_port_of(address) for address in node.cluster("NODES")}
 
 
 def _port_of(url: str) -> int:
