@@ -12,7 +12,7 @@ from app.consumer_errors import TooManyLeases
 from app.models import MapName, Reason, Verdict
 from app.settings.model import Settings
 from app.store.cleanup_severity import CleanupStep, Severity
-from app.store.consumers import CommitResult, Consumers, Leases
+from app.store.consumers import CommitResult, ConsumerFigures, Consumers, Leases
 from app.store.partitions import partition_of, signature_hash
 from app.store.positions import Positions
 from tests.support.consumer_model import ModelPartition, Span
@@ -122,7 +122,7 @@ class ConsumersAgainstModel(RuleBasedStateMachine):
         extracts = [leased.extract for leased in leases.parts if leased]
         assert sum(extract.end - extract.begin for extract in extracts) <= limit
         assert extracts or not any(must), "something was there to hand out"
-        assert leases.lag_transactions == self._lag(name)
+        self._check_lag(name, leases, called)
 
     def _check_refusal(self, name: str, called: Span) -> None:
         """Nobody could be handed anything, and somebody only for want of a commit."""
@@ -219,10 +219,7 @@ class ConsumersAgainstModel(RuleBasedStateMachine):
             totals = [model.totals(read_kept(self.client, at), len(self.accepted[at])) for model, at in parts]
             assert [one.delivered, one.redelivered, one.missed] == [*map(sum, zip(*totals, strict=True))]
             assert one.unknown_gaps == 0
-            assert one.lag_transactions == self._lag(name)
-            accepted_ms = self._oldest_accepted_ms(name)
-            least, most = (max(now - min(accepted_ms, default=now), 0) for now in (called.first, called.last))
-            assert least <= round(one.lag_seconds * 1000) <= most
+            self._check_lag(name, one, called)
         assert keys_without_expiry(self.store) == []
 
     def teardown(self) -> None:
@@ -261,9 +258,13 @@ class ConsumersAgainstModel(RuleBasedStateMachine):
             model.told.update(range(position))
             self.models[name].append(model)
 
-    def _lag(self, name: str) -> int:
+    def _check_lag(self, name: str, told: Leases | ConsumerFigures, called: Span) -> None:
+        """How many are not committed, and how long ago the oldest of those that are kept was accepted."""
         pairs = zip(self.models[name], self.prefixes, strict=True)
-        return sum(model.lag(len(self.accepted[prefix])) for model, prefix in pairs)
+        assert told.lag_transactions == sum(model.lag(len(self.accepted[prefix])) for model, prefix in pairs)
+        accepted_ms = self._oldest_accepted_ms(name)
+        least, most = (max(now - min(accepted_ms, default=now), 0) for now in (called.first, called.last))
+        assert least <= round(told.lag_seconds * 1000) <= most
 
     def _oldest_accepted_ms(self, name: str) -> list[int]:
         """When the oldest one of each partition was accepted that is kept and not committed."""

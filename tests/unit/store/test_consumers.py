@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from app.consumer_errors import UnknownConsumer
+from app.store.consumers import Leases
 from app.store.positions import Positions
+from app.store.read_accepted import Extract
 from tests.conftest import MakeSettings
 from tests.support.deliver import Gate, connected_gate, transaction
 from tests.support.handed import IDLE_MS, LEASE_MS, Reader, deliver, missed_in, names_in
@@ -196,6 +198,52 @@ async def test_the_lag_is_the_age_of_the_first_that_is_kept_and_not_committed(
     assert 10 <= figures.lag_seconds <= 10 + (clock.now_ms() - begun_ms) / 1000 + 1
     assert figures.leases == 1
     await gate.session.close()
+
+
+async def test_what_waits_behind_a_lease_that_has_left_counts_for_the_lag(
+    clocks: Clocks, valkey: StoreServer, settings_for: MakeSettings
+) -> None:
+    """A lease of two ended, and the first of them is handed out again: the other is its rest."""
+    limits = {"transactions_limit": 64, "observations_limit": 64}  # a bucket takes one transaction
+    gate = await connected_gate(settings_for(valkey, dedup_window_seconds=60, **limits))
+    clock = clocks(valkey, gate)
+    reader = Reader(gate)
+    for name in ("left", "rest"):
+        await deliver(gate, [name])
+        clock.move(10)
+    await reader.lease(2, lease_ms=1)
+    clock.move(10)
+    assert names_in(await reader.lease(1, lease_ms=600_000)) == ["left"]
+    begun_ms = clock.now_ms()
+    await deliver(gate, (f"more-{number}" for number in range(63)))
+    [figures] = await reader.consumers.figures()
+    assert 20 <= figures.lag_seconds <= 20 + (clock.now_ms() - begun_ms) / 1000 + 1
+    leases = await reader.lease(1)
+    assert names_in(leases) == ["rest"], "it is kept"
+    await gate.session.close()
+
+
+async def test_a_lease_tells_the_age_of_the_oldest_that_is_not_committed(
+    clocks: Clocks, valkey: StoreServer, single: Gate
+) -> None:
+    clock = clocks(valkey, single)
+    for name in NAMES[:5]:
+        await deliver(single, [name])
+        clock.move(10)
+    reader = Reader(single)
+    first, second = await reader.lease(2), await reader.lease(2)
+    assert await reader.commit(first) == {"committed"}
+    third = await reader.lease(2)
+    for leases, oldest in ((first, first), (second, first), (third, second)):
+        age_ms = _extract(leases).now_ms - _extract(oldest).blocks[0].accepted_ms
+        assert round(leases.lag_seconds * 1000) == age_ms
+
+
+def _extract(leases: Leases) -> Extract:
+    """What the only partition has leased."""
+    [part] = leases.parts
+    assert part
+    return part.extract
 
 
 async def test_on_a_cluster_small_leases_come_from_each_partition_in_turn(gate: Gate) -> None:
