@@ -1,11 +1,18 @@
-"""A rule's tests notice when it is spoilt: a comparison, a condition, a threshold, a matcher of a label."""
+"""A rule's tests notice when it is spoilt: a comparison, condition, threshold, matcher or list of labels."""
 
 from pathlib import Path
 
 import pytest
 
-from tests.support.deployed_rules import Rule, alerts, rules
-from tests.support.rule_mutants import UNSPOILT, mutants, mutants_by_matchers, survivors
+from tests.support.deployed_rules import Rule, alerts, cases, rules
+from tests.support.rule_mutants import (
+    UNSPOILT,
+    mutants,
+    mutants_by_labels,
+    mutants_by_matchers,
+    survivors,
+    survivors_apart,
+)
 
 # Spoilt in these ways an alert is the same as before.
 SAME = {
@@ -45,6 +52,14 @@ SAME_MATCHERS = {
 # Those of all rules take 45 s of CPU.
 OFTEN = {"tidegate-maps", "tidegate-memory", "tidegate-traffic", "tidegate-monitoring-alerts"}
 
+# With these labels left out so a rule is the same as before.
+SAME_LABELS = {
+    # It says that the store leaks, and not how many gates have found it to.
+    "TidegateLeakConfirmed": {"by (namespace, job, instance, process) without instance (number 2)"},
+    # What it stands behind is of this job.
+    "TidegateAbsent": {"on (namespace, job) without job (number 2)"},
+}
+
 
 @pytest.mark.long
 @pytest.mark.parametrize("alert", alerts(), ids=lambda rule: rule.name)
@@ -70,3 +85,33 @@ def test_no_rule_with_a_spoilt_matcher_passes_the_tests_of_the_rule(rule: Rule, 
     unnoticed = survivors(rule, list(mutants_by_matchers(rule)), tmp_path)
     assert unnoticed.pop(0) == UNSPOILT, "the rule as it is passes them"
     assert set(unnoticed) == SAME_MATCHERS.get(rule.name, set())
+
+
+def labelled() -> list[Rule]:
+    """The rules with lists of labels, without one of which eight are not noticed yet."""
+    return [
+        rule
+        for rule in rules()
+        if len(list(mutants_by_labels(rule))) > 1 and rule.name != "TidegateFeedSilent"
+    ]
+
+
+def told_apart(rule: Rule) -> list[str]:
+    """The labels by which the rule is to keep things apart: an alert on one gate by its address as well."""
+    fired = [one["exp_labels"] for case in cases() if case.alert == rule.name for one in case.expected]
+    is_of_a_gate = fired and all("instance" in labels for labels in fired)
+    return ["namespace", "job", *(["instance"] if is_of_a_gate else ())]
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("rule", labelled(), ids=str)
+def test_no_rule_with_a_label_less_passes_the_tests_of_the_rule(rule: Rule, tmp_path: Path) -> None:
+    unnoticed = survivors(rule, list(mutants_by_labels(rule)), tmp_path)
+    assert unnoticed.pop(0) == UNSPOILT, "the rule as it is passes them"
+    same = SAME_LABELS.get(rule.name, set())
+    assert same <= set(unnoticed)
+    left = [how for how in unnoticed if how not in same]
+    for label in told_apart(rule):
+        left = survivors_apart(rule, left, label, tmp_path / label)
+    assert left == []

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -13,6 +13,8 @@ import yaml
 from promql_parser import BinaryExpr, Expr
 
 from tests.support.deployed_rules import TEST_FILES, Rule, promtool, read, rules, series_names
+from tests.support.installations import side_by_side
+from tests.support.label_mutants import spoilt_labels
 from tests.support.matcher_mutants import changes_of_matchers
 from tests.support.rule_tests import needed
 
@@ -24,7 +26,8 @@ SETS = {"and", "or", "unless"}
 FACTORS = (0.75, 1.25)
 UNSPOILT = "not at all"
 PATIENCE_SECONDS = 900.0
-NOTICED = re.compile(r'(?:alertname: |expr: ".*?)[Ss]poilt(\d+)')
+NOTICED = re.compile(r'(?:alertname: |expr: ".*?|rule: )[Ss]poilt(\d+)')
+BROKEN = re.compile(r"rule: [Ss]poilt(\d+)")
 SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -58,22 +61,57 @@ def mutants_by_matchers(rule: Rule) -> Iterator[Mutant]:
         yield Mutant(how, rule.written | {"expr": expression})
 
 
-def survivors(rule: Rule, spoilt: Sequence[Mutant], folder: Path) -> list[str]:
+def mutants_by_labels(rule: Rule) -> Iterator[Mutant]:
+    """The rule as it is, then each list of labels with one label less."""
+    yield Mutant(UNSPOILT, rule.written)
+    for how, expression in spoilt_labels(rule.expression):
+        yield Mutant(how, rule.written | {"expr": expression})
+
+
+def survivors(rule: Rule, spoilt: Sequence[Mutant], folder: Path, apart_by: str | None = None) -> list[str]:
     """How the rule was spoilt without any of its tests noticing.
+
+    Given a label, the tests are run side by side, each with a value of its own of it.
+    """
+    left = dict(enumerate(spoilt))
+    while True:
+        noticed, broken = _noticed(rule, left, folder, apart_by)
+        left = {number: mutant for number, mutant in left.items() if number not in noticed}
+        if not broken:
+            return [mutant.how for mutant in left.values()]
+
+
+def survivors_apart(rule: Rule, unnoticed: Sequence[str], label: str, folder: Path) -> list[str]:
+    """What is left when the tests side by side have noticed what they can of those without the label."""
+    lost = [
+        one for one in mutants_by_labels(rule) if f" without {label} " in one.how and one.how in unnoticed
+    ]
+    if not lost:
+        return list(unnoticed)
+    folder.mkdir()
+    left = survivors(rule, [Mutant(UNSPOILT, rule.written), *lost], folder, label)
+    assert left[:1] == [UNSPOILT], f"tests of the rule do not hold beside one another with a {label} each"
+    return [how for how in unnoticed if how in left or how not in {one.how for one in lost}]
+
+
+def _noticed(
+    rule: Rule, spoilt: Mapping[int, Mutant], folder: Path, apart_by: str | None
+) -> tuple[set[int], set[int]]:
+    """The mutants that the tests notice, and which of those cannot be evaluated: promtool ends a test there.
 
     All mutants go into one rules file under names of their own, and every test is about each of them.
     """
     names = needed({rule.name}) - {rule.name}
     recorded = [one.written for one in rules() if one.name in names and not one.is_alert]
-    named = (_named(rule, mutant, number) for number, mutant in enumerate(spoilt))
+    named = (_named(rule, mutant, number) for number, mutant in spoilt.items())
     _write_rules(folder / "spoilt", list(chain.from_iterable(named)))
     _write_rules(folder / "recording", recorded)
     for file in TEST_FILES:
-        _write_tests(rule, file, folder, len(spoilt))
+        _write_tests(rule, file, folder, spoilt, apart_by)
     files = folder.glob("*.test.yml")
     output = promtool("test", "rules", *files, timeout_seconds=PATIENCE_SECONDS).stdout
-    noticed = {int(number) for number in NOTICED.findall(output)}
-    return [one.how for at, one in enumerate(spoilt) if at not in noticed]
+    noticed, broken = ({int(found) for found in one.findall(output)} for one in (NOTICED, BROKEN))
+    return noticed, broken
 
 
 def _named(rule: Rule, mutant: Mutant, number: int) -> list[dict[str, Any]]:
@@ -163,34 +201,42 @@ def _side(node: Expr, side: str) -> Expr | None:
     return kept
 
 
-def _write_tests(rule: Rule, file: Path, folder: Path, count: int) -> None:
+def _write_tests(
+    rule: Rule, file: Path, folder: Path, numbers: Collection[int], apart_by: str | None
+) -> None:
     """What a test file has about the rule, asked of each mutant."""
     document = read(file)
-    kind, asked = ("alert_rule_test", _of_alert) if rule.is_alert else ("promql_expr_test", _of_series)
-    tests = []
-    for test in document["tests"]:
-        about = list(asked(rule, test.get(kind, ()), count))
-        kept = {name: value for name, value in test.items() if not name.endswith("_test")}
-        tests += [kept | {kind: about}] if about else []
+    tests = [test for test in document["tests"] if _is_about(rule, test)]
+    if apart_by:
+        tests = list(side_by_side(rule, tests, apart_by))
     if tests:
         is_recorded = any("recording" in name for name in document["rule_files"])
         groups = ["recording", "spoilt"] if is_recorded else ["spoilt"]
-        document = document | {"rule_files": groups, "group_eval_order": groups, "tests": tests}
+        asked = [_asked(rule, test, numbers) for test in tests]
+        document = document | {"rule_files": groups, "group_eval_order": groups, "tests": asked}
         (folder / file.name).write_text(yaml.dump(document, Dumper=yaml.CSafeDumper))
 
 
-def _of_alert(rule: Rule, cases: Iterable[dict[str, Any]], count: int) -> Iterator[dict[str, Any]]:
-    for case in cases:
-        if case["alertname"] == rule.name:
-            yield from (case | {"alertname": _name(rule, number)} for number in range(count))
+def _is_about(rule: Rule, test: dict[str, Any]) -> bool:
+    return any(case["alertname"] == rule.name for case in test.get("alert_rule_test", ())) or any(
+        rule.name in series_names(case["expr"]) for case in test.get("promql_expr_test", ())
+    )
 
 
-def _of_series(rule: Rule, cases: Iterable[dict[str, Any]], count: int) -> Iterator[dict[str, Any]]:
-    for case in cases:
-        if rule.name in series_names(case["expr"]):
-            for number in range(count):
-                spoilt = json.dumps(case).replace(rule.name, _name(rule, number))
-                yield json.loads(spoilt)
+def _asked(rule: Rule, test: dict[str, Any], numbers: Collection[int]) -> dict[str, Any]:
+    """The test with what it asks of the rule, once for each mutant, and without what it asks of others."""
+    of_alert = (one for one in test.get("alert_rule_test", ()) if one["alertname"] == rule.name)
+    of_series = (one for one in test.get("promql_expr_test", ()) if rule.name in one["expr"])
+    return test | {
+        "alert_rule_test": [
+            one | {"alertname": _name(rule, number)} for one in of_alert for number in numbers
+        ],
+        "promql_expr_test": [
+            json.loads(json.dumps(one).replace(rule.name, _name(rule, number)))
+            for one in of_series
+            for number in numbers
+        ],
+    }
 
 
 def _write_rules(file: Path, written: list[dict[str, Any]]) -> None:
