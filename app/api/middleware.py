@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.addresses import BELOW_FEEDS, DATA_PLANE, NEVER_REFUSED
 from app.api.error_responses import internal_problem, problem_of
+from app.decode.client_gone import GivenUp
 from app.errors import OutcomeUnknown, Overloaded, ShuttingDown, StoreError
 from app.ingest.admission import feed_named, source_named
 from app.metrics.catalogue import Metrics
@@ -99,6 +100,8 @@ class RequestMiddleware:
             return
         try:
             await self._app_for(scope)(scope, answer.listening(receive), answer.send)
+        except GivenUp:
+            return
         except asyncio.CancelledError:
             # The server's patience with a slow request ends some seconds after it was told to stop.
             if answer.status == 0:

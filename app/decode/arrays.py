@@ -9,7 +9,7 @@ followed one by one (`array_scanner`), until a guess holds again.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from mmap import mmap
 
@@ -18,7 +18,7 @@ import msgspec
 from app.decode.array_scanner import ArrayScanner
 from app.decode.columns import Columns
 from app.decode.compact_array import decode_compact_array
-from app.decode.event_loop_turns import ITEM_COST, ONE_BY_ONE_BYTES, next_turn
+from app.decode.event_loop_turns import ITEM_COST, ONE_BY_ONE_BYTES, Turn, next_turn
 from app.decode.item import ItemLimits, ItemResult, try_decode_item
 from app.errors import BodyTooLarge
 
@@ -34,11 +34,28 @@ _BORDER = re.compile(
 )
 _array_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 
+# An item that is found by itself, and what it is decoded to or what is wrong with it, without its payload.
+KEPT_BYTES = 320
+
 Items = Iterable[bytes | memoryview | int]
+Keep = Callable[[int], None]
 
 
-async def decode_array(body: bytes | mmap, limits: ItemLimits, max_items: int) -> Sequence[ItemResult]:
+def _uncounted(_: int) -> None:
+    """Keep as many bytes as come."""
+
+
+async def decode_array(
+    body: bytes | mmap,
+    limits: ItemLimits,
+    max_items: int,
+    turn: Turn = next_turn,
+    keep: Keep = _uncounted,
+) -> Sequence[ItemResult]:
     """Return each item as a transaction, or why it is none; `body` is an array without white space around it.
+
+    `turn` waits for the body's turn. `keep` is told what is taken by items that are decoded one by one, bytes
+    beside those of the body, and may refuse it.
 
     Raises:
         MalformedBody: the array itself cannot be read, with the byte at fault.
@@ -48,7 +65,7 @@ async def decode_array(body: bytes | mmap, limits: ItemLimits, max_items: int) -
         batch = decode_compact_array(bytes(body), limits, max_items)
         if batch is not None:
             return batch
-    return await _ArrayDecoder(body, limits, max_items).decode()
+    return await _ArrayDecoder(body, limits, max_items, turn, keep).decode()
 
 
 async def array_items(body: bytes, max_item_bytes: int, max_items: int) -> Sequence[bytes | int]:
@@ -66,13 +83,13 @@ async def array_items(body: bytes, max_item_bytes: int, max_items: int) -> Seque
     return items
 
 
-async def decode_items(items: Items, limits: ItemLimits) -> list[ItemResult]:
+async def decode_items(items: Items, limits: ItemLimits, turn: Turn = next_turn) -> list[ItemResult]:
     """Return each item as a transaction, or why it is none; a long one is decoded in a turn of its own."""
     results, work = list[ItemResult](), 0
     for item in items:
         cost = ITEM_COST + (0 if isinstance(item, int) else len(item))
         if work and work + cost > ONE_BY_ONE_BYTES:
-            await next_turn()
+            await turn()
             work = 0
         results.append(try_decode_item(item, limits))
         work += cost
@@ -87,8 +104,11 @@ def _check_number(items: int, max_items: int) -> None:
 class _ArrayDecoder:
     """One array on its way through the decoders."""
 
-    def __init__(self, body: bytes | mmap, limits: ItemLimits, max_items: int) -> None:
+    def __init__(
+        self, body: bytes | mmap, limits: ItemLimits, max_items: int, turn: Turn, keep: Keep
+    ) -> None:
         self._body, self._limits, self._max_items = body, limits, max_items
+        self._turn, self._keep = turn, keep
         self._scanner = ArrayScanner(body, limits.max_item_bytes)
         self._parts: list[Sequence[ItemResult]] = []
         self._number = 0
@@ -96,7 +116,7 @@ class _ArrayDecoder:
 
     async def decode(self) -> Sequence[ItemResult]:
         while not self._scanner.is_done:
-            await next_turn()
+            await self._turn()
             if not await self._decode_guessed():
                 await self._decode_scanned()
         if all(isinstance(part, Columns) for part in self._parts):
@@ -117,7 +137,7 @@ class _ArrayDecoder:
                 self._add(batch)
                 self._scanner.go_to(begin)
                 return True
-            await next_turn()
+            await self._turn()
             if len(text) > LONG_WAY_BYTES + SPREAD_BYTES and self._portion > LONG_WAY_BYTES:
                 self._portion = LONG_WAY_BYTES
                 return await self._decode_guessed()
@@ -144,13 +164,15 @@ class _ArrayDecoder:
         """Decode a portion of the next items, told apart by brackets and strings."""
         scanner, begin = self._scanner, self._scanner.start
         while not scanner.is_done and scanner.start - begin < LONG_WAY_BYTES:
-            await next_turn()
+            await self._turn()
             items = scanner.step()
             await self._decode_items(len(items), items)
 
     async def _decode_items(self, number: int, items: Items) -> None:
         _check_number(self._number + number, self._max_items)
-        self._add(await decode_items(items, self._limits))
+        # Ten thousand of `12,` are 30 KB, and 3 MB when they are decoded, which takes twenty turns.
+        self._keep(KEPT_BYTES * number)
+        self._add(await decode_items(items, self._limits, self._turn))
 
     def _add(self, part: Sequence[ItemResult]) -> None:
         self._number += len(part)

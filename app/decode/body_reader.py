@@ -7,7 +7,7 @@ so that 100 clients with 8 MiB each are refused and do not fill the memory; afte
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from mmap import mmap
 from typing import Self
 
@@ -22,8 +22,8 @@ from app.decode.body_budget import (
     most_unverified,
 )
 from app.decode.body_buffer import BodyBuffer
-from app.decode.client_gone import ClientGone
-from app.decode.event_loop_turns import Pacer, next_turn, pieces_of
+from app.decode.client_gone import ClientGone, Left, check_client
+from app.decode.event_loop_turns import Pacer, pieces_of
 from app.decode.gzip import PIECE_BYTES, Inflater, inflater_for
 from app.decode.ndjson_lines import LineSplitter, parts_of_lines
 from app.errors import BodyTooLarge, UnsupportedMedia
@@ -76,17 +76,25 @@ class BodyReader:
         MalformedBody: it is not gzip, is cut off, or the client went away.
         BodyTooLarge: it is longer than allowed, sent or inflated.
         Overloaded: the budget is used up.
+        GivenUp: the client went away while it waited for its turn.
     """
 
-    def __init__(
-        self, headers: Headers, receive: Receive, arriving: Arriving, most_bytes: int, most_inflated: int
+    def __init__(  # noqa: PLR0913, PLR0917  a body has two lengths
+        self,
+        headers: Headers,
+        receive: Receive,
+        arriving: Arriving,
+        most_bytes: int,
+        most_inflated: int,
+        left: Left | None = None,
     ) -> None:
         self._headers, self._receive = headers, receive
         self._arriving, self._budget = arriving, arriving.whole
         self._room: Arriving | ByteBudget | UnverifiedPart = arriving
         self._most_bytes, self._most_inflated = most_bytes, most_inflated
-        self._pacer = Pacer()
-        self._held = self._inflater_bytes = 0
+        self._pacer = Pacer() if left is None else Pacer(partial(check_client, left))
+        self.turn = self._pacer.turn
+        self._held = self._kept = self._inflater_bytes = 0
 
     async def __aenter__(self) -> Self:
         """Begin."""
@@ -95,9 +103,19 @@ class BodyReader:
     async def __aexit__(self, *_: object) -> None:
         """Release what is held."""
         self._hold(0)
+        self._budget.release(self._kept)
         if self._inflater_bytes:
             self._release_inflater()
         self._arriving.end()
+
+    def keep(self, size: int) -> None:
+        """Count bytes that are made of the body, to the end of the block.
+
+        Raises:
+            Overloaded: the budget is used up.
+        """
+        self._budget.take(size)
+        self._kept += size
 
     async def whole(self) -> bytes | mmap:
         """Return the body without a byte order mark and white space around it."""
@@ -149,6 +167,7 @@ class BodyReader:
                     f"the body has more than {self._most_bytes} bytes: split it, or send NDJSON"
                 )
             await self._fill(buffer, chunk, inflater)
+            del chunk  # or it would be held beside the buffer while more is waited for
         if inflater is not None:
             self._finish(inflater)
         return buffer
@@ -159,37 +178,32 @@ class BodyReader:
             await self._pacer.spend(len(piece))
 
     async def lines(self, max_line_bytes: int) -> AsyncIterator[list[bytes | int]]:
-        """Yield the lines that have come, some at a time; never wait for more than has come.
+        """Yield the lines that have come, those of one turn at a time; never wait for more than has come.
 
         They have no white space around them and none is blank; of one too long there is its length. There is
         no limit on the bytes sent. Lines that came before an error were whole.
-        """
-        splitter, inflater = LineSplitter(max_line_bytes), self._inflater(None)
-        async for chunk in self._chunks():
-            async for lines in self._lines_of(chunk, inflater, splitter):
-                yield lines
-        if inflater is not None:
-            self._finish(inflater)
-        if lines := splitter.flush():
-            yield lines
-
-    async def _lines_of(
-        self, chunk: bytes, inflater: Inflater | None, splitter: LineSplitter
-    ) -> AsyncIterator[list[bytes | int]]:
-        """Yield the lines that end in a chunk, those of one turn at a time.
 
         What waits for its turn waits as it came. Of a thousand clients that each have sent 64 KiB, the lines
         of one are cut, and not those of all: cut, 64 KiB of `12` and line ends take 1.2 MB.
         """
-        for piece in self._pieces(chunk, inflater):
-            for part in parts_of_lines(piece):
-                if b"\n" in part:
-                    await next_turn()
-                if lines := splitter.feed(part):
-                    yield lines
-            # Whoever asked is done with them: a part of 64 KiB may inflate to 32 MiB of lines.
-            self._hold(splitter.pending_bytes)
-            await self._pacer.spend(len(piece))
+        splitter, inflater = LineSplitter(max_line_bytes), self._inflater(None)
+        async for chunk in self._chunks():
+            for piece in self._pieces(chunk, inflater):
+                for part in parts_of_lines(piece):
+                    if b"\n" in part:
+                        await self.turn()
+                    if lines := splitter.feed(part):
+                        yield lines
+                    del lines, part  # or they would be held while the next ones are waited for
+                # Whoever asked is done with them: a part of 64 KiB may inflate to 32 MiB of lines.
+                self._hold(splitter.pending_bytes)
+                await self._pacer.spend(len(piece))
+                del piece
+            del chunk
+        if inflater is not None:
+            self._finish(inflater)
+        if lines := splitter.flush():
+            yield lines
 
     def _inflater(self, room: int | None) -> Inflater | None:
         """Return what inflates the body, all of which has to have room in so many bytes, unless None."""
@@ -211,6 +225,7 @@ class BodyReader:
         while more:
             chunk, more = chunk_of(await self._receive())
             yield chunk
+            del chunk
 
     def _pieces(self, chunk: bytes, inflater: Inflater | None) -> Iterator[bytes]:
         """Take a chunk in pieces of at most 64 KiB, inflated, from the budget; a piece may be empty."""

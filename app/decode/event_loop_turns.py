@@ -7,7 +7,7 @@ one body does a step, then everybody else is served, then the next body does one
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import TypeVar
 
 # Others are served after so much work; a step costs as much as so many bytes, however few it yields.
@@ -16,11 +16,15 @@ _STEP_COST = 1024
 # And after so many bytes of items decoded one by one; an item costs as much as so many bytes.
 ONE_BY_ONE_BYTES = 128 * 1024
 ITEM_COST = 256
+ITEMS_A_TURN = ONE_BY_ONE_BYTES // ITEM_COST
+"""No more items are decoded one by one in a turn, however short they are."""
 LONG_BYTES = 8 * 1024
 """A body that is longer is worked through in a turn of its own: of a hundred that came at once, each of
 500 bytes inflating to 240 KiB of `"slot":1,`, each takes 12 ms, and all stopped others for 1.5 s."""
 
 _Item = TypeVar("_Item")
+Turn = Callable[[], Awaitable[None]]
+"""Waits for the turn of a body."""
 
 
 class _Turns:
@@ -60,11 +64,24 @@ async def next_turn() -> None:
     await _turns[0].ask()
 
 
-class Pacer:
-    """Lets others be served after every 256 KiB of work."""
+def _stay() -> None:
+    """Go on, whoever waits for the answer."""
 
-    def __init__(self) -> None:
+
+class Pacer:
+    """The turns of one body: it lets others be served after every 256 KiB of work.
+
+    `check` is called when a turn has come, and raises if there is nobody left to do the work for.
+    """
+
+    def __init__(self, check: Callable[[], None] = _stay) -> None:
         self._spent = 0
+        self._check = check
+
+    async def turn(self) -> None:
+        """Wait for this body's turn (`next_turn`)."""
+        await next_turn()
+        self._check()
 
     def count(self, amount: int) -> None:
         """Count work that was done beside that of a step; the next step pays for it."""
@@ -75,7 +92,7 @@ class Pacer:
         self._spent += amount + _STEP_COST
         if self._spent > PACE_BYTES:
             self._spent = 0
-            await next_turn()
+            await self.turn()
 
 
 async def portions(items: Sequence[_Item], size: int) -> AsyncIterator[Sequence[_Item]]:

@@ -15,7 +15,7 @@ from typing import TypeVar, cast
 from app.decode.columns import Columns
 from app.decode.compact_array import decode_compact_array
 from app.decode.error_messages import CUT_OFF, looks_like_lines
-from app.decode.event_loop_turns import PACE_BYTES, next_turn
+from app.decode.event_loop_turns import PACE_BYTES, Turn, next_turn
 from app.decode.item import InvalidItem, ItemLimits, ItemResult
 from app.errors import MalformedBody
 from app.feeds.body_parts import Part
@@ -38,19 +38,20 @@ T = TypeVar("T")
 
 
 async def read_provider_body(
-    document: bytes | mmap, limits: ItemLimits, rules: FeedRules, most_items: int
+    document: bytes | mmap, limits: ItemLimits, rules: FeedRules, most_items: int, turn: Turn = next_turn
 ) -> AsyncIterator[Part]:
     """Yield the transactions of a body in parts of at most `most_items`, and mostly at most 512 KiB.
 
     `document` has no white space around it. What is wrong with one transaction stands in its place. A body
-    such as `[]` or `{"jsonrpc":"2.0","result":null}` has no transactions and is no error.
+    such as `[]` or `{"jsonrpc":"2.0","result":null}` has no transactions and is no error. `turn` waits for
+    the turn of the body.
 
     Raises:
         MalformedBody: the body as a whole is no JSON, with the byte at fault; nothing of it was yielded.
         BodyTooLarge: it holds too many documents, or is no JSON and too long to find out where they end.
     """
     is_mapped = rules.mapped is not None
-    found = None if is_mapped else await _paced(find_transactions(document, limits, rules))
+    found = None if is_mapped else await _paced(find_transactions(document, limits, rules), turn)
     if found is not None:
         for first, last in found.cuts(most_items, PART_BYTES):
             part = found.columns(first, last, limits.default_source)
@@ -65,7 +66,7 @@ async def read_provider_body(
     reader, results, size = Reader(document, limits, rules, recognised), list[ItemResult](), 0
     for step in _Documents(reader, document).steps():
         if step is None:
-            await next_turn()
+            await turn()
             continue
         results.append(step)
         size += len(step.payload) if isinstance(step, Transaction) else 0
@@ -86,14 +87,14 @@ def _part(reader: Reader, results: list[ItemResult]) -> Part:
     return part
 
 
-async def _paced(walk: Generator[None, None, T]) -> T:
+async def _paced(walk: Generator[None, None, T], turn: Turn) -> T:
     """Return what a walk through a body returns; others are served wherever it pauses."""
     while True:
         try:
             next(walk)
         except StopIteration as done:
             return cast(T, done.value)
-        await next_turn()
+        await turn()
 
 
 def _short_array(

@@ -7,6 +7,7 @@ from starlette.types import Receive
 from app.auth import Access
 from app.decode.body_budget import Arriving, ByteBudget, Headroom
 from app.decode.body_reader import BodyReader, Headers
+from app.decode.client_gone import Left
 from app.feeds.feeds_in_force import FeedsInForce
 from app.ingest.admission import Admission
 from app.ingest.flush import Flusher
@@ -105,21 +106,28 @@ class DataPlane:
         )
 
     def body(
-        self, headers: Headers, receive: Receive, sender: str, most_bytes: int | None = None
+        self,
+        headers: Headers,
+        receive: Receive,
+        sender: str,
+        most_bytes: int | None = None,
+        left: Left | None = None,
     ) -> BodyReader:
         """Return the reader of a request's body; `most_bytes` replaces larger limits, sent and inflated.
 
-        `sender` is the source of a post, and else the address.
+        `sender` is the source of a post, and else the address; `left` tells of a client that has gone.
         """
         sent, inflated = self.settings.max_body_bytes, self.settings.max_inflated_bytes
         if most_bytes is not None:
             sent, inflated = min(sent, most_bytes), min(inflated, most_bytes)
-        return BodyReader(headers, receive, Arriving(self.body_budget, sender), sent, inflated)
+        return BodyReader(headers, receive, Arriving(self.body_budget, sender), sent, inflated, left)
 
-    def feed_body(self, headers: Headers, receive: Receive, feed: str) -> BodyReader:
+    def feed_body(
+        self, headers: Headers, receive: Receive, feed: str, left: Left | None = None
+    ) -> BodyReader:
         """Return the reader of the body of a feed, which has one limit, sent and inflated."""
         most = most_feed_bytes(self.settings)
-        return BodyReader(headers, receive, Arriving(self.body_budget, feed), most, most)
+        return BodyReader(headers, receive, Arriving(self.body_budget, feed), most, most, left)
 
     async def look_up_sample(self) -> None:
         """Find out what of the sample is late, and who delivered what has waited long enough.

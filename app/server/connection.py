@@ -19,6 +19,7 @@ from app.server.exchange import Addresses, Exchange
 from app.server.held_bytes import HeldBytes, Holding
 from app.server.limits import ABORTED, Limits, RoundRobin, State
 from app.server.receive_buffer import ReceiveBuffer
+from app.server.reset_connections import is_reset
 from app.server.responses import Refusals
 from app.server.writer import NEVER, Deadline, LingeringClose, Writer
 
@@ -93,8 +94,17 @@ class BoundedConnection(asyncio.Protocol):
         self.received.clear()
         self._holding.set(0)
         if self._exchange is not None:
-            self._exchange.leave()
+            self._exchange.leave(is_lost=True)
             self._exchange = None
+
+    def is_reset(self) -> bool:
+        """Tell whether the client has reset the connection, which nobody notices who does not read."""
+        return not self._is_reading and is_reset(self.transport)
+
+    def give_up(self) -> None:
+        """Count a request that is let go since the client has gone, and end the connection."""
+        self.refusals.note("client-gone", has_begun=True)
+        self.transport.abort()
 
     def pause_writing(self) -> None:
         """Start the deadline for a client that does not take what was written."""

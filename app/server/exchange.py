@@ -18,6 +18,9 @@ An application whose answer takes long, such as a stream, has messages of our ow
 And `http.disconnect` has a `tidegate.problem` if the client is there, and the rest of its body is refused.
 The application may answer with that problem, and add what it has done of the request. Any other answer is
 dropped, and the client is told the problem as it is.
+
+An application that works on a body for long asks `scope["extensions"][LEFT]` now and then: it answers None,
+or the `http.disconnect` of a client that has gone, or is refused the rest.
 """
 
 import asyncio
@@ -34,7 +37,7 @@ from app.server.responses import Refusal, header_lines, status_line
 log = structlog.get_logger()
 
 NO_BODY_STATUSES = frozenset({204, 304})
-LISTEN, CUT_OFF = "tidegate.listen", "tidegate.cut_off"
+LISTEN, CUT_OFF, LEFT = "tidegate.listen", "tidegate.cut_off", "tidegate.left"
 HALF_CLOSED, STOPPING, GONE = "half closed", "stopping", "gone"
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
 SocketAddress = tuple[str, int | None]
@@ -56,6 +59,12 @@ class Connection(Protocol):
 
     def bound_unsent(self) -> None:
         """Keep little in the kernel that the client's side has no room for yet."""
+
+    def is_reset(self) -> bool:
+        """Tell whether the client has reset the connection, be it unnoticed yet."""
+
+    def give_up(self) -> None:
+        """Count a request that is let go since the client has gone, and end the connection."""
 
     def finish(self, exchange: "Exchange") -> None:
         """Go on with the next request after a complete response."""
@@ -82,7 +91,7 @@ class Exchange:
         """Why the rest of the body is refused; the application hears of it if it asks for more."""
         self.is_refusal_told = self._is_overruled = False
         self._connection, self._server_headers = connection, server_headers
-        self._is_gone = self._has_told_the_end = False
+        self._is_gone = self._is_lost = self._has_told_the_end = False
         self._on_news: Callable[[str], None] | None = None
         self._news: tuple[str, ...] = ()  # what has happened, each once
         self._waiter: asyncio.Future[None] | None = None
@@ -94,7 +103,7 @@ class Exchange:
         """Let the application answer; it has its whole life in here."""
         if self._is_gone:
             return
-        self.has_begun = True
+        self.has_begun, scope["extensions"] = True, {LEFT: self.left}
         try:
             await app(scope, self.receive, self.send)
         except asyncio.CancelledError:
@@ -121,12 +130,25 @@ class Exchange:
             if body.size or (is_whole and not self._has_told_the_end):
                 return self._take(body, is_whole=is_whole)
             if self.refused is not None:
-                self.is_refusal_told = True
-                return {"type": "http.disconnect", "tidegate.problem": self.refused.problem}
+                return self._refusal(self.refused)
             self._connection.read_on()
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
         return {"type": "http.disconnect"}
+
+    def left(self) -> Message | None:
+        """Return the end of a request whose client has gone, or is refused the rest of its body."""
+        if not self._is_gone and self._connection.is_reset():
+            self.leave(is_lost=True)
+        if self._is_gone:
+            if self._is_lost:
+                self._connection.give_up()
+            return {"type": "http.disconnect"}
+        return self._refusal(self.refused) if self.refused is not None else None
+
+    def _refusal(self, refused: Refusal) -> Message:
+        self.is_refusal_told = True
+        return {"type": "http.disconnect", "tidegate.problem": refused.problem}
 
     def _send_continue(self) -> None:
         self.is_waiting_for_continue = False
@@ -151,9 +173,9 @@ class Exchange:
             if self._on_news is not None:
                 self._on_news(news)
 
-    def leave(self) -> None:
-        """Take no more from the application: the client has gone, or was refused."""
-        self._is_gone = True
+    def leave(self, *, is_lost: bool = False) -> None:
+        """Take no more from the application: the client has gone by itself, or was refused or answered."""
+        self._is_gone, self._is_lost = True, is_lost
         self.body.close()
         self.wake()
         self.tell(GONE)

@@ -153,6 +153,15 @@ BOUNDS = (
         "not read.",
     ),
     Bound(
+        "client-gone",
+        ABORTED,
+        (State.BODY, State.ANSWER),
+        "",
+        "The client went away before its turn",
+        "The connection was lost while the body waited for its turn to be decoded. What was not stored of it "
+        "by then is let go.",
+    ),
+    Bound(
         "unread-body",
         ABORTED,
         (State.DRAIN, State.LINGER),

@@ -54,6 +54,7 @@ from app.ingest.batch_summary import MAX_LISTED, Summary
 from app.ingest.data_plane import DataPlane
 from app.ingest.rejections import INVALID_TRANSACTION, REASONS, SHOWN_BYTES, UNKNOWN_SHAPE
 from app.metrics.source_limit import OTHER_SOURCE
+from app.server.exchange import LEFT
 
 # Transactions of one part: so many are decoded without others being served between.
 PART_ITEMS: Final = 500
@@ -129,7 +130,8 @@ class _FeedRequest:
         plane, summary = self._plane, self.summary
         feed = plane.feeds.get(self._name)
         plane.admission.admit_sender(feed, self._scope["headers"])
-        async with plane.feed_body(self._headers, receive, self._name) as body:
+        left = self._scope.get("extensions", {}).get(LEFT)
+        async with plane.feed_body(self._headers, receive, self._name, left) as body:
             signed = await self._verified(body, feed)
             self._is_verified = True
             limits = plane.admission.admit_feed(self._name, self._scope["query_string"], self._headers)
@@ -140,7 +142,7 @@ class _FeedRequest:
                     "the body begins like gzip (1f 8b): send it with `Content-Encoding: gzip`"
                 )
             most = min(PART_ITEMS, plane.settings.max_batch_items)
-            parts = read_provider_body(document, limits, feed.rules, most)
+            parts = read_provider_body(document, limits, feed.rules, most, body.turn)
             is_shared = feed.transactions_per_second is not None
             await self._store(self._within_share(parts) if is_shared else parts)
         plane.metrics.ingest_batch_size.observe(summary.items)
@@ -244,6 +246,7 @@ class _FeedRequest:
                 await to_its_end(plane.submitter.submit_batch(part.results, summary, self._name))
                 self._tell_invalid(part.results)
                 check_stop()
+                del part  # or it would be held while the next one is waited for
                 self._hold_lists(plane.body_budget.take)
         finally:
             plane.body_budget.release(self._held)

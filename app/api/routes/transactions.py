@@ -21,6 +21,7 @@ from app.api.fast_posts import single_answer
 from app.api.middleware import to_its_end
 from app.decode.arrays import decode_array, decode_items
 from app.decode.body_reader import BodyReader, Headers, declared_length
+from app.decode.client_gone import Left
 from app.decode.error_messages import looks_like_lines
 from app.decode.item import InvalidItem, ItemLimits, decode_item, is_array
 from app.errors import HttpError, InvalidRequest, MalformedBody, RetryLater
@@ -29,6 +30,7 @@ from app.ingest.admission import authorization, headers_of, source_named
 from app.ingest.batch_summary import Summary
 from app.ingest.data_plane import DataPlane
 from app.models import SIGNATURE_PATTERN, SIGNATURE_RULE
+from app.server.exchange import LEFT
 
 LINES_AS_JSON = (
     "the body is NDJSON, an object a line: send it with the header `Content-Type: application/x-ndjson`"
@@ -56,7 +58,8 @@ class PostTransactions:
         summary = Summary()
         query, headers = scope["query_string"], headers_of(scope["headers"])
         try:
-            document = await self._answer(query, headers, receive, summary)
+            left = scope.get("extensions", {}).get(LEFT)
+            document = await self._answer(query, headers, receive, left, summary)
         except HttpError as error:
             answer = self._failed(error, summary, query, headers)
         except asyncio.CancelledError:
@@ -74,10 +77,10 @@ class PostTransactions:
         return problem_of(error, **(summary.as_dict() if summary.is_shown else {}))
 
     async def _answer(
-        self, query: bytes, headers: Headers, receive: Receive, summary: Summary
+        self, query: bytes, headers: Headers, receive: Receive, left: Left | None, summary: Summary
     ) -> dict[str, Any]:
         limits, is_lines = self._plane.admission.admit(query, headers, declared_length(headers))
-        async with self._plane.body(headers, receive, limits.default_source) as body:
+        async with self._plane.body(headers, receive, limits.default_source, left=left) as body:
             if is_lines:
                 items, summary.is_shown = "line", True
                 hint = await self._post_lines(body, limits, summary)
@@ -85,7 +88,7 @@ class PostTransactions:
                 items, document = "item", await body.whole()
                 if not is_array(document, limits):
                     return await self._post_one(document, limits)
-                hint = await self._post_array(document, limits, summary)
+                hint = await self._post_array(document, body, limits, summary)
             if summary.items and summary.invalid == summary.items:
                 summary.is_shown = True
                 raise InvalidRequest(f"every {items} is invalid" + (f"; {hint}" if hint else ""))
@@ -104,12 +107,15 @@ class PostTransactions:
         answers = await to_its_end(self._plane.submitter.submit([item]))
         return single_answer(item, answers[0])
 
-    async def _post_array(self, body: bytes | mmap, limits: ItemLimits, summary: Summary) -> str | None:
+    async def _post_array(
+        self, document: bytes | mmap, body: BodyReader, limits: ItemLimits, summary: Summary
+    ) -> str | None:
         """Process an array; should all of it be invalid, return what it is instead, if that is known."""
-        results = await decode_array(body, limits, self._plane.settings.max_batch_items)
+        most = self._plane.settings.max_batch_items
+        results = await decode_array(document, limits, most, body.turn, body.keep)
         self._plane.metrics.ingest_batch_size.observe(len(results))
         await to_its_end(self._plane.submitter.submit_batch(results, summary, limits.default_source))
-        return await provider_hint(body, limits) if summary.invalid == summary.items else None
+        return await provider_hint(document, limits) if summary.invalid == summary.items else None
 
     async def _post_lines(self, body: BodyReader, limits: ItemLimits, summary: Summary) -> str | None:
         """Process NDJSON as it arrives, chunk by chunk; the client waits while the store is busy.
@@ -126,6 +132,8 @@ class PostTransactions:
                 plane.admission.check_pressure()
                 await to_its_end(plane.submitter.submit_batch(results, summary, limits.default_source))
                 check_stop()
+                # Or a thousand bodies would each hold what came of 500 lines while they wait for their turns.
+                del lines, results
                 grown = summary.listed_bytes - held
                 plane.body_budget.take(grown)
                 held += grown

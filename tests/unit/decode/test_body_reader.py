@@ -266,3 +266,21 @@ async def test_of_many_bodies_that_wait_for_the_store_few_lines_are_cut() -> Non
             await asyncio.sleep(0)
         assert sys.getallocatedblocks() - before < bodies * 2_000
         may_end.set()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("as_lines", [False, True])
+async def test_nothing_of_what_is_done_with_is_held_while_more_is_waited_for(as_lines: bool) -> None:
+    """A thousand slow clients would hold 60 MB of which no budget knows."""
+    budget, counts, chunk = a_budget(), list[int](), b"12\n" * 1_000
+
+    async def receive() -> Message:
+        counts.append(sys.getrefcount(chunk))
+        return {"type": "http.request", "body": chunk, "more_body": True} if len(counts) < 3 else END
+
+    async with BodyReader({}, receive, Arriving(budget, "feed"), budget.most, budget.most) as body:
+        if as_lines:
+            assert sum([len(lines) async for lines in body.lines(100)]) == 2_000
+        else:
+            await body.whole()
+    assert counts[1:] == counts[:1] * 2
