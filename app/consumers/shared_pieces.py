@@ -4,6 +4,8 @@ A thousand readers that tail get the same lines one after another, and to put 8 
 100 µs where transactions were posted one by one. The first reader does so and the others take its piece:
 
     place (41, 7), all sources, NDJSON, 8 KiB at most    → lines of 41 … 53, which lead to place (54, 7)
+
+What is put together while a partition cannot be read is not kept: it may lack what was accepted first.
 """
 
 from typing import Final, NamedTuple

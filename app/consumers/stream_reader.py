@@ -67,7 +67,7 @@ class StreamReader:
     def _stand_at(self, place: Positions, newest: Positions) -> None:
         self._at, self._before_ms = list(place.ordinals), list(place.before_ms)
         self._born_ms, self._store = place.born_ms, store_mark(place.born_ms)
-        self._ends = KnownEnds(newest.ordinals)
+        self._ends = KnownEnds(newest.ordinals, self._readers.tail.news)
 
     async def next_piece(self, most_bytes: int) -> bytes | None:
         """Return the next bytes, at most so many; wait for them, and return a heartbeat after 15 seconds.
@@ -124,8 +124,9 @@ class StreamReader:
         """Tell whether the tail reads what comes next."""
         if not self._is_current or self._next_page() is not None:
             return False
-        lacking = (at for at in self._ends.unread(self._at) if self._lacks(at, self._find(at)))
-        return all(self._readers.tail.reads_next(at, self._at[at], self._born_ms) for at in lacking)
+        tail, down = self._readers.tail, self._ends.down_beside(self._readers.tail)
+        lacking = (at for at in self._ends.unread(self._at) if at not in down and self._find(at) is None)
+        return all(tail.reads_next(at, self._at[at], self._born_ms) for at in lacking)
 
     def _lacks(self, partition: int, page: Page | None) -> bool:
         """Tell whether a partition that has more and this page for the reader is to be read first."""
@@ -160,7 +161,7 @@ class StreamReader:
             self._left -= piece.lines
             return piece.text
         left, text = self._left, self._compose(most_bytes)
-        if text and not self._sent:
+        if text and not self._sent and not self._ends.down:
             pieces.put(request, Piece(text, self._place, left - self._left))
         return text
 
@@ -256,7 +257,7 @@ class StreamReader:
             return True
         self._known_born_ms, self._epoch = born_ms, epoch
         gaps = [gap for gap in map(self._go_to, range(len(extracts)), extracts) if gap is not None]
-        self._ends.note_read(extracts)
+        self._ends.note_read(extracts, readers.tail.news)
         self._born_ms = tuple(extract.born_ms for extract in extracts)
         self._store = store_mark(self._born_ms)
         if gaps:

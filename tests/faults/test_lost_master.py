@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import Iterator
 from itertools import chain, groupby, pairwise
 from typing import Any
@@ -140,7 +141,11 @@ async def test_readers_begin_and_are_told_which_partition_is_missing_where_they_
             await _until_down(gate, 0)
             async with open_stream(gate.url) as stream:
                 stored = await _post_in_part(gate, "now", 0)
-                assert sorted(signatures(await stream.take(len(stored)))) == sorted(stored)
+                lines = await stream.take(len(stored))
+                assert sorted(signatures(lines)) == sorted(stored)
+            after = lines[-2]["cursor"]
+            async with open_stream(gate.url, after=after, limit=1) as stream:
+                assert signatures(await stream.rest()) == signatures(lines[-1:])
             await _assert_named(client, "/stream?from=oldest", "GET")
             await _assert_named(client, "/consumers/bot/seek", "POST", json={"to": "oldest"})
             assert "this needs" not in (await client.get("/readyz")).text
@@ -153,6 +158,7 @@ async def test_readers_begin_and_are_told_which_partition_is_missing_where_they_
                 assert await asyncio.to_thread(wait_until, lambda: _is_up(later), PATIENCE_SECONDS)
                 async with _asking(later) as other:
                     await _assert_named(other, "/stream?from=now", "GET")
+                    await _assert_named(other, f"/stream?after={after}", "GET")
                     assert len((await other.get("/consumers")).json()["consumers"]) == 2
             await _assert_named(client, "/consumers/bot", "DELETE")
             assert [one["name"] for one in (await client.get("/consumers")).json()["consumers"]] == ["fresh"]
@@ -251,3 +257,35 @@ async def test_a_master_that_hangs_holds_the_others_up_no_longer_than_the_deadli
             handed = signatures(await stream.rest())
         assert len(set(handed)) == len(handed)
         assert set(handed) <= set(chain(_names("before"), _names("hung"), stored))
+
+
+async def test_after_the_outage_a_reader_gets_all_in_the_order_in_which_it_was_accepted(
+    cluster: StoreServer,
+) -> None:
+    """Also from where another reader, meanwhile, was given what the others had."""
+    early = [item for item in items("early", COUNT) if _master_of(str(item["signature"])) == 0]
+    late = [item for item in items("late", COUNT) if _master_of(str(item["signature"])) != 0]
+    with _gate(cluster) as gate:
+        await post(gate.url, items("zero", 1))
+        async with open_stream(gate.url, from_="oldest", limit=1) as stream:
+            [zero] = await stream.rest()
+        await post(gate.url, early)
+        posted_ms = time.time_ns() // 1_000_000
+        assert await asyncio.to_thread(wait_until, lambda: time.time_ns() // 1_000_000 > posted_ms, 1)
+        await post(gate.url, late)
+        pause_all(cluster.processes[:1])
+        try:
+            await _until_down(gate, 0)
+            async with open_stream(gate.url, after=zero["cursor"]) as stream:
+                assert sorted(signatures(await stream.take(len(late)))) == sorted(_signatures(late))
+        finally:
+            resume_all(cluster.processes[:1])
+        await _until_down(gate, None)
+        async with open_stream(gate.url, after=zero["cursor"]) as stream:
+            handed = signatures(await stream.take(len(early) + len(late)))
+        assert sorted(handed[: len(early)]) == sorted(_signatures(early))
+        assert sorted(handed[len(early) :]) == sorted(_signatures(late))
+
+
+def _signatures(batch: list[dict[str, object]]) -> list[str]:
+    return [str(item["signature"]) for item in batch]

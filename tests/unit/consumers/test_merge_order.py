@@ -93,28 +93,83 @@ async def test_once_a_partition_is_back_a_reader_gets_what_the_tail_had_read_bef
     earlier = await _post(out, _of(out, OTHER, 1))
     later = await _post(out, _of(out, FIRST, 1))
     tailing = asyncio.create_task((await out.reader("now")).next_piece(1))
-    read, is_away, reads = out.accepted.read, True, 0
-
-    async def read_without(positions: Positions, limit: int, most_bytes: int) -> list[Extract]:
-        nonlocal reads
-        extracts, reads = await read(positions, limit, most_bytes), reads + 1
-        if is_away:
-            ordinal = positions.ordinals[OTHER]
-            extracts[OTHER] = extracts[OTHER]._replace(
-                begin=ordinal, end=ordinal, added=ordinal, blocks=[], is_down=True
-            )
-        return extracts
-
-    monkeypatch.setattr(out.accepted, "read", read_without)
+    away = _Away(out, monkeypatch)
     await _until(lambda: out.tail.down == {OTHER})
     reader = await out.reader("oldest")
     assert names(await take(reader, 1)) == later, "others are not held up"
     taking = asyncio.create_task(take(reader, 1))
-    before = reads
-    await _until(lambda: reads > before + 2)  # it waits with the other one
-    is_away = False
+    before = out.accepted.reads
+    await _until(lambda: out.accepted.reads > before + 2)  # it waits with the other one
+    away.is_away = False
     assert names(await taking) == earlier
     tailing.cancel()
+
+
+async def test_once_a_partition_is_back_another_reader_gets_nothing_that_was_put_together_without_it(
+    out: Out, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = await out.accepted.find("now")
+    earlier = await _post(out, _of(out, OTHER, 1))
+    later = await _post(out, _of(out, FIRST, 1))
+    away = _Away(out, monkeypatch)
+    reader = await out.reader(start)
+    assert names(await take(reader, 1)) == later
+    away.is_away = False
+    assert names(await take(reader, 1)) == earlier
+    assert names(await take(await out.reader(start), 2)) == earlier + later
+
+
+async def test_a_reader_that_was_held_up_since_a_partition_was_down_goes_by_what_the_tail_has_read_since(
+    out: Out, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream_reader, "HEARTBEAT_SECONDS", 3600)
+    start = await out.accepted.find("now")
+    of_other, of_first = _of(out, OTHER, 2), _of(out, FIRST, 2)
+    earlier = await _post(out, of_other[:1])
+    later = await _post(out, of_first[:1])
+    away = _Away(out, monkeypatch)
+    held_up = await out.reader(start)
+    assert names(await take(held_up, 1)) == later
+    away.is_away = False
+    taking = asyncio.create_task(take(await out.reader("now"), 2))
+    await _until(lambda: out.tail.place is not None)
+    newer = await _post(out, of_other[1:]) + await _post(out, of_first[1:])
+    assert names(await taking) == newer
+    assert names(await take(held_up, 3)) == earlier + newer
+
+
+async def test_a_reader_does_not_wait_at_the_tail_for_what_the_tail_has_read_before(
+    out: Out, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One call of the reader fails; the tail has news neither before nor after it."""
+    monkeypatch.setattr(stream_reader, "HEARTBEAT_SECONDS", 3600)
+    start = await out.accepted.find("now")
+    earlier = await _post(out, _of(out, OTHER, 1))
+    later = await _post(out, _of(out, FIRST, 1))
+    tailing = asyncio.create_task((await out.reader("now")).next_piece(1))
+    await _until(lambda: out.tail.added != ())
+    away = _Away(out, monkeypatch, start.ordinals[OTHER])
+    reader = await out.reader(start)
+    assert names(await take(reader, 1)) == later
+    away.is_away = False
+    assert names(await take(reader, 1)) == earlier
+    tailing.cancel()
+
+
+class _Away:
+    """Has the other partition not answer, until it is back; only from one ordinal on, if one is given."""
+
+    def __init__(self, out: Out, monkeypatch: pytest.MonkeyPatch, ordinal: int | None = None) -> None:
+        self._read, self._ordinal, self.is_away = out.accepted.read, ordinal, True
+        monkeypatch.setattr(out.accepted, "read", self._read_without)
+
+    async def _read_without(self, positions: Positions, limit: int, most_bytes: int) -> list[Extract]:
+        extracts, ordinal = await self._read(positions, limit, most_bytes), positions.ordinals[OTHER]
+        if self.is_away and self._ordinal in {None, ordinal}:
+            extracts[OTHER] = extracts[OTHER]._replace(
+                begin=ordinal, end=ordinal, added=ordinal, blocks=[], is_down=True
+            )
+        return extracts
 
 
 async def _until(is_so: Callable[[], bool]) -> None:
