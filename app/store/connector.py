@@ -36,6 +36,7 @@ class StoreConnector:
         self._first = list(found.sentinels) if isinstance(found, SentinelService) else [found]
         self._places = self._first
         self._latest = LatestReports()
+        self._late = set[StoreAddress]()
         self._prefix = prefix
 
     async def read_again(self) -> bool:
@@ -68,8 +69,8 @@ class StoreConnector:
         if self._service is None:
             return await self._connect_to(self._places[0])
         key = ledger_key(first_prefix(self._prefix))
-        sentinels = Sentinels(self._service, self._places, self.deadline_seconds, self._latest)
-        return await find_primary(sentinels, key)
+        service, seconds = self._service, self.deadline_seconds
+        return await find_primary(Sentinels(service, self._places, seconds, self._latest, self._late), key)
 
     async def _connect_to(self, place: StoreAddress) -> tuple[Single | Cluster, Server]:
         node, begun = Node(place, self.deadline_seconds), monotonic()

@@ -37,6 +37,8 @@ The others know within two seconds of a primary that it has made, if it reaches 
 gone, they go on with the primary that they have, and so does the gate."""
 SAFE_PART = 0.9  # of D, for the clocks of two machines do not run alike
 _UNSOUND = frozenset({"s_down", "o_down", "failover_in_progress"})
+_PROMOTED = frozenset({"reconf_slaves", "update_config"})
+"""States of a failover in which the replica has taken over, and the configuration has its new epoch."""
 
 Place = tuple[str, int]
 
@@ -209,8 +211,12 @@ def _of_sentinels(error: StoreError) -> StoreError:
     return error
 
 
-def report_of(sentinel: bytes, asked_at: float, fields: Mapping[str, str], promoted: Place | None) -> Report:
-    """Read the fields of SENTINEL MASTER; `promoted` is the server that a sentinel is making the primary.
+def report_of(sentinel: bytes, asked_at: float, fields: Mapping[str, str], named: Place | None) -> Report:
+    """Read the fields of SENTINEL MASTER; `named` is the server that the sentinel names to clients.
+
+    It does so in an answer of its own. During a failover it names the new primary as soon as that took over;
+    the fields do when the replicas follow. When it took over between the two answers, the fields have the
+    earlier epoch, with which nobody can vouch for it: the one in the fields is being replaced.
 
     Raises:
         StoreUnsupported: no sentinel answers this.
@@ -221,16 +227,17 @@ def report_of(sentinel: bytes, asked_at: float, fields: Mapping[str, str], promo
         epoch, others = int(fields["config-epoch"]), int(fields["num-other-sentinels"])
     except (KeyError, ValueError) as error:
         raise StoreUnsupported("it answers SENTINEL MASTER as no sentinel does") from error
-    if promoted is not None and promoted != primary:
-        return Report(sentinel, asked_at, promoted, epoch, "", True, False, asked_at, asked_at, others + 1)
-    is_replacing = "failover_in_progress" in flags
+    is_named = named in (None, primary)
+    if named is not None and not is_named and fields.get("failover-state") in _PROMOTED:
+        return Report(sentinel, asked_at, named, epoch, "", True, False, asked_at, asked_at, others + 1)
+    is_replacing = "failover_in_progress" in flags or not is_named
     return Report(
         sentinel,
         asked_at,
         primary,
         epoch,
         fields.get("runid", ""),
-        not flags & _UNSOUND,
+        is_named and not flags & _UNSOUND,
         is_replacing,
         asked_at - heard / 1000,
         asked_at + (down_after * SAFE_PART - heard) / 1000,

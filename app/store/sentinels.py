@@ -49,12 +49,13 @@ class Silent(NamedTuple):
 class Sentinel:
     """One sentinel, and the connection to it."""
 
-    def __init__(self, address: StoreAddress, deadline_seconds: float) -> None:
+    def __init__(self, address: StoreAddress, deadline_seconds: float, late: set[StoreAddress]) -> None:
+        """Know the address; `late` has it if the last answer, of an earlier connection too, came late."""
         self.address = address
         self.id = b""
         """The id of the sentinel, learned from each new connection."""
         self._owed: list[float] = []  # when the questions were asked that are under way
-        self._was_late = False
+        self._late = late
         self._node = Node(address, min(deadline_seconds, MOST_SECONDS), self._learn_id)
         self._refusal: NotConnected | None = None
         self._heard_at, self._trouble = monotonic(), StoreError("not asked yet")
@@ -67,7 +68,7 @@ class Sentinel:
     @property
     def is_late(self) -> bool:
         """Whether its last answer took longer than LATE_SECONDS, or failed, or the next one takes longer."""
-        return self._was_late or (bool(self._owed) and monotonic() - self._owed[0] > LATE_SECONDS)
+        return self.address in self._late or (bool(self._owed) and self._is_late_since(self._owed[0]))
 
     async def connect(self) -> bool:
         """Connect, for as long as that may take, and say whether it did; `report` raises why it did not."""
@@ -90,21 +91,28 @@ class Sentinel:
         self._owed.append(asked_at)
         try:
             report = await self._report(service, asked_at)
+        except asyncio.CancelledError:  # closed, before it answered
+            if self._is_late_since(asked_at):
+                self._late.add(self.address)
+            raise
         except Exception as error:
-            self._trouble, self._was_late = as_store_error(error), True
+            self._trouble = as_store_error(error)
+            self._late.add(self.address)
             raise
         finally:
             self._owed.remove(asked_at)
         self._heard_at = monotonic()
-        self._was_late = self._heard_at - asked_at > LATE_SECONDS
+        note = self._late.add if self._is_late_since(asked_at) else self._late.discard
+        note(self.address)
         return report
+
+    def _is_late_since(self, asked_at: float) -> bool:
+        return monotonic() - asked_at > LATE_SECONDS
 
     async def _report(self, service: str, asked_at: float) -> Report:
         try:
             reply, named = await asyncio.gather(
                 self._node.call("SENTINEL", "MASTER", service),
-                # During a failover it names the new primary as soon as that took over; above, when the
-                # replicas follow.
                 self._node.call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", service),
             )
         except NotConnected as error:
@@ -112,9 +120,7 @@ class Sentinel:
             if self._refusal is not None and isinstance(error.__cause__, TimeoutError):
                 raise copy(self._refusal) from self._refusal.__cause__
             raise
-        fields = fields_of(reply)
-        is_under_way = "failover_in_progress" in fields.get("flags", "")
-        return report_of(self.id, asked_at, fields, place_in(named) if is_under_way else None)
+        return report_of(self.id, asked_at, fields_of(reply), place_in(named))
 
     def silence(self) -> Silent | None:
         """Say why it has not answered for a while; None if it has."""
@@ -150,12 +156,16 @@ class Sentinels:
         known: Iterable[StoreAddress],
         deadline_seconds: float,
         latest: LatestReports,
+        late: set[StoreAddress],
     ) -> None:
-        """Know these sentinels; `latest` has what sentinels have said, also to those who asked before."""
+        """Know these sentinels.
+
+        `latest` has what sentinels have said, also to those who asked before, and `late` who were too late.
+        """
         self.service = service
-        self._latest = latest
+        self._latest, self._late = latest, late
         self.deadline_seconds = deadline_seconds
-        self._all = [Sentinel(address, deadline_seconds) for address in known]
+        self._all = [Sentinel(address, deadline_seconds, late) for address in known]
         self._asking: set[asyncio.Task[Report]] = set()
 
     def silent(self) -> list[Silent]:
@@ -239,7 +249,7 @@ class Sentinels:
             for sentinel, place in others.items():
                 address = one.address.at(*place)
                 if sentinel not in known and address not in self.places():
-                    self._all.append(Sentinel(address, self.deadline_seconds))
+                    self._all.append(Sentinel(address, self.deadline_seconds, self._late))
             await self.connect()
             return
 

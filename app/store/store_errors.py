@@ -185,8 +185,8 @@ class StoreSentinelsDeny(errors.StoreNoPrimary):
 
     kind = "sentinels_deny"
     advice = (
-        "most of the sentinels deny the gate access; check sentinel_user and sentinel_password in "
-        "TIDEGATE_STORE_URL, and the rights of that user"
+        "most of the sentinels deny the gate access, or it is no sentinel; check sentinel_user and "
+        "sentinel_password in TIDEGATE_STORE_URL, the rights of that user, and the ports"
     )
 
 

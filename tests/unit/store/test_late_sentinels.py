@@ -99,10 +99,29 @@ async def test_a_sentinel_that_hangs_is_waited_for_once_and_not_again(
     async with watched(server) as (scripted, _):
         service = parse_store(scripted.url)
         assert isinstance(service, SentinelService)
-        asked = Sentinels(service, service.sentinels, NEVER_SECONDS, LatestReports())
+        asked = Sentinels(service, service.sentinels, NEVER_SECONDS, LatestReports(), set())
         await asked.meet()
         scripted.all[2].goes_on.clear()
         monkeypatch.setattr(sentinels_module, "LATE_SECONDS", BRIEF_SECONDS)
         for patience in (2 * BRIEF_SECONDS, NEVER_SECONDS):
             assert len((await asked.ask(patience)).reports) == 2
         await asked.close()
+
+
+async def test_a_sentinel_that_hangs_is_waited_for_by_one_attempt_to_connect_and_by_none_after_it(
+    server: StoreServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sentinels_module, "MOST_SECONDS", NEVER_SECONDS)
+    async with watched(server) as (scripted, _):
+        connector = StoreConnector(scripted.url, NEVER_SECONDS)
+        scripted.say(flags="master,s_down")
+        with pytest.raises(StoreNoPrimary):
+            await connector.connect()
+        scripted.all[2].goes_on.clear()
+        for patience in (BRIEF_SECONDS, NEVER_SECONDS):
+            monkeypatch.setattr(sentinels_module, "LATE_SECONDS", patience)
+            with pytest.raises(StoreNoPrimary):
+                await connector.connect()
+        scripted.say(flags="master")
+        primary, _ = await connector.connect()
+        await primary.close()

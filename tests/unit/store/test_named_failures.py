@@ -78,6 +78,12 @@ ROWS = {
     "no sentinels at all": Row(
         _nothing, "wrong_scheme", "are no sentinels; name their ports, or write redis://", _as_sentinels
     ),
+    "no sentinels, but a password": Row(
+        password_changed,
+        "sentinels_deny",
+        "or it is no sentinel",
+        lambda url: _as_sentinels(url).replace("://", "://:another@"),
+    ),
     "no such database": Row(
         _nothing, "no_database", "no database of the number", lambda url: url.replace("/0", "/99")
     ),

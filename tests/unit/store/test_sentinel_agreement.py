@@ -46,9 +46,9 @@ def _fields(**changes: object) -> dict[str, str]:
     return {name: str(value) for name, value in (usual | changes).items()}
 
 
-def _said(sentinel: str, promoted: tuple[str, int] | None = None, **changes: object) -> Report:
+def _said(sentinel: str, named: tuple[str, int] | None = None, **changes: object) -> Report:
     renamed = {name.replace("_", "-"): value for name, value in changes.items()}
-    return report_of(sentinel.encode(), ASKED_AT, _fields(**renamed), promoted)
+    return report_of(sentinel.encode(), ASKED_AT, _fields(**renamed), named)
 
 
 def _new(sentinel: str) -> Report:
@@ -83,7 +83,7 @@ def test_one_that_has_no_connection_yet_to_a_new_primary_vouches_for_it_all_the_
 
 def test_while_one_sentinel_replaces_the_primary_no_majority_vouches_for_it() -> None:
     """Those that vouch have not heard of it yet."""
-    replacing = _said("a", flags="master,o_down,failover_in_progress", promoted=OLD)
+    replacing = _said("a", flags="master,o_down,failover_in_progress", named=OLD)
     answers = Answers(
         [replacing, _said("b"), _said("c")], [Failure("10.0.0.9:26379", StoreTimeout("no answer"))]
     )
@@ -94,7 +94,7 @@ def test_while_one_sentinel_replaces_the_primary_no_majority_vouches_for_it() ->
 
 
 def test_one_that_was_away_since_before_the_last_failover_hinders_nobody() -> None:
-    frozen = _said("a", flags="master,o_down,failover_in_progress", promoted=OLD)
+    frozen = _said("a", flags="master,o_down,failover_in_progress", named=OLD)
     found = Answers([frozen, _new("b"), _new("c")]).agreement
     assert found is not None
     assert found.primary == NEW
@@ -106,8 +106,29 @@ def test_who_knows_the_later_configuration_is_right_though_it_be_the_only_one() 
     assert answers.primary == NEW
 
 
-def test_the_one_that_makes_a_new_primary_vouches_for_it_as_soon_as_that_took_over() -> None:
-    leading = _said("a", promoted=NEW, flags="master,o_down,failover_in_progress", config_epoch=2)
+@pytest.mark.parametrize("order", ["abt", "atb", "tab"])
+@pytest.mark.parametrize(
+    "before",
+    [
+        {"flags": "master,o_down,failover_in_progress", "failover_state": "wait_promotion"},
+        {"flags": "master"},
+    ],
+    ids=["the one that makes it", "another"],
+)
+def test_fields_that_are_older_than_the_name_beside_them_speak_against_the_primary(
+    before: dict[str, str], order: str
+) -> None:
+    """The replica took over between the two answers of one sentinel: its epoch is still the earlier one."""
+    torn = _said("t", named=NEW, **before)
+    answers = Answers([torn if name == "t" else _said(name) for name in order])
+    assert answers.agreement is None
+    assert answers.is_replacing
+
+
+@pytest.mark.parametrize("state", ["reconf_slaves", "update_config"])
+def test_the_one_that_makes_a_new_primary_vouches_for_it_as_soon_as_that_took_over(state: str) -> None:
+    flags = "master,o_down,failover_in_progress"
+    leading = _said("a", named=NEW, flags=flags, failover_state=state, config_epoch=2)
     found = Answers([leading, _new("b")]).agreement
     assert found is not None
     assert found.primary == NEW
