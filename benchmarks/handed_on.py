@@ -13,6 +13,7 @@ import asyncio
 import json
 
 from benchmarks.common.results import RESULTS, options_of, taken_here, timed, write_json
+from tests.support.gate import start_program
 from tests.support.handed_on import Plan, hand_on
 from tests.support.servers import OVER_TCP
 
@@ -30,7 +31,7 @@ def main() -> int:
     figures: dict[str, dict[str, object]] = {}
     for name in stores:
         with timed(name), OVER_TCP[name]() as server:
-            figures[name] = asyncio.run(hand_on(server, plan)).figures()
+            figures[name] = asyncio.run(hand_on(server, plan, start_program)).figures()
         print(name, json.dumps(figures[name], indent=2), flush=True)
     write_json(RESULTS / "handed_on.json", taken_here() | {"stores": figures})
     return 1 if any(one["failures"] for one in figures.values()) else 0

@@ -15,7 +15,7 @@ from itertools import groupby
 
 from benchmarks.common.results import options_of
 from tests.support.cluster import fail_over
-from tests.support.gate import GateProcess, gate_process
+from tests.support.gate import GateProcess, gate_program
 from tests.support.outages import close_idle_after, kill_clients, restart
 from tests.support.servers import OVER_TCP, StoreServer, cluster_server
 from tests.support.steady_load import Steady
@@ -87,7 +87,7 @@ def longest_failing(steady: Steady) -> float:
 async def measure(store: str, name: str) -> None:
     """Run one row and print it."""
     (start, cases), steady = STORES[store], Steady(store)
-    with start() as server, gate_process(store_url=server.url) as gate:
+    with start() as server, gate_program(store_url=server.url) as gate:
         async with steady.running(gate.url, POSTS_A_SECOND):
             await asyncio.sleep(CALM_SECONDS)
             await cases[name](server, gate, steady)

@@ -19,7 +19,7 @@ from benchmarks.common.bodies import pool_of
 from benchmarks.common.constant_rate import Rate, post_at_rate
 from benchmarks.common.plan import FEEDS, Plan
 from benchmarks.common.results import RESULTS, options_of, write_json
-from tests.support.gate import gate_process
+from tests.support.gate import gate_program
 from tests.support.ledger import read_ledger, store_key
 from tests.support.servers import OVER_TCP, StoreServer, valkey_server
 from tests.support.truth import count_fields
@@ -54,7 +54,7 @@ def measure(
 
 def measure_gate(server: StoreServer, rate: int, seconds: int, foreign: int) -> dict[str, float]:
     """Entries resident while a gate on this store takes the load, beside so many keys of somebody else."""
-    with server.nodes()[0] as node, gate_process(store_url=server.url) as gate:
+    with server.nodes()[0] as node, gate_program(store_url=server.url) as gate:
         seen = set[int]()
 
         def count() -> int:

@@ -78,3 +78,9 @@ def test_what_an_interpreter_reads_at_its_start_is_no_matter_of_a_fork(
     monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
     with pytest.raises(AssertionError, match="as a program"):
         start_gate(tmp_path)
+
+
+def test_what_is_no_test_starts_a_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")
+    with pytest.raises(AssertionError, match="as a program"):
+        start_gate(tmp_path)

@@ -35,7 +35,7 @@ from benchmarks.common.constant_rate import posting, three_feeds
 from benchmarks.common.results import options_of
 from grafana.preview.sheet import Series, Sheet, draw
 from tests.support.dashboards import FOLDER, Query, read
-from tests.support.gate import gate_process
+from tests.support.gate import gate_program
 from tests.support.monitoring import Prometheus
 from tests.support.panel_proof import answers, monitored
 
@@ -185,7 +185,7 @@ def main() -> None:
     arguments.folder.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory() as folder,
-        gate_process(memory_limit_bytes=arguments.limit_mib * MIB, **SETTINGS) as gate,
+        gate_program(memory_limit_bytes=arguments.limit_mib * MIB, **SETTINGS) as gate,
         monitored(Path(folder), gate, rules=False) as server,
     ):
         times = asyncio.run(_play(gate.url, arguments))

@@ -41,6 +41,8 @@ class ForkedGate:
     """A gate that was forked, with as much of the interface of `subprocess.Popen` as tests need."""
 
     def __init__(self, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
+        # A fork of a benchmark would import the benchmark, and its memory be that of another program.
+        assert "PYTEST_CURRENT_TEST" in os.environ, "outside of tests it has to be started as a program"
         assert _read_at_the_start(environment) == _OF_THE_TESTS, "it has to be started as a program"
         self.args = command
         here = (list(command), str(Path.cwd()), str(log), dict(environment))

@@ -91,6 +91,11 @@ def start_gate(folder: Path, **settings: object) -> GateProcess:
     return GateProcess(ForkedGate(command, log, environment_of(settings)), log)
 
 
+def start_program(folder: Path, **settings: object) -> GateProcess:
+    """Start a gate as a new program, with settings by their names; returns at once."""
+    return start_command((tidegate_command(), "serve"), folder, settings)
+
+
 def start_command(command: Sequence[str], folder: Path, settings: Mapping[str, object]) -> GateProcess:
     """Start a gate by a command, with settings by their names; returns at once."""
     log = _log_in(folder)

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from app.store.partitions import signature_hash
 from tests.support.consuming import Consumer, Line
+from tests.support.gate import GateProcess, start_gate
 from tests.support.load import transaction
 from tests.support.proxied_gates import ProxiedGates
 from tests.support.servers import StoreServer
@@ -244,10 +245,10 @@ class Outcome:
         }
 
 
-async def hand_on(server: StoreServer, plan: Plan) -> Outcome:
+async def hand_on(server: StoreServer, plan: Plan, start: Callable[..., GateProcess] = start_gate) -> Outcome:
     """Post and consume through the planned faults, until both consumers have nothing left to read."""
     with tempfile.TemporaryDirectory(prefix="handed-on-", ignore_cleanup_errors=True) as folder:
-        async with ProxiedGates(server, Path(folder), GATES, **LASTING).running() as gates:
+        async with ProxiedGates(server, Path(folder), GATES, start, **LASTING).running() as gates:
             consumers = [
                 Consumer(name, plan.lease_items, plan.lease_seconds, seed=plan.seed, examine=_as_sent)
                 for name in CONSUMERS

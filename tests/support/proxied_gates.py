@@ -1,7 +1,7 @@
 """Gates before a store that they reach through proxies, to be killed and cut off from it while they work."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Self
@@ -34,8 +34,16 @@ async def proxied(server: StoreServer) -> AsyncIterator[list[Proxy]]:
 class ProxiedGates:
     """Gates with the same settings, each at its own port for as long as the stage stands."""
 
-    def __init__(self, server: StoreServer, folder: Path, count: int, **settings: object) -> None:
-        self._server, self._folder, self._settings = server, folder, settings
+    def __init__(
+        self,
+        server: StoreServer,
+        folder: Path,
+        count: int,
+        start: Callable[..., GateProcess] = start_gate,
+        /,
+        **settings: object,
+    ) -> None:
+        self._server, self._folder, self._settings, self._start_gate = server, folder, settings, start
         self._proxies: list[Proxy] = []
         self._ports = [free_port() for _ in range(count)]
         self._gates: list[GateProcess] = []
@@ -81,7 +89,7 @@ class ProxiedGates:
 
     def _start(self, place: int) -> GateProcess:
         url = f"{self._proxies[0].url}/0"
-        return start_gate(self._folder, port=self._ports[place], store_url=url, **self._settings)
+        return self._start_gate(self._folder, port=self._ports[place], store_url=url, **self._settings)
 
     def _await_all(self) -> None:
         for gate in self._gates:
