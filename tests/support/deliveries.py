@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from app.decode.event_loop_turns import Turn, next_turn
 from app.decode.item import InvalidItem, ItemLimits
 from app.feeds.base58 import base58_decode
 from app.feeds.body_parts import Part
@@ -57,10 +58,14 @@ class Read(NamedTuple):
 
 
 async def parts_of(
-    body: bytes | mmap, rules: FeedRules = NO_RULES, limits: ItemLimits = LIMITS, most: int = 10_000
+    body: bytes | mmap,
+    rules: FeedRules = NO_RULES,
+    limits: ItemLimits = LIMITS,
+    most: int = 10_000,
+    turn: Turn = next_turn,
 ) -> list[Part]:
     """The parts that a body is read in."""
-    return [part async for part in read_provider_body(body, limits, rules, most)]
+    return [part async for part in read_provider_body(body, limits, rules, most, turn)]
 
 
 def read(

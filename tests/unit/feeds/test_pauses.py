@@ -9,7 +9,7 @@ import pytest
 from app.decode.array_scanner import MAX_TOKENS
 from app.decode.event_loop_turns import PACE_BYTES
 from app.errors import BodyTooLarge, MalformedBody
-from app.feeds import character_runs, json_values, provider_body, value_end_by_brackets
+from app.feeds import character_runs, json_values, value_end_by_brackets
 from app.feeds.character_runs import (
     STEP_BYTES,
     after_space,
@@ -45,31 +45,31 @@ def run(walk: Generator[None, None, T]) -> tuple[int, T]:
         pauses += 1
 
 
-@pytest.fixture
-def pauses(monkeypatch: pytest.MonkeyPatch) -> list[None]:
-    """Grows by one whenever a body lets others be served."""
-    found = list[None]()
+class Pauses:
+    """Counts how often a body lets others be served."""
 
-    async def next_turn() -> None:
-        found.append(None)
+    def __init__(self) -> None:
+        self.count = 0
 
-    monkeypatch.setattr(provider_body, "next_turn", next_turn)
-    return found
+    async def turn(self) -> None:
+        """Count it."""
+        self.count += 1
 
 
 @pytest.mark.parametrize("name", [name for name in FEEDS if name != MANY_MEMBERS])
-async def test_a_hostile_body_pauses_as_often_as_it_is_long(name: str, pauses: list[None]) -> None:
-    body, parts = FEEDS[name].make(), 0
+async def test_a_hostile_body_pauses_as_often_as_it_is_long(name: str) -> None:
+    body, parts, pauses = FEEDS[name].make(), 0, Pauses()
     with suppress(MalformedBody, BodyTooLarge):
-        parts = len(await parts_of(body))
+        parts = len(await parts_of(body, turn=pauses.turn))
     # Whoever takes a part lets others be served.
-    assert len(pauses) + parts >= len(body) // BETWEEN_PAUSES
+    assert pauses.count + parts >= len(body) // BETWEEN_PAUSES
 
 
-async def test_members_are_told_apart_in_portions(pauses: list[None]) -> None:
-    parts = await parts_of(FEEDS[MANY_MEMBERS].make())
+async def test_members_are_told_apart_in_portions() -> None:
+    pauses = Pauses()
+    parts = await parts_of(FEEDS[MANY_MEMBERS].make(), turn=pauses.turn)
     assert sum(len(part.results) for part in parts) == 12
-    assert len(pauses) >= 12 * 24_000 // (MEMBERS_BETWEEN_PAUSES + 1)
+    assert pauses.count >= 12 * 24_000 // (MEMBERS_BETWEEN_PAUSES + 1)
 
 
 def test_a_name_given_twice_is_looked_for_in_portions() -> None:
