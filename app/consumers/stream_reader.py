@@ -128,10 +128,6 @@ class StreamReader:
         lacking = (at for at in self._ends.unread(self._at) if at not in down and self._find(at) is None)
         return all(tail.reads_next(at, self._at[at], self._born_ms) for at in lacking)
 
-    def _lacks(self, partition: int, page: Page | None) -> bool:
-        """Tell whether a partition that has more and this page for the reader is to be read first."""
-        return page is None and partition not in self._ends.down
-
     # What is in the cache.
 
     def _step(self, most_bytes: int) -> bytes:
@@ -196,7 +192,7 @@ class StreamReader:
         earliest: Page | None = None
         for partition in self._ends.unread(self._at):
             page = self._find(partition)
-            if self._lacks(partition, page):
+            if page is None and partition not in self._ends.down:
                 return None  # may have been accepted before what the cache has of the others
             if page is not None and (earliest is None or page.accepted_ms < earliest.accepted_ms):
                 earliest = page

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import pytest
 import uvloop
 
+from app.store import sentinel_primary
 from tests.conftest import MakeSettings
 from tests.support.deliver import Gate, connected_gate
 from tests.support.servers import StoreServer
@@ -56,3 +57,9 @@ def clocks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clocks]:
     yield clock
     for one in opened:
         one.close()
+
+
+@pytest.fixture
+def only_when_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has the sentinels asked by calls alone, and not ten times a second as well."""
+    monkeypatch.setattr(sentinel_primary, "ASK_SECONDS", 3600.0)

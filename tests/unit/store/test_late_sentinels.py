@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from app.errors import StoreNoPrimary
-from app.store import sentinel_agreement, sentinel_primary
+from app.store import sentinel_agreement
 from app.store import sentinels as sentinels_module
 from app.store.connector import StoreConnector
 from app.store.sentinel_agreement import LatestReports
@@ -32,12 +32,6 @@ LATE_ANSWER_SECONDS = 0.1  # behind the others by more than is waited for while 
 def server() -> Iterator[StoreServer]:
     with valkey_server() as started:
         yield started
-
-
-@pytest.fixture
-def only_when_called(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Has the sentinels asked by calls alone, and not ten times a second as well."""
-    monkeypatch.setattr(sentinel_primary, "ASK_SECONDS", NEVER_SECONDS)
 
 
 @pytest.mark.parametrize("late", [{"port": 1, "config-epoch": 2}, {"flags": "master,failover_in_progress"}])

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 import pytest
 
 from app.errors import StoreDenied, StoreNoPrimary, StoreUnsupported
-from app.store import sentinel_primary
 from app.store import sentinels as sentinels_module
 from app.store.connector import StoreConnector
 from app.store.error_mapping import as_store_error
@@ -38,12 +37,6 @@ def server() -> Iterator[StoreServer]:
     """A Valkey at a port, which a test may stop and start again."""
     with valkey_server() as started:
         yield started
-
-
-@pytest.fixture
-def only_when_called(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Has the sentinels asked by calls alone, and not ten times a second as well."""
-    monkeypatch.setattr(sentinel_primary, "ASK_SECONDS", NEVER_SECONDS)
 
 
 def _make_replica(server: StoreServer) -> None:
