@@ -20,6 +20,7 @@ from tests.support.wire import Connection, Reply, connected, request_bytes
 BATCH_ITEMS = 50
 REFUSED_PAUSE_SECONDS = 0.05
 WATCH_SECONDS = 0.25
+MEMORY_PROBLEMS = ("memory-pressure", "overloaded")
 # Asked again and again while memory is short: these have to be served.
 SERVED = (("GET", "/metrics"), ("GET", "/cleanup"), ("POST", "/cleanup"), ("GET", "/stats"))
 
@@ -59,19 +60,22 @@ class Storm:
         async with connected(self.url, 1) as [connection]:
             while not stop.is_set():
                 items = [self._with_memo(item, noise) for item in payloads.items(BATCH_ITEMS)]
-                first, again = [await self._deliver(connection, items, f"feed-{side}") for side in "ab"]
+                first, again = [
+                    await self._deliver(connection, items, f"feed-{side}-{number}") for side in "ab"
+                ]
                 _assert_once(first, again)
                 if first.status == 200:
                     await self._assert_stored(connection, items[-1])
 
     async def _deliver(self, connection: Connection, items: list[Item], source: str) -> Reply:
-        path = f"/transactions?source={source}-{id(connection) % 8}"
+        path = f"/transactions?source={source}"
         reply = await connection.ask(request_bytes("POST", path, body_of(items)))
         if reply.status == 200:
             self.answers["accepted"] += reply.json()["accepted"]
             self.answers["duplicate"] += reply.json()["duplicate"]
         else:
-            assert reply.assert_try_again()["type"].endswith("memory-pressure"), reply
+            # The guard refuses at its threshold; before that the room that is left may not do for a body.
+            assert reply.assert_try_again()["type"].rpartition(":")[2] in MEMORY_PROBLEMS, reply
             self.answers["refused"] += BATCH_ITEMS
             await asyncio.sleep(REFUSED_PAUSE_SECONDS)
         return reply
