@@ -23,6 +23,7 @@ from tests.support.processes import (
     UNNAMED,
     Launch,
     StoreStartError,
+    close_before_collected,
     free_port,
     kill_all,
     pause_all,
@@ -109,7 +110,9 @@ class StoreServer:
     def client(self, **options: Any) -> StoreClient:
         """Open a client as the gate would; `options` go to redis-py's `from_url`."""
         if self.clustered:
-            return redis.RedisCluster.from_url(self.url, **UNNAMED | options)
+            client = redis.RedisCluster.from_url(self.url, **UNNAMED | options)
+            close_before_collected(client, client.nodes_manager.close)
+            return client
         return self.launches[0].connect(**options)
 
     def nodes(self, **options: Any) -> list[redis.Redis]:
