@@ -45,6 +45,15 @@ async def single(valkey: StoreServer, settings_for: MakeSettings) -> AsyncIterat
 
 
 @pytest.fixture
+async def narrow(valkey: StoreServer, settings_for: MakeSettings) -> AsyncIterator[Gate]:
+    """The same with limits so low that a bucket takes one transaction."""
+    limits = {"transactions_limit": 64, "observations_limit": 64}
+    opened = await connected_gate(settings_for(valkey, dedup_window_seconds=60, **limits))
+    yield opened
+    await opened.session.close()
+
+
+@pytest.fixture
 def clocks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clocks]:
     """Has the scripts go by a clock that can be set; to be asked for before the gate."""
     let_clocks_be_set(monkeypatch)

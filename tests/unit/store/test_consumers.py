@@ -180,47 +180,39 @@ async def test_figures_say_how_far_a_consumer_has_come(
 
 
 async def test_the_lag_is_the_age_of_the_first_that_is_kept_and_not_committed(
-    clocks: Clocks, valkey: StoreServer, settings_for: MakeSettings
+    clocks: Clocks, valkey: StoreServer, narrow: Gate
 ) -> None:
-    limits = {"transactions_limit": 64, "observations_limit": 64}  # a bucket takes one transaction
-    gate = await connected_gate(settings_for(valkey, dedup_window_seconds=60, **limits))
-    clock = clocks(valkey, gate)
-    reader = Reader(gate)
+    clock, reader = clocks(valkey, narrow), Reader(narrow)
     for name in ("left", "committed", "waits"):
-        await deliver(gate, [name])
+        await deliver(narrow, [name])
         if name == "left":
             await reader.lease(1, lease_ms=600_000)
         clock.move(10)
     await reader.commit(await reader.lease(1))
     begun_ms = clock.now_ms()
-    await deliver(gate, (f"more-{number}" for number in range(62)))
+    await deliver(narrow, (f"more-{number}" for number in range(62)))
     [figures] = await reader.consumers.figures()
     assert 10 <= figures.lag_seconds <= 10 + (clock.now_ms() - begun_ms) / 1000 + 1
     assert figures.leases == 1
-    await gate.session.close()
 
 
 async def test_what_waits_behind_a_lease_that_has_left_counts_for_the_lag(
-    clocks: Clocks, valkey: StoreServer, settings_for: MakeSettings
+    clocks: Clocks, valkey: StoreServer, narrow: Gate
 ) -> None:
     """A lease of two ended, and the first of them is handed out again: the other is its rest."""
-    limits = {"transactions_limit": 64, "observations_limit": 64}  # a bucket takes one transaction
-    gate = await connected_gate(settings_for(valkey, dedup_window_seconds=60, **limits))
-    clock = clocks(valkey, gate)
-    reader = Reader(gate)
+    clock, reader = clocks(valkey, narrow), Reader(narrow)
     for name in ("left", "rest"):
-        await deliver(gate, [name])
+        await deliver(narrow, [name])
         clock.move(10)
     await reader.lease(2, lease_ms=1)
     clock.move(10)
     assert names_in(await reader.lease(1, lease_ms=600_000)) == ["left"]
     begun_ms = clock.now_ms()
-    await deliver(gate, (f"more-{number}" for number in range(63)))
+    await deliver(narrow, (f"more-{number}" for number in range(63)))
     [figures] = await reader.consumers.figures()
     assert 20 <= figures.lag_seconds <= 20 + (clock.now_ms() - begun_ms) / 1000 + 1
     leases = await reader.lease(1)
     assert names_in(leases) == ["rest"], "it is kept"
-    await gate.session.close()
 
 
 async def test_a_lease_tells_the_age_of_the_oldest_that_is_not_committed(
