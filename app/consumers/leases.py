@@ -1,8 +1,9 @@
-"""Leases of consumers: given, waited for, and taken apart again when they are committed.
+"""Leases of consumers: asked for at the store, shared among callers that wait, taken apart when committed.
 
-What a consumer is handed lies in the store, under scripts (app/store/consumers.py); here is what a gate adds
-to that. Callers under one name share its work. While there is none they wait, and one of them asks the store
-for all when something was accepted; it also asks twice a second, since a lease may have run out.
+What a lease hands out is decided in the store (app/store/lua/lease_transactions.lua, called by
+app/store/consumers.py); here is what a gate adds to that. Callers under one name share its work. While there
+is none they wait, and one of them asks the store for all when something was accepted; it also asks twice a
+second, since a lease may have run out.
 """
 
 import asyncio

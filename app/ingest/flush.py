@@ -10,7 +10,8 @@ Say three feeds deliver at the same moment, and the store has two partitions, P 
 
 1. The plan. A stands there twice and goes to the store once: place 3 repeats place 0. Of the others it is
    guessed which are new (recent_signatures.py); C came lately, so it is taken for known. A call brings the
-   transactions of what is taken for new, compressed together in a *block*; so these signatures come first:
+   transactions of what is taken for new, compressed together in a *block*. The store is told only how many
+   have a transaction there, so these signatures come first:
 
        partition   hashes   their places   block
        P           A D C    0 4 2          the transactions of A and D
@@ -69,7 +70,7 @@ class Claim(NamedTuple):
         return Claim(prefix, places, hashes, new_count)
 
 
-Answered = tuple[Claim, ClaimResult | RetryLater]
+ClaimOutcome = tuple[Claim, ClaimResult | RetryLater]
 """A claim, and what the store answered, or why it did not."""
 
 
@@ -91,7 +92,7 @@ def plan_flush(
 
 
 class Flusher:
-    """The only way into the store for a transaction."""
+    """Claims the signatures of a flush at the store and answers each: the only way in for a transaction."""
 
     def __init__(
         self,
@@ -110,7 +111,8 @@ class Flusher:
         """Answer each transaction, of at least one, in its place: `accepted` only once it is stored.
 
         Raises:
-            StoreError: none was answered; some may have been stored, and are duplicates when sent again.
+            RetryLater: none was answered, by a `StoreError`, or since too many calls wait for the store. Some
+                may have been stored, and are duplicates when sent again.
         """
         self._metrics.ingest_flush_size.observe(len(items))
         columns = Columns.of(items)
@@ -120,13 +122,13 @@ class Flusher:
         else:
             deciding = [self._decide(claim, columns, repeats) for claim in claims]
             answered = [*chain.from_iterable(await all_of(deciding))]
-        answers = scattered(answered, repeats, len(columns))
-        # Readers are woken before replicas confirm, and if they do not: what is stored, they get.
+        answers = in_order_of_flush(answered, repeats, len(columns))
+        # Readers get what is stored, whether replicas confirm it or not; so they are woken before that.
         if ACCEPTED in answers.codes and (tell := self._signal.listener) is not None:
             tell()
         replication = self._maps.replication
         if replication is not None and (unconfirmed := await _unconfirmed(answered, replication)):
-            answers = scattered([*answered, *unconfirmed], repeats, len(columns))
+            answers = in_order_of_flush([*answered, *unconfirmed], repeats, len(columns))
         if len(answers.errors) == len(columns):
             raise next(iter(answers.errors.values()))
         self._metrics.count_answers(self._sources.note_flush(columns, answers))
@@ -137,7 +139,7 @@ class Flusher:
                 self._sources.fresh.add(result.samples(claim.hashes, claim.places, columns.sources))
         return answers
 
-    async def _decide(self, claim: Claim, columns: Columns, repeats: Repeats) -> list[Answered]:
+    async def _decide(self, claim: Claim, columns: Columns, repeats: Repeats) -> list[ClaimOutcome]:
         """Return a claim and its answer; if some were UNSEEN, also a second claim of those and its answer."""
         result = await self._call(claim, columns, repeats)
         if isinstance(result, RetryLater):
@@ -173,7 +175,7 @@ class Flusher:
             return error
 
 
-async def _unconfirmed(answered: Sequence[Answered], replication: Replication) -> list[Answered]:
+async def _unconfirmed(answered: Sequence[ClaimOutcome], replication: Replication) -> list[ClaimOutcome]:
     """Return the claims that not enough replicas have confirmed in time, each with the reason.
 
     A server is asked on the connection (`Link`) that carried the claim, since it answers how many replicas
@@ -185,9 +187,10 @@ async def _unconfirmed(answered: Sequence[Answered], replication: Replication) -
     return [(claim, refusals[link]) for link, claim in carriers if link in refusals]
 
 
-def scattered(results: Sequence[Answered], repeats: Repeats, count: int) -> Answers:
+def in_order_of_flush(results: Sequence[ClaimOutcome], repeats: Repeats, count: int) -> Answers:
     """Return the answers of a flush of `count` transactions in order; a second claim's replace UNSEEN."""
     claim, result = results[0]
+    # Places that are a range: nothing was moved and nothing stands there twice.
     if len(results) == 1 and isinstance(claim.places, range) and isinstance(result, ClaimResult):
         return Answers([result.now_ms] * count, result.codes)
     clocks, codes, errors = [0] * count, [FAILED] * count, dict[int, HttpError]()

@@ -15,15 +15,16 @@ the next half mebibyte of the body might arrive meanwhile. Both would go in one 
 for the answer to all of it.
 
 A large flush, of more than 64 KiB, lets responses out first. Before it is sent it is compressed, which keeps
-the event loop for a millisecond and more. So it starts only after the requests that the last flush has
-answered have sent their responses.
+the event loop for a millisecond and more. So it first gives up four turns of the event loop, in which the
+requests that the last flush has answered send their responses.
 
 The transactions of one request that go in one flush are a *chunk*. Most requests are one chunk. A request of
 5,000 transactions is cut into chunks as large as a flush may be: 1,500, 1,500, 1,500 and 500. Each chunk goes
 in another flush, which chunks of other requests may fill up. The request is answered when all its chunks are.
 
 Transactions that wait and transactions that are being flushed are limited together, in number and in bytes of
-payloads. A request that would pass one of these limits is refused whole.
+payloads. What one call of `submit` brings, a whole body or a part of an NDJSON body, is refused whole if it
+would pass one of these limits. The parts of an NDJSON body that came before it stay stored.
 """
 
 import asyncio
@@ -102,7 +103,7 @@ class FlushQueue:
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._closing = False
-        self._in_flight = 0  # chunks that are being flushed
+        self._chunks_in_flush = 0
         # Transactions, and bytes of their payloads, that wait or are being flushed.
         self.held_items = self.held_bytes = 0
 
@@ -132,7 +133,7 @@ class FlushQueue:
             waiting = [(items, self._enqueue(items, size))]
         else:
             slices = _chunk_slices(sizes, self.flush_max_items)
-            waiting = [(items[chunk], self._enqueue(items[chunk], sum(sizes[chunk]))) for chunk in slices]
+            waiting = [(items[part], self._enqueue(items[part], sum(sizes[part]))) for part in slices]
         self._wake.set()
         if len(waiting) > 1:
             # All have ended before the error of one is raised.
@@ -195,8 +196,8 @@ class FlushQueue:
     def _take(self) -> list[_PendingChunk]:
         taken: list[_PendingChunk] = []
         # The task that asks flushes nothing itself, so what is in flight is the other task's flush. It has as
-        # many requests as chunks: two chunks of one request are too much for one flush.
-        if self._in_flight >= MANY_REQUESTS and self._are_few():
+        # many requests as chunks: when two chunks of one request were cut, they were too much for one flush.
+        if self._chunks_in_flush >= MANY_REQUESTS and self._are_few():
             return taken
         room_items, room_bytes = self.flush_max_items, FLUSH_MAX_BYTES
         while self._queue:
@@ -217,7 +218,7 @@ class FlushQueue:
         return sum(len(chunk.items) for chunk in self._queue) < SMALL_FLUSH
 
     async def _run(self, taken: list[_PendingChunk]) -> None:
-        self._in_flight += len(taken)
+        self._chunks_in_flush += len(taken)
         outcome: Answers | Exception
         try:
             if sum(chunk.size for chunk in taken) > LARGE_FLUSH_BYTES:
@@ -232,7 +233,7 @@ class FlushQueue:
             raise
         finally:
             self._answer(taken, outcome)
-            self._in_flight -= len(taken)
+            self._chunks_in_flush -= len(taken)
 
     def _ended(self, _: asyncio.Task[None]) -> None:
         """Leave what waits to the other task if one was cancelled; refuse everything if both were."""
@@ -249,7 +250,7 @@ class FlushQueue:
 
 
 async def _let_responses_out() -> None:
-    """Wait until the requests just answered have sent their responses."""
+    """Give up the turns in which the requests just answered send their responses."""
     for _ in range(TURNS_TO_RESPONSE):
         await asyncio.sleep(0)
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from app.errors import Overloaded
 from app.models import MapName, TransactionOutcome
 from app.reports.fold import Fold, GateFold, Track
-from app.reports.history import read_history
 from app.reports.maps_over_period import MapFold
 from app.reports.period import MINUTE_MS, Period, day_period, recent_period
+from app.reports.read_history import read_history
 from app.reports.report_document import (
     CleanupReport,
     EventView,

@@ -118,7 +118,7 @@ class PostTransactions:
         return await provider_hint(document, limits) if summary.invalid == summary.items else None
 
     async def _post_lines(self, body: BodyReader, limits: ItemLimits, summary: Summary) -> str | None:
-        """Process NDJSON as it arrives, chunk by chunk; the client waits while the store is busy.
+        """Process NDJSON as it arrives, piece by piece; the client waits while the store is busy.
 
         Returns:
             What the first line is instead, should it be invalid, and that be known.

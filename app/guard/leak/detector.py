@@ -1,4 +1,6 @@
-"""Finds steady growth of one process that nothing explains: pure, fed with one reading of memory at a time.
+"""Finds steady growth of one process that nothing explains, from one reading of memory after another.
+
+It reads neither memory nor a clock itself: a caller hands it both.
 
 ## From a reading to a proven leak
 
@@ -6,7 +8,7 @@
    for gate and workers, entries of the maps for the store. (Connections explain nothing: those that are never
    closed are a leak.) The detector looks for growth of the rest, *unexplained = resident - explained*.
 2. Time is cut into blocks. Each block leaves a *floor*: its least resident and its least explained bytes,
-   which may be of different moments. The first less the second is the floor's unexplained bytes. A block of
+   which may be of different moments. The resident less the explained are its unexplained bytes. A block of
    30 s with a reading every 5 s, for example:
 
        resident    61  64  95  75  62  62 MiB    -> 61 MiB, the least
@@ -27,7 +29,7 @@
 
    Rule and fast have one floor more than blocks, so that the first and the last are a whole window apart;
    slow and daily are a block short of that. `rule` is named after the plain alarm rule that it refines, "G
-   more within W". The settings of all tiers are in detector_rules.py.
+   more within W". The least slopes are in detector_rules.py, the lengths below.
 
    The rise has to be steady (`rises_steadily` in floors.py). For that, a window is cut into five or six
    nearly equal parts, each with a median of its floors. From one median to the next they have to rise far
@@ -38,7 +40,9 @@
 4. A window that rises steadily raises a *suspicion* (`Finding`). What grew may be garbage or free memory, so
    the caller collects garbage and trims the heap, then hands the next reading to `confirm`. It does so again
    after every tenth of the window (every *interval* of confirmation.py), and compares what is left each time.
-   If 70, 130 and 190 MiB are left, the leak is proven; 70, 70 and 71 MiB refute it.
+   If 70, 130 and 190 MiB are left, the leak is proven; 70, 70 and 71 MiB refute it. Where there are doubts
+   (earlier suspicions of the tier that were refuted, load in bursts), a proof takes one trim more for each,
+   two more at most.
 
    A daily finding is for the log, the metrics and reports only: it is neither trimmed for nor confirmed, and
    is returned every six hours while the rise lasts.

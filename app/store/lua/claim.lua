@@ -27,8 +27,8 @@
 --         first call found none of these hashes inside its window. So one of them is a duplicate only if another call
 --         accepted it since, and only the newest buckets are searched: those that took entries after that `now`, or
 --         that may hold one of the acceptances counted since
---   11    the indices (from 0, 2 bytes each) of those hashes that are in the sample for late duplicates, see
---         late_in_same_bucket.lua; '' for none
+--   11    the indices (from 0, 2 bytes each) of those hashes that are in the sample for late duplicates, which are
+--         signatures that are accepted again soon after their window (late_in_same_bucket.lua); '' for none
 --   12    1 when replicas have to confirm the answer; else missing
 -- Returns {now, codes, how many signatures the partition has ever accepted, what late_in_same_bucket.lua returns or ''}. The
 -- codes are 4 bytes for each hash. A hash inside its window is a duplicate; its code is its age in
@@ -47,6 +47,8 @@
 -- * the block, in a bucket that the ledger lists, is replaced by the next one there, which gets the same number. An
 --   entry then leads to a transaction of another signature, if to any, which a lookup notices (app/ingest/lookup.py);
 -- * the entries, in a bucket that the ledger lists, leave together with the bucket;
+-- * sightings lead to a block with that number, and are passed over for the block that takes the number next, since
+--   they are older than it (observations.lua);
 -- * what is in a new bucket, which the ledger does not list, expires.
 --
 -- The same is true when another of the first four writes fails. The last, a SET that takes the place of the ledger
@@ -124,7 +126,8 @@ local block_number, bytes -- the number of the block, and how many bytes it and 
 if accepted > 0 then
   transactions = ledger.transactions
   sweep_due(transactions, clock)
-  -- `signatures.added` is still the count before this claim: the ordinal of the first that is accepted here.
+  -- `ledger.clock` is still the time of the acceptance before this one, and `signatures.added` the count before this
+  -- claim, which is the ordinal of the first that is accepted here.
   local head = struct.pack(BLOCK_HEAD, now, ledger.clock, signatures.added, accepted, block_count, ARGV[8])
   if accepted < block_count then
     -- @use accepted_mask
@@ -163,8 +166,8 @@ if found + accepted > 0 then
     if signature_bucket.is_new then
       -- A node that the slot is moved away from makes no new key. So it refuses this one here, before anything of the
       -- claim is written, and not when its transactions are: they would be there already when it is made again. The
-      -- other new keys need no such question: `blocks` is the first that is written, and the bucket of observations has
-      -- been read above. Such a node refuses both by itself.
+      -- other new keys need no such question: `blocks` is the first that is written, `transactions` is new only when
+      -- `blocks` is, and the bucket of observations has been read above. Such a node refuses these by itself.
       redis.call('EXISTS', key('signatures', id_text(signature_bucket.id)))
     end
     write_fields('blocks', bucket, {block_number, block})

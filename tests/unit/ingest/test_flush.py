@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import StoreTimeout
-from app.ingest.flush import Claim, plan_flush, scattered
+from app.ingest.flush import Claim, in_order_of_flush, plan_flush
 from app.ingest.lookup import Lookup
 from app.ingest.recent_signatures import Recent
 from app.models import ACCEPTED, REFUSED, UNSEEN, MapName, Verdict
@@ -79,7 +79,7 @@ def test_each_later_one_is_a_duplicate_of_the_first() -> None:
     claims, repeats = plan_flush(["a", "b", "a", "c", "b", "a"], Recent(), ONE)
     assert [list(claim.places) for claim in claims] == [[0, 1, 3]]
     assert repeats == [(2, 0), (4, 1), (5, 0)]
-    answers = scattered([(claims[0], ClaimResult(200, (ACCEPTED, 43, REFUSED), 9))], repeats, 6)
+    answers = in_order_of_flush([(claims[0], ClaimResult(200, (ACCEPTED, 43, REFUSED), 9))], repeats, 6)
     assert list(answers.codes) == [ACCEPTED, 43, 1, REFUSED, 43, 1]
     assert [answer.first_seen_ms for answer in answers] == [200, 158, 200, None, 158, 200]
 
@@ -99,7 +99,7 @@ def test_every_answer_goes_to_its_place_whichever_call_said_it(
         if left.places:
             codes = [100 + SIGNATURES.index(signatures[at]) for at in left.places]
             said.append((left, ClaimResult(1000 + number, tuple(codes), 0)))
-    answers = scattered(said, repeats, len(signatures))
+    answers = in_order_of_flush(said, repeats, len(signatures))
     assert list(answers.codes) == [100 + SIGNATURES.index(text) for text in signatures]
     assert [clock >= 1000 for clock in answers.clocks] == [text in unseen for text in signatures]
 
