@@ -31,7 +31,7 @@ BEGIN, END = "<!-- begin: table -->", "<!-- end: table -->"
 
 def write_page(document: dict[str, Any]) -> str:
     """Put the table into the page, and return it."""
-    text = f"{table(list(CAUSES.values()), document['causes'])}\n\nTaken on {where(document)}.\n"
+    text = f"{table(list(CAUSES.values()), document['causes'])}\n\nThe last run: {where(document)}.\n"
     PAGE.write_text(between(PAGE.read_text(), BEGIN, END, text))
     return text
 

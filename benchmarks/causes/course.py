@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -61,6 +62,8 @@ class Outcome:
 
     name: str
     faster: int
+    taken: str
+    """When the cause was run: a date and a time of UTC, as in ISO 8601."""
     told: list[Told] = field(default_factory=list)
     fired: dict[str, tuple[float, float]] = field(default_factory=dict)
     """When each alert fired first and last, as Prometheus recorded it."""
@@ -81,7 +84,7 @@ class Outcome:
 
 def run(cause: Cause) -> Outcome:
     """Start a stack of its own, and take it through the cause."""
-    outcome = Outcome(cause.name, cause.build.faster)
+    outcome = Outcome(cause.name, cause.build.faster, datetime.now(UTC).isoformat(timespec="seconds"))
     with stack(cause.build) as running:
         time.sleep(cause.warm_up_seconds)
         if not wait_until(lambda: not running.active(), CALM_SECONDS, PAUSE_SECONDS):

@@ -15,6 +15,7 @@ HEAD = (
     "what ended it",
     "end told, s after the cause had gone",
     "clock",
+    "run (UTC)",
 )
 PEOPLE = {"pager": "pager", "humans": "chat"}
 
@@ -41,6 +42,7 @@ def _row(cause: Cause, outcome: Mapping[str, Any]) -> tuple[str, ...]:
         _ending(cause, outcome),
         f"{resolved[-1] - outcome['healed']:.0f}" if resolved else "not",
         "as shipped" if outcome["faster"] == 1 else f"{outcome['faster']}× as fast",
+        outcome["taken"][:16].replace("T", " "),
     )
 
 

@@ -27,7 +27,8 @@ AT_GATE = ["firing cleanup", "resolved resolved"]
 
 def outcome(*told: Told, at_gate: list[str] | None = None) -> Outcome:
     fired = {"TidegateStoreFull": (74.0, 614.0), "TidegateIngestRefused": (90.0, 600.0)}
-    return Outcome("full", 1, list(told), fired, 175.0, 720.0, AT_GATE if at_gate is None else at_gate)
+    taken, acted = "2026-11-30T15:30:57+00:00", AT_GATE if at_gate is None else at_gate
+    return Outcome("full", 1, taken, list(told), fired, 175.0, 720.0, acted)
 
 
 def test_one_alert_by_its_name_and_its_end_is_as_wanted() -> None:
@@ -59,7 +60,7 @@ def test_what_is_forced_beside_a_cause_is_told_as_well() -> None:
     assert problems(cause, outcome(FIRING, RESOLVED)) == ["not told beside it: TidegateIngestSlow"]
 
 
-def test_a_row_has_what_was_told_when_and_what_fired_and_was_told_to_nobody() -> None:
+def test_a_row_has_what_was_told_when_what_fired_and_was_told_to_nobody_and_when_it_was_run() -> None:
     happened: dict[str, Any] = outcome(FIRING, RESOLVED).document() | {"cleanups": {"alert": 2.0}}
     row = table([CAUSE], {"full": happened | {"told": [vars(FIRING), vars(RESOLVED)]}}).splitlines()[-1]
     cells = [cell.strip() for cell in row.strip("|").split("|")]
@@ -72,6 +73,7 @@ def test_a_row_has_what_was_told_when_and_what_fired_and_was_told_to_nobody() ->
         "room (emergency cleanups: 2 by alert)",
         "540",
         "as shipped",
+        "2026-11-30 15:30",
     ]
 
 
