@@ -29,6 +29,7 @@ CRITICAL = {
     "TidegateIngestRefused",
     "TidegateIngestRejected",
     "TidegateIngestStopped",
+    "TidegateIngestUnauthorized",
     "TidegateMemoryPressureHard",
     "TidegateSignaturesFull",
     "TidegateStoreDown",
