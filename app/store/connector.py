@@ -9,7 +9,6 @@ from app.store.cluster import Cluster
 from app.store.partition_count import partition_count
 from app.store.partitions import first_prefix, ledger_key
 from app.store.reconnecting_node import Node, Single
-from app.store.sentinel_agreement import LatestReports
 from app.store.sentinel_primary import OPENINGS, Primary, find_primary
 from app.store.sentinels import Sentinels
 from app.store.server_identity import Server, identify
@@ -22,9 +21,9 @@ _CALLS = 4
 
 
 class StoreConnector:
-    """Opens the store, at the URL's places or at those that are known from there.
+    """Opens the store, at the URL's place or at those that are known from there: the nodes of a Cluster.
 
-    These are the nodes of a Cluster, or the sentinels of a service.
+    Of a service that sentinels watch it keeps the connections to these from one primary to the next.
     """
 
     def __init__(self, url: str, deadline_seconds: float, prefix: str = "tidegate") -> None:
@@ -32,11 +31,9 @@ class StoreConnector:
         self.shown_url = safe_url(url)
         self.deadline_seconds = deadline_seconds
         found = parse_store(url)
-        self._service = found if isinstance(found, SentinelService) else None
-        self._first = list(found.sentinels) if isinstance(found, SentinelService) else [found]
+        self._sentinels = Sentinels(found, deadline_seconds) if isinstance(found, SentinelService) else None
+        self._first = [] if isinstance(found, SentinelService) else [found]
         self._places = self._first
-        self._latest = LatestReports()
-        self._late = set[StoreAddress]()
         self._prefix = prefix
 
     async def read_again(self) -> bool:
@@ -52,25 +49,28 @@ class StoreConnector:
             StoreWrongScheme: it is a sentinel, or no sentinels are where the URL says so.
             NotConnected, AnswerLost, TimeoutError, ReplyError, hiredis.ProtocolError: see `Servers.call`.
         """
-        openings = OPENINGS if self._service is not None else 1
+        openings = OPENINGS if self._sentinels is not None else 1
+        async with asyncio.timeout(
+            openings * connect_seconds(self.deadline_seconds) + _CALLS * self.deadline_seconds
+        ):
+            if self._sentinels is not None:
+                return await find_primary(self._sentinels, ledger_key(first_prefix(self._prefix)))
+            return await self._connect_to_one()
+
+    async def close(self) -> None:
+        """Close the connections to the sentinels; a store that was connected is closed by itself."""
+        if self._sentinels is not None:
+            await self._sentinels.close()
+
+    async def _connect_to_one(self) -> tuple[Single | Cluster, Server]:
         try:
-            async with asyncio.timeout(
-                openings * connect_seconds(self.deadline_seconds) + _CALLS * self.deadline_seconds
-            ):
-                servers, server = await self._connect()
-        except Exception:
+            servers, server = await self._connect_to(self._places[0])
+        except BaseException:
             # The nodes of a Cluster take turns: the one the URL names may be the one that is gone.
             self._places = [*self._places[1:], self._places[0]]
             raise
         self._places = list(dict.fromkeys([*self._first, *servers.places()]))
         return servers, server
-
-    async def _connect(self) -> tuple[Single | Cluster | Primary, Server]:
-        if self._service is None:
-            return await self._connect_to(self._places[0])
-        key = ledger_key(first_prefix(self._prefix))
-        service, seconds = self._service, self.deadline_seconds
-        return await find_primary(Sentinels(service, self._places, seconds, self._latest, self._late), key)
 
     async def _connect_to(self, place: StoreAddress) -> tuple[Single | Cluster, Server]:
         node, begun = Node(place, self.deadline_seconds), monotonic()

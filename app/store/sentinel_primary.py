@@ -20,11 +20,10 @@ from typing import Any
 
 from app.errors import StoreError, StoreNoPrimary, StoreUnsupported
 from app.process.shared_task import SharedTask
-from app.store.address import StoreAddress
 from app.store.reconnecting_node import Node
 from app.store.sentinel_agreement import Answers, Place
 from app.store.sentinels import GRACE_SECONDS, LATE_SECONDS, Sentinels, Silent
-from app.store.server_identity import Server, Servers, identify, parse_info
+from app.store.server_identity import Server, Servers, identify, parse_info, server_in
 from app.store.shared_connection import Argument, Link, NotConnected, ReplyError, packed
 
 ASK_SECONDS = 0.1
@@ -69,16 +68,14 @@ class Primary:
             if self._replaced is not None:
                 raise copy(self._replaced) from None
             raise
-        server = await identify(self._node.call)
-        if server.is_cluster:
-            raise StoreUnsupported("it is a node of a Cluster, which no sentinel watches")
-        is_empty = not await self._node.call("EXISTS", ledger_key)
-        found = await self._sentinels.agreement()
+        server, has_ledger, found = await asyncio.gather(
+            identify(self._node.call), self._node.call("EXISTS", ledger_key), self._sentinels.agreement()
+        )
         if found.primary != self._place:
             raise StoreNoPrimary("the sentinels have just named another primary")
         if not found.knows(self._run_id or ""):
             place = self._node.address.shown_place
-            if is_empty:
+            if not has_ledger:
                 told = f"{place} is empty, and the sentinels have not noticed yet that it was started"
                 raise StoreNoPrimary(told)
             if not found.has_heard_since(self._started_by):
@@ -105,25 +102,21 @@ class Primary:
         """Send a command to the primary; errors are those of `call`."""
         return {self._node.address.shown_place: await self.call("", *command)}
 
-    def places(self) -> list[StoreAddress]:
-        """List the sentinels that are known, those that the URL does not name as well."""
-        return self._sentinels.places()
-
     def silent_sentinels(self) -> list[Silent]:
         """List the sentinels that have not answered for a while."""
         return self._sentinels.silent()
 
     async def close(self) -> None:
-        """Close every connection, those to the sentinels too; who waits for the sentinels is told so."""
+        """Close the connection to it; who waits for the sentinels, which stay connected, is told so."""
         if self._replaced is None:
-            self._replaced = StoreNoPrimary("the connections to the primary and the sentinels were closed")
+            self._replaced = StoreNoPrimary("the connection to the primary was closed")
+        self._asking.cancel()
         if self._watching is not None:
             self._watching.cancel()
         self._node.close()
         watching = [] if self._watching is None else [self._watching]
         await asyncio.gather(
-            *(self._sentinels.close(), self._node.wait_closed(), self._asking.wait_ended(), *watching),
-            return_exceptions=True,
+            *(self._node.wait_closed(), self._asking.wait_ended(), *watching), return_exceptions=True
         )
 
     async def _be_vouched_for(self, moment: float) -> None:
@@ -133,7 +126,11 @@ class Primary:
             StoreError: they do not (see `Answers.refusal`).
         """
         while self._replaced is None:
-            asked_at, refusal = await self._asking.result()
+            asking = self._asking.begin()
+            await asyncio.wait([asking])
+            if asking.cancelled():  # by `close`
+                continue
+            asked_at, refusal = asking.result()
             if asked_at >= moment:
                 if refusal is not None:
                     raise copy(refusal)
@@ -181,6 +178,8 @@ class Primary:
         if isinstance(reply, ReplyError):
             raise reply
         told, place = parse_info(reply, "server", "replication"), self._node.address.shown_place
+        if server_in(told).is_cluster:
+            raise StoreUnsupported("it is a node of a Cluster, which no sentinel watches")
         if told.get("role") != "master":
             raise StoreNoPrimary(f"the sentinels name {place}, which is a replica")
         run_id = str(told.get("run_id"))
@@ -196,18 +195,19 @@ def silent_sentinels(servers: Servers | None) -> Sequence[Silent]:
 
 
 async def find_primary(sentinels: Sentinels, ledger_key: str) -> tuple[Primary, Server]:
-    """Ask sentinels for the primary of their service, and connect to it; they are closed with it.
+    """Ask sentinels for the primary of their service, and connect to it.
 
     Raises:
         StoreError: they vouch for none (see `Answers.refusal`).
         StoreUnsupported, NotConnected, AnswerLost, TimeoutError, ReplyError: the primary did this.
     """
-    primary: Primary | None = None
+    answers = await sentinels.meet()
+    found = answers.agreement
+    if found is None:
+        raise answers.refusal()
+    primary = Primary(sentinels, found.primary)
     try:
-        await sentinels.meet()
-        found = await sentinels.agreement()
-        primary = Primary(sentinels, found.primary)
         return primary, await primary.open(ledger_key)
     except BaseException:
-        await (primary or sentinels).close()
+        await primary.close()
         raise

@@ -1,7 +1,7 @@
 """The connections to the sentinels of a service, who are asked for its primary all at once."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Mapping
 from copy import copy
 from functools import partial
 from time import monotonic
@@ -49,13 +49,13 @@ class Silent(NamedTuple):
 class Sentinel:
     """One sentinel, and the connection to it."""
 
-    def __init__(self, address: StoreAddress, deadline_seconds: float, late: set[StoreAddress]) -> None:
-        """Know the address; `late` has it if the last answer, of an earlier connection too, came late."""
+    def __init__(self, address: StoreAddress, deadline_seconds: float, *, was_late: bool = False) -> None:
+        """Know the address; `was_late` says that the same sentinel is late by another address."""
         self.address = address
         self.id = b""
         """The id of the sentinel, learned from each new connection."""
         self._owed: list[float] = []  # when the questions were asked that are under way
-        self._late = late
+        self._was_late = was_late
         self._node = Node(address, min(deadline_seconds, MOST_SECONDS), self._learn_id)
         self._refusal: NotConnected | None = None
         self._heard_at, self._trouble = monotonic(), StoreError("not asked yet")
@@ -68,7 +68,7 @@ class Sentinel:
     @property
     def is_late(self) -> bool:
         """Whether its last answer took longer than LATE_SECONDS, or failed, or the next one takes longer."""
-        return self.address in self._late or (bool(self._owed) and self._is_late_since(self._owed[0]))
+        return self._was_late or (bool(self._owed) and _is_late_since(self._owed[0]))
 
     async def connect(self) -> bool:
         """Connect, for as long as that may take, and say whether it did; `report` raises why it did not."""
@@ -91,23 +91,13 @@ class Sentinel:
         self._owed.append(asked_at)
         try:
             report = await self._report(service, asked_at)
-        except asyncio.CancelledError:  # closed, before it answered
-            if self._is_late_since(asked_at):
-                self._late.add(self.address)
-            raise
         except Exception as error:
-            self._trouble = as_store_error(error)
-            self._late.add(self.address)
+            self._trouble, self._was_late = as_store_error(error), True
             raise
         finally:
             self._owed.remove(asked_at)
-        self._heard_at = monotonic()
-        note = self._late.add if self._is_late_since(asked_at) else self._late.discard
-        note(self.address)
+        self._heard_at, self._was_late = monotonic(), _is_late_since(asked_at)
         return report
-
-    def _is_late_since(self, asked_at: float) -> bool:
-        return monotonic() - asked_at > LATE_SECONDS
 
     async def _report(self, service: str, asked_at: float) -> Report:
         try:
@@ -147,25 +137,22 @@ class Sentinel:
         self.id = reply if isinstance(reply, bytes) else b""
 
 
+def _is_late_since(asked_at: float) -> bool:
+    return monotonic() - asked_at > LATE_SECONDS
+
+
 class Sentinels:
-    """All sentinels of a service that are known: those of the URL, and those they tell of."""
+    """All sentinels of a service that are known: those of the URL, and those they tell of.
 
-    def __init__(
-        self,
-        service: SentinelService,
-        known: Iterable[StoreAddress],
-        deadline_seconds: float,
-        latest: LatestReports,
-        late: set[StoreAddress],
-    ) -> None:
-        """Know these sentinels.
+    The connections to them stay open while one primary is left and the next one is found, so that it is
+    known of each whether it hangs, and nothing has to be opened before they are asked.
+    """
 
-        `latest` has what sentinels have said, also to those who asked before, and `late` who were too late.
-        """
-        self.service = service
-        self._latest, self._late = latest, late
-        self.deadline_seconds = deadline_seconds
-        self._all = [Sentinel(address, deadline_seconds, late) for address in known]
+    def __init__(self, service: SentinelService, deadline_seconds: float) -> None:
+        """Begin with the sentinels that the URL names."""
+        self.service, self.deadline_seconds = service, deadline_seconds
+        self._latest = LatestReports()
+        self._all = [Sentinel(address, deadline_seconds) for address in service.sentinels]
         self._asking: set[asyncio.Task[Report]] = set()
 
     def silent(self) -> list[Silent]:
@@ -179,12 +166,12 @@ class Sentinels:
     async def connect(self, patience_seconds: float = 0.0) -> None:
         """Connect to all that are known, until most are and the others were waited for so long.
 
-        That may take longer than an answer. The others go on connecting.
+        That may take longer than an answer. Those that were late are not waited for; they go on connecting.
         """
-        connecting = {asyncio.create_task(one.connect()) for one in self._all}
-        waiting, connected = connecting, 0
+        connecting = {asyncio.create_task(one.connect()): one for one in self._all}
+        waiting, connected = set(connecting), 0
         try:
-            while waiting and connected <= len(self._all) // 2:
+            while connected <= len(self._all) // 2 and not all(connecting[task].is_late for task in waiting):
                 done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                 connected += sum(task.result() for task in done)
             if waiting:
@@ -230,28 +217,42 @@ class Sentinels:
             raise answers.refusal()
         return found
 
-    async def meet(self) -> None:
-        """Connect, and take in those that the others tell of.
+    async def meet(self) -> Answers:
+        """Connect to all, also to those that the others tell of, and ask them.
 
         A majority is one of all, and the URL may leave some out. A gate that has heard of none before waits
         longer for each of them, as one of them may know what the others do not.
         """
         await self.connect(0.0 if self._latest.is_known else MOST_SECONDS)
-        reports = (await self.ask()).reports
-        if len(reports) >= max((report.sentinels for report in reports), default=0):
-            return
-        known = {one.id for one in self._all}
-        for one in [one for one in self._all if one.id]:
+        answers = await self.ask()
+        answered = {report.sentinel for report in answers.reports}
+        if len(answered) >= max((report.sentinels for report in answers.reports), default=0):
+            return answers
+        if not await self._learn_of_others(answered):
+            return answers
+        if len(answered) < answers.majority:
+            await self.connect()
+        return await self.ask()
+
+    async def _learn_of_others(self, answered: Container[bytes]) -> bool:
+        """Take in the sentinels that one tells of which has answered; say whether any of them is new.
+
+        One of them may be known already by another address, where it hangs; it is not waited for here again.
+        """
+        for one in [one for one in self._all if one.id in answered]:
             try:
                 others = await one.others(self.service.name)
             except Exception:  # noqa: BLE001, S112  whatever it answers, the next one is asked
                 continue
-            for sentinel, place in others.items():
-                address = one.address.at(*place)
-                if sentinel not in known and address not in self.places():
-                    self._all.append(Sentinel(address, self.deadline_seconds, self._late))
-            await self.connect()
-            return
+            known, late = self.places(), {each.id for each in self._all if each.is_late}
+            new = [
+                Sentinel(address, self.deadline_seconds, was_late=sentinel in late)
+                for sentinel, place in others.items()
+                if sentinel not in answered and (address := one.address.at(*place)) not in known
+            ]
+            self._all += new
+            return bool(new)
+        return False
 
     async def close(self) -> None:
         """Close every connection."""

@@ -69,6 +69,9 @@ class Connector(Protocol):
     async def connect(self) -> tuple[Servers, Server]:
         """Connect, and find out what the server is; raises what `Servers.call` does, and StoreUnsupported."""
 
+    async def close(self) -> None:
+        """Close what stays open when a connected store is closed: the connections to its sentinels."""
+
 
 async def identify(call: Callable[..., Awaitable[Any]]) -> Server:
     """Find out what answers the commands of `call`, by `INFO`, by `HELLO`, or by a script.
@@ -80,7 +83,7 @@ async def identify(call: Callable[..., Awaitable[Any]]) -> Server:
         NotConnected, AnswerLost, TimeoutError, ReplyError, hiredis.ProtocolError: see `Servers.call`.
     """
     try:
-        server = _by_info(parse_info(await call("INFO", "server"), "server"))
+        server = server_in(parse_info(await call("INFO", "server"), "server"))
     except ReplyError as refusal:
         try:
             server = _by_hello(await call("HELLO"))
@@ -109,6 +112,13 @@ def parse_info(reply: Any, *sections: str) -> dict[str, Any]:
     return figures
 
 
+def server_in(info: dict[str, Any]) -> Server:
+    """Read what answered from the section `server` of its INFO."""
+    name = str(info.get("server_name", "redis"))
+    version = str(info.get("valkey_version" if name == "valkey" else "redis_version", ""))
+    return Server(name, version, str(info.get("redis_mode", info.get("server_mode"))))
+
+
 def _value(text: str) -> Any:
     if len(text) <= MOST_DIGITS and text.isascii() and text.isdecimal():
         return int(text)
@@ -116,12 +126,6 @@ def _value(text: str) -> Any:
         pairs = (pair.partition("=") for pair in text.split(","))
         return {name: _value(value) for name, _, value in pairs}
     return text
-
-
-def _by_info(info: dict[str, Any]) -> Server:
-    name = str(info.get("server_name", "redis"))
-    version = str(info.get("valkey_version" if name == "valkey" else "redis_version", ""))
-    return Server(name, version, str(info.get("redis_mode", info.get("server_mode"))))
 
 
 async def _by_script(call: Callable[..., Awaitable[Any]], refusal: ReplyError) -> Server:

@@ -1,7 +1,6 @@
 """The gate's session with its store: calls scripts within a deadline, and knows whether the store is up."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from copy import copy
@@ -10,11 +9,12 @@ from typing import Any
 
 import structlog
 
-from app.errors import Overloaded, StoreDenied, StoreError, StoreRejected, StoreUnreachable, StoreUnsupported
+from app.errors import Overloaded, StoreError, StoreRejected, StoreUnreachable, StoreUnsupported
 from app.metrics.catalogue import Metrics
 from app.store.call_slots import CallSlots
 from app.store.down_partitions import OF_ONE_MASTER, DownPartitions
 from app.store.error_mapping import as_store_error
+from app.store.probe_pace import ProbePace
 from app.store.repeatable_calls import REPEATABLE_SCRIPTS, call_again_if_lost
 from app.store.scripts import LOST_WITHOUT, READ_BLOCKS, Script, load_scripts
 from app.store.server_identity import Connector, Server, Servers
@@ -25,7 +25,6 @@ from app.store.store_errors import STORE_ERRORS, StoreSlotMoving, facts_of
 log = structlog.get_logger()
 
 SETTLE_POLLS, SETTLE_SECONDS = 50, 0.02
-PROBE_SECONDS, MOST_PROBE_SECONDS, REFUSED_PROBE_SECONDS = 0.1, 0.5, 5.0
 
 
 class StoreSession:
@@ -52,8 +51,7 @@ class StoreSession:
         metrics.store_errors_total.start(*((error.kind,) for error in STORE_ERRORS))
         self._slots = CallSlots(connector.deadline_seconds)
         self._servers: Servers | None = None
-        self._failed_probes = 0
-        self._next_probe = 0.0
+        self._pace = ProbePace()
         self._told_reasons = set[str]()
         self.spared = SparedRefusals()
         self.advice_now = dict[str, str]()  # what helps now, by the kind of the error (full_store.py)
@@ -82,7 +80,7 @@ class StoreSession:
     def is_probe_due(self) -> bool:
         """Whether some of it is down and a probe due: 0.1 to 0.5 s apart, 5 s after a refused command."""
         is_whole = self.is_up and not self.down_partitions
-        return not is_whole and time.monotonic() >= self._next_probe
+        return not is_whole and self._pace.is_due
 
     def serves(self, prefix: str) -> bool:
         """Tell whether calls to a partition are let through now."""
@@ -108,9 +106,9 @@ class StoreSession:
             if not (self.down_partitions.is_login_denied and await self._connector.read_again()):
                 with suppress(StoreError, Overloaded):  # of the former note was taken where it was met
                     await check()
-                self._put_off_probe(MOST_PROBE_SECONDS)
+                self._pace.partly_failed()
                 return
-            await self.close()
+            await self._disconnect()
         try:
             if self._servers is None:
                 await self._connect()
@@ -197,6 +195,11 @@ class StoreSession:
 
     async def close(self) -> None:
         """Close every connection."""
+        await self._disconnect()
+        await self._connector.close()
+
+    async def _disconnect(self) -> None:
+        """Close the connections to the store, which `probe` opens again."""
         servers, self._servers = self._servers, None
         if servers is not None:
             with suppress(Exception):
@@ -247,7 +250,7 @@ class StoreSession:
     def _went_partly_down(self, prefix: str, reason: StoreError, partitions: int) -> None:
         if isinstance(reason, OF_ONE_MASTER):
             if self.is_up and not self.down_partitions:
-                self._put_off_probe(PROBE_SECONDS)
+                self._pace.put_off()
             self.down_partitions.went_down(prefix, reason, is_store_up=self.is_up)
             if len(self.down_partitions) < partitions:
                 return
@@ -258,26 +261,17 @@ class StoreSession:
             self._told_reasons.add(reason.advice)
             log.error("store down", **facts_of(reason))
         if self.down_reason is None:
-            self._failed_probes = 0
-            # Something may be refused that the probe does not try. Each probe would then bring the gate up,
-            # and the next claim take it down: it is probed less often.
-            is_refused = isinstance(reason, StoreDenied) and reason.command is not None
-            self._put_off_probe(REFUSED_PROBE_SECONDS if is_refused else PROBE_SECONDS)
+            self._pace.went_down(reason)
         self.down_reason = reason
         self._metrics.store_up.set(0)
 
-    def _put_off_probe(self, seconds: float) -> None:
-        self._next_probe = time.monotonic() + seconds
-
     async def _stay_down(self, error: Exception) -> None:
         """Note why a probe failed, and when the next one is due."""
-        waited = PROBE_SECONDS * 2**self._failed_probes
-        self._failed_probes += 1 if waited < MOST_PROBE_SECONDS else 0
-        self._put_off_probe(min(waited, MOST_PROBE_SECONDS))
+        self._pace.failed(error)
         if not isinstance(error, Overloaded):  # the calls of an earlier attempt may still hold every slot
             strange = StoreUnsupported(f"it answers as no store does: {error!r}")
             self._went_down(error if isinstance(error, StoreError) else strange)
-        await self.close()
+        await self._disconnect()
 
     async def _connect(self) -> None:
         try:
@@ -289,7 +283,7 @@ class StoreSession:
 
     def _came_up(self) -> None:
         self._metrics.store_up.set(1)
-        self._failed_probes = 0
+        self._pace.came_up()
         self._told_reasons.clear()
         was_down, self.down_reason = self.down_reason is not None, None
         if was_down and (server := self.server) is not None:

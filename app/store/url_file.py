@@ -55,6 +55,10 @@ class ConnectorOfFile:
                 raise
         return await self._connector.connect()
 
+    async def close(self) -> None:
+        """Close what the connector of the URL in use keeps open."""
+        await self._connector.close()
+
     async def read_again(self) -> bool:
         """Read the file, and say whether it holds another URL now; one that is not sound is told once."""
         try:
@@ -67,6 +71,7 @@ class ConnectorOfFile:
         self._trouble = ""
         if url == self._url:
             return False
+        await self._connector.close()
         self._url, self._connector = url, self._of(url)
         self.shown_url = self._connector.shown_url
         log.info("store URL read again", file=str(self._file), url=self.shown_url)

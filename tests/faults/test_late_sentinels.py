@@ -1,4 +1,4 @@
-"""Only a sentinel that is further away than the others knows that the primary was replaced."""
+"""One sentinel hangs, or is further away than the others and alone knows that the primary was replaced."""
 
 import asyncio
 import re
@@ -8,19 +8,22 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 
 from app.errors import StoreNoPrimary
+from app.store import sentinels as sentinels_module
 from app.store.connector import StoreConnector
 from app.store.sentinel_primary import Primary
 from app.store.shared_connection import AnswerLost
 from app.store.store_url import parse_address
 from tests.support.processes import wait_until
 from tests.support.proxy import Proxy
+from tests.support.scripted_sentinels import connector_of
 from tests.support.sentinels import SERVICE, Watched, watched_servers
 
 pytestmark = pytest.mark.slow
 
 DEADLINE_SECONDS, PATIENCE_SECONDS, PAUSE_SECONDS = 5.0, 60.0, 0.05
+NEVER_SECONDS = 3600.0
 WAY_SECONDS = 0.06  # later than the others by more than is waited for while these vouch for the primary
-FURTHER = 0  # the number of the sentinel that is so far away
+FURTHER, OTHERS = 0, (1, 2)  # the numbers of the sentinel that is so far away, or hangs, and of the others
 
 
 @pytest.fixture
@@ -67,8 +70,11 @@ async def test_a_primary_of_which_one_sentinel_alone_knows_that_it_was_replaced_
     watched: Watched,
 ) -> None:
     """The others go on vouching for it; they learn of its end at last, and the new one is found."""
-    async with _proxied(watched) as (url, further), asyncio.timeout(2 * PATIENCE_SECONDS):
-        connector = StoreConnector(url, DEADLINE_SECONDS)
+    async with (
+        asyncio.timeout(2 * PATIENCE_SECONDS),
+        _proxied(watched) as (url, further),
+        connector_of(url, DEADLINE_SECONDS) as connector,
+    ):
         primary, old = await _connected(connector), watched.primary()
         further.way_seconds = WAY_SECONDS
         watched.keep_to_themselves()
@@ -79,12 +85,36 @@ async def test_a_primary_of_which_one_sentinel_alone_knows_that_it_was_replaced_
         assert is_done
         assert re.search("is replacing it|name another primary", await _refusal(primary))
         assert watched.primary() == old, "as the two others have it"
-        for known_from_before in (connector, StoreConnector(url, DEADLINE_SECONDS)):
-            with pytest.raises(StoreNoPrimary, match="sentinels vouch for the primary"):
-                await known_from_before.connect()
+        async with connector_of(url, DEADLINE_SECONDS) as new:
+            for asked in (connector, new):
+                with pytest.raises(StoreNoPrimary, match="sentinels vouch for the primary"):
+                    await asked.connect()
         watched.tell_again()
         await primary.close()
         found = await _connected(connector)
         assert await found.call("", "ECHO", "one") == b"one"
         assert watched.primary() != old
+        await found.close()
+
+
+async def test_a_sentinel_that_hangs_with_the_primary_is_not_waited_for_to_find_the_next_one(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The URL names it by another address than the sentinels do, and it hangs at both of them."""
+    monkeypatch.setattr(sentinels_module, "MOST_SECONDS", NEVER_SECONDS)
+    async with (
+        asyncio.timeout(2 * PATIENCE_SECONDS),
+        _proxied(watched) as (url, _),
+        connector_of(url, NEVER_SECONDS) as connector,
+    ):
+        primary, old = await _connected(connector), watched.primary()
+        watched.pause_server(old)
+        watched.pause_sentinels(FURTHER)
+        is_done = await asyncio.to_thread(
+            wait_until, lambda: all(watched.primary_of(number) != old for number in OTHERS), PATIENCE_SECONDS
+        )
+        assert is_done
+        await primary.close()
+        found = await _connected(connector)
+        assert await found.call("", "ECHO", "one") == b"one"
         await found.close()

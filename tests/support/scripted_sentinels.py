@@ -132,18 +132,28 @@ async def watched(server: StoreServer) -> AsyncIterator[tuple[ScriptedSentinels,
 
 
 @asynccontextmanager
+async def connector_of(url: str, deadline_seconds: float = DEADLINE_SECONDS) -> AsyncIterator[StoreConnector]:
+    """What connects to the primary that the sentinels of a URL name; it is closed in the end."""
+    connector = StoreConnector(url, deadline_seconds)
+    yield connector
+    await connector.close()
+
+
+@asynccontextmanager
 async def primary_of(url: str) -> AsyncIterator[Primary]:
     """Connect to the primary that the sentinels of a URL name."""
-    primary, _ = await StoreConnector(url, DEADLINE_SECONDS).connect()
-    assert isinstance(primary, Primary)
-    yield primary
-    await primary.close()
+    async with connector_of(url) as connector:
+        primary, _ = await connector.connect()
+        assert isinstance(primary, Primary)
+        yield primary
+        await primary.close()
 
 
 async def refusal_of(url: str) -> str:
     """Fail to connect, and return what is said of it."""
-    with pytest.raises(StoreNoPrimary) as caught:
-        await StoreConnector(url, DEADLINE_SECONDS).connect()
+    async with connector_of(url) as connector:
+        with pytest.raises(StoreNoPrimary) as caught:
+            await connector.connect()
     return str(caught.value)
 
 

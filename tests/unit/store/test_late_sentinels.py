@@ -1,21 +1,23 @@
 """A sentinel that answers later than the others may know what they do not: that the primary was replaced."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 
 import pytest
 
 from app.errors import StoreNoPrimary
 from app.store import sentinel_agreement
 from app.store import sentinels as sentinels_module
-from app.store.connector import StoreConnector
-from app.store.sentinel_agreement import LatestReports
 from app.store.sentinels import Sentinels
 from app.store.shared_connection import AnswerLost
 from app.store.store_url import SentinelService, parse_store
+from tests.support.proxy import Proxy
 from tests.support.scripted_sentinels import (
-    DEADLINE_SECONDS,
     NONE_MS,
+    ScriptedSentinel,
     call_on,
+    connector_of,
     primary_of,
     refusal_of,
     watched,
@@ -72,8 +74,7 @@ async def test_what_a_sentinel_that_hangs_said_last_counts_for_new_connections_u
     server: StoreServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It speaks against the server that the others name, and for none."""
-    async with watched(server) as (sentinels, _):
-        connector = StoreConnector(sentinels.url, DEADLINE_SECONDS)
+    async with watched(server) as (sentinels, _), connector_of(sentinels.url) as connector:
         sentinels.all[2].fields |= {"port": 1, "config-epoch": 2}
         with pytest.raises(StoreNoPrimary):
             await connector.connect()
@@ -93,7 +94,7 @@ async def test_a_sentinel_that_hangs_is_waited_for_once_and_not_again(
     async with watched(server) as (scripted, _):
         service = parse_store(scripted.url)
         assert isinstance(service, SentinelService)
-        asked = Sentinels(service, service.sentinels, NEVER_SECONDS, LatestReports(), set())
+        asked = Sentinels(service, NEVER_SECONDS)
         await asked.meet()
         scripted.all[2].goes_on.clear()
         monkeypatch.setattr(sentinels_module, "LATE_SECONDS", BRIEF_SECONDS)
@@ -102,20 +103,33 @@ async def test_a_sentinel_that_hangs_is_waited_for_once_and_not_again(
         await asked.close()
 
 
-async def test_a_sentinel_that_hangs_is_waited_for_by_one_attempt_to_connect_and_by_none_after_it(
+async def test_a_sentinel_that_hung_is_waited_for_by_no_attempt_to_connect_at_its_other_address_either(
     server: StoreServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sentinels_module, "MOST_SECONDS", NEVER_SECONDS)
-    async with watched(server) as (scripted, _):
-        connector = StoreConnector(scripted.url, NEVER_SECONDS)
-        scripted.say(flags="master,s_down")
-        with pytest.raises(StoreNoPrimary):
-            await connector.connect()
-        scripted.all[2].goes_on.clear()
-        for patience in (BRIEF_SECONDS, NEVER_SECONDS):
-            monkeypatch.setattr(sentinels_module, "LATE_SECONDS", patience)
+    """The URL names it by an address that the other sentinels do not know."""
+    for name in ("MOST_SECONDS", "LATE_SECONDS"):
+        monkeypatch.setattr(sentinels_module, name, NEVER_SECONDS)
+    async with watched(server) as (scripted, _), _proxied(scripted.all[2]) as proxy:
+        url = scripted.url.replace(str(scripted.all[2].port), proxy.port)
+        async with connector_of(url, NEVER_SECONDS) as connector:
+            scripted.say(flags="master,s_down")
             with pytest.raises(StoreNoPrimary):
                 await connector.connect()
-        scripted.say(flags="master")
-        primary, _ = await connector.connect()
-        await primary.close()
+            scripted.all[2].goes_on.clear()
+            asked = scripted.all[2].asked
+            attempt = asyncio.create_task(connector.connect())
+            while scripted.all[2].asked == asked:
+                await asyncio.sleep(0.005)
+            proxy.cut_all()
+            with pytest.raises(StoreNoPrimary):
+                await attempt
+            scripted.say(flags="master")
+            primary, _ = await connector.connect()
+            await primary.close()
+
+
+@asynccontextmanager
+async def _proxied(sentinel: ScriptedSentinel) -> AsyncIterator[Proxy]:
+    proxy = Proxy(sentinel.port)
+    async with proxy.running():
+        yield proxy

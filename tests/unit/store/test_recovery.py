@@ -1,6 +1,8 @@
 """A gate whose store serves again is ready after one probe, and the next one is due within half a second.
 
-The session goes by a clock that the test sets. So what is counted are turns of the task that looks for the
+Sentinels that vouch for no server yet are asked ten times a second.
+
+The probes go by a clock that the test sets. So what is counted are turns of the task that looks for the
 store, ten a second (schedule.py), however long each of them takes.
 """
 
@@ -21,13 +23,14 @@ pytestmark = pytest.mark.server
 
 TURNS_AWAY = 50
 MOST_TURNS = 6  # half a second, and one more for what a tenth of a second is as a float
+NAMED_TURNS = 2  # likewise a tenth of a second, where sentinels are asked
 
 Store = tuple[str, Callable[[], None], Callable[[], None]]
 """A store's URL, what takes it away and what brings it back."""
 
 
 class _Clock:
-    """Stands still between the turns that the session is given."""
+    """Stands still between the turns that the gate is given."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -51,12 +54,29 @@ async def _replaced() -> AsyncIterator[Store]:
             yield sentinels.url, one.kill, lambda: sentinels.say(port=port, config_epoch=2)
 
 
-@pytest.mark.parametrize("store", [_restarted, _replaced])
-async def test_a_gate_is_ready_within_six_turns_after_its_store_serves_again(
-    store: Callable[[], AbstractAsyncContextManager[Store]], monkeypatch: pytest.MonkeyPatch
+@asynccontextmanager
+async def _being_replaced() -> AsyncIterator[Store]:
+    """The sentinels hold a primary to be down, and vouch for none until they name another server."""
+    with valkey_server() as one, valkey_server() as other:
+        async with scripted_sentinels(parse_address(one.url).port) as sentinels:
+            port = parse_address(other.url).port
+
+            def take_away() -> None:
+                one.kill()
+                sentinels.say(flags="master,s_down,o_down")
+
+            yield sentinels.url, take_away, lambda: sentinels.say(port=port, config_epoch=2, flags="master")
+
+
+@pytest.mark.parametrize(
+    ("store", "most_turns"),
+    [(_restarted, MOST_TURNS), (_replaced, MOST_TURNS), (_being_replaced, NAMED_TURNS)],
+)
+async def test_a_gate_is_ready_so_many_turns_after_its_store_serves_again(
+    store: Callable[[], AbstractAsyncContextManager[Store]], most_turns: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = _Clock()
-    monkeypatch.setattr("app.store.session.time", clock)
+    monkeypatch.setattr("app.store.probe_pace.time", clock)
     async with store() as (url, take_away, bring_back):
         runtime = Runtime(Settings(store_url=url))
 
@@ -76,5 +96,5 @@ async def test_a_gate_is_ready_within_six_turns_after_its_store_serves_again(
         turns = 1
         while not await is_ready(upkeep.keep):
             turns += 1
-            assert turns <= MOST_TURNS
+            assert turns <= most_turns
         await runtime.session.close()

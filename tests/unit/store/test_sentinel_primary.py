@@ -7,17 +7,16 @@ import pytest
 
 from app.errors import StoreDenied, StoreNoPrimary, StoreUnsupported
 from app.store import sentinels as sentinels_module
-from app.store.connector import StoreConnector
 from app.store.error_mapping import as_store_error
 from app.store.partitions import ledger_key
 from app.store.shared_connection import AnswerLost, NotConnected
 from app.store.store_errors import StoreWithoutService, StoreWrongScheme
 from app.store.store_url import parse_address
 from tests.support.scripted_sentinels import (
-    DEADLINE_SECONDS,
     LONG_MS,
     NONE_MS,
     call_on,
+    connector_of,
     primary_of,
     refusal_of,
     scripted_sentinels,
@@ -193,8 +192,7 @@ async def test_a_replica_that_the_sentinels_name_is_refused(server: StoreServer)
 
 
 async def test_a_url_that_names_one_of_three_sentinels_leads_to_the_others(server: StoreServer) -> None:
-    async with watched(server) as (sentinels, _), primary_of(sentinels.url_of(1)) as primary:
-        assert len(primary.places()) == 3
+    async with watched(server) as (sentinels, _), primary_of(sentinels.url_of(1)):
         assert all(one.asked for one in sentinels.all)
 
 
@@ -213,9 +211,9 @@ async def test_a_sentinel_that_cannot_be_reached_is_named(server: StoreServer) -
 
 
 async def test_a_service_that_the_sentinels_do_not_watch_is_named(server: StoreServer) -> None:
-    async with watched(server) as (sentinels, _):
+    async with watched(server) as (sentinels, _), connector_of(f"{sentinels.url}s") as connector:
         with pytest.raises(StoreWithoutService, match="No such master with that name"):
-            await StoreConnector(f"{sentinels.url}s", DEADLINE_SECONDS).connect()
+            await connector.connect()
 
 
 async def test_a_primary_that_does_not_let_one_in_is_left_when_another_is_named(server: StoreServer) -> None:
@@ -242,15 +240,19 @@ async def test_sentinels_take_longer_to_connect_to_than_to_answer(
 
 async def test_what_is_no_sentinel_is_named(server: StoreServer) -> None:
     place = server.url.removeprefix("redis://").partition("/")[0]
-    with pytest.raises(StoreWrongScheme, match=f"{place}: .*unknown command"):
-        await StoreConnector(f"redis+sentinel://{place}/gate", DEADLINE_SECONDS).connect()
+    async with connector_of(f"redis+sentinel://{place}/gate") as connector:
+        with pytest.raises(StoreWrongScheme, match=f"{place}: .*unknown command"):
+            await connector.connect()
 
 
 async def test_a_node_of_a_cluster_is_no_primary() -> None:
     with cluster_server(masters=1) as cluster:
-        async with scripted_sentinels(parse_address(cluster.url).port) as sentinels:
+        async with (
+            scripted_sentinels(parse_address(cluster.url).port) as sentinels,
+            connector_of(sentinels.url) as connector,
+        ):
             with pytest.raises(StoreUnsupported):
-                await StoreConnector(sentinels.url, DEADLINE_SECONDS).connect()
+                await connector.connect()
 
 
 async def test_a_user_who_may_not_ask_for_the_role_is_told_the_command(server: StoreServer) -> None:
@@ -258,8 +260,9 @@ async def test_a_user_who_may_not_ask_for_the_role_is_told_the_command(server: S
         node.acl_setuser("gate", enabled=True, passwords=["+pw"], keys=["*"], commands=["+@all", "-info"])
     async with watched(server) as (sentinels, _):
         sentinels.say(down_after_milliseconds=LONG_MS)
-        with pytest.raises(NotConnected) as caught:
-            await StoreConnector(sentinels.url.replace("//", "//gate:pw@"), DEADLINE_SECONDS).connect()
+        async with connector_of(sentinels.url.replace("//", "//gate:pw@")) as connector:
+            with pytest.raises(NotConnected) as caught:
+                await connector.connect()
         denied = as_store_error(caught.value)
         assert isinstance(denied, StoreDenied)
         assert denied.command == "INFO"

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from app.store.connector import StoreConnector
 from app.store.shared_connection import NotConnected
 from app.store.store_errors import StoreSentinelsDeny
 from app.store.store_url import parse_address
@@ -78,11 +77,15 @@ async def test_with_sentinels_a_new_password_of_theirs_or_of_the_servers_is_take
         wrong = right.replace("=watch", "=gone") if is_of_sentinels else right.replace(":old@", ":gone@")
         file = tmp_path / "store-url"
         file.write_text(right)
+        without_file = connector_of(wrong, None, DEADLINE_SECONDS, "tidegate")
         with pytest.raises(StoreSentinelsDeny if is_of_sentinels else NotConnected):
-            await StoreConnector(wrong, DEADLINE_SECONDS).connect()
-        servers, _ = await connector_of(wrong, file, DEADLINE_SECONDS, "tidegate").connect()
+            await without_file.connect()
+        await without_file.close()
+        connector = connector_of(wrong, file, DEADLINE_SECONDS, "tidegate")
+        servers, _ = await connector.connect()
         assert await servers.call("", "PING") == b"PONG"
         await servers.close()
+        await connector.close()
 
 
 def test_a_file_that_cannot_be_used_is_told_once_and_read_on(guarded: StoreServer, tmp_path: Path) -> None:
