@@ -1,4 +1,4 @@
-"""A rule's tests notice when it is spoilt: a comparison, condition, threshold, matcher or list of labels."""
+"""A rule's tests notice when it is spoilt: a condition, threshold, matcher, window or list of labels."""
 
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from tests.support.rule_mutants import (
     mutants,
     mutants_by_labels,
     mutants_by_matchers,
+    mutants_by_windows,
     survivors,
     survivors_apart,
 )
@@ -48,9 +49,15 @@ SAME_MATCHERS = {
         )
     },
 }
-# Each run of the suite spoils the matchers of these: what other rules go by, and what watches the gates.
-# Those of all rules take 45 s of CPU.
+# Each run of the suite spoils the matchers and windows of these: what other rules go by, and what watches the
+# gates. Those of all rules take 45 and 70 s of CPU.
 OFTEN = {"tidegate-maps", "tidegate-memory", "tidegate-traffic", "tidegate-monitoring-alerts"}
+
+# With these windows spoilt so a rule is the same as before.
+SAME_WINDOWS = {
+    # What was last read of a consumer was read of both at once, so that the other one's window ends it.
+    "TidegateConsumerGone": {"[1h] doubled (number 0)", "[1h] doubled (number 1)"},
+}
 
 # With these labels left out so a rule is the same as before.
 SAME_LABELS = {
@@ -85,6 +92,24 @@ def test_no_rule_with_a_spoilt_matcher_passes_the_tests_of_the_rule(rule: Rule, 
     unnoticed = survivors(rule, list(mutants_by_matchers(rule)), tmp_path)
     assert unnoticed.pop(0) == UNSPOILT, "the rule as it is passes them"
     assert set(unnoticed) == SAME_MATCHERS.get(rule.name, set())
+
+
+def windowed() -> list[Rule]:
+    """The rules that look back."""
+    return [rule for rule in rules() if len(list(mutants_by_windows(rule))) > 1]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        pytest.param(rule, id=str(rule), marks=() if rule.group in OFTEN else pytest.mark.long)
+        for rule in windowed()
+    ],
+)
+def test_no_rule_with_a_spoilt_window_passes_the_tests_of_the_rule(rule: Rule, tmp_path: Path) -> None:
+    unnoticed = survivors(rule, list(mutants_by_windows(rule)), tmp_path)
+    assert unnoticed.pop(0) == UNSPOILT, "the rule as it is passes them"
+    assert set(unnoticed) == SAME_WINDOWS.get(rule.name, set())
 
 
 def labelled() -> list[Rule]:

@@ -41,11 +41,11 @@ def _asked(rule: Rule, test: Test, label: str, side: str) -> Iterator[dict[str, 
                 "eval_time": case["eval_time"],
                 "exp_samples": [{"labels": _beside(one, label, side), "value": 1} for one in series],
             }
-    named = re.compile(rf"{re.escape(rule.name)}(?:\{{([^}}]*)\}})?")
+    named = re.compile(rf"({'ALERTS' if rule.is_alert else re.escape(rule.name)})(?:\{{([^}}]*)\}})?")
     for case in test.get("promql_expr_test", ()):
         if rule.name in case["expr"]:
             yield case | {
-                "expr": named.sub(lambda found: f"{rule.name}{{{_and(found[1])}{chosen}}}", case["expr"]),
+                "expr": named.sub(lambda found: f"{found[1]}{{{_and(found[2])}{chosen}}}", case["expr"]),
                 "exp_samples": [
                     one | {"labels": _beside(one["labels"], label, side)} for one in case["exp_samples"] or ()
                 ],

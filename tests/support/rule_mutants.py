@@ -12,11 +12,12 @@ import promql_parser
 import yaml
 from promql_parser import BinaryExpr, Expr
 
-from tests.support.deployed_rules import TEST_FILES, Rule, promtool, read, rules, series_names
+from tests.support.deployed_rules import TEST_FILES, Rule, promtool, read, rules
 from tests.support.installations import side_by_side
 from tests.support.label_mutants import spoilt_labels
 from tests.support.matcher_mutants import changes_of_matchers
 from tests.support.rule_tests import needed
+from tests.support.window_mutants import spoilt_windows
 
 Change = Callable[[Expr], Expr | None]
 """What a node of an expression becomes; None for one that is not changed so."""
@@ -65,6 +66,13 @@ def mutants_by_labels(rule: Rule) -> Iterator[Mutant]:
     """The rule as it is, then each list of labels with one label less."""
     yield Mutant(UNSPOILT, rule.written)
     for how, expression in spoilt_labels(rule.expression):
+        yield Mutant(how, rule.written | {"expr": expression})
+
+
+def mutants_by_windows(rule: Rule) -> Iterator[Mutant]:
+    """The rule as it is, then each window halved and doubled, and each offset dropped and doubled."""
+    yield Mutant(UNSPOILT, rule.written)
+    for how, expression in spoilt_windows(rule.expression):
         yield Mutant(how, rule.written | {"expr": expression})
 
 
@@ -219,7 +227,7 @@ def _write_tests(
 
 def _is_about(rule: Rule, test: dict[str, Any]) -> bool:
     return any(case["alertname"] == rule.name for case in test.get("alert_rule_test", ())) or any(
-        rule.name in series_names(case["expr"]) for case in test.get("promql_expr_test", ())
+        rule.name in case["expr"] for case in test.get("promql_expr_test", ())
     )
 
 

@@ -40,9 +40,10 @@ def needed(names: Iterable[str]) -> set[str]:
 
 
 def _asked(test: dict[str, Any]) -> set[str]:
-    """The alerts and series that a test asks for."""
+    """The alerts and recorded series that a test asks for."""
     alerts = {case["alertname"] for case in test.get("alert_rule_test", ())}
-    return alerts.union(*(series_names(case["expr"]) for case in test.get("promql_expr_test", ())))
+    expressions = " ".join(case["expr"] for case in test.get("promql_expr_test", ()))
+    return alerts | {rule.name for rule in rules() if rule.name in expressions}
 
 
 def _read_by(rule: Rule) -> set[str]:
