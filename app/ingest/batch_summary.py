@@ -13,12 +13,12 @@ import msgspec
 
 from app.decode.columns import Answers
 from app.errors import StoreError
+from app.ingest.json_list import JsonList
 from app.models import ACCEPTED
 
 MAX_LISTED = 10_000
 # As JSON has them: a control character takes six bytes there.
 MAX_DETAIL_BYTES = 1024 * 1024
-ERROR_BYTES, INDEX_BYTES = 400, 40
 _encode = msgspec.json.Encoder().encode
 
 
@@ -38,8 +38,10 @@ class Summary:
     invalid: int = 0
     failed: int = 0
     """Items whose call to the store failed; they stand among the errors, and are to be sent again."""
-    duplicates: list[int] = field(default_factory=list)
-    errors: list[ItemError] = field(default_factory=list)
+    duplicates: JsonList = field(default_factory=JsonList)
+    errors: JsonList = field(default_factory=JsonList)
+    first_detail: str | None = None
+    """What the first error says."""
     truncated: bool = False
     skipped: int | None = None
     """Transactions that a feed is told to skip; None where there is no such thing."""
@@ -50,8 +52,8 @@ class Summary:
 
     @property
     def listed_bytes(self) -> int:
-        """Return about how many bytes the lists take."""
-        return ERROR_BYTES * len(self.errors) + self.detail_bytes + INDEX_BYTES * len(self.duplicates)
+        """Return how many bytes the lists take."""
+        return self.errors.held_bytes + self.duplicates.held_bytes
 
     @property
     def items(self) -> int:
@@ -64,9 +66,11 @@ class Summary:
         self._list_error(index, detail)
 
     def _list_error(self, index: int, detail: str) -> None:
+        if self.first_detail is None:
+            self.first_detail = detail
         if len(self.errors) < MAX_LISTED and self.detail_bytes < MAX_DETAIL_BYTES:
             self.detail_bytes += len(_encode(detail))
-            self.errors.append(ItemError(index, detail))
+            self.errors.extend([ItemError(index, detail)])
         else:
             self.truncated = True
 
@@ -91,7 +95,7 @@ class Summary:
             duplicates = [index for index, code in zip(indices, codes, strict=True) if code != ACCEPTED]
         self.duplicate += len(duplicates)
         room = MAX_LISTED - len(self.duplicates)
-        self.duplicates += duplicates[:room]
+        self.duplicates.extend(duplicates[:room])
         self.truncated |= len(duplicates) > room
 
     def as_dict(self) -> dict[str, object]:
@@ -102,7 +106,7 @@ class Summary:
             "invalid": self.invalid,
             **({"failed": self.failed} if self.failed else {}),
             **({} if self.skipped is None else {"skipped": self.skipped}),
-            "duplicates": self.duplicates,
-            "errors": self.errors,
+            "duplicates": self.duplicates.as_json(),
+            "errors": self.errors.as_json(),
         }
         return members | ({"truncated": True} if self.truncated else {})

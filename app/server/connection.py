@@ -15,11 +15,12 @@ from typing import Any, ClassVar, cast
 
 from starlette.types import ASGIApp
 
-from app.server.exchange import Addresses, Exchange
+from app.server.addresses import Addresses
+from app.server.client_side import ClientSide, client_side
+from app.server.exchange import Exchange
 from app.server.held_bytes import HeldBytes, Holding
 from app.server.limits import ABORTED, Limits, RoundRobin, State
 from app.server.receive_buffer import ReceiveBuffer
-from app.server.reset_connections import is_reset
 from app.server.responses import Refusals
 from app.server.writer import NEVER, Deadline, LingeringClose, Writer
 
@@ -97,9 +98,10 @@ class BoundedConnection(asyncio.Protocol):
             self._exchange.leave(is_lost=True)
             self._exchange = None
 
-    def is_reset(self) -> bool:
-        """Tell whether the client has reset the connection, which nobody notices who does not read."""
-        return not self._is_reading and is_reset(self.transport)
+    def client_side(self) -> ClientSide:
+        """Return what has become of the client; nobody is told while nothing is read."""
+        is_told = self._is_reading and not self._is_half_closed
+        return ClientSide.OPEN if is_told else client_side(self.transport)
 
     def give_up(self) -> None:
         """Count a request that is let go since the client has gone, and end the connection."""

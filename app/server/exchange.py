@@ -25,12 +25,14 @@ or the `http.disconnect` of a client that has gone, or is refused the rest.
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple, Protocol, Self
+from typing import Any, Final, Protocol
 
 import structlog
 from starlette.types import ASGIApp, Message
 
+from app.server.addresses import Addresses
 from app.server.body_framing import Body
+from app.server.client_side import ClientSide
 from app.server.heads import Head
 from app.server.responses import Refusal, header_lines, status_line
 
@@ -38,9 +40,9 @@ log = structlog.get_logger()
 
 NO_BODY_STATUSES = frozenset({204, 304})
 LISTEN, CUT_OFF, LEFT = "tidegate.listen", "tidegate.cut_off", "tidegate.left"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 HALF_CLOSED, STOPPING, GONE = "half closed", "stopping", "gone"
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
-SocketAddress = tuple[str, int | None]
 # What a connection takes anyway; the heads of most requests take less.
 SMALL_HEAD_BYTES: Final = 4096
 
@@ -60,8 +62,8 @@ class Connection(Protocol):
     def bound_unsent(self) -> None:
         """Keep little in the kernel that the client's side has no room for yet."""
 
-    def is_reset(self) -> bool:
-        """Tell whether the client has reset the connection, be it unnoticed yet."""
+    def client_side(self) -> ClientSide:
+        """Return what has become of the client, be it unnoticed yet."""
 
     def give_up(self) -> None:
         """Count a request that is let go since the client has gone, and end the connection."""
@@ -91,7 +93,7 @@ class Exchange:
         """Why the rest of the body is refused; the application hears of it if it asks for more."""
         self.is_refusal_told = self._is_overruled = False
         self._connection, self._server_headers = connection, server_headers
-        self._is_gone = self._is_lost = self._has_told_the_end = False
+        self._is_gone = self._is_lost = self._has_told_the_end = self._has_probed = False
         self._on_news: Callable[[str], None] | None = None
         self._news: tuple[str, ...] = ()  # what has happened, each once
         self._waiter: asyncio.Future[None] | None = None
@@ -138,8 +140,11 @@ class Exchange:
 
     def left(self) -> Message | None:
         """Return the end of a request whose client has gone, or is refused the rest of its body."""
-        if not self._is_gone and self._connection.is_reset():
+        side = ClientSide.OPEN if self._is_gone else self._connection.client_side()
+        if side is ClientSide.RESET:
             self.leave(is_lost=True)
+        elif side is ClientSide.ENDED:
+            self._probe()
         if self._is_gone:
             if self._is_lost:
                 self._connection.give_up()
@@ -150,10 +155,20 @@ class Exchange:
         self.is_refusal_told = True
         return {"type": "http.disconnect", "tidegate.problem": refused.problem}
 
+    def _probe(self) -> None:
+        """Send an interim response once to a client that sends no more, and may have closed.
+
+        One that waits for its answer skips it, expected or not (RFC 9110, section 15.2). The kernel of one
+        that has closed resets the connection, which the next call of `left` sees.
+        """
+        if self._version == "1.1" and not (self._has_probed or self.has_answered):
+            self._has_probed = True
+            self._connection.write(CONTINUE)
+
     def _send_continue(self) -> None:
         self.is_waiting_for_continue = False
         if not (self._is_gone or self.has_answered or self.body.size or self.body.is_whole):
-            self._connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._connection.write(CONTINUE)
 
     def _take(self, body: Body, *, is_whole: bool) -> Message:
         data = body.take_out()
@@ -256,28 +271,6 @@ class Exchange:
             if self._left < 0 or (self._left and not more):
                 raise RuntimeError("the response's body is not as long as its Content-Length")
         return (body,) if body else ()
-
-
-class Addresses(NamedTuple):
-    """The two ends of a connection."""
-
-    client: SocketAddress | None
-    server: SocketAddress | None
-
-    @classmethod
-    def of(cls, transport: asyncio.BaseTransport) -> Self:
-        """Read the ends of a transport; a unix socket has the server's path alone."""
-        return cls(
-            _address(transport.get_extra_info("peername"), ""), _address(transport.get_extra_info("sockname"))
-        )
-
-
-def _address(name: object, *nameless: str) -> SocketAddress | None:
-    if isinstance(name, tuple):
-        return str(name[0]), int(name[1])
-    if isinstance(name, str) and name not in nameless:
-        return name, None
-    return None
 
 
 def scope_of(head: Head, addresses: Addresses, state: dict[str, Any]) -> dict[str, Any]:

@@ -17,9 +17,10 @@ ends, what it holds and what it waits for is the same in all states, and stands 
 from typing import ClassVar
 
 from app.metrics.catalogue import Metrics
+from app.server.addresses import Addresses
 from app.server.body_framing import body_of
 from app.server.connection import BoundedConnection
-from app.server.exchange import HALF_CLOSED, STOPPING, Addresses, Exchange, scope_of
+from app.server.exchange import HALF_CLOSED, STOPPING, Exchange, scope_of
 from app.server.fast_path import FastPath, Headers, KnownHeads, Reply, WholeRequest, may_take, reply_bytes
 from app.server.heads import HEAD_END, Head, RefusedError, parse_head
 from app.server.held_bytes import HeldBytes

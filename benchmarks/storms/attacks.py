@@ -112,6 +112,8 @@ SLOW = head("POST", "/cleanup", f"Content-Type: {JSON}", "Content-Length: 1000")
 # Thirty lines of an NDJSON body that never ends, and as a chunk once more.
 LINES = b"".join(b'{"signature":"line-%d","payload":"%b"}\n' % (number, b"x" * 100) for number in range(30))
 DRIPPED = b"%x\r\n%b\r\n" % (len(LINES), LINES)
+# 20,000 lines that are no transactions, of three bytes each.
+WRONG_LINES = Hostile(lambda: b"12\n" * 20_000, NDJSON)
 LINE_BY_LINE = head("POST", "/transactions", f"Content-Type: {NDJSON}", "Transfer-Encoding: chunked")
 
 ATTACKS = {
@@ -126,6 +128,7 @@ ATTACKS = {
     "unread answers, 1,100 connections": Attack(1100, head("GET", "/metrics") * 20, Raw.stay),
     "large bodies, 16 connections": Attack(16, Hostile(_wrong_items)),
     "slow NDJSON, 1,500 connections": Attack(1500, LINE_BY_LINE, poured(DRIPPED, len(DRIPPED))),
+    "invalid lines of 60 KB, 1,000 connections": Attack(1000, WRONG_LINES),
     "slow uploads to the control plane, 200 connections": Attack(200, SLOW, poured(b" ", 1.0)),
     "connections reset at once, 16 at a time": Attack(16, head("GET", "/stats"), Raw.leave),
 }

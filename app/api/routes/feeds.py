@@ -149,9 +149,7 @@ class _FeedRequest:
         if summary.invalid and summary.invalid == summary.items + (summary.skipped or 0):
             self._is_noted = True
             self._count_body(BodyOutcome.REJECTED)
-            raise InvalidRequest(
-                f"nothing in it is a valid transaction; the first: {summary.errors[0].detail}"
-            )
+            raise InvalidRequest(f"nothing in it is a valid transaction; the first: {summary.first_detail}")
         self._count_body(BodyOutcome.TAKEN)
         return summary.as_dict()
 
