@@ -41,7 +41,7 @@ Items = Iterable[bytes | memoryview | int]
 Keep = Callable[[int], None]
 
 
-def _uncounted(_: int) -> None:
+def uncounted(_: int) -> None:
     """Keep as many bytes as come."""
 
 
@@ -50,7 +50,7 @@ async def decode_array(
     limits: ItemLimits,
     max_items: int,
     turn: Turn = next_turn,
-    keep: Keep = _uncounted,
+    keep: Keep = uncounted,
 ) -> Sequence[ItemResult]:
     """Return each item as a transaction, or why it is none; `body` is an array without white space around it.
 

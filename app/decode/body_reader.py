@@ -109,12 +109,14 @@ class BodyReader:
         self._arriving.end()
 
     def keep(self, size: int) -> None:
-        """Count bytes that are made of the body, to the end of the block.
+        """Count bytes that are made of the body, to the end of the block; a size below 0 lets some go.
 
         Raises:
             Overloaded: the budget is used up.
         """
-        self._budget.take(size)
+        if size > 0:
+            self._budget.check(size)
+        self._budget.hold(size)
         self._kept += size
 
     async def whole(self) -> bytes | mmap:

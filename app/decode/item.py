@@ -25,6 +25,8 @@ _KEYS = tuple(b'"%s"' % name.encode() for name in Transaction.__struct_fields__)
 # What an item and its further fields take at least beside their values, without white space.
 ITEM_BYTES, QUOTES_BYTES, NULL_BYTES = len('{"signature":""}'), len('""'), len("null")
 SOURCE_BYTES, SLOT_BYTES, PAYLOAD_BYTES = (len(f',"{name}":') for name in ("source", "slot", "payload"))
+# An exception, its arguments, and what Python keeps of a text beside its characters.
+INVALID_BYTES = 200
 _item_decoder = msgspec.json.Decoder(Transaction)
 _text_decoder = msgspec.json.Decoder(msgspec.Raw)
 
@@ -42,6 +44,11 @@ class InvalidItem(ValueError):
     def __init__(self, detail: str, *, is_malformed: bool = False) -> None:
         super().__init__(detail)
         self.is_malformed = is_malformed
+
+    @property
+    def held_bytes(self) -> int:
+        """Return about how many bytes the object takes, its sentence among them."""
+        return INVALID_BYTES + len(str(self))
 
     def as_http_error(self) -> ClientError:
         """Return the error for a body that holds nothing else."""

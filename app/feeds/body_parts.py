@@ -30,6 +30,8 @@ class Collection:
         self.parts: list[Part] = []
         self.transactions = 0
         """How many are valid."""
+        self.invalid_bytes = 0
+        """How much is held of what is wrong."""
         self._room = most_invalid
         self._last: dict[type[InvalidItem], InvalidItem] = {}
 
@@ -49,5 +51,6 @@ class Collection:
         kind = type(result)
         if self._room:
             self._room -= 1
+            self.invalid_bytes += result.held_bytes
             self._last[kind] = result
         return self._last.setdefault(kind, result)

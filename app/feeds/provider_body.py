@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Generator
 from mmap import mmap
 from typing import TypeVar, cast
 
+from app.decode.arrays import Keep, uncounted
 from app.decode.columns import Columns
 from app.decode.compact_array import decode_compact_array
 from app.decode.error_messages import CUT_OFF, looks_like_lines
@@ -37,14 +38,20 @@ PART_BYTES = 512 * 1024
 T = TypeVar("T")
 
 
-async def read_provider_body(
-    document: bytes | mmap, limits: ItemLimits, rules: FeedRules, most_items: int, turn: Turn = next_turn
+async def read_provider_body(  # noqa: PLR0913, PLR0917  a body, what is allowed, and how it is to wait
+    document: bytes | mmap,
+    limits: ItemLimits,
+    rules: FeedRules,
+    most_items: int,
+    turn: Turn = next_turn,
+    keep: Keep = uncounted,
 ) -> AsyncIterator[Part]:
     """Yield the transactions of a body in parts of at most `most_items`, and mostly at most 512 KiB.
 
     `document` has no white space around it. What is wrong with one transaction stands in its place. A body
     such as `[]` or `{"jsonrpc":"2.0","result":null}` has no transactions and is no error. `turn` waits for
-    the turn of the body.
+    the turn of the body. `keep` is told what is taken by what is wrong until whoever asked is done with its
+    part, a number below 0 then, and may refuse more.
 
     Raises:
         MalformedBody: the body as a whole is no JSON, with the byte at fault; nothing of it was yielded.
@@ -63,16 +70,21 @@ async def read_provider_body(
             part = columns[start : start + most_items]
             yield Part(part, {}, {shape: len(part)})
         return
-    reader, results, size = Reader(document, limits, rules, recognised), list[ItemResult](), 0
+    reader, results, size, kept = Reader(document, limits, rules, recognised), list[ItemResult](), 0, 0
     for step in _Documents(reader, document).steps():
         if step is None:
             await turn()
             continue
         results.append(step)
-        size += len(step.payload) if isinstance(step, Transaction) else 0
+        if isinstance(step, InvalidItem):
+            keep(step.held_bytes)
+            kept += step.held_bytes
+        else:
+            size += len(step.payload)
         if len(results) == most_items or size >= PART_BYTES:
             yield _part(reader, results)
-            results, size = [], 0
+            keep(-kept)
+            results, size, kept = [], 0, 0
     if results or reader.shapes or reader.skipped:
         yield _part(reader, results)
 

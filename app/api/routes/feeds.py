@@ -27,6 +27,7 @@ from app.api.addresses import BELOW_FEEDS, FEED
 from app.api.data_plane_answers import DataRoute, check_stop, send_json, stopping
 from app.api.error_responses import problem_of
 from app.api.middleware import to_its_end
+from app.decode.arrays import Keep
 from app.decode.body_reader import BodyReader
 from app.decode.client_gone import ClientGone
 from app.decode.columns import Columns
@@ -142,9 +143,9 @@ class _FeedRequest:
                     "the body begins like gzip (1f 8b): send it with `Content-Encoding: gzip`"
                 )
             most = min(PART_ITEMS, plane.settings.max_batch_items)
-            parts = read_provider_body(document, limits, feed.rules, most, body.turn)
+            parts = read_provider_body(document, limits, feed.rules, most, body.turn, body.keep)
             is_shared = feed.transactions_per_second is not None
-            await self._store(self._within_share(parts) if is_shared else parts)
+            await self._store(self._within_share(parts, body.keep) if is_shared else parts)
         plane.metrics.ingest_batch_size.observe(summary.items)
         if summary.invalid and summary.invalid == summary.items + (summary.skipped or 0):
             self._is_noted = True
@@ -195,8 +196,10 @@ class _FeedRequest:
             await asyncio.to_thread(signature.verify, self._headers, body, time.time())
         self._is_verified = True
 
-    async def _within_share(self, parts: AsyncIterator[Part]) -> AsyncIterator[Part]:
+    async def _within_share(self, parts: AsyncIterator[Part], keep: Keep) -> AsyncIterator[Part]:
         """Yield the parts of a body once its feed has room for all of its transactions.
+
+        `keep` counts what is taken by what is wrong.
 
         Raises:
             RateLimited: it has not. What is invalid was told all the same.
@@ -204,7 +207,9 @@ class _FeedRequest:
         found = Collection(MAX_LISTED)
         try:
             async for part in parts:
+                held = found.invalid_bytes
                 found.add(part)
+                keep(found.invalid_bytes - held)
             if found.transactions:
                 self._plane.feeds.take(self._name, found.transactions, time.monotonic())
         except HttpError as error:

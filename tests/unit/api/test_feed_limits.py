@@ -66,6 +66,19 @@ async def test_bodies_under_way_share_one_budget(small: Api) -> None:
     assert small.sample("source_transactions_total", source="x", outcome="refused") == 1
 
 
+@pytest.mark.parametrize("feed", ["x", "limited"])
+async def test_what_is_wrong_with_transactions_takes_of_the_budget_while_their_part_is_read(
+    small: Api, feed: str
+) -> None:
+    """Of a body of 240 bytes 80 sentences, of some 350 bytes each with what Python keeps beside them."""
+    budget = small.runtime.plane.body_budget
+    budget.most = 16_000
+    answers = [await send(small, feed, json.dumps([1] * number).encode()) for number in (80, 10)]
+    assert [answer.status_code for answer in answers] == [503, 422]
+    assert answers[0].json()["type"] == "urn:tidegate:problem:overloaded"
+    assert budget.held == 0
+
+
 async def test_what_a_body_held_is_given_back_whatever_became_of_it(small: Api) -> None:
     bodies = (block(100), b"{", b'{"event":1}', json.dumps([None] * 500).encode())
     for body in bodies:

@@ -4,7 +4,21 @@ from app.decode.columns import Columns
 from app.decode.item import InvalidItem, ItemResult
 from app.feeds.body_parts import Collection, Part
 from app.feeds.document_reader import UnknownShape
+from app.feeds.feed_rules import NO_RULES
+from app.feeds.provider_body import read_provider_body
 from app.models import Transaction
+from tests.support.deliveries import LIMITS
+
+
+class Held:
+    """Counts what is held, and the most of it."""
+
+    def __init__(self) -> None:
+        self.bytes = self.most = 0
+
+    def keep(self, size: int) -> None:
+        self.bytes += size
+        self.most = max(self.most, self.bytes)
 
 
 def test_past_the_most_invalid_only_the_kind_of_what_is_wrong_is_kept() -> None:
@@ -32,3 +46,12 @@ def test_a_kind_that_comes_first_past_the_most_is_kept_once() -> None:
     found.add(Part([UnknownShape("one"), UnknownShape("two")], {}, {}))
     [part] = found.parts
     assert list(map(str, part.results)) == ["one", "one"]
+
+
+async def test_what_is_wrong_is_counted_until_its_part_is_done_with() -> None:
+    held, parts = Held(), 0
+    async for part in read_provider_body(b"[" + b"1," * 25 + b"null]", LIMITS, NO_RULES, 10, keep=held.keep):
+        invalid = [result for result in part.results if isinstance(result, InvalidItem)]
+        assert held.bytes == sum(result.held_bytes for result in invalid) > 0
+        parts += 1
+    assert (parts, held.most < 2 * 10 * 600) == (3, True)
