@@ -1,7 +1,7 @@
 """Streams and consumers while things break: nothing is lost or doubled, or held for who does not read."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from itertools import count
@@ -16,7 +16,7 @@ from app.store.partitions import signature_hash
 from tests.support.consumer_calls import Consumer, consumer
 from tests.support.gate import GateProcess, api_client, gate_process, gate_program, running
 from tests.support.proxy import Proxy
-from tests.support.servers import StoreServer, valkey_server
+from tests.support.servers import StoreServer, redis_server, valkey_server
 from tests.support.streams import EVENTS, Line, items, open_stream, post, raw_stream, signatures
 from tests.support.worker_gates import figure
 
@@ -118,8 +118,11 @@ async def test_while_the_store_is_down_streams_stay_open_and_leases_are_refused(
             assert signatures([await stream.line()]) == ["after-0"]
 
 
-async def test_an_answer_that_was_lost_is_a_duplicate_to_its_feed_and_comes_once_to_a_consumer() -> None:
-    with valkey_server() as store:
+@pytest.mark.parametrize("starter", [valkey_server, redis_server])
+async def test_an_answer_that_was_lost_is_a_duplicate_to_its_feed_and_comes_once_to_a_consumer(
+    starter: Callable[[], StoreServer],
+) -> None:
+    with starter() as store:
         proxy = Proxy(int(urlsplit(store.url).port or 0))
         async with proxy.running():
             settings = Settings(store_url=proxy.url, store_deadline_seconds=10)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from threading import Event
 
 import pytest
 from click.testing import CliRunner, Result
@@ -31,3 +32,11 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
         return CliRunner().invoke(tidegate, [*arguments, *where], input=stdin)
 
     return call
+
+
+@pytest.fixture
+def release() -> Iterator[Event]:
+    """An event that is set in the end, so that no server waits on."""
+    event = Event()
+    yield event
+    event.set()

@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import os
+import socket
 import struct
 import subprocess
 import sys
@@ -12,17 +13,19 @@ from threading import Thread
 
 import pytest
 
+from app.cli.tail import stdout_kinds
 from app.cli.tail.line_output import LineOutput
 from tests.support.processes import wait_until
+from tests.support.stdouts import BOTH, Open
 
 KIB = 1024
 # Far less than, about, and far more than a page; the last two are longer than a pipe of the usual size.
 LENGTHS = [10, 650, 4095, 4096, 4097, 5500, 2100, 2100, 70_000, 262_144]
 WRITES_ON = """
 import asyncio
-from app.cli.tail import line_output
+from app.cli.tail import line_output, stdout_kinds
 
-line_output.WANTED_PIPE_BYTES = {pipe_bytes}
+stdout_kinds.WANTED_BYTES = {buffer_bytes}
 
 async def write():
     output = line_output.LineOutput(1)
@@ -41,7 +44,7 @@ def _queued(descriptor: int) -> int:
 
 
 def _settled(descriptor: int, polls: int = 40) -> bool:
-    """Tell whether a pipe holds something, and the same at each of many looks: its writer waits."""
+    """Tell whether something is to be read, and the same at each of many looks: its writer waits."""
     seen: list[int] = []
 
     def looked() -> bool:
@@ -51,30 +54,35 @@ def _settled(descriptor: int, polls: int = 40) -> bool:
     return wait_until(looked, 60)
 
 
+@BOTH
 @pytest.mark.parametrize("taken", [0, 1, 3000, 50_000, 500_000])
-@pytest.mark.parametrize(("pipe_bytes", "lengths"), [(64 * KIB, LENGTHS[:-2]), (1024 * KIB, LENGTHS)])
-def test_not_even_kill_9_tears_a_line_of_a_pipe(pipe_bytes: int, lengths: list[int], taken: int) -> None:
-    program = WRITES_ON.format(pipe_bytes=pipe_bytes, lengths=lengths)
-    with subprocess.Popen(
-        [sys.executable, "-c", program], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
-    ) as writer:
-        assert writer.stdout is not None
-        reading = writer.stdout.fileno()
+@pytest.mark.parametrize(("buffer_bytes", "lengths"), [(64 * KIB, LENGTHS[:-2]), (1024 * KIB, LENGTHS)])
+def test_not_even_kill_9_tears_a_line(
+    opened: Open, buffer_bytes: int, lengths: list[int], taken: int
+) -> None:
+    program = WRITES_ON.format(buffer_bytes=buffer_bytes, lengths=lengths)
+    reading, writing = opened()
+    with (
+        subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.DEVNULL, stdout=writing) as writer,
+        os.fdopen(reading, "rb") as reader,
+    ):
+        os.close(writing)
         assert _settled(reading)
         read = b""
         while len(read) < taken:
             read += os.read(reading, min(777, taken - len(read)))
         assert _settled(reading), "the writer filled what was read"
         writer.kill()
-        read += writer.stdout.read()
+        read += reader.read()
     *lines, end = read.split(b"\n")
     assert end == b"", f"a line of {len(end)} bytes was cut off"
     assert {len(line) for line in lines} <= set(lengths)
 
 
-async def test_everything_is_written_in_order_to_a_reader_that_is_slower() -> None:
+@BOTH
+async def test_everything_is_written_in_order_to_a_reader_that_is_slower(opened: Open) -> None:
     lines = [b"%d " % n + b"y" * length for n, length in enumerate(LENGTHS * 30)]
-    reading, writing = os.pipe()
+    reading, writing = opened()
     output = LineOutput(writing)
 
     def read_all() -> bytes:
@@ -92,9 +100,12 @@ async def test_everything_is_written_in_order_to_a_reader_that_is_slower() -> No
     os.close(reading)
 
 
-async def test_a_line_longer_than_the_pipe_is_written_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.cli.tail.line_output.WANTED_PIPE_BYTES", 4096)
-    reading, writing = os.pipe()
+@BOTH
+async def test_a_line_that_has_never_room_is_written_all_the_same(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stdout_kinds, "WANTED_BYTES", 4096)
+    reading, writing = opened()
     write = asyncio.create_task(asyncio.to_thread(asyncio.run, LineOutput(writing).write([b"z" * 100_000])))
     read = b""
     while len(read) <= 100_000:
@@ -105,8 +116,9 @@ async def test_a_line_longer_than_the_pipe_is_written_all_the_same(monkeypatch: 
     os.close(writing)
 
 
-async def test_lines_are_taken_when_the_reader_has_read_them_and_not_before() -> None:
-    reading, writing = os.pipe()
+@BOTH
+async def test_lines_are_taken_when_the_reader_has_read_them_and_not_before(opened: Open) -> None:
+    reading, writing = opened()
     output = LineOutput(writing)
     await output.write([b"one", b"two"])
     taken = asyncio.create_task(output.taken())
@@ -121,8 +133,9 @@ async def test_lines_are_taken_when_the_reader_has_read_them_and_not_before() ->
     os.close(writing)
 
 
-async def test_a_reader_that_is_gone_has_taken_nothing() -> None:
-    reading, writing = os.pipe()
+@BOTH
+async def test_a_reader_that_is_gone_has_taken_nothing(opened: Open) -> None:
+    reading, writing = opened()
     output = LineOutput(writing)
     gone = asyncio.Event()
     output.when_closed(gone.set)
@@ -136,8 +149,23 @@ async def test_a_reader_that_is_gone_has_taken_nothing() -> None:
     os.close(writing)
 
 
-async def test_a_reader_that_ends_while_it_is_waited_for_is_noticed() -> None:
-    reading, writing = os.pipe()
+async def test_a_socket_that_is_shut_for_the_other_direction_has_a_reader() -> None:
+    """As a program has its end that only reads."""
+    reading, writing = socket.socketpair()
+    output, gone = LineOutput(writing.detach()), asyncio.Event()
+    output.when_closed(gone.set)
+    reading.shutdown(socket.SHUT_WR)
+    await output.write([b"one"])
+    assert reading.recv(10) == b"one\n"
+    await output.taken()
+    assert not gone.is_set()
+    reading.close()
+    await asyncio.wait_for(gone.wait(), 60)
+
+
+@BOTH
+async def test_a_reader_that_ends_while_it_is_waited_for_is_noticed(opened: Open) -> None:
+    reading, writing = opened()
     output = LineOutput(writing)
     await output.write([b"x" * 200_000] * 2)
     write = asyncio.create_task(output.write([b"x" * 250_000] * 20))

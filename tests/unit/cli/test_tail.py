@@ -1,50 +1,23 @@
-"""`tidegate tail`: what it prints, what it commits, and how it ends."""
+"""`tidegate tail`: what it prints and commits, and how it ends when a gate refuses or none is there."""
 
-import json
-import os
-import signal
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from threading import Event
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from tests.support.gate import tidegate_command
 from tests.support.handing_out import gap, lease, line, refusal, stream
-from tests.support.processes import wait_until
-from tests.support.stand_in import Answer, Request, Respond, StandIn, in_turn
+from tests.support.stand_in import StandIn, in_turn
+from tests.support.tail_process import DONE, PATIENCE, commits, tail_process
 from tests.unit.cli.conftest import Run, Serve
 
-PATIENCE = 60
-DONE = Answer(200, {})
 NOTHING_THERE = "http://127.0.0.1:9"
-
-
-@contextmanager
-def _tail(
-    *arguments: str, gate: StandIn | None = None, stdout: int = subprocess.PIPE
-) -> Iterator[subprocess.Popen[bytes]]:
-    """The command as a process; killed in the end, should it run still."""
-    where = ["--url", gate.url] if gate else []
-    with subprocess.Popen(
-        [tidegate_command(), "tail", *where, *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=stdout,
-        stderr=subprocess.PIPE,
-        env={name: value for name, value in os.environ.items() if not name.startswith("TIDEGATE_")},
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
 
 
 def _printed(*arguments: str, gate: StandIn) -> tuple[list[str], str]:
     """The lines of a command that ends well, and what it says on stderr."""
-    with _tail(*arguments, gate=gate) as process:
+    with tail_process(*arguments, gate=gate) as process:
         printed, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, said
     assert not printed or printed.endswith(b"\n")
@@ -55,28 +28,6 @@ def _queries(gate: StandIn, path: str) -> list[dict[str, list[str]]]:
     """The query of each request to a path."""
     parts = [urlsplit(request.path) for request in gate.requests]
     return [parse_qs(part.query) for part in parts if part.path == path]
-
-
-def _commits(gate: StandIn) -> list[str]:
-    return [json.loads(request.body)["lease"] for request in gate.requests if "/commit" in request.path]
-
-
-def _held(release: Event, *answers: Answer) -> Respond:
-    """Answer these in turn, and then not before the event is set."""
-
-    def hold(_: Request) -> Answer:
-        release.wait(PATIENCE)
-        return Answer(0, None)
-
-    return in_turn(*answers, then=hold)
-
-
-@pytest.fixture
-def release() -> Iterator[Event]:
-    """An event that is set in the end, so that no server waits on."""
-    event = Event()
-    yield event
-    event.set()
 
 
 def test_a_stream_is_printed_line_by_line_as_the_gate_wrote_it(serve: Serve) -> None:
@@ -124,7 +75,7 @@ def test_a_consumers_leases_are_printed_and_committed_and_a_new_one_is_said_to_b
     lines, said = _printed("--consumer", "bot", "--limit", "3", "--from", "now", gate=gate)
     assert lines == [line(1), line(2), line(3)]
     assert said.splitlines() == ["bot is new, or was forgotten: it begins with --from now"]
-    assert _commits(gate) == ["l-1", "l-2"]
+    assert commits(gate) == ["l-1", "l-2"]
     asked = _queries(gate, "/consumers/bot/lease")
     assert [query["limit"] for query in asked] == [["3"], ["1"], ["1"]]
     assert {query["from"][0] for query in asked} == {"now"}
@@ -135,7 +86,7 @@ def test_lines_of_other_sources_are_committed_and_not_printed(serve: Serve) -> N
     gate = serve(in_turn(lease("l-1", leased), DONE))
     lines, _ = _printed("--consumer", "bot", "--source", "c", "--source", "a", "--limit", "2", gate=gate)
     assert lines == [leased[0], leased[2]]
-    assert _commits(gate) == ["l-1"]
+    assert commits(gate) == ["l-1"]
 
 
 def test_a_consumer_prints_no_payload_where_none_is_wanted(serve: Serve) -> None:
@@ -155,99 +106,13 @@ def test_the_gaps_of_a_lease_are_lines_and_said_and_a_lag_is_said_once(serve: Se
     assert len(said.splitlines()) == 3
 
 
-def test_a_lease_that_nobody_has_read_is_not_committed(serve: Serve, release: Event) -> None:
-    gate = serve(_held(release, lease("l-1", [line(1), line(2)]), DONE))
-    reading, writing = os.pipe()
-    with _tail("--consumer", "bot", gate=gate, stdout=writing) as process:
-        os.close(writing)
-        assert os.read(reading, 10) == line(1).encode()[:10]
-        assert process.poll() is None
-        assert _commits(gate) == []
-        os.close(reading)
-        _, said = process.communicate(timeout=PATIENCE)
-    assert (process.returncode, said) == (0, b"")
-    assert _commits(gate) == []
-
-
-def test_a_lease_is_committed_once_its_lines_are_read(serve: Serve, release: Event) -> None:
-    gate = serve(_held(release, lease("l-1", [line(1), line(2)]), DONE))
-    with _tail("--consumer", "bot", gate=gate) as process:
-        assert process.stdout is not None
-        assert [process.stdout.readline().decode().rstrip("\n") for _ in range(2)] == [line(1), line(2)]
-        assert wait_until(lambda: _commits(gate) == ["l-1"], PATIENCE)
-
-
-@pytest.mark.parametrize("consumer", [[], ["--consumer", "bot"]])
-def test_a_reader_that_has_gone_ends_it_though_nothing_comes(
-    serve: Serve, release: Event, consumer: list[str]
-) -> None:
-    gate = serve(_held(release))
-    with _tail(*consumer, gate=gate) as process:
-        assert wait_until(lambda: bool(gate.requests), PATIENCE)
-        assert process.stdout is not None
-        process.stdout.close()
-        process.stdout = None
-        _, said = process.communicate(timeout=PATIENCE)
-    assert (process.returncode, said) == (0, b"")
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
-@pytest.mark.parametrize("consumer", [[], ["--consumer", "bot"]])
-def test_a_signal_ends_it_without_a_traceback(
-    serve: Serve, release: Event, consumer: list[str], number: signal.Signals, code: int
-) -> None:
-    gate = serve(_held(release))
-    with _tail(*consumer, gate=gate) as process:
-        assert wait_until(lambda: bool(gate.requests), PATIENCE)
-        process.send_signal(number)
-        printed, said = process.communicate(timeout=PATIENCE)
-    assert (process.returncode, printed, said.strip()) == (code, b"", b"")
-
-
-def test_a_signal_ends_it_between_two_lines_though_its_reader_stands_still(serve: Serve) -> None:
-    long = [line(number, payload=f'"{"x" * 200_000}"') for number in range(20)]
-    gate = serve(in_turn(lease("l-1", long)))
-    reading, writing = os.pipe()
-    with _tail("--consumer", "bot", gate=gate, stdout=writing) as process:
-        os.close(writing)
-        assert os.read(reading, 1) == b"{"
-        process.terminate()
-        with os.fdopen(reading, "rb") as rest:
-            assert process.wait(PATIENCE) == 0
-            read = b"{" + rest.read()
-    assert read.endswith(b"\n")
-    assert read.decode().splitlines() == long[: read.count(b"\n")]
-    assert read.count(b"\n") < 20
-    assert _commits(gate) == []
-
-
-def test_into_a_file_it_commits_what_is_written(serve: Serve, release: Event, tmp_path: Path) -> None:
-    gate = serve(_held(release, lease("l-1", [line(1)]), DONE))
-    file = tmp_path / "lines"
-    with file.open("wb") as output, _tail("--consumer", "bot", gate=gate, stdout=output.fileno()):
-        assert wait_until(lambda: _commits(gate) == ["l-1"], PATIENCE)
-        assert file.read_text() == line(1) + "\n"
-
-
-def test_a_disk_that_is_full_commits_nothing(serve: Serve) -> None:
-    gate = serve(in_turn(lease("l-1", [line(1)])))
-    with (
-        Path("/dev/full").open("wb") as full,
-        _tail("--consumer", "b", gate=gate, stdout=full.fileno()) as done,
-    ):
-        _, said = done.communicate(timeout=PATIENCE)
-    assert done.returncode == 1
-    assert said.startswith(b"Error: [Errno 28]")
-    assert _commits(gate) == []
-
-
 @pytest.mark.parametrize("consumer", [[], ["--consumer", "bot"]])
 def test_a_call_that_is_wrong_ends_it_with_1_and_the_gates_words(
     serve: Serve, consumer: list[str], tmp_path: Path
 ) -> None:
     gate = serve(lambda _: refusal(401, "unauthorized"))
     (tmp_path / "token").write_text("very-secret-token\n")
-    with _tail(*consumer, "--token-file", str(tmp_path / "token"), gate=gate) as process:
+    with tail_process(*consumer, "--token-file", str(tmp_path / "token"), gate=gate) as process:
         _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert gate.requests[0].headers["Authorization"] == "Bearer very-secret-token"
@@ -258,7 +123,9 @@ def test_a_call_that_is_wrong_ends_it_with_1_and_the_gates_words(
 
 @pytest.mark.parametrize("consumer", [[], ["--consumer", "bot"]])
 def test_no_gate_that_ever_answered_is_3(consumer: list[str]) -> None:
-    with _tail(*consumer, "--url", "http://user:hunter2@127.0.0.1:9", "--url", NOTHING_THERE) as process:
+    with tail_process(
+        *consumer, "--url", "http://user:hunter2@127.0.0.1:9", "--url", NOTHING_THERE
+    ) as process:
         _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 3
     assert b"tidegate serve" in said

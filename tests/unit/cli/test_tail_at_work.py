@@ -3,9 +3,10 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
+import psutil
 import pytest
 
 from tests.support.gate import GateProcess, gate_process, tidegate_command
@@ -16,6 +17,13 @@ from tests.support.servers import StoreServer, valkey_server
 PATIENCE = 60
 TOKEN = "one-for-ingest"
 CONSUMER = ["--consumer", "bot"]
+NODE_BOT = [
+    "node",
+    "-e",
+    """const { spawn } = require("child_process");
+    const tail = spawn(process.argv[1], process.argv.slice(2), { stdio: ["ignore", "pipe", "inherit"] });
+    console.log(tail.pid);""",
+]
 
 
 @pytest.fixture
@@ -29,8 +37,10 @@ def gate(valkey: StoreServer) -> Iterator[GateProcess]:
         yield started
 
 
-def _post(gate: GateProcess, numbers: Iterable[int], source: str = "helius-a") -> None:
-    items = [{"signature": f"s-{n}", "source": source, "payload": {"n": n}} for n in numbers]
+def _post(
+    gate: GateProcess, numbers: Iterable[int], source: str = "helius-a", payload: str | None = None
+) -> None:
+    items = [{"signature": f"s-{n}", "source": source, "payload": payload or {"n": n}} for n in numbers]
     with gate.client(headers={"Authorization": f"Bearer {TOKEN}"}) as client:
         assert client.post("/transactions", json=items).json()["accepted"] == len(items)
 
@@ -38,6 +48,18 @@ def _post(gate: GateProcess, numbers: Iterable[int], source: str = "helius-a") -
 def _consumers(gate: GateProcess) -> list[str]:
     with gate.client() as client:
         return [consumer["name"] for consumer in client.get("/consumers").json()["consumers"]]
+
+
+def _standstill(gate: GateProcess, polls: int = 40) -> Callable[[], bool]:
+    """Tell whether something was handed out, and no more at each of many looks: its reader waits."""
+    seen: list[list[int]] = []
+
+    def looked() -> bool:
+        with gate.client() as client:
+            seen.append([one["delivered"] for one in client.get("/consumers").json()["consumers"]])
+        return len(seen) >= polls and any(seen[-1]) and seen[-polls:] == [seen[-1]] * polls
+
+    return looked
 
 
 @contextmanager
@@ -126,6 +148,19 @@ def test_a_reader_that_dies_is_handed_again_what_it_had_not_read(gate: GateProce
         tail.stdout.close()
         assert tail.wait(PATIENCE) == 0
     assert _printed(*CONSUMER, "--limit", "10", gate=gate)[0] == _names(range(10, 20))
+
+
+def test_a_program_in_node_that_dies_is_handed_again_what_it_had_not_read(gate: GateProcess) -> None:
+    """Node itself reads a first part, less than a lease. The rest stays in its pipe, which is a socket."""
+    _post(gate, range(400), payload="x" * 1_000)
+    with _running([*NODE_BOT, *_tail(*CONSUMER, "--batch-lines", "100", gates=[gate])]) as bot:
+        assert bot.stdout is not None
+        tail = psutil.Process(int(bot.stdout.readline()))
+        assert wait_until(_standstill(gate), PATIENCE)
+        bot.kill()
+        assert wait_until(lambda: not tail.is_running() or tail.status() == psutil.STATUS_ZOMBIE, PATIENCE)
+    again = _printed(*CONSUMER, "--limit", "400", gate=gate)[0]
+    assert sorted(again) == sorted(_names(range(400)))
 
 
 @pytest.mark.parametrize("reader", [["--from", "oldest"], CONSUMER])

@@ -195,6 +195,9 @@ async def test_a_commit_that_is_cancelled_while_it_is_under_way_comes_to_its_end
             commit = asyncio.ensure_future(client.commit(await client.lease("bot")))
             await arrived.wait()
             commit.cancel()
+            for _ in range(10):
+                await asyncio.sleep(0)
+            assert not commit.done(), "it waits for the answer"
             go_on.set()
             with pytest.raises(asyncio.CancelledError):
                 await commit
