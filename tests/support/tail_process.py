@@ -39,7 +39,7 @@ def commits(gate: StandIn) -> list[str]:
 
 
 def held(release: Event, *answers: Answer) -> Respond:
-    """Answer these in turn, and then not before the event is set."""
+    """Give these answers in turn, and none after them before the event is set."""
 
     def hold(_: Request) -> Answer:
         release.wait(PATIENCE)
