@@ -81,8 +81,8 @@ class Watched:
             raise StoreStartError(f"not settled within {SETTLED_SECONDS:.0f} s: {self._views()}")
 
     def primary(self) -> int:
-        """The number of the server that a majority of the sentinels names now; -1 if none does."""
-        named = [view["port"] for view in self._views() if view]
+        """The number of the server that a majority of the sentinels names to clients now; -1 if none does."""
+        named = [port for number in range(SENTINELS) if (port := self._named_by(number))]
         found = [port for port in named if named.count(port) > SENTINELS // 2]
         return next((at for at, launch in enumerate(self.servers) if _port(launch) in found), -1)
 
@@ -99,6 +99,10 @@ class Watched:
     def kill_server(self, number: int) -> None:
         """`kill -9` of a server."""
         kill_all([self.server_processes[number]])
+
+    def kill_sentinel(self, number: int) -> None:
+        """`kill -9` of a sentinel."""
+        kill_all([self.sentinel_processes[number]])
 
     def restart_server(self, number: int, primary: int | None = None) -> None:
         """Start a server that was killed, without data, as a primary or a replica; from the main thread."""
@@ -170,6 +174,15 @@ class Watched:
         for launch in (*self.servers, *self.sentinels):
             with launch.connect(socket_timeout=5) as client:
                 client.execute_command(*command)
+
+    def _named_by(self, number: int) -> int | None:
+        """The port of the primary that a sentinel names to clients: the new one as soon as it took over."""
+        try:
+            with self.sentinel(number) as client:
+                named = client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)
+        except redis.RedisError:
+            return None
+        return int(named[1]) if named else None
 
     def _views(self) -> list[dict[str, object]]:
         views: list[dict[str, object]] = []

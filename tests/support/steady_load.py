@@ -100,6 +100,11 @@ class Steady:
                 spells.append(Spell(times[0], times[-1]))
         return spells
 
+    def ready_at(self) -> float:
+        """The moment since which every look has found the gate ready; now if there was none yet."""
+        last = max((at for at, is_ready in self.readiness if not is_ready), default=0.0)
+        return min((at for at, _ in self.readiness if at > last), default=time.monotonic())
+
     def served_while_unready(self) -> list[Post]:
         """Posts that were accepted between two requests that were both told that the gate is not ready."""
         return [
