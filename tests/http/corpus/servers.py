@@ -13,7 +13,7 @@ import msgspec
 import uvicorn
 
 from app.settings.model import Settings
-from tests.support.gate import GateProcess, gate_process
+from tests.support.gate import GateProcess, gate_program
 
 HAS_SWITCH = "fast_path" in Settings.model_fields
 # Everything that was carried out is asked for at the end.
@@ -88,7 +88,7 @@ def gate_settings(is_fast: bool) -> dict[str, object]:
 @asynccontextmanager
 async def gate(name: str, is_fast: bool) -> AsyncIterator[Gate]:
     """A gate with the fast path or without it."""
-    with gate_process(**gate_settings(is_fast)) as process:
+    with gate_program(**gate_settings(is_fast)) as process:
         yield Gate(name, process)
 
 
