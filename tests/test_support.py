@@ -170,7 +170,7 @@ def test_servers_die_with_a_killed_test_process(tmp_path: Path) -> None:
         pid = int(owner.stdout.readline())
         assert psutil.pid_exists(pid)
         owner.send_signal(signal.SIGKILL)
-    assert wait_until(lambda: not _runs(pid), 20)
+    assert wait_until(lambda: not _runs(pid), 60)
 
 
 def _runs(pid: int) -> bool:

@@ -173,7 +173,7 @@ async def test_a_client_that_leaves_leaves_no_traceback(gate: GateProcess, media
             if is_reset:
                 connection.reset()
             await connection.close()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await figure(gate.url, "tidegate_http_requests_in_flight") > 1:
             await asyncio.sleep(0.02)
     assert "Traceback" not in gate.log.read_text()

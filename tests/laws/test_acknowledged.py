@@ -16,7 +16,7 @@ from tests.support.servers import StoreServer, valkey_server
 
 
 async def _up_again(gate: Gate) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while gate.session.down_partitions.reasons or not gate.session.is_up:
             await gate.session.probe(gate.maps.sizes)
 

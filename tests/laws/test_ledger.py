@@ -192,7 +192,7 @@ async def test_a_gate_with_a_shorter_retention_removes_what_one_with_a_longer_on
     longer = await connected_gate(settings_for(valkey, dedup_window_seconds=0.2, **retention(24)))
     shorter = await connected_gate(settings_for(valkey, dedup_window_seconds=0.2, **retention(1)))
     await _claim(longer, "one")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (await shorter.maps.sizes())[MapName.TRANSACTIONS].entries:
             await asyncio.sleep(0.01)
     assert_balanced(await longer.maps.sizes(), count_entries(valkey))

@@ -63,11 +63,14 @@ async def follow(
     await until(lambda: watched.primary() not in (old, -1))
     new, named_ms = watched.primary(), time.time() * 1000
     await until(gate.is_ready)
-    ready_ms = (load.ready_at() - time.monotonic() + time.time()) * 1000
-    promoted_ms = watched.promoted_ms(new)
+    ready_ms, promoted_ms = _wall_ms(load.ready_at()), watched.promoted_ms(new)
     await serves(load)
-    ready_seconds, named_seconds = (ready_ms - promoted_ms) / 1000, (named_ms - promoted_ms) / 1000
     text = "%s: ready %.2f s after the promotion, which a majority of the sentinels told after %.2f s"
-    log.info(text, load.name, ready_seconds, named_seconds)
-    assert ready_seconds <= max(most_seconds, named_seconds + TOLD_SECONDS)
+    log.info(text, load.name, (ready_ms - promoted_ms) / 1000, (named_ms - promoted_ms) / 1000)
+    assert ready_ms <= max(promoted_ms + 1000 * most_seconds, named_ms + 1000 * TOLD_SECONDS)
     return new
+
+
+def _wall_ms(moment: float) -> float:
+    """Return a moment of the monotonic clock, in seconds, as milliseconds of the clock of logs."""
+    return 1000 * (time.time() + moment - time.monotonic())

@@ -63,7 +63,7 @@ class Patient:
         """Await the first detection, and end the gate then; whoever asks again is told the same."""
         if not self._found:
             assert wait_until(self._is_found, FOUND_SECONDS, pause_seconds=0.3), self._log_end()
-            wait_until(lambda: bool(self.files()), 10)
+            wait_until(lambda: bool(self.files()), 30)
             self.gate.kill()
         return self._found[-1]
 

@@ -21,7 +21,7 @@ WAITS = {
     "run": 9,
     "wait_procs": 1,
 }
-LEAST_SECONDS = 10
+LEAST_SECONDS = 30
 ORDERINGS = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 
 

@@ -13,7 +13,7 @@ from tests.support.faulty_gates import store_socket
 from tests.support.gate import GateProcess, await_gate, start_gate
 from tests.support.processes import free_port, wait_until
 
-PATIENCE_SECONDS = 40.0
+PATIENCE_SECONDS = 90.0
 FEEDS = """
 [feeds.skipping]
 skip = ["failed"]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 NDJSON = "application/x-ndjson"
 _STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
 

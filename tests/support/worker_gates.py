@@ -14,7 +14,7 @@ from tests.support.gate import GateProcess, gate_process
 from tests.support.processes import wait_until
 
 NAMES = ("worker-1", "worker-2")
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 @contextmanager

@@ -26,7 +26,7 @@ transactions_per_second = 1
 skip = ["votes", "failed"]
 """
 VOTE = "Vote111111111111111111111111111111111111111"
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from app.api.middleware import STEP_ASIDE, RequestMiddleware
 from app.metrics.catalogue import Metrics
 from app.metrics.counters import RequestsInFlight
 
-DEADLINE_SECONDS = 10.0  # of what takes a few turns of the event loop
+DEADLINE_SECONDS = 60.0  # of what takes a few turns of the event loop
 
 
 def _scope(path: str, method: str = "GET") -> Scope:

@@ -10,7 +10,7 @@ from app.main import create_app
 from tests.support.api_calls import Api
 from tests.support.wire import NDJSON
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 TWO_LINES = b'{"signature":"cut-1"}\n{"signature":"cut-2"}\n'
 
 

@@ -16,7 +16,7 @@ LONGER = b"Content-Length: 40\r\n\r\n{}"
 MALFORMED = b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\nnot a length\r\n"
 CUT_OFF = b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n5\r\nab"
 BROKEN = {"longer": LONGER, "malformed": MALFORMED, "cut off": CUT_OFF}
-SECONDS = 20.0
+SECONDS = 60.0
 ALERT = (
     b'{"version":"4","alerts":[{"status":"firing","labels":{"action":"cleanup"},'
     b'"startsAt":"2026-01-01T00:00:00Z","fingerprint":"a"}]}'

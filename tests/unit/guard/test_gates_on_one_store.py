@@ -76,7 +76,7 @@ async def test_lookups_of_one_gate_outlive_the_hard_pressure_of_the_other(store:
     with gate_process(store_url=store.url, **RETENTIONS) as calm:
         await _post(calm)
         with started(store_url=store.url, **PRESSED) as pressed:
-            assert wait_until(lambda: has_port(pressed), 20.0, 0.1)
+            assert wait_until(lambda: has_port(pressed), 60.0, 0.1)
 
             def relieved_often() -> bool:
                 return _runs(pressed, "tidegate_guard_actions_total", process="gate", action="trim") >= ROUNDS

@@ -189,7 +189,7 @@ async def test_what_another_flush_has_not_claimed_yet_is_claimed_by_the_first_to
 
     monkeypatch.setattr(Maps, "claim", overtaken)
     items = [transaction(signature) for signature in SIGNATURES]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         first, second = await asyncio.gather(gate.flusher.flush(items), gate.flusher.flush(items))
     for one, other in zip(first, second, strict=True):
         assert {one.verdict, other.verdict} == {Verdict.ACCEPTED, Verdict.DUPLICATE}

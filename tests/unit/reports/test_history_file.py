@@ -106,7 +106,7 @@ def test_the_reports_of_a_gate_with_an_embedded_store_outlive_its_process(tmp_pa
                 gates = client.get("/reports/recent").json()["gates"]
                 return bool(gates) and gates[0]["samples"] == expected
 
-            assert wait_until(samples, 20)
+            assert wait_until(samples, 60)
             if starts == 1:
                 client.post("/transactions", json=[{"signature": f"s-{n}"} for n in range(9)])
             else:

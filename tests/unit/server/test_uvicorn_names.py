@@ -58,7 +58,7 @@ async def test_the_server_calls_the_protocol_by_these_keywords_and_ends_it_by_th
     await server.startup()
     port = server.servers[0].sockets[0].getsockname()[1]
     _, writer = await asyncio.open_connection("127.0.0.1", port)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not called:
             await asyncio.sleep(0.005)
     assert called == [uvicorn_names.PROTOCOL_ARGUMENTS]

@@ -185,7 +185,7 @@ async def test_probes_while_a_master_does_not_answer_leave_nothing_behind() -> N
             gate.session.down_reason = StoreTimeout("as the tests have it")
             await gate.session.close()  # as a probe does that fails
             await gate.session.probe(gate.maps.sizes)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(asyncio.all_tasks()) > 1:  # of the last one some calls may still be under way
                 await asyncio.sleep(0.01)
         gc.collect()

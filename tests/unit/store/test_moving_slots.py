@@ -37,7 +37,7 @@ LONG: dict[str, Any] = {
     "transaction_retention_seconds": 3600,
     "emergency_transaction_retention_seconds": 3600,
 }
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 
 
 @pytest.fixture(params=KINDS)

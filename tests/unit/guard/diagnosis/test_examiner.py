@@ -57,7 +57,7 @@ class Surgery:
         self.examiner.examine(process, finding, released)
 
     async def report(self, count: int = 1) -> list[Diagnosis]:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(self.examiner.diagnoses) < count:
                 await asyncio.sleep(0.01)
         return self.examiner.diagnoses
@@ -193,6 +193,6 @@ async def test_a_gate_that_stops_breaks_off_what_is_under_way(surgery: Surgery) 
 
 async def until_idle() -> None:
     """Until no examination is under way."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while any(task.get_name() == "examination" for task in asyncio.all_tasks()):
             await asyncio.sleep(0.01)
