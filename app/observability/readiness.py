@@ -6,8 +6,8 @@ from app.guard.guard import Guard
 from app.observability.gate_state import GateReadiness, GateState
 from app.store.maps import Maps
 from app.store.replication import Shortage
-from app.store.sentinel_primary import silent_sentinels
 from app.store.session import StoreSession
+from app.store.silent_sentinels import silent_sentinels
 from app.workers.pool.pool import WorkerPool
 
 

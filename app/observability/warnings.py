@@ -27,11 +27,10 @@ from app.settings.model import env_name
 from app.store.how_full import StoreFill, limit_setting
 from app.store.latest_figures import Sizes
 from app.store.maps import Maps
-from app.store.sentinel_primary import silent_sentinels
-from app.store.sentinels import SILENT_SECONDS
 from app.store.session import StoreSession
 from app.store.settings_in_force import LiveSettings
 from app.store.shared_settings import Value
+from app.store.silent_sentinels import SILENT_SECONDS, silent_sentinels
 
 log = structlog.get_logger()
 

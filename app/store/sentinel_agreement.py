@@ -86,7 +86,9 @@ class LatestReports:
         """Keep a report, unless that sentinel was asked later and has answered that already."""
         known = self._reports.get(report.sentinel)
         if known is None or known.asked_at <= report.asked_at:
-            self._reports[report.sentinel] = report
+            since = monotonic() - KEPT_SECONDS
+            kept = {name: one for name, one in self._reports.items() if one.asked_at > since}
+            self._reports = {**kept, report.sentinel: report}
 
     def of_others(self, sentinels: Container[bytes]) -> list[Report]:
         """List what all but these said, as far as it is not too old."""

@@ -13,7 +13,6 @@ Before a call is sent the same holds: nothing is written to a server for which n
 """
 
 import asyncio
-from collections.abc import Sequence
 from copy import copy
 from time import monotonic
 from typing import Any
@@ -21,10 +20,12 @@ from typing import Any
 from app.errors import StoreError, StoreNoPrimary, StoreUnsupported
 from app.process.shared_task import SharedTask
 from app.store.reconnecting_node import Node
+from app.store.sentinel import LATE_SECONDS
 from app.store.sentinel_agreement import Answers, Place
-from app.store.sentinels import GRACE_SECONDS, LATE_SECONDS, Sentinels, Silent
-from app.store.server_identity import Server, Servers, identify, parse_info, server_in
+from app.store.sentinels import GRACE_SECONDS, Sentinels
+from app.store.server_identity import Server, identify, parse_info, server_in
 from app.store.shared_connection import Argument, Link, NotConnected, ReplyError, packed
+from app.store.silent_sentinels import Silent
 
 ASK_SECONDS = 0.1
 OPENINGS = 3
@@ -151,6 +152,7 @@ class Primary:
         patience = GRACE_SECONDS if asked_at < self._holds_until else LATE_SECONDS
         answers = await self._sentinels.ask(patience, self._heed)
         self._heed(answers)
+        self._sentinels.keep_up(answers)
         if self._replaced is not None:
             return asked_at, self._replaced
         found = answers.agreement
@@ -187,11 +189,6 @@ class Primary:
             raise StoreNoPrimary(f"{place} was started anew")
         self._run_id = run_id
         self._started_by = monotonic() - int(told.get("uptime_in_seconds", 0))
-
-
-def silent_sentinels(servers: Servers | None) -> Sequence[Silent]:
-    """Return the sentinels of a store that have not answered for a while; none of one without sentinels."""
-    return servers.silent_sentinels() if isinstance(servers, Primary) else ()
 
 
 async def find_primary(sentinels: Sentinels, ledger_key: str) -> tuple[Primary, Server]:

@@ -2,147 +2,26 @@
 
 import asyncio
 from collections.abc import Callable, Container, Mapping
-from copy import copy
 from functools import partial
 from time import monotonic
-from typing import NamedTuple
 
-from app.errors import StoreError, StoreInterrupted, StoreTimeout, StoreUnsupported
+from app.errors import StoreInterrupted, StoreTimeout
 from app.process.shared_task import note_end
 from app.store.address import StoreAddress
 from app.store.error_mapping import as_store_error
-from app.store.reconnecting_node import Node
-from app.store.sentinel_agreement import (
-    Agreement,
-    Answers,
-    Failure,
-    LatestReports,
-    Place,
-    Report,
-    fields_of,
-    place_in,
-    place_of,
-    report_of,
-)
-from app.store.shared_connection import Link, NotConnected, ReplyError, packed
+from app.store.sentinel import LATE_SECONDS, MOST_SECONDS, Sentinel
+from app.store.sentinel_agreement import Agreement, Answers, Failure, LatestReports, Place, Report
+from app.store.sentinel_places import named_by_most
+from app.store.silent_sentinels import Silent
 from app.store.store_url import SentinelService
 
-MOST_SECONDS = 1.0
-"""How long a sentinel may take before its connection is given up."""
 GRACE_SECONDS = 0.02  # for the sentinels that have not answered when a majority has
-LATE_SECONDS = 0.5
-"""How long a sentinel is waited for where it matters what each of them says. One that took longer the last
-time is not: when it hangs it must not keep the others from being heard."""
-MOST_UNANSWERED = 10  # questions to one sentinel, which is asked ten times a second
-SILENT_SECONDS = 10.0  # without an answer of a sentinel before operators are told, as longer than its restart
-
-
-class Silent(NamedTuple):
-    """A sentinel that has not answered for SILENT_SECONDS."""
-
-    place: str
-    """Host and port, for operators."""
-    error: StoreError
-    """How the last question to it failed."""
-
-
-class Sentinel:
-    """One sentinel, and the connection to it."""
-
-    def __init__(self, address: StoreAddress, deadline_seconds: float, *, was_late: bool = False) -> None:
-        """Know the address; `was_late` says that the same sentinel is late by another address."""
-        self.address = address
-        self.id = b""
-        """The id of the sentinel, learned from each new connection."""
-        self._owed: list[float] = []  # when the questions were asked that are under way
-        self._was_late = was_late
-        self._node = Node(address, min(deadline_seconds, MOST_SECONDS), self._learn_id)
-        self._refusal: NotConnected | None = None
-        self._heard_at, self._trouble = monotonic(), StoreError("not asked yet")
-
-    @property
-    def may_be_asked(self) -> bool:
-        """Whether fewer questions to it are under way than MOST_UNANSWERED."""
-        return len(self._owed) < MOST_UNANSWERED
-
-    @property
-    def is_late(self) -> bool:
-        """Whether its last answer took longer than LATE_SECONDS, or failed, or the next one takes longer."""
-        return self._was_late or (bool(self._owed) and _is_late_since(self._owed[0]))
-
-    async def connect(self) -> bool:
-        """Connect, for as long as that may take, and say whether it did; `report` raises why it did not."""
-        try:
-            await self._node.connect()
-        except NotConnected as refusal:
-            self._refusal = refusal
-            return False
-        self._refusal = None
-        return True
-
-    async def report(self, service: str) -> Report:
-        """Ask the sentinel what it knows of the service.
-
-        Raises:
-            NotConnected, AnswerLost, TimeoutError, ReplyError, hiredis.ProtocolError: see `Node.call`.
-            StoreUnsupported: it answers as no sentinel does.
-        """
-        asked_at = monotonic()
-        self._owed.append(asked_at)
-        try:
-            report = await self._report(service, asked_at)
-        except Exception as error:
-            self._trouble, self._was_late = as_store_error(error), True
-            raise
-        finally:
-            self._owed.remove(asked_at)
-        self._heard_at, self._was_late = monotonic(), _is_late_since(asked_at)
-        return report
-
-    async def _report(self, service: str, asked_at: float) -> Report:
-        try:
-            reply, named = await asyncio.gather(
-                self._node.call("SENTINEL", "MASTER", service),
-                self._node.call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", service),
-            )
-        except NotConnected as error:
-            # An answer is not waited for as long as a connection, which would say more than that it is late.
-            if self._refusal is not None and isinstance(error.__cause__, TimeoutError):
-                raise copy(self._refusal) from self._refusal.__cause__
-            raise
-        return report_of(self.id, asked_at, fields_of(reply), place_in(named))
-
-    def silence(self) -> Silent | None:
-        """Say why it has not answered for a while; None if it has."""
-        is_silent = monotonic() - self._heard_at >= SILENT_SECONDS
-        return Silent(self.address.shown_place, self._trouble) if is_silent else None
-
-    async def others(self, service: str) -> dict[bytes, Place]:
-        """Return the places of the other sentinels, by their ids; raises what `report` does."""
-        replies = await self._node.call("SENTINEL", "SENTINELS", service)
-        if not isinstance(replies, list):
-            raise StoreUnsupported("it answers SENTINEL SENTINELS as no sentinel does")
-        others = map(fields_of, replies)
-        return {one.get("runid", "").encode(): place_of(one) for one in others}
-
-    async def close(self) -> None:
-        """Close the connection."""
-        self._node.close()
-        await self._node.wait_closed()
-
-    async def _learn_id(self, link: Link) -> None:
-        reply = await link.send(packed(("SENTINEL", "MYID")))
-        if isinstance(reply, ReplyError):
-            raise reply
-        self.id = reply if isinstance(reply, bytes) else b""
-
-
-def _is_late_since(asked_at: float) -> bool:
-    return monotonic() - asked_at > LATE_SECONDS
+REVIEW_SECONDS = 5.0  # between two looks at who the sentinels are, while one of them does not answer
+MOST_LEARNED = 32  # addresses beside those of the URL
 
 
 class Sentinels:
-    """All sentinels of a service that are known: those of the URL, and those they tell of.
+    """All sentinels of a service that are known: those of the URL, and those that most of them tell of.
 
     The connections to them stay open while one primary is left and the next one is found, so that it is
     known of each whether it hangs, and nothing has to be opened before they are asked.
@@ -154,6 +33,8 @@ class Sentinels:
         self._latest = LatestReports()
         self._all = [Sentinel(address, deadline_seconds) for address in service.sentinels]
         self._asking: set[asyncio.Task[Report]] = set()
+        self._review_at = 0.0
+        self._reviewing: asyncio.Task[bool] | None = None
 
     def silent(self) -> list[Silent]:
         """List the sentinels that have not answered for a while."""
@@ -171,7 +52,7 @@ class Sentinels:
         connecting = {asyncio.create_task(one.connect()): one for one in self._all}
         waiting, connected = set(connecting), 0
         try:
-            while connected <= len(self._all) // 2 and not all(connecting[task].is_late for task in waiting):
+            while connected <= len(connecting) // 2 and not all(connecting[task].is_late for task in waiting):
                 done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                 connected += sum(task.result() for task in done)
             if waiting:
@@ -225,40 +106,72 @@ class Sentinels:
         """
         await self.connect(0.0 if self._latest.is_known else MOST_SECONDS)
         answers = await self.ask()
-        answered = {report.sentinel for report in answers.reports}
-        if len(answered) >= max((report.sentinels for report in answers.reports), default=0):
+        if len(answers.reports) >= _known_of(answers):
+            self.keep_up(answers)
             return answers
-        if not await self._learn_of_others(answered):
+        if not await self._review(answers):
             return answers
-        if len(answered) < answers.majority:
+        if len(answers.reports) < answers.majority:
             await self.connect()
         return await self.ask()
 
-    async def _learn_of_others(self, answered: Container[bytes]) -> bool:
-        """Take in the sentinels that one tells of which has answered; say whether any of them is new.
+    def keep_up(self, answers: Answers) -> None:
+        """Look who the sentinels are, every REVIEW_SECONDS, while one of them does not answer in time."""
+        in_time = [one.id for one in self._all if not one.is_late]
+        is_whole = len(in_time) == len(self._all) and len(set(in_time)) >= _known_of(answers)
+        is_under_way = self._reviewing is not None and not self._reviewing.done()
+        if is_whole or is_under_way or monotonic() < self._review_at:
+            return
+        self._review_at = monotonic() + REVIEW_SECONDS
+        self._reviewing = asyncio.create_task(self._review(answers))
+        self._reviewing.add_done_callback(note_end)
 
-        One of them may be known already by another address, where it hangs; it is not waited for here again.
+    async def _review(self, answers: Answers) -> bool:
+        """Ask the sentinels that answered for the others, and go by what most say; tell if any is new.
+
+        Of the addresses that were learned so, those are forgotten that do not answer and are not named any
+        more: a sentinel that starts anew elsewhere, as pods do, would leave one behind each time.
         """
-        for one in [one for one in self._all if one.id in answered]:
-            try:
-                others = await one.others(self.service.name)
-            except Exception:  # noqa: BLE001, S112  whatever it answers, the next one is asked
-                continue
-            known, late = self.places(), {each.id for each in self._all if each.is_late}
-            new = [
-                Sentinel(address, self.deadline_seconds, was_late=sentinel in late)
-                for sentinel, place in others.items()
-                if sentinel not in answered and (address := one.address.at(*place)) not in known
-            ]
-            self._all += new
-            return bool(new)
-        return False
+        tellers = {report.sentinel for report in answers.reports}
+        told = await self._tell_of_others(tellers)
+        if not told:
+            return False
+        late = {one.id for one in self._all if one.is_late}
+        named = {self._at(place): sentinel for sentinel, place in named_by_most(told).items()}
+        kept = {*self.service.sentinels, *named}
+        gone = [one for one in self._all if one.is_late and one.address not in kept]
+        self._all = [one for one in self._all if one not in gone]
+        known, room = self.places(), len(self.service.sentinels) + MOST_LEARNED - len(self._all)
+        new = [
+            Sentinel(address, self.deadline_seconds, was_late=sentinel in late)
+            for address, sentinel in named.items()
+            if sentinel not in tellers and address not in known
+        ][:room]
+        self._all += new
+        await asyncio.gather(*(one.close() for one in gone))
+        return bool(new)
+
+    async def _tell_of_others(self, tellers: Container[bytes]) -> dict[bytes, dict[bytes, Place]]:
+        """Ask these sentinels for the others; leave out who does not answer, and how."""
+        late_first = sorted(self._all, key=lambda one: not one.is_late)
+        asked = {one.id: one for one in late_first if one.id in tellers}  # by its address that is not late
+        replies = await asyncio.gather(
+            *(one.others(self.service.name) for one in asked.values()), return_exceptions=True
+        )
+        pairs = zip(asked, replies, strict=True)
+        return {sentinel: reply for sentinel, reply in pairs if not isinstance(reply, BaseException)}
+
+    def _at(self, place: Place) -> StoreAddress:
+        return self.service.sentinels[0].at(*place)
 
     async def close(self) -> None:
         """Close every connection."""
-        for task in self._asking:
+        reviewing = [] if self._reviewing is None else [self._reviewing]
+        under_way = [*self._asking, *reviewing]
+        for task in under_way:
             task.cancel()
-        await asyncio.gather(*self._asking, *(one.close() for one in self._all), return_exceptions=True)
+        await asyncio.gather(*under_way, return_exceptions=True)
+        await asyncio.gather(*(one.close() for one in self._all), return_exceptions=True)
 
     def _begin(self, one: Sentinel) -> "asyncio.Task[Report]":
         task = asyncio.create_task(one.report(self.service.name))
@@ -288,3 +201,8 @@ class Sentinels:
             report = task.result()
             reports[report.sentinel] = report  # the same one may be known by two addresses
         return Answers(list(reports.values()), failures, self._latest.of_others(reports))
+
+
+def _known_of(answers: Answers) -> int:
+    """Return how many sentinels there are, as far as those know that answered."""
+    return max((report.sentinels for report in answers.reports), default=0)

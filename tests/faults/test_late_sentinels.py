@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 
 from app.errors import StoreNoPrimary
-from app.store import sentinels as sentinels_module
+from app.store import sentinel
 from app.store.connector import StoreConnector
 from app.store.sentinel_primary import Primary
 from app.store.shared_connection import AnswerLost
@@ -101,7 +101,7 @@ async def test_a_sentinel_that_hangs_with_the_primary_is_not_waited_for_to_find_
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The URL names it by another address than the sentinels do, and it hangs at both of them."""
-    monkeypatch.setattr(sentinels_module, "MOST_SECONDS", NEVER_SECONDS)
+    monkeypatch.setattr(sentinel, "MOST_SECONDS", NEVER_SECONDS)
     async with (
         asyncio.timeout(2 * PATIENCE_SECONDS),
         _proxied(watched) as (url, _),

@@ -24,13 +24,15 @@ LONG_MS, NONE_MS = 3_600_000, 0
 
 @dataclass
 class ScriptedSentinel:
-    """Answers the three questions that a gate asks, and counts how often it was asked for the primary."""
+    """Answers the questions that a gate asks, and counts how often it was asked for the primary."""
 
     sentinel_id: str
     fields: dict[str, object]
     others: list[tuple[str, int]] = field(default_factory=list)
     """Ids and ports of the other sentinels, as it tells of them."""
     asked: int = 0
+    told: int = 0
+    """The number of times that it was asked for the others."""
     port: int = 0
     password: str = ""
     """What one has to log in with; empty for nothing."""
@@ -68,6 +70,7 @@ class ScriptedSentinel:
             case [b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME"]:
                 return b"*2\r\n" + _bulk(self.fields["ip"]) + _bulk(self.fields["port"])
             case [b"SENTINEL", b"SENTINELS"]:
+                self.told += 1
                 told = [_flat({"runid": name, "ip": "127.0.0.1", "port": port}) for name, port in self.others]
                 return b"*%d\r\n" % len(told) + b"".join(told)
         return b"+OK\r\n"

@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from app.models import MapName, WarningKey, WarningName
 from app.settings.model import Settings
-from app.store import sentinels as sentinels_module
+from app.store import sentinel
 from app.store.data_loss import SetbackKind
 from app.store.older_format import OtherGates
 from app.store.store_url import parse_address
@@ -95,7 +95,7 @@ async def test_a_store_that_does_not_say_whether_it_evicts_is_warned_of_until_it
 async def test_a_sentinel_that_does_not_answer_is_warned_of_by_its_place_until_it_does(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sentinels_module, "SILENT_SECONDS", 2.0)  # which the other sentinels never are
+    monkeypatch.setattr(sentinel, "SILENT_SECONDS", 2.0)  # which the other sentinels never are
     with valkey_server() as server, capture_logs() as logs:
         async with scripted_sentinels(parse_address(server.url).port) as sentinels:
             [hung, *_], url = sentinels.all, f"{sentinels.url.removesuffix('/gate')},127.0.0.1:1/gate"

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from app.errors import StoreNoPrimary
-from app.store import sentinel_agreement
+from app.store import sentinel, sentinel_agreement
 from app.store import sentinels as sentinels_module
 from app.store.sentinels import Sentinels
 from app.store.shared_connection import AnswerLost
@@ -90,14 +90,14 @@ async def test_what_a_sentinel_that_hangs_said_last_counts_for_new_connections_u
 async def test_a_sentinel_that_hangs_is_waited_for_once_and_not_again(
     server: StoreServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sentinels_module, "MOST_SECONDS", NEVER_SECONDS)
+    _set_seconds(monkeypatch, "MOST_SECONDS", NEVER_SECONDS)
     async with watched(server) as (scripted, _):
         service = parse_store(scripted.url)
         assert isinstance(service, SentinelService)
         asked = Sentinels(service, NEVER_SECONDS)
         await asked.meet()
         scripted.all[2].goes_on.clear()
-        monkeypatch.setattr(sentinels_module, "LATE_SECONDS", BRIEF_SECONDS)
+        _set_seconds(monkeypatch, "LATE_SECONDS", BRIEF_SECONDS)
         for patience in (2 * BRIEF_SECONDS, NEVER_SECONDS):
             assert len((await asked.ask(patience)).reports) == 2
         await asked.close()
@@ -108,7 +108,7 @@ async def test_a_sentinel_that_hung_is_waited_for_by_no_attempt_to_connect_at_it
 ) -> None:
     """The URL names it by an address that the other sentinels do not know."""
     for name in ("MOST_SECONDS", "LATE_SECONDS"):
-        monkeypatch.setattr(sentinels_module, name, NEVER_SECONDS)
+        _set_seconds(monkeypatch, name, NEVER_SECONDS)
     async with watched(server) as (scripted, _), _proxied(scripted.all[2]) as proxy:
         url = scripted.url.replace(str(scripted.all[2].port), proxy.port)
         async with connector_of(url, NEVER_SECONDS) as connector:
@@ -128,8 +128,13 @@ async def test_a_sentinel_that_hung_is_waited_for_by_no_attempt_to_connect_at_it
             await primary.close()
 
 
+def _set_seconds(monkeypatch: pytest.MonkeyPatch, name: str, seconds: float) -> None:
+    for module in (sentinel, sentinels_module):
+        monkeypatch.setattr(module, name, seconds)
+
+
 @asynccontextmanager
-async def _proxied(sentinel: ScriptedSentinel) -> AsyncIterator[Proxy]:
-    proxy = Proxy(sentinel.port)
+async def _proxied(scripted: ScriptedSentinel) -> AsyncIterator[Proxy]:
+    proxy = Proxy(scripted.port)
     async with proxy.running():
         yield proxy

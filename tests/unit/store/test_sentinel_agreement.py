@@ -1,5 +1,7 @@
 """What a majority of sentinels vouches for, by what each of them says."""
 
+import gc
+
 import pytest
 
 from app.errors import (
@@ -14,6 +16,7 @@ from app.store.sentinel_agreement import (
     SAFE_PART,
     Answers,
     Failure,
+    LatestReports,
     Report,
     fields_of,
     place_in,
@@ -189,3 +192,12 @@ def test_fields_and_places_are_read_in_both_protocols_and_nothing_else_is() -> N
             fields_of(strange)
     with pytest.raises(StoreUnsupported):
         place_in([b"10.0.0.1"])
+
+
+def test_of_sentinels_that_come_and_go_no_old_report_is_kept() -> None:
+    latest = LatestReports()
+    for number in range(1000):  # pods, each with an id of its own
+        latest.note(_said(f"pod-{number}"))
+    [reports] = [one for one in gc.get_referents(vars(latest)) if isinstance(one, dict)]
+    assert len(reports) == 1
+    assert latest.is_known

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from app.errors import StoreDenied, StoreNoPrimary, StoreUnsupported
-from app.store import sentinels as sentinels_module
+from app.store import sentinel
 from app.store.error_mapping import as_store_error
 from app.store.partitions import ledger_key
 from app.store.shared_connection import AnswerLost, NotConnected
@@ -230,7 +230,7 @@ async def test_a_primary_that_does_not_let_one_in_is_left_when_another_is_named(
 async def test_sentinels_take_longer_to_connect_to_than_to_answer(
     server: StoreServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sentinels_module, "MOST_SECONDS", 1.5)
+    monkeypatch.setattr(sentinel, "MOST_SECONDS", 1.5)
     async with watched(server) as (sentinels, _):
         for one in sentinels.all:
             one.answer_seconds = 0.8  # a login takes two answers
