@@ -104,6 +104,15 @@ class Watched:
         """`kill -9` of a sentinel."""
         kill_all([self.sentinel_processes[number]])
 
+    def move_sentinel(self, number: int) -> None:
+        """Kill a sentinel, and start it at another port, with what it knew; from the main thread."""
+        self.kill_sentinel(number)
+        launch, port, old = self.sentinels[number], free_port(), _port(self.sentinels[number])
+        config = launch.folder / "sentinel.conf"
+        config.write_text(config.read_text().replace(f"port {old}\n", f"port {port}\n"))
+        moved = self.sentinels[number] = replace(launch, url=launch.url.replace(f":{old}", f":{port}"))
+        [self.sentinel_processes[number]] = start_all([moved])
+
     def restart_server(self, number: int, primary: int | None = None) -> None:
         """Start a server that was killed, without data, as a primary or a replica; from the main thread."""
         launch = self.servers[number]
@@ -198,8 +207,7 @@ class Watched:
         views = self._views()
         if not all(view and _is_whole(view) for view in views) or len({view["port"] for view in views}) > 1:
             return False
-        primary = self.primary()
-        with self.client(primary) as client:
+        with self.client(self.primary()) as client:
             told = client.info("replication")
         return bool(told["role"] == "master" and told["connected_slaves"] == SERVERS - 1)
 
