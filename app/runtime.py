@@ -186,7 +186,7 @@ class Runtime:
         self.reports = Reports(stored, lambda: self.settings.leak_warmup_seconds, clock.wall_ms, self.version)
         for collector in (
             self.workers,
-            FiguresCollector(self.sizes, self.live, self._processes, is_embedded=self.embedded is not None),
+            FiguresCollector(self.sizes, self.live, self._processes),
             self.consumer_metrics,
             DrillCollector(self.drills),
             GuardCollector(

@@ -22,12 +22,8 @@ class FiguresCollector(Collector):
         sizes: Sizes,
         live: LiveSettings,
         processes: Processes,
-        *,
-        is_embedded: bool,
     ) -> None:
-        """Read what these have; an embedded store is begun anew with each gate, which says nothing."""
         self._sizes, self._live, self._processes = sizes, live, processes
-        self._is_embedded = is_embedded
 
     def collect(self) -> Iterable[Metric]:
         """All families, each with every label set."""
@@ -95,7 +91,6 @@ class FiguresCollector(Collector):
 
     def _store(self) -> Iterable[Metric]:
         store, ratio = self._sizes.store or NO_STORE_FIGURES, self._sizes.efficiency_ratio()
-        begun_ms = None if self._is_embedded else self._sizes.begun_ms
         figures: tuple[tuple[str, str, float | None], ...] = (
             ("store_used_bytes", "Bytes the store uses", store.used_bytes),
             ("store_rss_bytes", "Resident bytes of the store by its own figures", store.rss_bytes),
@@ -109,11 +104,6 @@ class FiguresCollector(Collector):
                 "store_may_evict",
                 "1 while the store may evict keys, by the maxmemory-policy of a master",
                 None if store.may_evict is None else float(store.may_evict),
-            ),
-            (
-                "store_begun_timestamp_seconds",
-                "When the bookkeeping of an external store was begun, seconds since the epoch",
-                None if begun_ms is None else begun_ms / 1000,
             ),
             (
                 "cleanup_efficiency_ratio",

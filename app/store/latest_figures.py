@@ -45,8 +45,6 @@ class Sizes:
         self._hour: deque[tuple[float, int, int]] = deque(maxlen=HOUR_SECONDS // SAMPLE_SECONDS + 1)
         self._refreshing = SharedTask(self._refresh_maps)
         self.maps: dict[MapName, MapSizes] = {}
-        self.begun_ms: int | None = None
-        """When the youngest ledger of the partitions was begun; None before the store was first reached."""
         self.store: StoreFigures | None = None
         self._withheld: StoreError | None = None
         """Why the store gives no figures any more, which it gave before."""
@@ -121,7 +119,6 @@ class Sizes:
         falls, asked_at = self._falls(), seconds_since_boot()
         parts = await self._read_partitions()
         self.maps = combined_sizes(parts)
-        self.begun_ms = max((part.born_ms for part in parts), default=0) or None
         clocks = self._clock_watch.follow(parts, asked_at, seconds_since_boot())
         if setbacks := self._watch.follow(parts, falls) + clocks:
             self._tell(setbacks)

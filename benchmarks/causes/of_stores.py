@@ -65,15 +65,6 @@ def flushed(stack: Stack) -> Iterator[None]:
 
 
 @contextmanager
-def flushed_between_gates(stack: Stack) -> Iterator[None]:
-    """Delete everything in the store while no gate runs, as a restart of all at once does."""
-    stack.gate.process.terminate()
-    stack.store.flush()
-    stack.gate.start()
-    yield
-
-
-@contextmanager
 def evicting(stack: Stack) -> Iterator[None]:
     """Have the store evict what comes when it is full; then set it as it has to be."""
     # Just what it uses: further below, it would refuse calls as well, which is another cause.
@@ -120,15 +111,6 @@ CAUSES = (
         "TidegateStoreSetBack",
         "pager",
         flushed,
-        "none needed",
-        hold_seconds=0.0,
-    ),
-    Cause(
-        "store-lost-between-gates",
-        "Gate and store are restarted together, and the store has lost everything",
-        "TidegateStoreSetBack",
-        "pager",
-        flushed_between_gates,
         "none needed",
         hold_seconds=0.0,
     ),

@@ -10,7 +10,6 @@ from structlog.testing import capture_logs
 
 from app.settings.model import Settings
 from tests.support.api_calls import Api, events, open_api, until
-from tests.support.metric_families import value
 from tests.support.replicas import replicated
 from tests.support.servers import StoreServer, cluster_server, redis_server, valkey_server
 from tests.support.setbacks import LONG, counted, imbalance, lost, told, totals
@@ -116,31 +115,6 @@ async def test_partitions_of_a_cluster_are_told_each_by_itself() -> None:
             kept = (await api.stats())["maps"]["transactions"]["entries"]
             assert lost(api) == [300 - kept] * 3
     assert sum(line["lost_transactions"] for line in events(logs, EVENT)) == 300 - kept
-
-
-@START
-@NO_TICKS
-async def test_a_store_that_was_emptied_between_two_gates_was_begun_later_than_it_was_read_before(
-    start: Start,
-) -> None:
-    begun = list[float]()
-    with start() as server:
-        for is_emptied in (False, False, True):
-            if is_emptied:
-                server.flush()
-            async with open_api(Settings(store_url=server.url, **LONG)) as api:
-                await api.post_many(f"kept-{len(begun)}", 3)
-                assert await told(api) == [], "a new gate has nothing to compare with"
-                begun.append(api.sample("store_begun_timestamp_seconds") or 0)
-    first, again, emptied = begun
-    assert 0 < first == again < emptied
-
-
-@NO_TICKS
-async def test_when_an_embedded_store_was_begun_is_not_read_as_each_gate_begins_one() -> None:
-    async with open_api(Settings(**LONG)) as api:
-        await told(api)
-        assert value(await api.metrics(), "store_begun_timestamp_seconds") is None
 
 
 @NO_TICKS

@@ -182,7 +182,6 @@ def _maps() -> Iterator[tuple[str, Figure]]:
     yield "tidegate_store_rss_bytes", lambda minute: (70 + 60 * _is_burst(minute)) * float(MIB)
     yield "tidegate_store_limit_bytes", lambda _: 512.0 * MIB
     yield "tidegate_store_may_evict", lambda _: 0.0
-    yield "tidegate_store_begun_timestamp_seconds", lambda _: 1.0
     explained = 'tidegate_memory_explained_bytes{process="store", part="maps"}'
     yield explained, lambda minute: (50 + 60 * _is_burst(minute)) * float(MIB)
 
