@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from benchmarks.causes.course import Cause
-from benchmarks.causes.stack import CONSUMER_TOKEN, FEEDS_TOKEN, Build, Stack
+from benchmarks.causes.stack import Build, Stack
 from benchmarks.causes.traffic import STEADY
 
 TEN_TIMES = Build(faster=10)
@@ -43,14 +43,6 @@ def one_refused(stack: Stack) -> Iterator[None]:
     token, feed.token = feed.token, "of-somebody-else"
     yield
     feed.token = token
-
-
-@contextmanager
-def token_changed(stack: Stack) -> Iterator[None]:
-    """Have the gate take another token from the feeds than they have; then theirs."""
-    stack.gate.take("of-somebody-else", CONSUMER_TOKEN)
-    yield
-    stack.gate.take(FEEDS_TOKEN, CONSUMER_TOKEN)
 
 
 @contextmanager
@@ -130,17 +122,6 @@ CAUSES = (
         TEN_TIMES,
         warm_up_seconds=150.0,
         hold_seconds=420.0,
-    ),
-    Cause(
-        "token-changed",
-        "The feeds' token is changed at the gate, the consumer's is not",
-        "TidegateIngestUnauthorized",
-        "pager",
-        token_changed,
-        "the feeds' token in the gate's file again",
-        TEN_TIMES,
-        warm_up_seconds=150.0,
-        hold_seconds=180.0,
     ),
     Cause(
         "feed-silent-beside-stranger",

@@ -22,8 +22,8 @@ from tests.support.quick_monitoring import quick_monitoring
 from tests.support.servers import StoreServer, valkey_server
 
 ADMIN_TOKEN = "admin-of-the-stack"
-FEEDS_TOKEN = "feeds-of-the-stack"
-CONSUMER_TOKEN = "consumer-of-the-stack"
+INGEST_TOKEN = "ingest-of-the-stack"
+TOKENS = {"admin_tokens": ADMIN_TOKEN, "ingest_tokens": INGEST_TOKEN}
 QUIET_SECONDS = 45
 SERVE = (tidegate_command(), "serve")
 
@@ -39,20 +39,8 @@ class Gate:
     def __post_init__(self) -> None:
         """Take a port, and start it."""
         self.folder.mkdir()
-        self.take(FEEDS_TOKEN, CONSUMER_TOKEN)
-        own = {"admin_tokens": ADMIN_TOKEN, "ingest_tokens_file": self._tokens_file}
-        self.settings = {**own, "port": free_port(), "host": "127.0.0.1", **self.settings}
+        self.settings = {**TOKENS, "port": free_port(), "host": "127.0.0.1", **self.settings}
         self.start()
-
-    def take(self, *tokens: str) -> None:
-        """Have the gate let in whoever shows one of these tokens, within seconds."""
-        new = self.folder / "tokens.new"
-        new.write_text("".join(f"{token}\n" for token in tokens))
-        new.replace(self._tokens_file)
-
-    @property
-    def _tokens_file(self) -> Path:
-        return self.folder / "tokens"
 
     @property
     def url(self) -> str:
@@ -135,7 +123,7 @@ def stack(build: Build) -> Iterator[Stack]:
             parts.callback(_end, gates[-1])
         people = {name: parts.enter_context(listening_humans()) for name in ("pager", "humans")}
         urls, webhooks = [gate.url for gate in gates], {name: each.url for name, each in people.items()}
-        traffic = Traffic(urls, FEEDS_TOKEN, CONSUMER_TOKEN)
+        traffic = Traffic(urls, INGEST_TOKEN)
         parts.enter_context(traffic.running())
         watched = quick_monitoring(folder, urls, webhooks, ADMIN_TOKEN, build.faster)
         yield Stack(

@@ -51,15 +51,14 @@ class Traffic:
     """All feeds and the consumer; `urls` are the gates, which are taken in turn."""
 
     urls: list[str]
-    feeds_token: str
-    consumer_token: str
+    token: str
     feeds: list[Feed] = field(default_factory=list)
     consumer_takes: int = STEADY
     """How many transactions the consumer leases at once; with 0 it makes no call."""
 
     def __post_init__(self) -> None:
         """Three feeds with which nothing is wrong."""
-        self.feeds = [Feed(name, self.feeds_token) for name in FEEDS]
+        self.feeds = [Feed(name, self.token) for name in FEEDS]
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -94,9 +93,9 @@ class Traffic:
                 if not self.consumer_takes:
                     continue
                 address = f"{self._gate(number)}/consumers/{CONSUMER}"
-                given = _ask(client, f"{address}/lease?limit={self.consumer_takes}", self.consumer_token)
+                given = _ask(client, f"{address}/lease?limit={self.consumer_takes}", self.token)
                 if lease := given.get("lease"):
-                    _ask(client, f"{address}/commit", self.consumer_token, {"lease": lease})
+                    _ask(client, f"{address}/commit", self.token, {"lease": lease})
 
     def _gate(self, number: int) -> str:
         return self.urls[number % len(self.urls)]

@@ -91,12 +91,7 @@ def _flowing() -> Iterator[Builder]:
             "Accepted a second",
             "Transactions let through for the first time, all gates together.",
             "cps",
-            (
-                Alarm("TidegateIngestStopped"),
-                Alarm("TidegateIngestRejected"),
-                Alarm("TidegateIngestUnauthorized"),
-                Alarm("TidegateIngestRefused"),
-            ),
+            (Alarm("TidegateIngestStopped"), Alarm("TidegateIngestRejected"), Alarm("TidegateIngestRefused")),
         ),
         Query(total(rate("transactions_total", 'outcome="accepted"')), "accepted"),
         low=0,

@@ -81,7 +81,7 @@ def _answers() -> Iterator[Builder]:
             "Answers a second",
             "All requests, by the class of their status.",
             "reqps",
-            (Alarm("TidegateIngestRejected"), Alarm("TidegateIngestUnauthorized")),
+            (Alarm("TidegateIngestRejected"),),
         ),
         Query(total(by_class, "class"), "{{class}}"),
         width=6,

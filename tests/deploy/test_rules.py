@@ -29,7 +29,6 @@ CRITICAL = {
     "TidegateIngestRefused",
     "TidegateIngestRejected",
     "TidegateIngestStopped",
-    "TidegateIngestUnauthorized",
     "TidegateMemoryPressureHard",
     "TidegateSignaturesFull",
     "TidegateStoreDown",
