@@ -1,5 +1,6 @@
 """A rule's tests notice when it is spoilt: a condition, threshold, matcher, window or list of labels."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -76,18 +77,23 @@ def test_no_spoilt_alert_passes_the_tests_of_the_alert(alert: Rule, tmp_path: Pa
     assert {how.partition(":")[0] for how in unnoticed} == SAME.get(alert.name, set()), unnoticed
 
 
+def each_often_or_long(chosen: Iterable[Rule]) -> pytest.MarkDecorator:
+    """Run a test for each of these rules, as a `long` one for a rule that is not of the groups OFTEN."""
+    return pytest.mark.parametrize(
+        "rule",
+        [
+            pytest.param(rule, id=str(rule), marks=() if rule.group in OFTEN else pytest.mark.long)
+            for rule in chosen
+        ],
+    )
+
+
 def matched() -> list[Rule]:
     """The rules in which series are chosen by labels."""
     return [rule for rule in rules() if len(list(mutants_by_matchers(rule))) > 1]
 
 
-@pytest.mark.parametrize(
-    "rule",
-    [
-        pytest.param(rule, id=str(rule), marks=() if rule.group in OFTEN else pytest.mark.long)
-        for rule in matched()
-    ],
-)
+@each_often_or_long(matched())
 def test_no_rule_with_a_spoilt_matcher_passes_the_tests_of_the_rule(rule: Rule, tmp_path: Path) -> None:
     unnoticed = survivors(rule, list(mutants_by_matchers(rule)), tmp_path)
     assert unnoticed.pop(0) == UNSPOILT, "the rule as it is passes them"
@@ -99,13 +105,7 @@ def windowed() -> list[Rule]:
     return [rule for rule in rules() if len(list(mutants_by_windows(rule))) > 1]
 
 
-@pytest.mark.parametrize(
-    "rule",
-    [
-        pytest.param(rule, id=str(rule), marks=() if rule.group in OFTEN else pytest.mark.long)
-        for rule in windowed()
-    ],
-)
+@each_often_or_long(windowed())
 def test_no_rule_with_a_spoilt_window_passes_the_tests_of_the_rule(rule: Rule, tmp_path: Path) -> None:
     unnoticed = survivors(rule, list(mutants_by_windows(rule)), tmp_path)
     assert unnoticed.pop(0) == UNSPOILT, "the rule as it is passes them"

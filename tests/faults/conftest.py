@@ -10,6 +10,7 @@ import pytest
 from app import schedule
 from tests.support.faulty_gates import running_in
 from tests.support.processes import wait_until
+from tests.support.sentinels import Watched, watched_servers
 from tests.support.servers import OVER_TCP, StoreServer, valkey_server
 
 
@@ -25,6 +26,13 @@ def breakable(request: pytest.FixtureRequest) -> Iterator[StoreServer]:
     """Each kind of store in turn, over TCP, which the tests of a file may break."""
     with OVER_TCP[request.param]() as server:
         yield server
+
+
+@pytest.fixture
+def watched() -> Iterator[Watched]:
+    """A primary with two replicas, and three sentinels that watch it, all of which a test may break."""
+    with watched_servers("valkey") as started:
+        yield started
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -52,12 +52,6 @@ async def _kill_and_follow(
     lost = await lost_of(gate, before[-5 * POSTS_A_SECOND :])
     assert_latest(lost, before, killed_ms)
     return lost
-
-
-@pytest.fixture
-def watched() -> Iterator[Watched]:
-    with watched_servers("valkey") as started:
-        yield started
 
 
 def _told_lost(gate: GateProcess) -> float:

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -18,18 +17,12 @@ from tests.support.followed_failovers import (
     until,
 )
 from tests.support.gate import gate_process
-from tests.support.sentinels import ANOTHER_PASSWORD, Watched, watched_servers
+from tests.support.sentinels import ANOTHER_PASSWORD, Watched
 from tests.support.steady_load import Steady
 
 pytestmark = pytest.mark.slow
 
 log = logging.getLogger(__name__)  # `--log-cli-level=info` shows the figures
-
-
-@pytest.fixture
-def watched() -> Iterator[Watched]:
-    with watched_servers("valkey") as started:
-        yield started
 
 
 async def _assert_none_of_a_stale_primary(watched: Watched, load: Steady, new: int) -> None:
