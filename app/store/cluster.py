@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 from app.errors import StoreClusterDown, StoreUnsupported
 from app.process.shared_task import SharedTask
 from app.store.address import StoreAddress
+from app.store.awaited_slots import REFUSED_SECONDS, AwaitedSlots
 from app.store.down_partitions import settled
 from app.store.first_answer import first_answer
-from app.store.moving_slots import MovingSlots
 from app.store.partitions import key_slot
 from app.store.reconnecting_node import Node
 from app.store.shared_connection import Argument, Link, NotConnected, ReplyError
+from app.store.store_errors import StoreSlotMoving
 
 # A failover takes one or two, and so does a slot that moves; two nodes may each name the other for a moment.
 MOST_REDIRECTS = 4
@@ -53,6 +54,11 @@ class Cluster:
 
     A master that cannot be reached may have been replaced: the map is read anew, from whichever node gives it
     first, and the call goes to the new master, if there is one.
+
+    For a moment a slot may have no master at all. A graceful failover is told from node to node: one that has
+    heard that the old master is a replica now, and not yet who has taken its slots over, leaves them out of
+    its map, and answers `CLUSTERDOWN` to calls for its own. Nothing was carried out then, so a call waits and
+    is made again, with the map read anew.
     """
 
     def __init__(self, seed: Node, deadline_seconds: float) -> None:
@@ -62,7 +68,8 @@ class Cluster:
         self._nodes: dict[StoreAddress, Node] = {self._seed: seed}
         self._ranges: list[_Range] = []
         self._moved: dict[int, StoreAddress] = {}
-        self._moving = MovingSlots(deadline_seconds)
+        self._moving = AwaitedSlots(deadline_seconds)
+        self._unserved = AwaitedSlots(deadline_seconds)
         self._reading = SharedTask(self._read)
 
     @property
@@ -75,12 +82,13 @@ class Cluster:
 
         Raises:
             StoreSlotMoving: somebody moves the slot, and that takes longer than the call may.
-            StoreClusterDown: nobody serves it.
+            StoreClusterDown: nobody serves it for as long.
             Exception: see `Servers.call`; its note is the host and port of the master.
         """
         slot = _slot_of(key)
-        self._moving.ensure_may_try(slot)
-        address, is_replaced, redirects = self._master(slot), False, 0
+        if self._moving.is_given_up(slot):
+            raise StoreSlotMoving(f"slot {slot} is being moved, as it was {REFUSED_SECONDS:g} s ago")
+        address, is_replaced, redirects = await self._serving(slot), False, 0
         try:
             while True:
                 try:
@@ -88,17 +96,10 @@ class Cluster:
                 except NotConnected:
                     if is_replaced or not await self._is_replaced(address, slot):
                         raise
-                    address, is_replaced = self._master(slot), True
-                except ReplyError as error:
-                    kind, _, place = str(error).partition(" ")
-                    if kind != "MOVED" and not _tells_of_a_move(str(error)):
-                        raise
-                    if kind == "MOVED":
-                        address, redirects = _redirected(place, address), redirects + 1
-                        self._moved[slot] = address
-                        self._reading.begin()  # should it fail, the map stays, and `MOVED` is followed anyway
-                    if kind != "MOVED" or redirects > MOST_REDIRECTS:
-                        await self._moving.wait(slot, error)
+                    address, is_replaced = await self._serving(slot), True
+                except ReplyError as refusal:
+                    redirects += str(refusal).startswith("MOVED ")
+                    address = await self._next_after(refusal, slot, address, redirects)
         except Exception as error:
             error.add_note(address.shown_place)
             raise
@@ -183,12 +184,44 @@ class Cluster:
             await self._reading.result()
         return self._master(slot) != address
 
-    def _master(self, slot: int) -> StoreAddress:
+    async def _next_after(
+        self, refusal: ReplyError, slot: int, asked: StoreAddress, redirects: int
+    ) -> StoreAddress:
+        """Return whom to ask next, once that may be, for which it waits; raises why nobody is to be asked."""
+        kind, _, place = str(refusal).partition(" ")
+        if kind == "CLUSTERDOWN":
+            await self._wait_for_master(slot, refusal)
+            return await self._serving(slot)
+        if kind == "MOVED":
+            asked = self._moved[slot] = _redirected(place, asked)
+            self._reading.begin()  # should it fail, the map stays, and `MOVED` is followed anyway
+            if redirects <= MOST_REDIRECTS:
+                return asked
+        elif not _tells_of_a_move(str(refusal)):
+            raise refusal
+        if not await self._moving.may_try_again(slot):
+            raise StoreSlotMoving(f"slot {slot} is being moved: {refusal}") from refusal
+        return asked
+
+    async def _wait_for_master(self, slot: int, refusal: Exception) -> None:
+        """Wait a little, and read the map anew; raises the refusal where that goes on for too long."""
+        if not await self._unserved.may_try_again(slot):
+            raise refusal
+        with suppress(Exception):
+            await self._reading.result()
+
+    async def _serving(self, slot: int) -> StoreAddress:
+        """Return the master of a slot; where the map has none, wait for it."""
+        while (address := self._master(slot)) is None:
+            await self._wait_for_master(slot, StoreClusterDown(f"no master serves slot {slot}"))
+        return address
+
+    def _master(self, slot: int) -> StoreAddress | None:
         if slot in self._moved:
             return self._moved[slot]
         at = bisect_right(self._ranges, slot, key=lambda found: found.first) - 1
         if at < 0 or self._ranges[at].last < slot:
-            raise StoreClusterDown(f"no master serves slot {slot}")
+            return None
         return self._ranges[at].master
 
     def _node(self, address: StoreAddress) -> Node:

@@ -10,9 +10,9 @@ import pytest
 
 from app.models import MapName
 from app.settings.model import Settings
+from app.store import awaited_slots
 from app.store import cluster as cluster_module
-from app.store import moving_slots
-from app.store.moving_slots import MovingSlots
+from app.store.awaited_slots import AwaitedSlots
 from app.store.partitions import (
     EARLIER_PARTITIONS,
     key_slot,
@@ -49,8 +49,8 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[StoreServer]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each call to a slot that is moved is sent once, and not again."""
-    monkeypatch.setattr(cluster_module, "MovingSlots", lambda _: MovingSlots(deadline_seconds=0))
-    monkeypatch.setattr(moving_slots, "REFUSED_SECONDS", 0)
+    monkeypatch.setattr(cluster_module, "AwaitedSlots", lambda _: AwaitedSlots(deadline_seconds=0))
+    monkeypatch.setattr(awaited_slots, "REFUSED_SECONDS", 0)
 
 
 async def _gate(server: StoreServer, **settings: float) -> Gate:
