@@ -24,7 +24,7 @@ class Lookup:
         if found is None:
             return None
         records = decode_frame(found.frame)
-        record = records[found.position] if found.position < len(records) else None
+        record = records[found.place] if found.place < len(records) else None
         if record is None or record.signature not in (signature, NOT_RECORDED):
             return None  # a claim failed that had written this entry, and another took the place of its block
         first = Sighting(record.source, 0)

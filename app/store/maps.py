@@ -169,9 +169,9 @@ class Maps:
         answer = await self._run("lookup", at, [rules, digest], lambda: lookup_in_format_1(rules, digest))
         if not answer:
             return None
-        first_seen_ms, position, in_stretch, block, flat = answer
+        first_seen_ms, place, in_stretch, block, flat = answer
         sightings = parse_sightings(flat, first_seen_ms, in_stretch)
-        return LookupResult(first_seen_ms, position, parse_block(block).frame, sightings)
+        return LookupResult(first_seen_ms, place, parse_block(block).frame, sightings)
 
     async def _run(
         self,

@@ -9,7 +9,7 @@ class LookupResult(NamedTuple):
     """A transaction that is kept: the frame of its block, its place there, and who delivered it when."""
 
     first_seen_ms: int
-    position: int
+    place: int
     frame: bytes
     sightings: list[Sighting]
 

@@ -15,24 +15,24 @@
 
 open_ledger()
 local hashes, now = split_hashes(ARGV[2]), read_clock().now
-local answers, stretches, earliest = {}, {}, now -- the first two by position in `hashes`
+local answers, stretches, earliest = {}, {}, now -- the first two by index in `hashes`
 for i = 1, #hashes do answers[i] = false end
 
 -- First the transactions: when each was accepted, and the field of its stretch in the map of observations.
-local fields, positions, left = hashes, nil, #hashes
+local fields, indices, left = hashes, nil, #hashes
 for _, bucket in ipairs(live_buckets(ledger.transactions)) do
   if left == 0 then break end
   local values = redis.call('HMGET', key('transactions', id_text(bucket.id)), unpack(fields, 1, left))
   for i = 1, left do
     if values[i] then
       local low, number, place = struct.unpack(ENTRY, values[i])
-      local position, first_seen = positions and positions[i] or i, when_accepted(low, now)
-      answers[position] = {first_seen, place % STRETCH, {}}
-      stretches[position] = struct.pack('>I4I2', number, math.floor(place / STRETCH))
+      local index, first_seen = indices and indices[i] or i, when_accepted(low, now)
+      answers[index] = {first_seen, place % STRETCH, {}}
+      stretches[index] = struct.pack('>I4I2', number, math.floor(place / STRETCH))
       earliest = math.min(earliest, first_seen)
     end
   end
-  fields, positions, left = without_value(values, fields, positions, left)
+  fields, indices, left = without_value(values, fields, indices, left)
 end
 
 -- Then the records of these stretches, from every bucket that took some since the acceptance.

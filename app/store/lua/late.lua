@@ -20,28 +20,28 @@
 
 open_ledger()
 local hashes, now = split_hashes(ARGV[2]), read_clock().now
-local moments, ages, latest = {}, {}, 0 -- by position in `hashes`
+local moments, ages, latest = {}, {}, 0 -- by index in `hashes`
 for i = 1, #hashes do
   moments[i], ages[i] = when_accepted(struct.unpack('>I4', ARGV[3], 4 * i - 3), now), 0
   latest = math.max(latest, moments[i])
 end
 
-local fields, positions, left = hashes, nil, #hashes
+local fields, indices, left = hashes, nil, #hashes
 for _, bucket in ipairs(live_buckets(ledger.transactions)) do
   if left == 0 then break end
   if bucket.id + rules.window <= latest then -- else nothing in it is a window earlier
     local values = redis.call('HMGET', key('transactions', id_text(bucket.id)), unpack(fields, 1, left))
     local hits = 0
     for i = 1, left do
-      local position = positions and positions[i] or i
-      local age = values[i] and moments[position] - when_accepted(struct.unpack(ENTRY, values[i]), now)
+      local index = indices and indices[i] or i
+      local age = values[i] and moments[index] - when_accepted(struct.unpack(ENTRY, values[i]), now)
       if age and age >= rules.window then
-        ages[position], hits = age, hits + 1
+        ages[index], hits = age, hits + 1
       else
         values[i] = false -- not there, or no earlier one: looked for in the older buckets
       end
     end
-    if hits > 0 then fields, positions, left = without_value(values, fields, positions, left) end
+    if hits > 0 then fields, indices, left = without_value(values, fields, indices, left) end
   end
 end
 for i = 1, #hashes do ages[i] = struct.pack('>I4', ages[i]) end

@@ -1,26 +1,26 @@
 -- All buckets of a map, not only the newest, which the ledger has decoded.
 
--- Returns the bucket at a position, the oldest at 1; nil past the newest.
-local function bucket_at(map, position)
-  if map.list then return map.list[position] end
+-- Returns the bucket at an index, the oldest at 1; nil past the newest.
+local function bucket_at(map, index)
+  if map.list then return map.list[index] end
   local count = count_buckets(map)
-  if position < count then return decode_bucket(place_of_older(map, position)) end
-  return position == count and map.newest or nil
+  if index < count then return decode_bucket(place_of_older(map, index)) end
+  return index == count and map.newest or nil
 end
 
 -- Returns all buckets of a map, oldest first. The list is kept in step with what is listed and unlisted afterwards.
 local function all_buckets(map)
   if not map.list then
     local list = {}
-    for position = 1, count_buckets(map) do list[position] = bucket_at(map, position) end
+    for index = 1, count_buckets(map) do list[index] = bucket_at(map, index) end
     map.list = list
   end
   return map.list
 end
 
--- Takes out the bucket at a position.
-local function unlist_bucket(map, position)
-  local older, at = older_of(map), (position - 1) * BUCKET_BYTES
+-- Takes out the bucket at an index.
+local function unlist_bucket(map, index)
+  local older, at = older_of(map), (index - 1) * BUCKET_BYTES
   if at < #older then
     set_older(map, string.sub(older, 1, at) .. string.sub(older, at + BUCKET_BYTES + 1))
   else
@@ -28,7 +28,7 @@ local function unlist_bucket(map, position)
     set_older(map, string.sub(older, 1, -BUCKET_BYTES - 1))
   end
   if map.list then
-    table.remove(map.list, position)
+    table.remove(map.list, index)
     map.list[#map.list] = map.newest
   end
 end
@@ -36,14 +36,14 @@ end
 -- Stores what was changed in any of the buckets of all_buckets.
 local function relist_buckets(map)
   local texts, list = {}, all_buckets(map)
-  for position = 1, #list - 1 do texts[position] = encode_bucket(list[position]) end
+  for index = 1, #list - 1 do texts[index] = encode_bucket(list[index]) end
   set_older(map, table.concat(texts))
 end
 
 -- Newest first: what is asked for is most often recent.
 local function live_buckets(map)
   local list, buckets = all_buckets(map), {}
-  for position = #list, 1, -1 do buckets[#buckets + 1] = list[position] end
+  for index = #list, 1, -1 do buckets[#buckets + 1] = list[index] end
   return buckets
 end
 

@@ -47,18 +47,18 @@ local function first_block(bucket)
   return (first + 1) % MOST_BLOCKS
 end
 
--- Returns the highest position from `low` to `high` of a bucket whose latest block has a head, and that head.
+-- Returns the highest index from `low` to `high` of a bucket whose latest block has a head, and that head.
 local function readable_bucket(low, high)
-  for position = high, low, -1 do
-    local bucket = bucket_at(ledger.transactions, position)
+  for index = high, low, -1 do
+    local bucket = bucket_at(ledger.transactions, index)
     local ms, ordinal, count, before_ms = read_head(bucket, bucket.latest_block)
-    if ms then return position, ms, ordinal, count, before_ms end
+    if ms then return index, ms, ordinal, count, before_ms end
   end
   return nil
 end
 
 -- Finds the first block for which `is_wanted(millisecond, ordinal, count)` is true, when it is true for all behind
--- it, too. Returns {position = that of its bucket, number = its own, ms = its millisecond, ordinal = its first,
+-- it, too. Returns {index = that of its bucket, number = its own, ms = its millisecond, ordinal = its first,
 -- before_ms = the millisecond of the acceptance before it}, or nil. First the bucket is searched, by its latest block,
 -- and then the block in it. One without a head counts as not wanted: such were there before others.
 local function find_block(is_wanted)
@@ -66,17 +66,17 @@ local function find_block(is_wanted)
   local low, high = 1, count_buckets(map)
   while low <= high do
     local middle = math.floor((low + high) / 2)
-    local position, ms, ordinal, count, before_ms = readable_bucket(low, middle)
-    if position and is_wanted(ms, ordinal, count) then
-      local number = bucket_at(map, position).latest_block
-      found = {position = position, number = number, ms = ms, ordinal = ordinal, before_ms = before_ms}
-      high = position - 1
+    local index, ms, ordinal, count, before_ms = readable_bucket(low, middle)
+    if index and is_wanted(ms, ordinal, count) then
+      local number = bucket_at(map, index).latest_block
+      found = {index = index, number = number, ms = ms, ordinal = ordinal, before_ms = before_ms}
+      high = index - 1
     else
       low = middle + 1
     end
   end
   if not found then return nil end
-  local bucket = bucket_at(map, found.position)
+  local bucket = bucket_at(map, found.index)
   local first = first_block(bucket)
   low, high = 0, blocks_between(first, bucket.latest_block)
   while low < high do
@@ -99,13 +99,13 @@ local function oldest_block()
   return oldest.number and oldest or nil
 end
 
--- Returns the position of the bucket that has, or will have, the block of a number: the first whose latest is not
+-- Returns the index of the bucket that has, or will have, the block of a number: the first whose latest is not
 -- before it; nil if there is none.
 local function bucket_of_block(number)
   local found
-  for position = count_buckets(ledger.transactions), 1, -1 do
-    if blocks_between(number, bucket_at(ledger.transactions, position).latest_block) >= MOST_BLOCKS / 2 then break end
-    found = position
+  for index = count_buckets(ledger.transactions), 1, -1 do
+    if blocks_between(number, bucket_at(ledger.transactions, index).latest_block) >= MOST_BLOCKS / 2 then break end
+    found = index
   end
   return found
 end
@@ -113,11 +113,11 @@ end
 -- Finds the block that has an ordinal, or the first one behind it that is left, as find_block does: by a hint (-1 for
 -- none), else by bisection. After a gap it is mostly the first of all.
 local function search_ordinal(wanted, hint)
-  local position = hint >= 0 and bucket_of_block(hint)
-  if position then
-    local ms, ordinal, count, before_ms = read_head(bucket_at(ledger.transactions, position), hint)
+  local index = hint >= 0 and bucket_of_block(hint)
+  if index then
+    local ms, ordinal, count, before_ms = read_head(bucket_at(ledger.transactions, index), hint)
     if ms and ordinal <= wanted and wanted < ordinal + count then
-      return {position = position, number = hint, ms = ms, ordinal = ordinal, before_ms = before_ms}
+      return {index = index, number = hint, ms = ms, ordinal = ordinal, before_ms = before_ms}
     end
   end
   local first = oldest_block()
@@ -145,18 +145,18 @@ local function is_valid_position(born, ordinal, before_ms, hint)
   return before_ms == (found.ordinal < ordinal and found.ms or found.before_ms)
 end
 
--- Reads from the block at a position and a number on, for `begin`, which is in it, until it has so many transactions,
--- or would pass so many bytes before compression; one block at least, and MOST_READ at most. It stops where one is
--- missing, as after somebody deleted a key: the next call finds what is behind, and tells the gap. Returns {
+-- Reads from a block on, given by the index of its bucket and its number, for `begin`, which is in it, until it has so
+-- many transactions, or would pass so many bytes before compression; one block at least, and MOST_READ at most. It stops
+-- where one is missing, as after somebody deleted a key: the next call finds what is behind, and tells the gap. Returns {
 --   values = the blocks with their heads, finish = the ordinal after the last that is wanted,
 --   next_block = the number of the block that has `finish`, or will have it, ms = when the last one was accepted}.
 -- A command reads twice as many as the one before, but not more than are wanted, should all be like those before.
-local function read_blocks(position, number, begin, most, most_bytes)
+local function read_blocks(index, number, begin, most, most_bytes)
   local map, size, bytes = ledger.transactions, 1, 0
   local read = {values = {}, finish = begin, next_block = number}
   local values = read.values
-  while position <= count_buckets(map) do
-    local bucket = bucket_at(map, position)
+  while index <= count_buckets(map) do
+    local bucket = bucket_at(map, index)
     local left, numbers = blocks_between(number, bucket.latest_block) + 1, {}
     for i = 1, math.min(size, left) do numbers[i] = (number + i - 1) % MOST_BLOCKS end
     local chunk = redis.call('HMGET', key('blocks', id_text(bucket.id)), unpack(numbers))
@@ -174,7 +174,7 @@ local function read_blocks(position, number, begin, most, most_bytes)
       if read.finish == begin + most then return read end
     end
     if bytes >= most_bytes or #values >= MOST_READ then return read end
-    if #numbers == left then position = position + 1 end
+    if #numbers == left then index = index + 1 end
     local times_more = math.min(most / (read.finish - begin), most_bytes / math.max(bytes, 1))
     size = math.min(2 * size, math.ceil(#values * (times_more - 1)), MOST_AT_ONCE, MOST_READ - #values)
     size = math.max(size, 1)
@@ -189,7 +189,7 @@ local function read_between(wanted, before, hint, most, most_bytes)
   local found = find_ordinal(wanted, hint)
   local begin = found and math.max(wanted, found.ordinal)
   if not found or begin >= before then return {values = {}, begin = before, finish = before} end
-  local read = read_blocks(found.position, found.number, begin, math.min(most, before - begin), most_bytes)
+  local read = read_blocks(found.index, found.number, begin, math.min(most, before - begin), most_bytes)
   read.begin, read.first_block, read.first_ms = begin, found.number, found.ms
   return read
 end

@@ -63,7 +63,7 @@ local function oldest_uncommitted_ms(consumer, just_now, first_ms)
       local found = find_ordinal(begin, stretch[BLOCK])
       if not found then return 0 end
       kept = math.max(begin, found.ordinal)
-      if kept < finish then return found.ms, bucket_at(ledger.transactions, found.position).keep end
+      if kept < finish then return found.ms, bucket_at(ledger.transactions, found.index).keep end
     end
   end
   return 0

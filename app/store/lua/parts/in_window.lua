@@ -7,28 +7,28 @@ local function split_hashes(packed)
   return hashes
 end
 
--- Returns the numbers of the bucket at a position, for whoever wants no table of them.
-local function bucket_numbers(map, position)
+-- Returns the numbers of the bucket at an index, for whoever wants no table of them.
+local function bucket_numbers(map, index)
   local newest = map.newest
-  if position < count_buckets(map) then return struct.unpack(BUCKET, place_of_older(map, position)) end
+  if index < count_buckets(map) then return struct.unpack(BUCKET, place_of_older(map, index)) end
   return newest.id, newest.ends, newest.entries, newest.bytes, newest.latest_block, newest.keep
 end
 
--- Of the first `count` fields, keeps those without a value. Returns them, their positions among all the
--- hashes, and their number. `positions` is nil for fields that are all the hashes, so that position and index
+-- Of the first `count` fields, keeps those without a value. Returns them, their indices among all the
+-- hashes, and their number. `indices` is nil for fields that are all the hashes, so that both indices
 -- are the same.
-local function without_value(values, fields, positions, count)
-  local left, left_positions, n = {}, {}, 0
+local function without_value(values, fields, indices, count)
+  local left, left_indices, n = {}, {}, 0
   for i = 1, count do
     if not values[i] then
       n = n + 1
-      left[n], left_positions[n] = fields[i], positions and positions[i] or i
+      left[n], left_indices[n] = fields[i], indices and indices[i] or i
     end
   end
-  return left, left_positions, n
+  return left, left_indices, n
 end
 
--- Looks for each signature in the buckets of the window. By position in `hashes`, of those found inside their
+-- Looks for each signature in the buckets of the window. By index in `hashes`, of those found inside their
 -- window: returns their ages in milliseconds, the numbers of their blocks, and their places in these; then
 -- how many they are, and the longest window of any signature. For example, of three hashes the second was
 -- accepted 800 ms ago as the first of block 7: {[2] = 800}, {[2] = 7}, {[2] = 0}, 1, 5000.
@@ -38,7 +38,7 @@ end
 -- a failover the count or the clock may be wrong.
 local function acceptances_in_window(signatures, hashes, now, checked_ms, unchecked)
   local ages, blocks, places, found, longest = {}, {}, {}, 0, rules.window
-  local fields, positions, left = hashes, nil, #hashes
+  local fields, indices, left = hashes, nil, #hashes
   local function look_into(id, keep)
     local values = redis.call('HMGET', key('signatures', id_text(id)), unpack(fields, 1, left))
     local hits, last, age = 0, nil, nil
@@ -50,16 +50,16 @@ local function acceptances_in_window(signatures, hashes, now, checked_ms, unchec
         -- Neighbours were mostly accepted together, so their age is mostly that of the one before.
         if low ~= last then last, age = low, math.max(now - when_accepted(low, now), 0) end
         if age < keep then
-          local position = positions and positions[i] or i
-          ages[position], blocks[position], places[position] = age, block, place
+          local index = indices and indices[i] or i
+          ages[index], blocks[index], places[index] = age, block, place
           found = found + 1
         end
       end
     end
-    if hits > 0 then fields, positions, left = without_value(values, fields, positions, left) end
+    if hits > 0 then fields, indices, left = without_value(values, fields, indices, left) end
   end
-  for position = count_buckets(signatures), 1, -1 do
-    local id, ends, entries, _, _, keep = bucket_numbers(signatures, position)
+  for index = count_buckets(signatures), 1, -1 do
+    local id, ends, entries, _, _, keep = bucket_numbers(signatures, index)
     if ends + keep > now then -- else everything in it is past its window
       if left > 0 and (unchecked > 0 or ends > checked_ms) then
         unchecked = unchecked - entries

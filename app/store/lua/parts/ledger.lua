@@ -35,9 +35,9 @@ local function count_buckets(map)
   return map.older_bytes / BUCKET_BYTES + (map.newest and 1 or 0)
 end
 
--- Returns a text, and where in it the older bucket at a position begins; the oldest is at 1.
-local function place_of_older(map, position)
-  local at = (position - 1) * BUCKET_BYTES
+-- Returns a text, and where in it the older bucket at an index begins; the oldest is at 1.
+local function place_of_older(map, index)
+  local at = (index - 1) * BUCKET_BYTES
   if map.older then return map.older, at + 1 end
   return ledger.text, map.older_at + at
 end
@@ -80,8 +80,8 @@ local function decode_ledger(text)
   local version, clock, hold, born = struct.unpack(HEAD, text)
   local opened = {text = text, version = version, clock = clock, hold = hold, born = born}
   local at, older_at = HEAD_BYTES + 1, OLDER_AT
-  for position, name in ipairs(MAPS) do
-    opened[name], older_at = decode_map(name, text, at + (position - 1) * MAP_BYTES, older_at)
+  for index, name in ipairs(MAPS) do
+    opened[name], older_at = decode_map(name, text, at + (index - 1) * MAP_BYTES, older_at)
   end
   return older_at == #text + 1 and opened or nil
 end

@@ -22,9 +22,9 @@ local function lost_entries(maps, now, turn, is_full)
   local lost, step = {}, is_full and 1 or SHARES
   for place, map in ipairs(maps) do
     local count = count_buckets(map)
-    for position = count, 1, -1 do
-      if position == count or position % step == turn % step then
-        local bucket = bucket_at(map, position)
+    for index = count, 1, -1 do
+      if index == count or index % step == turn % step then
+        local bucket = bucket_at(map, index)
         if bucket.entries > 0 and bucket.ends + bucket.keep > now then
           local gone = count_lost(map, bucket)
           if gone > 0 then lost[#lost + 1], lost[#lost + 2], lost[#lost + 3] = place - 1, bucket.id, gone end

@@ -79,10 +79,10 @@ local function delivered_stretches(ages, blocks, places, count, now)
     end
   end
   for again = 1, #ARGV[4], 3 do
-    local index, source = struct.unpack('>HB', ARGV[4], again)
-    local position = index + 1
-    local block, place = blocks[position], places[position]
-    if block then deliver(#names + source + 1, block, place, place, ages[position]) end
+    local from_0, source = struct.unpack('>HB', ARGV[4], again)
+    local index = from_0 + 1
+    local block, place = blocks[index], places[index]
+    if block then deliver(#names + source + 1, block, place, place, ages[index]) end
   end
   return stretches, fields, accepted_ms, most
 end
@@ -145,7 +145,7 @@ end
 
 -- Reads what is noted of the hashes that are inside their window, and returns which sightings are new, for
 -- note_sightings to write. It sweeps what is due and makes room, and writes no sighting itself.
--- `ages`, `blocks` and `places` are by position among `count` hashes, and nil for the others.
+-- `ages`, `blocks` and `places` are by index among `count` hashes, and nil for the others.
 -- Room is made for the most sightings there can be, before it is known how many are new.
 local function sightings_to_note(ages, blocks, places, count, clock)
   local map = ledger.observations

@@ -4,12 +4,12 @@
 -- @use all_buckets
 -- @use totals
 
--- Removes the bucket at a position, and counts its entries under `reason`. If they were due they count under `due`,
+-- Removes the bucket at an index, and counts its entries under `reason`. If they were due they count under `due`,
 -- too; and under `on_time` if they expire at most one cleanup interval late. The efficiency ratio compares these two.
-local function drop(map, position, reason, now)
-  local bucket, totals = bucket_at(map, position), totals_of(map)
+local function drop(map, index, reason, now)
+  local bucket, totals = bucket_at(map, index), totals_of(map)
   redis.call('UNLINK', unpack(data_keys(map, bucket)))
-  unlist_bucket(map, position)
+  unlist_bucket(map, index)
   map.entries = map.entries - bucket.entries
   map.bytes = map.bytes - bucket.bytes
   map.dropped_block = bucket.latest_block -- the next bucket numbers its blocks on from there: new_bucket
@@ -38,20 +38,20 @@ end
 -- first, so the search ends at one that is not.
 local function sweep(map, clock, retention, reason, most)
   local is_ordered = map.name ~= 'signatures'
-  local removed, dropped, position, due_ms = 0, 0, 1, math.huge
+  local removed, dropped, index, due_ms = 0, 0, 1, math.huge
   local bucket = bucket_at(map, 1)
   map.due_ms = 0 -- should this end before it has looked at all that may be due
   while bucket do
     if is_due(map, bucket, retention, clock) then
       if dropped == most then return removed, true end
-      drop(map, position, reason, clock.now)
+      drop(map, index, reason, clock.now)
       removed, dropped = removed + bucket.entries, dropped + 1
     else
       due_ms = math.min(due_ms, bucket.ends + bucket.keep)
       if is_ordered then break end
-      position = position + 1
+      index = index + 1
     end
-    bucket = bucket_at(map, position)
+    bucket = bucket_at(map, index)
   end
   map.due_ms = due_ms < math.huge and due_ms or 0
   return removed, false

@@ -24,7 +24,7 @@ local function take_over_map(map)
   local fields, totals = {'entries', 'bytes', 'added', unpack(TOTALS)}, totals_of(map)
   local numbers = redis.call('HMGET', old_key(map.name, 'ledger'), unpack(fields))
   map.entries, map.bytes, map.added = tonumber(numbers[1] or 0), tonumber(numbers[2] or 0), tonumber(numbers[3] or 0)
-  for position, name in ipairs(TOTALS) do totals[name] = tonumber(numbers[position + 3] or 0) end
+  for index, name in ipairs(TOTALS) do totals[name] = tonumber(numbers[index + 3] or 0) end
   set_totals(map, totals)
   for _, raw in ipairs(redis.call('LRANGE', old_key(map.name, 'buckets'), 0, -1)) do
     local id, ends, entries, bytes, latest_block, keep = unpack(cmsgpack.unpack(raw))

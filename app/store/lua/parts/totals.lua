@@ -6,14 +6,14 @@ local TOTALS = {'expired', 'emergency', 'manual', 'capacity', 'due', 'on_time', 
 -- Returns the totals of a map by their names.
 local function totals_of(map)
   local totals = {}
-  for position, name in ipairs(TOTALS) do
-    totals[name] = struct.unpack('>I7', map.packed_totals, 7 * position - 6)
+  for index, name in ipairs(TOTALS) do
+    totals[name] = struct.unpack('>I7', map.packed_totals, 7 * index - 6)
   end
   return totals
 end
 
 local function set_totals(map, totals)
   local texts = {}
-  for position, name in ipairs(TOTALS) do texts[position] = struct.pack('>I7', totals[name]) end
+  for index, name in ipairs(TOTALS) do texts[index] = struct.pack('>I7', totals[name]) end
   map.packed_totals, ledger.is_changed = table.concat(texts), true
 end
