@@ -7,7 +7,7 @@ TidegateError
 │   ├── NotFound                404  no such address
 │   ├── MethodNotAllowed        405  the address does not have the method
 │   ├── BodyTimeout             408  the body did not come in time
-│   ├── Conflict                409  it would undo what this gate cannot read
+│   ├── Conflict                409  it would replace what a newer gate has stored
 │   ├── PreconditionFailed      412  what If-Match names is no longer so
 │   ├── BodyTooLarge            413  body, inflated body, batch or line past its limit
 │   ├── UnsupportedMedia        415  media type, charset or content coding

@@ -166,12 +166,12 @@ class Guard:
                 self._watch_new(name)
 
     def reset(self) -> None:
-        """Have every process start again from `ok`: an operator has looked."""
+        """Have every process be watched as if from its start: an operator has looked."""
         for name in self.watches:
             self.forget(name, "reset by an operator")
 
     def forget(self, process: str, why: str) -> None:
-        """Have one process start again from `ok`; `why` is for the log."""
+        """Have one process be watched as if from its start, `ok` if it is warm; `why` is for the log."""
         self.watches[process].reset(why)
 
     def _watch_new(self, name: str) -> None:

@@ -75,10 +75,10 @@ class Admission:
             get(b"content-type", b""),
             get(b"content-encoding", b""),
         )
+        if not terms.is_lines and length > settings.max_body_bytes:
+            raise body_too_large(length, settings.max_body_bytes)
         self.check_pressure()
         if not terms.is_lines:
-            if length > settings.max_body_bytes:
-                raise body_too_large(length, settings.max_body_bytes)
             # Known to be too much, it is refused before it takes room from those that could be finished.
             self._budget.check(length)
         return terms

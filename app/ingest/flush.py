@@ -18,17 +18,18 @@ Say three feeds deliver at the same moment, and the store has two partitions, P 
        Q           B        1              the transaction of B
 
 2. The claims: the two calls, at the same time. P is told too that quick delivered A. It accepts A and D, and
-   answers how long ago C was accepted. If the guess about C is wrong, as when its window has passed, P
-   answers UNSEEN for it, and a second claim brings its transaction. While too many are taken for new and are
-   not, guesses are *not reliable*: first claims go without a block, and all that is new needs a second one.
-   Of what is new, P answers REFUSED for what its map of signatures has no room for, and does not store it.
+   answers how long ago C was accepted: milliseconds + 1, since 0 says accepted. If that guess is wrong, as
+   when the window of C has passed, P answers UNSEEN, and a second claim brings the transaction. While too
+   many are taken for new and are not, guesses are *not reliable*: first claims go without a block, and all
+   that is new needs a second one. Of what is new, P answers REFUSED for what its signatures have no room for.
 3. The answers. Each goes to the place of its signature: P's to 0, 4 and 2, Q's to 1. Those of a second claim
    replace UNSEEN. Place 3 gets the answer of place 0; if that is `accepted`, it is a duplicate of age 0.
 
 When a claim fails, as when a master of a Cluster is gone, its transactions are answered `failed`, with its
 error, and all others as if nothing were. When no transaction gets an answer, the flush fails with one of the
-errors. Sent again, what was stored by a claim whose answer was lost is a duplicate; what was not is taken for
-known, answered UNSEEN and brought by a second claim.
+errors. Say the answer was lost. Whether the claim stored anything or not, this gate remembers its signatures,
+and takes them for known when the feed sends them again. If they were stored, they are duplicates. If not,
+the store answers UNSEEN, and a second claim brings them.
 
 No transaction is answered `accepted` before it is stored. With TIDEGATE_STORE_MIN_REPLICAS no flush is
 answered before so many replicas have what it wrote, and what its duplicates repeat, which another flush may
@@ -50,7 +51,6 @@ from app.store.blocks import encode_block
 from app.store.down_partitions import all_of
 from app.store.maps import ClaimResult, Deliveries, Maps
 from app.store.partitions import by_partition
-from app.store.replication import Replication
 
 
 class Claim(NamedTuple):
@@ -126,16 +126,18 @@ class Flusher:
         # Readers get what is stored, whether replicas confirm it or not; so they are woken before that.
         if ACCEPTED in answers.codes and (tell := self._signal.listener) is not None:
             tell()
-        replication = self._maps.replication
-        if replication is not None and (unconfirmed := await _unconfirmed(answered, replication)):
-            answers = in_order_of_flush([*answered, *unconfirmed], repeats, len(columns))
+        stored = [(claim, result) for claim, result in answered if isinstance(result, ClaimResult)]
+        if replication := self._maps.replication:
+            written = [(claim, claim.prefix, result.carriers) for claim, result in stored]
+            if unconfirmed := await replication.unconfirmed(written):
+                answers = in_order_of_flush([*answered, *unconfirmed], repeats, len(columns))
         if len(answers.errors) == len(columns):
             raise next(iter(answers.errors.values()))
         self._metrics.count_answers(self._sources.note_flush(columns, answers))
-        for claim, result in answered:
-            # Whether a transaction of the sample was a late duplicate, and which sources missed it, is looked
-            # up later (sampled_transactions.py).
-            if isinstance(result, ClaimResult) and result.sample:
+        # Whether a transaction of the sample was a late duplicate, and which sources missed it, is looked up
+        # later (sampled_transactions.py).
+        for claim, result in stored:
+            if result.sample:
                 self._sources.fresh.add(result.samples(claim.hashes, claim.places, columns.sources))
         return answers
 
@@ -175,20 +177,8 @@ class Flusher:
             return error
 
 
-async def _unconfirmed(answered: Sequence[ClaimOutcome], replication: Replication) -> list[ClaimOutcome]:
-    """Return the claims that not enough replicas have confirmed in time, each with the reason.
-
-    A server is asked on the connection (`Link`) that carried the claim, since it answers how many replicas
-    have what was written over that one.
-    """
-    stored = [(claim, result) for claim, result in answered if isinstance(result, ClaimResult)]
-    carriers = [(link, claim) for claim, result in stored for link in result.carriers]
-    refusals = await replication.confirm({link: claim.prefix for link, claim in carriers})
-    return [(claim, refusals[link]) for link, claim in carriers if link in refusals]
-
-
 def in_order_of_flush(results: Sequence[ClaimOutcome], repeats: Repeats, count: int) -> Answers:
-    """Return the answers of a flush of `count` transactions in order; a second claim's replace UNSEEN."""
+    """Return the answers of a flush of `count` transactions in order; for a place the last result holds."""
     claim, result = results[0]
     # Places that are a range: nothing was moved and nothing stands there twice.
     if len(results) == 1 and isinstance(claim.places, range) and isinstance(result, ClaimResult):

@@ -1,4 +1,4 @@
-"""What takes long to make the first time, and is the same afterwards."""
+"""A value that takes long to make and never changes: made at its first use, and kept."""
 
 import asyncio
 from collections.abc import Callable

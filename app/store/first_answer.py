@@ -1,4 +1,4 @@
-"""Asks several for what each of them can tell, and takes the first answer."""
+"""Asks several nodes the same, and takes the first answer, so that one that is gone delays nothing."""
 
 import asyncio
 from collections import deque

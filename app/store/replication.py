@@ -9,8 +9,8 @@ commands on one at a time, at most: of the two flushes that run at once, and of 
 quarter of a call's deadline, that what waits behind them is still answered in time.
 """
 
-from collections.abc import Coroutine, Mapping
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Collection, Coroutine, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import structlog
 
@@ -19,6 +19,8 @@ from app.store.down_partitions import of_those_that_serve, settled
 from app.store.shared_connection import Argument, Link
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 PART_OF_DEADLINE = 0.25
 
@@ -52,11 +54,19 @@ class Replication:
         self.shortage: Shortage | None = None
         """Set while too few replicas of some server had what the latest tick wrote."""
 
-    async def confirm(self, carriers: Mapping[Link, str]) -> dict[Link, StoreError]:
-        """Wait until enough replicas have what was written on these connections, each for a partition.
+    async def unconfirmed(
+        self, written: Sequence[tuple[T, str, Collection[Link]]]
+    ) -> list[tuple[T, StoreError]]:
+        """Wait until enough replicas have what was written, each in a partition and over its connection.
 
-        Returns why those are not confirmed that are not, StoreNotReplicated if too few had it in time.
+        Returns what is not confirmed, and why: StoreNotReplicated if too few had it in time.
         """
+        carriers = {link: prefix for _, prefix, links in written for link in links}
+        refusals = await self._refusals(carriers)
+        return [(what, refusals[link]) for what, _, links in written for link in links if link in refusals]
+
+    async def _refusals(self, carriers: Mapping[Link, str]) -> dict[Link, StoreError]:
+        """Return why what was written on a connection is not confirmed, for those of which it is not."""
         refusals = dict[Link, StoreError]()
         outcomes = await settled(self._waits(carriers))
         for link, found in zip(carriers, outcomes, strict=True):

@@ -41,6 +41,19 @@ BODIES = {
 }
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [({**JSON_HEADERS, "Content-Length": str(2**30)}, 413), ({"Content-Type": "text/csv"}, 415)],
+)
+async def test_what_is_the_clients_fault_is_said_before_that_memory_is_short(
+    runtime: Runtime, client: httpx.AsyncClient, headers: dict[str, str], status: int
+) -> None:
+    """A body that is never taken would be sent again and again, were it told to come back later."""
+    runtime.guard.headroom.refuses = True
+    answer = await client.post("/transactions", content=item("a"), headers=headers)
+    assert answer.status_code == status
+
+
 @pytest.mark.parametrize("kind", BODIES)
 async def test_a_body_refused_unread_under_pressure_counts_as_one(
     runtime: Runtime, client: httpx.AsyncClient, kind: str

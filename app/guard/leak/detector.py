@@ -42,7 +42,8 @@ It reads neither memory nor a clock itself: a caller hands it both.
    after every tenth of the window (every *interval* of confirmation.py), and compares what is left each time.
    If 70, 130 and 190 MiB are left, the leak is proven; 70, 70 and 71 MiB refute it. Where there are doubts
    (earlier suspicions of the tier that were refuted, load in bursts), a proof takes one trim more for each,
-   two more at most.
+   two more at most; and where these neither prove nor refute, two more are waited for. So it takes three to
+   seven trims, of which the first is due at once.
 
    A daily finding is for the log, the metrics and reports only: it is neither trimmed for nor confirmed, and
    is returned every six hours while the rise lasts.

@@ -11,11 +11,12 @@
 --
 -- Three words, for who delivered what. A *delivery* is what a source has brought in this flush: one transaction, once.
 -- A *sighting* is what the store keeps of it: this source had that transaction at this moment. Who brings a transaction
--- again makes no second sighting (observations.lua says for how long). *Observations* is the map of the sightings.
+-- again makes no second sighting, while the bucket is the one that has the first. *Observations* is the map of the sightings.
 --
 -- A line `-- @use name` is no comment. The gate puts the text of parts/name.lua in its place before it sends the script
 -- (app/store/scripts.py). The server makes the functions of that text whenever it comes to them, in each call anew. So
 -- what every call needs is put in below this head, and what only some calls need inside of the `if` that needs it.
+-- Before every script stands parts/prelude.lua, without such a line: the names of keys, `key`, `id_text` and `rules`.
 --
 -- KEYS: the partition's ledger. ARGV:
 --   1     rules (`packed_rules` in app/store/map_rules.py)
@@ -164,10 +165,10 @@ if found + accepted > 0 then
   if accepted > 0 then
     signature_bucket = open_bucket(signatures, clock, accepted, 0)
     if signature_bucket.is_new then
-      -- A node that the slot is moved away from makes no new key. So it refuses this one here, before anything of the
-      -- claim is written, and not when its transactions are: they would be there already when it is made again. The
-      -- other new keys need no such question: `blocks` is the first that is written, `transactions` is new only when
-      -- `blocks` is, and the bucket of observations has been read above. Such a node refuses these by itself.
+      -- While the slot is moved to another node, this one refuses any key that it does not have. So the new key is
+      -- touched now, and the refusal comes before the first write. Came it later, the transactions would be there
+      -- already when the claim is made again. The other keys that may be new are refused early of themselves: `blocks`
+      -- is written first, `transactions` is new only with it, and the bucket of observations was read above.
       redis.call('EXISTS', key('signatures', id_text(signature_bucket.id)))
     end
     write_fields('blocks', bucket, {block_number, block})

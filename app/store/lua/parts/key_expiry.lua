@@ -4,7 +4,7 @@
 -- fields are new. With them goes always the field ''. If all are new, that one too, then the key is, and gets its
 -- expiry; a key that was there already had that field. So there is one command for most writes, and none leaves a key
 -- without an expiry, also if somebody deleted the one that was there.
--- `flat` has at most 2 * 1,500 values, which `unpack` can take: a flush is bounded (app/ingest/flush_queue.py).
+-- `flat` has at most 2 * 1,500 values, which `unpack` can take: a flush is bounded (app/store/map_rules.py).
 --
 -- A hash that has a value of more than 64 bytes is kept as a table; up to 512 small values are kept as one text that
 -- is searched from its beginning, which for 200 signatures takes the server 2.5 us where a table takes 0.1.

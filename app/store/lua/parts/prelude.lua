@@ -14,7 +14,7 @@
 --   P:ledger             STR   the bookkeeping of all three maps (ledger.lua)
 --   P:signatures:<id>    HASH  16-byte hash -> ENTRY (buckets.lua)
 --   P:transactions:<id>  HASH  16-byte hash -> ENTRY
---   P:blocks:<id>        HASH  block number -> a head (block_head.lua), and the transactions of a flush, compressed
+--   P:blocks:<id>        HASH  block number -> a head (block_head.lua), and the transactions of a claim, compressed
 --   P:observations:<id>  HASH  block number, stretch of it -> who delivered which of it when (observations.lua)
 --   P:consumer:<name>    STR   what a consumer has read here, and what it was handed (consumer.lua)
 --   P:consumers          ZSET  each consumer -> when it is forgotten; in the first partition only
