@@ -11,8 +11,6 @@ A refusal is a problem document (RFC 9457) that ends the connection. With some o
     {"type":"urn:tidegate:problem:header-too-large","title":"The request's headers are too large",...}
 """
 
-import asyncio
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict
 from http import HTTPStatus
@@ -23,11 +21,11 @@ from app.metrics.catalogue import Metrics
 from app.models import ServerProblem
 from app.server.limits import BOUNDS, RETRY_AFTER_SECONDS, Bound, Limits
 from app.server.problem_json import MEDIA_TYPE, problem_bytes
+from app.server.told_together import ToldTogether
 
 log = structlog.get_logger()
 
 HeaderLines = Iterable[tuple[bytes, bytes]]
-TOLD_EVERY_SECONDS = 10.0
 RETRY_AFTER = 503
 
 STATUS_LINES = {
@@ -77,8 +75,7 @@ class Refusals:
     def __init__(self, limits: Limits, metrics: Metrics | None = None) -> None:
         self._all = {bound.reason: Refusal(bound, limits) for bound in BOUNDS}
         self._metrics = metrics
-        self._untold: Counter[str] = Counter()
-        self._quiet: set[str] = set()
+        self._told = ToldTogether(self._tell)
         if metrics is not None:
             metrics.start_refusals(self._all)
 
@@ -86,21 +83,13 @@ class Refusals:
         return self._all[reason]
 
     def note(self, reason: str, *, has_begun: bool, times: int = 1) -> None:
-        """Count refusals, and tell them: the first at once, those of the next ten seconds together."""
+        """Count refusals, and tell them in the log."""
         if not times:
             return
         if self._metrics is not None:
             self._metrics.count_connection_refusal(reason, has_begun=has_begun, times=times)
-        self._untold[reason] += times
-        if reason not in self._quiet:
-            self._tell(reason)
+        self._told.note(reason, times)
 
-    def _tell(self, reason: str) -> None:
-        self._quiet.discard(reason)
-        times = self._untold.pop(reason, 0)
-        if not times:
-            return
+    def _tell(self, reason: str, times: int) -> None:
         status = self._all[reason].status
         log.warning("connections refused", reason=reason, times=times, status=status or None)
-        self._quiet.add(reason)
-        asyncio.get_running_loop().call_later(TOLD_EVERY_SECONDS, self._tell, reason)

@@ -15,15 +15,15 @@ from app.api.addresses import METRICS, PAGE_FIGURES, READYZ
 from app.api.error_responses import problem, problem_of
 from app.api.middleware import COUNTED_ELSEWHERE, CUT_OFF
 from app.errors import ControlUnavailable, OutcomeUnknown, RetryLater
+from app.server.told_together import ToldTogether
 from app.workers.pool.worker_config import OTHERS_AT_ONCE, PROBES_AT_ONCE, SCRAPES_AT_ONCE
+from app.workers.process.control_connections import WAIT_SECONDS, ControlConnections
 
 log = structlog.get_logger()
 
-WAIT_SECONDS, WRITE_SECONDS = 1.0, 10.0
+WRITE_SECONDS = 10.0
 # A cleanup of everything, asked for by hand, takes seconds; what is only read does not.
 READ_SECONDS, WORK_SECONDS = 5.0, 60.0
-# Shorter than the control plane keeps an idle connection.
-KEPT_SECONDS = 30.0
 READING = frozenset({"GET", "HEAD"})
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
@@ -44,9 +44,10 @@ class Forward:
     """
 
     def __init__(self, control: str) -> None:
-        self._others = _transport(control, OTHERS_AT_ONCE)
-        self._probes = _transport(control, PROBES_AT_ONCE)
-        self._scrapes = _transport(control, SCRAPES_AT_ONCE)
+        self._others = ControlConnections(control, OTHERS_AT_ONCE)
+        self._probes = ControlConnections(control, PROBES_AT_ONCE)
+        self._scrapes = ControlConnections(control, SCRAPES_AT_ONCE)
+        self._told = ToldTogether(_tell)
         self.in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,7 +61,7 @@ class Forward:
             # The server's patience has ended. The control plane goes on with what it was asked for.
             answer = problem_of(OutcomeUnknown(CUT_OFF))
         except httpx.TransportError as error:
-            log.warning("control plane does not answer", error=type(error).__name__)
+            self._told.note(type(error).__name__)
             answer = problem_of(_unanswered(scope, error))
         else:
             scope[COUNTED_ELSEWHERE] = True
@@ -79,7 +80,7 @@ class Forward:
             ControlUnavailable: the control plane does not answer.
         """
         try:
-            response = await _whole_answer(self._others, _of_figures())
+            response = await self._others.ask(_of_figures())
         except httpx.TransportError as error:
             raise ControlUnavailable(type(error).__name__) from None
         if response.status_code != HTTPStatus.OK:
@@ -89,25 +90,18 @@ class Forward:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._others.aclose()
-        await self._probes.aclose()
-        await self._scrapes.aclose()
+        await self._others.close()
+        await self._probes.close()
+        await self._scrapes.close()
 
     async def _ask(self, scope: Scope, body: bytes) -> httpx.Response:
         """The control plane's answer to a client's request."""
         apart = {READYZ: self._probes, METRICS: self._scrapes}
-        return await _whole_answer(apart.get(scope["path"], self._others), _request(scope, body))
+        return await apart.get(scope["path"], self._others).ask(_request(scope, body))
 
 
-async def _whole_answer(transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
-    """Return an answer with all of its body, as it is: compressed stays compressed."""
-    response = await transport.handle_async_request(request)
-    stream = response.stream
-    try:
-        response.extensions["body"] = b"".join([chunk async for chunk in stream])  # type: ignore[union-attr]  # that of an asynchronous transport
-    finally:
-        await response.aclose()
-    return response
+def _tell(error: str, times: int) -> None:
+    log.warning("control plane does not answer", error=error, times=times)
 
 
 def _unanswered(scope: Scope, error: httpx.TransportError) -> RetryLater:
@@ -115,11 +109,6 @@ def _unanswered(scope: Scope, error: httpx.TransportError) -> RetryLater:
     if scope["method"] in READING or isinstance(error, NOT_SENT):
         return ControlUnavailable("transactions are taken in all the same; send this again in a moment")
     return OutcomeUnknown("the control plane gave no answer: some or all of this may be done")
-
-
-def _transport(control: str, most: int) -> httpx.AsyncHTTPTransport:
-    limits = httpx.Limits(max_connections=most, max_keepalive_connections=most, keepalive_expiry=KEPT_SECONDS)
-    return httpx.AsyncHTTPTransport(uds=control, limits=limits, verify=False)
 
 
 async def _body(scope: Scope, receive: Receive) -> bytes:
