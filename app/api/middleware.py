@@ -128,10 +128,14 @@ class _Answer:
 
     The request is at its end when the last of the answer is handed to the server. How long the client takes
     to read it is the server's affair: a place among the requests under way does not wait for that. Nor does
-    one wait for a client that sends its body, which may be a byte a second, or lines without an end: the
-    request has no place meanwhile, and took as long as its answer after the last of the body had come. What
-    was let in is not refused for want of a place later, so that for a moment more may be under way than
-    `RequestsInFlight.limit`, of at most as many as there are connections.
+    one wait for a client that sends its body, which may be a byte a second, or lines without an end. Until
+    the last of the body has come the request has no place, also while what came of it waits for its turn or
+    for the store: of 1,500 clients that send some lines a second each, on a busy machine more than 1,024 wait
+    so, and would have the posts of others refused. What they hold has its own bounds, in bytes and items.
+
+    The request took as long as its answer after the last of the body had come. What was let in is not refused
+    for want of a place later, so that for a moment more may be under way than `RequestsInFlight.limit`, of at
+    most as many as there are connections.
     """
 
     __slots__ = (
@@ -152,10 +156,12 @@ class _Answer:
         async def listen() -> Message:
             self._give_place_back()
             try:
-                return await receive()
+                message = await receive()
             finally:
                 self._since = time.perf_counter()
+            if not message.get("more_body", False):
                 self._take_place()
+            return message
 
         return listen
 

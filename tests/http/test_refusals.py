@@ -1,5 +1,6 @@
 """Every request that is answered 503 is counted: once by its reason, and its transactions once."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -85,6 +86,36 @@ async def test_a_budget_that_is_used_up_counts_as_one(runtime: Runtime, client: 
     problem(await post(client, array([item("a"), item("b")])), 503, "bodies under way")
     found = await ingest(client)
     assert (found["refused"], found["refusals"][Overloaded.slug]) == (1, 1)
+
+
+@pytest.mark.parametrize("still_comes", [True, False])
+async def test_a_body_takes_a_place_when_it_has_come_and_not_while_its_first_lines_wait(
+    runtime: Runtime,
+    client: httpx.AsyncClient,
+    monkeypatch: pytest.MonkeyPatch,
+    still_comes: bool,
+) -> None:
+    are_waiting, may_go_on = asyncio.Event(), asyncio.Event()
+    submit_batch = runtime.plane.submitter.submit_batch
+
+    async def held(*batch: Any) -> None:
+        are_waiting.set()
+        await may_go_on.wait()
+        await submit_batch(*batch)
+
+    async def lines() -> AsyncIterator[bytes]:
+        for number in range(2):
+            yield item(f"line-{number}") + b"\n"
+
+    content = lines() if still_comes else item("line-0")  # without its end it is a line when all has come
+    monkeypatch.setattr(runtime.plane.submitter, "submit_batch", held)
+    slow = asyncio.create_task(
+        client.post("/transactions", content=content, headers={"Content-Type": NDJSON})
+    )
+    await are_waiting.wait()
+    assert (await post(client, item("ordinary"))).status_code == (200 if still_comes else 503)
+    may_go_on.set()
+    assert (await slow).json()["accepted"] == 1 + still_comes
 
 
 async def test_a_stopping_gate_counts_what_it_refuses(runtime: Runtime, client: httpx.AsyncClient) -> None:
