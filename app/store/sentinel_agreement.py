@@ -231,7 +231,10 @@ def report_of(sentinel: bytes, asked_at: float, fields: Mapping[str, str], named
         raise StoreUnsupported("it answers SENTINEL MASTER as no sentinel does") from error
     is_named = named in (None, primary)
     if named is not None and not is_named and fields.get("failover-state") in _PROMOTED:
-        return Report(sentinel, asked_at, named, epoch, "", True, False, asked_at, asked_at, others + 1)
+        # It begins to watch the new primary as such when the replicas follow, and holds it to be down
+        # `down-after-milliseconds` after that at the earliest.
+        until = asked_at + down_after * SAFE_PART / 1000
+        return Report(sentinel, asked_at, named, epoch, "", True, False, asked_at, until, others + 1)
     is_replacing = "failover_in_progress" in flags or not is_named
     return Report(
         sentinel,

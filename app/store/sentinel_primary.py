@@ -21,7 +21,7 @@ from app.errors import StoreError, StoreNoPrimary, StoreUnsupported
 from app.process.shared_task import SharedTask
 from app.store.reconnecting_node import Node
 from app.store.sentinel import LATE_SECONDS
-from app.store.sentinel_agreement import Answers, Place
+from app.store.sentinel_agreement import Agreement, Answers
 from app.store.sentinels import GRACE_SECONDS, Sentinels
 from app.store.server_identity import Server, identify, parse_info, server_in
 from app.store.shared_connection import Argument, Link, NotConnected, ReplyError, packed
@@ -36,30 +36,32 @@ and to the primary."""
 class Primary:
     """Calls the primary of a service for as long as a majority of the sentinels vouches for it."""
 
-    def __init__(self, sentinels: Sentinels, place: Place) -> None:
+    def __init__(self, sentinels: Sentinels, found: Agreement) -> None:
+        """Know what the sentinels agreed on; `open` connects to it."""
         self._sentinels = sentinels
-        self._place = place
-        address = sentinels.service.servers.at(*place)
+        self._found, self._place = found, found.primary
+        address = sentinels.service.servers.at(*self._place)
         self._node = Node(address, sentinels.deadline_seconds, self._examine)
         self._run_id: str | None = None
         self._started_by = 0.0
         """The process there was started at this moment, or before it."""
-        self._holds_until = 0.0
+        self._holds_until = found.holds_until
         self._replaced: StoreNoPrimary | None = None
         self._asking = SharedTask(self._ask)
         self._watching: asyncio.Task[None] | None = None
 
     async def open(self, ledger_key: str) -> Server:
-        """Connect, and have the sentinels vouch for the server that answers.
+        """Connect to the server that the sentinels agreed on, and see that they vouch for it still.
 
-        It may be an old primary that came back after a crash, without data or with that of an earlier
-        snapshot, before the sentinels noticed, and they are about to replace it. It is believed when a
-        majority has seen no other process at its place. With data, it also is when a majority has had an
+        While what they said holds, that costs no round trip to them. They are asked also while the gate
+        connects, which takes long when the server's host is gone.
+        The server may be an old primary that came back after a crash, without data or with that of an
+        earlier snapshot, before the sentinels noticed, and they are about to replace it. It is believed when
+        a majority has seen no other process at its place. With data, it also is when a majority has had an
         answer of it since it was started: their patience with it began anew then.
-        The sentinels are asked also while it connects, which takes long when the server's host is gone.
 
         Raises:
-            StoreError: the sentinels do not (see `Answers.refusal`).
+            StoreError: the sentinels vouch for it no longer (see `Answers.refusal`).
             StoreUnsupported, NotConnected, AnswerLost, TimeoutError, ReplyError: see `identify`.
         """
         self._watching = asyncio.create_task(self._watch())
@@ -69,19 +71,15 @@ class Primary:
             if self._replaced is not None:
                 raise copy(self._replaced) from None
             raise
-        server, has_ledger, found = await asyncio.gather(
-            identify(self._node.call), self._node.call("EXISTS", ledger_key), self._sentinels.agreement()
+        server, has_ledger = await asyncio.gather(
+            identify(self._node.call), self._node.call("EXISTS", ledger_key)
         )
-        if found.primary != self._place:
-            raise StoreNoPrimary("the sentinels have just named another primary")
-        if not found.knows(self._run_id or ""):
-            place = self._node.address.shown_place
-            if not has_ledger:
-                told = f"{place} is empty, and the sentinels have not noticed yet that it was started"
-                raise StoreNoPrimary(told)
-            if not found.has_heard_since(self._started_by):
-                raise StoreNoPrimary(f"{place} was started, and the sentinels had no answer of it since")
-        self._holds_until = found.holds_until
+        answered_at = monotonic()
+        is_replaced_or_over = self._replaced is not None or answered_at >= self._holds_until
+        if is_replaced_or_over or self._doubt(has_ledger) is not None:
+            await self._be_vouched_for(answered_at)
+        if (doubt := self._doubt(has_ledger)) is not None:
+            raise doubt
         return server
 
     async def call(self, _key: str, *command: Argument, carriers: set[Link] | None = None) -> Any:
@@ -119,6 +117,19 @@ class Primary:
         await asyncio.gather(
             *(self._node.wait_closed(), self._asking.wait_ended(), *watching), return_exceptions=True
         )
+
+    def _doubt(self, has_ledger: bool) -> StoreNoPrimary | None:
+        """Say why the server may be one that was started anew; None when the sentinels know it."""
+        place, found = self._node.address.shown_place, self._found
+        if found.knows(self._run_id or ""):
+            return None
+        if not has_ledger:
+            return StoreNoPrimary(
+                f"{place} is empty, and the sentinels have not noticed yet that it was started"
+            )
+        if not found.has_heard_since(self._started_by):
+            return StoreNoPrimary(f"{place} was started, and the sentinels had no answer of it since")
+        return None
 
     async def _be_vouched_for(self, moment: float) -> None:
         """Wait until the sentinels, asked at that moment or later, vouch for the primary.
@@ -158,7 +169,7 @@ class Primary:
         found = answers.agreement
         if found is None:
             return asked_at, answers.refusal()
-        self._holds_until = max(self._holds_until, found.holds_until)
+        self._found, self._holds_until = found, max(self._holds_until, found.holds_until)
         return asked_at, None
 
     def _heed(self, answers: Answers) -> None:
@@ -202,7 +213,7 @@ async def find_primary(sentinels: Sentinels, ledger_key: str) -> tuple[Primary, 
     found = answers.agreement
     if found is None:
         raise answers.refusal()
-    primary = Primary(sentinels, found.primary)
+    primary = Primary(sentinels, found)
     try:
         return primary, await primary.open(ledger_key)
     except BaseException:

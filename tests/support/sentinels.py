@@ -27,7 +27,7 @@ from tests.support.tls import TlsFiles
 
 SERVICE = "gate"
 SENTINELS, SERVERS, QUORUM = 3, 3, 2
-DOWN_AFTER_MS, FAILOVER_TIMEOUT_MS = 1_000, 5_000
+DOWN_AFTER_MS, FAILOVER_TIMEOUT_MS = 2_000, 5_000
 SETTLED_SECONDS = 60.0
 ANOTHER_PASSWORD = "another"
 BINARIES = {"valkey": valkey_binary, "redis": redis_binary}

@@ -130,12 +130,14 @@ def test_fields_that_are_older_than_the_name_beside_them_speak_against_the_prima
 
 @pytest.mark.parametrize("state", ["reconf_slaves", "update_config"])
 def test_the_one_that_makes_a_new_primary_vouches_for_it_as_soon_as_that_took_over(state: str) -> None:
+    """It has not begun to watch it as a primary, and holds it down no sooner than one that has just begun."""
     flags = "master,o_down,failover_in_progress"
     leading = _said("a", named=NEW, flags=flags, failover_state=state, config_epoch=2)
     found = Answers([leading, _new("b")]).agreement
     assert found is not None
     assert found.primary == NEW
-    assert found.holds_until == ASKED_AT
+    assert found.holds_until == pytest.approx(ASKED_AT + 5 * SAFE_PART - 0.1)
+    assert leading.holds_until == pytest.approx(ASKED_AT + 5 * SAFE_PART)
 
 
 def test_a_process_is_known_when_a_majority_has_seen_no_other_in_its_place() -> None:
