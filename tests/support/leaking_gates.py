@@ -17,7 +17,7 @@ from tests.support.processes import wait_until
 
 MIB = 1024 * 1024
 BYTES_PER_SECOND = MIB
-FOUND_SECONDS = 200.0
+FOUND_SECONDS = 500.0  # of 600 that a test has; on an idle machine a tenth of it
 # Found within a minute instead of half an hour.
 QUICK: dict[str, object] = {
     "leak_warmup_seconds": 3,
