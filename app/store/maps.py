@@ -99,6 +99,7 @@ class Maps:
         self._counts = defaultdict[str, AcceptanceCount](AcceptanceCount)
         self._latest = dict[str, PartitionSizes]()
         self._looks = 0
+        self._began_ms = 0  # when the first partition first answered, by the server's clock
         self.is_full = False
         """Whether the store had no memory left when the sizes were last read."""
         self.other_gates = frozenset[OtherGates]()
@@ -227,6 +228,7 @@ class Maps:
         self.is_full = any(answer[1] for answer in answers if answer)
         self.other_gates = frozenset(OtherGates(found[4].decode()) for found in answers if found and found[4])
         if answers[0]:
+            self._began_ms = self._began_ms or answers[0][0]
             self.stored_settings, shared = answers[0][2:4]
             self.shared_settings = SharedSettings(*shared) if shared else None
             self.has_read_settings = True
@@ -237,7 +239,7 @@ class Maps:
 
     def _sizes_arguments(self, prefix: str, look: int) -> list[bytes | str | int]:
         layout, was_away = self.layout, not self._session.serves(prefix)
-        start = layout.start if prefix == layout.prefixes[0] else ()
+        start = (*layout.start, self._began_ms) if prefix == layout.prefixes[0] else ()
         return [layout.rules, look, layout.kept_partitions, int(was_away), *start]
 
     def _partition_sizes(self, prefix: str, answer: Sequence[Any], before: Snapshot) -> PartitionSizes:

@@ -98,7 +98,7 @@ async def test_in_whichever_order_gates_come_to_an_empty_store_all_end_with_what
         valkey.flush()
         knows = dict(known)
         for name in order * 3:
-            start = name.encode().ljust(GATE_NAME_BYTES, b"\0"), name.encode(), *knows[name]
+            start = name.encode().ljust(GATE_NAME_BYTES, b"\0"), name.encode(), *knows[name], 0
             answer = await gate.session.run("sizes", "tidegate:{0}", [*tick, *start])
             version, text = answer[3]
             knows[name] = version, text

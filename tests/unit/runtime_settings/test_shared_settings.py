@@ -1,7 +1,7 @@
 """Gates of one store that were started with other settings: the store says what holds, and who differs."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 from structlog.testing import capture_logs
@@ -28,6 +28,7 @@ from tests.support.metric_families import value
 from tests.support.processes import wait_until
 from tests.support.servers import StoreServer
 from tests.support.settings_calls import patched, shown, two_gates
+from tests.support.store_clock import StoreClock, let_clocks_be_set
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("quick_ticks")]
 
@@ -166,6 +167,25 @@ async def test_others_put_theirs_in_force_only_when_all_that_was_promised_is_due
         say_it_was_told_before(valkey, 30)
         await until_holds(narrow, "transactions_limit", 50)
         await _until_is_as_all(narrow)
+
+
+async def test_a_gate_of_the_same_name_that_was_there_before_another_fell_silent_did_not_come_back_from_that(
+    valkey: StoreServer, settings_for: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where all gates get one environment: one hangs, and what it has promised to keep stays."""
+    let_clocks_be_set(monkeypatch)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(open_api(settings_for(valkey, gate_name="same", **WIDE)))
+        async with open_api(settings_for(valkey, gate_name="same", **NARROW)) as narrow:
+            await tick(narrow)
+            await stack.aclose()
+            clock = StoreClock(valkey, narrow.runtime.plane.maps.layout.prefixes, ahead_seconds=0)
+            clock.move(KEPT_SECONDS - 30)
+            await tick(narrow)
+            assert narrow.runtime.settings.transactions_limit == 10**6
+            clock.move(60)
+            await until_holds(narrow, "transactions_limit", 50)
+            clock.close()
 
 
 @pytest.mark.slow

@@ -10,7 +10,9 @@
 -- The values that hold stay while a gate is at work that was started with them, and then as long as they may have
 -- promised to keep anything (kept_ms in put_in_force.lua). So gates that are started with others do not drop what an
 -- outage of the first left behind. After that the next tick puts the values of its own gate in their place. A gate that
--- was the last to say so, and comes back with other values, has been given others on purpose: its hold at once.
+-- was the last to say so, and comes back with other values, has been given others on purpose: its hold at once. That it
+-- came back is told by its name and by when it began: one that was there already when the other last said so is another
+-- gate of the same name, and the other may only be hanging.
 --
 -- A store that has lost them is told what held by the first gate that knows. One that was started while they could not be
 -- read knows nothing, and begins with its own should it come first: under version 1, for example, which may be that of the
@@ -38,15 +40,17 @@ local function begin_start(own)
 end
 
 -- Returns what holds from now on: of `held` (nil for nothing), the caller's own values, and those that held so far as it
--- knows.
-local function choose_start(held, gate, own, known_version, known, now)
+-- knows. `began` is when the caller first asked, 0 if it does now.
+local function choose_start(held, gate, own, known_version, known, now, began)
   if known_version > 0 and (not held or held.version < known_version) then -- the store has lost it, or was set back
     return {version = known_version, told_ms = now, gate = NOBODY, text = known}
   elseif not held then
     return begin_start(own)
   elseif held.version == known_version and held.text ~= known then -- begun after such a loss by a gate that knew nothing
     return {version = known_version + 1, told_ms = now, gate = NOBODY, text = known}
-  elseif held.text ~= own and now - held.told_ms > (held.gate == gate and GONE_MS or kept_ms()) then
+  end
+  local has_come_back = held.gate == gate and held.told_ms < began
+  if held.text ~= own and now - held.told_ms > (has_come_back and GONE_MS or kept_ms()) then
     return {version = held.version + 1, told_ms = now, gate = gate, text = own}
   end
   return {version = held.version, told_ms = math.min(held.told_ms, now), gate = held.gate, text = held.text}
@@ -54,9 +58,9 @@ end
 
 -- Settles what holds, and notes that a gate is there which was started so. Returns its version and values; false when
 -- the store refuses to keep it, as of a user without the right: then what the caller knows goes on holding.
-local function settle_start(gate, own, known_version, known)
+local function settle_start(gate, own, known_version, known, began)
   local now = server_ms()
-  local start = choose_start(read_start(), gate, own, known_version, known, now)
+  local start = choose_start(read_start(), gate, own, known_version, known, now, began)
   if start.text == own then start.told_ms, start.gate = now, gate end
   local text = struct.pack(START_HEAD, START_FORMAT, start.version, start.told_ms, start.gate) .. start.text
   if try('SET', key('start'), text, 'PX', rules.settings_expiry).err then return false end
