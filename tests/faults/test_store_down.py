@@ -91,13 +91,6 @@ async def _counted(gate: GateProcess, outage: Outage, before: float) -> None:
             await asyncio.sleep(0.05)
 
 
-def _is_whole(gate: GateProcess) -> bool:
-    """Whether the gate is ready, and of a Cluster no partition is down."""
-    with gate.client() as client:
-        answer = client.get("/readyz")
-    return answer.is_success and "partitions" not in str(answer.json()["warnings"])
-
-
 async def _live_through(outage: Outage, store: StoreServer, gate: GateProcess, feed: Feed) -> None:
     """Go through an outage under load, up to the moment the gate serves again."""
     errors = await _errors(gate, outage)
@@ -118,7 +111,7 @@ async def _live_through(outage: Outage, store: StoreServer, gate: GateProcess, f
                 assert await _eventually(lambda: not gate.is_ready(), NOTICED_SECONDS)
                 await _assert_says_why(gate, outage)
             await _counted(gate, outage, errors)
-        assert await _eventually(lambda: _is_whole(gate), BACK_SECONDS)
+        assert await _eventually(gate.is_whole, BACK_SECONDS)
         served = len(feed.attempts)
         assert await _eventually(
             lambda: sum(attempt.is_processed for attempt in feed.attempts[served:]) >= WORKERS, BACK_SECONDS

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -50,10 +51,20 @@ class GateProcess:
 
     def is_ready(self) -> bool:
         """Ask the gate whether it takes traffic now."""
+        return self._readiness() is not None
+
+    def is_whole(self) -> bool:
+        """Ask the gate whether it takes traffic now, and of a Cluster no partition is down."""
+        readiness = self._readiness()
+        return readiness is not None and "partitions" not in str(readiness["warnings"])
+
+    def _readiness(self) -> dict[str, Any] | None:
+        """What `GET /readyz` says if the gate is ready; else None."""
         try:
-            return httpx.get(f"{self.url}/readyz", trust_env=False, timeout=10, verify=False).is_success
+            answer = httpx.get(f"{self.url}/readyz", trust_env=False, timeout=10, verify=False)
         except httpx.HTTPError:
-            return False
+            return None
+        return answer.json() if answer.is_success else None
 
     def kill(self) -> None:
         """`kill -9`."""

@@ -55,8 +55,9 @@ class Patient:
     def detections(self) -> list[Detection]:
         """What `GET /memory` shows, newest first; none if the gate just dropped this connection."""
         with self.gate.client() as client, suppress(httpx.TransportError):
-            self.metrics = client.get("/metrics").text
-            return list(client.get("/memory").json()["detections"])
+            found = list(client.get("/memory").json()["detections"])
+            self.metrics = client.get("/metrics").text  # after it, so that what was found is counted there
+            return found
         return []
 
     def await_detection(self) -> Detection:
