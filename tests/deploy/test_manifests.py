@@ -21,7 +21,7 @@ EXPOSURE_MOST = 20
 """Tenths of systemd's own scale from 0, closed in, to 100."""
 
 
-def run(*command: str | Path, seconds: float = 60) -> str:
+def run(*command: str | Path, seconds: float = 200) -> str:
     """The standard output of a command that has to succeed within its time."""
     done = subprocess.run(
         list(map(str, command)),
@@ -55,7 +55,7 @@ def compose_config(folder: Path, *options: str) -> subprocess.CompletedProcess[s
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
         check=False,
     )
 

@@ -40,7 +40,7 @@ class Monitor:
 
     def get(self, path: str, **params: Any) -> Any:
         """The JSON answer of its API."""
-        answer = httpx.get(f"{self.url}{path}", params=params, trust_env=False, timeout=10, verify=False)
+        answer = httpx.get(f"{self.url}{path}", params=params, trust_env=False, timeout=60, verify=False)
         assert answer.status_code == 200, f"{path} {params}: {answer.status_code} {answer.text}"
         return answer.json()
 

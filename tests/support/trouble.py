@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import redis
 from prometheus_client.parser import text_string_to_metric_families
@@ -76,19 +77,17 @@ class Trouble:
 
     def practise(self, is_noticed: Callable[[], bool]) -> None:
         """A drill of a map that seems full, until that is noticed."""
-        with self.gate.client() as client:
-            assert client.post("/drill", params={"drill": "full"}).status_code == 200
-            assert self._wait(is_noticed)
-            assert client.delete("/drill").status_code == 200
+        self._ask("POST", "/drill", params={"drill": "full"})
+        assert self._wait(is_noticed)
+        self._ask("DELETE", "/drill")
 
     def clean_up(self) -> None:
         """An operator's emergency cleanup, when there is something old enough."""
         assert self._wait(lambda: self._figure("map_oldest_entry_age_seconds", map="observations") > 2)
-        with self.gate.client() as client:
-            assert client.post("/cleanup/emergency").status_code == 200
+        self._ask("POST", "/cleanup/emergency")
 
-    def leak(self) -> None:
-        """Somebody else writes to the store, until the guard has acted and some of it came back."""
+    def leak(self, is_noticed: Callable[[], bool]) -> None:
+        """Somebody else writes to the store, until it is noticed that the guard has acted."""
         with redis.Redis(unix_socket_path=store_socket(self.gate)) as store:
             number = 0
 
@@ -96,7 +95,7 @@ class Trouble:
                 nonlocal number
                 number += 1
                 store.set(f"noise-{number}", os.urandom(MIB // 4), ex=15)
-                return self._figure("guard_actions_total", process="store", action="emergency_cleanup") > 0
+                return is_noticed()
 
             assert self._wait(acted)
 
@@ -107,9 +106,10 @@ class Trouble:
         self._change(signatures_limit=100_000, signatures_warn_entries=80_000)
 
     def fill_memory(self, is_noticed: Callable[[], bool]) -> None:
-        """A limit below what is held already, until that is noticed."""
+        """A limit below what is held already, until that is noticed, and posts are refused for it."""
         self._change(memory_limit_bytes=40 * MIB)
         assert self._wait(is_noticed)
+        assert self._wait(lambda: self._figure("ingest_refusals_total", reason="memory-pressure") > 0)
         self._change(memory_limit_bytes=SETTINGS["memory_limit_bytes"])
 
     def freeze_store(self, is_noticed: Callable[[], bool]) -> None:
@@ -136,9 +136,12 @@ class Trouble:
             client.post("/transactions", params={"source": source}, json=items)
 
     def _change(self, **values: object) -> None:
+        self._ask("PATCH", "/settings", json=values)
+
+    def _ask(self, method: str, path: str, **options: Any) -> None:
+        """Call as an operator, until it is done: a busy store may not answer in its second."""
         with self.gate.client() as client:
-            answer = client.patch("/settings", json=values)
-            assert answer.status_code == 200, answer.text
+            assert self._wait(lambda: client.request(method, path, **options).status_code == 200)
 
     def _figure(self, name: str, **labels: str) -> float:
         with self.gate.client() as client:
