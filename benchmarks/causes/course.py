@@ -111,7 +111,9 @@ def problems(cause: Cause, outcome: Outcome) -> list[str]:
     What is forced beside it has to be told, too.
     """
     found = []
-    firing = [(one.receiver, one.alert) for one in outcome.told if one.status == "firing"]
+    # One message may tell of several feeds.
+    messages = {(one.seconds, one.receiver, one.alert) for one in outcome.told if one.status == "firing"}
+    firing = [(receiver, alert) for _, receiver, alert in messages]
     times = firing.count((cause.receiver, cause.alert))
     if times != 1:
         found.append(f"{cause.receiver} was told {times} times of {cause.alert}")

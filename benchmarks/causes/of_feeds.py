@@ -1,5 +1,6 @@
 """What goes wrong with those who deliver, and with a consumer."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -8,6 +9,7 @@ from benchmarks.causes.stack import Build, Stack
 from benchmarks.causes.traffic import STEADY
 
 TEN_TIMES = Build(faster=10)
+FIVE_MINUTES = 300
 
 
 @contextmanager
@@ -43,6 +45,25 @@ def one_refused(stack: Stack) -> Iterator[None]:
     token, feed.token = feed.token, "of-somebody-else"
     yield
     feed.token = token
+
+
+@contextmanager
+def all_refused(stack: Stack) -> Iterator[None]:
+    """No feed's token is taken, as after it was changed at the gates; the consumer's still is."""
+    token = stack.traffic.token
+    for feed in stack.traffic.feeds:
+        feed.token = "of-somebody-else"
+    yield
+    for feed in stack.traffic.feeds:
+        feed.token = token
+
+
+@contextmanager
+def all_refused_for_minutes(stack: Stack) -> Iterator[None]:
+    """No feed's token is taken for five minutes of the rules' clock: less than the page waits."""
+    with all_refused(stack):
+        time.sleep(FIVE_MINUTES / stack.faster)
+    yield
 
 
 @contextmanager
@@ -122,6 +143,28 @@ CAUSES = (
         TEN_TIMES,
         warm_up_seconds=150.0,
         hold_seconds=420.0,
+    ),
+    Cause(
+        "tokens-refused",
+        "The tokens of all feeds are taken no more, as after a change at the gates",
+        "TidegateIngestRejected",
+        "pager",
+        all_refused,
+        "the right tokens",
+        TEN_TIMES,
+        warm_up_seconds=150.0,
+        hold_seconds=180.0,
+    ),
+    Cause(
+        "tokens-refused-for-minutes",
+        "The same for five minutes",
+        "TidegateFeedTokensRefused",
+        "humans",
+        all_refused_for_minutes,
+        "the right tokens",
+        TEN_TIMES,
+        warm_up_seconds=150.0,
+        hold_seconds=0.0,
     ),
     Cause(
         "feed-silent-beside-stranger",

@@ -37,7 +37,7 @@ def _row(cause: Cause, outcome: Mapping[str, Any]) -> tuple[str, ...]:
         cause.what,
         ", ".join(_link(name) for name in sorted(names)) or "nothing",
         ", ".join(sorted({PEOPLE[one["receiver"]] for one in firing})),
-        ", ".join(f"{one['seconds']:.0f}" for one in firing),
+        ", ".join(dict.fromkeys(f"{one['seconds']:.0f}" for one in firing)),
         ", ".join(_link(name) for name in beside) or "nothing",
         _ending(cause, outcome),
         f"{resolved[-1] - outcome['healed']:.0f}" if resolved else "not",

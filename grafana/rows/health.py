@@ -91,7 +91,12 @@ def _flowing() -> Iterator[Builder]:
             "Accepted a second",
             "Transactions let through for the first time, all gates together.",
             "cps",
-            (Alarm("TidegateIngestStopped"), Alarm("TidegateIngestRejected"), Alarm("TidegateIngestRefused")),
+            (
+                Alarm("TidegateIngestStopped"),
+                Alarm("TidegateIngestRejected"),
+                Alarm("TidegateIngestRejecting"),
+                Alarm("TidegateIngestRefused"),
+            ),
         ),
         Query(total(rate("transactions_total", 'outcome="accepted"')), "accepted"),
         low=0,

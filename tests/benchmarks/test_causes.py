@@ -21,6 +21,7 @@ CAUSE = Cause(
     cleanup_alert="TidegateStoreCleanup",
 )
 FIRING = Told(84.6, "pager", "TidegateStoreFull", "firing")
+AGAIN = replace(FIRING, seconds=384.6)
 RESOLVED = Told(714.5, "pager", "TidegateStoreFull", "resolved")
 AT_GATE = ["firing cleanup", "resolved resolved"]
 
@@ -35,11 +36,15 @@ def test_one_alert_by_its_name_and_its_end_is_as_wanted() -> None:
     assert problems(CAUSE, outcome(FIRING, RESOLVED)) == []
 
 
+def test_one_message_may_tell_of_several_feeds() -> None:
+    assert problems(CAUSE, outcome(FIRING, FIRING, RESOLVED, RESOLVED)) == []
+
+
 @pytest.mark.parametrize(
     ("happened", "problem"),
     [
         (outcome(RESOLVED), "pager was told 0 times of TidegateStoreFull"),
-        (outcome(FIRING, RESOLVED, FIRING, RESOLVED), "pager was told 2 times of TidegateStoreFull"),
+        (outcome(FIRING, AGAIN, RESOLVED, RESOLVED), "pager was told 2 times of TidegateStoreFull"),
         (
             outcome(FIRING, Told(90, "humans", "TidegateIngestSlow", "firing"), RESOLVED),
             "told beside it: humans: TidegateIngestSlow",

@@ -47,6 +47,8 @@ MUTED = [
     (alert("TidegateMemoryPressureHard", 38), alert("TidegateEmergencyCleanupsRepeating", 38)),
     (alert("TidegateIngestRejected", 39), alert("TidegateFeedRejected", 39, source="a")),
     (alert("TidegateIngestRejected", 40), alert("TidegateFeedTokensRefused", 40)),
+    (alert("TidegateIngestRejecting", 84), alert("TidegateFeedRejected", 84, source="a")),
+    (alert("TidegateIngestRejecting", 85), alert("TidegateFeedTokensRefused", 85, source="a")),
     (alert("TidegateStoreEvicting", 41), alert("TidegateStoreSetBack", 41, kind="keys_gone")),
     (alert("TidegateStoreEvicting", 42), alert("TidegateConsumerMisses", 42, consumer="bot")),
     (alert("TidegateStoreSetBack", 43, kind="emptied"), alert("TidegateConsumerMisses", 43, consumer="bot")),
@@ -221,6 +223,10 @@ HEARD = [
         )
         for number, label in enumerate(("instance", "process", "sli"), start=220)
     ),
+    # That everything is rejected at the moment silences no page, and no feed that is silent.
+    (alert("TidegateIngestRejecting", 86), alert("TidegateIngestRejected", 86)),
+    (alert("TidegateIngestRejecting", 87), alert("TidegateIngestStopped", 87)),
+    (alert("TidegateIngestRejecting", 88), alert("TidegateFeedSilent", 88, source="a")),
     # That a leak of the store is suspected for long is not that it is confirmed.
     (alert("TidegateLeakSustained", 83, process="store"), alert("TidegateStoreLeakSuspected", 83)),
 ]
