@@ -73,8 +73,10 @@ def _role(node: redis.Redis) -> str:
 
 
 def _sees_all(node: redis.Redis, count: int) -> bool:
+    # One that need not serve all slots calls its state ok before it knows whose all of them are.
     info = node.cluster("info")
-    return bool(info["cluster_state"] == "ok" and info["cluster_known_nodes"] == str(count))
+    is_whole = info["cluster_slots_assigned"] == str(SLOTS) and info["cluster_known_nodes"] == str(count)
+    return bool(is_whole and info["cluster_state"] == "ok")
 
 
 def _follows(node: redis.Redis) -> bool:
