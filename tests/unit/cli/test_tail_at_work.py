@@ -64,11 +64,14 @@ def _standstill(gate: GateProcess, polls: int = 40) -> Callable[[], bool]:
 
 @contextmanager
 def _running(command: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A command that reads from gates; killed in the end, should it run still."""
+    """A command that reads from gates; killed in the end, should it run still.
+
+    What a test has not read of its lines is in the pipe, and not in a buffer of Python's.
+    """
     environment = {"PATH": "/usr/bin:/bin", "TIDEGATE_TOKEN": TOKEN}
     pipe = subprocess.PIPE
     with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, env=environment
+        command, bufsize=0, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, env=environment
     ) as run:
         try:
             yield run
