@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from tests.support.gate import GateProcess, await_gate, start_gate
 from tests.support.processes import free_port, wait_until
 
 PATIENCE_SECONDS = 90.0
+LEAKED_A_SECOND = 3 * MIB
+LEAKED_SECONDS = 15
 FEEDS = """
 [feeds.skipping]
 skip = ["failed"]
@@ -27,7 +30,8 @@ secrets_file = "secret"
 SETTINGS: dict[str, object] = {
     "memory_limit_bytes": 1024 * MIB,
     "memory_sample_seconds": 0.1,
-    "leak_window_seconds": 2,
+    # On a busy machine a shorter window has too few samples to find anything in.
+    "leak_window_seconds": 10,
     "leak_warmup_seconds": 0,
     "leak_growth_bytes": MIB,
     "leak_cooldown_seconds": 2,
@@ -89,12 +93,15 @@ class Trouble:
     def leak(self, is_noticed: Callable[[], bool]) -> None:
         """Somebody else writes to the store, until it is noticed that the guard has acted."""
         with redis.Redis(unix_socket_path=store_socket(self.gate)) as store:
-            number = 0
+            last = time.monotonic()
 
             def acted() -> bool:
-                nonlocal number
-                number += 1
-                store.set(f"noise-{number}", os.urandom(MIB // 4), ex=15)
+                nonlocal last
+                # By the time that has passed: a busy machine takes few turns in the guard's window.
+                now = time.monotonic()
+                noise = os.urandom(int(LEAKED_A_SECOND * min(now - last, LEAKED_SECONDS)))
+                last = now
+                store.set(f"noise-{now}", noise, ex=LEAKED_SECONDS)
                 return is_noticed()
 
             assert self._wait(acted)
