@@ -119,6 +119,6 @@ def answers(
 def variables(seconds: float) -> dict[str, str]:
     """Return the variables as Grafana fills them in: everything chosen, a rate over four scrapes."""
     every = dict.fromkeys(("job", "instance", "process", "source"), ".+") | {"namespace": ".*"}
-    whole = str(round(seconds))
+    whole = str(max(1, round(seconds)))  # Prometheus refuses a range of 0s, as of a gate half a second old
     spans = {"__rate_interval": f"{4 * SCRAPE_SECONDS}s", "__range": f"{whole}s", "__range_s": whole}
     return every | spans | {"ago": "5s"}
