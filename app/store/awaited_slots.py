@@ -31,7 +31,7 @@ class AwaitedSlots:
         self._spells: dict[int, _Spell] = {}
 
     def is_given_up(self, slot: int) -> bool:
-        """Say whether one was refused just now, and they have been for longer than a call may take."""
+        """Say whether calls have been refused for longer than one may take, and the last one just now."""
         spell = self._spells.get(slot)
         if spell is None or monotonic() - spell.refused > REFUSED_SECONDS:
             return False

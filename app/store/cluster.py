@@ -187,7 +187,7 @@ class Cluster:
     async def _next_after(
         self, refusal: ReplyError, slot: int, asked: StoreAddress, redirects: int
     ) -> StoreAddress:
-        """Return whom to ask next, once that may be, for which it waits; raises why nobody is to be asked."""
+        """Wait until another try is due, and return the node to ask; raises why the call has failed."""
         kind, _, place = str(refusal).partition(" ")
         if kind == "CLUSTERDOWN":
             await self._wait_for_master(slot, refusal)

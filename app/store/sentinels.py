@@ -156,16 +156,22 @@ class Sentinels:
     ) -> dict[bytes, Places]:
         """Return what these sentinels tell of the others; leave out who does not answer, and how."""
         late_first = sorted(self._all, key=lambda one: not one.is_late)
-        unasked = {one.id: one for one in late_first if one.id in tellers and one.id not in telling}
-        asked = {**telling, **self._ask_for_others(unasked.values())}
+        unasked = [one for one in late_first if one.id in tellers and one.id not in telling]
+        asked = {**telling, **self._ask_for_others(unasked)}
         waiting = {sentinel: task for sentinel, task in asked.items() if sentinel in tellers}
         replies = await asyncio.gather(*waiting.values(), return_exceptions=True)
         pairs = zip(waiting, replies, strict=True)
         return {sentinel: reply for sentinel, reply in pairs if not isinstance(reply, BaseException)}
 
     def _ask_for_others(self, asked: Iterable[Sentinel]) -> dict[bytes, "asyncio.Task[Places]"]:
-        """Begin to ask sentinels for the others; return the questions by the ids of who is asked."""
-        questions = {one.id: asyncio.create_task(one.others(self.service.name)) for one in asked}
+        """Begin to ask sentinels for the others; return the questions by the ids of who is asked.
+
+        Of one that is known by two addresses, the later in the list is asked.
+        """
+        by_id = {one.id: one for one in asked}
+        questions = {
+            sentinel: asyncio.create_task(one.others(self.service.name)) for sentinel, one in by_id.items()
+        }
         for question in questions.values():
             question.add_done_callback(note_end)
         return questions

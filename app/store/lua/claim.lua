@@ -11,7 +11,7 @@
 --
 -- Three words, for who delivered what. A *delivery* is what a source has brought in this flush: one transaction, once.
 -- A *sighting* is what the store keeps of it: this source had that transaction at this moment. Who brings a transaction
--- again makes no second sighting, while the bucket is the one that has the first. *Observations* is the map of the sightings.
+-- again makes no second sighting, as long as the bucket with the first one takes entries. *Observations* is the map of the sightings.
 --
 -- A line `-- @use name` is no comment. The gate puts the text of parts/name.lua in its place before it sends the script
 -- (app/store/scripts.py). The server makes the functions of that text whenever it comes to them, in each call anew. So
@@ -166,7 +166,7 @@ if found + accepted > 0 then
     signature_bucket = open_bucket(signatures, clock, accepted, 0)
     if signature_bucket.is_new then
       -- While the slot is moved to another node, this one refuses any key that it does not have. So the new key is
-      -- touched now, and the refusal comes before the first write. Came it later, the transactions would be there
+      -- touched now, and the refusal comes before the first write. If it came later, the transactions would be there
       -- already when the claim is made again. The other keys that may be new are refused early of themselves: `blocks`
       -- is written first, `transactions` is new only with it, and the bucket of observations was read above.
       redis.call('EXISTS', key('signatures', id_text(signature_bucket.id)))

@@ -12,9 +12,9 @@ from typing import Final
 
 import httpx
 
-# For a connection to come free, and to be made.
+# How long a request waits for a connection to come free, and how long for one to be made.
 WAIT_SECONDS: Final = 1.0
-# Beyond, others are served first: each is answered, and its client's next request may wait already.
+# After so many answers the event loop serves others first: each client may have sent its next request.
 GIVEN_UP_A_TURN: Final = 8
 # Shorter than the control plane keeps an idle connection.
 KEPT_SECONDS: Final = 30.0

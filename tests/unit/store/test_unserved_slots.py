@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 import redis
@@ -61,12 +62,20 @@ async def _rises_by(more: int, count: Callable[[Ends], int], ends: Ends) -> None
     assert await asyncio.to_thread(wait_until, lambda: count(ends) >= least, PATIENCE_SECONDS)
 
 
+@contextmanager
+def _unserved(server: StoreServer, *, by_all: bool = False) -> Iterator[Ends]:
+    """A used slot that its master does not serve any more; with `by_all`, as all nodes have it."""
+    with ends_of(server, used_slots(server)[0]) as ends:
+        for node in ends.nodes if by_all else [ends.old]:
+            node.cluster("delslots", ends.slot)
+        yield ends
+
+
 async def test_a_claim_waits_while_the_master_of_its_slot_answers_that_nobody_serves_it(
     cluster: StoreServer,
 ) -> None:
     gate = await connected_gate(_settings(cluster, 30))
-    with ends_of(cluster, used_slots(cluster)[0]) as ends:
-        ends.old.cluster("delslots", ends.slot)
+    with _unserved(cluster) as ends:
         flush = asyncio.create_task(_verdicts(gate))
         await _rises_by(3, _refused, ends)
         assert not flush.done()
@@ -82,9 +91,7 @@ async def test_a_gate_that_starts_waits_while_the_map_of_the_slots_leaves_one_ou
 ) -> None:
     gate = await connected_gate(_settings(cluster, 30))
     await gate.session.close()
-    with ends_of(cluster, used_slots(cluster)[0]) as ends:
-        for node in ends.nodes:
-            node.cluster("delslots", ends.slot)
+    with _unserved(cluster, by_all=True) as ends:
         starting = asyncio.create_task(connected_gate(_settings(cluster, 30)))
         await _rises_by(4, _maps_given, ends)
         assert not starting.done()
@@ -98,9 +105,8 @@ async def test_a_gate_that_starts_waits_while_the_map_of_the_slots_leaves_one_ou
 async def test_a_slot_that_stays_without_a_master_takes_only_its_own_partition_with_it(
     cluster: StoreServer,
 ) -> None:
-    gate = await connected_gate(_settings(cluster, 0.5))
-    with ends_of(cluster, used_slots(cluster)[0]) as ends:
-        ends.old.cluster("delslots", ends.slot)
+    gate = await connected_gate(_settings(cluster, 3))  # which the other calls keep on a busy machine
+    with _unserved(cluster) as ends:
         verdicts = await _verdicts(gate)
         assert set(verdicts) == {"accepted", "failed"}
         assert gate.session.is_up
