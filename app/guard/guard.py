@@ -19,7 +19,7 @@ from app.guard.actions import Actions
 from app.guard.leak.detector import Detector
 from app.guard.leak.detector_rules import DetectorRules
 from app.guard.leak.finding import Finding, Tier
-from app.guard.leak.state import Watch
+from app.guard.leak.watch import Watch
 from app.guard.memory_reading import (
     Discard,
     MemoryReading,

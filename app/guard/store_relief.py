@@ -19,7 +19,7 @@ from app.guard.memory_reading import MemoryReading, Pressure, ProcessReading
 from app.guard.pressure_levels import HARD_AGAIN_SECONDS, LevelBand
 from app.guard.status import Level
 from app.settings.model import Settings
-from app.store.how_full import StoreFill, limit_setting
+from app.store.store_fill import StoreFill, limit_setting
 
 log = structlog.get_logger()
 

@@ -2,11 +2,12 @@
 
 All ways in ask here first: the fast path, and the ordinary one. What is the client's fault is said first,
 since sending the request again will not help: 401 without a token, 422 for `?sourc=helius` (did you mean
-source?), 415 for a form. Then comes what passes: 503 while memory is near its limit, or too many bodies are
-under way. A feed sends the same head with every request, so that what it says is worked out once and looked
-up from then on. A feed under its own address (`POST /feeds/helius-a`) sends what its provider sends: its
-media type says nothing, and its name stands in the address alone. Where it signs its bodies, who sends is
-known only when a body has come and was verified: what is wrong with a request otherwise is said after that.
+source?), 415 for a form. Then comes what passes: 503 while memory is near its limit (pressure_levels.py
+says when), or too many bodies are under way (body_budget.py). A feed sends the same head with every
+request, so that what it says is worked out once and looked up from then on. A feed under its own address
+(`POST /feeds/helius-a`) sends what its provider sends: its media type says nothing, and its name stands in
+the address alone. Where it signs its bodies, who sends is known only when a body has come and was
+verified: what is wrong with a request otherwise is said after that.
 """
 
 import re

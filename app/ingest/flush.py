@@ -26,10 +26,9 @@ Say three feeds deliver at the same moment, and the store has two partitions, P 
    replace UNSEEN. Place 3 gets the answer of place 0; if that is `accepted`, it is a duplicate of age 0.
 
 When a claim fails, as when a master of a Cluster is gone, its transactions are answered `failed`, with its
-error, and all others as if nothing were. When no transaction gets an answer, the flush fails with one of the
-errors. Say the answer was lost. Whether the claim stored anything or not, this gate remembers its signatures,
-and takes them for known when the feed sends them again. If they were stored, they are duplicates. If not,
-the store answers UNSEEN, and a second claim brings them.
+error, and the others as ever. When none gets an answer, the flush fails with one of the errors. Whether the
+claim was stored and only its answer lost, or not, this gate takes its signatures for known when the feed
+sends them again: stored ones are duplicates, and of others the store answers UNSEEN, so they are brought.
 
 No transaction is answered `accepted` before it is stored. With TIDEGATE_STORE_MIN_REPLICAS no flush is
 answered before so many replicas have what it wrote, and what its duplicates repeat, which another flush may

@@ -24,13 +24,13 @@ from app.models import StoreFigures, WarningKey, WarningName
 from app.settings.field_kinds import MIB
 from app.settings.gate_name import gate_name
 from app.settings.model import env_name
-from app.store.how_full import StoreFill, limit_setting
 from app.store.latest_figures import Sizes
 from app.store.maps import Maps
 from app.store.session import StoreSession
 from app.store.settings_in_force import LiveSettings
 from app.store.shared_settings import Value
 from app.store.silent_sentinels import SILENT_SECONDS, silent_sentinels
+from app.store.store_fill import StoreFill, limit_setting
 
 log = structlog.get_logger()
 

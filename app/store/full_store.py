@@ -6,8 +6,8 @@ from typing import Any
 
 from app.errors import StoreError, StoreFull
 from app.models import MapName, MapSizes
-from app.store.how_full import StoreFill, limit_setting, store_explained_bytes
 from app.store.session import StoreSession
+from app.store.store_fill import StoreFill, limit_setting, store_explained_bytes
 
 
 class FullStore:

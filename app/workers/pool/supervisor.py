@@ -1,9 +1,10 @@
 """Keeps the workers running: starts them together, starts again what ends, ends what hangs, stops them all.
 
-Two tasks belong to each worker. `_keep` waits for the end of its process and starts another one: at once when
-it had run for half a minute, else after a pause that doubles, so that a worker which cannot start does not
-take all of a processor (after 0, 0.1, 0.2, 0.4 … 5 seconds). `_watch` ends a process that runs but answers
-nothing, whereupon `_keep` sees its end like any other. Both end when all workers are told to stop.
+Two tasks belong to each worker. `_keep` waits for the end of its process and starts another one: at once
+when it had run for half a minute, else after a pause that doubles, so that a worker which cannot start
+does not take all of a processor (after 0, 0.1, 0.2, 0.4 … 5 seconds). `_watch` ends a process that runs
+but answers nothing (heartbeat.py says when), whereupon `_keep` sees its end like any other. Both end when
+all workers are told to stop.
 """
 
 import asyncio

@@ -13,11 +13,11 @@ from app.metrics.catalogue import Metrics
 from app.models import Transaction
 from app.settings.model import Settings
 from app.store.connector import StoreConnector
-from app.store.how_full import store_explained_bytes
 from app.store.latest_figures import Sizes
 from app.store.maps import Maps
 from app.store.session import StoreSession
 from app.store.settings_in_force import LiveSettings
+from app.store.store_fill import store_explained_bytes
 from tests.conftest import MakeSettings
 from tests.support.deliver import Gate, connected_gate, transaction
 from tests.support.payloads import Payloads

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.store.how_full import StoreFill, limit_setting
+from app.store.store_fill import StoreFill, limit_setting
 
 MIB = 1024 * 1024
 
