@@ -2,12 +2,14 @@
 
 import gc
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tests.support.keys import keys_without_expiry
-from tests.support.processes import wait_until
+from tests.support.processes import free_port, wait_until
 from tests.support.servers import (
     StoreServer,
     StoreStartError,
@@ -259,3 +261,18 @@ def test_allowed_names_may_stay_without_expiry() -> None:
         for name in ("map:1", "map:2", "config", b"odd-\xff"):
             client.set(name, "x")
         assert keys_without_expiry(server, ["map:*", "config"]) == ["odd-\\xff"]
+
+
+def test_no_port_is_handed_out_to_two_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    hold = "from tests.support.processes import free_port; print(free_port(), flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", hold], cwd=ROOT, stdin=-1, stdout=-1, text=True) as other:
+        assert other.stdin
+        assert other.stdout
+        theirs = int(other.stdout.readline())
+        drawn = chain([theirs], range(15_000, 32_000))
+        monkeypatch.setattr(random, "randint", lambda *_: next(drawn))
+        ours = free_port()
+        assert ours != theirs
+        other.communicate("\n")
+    drawn = chain([ours, theirs])
+    assert free_port() == theirs, "what has ended has no ports"

@@ -1,6 +1,7 @@
 """Start, watch and end store processes that never outlive the tests."""
 
 import ctypes
+import fcntl
 import functools
 import os
 import random
@@ -8,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import weakref
 from collections.abc import Callable, Iterable, Sequence
@@ -180,14 +182,30 @@ def free_port() -> int:
 
     A port from that range could be taken by any client while its store is down for a
     restart, even by a client trying to reconnect to that very port. No port is handed out
-    twice, so a stopped store always finds its own free again.
+    twice while this process lives, to no process of tests on this machine: so nobody has it
+    before its store listens, and a stopped store always finds its own free again.
     """
     for _ in range(1_000):
         port = random.randint(15_000, 32_000)
-        if port not in _handed_out and _is_free(port):
+        if port not in _handed_out and _is_nobodys(port) and _is_free(port):
             _handed_out.add(port)
             return port
     raise StoreStartError("no free port found on 127.0.0.1")
+
+
+@functools.cache
+def _ports_of_all() -> int:
+    """Open the file of which each process locks the bytes of its ports; what ends has its locks ended."""
+    path = Path(tempfile.gettempdir(), f"tidegate-tests-ports-{os.getuid()}")
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _is_nobodys(port: int) -> bool:
+    try:
+        fcntl.lockf(_ports_of_all(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except OSError:
+        return False
+    return True
 
 
 def _is_free(port: int) -> bool:
