@@ -18,8 +18,8 @@ import msgspec
 from app.decode.array_scanner import ArrayScanner
 from app.decode.columns import Columns
 from app.decode.compact_array import decode_compact_array
-from app.decode.event_loop_turns import INVALID_COST, ITEM_COST, ONE_BY_ONE_BYTES, Turn, next_turn
-from app.decode.item import InvalidItem, ItemLimits, ItemResult, try_decode_item
+from app.decode.event_loop_turns import ITEM_COST, ONE_BY_ONE_BYTES, Turn, next_turn
+from app.decode.item import ItemLimits, ItemResult, try_decode_item
 from app.errors import BodyTooLarge
 
 # What one call of a decoder is given at least: half a mebibyte takes a millisecond the short way. The long
@@ -84,19 +84,15 @@ async def array_items(body: bytes, max_item_bytes: int, max_items: int) -> Seque
 
 
 async def decode_items(items: Items, limits: ItemLimits, turn: Turn = next_turn) -> list[ItemResult]:
-    """Return each item as a transaction, or why it is none; a long one is decoded in a turn of its own.
-
-    Invalid ones take longer, so fewer of them are decoded in a turn.
-    """
+    """Return each item as a transaction, or why it is none; a long one is decoded in a turn of its own."""
     results, work = list[ItemResult](), 0
     for item in items:
         cost = ITEM_COST + (0 if isinstance(item, int) else len(item))
         if work and work + cost > ONE_BY_ONE_BYTES:
             await turn()
             work = 0
-        result = try_decode_item(item, limits)
-        results.append(result)
-        work += cost + INVALID_COST * isinstance(result, InvalidItem)
+        results.append(try_decode_item(item, limits))
+        work += cost
     return results
 
 

@@ -16,9 +16,6 @@ _STEP_COST = 1024
 # And after so many bytes of items decoded one by one; an item costs as much as so many bytes.
 ONE_BY_ONE_BYTES = 128 * 1024
 ITEM_COST = 256
-# What an invalid one costs on top, for the sentence that says why: `{"slot":1.5}` takes 14 µs, a valid one of
-# its length 2 µs, so 512 of them in a turn would stop others for 7 ms.
-INVALID_COST = 512
 ITEMS_A_TURN = ONE_BY_ONE_BYTES // ITEM_COST
 """No more items are decoded one by one in a turn, however short they are."""
 LONG_BYTES = 8 * 1024

@@ -14,7 +14,7 @@ from app.decode import gzip
 from app.decode.array_scanner import WINDOW_BYTES, ArrayScanner
 from app.decode.arrays import array_items, decode_array, decode_items
 from app.decode.body_buffer import BodyBuffer
-from app.decode.event_loop_turns import INVALID_COST, ITEM_COST, ONE_BY_ONE_BYTES, PACE_BYTES, Pacer
+from app.decode.event_loop_turns import ONE_BY_ONE_BYTES, PACE_BYTES, Pacer
 from app.decode.gzip import DEFLATED_STEP, MAX_MEMBERS, Inflater
 from app.decode.item import InvalidItem, ItemLimits, ItemResult, decode_item, try_decode_item
 from app.decode.ndjson_lines import LineSplitter
@@ -236,29 +236,6 @@ async def test_long_items_are_decoded_in_turns_of_their_own(monkeypatch: pytest.
     assert len(await decode_items(items, LIMITS)) == len(items)
     done.set()
     assert max(after - before for before, after in pairwise(await seen)) == 200_000 > ONE_BY_ONE_BYTES
-
-
-@pytest.mark.parametrize(
-    ("item", "most"),
-    [
-        (b'{"signature":"s"}', ONE_BY_ONE_BYTES // ITEM_COST),
-        (b'{"signature":"s","slot":1.5}', ONE_BY_ONE_BYTES // (ITEM_COST + INVALID_COST) + 1),
-    ],
-)
-async def test_fewer_invalid_items_are_decoded_in_a_turn(
-    item: bytes, most: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    decoded, done = [0], asyncio.Event()
-
-    def note(item: bytes, limits: ItemLimits) -> ItemResult:
-        decoded[0] += 1
-        return try_decode_item(item, limits)
-
-    monkeypatch.setattr("app.decode.arrays.try_decode_item", note)
-    seen = asyncio.create_task(each_turn(lambda: decoded[0], done))
-    await decode_items([item] * 2_000, LIMITS)
-    done.set()
-    assert most // 2 < max(after - before for before, after in pairwise(await seen)) <= most
 
 
 async def test_pieces_of_a_byte_are_put_together() -> None:
