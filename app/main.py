@@ -60,7 +60,7 @@ def create_app(runtime: Runtime) -> RequestMiddleware:
     direct = Direct(data_plane[0], data_plane[-1])
     endpoints = {
         **stream.endpoints(runtime.consumers),
-        **consumers.endpoints(runtime.consumers),
+        **consumers.endpoints(runtime.consumers, plane),
         **page_events.endpoints(runtime.viewers),
     }
     for method, path in endpoints:

@@ -153,7 +153,7 @@ def _post(name: str, description: str, member: dict[str, Any], status: str, **mo
         "s401": "No valid token",
         "s408": "The body did not come in time",
         "s413": "The body is too large",
-        "s415": "Not application/json",
+        "s415": "Not application/json, or in a coding that is not supported",
         "s422": "The body, or the name, cannot be taken",
     }
     return {

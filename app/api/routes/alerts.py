@@ -7,10 +7,9 @@ from fastapi import APIRouter, Request, Response
 from app.alerts.receiver import AlertAnswer, AlertReceiver, ReceivedAlert
 from app.api.addresses import ALERT_BODY_BYTES
 from app.api.deps import part
+from app.api.json_body import check_json
 from app.api.middleware import to_its_end
 from app.api.openapi.common import ALERT_BODY, ALERT_RESPONSES, problems
-from app.decode.body_reader import media_type
-from app.errors import UnsupportedMedia
 from app.ingest.data_plane import DataPlane
 from app.models import JsonModel
 
@@ -36,10 +35,7 @@ class ReceivedAlerts(JsonModel):
 async def post_alerts(request: Request, receiver: ReceiverDep, plane: PlaneDep) -> Response:
     """Take a webhook of Alertmanager; firing alerts labelled `action="cleanup"` start a cleanup behind."""
     headers = dict(request.scope["headers"])
-    media = media_type(headers.get(b"content-type", b""))
-    if media != "application/json":
-        found = f"Content-Type {media!r}" if media else "there is no Content-Type"
-        raise UnsupportedMedia(f"{found}: send the header `Content-Type: application/json`")
+    check_json(headers)
     async with plane.body(headers, request.receive, "/alerts", ALERT_BODY_BYTES) as body:
         answers = AlertAnswers(alerts=await to_its_end(receiver.receive(bytes(await body.whole()))))
     # The framework would validate each of 2,000 answers once more, which takes longer than to act on them.

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.api.addresses import CONSUMER, CONSUMERS
 from app.api.data_plane_answers import json_start, send_json
 from app.api.error_responses import problem_of
+from app.api.json_body import check_json, read_small_json
 from app.api.middleware import STEP_ASIDE, to_its_end
 from app.api.query import NOW, OLDEST, Query, start_of
 from app.consumer_errors import ReaderError, UnknownConsumer
@@ -26,8 +27,8 @@ from app.consumers.ingest_priority import Pace
 from app.consumers.lease_answer import lease_answer
 from app.consumers.lease_name import parse_lease
 from app.consumers.leases import NAME, Caller, LeaseWanted
-from app.decode.body_reader import chunk_of, media_type
-from app.errors import HttpError, InvalidRequest, MalformedBody, ShuttingDown, StoreError, UnsupportedMedia
+from app.errors import HttpError, InvalidRequest, MalformedBody, ShuttingDown, StoreError
+from app.ingest.data_plane import DataPlane
 from app.models import CONSUMER_RULE
 from app.server.exchange import CUT_OFF, GONE, LISTEN
 from app.store.consumers import ConsumerFigures
@@ -54,9 +55,9 @@ class _Seek(msgspec.Struct, forbid_unknown_fields=True):
 _Body = TypeVar("_Body", _Commit, _Seek)
 
 
-def endpoints(plane: ConsumerPlane) -> dict[tuple[str, str], ASGIApp]:
+def endpoints(plane: ConsumerPlane, bodies: DataPlane) -> dict[tuple[str, str], ASGIApp]:
     """Return what answers, by method and path."""
-    calls = ConsumerCalls(plane)
+    calls = ConsumerCalls(plane, bodies)
     return {
         ("GET", CONSUMERS): ConsumerEndpoint(calls.list),
         ("DELETE", CONSUMER[""].path): ConsumerEndpoint(calls.forget),
@@ -99,8 +100,9 @@ class ConsumerEndpoint:
 class ConsumerCalls:
     """What can be done with consumers, a handler each."""
 
-    def __init__(self, plane: ConsumerPlane) -> None:
-        self._plane = plane
+    def __init__(self, plane: ConsumerPlane, bodies: DataPlane) -> None:
+        """Act on this plane; bodies are read, and count, as those of posts."""
+        self._plane, self._bodies = plane, bodies
 
     async def lease(self, asked: Asked) -> None:
         """Lease the next transactions, and wait for some if there are none."""
@@ -119,12 +121,12 @@ class ConsumerCalls:
 
     async def commit(self, asked: Asked) -> None:
         """Commit a lease."""
-        lease = parse_lease((await _body(asked, _Commit)).lease, asked.name)
+        lease = parse_lease((await self._body(asked, _Commit)).lease, asked.name)
         await send_json(asked.send, {"status": await to_its_end(self._plane.leasing.commit(lease))})
 
     async def seek(self, asked: Asked) -> None:
         """Move a consumer back or forth, inside what is kept."""
-        to = _target((await _body(asked, _Seek)).to)
+        to = _target((await self._body(asked, _Seek)).to)
         await to_its_end(self._plane.leasing.seek(asked.name, to))
         await send_json(asked.send, {"status": "moved"})
 
@@ -142,6 +144,21 @@ class ConsumerCalls:
             newest = None
         figures = await self._plane.consumers.figures()
         await send_json(asked.send, {"consumers": [_figures(each, newest) for each in figures]})
+
+    async def _body(self, asked: Asked, kind: type[_Body]) -> _Body:
+        """Return the body of a request as what it should be.
+
+        Raises:
+            UnsupportedMedia, MalformedBody, BodyTooLarge, InvalidRequest: it is something else.
+        """
+        check_json(asked.headers)
+        body = await read_small_json(self._bodies, asked.headers, asked.receive, CONSUMERS)
+        try:
+            return msgspec.json.decode(body, type=kind)
+        except msgspec.ValidationError as error:
+            raise InvalidRequest(f"the body: {error}") from None
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise MalformedBody(f"the body is not JSON: {error}") from None
 
     def _wanted(self, query_string: bytes) -> LeaseWanted:
         query, settings = Query(query_string), self._plane.settings
@@ -165,25 +182,6 @@ async def _send_in_pieces(answer: bytes, most_bytes: int, pace: Pace, send: Send
             await send({"type": "http.response.body", "body": piece, "more_body": end < len(answer)})
     except asyncio.CancelledError:
         await send({"type": CUT_OFF})  # the server's patience has ended with a client that does not read
-
-
-async def _body(asked: Asked, kind: type[_Body]) -> _Body:
-    """Return the body of a request as what it should be; the checks have read it as a whole.
-
-    Raises:
-        UnsupportedMedia, MalformedBody, InvalidRequest: it is something else.
-    """
-    media = media_type(asked.headers.get(b"content-type", b""))
-    if media != "application/json":
-        found = f"Content-Type {media!r}" if media else "there is no Content-Type"
-        raise UnsupportedMedia(f"{found}: send the header `Content-Type: application/json`")
-    body, _ = chunk_of(await asked.receive())
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except msgspec.ValidationError as error:
-        raise InvalidRequest(f"the body: {error}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise MalformedBody(f"the body is not JSON: {error}") from None
 
 
 def _target(to: str | int) -> Start | Cursor:

@@ -5,13 +5,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Request, Response
 
-from app.api.addresses import SMALL_BODY_BYTES
 from app.api.deps import part
+from app.api.json_body import check_json, read_small_json
 from app.api.middleware import to_its_end
 from app.api.openapi.common import problems
-from app.decode.body_reader import media_type
-from app.decode.surrogates import shown_as_replaced
-from app.errors import UnsupportedMedia
 from app.ingest.data_plane import DataPlane
 from app.runtime_settings.changes import SettingsSync
 from app.runtime_settings.patch_body import read_changes
@@ -60,11 +57,8 @@ async def patch_settings(
     The answer has those that the body names.
     """
     headers = dict(request.scope["headers"])
-    if media_type(headers.get(b"content-type", b"")) not in MEDIA_TYPES:
-        raise UnsupportedMedia(f"send {' or '.join(MEDIA_TYPES)}")
-    async with plane.body(headers, request.receive, "/settings", SMALL_BODY_BYTES) as body:
-        # A lone surrogate is JSON, though in no name or value of a setting.
-        changes = read_changes(await shown_as_replaced(bytes(await body.whole())))
+    check_json(headers, MEDIA_TYPES)
+    changes = read_changes(await read_small_json(plane, headers, request.receive, "/settings"))
     await to_its_end(sync.change(changes, if_match))
     return await _document(sync, response, changes)
 

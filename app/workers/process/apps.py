@@ -35,7 +35,7 @@ class Door:
         self._here = here
         endpoints = {
             **stream.endpoints(parts.consumers),
-            **consumers.endpoints(parts.consumers),
+            **consumers.endpoints(parts.consumers, parts.plane),
             **page_events.endpoints(Viewers(elsewhere.page_figures)),
         }
         readers = ReaderRoutes(endpoints, elsewhere)

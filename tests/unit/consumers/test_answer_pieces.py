@@ -19,7 +19,7 @@ async def test_the_pieces_fit_together_though_readers_come_and_go_meanwhile(
     await out.post("long", 9, json.dumps("x" * 400).encode())
     sizes = cycle([700, 900, 1100, 800])
     monkeypatch.setattr(ConsumerPlane, "piece_bytes", property(lambda _: next(sizes)))
-    lease = endpoints(out.runtime.consumers)["POST", CONSUMER["/lease"].path]
+    lease = endpoints(out.runtime.consumers, out.runtime.plane)["POST", CONSUMER["/lease"].path]
     sent = list[Message]()
 
     async def send(message: Message) -> None:
