@@ -165,6 +165,12 @@ class Service:
             while len(state.connections) > connections or (tasks and state.tasks):
                 await asyncio.sleep(0.005)
 
+    async def forgets_those_too_many(self) -> None:
+        """Wait until no connection that was one too many counts any more."""
+        async with asyncio.timeout(LONG):
+            while self.http.extra:
+                await asyncio.sleep(0.005)
+
 
 class FastSizes:
     """Answers a request that comes in one read without ASGI; odd sizes are left to the application."""

@@ -183,6 +183,16 @@ async def test_one_connection_too_many_is_told_to_retry_until_another_closes() -
         for each in clients:
             await each.send(GET)
             assert await each.sizes(1) == [0]
+        await service.forgets_those_too_many()
+
+
+async def test_who_sends_on_a_byte_at_a_time_after_a_refusal_is_let_go_of() -> None:
+    async with served(Limits(SIZE, linger_seconds=4 * SHORT)) as (service, client):
+        await client.send(NONSENSE)
+        assert (await client.answer())[0] == MALFORMED[0]
+        with pytest.raises(ConnectionError):  # well after the deadline, and each before that between two bytes
+            await client.send(*[b"x"] * 40 * round(LONG), pause=SHORT / 4)
+        await service.holds(0)
 
 
 @pytest.mark.parametrize("sent", [b"", b"G", b"\r\n", GET[:-2], NONSENSE, b"\x16\x03\x01", chunked(end=b"z")])
