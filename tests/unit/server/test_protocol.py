@@ -190,7 +190,7 @@ async def test_who_sends_on_a_byte_at_a_time_after_a_refusal_is_let_go_of() -> N
     async with served(Limits(SIZE, linger_seconds=4 * SHORT)) as (service, client):
         await client.send(NONSENSE)
         assert (await client.answer())[0] == MALFORMED[0]
-        with pytest.raises(ConnectionError):  # well after the deadline, and each before that between two bytes
+        with pytest.raises(ConnectionError):  # each comes before the deadline between two bytes
             await client.send(*[b"x"] * 40 * round(LONG), pause=SHORT / 4)
         await service.holds(0)
 
