@@ -1,5 +1,7 @@
 """Signatures of a body: it comes from whoever shares a secret with the gate, whole, and a short while ago.
 
+Helius signs nothing: it sends a token, which app/auth.py checks. Two ways of signing are known:
+
 QuickNode:          x-qn-nonce: 8f0c…   x-qn-timestamp: 1764403200   x-qn-signature: 5d41… (hexadecimal)
 Standard Webhooks:  webhook-id: msg_1   webhook-timestamp: 1764403200   webhook-signature: v1,b64… v1,b64…
 

@@ -11,7 +11,7 @@ Say three feeds deliver at the same moment, and the store has two partitions, P 
 1. The plan. A stands there twice and goes to the store once: place 3 repeats place 0. Of the others it is
    guessed which are new (recent_signatures.py); C came lately, so it is taken for known. A call brings the
    transactions of what is taken for new, compressed together in a *block*. The store is told only how many
-   have a transaction there, so these signatures come first:
+   signatures have their transaction in it, so those stand first:
 
        partition   hashes   their places   block
        P           A D C    0 4 2          the transactions of A and D
@@ -19,20 +19,20 @@ Say three feeds deliver at the same moment, and the store has two partitions, P 
 
 2. The claims: the two calls, at the same time. P is told too that quick delivered A. It accepts A and D, and
    answers how long ago C was accepted: milliseconds + 1, since 0 says accepted. If that guess is wrong, as
-   when the window of C has passed, P answers UNSEEN, and a second claim brings the transaction. While too
-   many are taken for new and are not, guesses are *not reliable*: first claims go without a block, and all
-   that is new needs a second one. Of what is new, P answers REFUSED for what its signatures have no room for.
+   when the window of C has passed, P answers UNSEEN, and a second claim brings the transaction. When of late
+   too many were taken for new and were not, guesses are *not reliable*: first claims bring no block, and a
+   second one brings all that is UNSEEN. If P's map of signatures is full, it answers REFUSED for what is new.
 3. The answers. Each goes to the place of its signature: P's to 0, 4 and 2, Q's to 1. Those of a second claim
    replace UNSEEN. Place 3 gets the answer of place 0; if that is `accepted`, it is a duplicate of age 0.
 
 When a claim fails, as when a master of a Cluster is gone, its transactions are answered `failed`, with its
-error, and the others as ever. When none gets an answer, the flush fails with one of the errors. Whether the
-claim was stored and only its answer lost, or not, this gate takes its signatures for known when the feed
-sends them again: stored ones are duplicates, and of others the store answers UNSEEN, so they are brought.
+error, and the others as ever. When none gets an answer, the flush fails with one of the errors. Nobody knows
+whether a failed claim was stored. So when the feed sends again, this gate takes its signatures for known: the
+store answers that they are duplicates if it has them, and else UNSEEN, whereupon they are brought.
 
 No transaction is answered `accepted` before it is stored. With TIDEGATE_STORE_MIN_REPLICAS no flush is
-answered before so many replicas have what it wrote, and what its duplicates repeat, which another flush may
-have written a moment ago. Where they do not in time, all of the claim are `failed`, although they are stored.
+answered before so many replicas have what it wrote. Duplicates wait too: another flush may have written what
+they repeat a moment ago. If too few replicas answer in time, all of a claim are `failed`, although stored.
 """
 
 from bisect import bisect_left
@@ -110,8 +110,8 @@ class Flusher:
         """Answer each transaction, of at least one, in its place: `accepted` only once it is stored.
 
         Raises:
-            RetryLater: none was answered, by a `StoreError`, or since too many calls wait for the store. Some
-                may have been stored, and are duplicates when sent again.
+            RetryLater: every claim failed, with a `StoreError` or because too many calls wait for the store.
+                Some may have been stored, and are duplicates when sent again.
         """
         self._metrics.ingest_flush_size.observe(len(items))
         columns = Columns.of(items)

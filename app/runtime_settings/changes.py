@@ -2,8 +2,8 @@
 
 Changed settings are stored by `settings.lua`. From its next tick on, each gate hands over the rules of the
 maps that follow from them with `sizes.lua`, and so they hold for all gates (`put_in_force.lua`). They are
-changes to the shared settings that gates were started with (`shared_settings.lua`), which take the place of
-this gate's own.
+changes to the shared settings that gates were started with (`choose_shared_settings.lua`), which take the
+place of this gate's own.
 """
 
 import asyncio

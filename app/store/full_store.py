@@ -1,4 +1,7 @@
-"""Finds out what fills the store while it is full: INFO of its masters beside the figures of the maps."""
+"""Finds out what fills the store while it is full: INFO of its masters beside the figures of the maps.
+
+The sentence that users are told of it is made in store_fill.py.
+"""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress

@@ -2,7 +2,7 @@
 
 `LiveSettings` holds the settings in force, with the prefixes of the keys and the rules of the maps
 (map_rules.py) made of them for the number of partitions that the store has, and replaces all at once. Whose
-settings hold when gates on one store differ, the store decides (lua/parts/shared_settings.lua).
+settings hold when gates on one store differ, the store decides (lua/parts/choose_shared_settings.lua).
 """
 
 from collections.abc import Mapping

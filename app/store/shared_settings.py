@@ -1,9 +1,10 @@
 """The shared settings: those of what lies in the store, which are the same for all its gates.
 
 They are the window, retentions and limits of the maps, and others (`SHARED`). Whatever the environment of
-each gate says, one value holds: shared_settings.lua says which. A gate tells it with each tick what it was
-started with itself. For example, eu-1 was started with a window of 5 s, and eu-2, later, with 60 s: the store
-answers both `{"dedup_window_seconds":5.0,…}`. What is changed at run time comes on top (`runtime_settings`).
+each gate says, one value holds: choose_shared_settings.lua says which. A gate tells it with each tick what
+it was started with itself. For example, eu-1 was started with a window of 5 s, and eu-2, later, with 60 s:
+the store answers both `{"dedup_window_seconds":5.0,…}`. What is changed at run time comes on top
+(`runtime_settings`).
 """
 
 from dataclasses import dataclass

@@ -62,7 +62,7 @@ def start_key() -> str:
 
 
 def shared_settings(server: StoreServer) -> SharedSettings:
-    """What gates were started with, as the store has it (shared_settings.lua)."""
+    """What gates were started with, as the store has it (choose_shared_settings.lua)."""
     found = _stored(server)
     [version] = struct.unpack_from(">Q", found, 1)
     return SharedSettings(version, found[_HEAD_BYTES:])

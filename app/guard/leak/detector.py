@@ -7,9 +7,9 @@ It reads neither memory nor a clock itself: a caller hands it both.
 1. A reading is a time in seconds, resident bytes, and those of them that are explained: requests in flight
    for gate and workers, entries of the maps for the store. (Connections explain nothing: those that are never
    closed are a leak.) The detector looks for growth of the rest, *unexplained = resident - explained*.
-2. Time is cut into blocks. Each block leaves a *floor*: its least resident and its least explained bytes,
-   which may be of different moments. The resident less the explained are its unexplained bytes. A block of
-   30 s with a reading every 5 s, for example:
+2. Time is cut into blocks. Each block leaves a *floor*: its least resident and its least explained bytes.
+   The two may be of different moments. Their difference is the floor's unexplained bytes. A block of 30 s
+   with a reading every 5 s, for example:
 
        resident    61  64  95  75  62  62 MiB    -> 61 MiB, the least
        explained    2   4  30  15   2   1 MiB    ->  1 MiB, the least; so the floor is 60 MiB unexplained
@@ -28,8 +28,9 @@ It reads neither memory nor a clock itself: a caller hands it both.
    | daily | 3 W (15 min)    | 288 W (24 h)    | 96     | R/10 (1 MiB/h)                                    |
 
    Rule and fast have one floor more than blocks, so that the first and the last are a whole window apart;
-   slow and daily are a block short of that. `rule` is named after the plain alarm rule that it refines, "G
-   more within W". The least slopes are in detector_rules.py, the lengths below.
+   slow and daily have as many as blocks, and theirs are a block less apart. `rule` is named after the
+   plain alarm rule that it refines, "G more within W". The least slopes are in detector_rules.py, the
+   lengths below.
 
    The rise has to be steady (`rises_steadily` in floors.py). For that, a window is cut into five or six
    nearly equal parts, each with a median of its floors. From one median to the next they have to rise far
@@ -40,10 +41,10 @@ It reads neither memory nor a clock itself: a caller hands it both.
 4. A window that rises steadily raises a *suspicion* (`Finding`). What grew may be garbage or free memory, so
    the caller collects garbage and trims the heap, then hands the next reading to `confirm`. It does so again
    after every tenth of the window (every *interval* of confirmation.py), and compares what is left each time.
-   If 70, 130 and 190 MiB are left, the leak is proven; 70, 70 and 71 MiB refute it. Where there are doubts
-   (earlier suspicions of the tier that were refuted, load in bursts), a proof takes one trim more for each,
-   two more at most; and where these neither prove nor refute, two more are waited for. So it takes three to
-   seven trims, of which the first is due at once.
+   If 70, 130 and 190 MiB are left, the leak is proven; 70, 70 and 71 MiB refute it. A proof takes 1.4 times
+   the slope that is suspicious. Without doubts three trims suffice. Each doubt adds one, two at most: an
+   earlier suspicion of the tier that was refuted, load in bursts. If that does not decide, up to two more
+   follow, so it takes seven at most. The first is due at once.
 
    A daily finding is for the log, the metrics and reports only: it is neither trimmed for nor confirmed, and
    is returned every six hours while the rise lasts.
@@ -61,9 +62,9 @@ It reads neither memory nor a clock itself: a caller hands it both.
                                           ^                               |
                                           +- proven, refuted or dropped --+
 
-From when a trim is due, `tick` returns the finding at each reading until `confirm` is called. While much is
-in flight it returns None instead: a trim that is due waits for that to leave, half an interval at most. When
-a trim was due for a whole interval without a call of `confirm`, the suspicion is dropped.
+From when a trim is due, `tick` returns the finding at each reading until `confirm` is called. While much
+is in flight it returns None instead, until half an interval after the trim was due at most. A whole
+interval after it was due without a call of `confirm`, the suspicion is dropped.
 
 One process has one suspicion at a time. A suspicion of a shorter window replaces one of a longer window,
 never the reverse. A window that raised a suspicion then raises no other for a quarter of its length (75 s for

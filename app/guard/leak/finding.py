@@ -26,7 +26,7 @@ class Finding:
 
 
 class LeakState(StrEnum):
-    """What the guard makes of one process; state.py shows how one state follows another."""
+    """What the guard makes of one process; watch.py shows how one state follows another."""
 
     WARMUP = "warmup"
     OK = "ok"

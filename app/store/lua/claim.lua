@@ -5,7 +5,7 @@
 -- same order. Of the others the script only says whether they are inside their window (in_window.lua). One that is
 -- not is answered UNSEEN, and the gate brings its transaction with a second call: a wrong guess costs time, and never
 -- an answer. When two gates bring a new signature at the same moment, the server runs one claim after the other. The
--- second answers that the signature is a duplicate, although its block has the transaction, too. If the second claim
+-- later one answers that the signature is a duplicate, although its block has the transaction, too. If that claim
 -- accepts other signatures, its block is stored as it is, with a transaction that nobody reads: no entry leads to it,
 -- and the block's mask (block_head.lua) leaves it out.
 --
@@ -26,8 +26,8 @@
 --         transaction in it, and how many bytes these have before compression
 --   9, 10 in a first call 0 and -1. In a second call, `now` and the count of accepted that the first call returned. The
 --         first call found none of these hashes inside its window. So one of them is a duplicate only if another call
---         accepted it since, and only the newest buckets are searched: those that took entries after that `now`, or
---         that may hold one of the acceptances counted since
+--         accepted it since, and only the newest buckets are searched: those that end after that `now`, so that
+--         entries may have come after it, or that may hold one of the acceptances counted since
 --   11    the indices (from 0, 2 bytes each) of those hashes that are in the sample for late duplicates, which are
 --         signatures that are accepted again soon after their window (late_in_same_bucket.lua); '' for none
 --   12    1 when replicas have to confirm the answer; else missing
@@ -45,8 +45,9 @@
 -- the signatures are not there: when the gate sends them again, they are accepted. Of what stays,
 --
 -- * nothing is counted, since the ledger was not saved either;
--- * the block, in a bucket that the ledger lists, is replaced by the next one there, which gets the same number. An
---   entry then leads to a transaction of another signature, if to any, which a lookup notices (app/ingest/lookup.py);
+-- * the block, in a bucket that the ledger lists: the next block of that bucket gets the same number and replaces it.
+--   An entry that stayed then leads to the transaction of another signature, or to none, which a lookup notices
+--   (app/ingest/lookup.py);
 -- * the entries, in a bucket that the ledger lists, leave together with the bucket;
 -- * sightings lead to a block with that number, and are passed over for the block that takes the number next, since
 --   they are older than it (observations.lua);
@@ -55,8 +56,8 @@
 -- The same is true when another of the first four writes fails. The last, a SET that takes the place of the ledger
 -- before it, does not fail for want of room (save_ledger).
 --
--- A signature is known from the moment it is written, or in a new bucket from the moment the ledger lists that. At
--- either moment its transaction is stored already.
+-- A signature is known from the moment it is written, or if its bucket is new, from the moment the ledger lists that
+-- bucket. At either moment its transaction is stored already.
 --
 -- Buckets that are due, or are dropped to make room (sweep_and_make_room.lua), lose their keys before the flush is
 -- written. After a failure the ledger still lists and counts them, until a later call drops them.
@@ -166,9 +167,10 @@ if found + accepted > 0 then
     signature_bucket = open_bucket(signatures, clock, accepted, 0)
     if signature_bucket.is_new then
       -- While the slot is moved to another node, this one refuses any key that it does not have. So the new key is
-      -- touched now, and the refusal comes before the first write. If it came later, the transactions would be there
-      -- already when the claim is made again. The other keys that may be new are refused early of themselves: `blocks`
-      -- is written first, `transactions` is new only with it, and the bucket of observations was read above.
+      -- touched now, and the refusal comes before anything of the flush is written. If it came later, the transactions
+      -- would be there already when the claim is made again. The other keys that may be new are refused early of
+      -- themselves: `blocks` is written first, `transactions` is new only with it, and the bucket of observations was
+      -- read above.
       redis.call('EXISTS', key('signatures', id_text(signature_bucket.id)))
     end
     write_fields('blocks', bucket, {block_number, block})
@@ -177,7 +179,7 @@ if found + accepted > 0 then
     -- signature that is accepted twice in this time has one entry in it: the second replaces the first. A bucket of
     -- signatures takes entries for a fifth of a window, in which no signature is accepted twice. There all are new.
     -- Bytes are booked for every accepted one, before it is known which are new: room was made for as many. So an entry
-    -- that replaces another counts 26 bytes too many until its bucket leaves, and no bound is passed for it.
+    -- that replaces another counts 26 bytes too many until its bucket leaves. The map never holds more than is booked.
     book(transactions, bucket, write_fields('transactions', bucket, entries), bytes)
   end
   note_sightings(sightings)
@@ -190,9 +192,9 @@ if found + accepted > 0 then
     ledger.clock, ledger.hold = now, math.max(longest_window, signature_bucket.keep)
   end
 end
--- `WAIT` waits until replicas have the last write of its own connection, and with it all that anybody wrote before.
--- Therefore a call that has found duplicates writes the ledger even if it is unchanged: their acceptances were written
--- before that.
+-- `WAIT` waits until replicas have the last write of its own connection, and with it all that anybody wrote before. A
+-- call that only found duplicates has none. So it writes the unchanged ledger: the acceptances that its duplicates
+-- repeat were written before that, and are waited for.
 if ARGV[12] and found > 0 then ledger.is_changed = true end
 save_ledger()
 -- Here `signatures.added` counts what this claim has accepted as well (`book`).

@@ -1,5 +1,6 @@
 -- Leases the next transactions of a partition to a consumer: those of a lease that was not committed in time, else
--- those after its position, and at most as many as are asked for. A consumer that is new is made.
+-- those after its position, and at most as many as are asked for. Which waits first, and what it missed, is found by
+-- hand_out.lua. A consumer that is new is made.
 --
 -- The gate calls the first partition before the others. There the names of all consumers are: one too many is
 -- refused. It also says which incarnation of the consumer this is and where it began, for the other partitions to

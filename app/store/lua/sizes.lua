@@ -6,7 +6,7 @@
 --
 -- KEYS: the partition's ledger. ARGV: rules; 0, or whose turn it is to be looked at for entries that are gone, a number
 -- that is 1 higher each time; how many partitions the Cluster has, 0 on a store that is none; 1 when the store was away
--- for the caller until now, else 0; and in the first partition, of the shared settings (shared_settings.lua): the
+-- for the caller until now, else 0; and in the first partition, of the shared settings (choose_shared_settings.lua): the
 -- gate's name, the values it was started with, the version of those that hold as far as it knows or 0, these, and
 -- when the caller was first answered here or 0.
 -- Returns {now, 1 when the store is full, the settings changed at run time (read_settings.lua), the version and the
@@ -72,7 +72,7 @@ local clock, maps = read_clock(), {ledger.signatures, ledger.transactions, ledge
 put_in_force(maps, clock)
 local answer = {clock.now, is_full, read_settings(key('settings')), false, other_gates(), ledger.born, {}}
 if ARGV[5] then
-  -- @use shared_settings
+  -- @use choose_shared_settings
   answer[4] = settle_start(ARGV[5], ARGV[6], tonumber(ARGV[7]), ARGV[8], tonumber(ARGV[9]))
 end
 for _, map in ipairs(maps) do
