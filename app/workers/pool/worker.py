@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 COMMAND = (sys.executable, "-m", "app.workers.process")
 BACKLOG = 128
-START_SECONDS = 20.0
+START_SECONDS = 60.0  # a start takes a second of CPU or two, of which a busy machine may give it little
 STOP_SECONDS = 6.0
 POLL_SECONDS = 0.02
 ANSWER_SECONDS = 1.0
