@@ -19,15 +19,13 @@ from app.server.addresses import Addresses
 from app.server.client_side import ClientSide, client_side
 from app.server.exchange import Exchange
 from app.server.held_bytes import HeldBytes, Holding
-from app.server.limits import ABORTED, Limits, RoundRobin, State
+from app.server.limits import ABORTED, LINGERING_REFUSED, Limits, RoundRobin, State
 from app.server.receive_buffer import ReceiveBuffer
 from app.server.responses import Refusals
+from app.server.room_for_new import RoomForNew
 from app.server.writer import NEVER, Deadline, LingeringClose, Writer
 
-# Of a body that the application does not take, and of requests that wait for their turn.
-WAITING_BYTES = 64 * 1024
-# Refused connections that are let read why; of more than so many at once the rest is closed without waiting.
-LINGERING_REFUSED = 64
+WAITING_BYTES = 64 * 1024  # of a body that the application does not take, and of requests behind it
 
 
 class BoundedConnection(asyncio.Protocol):
@@ -37,6 +35,7 @@ class BoundedConnection(asyncio.Protocol):
     refusals: ClassVar[Refusals]
     held: ClassVar[HeldBytes]
     round_robin: ClassVar[RoundRobin]
+    room: ClassVar[RoomForNew]
     extra: ClassVar[int] = 0
     """How many connections are past the limit, and are being told so."""
     # For the client to close once our side is ended, without a byte that comes; seconds.
@@ -77,12 +76,13 @@ class BoundedConnection(asyncio.Protocol):
         self._lingering = LingeringClose(
             transport, self._loop, self._deadline, self.limits, self.linger_seconds
         )
-        if len(self._server.connections) >= self.limits.connections:
+        connections = self._server.connections
+        if len(connections) >= self.limits.connections and not self.room.make(connections, self._loop.time()):
             self._is_extra = True
             type(self).extra += 1
             self._refuse("too-many-connections")
             return
-        self._server.connections.add(self)
+        connections.add(self)
         self._deadline.set(self._loop.time() + self.limits.header_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  how it ended makes no difference

@@ -17,6 +17,8 @@ from typing import Final, NamedTuple
 
 CONNECTIONS_A_TURN: Final = 4
 RETRY_AFTER_SECONDS = 1
+LINGERING_REFUSED: Final = 64
+"""Connections past the limit that are let read why; of more at once the rest is closed without waiting."""
 ABORTED = 0
 """A bound with this in the place of a status is not answered: the connection is cut off."""
 
@@ -50,7 +52,7 @@ class Limits:
     body_seconds: float = 10
     """Seconds a client may pause within a body, while nothing but the client holds it up."""
     connections: int = 2048
-    """The most connections that are open at once, idle ones too."""
+    """The most connections that are open at once; those that are idle longest make room for new ones."""
     header_count: int = 100
     """The most header lines of a request, and the most trailers of a chunked body."""
     send_seconds: float = 10

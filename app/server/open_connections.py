@@ -5,9 +5,8 @@ from collections.abc import Collection
 from contextlib import suppress
 
 from app.server.protocol import BoundedProtocol
+from app.server.room_for_new import IDLE_SECONDS
 
-# A request may be on its way on a connection that has just been opened or answered.
-IDLE_SECONDS = 1.0
 # For the event loop to close what is dropped: some rounds, of a busy machine too.
 CLOSE_SECONDS, CLOSE_POLL_SECONDS = 3.0, 0.02
 
@@ -32,7 +31,11 @@ class OpenConnections:
 
         On return they are closed and what they held is free, unless that takes more than three seconds.
         """
-        idle = [one for one in self._connections if isinstance(one, BoundedProtocol) and one.is_idle(seconds)]
+        idle = [
+            one
+            for one in self._connections
+            if isinstance(one, BoundedProtocol) and one.idle_seconds >= seconds
+        ]
         for connection in idle:
             connection.shutdown()
         with suppress(TimeoutError):

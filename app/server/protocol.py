@@ -27,6 +27,7 @@ from app.server.held_bytes import HeldBytes
 from app.server.limits import Limits, RoundRobin, State
 from app.server.receive_buffer import NO_HEAD
 from app.server.responses import Refusals, header_lines
+from app.server.room_for_new import RoomForNew
 from app.server.writer import NEVER
 
 # The first byte of what is no head, or one behind an empty line.
@@ -44,6 +45,7 @@ def bounded_protocol(
         known = KnownHeads()
         held = HeldBytes(limits.held_bytes)
         round_robin = RoundRobin()
+        room = RoomForNew()
 
     Bounded.limits = limits
     return Bounded
@@ -108,10 +110,11 @@ class BoundedProtocol(BoundedConnection):
         elif self._state is State.DRAIN:
             self._linger()
 
-    def is_idle(self, seconds: float) -> bool:
-        """Whether for so long no request was under way or coming in."""
+    @property
+    def idle_seconds(self) -> float:
+        """Seconds since a request was under way or coming in; 0 while one is."""
         is_between = self._state is State.HEAD and not self.received.raw
-        return is_between and self._loop.time() - self._idle_since >= seconds
+        return self._loop.time() - self._idle_since if is_between else 0.0
 
     # What an exchange calls.
 

@@ -12,6 +12,7 @@ from app.metrics.catalogue import Metrics
 from app.server.fast_path import Reply, SendReply, WholeRequest
 from app.server.limits import Limits
 from app.server.protocol import BoundedProtocol, bounded_protocol
+from app.server.room_for_new import RoomForNew
 
 LARGE_BYTES = 16 * 1024 * 1024  # more than the kernel keeps for a client that does not read
 SHORT, LONG = 0.1, 30.0  # seconds: deadlines that are to pass, and those that are not
@@ -76,6 +77,7 @@ class Service:
         self.metrics = Metrics(1, "test")
         self.http = http = bounded_protocol(limits, self.fast, self.metrics)
         http.linger_seconds = SHORT * 2
+        http.room = RoomForNew(idle_seconds=LONG)
         config = uvicorn.Config(self, port=0, lifespan="off", log_config=None, http=http)
         config.load()
         config.timeout_keep_alive = cast("int", keep_alive)
