@@ -2,9 +2,9 @@
 
 All requests pass here but posts of transactions, which have checks of their own, and a worker's lookups.
 
-In this order: is there such an address, has it the method, may the client call it, are its query parameters
-known, and is its body within its limit, complete, and not malformed. So a request that is refused has done
-nothing, and one that is cut off has done nothing either.
+In this order: is there such an address, has it the method, may the client call it, are its query
+parameters known, does no page of another site call it, and is its body within its limit, complete, and not
+malformed. So a request that is refused has done nothing, and one that is cut off has done nothing either.
 """
 
 import asyncio
@@ -24,6 +24,7 @@ from app.api.addresses import (
     near_consumer,
     nearest,
 )
+from app.api.cross_site import refuse_cross_site
 from app.api.error_responses import problem_of
 from app.auth import Access
 from app.decode.body_budget import ByteBudget
@@ -68,6 +69,7 @@ class Checks:
             call = self._examine(scope)
             # GET and HEAD begin nothing, and a body has no meaning there (RFC 9110, 9.3.1): it is not read.
             if scope["method"] not in ("GET", "HEAD"):
+                refuse_cross_site(dict(scope["headers"]))
                 await self._read(scope["headers"], call, body)
         except HttpError as error:
             body.release()
