@@ -27,7 +27,7 @@ LOOK_SECONDS = 600.0
 # The last sample of a day, and the first of the next, are stored by then.
 AFTER_MIDNIGHT = timedelta(minutes=10)
 WEBHOOK_SECONDS = 30.0
-PREFIX, SUFFIX = "tidegate-", ".html"
+PREFIX, SUFFIX, UNTOLD = "tidegate-", ".html", ".untold"
 
 
 @click.command("daily-report")
@@ -76,9 +76,9 @@ class Maker:
     webhook_file: Path | None
 
     def make_if_due(self, now: datetime) -> None:
-        """Make the report of the last day unless it is there; what goes wrong is told, and made later."""
+        """Make the report of the last day unless that is done; what goes wrong is told, and made later."""
         day = last_day(now)
-        if self._file(day).exists():
+        if self._file(day).exists() and not self._untold(day).exists():
             return
         try:
             self.make(day)
@@ -101,15 +101,24 @@ class Maker:
         self.folder.mkdir(parents=True, exist_ok=True)
         partial = file.with_suffix(".partial")
         partial.write_text(page(document), encoding="utf-8")
+        untold = self._untold(document.day or day)
+        if self.webhook_file is not None:
+            untold.touch()
         partial.replace(file)
         for old in sorted(self.folder.glob(f"{PREFIX}[0-9]*{SUFFIX}"))[: -self.keep]:
+            old.with_suffix(UNTOLD).unlink(missing_ok=True)
             old.unlink()
         click.echo(f"{file} written: {document.status}")
         if self.webhook_file is not None:
             _tell(self.webhook_file, document)
+            untold.unlink(missing_ok=True)
 
     def _file(self, day: str) -> Path:
         return self.folder / f"{PREFIX}{day}{SUFFIX}"
+
+    def _untold(self, day: str) -> Path:
+        """Return the file that is there until the webhook was told of the day."""
+        return self._file(day).with_suffix(UNTOLD)
 
 
 def _tell(webhook_file: Path, document: ReportDocument) -> None:

@@ -90,7 +90,25 @@ def test_a_webhook_that_refuses_is_an_error_which_does_not_tell_its_address(
     assert done.exit_code == 1
     assert "answered 500" in done.stderr
     assert "secret" not in done.output
-    assert _names(tmp_path / "pages") == [f"tidegate-{DAY}.html"], "the page is there all the same"
+    pages = [name for name in _names(tmp_path / "pages") if name.endswith(".html")]
+    assert pages == [f"tidegate-{DAY}.html"], "the page is there all the same"
+
+
+def test_each_day_a_webhook_that_refused_is_told_later_and_once(serve: Serve, tmp_path: Path) -> None:
+    answers = [Answer(500, {})]
+    hook, url = serve(lambda _: answers.pop() if answers else Answer(200, {})), tmp_path / "url"
+    url.write_text(hook.url, encoding="utf-8")
+    pages = tmp_path / "pages"
+    maker = Maker(GateAddress(serve(_reports).url, None), pages, 1, url)
+    noon = datetime(2026, 11, 24, 12, tzinfo=UTC)
+    for _ in range(3):
+        maker.make_if_due(noon)
+    assert [json.loads(request.body)["day"] for request in hook.requests] == [DAY, DAY]
+    assert _names(pages) == [f"tidegate-{DAY}.html"]
+    answers.append(Answer(500, {}))
+    maker.make_if_due(noon + timedelta(days=1))
+    maker.make_if_due(noon + timedelta(days=2))
+    assert _names(pages) == ["tidegate-2026-11-25.html"], "nothing is left of what is not kept"
 
 
 def test_each_day_it_is_made_once_and_tried_again_while_it_fails(
