@@ -8,7 +8,7 @@ from prometheus_client.registry import Collector
 from app.metrics.families import counter, gauge, single
 from app.models import NO_STORE_FIGURES
 from app.process.resident_memory import Processes
-from app.settings.model import SHARED
+from app.settings.model import COMPARED
 from app.store.data_loss import imbalance
 from app.store.latest_figures import Sizes
 from app.store.settings_in_force import LiveSettings
@@ -57,9 +57,11 @@ class FiguresCollector(Collector):
 
     def _differing(self) -> Metric:
         differs = gauge(
-            "setting_differs", "1 if the gate was started with another value than holds", "setting"
+            "setting_differs",
+            "1 if the gate was started with another value than holds, or than other gates of the store",
+            "setting",
         )
-        for name in SHARED:
+        for name in COMPARED:
             differs.add_metric([name], name in self._live.differing)
         return differs
 

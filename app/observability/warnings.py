@@ -23,7 +23,7 @@ from app.metrics.families import gauge
 from app.models import StoreFigures, WarningKey, WarningName
 from app.settings.field_kinds import MIB
 from app.settings.gate_name import gate_name
-from app.settings.model import env_name
+from app.settings.model import SHARED, env_name
 from app.store.latest_figures import Sizes
 from app.store.maps import Maps
 from app.store.session import StoreSession
@@ -209,13 +209,22 @@ def _begun(text: str) -> str:
 
 
 def _differ(gate: str, differing: Mapping[str, tuple[Value, Value]]) -> str:
-    values = ", ".join(
-        f"{env_name(name)}={_text(own)} ({_text(shared)} holds)" for name, (own, shared) in differing.items()
-    )
-    return (
-        f"This gate, {gate}, was started with other settings than hold for all gates of its store: {values}. "
-        "It goes by those that hold. Start it with them, too, or start all gates with its own, or change "
-        "them for all by PATCH /settings."
+    """Name the gate and its settings: the shared ones, of which others hold, and those that stay its own."""
+    shared = _named({name: values for name, values in differing.items() if name in SHARED}, "holds")
+    own = _named({name: values for name, values in differing.items() if name not in SHARED}, "there")
+    sentences = {
+        shared: f"This gate, {gate}, was started with other settings than hold for all gates of its store: "
+        f"{shared}. It goes by those that hold. Start it with them, too, or start all gates with its own, or "
+        "change them for all by PATCH /settings.",
+        own: f"This gate, {gate}, was started with other settings than gates of its store before it: {own}. "
+        "Each goes by its own, so one answers what another would wait for. Start all with the same.",
+    }
+    return " ".join(sentence for values, sentence in sentences.items() if values)
+
+
+def _named(differing: Mapping[str, tuple[Value, Value]], what: str) -> str:
+    return ", ".join(
+        f"{env_name(name)}={_text(own)} ({_text(told)} {what})" for name, (own, told) in differing.items()
     )
 
 

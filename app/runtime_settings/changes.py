@@ -22,9 +22,9 @@ from app.runtime_settings.settings_document import (
     read_document,
     with_changes,
 )
-from app.settings.model import CHANGEABLE, SHARED, Settings
+from app.settings.model import CHANGEABLE, COMPARED, SHARED, Settings
 from app.store.maps import Maps
-from app.store.settings_in_force import LiveSettings, shared_values
+from app.store.settings_in_force import LiveSettings, compared_values
 from app.store.shared_settings import Value
 
 log = structlog.get_logger()
@@ -114,12 +114,12 @@ class SettingsSync:
         if shared in (None, self.live.shared):
             return None
         try:
-            start, known = self.live.start, shared.values().items()
-            others = {name: v for name, v in known if name in SHARED and v != getattr(start, name)}
+            start, told = self.live.start, shared.values()
+            others = {name: v for name, v in told.items() if name in SHARED and v != getattr(start, name)}
             base = with_changes(start, others)
         except ConfigError as error:
             return f"What gates of this store were started with is ignored by this gate: {error}."
-        self.live.base, self.live.shared = base, shared
+        self.live.base, self.live.shared, self.live.told = base, shared, told
         return None
 
     async def _change_once(self, changes: Mapping[str, Number | None], if_match: str | None) -> bool:
@@ -179,12 +179,12 @@ def _matches(if_match: str, etag: str) -> bool:
 
 
 def _differing(live: LiveSettings, document: StoredSettings) -> Mapping[str, tuple[Value, Value]]:
-    """Return this gate's own value and the shared one, of settings where they differ and none was changed."""
-    own, shared = shared_values(live.start), shared_values(live.base)
+    """Return this gate's own value and the store's, of settings where they differ and none was changed."""
+    own, told = compared_values(live.start), live.told
     return {
-        name: (own[name], shared[name])
-        for name in SHARED
-        if own[name] != shared[name] and name not in document.values
+        name: (own[name], told[name])
+        for name in COMPARED
+        if name in told and own[name] != told[name] and name not in document.values
     }
 
 

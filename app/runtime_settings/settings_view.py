@@ -30,7 +30,7 @@ class SettingView(JsonModel):
     value: Value
     start_value: Value = Field(description="What it goes back to when it is changed to null.")
     gate_value: Value = Field(
-        description="What this gate was started with; gates of the store differ if it is not start_value."
+        description="What this gate was started with; another value holds if it is not start_value."
     )
     source: SettingSource
     unit: str | None

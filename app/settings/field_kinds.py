@@ -46,6 +46,11 @@ def changeable(group: str, default: Any, **more: Any) -> Any:
     return Field(default, json_schema_extra={"group": group, "changeable": True}, **more)
 
 
+def compared(group: str, default: Any, **more: Any) -> Any:
+    """Declare a setting that is read at the start, each gate's own, and meant to be the same for all."""
+    return Field(default, json_schema_extra={"group": group, "changeable": False, "compared": True}, **more)
+
+
 def shared(group: str, default: Any, **more: Any) -> Any:
     """Declare a setting of what lies in the store: changeable, and from the start the same for all gates."""
     return Field(default, json_schema_extra={"group": group, "changeable": True, "shared": True}, **more)

@@ -29,6 +29,7 @@ from app.settings.field_kinds import (
     PowerOfTwo,
     TokenList,
     changeable,
+    compared,
     fixed,
     shared,
 )
@@ -85,7 +86,7 @@ class Settings(EnvironmentSettings):
     """Name of this gate in reports, unlike any other's and kept over restarts; unset: host:port."""
     store_deadline_seconds: float = fixed(STORE, 1.0, ge=0.05, le=60)
     """How long a call of the store may take, seconds."""
-    store_min_replicas: int = fixed(STORE, 0, ge=0, le=100)
+    store_min_replicas: int = compared(STORE, 0, ge=0, le=100)
     """Replicas that have to have a transaction before its answer goes out; too few in time: 503. 0: none."""
     embedded_store_limit_bytes: int = fixed(STORE, 512 * MIB, ge=16 * MIB)
     """Memory limit of the embedded store, bytes."""
@@ -269,6 +270,8 @@ CHANGEABLE = tuple(name for name in Settings.model_fields if _declared(name)["ch
 """The settings that can be changed at run time."""
 SHARED = tuple(name for name in Settings.model_fields if _declared(name).get("shared"))
 """The settings that say what the store keeps: from the start on they are the same for all its gates."""
+COMPARED = (*SHARED, *(name for name in Settings.model_fields if _declared(name).get("compared")))
+"""The settings by which gates of a store differ: the shared ones, and others that stay their own."""
 
 
 def load_settings(**overrides: object) -> Settings:

@@ -12,7 +12,7 @@ import msgspec
 
 from app.models import MapName
 from app.settings.gate_name import gate_name
-from app.settings.model import SHARED, Settings
+from app.settings.model import COMPARED, Settings
 from app.store.map_rules import Layout, MapRule, map_rules, packed_rules
 from app.store.partitions import partition_prefixes
 from app.store.shared_settings import SharedSettings, Value
@@ -20,9 +20,9 @@ from app.store.shared_settings import SharedSettings, Value
 GATE_NAME_BYTES = 64
 
 
-def shared_values(settings: Settings) -> dict[str, Value]:
-    """Return the settings that are one thing for a store."""
-    return {name: getattr(settings, name) for name in SHARED}
+def compared_values(settings: Settings) -> dict[str, Value]:
+    """Return the settings that gates of a store are compared by."""
+    return {name: getattr(settings, name) for name in COMPARED}
 
 
 def start_arguments(start: Settings, shared: SharedSettings) -> tuple[bytes | int, ...]:
@@ -32,7 +32,7 @@ def start_arguments(start: Settings, shared: SharedSettings) -> tuple[bytes | in
     """
     own = {
         name: float(value) if value is not None and Settings.model_fields[name].annotation is float else value
-        for name, value in sorted(shared_values(start).items())
+        for name, value in sorted(compared_values(start).items())
     }
     name = gate_name(start).encode().ljust(GATE_NAME_BYTES, b"\0")
     return name, msgspec.json.encode(own), shared.version, shared.text
@@ -73,8 +73,10 @@ class LiveSettings:
         """Settings of the start, with the shared ones, which hold for all gates, in the place of its own."""
         self.shared = SharedSettings()
         """The shared settings as the store had them last."""
+        self.told: Mapping[str, Value] = {}
+        """What the store has of the settings that gates are compared by, as far as it has them."""
         self.differing: Mapping[str, tuple[Value, Value]] = {}
-        """What the gate was started with and does not hold: its own value, and the one that does."""
+        """What the gate was started with and the store has otherwise: its own value, and that."""
         self._in_force = self._made(start, 0)
         self.ignored: str | None = None
         """A sentence on the stored settings, should they be such that this gate cannot take them."""

@@ -5,6 +5,9 @@ each gate says, one value holds: choose_shared_settings.lua says which. A gate t
 it was started with itself. For example, eu-1 was started with a window of 5 s, and eu-2, later, with 60 s:
 the store answers both `{"dedup_window_seconds":5.0,…}`. What is changed at run time comes on top
 (`runtime_settings`).
+
+Beside them stand settings that each gate goes by for itself and that ought to be the same, such as the
+replicas it waits for (`COMPARED`). They are told to find the gate that differs, and hold for nobody else.
 """
 
 from dataclasses import dataclass

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from app.settings.model import Settings
 from app.store.partitions import SLOTS, key_slot, signature_hash
 from tests.support.api_calls import QUIET, Api, events, open_api, until
+from tests.support.different_gates import difference
 from tests.support.gate import gate_process
 from tests.support.processes import kill_all, pause_all, resume_all, wait_until
 from tests.support.replicas import ReplicatedStore, replicated
@@ -81,6 +82,27 @@ async def test_what_a_frozen_replica_lacks_is_stored_and_refused_until_it_has_it
         store.replica_server.resume()
         store.sync()
         assert (await _send(api, "a", "b")).json()["duplicate"] == 2
+
+
+@START
+async def test_a_gate_that_waits_for_fewer_replicas_than_those_before_it_is_named(start: Start) -> None:
+    async with (
+        replicated(start) as store,
+        open_api(_settings(store.url).model_copy(update={"gate_name": "careful"})) as careful,
+        open_api(_settings(store.url, replicas=0).model_copy(update={"gate_name": "hasty"})) as hasty,
+    ):
+        warning = await difference(hasty)
+        assert warning is not None
+        assert warning.startswith("This gate, hasty, was started with other settings than gates of its store")
+        assert "TIDEGATE_STORE_MIN_REPLICAS=0 (1 there)" in warning
+        assert "hold" not in warning, "each goes by its own"
+        assert await difference(careful) is None
+        differs = [api.sample("setting_differs", setting="store_min_replicas") for api in (careful, hasty)]
+        assert differs == [0, 1]
+        store.replica_server.pause()
+        assert (await _send(hasty, "one")).status_code == 200
+        assert (await _send(careful, "one")).json()["type"] == NAMED
+        store.replica_server.resume()
 
 
 @NO_TICKS

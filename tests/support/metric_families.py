@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from app.models import WarningName
-from app.settings.model import SHARED
+from app.settings.model import COMPARED
 
 MAPS = ("signatures", "transactions", "observations")
 REASONS = ("expired", "emergency", "manual", "capacity")
@@ -102,7 +102,7 @@ FAMILIES: dict[str, Family] = {
     "cleanup_efficiency_ratio": Family("gauge", {}),
     "map_warn_entries": Family("gauge", {"map": MAPS}),
     "map_limit_bytes": Family("gauge", {"map": ("transactions",)}),
-    "setting_differs": Family("gauge", {"setting": SHARED}),
+    "setting_differs": Family("gauge", {"setting": COMPARED}),
     "unauthorized": Family("counter", {"plane": ("ingest", "admin")}),
     "ingest_refusals": Family("counter", {"reason": REFUSALS}),
     # A served gate starts its reasons, those of the HTTP protocol, at 0 (tests/unit/server/test_bounds.py).
