@@ -31,15 +31,20 @@ def check_json(headers: Mapping[bytes, bytes], media_types: Sequence[str] = _JSO
 
 
 async def read_small_json(
-    plane: DataPlane, headers: Mapping[bytes, bytes], receive: Receive, address: str
+    plane: DataPlane,
+    headers: Mapping[bytes, bytes],
+    receive: Receive,
+    address: str,
+    media_types: Sequence[str] = _JSON,
 ) -> bytes:
     """Return a body of at most 16 KiB, sent and inflated, as text for a decoder of JSON.
 
     Raises:
-        UnsupportedMedia: another coding than gzip.
+        UnsupportedMedia: it is not called JSON, or has another coding than gzip.
         MalformedBody: the coding is broken, or the body ended too soon.
         BodyTooLarge: it is longer.
         Overloaded: too many bodies are under way.
     """
+    check_json(headers, media_types)
     async with plane.body(headers, receive, address, SMALL_BODY_BYTES) as body:
         return await shown_as_replaced(bytes(await body.whole()))

@@ -212,14 +212,19 @@ def _differ(gate: str, differing: Mapping[str, tuple[Value, Value]]) -> str:
     """Name the gate and its settings: the shared ones, of which others hold, and those that stay its own."""
     shared = _named({name: values for name, values in differing.items() if name in SHARED}, "holds")
     own = _named({name: values for name, values in differing.items() if name not in SHARED}, "there")
-    sentences = {
-        shared: f"This gate, {gate}, was started with other settings than hold for all gates of its store: "
-        f"{shared}. It goes by those that hold. Start it with them, too, or start all gates with its own, or "
-        "change them for all by PATCH /settings.",
-        own: f"This gate, {gate}, was started with other settings than gates of its store before it: {own}. "
-        "Each goes by its own, so one answers what another would wait for. Start all with the same.",
-    }
-    return " ".join(sentence for values, sentence in sentences.items() if values)
+    sentences = list[str]()
+    if shared:
+        sentences.append(
+            f"This gate, {gate}, was started with other settings than hold for all gates of its store: "
+            f"{shared}. It goes by those that hold. Start it with them, too, or start all gates with its "
+            "own, or change them for all by PATCH /settings."
+        )
+    if own:
+        sentences.append(
+            f"This gate, {gate}, was started with other settings than gates of its store before it: {own}. "
+            "Each goes by its own, so one answers what another would wait for. Start all with the same."
+        )
+    return " ".join(sentences)
 
 
 def _named(differing: Mapping[str, tuple[Value, Value]], what: str) -> str:

@@ -23,7 +23,7 @@ LEAK_ENDED = (
     ' max_over_time(tidegate_memory_growth_bytes{process="store"}[1h]) >= 2^18'
 )
 # The interval of rates, and the step at which a query looks back: longer than scrapes of a busy machine fail
-# on end. A look back has points at whole steps only, as 12:01:00: the first may come as long after the start.
+# on end. A look back has points at whole steps only, as 12:01:00, of which the first may be a step away.
 SPAN_SECONDS = 60
 STORE_DOWN = 'ALERTS{alertname="TidegateStoreDown", alertstate="firing"}'
 # Queries that have no data while all is well, and why. The second run fills them.

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.api.addresses import CONSUMER, CONSUMERS
 from app.api.data_plane_answers import json_start, send_json
 from app.api.error_responses import problem_of
-from app.api.json_body import check_json, read_small_json
+from app.api.json_body import read_small_json
 from app.api.middleware import STEP_ASIDE, to_its_end
 from app.api.query import NOW, OLDEST, Query, start_of
 from app.consumer_errors import ReaderError, UnknownConsumer
@@ -151,7 +151,6 @@ class ConsumerCalls:
         Raises:
             UnsupportedMedia, MalformedBody, BodyTooLarge, InvalidRequest: it is something else.
         """
-        check_json(asked.headers)
         body = await read_small_json(self._bodies, asked.headers, asked.receive, CONSUMERS)
         try:
             return msgspec.json.decode(body, type=kind)

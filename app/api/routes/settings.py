@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Request, Response
 
 from app.api.deps import part
-from app.api.json_body import check_json, read_small_json
+from app.api.json_body import read_small_json
 from app.api.middleware import to_its_end
 from app.api.openapi.common import problems
 from app.ingest.data_plane import DataPlane
@@ -57,8 +57,8 @@ async def patch_settings(
     The answer has those that the body names.
     """
     headers = dict(request.scope["headers"])
-    check_json(headers, MEDIA_TYPES)
-    changes = read_changes(await read_small_json(plane, headers, request.receive, "/settings"))
+    body = await read_small_json(plane, headers, request.receive, "/settings", MEDIA_TYPES)
+    changes = read_changes(body)
     await to_its_end(sync.change(changes, if_match))
     return await _document(sync, response, changes)
 

@@ -102,8 +102,7 @@ class Maker:
         partial = file.with_suffix(".partial")
         partial.write_text(page(document), encoding="utf-8")
         untold = self._untold(document.day or day)
-        if self.webhook_file is not None:
-            untold.touch()
+        untold.touch()
         partial.replace(file)
         for old in sorted(self.folder.glob(f"{PREFIX}[0-9]*{SUFFIX}"))[: -self.keep]:
             old.with_suffix(UNTOLD).unlink(missing_ok=True)
@@ -111,13 +110,13 @@ class Maker:
         click.echo(f"{file} written: {document.status}")
         if self.webhook_file is not None:
             _tell(self.webhook_file, document)
-            untold.unlink(missing_ok=True)
+        untold.unlink()
 
     def _file(self, day: str) -> Path:
         return self.folder / f"{PREFIX}{day}{SUFFIX}"
 
     def _untold(self, day: str) -> Path:
-        """Return the file that is there until the webhook was told of the day."""
+        """Return the file that is there until the webhook, if there is one, was told of the day."""
         return self._file(day).with_suffix(UNTOLD)
 
 

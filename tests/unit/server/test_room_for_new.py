@@ -13,8 +13,7 @@ FULL = (503, "too-many-connections")
 
 async def _asked(service: Service) -> Client:
     client = await service.client()
-    await client.send(GET)
-    assert await client.sizes(1) == [0]
+    assert await _is_served(client)
     return client
 
 

@@ -19,8 +19,8 @@
 --   P:consumer:<name>    STR   what a consumer has read here, and what it was handed (consumer.lua)
 --   P:consumers          ZSET  each consumer -> when it is forgotten; in the first partition only
 --   P:rules              STR   the rules in force here
---   P:start              STR   the settings that gates were started with, as they hold for all (choose_shared_settings.lua); in the
---                              first partition only
+--   P:start              STR   the settings that gates were started with, as they hold for all
+--                              (choose_shared_settings.lua); in the first partition only
 --   P:settings           STR   the settings changed at run time; in the first partition only
 --   P:partitions         STR   how many partitions there are; on a Cluster only
 --   P:history            ZSET  each gate that has a history -> when it last grew; in the first partition only
