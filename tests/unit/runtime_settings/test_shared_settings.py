@@ -175,9 +175,10 @@ async def test_a_gate_of_the_same_name_that_was_there_before_another_fell_silent
     """As where all gates get one environment: one hangs, and what it has promised to keep stays."""
     let_clocks_be_set(monkeypatch)
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(open_api(settings_for(valkey, gate_name="same", **WIDE)))
+        wide = await stack.enter_async_context(open_api(settings_for(valkey, gate_name="same", **WIDE)))
         async with open_api(settings_for(valkey, gate_name="same", **NARROW)) as narrow:
             await tick(narrow)
+            await tick(wide)  # its last word comes after the other's first
             await stack.aclose()
             clock = StoreClock(valkey, narrow.runtime.plane.maps.layout.prefixes, ahead_seconds=0)
             clock.move(KEPT_SECONDS - 30)
