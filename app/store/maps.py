@@ -4,6 +4,7 @@ import struct
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from itertools import compress
+from time import monotonic
 from typing import Any, NamedTuple
 
 import msgspec
@@ -100,6 +101,7 @@ class Maps:
         self._latest = dict[str, PartitionSizes]()
         self._looks = 0
         self._began_ms = 0  # when the first partition first answered, by the server's clock
+        self._served_since: float | None = None  # since when it does without a break, by the gate's clock
         self.is_full = False
         """Whether the store had no memory left when the sizes were last read."""
         self.other_gates = frozenset[OtherGates]()
@@ -216,6 +218,8 @@ class Maps:
 
     async def _read_sizes(self, look: int = 0) -> list[PartitionSizes]:
         layout = self.layout
+        if not self._session.serves(layout.prefixes[0]):
+            self._served_since = None
         snapshots = [self._counts[prefix].snapshot() for prefix in layout.prefixes]
         carriers = {prefix: set[Link]() for prefix in layout.prefixes}
         calls = (
@@ -229,6 +233,7 @@ class Maps:
         self.other_gates = frozenset(OtherGates(found[4].decode()) for found in answers if found and found[4])
         if answers[0]:
             self._began_ms = self._began_ms or answers[0][0]
+            self._served_since = self._served_since or monotonic()
             self.stored_settings, shared = answers[0][2:4]
             self.shared_settings = SharedSettings(*shared) if shared else None
             self.has_read_settings = True
@@ -239,8 +244,11 @@ class Maps:
 
     def _sizes_arguments(self, prefix: str, look: int) -> list[bytes | str | int]:
         layout, was_away = self.layout, not self._session.serves(prefix)
-        start = (*layout.start, self._began_ms) if prefix == layout.prefixes[0] else ()
-        return [layout.rules, look, layout.kept_partitions, int(was_away), *start]
+        general: list[bytes | str | int] = [layout.rules, look, layout.kept_partitions, int(was_away)]
+        if prefix != layout.prefixes[0]:
+            return general
+        served_ms = round((monotonic() - self._served_since) * 1000) if self._served_since else 0
+        return [*general, *layout.start, self._began_ms, served_ms]
 
     def _partition_sizes(self, prefix: str, answer: Sequence[Any], before: Snapshot) -> PartitionSizes:
         """Name what sizes.lua has answered, and hold it against what the partition had told before."""

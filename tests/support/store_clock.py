@@ -1,4 +1,4 @@
-"""The store's scripts as tests change them: a clock that can be set, in all partitions, and few leases."""
+"""The store's scripts as tests change them: a clock that can be set, few leases, longer waits for gates."""
 
 from collections.abc import Callable
 
@@ -23,6 +23,12 @@ def let_leases_be_few(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
     """Make the scripts of sessions that are opened from now on refuse more than so many leases."""
     few = f"local MOST_LEASES = {most}\n"
     assert few in _changed(monkeypatch, "local MOST_LEASES = 64\n", few)["lease_transactions"]
+
+
+def let_gates_be_waited_for(monkeypatch: pytest.MonkeyPatch, milliseconds: int) -> None:
+    """Make the scripts of sessions that are opened from now on wait so long for gates to come back."""
+    patient = f"local GONE_MS = {milliseconds} "
+    assert patient in _changed(monkeypatch, "local GONE_MS = 5000 ", patient)["sizes"]
 
 
 def _changed(monkeypatch: pytest.MonkeyPatch, text: str, other: str) -> dict[str, str]:

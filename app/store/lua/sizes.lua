@@ -7,8 +7,8 @@
 -- KEYS: the partition's ledger. ARGV: rules; 0, or whose turn it is to be looked at for entries that are gone, a number
 -- that is 1 higher each time; how many partitions the Cluster has, 0 on a store that is none; 1 when the store was away
 -- for the caller until now, else 0; and in the first partition, of the shared settings (choose_shared_settings.lua): the
--- gate's name, the values it was started with, the version of those that hold as far as it knows or 0, these, and
--- when the caller was first answered here or 0.
+-- gate's name, the values it was started with, the version of those that hold as far as it knows or 0, these, when
+-- the caller was first answered here or 0, and for how many milliseconds it has been answered here without a break.
 -- Returns {now, 1 when the store is full, the settings changed at run time (read_settings.lua), the version and the
 -- values of the shared settings or false, which gates of other formats are at work ('older' while the partition stays
 -- in their format, else other_gates in formats.lua), when the ledger was begun, the entries that are gone
@@ -73,7 +73,7 @@ put_in_force(maps, clock)
 local answer = {clock.now, is_full, read_settings(key('settings')), false, other_gates(), ledger.born, {}}
 if ARGV[5] then
   -- @use choose_shared_settings
-  answer[4] = settle_start(ARGV[5], ARGV[6], tonumber(ARGV[7]), ARGV[8], tonumber(ARGV[9]))
+  answer[4] = settle_start(ARGV[5], ARGV[6], tonumber(ARGV[7]), ARGV[8], tonumber(ARGV[9]), tonumber(ARGV[10]))
 end
 for _, map in ipairs(maps) do
   sweep_due(map, clock)

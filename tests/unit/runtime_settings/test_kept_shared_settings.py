@@ -1,5 +1,6 @@
 """The shared settings through losses of the store, beside changes at run time, junk, and gates before it."""
 
+from functools import partial
 from itertools import permutations
 
 import pytest
@@ -13,6 +14,7 @@ from tests.conftest import MakeSettings
 from tests.support.api_calls import open_api, until
 from tests.support.deliver import connected_gate, transaction
 from tests.support.different_gates import (
+    KEPT_SECONDS,
     NARROW,
     WIDE,
     difference,
@@ -25,6 +27,7 @@ from tests.support.different_gates import (
 )
 from tests.support.servers import StoreServer, valkey_server
 from tests.support.settings_calls import patched, put, until_version
+from tests.support.store_clock import let_gates_be_waited_for
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("quick_ticks")]
 
@@ -75,6 +78,31 @@ async def test_what_a_gate_knows_takes_the_place_of_what_another_began_with_afte
         assert api.runtime.settings.transactions_limit == 500
 
 
+async def test_after_a_long_outage_the_first_gate_to_come_waits_for_those_whose_settings_hold(
+    valkey: StoreServer, settings_for: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a store is away nobody can say there that he is still at work."""
+    let_gates_be_waited_for(monkeypatch, milliseconds=600_000)
+    quick = {"store_deadline_seconds": 1}
+    async with open_api(settings_for(valkey, gate_name="wide", **WIDE)):
+        pass
+    async with open_api(settings_for(valkey, gate_name="narrow", **NARROW, **quick)) as narrow:
+        session = narrow.runtime.session
+
+        async def is_up(wanted: bool) -> bool:
+            return session.is_up == wanted
+
+        valkey.pause()
+        try:
+            await until(partial(is_up, False))
+        finally:
+            valkey.resume()
+        say_it_was_told_before(valkey, 10 * KEPT_SECONDS)
+        await until(partial(is_up, True))
+        await tick(narrow)
+        assert narrow.runtime.settings.transactions_limit == 10**6
+
+
 @pytest.mark.parametrize(
     ("known", "may_hold"),
     [
@@ -98,7 +126,7 @@ async def test_in_whichever_order_gates_come_to_an_empty_store_all_end_with_what
         valkey.flush()
         knows = dict(known)
         for name in order * 3:
-            start = name.encode().ljust(GATE_NAME_BYTES, b"\0"), name.encode(), *knows[name], 0
+            start = name.encode().ljust(GATE_NAME_BYTES, b"\0"), name.encode(), *knows[name], 0, 0
             answer = await gate.session.run("sizes", "tidegate:{0}", [*tick, *start])
             version, text = answer[3]
             knows[name] = version, text

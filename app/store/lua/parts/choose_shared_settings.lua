@@ -9,8 +9,9 @@
 --
 -- The values that hold stay while a gate is at work that was started with them, and then as long as they may have
 -- promised to keep anything (kept_ms in put_in_force.lua). So gates that are started with others do not drop what an
--- outage of the first left behind. After that the next tick puts the values of its own gate in their place. A gate that
--- was the last to say so, and comes back with other values, has been given others on purpose: its hold at once. That it
+-- outage of the first left behind. After that the next tick puts the values of its own gate in their place, once the
+-- store has served that gate for as long as it takes the others to come back too: of a store that was away itself
+-- nobody could say that he was there, and the first to reach it again would always win. A gate that was the last to say so, and comes back with other values, has been given others on purpose: its hold at once. That it
 -- came back is told by its name and by when it began: one that was there already when the other last said so is another
 -- gate of the same name, and the other may only be hanging.
 --
@@ -40,8 +41,8 @@ local function begin_start(own)
 end
 
 -- Returns what holds from now on: of `held` (nil for nothing), the caller's own values, and those that held so far as it
--- knows. `began` is when the caller first asked, 0 if it does now.
-local function choose_start(held, gate, own, known_version, known, now, began)
+-- knows. `began` is when the caller first asked, 0 if it does now; `served_ms`, for how long it has been served since.
+local function choose_start(held, gate, own, known_version, known, now, began, served_ms)
   if known_version > 0 and (not held or held.version < known_version) then -- the store has lost it, or was set back
     return {version = known_version, told_ms = now, gate = NOBODY, text = known}
   elseif not held then
@@ -50,7 +51,9 @@ local function choose_start(held, gate, own, known_version, known, now, began)
     return {version = known_version + 1, told_ms = now, gate = NOBODY, text = known}
   end
   local has_come_back = held.gate == gate and held.told_ms < began
-  if held.text ~= own and now - held.told_ms > (has_come_back and GONE_MS or kept_ms()) then
+  local silent_ms = now - held.told_ms
+  local is_given_up = has_come_back and silent_ms > GONE_MS or silent_ms > kept_ms() and served_ms > GONE_MS
+  if held.text ~= own and is_given_up then
     return {version = held.version + 1, told_ms = now, gate = gate, text = own}
   end
   return {version = held.version, told_ms = math.min(held.told_ms, now), gate = held.gate, text = held.text}
@@ -58,9 +61,9 @@ end
 
 -- Settles what holds, and notes that a gate is there which was started so. Returns its version and values; false when
 -- the store refuses to keep it, as of a user without the right: then what the caller knows goes on holding.
-local function settle_start(gate, own, known_version, known, began)
+local function settle_start(gate, own, known_version, known, began, served_ms)
   local now = server_ms()
-  local start = choose_start(read_start(), gate, own, known_version, known, now, began)
+  local start = choose_start(read_start(), gate, own, known_version, known, now, began, served_ms)
   if start.text == own then start.told_ms, start.gate = now, gate end
   local text = struct.pack(START_HEAD, START_FORMAT, start.version, start.told_ms, start.gate) .. start.text
   if try('SET', key('start'), text, 'PX', rules.settings_expiry).err then return false end
