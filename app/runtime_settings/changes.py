@@ -96,7 +96,9 @@ class SettingsSync:
                 if found.version < self.document.version:
                     await self._maps.replace_settings(stored, self.document.encoded())
                     found, stored = self.document, None
-                await self._apply(found, with_changes(self.live.base, found.values), "store")
+                settings, unfit = self._with_what_fits(found.values)
+                await self._apply(found, settings, "store")
+                ignored = ignored or unfit
             except (UnusableSettings, ConfigError) as error:
                 if self.live.has_new_shared_settings:
                     await self._apply(StoredSettings(), self.live.base, "store")
@@ -121,6 +123,21 @@ class SettingsSync:
             return f"What gates of this store were started with is ignored by this gate: {error}."
         self.live.base, self.live.shared, self.live.told = base, shared, told
         return None
+
+    def _with_what_fits(self, values: Mapping[str, Number]) -> tuple[Settings, str | None]:
+        """Return the settings with stored changes, and a sentence when some contradict this gate's own.
+
+        Then it takes those that are shared, by which the store goes in any case, and keeps its other ones.
+
+        Raises:
+            ConfigError: those that are shared contradict each other or what they change.
+        """
+        try:
+            return with_changes(self.live.base, values), None
+        except ConfigError as error:
+            shared = {name: value for name, value in values.items() if name in SHARED}
+            others = {name: getattr(self.live.settings, name) for name in CHANGEABLE if name not in SHARED}
+            return with_changes(self.live.base, others | shared), _partly_ignored(error)
 
     async def _change_once(self, changes: Mapping[str, Number | None], if_match: str | None) -> bool:
         stored, in_force = await self._maps.read_settings()
@@ -188,6 +205,14 @@ def _differing(live: LiveSettings, document: StoredSettings) -> Mapping[str, tup
     }
 
 
+def _partly_ignored(error: ConfigError) -> str:
+    return (
+        f"Some settings changed at run time are ignored by this gate: {error}. It follows those that gates "
+        "of a store share, and goes on with the others that it had. Change one of them by PATCH /settings, "
+        "or this gate's environment."
+    )
+
+
 def _ignored(error: Exception) -> str:
     match error:
         case FromNewerGate():
@@ -195,7 +220,7 @@ def _ignored(error: Exception) -> str:
         case UnusableSettings():
             advice = "Any PATCH /settings replaces them"
         case _:
-            advice = "Change one of them by PATCH /settings, or this gate's environment"
+            advice = "Change one of them by PATCH /settings"
     return (
         f"The settings changed at run time are ignored by this gate: {error}. It goes on with those it had. "
         f"{advice}."

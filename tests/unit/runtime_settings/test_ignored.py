@@ -142,21 +142,23 @@ async def test_those_of_a_newer_tidegate_are_ignored_and_not_written_over(
     assert stored(valkey) == raw
 
 
-async def test_what_contradicts_a_gates_own_start_it_alone_ignores_until_the_two_fit(
+async def test_of_what_contradicts_a_gates_own_start_it_follows_the_shared_ones_until_the_two_fit(
     valkey: StoreServer, settings_for: MakeSettings
 ) -> None:
     own = settings_for(valkey, max_body_bytes=2048, max_payload_bytes=1000, **QUIET)
     async with two_gates(settings_for(valkey, **QUIET), own) as (one, two):
+        await patched(two, max_batch_items=77)
         await patched(one, max_payload_bytes=4096, transactions_limit=200)
         warning = await _until_ignored(
             two, "TIDEGATE_MAX_PAYLOAD_BYTES=4096 must not be above TIDEGATE_MAX_BODY_BYTES=2048"
         )
-        assert "goes on with those it had" in warning
-        assert two.runtime.settings.transactions_limit == 10**6
+        assert "follows those that gates of a store share" in warning
+        held = two.runtime.settings
+        assert (held.transactions_limit, held.max_payload_bytes, held.max_batch_items) == (200, 1000, 77)
+        assert two.runtime.plane.maps.layout.rules == one.runtime.plane.maps.layout.rules
         assert one.runtime.live.ignored is None
         assert "TIDEGATE_MAX_BODY_BYTES=2048" in await refused(two, observations_limit=300)
         document = await patched(two, max_payload_bytes=1500)
-        assert document["version"] == 2
+        assert document["version"] == 3
         assert document["ignored"] is None
-        assert two.runtime.settings.transactions_limit == 200
-        await until_version(one, 2)
+        await until_version(one, 3)
