@@ -24,7 +24,8 @@ class ModelLease:
     begin: int
     end: int
     ends: Span
-    missed: int
+    missed: int | None
+    """How many had left before it; None if nobody knows."""
     finish: int
     """The end of its rest, which waits to be handed out again; `end` if it has none."""
 
@@ -50,6 +51,8 @@ class ModelPartition:
 
     position: int
     most_leases: int
+    is_blind: bool = False
+    """Whether nobody knows what left before its position, of what came after the moment it began at."""
     leases: list[ModelLease] = field(default_factory=list)
     next_number: int = 1
     superseded: set[int] = field(default_factory=set)
@@ -75,12 +78,12 @@ class ModelPartition:
         """Whether there is something to hand out for certain."""
         if self.must_refuse(called, added):
             return False
-        return self.position < added or any(waiting.is_certain for waiting in self._waiting(called))
+        return self._has_next(added) or any(waiting.is_certain for waiting in self._waiting(called))
 
     def must_refuse(self, called: Span, added: int) -> bool:
         """Whether there is something for certain, and only for one who commits a lease before."""
         is_full = len(self.leases) >= self.most_leases and not self._waiting(called)
-        return is_full and (self.position < added or any(lease.has_rest for lease in self.leases))
+        return is_full and (self._has_next(added) or any(lease.has_rest for lease in self.leases))
 
     def hand_out(self, leased: Leased, kept: dict[int, Kept], called: Span, lease_ms: int) -> None:
         """Check what was handed out, and note it."""
@@ -94,11 +97,11 @@ class ModelPartition:
         else:
             assert not any(waiting.is_certain for waiting in self._waiting(called)), "what waits comes first"
             assert extract.begin == _first_kept(kept, self.position, extract.added)
-            missed = extract.begin - self.position
+            missed = None if self.is_blind else extract.begin - self.position
             self.told.update(range(self.position, extract.end))
-            self.position = extract.end
+            self.position, self.is_blind = extract.end, False
             self.delivered += extract.end - extract.begin
-            self.missed += missed
+            self.missed += missed or 0
         assert extract.missed == missed
         ends = Span(extract.now_ms + lease_ms, extract.now_ms + lease_ms)
         self.leases.append(ModelLease(leased.number, extract.begin, extract.end, ends, missed, finish))
@@ -124,16 +127,20 @@ class ModelPartition:
         self.leases = []
         self.committed = {ordinal for ordinal in self.committed if ordinal < position}
         self.told.update(range(position))
-        self.position = position
+        self.position, self.is_blind = position, False
 
     def totals(self, kept: dict[int, Kept], added: int) -> tuple[int, int, int]:
         """Return how many were handed out, handed out again, and missed, also if it was not told so yet."""
-        left = _first_kept(kept, self.position, added) - self.position
+        left = 0 if self.is_blind else _first_kept(kept, self.position, added) - self.position
         return self.delivered, self.redelivered, self.missed + left
 
     def lag(self, added: int) -> int:
         """Return how many are not committed."""
         return added - self.position + sum(lease.finish - lease.begin for lease in self.leases)
+
+    def _has_next(self, added: int) -> bool:
+        """Tell whether a lease would have something from its position on, if only that there was a gap."""
+        return self.position < added or self.is_blind
 
     def _check_content(self, extract: Extract, kept: dict[int, Kept]) -> None:
         handed = {
@@ -155,12 +162,13 @@ class ModelPartition:
                 found.append(Waiting(lease.end, lease, True, lease.ends.first > called.last))
         return sorted(found, key=lambda waiting: waiting.begin)
 
-    def _again(self, extract: Extract, kept: dict[int, Kept], called: Span) -> tuple[int, int]:
+    def _again(self, extract: Extract, kept: dict[int, Kept], called: Span) -> tuple[int | None, int]:
         """Find and note what was handed out again; returns how many had left, and where all of it ends."""
         for waiting in self._waiting(called):
             lease = waiting.lease
             begin = _first_kept(kept, waiting.begin, lease.finish)
-            missed = begin - waiting.begin + (0 if waiting.is_rest else lease.missed)
+            before = 0 if waiting.is_rest else lease.missed
+            missed = None if before is None else begin - waiting.begin + before
             if (begin, missed) == (extract.begin, extract.missed) and extract.end <= lease.finish:
                 finish = lease.finish
                 if waiting.is_rest:
