@@ -97,6 +97,15 @@ CAUSES = (
         hold_seconds=180.0,
     ),
     Cause(
+        "store-down-emptied",
+        "The store is killed, and comes back empty, as that of Compose does",
+        "TidegateStoreDown",
+        "pager",
+        killed,
+        "the store started again",
+        hold_seconds=180.0,
+    ),
+    Cause(
         "store-full",
         "A feed sends payloads 200 times as large, and the store is at its `maxmemory`",
         "TidegateStoreFull",
