@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from app.api.addresses import ADDRESSES, CONSUMER
+from app.api.addresses import ADDRESSES, CONSUMER, FEED, TRANSACTIONS
 from tests.support.gate import GateProcess, gate_process
 from tests.support.http_calls import JSON, problem
 
@@ -24,11 +24,13 @@ FOREIGN: list[dict[str, str]] = [
     {"Origin": "http://["},
 ]
 CHANGING = [
-    (method, address.path.replace("{name}", "bot"))
-    for address in (*ADDRESSES.values(), *CONSUMER.values())
+    (method, address.path.format(name="bot", feed="foreign"))
+    for address in (*ADDRESSES.values(), FEED, *CONSUMER.values())
     for method in address.calls
-    if method != "GET" and address.path != "/transactions"
+    if method != "GET" and address.path != TRANSACTIONS
 ]
+SIMPLE = ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=b"]
+"""What a page may have a browser send to another site without asking that first (Fetch, CORS-safelisted)."""
 
 
 async def _ask(gate: GateProcess, method: str, path: str, headers: dict[str, str]) -> httpx.Response:
@@ -64,3 +66,14 @@ def test_a_page_of_another_site_runs_no_cleanup() -> None:
         assert "manual" not in client.get("/cleanup").text
         client.post("/cleanup/emergency")
         assert "manual" in client.get("/cleanup").text
+
+
+@pytest.mark.parametrize("path", [TRANSACTIONS, "/feeds/foreign"])
+@pytest.mark.parametrize("media", SIMPLE)
+def test_a_page_of_another_site_has_no_transaction_taken(gate: GateProcess, path: str, media: str) -> None:
+    body, headers = b'{"signature":"foreign"}', {"Content-Type": media, **FOREIGN[0]}
+    with gate.client() as client:
+        assert client.post(path, content=body, headers=headers).status_code in (403, 415)
+        asked = {"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"}
+        assert client.options(path, headers=asked).status_code == httpx.codes.METHOD_NOT_ALLOWED
+        assert client.get(f"{TRANSACTIONS}/foreign").status_code == httpx.codes.NOT_FOUND

@@ -24,6 +24,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from app.api.addresses import BELOW_FEEDS, FEED
+from app.api.cross_site import refuse_cross_site
 from app.api.data_plane_answers import DataRoute, check_stop, send_json, stopping
 from app.api.error_responses import problem_of
 from app.api.middleware import to_its_end
@@ -131,6 +132,7 @@ class _FeedRequest:
         plane, summary = self._plane, self.summary
         feed = plane.feeds.get(self._name)
         plane.admission.admit_sender(feed, self._scope["headers"])
+        refuse_cross_site(self._headers)  # a form's media type would do here, unlike at POST /transactions
         left = self._scope.get("extensions", {}).get(LEFT)
         async with plane.feed_body(self._headers, receive, self._name, left) as body:
             signed = await self._verified(body, feed)
