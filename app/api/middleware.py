@@ -78,7 +78,6 @@ class RequestMiddleware:
             await self._app(scope, receive, send)
             return
         answer = _Answer(self, scope, send)
-        self.requests.count += 1
         try:
             await self._serve(scope, receive, answer)
         finally:
@@ -92,9 +91,11 @@ class RequestMiddleware:
             self._metrics.unauthorized_total.labels(plane).inc()
 
     async def _serve(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
-        if self.requests.count > self.requests.limit and scope["path"] not in NEVER_REFUSED:
-            refusal = Overloaded(f"{self.requests.limit} requests are under way already")
-            if self._route_of(scope) is not None:
+        is_post = self._route_of(scope) is not None
+        most = self.requests.limit if is_post else self.requests.limit_of_others
+        if self.requests.count > most and scope["path"] not in NEVER_REFUSED:
+            refusal = Overloaded(f"{most} requests are under way already")
+            if is_post:
                 self._metrics.count_refusal(refusal.slug, _source(scope))
             await problem_of(refusal)(scope, receive, answer.send)
             return
@@ -132,6 +133,7 @@ class _Answer:
     the last of the body has come the request has no place, also while what came of it waits for its turn or
     for the store: of 1,500 clients that send some lines a second each, on a busy machine more than 1,024 wait
     so, and would have the posts of others refused. What they hold has its own bounds, in bytes and items.
+    Probes and scrapes, which are never refused, have none at all: 1,100 of them would leave none for posts.
 
     The request took as long as its answer after the last of the body had come. What was let in is not refused
     for want of a place later, so that for a moment more may be under way than `RequestsInFlight.limit`, of at
@@ -147,7 +149,12 @@ class _Answer:
         self._middleware, self._scope, self._send = middleware, scope, send
         self._is_head = scope["method"] == "HEAD"
         self._since = time.perf_counter()
-        self._has_ended, self._has_place, self._has_stepped_aside = False, True, False
+        self._has_ended, self._has_place, self._has_stepped_aside = (
+            False,
+            False,
+            scope["path"] in NEVER_REFUSED,
+        )
+        self._take_place()
         self.status = 0
 
     def listening(self, receive: Receive) -> Receive:

@@ -159,5 +159,10 @@ class RequestsInFlight:
 
     @property
     def has_room(self) -> bool:
-        """Tell whether one more request may be under way."""
+        """Tell whether one more post of transactions may be under way."""
         return self.count < self.limit
+
+    @property
+    def limit_of_others(self) -> int:
+        """Most with which a request that is no such post may be under way: a quarter is for posts alone."""
+        return self.limit - self.limit // 4

@@ -151,7 +151,8 @@ class Settings(EnvironmentSettings):
     max_queued_bytes: int = fixed(REQUESTS, 64 * MIB, ge=2 * MIB)
     """Payload bytes waiting for the store; past it 503."""
     max_in_flight_requests: int = fixed(REQUESTS, 1024, ge=1)
-    """Requests under way at once; past it 503. While a client sends its body, its request does not count."""
+    """Requests under way at once, a quarter of them for posts of transactions alone; past it 503.
+    While a client sends its body, its request does not count, and probes and scrapes never do."""
     max_in_flight_bytes: int = fixed(REQUESTS, 64 * MIB, ge=1 * MIB)
     """Bodies being read or answered at once, bytes after inflation; past it 503.
     With a memory limit no more than a quarter of the room below it; one source leaves room to others."""

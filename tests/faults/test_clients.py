@@ -72,7 +72,7 @@ async def _assert_retries_are_true(url: str, items: Sequence[Item]) -> None:
 
 async def _assert_nothing_left_over(url: str) -> None:
     async with asyncio.timeout(30):
-        while await figure(url, "tidegate_http_requests_in_flight") > 1:
+        while await figure(url, "tidegate_http_requests_in_flight") > 0:
             await asyncio.sleep(0.02)
 
 
@@ -101,8 +101,7 @@ async def _waiting(url: str, items: Sequence[Item]) -> AsyncIterator[list[asynci
 
 async def _until_in_flight(url: str, count: int) -> None:
     async with asyncio.timeout(30):
-        # The scrape itself is one of them.
-        while await figure(url, "tidegate_http_requests_in_flight") < count + 1:
+        while await figure(url, "tidegate_http_requests_in_flight") < count:
             await asyncio.sleep(0.01)
 
 

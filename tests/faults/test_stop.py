@@ -113,7 +113,7 @@ async def test_what_has_begun_when_the_patience_of_a_stop_ends_is_not_answered_a
             for connection, request in zip(connections, requests, strict=True):
                 await connection.send(request)
             async with asyncio.timeout(STOP_SECONDS):
-                while await figure(gate.url, "tidegate_http_requests_in_flight") <= len(requests):
+                while await figure(gate.url, "tidegate_http_requests_in_flight") < len(requests):
                     await asyncio.sleep(0.05)
             stopping = asyncio.create_task(_stopped(gate))
             replies = await asyncio.gather(*map(_answer_or_end, connections))

@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import httpx
 import pytest
+from starlette.types import Receive, Scope, Send
 
+from app.api.middleware import RequestMiddleware
 from app.errors import MapFull, MemoryPressure, Overloaded, ShuttingDown, StoreError
 from app.metrics.catalogue import REFUSAL_REASONS
 from app.runtime import Runtime
@@ -86,6 +89,38 @@ async def test_a_budget_that_is_used_up_counts_as_one(runtime: Runtime, client: 
     problem(await post(client, array([item("a"), item("b")])), 503, "bodies under way")
     found = await ingest(client)
     assert (found["refused"], found["refusals"][Overloaded.slug]) == (1, 1)
+
+
+@pytest.mark.parametrize("path", ["/transactions", "/feeds/feed"])
+async def test_a_quarter_of_the_requests_under_way_is_for_posts_alone(
+    valkey: StoreServer, settings_for: MakeSettings, path: str
+) -> None:
+    async with (
+        running(settings_for(valkey, max_in_flight_requests=4)) as started,
+        api_client(started) as asking,
+    ):
+        started.requests.count = 3
+        problem(await asking.get("/stats"), 503, "3 requests are under way already")
+        assert (await asking.post(path, content=item("a"), headers=JSON_HEADERS)).is_success
+        started.requests.count = 4
+        problem(await asking.post(path, content=item("b"), headers=JSON_HEADERS), 503, "4 requests are under")
+        assert (await asking.get("/metrics")).is_success
+
+
+async def test_probes_and_scrapes_take_no_place_from_posts(runtime: Runtime) -> None:
+    """However many ask at once: each is let in, so that they would take all places."""
+    under_way = dict[str, int]()
+
+    async def note(scope: Scope, _receive: Receive, _send: Send) -> None:
+        under_way[scope["path"]] = runtime.requests.count
+
+    inner = RequestMiddleware(note, None, runtime.metrics, runtime.requests)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(inner), base_url="http://gate") as asking:
+        for path in ("/livez", "/readyz", "/metrics", "/stats"):
+            with suppress(AssertionError):  # the transport misses an answer
+                await asking.get(path)
+    assert under_way == {"/livez": 0, "/readyz": 0, "/metrics": 0, "/stats": 1}
+    assert runtime.requests.count == 0
 
 
 @pytest.mark.parametrize("still_comes", [True, False])

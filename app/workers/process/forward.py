@@ -11,7 +11,7 @@ import msgspec
 import structlog
 from starlette.types import Receive, Scope, Send
 
-from app.api.addresses import METRICS, PAGE_FIGURES, READYZ
+from app.api.addresses import METRICS, NEVER_REFUSED, PAGE_FIGURES, READYZ
 from app.api.error_responses import problem, problem_of
 from app.api.middleware import COUNTED_ELSEWHERE, CUT_OFF
 from app.errors import ControlUnavailable, OutcomeUnknown, RetryLater
@@ -48,11 +48,12 @@ class Forward:
         self._probes = ControlConnections(control, PROBES_AT_ONCE)
         self._scrapes = ControlConnections(control, SCRAPES_AT_ONCE)
         self._told = ToldTogether(_tell)
-        self.in_flight = 0
+        self.in_flight = 0  # of those that take a place among the requests under way
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request (ASGI)."""
-        self.in_flight += 1
+        takes_place = scope["path"] not in NEVER_REFUSED
+        self.in_flight += takes_place
         try:
             response = await self._ask(scope, await _body(scope, receive))
         except (httpx.LocalProtocolError, httpx.InvalidURL) as error:
@@ -70,7 +71,7 @@ class Forward:
                 await _pass_on(response, send)
             return
         finally:
-            self.in_flight -= 1
+            self.in_flight -= takes_place
         await answer(scope, receive, send)
 
     async def page_figures(self) -> dict[str, Any]:
