@@ -22,8 +22,8 @@ GATE: dict[str, object] = {
     "leak_growth_bytes": 4 * MIB,
     "memory_sample_seconds": 0.2,
     "alert_cooldown_seconds": 2,
-    # Buckets of a second: those that have closed are what a cleanup takes.
-    "transaction_retention_seconds": 60,
+    # Buckets of three seconds: those that have closed are what a cleanup takes, late on a busy machine.
+    "transaction_retention_seconds": 180,
     "dedup_window_seconds": 0.2,
     "emergency_transaction_retention_seconds": 0.5,
     "emergency_observation_retention_seconds": 0.5,

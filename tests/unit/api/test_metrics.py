@@ -79,6 +79,11 @@ async def _use_everything(api: Api) -> None:
 
 async def test_every_family_is_there_with_its_type_and_labels(embedded: Api) -> None:
     await _use_everything(embedded)
+
+    async def has_all() -> bool:
+        return set(parsed(await embedded.metrics())) >= set(FAMILIES)
+
+    await until(has_all)
     families = parsed(await embedded.metrics())
     assert set(families) == set(FAMILIES), "these, and no other"
     for name, (kind, samples) in families.items():
