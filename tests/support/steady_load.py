@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import count, groupby
 
 from tests.support.history import Attempt, Item
-from tests.support.wire import Connection, NoAnswerError, ask_once
+from tests.support.wire import Connection, NoAnswerError, ask_once, close_all
 
 READINESS_SECONDS = 0.02
 READINESS_DEADLINE_SECONDS = 10.0
@@ -73,7 +73,7 @@ class Steady:
                 finally:
                     stop.set()
         finally:
-            await asyncio.gather(*(connection.close() for connection in self._idle))
+            await close_all(self._idle)
             self._idle.clear()
 
     @contextmanager

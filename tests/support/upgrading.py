@@ -15,7 +15,7 @@ from itertools import count
 from tests.support.gate import GateProcess
 from tests.support.history import Attempt, History, Item
 from tests.support.load import transaction
-from tests.support.wire import Connection, NoAnswerError
+from tests.support.wire import Connection, NoAnswerError, close_all
 
 BATCH_ITEMS = 100
 BATCHES_A_SECOND = 20
@@ -55,7 +55,7 @@ class Feeds(History):
                 finally:
                     stop.set()
         finally:
-            await asyncio.gather(*(connection.close() for idle in self._idle.values() for connection in idle))
+            await close_all(connection for idle in self._idle.values() for connection in idle)
 
     def refusals(self) -> list[Attempt]:
         """Posts that a gate has answered otherwise than 200, whether it had been told to stop or not."""

@@ -5,7 +5,7 @@ import json
 import re
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Self
@@ -129,8 +129,12 @@ class Connection:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._writer.transport.abort()
 
-    async def close(self) -> None:
+    def begin_close(self) -> None:
+        """Begin to close the connection, also if nobody waits for the end of that."""
         self._writer.close()
+
+    async def close(self) -> None:
+        self.begin_close()
         with suppress(ConnectionError):
             await self._writer.wait_closed()
 
@@ -156,7 +160,15 @@ async def connected(url: str, count: int) -> AsyncIterator[list[Connection]]:
             connections += [await Connection.open(url)]
         yield connections
     finally:
-        await asyncio.gather(*(connection.close() for connection in connections))
+        await close_all(connections)
+
+
+async def close_all(some: Iterable[Connection]) -> None:
+    """Close connections; a deadline that passes just now would cancel tasks that have closed none yet."""
+    connections = list(some)
+    for connection in connections:
+        connection.begin_close()
+    await asyncio.gather(*(connection.close() for connection in connections))
 
 
 async def ask_once(url: str, method: str, path: str, document: object = None) -> Reply:
